@@ -1,0 +1,1 @@
+"""Runtimes, each in its own folder behind the contract of ``inferox.core.Backend``."""

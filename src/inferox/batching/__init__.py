@@ -1,0 +1,1 @@
+"""Which rows join a batch, and how a batch is laid out."""

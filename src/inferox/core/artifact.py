@@ -1,0 +1,120 @@
+"""One way to run a package's model: a backend, a format, a precision and an input layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from inferox.core.errors import ManifestError
+from inferox.core.spec import Signature
+
+DATA_FORMATS = frozenset({"safetensors", "onnx", "openvino-ir"})
+"""The formats whose loading runs nothing that came with the model. Every other format counts as code."""
+
+
+class TrustTier(Enum):
+    """Whether loading an artifact runs code that came with it."""
+
+    DATA = "data"
+    CODE = "code"
+
+
+class Layout(Enum):
+    """How an artifact takes rows of different lengths."""
+
+    PADDED = "padded"
+    PACKED = "packed"
+
+
+class Precision(Enum):
+    """The number format in which an artifact computes."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    BF16 = "bf16"
+    INT8 = "int8"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One way to run a package's model.
+
+    Attributes:
+        backend: The backend that reads it.
+        format: What the files are, such as ``safetensors`` or ``torchscript``.
+        precision: The number format in which it computes.
+        layout: How it takes rows of different lengths.
+        files: Paths relative to ``root`` by role; the roles are the format's own, such as ``weights`` and ``config``.
+        signature: The named tensors that this artifact takes and gives.
+        root: The folder of the package, once it lies on this machine's disk.
+        options: Further facts that the format needs, as JSON values.
+    """
+
+    backend: str
+    format: str
+    precision: Precision
+    layout: Layout
+    files: Mapping[str, str]
+    signature: Signature
+    root: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """A name that is unique within the package, such as ``torch/safetensors/fp32/padded``."""
+        return f"{self.backend}/{self.format}/{self.precision.value}/{self.layout.value}"
+
+    @property
+    def trust_tier(self) -> TrustTier:
+        """Whether loading it runs code that came with it."""
+        return TrustTier.DATA if self.format in DATA_FORMATS else TrustTier.CODE
+
+    def path(self, role: str) -> Path:
+        """The file that plays a role.
+
+        Raises:
+            ManifestError: If the artifact lists no such file.
+        """
+        if role not in self.files:
+            listed = ", ".join(self.files) or "none"
+            raise ManifestError(f"the artifact {self.name} lists no {role} file; it lists {listed}")
+        return self.root / self.files[role]
+
+    def to_json(self) -> dict[str, Any]:
+        """The artifact as the manifest writes it."""
+        return {
+            "backend": self.backend,
+            "format": self.format,
+            "precision": self.precision.value,
+            "layout": self.layout.value,
+            "files": dict(self.files),
+            "signature": self.signature.to_json(),
+            "options": dict(self.options),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, root: Path) -> Artifact:
+        """Reads an artifact from a manifest.
+
+        Args:
+            data: The JSON object.
+            root: The folder of the package.
+
+        Raises:
+            ManifestError: If a field is missing or of the wrong type.
+        """
+        try:
+            backend, format_, files = data["backend"], data["format"], data["files"]
+            precision, layout = Precision(data["precision"]), Layout(data["layout"])
+            signature, options = Signature.from_json(data["signature"]), data.get("options", {})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ManifestError(
+                f"an artifact needs backend, format, precision, layout, files and signature: {error}"
+            ) from error
+        texts = [backend, format_, *files, *files.values()] if isinstance(files, dict) else [None]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(options, dict):
+            raise ManifestError(f"the artifact {backend}/{format_} has fields of the wrong type")
+        return cls(backend, format_, precision, layout, files, signature, root, options)

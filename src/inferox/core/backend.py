@@ -1,0 +1,129 @@
+"""A backend: a runtime behind the contract that the rest of Inferox works with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inferox.core.artifact import Artifact, TrustTier
+from inferox.core.device import Device, DeviceId
+from inferox.core.errors import BackendUnavailableError, LoadError, UntrustedCodeError
+from inferox.core.model import Model
+from inferox.core.source import Exporter
+from inferox.core.tensor import TensorBuilder
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can run on this machine.
+
+    Attributes:
+        version: The runtime's version; ``None`` where it is not available.
+        reason: Why it is not available; ``None`` where it is.
+        hint: What to install or change; ``None`` where it is available.
+    """
+
+    version: str | None = None
+    reason: str | None = None
+    hint: str | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether the backend can be used."""
+        return self.reason is None
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How to load an artifact.
+
+    Attributes:
+        package: The name of the package, which the model takes over.
+        threads: How many CPU threads the runtime may use; ``None`` leaves the runtime's default.
+        compile: Whether to compile the model just in time, where the backend can.
+        trust_code: Whether the operator allows code that comes with the package to run.
+    """
+
+    package: str
+    threads: int | None = None
+    compile: bool = False
+    trust_code: bool = False
+
+
+class Backend(ABC):
+    """A runtime. Importing and constructing one never imports the runtime itself, so that ``probe`` can answer."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The backend's name, such as ``torch``."""
+
+    @abstractmethod
+    def probe(self) -> Availability:
+        """Asks whether the backend can run here. Never raises."""
+
+    @abstractmethod
+    def devices(self) -> Sequence[Device]:
+        """The devices that can be used now.
+
+        Raises:
+            BackendUnavailableError: If the backend cannot run here.
+        """
+
+    @abstractmethod
+    def default_device(self) -> DeviceId:
+        """The device that is used where none is named.
+
+        Raises:
+            BackendUnavailableError: If the backend cannot run here.
+        """
+
+    @abstractmethod
+    def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:
+        """Makes tensors on a device, or on the default one.
+
+        Raises:
+            BackendUnavailableError: If the backend cannot run here, or there is no such device.
+        """
+
+    @abstractmethod
+    def can_load(self, artifact: Artifact) -> bool:
+        """Whether the artifact is one of this backend's, in a format that it reads. Opens no file."""
+
+    def exporter(self) -> Exporter | None:
+        """What writes artifacts of this backend at pack time; ``None`` where it only reads them."""
+        return None
+
+    def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:
+        """Loads an artifact on a device.
+
+        Args:
+            artifact: An artifact of a package that lies on this machine's disk.
+            device: Where to load it; ``None`` for the default device.
+            options: How to load it.
+
+        Raises:
+            UntrustedCodeError: If the artifact is code and ``options.trust_code`` is not set.
+            BackendUnavailableError: If the backend cannot run here, or there is no such device.
+            UnsupportedDTypeError: If the device lacks the artifact's precision.
+            LoadError: If the runtime refuses the artifact, or it is none of this backend's.
+            OutOfMemoryError: If it does not fit.
+        """
+        if not self.can_load(artifact):
+            raise LoadError(f"the backend {self.name} does not read {artifact.name}")
+        if artifact.trust_tier is TrustTier.CODE and not options.trust_code:
+            raise UntrustedCodeError(
+                f"loading {artifact.name} of {options.package!r} runs code that comes with the package",
+                hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
+            )
+        availability = self.probe()
+        if not availability.available:
+            raise BackendUnavailableError(
+                f"the backend {self.name} cannot run here: {availability.reason}", hint=availability.hint
+            )
+        return self._open(artifact, device or self.default_device(), options)
+
+    @abstractmethod
+    def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
+        """Loads an artifact that this backend reads, that is trusted, on a machine where the backend can run."""

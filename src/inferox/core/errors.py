@@ -1,0 +1,276 @@
+"""Every error that Inferox raises on purpose, as one tree.
+
+    InferoxError
+    ├── ConfigError               a setting is wrong (an option, an environment variable, a file of settings)
+    ├── PackageError              a package or a source model cannot be used
+    │   ├── ManifestError         a metadata file is missing, malformed or contradicts itself
+    │   ├── IntegrityError        a file differs from what the manifest lists, or is missing
+    │   ├── UnsafePathError       a path that leaves the package, a link, or a lying archive
+    │   ├── UntrustedCodeError    loading would run code that the operator has not allowed
+    │   └── FormatVersionError    written by a newer Inferox
+    ├── BackendError              a runtime cannot do what was asked
+    │   ├── BackendNotFoundError      no backend of that name is registered
+    │   ├── BackendUnavailableError   registered, but cannot run on this machine
+    │   ├── NoUsableBackendError      no artifact of the package can be loaded here
+    │   ├── LoadError                 the runtime refused the artifact
+    │   ├── ExecutionError            the runtime failed while computing
+    │   ├── OutOfMemoryError          the device has too little memory
+    │   └── UnsupportedDTypeError     the runtime lacks the data type
+    ├── RequestError              what the caller sent cannot be computed
+    │   ├── ModelNotFoundError
+    │   ├── UnknownInputError     an input is missing, or not part of the signature
+    │   ├── ShapeMismatchError
+    │   ├── DTypeMismatchError
+    │   └── InputTooLongError
+    └── CapacityError             valid, but not now
+        ├── OverloadedError
+        ├── DeadlineExceededError
+        └── ShuttingDownError
+
+An error says what was expected, what came and what to do about it; the facts are attributes as well, so that a
+program need not parse the sentence. Exceptions of a runtime or a library are translated at one border, with
+``raise ... from``. Protocol status codes and process exit codes are assigned elsewhere: this module knows neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from inferox.core.dtype import DataType
+
+
+class InferoxError(Exception):
+    """The root of every error that Inferox raises on purpose.
+
+    Args:
+        message: One sentence: what was expected and what came.
+        hint: What the reader can do about it; ``None`` where the message already says so.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class ConfigError(InferoxError):
+    """A setting is wrong."""
+
+
+class PackageError(InferoxError):
+    """A package, or the model that a package is made from, cannot be used."""
+
+
+class ManifestError(PackageError):
+    """A metadata file is missing, malformed or contradicts itself."""
+
+
+class IntegrityError(PackageError):
+    """A file of a package is missing, was added, or differs from what the manifest lists."""
+
+
+class UnsafePathError(PackageError):
+    """A package names a path outside itself, contains a link, or is an archive that lies about its members."""
+
+
+class UntrustedCodeError(PackageError):
+    """Loading would run code that comes with the model, and the operator has not allowed that."""
+
+
+class FormatVersionError(PackageError):
+    """A package was written in a format that this version does not read.
+
+    Args:
+        found: The version that the package states.
+        supported: The versions that can be read.
+    """
+
+    def __init__(self, found: str, supported: Sequence[str]) -> None:
+        super().__init__(
+            f"the package is in format {found}, and this version of Inferox reads {', '.join(supported)}",
+            hint="upgrade Inferox, or pack the model again",
+        )
+        self.found = found
+        self.supported = tuple(supported)
+
+
+class BackendError(InferoxError):
+    """A runtime cannot do what was asked of it."""
+
+
+class BackendNotFoundError(BackendError):
+    """No backend of that name is registered.
+
+    Args:
+        name: The name asked for.
+        known: The names that are registered.
+    """
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"there is no backend named {name!r}; registered: {', '.join(sorted(known)) or 'none'}",
+            hint="'inferox doctor' lists every backend",
+        )
+        self.name = name
+        self.known = tuple(known)
+
+
+class BackendUnavailableError(BackendError):
+    """A backend is registered but cannot run here, or the device asked for is absent."""
+
+
+class NoUsableBackendError(BackendError):
+    """No artifact of a package can be loaded here.
+
+    Args:
+        package: The name of the package.
+        reasons: For each artifact that was considered, why it was passed over.
+        hint: What the reader can do about it.
+    """
+
+    def __init__(self, package: str, reasons: Mapping[str, str], *, hint: str | None = None) -> None:
+        listed = "; ".join(f"{artifact}: {reason}" for artifact, reason in reasons.items())
+        super().__init__(f"no backend can run {package!r} here: {listed or 'it has no artifacts'}", hint=hint)
+        self.package = package
+        self.reasons = dict(reasons)
+
+
+class LoadError(BackendError):
+    """A runtime refused an artifact: the file is damaged, or needs something that the runtime lacks."""
+
+
+class ExecutionError(BackendError):
+    """A runtime failed while computing."""
+
+
+class OutOfMemoryError(BackendError):
+    """A device has too little memory.
+
+    Args:
+        message: What was being done.
+        requested_bytes: The bytes asked for, or ``None`` where the runtime does not say.
+        free_bytes: The bytes that were free on the device, or ``None`` where the runtime does not say.
+    """
+
+    def __init__(self, message: str, *, requested_bytes: int | None, free_bytes: int | None) -> None:
+        super().__init__(message, hint="use a smaller batch, a lower precision or another device")
+        self.requested_bytes = requested_bytes
+        self.free_bytes = free_bytes
+
+
+class UnsupportedDTypeError(BackendError):
+    """A runtime, device or library lacks a data type. Nothing is ever converted silently in its place.
+
+    Args:
+        dtype: The data type asked for.
+        backend: Who lacks it.
+        supported: The data types that it has.
+        hint: What the reader can do about it.
+    """
+
+    def __init__(
+        self, dtype: DataType | str, backend: str, supported: Sequence[DataType], *, hint: str | None = None
+    ) -> None:
+        names = ", ".join(str(item) for item in supported)
+        super().__init__(f"{backend} does not support the data type {dtype}; it supports {names}", hint=hint)
+        self.dtype = dtype
+        self.backend = backend
+        self.supported = tuple(supported)
+
+
+class RequestError(InferoxError):
+    """What the caller sent cannot be computed."""
+
+
+class ModelNotFoundError(RequestError):
+    """No model of that name is loaded."""
+
+
+class UnknownInputError(RequestError):
+    """An input is missing, or is not part of the signature.
+
+    Args:
+        missing: Inputs that the signature lists and the caller did not send.
+        unexpected: Inputs that the caller sent and the signature does not list.
+        expected: Every input of the signature.
+    """
+
+    def __init__(self, *, missing: Sequence[str], unexpected: Sequence[str], expected: Sequence[str]) -> None:
+        faults = [f"missing {', '.join(missing)}"] if missing else []
+        faults += [f"unknown {', '.join(unexpected)}"] if unexpected else []
+        super().__init__(f"the model takes the inputs {', '.join(expected)}: {'; '.join(faults)}")
+        self.missing = tuple(missing)
+        self.unexpected = tuple(unexpected)
+        self.expected = tuple(expected)
+
+
+class ShapeMismatchError(RequestError):
+    """A tensor has another shape than the signature or the operation allows.
+
+    Args:
+        subject: What has the wrong shape, such as ``input 'pixel_values'``.
+        expected: The shape that is allowed, as text, such as ``[batch, 3, 224, 224]``.
+        actual: The shape that came.
+        hint: What the reader can do about it.
+    """
+
+    def __init__(self, subject: str, expected: str, actual: Sequence[int], *, hint: str | None = None) -> None:
+        super().__init__(f"{subject} must have the shape {expected}, and has {list(actual)}", hint=hint)
+        self.subject = subject
+        self.expected = expected
+        self.actual = tuple(actual)
+
+
+class DTypeMismatchError(RequestError):
+    """A tensor has another data type than the signature says.
+
+    Args:
+        subject: What has the wrong data type, such as ``input 'input_ids'``.
+        expected: The data type that is allowed.
+        actual: The data type that came.
+    """
+
+    def __init__(self, subject: str, expected: DataType, actual: DataType | str) -> None:
+        super().__init__(f"{subject} must have the data type {expected}, and has {actual}")
+        self.subject = subject
+        self.expected = expected
+        self.actual = actual
+
+
+class InputTooLongError(RequestError):
+    """A row is longer than the model can take.
+
+    Args:
+        subject: What is too long, such as ``text 3``.
+        length: How long it is.
+        limit: The longest that the model takes.
+        unit: What is counted, such as ``tokens``.
+    """
+
+    def __init__(self, subject: str, *, length: int, limit: int, unit: str) -> None:
+        super().__init__(f"{subject} has {length} {unit}, and the model takes {limit} at most")
+        self.subject = subject
+        self.length = length
+        self.limit = limit
+        self.unit = unit
+
+
+class CapacityError(InferoxError):
+    """The request is valid, but cannot be served now."""
+
+
+class OverloadedError(CapacityError):
+    """Too much is waiting already."""
+
+
+class DeadlineExceededError(CapacityError):
+    """The caller's deadline passed before the result was ready."""
+
+
+class ShuttingDownError(CapacityError):
+    """The engine is stopping and takes no new work."""

@@ -1,0 +1,118 @@
+"""A model: an artifact loaded on a device, ready to compute."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from inferox.core.artifact import Layout, Precision
+from inferox.core.device import DeviceId
+from inferox.core.errors import UnknownInputError
+from inferox.core.spec import Signature
+from inferox.core.tensor import Tensor, TensorLike
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a loaded model is and how it came to be chosen.
+
+    Attributes:
+        backend: The backend that runs it.
+        format: The format of the artifact.
+        precision: The number format in which it computes.
+        layout: How it takes rows of different lengths.
+        device: Where it runs.
+        passed_over: For each artifact that was tried or considered first, why it was not taken.
+    """
+
+    backend: str
+    format: str
+    precision: Precision
+    layout: Layout
+    device: DeviceId
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MemoryRequirements:
+    """The memory that a model needs on its device.
+
+    Attributes:
+        weights_bytes: The weights, in the precision in which they are held.
+    """
+
+    weights_bytes: int
+
+
+class Model(ABC):
+    """An artifact loaded on a device. Several threads may call ``forward`` at once.
+
+    It is a context manager that closes itself.
+    """
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The name of the package that it comes from."""
+
+    @property
+    @abstractmethod
+    def metadata(self) -> ModelMetadata:
+        """What it is and how it came to be chosen."""
+
+    @property
+    @abstractmethod
+    def signature(self) -> Signature:
+        """The named tensors that it takes and gives."""
+
+    @abstractmethod
+    def memory_requirements(self) -> MemoryRequirements:
+        """The memory that it needs."""
+
+    def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
+        """Computes the outputs.
+
+        Args:
+            inputs: The tensors by name, as the signature lists them. A model with a single input also takes that
+                tensor alone. NumPy arrays are taken without a copy where the backend allows it.
+
+        Returns:
+            The outputs by name, on the model's device.
+
+        Raises:
+            UnknownInputError: If an input is missing or unknown.
+            ShapeMismatchError: If a shape is not what the signature says.
+            DTypeMismatchError: If a data type is not what the signature says.
+            OutOfMemoryError: If the device has too little memory.
+            ExecutionError: If the runtime fails, or the model is closed.
+        """
+        named = self._by_name(inputs)
+        self.signature.check_inputs(named)
+        return self._compute(named)
+
+    @abstractmethod
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        """Computes the outputs of inputs that are known to fit the signature."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees what the model holds. Closing twice does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _by_name(self, inputs: Mapping[str, TensorLike] | TensorLike) -> Mapping[str, TensorLike]:
+        if isinstance(inputs, Mapping):
+            return inputs
+        names = self.signature.input_names
+        if len(names) != 1:
+            raise UnknownInputError(missing=names, unexpected=(), expected=names)
+        return {names[0]: inputs}

@@ -1,0 +1,126 @@
+"""What a package is made from, and what makes artifacts of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from inferox.core.artifact import Artifact, Precision
+from inferox.core.spec import Signature
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What is known of a model before it is packed.
+
+    Attributes:
+        kind: Where it came from: ``huggingface``, ``torchscript``, ``torch-export`` or ``python``.
+        name: A name for its package.
+        model_type: The model's type as its config states it, such as ``bert``; otherwise the kind.
+        architecture: The class that holds the model, such as ``BertModel``; ``None`` where there is none.
+        architecture_family: ``EncoderOnly``, ``DecoderOnly``, ``EncoderDecoder``, ``Vision`` or ``Multimodal``;
+            ``None`` where that is unknown.
+        repo_id: The repository on the hub that it came from.
+        revision: The commit of that repository.
+        license: The license as an SPDX identifier or as its author states it.
+        config: The model's ``config.json``; empty where there is none.
+        directory: The folder with the files that describe its use, such as ``tokenizer.json``.
+        program: The file that holds the whole model, where the source is one file.
+        left_out: Weights of the checkpoint that the architecture has no use for, such as a pretraining head.
+    """
+
+    kind: str
+    name: str
+    model_type: str
+    architecture: str | None = None
+    architecture_family: str | None = None
+    repo_id: str | None = None
+    revision: str | None = None
+    license: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    directory: Path | None = None
+    program: Path | None = None
+    left_out: tuple[str, ...] = ()
+
+
+class SourceModel(ABC):
+    """A model in memory, in single precision: the reference that every artifact is measured against."""
+
+    @property
+    @abstractmethod
+    def facts(self) -> SourceFacts:
+        """What is known of it."""
+
+    @property
+    @abstractmethod
+    def signature(self) -> Signature:
+        """The named tensors that it takes and gives."""
+
+    @property
+    @abstractmethod
+    def module(self) -> Any:
+        """The ``torch.nn.Module`` that exporters trace; a loaded program's own module where the source is a program."""
+
+    @property
+    @abstractmethod
+    def example_inputs(self) -> Mapping[str, npt.NDArray[Any]] | None:
+        """Inputs that came with the model, by name; ``None`` where they are made from its task."""
+
+    @property
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """The number of trained numbers, each shared one counted once."""
+
+    @abstractmethod
+    def compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Computes the reference outputs, eagerly and in single precision.
+
+        Args:
+            inputs: The tensors by name, as the signature lists them.
+        """
+
+    @abstractmethod
+    def save_weights(self, path: Path) -> bool:
+        """Writes the weights, each shared one once, as a safetensors file.
+
+        Args:
+            path: The file to write. Its folder exists.
+
+        Returns:
+            Whether there was anything to write: ``False`` for a program that keeps its weights to itself.
+        """
+
+
+class Exporter(ABC):
+    """What writes one backend's artifacts into a package that is being made."""
+
+    @abstractmethod
+    def export(self, source: SourceModel, root: Path, precision: Precision) -> Sequence[Artifact]:
+        """Writes artifacts of one precision.
+
+        ``weights/model.safetensors`` and ``config.json`` lie below the root already, where the source has them; an
+        artifact that needs them lists them and writes no copy. New files go below ``backends/<name>/``.
+
+        Args:
+            source: The model.
+            root: The folder of the package that is being made.
+            precision: The number format in which the artifacts are to compute.
+
+        Returns:
+            The artifacts; none where this backend cannot represent the model in that precision.
+
+        Raises:
+            LoadError: If the runtime refuses to represent the model; the message names the part that it refuses.
+        """
+
+
+WEIGHTS_FILE = "weights/model.safetensors"
+"""Where a package keeps its weights, relative to its root."""
+
+CONFIG_FILE = "config.json"
+"""Where a package keeps the model's configuration, relative to its root."""

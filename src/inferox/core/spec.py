@@ -1,0 +1,158 @@
+"""What a model takes and gives: named tensors, whose dims are fixed or named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inferox.core.dtype import DataType
+from inferox.core.errors import DTypeMismatchError, ManifestError, ShapeMismatchError, UnknownInputError
+from inferox.core.tensor import TensorLike, dtype_of
+
+Dim = int | str
+"""One extent: a number where it is fixed, a name such as ``batch`` or ``seq`` where every call may choose it."""
+
+BATCH = "batch"
+"""The dim that counts rows: independent items that may be computed together."""
+
+SEQUENCE = "seq"
+"""The dim that counts the tokens of a row."""
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One named tensor of a signature.
+
+    Attributes:
+        name: The tensor's name.
+        dtype: The type of its elements.
+        dims: The extent of each axis. Equal names have equal extents within one call.
+    """
+
+    name: str
+    dtype: DataType
+    dims: tuple[Dim, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}{self.shape_text}"
+
+    @property
+    def shape_text(self) -> str:
+        """The dims as people read them, such as ``[batch, seq, 384]``."""
+        return f"[{', '.join(str(dim) for dim in self.dims)}]"
+
+    def check(self, value: TensorLike, bindings: dict[str, int]) -> None:
+        """Checks a tensor against this specification.
+
+        Args:
+            value: The tensor.
+            bindings: The extents that named dims have taken so far in this call; new ones are added.
+
+        Raises:
+            DTypeMismatchError: If the data type differs.
+            ShapeMismatchError: If an extent differs from the fixed one, or from what its name already stands for.
+        """
+        actual = dtype_of(value)
+        if actual is not self.dtype:
+            raise DTypeMismatchError(f"input {self.name!r}", self.dtype, actual)
+        if len(value.shape) != len(self.dims):
+            raise ShapeMismatchError(f"input {self.name!r}", self.shape_text, value.shape)
+        for dim, extent in zip(self.dims, value.shape, strict=True):
+            expected = bindings.setdefault(dim, extent) if isinstance(dim, str) else dim
+            if expected != extent:
+                bound = f"{dim} is {expected} in another input" if isinstance(dim, str) else None
+                raise ShapeMismatchError(f"input {self.name!r}", self.shape_text, value.shape, hint=bound)
+
+    def to_json(self) -> dict[str, Any]:
+        """The specification as the manifest writes it."""
+        return {"name": self.name, "dtype": self.dtype.value, "dims": list(self.dims)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> TensorSpec:
+        """Reads a specification from a manifest.
+
+        Raises:
+            ManifestError: If a field is missing or of the wrong type.
+        """
+        try:
+            name, dtype, dims = data["name"], DataType(data["dtype"]), tuple(data["dims"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ManifestError(f"a tensor of the signature needs name, dtype and dims, and is {data!r}") from error
+        if not isinstance(name, str) or not all(_is_dim(dim) for dim in dims):
+            raise ManifestError(f"the dims of {name!r} must be names or numbers from 0 up, and are {list(dims)}")
+        return cls(name, dtype, dims)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The named inputs and outputs of a model.
+
+    Attributes:
+        inputs: Every input; all are required.
+        outputs: Every output.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The names of the inputs, in the order in which the model takes them."""
+        return tuple(spec.name for spec in self.inputs)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the outputs, in the order in which the model gives them."""
+        return tuple(spec.name for spec in self.outputs)
+
+    def check_inputs(self, inputs: Mapping[str, TensorLike]) -> dict[str, int]:
+        """Checks named tensors against the signature.
+
+        Args:
+            inputs: The tensors by name.
+
+        Returns:
+            The extent that each named dim of the inputs has in this call.
+
+        Raises:
+            UnknownInputError: If an input is missing or unknown.
+            DTypeMismatchError: If a data type differs.
+            ShapeMismatchError: If a shape differs, or two inputs disagree about a named dim.
+        """
+        expected = self.input_names
+        missing = [name for name in expected if name not in inputs]
+        unexpected = [name for name in inputs if name not in expected]
+        if missing or unexpected:
+            raise UnknownInputError(missing=missing, unexpected=unexpected, expected=expected)
+        bindings: dict[str, int] = {}
+        for spec in self.inputs:
+            spec.check(inputs[spec.name], bindings)
+        return bindings
+
+    def to_json(self) -> dict[str, Any]:
+        """The signature as the manifest writes it."""
+        return {
+            "inputs": [spec.to_json() for spec in self.inputs],
+            "outputs": [spec.to_json() for spec in self.outputs],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Signature:
+        """Reads a signature from a manifest.
+
+        Raises:
+            ManifestError: If a field is missing or of the wrong type, or a name stands twice.
+        """
+        if not isinstance(data, dict) or not all(isinstance(data.get(side), list) for side in ("inputs", "outputs")):
+            raise ManifestError(f"a signature needs the lists inputs and outputs, and is {data!r}")
+        inputs, outputs = (tuple(TensorSpec.from_json(item) for item in data[side]) for side in ("inputs", "outputs"))
+        for side, specs in (("inputs", inputs), ("outputs", outputs)):
+            names = [spec.name for spec in specs]
+            if len(set(names)) != len(names):
+                raise ManifestError(f"the {side} of a signature must have different names, and are {names}")
+        return cls(inputs, outputs)
+
+
+def _is_dim(dim: Any) -> bool:
+    return (isinstance(dim, str) and bool(dim)) or (type(dim) is int and dim >= 0)

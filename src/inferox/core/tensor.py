@@ -1,0 +1,179 @@
+"""Tensors: memory that belongs to a runtime, behind one contract."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core.device import DeviceId
+from inferox.core.dtype import DataType
+
+
+class Tensor(ABC):
+    """An n-dimensional array on a device of one backend.
+
+    A tensor keeps its data type: no method converts it. It speaks DLPack, so that any library that does can take it
+    over without a copy: ``torch.from_dlpack(tensor)``, ``numpy.from_dlpack(tensor)``.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The extent of each axis; empty for a scalar."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> DataType:
+        """The type of the elements."""
+
+    @property
+    @abstractmethod
+    def device(self) -> DeviceId:
+        """Where the elements lie."""
+
+    @property
+    def numel(self) -> int:
+        """The number of elements."""
+        return prod(self.shape)
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes that the elements take up when stored without gaps."""
+        return self.numel * self.dtype.size
+
+    @abstractmethod
+    def to_device(self, device: DeviceId) -> Tensor:
+        """Moves the tensor; returns itself where it already lies on that device.
+
+        Raises:
+            BackendUnavailableError: If this machine has no such device.
+            UnsupportedDTypeError: If that device lacks the data type.
+            OutOfMemoryError: If it does not fit there.
+        """
+
+    @abstractmethod
+    def reshape(self, shape: Sequence[int]) -> Tensor:
+        """Gives the same elements, in the same order, another shape; shares memory where the layout allows it.
+
+        Args:
+            shape: The new extents; one of them may be -1 and is then worked out.
+
+        Raises:
+            ShapeMismatchError: If the number of elements differs.
+        """
+
+    @abstractmethod
+    def contiguous(self) -> Tensor:
+        """Returns the elements in row-major order without gaps: itself if it is so already, otherwise a copy."""
+
+    @abstractmethod
+    def numpy(self) -> npt.NDArray[Any]:
+        """Views the tensor as a NumPy array, sharing memory where it lies on the CPU and copying from elsewhere.
+
+        Raises:
+            UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
+        """
+
+    @abstractmethod
+    def __dlpack__(
+        self,
+        *,
+        stream: Any | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Exports the memory as a DLPack capsule (Python array API standard)."""
+
+    @abstractmethod
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The device as DLPack numbers it: type and index."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={list(self.shape)}, dtype={self.dtype}, device={self.device})"
+
+
+class TensorBuilder(ABC):
+    """Makes tensors of one backend on one device. The data type that is asked for is the one that comes."""
+
+    @property
+    @abstractmethod
+    def device(self) -> DeviceId:
+        """Where the tensors are made."""
+
+    @abstractmethod
+    def with_device(self, device: DeviceId) -> TensorBuilder:
+        """Returns a builder for another device.
+
+        Raises:
+            BackendUnavailableError: If this machine has no such device.
+        """
+
+    @abstractmethod
+    def from_slice(self, values: Sequence[Any], shape: Sequence[int], dtype: DataType) -> Tensor:
+        """Copies Python numbers, in row-major order, into a new tensor.
+
+        Args:
+            values: As many numbers as the shape has elements.
+            shape: The extent of each axis.
+            dtype: The type of the elements.
+
+        Raises:
+            ShapeMismatchError: If the number of values is not what the shape holds.
+            DTypeMismatchError: If a value is not representable: a fraction or NaN in an integer type, or an integer out
+                of range.
+            UnsupportedDTypeError: If the device lacks the data type.
+        """
+
+    @abstractmethod
+    def from_numpy(self, array: npt.NDArray[Any]) -> Tensor:
+        """Wraps a NumPy array, sharing its memory on the CPU and copying it elsewhere. Read-only arrays are copied.
+
+        Raises:
+            UnsupportedDTypeError: If the backend lacks the array's data type.
+        """
+
+    @abstractmethod
+    def from_dlpack(self, source: Any) -> Tensor:
+        """Takes over a tensor of another library through DLPack, sharing memory where both are on the same device.
+
+        Args:
+            source: An object with ``__dlpack__`` and ``__dlpack_device__``.
+
+        Raises:
+            UnsupportedDTypeError: If the backend lacks its data type.
+        """
+
+    @abstractmethod
+    def zeros(self, shape: Sequence[int], dtype: DataType) -> Tensor:
+        """Makes a tensor of zeros."""
+
+    @abstractmethod
+    def ones(self, shape: Sequence[int], dtype: DataType) -> Tensor:
+        """Makes a tensor of ones."""
+
+    @abstractmethod
+    def randn(self, shape: Sequence[int], dtype: DataType, *, seed: int) -> Tensor:
+        """Makes a tensor of draws from the standard normal distribution, the same for the same seed.
+
+        Raises:
+            UnsupportedDTypeError: If the data type is not a floating-point one.
+        """
+
+
+TensorLike = Tensor | npt.NDArray[Any]
+"""What ``Model.forward`` takes: a backend's tensor, or a NumPy array of the same shape and data type."""
+
+
+def dtype_of(value: TensorLike) -> DataType:
+    """The data type of a tensor or a NumPy array.
+
+    Raises:
+        UnsupportedDTypeError: If it is an array of a type outside the ten.
+    """
+    return DataType.from_numpy(value.dtype) if isinstance(value, np.ndarray) else value.dtype

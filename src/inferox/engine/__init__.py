@@ -1,0 +1,1 @@
+"""Loading a package on the runtime that fits, and running it."""

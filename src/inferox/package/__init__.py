@@ -1,0 +1,1 @@
+"""What lies on disk: writing, reading and verifying packages."""

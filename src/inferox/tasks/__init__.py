@@ -1,0 +1,1 @@
+"""What the numbers mean: from text and images to tensors, and back to answers."""
