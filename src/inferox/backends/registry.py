@@ -1,0 +1,62 @@
+"""Finding backends: the built-in ones and third parties' are registered in the same way, by entry point."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+
+from inferox.core import Availability, Backend, BackendNotFoundError, BackendUnavailableError
+
+ENTRY_POINT_GROUP = "inferox.backends"
+"""Where a distribution registers a backend: the name, and a ``Backend`` class or a function that makes one."""
+
+
+def backend_names() -> tuple[str, ...]:
+    """The names of all registered backends, in alphabetical order."""
+    return tuple(sorted(_registered()))
+
+
+@cache
+def get_backend(name: str) -> Backend:
+    """Makes a backend. Its runtime is not imported by that.
+
+    Args:
+        name: A registered name, such as ``torch``.
+
+    Raises:
+        BackendNotFoundError: If no backend of that name is registered.
+        BackendUnavailableError: If what is registered cannot be imported or made.
+    """
+    registered = _registered()
+    if name not in registered:
+        raise BackendNotFoundError(name, tuple(registered))
+    try:
+        backend = registered[name].load()()
+    except Exception as error:  # noqa: BLE001 - a third party's module may fail in any way
+        raise BackendUnavailableError(
+            f"the backend {name} is registered as {registered[name].value!r} and cannot be made: {error}",
+            hint="reinstall or remove the distribution that registers it",
+        ) from error
+    if not isinstance(backend, Backend):
+        raise BackendUnavailableError(f"{registered[name].value!r} is registered as the backend {name} and is none")
+    return backend
+
+
+def probe_backend(name: str) -> Availability:
+    """Asks whether a registered backend can run here, whatever state its distribution is in. Never raises for that.
+
+    Args:
+        name: A registered name.
+
+    Raises:
+        BackendNotFoundError: If no backend of that name is registered.
+    """
+    try:
+        return get_backend(name).probe()
+    except BackendUnavailableError as error:
+        return Availability(reason=error.message, hint=error.hint)
+
+
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}

