@@ -1,0 +1,107 @@
+"""Rows through a model: planned into batches, padded, computed, and cut apart again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from inferox.batching.layout import Row, pad_rows, row_extents, split_rows
+from inferox.batching.policy import plan_batches
+from inferox.core import BATCH, ConfigError, Model, Signature
+
+MAX_TOKENS = 1024
+"""The most tokens of a batch, padding included, where the caller sets no limit."""
+
+MAX_ROWS = 256
+"""The most rows of a batch, where the caller sets no limit."""
+
+Outputs = dict[str, npt.NDArray[Any]]
+"""The outputs of one row by name, without the batch dim."""
+
+
+def run_rows(
+    model: Model,
+    rows: Sequence[Row],
+    *,
+    fill: Mapping[str, int],
+    max_tokens: int = MAX_TOKENS,
+    max_rows: int = MAX_ROWS,
+) -> list[Outputs]:
+    """Computes rows of any lengths.
+
+    Args:
+        model: The model.
+        rows: The rows, in any order.
+        fill: The number that an input is padded with; rows that differ in any other input never share a batch.
+        max_tokens: The most tokens of a batch, padding included.
+        max_rows: The most rows of a batch.
+
+    Returns:
+        The outputs of each row, in the order of the rows.
+
+    Raises:
+        ConfigError: If the model does not compute rows independently: an input or output has no batch dim.
+        RequestError: If a row does not fit the model's signature.
+        BackendError: If the runtime fails.
+    """
+    results: list[Outputs] = [{} for _ in rows]
+    for indices, outputs in run_batches(model, rows, fill=fill, max_tokens=max_tokens, max_rows=max_rows):
+        for index, output in zip(indices, outputs, strict=True):
+            results[index] = output
+    return results
+
+
+def run_batches(
+    model: Model,
+    rows: Sequence[Row],
+    *,
+    fill: Mapping[str, int],
+    max_tokens: int = MAX_TOKENS,
+    max_rows: int = MAX_ROWS,
+) -> Iterator[tuple[list[int], list[Outputs]]]:
+    """Computes rows batch by batch, so that only one batch's outputs need to be held at a time.
+
+    Takes and raises the same as ``run_rows``.
+
+    Yields:
+        The indices of a batch's rows, and the outputs of each.
+    """
+    fixed = _fixed_rows(model.signature)
+    for indices in _plan(rows, model.signature, fill, max_tokens, fixed or max_rows):
+        batch = [rows[index] for index in indices]
+        # A model that was traced with a number of rows takes no other: the last row is computed again to fill it.
+        repeated = [batch[-1]] * (fixed - len(batch)) if fixed else []
+        computed = model.forward(pad_rows([*batch, *repeated], model.signature, fill))
+        arrays = {name: tensor.numpy() for name, tensor in computed.items()}
+        yield indices, split_rows(arrays, [*batch, *repeated], model.signature)[: len(batch)]
+
+
+def _plan(
+    rows: Sequence[Row], signature: Signature, fill: Mapping[str, int], max_tokens: int, max_rows: int
+) -> Iterator[list[int]]:
+    """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
+    rigid = [name for name in signature.input_names if name not in fill]
+    alike: defaultdict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
+    lengths = []
+    for index, row in enumerate(rows):
+        lengths.append(max(row_extents(row, signature).values(), default=1))
+        alike[tuple(row[name].shape for name in rigid)].append(index)
+    for members in alike.values():
+        planned = plan_batches([lengths[index] for index in members], max_tokens=max_tokens, max_rows=max_rows)
+        yield from ([members[position] for position in batch] for batch in planned)
+
+
+def _fixed_rows(signature: Signature) -> int | None:
+    """The number of rows that a model was traced with; ``None`` where every call may choose it."""
+    firsts = {spec.dims[0] if spec.dims else None for spec in (*signature.inputs, *signature.outputs)}
+    first = firsts.pop() if len(firsts) == 1 else None
+    if first is None or (first != BATCH and (isinstance(first, str) or first < 1)):
+        specs = ", ".join(str(spec) for spec in (*signature.inputs, *signature.outputs))
+        raise ConfigError(
+            f"the model has no batch dim that all its inputs and outputs share: {specs}",
+            hint="use the task raw, which passes tensors on as they are",
+        )
+    return first if isinstance(first, int) else None

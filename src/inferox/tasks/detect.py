@@ -1,0 +1,118 @@
+"""Which task a model is for, found in its own files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inferox.core import ConfigError, Signature
+from inferox.tasks.embed_files import MODULES_FILE, SETTINGS_FILE, read_embed_files
+from inferox.tasks.options import read_json
+from inferox.tasks.registry import TASK_NAMES, unknown_task
+from inferox.tasks.text_files import TOKENIZER_CONFIG_FILE, read_text_options, text_files
+from inferox.tasks.tokenizer import TOKENIZER_FILE
+
+
+@dataclass(frozen=True)
+class TaskChoice:
+    """A task and what it needs to know.
+
+    Attributes:
+        name: One of ``TASK_NAMES``.
+        options: What ``open_task`` needs besides, as JSON values.
+        files: The files that a package must carry for it, relative to the model's folder.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+
+def choose_task(
+    directory: Path | None, config: Mapping[str, Any], signature: Signature | None, *, task: str | None = None
+) -> TaskChoice:
+    """Chooses a task and reads what it needs to know from the model's files.
+
+    Args:
+        directory: The folder of the model; ``None`` where it is a single file.
+        config: Its ``config.json``; empty where there is none.
+        signature: What it takes and gives; ``None`` where that is not known yet.
+        task: The task, where it is not to be found from the files.
+
+    Raises:
+        ConfigError: If there is no such task, or the model's files do not fit it.
+        PackageError: If a file cannot be read.
+    """
+    name = detect_task(directory, config, signature) if task is None else task
+    if name not in TASK_NAMES:
+        raise unknown_task(name)
+    if name == "raw":
+        return _describe_raw(config)
+    if directory is None:
+        raise ConfigError(
+            f"the task {name} needs files beside the model, such as {TOKENIZER_FILE}, and this model is a single file",
+            hint="use the task raw",
+        )
+    return _DESCRIBE[name](directory, config)
+
+
+def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Signature | None) -> str:
+    """Finds which task a model is for.
+
+    sentence-transformers' files come first, then the architecture that the config names. A text encoder without a head
+    is for ``embed``; whatever is not recognised is ``raw``.
+
+    Args:
+        directory: The folder of the model; ``None`` where it is a single file.
+        config: Its ``config.json``; empty where there is none.
+        signature: What it takes and gives; ``None`` where that is not known yet.
+
+    Returns:
+        One of ``TASK_NAMES``.
+
+    Raises:
+        PackageError: If a file cannot be read.
+    """
+    if directory is None:
+        return "raw"
+    if _is_sentence_transformer(directory):
+        return "embed"
+    has_vectors = signature is None or any(spec.name == "last_hidden_state" for spec in signature.outputs)
+    if _has_tokenizer(directory) and has_vectors and config.get("model_type"):
+        return "embed"
+    return "raw"
+
+
+def _is_sentence_transformer(directory: Path) -> bool:
+    kind = (read_json(directory / SETTINGS_FILE) or {}).get("model_type", "SentenceTransformer")
+    return kind == "SentenceTransformer" and (directory / MODULES_FILE).is_file()
+
+
+def _has_tokenizer(directory: Path) -> bool:
+    names = (
+        TOKENIZER_FILE,
+        TOKENIZER_CONFIG_FILE,
+        "vocab.txt",
+        "vocab.json",
+        "sentencepiece.bpe.model",
+        "spiece.model",
+    )
+    return any((directory / name).is_file() for name in names)
+
+
+def _describe_raw(config: Mapping[str, Any]) -> TaskChoice:
+    size = config.get("vocab_size")
+    return TaskChoice("raw", {"vocab_size": size} if isinstance(size, int) else {})
+
+
+def _describe_embed(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
+    found = read_embed_files(directory)
+    options = {**read_text_options(directory, config), **found.options}
+    return TaskChoice("embed", options, (*text_files(directory), *found.files))
+
+
+_DESCRIBE: dict[str, Callable[[Path, Mapping[str, Any]], TaskChoice]] = {
+    "embed": _describe_embed,
+}

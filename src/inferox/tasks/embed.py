@@ -1,0 +1,149 @@
+"""Texts to vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Row
+from inferox.batching.execution import Outputs
+from inferox.core import ManifestError, RequestError, Signature, TensorSpec
+from inferox.tasks.embed_modules import open_module
+from inferox.tasks.options import optional, required_list
+from inferox.tasks.pooling import POOLING_MODES, pool
+from inferox.tasks.task import Task
+from inferox.tasks.text_samples import sample_texts
+from inferox.tasks.tokenizer import TextTokenizer, check_texts
+
+_TOKEN_VECTORS = "last_hidden_state"  # noqa: S105 - the name of an output
+
+_USUAL_PROMPTS = {"query": "", "document": ""}
+"""The prompts that every model has, so that callers need not know whether it makes a difference."""
+
+
+class EmbedTask(Task):
+    """Makes a vector of each text: tokens to vectors, pooling, and the layers after it.
+
+    Items are strings. Results are vectors: shape ``[dimension]``, float32.
+
+    Args:
+        root: The folder of the package.
+        options: ``pooling``, ``modules``, ``include_prompt``, ``prompts``, ``default_prompt`` and ``truncate_dim``, as
+            ``read_embed_files`` gives them, and the options of the tokenizer.
+        signature: What the model takes and gives.
+
+    Raises:
+        ManifestError: If an option is of the wrong type or value, or the model gives no token vectors.
+        PackageError: If a file is missing or cannot be read.
+    """
+
+    name: ClassVar[str] = "embed"
+
+    def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
+        self._tokenizer = TextTokenizer.open(root, options, signature)
+        self._output = _token_vectors(signature)
+        self._pooling = required_list(options, "pooling", str)
+        unknown = [mode for mode in self._pooling if mode not in POOLING_MODES]
+        if unknown or not self._pooling:
+            raise ManifestError(f"'pooling' must list some of {', '.join(POOLING_MODES)}, and is {self._pooling}")
+        self._modules = [open_module(module, root) for module in required_list(options, "modules", dict)]
+        self._prompts = {**_USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
+        self._include_prompt = optional(options, "include_prompt", bool) is not False
+        self._truncate_dim = optional(options, "truncate_dim", int)
+        self._dimension = self._width(self._output)
+        default = optional(options, "default_prompt", str)
+        if default is not None and default not in self._prompts:
+            raise ManifestError(f"'default_prompt' is {default!r}, and the prompts are {', '.join(self._prompts)}")
+        self._use_prompt("" if default is None else self._prompts[default])
+
+    @property
+    def dimension(self) -> int:
+        """The length of the vectors."""
+        return self._dimension
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """What can be put before texts, by name: for instance one for queries and one for documents."""
+        return self._prompts
+
+    @property
+    def fill(self) -> Mapping[str, int]:
+        """The number that each input is padded with."""
+        return self._tokenizer.fill
+
+    def with_prompt(self, name: str) -> EmbedTask:
+        """The same task, with another prompt before each text.
+
+        Args:
+            name: One of ``prompts``.
+
+        Raises:
+            RequestError: If there is no such prompt.
+        """
+        if name not in self._prompts:
+            raise RequestError(f"there is no prompt {name!r}", hint=f"the model has {', '.join(self._prompts)}")
+        other = copy(self)
+        other._use_prompt(self._prompts[name])  # noqa: SLF001 - a copy of this one
+        return other
+
+    def encode(self, items: Sequence[str]) -> list[Row]:
+        """Makes a row of each text; see ``Task``. An empty text is legal."""
+        check_texts(items, pairs=False)
+        texts = [self._prompt + item for item in items] if self._prompt else items
+        return self._tokenizer.encode(texts)
+
+    def decode(
+        self,
+        items: Sequence[str],  # noqa: ARG002 - a vector depends on the tokens alone
+        rows: Sequence[Row],
+        outputs: Sequence[Outputs],
+    ) -> list[npt.NDArray[np.float32]]:
+        """Makes a vector of each row's token vectors; see ``Task``."""
+        if not rows:
+            return []
+        # A model with a fixed length gives vectors for the padding too.
+        tokens = (output[self._output.name][: len(row["input_ids"])] for row, output in zip(rows, outputs, strict=True))
+        vectors = np.stack([pool(item, self._pooling, skip=self._skip) for item in tokens])
+        for module in self._modules:
+            vectors = module(vectors)
+        return list(vectors[:, : self._truncate_dim])
+
+    def to_matrix(self, results: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """Stacks results; shape ``[n, dimension]``, also for none."""
+        return np.stack(results) if len(results) else np.empty((0, self._dimension), dtype=np.float32)
+
+    def samples(self) -> list[list[str]]:
+        """Texts from the empty one to the model's limit; see ``Task``."""
+        return sample_texts(self._tokenizer.max_length)
+
+    def _use_prompt(self, prompt: str) -> None:
+        self._prompt = prompt
+        self._skip = self._tokenizer.count_prompt(prompt) if prompt and not self._include_prompt else 0
+
+    def _width(self, output: TensorSpec) -> int:
+        hidden = output.dims[-1]
+        if not isinstance(hidden, int):
+            raise ManifestError(f"the last dim of the output {output} must be a number")
+        width = hidden * len(self._pooling)
+        for module in self._modules:
+            width = module.width(width)
+        return width if self._truncate_dim is None else min(width, self._truncate_dim)
+
+
+def _token_vectors(signature: Signature) -> TensorSpec:
+    """The output with a vector for each token: that of the usual name, or the only one of its shape."""
+    shaped = [spec for spec in signature.outputs if len(spec.dims) == 3]  # noqa: PLR2004 - batch, seq, hidden
+    named = [spec for spec in shaped if spec.name == _TOKEN_VECTORS]
+    candidates = named or shaped
+    if len(candidates) != 1:
+        outputs = ", ".join(str(spec) for spec in signature.outputs)
+        raise ManifestError(
+            f"the task embed needs one output [batch, seq, hidden] with a vector a token; the model gives {outputs}",
+            hint="use the task raw, which passes tensors on as they are",
+        )
+    return candidates[0]

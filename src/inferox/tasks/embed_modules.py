@@ -1,0 +1,172 @@
+"""What comes after pooling: the layers that a sentence-transformers model adds, computed with NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from inferox.core import ManifestError, PackageError
+from inferox.tasks.activation import ACTIVATIONS
+from inferox.tasks.options import member_path, required
+
+Matrix = npt.NDArray[np.float32]
+
+_SHORTEST = np.float32(1e-12)
+"""What a vector of length zero is divided by."""
+
+_VARIANCE_FLOOR = np.float32(1e-5)
+"""What layer normalisation adds to the variance: PyTorch's default, which the files do not state."""
+
+
+class EmbedModule:
+    """A layer on pooled vectors: [n, in] to [n, out], float32."""
+
+    def __call__(self, vectors: Matrix) -> Matrix:
+        """Computes the layer.
+
+        Args:
+            vectors: One vector a text; shape ``[n, in]``, float32.
+
+        Returns:
+            One vector a text; shape ``[n, out]``, float32.
+        """
+        raise NotImplementedError
+
+    def width(self, before: int) -> int:
+        """The length of the vectors that come out, for vectors of length ``before``."""
+        return before
+
+
+class Normalise(EmbedModule):
+    """Scales each vector to length 1."""
+
+    def __call__(self, vectors: Matrix) -> Matrix:
+        """See ``EmbedModule``."""
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        scaled: Matrix = vectors / np.maximum(lengths, _SHORTEST)
+        return scaled
+
+
+@dataclass(frozen=True)
+class Dense(EmbedModule):
+    """A linear layer and an activation function.
+
+    Attributes:
+        weight: Shape ``[out, in]``, float32.
+        bias: Shape ``[out]``, float32; ``None`` for no bias.
+        activation: A name from ``ACTIVATIONS``.
+        residual: Whether the input is added to the result.
+        residual_weight: What the input goes through before it is added; shape ``[out, in]``, float32.
+    """
+
+    weight: Matrix
+    bias: Matrix | None
+    activation: str
+    residual: bool = False
+    residual_weight: Matrix | None = None
+
+    def __call__(self, vectors: Matrix) -> Matrix:
+        """See ``EmbedModule``."""
+        linear = vectors @ self.weight.T
+        if self.bias is not None:
+            linear = linear + self.bias
+        computed = ACTIVATIONS[self.activation](linear)
+        if self.residual:
+            computed = computed + (vectors if self.residual_weight is None else vectors @ self.residual_weight.T)
+        return computed
+
+    def width(self, before: int) -> int:
+        """The number of rows of the weight."""
+        if self.weight.shape[1] != before:
+            raise ManifestError(f"a dense layer takes vectors of {self.weight.shape[1]} numbers, and gets {before}")
+        return len(self.weight)
+
+
+@dataclass(frozen=True)
+class LayerNorm(EmbedModule):
+    """Normalises each vector to mean 0 and variance 1, then scales and shifts it.
+
+    Attributes:
+        weight: Shape ``[in]``, float32.
+        bias: Shape ``[in]``, float32.
+    """
+
+    weight: Matrix
+    bias: Matrix
+
+    def __call__(self, vectors: Matrix) -> Matrix:
+        """See ``EmbedModule``."""
+        centred = vectors - vectors.mean(axis=1, keepdims=True)
+        variance = np.square(centred).mean(axis=1, keepdims=True)
+        normal: Matrix = centred / np.sqrt(variance + _VARIANCE_FLOOR) * self.weight + self.bias
+        return normal
+
+
+def open_module(options: Mapping[str, Any], root: Path) -> EmbedModule:
+    """Opens a layer of a package.
+
+    Args:
+        options: Its ``type`` (``dense``, ``layer_norm`` or ``normalise``), and for the first two ``weights``, a
+            safetensors file; a dense layer's ``activation`` and ``residual``.
+        root: The folder of the package.
+
+    Raises:
+        ManifestError: If the type or the activation is unknown, or an option is missing.
+        PackageError: If the weights cannot be read or lack a tensor.
+        UnsafePathError: If the weights lie outside the package.
+    """
+    kind = required(options, "type", str)
+    if kind == "normalise":
+        return Normalise()
+    openers: dict[str, Callable[[Mapping[str, Any], _Weights], EmbedModule]] = {
+        "dense": _open_dense,
+        "layer_norm": lambda _, weights: LayerNorm(weights.get("norm.weight"), weights.get("norm.bias")),
+    }
+    if kind not in openers:
+        raise ManifestError(f"{kind!r} is no layer after pooling; there are normalise, {', '.join(openers)}")
+    return openers[kind](options, _Weights.read(member_path(root, required(options, "weights", str))))
+
+
+def _open_dense(options: Mapping[str, Any], weights: _Weights) -> Dense:
+    activation = required(options, "activation", str)
+    if activation not in ACTIVATIONS:
+        raise ManifestError(f"{activation!r} is no activation function; there are {', '.join(ACTIVATIONS)}")
+    return Dense(
+        weights.get("linear.weight"),
+        weights.find("linear.bias"),
+        activation,
+        bool(options.get("residual")),
+        weights.find("residual.weight"),
+    )
+
+
+@dataclass(frozen=True)
+class _Weights:
+    path: Path
+    tensors: Mapping[str, npt.NDArray[Any]]
+
+    @classmethod
+    def read(cls, path: Path) -> _Weights:
+        try:
+            return cls(path, load_file(path))
+        except (OSError, SafetensorError) as error:
+            raise PackageError(f"{path.name} of {path.parent.name} cannot be read: {error}") from error
+
+    def find(self, name: str) -> Matrix | None:
+        tensor = self.tensors.get(name)
+        return None if tensor is None else tensor.astype(np.float32)
+
+    def get(self, name: str) -> Matrix:
+        tensor = self.find(name)
+        if tensor is None:
+            raise PackageError(
+                f"{self.path.name} of {self.path.parent.name} lacks {name!r}; it has {sorted(self.tensors)}"
+            )
+        return tensor

@@ -1,0 +1,86 @@
+"""Reading a task's options and the JSON files of a model, with errors that name the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from inferox.core import ManifestError, PackageError, UnsafePathError
+
+T = TypeVar("T")
+
+
+def optional(values: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    """Reads a field that may be missing or null.
+
+    Args:
+        values: The JSON object.
+        name: The field.
+        kind: Its Python type. ``float`` takes whole numbers too; ``int`` does not take true and false.
+
+    Raises:
+        ManifestError: If the field is of another type.
+    """
+    value = values.get(name)
+    if value is None:
+        return None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return kind(value)  # type: ignore[call-arg] # kind is float here
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ManifestError(f"{name!r} must be of the type {kind.__name__}, and is {value!r}")
+    return value
+
+
+def required(values: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """Reads a field that must be there.
+
+    Raises:
+        ManifestError: If the field is missing, null or of another type.
+    """
+    value = optional(values, name, kind)
+    if value is None:
+        raise ManifestError(f"the task's options need {name!r} of the type {kind.__name__}; they have {sorted(values)}")
+    return value
+
+
+def required_list(values: Mapping[str, Any], name: str, kind: type[T]) -> list[T]:
+    """Reads a list whose items are all of one type.
+
+    Raises:
+        ManifestError: If the field is missing, no list, or has an item of another type.
+    """
+    items = required(values, name, list)
+    if not all(isinstance(item, kind) for item in items):
+        raise ManifestError(f"{name!r} must be a list of {kind.__name__}, and is {items!r}")
+    return items
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Reads a JSON object; ``None`` where there is no such file.
+
+    Raises:
+        PackageError: If the file is no JSON object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise PackageError(f"{path.name} cannot be read: {error}", hint="fetch the model again") from error
+    if not isinstance(value, dict):
+        raise PackageError(f"{path.name} must be a JSON object, and is a {type(value).__name__}")
+    return value
+
+
+def member_path(root: Path, relative: str) -> Path:
+    """The path of a file below a folder.
+
+    Raises:
+        UnsafePathError: If the path is absolute or leads out of the folder.
+    """
+    path = (root / relative).resolve()
+    if not path.is_relative_to(root.resolve()):
+        raise UnsafePathError(f"{relative!r} leads out of the model's folder")
+    return path

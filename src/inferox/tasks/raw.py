@@ -1,0 +1,137 @@
+"""Named tensors in, named tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Row
+from inferox.batching.execution import Outputs
+from inferox.core import BATCH, ConfigError, DataType, Model, RequestError, Signature, TensorSpec
+from inferox.tasks.options import optional
+from inferox.tasks.task import Task
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+"""A whole call: each input of the model by name, with all its dims."""
+
+_SAMPLE_EXTENTS = (1, 2, 5, 16)
+"""The extents that the named dims of sample inputs take."""
+
+
+class RawTask(Task):
+    """Passes tensors on as they are.
+
+    Items are whole calls: each input by name, its batch dim included. Results are the outputs by name, likewise.
+    ``run`` computes each call by itself. ``encode`` makes a row of every row of every call, and ``decode`` puts the
+    rows of a call together again.
+
+    Args:
+        options: ``allow_non_finite``, whether NaN and infinities may be sent, and ``vocab_size``, the number of tokens
+            that sample inputs are drawn from.
+        signature: What the model takes and gives.
+
+    Raises:
+        ManifestError: If an option is of the wrong type.
+    """
+
+    name: ClassVar[str] = "raw"
+
+    def __init__(self, options: Mapping[str, Any], signature: Signature) -> None:
+        self._signature = signature
+        self._allow_non_finite = optional(options, "allow_non_finite", bool) is True
+        self._vocab_size = optional(options, "vocab_size", int)
+
+    @property
+    def fill(self) -> Mapping[str, int]:
+        """Empty: what a tensor means is unknown, and so is whether padding would change it."""
+        return {}
+
+    def run(self, model: Model, items: Sequence[Tensors]) -> list[dict[str, npt.NDArray[Any]]]:
+        """Computes each call by itself; see ``Task``."""
+        self._check(items)
+        return [{name: tensor.numpy() for name, tensor in model.forward(item).items()} for item in items]
+
+    def encode(self, items: Sequence[Tensors]) -> list[Row]:
+        """Takes calls apart into rows.
+
+        Args:
+            items: The calls.
+
+        Returns:
+            A row for every row of every call, in their order.
+
+        Raises:
+            RequestError: If a call does not fit the signature, or has NaN or infinite numbers.
+            ConfigError: If the model has no batch dim that all its inputs and outputs share.
+        """
+        self._require_batch()
+        self._check(items)
+        return [{name: array[index] for name, array in item.items()} for item in items for index in range(_rows(item))]
+
+    def decode(
+        self,
+        items: Sequence[Tensors],
+        rows: Sequence[Row],  # noqa: ARG002 - the items say how many rows each has
+        outputs: Sequence[Outputs],
+    ) -> list[dict[str, npt.NDArray[Any]]]:
+        """Puts the outputs of each call's rows together; see ``Task``."""
+        remaining = iter(outputs)
+        results = []
+        for item in items:
+            mine = [next(remaining) for _ in range(_rows(item))]
+            results.append({name: np.stack([output[name] for output in mine]) for name in self._signature.output_names})
+        return results
+
+    def samples(self) -> list[list[dict[str, npt.NDArray[Any]]]]:
+        """Random tensors of several extents; see ``Task``.
+
+        Floating-point inputs are drawn from the standard normal distribution and ``input_ids`` from the vocabulary.
+        Masks are ones. Other integers are zeros, which are in the range of every table.
+        """
+        random = np.random.default_rng(0)
+        return [[self._draw(extent, random)] for extent in _SAMPLE_EXTENTS]
+
+    def _draw(self, extent: int, random: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
+        return {spec.name: self._draw_input(spec, extent, random) for spec in self._signature.inputs}
+
+    def _draw_input(self, spec: TensorSpec, extent: int, random: np.random.Generator) -> npt.NDArray[Any]:
+        # Rows of a batch are compared with rows by themselves: the batch has one row and three in turn.
+        rows = 1 + extent % 2 * 2
+        shape = tuple(dim if isinstance(dim, int) else rows if dim == BATCH else extent for dim in spec.dims)
+        dtype = spec.dtype.numpy_dtype
+        if spec.dtype.is_floating:
+            return random.standard_normal(shape).astype(dtype)
+        if spec.name == "input_ids" and self._vocab_size:
+            return random.integers(0, self._vocab_size, shape).astype(dtype)
+        return np.full(shape, int("mask" in spec.name), dtype=dtype)
+
+    def _require_batch(self) -> None:
+        firsts = {spec.dims[:1] for spec in (*self._signature.inputs, *self._signature.outputs)}
+        if len(firsts) != 1 or () in firsts:
+            raise ConfigError("the model has no batch dim that all its inputs and outputs share, so calls have no rows")
+
+    def _check(self, items: Sequence[Tensors]) -> None:
+        if isinstance(items, Mapping):
+            raise RequestError("expected a list of calls, and got a single one", hint="put it in a list")
+        for index, item in enumerate(items):
+            if not isinstance(item, Mapping):
+                raise RequestError(
+                    f"call {index} must give each input by name, and is of the type {type(item).__name__}"
+                )
+            self._signature.check_inputs(item)
+            for name in () if self._allow_non_finite else _non_finite(item):
+                raise RequestError(f"input {name!r} of call {index} has NaN or infinite numbers")
+
+
+def _rows(item: Tensors) -> int:
+    return len(next(iter(item.values())))
+
+
+def _non_finite(item: Tensors) -> Iterator[str]:
+    for name, array in item.items():
+        if DataType.from_numpy(array.dtype).is_floating and prod(array.shape) and not np.isfinite(array).all():
+            yield name

@@ -1,0 +1,84 @@
+"""A task: from items to rows of tensors, and from the model's outputs to answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from inferox.batching import Row, run_batches
+from inferox.batching.execution import MAX_ROWS, Outputs
+from inferox.core import Model
+
+
+class Task(ABC):
+    """What a model's numbers mean.
+
+    ``encode`` and ``decode`` work item by item, so that rows of several callers may share a batch in between. A task
+    holds no state that a call changes: several threads may use it at once.
+    """
+
+    name: ClassVar[str]
+    """The task's name, such as ``embed``."""
+
+    max_rows: ClassVar[int] = MAX_ROWS
+    """The most rows that ``run`` puts in a batch."""
+
+    @property
+    @abstractmethod
+    def fill(self) -> Mapping[str, int]:
+        """The number that each input is padded with; inputs that are not listed are never padded."""
+
+    @abstractmethod
+    def encode(self, items: Sequence[Any]) -> list[Row]:
+        """Makes a row of the model's inputs from each item.
+
+        Args:
+            items: The items, of whichever kind the task takes.
+
+        Returns:
+            One row an item, in their order.
+
+        Raises:
+            RequestError: If an item cannot be computed; the message names it.
+        """
+
+    @abstractmethod
+    def decode(self, items: Sequence[Any], rows: Sequence[Row], outputs: Sequence[Outputs]) -> list[Any]:
+        """Reads the answer for each item from the model's outputs.
+
+        Args:
+            items: The items.
+            rows: What ``encode`` made of them.
+            outputs: The model's outputs for each row, by name, without the batch dim.
+
+        Returns:
+            One result an item, in their order.
+        """
+
+    @abstractmethod
+    def samples(self) -> list[list[Any]]:
+        """Varied items, in batches, on which runtimes are compared. The same at every call."""
+
+    def run(self, model: Model, items: Sequence[Any]) -> list[Any]:
+        """Answers items: encodes them, computes them in batches of rows alike in length, and decodes.
+
+        Args:
+            model: The model, of the signature that the task was opened for.
+            items: The items.
+
+        Returns:
+            One result an item, in their order.
+
+        Raises:
+            RequestError: If an item cannot be computed; nothing has been computed then.
+            BackendError: If the runtime fails.
+        """
+        rows = self.encode(items)
+        results: list[Any] = [None] * len(rows)
+        for indices, outputs in run_batches(model, rows, fill=self.fill, max_rows=self.max_rows):
+            batch = [items[index] for index in indices]
+            decoded = self.decode(batch, [rows[index] for index in indices], outputs)
+            for index, result in zip(indices, decoded, strict=True):
+                results[index] = result
+        return results

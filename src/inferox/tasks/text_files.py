@@ -1,0 +1,96 @@
+"""What a model's files say about its texts: the limit, and how they are cut and padded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inferox.tasks.options import read_json
+from inferox.tasks.tokenizer import TOKENIZER_FILE
+
+TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
+
+_SENTENCE_FILES = tuple(
+    f"sentence_{kind}_config.json"
+    for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+"""The names under which sentence-transformers has stored the limit of its models."""
+
+_POSITIONS_AFTER_PADDING = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "ibert",
+        "layoutlmv3",
+        "longformer",
+        "luke",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
+"""Types of model that count positions from ``pad_token_id + 1``, so that the table has so many more than a row may."""
+
+_LONGEST_SANE = 1_000_000
+"""Beyond this, ``model_max_length`` is the number that transformers writes for "unknown"."""
+
+
+def read_text_options(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads how a model's texts are cut and padded.
+
+    Args:
+        directory: The folder of the model.
+        config: Its ``config.json``.
+
+    Returns:
+        The options that ``TextTokenizer.open`` takes, as JSON values.
+
+    Raises:
+        PackageError: If a file is no JSON object.
+    """
+    sentence = next(filter(None, (read_json(directory / name) for name in _SENTENCE_FILES)), {})
+    tokenizer = read_json(directory / TOKENIZER_CONFIG_FILE) or {}
+    special = read_json(directory / "special_tokens_map.json") or {}
+    return {
+        "max_length": _max_length(sentence, tokenizer, config),
+        "truncation_side": tokenizer.get("truncation_side", "right"),
+        "lowercase": sentence.get("do_lower_case") is True,
+        "pad_token": _content(tokenizer.get("pad_token") or special.get("pad_token")),
+        "pad_token_id": _number(config.get("pad_token_id")),
+    }
+
+
+def text_files(directory: Path) -> tuple[str, ...]:
+    """The files of a model that a package needs to read texts, relative to the model's folder."""
+    present = [TOKENIZER_CONFIG_FILE] if (directory / TOKENIZER_CONFIG_FILE).is_file() else []
+    return (TOKENIZER_FILE, *present)
+
+
+def _max_length(sentence: Mapping[str, Any], tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> int | None:
+    stated = _number(sentence.get("max_seq_length")) or _number(tokenizer.get("model_max_length"))
+    positions = _positions(config)
+    limits = [limit for limit in (stated, positions) if limit is not None and 0 < limit <= _LONGEST_SANE]
+    return min(limits, default=None)
+
+
+def _positions(config: Mapping[str, Any]) -> int | None:
+    positions = _number(config.get("max_position_embeddings"))
+    if positions is None or config.get("model_type") not in _POSITIONS_AFTER_PADDING:
+        return positions
+    return positions - (_number(config.get("pad_token_id", 1)) or 0) - 1
+
+
+def _number(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if whole else None
+
+
+def _content(token: Any) -> str | None:
+    """The text of a special token, which the files state as such or as an object."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else None

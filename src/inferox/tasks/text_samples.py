@@ -1,0 +1,38 @@
+"""Texts on which runtimes are compared."""
+
+from __future__ import annotations
+
+import random
+
+_WORDS = (
+    "the", "of", "and", "a", "water", "model", "river", "quantum", "Monday", "London", "Zürich", "naïve", "café", "42",
+    "3.14", "can't", "state-of-the-art", "however,", "(sic)", "why?", "running", "unbelievable", "東京", "привет",
+    "مرحبا", "नमस्ते", "한국어", "🙂", "e=mc²", "antidisestablishmentarianism", "x", "https://example.org/a?b=c",
+)  # fmt: skip
+
+_LONGEST = 512
+"""The longest sample in tokens, also where a model takes more: attention over thousands would dwarf the packing."""
+
+
+def sample_texts(max_length: int | None) -> list[list[str]]:
+    """Makes texts of every length that a model takes, from one word to its limit, and the empty text.
+
+    Args:
+        max_length: The most tokens of a row; ``None`` where there is no limit.
+
+    Returns:
+        Batches of texts: a short one alone, a long one alone, and texts of mixed lengths together. The same at every
+        call.
+    """
+    limit = min(max_length or _LONGEST, _LONGEST)
+    draw = random.Random(0)  # noqa: S311 - varied, not secret
+    lengths = [0, 1, 2, 3, 5, 8, 13, 21, 34, 55]
+    texts = [" ".join(draw.choices(_WORDS, k=min(length, limit))) for length in lengths]
+    # A word is at least one token, so that this one reaches the limit.
+    longest = " ".join(draw.choices(_WORDS, k=limit))
+    return [[texts[1]], [longest], texts, [texts[8], texts[0], longest]]
+
+
+def sample_pairs(max_length: int | None) -> list[list[tuple[str, str]]]:
+    """Makes pairs of texts of different lengths; see ``sample_texts``."""
+    return [[(text, batch[-1 - index]) for index, text in enumerate(batch)] for batch in sample_texts(max_length)]

@@ -1,0 +1,215 @@
+"""Text to tokens, exactly as the model's own files say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding, Tokenizer, normalizers
+
+from inferox.batching import Row
+from inferox.core import ManifestError, PackageError, RequestError, Signature, TensorSpec
+from inferox.tasks.options import optional
+
+TOKENIZER_FILE = "tokenizer.json"
+"""Where a package keeps its tokenizer, relative to its root."""
+
+OFFSETS = "offsets"
+"""The array of a row with the characters that each token stands for: [seq, 2], int64, start and end."""
+
+SPECIAL_TOKENS = "special_tokens_mask"
+"""The array of a row that says which tokens the tokenizer added, such as ``[CLS]``: [seq], bool."""
+
+Text = str | tuple[str, str]
+"""A text, or a pair of texts that the model reads together."""
+
+_GIVEN = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class TextTokenizer:
+    """A model's tokenizer.
+
+    The padding and truncation that ``tokenizer.json`` may ask for are left aside: rows are padded when a batch is laid
+    out, and the limit comes from the model's own files. Longer texts are cut as transformers cuts them: of a pair the
+    longer text first, special tokens kept.
+
+    Args:
+        tokenizer: The tokenizer. It is changed and must not be used by others.
+        inputs: The inputs of the model.
+        max_length: The most tokens of a row, special tokens included; ``None`` for no limit.
+        truncation_side: Where a longer text is cut: ``right`` or ``left``.
+        pad_id: The token that rows are padded with; ``None`` for what ``tokenizer.json`` says, or 0.
+
+    Raises:
+        ManifestError: If the model needs an input that no tokenizer gives, or its limit leaves no room for a text.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        inputs: Sequence[TensorSpec],
+        *,
+        max_length: int | None,
+        truncation_side: str = "right",
+        pad_id: int | None = None,
+    ) -> None:
+        unknown = [spec.name for spec in inputs if spec.name not in _GIVEN]
+        if unknown or not inputs:
+            raise ManifestError(
+                f"a text becomes {', '.join(_GIVEN)}, and the model takes {[spec.name for spec in inputs]}",
+                hint="use the task raw, which passes tensors on as they are",
+            )
+        padding = tokenizer.padding or {}
+        self._fill = {
+            "input_ids": int(padding.get("pad_id", 0)) if pad_id is None else pad_id,
+            "attention_mask": 0,
+            "token_type_ids": int(padding.get("pad_type_id", 0)),
+        }
+        self._inputs = tuple(inputs)
+        self._tokenizer = tokenizer
+        self._max_length = _shortest(max_length, inputs)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        if self._max_length is not None:
+            special = tokenizer.num_special_tokens_to_add(is_pair=False)
+            if self._max_length <= special:
+                raise ManifestError(
+                    f"a limit of {self._max_length} tokens leaves no room for a text beside {special} special tokens"
+                )
+            tokenizer.enable_truncation(self._max_length, strategy="longest_first", direction=truncation_side)
+
+    @classmethod
+    def open(cls, root: Path, options: Mapping[str, Any], signature: Signature) -> TextTokenizer:
+        """Opens the tokenizer of a package.
+
+        Args:
+            root: The folder of the package.
+            options: ``max_length``, ``truncation_side``, ``lowercase``, ``pad_token`` and ``pad_token_id``, as
+                ``read_text_options`` gives them.
+            signature: The inputs that the model takes.
+
+        Raises:
+            PackageError: If there is no tokenizer, or it cannot be read.
+            ManifestError: If an option is of the wrong type or value.
+        """
+        tokenizer = _read(root / TOKENIZER_FILE)
+        if optional(options, "lowercase", bool):
+            before = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
+            tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
+        pad_token = optional(options, "pad_token", str)
+        pad_id = None if pad_token is None else tokenizer.token_to_id(pad_token)
+        side = optional(options, "truncation_side", str) or "right"
+        if side not in {"left", "right"}:
+            raise ManifestError(f"'truncation_side' must be left or right, and is {side!r}")
+        return cls(
+            tokenizer,
+            signature.inputs,
+            max_length=optional(options, "max_length", int),
+            truncation_side=side,
+            pad_id=optional(options, "pad_token_id", int) if pad_id is None else pad_id,
+        )
+
+    @property
+    def fill(self) -> Mapping[str, int]:
+        """The number that each input is padded with."""
+        return self._fill
+
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
+        return self._max_length
+
+    def encode(self, texts: Sequence[Text], *, offsets: bool = False) -> list[Row]:
+        """Makes a row from each text or pair.
+
+        Args:
+            texts: The texts. An empty one is legal: it becomes the special tokens alone.
+            offsets: Whether rows also carry ``offsets`` and ``special_tokens_mask``.
+
+        Returns:
+            A row for each text: each input of the model by name; shape ``[seq]``.
+
+        Raises:
+            RequestError: If an item is neither a text nor a pair, or holds half of a surrogate pair.
+        """
+        check_texts(texts)
+        # The fast way works out no offsets.
+        encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
+        return [self._row(encoding, offsets=offsets) for encoding in encode(list(texts))]
+
+    def count_prompt(self, prompt: str) -> int:
+        """The number of tokens that a prompt takes up at the front of a row, special tokens before it included."""
+        encoding = self._tokenizer.encode(prompt)
+        trailing = bool(encoding.special_tokens_mask) and encoding.special_tokens_mask[-1] == 1
+        return len(encoding.ids) - int(trailing)
+
+    def _row(self, encoding: Encoding, *, offsets: bool) -> Row:
+        given = {
+            "input_ids": encoding.ids,
+            "attention_mask": encoding.attention_mask,
+            "token_type_ids": encoding.type_ids,
+        }
+        row: dict[str, npt.NDArray[Any]] = {
+            spec.name: np.array(given[spec.name], dtype=spec.dtype.numpy_dtype) for spec in self._inputs
+        }
+        if offsets:
+            row[OFFSETS] = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+            row[SPECIAL_TOKENS] = np.array(encoding.special_tokens_mask, dtype=np.bool_)
+        return row
+
+
+def check_texts(items: Sequence[Text], *, pairs: bool = True) -> None:
+    """Checks that items are texts, or pairs of texts, that can be tokenised.
+
+    Args:
+        items: What the caller sent.
+        pairs: Whether pairs are allowed.
+
+    Raises:
+        RequestError: If the items are a single text, or one is neither a text nor a pair, or holds half of a surrogate
+            pair.
+    """
+    if isinstance(items, str | bytes):
+        raise RequestError("expected a list of texts, and got a single one", hint="put it in a list")
+    for index, item in enumerate(items):
+        if pairs and isinstance(item, tuple | list):
+            if len(item) != 2:  # noqa: PLR2004 - a pair is two
+                raise RequestError(f"text {index} is a pair, and must have 2 parts, not {len(item)}")
+            _check_text(item[0], f"the first text of pair {index}")
+            _check_text(item[1], f"the second text of pair {index}")
+        else:
+            _check_text(item, f"text {index}")
+
+
+def _check_text(text: Any, subject: str) -> None:
+    if not isinstance(text, str):
+        raise RequestError(f"{subject} must be a string, and is of the type {type(text).__name__}")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"{subject} has half of a surrogate pair at character {error.start}: U+{ord(text[error.start]):04X}",
+            hint="the text was cut or decoded wrongly; send valid Unicode",
+        ) from error
+
+
+def _read(path: Path) -> Tokenizer:
+    if not path.is_file():
+        raise PackageError(
+            f"there is no {path.name}",
+            hint="AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) of transformers writes it",
+        )
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing more exact
+        raise PackageError(f"{path.name} cannot be read: {error}", hint="fetch the model again") from error
+
+
+def _shortest(max_length: int | None, inputs: Sequence[TensorSpec]) -> int | None:
+    """The limit of the model's files, or of an input whose length is fixed."""
+    fixed = [dim for spec in inputs for dim in spec.dims[1:] if isinstance(dim, int)]
+    limits = [*fixed, *([] if max_length is None else [max_length])]
+    return min(limits, default=None)
