@@ -1,20 +1,36 @@
 """What the numbers mean: from text and images to tensors, and back to answers."""
 
+from inferox.tasks.classify import ClassifyTask
 from inferox.tasks.detect import TaskChoice, choose_task, detect_task
 from inferox.tasks.embed import EmbedTask
+from inferox.tasks.image_classify import ImageClassifyTask
+from inferox.tasks.labels import LabelScore
 from inferox.tasks.raw import RawTask
 from inferox.tasks.registry import TASK_NAMES, open_task
+from inferox.tasks.rerank import RankedDocument, RerankTask
+from inferox.tasks.results import to_json
 from inferox.tasks.task import Task
+from inferox.tasks.tensor_files import read_tensors
+from inferox.tasks.token_classify import Span, TokenClassifyTask
 from inferox.tasks.tokenizer import TextTokenizer
 
 __all__ = [
     "TASK_NAMES",
+    "ClassifyTask",
     "EmbedTask",
+    "ImageClassifyTask",
+    "LabelScore",
+    "RankedDocument",
     "RawTask",
+    "RerankTask",
+    "Span",
     "Task",
     "TaskChoice",
     "TextTokenizer",
+    "TokenClassifyTask",
     "choose_task",
     "detect_task",
     "open_task",
+    "read_tensors",
+    "to_json",
 ]

@@ -9,10 +9,18 @@ from typing import Any
 
 from inferox.core import ConfigError, Signature
 from inferox.tasks.embed_files import MODULES_FILE, SETTINGS_FILE, read_embed_files
+from inferox.tasks.image_files import PREPROCESSOR_FILE, read_image_options
+from inferox.tasks.labels import read_label_options, read_labels
 from inferox.tasks.options import read_json
 from inferox.tasks.registry import TASK_NAMES, unknown_task
+from inferox.tasks.rerank import read_rerank_options
 from inferox.tasks.text_files import TOKENIZER_CONFIG_FILE, read_text_options, text_files
 from inferox.tasks.tokenizer import TOKENIZER_FILE
+
+_TASK_BY_ENDING = {"ForTokenClassification": "token-classify", "ForImageClassification": "image-classify"}
+
+_OLD_MARK = "sbert_ce_default_activation_function"
+"""What sentence-transformers before version 4 wrote into the config of its cross-encoders."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +85,44 @@ def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Si
     """
     if directory is None:
         return "raw"
-    if _is_sentence_transformer(directory):
+    kind = _sentence_transformers_kind(directory)
+    if kind == "SentenceTransformer":
         return "embed"
+    architecture = _architecture(config)
+    if architecture.endswith("ForSequenceClassification"):
+        return "rerank" if _is_reranker(kind, config) else "classify"
+    for ending, name in _TASK_BY_ENDING.items():
+        if architecture.endswith(ending):
+            return name
     has_vectors = signature is None or any(spec.name == "last_hidden_state" for spec in signature.outputs)
     if _has_tokenizer(directory) and has_vectors and config.get("model_type"):
         return "embed"
     return "raw"
 
 
-def _is_sentence_transformer(directory: Path) -> bool:
-    kind = (read_json(directory / SETTINGS_FILE) or {}).get("model_type", "SentenceTransformer")
-    return kind == "SentenceTransformer" and (directory / MODULES_FILE).is_file()
+def _sentence_transformers_kind(directory: Path) -> str | None:
+    """The kind of model that sentence-transformers stored, such as ``CrossEncoder``; ``None`` where it did not."""
+    kind = (read_json(directory / SETTINGS_FILE) or {}).get("model_type")
+    if isinstance(kind, str) and kind != "SentenceTransformer":
+        return kind
+    return "SentenceTransformer" if (directory / MODULES_FILE).is_file() else None
+
+
+def _is_reranker(kind: str | None, config: Mapping[str, Any]) -> bool:
+    """Whether a sequence classifier scores pairs.
+
+    sentence-transformers marks its cross-encoders. Other rerankers are classifiers with one label and no problem type:
+    a model that predicts a quantity states ``regression``, as training it with transformers writes.
+    """
+    if len(read_labels(config)) != 1:
+        return False
+    marked = kind == "CrossEncoder" or "sentence_transformers" in config or _OLD_MARK in config
+    return marked or config.get("problem_type") is None
+
+
+def _architecture(config: Mapping[str, Any]) -> str:
+    names = config.get("architectures")
+    return str(names[0]) if isinstance(names, list) and names else ""
 
 
 def _has_tokenizer(directory: Path) -> bool:
@@ -113,6 +148,30 @@ def _describe_embed(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
     return TaskChoice("embed", options, (*text_files(directory), *found.files))
 
 
+def _describe_classify(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
+    options = {**read_text_options(directory, config), **read_label_options(config)}
+    return TaskChoice("classify", options, text_files(directory))
+
+
+def _describe_token_classify(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
+    options = {**read_text_options(directory, config), "labels": read_labels(config)}
+    return TaskChoice("token-classify", options, text_files(directory))
+
+
+def _describe_rerank(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
+    options = {**read_text_options(directory, config), **read_rerank_options(directory, config)}
+    return TaskChoice("rerank", options, text_files(directory))
+
+
+def _describe_image_classify(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
+    options = {**read_label_options(config), "image": read_image_options(directory, config)}
+    return TaskChoice("image-classify", options, (PREPROCESSOR_FILE,))
+
+
 _DESCRIBE: dict[str, Callable[[Path, Mapping[str, Any]], TaskChoice]] = {
     "embed": _describe_embed,
+    "classify": _describe_classify,
+    "token-classify": _describe_token_classify,
+    "rerank": _describe_rerank,
+    "image-classify": _describe_image_classify,
 }

@@ -16,11 +16,10 @@ from inferox.core import ManifestError, RequestError, Signature, TensorSpec
 from inferox.tasks.embed_modules import open_module
 from inferox.tasks.options import optional, required_list
 from inferox.tasks.pooling import POOLING_MODES, pool
+from inferox.tasks.signature import find_output, last_extent
 from inferox.tasks.task import Task
 from inferox.tasks.text_samples import sample_texts
 from inferox.tasks.tokenizer import TextTokenizer, check_texts
-
-_TOKEN_VECTORS = "last_hidden_state"  # noqa: S105 - the name of an output
 
 _USUAL_PROMPTS = {"query": "", "document": ""}
 """The prompts that every model has, so that callers need not know whether it makes a difference."""
@@ -46,7 +45,7 @@ class EmbedTask(Task):
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
         self._tokenizer = TextTokenizer.open(root, options, signature)
-        self._output = _token_vectors(signature)
+        self._output = find_output(signature, "last_hidden_state", ndim=3, task=self.name, shape="[batch, seq, hidden]")
         self._pooling = required_list(options, "pooling", str)
         unknown = [mode for mode in self._pooling if mode not in POOLING_MODES]
         if unknown or not self._pooling:
@@ -93,7 +92,7 @@ class EmbedTask(Task):
 
     def encode(self, items: Sequence[str]) -> list[Row]:
         """Makes a row of each text; see ``Task``. An empty text is legal."""
-        check_texts(items, pairs=False)
+        check_texts(items)
         texts = [self._prompt + item for item in items] if self._prompt else items
         return self._tokenizer.encode(texts)
 
@@ -126,24 +125,7 @@ class EmbedTask(Task):
         self._skip = self._tokenizer.count_prompt(prompt) if prompt and not self._include_prompt else 0
 
     def _width(self, output: TensorSpec) -> int:
-        hidden = output.dims[-1]
-        if not isinstance(hidden, int):
-            raise ManifestError(f"the last dim of the output {output} must be a number")
-        width = hidden * len(self._pooling)
+        width = last_extent(output) * len(self._pooling)
         for module in self._modules:
             width = module.width(width)
         return width if self._truncate_dim is None else min(width, self._truncate_dim)
-
-
-def _token_vectors(signature: Signature) -> TensorSpec:
-    """The output with a vector for each token: that of the usual name, or the only one of its shape."""
-    shaped = [spec for spec in signature.outputs if len(spec.dims) == 3]  # noqa: PLR2004 - batch, seq, hidden
-    named = [spec for spec in shaped if spec.name == _TOKEN_VECTORS]
-    candidates = named or shaped
-    if len(candidates) != 1:
-        outputs = ", ".join(str(spec) for spec in signature.outputs)
-        raise ManifestError(
-            f"the task embed needs one output [batch, seq, hidden] with a vector a token; the model gives {outputs}",
-            hint="use the task raw, which passes tensors on as they are",
-        )
-    return candidates[0]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import prod
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +10,15 @@ import numpy.typing as npt
 
 from inferox.batching import Row
 from inferox.batching.execution import Outputs
-from inferox.core import BATCH, ConfigError, DataType, Model, RequestError, Signature, TensorSpec
+from inferox.core import BATCH, ConfigError, Model, RequestError, Signature, TensorSpec, UnknownInputError
+from inferox.tasks.number_lists import to_array
 from inferox.tasks.options import optional
 from inferox.tasks.task import Task
 
-Tensors = Mapping[str, npt.NDArray[Any]]
-"""A whole call: each input of the model by name, with all its dims."""
+Tensors = Mapping[str, Any]
+"""A whole call: each input of the model by name, with all its dims: an array, or nested lists of numbers."""
+
+Arrays = dict[str, npt.NDArray[Any]]
 
 _SAMPLE_EXTENTS = (1, 2, 5, 16)
 """The extents that the named dims of sample inputs take."""
@@ -25,9 +27,9 @@ _SAMPLE_EXTENTS = (1, 2, 5, 16)
 class RawTask(Task):
     """Passes tensors on as they are.
 
-    Items are whole calls: each input by name, its batch dim included. Results are the outputs by name, likewise.
-    ``run`` computes each call by itself. ``encode`` makes a row of every row of every call, and ``decode`` puts the
-    rows of a call together again.
+    Items are whole calls: each input by name, its batch dim included. An array must have the model's data type; nested
+    lists, as JSON has them, take it. Results are the outputs by name, likewise. ``run`` computes each call by itself.
+    ``encode`` makes a row of every row of every call, and ``decode`` puts the rows of a call together again.
 
     Args:
         options: ``allow_non_finite``, whether NaN and infinities may be sent, and ``vocab_size``, the number of tokens
@@ -52,8 +54,8 @@ class RawTask(Task):
 
     def run(self, model: Model, items: Sequence[Tensors]) -> list[dict[str, npt.NDArray[Any]]]:
         """Computes each call by itself; see ``Task``."""
-        self._check(items)
-        return [{name: tensor.numpy() for name, tensor in model.forward(item).items()} for item in items]
+        calls = self._calls(items)
+        return [{name: tensor.numpy() for name, tensor in model.forward(call).items()} for call in calls]
 
     def encode(self, items: Sequence[Tensors]) -> list[Row]:
         """Takes calls apart into rows.
@@ -69,8 +71,8 @@ class RawTask(Task):
             ConfigError: If the model has no batch dim that all its inputs and outputs share.
         """
         self._require_batch()
-        self._check(items)
-        return [{name: array[index] for name, array in item.items()} for item in items for index in range(_rows(item))]
+        calls = self._calls(items)
+        return [{name: array[index] for name, array in call.items()} for call in calls for index in range(_rows(call))]
 
     def decode(
         self,
@@ -114,24 +116,30 @@ class RawTask(Task):
         if len(firsts) != 1 or () in firsts:
             raise ConfigError("the model has no batch dim that all its inputs and outputs share, so calls have no rows")
 
-    def _check(self, items: Sequence[Tensors]) -> None:
+    def _calls(self, items: Sequence[Tensors]) -> list[Arrays]:
         if isinstance(items, Mapping):
             raise RequestError("expected a list of calls, and got a single one", hint="put it in a list")
-        for index, item in enumerate(items):
-            if not isinstance(item, Mapping):
-                raise RequestError(
-                    f"call {index} must give each input by name, and is of the type {type(item).__name__}"
-                )
-            self._signature.check_inputs(item)
-            for name in () if self._allow_non_finite else _non_finite(item):
-                raise RequestError(f"input {name!r} of call {index} has NaN or infinite numbers")
+        return [self._call(item, f"call {index}") for index, item in enumerate(items)]
+
+    def _call(self, item: Tensors, subject: str) -> Arrays:
+        if not isinstance(item, Mapping):
+            raise RequestError(f"{subject} must give each input by name, and is of the type {type(item).__name__}")
+        by_name = {spec.name: spec for spec in self._signature.inputs}
+        missing, unexpected = (
+            [name for name in by_name if name not in item],
+            [name for name in item if name not in by_name],
+        )
+        if missing or unexpected:
+            raise UnknownInputError(missing=missing, unexpected=unexpected, expected=tuple(by_name))
+        call = {
+            name: to_array(item[name], spec.dtype, f"input {name!r} of {subject}") for name, spec in by_name.items()
+        }
+        self._signature.check_inputs(call)
+        for name, array in call.items():
+            if not self._allow_non_finite and by_name[name].dtype.is_floating and not np.isfinite(array).all():
+                raise RequestError(f"input {name!r} of {subject} has NaN or infinite numbers")
+        return call
 
 
 def _rows(item: Tensors) -> int:
     return len(next(iter(item.values())))
-
-
-def _non_finite(item: Tensors) -> Iterator[str]:
-    for name, array in item.items():
-        if DataType.from_numpy(array.dtype).is_floating and prod(array.shape) and not np.isfinite(array).all():
-            yield name

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, Signature
+from inferox.tasks.classify import ClassifyTask
 from inferox.tasks.embed import EmbedTask
+from inferox.tasks.image_classify import ImageClassifyTask
 from inferox.tasks.raw import RawTask
+from inferox.tasks.rerank import RerankTask
 from inferox.tasks.task import Task
+from inferox.tasks.token_classify import TokenClassifyTask
 
-TASK_NAMES = ("embed", "classify", "token-classify", "rerank", "image-classify", "raw")
+_OPENERS: dict[str, Callable[[Path, Mapping[str, Any], Signature], Task]] = {
+    EmbedTask.name: EmbedTask,
+    ClassifyTask.name: ClassifyTask,
+    TokenClassifyTask.name: TokenClassifyTask,
+    RerankTask.name: RerankTask,
+    ImageClassifyTask.name: lambda _, options, signature: ImageClassifyTask(options, signature),
+    RawTask.name: lambda _, options, signature: RawTask(options, signature),
+}
+
+TASK_NAMES = tuple(_OPENERS)
 """Every task."""
 
 
@@ -29,11 +42,9 @@ def open_task(name: str, options: Mapping[str, Any], root: Path, signature: Sign
         ManifestError: If an option is missing or wrong, or the model does not fit the task.
         PackageError: If a file is missing or cannot be read.
     """
-    if name == "embed":
-        return EmbedTask(root, options, signature)
-    if name == "raw":
-        return RawTask(options, signature)
-    raise unknown_task(name)
+    if name not in _OPENERS:
+        raise unknown_task(name)
+    return _OPENERS[name](root, options, signature)
 
 
 def unknown_task(name: str) -> ConfigError:

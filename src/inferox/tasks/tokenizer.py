@@ -135,10 +135,11 @@ class TextTokenizer:
         Raises:
             RequestError: If an item is neither a text nor a pair, or holds half of a surrogate pair.
         """
-        check_texts(texts)
+        check_texts_or_pairs(texts)
         # The fast way works out no offsets.
         encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
-        return [self._row(encoding, offsets=offsets) for encoding in encode(list(texts))]
+        encodings = encode([text if isinstance(text, str) else tuple(text) for text in texts])
+        return [self._row(encoding, offsets=offsets) for encoding in encodings]
 
     def count_prompt(self, prompt: str) -> int:
         """The number of tokens that a prompt takes up at the front of a row, special tokens before it included."""
@@ -161,32 +162,63 @@ class TextTokenizer:
         return row
 
 
-def check_texts(items: Sequence[Text], *, pairs: bool = True) -> None:
-    """Checks that items are texts, or pairs of texts, that can be tokenised.
-
-    Args:
-        items: What the caller sent.
-        pairs: Whether pairs are allowed.
+def check_texts(items: Sequence[str]) -> None:
+    """Checks that items are texts that can be tokenised.
 
     Raises:
-        RequestError: If the items are a single text, or one is neither a text nor a pair, or holds half of a surrogate
-            pair.
+        RequestError: If the items are a single text, or one is no text or holds half of a surrogate pair.
     """
-    if isinstance(items, str | bytes):
-        raise RequestError("expected a list of texts, and got a single one", hint="put it in a list")
+    _check_list(items)
     for index, item in enumerate(items):
-        if pairs and isinstance(item, tuple | list):
-            if len(item) != 2:  # noqa: PLR2004 - a pair is two
-                raise RequestError(f"text {index} is a pair, and must have 2 parts, not {len(item)}")
+        _check_text(item, f"text {index}")
+
+
+def check_pairs(items: Sequence[tuple[str, str]]) -> None:
+    """Checks that items are pairs of texts that can be tokenised.
+
+    Raises:
+        RequestError: If an item is no pair, or one of its texts is no text or holds half of a surrogate pair.
+    """
+    _check_list(items)
+    for index, item in enumerate(items):
+        if not _is_pair(item):
+            raise RequestError(f"item {index} must be a pair of texts, and is {_describe(item)}")
+        _check_text(item[0], f"the first text of pair {index}")
+        _check_text(item[1], f"the second text of pair {index}")
+
+
+def check_texts_or_pairs(items: Sequence[Text]) -> None:
+    """Checks that items are texts, or pairs of texts, that can be tokenised.
+
+    Raises:
+        RequestError: If an item is neither, or holds half of a surrogate pair.
+    """
+    _check_list(items)
+    for index, item in enumerate(items):
+        if _is_pair(item):
             _check_text(item[0], f"the first text of pair {index}")
             _check_text(item[1], f"the second text of pair {index}")
         else:
             _check_text(item, f"text {index}")
 
 
+def _check_list(items: Sequence[Any]) -> None:
+    if isinstance(items, str | bytes):
+        raise RequestError("expected a list of texts, and got a single one", hint="put it in a list")
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, tuple | list) and len(item) == 2  # noqa: PLR2004 - a pair is two
+
+
+def _describe(item: Any) -> str:
+    kind = f"of the type {type(item).__name__}"
+    return f"{kind} with {len(item)} parts" if isinstance(item, tuple | list) else kind
+
+
 def _check_text(text: Any, subject: str) -> None:
     if not isinstance(text, str):
-        raise RequestError(f"{subject} must be a string, and is of the type {type(text).__name__}")
+        raise RequestError(f"{subject} must be a string, and is {_describe(text)}")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

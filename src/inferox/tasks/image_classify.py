@@ -1,0 +1,93 @@
+"""Images to labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Row
+from inferox.batching.execution import Outputs
+from inferox.core import ManifestError, RequestError, Signature
+from inferox.tasks.images import ImagePreprocessor, read_image
+from inferox.tasks.labels import Labels, LabelScore
+from inferox.tasks.options import required
+from inferox.tasks.signature import find_output
+from inferox.tasks.task import Task
+
+_SAMPLE_SHAPES = (((64, 64),), ((300, 200),), ((37, 211), (480, 640), (224, 224)))
+"""Heights and widths of sample images, in batches."""
+
+
+class ImageClassifyTask(Task):
+    """Says how well each label fits an image.
+
+    Items are paths, the bytes of files, Pillow images, or arrays of shape ``[height, width, 3]``, uint8; see
+    ``read_image``. Results are all labels with their scores, the best first.
+
+    Args:
+        options: ``labels``, ``activation``, and under ``image`` the options of ``ImagePreprocessor``.
+        signature: What the model takes and gives.
+
+    Raises:
+        ManifestError: If an option is missing or wrong, the model takes anything but one tensor of images, or it gives
+            no logits for the labels.
+    """
+
+    name: ClassVar[str] = "image-classify"
+    max_rows: ClassVar[int] = 16
+
+    def __init__(self, options: Mapping[str, Any], signature: Signature) -> None:
+        if len(signature.inputs) != 1 or len(signature.inputs[0].dims) != 4:  # noqa: PLR2004 - batch, 3, height, width
+            inputs = ", ".join(str(spec) for spec in signature.inputs)
+            raise ManifestError(
+                f"the task {self.name} gives one input [batch, 3, height, width]; the model takes {inputs}"
+            )
+        self._input = signature.inputs[0]
+        self._logits = find_output(signature, "logits", ndim=2, task=self.name, shape="[batch, labels]")
+        self._labels = Labels(options, self._logits)
+        self._prepare = ImagePreprocessor(required(options, "image", dict))
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The labels, in the order of the logits."""
+        return self._labels.names
+
+    @property
+    def fill(self) -> Mapping[str, int]:
+        """Empty: images of different sizes never share a batch."""
+        return {}
+
+    def encode(self, items: Sequence[Any]) -> list[Row]:
+        """Reads and prepares each image; see ``Task``."""
+        if isinstance(items, str | bytes) or hasattr(items, "shape"):
+            raise RequestError("expected a list of images, and got a single one", hint="put it in a list")
+        dtype = self._input.dtype.numpy_dtype
+        subjects = [f"image {index}" for index in range(len(items))]
+        prepared = (
+            self._prepare(read_image(item, subject), subject) for item, subject in zip(items, subjects, strict=True)
+        )
+        return [{self._input.name: values.astype(dtype, copy=False)} for values in prepared]
+
+    def decode(
+        self,
+        items: Sequence[Any],  # noqa: ARG002 - a label depends on the logits alone
+        rows: Sequence[Row],  # noqa: ARG002
+        outputs: Sequence[Outputs],
+    ) -> list[tuple[LabelScore, ...]]:
+        """Scores the labels of each image; see ``Task``."""
+        return [self._labels.rank(output[self._logits.name]) for output in outputs]
+
+    def samples(self) -> list[list[npt.NDArray[np.uint8]]]:
+        """Images of several sizes, each a colour gradient under noise; see ``Task``."""
+        random = np.random.default_rng(0)
+        return [[_draw(height, width, random) for height, width in shapes] for shapes in _SAMPLE_SHAPES]
+
+
+def _draw(height: int, width: int, random: np.random.Generator) -> npt.NDArray[np.uint8]:
+    slope = np.linspace(0, 1, height)[:, None, None] + np.linspace(0, 1, width)[None, :, None]
+    colour = random.uniform(0, 100, (1, 1, 3)) * slope
+    image: npt.NDArray[np.uint8] = (colour + random.uniform(0, 55, (height, width, 3))).astype(np.uint8)
+    return image

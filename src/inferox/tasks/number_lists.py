@@ -1,0 +1,61 @@
+"""Numbers as JSON has them, as arrays of a given data type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import DataType, DTypeMismatchError, RequestError
+
+
+def to_array(value: Any, dtype: DataType, subject: str) -> npt.NDArray[Any]:
+    """Takes an array as it is, and makes one of nested lists.
+
+    Args:
+        value: An array, which must have the data type; or a number, or nested lists of numbers, which take it.
+        dtype: The data type.
+        subject: What messages call the value, such as ``input 'x' of call 0``.
+
+    Raises:
+        DTypeMismatchError: If an array has another data type.
+        RequestError: If lists differ in length, or hold anything that the data type cannot hold: text, a fraction or a
+            number out of range where it holds whole numbers, anything but true and false where it holds those.
+    """
+    if isinstance(value, np.ndarray):
+        if value.dtype != dtype.numpy_dtype:
+            raise DTypeMismatchError(subject, dtype, value.dtype.name)
+        return value
+    for number in _leaves(value):
+        if not _fits(number, dtype):
+            raise RequestError(f"{subject} has {number!r}, which {dtype} cannot hold")
+    try:
+        array = np.array(value, dtype=dtype.numpy_dtype)
+    except (ValueError, OverflowError) as error:
+        raise RequestError(f"{subject} must be nested lists of equal lengths") from error
+    return array
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Every item of nested lists that is itself no list, without recursion: JSON may be nested deeply."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list | tuple):
+            waiting.extend(reversed(item))
+        else:
+            yield item
+
+
+def _fits(number: Any, dtype: DataType) -> bool:
+    if dtype is DataType.BOOL or isinstance(number, bool):
+        return dtype is DataType.BOOL and isinstance(number, bool)
+    if not isinstance(number, int | float):
+        return False
+    if dtype.is_floating:
+        # NaN and infinities are what they are; a finite number must not become infinite.
+        return not np.isfinite(number) or abs(number) <= np.finfo(dtype.numpy_dtype).max
+    limits = np.iinfo(dtype.numpy_dtype)
+    return number == number // 1 and limits.min <= number <= limits.max

@@ -1,0 +1,165 @@
+"""Documents in the order in which they answer a query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from inferox.batching import Row
+from inferox.batching.execution import Outputs
+from inferox.core import ConfigError, ManifestError, Model, RequestError, Signature
+from inferox.tasks.activation import ACTIVATIONS, activation_of_class
+from inferox.tasks.embed_files import SETTINGS_FILE, read_modules
+from inferox.tasks.labels import read_labels
+from inferox.tasks.options import optional, read_json, required
+from inferox.tasks.signature import find_output, last_extent
+from inferox.tasks.task import Task
+from inferox.tasks.text_samples import sample_pairs
+from inferox.tasks.tokenizer import TextTokenizer, check_pairs
+
+
+@dataclass(frozen=True)
+class RankedDocument:
+    """A document's place in a ranking.
+
+    Attributes:
+        index: Where the document stood in the list that came.
+        score: How well it answers the query; higher is better.
+    """
+
+    index: int
+    score: float
+
+
+class RerankTask(Task):
+    """Scores how well a document answers a query, reading both together.
+
+    Items are pairs of a query and a document. Results are scores: higher is better.
+
+    Args:
+        root: The folder of the package.
+        options: ``activation`` and ``prompt``, as ``read_rerank_options`` gives them, and those of the tokenizer.
+        signature: What the model takes and gives.
+
+    Raises:
+        ManifestError: If an option is missing or wrong, or the model does not give one score a pair.
+        PackageError: If a file is missing or cannot be read.
+    """
+
+    name: ClassVar[str] = "rerank"
+
+    def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
+        self._tokenizer = TextTokenizer.open(root, options, signature)
+        self._scores = find_output(signature, "logits", ndim=2, task=self.name, shape="[batch, 1]")
+        if last_extent(self._scores) != 1:
+            raise ManifestError(f"the task rerank reads one score a pair, and the model gives {self._scores}")
+        activation = required(options, "activation", str)
+        if activation not in ACTIVATIONS:
+            raise ManifestError(f"{activation!r} is no activation function; there are {', '.join(ACTIVATIONS)}")
+        self._activate = ACTIVATIONS[activation]
+        self._prompt = optional(options, "prompt", str) or ""
+
+    @property
+    def fill(self) -> Mapping[str, int]:
+        """The number that each input is padded with."""
+        return self._tokenizer.fill
+
+    def encode(self, items: Sequence[tuple[str, str]]) -> list[Row]:
+        """Makes a row of each pair; see ``Task``. An empty text is legal."""
+        check_pairs(items)
+        return self._tokenizer.encode([(self._prompt + query, document) for query, document in items])
+
+    def decode(
+        self,
+        items: Sequence[tuple[str, str]],  # noqa: ARG002 - a score depends on the logits alone
+        rows: Sequence[Row],  # noqa: ARG002
+        outputs: Sequence[Outputs],
+    ) -> list[float]:
+        """Scores each pair; see ``Task``."""
+        logits = np.array([output[self._scores.name][0] for output in outputs], dtype=np.float32)
+        scores: list[float] = self._activate(logits).tolist()
+        return scores
+
+    def rank(
+        self, model: Model, query: str, documents: Sequence[str], *, top_k: int | None = None
+    ) -> list[RankedDocument]:
+        """Orders documents by how well they answer a query.
+
+        Args:
+            model: The model, of the signature that the task was opened for.
+            query: The query.
+            documents: The documents.
+            top_k: How many to return; ``None`` for all.
+
+        Returns:
+            The documents, the best first; documents with equal scores stay in the order in which they came.
+
+        Raises:
+            RequestError: If the query or a document is no text.
+        """
+        if isinstance(documents, str | bytes):
+            raise RequestError("expected a list of documents, and got a single one", hint="put it in a list")
+        scores = self.run(model, [(query, document) for document in documents])
+        ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
+        return ranked[:top_k]
+
+    def samples(self) -> list[list[tuple[str, str]]]:
+        """Pairs from empty texts to the model's limit; see ``Task``."""
+        return sample_pairs(self._tokenizer.max_length)
+
+
+def read_rerank_options(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads how a cross-encoder's scores are made.
+
+    Args:
+        directory: The folder of the model.
+        config: Its ``config.json``.
+
+    Returns:
+        ``activation``: what sentence-transformers' files or the config name, otherwise ``sigmoid``; and ``prompt``,
+        what is put before each query.
+
+    Raises:
+        ConfigError: If the model gives several scores, or has a layer or an activation that this task does not compute.
+        PackageError: If a file cannot be read.
+    """
+    labels = read_labels(config)
+    if len(labels) != 1:
+        raise ConfigError(
+            f"the task rerank needs a model with one score a pair, and this one has {len(labels)} labels",
+            hint="use the task classify, which takes pairs of texts too",
+        )
+    for module in read_modules(directory):
+        kind = required(module, "type", str).rpartition(".")[2]
+        if kind != "Transformer":
+            raise ConfigError(
+                f"the model has a layer of the type {kind}, which the task rerank does not compute",
+                hint="pack it with the task raw, and compute that layer yourself",
+            )
+    settings = read_json(directory / SETTINGS_FILE) or {}
+    default = optional(settings, "default_prompt_name", str)
+    prompt = None if default is None else (optional(settings, "prompts", dict) or {}).get(default)
+    return {"activation": _activation(settings, config), "prompt": prompt}
+
+
+def _activation(settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    inner = config.get("sentence_transformers")
+    stated = (
+        settings.get("activation_fn")
+        or (inner.get("activation_fn") if isinstance(inner, dict) else None)
+        or config.get("sbert_ce_default_activation_function")
+    )
+    # sentence-transformers does not import classes of other libraries either, and goes on with its default.
+    if not isinstance(stated, str) or not stated.startswith("torch."):
+        return "sigmoid"
+    activation = activation_of_class(stated)
+    if activation is None:
+        raise ConfigError(
+            f"the model's scores go through {stated}, which the task rerank does not compute",
+            hint="pack it with the task raw, and compute it yourself",
+        )
+    return activation

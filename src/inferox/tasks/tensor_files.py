@@ -1,0 +1,58 @@
+"""Named tensors in files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from inferox.core import RequestError
+
+SUFFIXES = (".npz", ".safetensors", ".json")
+
+
+def read_tensors(path: Path) -> dict[str, Any]:
+    """Reads a call for the task ``raw``: each input of the model by name.
+
+    Args:
+        path: An ``.npz`` or ``.safetensors`` file, or a ``.json`` file with an object of nested lists.
+
+    Returns:
+        The tensors by name: arrays, or nested lists that ``RawTask`` gives the model's data types.
+
+    Raises:
+        RequestError: If the file cannot be read, or is none of these.
+    """
+    if path.suffix not in SUFFIXES:
+        raise RequestError(f"{path.name} must be a file of the kind {', '.join(SUFFIXES)}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        if path.suffix == ".npz":
+            return _read_npz(path)
+        if path.suffix == ".safetensors":
+            return load(content)
+        tensors = json.loads(content)
+    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, SafetensorError) as error:
+        raise RequestError(f"{path.name} is no {path.suffix} file that can be read: {error}") from error
+    if not isinstance(tensors, dict):
+        raise RequestError(
+            f"{path.name} must be a JSON object with each input by name, and is a {type(tensors).__name__}"
+        )
+    return tensors
+
+
+def _read_npz(path: Path) -> dict[str, Any]:
+    # Pickled arrays would run code as they are read.
+    archive = np.load(path, allow_pickle=False)
+    if isinstance(archive, np.ndarray):
+        raise zipfile.BadZipFile("it holds a single array without a name")
+    with archive:
+        return {name: archive[name] for name in archive}

@@ -1,0 +1,117 @@
+"""Texts to labelled spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Row
+from inferox.batching.execution import Outputs
+from inferox.core import Signature
+from inferox.tasks.labels import Labels
+from inferox.tasks.signature import find_output
+from inferox.tasks.task import Task
+from inferox.tasks.text_samples import sample_texts
+from inferox.tasks.tokenizer import OFFSETS, SPECIAL_TOKENS, TextTokenizer, check_texts
+
+_OUTSIDE = "O"
+"""The label of tokens that belong to no span."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a text and its label.
+
+    Attributes:
+        label: The label, without the ``B-`` or ``I-`` that marks a span's first and further tokens.
+        score: The mean probability of the span's tokens.
+        start: The index of its first character.
+        end: The index after its last character.
+        text: The characters.
+    """
+
+    label: str
+    score: float
+    start: int
+    end: int
+    text: str
+
+
+class TokenClassifyTask(Task):
+    """Finds the spans of a text that have a label.
+
+    Each token takes its most probable label. Tokens that follow one another with the same label form a span; ``B-``
+    begins a new one. Items are strings. Results are the spans from left to right; characters beyond the model's limit
+    have none.
+
+    Args:
+        root: The folder of the package.
+        options: ``labels``, as ``read_labels`` gives them, and the options of the tokenizer.
+        signature: What the model takes and gives.
+
+    Raises:
+        ManifestError: If an option is missing or wrong, or the model gives no logits for the labels of each token.
+        PackageError: If a file is missing or cannot be read.
+    """
+
+    name: ClassVar[str] = "token-classify"
+
+    def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
+        self._tokenizer = TextTokenizer.open(root, options, signature)
+        self._logits = find_output(signature, "logits", ndim=3, task=self.name, shape="[batch, seq, labels]")
+        self._labels = Labels({**options, "activation": "softmax"}, self._logits)
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The labels, in the order of the logits."""
+        return self._labels.names
+
+    @property
+    def fill(self) -> Mapping[str, int]:
+        """The number that each input is padded with."""
+        return self._tokenizer.fill
+
+    def encode(self, items: Sequence[str]) -> list[Row]:
+        """Makes a row of each text, with the characters of its tokens; see ``Task``. An empty text is legal."""
+        check_texts(items)
+        return self._tokenizer.encode(items, offsets=True)
+
+    def decode(self, items: Sequence[str], rows: Sequence[Row], outputs: Sequence[Outputs]) -> list[tuple[Span, ...]]:
+        """Finds the spans of each text; see ``Task``."""
+        return [
+            tuple(self._spans(text, row, output[self._logits.name]))
+            for text, row, output in zip(items, rows, outputs, strict=True)
+        ]
+
+    def samples(self) -> list[list[str]]:
+        """Texts from the empty one to the model's limit; see ``Task``."""
+        return sample_texts(self._tokenizer.max_length)
+
+    def _spans(self, text: str, row: Row, logits: npt.NDArray[Any]) -> Iterator[Span]:
+        # A model with a fixed length gives logits for the padding too.
+        (real,) = np.nonzero(~row[SPECIAL_TOKENS])
+        probabilities = self._labels.score(logits[real])
+        labels = [self._labels.names[index] for index in probabilities.argmax(axis=-1)]
+        scores = probabilities.max(axis=-1)
+        offsets = row[OFFSETS][real]
+        begins = [0, *(index + 1 for index, pair in enumerate(pairwise(labels)) if not _continues(*pair)), len(labels)]
+        for first, after in pairwise(begins):
+            if first == after or _name(labels[first]) == _OUTSIDE:
+                continue
+            start, end = int(offsets[first, 0]), int(offsets[after - 1, 1])
+            yield Span(labels[first].split("-", 1)[-1], float(scores[first:after].mean()), start, end, text[start:end])
+
+
+def _continues(before: str, label: str) -> bool:
+    """Whether a token continues the span of the token before it."""
+    return _name(before) == _name(label) and not label.startswith("B-")
+
+
+def _name(label: str) -> str:
+    return label[2:] if label.startswith(("B-", "I-")) else label
