@@ -1,1 +1,67 @@
-"""Inferox: pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
+"""Inferox: pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere.
+
+    import inferox
+
+    inferox.pack("all-MiniLM-L6-v2", "minilm.mlpkg")
+    with inferox.load("minilm.mlpkg") as model:
+        vectors = model.embed(["hello world"])
+
+The functions below are imported when they are first used, so that importing ``inferox`` stays cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferox.build import PackReport, pack
+    from inferox.core import DataType, DeviceId, InferoxError, Model, RaggedBatch, Signature, TensorSpec
+    from inferox.engine import TaskModel, load
+    from inferox.package import Package, open_package
+
+__version__ = version("inferox")
+
+_HOMES = {
+    "DataType": "inferox.core",
+    "DeviceId": "inferox.core",
+    "InferoxError": "inferox.core",
+    "Model": "inferox.core",
+    "PackReport": "inferox.build",
+    "Package": "inferox.package",
+    "RaggedBatch": "inferox.core",
+    "Signature": "inferox.core",
+    "TaskModel": "inferox.engine",
+    "TensorSpec": "inferox.core",
+    "load": "inferox.engine",
+    "open_package": "inferox.package",
+    "pack": "inferox.build",
+}
+
+__all__ = [
+    "DataType",
+    "DeviceId",
+    "InferoxError",
+    "Model",
+    "PackReport",
+    "Package",
+    "RaggedBatch",
+    "Signature",
+    "TaskModel",
+    "TensorSpec",
+    "__version__",
+    "load",
+    "open_package",
+    "pack",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'inferox' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

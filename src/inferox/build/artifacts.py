@@ -1,0 +1,116 @@
+"""Exporting artifacts and measuring each against the reference; what misses its tolerance is taken out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from inferox.backends.registry import backend_names, get_backend, probe_backend
+from inferox.core import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Artifact,
+    Backend,
+    BackendError,
+    LoadOptions,
+    Precision,
+    SourceModel,
+)
+from inferox.package import ArtifactEvidence, ParityClass, Samples, collect_evidence
+
+
+@dataclass
+class Exported:
+    """What came of exporting.
+
+    Attributes:
+        artifacts: The artifacts that agree with the reference.
+        evidence: How well each of them agrees, in the same order.
+        refused: For each that was tried and left out, why.
+    """
+
+    artifacts: list[Artifact] = field(default_factory=list)
+    evidence: list[ArtifactEvidence] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+def export_artifacts(
+    source: SourceModel,
+    samples: Samples,
+    root: Path,
+    *,
+    name: str,
+    precisions: Sequence[Precision],
+    progress: Callable[[str], None],
+) -> Exported:
+    """Exports a model for every backend that can run here, in every precision, and measures what comes.
+
+    Args:
+        source: The model.
+        samples: Inputs and the reference's outputs.
+        root: The folder of the package that is being made; its weights and config lie there already.
+        name: The name of the package.
+        precisions: The number formats to export.
+        progress: Told what is being done.
+    """
+    exported = Exported()
+    for backend in _exporting_backends():
+        for precision in precisions:
+            progress(f"exporting for {backend.name} in {precision.value}")
+            for artifact in _export(backend, source, root, precision, exported):
+                progress(f"measuring {artifact.name}")
+                _measure(backend, artifact, samples, name, exported)
+    return exported
+
+
+def _exporting_backends() -> Iterator[Backend]:
+    for name in backend_names():
+        if probe_backend(name).available and get_backend(name).exporter() is not None:
+            yield get_backend(name)
+
+
+def _export(
+    backend: Backend, source: SourceModel, root: Path, precision: Precision, exported: Exported
+) -> Sequence[Artifact]:
+    exporter = backend.exporter()
+    assert exporter is not None
+    label = f"{backend.name}/{precision.value}"
+    try:
+        artifacts = exporter.export(source, root, precision)
+    except BackendError as error:
+        exported.refused[label] = str(error)
+        return []
+    if not artifacts:
+        exported.refused[label] = f"{backend.name} cannot represent a {source.facts.kind} model in this precision"
+    return artifacts
+
+
+def _measure(backend: Backend, artifact: Artifact, samples: Samples, name: str, exported: Exported) -> None:
+    # The artifact was made from what the operator named as the source a moment ago: it is as trusted as that.
+    options = LoadOptions(name, trust_code=True)
+    try:
+        with backend.load(artifact, None, options) as model:
+            outputs: list[dict[str, npt.NDArray[Any]]] = []
+            for batch in samples.batches:
+                outputs.append({key: value.numpy() for key, value in model.forward(batch.inputs).items()})
+    except BackendError as error:
+        exported.refused[artifact.name] = str(error)
+        _remove_files(artifact)
+        return
+    evidence = collect_evidence(artifact, samples, outputs)
+    if evidence.parity_class is ParityClass.FAIL:
+        exported.refused[artifact.name] = f"it misses its tolerance: {evidence.agreement}"
+        _remove_files(artifact)
+        return
+    exported.artifacts.append(artifact)
+    exported.evidence.append(evidence)
+
+
+def _remove_files(artifact: Artifact) -> None:
+    for relative in artifact.files.values():
+        if relative not in {WEIGHTS_FILE, CONFIG_FILE}:
+            (artifact.root / relative).unlink(missing_ok=True)

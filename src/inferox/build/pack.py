@@ -1,0 +1,198 @@
+"""Packing a model: source, reference, artifacts, evidence, package."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from inferox.build.artifacts import Exported, export_artifacts
+from inferox.build.reference import compute_samples
+from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, Dim, PackageError, Precision, SourceModel
+from inferox.package import (
+    FORMAT_VERSION,
+    ArtifactEvidence,
+    Metadata,
+    ModelInfo,
+    PackageWriter,
+    ParityReport,
+    open_package,
+)
+from inferox.sources import open_source
+from inferox.tasks import TaskChoice, choose_task, open_task
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What packing did.
+
+    Attributes:
+        path: The package.
+        name: Its name.
+        task: What its numbers mean.
+        size_bytes: The size of all its files.
+        evidence: How well each artifact agrees with the reference.
+        refused: For each artifact that was tried and left out, why.
+        left_out_weights: Weights of the checkpoint that the model has no use for.
+    """
+
+    path: Path
+    name: str
+    task: str
+    size_bytes: int
+    evidence: tuple[ArtifactEvidence, ...]
+    refused: Mapping[str, str]
+    left_out_weights: tuple[str, ...]
+
+
+def pack(
+    source: str | Path | Callable[[], Any],
+    output: str | Path,
+    *,
+    task: str | None = None,
+    name: str | None = None,
+    precisions: Sequence[str] = ("fp32",),
+    samples: str | Path | None = None,
+    dims: Mapping[str, Sequence[Dim]] | None = None,
+    trust_code: bool = False,
+    force: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> PackReport:
+    """Packs a model: loads it, exports it, measures every artifact against it, and writes the package.
+
+    Args:
+        source: A Hugging Face model directory, ``hf://org/name[@revision]``, a TorchScript file, an exported program,
+            ``python:module:factory``, or a function that returns a ``torch.nn.Module`` (with example inputs).
+        output: The package to write: an ``.mlpkg`` file where the name ends so, otherwise a folder.
+        task: What the numbers mean; found from the model's own files where it is ``None``.
+        name: The package's name; ``None`` for the source's own.
+        precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``.
+        samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
+        dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis is
+            ``batch``, the others are fixed) does not fit.
+        trust_code: Whether code that the source is (TorchScript, an exported program) may be loaded.
+        force: Whether an existing package at ``output`` may be replaced.
+        progress: Told what is being done, one phrase at a time.
+
+    Returns:
+        What was written, how well it agrees, and what was left out.
+
+    Raises:
+        PackageError: If the source is no model or a damaged one, if ``output`` exists and ``force`` is not set, or if
+            no artifact agrees with the reference.
+        UntrustedCodeError: If the source is code and ``trust_code`` is not set.
+        ConfigError: If the task or a precision is none.
+    """
+    report = progress or (lambda _: None)
+    wanted = _parse_precisions(precisions)
+    with PackageWriter(Path(output), force=force) as writer:
+        report("loading the model")
+        model = open_source(
+            source,
+            task=task,
+            samples=None if samples is None else Path(samples),
+            dims=dims,
+            trust_code=trust_code,
+            progress=report,
+        )
+        choice = choose_task(model.facts.directory, model.facts.config, model.signature, task=task)
+        report("writing the weights")
+        _write_files(model, choice, writer.root)
+        opened = open_task(choice.name, choice.options, writer.root, model.signature)
+        report("computing the reference")
+        references = compute_samples(model, opened)
+        label = name or model.facts.name
+        exported = export_artifacts(
+            model, references, writer.root, name=label, precisions=wanted, progress=report
+        )
+        _require_artifacts(label, exported)
+        report("writing the package")
+        path = writer.commit(
+            _metadata(model, label), _model_info(model, choice, exported), ParityReport(tuple(exported.evidence)), references
+        )
+    return PackReport(
+        path=path,
+        name=label,
+        task=choice.name,
+        size_bytes=open_package(path).size_bytes,
+        evidence=tuple(exported.evidence),
+        refused=exported.refused,
+        left_out_weights=model.facts.left_out,
+    )
+
+
+def _parse_precisions(names: Sequence[str]) -> list[Precision]:
+    supported = [Precision.FP32, Precision.BF16, Precision.FP16]
+    try:
+        wanted = [Precision(name) for name in dict.fromkeys(names)]
+    except ValueError as error:
+        raise ConfigError(str(error), hint=f"use {', '.join(item.value for item in supported)}") from None
+    if not wanted or not set(wanted) <= set(supported):
+        raise ConfigError(
+            f"a package can be written in {', '.join(item.value for item in supported)}, not in {list(names)}"
+        )
+    return wanted
+
+
+def _write_files(model: SourceModel, choice: TaskChoice, root: Path) -> None:
+    weights = root / WEIGHTS_FILE
+    weights.parent.mkdir()
+    if not model.save_weights(weights):
+        weights.parent.rmdir()
+    if model.facts.config:
+        (root / CONFIG_FILE).write_text(json.dumps(model.facts.config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    for relative in choice.files:
+        assert model.facts.directory is not None
+        target = root / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model.facts.directory / relative, target)
+
+
+def _require_artifacts(name: str, exported: Exported) -> None:
+    if exported.artifacts:
+        return
+    reasons = "; ".join(f"{artifact}: {reason}" for artifact, reason in exported.refused.items())
+    raise PackageError(f"nothing that could run {name!r} came of packing it: {reasons or 'no backend can export here'}")
+
+
+def _metadata(model: SourceModel, name: str) -> Metadata:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    return Metadata(
+        format_version=FORMAT_VERSION,
+        name=name,
+        version="1",
+        repo_id=model.facts.repo_id,
+        revision=model.facts.revision,
+        created_at=created.isoformat(timespec="seconds"),
+        license=model.facts.license,
+        files=(),
+    )
+
+
+def _model_info(model: SourceModel, choice: TaskChoice, exported: Exported) -> ModelInfo:
+    facts = model.facts
+    return ModelInfo(
+        model_type=facts.model_type,
+        repo_id=facts.repo_id,
+        architecture_family=facts.architecture_family,
+        supported_backends=tuple(dict.fromkeys(artifact.backend for artifact in exported.artifacts)),
+        task=choice.name,
+        task_options=choice.options,
+        signature=model.signature,
+        hidden_size=_first_number(facts.config, "hidden_size", "dim", "d_model"),
+        num_layers=_first_number(facts.config, "num_hidden_layers", "n_layers", "num_layers"),
+        vocab_size=_first_number(facts.config, "vocab_size"),
+        num_parameters=model.num_parameters,
+        artifacts=tuple(exported.artifacts),
+    )
+
+
+def _first_number(config: Mapping[str, Any], *keys: str) -> int | None:
+    """The first of several names under which architectures state the same number."""
+    return next((config[key] for key in keys if isinstance(config.get(key), int)), None)

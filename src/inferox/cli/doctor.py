@@ -1,0 +1,104 @@
+"""``inferox doctor``: what each backend can do on this machine."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from inferox.cli.options import debug_option, json_option
+
+if TYPE_CHECKING:
+    from inferox.core import Device
+
+EXIT_NO_BACKEND = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One device of one backend, or a backend that has none.
+
+    Attributes:
+        backend: The backend's name.
+        version: The runtime's version; ``None`` where it is not available.
+        device: The device's name; ``None`` where the backend is not available.
+        memory_total_bytes: The device's memory; ``None`` where it is unknown.
+        memory_free_bytes: What of it is free; ``None`` where it is unknown.
+        passed: Whether a small computation gave the right numbers.
+        reason: Why it did not; ``None`` where it did.
+        hint: What to install or change; ``None`` where nothing is wrong, or where that is unknown.
+    """
+
+    backend: str
+    version: str | None
+    device: str | None
+    memory_total_bytes: int | None
+    memory_free_bytes: int | None
+    passed: bool
+    reason: str | None
+    hint: str | None
+
+
+@click.command(epilog="Example: inferox doctor --json")
+@json_option
+@debug_option
+def doctor(*, as_json: bool) -> None:
+    """Check every backend: version, devices, memory, and a real computation on each.
+
+    Ends with exit code 5 where no backend works.
+    """
+    from inferox.backends.registry import backend_names
+
+    findings = [finding for name in backend_names() for finding in _examine(name)]
+    if as_json:
+        import json
+
+        click.echo(json.dumps([asdict(finding) for finding in findings]))
+    else:
+        _print(findings)
+    if not any(finding.passed for finding in findings):
+        sys.exit(EXIT_NO_BACKEND)
+
+
+def _examine(name: str) -> list[Finding]:
+    from inferox.backends.registry import get_backend, probe_backend
+
+    availability = probe_backend(name)
+    if not availability.available:
+        return [Finding(name, None, None, None, None, passed=False, reason=availability.reason, hint=availability.hint)]
+    return [_examine_device(name, availability.version, device) for device in get_backend(name).devices()]
+
+
+def _examine_device(name: str, version: str | None, device: Device) -> Finding:
+    from inferox.backends.registry import get_backend
+    from inferox.core import InferoxError
+
+    memory = device.memory_info()
+    total, free = (None, None) if memory is None else (memory.total_bytes, memory.free_bytes)
+    try:
+        get_backend(name).self_test(device.id)
+    except InferoxError as error:
+        return Finding(name, version, str(device.id), total, free, passed=False, reason=error.message, hint=error.hint)
+    return Finding(name, version, str(device.id), total, free, passed=True, reason=None, hint=None)
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from inferox.cli.tables import size_text
+
+    table = Table("backend", "version", "device", "memory", "free", "computation")
+    for finding in findings:
+        verdict = "[green]pass[/green]" if finding.passed else f"[red]fail[/red]: {finding.reason}"
+        table.add_row(
+            finding.backend,
+            finding.version or "",
+            finding.device or "",
+            "" if finding.memory_total_bytes is None else size_text(finding.memory_total_bytes),
+            "" if finding.memory_free_bytes is None else size_text(finding.memory_free_bytes),
+            verdict + (f"\n[dim]{finding.hint}[/dim]" if finding.hint else ""),
+        )
+    Console().print(table)

@@ -1,0 +1,38 @@
+"""Which exit code the process ends with for which error."""
+
+from __future__ import annotations
+
+from inferox.core import (
+    BackendNotFoundError,
+    BackendUnavailableError,
+    ConfigError,
+    LoadError,
+    NoUsableBackendError,
+    PackageError,
+    RequestError,
+    UnsupportedDTypeError,
+)
+
+EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
+    (ConfigError, 2),
+    (PackageError, 3),
+    (LoadError, 3),
+    (RequestError, 4),
+    (BackendNotFoundError, 5),
+    (BackendUnavailableError, 5),
+    (NoUsableBackendError, 5),
+    (UnsupportedDTypeError, 5),
+)
+"""The first row that the error is an instance of decides; 1 where there is none."""
+
+
+def exit_code_of(error: Exception) -> int:
+    """The exit code of an error.
+
+    Args:
+        error: What ended the command.
+
+    Returns:
+        2 for wrong usage, 3 for a bad package or model, 4 for bad input, 5 where no backend is usable, otherwise 1.
+    """
+    return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)

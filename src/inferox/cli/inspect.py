@@ -1,0 +1,98 @@
+"""``inferox inspect``: what a package is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from inferox.cli.options import debug_option, json_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from inferox.package import Package
+
+
+@click.command(epilog="Example: inferox inspect minilm.mlpkg")
+@click.argument("package")
+@json_option
+@debug_option
+def inspect(package: str, *, as_json: bool) -> None:
+    """Show what a package is: its signature, artifacts, sizes, evidence and trust tier.
+
+    Every file is checked against the manifest. Nothing that came with the package is run.
+    """
+    from inferox.package import open_package
+
+    opened = open_package(package)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(_to_json(opened)))
+    else:
+        from rich.console import Console
+
+        _print(opened, Console())
+
+
+def _to_json(package: Package) -> dict[str, Any]:
+    return {
+        "metadata": package.metadata.to_json(),
+        "model_info": package.info.to_json(),
+        "parity": None if package.parity is None else package.parity.to_json(),
+        "digest": package.digest,
+        "size_bytes": package.size_bytes,
+        "trust_tier": package.trust_tier.value,
+    }
+
+
+def _print(package: Package, console: Console) -> None:
+    from rich.table import Table
+
+    from inferox.cli.tables import evidence_table, size_text
+
+    metadata, info = package.metadata, package.info
+    facts = Table.grid(padding=(0, 2))
+    rows = {
+        "name": f"{metadata.name}, version {metadata.version}",
+        "made": f"{metadata.created_at}, format {metadata.format_version}",
+        "from": " @ ".join(part for part in (metadata.repo_id, metadata.revision) if part),
+        "license": metadata.license,
+        "model": ", ".join(part for part in (info.model_type, info.architecture_family) if part),
+        "task": info.task,
+        "parameters": f"{info.num_parameters:,}" if info.num_parameters is not None else None,
+        "size": size_text(package.size_bytes),
+        "digest": package.digest,
+        "trust": f"{package.trust_tier.value}: {_TRUST_TEXTS[package.trust_tier.value]}",
+    }
+    for heading, text in rows.items():
+        if text:
+            facts.add_row(f"[bold]{heading}[/bold]", text)
+    console.print(facts)
+
+    signature = Table("", "tensor", "type", "dims", title="Signature", title_justify="left")
+    for side, specs in (("in", info.signature.inputs), ("out", info.signature.outputs)):
+        for spec in specs:
+            signature.add_row(side, spec.name, str(spec.dtype), spec.shape_text.replace("[", r"\["))
+    console.print(signature)
+
+    artifacts = Table("artifact", "trust", "files", title="Artifacts", title_justify="left")
+    for artifact in package.artifacts:
+        artifacts.add_row(artifact.name, artifact.trust_tier.value, ", ".join(artifact.files.values()))
+    console.print(artifacts)
+
+    files = Table("file", title="Files", title_justify="left")
+    files.add_column("size", justify="right")
+    files.add_column("SHA-256")
+    for entry in metadata.files:
+        files.add_row(entry.path, size_text(entry.size_bytes), entry.sha256[:16] + "…")
+    console.print(files)
+    if package.parity is not None:
+        console.print(evidence_table(package.parity.artifacts))
+
+
+_TRUST_TEXTS = {
+    "data": "loading it runs nothing that came with it",
+    "code": "an artifact runs code that came with it, and needs --trust-code",
+}

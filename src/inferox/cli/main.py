@@ -1,0 +1,85 @@
+"""The ``inferox`` command: its sub-commands, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from inferox.cli.doctor import doctor
+from inferox.cli.inspect import inspect
+from inferox.cli.pack import pack
+from inferox.cli.run import run
+
+EXIT_INTERRUPTED = 130
+EXIT_FAILED = 1
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 the computation failed, 2 wrong usage, 3 bad package or model, 4 bad input, "
+    "5 no usable backend, 130 interrupted.",
+)
+@click.version_option(package_name="inferox", message="inferox %(version)s")
+def cli() -> None:
+    """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere.
+
+    \b
+    Example:
+      inferox pack ./all-MiniLM-L6-v2 -o minilm.mlpkg
+      inferox run minilm.mlpkg "a first sentence" "and a second one"
+    """
+
+
+for _command in (pack, inspect, run, doctor):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and ends the process with the exit code that fits.
+
+    Args:
+        arguments: The words after the program's name; ``None`` for the process' own.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_run(words))
+
+
+def _run(words: list[str]) -> int:
+    debug = "--debug" in words
+    try:
+        cli.main(words, prog_name="inferox", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("inferox: interrupted", err=True)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output, such as head, has seen enough. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - whatever it is, a user sees one line and no traceback
+        if debug:
+            raise
+        return _report(error)
+    return 0
+
+
+def _report(error: Exception) -> int:
+    from inferox.cli.exit_codes import exit_code_of
+    from inferox.core import InferoxError
+
+    if isinstance(error, InferoxError):
+        click.echo(f"inferox: {error.message}", err=True)
+        if error.hint:
+            click.echo(f"  hint: {error.hint}", err=True)
+    else:
+        click.echo(f"inferox: unexpected {type(error).__name__}: {error}", err=True)
+        click.echo("  hint: run it again with --debug for the traceback, and report it", err=True)
+    return exit_code_of(error)

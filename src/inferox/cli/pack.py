@@ -1,0 +1,131 @@
+"""``inferox pack``: from a model to a package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from inferox.cli.options import debug_option, json_option, trust_code_option
+
+if TYPE_CHECKING:
+    from inferox.build import PackReport
+    from inferox.core import Dim
+
+
+def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[Dim]]:
+    dims: dict[str, list[Dim]] = {}
+    for text in texts:
+        name, equals, listed = text.partition("=")
+        words = [word.strip() for word in listed.split(",")]
+        if not equals or not name.strip() or not all(words):
+            raise click.BadParameter(f"{text!r} is not of the form NAME=DIM,DIM,…, such as x=batch,3,224,224")
+        dims[name.strip()] = [int(word) if word.isdigit() else word for word in words]
+    return dims
+
+
+@click.command(
+    epilog="Example: inferox pack ./all-MiniLM-L6-v2 -o minilm.mlpkg",
+)
+@click.argument("source")
+@click.option("-o", "--output", required=True, help="The package to write: a .mlpkg file, or a folder.")
+@click.option("--task", help="What the numbers mean: embed, classify, token-classify, rerank, image-classify or raw.")
+@click.option("--name", help="The package's name, where the source's own does not fit.")
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    default=("fp32",),
+    show_default=True,
+    help="A number format to write artifacts in: fp32, bf16 or fp16. May be given several times.",
+)
+@click.option(
+    "--samples",
+    type=click.Path(path_type=Path),
+    help="Example inputs by name (.npz or .safetensors), for sources that have none of their own.",
+)
+@click.option(
+    "--dims",
+    multiple=True,
+    metavar="NAME=DIM,…",
+    callback=_parse_dims,
+    help="The dims of an input, such as x=batch,3,224,224. By default the first is batch and the others are fixed.",
+)
+@click.option("--force", is_flag=True, help="Replace the package that stands at the output path.")
+@trust_code_option
+@json_option
+@debug_option
+def pack(
+    source: str,
+    output: str,
+    task: str | None,
+    name: str | None,
+    precisions: tuple[str, ...],
+    samples: Path | None,
+    dims: dict[str, list[Dim]],
+    *,
+    force: bool,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Pack a model into one package that every runtime reads.
+
+    SOURCE is a Hugging Face model directory, hf://org/name[@revision], a TorchScript file, a torch.export program
+    (.pt2), or python:module:factory, a function that returns a torch.nn.Module and example inputs.
+    """
+    from rich.console import Console
+
+    from inferox.build import pack as build_package
+
+    console = Console(stderr=True)
+    with console.status("packing", spinner="dots") as status:
+        report = build_package(
+            source,
+            output,
+            task=task,
+            name=name,
+            precisions=precisions,
+            samples=samples,
+            dims=dims or None,
+            trust_code=trust_code,
+            force=force,
+            progress=status.update,
+        )
+    for artifact, reason in report.refused.items():
+        click.echo(f"inferox: left out {artifact}: {reason}", err=True)
+    if as_json:
+        _print_json(report)
+    else:
+        _print_table(report)
+
+
+def _print_json(report: PackReport) -> None:
+    import json
+
+    click.echo(
+        json.dumps(
+            {
+                "path": str(report.path),
+                "name": report.name,
+                "task": report.task,
+                "size_bytes": report.size_bytes,
+                "artifacts": [item.to_json() for item in report.evidence],
+                "refused": dict(report.refused),
+                "left_out_weights": list(report.left_out_weights),
+            }
+        )
+    )
+
+
+def _print_table(report: PackReport) -> None:
+    from rich.console import Console
+
+    from inferox.cli.tables import evidence_table, size_text
+
+    console = Console()
+    console.print(f"[bold]{report.name}[/bold] ({report.task}) → {report.path}, {size_text(report.size_bytes)}")
+    console.print(evidence_table(report.evidence))
+    if report.left_out_weights:
+        listed = ", ".join(report.left_out_weights[:4]) + (", …" if len(report.left_out_weights) > 4 else "")
+        console.print(f"left out {len(report.left_out_weights)} weights that the model has no use for: {listed}")

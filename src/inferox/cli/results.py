@@ -1,0 +1,187 @@
+"""Where the results of ``inferox run`` go: tables for people, JSON lines for pipes, and files."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from inferox.cli.records import to_record
+from inferox.core import ConfigError
+from inferox.tasks import Task
+
+_JSON_LINES = frozenset({".jsonl", ".ndjson"})
+_ARRAYS = frozenset({".npz", ".safetensors"})
+
+
+class Sink(ABC):
+    """Takes results as they come."""
+
+    @abstractmethod
+    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
+        """Takes the results of some items.
+
+        Args:
+            task: The task that they are of.
+            items: The items.
+            results: One result an item.
+
+        Raises:
+            ConfigError: If results of this task cannot be written here.
+        """
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Writes what can only be written once everything has come."""
+
+
+class JsonLines(Sink):
+    """One JSON object a result, written as it comes.
+
+    Args:
+        stream: Where to write.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._count = 0
+
+    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
+        """Writes a line a result; see ``Sink``."""
+        for item, result in zip(items, results, strict=True):
+            self._stream.write(json.dumps({"index": self._count, **to_record(task.name, item, result)}) + "\n")
+            self._count += 1
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Does nothing: every line is written."""
+
+
+class Arrays(Sink):
+    """One ``.npz`` or ``.safetensors`` file: embeddings as one matrix, raw outputs by name, numbered by call.
+
+    Args:
+        path: Where to write.
+        suffix: ``.npz`` or ``.safetensors``.
+    """
+
+    def __init__(self, path: Path, suffix: str) -> None:
+        self._path = path
+        self._suffix = suffix
+        self._vectors: list[npt.NDArray[np.float32]] = []
+        self._calls: list[dict[str, npt.NDArray[Any]]] = []
+
+    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:  # noqa: ARG002 - arrays alone
+        """Keeps the arrays; see ``Sink``."""
+        if task.name == "embed":
+            self._vectors += results
+        elif task.name == "raw":
+            self._calls += results
+        else:
+            raise ConfigError(f"the results of {task.name} are no arrays", hint="write them to a .jsonl file")
+
+    def finish(self) -> None:
+        """Writes the file."""
+        arrays = {"embeddings": np.stack(self._vectors)} if self._vectors else self._numbered_calls()
+        if self._suffix == ".npz":
+            with self._path.open("wb") as stream:
+                np.savez(stream, **arrays)
+            return
+        from safetensors.numpy import save_file
+
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, self._path)
+
+    def _numbered_calls(self) -> dict[str, npt.NDArray[Any]]:
+        if len(self._calls) == 1:
+            return self._calls[0]
+        return {f"{index}.{name}": array for index, call in enumerate(self._calls) for name, array in call.items()}
+
+
+class Tables(Sink):
+    """A table for people, once everything has come."""
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+        self._items: list[Any] = []
+        self._results: list[Any] = []
+
+    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
+        """Keeps the results; see ``Sink``."""
+        self._task = task
+        self._items += items
+        self._results += results
+
+    def finish(self) -> None:
+        """Prints the table."""
+        from rich.console import Console
+
+        from inferox.cli.tables import result_table
+
+        if self._task is not None:
+            Console().print(result_table(self._task.name, self._items, self._results))
+
+
+@contextmanager
+def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sink]:
+    """Opens where results go, and finishes it where nothing went wrong.
+
+    A file appears under its name once it is complete: a run that fails or is interrupted leaves none.
+
+    Args:
+        output: A file, whose name says what to write; ``None`` for standard output.
+        as_json: Whether standard output gets JSON lines rather than a table.
+        force: Whether a file that exists may be replaced.
+
+    Raises:
+        ConfigError: If the file exists, cannot be written, or its name says nothing.
+    """
+    if output is None:
+        sink: Sink = JsonLines(click.get_text_stream("stdout")) if as_json else Tables()
+        yield sink
+        sink.finish()
+        return
+    target = Path(output)
+    _check_target(target, force=force)
+    try:
+        yield from _write_file(target)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def _check_target(target: Path, *, force: bool) -> None:
+    if target.suffix not in _JSON_LINES | _ARRAYS:
+        known = ", ".join(sorted(_JSON_LINES | _ARRAYS))
+        raise ConfigError(f"the name of the output file must end in {known}, and is {target.name!r}")
+    if target.exists() and not force:
+        raise ConfigError(f"{target} exists already", hint="choose another name, or replace it with --force")
+    if not target.parent.is_dir():
+        raise ConfigError(f"there is no folder {target.parent}")
+
+
+def _write_file(target: Path) -> Iterator[Sink]:
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            sink = JsonLines(stream) if target.suffix in _JSON_LINES else Arrays(temporary, target.suffix)
+            yield sink
+            sink.finish()
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
