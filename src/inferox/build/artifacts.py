@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
 
 from inferox.backends.registry import backend_names, get_backend, probe_backend
 from inferox.core import (
@@ -16,6 +13,7 @@ from inferox.core import (
     Artifact,
     Backend,
     BackendError,
+    Exporter,
     LoadOptions,
     Precision,
     SourceModel,
@@ -58,34 +56,36 @@ def export_artifacts(
         progress: Told what is being done.
     """
     exported = Exported()
-    for backend in _exporting_backends():
+    for backend, exporter in _exporters():
         for precision in precisions:
             progress(f"exporting for {backend.name} in {precision.value}")
-            for artifact in _export(backend, source, root, precision, exported):
+            for artifact in _export(backend.name, exporter, source, root, precision, exported):
                 progress(f"measuring {artifact.name}")
                 _measure(backend, artifact, samples, name, exported)
     return exported
 
 
-def _exporting_backends() -> Iterator[Backend]:
+def _exporters() -> Iterator[tuple[Backend, Exporter]]:
     for name in backend_names():
-        if probe_backend(name).available and get_backend(name).exporter() is not None:
-            yield get_backend(name)
+        if not probe_backend(name).available:
+            continue
+        backend = get_backend(name)
+        exporter = backend.exporter()
+        if exporter is not None:
+            yield backend, exporter
 
 
 def _export(
-    backend: Backend, source: SourceModel, root: Path, precision: Precision, exported: Exported
+    backend: str, exporter: Exporter, source: SourceModel, root: Path, precision: Precision, exported: Exported
 ) -> Sequence[Artifact]:
-    exporter = backend.exporter()
-    assert exporter is not None
-    label = f"{backend.name}/{precision.value}"
+    label = f"{backend}/{precision.value}"
     try:
         artifacts = exporter.export(source, root, precision)
     except BackendError as error:
         exported.refused[label] = str(error)
         return []
     if not artifacts:
-        exported.refused[label] = f"{backend.name} cannot represent a {source.facts.kind} model in this precision"
+        exported.refused[label] = f"{backend} cannot represent a {source.facts.kind} model in this precision"
     return artifacts
 
 
@@ -94,9 +94,9 @@ def _measure(backend: Backend, artifact: Artifact, samples: Samples, name: str, 
     options = LoadOptions(name, trust_code=True)
     try:
         with backend.load(artifact, None, options) as model:
-            outputs: list[dict[str, npt.NDArray[Any]]] = []
-            for batch in samples.batches:
-                outputs.append({key: value.numpy() for key, value in model.forward(batch.inputs).items()})
+            outputs = [
+                {key: value.numpy() for key, value in model.forward(batch.inputs).items()} for batch in samples.batches
+            ]
     except BackendError as error:
         exported.refused[artifact.name] = str(error)
         _remove_files(artifact)

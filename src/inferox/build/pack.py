@@ -73,8 +73,8 @@ def pack(
         name: The package's name; ``None`` for the source's own.
         precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
-        dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis is
-            ``batch``, the others are fixed) does not fit.
+        dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
+            is ``batch``, the others are fixed) does not fit.
         trust_code: Whether code that the source is (TorchScript, an exported program) may be loaded.
         force: Whether an existing package at ``output`` may be replaced.
         progress: Told what is being done, one phrase at a time.
@@ -107,13 +107,14 @@ def pack(
         report("computing the reference")
         references = compute_samples(model, opened)
         label = name or model.facts.name
-        exported = export_artifacts(
-            model, references, writer.root, name=label, precisions=wanted, progress=report
-        )
+        exported = export_artifacts(model, references, writer.root, name=label, precisions=wanted, progress=report)
         _require_artifacts(label, exported)
         report("writing the package")
         path = writer.commit(
-            _metadata(model, label), _model_info(model, choice, exported), ParityReport(tuple(exported.evidence)), references
+            _metadata(model, label),
+            _model_info(model, choice, exported),
+            ParityReport(tuple(exported.evidence)),
+            references,
         )
     return PackReport(
         path=path,
@@ -145,9 +146,12 @@ def _write_files(model: SourceModel, choice: TaskChoice, root: Path) -> None:
     if not model.save_weights(weights):
         weights.parent.rmdir()
     if model.facts.config:
-        (root / CONFIG_FILE).write_text(json.dumps(model.facts.config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        (root / CONFIG_FILE).write_text(
+            json.dumps(model.facts.config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )
+    if model.facts.directory is None:
+        return
     for relative in choice.files:
-        assert model.facts.directory is not None
         target = root / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model.facts.directory / relative, target)

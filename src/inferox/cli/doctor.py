@@ -87,18 +87,21 @@ def _examine_device(name: str, version: str | None, device: Device) -> Finding:
 def _print(findings: list[Finding]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from inferox.cli.tables import size_text
 
     table = Table("backend", "version", "device", "memory", "free", "computation")
     for finding in findings:
-        verdict = "[green]pass[/green]" if finding.passed else f"[red]fail[/red]: {finding.reason}"
+        verdict = Text("pass", style="green") if finding.passed else Text(f"fail: {finding.reason}", style="red")
+        if finding.hint:
+            verdict.append(f"\n{finding.hint}", style="dim")
         table.add_row(
             finding.backend,
             finding.version or "",
             finding.device or "",
             "" if finding.memory_total_bytes is None else size_text(finding.memory_total_bytes),
             "" if finding.memory_free_bytes is None else size_text(finding.memory_free_bytes),
-            verdict + (f"\n[dim]{finding.hint}[/dim]" if finding.hint else ""),
+            verdict,
         )
     Console().print(table)

@@ -77,7 +77,9 @@ def _pairs_of(record: Any, query: str | None, where: str) -> Iterator[tuple[str,
     if not isinstance(query, str):
         raise RequestError(f"{where} has no query to rank it for", hint="give one with --query")
     if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
-        raise RequestError(f'{where} must be an object such as {{"query": "…", "documents": ["…"]}}: {_excerpt(record)}')
+        raise RequestError(
+            f'{where} must be an object such as {{"query": "…", "documents": ["…"]}}: {_excerpt(record)}'
+        )
     yield from ((query, document) for document in documents)
 
 

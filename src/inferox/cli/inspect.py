@@ -49,6 +49,7 @@ def _to_json(package: Package) -> dict[str, Any]:
 
 def _print(package: Package, console: Console) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from inferox.cli.tables import evidence_table, size_text
 
@@ -68,25 +69,25 @@ def _print(package: Package, console: Console) -> None:
     }
     for heading, text in rows.items():
         if text:
-            facts.add_row(f"[bold]{heading}[/bold]", text)
+            facts.add_row(Text(heading, style="bold"), Text(text))
     console.print(facts)
 
     signature = Table("", "tensor", "type", "dims", title="Signature", title_justify="left")
     for side, specs in (("in", info.signature.inputs), ("out", info.signature.outputs)):
         for spec in specs:
-            signature.add_row(side, spec.name, str(spec.dtype), spec.shape_text.replace("[", r"\["))
+            signature.add_row(side, Text(spec.name), str(spec.dtype), Text(spec.shape_text))
     console.print(signature)
 
     artifacts = Table("artifact", "trust", "files", title="Artifacts", title_justify="left")
     for artifact in package.artifacts:
-        artifacts.add_row(artifact.name, artifact.trust_tier.value, ", ".join(artifact.files.values()))
+        artifacts.add_row(Text(artifact.name), artifact.trust_tier.value, Text(", ".join(artifact.files.values())))
     console.print(artifacts)
 
     files = Table("file", title="Files", title_justify="left")
     files.add_column("size", justify="right")
     files.add_column("SHA-256")
     for entry in metadata.files:
-        files.add_row(entry.path, size_text(entry.size_bytes), entry.sha256[:16] + "…")
+        files.add_row(Text(entry.path), size_text(entry.size_bytes), entry.sha256[:16] + "…")
     console.print(files)
     if package.parity is not None:
         console.print(evidence_table(package.parity.artifacts))

@@ -24,7 +24,7 @@ EXIT_FAILED = 1
 )
 @click.version_option(package_name="inferox", message="inferox %(version)s")
 def cli() -> None:
-    """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere.
+    r"""Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere.
 
     \b
     Example:
@@ -64,7 +64,7 @@ def _run(words: list[str]) -> int:
         # The reader of our output, such as head, has seen enough. Python would complain once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - whatever it is, a user sees one line and no traceback
+    except Exception as error:
         if debug:
             raise
         return _report(error)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from inferox.build import PackReport
     from inferox.core import Dim
 
+_LISTED = 4
+"""How many weights that were left out are named."""
+
 
 def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[Dim]]:
     dims: dict[str, list[Dim]] = {}
@@ -58,13 +61,13 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
 @debug_option
 def pack(
     source: str,
+    *,
     output: str,
     task: str | None,
     name: str | None,
     precisions: tuple[str, ...],
     samples: Path | None,
     dims: dict[str, list[Dim]],
-    *,
     force: bool,
     trust_code: bool,
     as_json: bool,
@@ -123,9 +126,10 @@ def _print_table(report: PackReport) -> None:
 
     from inferox.cli.tables import evidence_table, size_text
 
-    console = Console()
-    console.print(f"[bold]{report.name}[/bold] ({report.task}) → {report.path}, {size_text(report.size_bytes)}")
-    console.print(evidence_table(report.evidence))
+    click.echo(f"{report.name} ({report.task}): {report.path}, {size_text(report.size_bytes)}")
+    Console().print(evidence_table(report.evidence))
     if report.left_out_weights:
-        listed = ", ".join(report.left_out_weights[:4]) + (", …" if len(report.left_out_weights) > 4 else "")
-        console.print(f"left out {len(report.left_out_weights)} weights that the model has no use for: {listed}")
+        listed = ", ".join(report.left_out_weights[:_LISTED]) + (
+            ", …" if len(report.left_out_weights) > _LISTED else ""
+        )
+        click.echo(f"left out {len(report.left_out_weights)} weights that the model has no use for: {listed}")

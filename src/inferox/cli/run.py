@@ -24,17 +24,17 @@ _WINDOW = 1024
 )
 @click.argument("package")
 @click.argument("items", nargs=-1, metavar="[TEXT|PATH…|-]")
-@click.option("--input", "source", metavar="FILE", help="Read items from a file: text lines, .jsonl, .npz, .safetensors.")
+@click.option(
+    "--input", "source", metavar="FILE", help="Read items from a file: text lines, .jsonl, .npz, .safetensors."
+)
 @click.option("--jsonl", "json_lines", is_flag=True, help="The lines of standard input are JSON.")
 @click.option("--query", help="What the texts are ranked for (rerank).")
-@click.option("--prompt", help="The name of the model's prompt to put before each text (embed).")
 @click.option("--task", help="What the numbers mean, where the package's own statement does not fit.")
 @click.option("--backend", default="auto", show_default=True, help="The runtime to use.")
 @click.option("--device", help="Where to run, such as cuda:0. By default the backend's own choice.")
 @click.option("--precision", help="fp32, bf16, fp16 or int8. By default the best that the package has.")
 @click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads to use.")
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model just in time, where the backend can.")
-@click.option("--allow-nan", is_flag=True, help="Let NaN and infinities in tensors through to the model (raw).")
 @click.option("--output", metavar="FILE", help="Write to a file: .jsonl, .npz or .safetensors.")
 @click.option("--force", is_flag=True, help="Replace the output file if it exists.")
 @trust_code_option
@@ -47,14 +47,12 @@ def run(
     source: str | None,
     json_lines: bool,
     query: str | None,
-    prompt: str | None,
     task: str | None,
     backend: str,
     device: str | None,
     precision: str | None,
     threads: int | None,
     compile_model: bool,
-    allow_nan: bool,
     output: str | None,
     force: bool,
     trust_code: bool,
@@ -82,7 +80,6 @@ def run(
             trust_code=trust_code,
         )
         with model:
-            model = model.with_options(prompt=prompt, allow_non_finite=allow_nan)
             read = read_items(model.task.name, items, source, query=query, json_lines=json_lines)
             _run(model, read, sink)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from inferox.package import ArtifactEvidence
+from inferox.tasks import LabelScore, Span
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
@@ -38,7 +41,7 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
     for item in evidence:
         agreement = item.agreement
         table.add_row(
-            item.artifact,
+            Text(item.artifact),
             item.parity_class.value,
             f"{agreement.max_abs:.1e}",
             f"{agreement.max_rel:.1e}",
@@ -49,23 +52,89 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
     return table
 
 
-def similarity_table(texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Table:
-    """The cosine similarity of every two texts.
+def result_table(task: str, items: Sequence[Any], results: Sequence[Any]) -> RenderableType:
+    """The results of a task, as people would want to see them.
 
     Args:
-        texts: The texts.
-        vectors: Their embeddings; shape ``[n, hidden]``, float32.
+        task: The task's name.
+        items: What was asked.
+        results: One result an item.
     """
+    if task == "embed":
+        vectors = np.stack(results)
+        return _similarity_table(items, vectors) if 1 < len(items) <= _MOST_COMPARED else _vector_table(items, vectors)
+    if task == "rerank":
+        return _ranking_table(items, results)
+    if task == "token-classify":
+        return _span_table(items, results)
+    if task == "raw":
+        return _tensor_table(results)
+    return _label_table(items, results)
+
+
+_MOST_COMPARED = 12
+"""The most texts whose similarities fit a terminal."""
+
+_MOST_LABELS = 3
+"""How many of an item's labels a table shows."""
+
+
+def _similarity_table(texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Table:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(lengths == 0, 1, lengths)
-    table = Table("", "text", title="Cosine similarity", title_justify="left")
+    table = Table("", "text", title=f"Cosine similarity ({vectors.shape[1]} dimensions)", title_justify="left")
     for index in range(len(texts)):
         table.add_column(str(index + 1), justify="right")
     for index, (text, row) in enumerate(zip(texts, unit @ unit.T, strict=True)):
-        table.add_row(str(index + 1), shorten(text, 48), *(_similarity_cell(value) for value in row))
+        table.add_row(str(index + 1), shorten(text, 40), *(_similarity_cell(value) for value in row))
     return table
 
 
 def _similarity_cell(value: float) -> Text:
     style = "bold green" if value >= 0.5 else "dim" if value < 0.2 else ""  # noqa: PLR2004 - shades, not meanings
     return Text(f"{value:.2f}", style=style)
+
+
+def _vector_table(texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Table:
+    table = Table("", "text", f"vector ({vectors.shape[1]} dimensions)")
+    for index, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
+        numbers = " ".join(f"{number:+.4f}" for number in vector[:4])
+        table.add_row(str(index + 1), shorten(text, 40), f"{numbers} …")
+    return table
+
+
+def _ranking_table(pairs: Sequence[tuple[str, str]], scores: Sequence[float]) -> Table:
+    table = Table("query", "rank", "document", "score")
+    for query in dict.fromkeys(query for query, _ in pairs):
+        mine = [(score, document) for (other, document), score in zip(pairs, scores, strict=True) if other == query]
+        for rank, (score, document) in enumerate(sorted(mine, key=lambda item: -item[0]), start=1):
+            table.add_row(shorten(query, 30), str(rank), shorten(document, 60), f"{score:.4f}")
+    return table
+
+
+def _label_table(items: Sequence[Any], results: Sequence[Sequence[LabelScore]]) -> Table:
+    table = Table("", "input", "labels")
+    for index, (item, labels) in enumerate(zip(items, results, strict=True)):
+        listed = ", ".join(f"{label.label} {label.score:.3f}" for label in labels[:_MOST_LABELS])
+        more = f", and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
+        table.add_row(str(index + 1), shorten(str(item), 48), Text(listed + more))
+    return table
+
+
+def _span_table(texts: Sequence[str], results: Sequence[Sequence[Span]]) -> Table:
+    table = Table("", "characters", "text", "label", "score")
+    for index, spans in enumerate(results):
+        for span in spans:
+            part = texts[index][span.start : span.end]
+            row = (f"{span.start}–{span.end}", shorten(part, 48), Text(span.label), f"{span.score:.3f}")
+            table.add_row(str(index + 1), *row)
+    return table
+
+
+def _tensor_table(results: Sequence[dict[str, npt.NDArray[Any]]]) -> Table:
+    table = Table("call", "output", "type", "shape", "mean", "min", "max")
+    for index, outputs in enumerate(results):
+        for name, array in outputs.items():
+            numbers = (f"{getattr(array, kind)():.4g}" for kind in ("mean", "min", "max")) if array.size else ()
+            table.add_row(str(index + 1), Text(name), str(array.dtype), Text(str(list(array.shape))), *numbers)
+    return table

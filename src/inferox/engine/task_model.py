@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from inferox.core import MemoryRequirements, Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike
-from inferox.tasks import Task
+from inferox.tasks import (
+    ClassifyTask,
+    EmbedTask,
+    ImageClassifyTask,
+    LabelScore,
+    RankedDocument,
+    RerankTask,
+    Span,
+    Task,
+    TokenClassifyTask,
+)
+
+TaskType = TypeVar("TaskType", bound=Task)
 
 
 class TaskModel(Model):
     """A model together with its task.
+
+    It has a method for each task; calling that of another task is a ``RequestError``. Batches are formed of rows alike
+    in length, so that callers need not sort or split what they send.
 
     Args:
         model: The loaded model; it is closed with this one.
@@ -55,19 +70,102 @@ class TaskModel(Model):
         """Frees what the model holds. Closing twice does nothing."""
         self._model.close()
 
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        return self._model.forward(inputs)
-
-    def run(self, items: Sequence[Any]) -> list[Any]:
-        """Answers items of whichever kind the task takes, in their order.
+    def embed(self, texts: Sequence[str], *, prompt: str | None = None) -> npt.NDArray[np.float32]:
+        """Makes a vector of each text.
 
         Args:
-            items: Texts, pairs, images or named tensors; batches are formed from them.
+            texts: The texts; one that is longer than the model takes is cut there.
+            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
 
         Returns:
-            One result an item, of the task's own type.
+            The vectors; shape ``[n, hidden]``, float32.
+
+        Raises:
+            RequestError: If the model's task is another, there is no such prompt, or a text cannot be computed.
+        """
+        task = self._task_of(EmbedTask)
+        chosen = task if prompt is None else task.with_prompt(prompt)
+        return chosen.to_matrix(chosen.run(self._model, texts))
+
+    def classify(self, texts: Sequence[str | tuple[str, str]]) -> list[tuple[LabelScore, ...]]:
+        """Labels texts, or pairs of texts.
+
+        Args:
+            texts: The texts or pairs.
+
+        Returns:
+            For each text, every label with its score, the best first.
+
+        Raises:
+            RequestError: If the model's task is another, or a text cannot be computed.
+        """
+        return self._task_of(ClassifyTask).run(self._model, texts)
+
+    def token_classify(self, texts: Sequence[str]) -> list[tuple[Span, ...]]:
+        """Labels the parts of texts.
+
+        Args:
+            texts: The texts.
+
+        Returns:
+            For each text, the labelled parts with their characters' offsets.
+
+        Raises:
+            RequestError: If the model's task is another, or a text cannot be computed.
+        """
+        return self._task_of(TokenClassifyTask).run(self._model, texts)
+
+    def rerank(self, query: str, documents: Sequence[str], *, top_k: int | None = None) -> list[RankedDocument]:
+        """Orders documents by how well they answer a query.
+
+        Args:
+            query: The query.
+            documents: The documents.
+            top_k: How many to return; ``None`` for all.
+
+        Returns:
+            The documents' places in the list and scores, the best first.
+
+        Raises:
+            RequestError: If the model's task is another, or a text cannot be computed.
+        """
+        return self._task_of(RerankTask).rank(self._model, query, documents, top_k=top_k)
+
+    def classify_images(self, images: Sequence[Any]) -> list[tuple[LabelScore, ...]]:
+        """Labels images.
+
+        Args:
+            images: Paths, encoded bytes, Pillow images, or arrays of shape ``[height, width, 3]``, uint8.
+
+        Returns:
+            For each image, every label with its score, the best first.
+
+        Raises:
+            RequestError: If the model's task is another, or an image cannot be read.
+        """
+        return self._task_of(ImageClassifyTask).run(self._model, images)
+
+    def run(self, items: Sequence[Any]) -> list[Any]:
+        """Answers items of whichever kind the task takes.
+
+        Args:
+            items: Texts, pairs, images, or named tensors.
+
+        Returns:
+            One result an item, in their order.
 
         Raises:
             RequestError: If an item cannot be computed; the message names it.
         """
         return self._task.run(self._model, items)
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        return self._model.forward(inputs)
+
+    def _task_of(self, kind: type[TaskType]) -> TaskType:
+        if not isinstance(self._task, kind):
+            raise RequestError(
+                f"{self.name!r} is packed for the task {self._task.name}, and {kind.name} was asked for",
+                hint=f"load it with task={kind.name!r} if its outputs mean that",
+            )
+        return self._task
