@@ -59,7 +59,7 @@ def export_artifacts(
     for backend, exporter in _exporters():
         for precision in precisions:
             progress(f"exporting for {backend.name} in {precision.value}")
-            for artifact in _export(backend.name, exporter, source, root, precision, exported):
+            for artifact in _export(exporter, source, root, precision, label=f"{backend.name}/{precision.value}", refused=exported.refused):
                 progress(f"measuring {artifact.name}")
                 _measure(backend, artifact, samples, name, exported)
     return exported
@@ -76,16 +76,15 @@ def _exporters() -> Iterator[tuple[Backend, Exporter]]:
 
 
 def _export(
-    backend: str, exporter: Exporter, source: SourceModel, root: Path, precision: Precision, exported: Exported
+    exporter: Exporter, source: SourceModel, root: Path, precision: Precision, *, label: str, refused: dict[str, str]
 ) -> Sequence[Artifact]:
-    label = f"{backend}/{precision.value}"
     try:
         artifacts = exporter.export(source, root, precision)
     except BackendError as error:
-        exported.refused[label] = str(error)
+        refused[label] = str(error)
         return []
     if not artifacts:
-        exported.refused[label] = f"{backend} cannot represent a {source.facts.kind} model in this precision"
+        refused[label] = f"it cannot represent a {source.facts.kind} model in this precision"
     return artifacts
 
 

@@ -1,0 +1,111 @@
+"""Signatures: what fits, what does not, and what the error says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferox.core import (
+    DataType,
+    DTypeMismatchError,
+    ManifestError,
+    ShapeMismatchError,
+    Signature,
+    TensorSpec,
+    UnknownInputError,
+    UnsupportedDTypeError,
+)
+
+TEXT = Signature(
+    inputs=(
+        TensorSpec("input_ids", DataType.I64, ("batch", "seq")),
+        TensorSpec("attention_mask", DataType.I64, ("batch", "seq")),
+    ),
+    outputs=(TensorSpec("last_hidden_state", DataType.F32, ("batch", "seq", 384)),),
+)
+
+
+def ids(*shape: int, dtype: Any = np.int64) -> np.ndarray:
+    return np.zeros(shape, dtype=dtype)
+
+
+def test_inputs_that_fit_bind_the_named_dims() -> None:
+    assert TEXT.check_inputs({"input_ids": ids(2, 7), "attention_mask": ids(2, 7)}) == {"batch": 2, "seq": 7}
+
+
+def test_missing_and_unknown_inputs_are_named() -> None:
+    with pytest.raises(UnknownInputError) as caught:
+        TEXT.check_inputs({"input_ids": ids(1, 1), "mask": ids(1, 1)})
+    assert caught.value.missing == ("attention_mask",)
+    assert caught.value.unexpected == ("mask",)
+    assert "input_ids, attention_mask" in str(caught.value)
+
+
+def test_a_wrong_type_is_refused_and_not_converted() -> None:
+    with pytest.raises(DTypeMismatchError, match="'input_ids' must have the data type i64, and has i32"):
+        TEXT.check_inputs({"input_ids": ids(1, 1, dtype=np.int32), "attention_mask": ids(1, 1)})
+
+
+def test_a_type_that_is_none_of_the_ten() -> None:
+    with pytest.raises(UnsupportedDTypeError, match="uint64"):
+        TEXT.check_inputs({"input_ids": ids(1, 1, dtype=np.uint64), "attention_mask": ids(1, 1)})
+
+
+def test_two_inputs_that_disagree_about_a_dim() -> None:
+    with pytest.raises(ShapeMismatchError, match="seq is 7 in another input"):
+        TEXT.check_inputs({"input_ids": ids(2, 7), "attention_mask": ids(2, 8)})
+
+
+def test_a_wrong_rank() -> None:
+    with pytest.raises(ShapeMismatchError, match=r"\[batch, seq\], and has \[7\]"):
+        TEXT.check_inputs({"input_ids": ids(7), "attention_mask": ids(2, 7)})
+
+
+def test_a_fixed_dim_is_fixed() -> None:
+    image = Signature((TensorSpec("pixel_values", DataType.F32, ("batch", 3, 8, 8)),), ())
+    image.check_inputs({"pixel_values": np.zeros((5, 3, 8, 8), np.float32)})
+    with pytest.raises(ShapeMismatchError):
+        image.check_inputs({"pixel_values": np.zeros((5, 4, 8, 8), np.float32)})
+
+
+DIMS = st.lists(st.one_of(st.integers(0, 2**40), st.text(min_size=1, max_size=8)), max_size=5).map(tuple)
+SPECS = st.lists(
+    st.builds(TensorSpec, st.text(min_size=1), st.sampled_from(DataType), DIMS), max_size=4, unique_by=lambda s: s.name
+)
+
+
+@given(SPECS, SPECS)
+def test_a_signature_reads_back_from_json(inputs: list[TensorSpec], outputs: list[TensorSpec]) -> None:
+    signature = Signature(tuple(inputs), tuple(outputs))
+    assert Signature.from_json(signature.to_json()) == signature
+
+
+SPEC = {"name": "x", "dtype": "f32", "dims": ["batch", 3]}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        {},
+        {"inputs": [SPEC]},
+        {"inputs": [SPEC], "outputs": {}},
+        {"inputs": [{**SPEC, "dtype": "float32"}], "outputs": []},
+        {"inputs": [{**SPEC, "dims": [-1]}], "outputs": []},
+        {"inputs": [{**SPEC, "dims": [True]}], "outputs": []},
+        {"inputs": [{**SPEC, "dims": [""]}], "outputs": []},
+        {"inputs": [{**SPEC, "dims": 3}], "outputs": []},
+        {"inputs": [{**SPEC, "name": 3}], "outputs": []},
+        {"inputs": [{"name": "x"}], "outputs": []},
+        {"inputs": [SPEC, SPEC], "outputs": []},
+        {"inputs": ["x"], "outputs": []},
+    ],
+)
+def test_a_malformed_signature_is_refused(data: Any) -> None:
+    with pytest.raises(ManifestError):
+        Signature.from_json(data)
