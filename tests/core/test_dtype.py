@@ -43,7 +43,7 @@ def test_a_foreign_byte_order_is_refused() -> None:
 
 def test_parsing_names_what_is_supported() -> None:
     assert DataType.parse("i16") is DataType.I16
-    with pytest.raises(UnsupportedDTypeError, match="float32.*f32"):
+    with pytest.raises(UnsupportedDTypeError, match=r"float32.*f32"):
         DataType.parse("float32")
 
 
