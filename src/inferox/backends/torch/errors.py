@@ -32,7 +32,7 @@ _OUT_OF_MEMORY = re.compile(
 
 
 @contextmanager
-def translated(action: str, *, default: type[ExecutionError] | type[LoadError]) -> Iterator[None]:
+def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
     """Turns whatever PyTorch, or a model's own code, raises inside the block into one of our errors.
 
     Our own errors pass through as they are, and so do requests to stop, such as ``KeyboardInterrupt``.
@@ -55,7 +55,7 @@ def translated(action: str, *, default: type[ExecutionError] | type[LoadError]) 
         raise _translate(error, action, default) from error
 
 
-def _translate(error: Exception, action: str, default: type[ExecutionError] | type[LoadError]) -> BackendError:
+def _translate(error: Exception, action: str, default: type[ExecutionError | LoadError]) -> BackendError:
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(text)
