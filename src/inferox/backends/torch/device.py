@@ -30,7 +30,7 @@ class TorchDevice(Device):
             case DeviceId("cpu", None):
                 return True
             case DeviceId("cuda", int(index)):
-                return index < torch.cuda.device_count()
+                return torch.cuda.is_available() and index < torch.cuda.device_count()
             case DeviceId("metal", 0):
                 return torch.backends.mps.is_available()
         return False
@@ -82,7 +82,7 @@ def to_torch(device: DeviceId) -> torch.device:
     if not TorchDevice(device).is_available():
         there = ", ".join(str(known.id) for known in available_devices())
         raise BackendUnavailableError(f"torch has no device {device} here; it has {there}", hint=_hint(device))
-    return torch.device("mps" if device.kind == "metal" else device.kind, device.index)
+    return torch.device("mps" if device.kind == "metal" else str(device))
 
 
 def from_torch(device: torch.device) -> DeviceId:

@@ -1,0 +1,155 @@
+"""A PyTorch tensor behind the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from inferox.backends.torch import device as devices
+from inferox.backends.torch import dtype as dtypes
+from inferox.backends.torch.errors import translated
+from inferox.core import DataType, DeviceId, ExecutionError, ShapeMismatchError, Tensor, UnsupportedDTypeError
+
+
+class TorchTensor(Tensor):
+    """Wraps a ``torch.Tensor`` without copying it, except one that lies in Vulkan's memory: that comes to the CPU.
+
+    Gradients are left behind: the wrapped tensor shares the memory and requires none.
+
+    Args:
+        tensor: A dense tensor of one of the ten data types.
+
+    Raises:
+        UnsupportedDTypeError: If its data type is none of the ten.
+        ExecutionError: If it is sparse, or has no memory, as on PyTorch's ``meta`` device.
+    """
+
+    __slots__ = ("_device", "_dtype", "_tensor")
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        if tensor.layout is not torch.strided or tensor.is_meta:
+            found = "one on the meta device" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+            raise ExecutionError(f"a tensor must be dense and have memory, and this is {found}")
+        self._dtype = dtypes.from_torch(tensor.dtype)
+        self._device = devices.from_torch(tensor.device)
+        with translated("taking over a tensor", default=ExecutionError):
+            plain = tensor.detach()
+            self._tensor = plain.cpu() if plain.device.type == "vulkan" else plain
+
+    @property
+    def torch(self) -> torch.Tensor:
+        """The tensor itself, sharing its memory."""
+        return self._tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extent of each axis."""
+        return tuple(self._tensor.shape)
+
+    @property
+    def dtype(self) -> DataType:
+        """The type of the elements."""
+        return self._dtype
+
+    @property
+    def device(self) -> DeviceId:
+        """Where the elements lie."""
+        return self._device
+
+    def to_device(self, device: DeviceId) -> TorchTensor:
+        """Copies the tensor to another device; returns itself where it already lies there.
+
+        Raises:
+            BackendUnavailableError: If this machine has no such device.
+            UnsupportedDTypeError: If that device lacks the data type.
+            OutOfMemoryError: If it does not fit there.
+            ExecutionError: If the copy fails in another way.
+        """
+        if device == self._device:
+            return self
+        target = devices.to_torch(device)
+        dtypes.check_dtype(self._dtype, device)
+        with translated(f"moving {self} to {device}", default=ExecutionError):
+            return TorchTensor(self._tensor.to(target))
+
+    def reshape(self, shape: Sequence[int]) -> TorchTensor:
+        """Gives the same elements another shape; copies only where the layout in memory does not allow a view.
+
+        Args:
+            shape: The new extents; one of them may be -1 and is then worked out.
+
+        Raises:
+            ShapeMismatchError: If the number of elements differs, more than one extent is -1 or below it, or -1 stands
+                beside a 0 and could be anything.
+            OutOfMemoryError: If a copy is needed and does not fit.
+        """
+        extents = _resolve(self, shape)
+        with translated(f"reshaping {self}", default=ExecutionError):
+            return TorchTensor(self._tensor.reshape(extents))
+
+    def contiguous(self) -> TorchTensor:
+        """Returns the elements in row-major order without gaps: itself if it is so already, otherwise a copy.
+
+        Raises:
+            OutOfMemoryError: If the copy does not fit.
+        """
+        if self._tensor.is_contiguous():
+            return self
+        with translated(f"copying {self}", default=ExecutionError):
+            return TorchTensor(self._tensor.contiguous())
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """Views the tensor as a NumPy array: the same memory on the CPU, a copy from any other device.
+
+        Raises:
+            UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
+        """
+        _ = self._dtype.numpy_dtype
+        with translated(f"giving {self} to NumPy", default=ExecutionError):
+            return self._tensor.resolve_conj().resolve_neg().cpu().numpy()
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Exports the memory as a DLPack capsule.
+
+        Args:
+            stream: The consumer's stream on a CUDA device, as the array API standard numbers it.
+            max_version: The newest DLPack version that the consumer reads.
+            dl_device: The device that the consumer wants, in DLPack's numbers.
+            copy: Whether to copy: ``None`` where needed, ``False`` never.
+
+        Raises:
+            BufferError: If the tensor cannot be exported as asked; the standard demands this type.
+        """
+        with torch.cuda.device(self._device.index if self._device.kind == "cuda" else -1):
+            return self._tensor.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The device as DLPack numbers it."""
+        kind, index = self._tensor.__dlpack_device__()
+        return int(kind), index
+
+
+def _resolve(tensor: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
+    """Works out the extent that is -1, and refuses a shape of another number of elements."""
+    extents, known = tuple(shape), prod(extent for extent in shape if extent != -1)
+    valid = all(extent >= -1 for extent in extents)
+    if valid and extents.count(-1) == 0 and known == tensor.numel:
+        return extents
+    if valid and extents.count(-1) == 1 and known and tensor.numel % known == 0:
+        return tuple(tensor.numel // known if extent == -1 else extent for extent in extents)
+    raise ShapeMismatchError(
+        f"a tensor reshaped to {list(extents)}",
+        f"of as many elements, {prod(extents)} here",
+        tensor.shape,
+    )
