@@ -71,6 +71,7 @@ class TextTokenizer:
         self._inputs = tuple(inputs)
         self._tokenizer = tokenizer
         self._max_length = _shortest(max_length, inputs)
+        self._truncation_side = truncation_side
         tokenizer.no_padding()
         tokenizer.no_truncation()
         if self._max_length is not None:
@@ -79,7 +80,6 @@ class TextTokenizer:
                 raise ManifestError(
                     f"a limit of {self._max_length} tokens leaves no room for a text beside {special} special tokens"
                 )
-            tokenizer.enable_truncation(self._max_length, strategy="longest_first", direction=truncation_side)
 
     @classmethod
     def open(cls, root: Path, options: Mapping[str, Any], signature: Signature) -> TextTokenizer:
@@ -159,7 +159,43 @@ class TextTokenizer:
         if offsets:
             row[OFFSETS] = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
             row[SPECIAL_TOKENS] = np.array(encoding.special_tokens_mask, dtype=np.bool_)
-        return row
+        if self._max_length is None or len(encoding) <= self._max_length:
+            return row
+        kept = select_tokens(encoding.sequence_ids, self._max_length, self._truncation_side)
+        return {name: array[kept] for name, array in row.items()}
+
+
+def select_tokens(sequences: Sequence[int | None], max_length: int, side: str) -> npt.NDArray[np.bool_]:
+    """Chooses the tokens that stay when a text or pair is cut.
+
+    The tokenizers library can cut too, but it also makes every combination of the pieces that it cut off a pair, which
+    for two long texts fills the memory.
+
+    Args:
+        sequences: For each token, the text that it belongs to: 0 or 1; ``None`` for special tokens, which all stay.
+        max_length: How many tokens may stay.
+        side: Where a text is cut: ``right`` or ``left``.
+
+    Returns:
+        For each token whether it stays; shape ``[tokens]``.
+    """
+    owners = np.array([-1 if sequence is None else sequence for sequence in sequences])
+    places = [np.nonzero(owners == sequence)[0] for sequence in (0, 1)]
+    room = max(0, max_length - int((owners == -1).sum()))
+    kept: npt.NDArray[np.bool_] = owners == -1
+    for place, count in zip(places, _share(room, len(places[0]), len(places[1])), strict=True):
+        kept[place[:count] if side == "right" else place[len(place) - count :]] = True
+    return kept
+
+
+def _share(room: int, first: int, second: int) -> tuple[int, int]:
+    """How many tokens of each text stay: the longer text gives way first, and of an odd rest gets one more."""
+    short, long = min(first, second), max(first, second)
+    if short + long > room:
+        long = max(short, room - short)
+        if short + long > room:
+            short, long = room // 2, room - room // 2
+    return (short, long) if first <= second else (long, short)
 
 
 def check_texts(items: Sequence[str]) -> None:

@@ -1,0 +1,104 @@
+"""Rows through a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferox.batching import run_batches, run_rows
+from inferox.core import BATCH, SEQUENCE, ConfigError, DataType, ShapeMismatchError, Signature, TensorSpec
+
+from .models import Arrays, FunctionModel, floats, ids, mask, row
+
+FILL = {"ids": 0, "mask": 0}
+OUTPUTS = (floats("vectors", BATCH, SEQUENCE, 1), floats("total", BATCH, 1))
+
+
+def add_up(inputs: Arrays) -> Arrays:
+    """Doubles each id, and adds up the ids that the mask keeps."""
+    kept = (inputs["ids"] * inputs["mask"]).astype(np.float32)
+    return {"vectors": 2 * kept[..., None], "total": kept.sum(axis=1, keepdims=True)}
+
+
+def adding_model(*, rows: int | str = BATCH) -> FunctionModel:
+    outputs = tuple(TensorSpec(spec.name, spec.dtype, (rows, *spec.dims[1:])) for spec in OUTPUTS)
+    return FunctionModel(Signature((ids(rows, SEQUENCE), mask(rows, SEQUENCE)), outputs), add_up)
+
+
+def check(lengths: Sequence[int], results: Sequence[Arrays]) -> None:
+    assert len(results) == len(lengths)
+    for index, (length, result) in enumerate(zip(lengths, results, strict=True)):
+        numbers = np.arange(index, index + length, dtype=np.float32)
+        np.testing.assert_array_equal(result["vectors"], 2 * numbers[:, None])
+        np.testing.assert_array_equal(result["total"], [numbers.sum()])
+
+
+@settings(max_examples=50)
+@given(lengths=st.lists(st.integers(0, 30), max_size=25), max_tokens=st.integers(1, 100), max_rows=st.integers(1, 9))
+def test_results_come_in_the_order_of_the_rows(lengths: list[int], max_tokens: int, max_rows: int) -> None:
+    rows = [row(length, start=index) for index, length in enumerate(lengths)]
+    model = adding_model()
+
+    results = run_rows(model, rows, fill=FILL, max_tokens=max_tokens, max_rows=max_rows)
+
+    check(lengths, results)
+    assert all(count <= max_rows and (count == 1 or count * longest <= max_tokens) for count, longest in model.shapes)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 7])
+def test_a_model_with_a_fixed_number_of_rows_gets_just_as_many(count: int) -> None:
+    lengths = [5, 2, 9, 1, 1, 3, 8][:count]
+    model = adding_model(rows=3)
+
+    results = run_rows(model, [row(length, start=index) for index, length in enumerate(lengths)], fill=FILL)
+
+    check(lengths, results)
+    assert all(shape[0] == 3 for shape in model.shapes)
+    assert len(model.shapes) == -(-count // 3)
+
+
+def test_rows_that_differ_in_what_is_not_padded_never_share_a_batch() -> None:
+    image = floats("image", BATCH, "height", "width")
+    model = FunctionModel(
+        Signature((image,), (floats("mean", BATCH),)), lambda inputs: {"mean": inputs["image"].mean(axis=(1, 2))}
+    )
+    shapes = [(2, 3), (4, 4), (2, 3), (3, 2)]
+    rows = [{"image": np.full(shape, index, dtype=np.float32)} for index, shape in enumerate(shapes)]
+
+    results = run_rows(model, rows, fill={})
+
+    assert [float(result["mean"]) for result in results] == [0, 1, 2, 3]
+    assert sorted(model.shapes) == [(1, 3, 2), (1, 4, 4), (2, 2, 3)]
+
+
+def test_batches_are_computed_one_at_a_time() -> None:
+    model = adding_model()
+    batches = run_batches(model, [row(1), row(2), row(3)], fill=FILL, max_rows=1)
+
+    assert next(batches)[0] == [0]
+    assert len(model.shapes) == 1
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        Signature((ids(),), (floats("loss"),)),
+        Signature((ids(), mask(2, SEQUENCE)), (floats("total", BATCH),)),
+        Signature((TensorSpec("ids", DataType.I64, ("time", SEQUENCE)),), (floats("total", "time"),)),
+    ],
+)
+def test_a_model_without_rows_is_refused(signature: Signature) -> None:
+    with pytest.raises(ConfigError, match="no batch dim that all its inputs and outputs share"):
+        run_rows(FunctionModel(signature, add_up), [row(1)], fill=FILL)
+
+
+def test_a_bad_row_is_refused_before_anything_is_computed() -> None:
+    model = adding_model()
+
+    with pytest.raises(ShapeMismatchError):
+        run_rows(model, [row(1), {**row(2), "mask": np.ones(3, dtype=np.int64)}], fill=FILL, max_rows=1)
+    assert model.shapes == []

@@ -1,0 +1,123 @@
+"""Models that the tests of tasks run: modules of transformers, and functions of NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from inferox.core import (
+    BATCH,
+    SEQUENCE,
+    DataType,
+    DeviceId,
+    Layout,
+    MemoryRequirements,
+    Model,
+    ModelMetadata,
+    Precision,
+    Signature,
+    Tensor,
+    TensorLike,
+    TensorSpec,
+)
+
+
+class ArrayTensor(Tensor):
+    """A NumPy array behind the tensor contract, as far as tasks use it."""
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self._array = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._array.shape
+
+    @property
+    def dtype(self) -> DataType:
+        return DataType.from_numpy(self._array.dtype)
+
+    @property
+    def device(self) -> DeviceId:
+        return DeviceId.cpu()
+
+    def to_device(self, device: DeviceId) -> Tensor:
+        raise NotImplementedError
+
+    def reshape(self, shape: Any) -> Tensor:
+        return ArrayTensor(self._array.reshape(shape))
+
+    def contiguous(self) -> Tensor:
+        return ArrayTensor(np.ascontiguousarray(self._array))
+
+    def numpy(self) -> npt.NDArray[Any]:
+        return self._array
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self._array.__dlpack__()
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+
+class FunctionModel(Model):
+    """A model that computes with a Python function, and notes the shapes that it was called with."""
+
+    def __init__(
+        self, signature: Signature, compute: Callable[[Mapping[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
+    ) -> None:
+        self._signature = signature
+        self._function = compute
+        self.shapes: list[tuple[int, ...]] = []
+
+    @property
+    def name(self) -> str:
+        return "function"
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        return ModelMetadata("numpy", "function", Precision.FP32, Layout.PADDED, DeviceId.cpu())
+
+    @property
+    def signature(self) -> Signature:
+        return self._signature
+
+    def memory_requirements(self) -> MemoryRequirements:
+        return MemoryRequirements(0)
+
+    def close(self) -> None:
+        pass
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        self.shapes.append(next(iter(arrays.values())).shape)
+        return {name: ArrayTensor(value) for name, value in self._function(arrays).items()}
+
+
+TEXT_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def text_signature(
+    *outputs: TensorSpec, inputs: tuple[str, ...] = TEXT_INPUTS, dims: tuple[int | str, ...] = (BATCH, SEQUENCE)
+) -> Signature:
+    """The signature of a text model."""
+    return Signature(tuple(TensorSpec(name, DataType.I64, dims) for name in inputs), outputs)
+
+
+def token_vectors(hidden: int) -> TensorSpec:
+    return TensorSpec("last_hidden_state", DataType.F32, (BATCH, SEQUENCE, hidden))
+
+
+def torch_model(module: torch.nn.Module, signature: Signature) -> FunctionModel:
+    """A module of transformers behind the model contract."""
+    module.eval()
+
+    def compute(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        with torch.inference_mode():
+            outputs = module(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+        return {name: outputs[name].numpy() for name in signature.output_names}
+
+    return FunctionModel(signature, compute)

@@ -1,0 +1,185 @@
+"""Text to tokens, against transformers."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+from transformers import AutoTokenizer
+
+from inferox.core import BATCH, SEQUENCE, DataType, ManifestError, PackageError, RequestError, Signature, TensorSpec
+from inferox.tasks import TextTokenizer
+
+from .models import TEXT_INPUTS, text_signature
+from .test_embed import varied_texts
+
+
+def open_tokenizer(directory: Path, **options: Any) -> TextTokenizer:
+    return TextTokenizer.open(directory, {"max_length": 32, "pad_token": "[PAD]", **options}, text_signature())
+
+
+@pytest.mark.parametrize("max_length", [5, 32, 256, None])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_texts_equal_transformers(tokenizer_directory: Path, max_length: int | None, side: str) -> None:
+    texts = varied_texts(60)
+    reference = AutoTokenizer.from_pretrained(tokenizer_directory, truncation_side=side)
+
+    rows = open_tokenizer(tokenizer_directory, max_length=max_length, truncation_side=side).encode(texts)
+
+    expected = reference(texts, truncation=max_length is not None, max_length=max_length)
+    for index, row in enumerate(rows):
+        for name in TEXT_INPUTS:
+            assert row[name].tolist() == expected[name][index]
+            assert row[name].dtype == np.int64
+
+
+@pytest.mark.parametrize("max_length", [5, 8, 32, 256])
+def test_pairs_equal_transformers(tokenizer_directory: Path, max_length: int) -> None:
+    first, second = varied_texts(60), varied_texts(60)[::-1]
+    if max_length < 32:
+        # transformers takes seconds and gigabytes to cut a pair of long texts to a few tokens.
+        first, second = ([text[:100] for text in texts] for texts in (first, second))
+    reference = AutoTokenizer.from_pretrained(tokenizer_directory)
+
+    rows = open_tokenizer(tokenizer_directory, max_length=max_length).encode(list(zip(first, second, strict=True)))
+
+    expected = reference(first, second, truncation="longest_first", max_length=max_length)
+    for index, row in enumerate(rows):
+        for name in TEXT_INPUTS:
+            assert row[name].tolist() == expected[name][index]
+
+
+def test_the_padding_and_truncation_of_the_file_are_left_aside(minilm_directory: Path) -> None:
+    stated = json.loads((minilm_directory / "tokenizer.json").read_text())
+    assert stated["padding"] is not None
+    assert stated["truncation"]["max_length"] == 128
+
+    short, long = open_tokenizer(minilm_directory, max_length=200).encode(["hi", "word " * 500])
+
+    assert len(short["input_ids"]) == 3
+    assert len(long["input_ids"]) == 200
+
+
+def test_offsets_are_those_of_characters(tokenizer_directory: Path) -> None:
+    (row,) = open_tokenizer(tokenizer_directory).encode(["naïve 🙂 東京"], offsets=True)
+
+    assert row["offsets"].tolist() == [[0, 0], [0, 5], [6, 7], [8, 9], [9, 10], [0, 0]]
+    assert row["special_tokens_mask"].tolist() == [True, *[False] * 4, True]
+    assert row["offsets"].dtype == np.int64
+
+
+def test_only_the_inputs_of_the_model_are_made(tokenizer_directory: Path) -> None:
+    signature = Signature((TensorSpec("input_ids", DataType.I32, (BATCH, SEQUENCE)),), ())
+
+    (row,) = TextTokenizer.open(tokenizer_directory, {}, signature).encode(["hello"])
+
+    assert set(row) == {"input_ids"}
+    assert row["input_ids"].dtype == np.int32
+
+
+def test_an_input_that_no_text_gives_is_refused(tokenizer_directory: Path) -> None:
+    with pytest.raises(ManifestError, match="a text becomes input_ids, attention_mask, token_type_ids"):
+        TextTokenizer.open(tokenizer_directory, {}, text_signature(inputs=("input_ids", "position_ids")))
+
+
+def test_a_fixed_length_of_the_model_is_a_limit(tokenizer_directory: Path) -> None:
+    tokenizer = TextTokenizer.open(tokenizer_directory, {"max_length": 32}, text_signature(dims=(BATCH, 8)))
+
+    assert tokenizer.max_length == 8
+    assert len(tokenizer.encode(["word " * 20])[0]["input_ids"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "pad_id"),
+    [
+        ({"pad_token": "[MASK]"}, 103),
+        ({"pad_token": "[MASK]", "pad_token_id": 7}, 103),
+        ({"pad_token": "not a token", "pad_token_id": 7}, 7),
+        ({"pad_token": None, "pad_token_id": 7}, 7),
+        ({"pad_token": None}, 5),
+    ],
+)
+def test_rows_are_padded_with_the_models_own_token(
+    tokenizer_directory: Path, tmp_path: Path, options: dict[str, Any], pad_id: int
+) -> None:
+    tokenizer = Tokenizer.from_file(str(tokenizer_directory / "tokenizer.json"))
+    tokenizer.enable_padding(pad_id=5, pad_type_id=3, length=40)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+
+    assert open_tokenizer(tmp_path, **options).fill == {
+        "input_ids": pad_id,
+        "attention_mask": 0,
+        "token_type_ids": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ("hello", "expected a list of texts, and got a single one"),
+        (b"hello", "expected a list of texts, and got a single one"),
+        (["a", None], "text 1 must be a string, and is of the type NoneType"),
+        ([True], "text 0 must be a string, and is of the type bool"),
+        ([b"bytes"], "text 0 must be a string, and is of the type bytes"),
+        ([("a", "b", "c")], "text 0 must be a string, and is of the type tuple with 3 parts"),
+        ([("a", 3)], "the second text of pair 0 must be a string, and is of the type int"),
+        (["fine", "cut \ud83d off"], r"text 1 has half of a surrogate pair at character 4: U\+D83D"),
+        ([("a", "\udc00")], r"the second text of pair 0 has half of a surrogate pair at character 0: U\+DC00"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_name(tokenizer_directory: Path, items: Any, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        open_tokenizer(tokenizer_directory).encode(items)
+
+
+@pytest.mark.parametrize("text", ["\x00", "a\x00b", "", " ", "\u2028", "\U0010ffff"])
+def test_odd_but_valid_texts_are_taken(tokenizer_directory: Path, text: str) -> None:
+    (row,) = open_tokenizer(tokenizer_directory).encode([text])
+
+    assert row["input_ids"][0] == 101
+    assert row["input_ids"][-1] == 102
+
+
+@pytest.mark.parametrize("text", ["word " * 20_000, "x" * 100_000, "🙂" * 100_000, "東" * 100_000])
+def test_100_000_characters_are_cut_within_seconds(tokenizer_directory: Path, text: str) -> None:
+    tokenizer = open_tokenizer(tokenizer_directory)
+    started = time.perf_counter()
+
+    (row,) = tokenizer.encode([text])
+
+    assert time.perf_counter() - started < 5
+    assert len(row["input_ids"]) <= 32
+
+
+@pytest.mark.parametrize("max_length", [8, 32, 512])
+def test_pairs_of_100_000_characters_are_cut_within_seconds(tokenizer_directory: Path, max_length: int) -> None:
+    tokenizer = open_tokenizer(tokenizer_directory, max_length=max_length)
+    started = time.perf_counter()
+
+    (row,) = tokenizer.encode([("word " * 20_000, "other " * 17_000)])
+
+    assert time.perf_counter() - started < 5
+    assert len(row["input_ids"]) == max_length
+
+
+def test_a_missing_tokenizer_is_an_error_that_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(PackageError, match=r"there is no tokenizer.json \(AutoTokenizer.*save_pretrained"):
+        open_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "\x00\x01"])
+def test_a_damaged_tokenizer_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "tokenizer.json").write_text(content)
+
+    with pytest.raises(PackageError, match=r"tokenizer\.json cannot be read"):
+        open_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("prompt", ["query: ", "find: "])
+def test_the_length_of_a_prompt_is_without_the_special_token_after_it(tokenizer_directory: Path, prompt: str) -> None:
+    assert open_tokenizer(tokenizer_directory).count_prompt(prompt) == 3
