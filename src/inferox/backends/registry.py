@@ -32,7 +32,7 @@ def get_backend(name: str) -> Backend:
         raise BackendNotFoundError(name, tuple(registered))
     try:
         backend = registered[name].load()()
-    except Exception as error:  # noqa: BLE001 - a third party's module may fail in any way
+    except Exception as error:
         raise BackendUnavailableError(
             f"the backend {name} is registered as {registered[name].value!r} and cannot be made: {error}",
             hint="reinstall or remove the distribution that registers it",

@@ -1,0 +1,195 @@
+"""From a config and weights to a module, strictly: every weight has its place, and every place its weight."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+import transformers
+from transformers import CONFIG_MAPPING, PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as hf_logging
+
+from inferox.core import LoadError
+
+_NAMED = 5
+"""How many weights an error names."""
+
+_HEADS = frozenset(
+    {
+        "classifier",
+        "cls",
+        "decoder",
+        "discriminator_predictions",
+        "generator_lm_head",
+        "generator_predictions",
+        "head",
+        "lm_head",
+        "mlm_head",
+        "pooler",
+        "pre_classifier",
+        "predictions",
+        "qa_outputs",
+        "score",
+        "sop_classifier",
+        "vocab_layer_norm",
+        "vocab_projector",
+        "vocab_transform",
+    }
+)
+"""What transformers' encoders call their pretraining heads, task heads and poolers."""
+
+_TABLES = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
+"""Tables that old checkpoints saved and that an architecture computes for itself."""
+
+
+@dataclass(frozen=True)
+class Instantiated:
+    """A module with its weights in place.
+
+    Attributes:
+        module: The module, in evaluation mode, on the CPU.
+        left_out: Weights that belong to a part which the architecture lacks on purpose.
+    """
+
+    module: torch.nn.Module
+    left_out: tuple[str, ...]
+
+
+def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], architecture: str) -> Instantiated:
+    """Makes a module of one of transformers' architectures.
+
+    Old names (``LayerNorm.gamma``) and a prefix (``bert.``) that is there or not are understood. Two kinds of weights
+    may be left over, and are reported: those of a head or pooler that the architecture does not have as a whole, and
+    tables that it computes for itself. Any other difference is an error.
+
+    Args:
+        config: The model's ``config.json``.
+        weights: The weights by name. The module takes over their memory where names and types allow it.
+        architecture: The name of a class of transformers, such as ``BertModel``.
+
+    Raises:
+        LoadError: If the config or the architecture is unknown, if it needs code that comes with the model, or if a
+            weight is missing, left over, or of another shape.
+    """
+    model_class = _find_class(architecture)
+    settings = _read_config(config)
+    arguments = {"add_pooling_layer": _has_pooler(weights)} if _takes_pooler(model_class) else {}
+    with _silent():
+        try:
+            module, report = model_class.from_pretrained(
+                None,
+                config=settings,
+                state_dict=dict(weights),
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                dtype=torch.float32,
+                **arguments,
+            )
+        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
+            raise LoadError(f"a {architecture} cannot be made from this config: {_first_line(error)}") from error
+    _check_shapes(report["mismatched_keys"], architecture)
+    _check_missing(report["missing_keys"], architecture)
+    return Instantiated(module.eval(), _check_left_over(report["unexpected_keys"], module, architecture))
+
+
+def _find_class(architecture: str) -> type[PreTrainedModel]:
+    found = getattr(transformers, architecture, None) if architecture.isidentifier() else None
+    if not isinstance(found, type) or not issubclass(found, PreTrainedModel):
+        raise LoadError(
+            f"transformers {transformers.__version__} has no architecture {architecture!r}",
+            hint="upgrade transformers; or pack the model from Python (python:module:factory)",
+        )
+    return found
+
+
+def _read_config(config: Mapping[str, Any]) -> PretrainedConfig:
+    if "auto_map" in config:
+        raise LoadError(
+            "the config asks for code that comes with the model (auto_map), which is never loaded from a checkpoint",
+            hint="pack the model from Python: python:module:factory, with a function that returns the module",
+        )
+    model_type = config.get("model_type")
+    if model_type not in CONFIG_MAPPING:
+        raise LoadError(
+            f"transformers {transformers.__version__} does not know the model type {model_type!r}",
+            hint="upgrade transformers; or pack the model from Python (python:module:factory)",
+        )
+    try:
+        settings: PretrainedConfig = CONFIG_MAPPING[model_type].from_dict(dict(config))
+    except Exception as error:  # transformers validates configs with exceptions of several libraries
+        raise LoadError(f"the config of this {model_type} model is not valid: {_first_line(error)}") from error
+    return settings
+
+
+def _takes_pooler(model_class: type[PreTrainedModel]) -> bool:
+    return "add_pooling_layer" in signature(model_class.__init__).parameters
+
+
+def _has_pooler(weights: Iterable[str]) -> bool:
+    return any(re.search(r"(^|\.)pooler\.", name) for name in weights)
+
+
+def _check_shapes(mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]], architecture: str) -> None:
+    faults = [f"{name} is {list(found)} and must be {list(needed)}" for name, found, needed in sorted(mismatched)]
+    if faults:
+        raise LoadError(
+            f"{len(faults)} weights have another shape than {architecture} needs: {_listed(faults)}",
+            hint="the config and the weights are not of the same model",
+        )
+
+
+def _check_missing(missing: Iterable[str], architecture: str) -> None:
+    names = sorted(missing)
+    if names:
+        raise LoadError(
+            f"{len(names)} weights that {architecture} needs are missing: {_listed(names)}",
+            hint="nothing is filled in at random: fetch the whole model, or choose a task that it was trained for",
+        )
+
+
+def _check_left_over(unexpected: Iterable[str], module: PreTrainedModel, architecture: str) -> tuple[str, ...]:
+    names = sorted(unexpected)
+    unknown = [name for name in names if not _TABLES.search(name) and not _is_absent_head(name, module)]
+    if unknown:
+        raise LoadError(
+            f"{len(unknown)} weights have no place in {architecture}: {_listed(unknown)}",
+            hint="the config and the weights are not of the same model",
+        )
+    return tuple(names)
+
+
+def _is_absent_head(name: str, module: PreTrainedModel) -> bool:
+    """Whether a weight belongs to a head that the module does not have at all, rather than to a part of one it has."""
+    parts = name.split(".")
+    base = getattr(module, module.base_model_prefix, None)
+    if parts[0] == module.base_model_prefix and len(parts) > 1:
+        return parts[1] in _HEADS and not hasattr(base or module, parts[1])
+    return parts[0] in _HEADS and not hasattr(module, parts[0])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f", and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).strip().partition("\n")[0]
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keeps transformers from printing bars and reports: what they say is returned, or raised."""
+    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity(logging.CRITICAL)
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        if bars:
+            hf_logging.enable_progress_bar()
