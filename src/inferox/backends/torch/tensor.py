@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from torch.utils.dlpack import DLDeviceType
 
 from inferox.backends.torch import device as devices
 from inferox.backends.torch import dtype as dtypes
 from inferox.backends.torch.errors import translated
-from inferox.core import DataType, DeviceId, ExecutionError, ShapeMismatchError, Tensor, UnsupportedDTypeError
+from inferox.core import DataType, DeviceId, ExecutionError, ShapeMismatchError, Tensor
+
+_DLPACK_CPU = (DLDeviceType.kDLCPU, 0)
 
 
 class TorchTensor(Tensor):
@@ -28,8 +31,6 @@ class TorchTensor(Tensor):
         ExecutionError: If it is sparse, or has no memory, as on PyTorch's ``meta`` device.
     """
 
-    __slots__ = ("_device", "_dtype", "_tensor")
-
     def __init__(self, tensor: torch.Tensor) -> None:
         if tensor.layout is not torch.strided or tensor.is_meta:
             found = "one on the meta device" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
@@ -38,7 +39,8 @@ class TorchTensor(Tensor):
         self._device = devices.from_torch(tensor.device)
         with translated("taking over a tensor", default=ExecutionError):
             plain = tensor.detach()
-            self._tensor = plain.cpu() if plain.device.type == "vulkan" else plain
+            # A negation that PyTorch has only noted down would be lost on the way to other libraries.
+            self._tensor = (plain.cpu() if plain.device.type == "vulkan" else plain).resolve_neg()
 
     @property
     def torch(self) -> torch.Tensor:
@@ -108,9 +110,9 @@ class TorchTensor(Tensor):
         Raises:
             UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
         """
-        _ = self._dtype.numpy_dtype
+        _ = self._dtype.numpy_dtype  # refuses bf16 in our words
         with translated(f"giving {self} to NumPy", default=ExecutionError):
-            return self._tensor.resolve_conj().resolve_neg().cpu().numpy()
+            return self._tensor.cpu().numpy()
 
     def __dlpack__(
         self,
@@ -131,8 +133,14 @@ class TorchTensor(Tensor):
         Raises:
             BufferError: If the tensor cannot be exported as asked; the standard demands this type.
         """
+        if dl_device not in {None, self.__dlpack_device__(), _DLPACK_CPU}:
+            raise BufferError(f"{self} can be exported where it is or to the CPU, and not to DLPack's {dl_device}")
+        to_cpu = dl_device == _DLPACK_CPU
+        # PyTorch exports from its current CUDA device alone; -1 leaves that as it is.
         with torch.cuda.device(self._device.index if self._device.kind == "cuda" else -1):
-            return self._tensor.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+            return self._tensor.__dlpack__(
+                stream=stream, max_version=max_version, dl_device=_DLPACK_CPU if to_cpu else None, copy=copy
+            )
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """The device as DLPack numbers it."""
@@ -149,7 +157,8 @@ def _resolve(tensor: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
     if valid and extents.count(-1) == 1 and known and tensor.numel % known == 0:
         return tuple(tensor.numel // known if extent == -1 else extent for extent in extents)
     raise ShapeMismatchError(
-        f"a tensor reshaped to {list(extents)}",
-        f"of as many elements, {prod(extents)} here",
-        tensor.shape,
+        f"a reshape of {list(tensor.shape)}",
+        f"[extents that hold {tensor.numel} elements]",
+        extents,
+        hint="one extent may be -1 and is then worked out; beside a 0 it could be anything and is refused",
     )
