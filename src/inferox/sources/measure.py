@@ -1,0 +1,133 @@
+"""Which dims a model's outputs have, found by running it: what its signature states is then true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from inferox.backends.torch.dtype import from_torch
+from inferox.core import DataType, Dim, ExecutionError, PackageError, Signature, TensorSpec, UnsupportedDTypeError
+
+Tensors = Mapping[str, torch.Tensor]
+
+Run = Callable[[Tensors], dict[str, torch.Tensor]]
+"""Computes named outputs from named inputs. Raises ``ExecutionError`` where the model fails."""
+
+
+def measure_signature(
+    run: Run, inputs: Sequence[TensorSpec], examples: Tensors, *, assumed: frozenset[str] = frozenset()
+) -> Signature:
+    """Finds what a model gives, by running it on examples as they are, and once more for each named dim.
+
+    An extent of an output that follows a named dim takes its name. One that depends on a named dim in another way gets
+    a name of its own, such as ``output_1`` for axis 1 of ``output``. All others are fixed.
+
+    Args:
+        run: Computes the model.
+        inputs: What it takes.
+        examples: Inputs that fit.
+        assumed: Dims that nobody stated: where the model takes no other extent, they become fixed.
+
+    Raises:
+        PackageError: If the model fails on the examples, or with another extent of a named dim that is not assumed; or
+            if the number of an output's axes depends on an extent.
+        UnsupportedDTypeError: If an output has a data type that NumPy lacks.
+    """
+    try:
+        base = run(examples)
+    except ExecutionError as error:
+        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in examples.items())
+        raise PackageError(
+            f"the model fails on its example inputs {shapes}: {error.message}",
+            hint="check that they have the names, types and shapes that the model takes",
+        ) from error
+    outputs = {name: TensorSpec(name, data_type(value), tuple(value.shape)) for name, value in base.items()}
+    fixed: dict[Dim, int] = {}
+    for dim, extent in _extents(inputs, examples).items():
+        try:
+            other, changed = _run_varied(run, inputs, examples, dim, extent)
+        except ExecutionError as error:
+            if dim not in assumed:
+                raise PackageError(
+                    f"the model fails when {dim} is not {extent}, as it is in the example inputs: {error.message}",
+                    hint=f"state the dims of its inputs with {extent} in the place of {dim}",
+                ) from error
+            fixed[dim] = extent
+            continue
+        outputs = {
+            name: _follow(spec, tuple(base[name].shape), changed.get(name), dim, other)
+            for name, spec in outputs.items()
+        }
+    return Signature(
+        tuple(replace(spec, dims=tuple(fixed.get(dim, dim) for dim in spec.dims)) for spec in inputs),
+        tuple(outputs.values()),
+    )
+
+
+def data_type(tensor: torch.Tensor) -> DataType:
+    """The data type of a tensor that is to become an array.
+
+    Raises:
+        UnsupportedDTypeError: If it is none of ours, or NumPy lacks it.
+    """
+    dtype = from_torch(tensor.dtype)
+    if dtype is DataType.BF16:
+        raise UnsupportedDTypeError(
+            dtype,
+            "the reference, which computes in single precision,",
+            [known for known in DataType if known is not DataType.BF16],
+            hint="call .float() on the model and its inputs",
+        )
+    return dtype
+
+
+def _extents(inputs: Sequence[TensorSpec], examples: Tensors) -> dict[str, int]:
+    """The extent that each named dim has in the examples."""
+    return {
+        dim: extent
+        for spec in inputs
+        for dim, extent in zip(spec.dims, examples[spec.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
+
+
+def _run_varied(
+    run: Run, inputs: Sequence[TensorSpec], examples: Tensors, dim: str, extent: int
+) -> tuple[int, dict[str, torch.Tensor]]:
+    """Runs the model with another extent of one dim: the first that it takes, with that extent."""
+    failure: ExecutionError | None = None
+    # Twice the extent keeps it a multiple of whatever it is one of; it may be beyond a limit, so there are others.
+    for other in (2 * extent, extent + 1, extent // 2):
+        if other in {0, extent}:
+            continue
+        try:
+            return other, run({spec.name: _stretch(examples[spec.name], spec, dim, other) for spec in inputs})
+        except ExecutionError as error:
+            failure = failure or error
+    raise failure or ExecutionError(f"{dim} is empty in the example inputs")
+
+
+def _stretch(example: torch.Tensor, spec: TensorSpec, dim: str, extent: int) -> torch.Tensor:
+    """Repeats or cuts an example along the axes of one dim."""
+    for axis, name in enumerate(spec.dims):
+        if name == dim:
+            example = example.index_select(axis, torch.arange(extent) % example.shape[axis])
+    return example
+
+
+def _follow(
+    spec: TensorSpec, before: tuple[int, ...], changed: torch.Tensor | None, dim: str, extent: int
+) -> TensorSpec:
+    """An output after one dim of the inputs was given another extent."""
+    if changed is None or changed.dim() != len(before):
+        raise PackageError(
+            f"the output {spec.name!r} has {len(before)} axes, and another number when {dim} is {extent}",
+            hint="a model must give the same outputs with the same number of axes for every call",
+        )
+    dims = list(spec.dims)
+    for axis, (old, new) in enumerate(zip(before, changed.shape, strict=True)):
+        if new != old:
+            dims[axis] = dim if new == extent and dims[axis] == old else f"{spec.name}_{axis}"
+    return replace(spec, dims=tuple(dims))

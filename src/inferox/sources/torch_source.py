@@ -1,0 +1,177 @@
+"""A source model that PyTorch holds, whatever it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import torch
+from safetensors.torch import save_file
+
+from inferox.backends.torch.errors import translated
+from inferox.core import ExecutionError, PackageError, Signature, SourceFacts, SourceModel, TensorSpec
+from inferox.sources.measure import measure_signature
+
+Call = Callable[[Any, Mapping[str, torch.Tensor]], Any]
+"""Calls a module with named tensors, as its kind wants them."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs on which a model is tried.
+
+    Attributes:
+        tensors: An example of each input by name, on the CPU.
+        specs: What each input is, in the order in which the model takes them.
+        assumed: Dims that nobody stated: where the model takes no other extent, they become fixed.
+        came_with_model: Whether they are samples of its use; otherwise only their shapes mean anything.
+    """
+
+    tensors: Mapping[str, torch.Tensor]
+    specs: tuple[TensorSpec, ...]
+    assumed: frozenset[str] = frozenset()
+    came_with_model: bool = True
+
+
+class TorchSource(SourceModel):
+    """A model that PyTorch computes on the CPU. Opening one runs it, which finds its outputs.
+
+    Args:
+        facts: What is known of it.
+        module: The module; it is put into evaluation mode.
+        examples: Inputs to try it on.
+        call: Calls the module with named tensors.
+        has_weights: Whether its weights can be kept apart from it.
+        outputs: The only outputs to keep, where it has them; ``None`` for all.
+        holds: Whatever must live as long as the source, such as a temporary folder.
+
+    Raises:
+        PackageError: If the model fails on the examples, or gives something else than tensors.
+        UnsupportedDTypeError: If an output has a data type that NumPy lacks.
+    """
+
+    def __init__(
+        self,
+        facts: SourceFacts,
+        module: torch.nn.Module,
+        examples: Examples,
+        *,
+        call: Call,
+        has_weights: bool,
+        outputs: Sequence[str] | None = None,
+        holds: Any = None,
+    ) -> None:
+        self._facts = facts
+        self._module = module
+        self._call = call
+        self._has_weights = has_weights
+        self._kept_outputs = outputs
+        self._holds = holds
+        self._examples = (
+            {name: value.numpy() for name, value in examples.tensors.items()} if examples.came_with_model else None
+        )
+        self._signature = measure_signature(self._run, examples.specs, examples.tensors, assumed=examples.assumed)
+
+    @property
+    def facts(self) -> SourceFacts:
+        """What is known of it."""
+        return self._facts
+
+    @property
+    def signature(self) -> Signature:
+        """The named tensors that it takes and gives."""
+        return self._signature
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The module, on the CPU and in evaluation mode."""
+        return self._module
+
+    @property
+    def example_inputs(self) -> Mapping[str, npt.NDArray[Any]] | None:
+        """Inputs that came with the model, by name."""
+        return self._examples
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of trained numbers, each shared one counted once."""
+        return sum({_memory(value): value.numel() for value in self._module.parameters()}.values())
+
+    def compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        """Computes the reference outputs; see ``SourceModel``.
+
+        Raises:
+            RequestError: If the inputs do not fit the signature.
+            ExecutionError: If the model fails.
+            OutOfMemoryError: If the machine has too little memory.
+        """
+        self._signature.check_inputs(inputs)
+        # torch.tensor copies: the model can neither change the caller's arrays nor give them back.
+        outputs = self._run({name: torch.tensor(inputs[name]) for name in self._signature.input_names})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    def save_weights(self, path: Path) -> bool:
+        """Writes the weights, each shared one once; see ``SourceModel``.
+
+        Of weights that are one memory under several names, the first name is written; the file's metadata gives it for
+        each of the others, as safetensors' own ``save_model`` does.
+        """
+        state = self._module.state_dict() if self._has_weights else {}
+        if not state:
+            return False
+        first: dict[tuple[Any, ...], str] = {}
+        aliases: dict[str, str] = {}
+        for name, value in state.items():
+            kept = first.setdefault(_memory(value), name)
+            if kept != name:
+                aliases[name] = kept
+        weights = {name: state[name].contiguous() for name in first.values()}
+        save_file(weights, path, metadata={"format": "pt", **aliases})
+        return True
+
+    def _run(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        with torch.inference_mode(), translated(f"computing {self._facts.name}", default=ExecutionError):
+            outputs = name_outputs(self._call(self._module, inputs))
+        wanted = [name for name in self._kept_outputs or () if name in outputs] or list(outputs)
+        return {name: outputs[name].cpu() for name in wanted}
+
+
+def name_outputs(value: Any) -> dict[str, torch.Tensor]:
+    """Gives names to whatever a module returns.
+
+    A tensor is ``output``; the tensors of tuples and lists are ``output_0``, ``output_1`` and so on; those of a mapping
+    keep their names, and whatever else it holds is left aside.
+
+    Raises:
+        PackageError: If the value holds no tensor, or a tuple holds something else than tensors.
+    """
+    if isinstance(value, torch.Tensor):
+        return {"output": value}
+    if isinstance(value, Mapping):
+        named = {str(name): item for name, item in value.items() if isinstance(item, torch.Tensor)}
+    elif isinstance(value, tuple | list) and all(isinstance(item, torch.Tensor) for item in value):
+        named = {f"output_{index}": item for index, item in enumerate(value)}
+    else:
+        named = {}
+    if not named:
+        raise PackageError(
+            f"the model returns {_describe(value)}, and must return a tensor, a tuple of tensors, or tensors by name",
+            hint="return the tensors of a nested structure one beside the other",
+        )
+    return named
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {', '.join(type(item).__name__ for item in value) or 'nothing'}"
+    return f"a value of the type {type(value).__name__}"
+
+
+def _memory(value: torch.Tensor) -> tuple[Any, ...]:
+    """What two tensors have in common exactly when they are the same elements. Empty ones are never the same."""
+    if value.numel() == 0:
+        return (id(value),)
+    return value.data_ptr(), value.dtype, tuple(value.shape), value.stride()
