@@ -88,6 +88,18 @@ class Backend(ABC):
         """
 
     @abstractmethod
+    def self_test(self, device: DeviceId) -> None:
+        """Multiplies two small matrices on a device and compares the product with NumPy's.
+
+        Args:
+            device: Where to compute.
+
+        Raises:
+            BackendUnavailableError: If the backend cannot run here, or there is no such device.
+            ExecutionError: If the runtime fails, or the product is wrong.
+        """
+
+    @abstractmethod
     def can_load(self, artifact: Artifact) -> bool:
         """Whether the artifact is one of this backend's, in a format that it reads. Opens no file."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils.dlpack import from_dlpack
 
 from inferox.backends.torch import device as devices
 from inferox.backends.torch import dtype as dtypes
@@ -28,6 +28,9 @@ from inferox.core import (
 )
 
 _ADDRESSABLE_BYTES = 2**63 - 1
+
+_INTEGERS = int | np.integer | np.bool
+_FLOATS = float | np.floating
 
 
 class TorchTensorBuilder(TensorBuilder):
@@ -128,7 +131,7 @@ class TorchTensorBuilder(TensorBuilder):
         if not hasattr(source, "__dlpack__"):
             raise ExecutionError(f"a tensor to take over must speak DLPack, and {type(source).__name__} does not")
         with translated("taking over a tensor through DLPack", default=ExecutionError):
-            tensor = torch.from_dlpack(source.detach() if isinstance(source, torch.Tensor) else source)
+            tensor = from_dlpack(source.detach() if isinstance(source, torch.Tensor) else source)
         return TorchTensor(tensor).to_device(self._device)
 
     def zeros(self, shape: Sequence[int], dtype: DataType) -> TorchTensor:
@@ -192,7 +195,7 @@ def _whole_numbers(values: Sequence[Any], dtype: DataType) -> list[int]:
     bounds = range(2) if dtype is DataType.BOOL else _bounds(dtype)
     numbers = []
     for position, value in enumerate(values):
-        whole = isinstance(value, Integral | np.bool) or (isinstance(value, Real) and float(value).is_integer())
+        whole = isinstance(value, _INTEGERS) or (isinstance(value, _FLOATS) and float(value).is_integer())
         if not whole or int(value) not in bounds:
             raise _unrepresentable(values, position, dtype)
         numbers.append(int(value))
@@ -208,7 +211,7 @@ def _real_numbers(values: Sequence[Any], dtype: DataType) -> list[float]:
     """The values in double precision."""
     numbers = []
     for position, value in enumerate(values):
-        if not isinstance(value, Real | np.bool):
+        if not isinstance(value, _INTEGERS | _FLOATS):
             raise _unrepresentable(values, position, dtype)
         try:
             numbers.append(float(value))

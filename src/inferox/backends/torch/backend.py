@@ -1,0 +1,152 @@
+"""The PyTorch backend. Nothing here imports PyTorch before it is asked to do something with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inferox.core import (
+    Artifact,
+    Availability,
+    Backend,
+    BackendUnavailableError,
+    DataType,
+    DeviceId,
+    ExecutionError,
+    Exporter,
+    LoadOptions,
+    Model,
+)
+
+if TYPE_CHECKING:
+    from inferox.backends.torch.builder import TorchTensorBuilder
+    from inferox.backends.torch.device import TorchDevice
+
+FORMATS = frozenset({"safetensors", "torchscript", "torch-export", "aotinductor", "state-dict"})
+"""The formats of artifacts that this backend reads."""
+
+_TOLERANCE = 1e-2
+"""How far a product of numbers around 1 may be off: GPUs may round single-precision factors to 10 bits (TF32)."""
+
+
+@dataclass(frozen=True)
+class TorchBackend(Backend):
+    """Runs models with PyTorch.
+
+    Backends of the same device are equal, can be pickled, and hold nothing: any number of threads may share one.
+
+    Attributes:
+        device: Where models are loaded if no device is named. ``None`` asks each time: CUDA if there is any, then
+            Metal, then the CPU.
+    """
+
+    device: DeviceId | None = None
+
+    @classmethod
+    def cpu(cls) -> TorchBackend:
+        """The backend on the CPU."""
+        return cls(DeviceId.cpu())
+
+    @classmethod
+    def cuda(cls, ordinal: int = 0) -> TorchBackend:
+        """The backend on an NVIDIA GPU, which need not be there until it is used.
+
+        Args:
+            ordinal: Which GPU, from 0.
+        """
+        return cls(DeviceId.cuda(ordinal))
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return "torch"
+
+    def probe(self) -> Availability:
+        """Asks whether PyTorch can be imported. Never raises."""
+        try:
+            import torch
+        except ModuleNotFoundError as error:
+            return Availability(reason=f"{error.name} is not installed", hint="pip install 'inferox[torch]'")
+        except Exception as error:  # noqa: BLE001 - a damaged installation may fail in any way
+            return Availability(
+                reason=f"torch is installed but cannot be imported: {error}",
+                hint="pip install --force-reinstall 'inferox[torch]'",
+            )
+        return Availability(version=str(torch.__version__))
+
+    def devices(self) -> tuple[TorchDevice, ...]:
+        """The devices that can be used now, the fastest kind first.
+
+        Raises:
+            BackendUnavailableError: If PyTorch cannot be imported.
+        """
+        self._require()
+        from inferox.backends.torch.device import available_devices
+
+        return available_devices()
+
+    def default_device(self) -> DeviceId:
+        """The backend's own device, or the first of ``devices()``.
+
+        Raises:
+            BackendUnavailableError: If PyTorch cannot be imported.
+        """
+        return self.device or self.devices()[0].id
+
+    def tensor_builder(self, device: DeviceId | None = None) -> TorchTensorBuilder:
+        """Makes tensors on a device, or on the default one.
+
+        Raises:
+            BackendUnavailableError: If PyTorch cannot be imported, or there is no such device.
+        """
+        self._require()
+        from inferox.backends.torch.builder import TorchTensorBuilder
+
+        return TorchTensorBuilder(device or self.default_device())
+
+    def self_test(self, device: DeviceId) -> None:
+        """Multiplies two small matrices on a device and compares the product with NumPy's.
+
+        Raises:
+            BackendUnavailableError: If PyTorch cannot be imported, or there is no such device.
+            ExecutionError: If PyTorch fails, or the product is wrong.
+        """
+        builder = self.tensor_builder(device)
+        from inferox.backends.torch.errors import translated
+        from inferox.backends.torch.tensor import TorchTensor
+
+        with translated(f"multiplying two matrices on {device}", default=ExecutionError):
+            left, right = (builder.randn([16, 16], DataType.F32, seed=seed) for seed in (0, 1))
+            product = TorchTensor(left.torch @ right.torch).numpy()
+            error = float(np.abs(product - left.numpy() @ right.numpy()).max())
+        if not error <= _TOLERANCE:
+            raise ExecutionError(f"torch multiplies wrongly on {device}: a product is off by {error:.3g}")
+
+    def can_load(self, artifact: Artifact) -> bool:
+        """Whether the artifact is one of this backend's, in a format that it reads."""
+        return artifact.backend == self.name and artifact.format in FORMATS
+
+    def exporter(self) -> Exporter:
+        """What writes PyTorch artifacts at pack time.
+
+        Raises:
+            BackendUnavailableError: If PyTorch cannot be imported.
+        """
+        self._require()
+        from inferox.backends.torch.export import TorchExporter
+
+        return TorchExporter()
+
+    def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
+        from inferox.backends.torch.loaders import open_artifact
+
+        return open_artifact(artifact, device, options)
+
+    def _require(self) -> None:
+        availability = self.probe()
+        if not availability.available:
+            raise BackendUnavailableError(
+                f"the backend {self.name} cannot run here: {availability.reason}", hint=availability.hint
+            )
