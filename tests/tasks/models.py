@@ -111,6 +111,14 @@ def token_vectors(hidden: int) -> TensorSpec:
     return TensorSpec("last_hidden_state", DataType.F32, (BATCH, SEQUENCE, hidden))
 
 
+def token_logits(labels: int) -> TensorSpec:
+    return TensorSpec("logits", DataType.F32, (BATCH, SEQUENCE, labels))
+
+
+def logits(labels: int | str) -> TensorSpec:
+    return TensorSpec("logits", DataType.F32, (BATCH, labels))
+
+
 def torch_model(module: torch.nn.Module, signature: Signature) -> FunctionModel:
     """A module of transformers behind the model contract."""
     module.eval()

@@ -1,0 +1,163 @@
+"""Scores of pairs, against sentence-transformers' CrossEncoder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import CrossEncoder
+from transformers import AutoModelForSequenceClassification
+
+from inferox.core import ConfigError, ManifestError, RequestError
+from inferox.tasks import RankedDocument, RerankTask, choose_task, open_task
+
+from .models import FunctionModel, logits, text_signature, torch_model
+from .test_classify import save_classifier
+from .test_embed import varied_texts
+
+
+def open_reranker(directory: Path) -> tuple[FunctionModel, RerankTask]:
+    module = AutoModelForSequenceClassification.from_pretrained(directory)
+    model = torch_model(module, text_signature(logits(1)))
+    choice = choose_task(directory, json.loads((directory / "config.json").read_text()), model.signature)
+    assert choice.name == "rerank"
+    task = open_task("rerank", json.loads(json.dumps(choice.options)), directory, model.signature)
+    assert isinstance(task, RerankTask)
+    return model, task
+
+
+@pytest.fixture
+def directory(tokenizer_directory: Path, tmp_path: Path) -> Path:
+    save_classifier(tmp_path, tokenizer_directory, num_labels=1)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("activation", "prompt"),
+    [(None, None), (torch.nn.Identity(), None), (torch.nn.Sigmoid(), "rank: "), (torch.nn.Tanh(), None)],
+)
+def test_equals_cross_encoder(directory: Path, tmp_path: Path, activation: Any, prompt: str | None) -> None:
+    prompts: dict[str, Any] = {} if prompt is None else {"prompts": {"it": prompt}, "default_prompt_name": "it"}
+    reference = CrossEncoder(str(directory), activation_fn=activation, device="cpu", **prompts)
+    stored = tmp_path / "stored"
+    reference.save_pretrained(str(stored))
+    texts = varied_texts(40)
+    pairs = list(zip(texts, texts[::-1], strict=True))
+    model, task = open_reranker(stored)
+
+    scores = task.run(model, pairs)
+
+    np.testing.assert_allclose(scores, reference.predict(pairs), atol=1e-5)
+    assert len({round(score, 4) for score in scores}) > 10
+
+
+def test_a_classifier_with_one_label_is_a_reranker(directory: Path) -> None:
+    model, task = open_reranker(directory)
+    pairs = [("a question", "an answer"), ("", "")]
+
+    np.testing.assert_allclose(
+        task.run(model, pairs), CrossEncoder(str(directory), device="cpu").predict(pairs), atol=1e-5
+    )
+
+
+def test_rank_equals_cross_encoder(directory: Path) -> None:
+    model, task = open_reranker(directory)
+    documents = [text[:80] for text in varied_texts(20)]
+
+    ranked = task.rank(model, "which one?", documents)
+
+    expected = CrossEncoder(str(directory), device="cpu").rank("which one?", documents)
+    assert [item.score for item in ranked] == pytest.approx([item["score"] for item in expected], abs=1e-5)
+    assert sorted(item.index for item in ranked) == list(range(20))
+    assert ranked[0] == task.rank(model, "which one?", documents, top_k=1)[0]
+    assert len(task.rank(model, "which one?", documents, top_k=3)) == 3
+
+
+def test_equal_scores_keep_the_order_of_the_documents(directory: Path) -> None:
+    model, task = open_reranker(directory)
+
+    ranked = task.rank(model, "which one?", ["same", "same", "same"])
+
+    assert [item.index for item in ranked] == [0, 1, 2]
+    assert isinstance(ranked[0], RankedDocument)
+
+
+def test_no_documents_give_no_ranking(directory: Path) -> None:
+    model, task = open_reranker(directory)
+
+    assert task.rank(model, "which one?", []) == []
+    assert task.run(model, []) == []
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        (["one text"], "item 0 must be a pair of texts, and is of the type str"),
+        ([("a", "b"), ("a",)], "item 1 must be a pair of texts, and is of the type tuple with 1 parts"),
+        ([("a", None)], "the second text of pair 0 must be a string"),
+        ("ab", "expected a list of texts"),
+    ],
+)
+def test_what_is_no_pair_is_refused(directory: Path, items: Any, message: str) -> None:
+    _, task = open_reranker(directory)
+
+    with pytest.raises(RequestError, match=message):
+        task.encode(items)
+
+
+def test_a_single_document_is_refused(directory: Path) -> None:
+    model, task = open_reranker(directory)
+
+    with pytest.raises(RequestError, match="expected a list of documents"):
+        task.rank(model, "query", "document")
+
+
+def test_a_model_with_several_labels_is_refused(tokenizer_directory: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"this one has 3 labels \(use the task classify"):
+        choose_task(tmp_path, {"num_labels": 3}, None, task="rerank")
+    with pytest.raises(ManifestError, match="reads one score a pair"):
+        open_task("rerank", {"activation": "sigmoid"}, tokenizer_directory, text_signature(logits(3)))
+
+
+def test_an_unknown_activation_is_refused(tokenizer_directory: Path, tmp_path: Path) -> None:
+    settings = {"activation_fn": "torch.nn.modules.activation.Hardshrink"}
+
+    with pytest.raises(ConfigError, match="Hardshrink, which the task rerank does not compute"):
+        choose_task(tmp_path, {"num_labels": 1, "sentence_transformers": settings}, None, task="rerank")
+    with pytest.raises(ManifestError, match="'hardshrink' is no activation function"):
+        open_task("rerank", {"activation": "hardshrink"}, tokenizer_directory, text_signature(logits(1)))
+
+
+@pytest.mark.parametrize(
+    ("config", "activation"),
+    [
+        ({}, "sigmoid"),
+        ({"sbert_ce_default_activation_function": "torch.nn.modules.linear.Identity"}, "identity"),
+        ({"sentence_transformers": {"activation_fn": "torch.nn.modules.linear.Identity"}}, "identity"),
+        ({"sentence_transformers": {"activation_fn": "someones.module.Activation"}}, "sigmoid"),
+    ],
+)
+def test_the_activation_is_found_where_each_version_stored_it(
+    tmp_path: Path, config: dict[str, Any], activation: str
+) -> None:
+    choice = choose_task(tmp_path, {"num_labels": 1, **config}, None, task="rerank")
+
+    assert choice.options["activation"] == activation
+
+
+def test_a_layer_after_the_transformer_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text(json.dumps([{"type": "x.Transformer"}, {"type": "x.LogitScore"}]))
+
+    with pytest.raises(ConfigError, match="a layer of the type LogitScore, which the task rerank does not compute"):
+        choose_task(tmp_path, {"num_labels": 1}, None, task="rerank")
+
+
+def test_samples_are_pairs(directory: Path) -> None:
+    _, task = open_reranker(directory)
+
+    for batch in task.samples():
+        assert len(task.encode(batch)) == len(batch)
