@@ -1,1 +1,45 @@
 """What lies on disk: writing, reading and verifying packages."""
+
+from inferox.package.archive import ALIGNMENT_BYTES, ARCHIVE_SUFFIX
+from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo
+from inferox.package.parity import (
+    LEAST_CLASS,
+    TOLERANCES,
+    Agreement,
+    ArtifactEvidence,
+    ParityClass,
+    ParityReport,
+    Tolerance,
+    classify,
+    collect_evidence,
+    measure,
+)
+from inferox.package.reader import Package, open_package
+from inferox.package.samples import SampleBatch, Samples
+from inferox.package.store import Store
+from inferox.package.writer import PackageWriter
+
+__all__ = [
+    "ALIGNMENT_BYTES",
+    "ARCHIVE_SUFFIX",
+    "FORMAT_VERSION",
+    "LEAST_CLASS",
+    "TOLERANCES",
+    "Agreement",
+    "ArtifactEvidence",
+    "FileEntry",
+    "Metadata",
+    "ModelInfo",
+    "Package",
+    "PackageWriter",
+    "ParityClass",
+    "ParityReport",
+    "SampleBatch",
+    "Samples",
+    "Store",
+    "Tolerance",
+    "classify",
+    "collect_evidence",
+    "measure",
+    "open_package",
+]

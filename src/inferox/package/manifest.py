@@ -1,0 +1,296 @@
+"""The two files that say what a package is: ``metadata.json`` and ``model_info.json``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from inferox.core import Artifact, FormatVersionError, ManifestError, Signature
+
+FORMAT_VERSION = "2.0"
+"""The format that packages are written in."""
+
+READABLE_VERSIONS = ("1.0", "2.x")
+"""The formats that are read: the first, and every one that adds to the second."""
+
+METADATA_FILE = "metadata.json"
+MODEL_INFO_FILE = "model_info.json"
+
+_MAX_MANIFEST_BYTES = 16 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file of a package, as the manifest lists it.
+
+    Attributes:
+        path: Where it lies, relative to the package, with forward slashes.
+        size_bytes: Its size.
+        sha256: The SHA-256 digest of its bytes, in lower-case hexadecimal digits.
+    """
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry as the manifest writes it."""
+        return {"path": self.path, "size": self.size_bytes, "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, data: Any) -> FileEntry:
+        """Reads an entry.
+
+        Raises:
+            ManifestError: If a field is missing or malformed.
+        """
+        fields = Fields(data, f"a file of {METADATA_FILE}")
+        size = fields.required("size", int)
+        sha256 = fields.required("sha256", str)
+        if size < 0 or not _SHA256.fullmatch(sha256):
+            raise ManifestError(f"{METADATA_FILE}: size and sha256 of a file are malformed: {data!r}")
+        return cls(fields.required("path", str), size, sha256)
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Where a package comes from and which files it has.
+
+    Attributes:
+        format_version: The format that it is written in.
+        name: Its name.
+        version: Its version, as its maker counts.
+        repo_id: The repository on the hub that the model came from.
+        revision: The commit of that repository.
+        created_at: When it was made, in ISO 8601.
+        license: The model's license.
+        files: Every file but ``metadata.json`` itself, in order of their paths.
+    """
+
+    format_version: str
+    name: str
+    version: str
+    repo_id: str | None
+    revision: str | None
+    created_at: str
+    license: str | None
+    files: tuple[FileEntry, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The metadata as ``metadata.json`` has them."""
+        return {
+            "format_version": self.format_version,
+            "name": self.name,
+            "version": self.version,
+            "repo_id": self.repo_id,
+            "revision": self.revision,
+            "created_at": self.created_at,
+            "license": self.license,
+            "files": [entry.to_json() for entry in self.files],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Metadata:
+        """Reads the metadata of format 2. Fields that are not known are left alone.
+
+        Raises:
+            FormatVersionError: If the format is a newer one.
+            ManifestError: If a field is missing or malformed, or a file stands twice.
+        """
+        fields = Fields(data, METADATA_FILE)
+        format_version = fields.required("format_version", str)
+        if format_version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
+            raise FormatVersionError(format_version, READABLE_VERSIONS)
+        files = fields.map("files", FileEntry.from_json)
+        paths = [entry.path for entry in files]
+        if len(set(paths)) != len(paths):
+            twice = next(path for path in paths if paths.count(path) > 1)
+            raise ManifestError(f"{METADATA_FILE} lists {twice!r} twice")
+        return cls(
+            format_version=format_version,
+            name=fields.required("name", str),
+            version=fields.required("version", str),
+            repo_id=fields.optional("repo_id", str),
+            revision=fields.optional("revision", str),
+            created_at=fields.required("created_at", str),
+            license=fields.optional("license", str),
+            files=files,
+        )
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a package's model is.
+
+    Attributes:
+        model_type: The model's type, such as ``bert``.
+        repo_id: The repository on the hub that it came from.
+        architecture_family: ``EncoderOnly``, ``DecoderOnly``, ``EncoderDecoder``, ``Vision`` or ``Multimodal``.
+        supported_backends: The backends that an artifact is there for.
+        task: What its numbers mean; empty where that is to be found from the files.
+        task_options: What the task needs to know.
+        signature: The named tensors that the reference takes and gives.
+        hidden_size: The width of its hidden states.
+        num_layers: The number of its layers.
+        vocab_size: The number of its tokens.
+        num_parameters: The number of its trained numbers.
+        artifacts: The ways to run it.
+    """
+
+    model_type: str
+    repo_id: str | None
+    architecture_family: str | None
+    supported_backends: tuple[str, ...]
+    task: str
+    task_options: Mapping[str, Any]
+    signature: Signature
+    hidden_size: int | None
+    num_layers: int | None
+    vocab_size: int | None
+    num_parameters: int | None
+    artifacts: tuple[Artifact, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The description as ``model_info.json`` has it."""
+        return {
+            "model_type": self.model_type,
+            "repo_id": self.repo_id,
+            "architecture_family": self.architecture_family,
+            "supported_backends": list(self.supported_backends),
+            "task": self.task,
+            "task_options": dict(self.task_options),
+            "signature": self.signature.to_json(),
+            "hidden_size": self.hidden_size,
+            "num_layers": self.num_layers,
+            "vocab_size": self.vocab_size,
+            "num_parameters": self.num_parameters,
+            "artifacts": [artifact.to_json() for artifact in self.artifacts],
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, root: Path) -> ModelInfo:
+        """Reads the description of format 2. Fields that are not known are left alone.
+
+        Args:
+            data: The JSON value.
+            root: The folder of the package.
+
+        Raises:
+            ManifestError: If a field is missing or malformed, or two artifacts have one name.
+        """
+        fields = Fields(data, MODEL_INFO_FILE)
+        artifacts = fields.map("artifacts", lambda item: Artifact.from_json(item, root))
+        names = [artifact.name for artifact in artifacts]
+        if len(set(names)) != len(names):
+            raise ManifestError(f"{MODEL_INFO_FILE} lists two artifacts of one name: {', '.join(names)}")
+        return cls(
+            model_type=fields.required("model_type", str),
+            repo_id=fields.optional("repo_id", str),
+            architecture_family=fields.optional("architecture_family", str),
+            supported_backends=fields.texts("supported_backends"),
+            task=fields.required("task", str),
+            task_options=fields.required("task_options", dict),
+            signature=Signature.from_json(fields.required("signature", dict)),
+            hidden_size=fields.optional("hidden_size", int),
+            num_layers=fields.optional("num_layers", int),
+            vocab_size=fields.optional("vocab_size", int),
+            num_parameters=fields.optional("num_parameters", int),
+            artifacts=artifacts,
+        )
+
+
+class Fields:
+    """The fields of a JSON object, read strictly.
+
+    Args:
+        data: The JSON value.
+        subject: What it is, for errors.
+
+    Raises:
+        ManifestError: If it is no object.
+    """
+
+    def __init__(self, data: Any, subject: str) -> None:
+        if not isinstance(data, dict):
+            raise ManifestError(f"{subject} must be a JSON object, and is of the type {type(data).__name__}")
+        self._data = data
+        self._subject = subject
+
+    def required(self, name: str, kind: type[Value]) -> Value:
+        """The value of a field that must be there.
+
+        Raises:
+            ManifestError: If it is missing, or of another type.
+        """
+        value = self.optional(name, kind)
+        if value is None:
+            raise ManifestError(f"{self._subject} lacks {name!r}, which must be of the type {kind.__name__}")
+        return value
+
+    def optional(self, name: str, kind: type[Value]) -> Value | None:
+        """The value of a field that may be missing or null.
+
+        Raises:
+            ManifestError: If it is of another type.
+        """
+        value = self._data.get(name)
+        if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+            raise ManifestError(
+                f"{name!r} of {self._subject} must be of the type {kind.__name__}, and is of {type(value).__name__}"
+            )
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """The value of a field that must be a list of texts.
+
+        Raises:
+            ManifestError: If it is missing, or anything else.
+        """
+        values = self.required(name, list)
+        if not all(isinstance(value, str) for value in values):
+            raise ManifestError(f"{name!r} of {self._subject} must be a list of texts")
+        return tuple(values)
+
+    def map(self, name: str, read: Callable[[Any], Value]) -> tuple[Value, ...]:
+        """The values of a field that must be a list, each read by a function.
+
+        Raises:
+            ManifestError: If it is missing or no list.
+        """
+        return tuple(read(item) for item in self.required(name, list))
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a package.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ManifestError: If it is missing, larger than any manifest, not UTF-8, or no JSON.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_MANIFEST_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path.name} is missing", hint="pack the model again") from error
+    except OSError as error:
+        raise ManifestError(f"{path.name} cannot be read: {error.strerror}") from error
+    if len(content) > _MAX_MANIFEST_BYTES:
+        raise ManifestError(f"{path.name} has more than {_MAX_MANIFEST_BYTES >> 20} MiB, which no manifest has")
+    try:
+        return json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(f"{path.name} is no JSON in UTF-8: {error}", hint="pack the model again") from error
+
+
+def to_json_bytes(data: Any) -> bytes:
+    """JSON as the files of a package have it: indented, and ending in a line break."""
+    return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

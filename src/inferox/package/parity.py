@@ -1,0 +1,312 @@
+"""Parity: how well an artifact's outputs agree with the reference's, as numbers and as a class."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import SEQUENCE, Artifact, ManifestError, Precision, TensorSpec
+from inferox.package.manifest import Fields
+from inferox.package.samples import SampleBatch, Samples
+
+PARITY_FILE = "parity.json"
+
+_MASK = "attention_mask"
+_LOGITS = "logits"
+_TINY = float(np.finfo(np.float32).tiny)
+_VERSIONS_OF = ("inferox", "numpy", "torch", "transformers")
+
+
+class ParityClass(Enum):
+    """How well an artifact agrees, from best to worst."""
+
+    EXACT = "exact"
+    CLOSE = "close"
+    QUANTIZED = "quantized"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What a class asks for.
+
+    Attributes:
+        max_rel: The largest difference, as a share of the reference's largest number; ``None`` where it is not limited.
+        cosine_mean: The least mean cosine of corresponding vectors.
+        cosine_min: The least cosine of any two corresponding vectors.
+    """
+
+    max_rel: float | None
+    cosine_mean: float
+    cosine_min: float
+
+    def accepts(self, agreement: Agreement) -> bool:
+        """Whether an agreement is good enough. One with NaN never is."""
+        within = self.max_rel is None or agreement.max_rel <= self.max_rel
+        return within and agreement.cosine_mean >= self.cosine_mean and agreement.cosine_min >= self.cosine_min
+
+
+TOLERANCES = {
+    ParityClass.EXACT: Tolerance(max_rel=1e-5, cosine_mean=0.999999, cosine_min=0.999999),
+    ParityClass.CLOSE: Tolerance(max_rel=None, cosine_mean=0.9999, cosine_min=0.999),
+    ParityClass.QUANTIZED: Tolerance(max_rel=None, cosine_mean=0.995, cosine_min=0.98),
+}
+"""What each class asks for. ``exact`` is what different orders of summation do to single precision; ``close`` holds for
+half precision; ``quantized`` for eight bits."""
+
+LEAST_CLASS = {
+    Precision.FP32: ParityClass.CLOSE,
+    Precision.FP16: ParityClass.CLOSE,
+    Precision.BF16: ParityClass.QUANTIZED,
+    Precision.INT8: ParityClass.QUANTIZED,
+}
+"""The class that an artifact must reach to be let into a package. ``bf16`` has 8 bits of mantissa, like ``int8``."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Measured agreement over all samples and outputs. Positions that are padding do not count.
+
+    Attributes:
+        max_abs: The largest absolute difference.
+        max_rel: The largest absolute difference, as a share of the largest absolute number of that output.
+        cosine_mean: The mean cosine of corresponding vectors: of each token, or of each row.
+        cosine_min: The least cosine.
+        argmax_agreement: The share of logits whose largest number stands in the same place; ``None`` without logits.
+    """
+
+    max_abs: float
+    max_rel: float
+    cosine_mean: float
+    cosine_min: float
+    argmax_agreement: float | None
+
+    def __str__(self) -> str:
+        return (
+            f"max abs difference {self.max_abs:.2g}, relative {self.max_rel:.2g}, "
+            f"cosine mean {self.cosine_mean:.6f}, min {self.cosine_min:.6f}"
+        )
+
+
+DISAGREEMENT = Agreement(
+    max_abs=float("inf"), max_rel=float("inf"), cosine_mean=-1.0, cosine_min=-1.0, argmax_agreement=None
+)
+"""What is measured where outputs cannot be compared: one is missing, of another shape, or holds NaN."""
+
+
+@dataclass(frozen=True)
+class ArtifactEvidence:
+    """What was measured of one artifact.
+
+    Attributes:
+        artifact: Its name.
+        agreement: How well it agrees with the reference.
+        tolerance: What it had to reach.
+        parity_class: The best class that it reaches, or ``fail`` where it misses its tolerance.
+        versions: The versions of the libraries that took part.
+        machine: The machine on which it was measured.
+    """
+
+    artifact: str
+    agreement: Agreement
+    tolerance: Tolerance
+    parity_class: ParityClass
+    versions: Mapping[str, str]
+    machine: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The evidence as ``parity.json`` has it."""
+        agreement = {
+            name: None if value is None or not np.isfinite(value) else value
+            for name, value in asdict(self.agreement).items()
+        }
+        return {
+            "artifact": self.artifact,
+            "class": self.parity_class.value,
+            "agreement": agreement,
+            "tolerance": asdict(self.tolerance),
+            "versions": dict(self.versions),
+            "machine": self.machine,
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> ArtifactEvidence:
+        """Reads evidence.
+
+        Raises:
+            ManifestError: If a field is missing or malformed.
+        """
+        fields = Fields(data, f"an artifact of {PARITY_FILE}")
+        try:
+            return cls(
+                artifact=fields.required("artifact", str),
+                agreement=_read_agreement(fields.required("agreement", dict)),
+                tolerance=Tolerance(**fields.required("tolerance", dict)),
+                parity_class=ParityClass(fields.required("class", str)),
+                versions=fields.required("versions", dict),
+                machine=fields.required("machine", str),
+            )
+        except (TypeError, ValueError) as error:
+            raise ManifestError(f"{PARITY_FILE} is malformed: {error}") from error
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The evidence of a package.
+
+    Attributes:
+        artifacts: What was measured of each artifact.
+    """
+
+    artifacts: tuple[ArtifactEvidence, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as ``parity.json`` has it."""
+        return {"artifacts": [item.to_json() for item in self.artifacts]}
+
+    @classmethod
+    def from_json(cls, data: Any) -> ParityReport:
+        """Reads a report.
+
+        Raises:
+            ManifestError: If a field is missing or malformed.
+        """
+        return cls(Fields(data, PARITY_FILE).map("artifacts", ArtifactEvidence.from_json))
+
+
+def collect_evidence(
+    artifact: Artifact, samples: Samples, outputs: Sequence[Mapping[str, npt.NDArray[Any]]]
+) -> ArtifactEvidence:
+    """Measures an artifact's outputs and classifies them.
+
+    Args:
+        artifact: The artifact.
+        samples: The sample calls, with the reference's outputs.
+        outputs: The artifact's outputs for each call, by name.
+    """
+    agreement = measure(artifact.signature.outputs, samples.batches, outputs)
+    least = LEAST_CLASS[artifact.precision]
+    return ArtifactEvidence(
+        artifact=artifact.name,
+        agreement=agreement,
+        tolerance=TOLERANCES[least],
+        parity_class=classify(agreement, least),
+        versions=_versions(artifact.backend),
+        machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
+    )
+
+
+def measure(
+    specs: Sequence[TensorSpec],
+    batches: Sequence[SampleBatch],
+    outputs: Sequence[Mapping[str, npt.NDArray[Any]]],
+) -> Agreement:
+    """Measures how well outputs agree with the reference's.
+
+    Args:
+        specs: The outputs that are compared.
+        batches: The sample calls, with the reference's outputs.
+        outputs: The outputs that are measured, by name, for each call.
+
+    Returns:
+        The worst of all calls and outputs; for the mean cosine, the mean over all vectors.
+    """
+    pairs = [
+        (spec, _vectors(spec, batch.outputs[spec.name], batch), _vectors(spec, actual.get(spec.name), batch))
+        for batch, actual in zip(batches, outputs, strict=True)
+        for spec in specs
+    ]
+    pairs = [pair for pair in pairs if pair[1] is None or pair[1].size]
+    if not pairs:
+        return DISAGREEMENT
+    absolute, relative, cosines, hits = [], [], [], []
+    for spec, expected, actual in pairs:
+        if expected is None or actual is None or actual.shape != expected.shape or not np.isfinite(actual).all():
+            return DISAGREEMENT
+        difference = float(np.abs(actual - expected).max())
+        absolute.append(difference)
+        relative.append(difference / _scale(expected))
+        cosines.append(_cosines(expected, actual))
+        if spec.name == _LOGITS:
+            hits.append(expected.argmax(axis=1) == actual.argmax(axis=1))
+    joined = np.concatenate(cosines)
+    return Agreement(
+        max_abs=max(absolute),
+        max_rel=max(relative),
+        cosine_mean=float(joined.mean()),
+        cosine_min=float(joined.min()),
+        argmax_agreement=float(np.concatenate(hits).mean()) if hits else None,
+    )
+
+
+def classify(agreement: Agreement, least: ParityClass) -> ParityClass:
+    """Finds the best class that an agreement reaches.
+
+    Args:
+        agreement: What was measured.
+        least: The worst class that will do.
+
+    Returns:
+        The class; ``fail`` where it is worse than ``least``.
+    """
+    for parity_class, tolerance in TOLERANCES.items():
+        if tolerance.accepts(agreement):
+            return parity_class
+        if parity_class is least:
+            break
+    return ParityClass.FAIL
+
+
+def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatch) -> npt.NDArray[np.float64] | None:
+    """The vectors of an output, padding left out; shape ``[vectors, width]``. ``None`` where the shape is wrong."""
+    if array is None or array.ndim != len(spec.dims):
+        return None
+    wide: npt.NDArray[np.float64] = array.astype(np.float64)
+    mask = batch.inputs.get(_MASK)
+    if mask is not None and spec.dims[1:2] == (SEQUENCE,):
+        if array.shape[:2] != mask.shape:
+            return None
+        kept: npt.NDArray[np.float64] = wide[mask != 0]
+        return kept.reshape(len(kept), -1)
+    return wide.reshape(len(wide), -1) if wide.ndim else wide.reshape(1, 1)
+
+
+def _cosines(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The cosine of each two vectors; 1 where both are zero, 0 where one is.
+
+    Single numbers have no direction. For them it is what their difference, as a share of the largest, leaves of 1.
+    """
+    if expected.shape[1] == 1:
+        return 1.0 - np.abs(actual - expected)[:, 0] / _scale(expected)
+    lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1)
+    both_zero = ~expected.any(axis=1) & ~actual.any(axis=1)
+    cosines = (expected * actual).sum(axis=1) / np.where(lengths == 0, 1, lengths)
+    return np.where(both_zero, 1.0, cosines)
+
+
+def _scale(expected: npt.NDArray[np.float64]) -> float:
+    """The largest absolute number, and never zero."""
+    return max(float(np.abs(expected).max()), _TINY)
+
+
+def _read_agreement(data: dict[str, Any]) -> Agreement:
+    agreement = Agreement(**data)
+    # JSON has no infinity: what could not be compared was written as null.
+    return DISAGREEMENT if agreement.max_abs is None else agreement
+
+
+def _versions(backend: str) -> dict[str, str]:
+    found = {}
+    for name in dict.fromkeys((*_VERSIONS_OF, backend)):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

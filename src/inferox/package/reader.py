@@ -1,0 +1,175 @@
+"""Opening a package: every file is checked against the manifest before anything is read from it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inferox.core import CONFIG_FILE, Artifact, IntegrityError, PackageError, TrustTier, UnsafePathError
+from inferox.package.archive import check_distinct, check_member_path
+from inferox.package.format1 import is_format1, read_format1
+from inferox.package.manifest import (
+    METADATA_FILE,
+    MODEL_INFO_FILE,
+    FileEntry,
+    Metadata,
+    ModelInfo,
+    read_json,
+)
+from inferox.package.parity import PARITY_FILE, ParityReport
+from inferox.package.samples import SAMPLES_FILE, Samples
+from inferox.package.store import Store
+from inferox.package.writer import hash_file, restore_replaced
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that lies on this machine's disk and has been verified.
+
+    Attributes:
+        root: The folder with its files.
+        metadata: Where it comes from and which files it has.
+        info: What its model is.
+        parity: How well its artifacts agree with the reference; ``None`` where that was not recorded.
+        config: The model's ``config.json``; empty where there is none.
+        digest: The SHA-256 digest of the manifest, and so of everything that it lists.
+    """
+
+    root: Path
+    metadata: Metadata
+    info: ModelInfo
+    parity: ParityReport | None
+    config: Mapping[str, Any]
+    digest: str
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The ways to run it."""
+        return self.info.artifacts
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of all files that the manifest lists."""
+        return sum(entry.size_bytes for entry in self.metadata.files)
+
+    @property
+    def trust_tier(self) -> TrustTier:
+        """Code if any artifact is code."""
+        tiers = {artifact.trust_tier for artifact in self.artifacts}
+        return TrustTier.CODE if TrustTier.CODE in tiers else TrustTier.DATA
+
+    def samples(self) -> Samples | None:
+        """Reads the sample calls; ``None`` where it has none.
+
+        Raises:
+            IntegrityError: If they cannot be read.
+        """
+        path = self.root / SAMPLES_FILE
+        return Samples.load(path) if path.is_file() else None
+
+
+def open_package(path: str | Path, *, store: Store | None = None) -> Package:
+    """Opens a package: a folder, or an ``.mlpkg`` file, which is unpacked once into the store.
+
+    Every file is verified by size and SHA-256 digest. What was verified before and is unchanged is not read again.
+
+    Args:
+        path: The package.
+        store: What has been unpacked and verified before; ``None`` for the user's own.
+
+    Raises:
+        PackageError: If there is nothing, or something else than a package.
+        ManifestError: If a metadata file is missing or malformed.
+        FormatVersionError: If the package is in a newer format.
+        IntegrityError: If a file is missing, was added or differs, or the archive is damaged.
+        UnsafePathError: If a path leaves the package, something in it is a link, or the archive lies.
+        ConfigError: If the store cannot be written.
+    """
+    location = Path(path)
+    kept = store or Store()
+    restore_replaced(location)
+    if location.is_file():
+        return _open_folder(kept.unpack(location), kept)
+    if not location.is_dir():
+        raise PackageError(f"there is no package at {location}")
+    if not (location / METADATA_FILE).is_file():
+        raise _no_package(location)
+    return _open_folder(location, kept)
+
+
+def _no_package(folder: Path) -> PackageError:
+    if (folder / CONFIG_FILE).is_file():
+        return PackageError(
+            f"{folder} is a model directory, not a package", hint=f"pack it first: inferox pack {folder} -o model.mlpkg"
+        )
+    return PackageError(f"{folder} is no package: it has no {METADATA_FILE}")
+
+
+def _open_folder(root: Path, store: Store) -> Package:
+    manifest = read_json(root / METADATA_FILE)
+    if is_format1(manifest):
+        metadata, info = read_format1(root, manifest)
+    else:
+        metadata = Metadata.from_json(manifest)
+        _check_listing(root, metadata)
+        info = ModelInfo.from_json(read_json(root / MODEL_INFO_FILE), root)
+        _check_artifacts(metadata, info)
+    for entry in metadata.files:
+        _verify(root, entry, store)
+    parity, config = root / PARITY_FILE, root / CONFIG_FILE
+    return Package(
+        root=root,
+        metadata=metadata,
+        info=info,
+        parity=ParityReport.from_json(read_json(parity)) if parity.is_file() else None,
+        config=read_json(config) if config.is_file() else {},
+        digest=hashlib.sha256((root / METADATA_FILE).read_bytes()).hexdigest(),
+    )
+
+
+def _check_listing(root: Path, metadata: Metadata) -> None:
+    """Checks that the folder holds exactly the files that the manifest lists, and no links."""
+    listed = {entry.path for entry in metadata.files}
+    for name in (*listed, METADATA_FILE):
+        check_member_path(name)
+    check_distinct((*listed, METADATA_FILE))
+    present = set()
+    for path in root.rglob("*"):
+        relative = path.relative_to(root).as_posix()
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            raise UnsafePathError(f"{relative!r} is a link or a special file, which packages do not contain")
+        if path.is_file():
+            present.add(relative)
+    added, missing = sorted(present - listed - {METADATA_FILE}), sorted(listed - present)
+    if missing:
+        raise IntegrityError(f"the package lacks files that it lists: {', '.join(missing)}", hint="fetch it again")
+    if added:
+        raise IntegrityError(
+            f"the package has files that it does not list: {', '.join(added)}", hint="remove them, or fetch it again"
+        )
+
+
+def _check_artifacts(metadata: Metadata, info: ModelInfo) -> None:
+    listed = {entry.path for entry in metadata.files}
+    for artifact in info.artifacts:
+        for path in artifact.files.values():
+            check_member_path(path)
+            if path not in listed:
+                raise IntegrityError(f"the artifact {artifact.name} needs {path!r}, which the package does not list")
+
+
+def _verify(root: Path, entry: FileEntry, store: Store) -> None:
+    path = root / entry.path
+    size = path.stat().st_size
+    if size != entry.size_bytes:
+        raise IntegrityError(
+            f"{entry.path!r} has {size:,} bytes, and the manifest says {entry.size_bytes:,}", hint="fetch it again"
+        )
+    if store.is_verified(path, entry):
+        return
+    if hash_file(path) != entry.sha256:
+        raise IntegrityError(f"{entry.path!r} differs from what the manifest says", hint="fetch it again")
+    store.remember(path, entry)
