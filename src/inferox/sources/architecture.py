@@ -113,7 +113,7 @@ def _stated(config: Mapping[str, Any]) -> str:
     found = getattr(transformers, stated, None) if stated.isidentifier() else None
     if stated and not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
         raise ManifestError(
-            f"config.json names the architecture {stated!r}, which transformers {transformers.__version__} does not have",
+            f"config.json names the architecture {stated!r}, which transformers {transformers.__version__} lacks",
             hint=f"upgrade transformers; or {_FROM_PYTHON}",
         )
     return stated

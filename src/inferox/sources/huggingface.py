@@ -4,66 +4,73 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from inferox.backends.torch.architecture import instantiate
-from inferox.core import (
-    BATCH,
-    SEQUENCE,
-    DataType,
-    ManifestError,
-    PackageError,
-    SourceFacts,
-    SourceModel,
-    TensorSpec,
-)
+from inferox.core import BATCH, SEQUENCE, DataType, ManifestError, PackageError, SourceFacts, TensorSpec
 from inferox.sources.architecture import architecture_family, choose_architecture, takes_images, text_inputs
 from inferox.sources.checkpoint import read_checkpoint
+from inferox.sources.image_size import read_image_size
+from inferox.sources.model_card import read_license
+from inferox.sources.tokenizer_files import convert_tokenizer
 from inferox.sources.torch_source import Examples, TorchSource
 
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
 """The shape on which a model is tried: two short rows."""
 
 
-def open_huggingface(directory: Path, *, task: str | None, origin: Mapping[str, str] | None = None) -> SourceModel:
+def open_huggingface(
+    directory: Path,
+    *,
+    task: str | None,
+    name: str | None = None,
+    repo_id: str | None = None,
+    revision: str | None = None,
+) -> TorchSource:
     """Opens a model directory.
 
     Args:
-        directory: A folder with ``config.json`` and the weights.
+        directory: A folder with ``config.json`` and the weights. It is not changed.
         task: What the numbers are to mean; ``None`` where the checkpoint decides.
-        origin: ``name``, ``repo_id`` and ``revision``, where it came from the hub.
+        name: A name for the package; ``None`` for the folder's.
+        repo_id: The repository on the hub that it came from.
+        revision: The commit of that repository.
 
     Raises:
-        PackageError: If it is no model directory, or one of a kind that cannot be packed; its subclasses for a config or
-            weights that are malformed, damaged or missing.
+        PackageError: If it is no model directory, or one of a kind that cannot be packed. Its subclasses, if the config
+            or the weights are malformed, damaged or missing.
         ConfigError: If the task needs a head that the model lacks.
         LoadError: If the weights are not those that the architecture needs.
     """
     config = _read_config(directory)
     architecture = choose_architecture(config, task)
-    inputs = _image_inputs(directory, config) if takes_images(architecture) else _text_inputs(config, architecture)
+    reads_images = takes_images(architecture)
+    inputs = _image_inputs(directory, config) if reads_images else _text_inputs(config, architecture)
     loaded = instantiate(config, read_checkpoint(directory), architecture)
-    facts = SourceFacts(
-        kind="huggingface",
-        name=directory.resolve().name,
-        model_type=config["model_type"],
-        architecture=architecture,
-        architecture_family=architecture_family(config, architecture),
-        config=config,
-        directory=directory,
-        left_out=loaded.left_out,
-    )
+    converted = None if reads_images else convert_tokenizer(directory)
     return TorchSource(
-        replace(facts, **(origin or {})),
+        SourceFacts(
+            kind="huggingface",
+            name=name or directory.resolve().name,
+            model_type=config["model_type"],
+            architecture=architecture,
+            architecture_family=architecture_family(config, architecture),
+            repo_id=repo_id,
+            revision=revision,
+            license=read_license(directory),
+            config=config,
+            directory=directory if converted is None else Path(converted.name),
+            left_out=loaded.left_out,
+        ),
         loaded.module,
         Examples({spec.name: _example(spec) for spec in inputs}, inputs, came_with_model=False),
         call=lambda module, tensors: module(**tensors),
         has_weights=True,
-        outputs=("last_hidden_state", "pooler_output") if takes_images(architecture) else ("last_hidden_state",),
+        outputs=("last_hidden_state", "pooler_output") if reads_images else ("last_hidden_state",),
+        holds=converted,
     )
 
 
@@ -88,12 +95,13 @@ def _text_inputs(config: Mapping[str, Any], architecture: str) -> tuple[TensorSp
 
 
 def _image_inputs(directory: Path, config: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
-    raise NotImplementedError
+    channels = config.get("num_channels", 3)
+    return (TensorSpec("pixel_values", DataType.F32, (BATCH, channels, *read_image_size(directory, config))),)
 
 
 def _example(spec: TensorSpec) -> torch.Tensor:
-    """Token 1 everywhere, nothing masked; grey images."""
-    shape = [dim if isinstance(dim, int) else _EXAMPLE_EXTENTS[dim] for dim in spec.dims]
+    """Token 1 everywhere and nothing masked, or grey images."""
+    shape = [_EXAMPLE_EXTENTS[dim] if isinstance(dim, str) else dim for dim in spec.dims]
     if spec.dtype.is_floating:
         return torch.zeros(shape)
     return torch.full(shape, int(spec.name != "token_type_ids"), dtype=torch.int64)

@@ -1,0 +1,64 @@
+"""The size of the images that a model takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inferox.core import ManifestError, PackageError
+
+_PREPROCESSOR_FILE = "preprocessor_config.json"
+
+
+def read_image_size(directory: Path, config: Mapping[str, Any]) -> tuple[int, int]:
+    """Reads the size of a model's images: what its preprocessor gives, otherwise what its config states.
+
+    Args:
+        directory: The folder of the model.
+        config: Its ``config.json``.
+
+    Returns:
+        Height and width in pixels.
+
+    Raises:
+        ManifestError: If the preprocessor's file cannot be read.
+        PackageError: If neither states a size.
+    """
+    preprocessor = _read_preprocessor(directory / _PREPROCESSOR_FILE)
+    crops = preprocessor.get("do_center_crop", preprocessor.get("crop_size") is not None)
+    candidates = (
+        preprocessor.get("crop_size") if crops else None,
+        preprocessor.get("size"),
+        config.get("image_size"),
+    )
+    found = next(filter(None, map(_edges, candidates)), None)
+    if found is None:
+        raise PackageError(
+            f"neither {_PREPROCESSOR_FILE} nor config.json states the size of the images that the model takes",
+            hint=f"copy {_PREPROCESSOR_FILE} from the model's origin",
+        )
+    return found
+
+
+def _read_preprocessor(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path.name} is no JSON file: {error}", hint="fetch the model again") from error
+    if not isinstance(settings, dict):
+        raise ManifestError(f"{path.name} must be a JSON object, and is a {type(settings).__name__}")
+    return settings
+
+
+def _edges(size: Any) -> tuple[int, int] | None:
+    """A size as files state it: a number, a pair, or edges by name; ``None`` where it is none of these."""
+    if isinstance(size, dict):
+        edge = size.get("shortest_edge")
+        size = [size.get("height", edge), size.get("width", edge)]
+    pair = size if isinstance(size, list) else [size, size]
+    valid = len(pair) == 2 and all(type(extent) is int and extent > 0 for extent in pair)  # noqa: PLR2004 - a pair
+    return (pair[0], pair[1]) if valid else None
