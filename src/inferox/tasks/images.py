@@ -140,7 +140,7 @@ def resized_shape(height: int, width: int, size: Mapping[str, int]) -> tuple[int
         new_short = max(1, int(new_long * short / long))
     elif "longest_edge" in size and long / short * size["shortest_edge"] > size["longest_edge"]:
         exact = size["longest_edge"] * short / long
-        new_short, new_long = round(exact), int(exact * long / short)
+        new_short, new_long = max(1, round(exact)), int(exact * long / short)
     else:
         new_short = size["shortest_edge"]
         new_long = int(new_short * long / short)

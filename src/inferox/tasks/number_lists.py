@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,6 +57,7 @@ def _fits(number: Any, dtype: DataType) -> bool:
         return False
     if dtype.is_floating:
         # NaN and infinities are what they are; a finite number must not become infinite.
-        return not np.isfinite(number) or abs(number) <= np.finfo(dtype.numpy_dtype).max
+        infinite = isinstance(number, float) and not math.isfinite(number)
+        return infinite or abs(number) <= float(np.finfo(dtype.numpy_dtype).max)
     limits = np.iinfo(dtype.numpy_dtype)
     return number == number // 1 and limits.min <= number <= limits.max

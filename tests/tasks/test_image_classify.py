@@ -1,0 +1,127 @@
+"""Labels of images, against transformers' own pipeline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import (
+    ResNetConfig,
+    ResNetForImageClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    pipeline,
+)
+from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+from inferox.core import BATCH, DataType, ManifestError, RequestError, ShapeMismatchError, Signature, TensorSpec
+from inferox.tasks import ImageClassifyTask, choose_task, open_task
+
+from .models import FunctionModel, logits, text_signature, torch_model
+from .test_images import SHAPES, encoded, picture
+
+EDGE = 32
+
+
+def save_vit(directory: Path) -> ViTForImageClassification:
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=EDGE, patch_size=8,
+        id2label={0: "cat", 1: "dog", 2: "bird"}, label2id={"cat": 0, "dog": 1, "bird": 2}, initializer_range=0.3,
+    )  # fmt: skip
+    ViTImageProcessorPil(size={"height": EDGE, "width": EDGE}).save_pretrained(directory)
+    return ViTForImageClassification(config)
+
+
+def save_resnet(directory: Path) -> ResNetForImageClassification:
+    settings: dict[str, Any] = {"num_labels": 3, "problem_type": "multi_label_classification"}
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], **settings)
+    ConvNextImageProcessorPil(size={"shortest_edge": EDGE}).save_pretrained(directory)
+    return ResNetForImageClassification(config)
+
+
+def signature(*, height: int | str = EDGE, width: int | str = EDGE) -> Signature:
+    return Signature((TensorSpec("pixel_values", DataType.F32, (BATCH, 3, height, width)),), (logits(3),))
+
+
+def open_classifier(directory: Path, module: Any) -> tuple[FunctionModel, ImageClassifyTask]:
+    module.save_pretrained(directory)
+    model = torch_model(module, signature())
+    choice = choose_task(directory, json.loads((directory / "config.json").read_text()), model.signature)
+    assert choice.name == "image-classify"
+    assert choice.files == ("preprocessor_config.json",)
+    task = open_task(choice.name, json.loads(json.dumps(choice.options)), directory, model.signature)
+    assert isinstance(task, ImageClassifyTask)
+    return model, task
+
+
+@pytest.mark.parametrize("save", [save_vit, save_resnet])
+def test_equals_transformers_pipeline(tmp_path: Path, save: Any) -> None:
+    torch.manual_seed(2)
+    model, task = open_classifier(tmp_path, save(tmp_path))
+    images = [picture(*shape) for shape in SHAPES]
+
+    results = task.run(model, [images[0], encoded(images[1]), *map(Image.fromarray, images[2:])])
+
+    reference: Any = pipeline("image-classification", model=str(tmp_path), device="cpu", use_fast=False)
+    for image, result in zip(images, results, strict=True):
+        expected = reference(Image.fromarray(image), top_k=3)
+        assert [item.label for item in result] == [item["label"] for item in expected]
+        np.testing.assert_allclose([item.score for item in result], [item["score"] for item in expected], atol=1e-5)
+
+
+def test_samples_are_images(tmp_path: Path) -> None:
+    model, task = open_classifier(tmp_path, save_vit(tmp_path))
+
+    for batch in task.samples():
+        assert len(task.run(model, batch)) == len(batch)
+    np.testing.assert_array_equal(task.samples()[2][1], task.samples()[2][1])
+
+
+def test_a_bad_image_is_refused_by_its_number(tmp_path: Path) -> None:
+    _, task = open_classifier(tmp_path, save_vit(tmp_path))
+
+    with pytest.raises(RequestError, match="image 1 is no image that can be read"):
+        task.encode([picture(4, 4), b"nonsense"])
+
+
+@pytest.mark.parametrize("items", ["path.png", b"bytes", picture(4, 4)])
+def test_a_single_image_is_refused(tmp_path: Path, items: Any) -> None:
+    _, task = open_classifier(tmp_path, save_vit(tmp_path))
+
+    with pytest.raises(RequestError, match="expected a list of images, and got a single one"):
+        task.encode(items)
+
+
+def test_images_of_different_sizes_never_share_a_batch() -> None:
+    free = signature(height="height", width="width")
+    options = {"labels": ["a", "b", "c"], "activation": "softmax", "image": {"resample": 2}}
+    task = open_task("image-classify", options, Path(), free)
+    model = FunctionModel(
+        free, lambda inputs: {"logits": np.eye(3, dtype=np.float32)[[0] * len(inputs["pixel_values"])]}
+    )
+
+    results = task.run(model, [picture(4, 4), picture(4, 5), picture(4, 4)])
+
+    assert sorted(model.shapes) == [(1, 3, 4, 5), (2, 3, 4, 4)]
+    assert [result[0].label for result in results] == ["a", "a", "a"]
+
+
+def test_an_image_of_the_wrong_size_for_the_model_is_refused() -> None:
+    options = {"labels": ["a", "b", "c"], "activation": "softmax", "image": {"resample": 2}}
+    task = open_task("image-classify", options, Path(), signature())
+
+    with pytest.raises(ShapeMismatchError, match="pixel_values"):
+        task.run(FunctionModel(signature(), lambda _: {}), [picture(4, 4)])
+
+
+def test_a_model_that_takes_no_images_is_refused() -> None:
+    options = {"labels": ["a", "b", "c"], "activation": "softmax", "image": {"resample": 2}}
+
+    with pytest.raises(ManifestError, match=r"gives one input \[batch, 3, height, width\]; the model takes input_ids"):
+        open_task("image-classify", options, Path(), text_signature(logits(3)))
