@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy.typing as npt
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from inferox.backends.torch.errors import translated
@@ -118,6 +119,9 @@ class TorchSource(SourceModel):
 
         Of weights that are one memory under several names, the first name is written; the file's metadata gives it for
         each of the others, as safetensors' own ``save_model`` does.
+
+        Raises:
+            PackageError: If the file cannot be written, as when the disk is full.
         """
         state = self._module.state_dict() if self._has_weights else {}
         if not state:
@@ -128,8 +132,11 @@ class TorchSource(SourceModel):
             kept = first.setdefault(_memory(value), name)
             if kept != name:
                 aliases[name] = kept
-        weights = {name: state[name].contiguous() for name in first.values()}
-        save_file(weights, path, metadata={"format": "pt", **aliases})
+        weights = {name: _alone(state[name]) for name in first.values()}
+        try:
+            save_file(weights, path, metadata={"format": "pt", **aliases})
+        except (OSError, SafetensorError) as error:
+            raise PackageError(f"the weights cannot be written to {path}: {error}") from error
         return True
 
     def _run(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -175,3 +182,9 @@ def _memory(value: torch.Tensor) -> tuple[Any, ...]:
     if value.numel() == 0:
         return (id(value),)
     return value.data_ptr(), value.dtype, tuple(value.shape), value.stride()
+
+
+def _alone(value: torch.Tensor) -> torch.Tensor:
+    """The tensor in memory of its own, in row-major order: itself if it is so already."""
+    whole = value.untyped_storage().nbytes() == value.numel() * value.element_size()
+    return value.contiguous() if whole else value.clone(memory_format=torch.contiguous_format)
