@@ -118,6 +118,14 @@ def test_rows_are_padded_with_the_models_own_token(
     }
 
 
+def test_a_model_without_a_mask_is_given_no_padding_unless_its_length_is_fixed(tokenizer_directory: Path) -> None:
+    free = TextTokenizer.open(tokenizer_directory, {}, text_signature(inputs=("input_ids",)))
+    fixed = TextTokenizer.open(tokenizer_directory, {}, text_signature(inputs=("input_ids",), dims=(BATCH, 8)))
+
+    assert free.fill == {}
+    assert fixed.fill["input_ids"] == 0
+
+
 @pytest.mark.parametrize(
     ("items", "message"),
     [

@@ -62,12 +62,7 @@ class TextTokenizer:
                 f"a text becomes {', '.join(_GIVEN)}, and the model takes {[spec.name for spec in inputs]}",
                 hint="use the task raw, which passes tensors on as they are",
             )
-        padding = tokenizer.padding or {}
-        self._fill = {
-            "input_ids": int(padding.get("pad_id", 0)) if pad_id is None else pad_id,
-            "attention_mask": 0,
-            "token_type_ids": int(padding.get("pad_type_id", 0)),
-        }
+        self._fill = _fill(tokenizer, inputs, pad_id)
         self._inputs = tuple(inputs)
         self._tokenizer = tokenizer
         self._max_length = _shortest(max_length, inputs)
@@ -114,7 +109,7 @@ class TextTokenizer:
 
     @property
     def fill(self) -> Mapping[str, int]:
-        """The number that each input is padded with."""
+        """The number that each input is padded with; empty for a model without a mask, which is never given padding."""
         return self._fill
 
     @property
@@ -274,6 +269,19 @@ def _read(path: Path) -> Tokenizer:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises nothing more exact
         raise PackageError(f"{path.name} cannot be read: {error}", hint="fetch the model again") from error
+
+
+def _fill(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None) -> dict[str, int]:
+    """The numbers to pad with; none where the model has no mask and would take padding for text, unless it must be."""
+    masked = any(spec.name == "attention_mask" for spec in inputs)
+    if not masked and _shortest(None, inputs) is None:
+        return {}
+    padding = tokenizer.padding or {}
+    return {
+        "input_ids": int(padding.get("pad_id", 0)) if pad_id is None else pad_id,
+        "attention_mask": 0,
+        "token_type_ids": int(padding.get("pad_type_id", 0)),
+    }
 
 
 def _shortest(max_length: int | None, inputs: Sequence[TensorSpec]) -> int | None:
