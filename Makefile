@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)  ## Pack a real model, run it on a few sentences, and show how alike they are
 	@mkdir -p build
-	$(BIN)/inferox pack "$(MINILM)" -o build/minilm.mlpkg --force --table
+	$(BIN)/inferox pack "$(MINILM)" -o build/minilm.mlpkg --name all-MiniLM-L6-v2 --force --table
 	$(BIN)/inferox run build/minilm.mlpkg --table \
 	  "A man is eating food." \
 	  "Someone is having a meal." \

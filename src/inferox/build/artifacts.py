@@ -59,7 +59,9 @@ def export_artifacts(
     for backend, exporter in _exporters():
         for precision in precisions:
             progress(f"exporting for {backend.name} in {precision.value}")
-            for artifact in _export(exporter, source, root, precision, label=f"{backend.name}/{precision.value}", refused=exported.refused):
+            for artifact in _export(
+                exporter, source, root, precision, label=f"{backend.name}/{precision.value}", refused=exported.refused
+            ):
                 progress(f"measuring {artifact.name}")
                 _measure(backend, artifact, samples, name, exported)
     return exported

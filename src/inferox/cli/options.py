@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -48,4 +49,4 @@ def trust_code_option(command: Command) -> Command:
 
 
 def _default_to_json() -> bool:
-    return not click.get_text_stream("stdout").isatty()
+    return not sys.stdout.isatty()

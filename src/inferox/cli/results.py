@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -11,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-import click
 import numpy as np
 import numpy.typing as npt
 
@@ -145,7 +145,7 @@ def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sin
         ConfigError: If the file exists, cannot be written, or its name says nothing.
     """
     if output is None:
-        sink: Sink = JsonLines(click.get_text_stream("stdout")) if as_json else Tables()
+        sink: Sink = JsonLines(sys.stdout) if as_json else Tables()
         yield sink
         sink.finish()
         return

@@ -12,14 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from inferox.core import IntegrityError, ManifestError, PackageError, UnsafePathError, UntrustedCodeError
-
-WEIGHTS_FILES = (
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-)
-"""Where the weights can lie, in the order in which they are looked for."""
+from inferox.sources.file_names import WEIGHTS
 
 _FOREIGN_FILES = {
     "tf_model.h5": "TensorFlow",
@@ -50,7 +43,7 @@ def read_checkpoint(directory: Path) -> dict[str, torch.Tensor]:
         UnsafePathError: If the list names a file outside the folder.
         UntrustedCodeError: If a file can only be read by running code in it.
     """
-    found = next((directory / name for name in WEIGHTS_FILES if (directory / name).is_file()), None)
+    found = next((directory / name for name in WEIGHTS if (directory / name).is_file()), None)
     if found is None:
         raise _no_weights(directory)
     files = _read_index(found) if found.suffix == ".json" else {found: None}
@@ -74,9 +67,7 @@ def _no_weights(directory: Path) -> PackageError:
                 f"{directory} has weights for {framework} alone, which are not read",
                 hint="convert them with transformers: load the model there, and save_pretrained writes safetensors",
             )
-    return PackageError(
-        f"{directory} has no weights: expected {', '.join(WEIGHTS_FILES)}", hint="fetch the model again"
-    )
+    return PackageError(f"{directory} has no weights: expected {', '.join(WEIGHTS)}", hint="fetch the model again")
 
 
 def _read_index(path: Path) -> dict[Path, list[str]]:

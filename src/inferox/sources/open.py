@@ -7,7 +7,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from inferox.core import BackendUnavailableError, Dim, PackageError, SourceModel
+from inferox.core import BackendUnavailableError, ConfigError, Dim, PackageError, SourceModel
+
+_HUB, _PYTHON = "hf://", "python:"
 
 
 def open_source(
@@ -22,30 +24,62 @@ def open_source(
     """Opens a model in single precision, on the CPU, as the reference of a package.
 
     Args:
-        source: A Hugging Face model directory.
-        task: What its numbers are to mean; ``None`` where the model decides.
-        samples: Example inputs by name.
-        dims: The dims of inputs by name.
-        trust_code: Whether code that the source is may be run.
+        source: A Hugging Face model directory; ``hf://org/name[@revision]``; a TorchScript file; an exported program
+            (``.pt2``); ``python:module:factory`` or ``python:path/to/file.py:factory``; or a function like that factory.
+            A factory returns a ``torch.nn.Module``, or a pair of one and example inputs by name.
+        task: What the numbers are to mean, which chooses the head of a Hugging Face model; ``None`` where the model
+            decides.
+        samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
+        dims: The dims of inputs by name, where the default (the first axis is ``batch``, the others are fixed) does not
+            fit.
+        trust_code: Whether a file that is code (TorchScript, an exported program) may be loaded. A factory needs no such
+            permission: whoever names it runs it.
         progress: Told what is being done, one phrase at a time.
 
     Raises:
-        PackageError: If the source is no model or a damaged one.
+        PackageError: If the source is no model or a damaged one. Its subclass ``UntrustedCodeError``, if it is code and
+            ``trust_code`` is not set.
+        ConfigError: If the task needs a head that the model lacks, or samples or dims are given to a source that has
+            its own.
+        LoadError: If PyTorch or transformers refuses the model.
         BackendUnavailableError: If PyTorch or transformers is not installed.
     """
     _require_torch()
-    path = Path(str(source))
+    report = progress or (lambda _: None)
+    text = str(source)
+    if callable(source) or text.startswith(_PYTHON):
+        from inferox.sources.python import open_factory
+
+        factory = source if callable(source) else text.removeprefix(_PYTHON)
+        return open_factory(factory, samples=samples, dims=dims)
+    if text.startswith(_HUB) or Path(text).is_dir():
+        if samples is not None or dims:
+            raise ConfigError(
+                "a Hugging Face model states what it takes itself", hint="leave out the samples and the dims"
+            )
+        return _open_huggingface(text, task, report)
+    path = Path(text)
     if not path.exists():
-        raise PackageError(f"there is no {path}", hint="a model on the hub is named hf://org/name")
+        raise PackageError(f"there is no {text}", hint=f"a model on the hub is named {_HUB}org/name")
+    from inferox.sources.program import open_program
+
+    return open_program(path, samples=samples, dims=dims, trust_code=trust_code)
+
+
+def _open_huggingface(text: str, task: str | None, report: Callable[[str], None]) -> SourceModel:
     from inferox.sources.huggingface import open_huggingface
 
-    return open_huggingface(path, task=task)
+    if not text.startswith(_HUB):
+        return open_huggingface(Path(text), task=task)
+    from inferox.sources.hub import fetch_model
+
+    found = fetch_model(text, report)
+    return open_huggingface(found.directory, task=task, name=found.name, repo_id=found.repo_id, revision=found.revision)
 
 
 def _require_torch() -> None:
     missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
     if missing:
         raise BackendUnavailableError(
-            f"opening a model needs {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
-            hint="pip install 'inferox[torch]'",
+            f"opening a model needs {' and '.join(missing)}, not installed here", hint="pip install 'inferox[torch]'"
         )

@@ -11,16 +11,7 @@ import transformers
 from transformers.utils import logging as hf_logging
 
 from inferox.core import PackageError
-from inferox.sources.checkpoint import WEIGHTS_FILES
-
-_VOCABULARIES = (
-    "vocab.txt",
-    "vocab.json",
-    "sentencepiece.bpe.model",
-    "spiece.model",
-    "tokenizer.model",
-)
-"""The files in which older checkpoints keep their vocabularies."""
+from inferox.sources.file_names import VOCABULARIES, WEIGHTS
 
 
 def convert_tokenizer(directory: Path) -> TemporaryDirectory[str] | None:
@@ -36,7 +27,7 @@ def convert_tokenizer(directory: Path) -> TemporaryDirectory[str] | None:
     Raises:
         PackageError: If the vocabulary cannot be converted.
     """
-    vocabulary = next((name for name in _VOCABULARIES if (directory / name).is_file()), None)
+    vocabulary = next((name for name in VOCABULARIES if (directory / name).is_file()), None)
     if vocabulary is None or (directory / "tokenizer.json").is_file():
         return None
     folder: TemporaryDirectory[str] = TemporaryDirectory(prefix="inferox-")
@@ -74,7 +65,7 @@ def _ignore_weights(_folder: str, names: list[str]) -> list[str]:
         name
         for name in names
         if name.startswith(".")
-        or name in WEIGHTS_FILES
+        or name in WEIGHTS
         or name.endswith((".bin", ".onnx", ".h5", ".msgpack", ".gguf", ".ot"))
         or (name.startswith("model-") and name.endswith(".safetensors"))
     ]

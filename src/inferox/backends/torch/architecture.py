@@ -79,10 +79,11 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
     """
     model_class = _find_class(architecture)
     settings = _read_config(config)
-    arguments = {"add_pooling_layer": _has_pooler(weights)} if _takes_pooler(model_class) else {}
+    arguments: dict[str, Any] = {"add_pooling_layer": _has_pooler(weights)} if _takes_pooler(model_class) else {}
     with _silent():
         try:
-            module, report = model_class.from_pretrained(
+            # With output_loading_info, which the annotation leaves aside, the report comes too.
+            loaded: Any = model_class.from_pretrained(
                 None,
                 config=settings,
                 state_dict=dict(weights),
@@ -93,6 +94,7 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
             )
         except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
             raise LoadError(f"a {architecture} cannot be made from this config: {_first_line(error)}") from error
+    module, report = loaded
     _check_shapes(report["mismatched_keys"], architecture)
     _check_missing(report["missing_keys"], architecture)
     return Instantiated(module.eval(), _check_left_over(report["unexpected_keys"], module, architecture))
@@ -115,7 +117,7 @@ def _read_config(config: Mapping[str, Any]) -> PretrainedConfig:
             hint="pack the model from Python: python:module:factory, with a function that returns the module",
         )
     model_type = config.get("model_type")
-    if model_type not in CONFIG_MAPPING:
+    if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
         raise LoadError(
             f"transformers {transformers.__version__} does not know the model type {model_type!r}",
             hint="upgrade transformers; or pack the model from Python (python:module:factory)",

@@ -1,0 +1,156 @@
+"""Writing PyTorch artifacts into a package."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.export import Dim, ExportedProgram
+
+from inferox.backends.torch.errors import translated
+from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
+from inferox.core import (
+    BATCH,
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Artifact,
+    Exporter,
+    Layout,
+    LoadError,
+    Precision,
+    Signature,
+    SourceModel,
+    TensorSpec,
+)
+
+_FOLDER = "backends/torch"
+
+
+class TorchExporter(Exporter):
+    """Writes what PyTorch itself runs: the weights as they are, or a program."""
+
+    def export(self, source: SourceModel, root: Path, precision: Precision) -> Sequence[Artifact]:
+        """Writes artifacts of one precision; see ``Exporter``.
+
+        A checkpoint needs no further file: its weights and config are in the package, and lower precisions are cast at
+        load. TorchScript is copied. Everything else becomes an exported program without weights.
+
+        Raises:
+            LoadError: If ``torch.export`` cannot capture the module, or only for one number of rows.
+        """
+        if precision is Precision.INT8:
+            return []
+        if source.facts.kind == "huggingface":
+            return [_checkpoint(source, root, precision)]
+        if precision is not Precision.FP32:
+            return []
+        with translated(f"exporting {source.facts.name}", default=LoadError):
+            return [_torchscript(source, root) if source.facts.kind == "torchscript" else _exported(source, root)]
+
+
+def _artifact(
+    source: SourceModel, root: Path, format_: str, files: Mapping[str, str], signature: Signature | None = None
+) -> Artifact:
+    return Artifact(
+        backend="torch",
+        format=format_,
+        precision=Precision.FP32,
+        layout=Layout.PADDED,
+        files=files,
+        signature=signature or source.signature,
+        root=root,
+    )
+
+
+def _checkpoint(source: SourceModel, root: Path, precision: Precision) -> Artifact:
+    files = {"config": CONFIG_FILE, "weights": WEIGHTS_FILE}
+    options: dict[str, Any] = {"architecture": source.facts.architecture}
+    return replace(_artifact(source, root, "safetensors", files), precision=precision, options=options)
+
+
+def _torchscript(source: SourceModel, root: Path) -> Artifact:
+    if source.facts.program is None:
+        raise LoadError(f"the source {source.facts.name} is TorchScript without a file")
+    return _artifact(source, root, "torchscript", {"program": _copy(source.facts.program, root, "model.pt")})
+
+
+def _exported(source: SourceModel, root: Path) -> Artifact:
+    program = torch.export.load(source.facts.program) if source.facts.program else _capture(source)
+    relative = f"{_FOLDER}/model.pt2"
+    path = root / relative
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files = {"program": relative}
+    if program.state_dict and _can_be_restored(program, path, root / WEIGHTS_FILE):
+        files["weights"] = WEIGHTS_FILE
+    else:
+        torch.export.save(program, path)
+    return _artifact(source, root, "torch-export", files, _honest_signature(source.signature, program))
+
+
+def _can_be_restored(program: ExportedProgram, path: Path, weights: Path) -> bool:
+    if not weights.is_file():
+        return False
+    save_without_weights(program, path)
+    try:
+        restore_weights(torch.export.load(path), weights)
+    except LoadError:
+        return False
+    return True
+
+
+def _capture(source: SourceModel) -> ExportedProgram:
+    if source.example_inputs is None:
+        raise LoadError(f"the source {source.facts.name} has no example inputs to be captured with")
+    examples = {name: _two_rows(source.signature, name, value) for name, value in source.example_inputs.items()}
+    dynamic = {
+        spec.name: {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)}
+        for spec in source.signature.inputs
+    }
+    with torch.no_grad():
+        return torch.export.export(source.module, (), kwargs=examples, dynamic_shapes=dynamic)
+
+
+def _two_rows(signature: Signature, name: str, value: Any) -> torch.Tensor:
+    """Example inputs with at least two rows: ``torch.export`` takes a dim of 1 for a fixed one."""
+    tensor = torch.from_numpy(value.copy())
+    spec = next(spec for spec in signature.inputs if spec.name == name)
+    if spec.dims[:1] == (BATCH,) and tensor.shape[0] == 1:
+        return tensor.repeat(2, *(1 for _ in tensor.shape[1:]))
+    return tensor
+
+
+def _honest_signature(signature: Signature, program: ExportedProgram) -> Signature:
+    """The signature with a number wherever the program turned out to take one extent only.
+
+    Raises:
+        LoadError: If that is so for the number of rows.
+    """
+    shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
+    fixed = {
+        dim: extent
+        for spec, node in zip(signature.inputs, program.graph_signature.user_inputs, strict=True)
+        for dim, extent in zip(spec.dims, shapes[str(node)], strict=True)
+        if isinstance(dim, str) and isinstance(extent, int)
+    }
+    if BATCH in fixed:
+        raise LoadError(
+            f"the model can only be captured for {fixed[BATCH]} rows",
+            hint="its code depends on the number of rows; compute with tensor operations instead",
+        )
+    return Signature(*(tuple(_fix(spec, fixed) for spec in side) for side in (signature.inputs, signature.outputs)))
+
+
+def _fix(spec: TensorSpec, fixed: Mapping[str, int]) -> TensorSpec:
+    return replace(spec, dims=tuple(fixed.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.dims))
+
+
+def _copy(source: Path, root: Path, name: str) -> str:
+    relative = f"{_FOLDER}/{name}"
+    target = root / relative
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    return relative

@@ -1,0 +1,42 @@
+"""How exported programs take their inputs: some by position, some by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.utils._pytree import TreeSpec, tree_unflatten
+
+from inferox.core import LoadError
+
+
+def caller(spec: TreeSpec, names: Sequence[str]) -> Callable[[Callable[..., Any], Mapping[str, torch.Tensor]], Any]:
+    """Makes a function that calls a program with named tensors, as its calling convention wants them.
+
+    Args:
+        spec: The program's input tree: a tuple of arguments, and a dict of those that are passed by name.
+        names: The inputs in the order of the signature; those passed by position come first.
+
+    Raises:
+        LoadError: If the program takes something else than tensors side by side.
+    """
+    # Numbers in the places of tensors show the tree's shape, by PyTorch's own reading of it.
+    arguments, keywords = tree_unflatten(range(spec.num_leaves), spec)
+    positional, named = len(arguments), list(keywords)
+    if not all(isinstance(place, int) for place in (*arguments, *keywords.values())):
+        raise LoadError(
+            "the program takes nested structures of tensors, and must take them one beside the other",
+            hint="export it with tensors alone as its inputs",
+        )
+    if positional + len(named) != len(names) or not set(named) <= set(names[positional:]):
+        raise LoadError(
+            f"the program takes {positional} tensors by position and {', '.join(named) or 'none'} by name, "
+            f"and the signature lists {', '.join(names)}",
+            hint="pack the model again",
+        )
+
+    def call(run: Callable[..., Any], inputs: Mapping[str, torch.Tensor]) -> Any:
+        return run(*(inputs[name] for name in names[:positional]), **{name: inputs[name] for name in named})
+
+    return call

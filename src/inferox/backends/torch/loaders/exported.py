@@ -1,0 +1,111 @@
+"""Programs that ``torch.export`` has captured."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch.export import ExportedProgram
+
+from inferox.backends.torch.loaders.calling import caller
+from inferox.backends.torch.loaders.module import place_module
+from inferox.backends.torch.model import Program
+from inferox.core import Artifact, LoadError, LoadOptions
+
+
+def load_exported(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
+    """Loads an exported program.
+
+    Args:
+        artifact: An artifact with the file ``program``, and ``weights`` where the program was stored without them.
+        device: Where it goes.
+        options: How to load it.
+
+    Raises:
+        LoadError: If the program does not fit the weights or the signature.
+    """
+    program = torch.export.load(artifact.path("program"))
+    if "weights" in artifact.files:
+        restore_weights(program, artifact.path("weights"))
+    call = caller(program.call_spec.in_spec, artifact.signature.input_names)
+    return place_module(_Eval(program.module()), artifact, device, options, call=call)
+
+
+class _Eval(torch.nn.Module):
+    """A captured graph as a module: one that may be put into evaluation mode, in which it was captured."""
+
+    def __init__(self, graph: torch.nn.Module) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def forward(self, *arguments: torch.Tensor, **keywords: torch.Tensor) -> object:
+        return self.graph(*arguments, **keywords)
+
+    def train(self, mode: bool = True) -> _Eval:
+        self.training = mode
+        return self
+
+
+def save_without_weights(program: ExportedProgram, path: Path) -> None:
+    """Saves a program that lacks its weights; ``restore_weights`` puts them back.
+
+    Each is replaced by a tensor of its shape and type that repeats one element, so that the file holds one element.
+
+    Args:
+        program: The program. Its weights are replaced while it is saved.
+        path: The file to write.
+    """
+    original = dict(program.state_dict)
+    try:
+        for name, tensor in original.items():
+            program.state_dict[name] = _like(tensor, torch.zeros(1, dtype=tensor.dtype).expand(tensor.shape))
+        with _quiet():
+            torch.export.save(program, path)
+    finally:
+        program.state_dict.update(original)
+
+
+def restore_weights(program: ExportedProgram, weights: Path) -> None:
+    """Puts weights back into a program that was saved without them.
+
+    Args:
+        program: The program.
+        weights: A safetensors file with a tensor for each weight; of those that share memory, the file holds the first,
+            and its metadata gives the first one's name for each of the others.
+
+    Raises:
+        LoadError: If a weight is missing, or of another shape or type.
+    """
+    with safe_open(weights, framework="pt") as stored:
+        aliases, names = stored.metadata() or {}, set(stored.keys())
+        loaded: dict[str, torch.Tensor] = {}
+        for name, place in program.state_dict.items():
+            source = name if name in names else aliases.get(name, "")
+            if source not in names:
+                raise LoadError(
+                    f"the program needs the weight {name}, which {weights.name} lacks", hint="pack it again"
+                )
+            tensor = loaded.setdefault(source, stored.get_tensor(source))
+            if tensor.shape != place.shape or tensor.dtype != place.dtype:
+                raise LoadError(
+                    f"the weight {name} is {tensor.dtype} {list(tensor.shape)}, and the program needs "
+                    f"{place.dtype} {list(place.shape)}",
+                    hint="pack it again",
+                )
+            program.state_dict[name] = _like(place, tensor)
+
+
+def _like(place: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
+    return torch.nn.Parameter(tensor, requires_grad=False) if isinstance(place, torch.nn.Parameter) else tensor
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # torch.export warns that it finds no tensor that fills its memory: that is the point here.
+        warnings.filterwarnings("ignore", message="No complete tensor found in the group")
+        yield

@@ -1,0 +1,60 @@
+"""From an artifact to a model, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from inferox.backends.torch.device import to_torch
+from inferox.backends.torch.errors import translated
+from inferox.backends.torch.loaders.aotinductor import load_aotinductor
+from inferox.backends.torch.loaders.exported import load_exported
+from inferox.backends.torch.loaders.safetensors import load_safetensors
+from inferox.backends.torch.loaders.state_dict import load_state_dict
+from inferox.backends.torch.loaders.torchscript import load_torchscript
+from inferox.backends.torch.model import Program, TorchModel
+from inferox.core import Artifact, DeviceId, LoadError, LoadOptions, ModelMetadata
+
+Loader = Callable[[Artifact, torch.device, LoadOptions], Program]
+
+LOADERS: dict[str, Loader] = {
+    "aotinductor": load_aotinductor,
+    "safetensors": load_safetensors,
+    "state-dict": load_state_dict,
+    "torch-export": load_exported,
+    "torchscript": load_torchscript,
+}
+"""What loads each format."""
+
+
+def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) -> TorchModel:
+    """Loads an artifact on a device.
+
+    The number of threads is PyTorch's own setting, which is one for the whole process: the last model that was loaded
+    with ``options.threads`` decides for all.
+
+    Args:
+        artifact: An artifact of this backend, whose code may run where it has any.
+        device: Where to load it.
+        options: How to load it.
+
+    Raises:
+        BackendUnavailableError: If there is no such device.
+        UnsupportedDTypeError: If the device cannot compute in the artifact's precision.
+        LoadError: If the artifact is damaged, or needs something that is not there.
+        OutOfMemoryError: If it does not fit.
+    """
+    target = to_torch(device)
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    with torch.inference_mode(), translated(f"loading {options.package}", default=LoadError):
+        program = LOADERS[artifact.format](artifact, target, options)
+    metadata = ModelMetadata(
+        backend=artifact.backend,
+        format=artifact.format,
+        precision=artifact.precision,
+        layout=artifact.layout,
+        device=device,
+    )
+    return TorchModel(options.package, metadata, artifact.signature, program)

@@ -1,0 +1,36 @@
+"""Weights and a config, through transformers' architectures."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+from safetensors.torch import load_file
+
+from inferox.backends.torch.architecture import instantiate
+from inferox.backends.torch.loaders.module import place_module
+from inferox.backends.torch.model import Program
+from inferox.core import Artifact, LoadError, LoadOptions
+
+
+def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
+    """Loads weights into one of transformers' architectures.
+
+    The weights are mapped from the file, so that on the CPU and in their own precision they are never held twice.
+
+    Args:
+        artifact: An artifact with the files ``config`` and ``weights`` and the option ``architecture``.
+        device: Where it goes.
+        options: How to load it.
+
+    Raises:
+        LoadError: If the architecture is unknown, or the weights are not those that it needs.
+    """
+    architecture = artifact.options.get("architecture")
+    if not isinstance(architecture, str):
+        raise LoadError(f"the artifact {artifact.name} does not state its architecture", hint="pack the model again")
+    config = json.loads(artifact.path("config").read_text(encoding="utf-8"))
+    weights = load_file(artifact.path("weights"))
+    widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    module = instantiate(config, widened, architecture).module
+    return place_module(module, artifact, device, options, call=lambda run, inputs: run(**inputs))

@@ -1,0 +1,27 @@
+"""TorchScript: a model with its code, as ``torch.jit.save`` writes it."""
+
+from __future__ import annotations
+
+import torch
+
+from inferox.backends.torch.loaders.module import place_module
+from inferox.backends.torch.model import Program
+from inferox.core import Artifact, LoadError, LoadOptions
+
+
+def load_torchscript(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
+    """Loads a TorchScript file. Tensors are passed in the order of the signature.
+
+    Args:
+        artifact: An artifact with the file ``program``.
+        device: Where it goes.
+        options: How to load it.
+
+    Raises:
+        LoadError: If compilation is asked for, which TorchScript has done already.
+    """
+    if options.compile:
+        raise LoadError("a TorchScript program is compiled already, and torch.compile does not take it")
+    module = torch.jit.load(artifact.path("program"), map_location=device)
+    names = artifact.signature.input_names
+    return place_module(module, artifact, device, options, call=lambda run, inputs: run(*(inputs[n] for n in names)))

@@ -1,0 +1,120 @@
+"""A model that PyTorch runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from inferox.backends.torch.builder import TorchTensorBuilder
+from inferox.backends.torch.dtype import to_torch as to_torch_dtype
+from inferox.backends.torch.errors import translated
+from inferox.backends.torch.tensor import TorchTensor
+from inferox.core import ExecutionError, MemoryRequirements, Model, ModelMetadata, Signature, Tensor, TensorLike
+
+
+@dataclass(frozen=True)
+class Program:
+    """What a loader makes of an artifact.
+
+    Attributes:
+        call: Computes named tensors, and returns a tensor, a tuple or list of them, or a mapping by name.
+        weights_bytes: The memory that the weights take on the device.
+        compute_dtype: The type that floating-point inputs are given; ``None`` where they stay as they are.
+    """
+
+    call: Callable[[Mapping[str, torch.Tensor]], Any]
+    weights_bytes: int
+    compute_dtype: torch.dtype | None = None
+
+
+class TorchModel(Model):
+    """An artifact that PyTorch has loaded.
+
+    Args:
+        name: The name of the package.
+        metadata: What it is.
+        signature: The named tensors that it takes and gives.
+        program: What computes it.
+    """
+
+    def __init__(self, name: str, metadata: ModelMetadata, signature: Signature, program: Program) -> None:
+        self._name = name
+        self._metadata = metadata
+        self._signature = signature
+        self._program: Program | None = program
+        self._memory = MemoryRequirements(program.weights_bytes)
+        self._builder = TorchTensorBuilder(metadata.device)
+
+    @property
+    def name(self) -> str:
+        """The name of the package."""
+        return self._name
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What it is."""
+        return self._metadata
+
+    @property
+    def signature(self) -> Signature:
+        """The named tensors that it takes and gives."""
+        return self._signature
+
+    def memory_requirements(self) -> MemoryRequirements:
+        """The memory that the weights take on the device."""
+        return self._memory
+
+    def close(self) -> None:
+        """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
+        self._program = None
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        program = self._program
+        if program is None:
+            raise ExecutionError(f"the model {self._name!r} is closed", hint="load it again")
+        with torch.inference_mode(), translated(f"computing {self._name}", default=ExecutionError):
+            placed = {name: self._place(inputs[name], program.compute_dtype) for name in self._signature.input_names}
+            returned = name_outputs(program.call(placed), self._signature.output_names)
+            return {
+                spec.name: TorchTensor(returned[spec.name].to(to_torch_dtype(spec.dtype)))
+                for spec in self._signature.outputs
+            }
+
+    def _place(self, value: TensorLike, compute_dtype: torch.dtype | None) -> torch.Tensor:
+        if isinstance(value, np.ndarray):
+            tensor = self._builder.from_numpy(value).torch
+        elif isinstance(value, TorchTensor):
+            tensor = value.to_device(self._metadata.device).torch
+        else:
+            tensor = self._builder.from_dlpack(value).torch
+        if compute_dtype is not None and tensor.is_floating_point():
+            return tensor.to(compute_dtype)
+        return tensor
+
+
+def name_outputs(returned: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """Gives what a program returns the names of a signature.
+
+    Args:
+        returned: A tensor, a tuple or list of tensors in the order of the names, or a mapping by name.
+        names: The outputs that are wanted.
+
+    Raises:
+        ExecutionError: If an output is not among what was returned.
+    """
+    if isinstance(returned, Mapping):
+        found = {name: returned[name] for name in names if name in returned}
+    else:
+        ordered = [returned] if isinstance(returned, torch.Tensor) else list(returned)
+        found = dict(zip(names, ordered, strict=False))
+    missing = [name for name in names if not isinstance(found.get(name), torch.Tensor)]
+    if missing:
+        raise ExecutionError(
+            f"the model must return {', '.join(names)}, and does not return {', '.join(missing)}",
+            hint="the package states another signature than its program has; pack the model again",
+        )
+    return found

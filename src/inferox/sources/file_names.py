@@ -1,0 +1,36 @@
+"""The files of a model directory by what they hold, as Hugging Face's libraries name them."""
+
+from __future__ import annotations
+
+SAFE_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+"""Weights as safetensors: in one file, or the list of several."""
+
+PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+"""Weights in PyTorch's own format: in one file, or the list of several."""
+
+WEIGHTS = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
+"""Where the weights can lie, in the order in which they are looked for."""
+
+SAFE_SHARDS, PICKLED_SHARDS = "model-*-of-*.safetensors", "pytorch_model-*-of-*.bin"
+"""The files among which weights can be divided, as patterns."""
+
+VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+"""Where older checkpoints keep the vocabulary of their tokenizer."""
+
+DESCRIPTIONS = (
+    "README.md",
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "merges.txt",
+    *VOCABULARIES,
+    "modules.json",
+    "config_sentence_transformers.json",
+    "sentence_*_config.json",
+    "[0-9]_*/*.json",
+    "[0-9]_*/model.safetensors",
+)
+"""What a model directory can hold besides weights, as patterns: its config, its use, the layers after pooling."""
