@@ -41,7 +41,7 @@ class Finding:
     hint: str | None
 
 
-@click.command(epilog="Example: inferox doctor --json")
+@click.command(short_help="Check every backend on this machine.", epilog="Example: inferox doctor --json")
 @json_option
 @debug_option
 def doctor(*, as_json: bool) -> None:

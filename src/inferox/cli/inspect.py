@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from inferox.package import Package
 
 
-@click.command(epilog="Example: inferox inspect minilm.mlpkg")
+@click.command(short_help="Show what a package is.", epilog="Example: inferox inspect minilm.mlpkg")
 @click.argument("package")
 @json_option
 @debug_option

@@ -17,20 +17,22 @@ EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
 
 
-@click.group(
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 1 the computation failed, 2 wrong usage, 3 bad package or model, 4 bad input, "
-    "5 no usable backend, 130 interrupted.",
-)
+_EPILOG = """\b
+Example:
+  inferox pack ./all-MiniLM-L6-v2 -o minilm.mlpkg
+  inferox run minilm.mlpkg "a first sentence" "and a second one"
+
+\b
+Exit codes:
+  0 done, 1 the computation failed, 2 wrong usage, 3 bad package or model,
+  4 bad input, 5 no usable backend, 130 interrupted
+"""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
 @click.version_option(package_name="inferox", message="inferox %(version)s")
 def cli() -> None:
-    r"""Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere.
-
-    \b
-    Example:
-      inferox pack ./all-MiniLM-L6-v2 -o minilm.mlpkg
-      inferox run minilm.mlpkg "a first sentence" "and a second one"
-    """
+    """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
 for _command in (pack, inspect, run, doctor):

@@ -29,6 +29,7 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
 
 
 @click.command(
+    short_help="Make a package of a model.",
     epilog="Example: inferox pack ./all-MiniLM-L6-v2 -o minilm.mlpkg",
 )
 @click.argument("source")

@@ -19,8 +19,13 @@ _WINDOW = 1024
 
 
 @click.command(
-    epilog='Example: inferox run minilm.mlpkg "a first sentence" "and a second one"; '
-    "cat texts.txt | inferox run minilm.mlpkg - > vectors.jsonl",
+    short_help="Run a package on texts, images or tensors.",
+    epilog="""\b
+Examples:
+  inferox run minilm.mlpkg "a first sentence" "and a second one"
+  cat texts.txt | inferox run minilm.mlpkg - > vectors.jsonl
+  inferox run reranker.mlpkg --query "how to bake bread" --input documents.txt
+""",
 )
 @click.argument("package")
 @click.argument("items", nargs=-1, metavar="[TEXT|PATH…|-]")
@@ -88,8 +93,9 @@ def _run(model: TaskModel, items: Iterator[Any], sink: Sink) -> None:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed} items"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("running", total=None)
         while window := list(islice(items, _WINDOW)):
             sink.write(model.task, window, model.run(window))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -35,8 +36,10 @@ def shorten(text: str, width: int) -> Text:
 
 def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
     """How well each artifact agrees with the reference."""
-    table = Table("artifact", "agreement", title="Agreement with the reference", title_justify="left")
-    for heading in ("max abs diff", "max rel diff", "cosine mean", "cosine min", "arg-max"):
+    table = Table(title="Agreement with the reference", title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("artifact", no_wrap=True)
+    table.add_column("class")
+    for heading in ("max abs", "cosine mean", "min", "arg-max"):
         table.add_column(heading, justify="right")
     for item in evidence:
         agreement = item.agreement
@@ -44,10 +47,9 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
             Text(item.artifact),
             item.parity_class.value,
             f"{agreement.max_abs:.1e}",
-            f"{agreement.max_rel:.1e}",
             f"{agreement.cosine_mean:.6f}",
             f"{agreement.cosine_min:.6f}",
-            "" if agreement.argmax_agreement is None else f"{agreement.argmax_agreement:.1%}",
+            "–" if agreement.argmax_agreement is None else f"{agreement.argmax_agreement:.1%}",
         )
     return table
 

@@ -80,7 +80,7 @@ def _load_first(
     package: Package, candidates: Sequence[Candidate], device: DeviceId | None, options: LoadOptions
 ) -> _Loaded:
     reasons: dict[str, str] = {}
-    last: BackendError | None = None
+    failures: dict[str, BackendError] = {}
     for candidate in candidates:
         artifact = candidate.artifact
         if candidate.passed_over is not None:
@@ -89,13 +89,16 @@ def _load_first(
         try:
             model = get_backend(artifact.backend).load(artifact, device, options)
         except BackendError as error:
-            _logger.warning("%s: %s could not be loaded: %s", options.package, artifact.name, error)
+            failures[artifact.name] = error
             reasons[artifact.name] = str(error)
-            last = error
             continue
+        for name, error in failures.items():
+            _logger.warning("%s runs on %s: %s failed to load: %s", options.package, artifact.name, name, error)
         return _Loaded(model, reasons)
     _refuse_untrusted(package, options)
-    raise NoUsableBackendError(options.package, reasons, hint="'inferox doctor' says what each backend lacks") from last
+    raise NoUsableBackendError(
+        options.package, reasons, hint="'inferox doctor' says what each backend lacks"
+    ) from next(reversed(failures.values()), None)
 
 
 def _refuse_untrusted(package: Package, options: LoadOptions) -> None:

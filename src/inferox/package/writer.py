@@ -49,8 +49,8 @@ class PackageWriter:
         force: Whether a package that lies there may be replaced.
 
     Raises:
-        PackageError: If something lies there already and ``force`` is not set, if it is no package, or if nothing can be
-            written there.
+        PackageError: If something lies there already and ``force`` is not set, if it is no package, or if nothing can
+            be written there.
     """
 
     def __init__(self, output: Path, *, force: bool = False) -> None:
