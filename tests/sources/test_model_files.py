@@ -82,6 +82,8 @@ def old_directory(minilm_directory: Path, tmp_path: Path) -> Path:
     for name in ("vocab.txt", "modules.json", "tokenizer_config.json"):
         shutil.copy(minilm_directory / name, directory / name)
     shutil.copytree(minilm_directory / "1_Pooling", directory / "1_Pooling")
+    (directory / "2_Dense").mkdir()
+    (directory / "2_Dense" / "model.safetensors").write_bytes(b"a layer")
     return directory
 
 
@@ -103,9 +105,14 @@ def test_tokenizer_of_a_vocabulary(with_config: bool, old_directory: Path, minil
         tokenizer.no_truncation()
     for text in ("Hello, World!", "naïve café 北京 \U0001f600", "", "a" * 300):
         assert made.encode(text, "pair").ids == real.encode(text, "pair").ids
-    for name in ("modules.json", "1_Pooling/config.json", *["tokenizer_config.json"] * with_config):
+    for name in (
+        "modules.json",
+        "1_Pooling/config.json",
+        "2_Dense/model.safetensors",
+        *["tokenizer_config.json"] * with_config,
+    ):
         assert (directory / name).read_bytes() == (old_directory / name).read_bytes()
-    assert not list(directory.rglob("*.safetensors"))
+    assert not (directory / "model.safetensors").exists()
     del source
     assert not directory.exists()
 

@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import tqdm
+from huggingface_hub.utils.tqdm import tqdm
 
 from inferox.core import PackageError
 from inferox.sources.file_names import DESCRIPTIONS, PICKLED_SHARDS, PICKLED_WEIGHTS, SAFE_SHARDS, SAFE_WEIGHTS, WEIGHTS
@@ -121,17 +121,15 @@ def _not_cached(error: LocalEntryNotFoundError, repo_id: str, revision: str) -> 
         reason, hint = "HF_HUB_OFFLINE forbids fetching it", "unset HF_HUB_OFFLINE, or fill the cache first"
     else:
         cause = error.__cause__ or error
-        reason = f"{constants.ENDPOINT} cannot be reached: {_first_line(cause)}"
+        reason = f"{constants.ENDPOINT} cannot be reached ({_first_line(cause)})"
         hint = "check the network, HF_ENDPOINT and the proxy settings"
-    # Where a part is there, the library lists what is not.
-    partly = hasattr(error, "snapshot_path")
+    # Where a part of it is there, the library's first sentence lists what is not.
     missing = (
-        f"is in the cache {constants.HF_HUB_CACHE} in part alone"
-        if partly
-        else f"is not in the cache {constants.HF_HUB_CACHE}"
+        _first_line(error).partition("). ")[0] + ")" if hasattr(error, "snapshot_path") else "nothing of it is there"
     )
-    detail = f" [{_first_line(error).partition('). ')[0]})]" if partly else ""
-    return PackageError(f"{repo_id} at {revision} {missing}, and {reason}{detail}", hint=hint)
+    return PackageError(
+        f"{repo_id} at {revision} is not in the cache {constants.HF_HUB_CACHE}, and {reason}: {missing}", hint=hint
+    )
 
 
 def _first_line(error: BaseException) -> str:
@@ -142,11 +140,11 @@ def _bar_class(repo_id: str, progress: Callable[[str], None]) -> type[Any]:
     """A progress bar that draws nothing and tells how many megabytes have come."""
     reported = -1
 
-    class Bar(tqdm):  # type: ignore[misc] # tqdm has no types
+    class Bar(tqdm):
         """One of the library's bars: they count files or bytes."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **{**options, "disable": True})
+            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
             self._counts_bytes = options.get("unit") == "B"
 
         def update(self, n: float | None = 1) -> None:

@@ -25,15 +25,15 @@ def open_source(
 
     Args:
         source: A Hugging Face model directory; ``hf://org/name[@revision]``; a TorchScript file; an exported program
-            (``.pt2``); ``python:module:factory`` or ``python:path/to/file.py:factory``; or a function like that factory.
-            A factory returns a ``torch.nn.Module``, or a pair of one and example inputs by name.
+            (``.pt2``); ``python:module:factory`` or ``python:path/to/file.py:factory``; or a function like that
+            factory. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs by name.
         task: What the numbers are to mean, which chooses the head of a Hugging Face model; ``None`` where the model
             decides.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
-        dims: The dims of inputs by name, where the default (the first axis is ``batch``, the others are fixed) does not
-            fit.
-        trust_code: Whether a file that is code (TorchScript, an exported program) may be loaded. A factory needs no such
-            permission: whoever names it runs it.
+        dims: The dims of inputs by name, where the default (the first axis is ``batch``, the others are fixed) does
+            not fit.
+        trust_code: Whether a file that is code (TorchScript, an exported program) may be loaded. A factory needs no
+            such permission: whoever names it runs it.
         progress: Told what is being done, one phrase at a time.
 
     Raises:

@@ -13,6 +13,8 @@ from transformers.utils import logging as hf_logging
 from inferox.core import PackageError
 from inferox.sources.file_names import VOCABULARIES, WEIGHTS
 
+_WEIGHTS_SUFFIXES = frozenset({".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".gguf", ".ot"})
+
 
 def convert_tokenizer(directory: Path) -> TemporaryDirectory[str] | None:
     """Makes a folder like a model's, with ``tokenizer.json`` in it, where the model has only an older vocabulary.
@@ -41,7 +43,13 @@ def convert_tokenizer(directory: Path) -> TemporaryDirectory[str] | None:
             hint="for a SentencePiece model: pip install sentencepiece protobuf",
         ) from error
     # What the model says itself stands above what transformers writes.
-    shutil.copytree(directory, folder.name, ignore=_ignore_weights, dirs_exist_ok=True)
+    left_out = _weights_of(directory)
+    shutil.copytree(
+        directory,
+        folder.name,
+        ignore=lambda path, _: left_out if Path(path) == directory else [],
+        dirs_exist_ok=True,
+    )
     return folder
 
 
@@ -59,13 +67,10 @@ def _convert(directory: Path, target: str) -> None:
         raise ValueError(f"{type(tokenizer).__name__} is not of the kind that can be written so")
 
 
-def _ignore_weights(_folder: str, names: list[str]) -> list[str]:
-    """Large files of weights, and files that begin with a dot."""
+def _weights_of(directory: Path) -> list[str]:
+    """The weights of the model itself, for whatever framework, and files that begin with a dot."""
     return [
-        name
-        for name in names
-        if name.startswith(".")
-        or name in WEIGHTS
-        or name.endswith((".bin", ".onnx", ".h5", ".msgpack", ".gguf", ".ot"))
-        or (name.startswith("model-") and name.endswith(".safetensors"))
+        path.name
+        for path in directory.iterdir()
+        if path.name.startswith(".") or path.name in WEIGHTS or path.suffix in _WEIGHTS_SUFFIXES
     ]

@@ -1,0 +1,227 @@
+"""The hub, as a process with its environment meets it. A local server stands in its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inferox.sources import open_source
+from tests.sources.checkpoints import make_model, save_model
+from tests.sources.fake_hub import MAIN, OLD, TOKEN, FakeHub, FakeRepository, serve
+
+_FETCH = """
+import json, sys
+from inferox.core import PackageError
+from inferox.sources.hub import fetch_model
+phrases = []
+try:
+    found = fetch_model(sys.argv[1], phrases.append)
+    files = sorted(str(path.relative_to(found.directory)) for path in found.directory.rglob("*") if path.is_file())
+    result = {"directory": str(found.directory), "name": found.name, "repo_id": found.repo_id,
+              "revision": found.revision, "files": files}
+except PackageError as error:
+    result = {"error": str(error)}
+print(json.dumps({**result, "phrases": phrases, "torch": "torch" in sys.modules}))
+"""
+
+_SAFE = {
+    "config.json": b"{}",
+    "model.safetensors": bytes(3_000_000),
+    "tokenizer.json": b"{ }",
+    "1_Pooling/config.json": b"{  }",
+    "README.md": b"# Model",
+}
+
+_UNNEEDED = {
+    ".gitattributes": b"x",
+    "pytorch_model.bin": b"x",
+    "model.fp16.safetensors": b"x",
+    "onnx/model.onnx": b"x",
+    "onnx/config.json": b"x",
+    "openvino/openvino_model.bin": b"x",
+    "tf_model.h5": b"x",
+    "model.gguf": b"x",
+    "training_args.bin": b"x",
+    "1_Pooling/.hidden/x.json5": b"x",
+}
+
+
+@dataclass
+class Client:
+    """A process that fetches models, with a cache of its own."""
+
+    hub: FakeHub
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def fetch(self, source: str, **environment: str) -> dict[str, Any]:
+        """What comes of fetching a model: the snapshot's facts, or the error."""
+        done = subprocess.run(  # noqa: S603 - the program is this file's own
+            [sys.executable, "-c", _FETCH, source],
+            env=self._environment(environment),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        result: dict[str, Any] = json.loads(done.stdout)
+        result["stderr"] = done.stderr
+        return result
+
+    def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        own = {"HF_ENDPOINT": self.hub.endpoint, "HF_HOME": str(self.home)}
+        return {**inherited, **own, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **changes}
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Client]:
+    repositories = {
+        "org/model": FakeRepository({MAIN: {**_SAFE, **_UNNEEDED}, OLD: _SAFE}),
+        "org/pickled": FakeRepository({MAIN: {"config.json": b"{}", "pytorch_model.bin": b"x", "rust_model.ot": b"x"}}),
+        "org/gated": FakeRepository({MAIN: _SAFE}, access="gated"),
+        "org/private": FakeRepository({MAIN: _SAFE}, access="private"),
+        "org/data": FakeRepository({MAIN: {"README.md": b"x"}}),
+        "org/gguf": FakeRepository({MAIN: {"config.json": b"{}", "model.gguf": b"x"}}),
+    }
+    with serve(repositories) as hub:
+        yield Client(hub, tmp_path / "home")
+
+
+def test_only_needed_files_are_fetched(client: Client) -> None:
+    found = client.fetch("hf://org/model")
+    assert found["files"] == sorted(_SAFE)
+    assert client.hub.fetched() == set(_SAFE)
+    assert (found["name"], found["repo_id"], found["revision"]) == ("model", "org/model", MAIN)
+    assert found["torch"] is False
+    assert found["stderr"] == ""
+
+
+def test_progress_counts_megabytes(client: Client) -> None:
+    phrases = client.fetch("hf://org/model")["phrases"]
+    assert phrases[0] == "looking up org/model"
+    assert phrases[-1] == "fetching org/model: 3 of 3 MB"
+
+
+@pytest.mark.parametrize(("revision", "commit"), [("main", MAIN), ("v1", OLD), ("refs/pr/1", OLD), (OLD, OLD)])
+def test_revision(revision: str, commit: str, client: Client) -> None:
+    assert client.fetch(f"hf://org/model@{revision}")["revision"] == commit
+
+
+def test_pickled_weights_where_there_are_no_safetensors(client: Client) -> None:
+    assert client.fetch("hf://org/pickled")["files"] == ["config.json", "pytorch_model.bin"]
+
+
+def test_second_fetch_transfers_nothing(client: Client) -> None:
+    client.fetch("hf://org/model")
+    client.hub.requests.clear()
+    client.fetch("hf://org/model")
+    assert client.hub.fetched() == set()
+
+
+def test_broken_transfer_goes_on_where_it_broke(client: Client) -> None:
+    repository = client.hub.repositories["org/model"]
+    repository.cut_file, repository.cuts = "model.safetensors", 1
+    found = client.fetch("hf://org/model")
+    assert (Path(found["directory"]) / "model.safetensors").read_bytes() == _SAFE["model.safetensors"]
+    assert client.hub.requests.count(f"GET /org/model/resolve/{MAIN}/model.safetensors") == 2
+
+
+def test_transfer_that_breaks_again_and_again(client: Client) -> None:
+    repository = client.hub.repositories["org/model"]
+    repository.cut_file, repository.cuts = "model.safetensors", 1_000
+    error = client.fetch("hf://org/model")["error"]
+    assert error.startswith("fetching org/model failed: RemoteProtocolError: ")
+    assert error.endswith("(try again: what has come already is kept)")
+    repository.cuts = 0
+    assert "error" not in client.fetch("hf://org/model")
+
+
+def test_unknown_repository(client: Client) -> None:
+    error = client.fetch("hf://org/absent")["error"]
+    assert error.startswith(f"{client.hub.endpoint} has no repository org/absent, or not for you")
+    assert "HF_TOKEN" in error
+
+
+def test_unknown_revision(client: Client) -> None:
+    assert "org/model has no revision 'v9'" in client.fetch("hf://org/model@v9")["error"]
+    assert "has no revision" in client.fetch(f"hf://org/model@{'c' * 40}")["error"]
+
+
+def test_gated_repository(client: Client) -> None:
+    error = client.fetch("hf://org/gated")["error"]
+    assert error.startswith("access to org/gated is restricted by its authors")
+    assert "HF_TOKEN" in error
+    assert client.fetch("hf://org/gated", HF_TOKEN=TOKEN)["revision"] == MAIN
+
+
+def test_private_repository_with_a_stored_token(client: Client) -> None:
+    assert "has no repository org/private" in client.fetch("hf://org/private")["error"]
+    client.home.mkdir(exist_ok=True)
+    (client.home / "token").write_text(TOKEN)
+    assert client.fetch("hf://org/private")["revision"] == MAIN
+
+
+def test_offline(client: Client) -> None:
+    error = client.fetch("hf://org/model", HF_HUB_OFFLINE="1")["error"]
+    cache = client.home / "hub"
+    assert error.startswith(f"org/model at main is not in the cache {cache}, and HF_HUB_OFFLINE forbids fetching it")
+    assert client.hub.requests == []
+    client.fetch("hf://org/model")
+    assert client.fetch("hf://org/model", HF_HUB_OFFLINE="1")["revision"] == MAIN
+
+
+def test_offline_with_a_part_in_the_cache(client: Client) -> None:
+    found = client.fetch("hf://org/model")
+    (Path(found["directory"]) / "model.safetensors").unlink()
+    error = client.fetch("hf://org/model", HF_HUB_OFFLINE="1")["error"]
+    assert "is incomplete: 1 file(s) are missing (model.safetensors)" in error
+
+
+def test_hub_out_of_reach(client: Client) -> None:
+    nowhere = "http://127.0.0.1:9"
+    error = client.fetch("hf://org/model", HF_ENDPOINT=nowhere)["error"]
+    assert f"and {nowhere} cannot be reached" in error
+    assert "HF_ENDPOINT" in error
+    client.fetch("hf://org/model")
+    assert client.fetch("hf://org/model", HF_ENDPOINT=nowhere)["revision"] == MAIN
+
+
+def test_hub_that_fails(client: Client) -> None:
+    client.hub.broken = True
+    error = client.fetch("hf://org/model")["error"]
+    assert f"{client.hub.endpoint} cannot be reached" in error
+    assert "500 Internal Server Error" in error
+
+
+@pytest.mark.parametrize("source", ["hf://", "hf://org/model@", "hf://@main", "hf://a/b/c", "hf://org/mo del"])
+def test_malformed_name(source: str, client: Client) -> None:
+    error = client.fetch(source)["error"]
+    assert "is named hf://org/name" in error or "is no name of a repository" in error
+    assert client.hub.requests == []
+
+
+def test_repository_that_is_no_model(client: Client) -> None:
+    assert client.fetch("hf://org/data")["error"] == "org/data is no model that can be packed: it has no config.json"
+    assert "org/gguf has no weights for PyTorch" in client.fetch("hf://org/gguf")["error"]
+
+
+def test_model_of_the_hub_is_opened(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = save_model(make_model("bert", "Model"), tmp_path / "bert")
+    files = {path.name: path.read_bytes() for path in directory.iterdir()}
+    client.hub.repositories["org/bert"] = FakeRepository({MAIN: {**files, "README.md": b"---\nlicense: mit\n---\n"}})
+    client.fetch("hf://org/bert")
+    # This process has read the hub's settings already; it finds in that cache what the other one fetched.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(client.home / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    facts = open_source("hf://org/bert").facts
+    assert (facts.name, facts.repo_id, facts.revision, facts.license) == ("bert", "org/bert", MAIN, "mit")
