@@ -36,10 +36,10 @@ def shorten(text: str, width: int) -> Text:
 
 def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
     """How well each artifact agrees with the reference."""
-    table = Table(title="Agreement with the reference", title_justify="left", box=SIMPLE_HEAD)
+    table = Table(title="Agreement with the reference", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1))
     table.add_column("artifact", no_wrap=True)
     table.add_column("class")
-    for heading in ("max abs", "cosine mean", "min", "arg-max"):
+    for heading in ("max abs", "cosine", "least", "arg-max"):
         table.add_column(heading, justify="right")
     for item in evidence:
         agreement = item.agreement

@@ -112,10 +112,9 @@ def _refuse_untrusted(package: Package, options: LoadOptions) -> None:
 
 
 def _with_task(package: Package, loaded: _Loaded, task: str | None) -> TaskModel:
-    info = package.info
-    name, options = info.task, info.task_options
-    if task is not None and task != name:
-        choice = choose_task(package.root, package.config, loaded.model.signature, task=task)
+    name, options = package.info.task, package.info.task_options
+    if not name or task not in {None, name}:
+        choice = choose_task(package.files_root, package.config, loaded.model.signature, task=task)
         name, options = choice.name, choice.options
-    opened = open_task(name, options, package.root, loaded.model.signature)
+    opened = open_task(name, options, package.files_root, loaded.model.signature)
     return TaskModel(loaded.model, opened, passed_over=loaded.passed_over)

@@ -31,6 +31,8 @@ class Package:
 
     Attributes:
         root: The folder with its files.
+        files_root: The folder with the files that describe the model's use, such as ``tokenizer.json``: the root, or in
+            format 1 the folder of a backend.
         metadata: Where it comes from and which files it has.
         info: What its model is.
         parity: How well its artifacts agree with the reference; ``None`` where that was not recorded.
@@ -39,6 +41,7 @@ class Package:
     """
 
     root: Path
+    files_root: Path
     metadata: Metadata
     info: ModelInfo
     parity: ParityReport | None
@@ -119,15 +122,22 @@ def _open_folder(root: Path, store: Store) -> Package:
         _check_artifacts(metadata, info)
     for entry in metadata.files:
         _verify(root, entry, store)
-    parity, config = root / PARITY_FILE, root / CONFIG_FILE
+    files_root = _files_root(root, info)
+    parity, config = root / PARITY_FILE, files_root / CONFIG_FILE
     return Package(
         root=root,
+        files_root=files_root,
         metadata=metadata,
         info=info,
         parity=ParityReport.from_json(read_json(parity)) if parity.is_file() else None,
         config=read_json(config) if config.is_file() else {},
         digest=hashlib.sha256((root / METADATA_FILE).read_bytes()).hexdigest(),
     )
+
+
+def _files_root(root: Path, info: ModelInfo) -> Path:
+    configs = (artifact.path("config").parent for artifact in info.artifacts if "config" in artifact.files)
+    return root if (root / CONFIG_FILE).is_file() else next(configs, root)
 
 
 def _check_listing(root: Path, metadata: Metadata) -> None:
