@@ -82,7 +82,9 @@ def _positions(config: Mapping[str, Any]) -> int | None:
     positions = _number(config.get("max_position_embeddings"))
     if positions is None or config.get("model_type") not in _POSITIONS_AFTER_PADDING:
         return positions
-    return positions - (_number(config.get("pad_token_id", 1)) or 0) - 1
+    # MPNet's own code takes 1 for the padding, whatever its config says.
+    padding = 1 if config["model_type"] == "mpnet" else _number(config.get("pad_token_id", 1)) or 0
+    return positions - padding - 1
 
 
 def _number(value: Any) -> int | None:
