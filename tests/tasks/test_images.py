@@ -58,6 +58,7 @@ def prepare(directory: Path, image: Any, model_type: str = "vit") -> npt.NDArray
         ViTImageProcessorPil(do_normalize=False, rescale_factor=1 / 127.5),
         ViTImageProcessorPil(size={"shortest_edge": 40, "longest_edge": 60}),
         ViTImageProcessorPil(size={"shortest_edge": 40}, do_center_crop=True, crop_size={"height": 33, "width": 50}),
+        ViTImageProcessorPil(do_resize=False, do_center_crop=True, crop_size={"height": 300, "width": 305}),
         ConvNextImageProcessorPil(),
         ConvNextImageProcessorPil(size={"shortest_edge": 64}, crop_pct=0.9),
         ConvNextImageProcessorPil(size={"shortest_edge": 64}, do_center_crop=True, crop_size=48, resample=2),
@@ -177,6 +178,16 @@ def test_transparent_parts_become_white() -> None:
 
     assert image[0, 0].tolist() == [1, 2, 3]
     assert image[1, 1].tolist() == [255, 255, 255]
+
+
+def test_a_transparent_colour_of_a_palette_becomes_white() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([0, 0, 0, 9, 9, 9])
+    image.putpixel((1, 0), 1)
+    file = io.BytesIO()
+    image.save(file, "PNG", transparency=0)
+
+    assert read_image(file.getvalue(), "it").tolist() == [[[255, 255, 255], [9, 9, 9]]]
 
 
 def png_that_claims(width: int, height: int) -> bytes:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from inferox.batching import Row
-from inferox.batching.execution import Outputs
+from inferox.batching import Outputs, Row
 from inferox.core import Signature
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.signature import find_output

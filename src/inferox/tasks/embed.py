@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Row
-from inferox.batching.execution import Outputs
+from inferox.batching import Outputs, Row
 from inferox.core import ManifestError, RequestError, Signature, TensorSpec
 from inferox.tasks.embed_modules import open_module
 from inferox.tasks.options import optional, required_list

@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Row
-from inferox.batching.execution import Outputs
+from inferox.batching import Outputs, Row
 from inferox.core import ManifestError, RequestError, Signature
 from inferox.tasks.images import ImagePreprocessor, read_image
 from inferox.tasks.labels import Labels, LabelScore

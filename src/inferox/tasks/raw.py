@@ -8,8 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Row
-from inferox.batching.execution import Outputs
+from inferox.batching import Outputs, Row
 from inferox.core import BATCH, ConfigError, Model, RequestError, Signature, TensorSpec, UnknownInputError
 from inferox.tasks.number_lists import to_array
 from inferox.tasks.options import optional

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from inferox.batching import Row
-from inferox.batching.execution import Outputs
+from inferox.batching import Outputs, Row
 from inferox.core import ConfigError, ManifestError, Model, RequestError, Signature
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
 from inferox.tasks.embed_files import SETTINGS_FILE, read_modules

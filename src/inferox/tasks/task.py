@@ -6,8 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from inferox.batching import Row, run_batches
-from inferox.batching.execution import MAX_ROWS, Outputs
+from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
 from inferox.core import Model
 
 
