@@ -282,6 +282,11 @@ def test_files_that_say_too_little_or_too_much_are_refused(
         ({"size": {"height": 3}}, "'size' must give height and width or shortest_edge"),
         ({"size": {"height": 3, "width": -1}}, "'size' must give"),
         ({"size": {"shortest_edge": 2.5}}, "'size' must give"),
+        (
+            {"crop_size": {"height": 3, "width": 10**6}},
+            "'crop_size' must give height and width in pixels, at most 8192",
+        ),
+        ({"std": [1, 0, 1]}, "'std' must be numbers above 0"),
         ({"crop_size": {"shortest_edge": 2}}, "'crop_size' must give height and width in pixels"),
         ({"mean": [1, 2]}, "'mean' must be three numbers"),
         ({"std": ["a", 1, 2]}, "'std' must be three numbers"),

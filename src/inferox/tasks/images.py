@@ -26,6 +26,9 @@ _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MOST_PIXELS = 89_478_485
 """The most pixels of an image, also after resizing: 256 MiB of red, green and blue."""
 
+_LONGEST_EDGE = 8192
+"""The longest edge that a package may ask for."""
+
 _SIZE_KEYS = ({"height", "width"}, {"shortest_edge"}, {"longest_edge"}, {"shortest_edge", "longest_edge"})
 
 
@@ -89,6 +92,8 @@ class ImagePreprocessor:
             raise ManifestError(f"'resample' must be one of Pillow's numbers from 0 to 5, and is {self._resample}")
         self._factor = optional(options, "rescale_factor", float)
         self._mean, self._std = (_channels(options, name) for name in ("mean", "std"))
+        if self._std is not None and not (self._std > 0).all():
+            raise ManifestError(f"'std' must be numbers above 0, and is {self._std.tolist()}")
 
     def __call__(self, pixels: Pixels, subject: str) -> npt.NDArray[np.float32]:
         """Prepares an image.
@@ -206,9 +211,9 @@ def _size_option(options: Mapping[str, Any], name: str, allowed: tuple[set[str],
     size = optional(options, name, dict)
     if size is None:
         return None
-    if set(size) not in allowed or not all(type(edge) is int and edge > 0 for edge in size.values()):
+    if set(size) not in allowed or not all(type(edge) is int and 0 < edge <= _LONGEST_EDGE for edge in size.values()):
         expected = " or ".join(" and ".join(sorted(keys)) for keys in allowed)
-        raise ManifestError(f"{name!r} must give {expected} in pixels, and is {size}")
+        raise ManifestError(f"{name!r} must give {expected} in pixels, at most {_LONGEST_EDGE}, and is {size}")
     return size
 
 
