@@ -1,0 +1,139 @@
+"""Bad input at the command line: one clear line, the right exit code, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Command
+
+
+def fails(done: subprocess.CompletedProcess[bytes], code: int, *texts: str) -> None:
+    message = done.stderr.decode()
+    assert done.returncode == code, message
+    assert "Traceback" not in message
+    for text in texts:
+        assert text in message
+    assert message.startswith(("inferox: ", "Usage: "))
+
+
+def test_no_package(inferox: Command, tmp_path: Path) -> None:
+    fails(inferox("run", tmp_path / "none.mlpkg", "x"), 3, "there is no package at")
+
+
+def test_a_model_directory_is_no_package(inferox: Command, minilm_directory: Path) -> None:
+    fails(inferox("run", minilm_directory, "x"), 3, "pack it first")
+
+
+def test_a_file_that_is_no_package(inferox: Command, tmp_path: Path) -> None:
+    path = tmp_path / "x.mlpkg"
+    path.write_bytes(b"not a zip")
+    fails(inferox("inspect", path), 3, "is no package")
+
+
+def test_a_truncated_package(inferox: Command, minilm_package: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.mlpkg"
+    path.write_bytes(minilm_package.read_bytes()[:1_000_000])
+    fails(inferox("run", path, "x"), 3, "truncated or damaged")
+
+
+def test_packing_what_is_no_model(inferox: Command, tmp_path: Path) -> None:
+    fails(inferox("pack", tmp_path, "-o", tmp_path / "x.mlpkg"), 3, "not a model directory")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_packing_over_something_that_exists(inferox: Command, minilm_directory: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.mlpkg"
+    path.write_text("mine")
+    fails(inferox("pack", minilm_directory, "-o", path), 3, "exists already", "--force")
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("--backend", "nope"), 5, "there is no backend named 'nope'; registered: torch"),
+        (("--device", "cuda:7"), 5, "cuda:7"),
+        (("--device", "a b"), 2, "is no device"),
+        (("--precision", "fp8"), 2, "there is no precision"),
+        (("--precision", "int8"), 5, "the precision int8 was asked for"),
+        (("--task", "sing"), 2, "there is no task"),
+        (("--task", "classify"), 3, "classify"),
+        (("--threads", "0"), 2, "--threads"),
+        (("--nonsense",), 2, "--nonsense"),
+        (("--output", "x.docx"), 2, ".jsonl"),
+        (("--output", "no/such/folder/x.npz"), 2, "there is no folder"),
+        (("--input", "nope.txt"), 4, "either"),
+    ],
+)
+def test_wrong_options(
+    inferox: Command, minilm_package: Path, arguments: tuple[str, ...], code: int, text: str
+) -> None:
+    fails(inferox("run", minilm_package, "x", *arguments), code, text)
+
+
+def test_nothing_to_run_on(inferox: Command, minilm_package: Path) -> None:
+    fails(inferox("run", minilm_package), 4, "got none")
+
+
+def test_a_file_that_cannot_be_read(inferox: Command, minilm_package: Path, tmp_path: Path) -> None:
+    fails(inferox("run", minilm_package, "--input", tmp_path / "nope.txt"), 4, "cannot be read")
+
+
+def test_invalid_utf8_names_the_line(inferox: Command, minilm_package: Path) -> None:
+    fails(inferox("run", minilm_package, "-", stdin=b"fine\n\xff\xfe\n"), 4, "line 2 of standard input is not UTF-8")
+
+
+def test_binary_standard_input(inferox: Command, minilm_package: Path) -> None:
+    fails(inferox("run", minilm_package, "-", stdin=bytes(range(256)) * 40), 4, "is not UTF-8")
+
+
+def test_malformed_json_lines(inferox: Command, minilm_package: Path) -> None:
+    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b'"a"\n{"text": \n'), 4, "line 2", "is no JSON")
+    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b"[1, 2]\n"), 4, "line 1")
+
+
+def test_a_lone_surrogate_names_the_text(inferox: Command, minilm_package: Path) -> None:
+    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b'"a"\n"\\ud800"\n'), 4, "text 1")
+
+
+@pytest.mark.parametrize("text", ["", "nul \x00 inside", "word " * 20_000])
+def test_odd_texts_that_are_fine(inferox: Command, minilm_package: Path, text: str) -> None:
+    done = inferox("run", minilm_package, "--jsonl", "-", stdin=json.dumps(text).encode())
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["embedding"]) == 384
+
+
+def test_a_traceback_only_when_asked_for(inferox: Command, tmp_path: Path) -> None:
+    done = inferox("run", tmp_path / "none.mlpkg", "x", "--debug")
+    assert b"Traceback" in done.stderr
+
+
+def test_a_reader_that_has_seen_enough(minilm_package: Path) -> None:
+    program = Path(sys.executable).with_name("inferox")
+    command = f"yes hello | head -3000 | {program} run {minilm_package} - --json | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120, check=False)  # noqa: S603, S607
+    assert json.loads(done.stdout)["text"] == "hello"
+    assert done.stderr == b""
+
+
+def test_an_interrupted_pack_leaves_nothing(minilm_directory: Path, tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("inferox")
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [program, "pack", minilm_directory, "-o", tmp_path / "x.mlpkg"], stderr=subprocess.PIPE
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted" in message
+    assert b"Traceback" not in message
+    assert list(tmp_path.iterdir()) == []
