@@ -15,30 +15,9 @@ import inferox as api
 from tests.e2e.conftest import Command
 
 WORDS = [
-    "river",
-    "model",
-    "quantum",
-    "Monday",
-    "naïve",
-    "café",
-    "can't",
-    "state-of-the-art",
-    "unbelievable",
-    "東京",
-    "привет",
-    "مرحبا",
-    "नमस्ते",
-    "한국어",
-    "🙂",
-    "e=mc²",
-    "42",
-    "3.14",
-    "antidisestablishmentarianism",
-    "x",
-    "(sic)",
-    "however,",
-    "why?",
-    "ﬁne\u200bspace",
+    *("river", "model", "quantum", "Monday", "naïve", "café", "can't", "state-of-the-art", "unbelievable", "東京"),
+    *("привет", "مرحبا", "नमस्ते", "한국어", "🙂", "e=mc²", "42", "3.14", "antidisestablishmentarianism", "x", "(sic)"),
+    *("however,", "why?", "ﬁne\u200bspace"),
 ]
 
 

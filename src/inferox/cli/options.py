@@ -14,6 +14,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def _set_up_logging(_context: click.Context, _parameter: click.Parameter, debug: bool) -> None:
     logging.basicConfig(format="inferox: %(message)s", level=logging.DEBUG if debug else logging.WARNING, force=True)
+    # Libraries warn their developers; whoever runs a command can do nothing about it.
+    logging.captureWarnings(capture=True)
+    logging.getLogger("py.warnings").setLevel(logging.DEBUG if debug else logging.ERROR)
 
 
 def debug_option(command: Command) -> Command:

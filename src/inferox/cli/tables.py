@@ -36,7 +36,9 @@ def shorten(text: str, width: int) -> Text:
 
 def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
     """How well each artifact agrees with the reference."""
-    table = Table(title="Agreement with the reference", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(
+        title="Agreement with the reference", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False
+    )
     table.add_column("artifact", no_wrap=True)
     table.add_column("class")
     for heading in ("max abs", "cosine", "least", "arg-max"):

@@ -92,8 +92,8 @@ def _load_first(
             failures[artifact.name] = error
             reasons[artifact.name] = str(error)
             continue
-        for name, error in failures.items():
-            _logger.warning("%s runs on %s: %s failed to load: %s", options.package, artifact.name, name, error)
+        for name, failure in failures.items():
+            _logger.warning("%s runs on %s: %s failed to load: %s", options.package, artifact.name, name, failure)
         return _Loaded(model, reasons)
     _refuse_untrusted(package, options)
     raise NoUsableBackendError(

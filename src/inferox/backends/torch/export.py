@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
@@ -131,10 +132,10 @@ def _honest_signature(signature: Signature, program: ExportedProgram) -> Signatu
     """
     shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
     fixed = {
-        dim: extent
+        dim: int(extent)
         for spec, node in zip(signature.inputs, program.graph_signature.user_inputs, strict=True)
         for dim, extent in zip(spec.dims, shapes[str(node)], strict=True)
-        if isinstance(dim, str) and isinstance(extent, int)
+        if isinstance(dim, str) and is_concrete_int(extent)
     }
     if BATCH in fixed:
         raise LoadError(

@@ -33,7 +33,7 @@ def place_module(
         UnsupportedDTypeError: If the device cannot compute in the artifact's precision.
     """
     dtype = None if artifact.precision is Precision.FP32 else compute_dtype(artifact.precision, device)
-    placed = module.eval().requires_grad_(requires_grad=False).to(device=device, dtype=dtype)
+    placed = module.eval().to(device=device, dtype=dtype)
     # Lengths differ from call to call: without dynamic shapes, each new one would be compiled again.
     run = torch.compile(placed, dynamic=True) if options.compile else placed
     return Program(lambda inputs: call(run, inputs), weights_bytes(placed), dtype)

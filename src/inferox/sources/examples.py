@@ -1,0 +1,94 @@
+"""Example inputs: read from files, and described as a signature's inputs."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from inferox.core import BATCH, ConfigError, Dim, PackageError, TensorSpec
+from inferox.sources.measure import data_type
+from inferox.sources.torch_source import Examples
+
+
+def read_samples(path: Path) -> dict[str, Any]:
+    """Reads example inputs by name.
+
+    Args:
+        path: An ``.npz`` or ``.safetensors`` file.
+
+    Raises:
+        PackageError: If it cannot be read, or is neither.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        if path.suffix == ".npz":
+            # Pickled arrays would run code as they are read.
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
+        raise PackageError(f"the samples {path} cannot be read: {error}") from error
+    raise PackageError(f"the samples must be an .npz or .safetensors file, and are {path.name!r}")
+
+
+def to_tensors(inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Turns arrays and tensors into tensors on the CPU; numbers and lists are turned as NumPy does.
+
+    Raises:
+        PackageError: If a value is none of these.
+        UnsupportedDTypeError: If its data type is none of ours.
+    """
+    tensors = {}
+    for name, value in inputs.items():
+        try:
+            tensor = value.detach().cpu() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
+        except (TypeError, ValueError) as error:
+            raise PackageError(f"the example input {name!r} is no tensor: {error}") from error
+        data_type(tensor)
+        tensors[name] = tensor
+    return tensors
+
+
+def make_examples(
+    tensors: Mapping[str, torch.Tensor],
+    dims: Mapping[str, Sequence[Dim]] | None,
+    *,
+    default: Mapping[str, Sequence[Dim]] | None = None,
+) -> Examples:
+    """Describes example inputs.
+
+    Args:
+        tensors: The examples, in the order in which the model takes them.
+        dims: The dims of inputs by name, as the user states them.
+        default: The dims of the others, as the program states them. Where neither does, the first axis is ``batch``, as
+            long as the model takes another number of rows, and the others are fixed.
+
+    Raises:
+        ConfigError: If dims are stated for an input that is not there, or do not fit it.
+    """
+    stated = {**(default or {}), **(dims or {})}
+    unknown = sorted(set(dims or {}) - set(tensors))
+    if unknown:
+        raise ConfigError(f"dims are given for {', '.join(unknown)}, and the model takes {', '.join(tensors)}")
+    specs = tuple(_describe(name, tensor, stated.get(name)) for name, tensor in tensors.items())
+    assumed = frozenset() if stated else frozenset({BATCH})
+    return Examples(dict(tensors), specs, assumed)
+
+
+def _describe(name: str, tensor: torch.Tensor, stated: Sequence[Dim] | None) -> TensorSpec:
+    shape = tuple(tensor.shape)
+    assumed: tuple[Dim, ...] = (BATCH, *shape[1:]) if shape else ()
+    dims = assumed if stated is None else tuple(stated)
+    fits = len(dims) == len(shape) and all(
+        isinstance(dim, str) or dim == extent for dim, extent in zip(dims, shape, strict=True)
+    )
+    if not fits:
+        raise ConfigError(f"the dims of {name} are {list(dims)}, and its example has the shape {list(shape)}")
+    return TensorSpec(name, data_type(tensor), dims)

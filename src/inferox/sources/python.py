@@ -1,0 +1,141 @@
+"""Any ``torch.nn.Module``, from a Python function that makes it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from inferox.core import Dim, PackageError, SourceFacts
+from inferox.sources.examples import make_examples, read_samples, to_tensors
+from inferox.sources.torch_source import TorchSource
+
+_FORM = "python:module:function or python:path/to/file.py:function"
+
+
+def open_factory(
+    factory: str | Callable[[], Any], *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None
+) -> TorchSource:
+    """Opens the module that a function returns. The function is the caller's own code, and is trusted as that.
+
+    Args:
+        factory: The function, or where it is: ``module:function`` or ``path/to/file.py:function``. It takes nothing,
+            and returns a ``torch.nn.Module``, or a tuple of one and its example inputs by name.
+        samples: Example inputs by name, which replace the function's own.
+        dims: The dims of inputs by name.
+
+    Raises:
+        PackageError: If there is no such function, it fails, or it returns something else; if there are no example
+            inputs, they do not fit the module's parameters, or the module fails on them.
+        ConfigError: If dims are given that do not fit the example inputs.
+    """
+    function, label = (_find(factory), factory) if isinstance(factory, str) else (factory, _label(factory))
+    module, inputs = _make(function, label)
+    examples = to_tensors(inputs if samples is None else read_samples(samples))
+    if not examples:
+        raise PackageError(
+            f"{label} gives no example inputs, which show what the module takes",
+            hint="return (module, {'name': array, ...}), or give a file of them with --samples",
+        )
+    names = _parameters(module, examples)
+    return TorchSource(
+        SourceFacts(kind="python", name=getattr(function, "__name__", label), model_type="python"),
+        module,
+        make_examples({name: examples[name] for name in names}, dims),
+        call=lambda called, tensors: called(**tensors),
+        has_weights=True,
+    )
+
+
+def _label(function: Callable[[], Any]) -> str:
+    return getattr(function, "__qualname__", repr(function))
+
+
+def _find(text: str) -> Callable[[], Any]:
+    place, colon, name = text.rpartition(":")
+    if not colon or not place or not name:
+        raise PackageError(f"{text!r} is no function's place", hint=f"write {_FORM}")
+    module = _import(place)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise PackageError(f"{place} has no function {name!r}", hint=f"write {_FORM}")
+    return function  # type: ignore[no-any-return]  # whatever is callable may be called
+
+
+def _import(place: str) -> ModuleType:
+    try:
+        if place.endswith(".py"):
+            return _import_file(Path(place))
+        with _importable_here():
+            return importlib.import_module(place)
+    except ModuleNotFoundError as error:
+        raise PackageError(
+            f"{place} cannot be imported: there is no module {error.name}",
+            hint="start in the folder of the module, or name its file: python:path/to/file.py:function",
+        ) from error
+    except PackageError:
+        raise
+    except Exception as error:
+        raise PackageError(f"{place} failed while it was imported: {type(error).__name__}: {error}") from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise PackageError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise PackageError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    # Classes that are defined there look their module up by name, for instance dataclasses.
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@contextmanager
+def _importable_here() -> Iterator[None]:
+    """Lets modules of the current folder be imported, which Python allows its own ``-m`` but no installed command."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Mapping[str, Any]]:
+    try:
+        made = function()
+    except Exception as error:
+        raise PackageError(f"{label} failed: {type(error).__name__}: {error}") from error
+    module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, {})  # noqa: PLR2004 - a pair
+    if not isinstance(module, torch.nn.Module) or not isinstance(inputs, Mapping):
+        raise PackageError(
+            f"{label} must return a torch.nn.Module, or one and its example inputs by name, "
+            f"and returned a {type(made).__name__}"
+        )
+    return module.eval(), inputs
+
+
+def _parameters(module: torch.nn.Module, examples: Mapping[str, torch.Tensor]) -> list[str]:
+    """The names of the examples, in the order in which ``forward`` takes them."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return list(examples)
+    known = [item.name for item in parameters if item.kind in {item.POSITIONAL_OR_KEYWORD, item.KEYWORD_ONLY}]
+    needed = [item.name for item in parameters if item.name in known and item.default is item.empty]
+    unknown, missing = sorted(set(examples) - set(known)), [name for name in needed if name not in examples]
+    if unknown or missing:
+        faults = [f"unknown {', '.join(unknown)}"] * bool(unknown) + [f"missing {', '.join(missing)}"] * bool(missing)
+        raise PackageError(
+            f"the example inputs must be named as forward's parameters ({', '.join(known)}): {'; '.join(faults)}"
+        )
+    return [name for name in known if name in examples]
