@@ -18,7 +18,8 @@ class SmallCNN(torch.nn.Module):
         self.norm.running_var = torch.rand(8) + 0.5
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.head(torch.relu(self.norm(self.conv(image))).mean(dim=(2, 3)))
+        found: torch.Tensor = self.head(torch.relu(self.norm(self.conv(image))).mean(dim=(2, 3)))
+        return found
 
 
 class SmallLSTM(torch.nn.Module):
@@ -44,7 +45,8 @@ class TiedAutoencoder(torch.nn.Module):
         self.unembed.weight = self.embed.weight
 
     def forward(self, tokens: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-        return self.unembed(self.embed(tokens)) * scale[:, None, None]
+        found: torch.Tensor = self.unembed(self.embed(tokens)) * scale[:, None, None]
+        return found
 
 
 def make_cnn() -> tuple[torch.nn.Module, dict[str, np.ndarray]]:

@@ -117,7 +117,7 @@ def test_cross_encoders(tmp_path: Path, minilm_directory: Path, model_type: str)
 
 @pytest.mark.parametrize("model_type", ["vit", "resnet"])
 def test_image_classifiers(tmp_path: Path, model_type: str) -> None:
-    model = make_model(model_type, "ForImageClassification", num_labels=5)
+    model: Any = make_model(model_type, "ForImageClassification", num_labels=5)
     directory = save_model(model, tmp_path / "source")
     size = {"height": 16, "width": 16} if model_type == "vit" else {"height": 32, "width": 32}
     settings = {"image_processor_type": "ViTImageProcessor", "do_resize": True, "size": size, "do_normalize": True}
@@ -144,7 +144,7 @@ def test_bare_vision_models(tmp_path: Path, model_type: str) -> None:
     directory = save_model(model, tmp_path / "source")
     assert inferox.pack(directory, tmp_path / "package").task == "raw"
     with inferox.load(tmp_path / "package") as loaded:
-        shape = [3 if dim == "batch" else dim for dim in loaded.signature.inputs[0].dims]
+        shape = [dim if isinstance(dim, int) else 3 for dim in loaded.signature.inputs[0].dims]
         pixels = np.random.default_rng(4).standard_normal(shape).astype(np.float32)
         output = loaded.forward(pixels)["last_hidden_state"].numpy()
     with torch.inference_mode():

@@ -81,7 +81,7 @@ def test_a_function_in_a_file_and_in_a_module_of_this_folder(tmp_path: Path, mon
 def scripted(tmp_path: Path) -> Path:
     module, examples = make_cnn()
     torch.jit.save(torch.jit.script(module.eval()), tmp_path / "cnn.pt")
-    np.savez(tmp_path / "inputs.npz", **examples)
+    np.savez(tmp_path / "inputs.npz", image=examples["image"])
     return tmp_path / "cnn.pt"
 
 
