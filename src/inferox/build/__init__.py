@@ -1,5 +1,5 @@
 """Packing: from a source to a package, with the evidence that it is right."""
 
-from inferox.build.pack import PackReport, pack
+from inferox.build.packing import PackReport, pack
 
 __all__ = ["PackReport", "pack"]

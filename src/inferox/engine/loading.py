@@ -17,7 +17,7 @@ from inferox.core import (
     TrustTier,
     UntrustedCodeError,
 )
-from inferox.engine.select import AUTO, Candidate, select
+from inferox.engine.selection import AUTO, Candidate, select
 from inferox.engine.task_model import TaskModel
 from inferox.package import Package, open_package
 from inferox.tasks import choose_task, open_task

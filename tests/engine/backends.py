@@ -1,0 +1,103 @@
+"""A backend in a few lines of NumPy, whose artifacts can be told to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from inferox.core import (
+    Artifact,
+    Availability,
+    Backend,
+    DataType,
+    Device,
+    DeviceId,
+    Layout,
+    LoadError,
+    LoadOptions,
+    MemoryRequirements,
+    Model,
+    ModelMetadata,
+    Precision,
+    Signature,
+    Tensor,
+    TensorBuilder,
+    TensorLike,
+    TensorSpec,
+)
+
+SPEC = TensorSpec("x", DataType.F32, ("batch", 2))
+
+
+def make_artifact(
+    backend: str, format_: str = "safetensors", precision: Precision = Precision.FP32, **options: Any
+) -> Artifact:
+    signature = Signature((SPEC,), (SPEC,))
+    return Artifact(backend, format_, precision, Layout.PADDED, {}, signature, Path(), options)
+
+
+class EchoModel(Model):
+    """Gives back what it gets."""
+
+    def __init__(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
+        self._artifact, self._device, self._options = artifact, device, options
+        self.closed = False
+
+    @property
+    def name(self) -> str:
+        return self._options.package
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        artifact = self._artifact
+        return ModelMetadata(artifact.backend, artifact.format, artifact.precision, artifact.layout, self._device)
+
+    @property
+    def signature(self) -> Signature:
+        return self._artifact.signature
+
+    def memory_requirements(self) -> MemoryRequirements:
+        return MemoryRequirements(0)
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        return dict(inputs)  # type: ignore[arg-type]  # arrays will do here
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class EchoBackend(Backend):
+    """Loads whatever is its own, unless the artifact says ``fails``."""
+
+    def __init__(self, name: str, *, reason: str | None = None) -> None:
+        self._name, self._reason = name, reason
+        self.loaded: list[str] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def probe(self) -> Availability:
+        return Availability("1", self._reason, "install it" if self._reason else None)
+
+    def devices(self) -> Sequence[Device]:
+        return ()
+
+    def default_device(self) -> DeviceId:
+        return DeviceId.cpu()
+
+    def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:  # noqa: ARG002 - the contract
+        raise LoadError("this backend makes no tensors")
+
+    def self_test(self, device: DeviceId) -> None:
+        pass
+
+    def can_load(self, artifact: Artifact) -> bool:
+        return artifact.backend == self._name and artifact.format != "strange"
+
+    def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
+        if artifact.options.get("fails"):
+            raise LoadError("an operator is missing")
+        self.loaded.append(artifact.name)
+        return EchoModel(artifact, device, options)

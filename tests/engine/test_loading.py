@@ -1,0 +1,159 @@
+"""Loading packages: fallback with its reasons, trust, and tasks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import inferox
+from inferox.core import (
+    BackendUnavailableError,
+    ConfigError,
+    ExecutionError,
+    LoadError,
+    Model,
+    NoUsableBackendError,
+    Precision,
+    RequestError,
+    UntrustedCodeError,
+)
+from inferox.engine.loading import _load_first
+from inferox.engine.selection import select
+from inferox.package import open_package
+from tests.build.modules import make_cnn
+from tests.build.test_kinds import TEXTS, save_text_model
+from tests.engine.backends import EchoBackend, make_artifact
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
+    folder = tmp_path_factory.mktemp("bert")
+    save_text_model(folder / "source", minilm_directory, "bert", "Model")
+    inferox.pack(folder / "source", folder / "package", precisions=("fp32", "bf16"))
+    return folder / "package"
+
+
+def test_the_model_says_what_it_is(package: Path) -> None:
+    with inferox.load(package) as model:
+        assert isinstance(model, Model)
+        assert (model.name, model.task.name) == ("source", "embed")
+        metadata = model.metadata
+        assert (metadata.backend, metadata.format, metadata.precision) == ("torch", "safetensors", Precision.FP32)
+        assert model.memory_requirements().weights_bytes > 0
+        assert model.embed([]).shape == (0, 16)
+
+
+def test_the_first_that_works_is_taken_and_the_others_are_named(
+    package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from inferox.core import LoadOptions
+
+    echo = EchoBackend("echo")
+    monkeypatch.setattr("inferox.engine.loading.get_backend", lambda _: echo)
+    monkeypatch.setattr("inferox.engine.selection.get_backend", lambda _: echo)
+    monkeypatch.setattr("inferox.engine.selection.backend_names", lambda: ("echo",))
+    monkeypatch.setattr("inferox.engine.selection.probe_backend", lambda _: echo.probe())
+    failing, working = make_artifact("echo", fails=True), make_artifact("echo", precision=Precision.BF16)
+    opened, options = open_package(package), LoadOptions("p")
+    with caplog.at_level(logging.WARNING):
+        loaded = _load_first(opened, select([failing, working]), None, options)
+    assert loaded.passed_over == {failing.name: "an operator is missing"}
+    assert loaded.model.metadata.precision is Precision.BF16
+    assert "an operator is missing" in caplog.text
+    with pytest.raises(NoUsableBackendError) as caught:
+        _load_first(opened, select([failing]), None, options)
+    assert caught.value.reasons == {failing.name: "an operator is missing"}
+    assert isinstance(caught.value.__cause__, LoadError)
+
+
+def test_a_device_that_is_not_there(package: Path) -> None:
+    with pytest.raises(NoUsableBackendError, match="cuda:93") as caught:
+        inferox.load(package, device="cuda:93")
+    assert isinstance(caught.value.__cause__, BackendUnavailableError)
+    with pytest.raises(ConfigError):
+        inferox.load(package, device="a b")
+
+
+def test_lower_precision_is_close(package: Path) -> None:
+    with inferox.load(package) as full, inferox.load(package, precision="bf16") as half:
+        expected, found = full.embed(TEXTS), half.embed(TEXTS)
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - expected).max() < 0.1
+
+
+def test_a_closed_model_computes_no_more(package: Path) -> None:
+    model = inferox.load(package)
+    model.close()
+    model.close()
+    with pytest.raises(ExecutionError, match="closed"):
+        model.embed(["x"])
+
+
+def test_another_task_is_refused(package: Path) -> None:
+    with inferox.load(package) as model:
+        with pytest.raises(RequestError, match="packed for the task embed, and classify was asked for"):
+            model.classify(["x"])
+        with pytest.raises(RequestError, match="prompt"):
+            model.embed(["x"], prompt="nope")
+
+
+def test_a_task_can_be_overridden(package: Path) -> None:
+    with inferox.load(package, task="raw") as model:
+        ids = np.array([[101, 7592, 102]])
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        assert model.run([inputs])[0]["last_hidden_state"].shape == (1, 3, 16)
+
+
+def test_code_needs_the_operators_word_even_when_nothing_else_is_there(tmp_path: Path) -> None:
+    inferox.pack(make_cnn, tmp_path / "cnn")
+    with pytest.raises(UntrustedCodeError, match="trust_code=True"):
+        inferox.load(tmp_path / "cnn")
+    inferox.load(tmp_path / "cnn", trust_code=True).close()
+
+
+@pytest.mark.parametrize("backend", ["candle", "tch", "torch"])
+@pytest.mark.parametrize("prefix", ["", "bert."])
+def test_a_package_in_the_rust_layout(tmp_path: Path, minilm_directory: Path, backend: str, prefix: str) -> None:
+    """Made by hand: format 1, with the names that older checkpoints use, and a library that must stay untouched."""
+    model: Any = save_text_model(tmp_path / "source", minilm_directory, "bert", "Model")
+    folder = tmp_path / "rust" / "backends" / backend
+    folder.mkdir(parents=True)
+    old = {
+        prefix + name.replace("LayerNorm.weight", "LayerNorm.gamma"): value
+        for name, value in model.state_dict().items()
+    }
+    save_file(old, folder / "model.safetensors")
+    shutil.copyfile(tmp_path / "source" / "config.json", folder / "config.json")
+    shutil.copyfile(minilm_directory / "tokenizer.json", folder / "tokenizer.json")
+    (folder / "libmodel.so").write_bytes(b"\x7fELF never loaded")
+    metadata = {
+        "version": "1.0",
+        "name": "bert",
+        "repo_id": "a/b",
+        "revision": "main",
+        "files": [],
+        "created_at": "2025",
+    }
+    info = {
+        "model_type": "bert",
+        "repo_id": "a/b",
+        "architecture_family": "EncoderOnly",
+        "supported_backends": [backend.capitalize()],
+        "hidden_size": 16,
+        "num_layers": 2,
+        "vocab_size": 30522,
+    }
+    (tmp_path / "rust" / "metadata.json").write_text(json.dumps(metadata))
+    (tmp_path / "rust" / "model_info.json").write_text(json.dumps(info))
+    inferox.pack(tmp_path / "source", tmp_path / "package")
+    with inferox.load(tmp_path / "rust") as old_format, inferox.load(tmp_path / "package") as new_format:
+        np.testing.assert_allclose(old_format.embed(TEXTS), new_format.embed(TEXTS), atol=1e-6)
+    assert torch.is_inference_mode_enabled() is False

@@ -1,0 +1,84 @@
+"""What strangers see first: the names, the README's code, and how light an import is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import inferox
+
+ROOT = Path(__file__).parent.parent
+
+
+def loaded_after(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after some code."""
+    script = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_the_exported_names() -> None:
+    assert sorted(inferox.__all__) == [
+        "DataType",
+        "DeviceId",
+        "InferoxError",
+        "Model",
+        "PackReport",
+        "Package",
+        "RaggedBatch",
+        "Signature",
+        "TaskModel",
+        "TensorSpec",
+        "__version__",
+        "load",
+        "open_package",
+        "pack",
+    ]
+    assert all(getattr(inferox, name) is not None for name in inferox.__all__)
+    assert set(dir(inferox)) == set(inferox.__all__)
+
+
+def test_a_name_that_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nope'"):
+        _ = inferox.nope
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    assert loaded_after("import inferox") & {"torch", "transformers", "numpy", "rich", "tokenizers"} == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = "from inferox.cli.main import cli\ncli.main(['--help'], standalone_mode=False)"
+    assert loaded_after(code) & {"torch", "transformers", "numpy", "rich", "tokenizers", "safetensors"} == set()
+
+
+def test_the_core_loads_numpy_alone() -> None:
+    heavy = {"torch", "transformers", "tokenizers", "safetensors", "rich", "click", "psutil", "platformdirs", "PIL"}
+    assert loaded_after("import inferox.core") & heavy == set()
+
+
+def test_running_needs_no_torch_until_a_backend_does() -> None:
+    code = "import inferox.tasks, inferox.package, inferox.engine, inferox.cli.tables, inferox.cli.results"
+    assert loaded_after(code) & {"torch", "transformers"} == set()
+
+
+def test_the_readme_runs(tmp_path: Path, minilm_directory: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 1
+    assert len([line for line in blocks[0].splitlines() if line.strip()]) < 10
+    (tmp_path / "all-MiniLM-L6-v2").symlink_to(minilm_directory, target_is_directory=True)
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", blocks[0]], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("(2, 384) torch ")
+
+
+def test_the_documents_that_the_readme_names_are_there() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", text):
+        assert (ROOT / target).exists(), target
