@@ -111,7 +111,7 @@ def test_calls_that_do_not_fit_are_refused_before_any_is_computed(
 
 
 def test_nan_is_taken_where_the_package_allows_it() -> None:
-    task = RawTask({"allow_non_finite": True}, SIGNATURE)
+    task = RawTask({}, SIGNATURE).allowing_non_finite()
 
     (result,) = task.run(FunctionModel(SIGNATURE, multiply), [{"x": [[float("nan")]], "y": [1]}])
 

@@ -152,6 +152,11 @@ def _write_files(model: SourceModel, choice: TaskChoice, root: Path) -> None:
     if model.facts.directory is None:
         return
     for relative in choice.files:
+        if not (model.facts.directory / relative).is_file():
+            raise PackageError(
+                f"the task {choice.name} needs {relative}, which the model does not have",
+                hint="choose another task with --task, such as raw",
+            )
         target = root / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(model.facts.directory / relative, target)

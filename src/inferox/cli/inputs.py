@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import RequestError
+from inferox.tasks import read_tensors
 
 STDIN = "-"
 """The name that stands for standard input."""
@@ -30,7 +31,7 @@ def read_items(
         json_lines: Whether the lines of standard input are JSON.
 
     Yields:
-        Texts, ``(query, document)`` pairs, paths of images; for ``raw``, paths of tensor files or decoded JSON objects.
+        Texts, ``(query, document)`` pairs, paths of images, or for ``raw`` the tensors of each call by name.
 
     Raises:
         RequestError: If there is nothing to read, a file cannot be read, or a line is malformed; it names the line.
@@ -43,7 +44,7 @@ def read_items(
             hint="give texts or paths, --input FILE, or - for standard input",
         )
     if task == "raw" and source not in {None, STDIN} and Path(str(source)).suffix not in JSON_LINES_SUFFIXES:
-        yield Path(str(source))
+        yield read_tensors(Path(str(source)))
         return
     records = iter(arguments) if source is None else _read_records(source, json_lines=json_lines or task == "raw")
     for number, record in enumerate(records, start=1):
@@ -52,7 +53,7 @@ def read_items(
 
 def _items_of(task: str, record: Any, query: str | None, where: str) -> Iterator[Any]:
     if task == "raw":
-        yield Path(record) if isinstance(record, str) else record
+        yield read_tensors(Path(record)) if isinstance(record, str) else record
     elif task == "rerank":
         yield from _pairs_of(record, query, where)
     elif task == "image-classify":

@@ -13,9 +13,7 @@ from inferox.cli.options import debug_option, json_option, trust_code_option
 if TYPE_CHECKING:
     from inferox.cli.results import Sink
     from inferox.engine import TaskModel
-
-_WINDOW = 1024
-"""How many items are held at once: enough to form batches of rows alike in length, and little memory."""
+    from inferox.tasks import Task
 
 
 @click.command(
@@ -34,6 +32,8 @@ Examples:
 )
 @click.option("--jsonl", "json_lines", is_flag=True, help="The lines of standard input are JSON.")
 @click.option("--query", help="What the texts are ranked for (rerank).")
+@click.option("--prompt", help="The name of the model's prompt to put before each text (embed).")
+@click.option("--allow-nan", is_flag=True, help="Pass NaN and infinities on to the model (raw).")
 @click.option("--task", help="What the numbers mean, where the package's own statement does not fit.")
 @click.option("--backend", default="auto", show_default=True, help="The runtime to use.")
 @click.option("--device", help="Where to run, such as cuda:0. By default the backend's own choice.")
@@ -52,6 +52,8 @@ def run(
     source: str | None,
     json_lines: bool,
     query: str | None,
+    prompt: str | None,
+    allow_nan: bool,
     task: str | None,
     backend: str,
     device: str | None,
@@ -73,8 +75,9 @@ def run(
     from inferox.cli.results import open_sink
     from inferox.engine import load
 
-    with open_sink(output, as_json=as_json, force=force) as sink:
-        model = load(
+    with (
+        open_sink(output, as_json=as_json, force=force) as sink,
+        load(
             package,
             backend,
             device,
@@ -83,20 +86,51 @@ def run(
             threads=threads,
             compile=compile_model,
             trust_code=trust_code,
-        )
-        with model:
-            read = read_items(model.task.name, items, source, query=query, json_lines=json_lines)
-            _run(model, read, sink)
+        ) as model,
+    ):
+        chosen = _adjust(model.task, prompt, allow_nan=allow_nan)
+        read = read_items(chosen.name, items, source, query=query, json_lines=json_lines)
+        _run(model, chosen, read, sink)
 
 
-def _run(model: TaskModel, items: Iterator[Any], sink: Sink) -> None:
+def _adjust(task: Task, prompt: str | None, *, allow_nan: bool) -> Task:
+    from inferox.core import ConfigError
+    from inferox.tasks import EmbedTask, RawTask
+
+    if prompt is not None:
+        if not isinstance(task, EmbedTask):
+            raise ConfigError(f"--prompt is for the task embed, and the package's is {task.name}")
+        return task.with_prompt(prompt)
+    if allow_nan:
+        if not isinstance(task, RawTask):
+            raise ConfigError(f"--allow-nan is for the task raw, and the package's is {task.name}")
+        return task.allowing_non_finite()
+    return task
+
+
+def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink) -> None:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed} items"), TimeElapsedColumn())
+    # Enough items at once to form batches of rows alike in length, and few enough to hold. A raw call is a batch.
+    window_size = 1 if task.name == "raw" else 4 * task.max_rows
+    done = 0
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("running", total=None)
-        while window := list(islice(items, _WINDOW)):
-            sink.write(model.task, window, model.run(window))
+        while window := list(islice(items, window_size)):
+            sink.write(task, window, _run_window(model, task, window, done))
+            done += len(window)
             progress.advance(bar, len(window))
+
+
+def _run_window(model: TaskModel, task: Task, window: list[Any], done: int) -> list[Any]:
+    from inferox.core import RequestError
+
+    try:
+        return task.run(model, window)
+    except RequestError as error:
+        if not done:
+            raise
+        raise RequestError(f"counting from item {done}: {error.message}", hint=error.hint) from error

@@ -86,7 +86,7 @@ _MOST_LABELS = 3
 def _similarity_table(texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Table:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.where(lengths == 0, 1, lengths)
-    table = Table("", "text", title=f"Cosine similarity ({vectors.shape[1]} dimensions)", title_justify="left")
+    table = Table("", "text", title="Cosine similarity", title_justify="left")
     for index in range(len(texts)):
         table.add_column(str(index + 1), justify="right")
     for index, (text, row) in enumerate(zip(texts, unit @ unit.T, strict=True)):

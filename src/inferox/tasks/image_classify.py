@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -64,7 +65,10 @@ class ImageClassifyTask(Task):
         if isinstance(items, str | bytes) or hasattr(items, "shape"):
             raise RequestError("expected a list of images, and got a single one", hint="put it in a list")
         dtype = self._input.dtype.numpy_dtype
-        subjects = [f"image {index}" for index in range(len(items))]
+        subjects = [
+            f"image {index} ({item})" if isinstance(item, str | Path) else f"image {index}"
+            for index, item in enumerate(items)
+        ]
         prepared = (
             self._prepare(read_image(item, subject), subject) for item, subject in zip(items, subjects, strict=True)
         )

@@ -58,7 +58,7 @@ def read_image(image: Any, subject: str) -> Pixels:
             image = Path(image).read_bytes()
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise RequestError(f"{subject}, {str(image)!r}, cannot be read: {reason}") from error
+            raise RequestError(f"{subject} cannot be read: {reason}") from error
     if not isinstance(image, bytes):
         raise RequestError(
             f"{subject} must be a path, bytes, a Pillow image or an array, and is of the type {type(image).__name__}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +20,8 @@ Tensors = Mapping[str, Any]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
+_NON_FINITE_HINT = "a model that takes them: --allow-nan on the command line, or Model.forward, which passes them on"
+
 _SAMPLE_EXTENTS = (1, 2, 5, 16)
 """The extents that the named dims of sample inputs take."""
 
@@ -31,8 +34,7 @@ class RawTask(Task):
     ``encode`` makes a row of every row of every call, and ``decode`` puts the rows of a call together again.
 
     Args:
-        options: ``allow_non_finite``, whether NaN and infinities may be sent, and ``vocab_size``, the number of tokens
-            that sample inputs are drawn from.
+        options: ``vocab_size``, the number of tokens that sample inputs are drawn from.
         signature: What the model takes and gives.
 
     Raises:
@@ -43,13 +45,19 @@ class RawTask(Task):
 
     def __init__(self, options: Mapping[str, Any], signature: Signature) -> None:
         self._signature = signature
-        self._allow_non_finite = optional(options, "allow_non_finite", bool) is True
+        self._allow_non_finite = False
         self._vocab_size = optional(options, "vocab_size", int)
 
     @property
     def fill(self) -> Mapping[str, int]:
         """Empty: what a tensor means is unknown, and so is whether padding would change it."""
         return {}
+
+    def allowing_non_finite(self) -> RawTask:
+        """The same task, for a model that takes NaN and infinities."""
+        other = copy(self)
+        other._allow_non_finite = True  # noqa: SLF001 - a copy of this one
+        return other
 
     def run(self, model: Model, items: Sequence[Tensors]) -> list[dict[str, npt.NDArray[Any]]]:
         """Computes each call by itself; see ``Task``."""
@@ -136,7 +144,7 @@ class RawTask(Task):
         self._signature.check_inputs(call)
         for name, array in call.items():
             if not self._allow_non_finite and by_name[name].dtype.is_floating and not np.isfinite(array).all():
-                raise RequestError(f"input {name!r} of {subject} has NaN or infinite numbers")
+                raise RequestError(f"input {name!r} of {subject} has NaN or infinite numbers", hint=_NON_FINITE_HINT)
         return call
 
 

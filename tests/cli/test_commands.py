@@ -1,0 +1,157 @@
+"""``inferox pack``, ``inspect`` and ``doctor``, and what becomes of errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from inferox.cli import main as main_module
+from inferox.cli.exit_codes import exit_code_of
+from inferox.core import (
+    ConfigError,
+    ExecutionError,
+    InferoxError,
+    IntegrityError,
+    LoadError,
+    NoUsableBackendError,
+    RequestError,
+)
+from tests.build.test_kinds import save_text_model
+from tests.cli.conftest import Run
+
+
+@pytest.mark.parametrize("command", ["pack", "inspect", "run", "doctor"])
+def test_every_command_shows_an_example(run: Run, command: str) -> None:
+    done = run(command, "--help")
+    assert done.code == 0
+    assert f"inferox {command}" in done.out.rpartition("Example")[2]
+
+
+def test_the_version(run: Run) -> None:
+    assert run("--version").out.startswith("inferox ")
+
+
+def test_an_unknown_command(run: Run) -> None:
+    assert run("sing").code == 2
+
+
+def test_doctor_computes_on_every_device(run: Run) -> None:
+    findings = json.loads(run("doctor", "--json").out)
+    assert [(item["backend"], item["device"], item["passed"]) for item in findings if item["device"] == "cpu"] == [
+        ("torch", "cpu", True)
+    ]
+    assert findings[-1]["memory_total_bytes"] > findings[-1]["memory_free_bytes"] > 0
+    assert "pass" in run("doctor", "--table").out
+
+
+def test_doctor_says_why_a_backend_does_not_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from inferox.backends.torch.backend import TorchBackend
+
+    def wrong(*_: object) -> None:
+        raise ExecutionError("the product is wrong", hint="buy another processor")
+
+    monkeypatch.setattr(TorchBackend, "self_test", wrong)
+    done = run("doctor", "--json")
+    assert done.code == 5
+    assert json.loads(done.out)[-1]["reason"] == "the product is wrong"
+    table = run("doctor", "--table").out
+    assert "fail" in table
+    assert "buy another processor" in table
+
+
+def test_doctor_without_a_runtime(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    done = run("doctor", "--json")
+    assert done.code == 5
+    assert "inferox[torch]" in json.loads(done.out)[0]["hint"]
+    assert "inferox[torch]" in run("doctor", "--table").out
+
+
+def test_pack_reports(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
+    model = save_text_model(tmp_path / "bert", minilm_directory, "bert", "ForMaskedLM")
+    assert model is not None
+    done = run(
+        "pack", tmp_path / "bert", "-o", tmp_path / "p", "--precision", "fp32", "--precision", "bf16", "--name", "n"
+    )
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    assert (report["name"], report["task"]) == ("n", "embed")
+    assert [item["artifact"] for item in report["artifacts"]] == [
+        "torch/safetensors/fp32/padded",
+        "torch/safetensors/bf16/padded",
+    ]
+    table = run("pack", tmp_path / "bert", "-o", tmp_path / "p", "--force", "--table").out
+    assert "torch/safetensors/fp32/padded" in table
+
+
+@pytest.mark.parametrize("text", ["x", "x=", "=batch", "x=batch,,3"])
+def test_dims_that_cannot_be_read(run: Run, tmp_path: Path, text: str) -> None:
+    done = run("pack", "m.pt", "-o", tmp_path / "p", "--dims", text)
+    assert (done.code, "NAME=DIM" in done.err) == (2, True)
+
+
+def test_dims_on_the_command_line(run: Run, tmp_path: Path) -> None:
+    done = run("pack", "python:tests.build.modules:make_lstm", "-o", tmp_path / "p", "--dims", "steps=batch,7,4")
+    assert done.code == 0, done.err
+
+
+def test_missing_weights_are_named(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
+    weights = load_file(tmp_path / "bert" / "model.safetensors")
+    del weights["encoder.layer.1.output.dense.weight"]
+    save_file(weights, tmp_path / "bert" / "model.safetensors", metadata={"format": "pt"})
+    done = run("pack", tmp_path / "bert", "-o", tmp_path / "p")
+    assert done.code == 3
+    assert "encoder.layer.1.output.dense.weight" in done.err
+    assert not (tmp_path / "p").exists()
+
+
+def test_weights_that_are_not_numbers(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
+    model = save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
+    with torch.no_grad():
+        model.embeddings.word_embeddings.weight[2000:] = float("nan")
+    model.save_pretrained(tmp_path / "bert")
+    done = run("pack", tmp_path / "bert", "-o", tmp_path / "p")
+    assert (done.code, "NaN" in done.err) == (3, True)
+
+
+def test_inspect_runs_no_code(run: Run, packages: dict[str, Path]) -> None:
+    described = json.loads(run("inspect", packages["raw"], "--json").out)
+    assert described["trust_tier"] == "code"
+    assert "--trust-code" in run("inspect", packages["raw"], "--table").out
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError("x"), 2),
+        (IntegrityError("x"), 3),
+        (LoadError("x"), 3),
+        (RequestError("x"), 4),
+        (NoUsableBackendError("p", {}), 5),
+        (ExecutionError("x"), 1),
+        (InferoxError("x"), 1),
+        (ZeroDivisionError("x"), 1),
+    ],
+)
+def test_exit_codes(error: Exception, code: int) -> None:
+    assert exit_code_of(error) == code
+
+
+def test_what_nobody_expected_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(main_module.cli, "main", explode)
+    done = run("doctor")
+    assert done.code == 1
+    assert done.err.splitlines()[0] == "inferox: unexpected ZeroDivisionError: oh"
+    with pytest.raises(ZeroDivisionError):
+        main_module.main(["doctor", "--debug"])

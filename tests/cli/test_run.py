@@ -1,0 +1,165 @@
+"""``inferox run`` on every task: what goes in, and what comes out for programs and for people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+
+from tests.cli.conftest import Done, Run
+
+Packages = dict[str, Path]
+
+
+def records(done: Done) -> list[dict[str, Any]]:
+    assert done.code == 0, done.err
+    return [json.loads(line) for line in done.out.splitlines()]
+
+
+def test_embed(run: Run, packages: Packages) -> None:
+    (record,) = records(run("run", packages["embed"], "hello"))
+    assert (record["index"], record["text"], len(record["embedding"])) == (0, "hello", 16)
+    assert "Cosine similarity" in run("run", packages["embed"], "--table", "a", "b").out
+    assert "vector (16 dimensions)" in run("run", packages["embed"], "--table", "a").out
+
+
+def test_a_prompt(run: Run, packages: Packages) -> None:
+    assert len(records(run("run", packages["embed"], "--prompt", "query", "a"))) == 1
+    done = run("run", packages["embed"], "--prompt", "nope", "a")
+    assert (done.code, "there is no prompt 'nope'" in done.err) == (4, True)
+    done = run("run", packages["classify"], "--prompt", "query", "a")
+    assert (done.code, "--prompt is for the task embed" in done.err) == (2, True)
+
+
+def test_classify(run: Run, packages: Packages) -> None:
+    (record,) = records(run("run", packages["classify"], "hello"))
+    assert sum(label["score"] for label in record["labels"]) == pytest.approx(1)
+    table = run("run", packages["classify"], "--table", "hello").out
+    assert record["labels"][0]["label"] in table
+    assert "and 2 more" in table
+
+
+def test_token_classify(run: Run, packages: Packages) -> None:
+    (record,) = records(run("run", packages["token-classify"], "the quick brown fox"))
+    assert all("the quick brown fox"[span["start"] : span["end"]] == span["text"] for span in record["spans"])
+    assert run("run", packages["token-classify"], "--table", "the quick brown fox").code == 0
+
+
+def test_rerank(run: Run, packages: Packages) -> None:
+    found = records(run("run", packages["rerank"], "--query", "who?", "a fox", "the dog"))
+    assert [(record["query"], record["document"]) for record in found] == [("who?", "a fox"), ("who?", "the dog")]
+    lines = b'{"query": "who?", "documents": ["a fox", "the dog"]}\n{"query": "x", "document": "y"}\n'
+    again = records(run("run", packages["rerank"], "--jsonl", "-", stdin=lines))
+    assert [record["score"] for record in again[:2]] == pytest.approx([record["score"] for record in found])
+    assert len(again) == 3
+    table = run("run", packages["rerank"], "--table", "--query", "who?", "a fox", "the dog").out
+    best = max(found, key=lambda record: record["score"])["document"]
+    assert table.index(best) < table.index(({"a fox", "the dog"} - {best}).pop())
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"query": 3, "document": "y"}', b'{"query": "x"}', b'{"query": "x", "documents": "y"}', b'"y"']
+)
+def test_rerank_refuses_what_is_no_pair(run: Run, packages: Packages, line: bytes) -> None:
+    done = run("run", packages["rerank"], "--jsonl", "-", stdin=line)
+    assert done.code == 4
+    assert "line 1" in done.err
+
+
+def test_image_classify(run: Run, packages: Packages, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    (record,) = records(run("run", packages["image-classify"], tmp_path / "a.png"))
+    assert record["image"] == str(tmp_path / "a.png")
+    assert len(record["labels"]) == 4
+    (tmp_path / "list.txt").write_text(f"{tmp_path / 'a.png'}\n")
+    (same,) = records(run("run", packages["image-classify"], "--input", tmp_path / "list.txt"))
+    assert same == record
+    (tmp_path / "b.png").write_bytes(b"\x89PNG")
+    done = run("run", packages["image-classify"], tmp_path / "b.png")
+    assert (done.code, "b.png" in done.err) == (4, True)
+
+
+def test_raw(run: Run, packages: Packages, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).standard_normal((2, 3, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", image=image)
+    save_file({"image": image}, tmp_path / "a.safetensors")
+    (tmp_path / "a.json").write_text(json.dumps({"image": image.tolist()}))
+    arguments = ("run", packages["raw"], "--trust-code")
+    found = [records(run(*arguments, tmp_path / f"a.{suffix}"))[0] for suffix in ("npz", "safetensors", "json")]
+    assert found[0] == found[1] == found[2]
+    (piped,) = records(run(*arguments, "-", stdin=(tmp_path / "a.json").read_bytes()))
+    assert piped == found[0]
+    (given,) = records(run(*arguments, "--input", tmp_path / "a.npz"))
+    assert given == found[0]
+    assert run(*arguments, tmp_path / "a.npz", "--output", tmp_path / "out.safetensors").code == 0
+    np.testing.assert_allclose(load_file(tmp_path / "out.safetensors")["output"], found[0]["outputs"]["output"])
+    assert run(*arguments, tmp_path / "a.npz", tmp_path / "a.npz", "--output", tmp_path / "two.npz").code == 0
+    assert sorted(np.load(tmp_path / "two.npz")) == ["0.output", "1.output"]
+    assert "[2, 5]" in run(*arguments, "--table", tmp_path / "a.npz").out
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ({"picture": np.zeros((1, 3, 8, 8), np.float32)}, "missing image; unknown picture"),
+        ({"image": np.zeros((1, 4, 8, 8), np.float32)}, "must have the shape [batch, 3, 8, 8]"),
+        ({"image": np.zeros((1, 3, 8, 8), np.float64)}, "must have the data type f32"),
+        ({"image": np.full((1, 3, 8, 8), np.nan, np.float32)}, "NaN"),
+    ],
+)
+def test_raw_refuses_what_does_not_fit(
+    run: Run, packages: Packages, tmp_path: Path, inputs: dict[str, Any], text: str
+) -> None:
+    np.savez(tmp_path / "a.npz", **inputs)
+    done = run("run", packages["raw"], "--trust-code", tmp_path / "a.npz")
+    assert done.code == 4
+    assert text in done.err
+
+
+def test_raw_lets_nan_through_when_asked_to(run: Run, packages: Packages, tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", image=np.full((1, 3, 8, 8), np.nan, np.float32))
+    done = run("run", packages["raw"], "--trust-code", "--allow-nan", tmp_path / "a.npz")
+    assert "NaN" in done.out
+    done = run("run", packages["embed"], "--allow-nan", "x")
+    assert (done.code, "--allow-nan is for the task raw" in done.err) == (2, True)
+
+
+def test_code_needs_trust(run: Run, packages: Packages) -> None:
+    done = run("run", packages["raw"], "x.npz")
+    assert (done.code, "--trust-code" in done.err) == (3, True)
+
+
+def test_results_that_are_no_arrays(run: Run, packages: Packages, tmp_path: Path) -> None:
+    done = run("run", packages["classify"], "x", "--output", tmp_path / "out.npz")
+    assert (done.code, "no arrays" in done.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_text_far_down_is_found_again(run: Run, packages: Packages) -> None:
+    lines = [json.dumps("x")] * 1030 + ['"\\ud800"']
+    done = run("run", packages["embed"], "--jsonl", "-", stdin="\n".join(lines).encode())
+    assert done.code == 4
+    assert "counting from item 1024: text 6" in done.err
+
+
+def test_an_empty_input_gives_nothing(run: Run, packages: Packages, tmp_path: Path) -> None:
+    assert records(run("run", packages["embed"], "-", stdin=b"")) == []
+    assert run("run", packages["embed"], "--table", "-", stdin=b"").code == 0
+    assert run("run", packages["embed"], "--output", tmp_path / "a.npz", "-", stdin=b"").code == 0
+
+
+def test_threads_and_precision(run: Run, packages: Packages) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        assert run("run", packages["embed"], "--threads", "1", "x").code == 0
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
