@@ -211,7 +211,7 @@ def png_that_claims(width: int, height: int) -> bytes:
         (png_that_claims(3, 3), "it is a damaged image"),
         (png_that_claims(100_000, 100_000), "it has too many pixels"),
         (png_that_claims(10_000, 9_000), "it has too many pixels: 10000 by 9000"),
-        ("/no/such/file", "it, '/no/such/file', cannot be read: No such file"),
+        ("/no/such/file", "it cannot be read: No such file"),
         ("a\x00b", "cannot be read"),
         (None, "it must be a path, bytes, a Pillow image or an array, and is of the type NoneType"),
         (True, "of the type bool"),
