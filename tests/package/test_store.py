@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from inferox.core import ConfigError, IntegrityError
-from inferox.package import Store, open_package, reader
+from inferox.package import Store, open_package, reader, writer
 from inferox.package import store as store_module
 from tests.package.packages import write_package
 
@@ -22,7 +22,7 @@ def test_a_second_opening_reads_no_file_again(tmp_path: Path, monkeypatch: pytes
         hashed.append(path)
         return original(path)
 
-    original = reader.hash_file
+    original = writer.hash_file
     monkeypatch.setattr(reader, "hash_file", count)
     monkeypatch.setattr(store_module, "hash_file", count)
     for name in ("p", "p.mlpkg"):

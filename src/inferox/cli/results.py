@@ -98,7 +98,7 @@ class Arrays(Sink):
             return
         from safetensors.numpy import save_file
 
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, self._path)
+        save_file({name: np.asarray(array, order="C") for name, array in arrays.items()}, self._path)
 
     def _numbered_calls(self) -> dict[str, npt.NDArray[Any]]:
         if len(self._calls) == 1:

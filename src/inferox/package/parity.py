@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -274,8 +275,8 @@ def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatc
         if array.shape[:2] != mask.shape:
             return None
         kept: npt.NDArray[np.float64] = wide[mask != 0]
-        return kept.reshape(len(kept), -1)
-    return wide.reshape(len(wide), -1) if wide.ndim else wide.reshape(1, 1)
+        wide = kept
+    return wide.reshape(len(wide), prod(wide.shape[1:])) if wide.ndim else wide.reshape(1, 1)
 
 
 def _cosines(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

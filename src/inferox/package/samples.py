@@ -51,7 +51,7 @@ class Samples:
         """
         save_file(
             {
-                f"{index}.{side}.{name}": np.ascontiguousarray(array)
+                f"{index}.{side}.{name}": np.asarray(array, order="C")
                 for index, batch in enumerate(self.batches)
                 for side, arrays in (("inputs", batch.inputs), ("outputs", batch.outputs))
                 for name, array in arrays.items()

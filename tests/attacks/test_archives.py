@@ -1,0 +1,219 @@
+"""Hostile archives: every trick is refused, and nothing is written outside the store."""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from inferox.core import IntegrityError, PackageError, UnsafePathError
+from inferox.package import open_package
+from tests.package.packages import write_package
+
+Members = list[tuple[zipfile.ZipInfo, bytes]]
+
+
+def member(name: str, content: bytes = b"x", *, mode: int = stat.S_IFREG | 0o644) -> tuple[zipfile.ZipInfo, bytes]:
+    info = zipfile.ZipInfo(name)
+    info.external_attr = mode << 16
+    return info, content
+
+
+def make_zip(path: Path, members: Members, *, compression: int = zipfile.ZIP_STORED) -> Path:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", compression) as bundle:
+        warnings.simplefilter("ignore")
+        for info, content in members:
+            info.compress_type = compression
+            bundle.writestr(info, content)
+    return path
+
+
+def opens(path: Path) -> None:
+    before = {item: item.stat().st_mtime_ns for item in path.parent.rglob("*")}
+    try:
+        open_package(path)
+    finally:
+        assert {item: item.stat().st_mtime_ns for item in path.parent.rglob("*")} == before
+        assert not Path("/tmp/inferox-escaped").exists()  # noqa: S108 - where the attacks aim
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/tmp/inferox-escaped",  # noqa: S108
+        "../inferox-escaped",
+        "a/../../inferox-escaped",
+        "a/./b",
+        "./a",
+        "a//b",
+        "..\\inferox-escaped",
+        "a\\b",
+        "C:\\inferox-escaped",
+        "C:/inferox-escaped",
+        "c:evil",
+        "a:stream",
+        "folder/",
+        "trailing.",
+        "trailing ",
+        "new\nline",
+        "bell\x07",
+        "star*",
+        "right\u202eleft",
+        "x" * 2000,
+    ],
+)
+def test_names_that_are_no_plain_path_below(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UnsafePathError):
+        opens(make_zip(tmp_path / "x.mlpkg", [member("metadata.json"), member(name)]))
+
+
+def test_a_name_that_is_cut_at_a_nul(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "x.mlpkg", [member("metadata.jsonZ.png")])
+    path.write_bytes(path.read_bytes().replace(b"metadata.jsonZ.png", b"metadata.json\x00.png"))
+    with pytest.raises(UnsafePathError):
+        opens(path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["metadata.json", "metadata.json"],
+        ["metadata.json", "Metadata.JSON"],
+        ["caf\u00e9", "cafe\u0301"],
+        ["weights", "weights/model.safetensors"],
+        ["Weights", "weights/model.safetensors"],
+    ],
+)
+def test_names_that_collide(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(UnsafePathError):
+        opens(make_zip(tmp_path / "x.mlpkg", [member(name) for name in names]))
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFDIR, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK])
+def test_links_and_special_files(tmp_path: Path, kind: int) -> None:
+    with pytest.raises(UnsafePathError, match="no regular file"):
+        opens(make_zip(tmp_path / "x.mlpkg", [member("a", b"/etc/passwd", mode=kind | 0o777)]))
+
+
+def test_a_bomb(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "x.mlpkg", [member("a", bytes(50_000_000))], compression=zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 100_000
+    with pytest.raises(UnsafePathError, match="compressed"):
+        opens(path)
+
+
+def test_too_many_members(tmp_path: Path) -> None:
+    with pytest.raises(UnsafePathError, match="10001 members"):
+        opens(make_zip(tmp_path / "x.mlpkg", [member(str(index)) for index in range(10_001)]))
+
+
+def patched(change: Callable[[bytearray, int, int], None]) -> Callable[[Path], None]:
+    """An attack that changes a good package's bytes, given where its first local and central headers are."""
+
+    def attack(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        change(content, content.index(b"PK\x03\x04"), content.index(b"PK\x01\x02"))
+        path.write_bytes(content)
+
+    return attack
+
+
+def put(content: bytearray, offset: int, form: str, value: int) -> None:
+    struct.pack_into(form, content, offset, value)
+
+
+def resize(content: bytearray, central: int, size: int) -> None:
+    put(content, central + 20, "<I", size)
+    put(content, central + 24, "<I", size)
+
+
+PATCHES: dict[str, Callable[[bytearray, int, int], None]] = {
+    "encrypted": lambda c, _, central: put(c, central + 8, "<H", 1),
+    "larger than it is": lambda c, _, central: resize(c, central, 9_999_999),
+    "beyond the end": lambda c, _, central: resize(c, central, 0x7FFFFFFF),
+    "stored and decompressed sizes differ": lambda c, _, central: put(c, central + 24, "<I", 3),
+    "another name behind": lambda c, local, _: c.__setitem__(local + 30, ord("X")),
+    "another method behind": lambda c, local, _: put(c, local + 8, "<H", 8),
+    "no header there": lambda c, local, _: c.__setitem__(local, 0),
+    "a wrong checksum": lambda c, _, central: put(c, central + 16, "<I", 12345),
+    "overlapping": lambda c, _, central: put(c, c.index(b"PK\x01\x02", central + 4) + 42, "<I", 0),
+    "an impossible method": lambda c, _, central: put(c, central + 10, "<H", 77),
+    "a patch format": lambda c, _, central: put(c, central + 6, "<H", 999),
+}
+
+
+@pytest.mark.parametrize("lie", PATCHES)
+def test_archives_that_lie(tmp_path: Path, lie: str) -> None:
+    path = write_package(tmp_path / "x.mlpkg")
+    patched(PATCHES[lie])(path)
+    with pytest.raises((UnsafePathError, IntegrityError)):
+        opens(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x05\x06" + bytes(18), b"#!/bin/sh\n", bytes(1000)])
+def test_files_that_are_no_archive(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.mlpkg"
+    path.write_bytes(content)
+    with pytest.raises(PackageError):
+        opens(path)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
+def test_truncated_archives(tmp_path: Path, share: float) -> None:
+    path = write_package(tmp_path / "x.mlpkg")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(IntegrityError, match="truncated or damaged"):
+        opens(path)
+
+
+def test_every_flipped_byte_is_noticed_or_harmless(tmp_path: Path) -> None:
+    """One bit of each part of an archive is turned over: it opens with the same content, or not at all."""
+    content = write_package(tmp_path / "x.mlpkg").read_bytes()
+    good = open_package(tmp_path / "x.mlpkg")
+    for offset in range(0, len(content), max(1, len(content) // 400)):
+        path = tmp_path / "y.mlpkg"
+        changed = bytearray(content)
+        changed[offset] ^= 0x10
+        path.write_bytes(changed)
+        try:
+            opened = open_package(path)
+        except PackageError:
+            continue
+        assert opened.metadata == good.metadata
+
+
+def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_package(tmp_path / "x.mlpkg")
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(IntegrityError, match="10 are free"):
+        opens(path)
+
+
+def test_data_in_front_does_not_matter_to_what_is_read(tmp_path: Path) -> None:
+    """A script that is also an archive: its members are still checked one by one, or it is refused."""
+    path = write_package(tmp_path / "x.mlpkg")
+    path.write_bytes(b"#!/bin/sh\necho hello\n" + path.read_bytes())
+    try:
+        package = open_package(path)
+    except PackageError:
+        return
+    assert package.metadata.name == "small"
+
+
+def test_a_zip_from_another_tool_opens(tmp_path: Path) -> None:
+    folder = write_package(tmp_path / "p")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                bundle.write(file, file.relative_to(folder).as_posix())
+    (tmp_path / "x.mlpkg").write_bytes(buffer.getvalue())
+    assert open_package(tmp_path / "x.mlpkg").metadata.name == "small"

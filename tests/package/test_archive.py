@@ -1,0 +1,49 @@
+"""One file for a package: aligned, stored, and read back as it was."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inferox.package import ALIGNMENT_BYTES
+from inferox.package.archive import check_distinct, check_member_path, extract_archive, write_archive
+
+NAMES = st.from_regex(r"[a-zéß0-9_-]{1,12}(\.[a-z]{1,4})?", fullmatch=True)
+FILES = st.dictionaries(NAMES, st.binary(max_size=300), max_size=6)
+
+
+def data_offset(archive: Path, info: zipfile.ZipInfo) -> int:
+    with archive.open("rb") as stream:
+        stream.seek(info.header_offset + 26)
+        name_bytes, extra_bytes = struct.unpack("<HH", stream.read(4))
+    return info.header_offset + 30 + int(name_bytes) + int(extra_bytes)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@given(FILES, st.booleans())
+def test_files_come_back_and_begin_at_aligned_places(
+    tmp_path_factory: object, files: dict[str, bytes], nested: bool
+) -> None:
+    root: Path = tmp_path_factory.mktemp("archive")  # type: ignore[attr-defined]  # pytest's own factory
+    source, target = root / "source", root / "target"
+    folder = source / "a" / "b" if nested else source
+    folder.mkdir(parents=True)
+    target.mkdir()
+    distinct = {name.casefold(): (name, content) for name, content in files.items()}
+    for name, content in distinct.values():
+        (folder / name).write_bytes(content)
+    write_archive(source, root / "x.mlpkg")
+    with zipfile.ZipFile(root / "x.mlpkg") as bundle:
+        assert bundle.testzip() is None
+        for info in bundle.infolist():
+            assert info.compress_type == zipfile.ZIP_STORED
+            assert data_offset(root / "x.mlpkg", info) % ALIGNMENT_BYTES == 0
+            check_member_path(info.filename)
+        check_distinct(bundle.namelist())
+    extract_archive(root / "x.mlpkg", target)
+    found = {path.name: path.read_bytes() for path in target.rglob("*") if path.is_file()}
+    assert found == dict(distinct.values())

@@ -1,0 +1,52 @@
+"""Samples: calls in, calls out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from safetensors.numpy import save_file
+
+from inferox.core import IntegrityError
+from inferox.package import SampleBatch, Samples
+
+ARRAYS = hnp.arrays(
+    st.sampled_from([np.float32, np.int64, np.uint8, np.bool_]), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)
+)
+NAMED = st.dictionaries(
+    st.text(min_size=1, max_size=12, alphabet=st.characters(codec="utf-8")), ARRAYS, min_size=1, max_size=3
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@given(st.lists(st.builds(SampleBatch, NAMED, NAMED), max_size=3))
+def test_samples_read_back_bit_for_bit(tmp_path: Path, batches: list[SampleBatch]) -> None:
+    path = tmp_path / "samples.safetensors"
+    Samples(tuple(batches)).save(path)
+    found = Samples.load(path).batches
+    assert len(found) == len(batches)
+    for before, after in zip(batches, found, strict=True):
+        for one, other in ((before.inputs, after.inputs), (before.outputs, after.outputs)):
+            assert set(one) == set(other)
+            for name, array in one.items():
+                assert array.dtype == other[name].dtype
+                assert array.shape == other[name].shape
+                assert array.tobytes() == other[name].tobytes()
+
+
+@pytest.mark.parametrize("names", [["x"], ["0.inputs"], ["0.sideways.x"], ["1.inputs.x"], ["-1.inputs.x"]])
+def test_anything_but_numbered_calls_is_refused(tmp_path: Path, names: list[str]) -> None:
+    save_file({name: np.zeros(1) for name in names}, tmp_path / "s.safetensors")
+    with pytest.raises(IntegrityError):
+        Samples.load(tmp_path / "s.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 100])
+def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "s.safetensors").write_bytes(content)
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        Samples.load(tmp_path / "s.safetensors")
