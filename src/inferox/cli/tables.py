@@ -96,7 +96,7 @@ def _similarity_table(texts: Sequence[str], vectors: npt.NDArray[np.float32]) ->
 
 def _similarity_cell(value: float) -> Text:
     style = "bold green" if value >= 0.5 else "dim" if value < 0.2 else ""  # noqa: PLR2004 - shades, not meanings
-    return Text(f"{value:.2f}", style=style)
+    return Text(f"{value:.2f}".replace("-0.00", "0.00"), style=style)
 
 
 def _vector_table(texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Table:
