@@ -15,10 +15,8 @@ import transformers
 from transformers import CONFIG_MAPPING, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
+from inferox.backends.torch.errors import listed, translated
 from inferox.core import LoadError
-
-_NAMED = 5
-"""How many weights an error names."""
 
 _HEADS = frozenset(
     {
@@ -46,6 +44,9 @@ _HEADS = frozenset(
 
 _TABLES = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
 """Tables that old checkpoints saved and that an architecture computes for itself."""
+
+_IMPLEMENTATION = re.compile(r"_implementation(_internal)?$")
+"""Settings that choose how a machine computes, not what. One may name a kernel that is fetched from the hub and run."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +79,19 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
             weight is missing, left over, or of another shape.
     """
     model_class = _find_class(architecture)
-    settings = _read_config(config)
+    settings = _read_config(config, model_class)
     arguments: dict[str, Any] = {"add_pooling_layer": _has_pooler(weights)} if _takes_pooler(model_class) else {}
-    with _silent():
-        try:
-            # With output_loading_info, which the annotation leaves aside, the report comes too.
-            loaded: Any = model_class.from_pretrained(
-                None,
-                config=settings,
-                state_dict=dict(weights),
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,
-                dtype=torch.float32,
-                **arguments,
-            )
-        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError, ImportError) as error:
-            raise LoadError(f"a {architecture} cannot be made from this config: {_first_line(error)}") from error
+    with _silent(), translated(f"making a {architecture} from its config", default=LoadError):
+        # With output_loading_info, which the annotation leaves aside, the report comes too.
+        loaded: Any = model_class.from_pretrained(
+            None,
+            config=settings,
+            state_dict=dict(weights),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            dtype=torch.float32,
+            **arguments,
+        )
     module, report = loaded
     _check_shapes(report["mismatched_keys"], architecture)
     _check_missing(report["missing_keys"], architecture)
@@ -102,7 +100,12 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
 
 def _find_class(architecture: str) -> type[PreTrainedModel]:
     found = getattr(transformers, architecture, None) if architecture.isidentifier() else None
-    if not isinstance(found, type) or not issubclass(found, PreTrainedModel):
+    # The classes that others are built on are exported too, and compute nothing.
+    if (
+        not isinstance(found, type)
+        or not issubclass(found, PreTrainedModel)
+        or found.forward is torch.nn.Module.forward
+    ):
         raise LoadError(
             f"transformers {transformers.__version__} has no architecture {architecture!r}",
             hint="upgrade transformers; or pack the model from Python (python:module:factory)",
@@ -110,7 +113,7 @@ def _find_class(architecture: str) -> type[PreTrainedModel]:
     return found
 
 
-def _read_config(config: Mapping[str, Any]) -> PretrainedConfig:
+def _read_config(config: Mapping[str, Any], model_class: type[PreTrainedModel]) -> PretrainedConfig:
     if "auto_map" in config:
         raise LoadError(
             "the config asks for code that comes with the model (auto_map), which is never loaded from a checkpoint",
@@ -122,11 +125,24 @@ def _read_config(config: Mapping[str, Any]) -> PretrainedConfig:
             f"transformers {transformers.__version__} does not know the model type {model_type!r}",
             hint="upgrade transformers; or pack the model from Python (python:module:factory)",
         )
-    try:
-        settings: PretrainedConfig = CONFIG_MAPPING[model_type].from_dict(dict(config))
-    except Exception as error:  # transformers validates configs with exceptions of several libraries
-        raise LoadError(f"the config of this {model_type} model is not valid: {_first_line(error)}") from error
+    if config.get("quantization_config") is not None:
+        raise LoadError("the weights are quantised by another library", hint="use the model before it was quantised")
+    with translated(f"reading the config of this {model_type} model", default=LoadError):
+        settings: PretrainedConfig = CONFIG_MAPPING[model_type].from_dict(_without_implementations(config))
+    # Related classes take each other's configs and weights without complaint, and compute something else with them.
+    if model_class.config_class is None or not isinstance(settings, model_class.config_class):
+        raise LoadError(
+            f"a {model_class.__name__} is no {model_type} model, which is what the config describes",
+            hint="the architecture and the config are not of the same model",
+        )
     return settings
+
+
+def _without_implementations(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        kept = {name: item for name, item in value.items() if not _IMPLEMENTATION.search(name)}
+        return {name: _without_implementations(item) for name, item in kept.items()}
+    return value
 
 
 def _takes_pooler(model_class: type[PreTrainedModel]) -> bool:
@@ -141,7 +157,7 @@ def _check_shapes(mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]]
     faults = [f"{name} is {list(found)} and must be {list(needed)}" for name, found, needed in sorted(mismatched)]
     if faults:
         raise LoadError(
-            f"{len(faults)} weights have another shape than {architecture} needs: {_listed(faults)}",
+            f"{len(faults)} weights have another shape than {architecture} needs: {listed(faults)}",
             hint="the config and the weights are not of the same model",
         )
 
@@ -150,7 +166,7 @@ def _check_missing(missing: Iterable[str], architecture: str) -> None:
     names = sorted(missing)
     if names:
         raise LoadError(
-            f"{len(names)} weights that {architecture} needs are missing: {_listed(names)}",
+            f"{len(names)} weights that {architecture} needs are missing: {listed(names)}",
             hint="nothing is filled in at random: fetch the whole model, or choose a task that it was trained for",
         )
 
@@ -160,7 +176,7 @@ def _check_left_over(unexpected: Iterable[str], module: PreTrainedModel, archite
     unknown = [name for name in names if not _TABLES.search(name) and not _is_absent_head(name, module)]
     if unknown:
         raise LoadError(
-            f"{len(unknown)} weights have no place in {architecture}: {_listed(unknown)}",
+            f"{len(unknown)} weights have no place in {architecture}: {listed(unknown)}",
             hint="the config and the weights are not of the same model",
         )
     return tuple(names)
@@ -173,14 +189,6 @@ def _is_absent_head(name: str, module: PreTrainedModel) -> bool:
     if parts[0] == module.base_model_prefix and len(parts) > 1:
         return parts[1] in _HEADS and not hasattr(base or module, parts[1])
     return parts[0] in _HEADS and not hasattr(module, parts[0])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f", and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().partition("\n")[0]
 
 
 @contextmanager

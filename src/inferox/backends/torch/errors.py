@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import psutil
@@ -30,6 +30,8 @@ _OUT_OF_MEMORY = re.compile(
 )
 """What PyTorch says, mostly in a bare ``RuntimeError``, when the CPU, the driver or a CUDA library lacks memory."""
 
+_NAMED = 5
+
 
 @contextmanager
 def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
@@ -55,6 +57,11 @@ def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Ite
         raise _translate(error, action, default) from error
 
 
+def listed(names: Sequence[str]) -> str:
+    """The first few of many names, and how many more there are, for a sentence that is to stay readable."""
+    return ", ".join(names[:_NAMED]) + (f", and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
 def _translate(error: Exception, action: str, default: type[ExecutionError | LoadError]) -> BackendError:
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
@@ -62,6 +69,8 @@ def _translate(error: Exception, action: str, default: type[ExecutionError | Loa
     ):
         return _out_of_memory(text, action)
     hint = None
+    if isinstance(error, ModuleNotFoundError):
+        hint = f"install the package that has {error.name}"
     if isinstance(error, torch.AcceleratorError):
         hint = "after such an error the process cannot use the GPU any more: restart it"
     return default(f"torch failed while {action}: {_sentence(error)}", hint=hint)

@@ -30,6 +30,8 @@ from inferox.core import (
 
 _FOLDER = "backends/torch"
 
+_ROWS = "its code depends on the number of rows; compute with tensor operations instead"
+
 
 class TorchExporter(Exporter):
     """Writes what PyTorch itself runs: the weights as they are, or a program."""
@@ -80,24 +82,29 @@ def _torchscript(source: SourceModel, root: Path) -> Artifact:
 
 
 def _exported(source: SourceModel, root: Path) -> Artifact:
-    program = torch.export.load(source.facts.program) if source.facts.program else _capture(source)
+    given = source.facts.program
+    program = torch.export.load(given) if given else _capture(source)
+    signature = _honest_signature(source.signature, program)
     relative = f"{_FOLDER}/model.pt2"
-    path = root / relative
-    path.parent.mkdir(parents=True, exist_ok=True)
     files = {"program": relative}
-    if program.state_dict and _can_be_restored(program, path, root / WEIGHTS_FILE):
+    if _can_be_stripped(program, root / relative, root / WEIGHTS_FILE):
         files["weights"] = WEIGHTS_FILE
+    elif given:
+        _copy(given, root, "model.pt2")
     else:
-        torch.export.save(program, path)
-    return _artifact(source, root, "torch-export", files, _honest_signature(source.signature, program))
+        torch.export.save(program, root / relative)
+    return _artifact(source, root, "torch-export", files, signature)
 
 
-def _can_be_restored(program: ExportedProgram, path: Path, weights: Path) -> bool:
-    if not weights.is_file():
+def _can_be_stripped(program: ExportedProgram, path: Path, weights: Path) -> bool:
+    """Saves a program without its weights, and tells whether those of the package make it whole again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not program.state_dict or not weights.is_file():
         return False
-    save_without_weights(program, path)
     try:
-        restore_weights(torch.export.load(path), weights)
+        with translated(f"saving {path.name} without weights", default=LoadError):
+            save_without_weights(program, path)
+            restore_weights(torch.export.load(path), weights)
     except LoadError:
         return False
     return True
@@ -106,22 +113,36 @@ def _can_be_restored(program: ExportedProgram, path: Path, weights: Path) -> boo
 def _capture(source: SourceModel) -> ExportedProgram:
     if source.example_inputs is None:
         raise LoadError(f"the source {source.facts.name} has no example inputs to be captured with")
-    examples = {name: _two_rows(source.signature, name, value) for name, value in source.example_inputs.items()}
+    examples = {name: torch.from_numpy(value.copy()) for name, value in source.example_inputs.items()}
     dynamic = {
         spec.name: {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)}
         for spec in source.signature.inputs
     }
+    # torch.export takes a dim of 1 for a fixed one.
+    two_rows = _with_rows(examples, source.signature, 2)
     with torch.no_grad():
-        return torch.export.export(source.module, (), kwargs=examples, dynamic_shapes=dynamic)
+        program = torch.export.export(source.module, (), kwargs=two_rows, dynamic_shapes=dynamic)
+        for rows in (1, 3):
+            _try_rows(program, _with_rows(examples, source.signature, rows), rows)
+    return program
 
 
-def _two_rows(signature: Signature, name: str, value: Any) -> torch.Tensor:
-    """Example inputs with at least two rows: ``torch.export`` takes a dim of 1 for a fixed one."""
-    tensor = torch.from_numpy(value.copy())
-    spec = next(spec for spec in signature.inputs if spec.name == name)
-    if spec.dims[:1] == (BATCH,) and tensor.shape[0] == 1:
-        return tensor.repeat(2, *(1 for _ in tensor.shape[1:]))
-    return tensor
+def _try_rows(program: ExportedProgram, inputs: Mapping[str, torch.Tensor], rows: int) -> None:
+    """Runs a program for another number of rows than the one it was captured with, which its code may depend on."""
+    try:
+        program.module()(**inputs)
+    except Exception as error:
+        raise LoadError(f"the model was captured for 2 rows, and fails for {rows}", hint=_ROWS) from error
+
+
+def _with_rows(examples: Mapping[str, torch.Tensor], signature: Signature, rows: int) -> dict[str, torch.Tensor]:
+    """The examples with their rows repeated, or cut off, until there are so many."""
+    inputs = dict(examples)
+    for spec in signature.inputs:
+        for axis in [axis for axis, dim in enumerate(spec.dims) if dim == BATCH]:
+            value = inputs[spec.name]
+            inputs[spec.name] = value.index_select(axis, torch.arange(rows) % value.shape[axis])
+    return inputs
 
 
 def _honest_signature(signature: Signature, program: ExportedProgram) -> Signature:
@@ -140,7 +161,7 @@ def _honest_signature(signature: Signature, program: ExportedProgram) -> Signatu
     if BATCH in fixed:
         raise LoadError(
             f"the model can only be captured for {fixed[BATCH]} rows",
-            hint="its code depends on the number of rows; compute with tensor operations instead",
+            hint=_ROWS,
         )
     return Signature(*(tuple(_fix(spec, fixed) for spec in side) for side in (signature.inputs, signature.outputs)))
 

@@ -13,7 +13,18 @@ from inferox.backends.torch.builder import TorchTensorBuilder
 from inferox.backends.torch.dtype import to_torch as to_torch_dtype
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.tensor import TorchTensor
-from inferox.core import ExecutionError, MemoryRequirements, Model, ModelMetadata, Signature, Tensor, TensorLike
+from inferox.core import (
+    ExecutionError,
+    MemoryRequirements,
+    Model,
+    ModelMetadata,
+    Signature,
+    Tensor,
+    TensorLike,
+    TensorSpec,
+)
+
+_CONTRADICTION = "the package states another signature than its program has; pack the model again"
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,9 @@ class TorchModel(Model):
     def close(self) -> None:
         """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
         self._program = None
+        if self._metadata.device.kind == "cuda":
+            # PyTorch would keep the memory for tensors to come, out of reach of other processes.
+            torch.cuda.empty_cache()
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         program = self._program
@@ -80,8 +94,7 @@ class TorchModel(Model):
             placed = {name: self._place(inputs[name], program.compute_dtype) for name in self._signature.input_names}
             returned = name_outputs(program.call(placed), self._signature.output_names)
             return {
-                spec.name: TorchTensor(returned[spec.name].to(to_torch_dtype(spec.dtype)))
-                for spec in self._signature.outputs
+                spec.name: _finish(returned[spec.name], spec, program.compute_dtype) for spec in self._signature.outputs
             }
 
     def _place(self, value: TensorLike, compute_dtype: torch.dtype | None) -> torch.Tensor:
@@ -94,6 +107,17 @@ class TorchModel(Model):
         if compute_dtype is not None and tensor.is_floating_point():
             return tensor.to(compute_dtype)
         return tensor
+
+
+def _finish(output: torch.Tensor, spec: TensorSpec, compute_dtype: torch.dtype | None) -> TorchTensor:
+    """Gives an output that was computed in a lower precision the type that the signature states."""
+    stated = to_torch_dtype(spec.dtype)
+    if output.dtype is not stated and (compute_dtype is None or not output.is_floating_point()):
+        found = str(output.dtype).removeprefix("torch.")
+        raise ExecutionError(
+            f"the model must return {spec.name} as {spec.dtype}, and returned {found}", hint=_CONTRADICTION
+        )
+    return TorchTensor(output.to(stated))
 
 
 def name_outputs(returned: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -109,12 +133,12 @@ def name_outputs(returned: Any, names: Sequence[str]) -> dict[str, torch.Tensor]
     if isinstance(returned, Mapping):
         found = {name: returned[name] for name in names if name in returned}
     else:
-        ordered = [returned] if isinstance(returned, torch.Tensor) else list(returned)
+        ordered = returned if isinstance(returned, tuple | list) else [returned]
         found = dict(zip(names, ordered, strict=False))
     missing = [name for name in names if not isinstance(found.get(name), torch.Tensor)]
     if missing:
         raise ExecutionError(
             f"the model must return {', '.join(names)}, and does not return {', '.join(missing)}",
-            hint="the package states another signature than its program has; pack the model again",
+            hint=_CONTRADICTION,
         )
     return found

@@ -1,5 +1,5 @@
 """Loading artifacts, one file a format."""
 
-from inferox.backends.torch.loaders.open import open_artifact
+from inferox.backends.torch.loaders.formats import open_artifact
 
 __all__ = ["open_artifact"]

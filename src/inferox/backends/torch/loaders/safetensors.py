@@ -7,7 +7,6 @@ import json
 import torch
 from safetensors.torch import load_file
 
-from inferox.backends.torch.architecture import instantiate
 from inferox.backends.torch.loaders.module import place_module
 from inferox.backends.torch.model import Program
 from inferox.core import Artifact, LoadError, LoadOptions
@@ -26,6 +25,8 @@ def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOpti
     Raises:
         LoadError: If the architecture is unknown, or the weights are not those that it needs.
     """
+    from inferox.backends.torch.architecture import instantiate
+
     architecture = artifact.options.get("architecture")
     if not isinstance(architecture, str):
         raise LoadError(f"the artifact {artifact.name} does not state its architecture", hint="pack the model again")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
+import zipfile
+from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +16,7 @@ from safetensors.torch import load_file
 
 from inferox.backends.torch.backend import TorchBackend
 from inferox.backends.torch.device import from_torch
+from inferox.backends.torch.errors import listed
 from inferox.backends.torch.loaders.module import place_module
 from inferox.backends.torch.model import Program
 from inferox.core import Artifact, LoadError, LoadOptions
@@ -19,11 +24,11 @@ from inferox.core import Artifact, LoadError, LoadOptions
 FACTORY = "create_model"
 """What ``model.py`` must export: a function of the package's folder and the backend, which returns the module."""
 
-_NAMED = 5
+_numbers = count()
 
 
 def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
-    """Makes a module with the package's own code and loads its weights into it.
+    """Makes a module with the package's own code and loads its weights into it. Tensors are passed in order.
 
     Args:
         artifact: An artifact with the files ``weights`` (``.pt``, ``.pth``, ``.bin`` or ``.safetensors``) and
@@ -33,10 +38,11 @@ def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptio
 
     Raises:
         LoadError: If the code fails or returns something else than a module, if the weights are more than tensors, or
-            if a weight is missing, left over, or of another shape.
+            if a weight is missing, left over, of another shape, or of a type that the module's cannot hold exactly.
     """
     module = _create_module(artifact, device)
-    _load_strictly(module, _read_weights(artifact.path("weights")), artifact.path("weights").name)
+    path = artifact.path("weights")
+    _load_strictly(module, _read_weights(path), path.name)
     names = artifact.signature.input_names
     return place_module(module, artifact, device, options, call=lambda run, inputs: run(*(inputs[n] for n in names)))
 
@@ -59,7 +65,7 @@ def _create_module(artifact: Artifact, device: torch.device) -> torch.nn.Module:
 
 def _run(path: Path) -> ModuleType:
     """Runs a file as a module of its own. Nothing is cached beside it: a package's folder never changes."""
-    name = f"inferox_package_{abs(hash(path.resolve()))}"
+    name = f"inferox_package_{next(_numbers)}"
     module = ModuleType(name)
     module.__file__ = str(path)
     # Classes that are defined there look their module up by name, for instance dataclasses.
@@ -72,22 +78,47 @@ def _run(path: Path) -> ModuleType:
     return module
 
 
-def _read_weights(path: Path) -> dict[str, Any]:
+def _read_weights(path: Path) -> Mapping[str, Any]:
     if path.suffix == ".safetensors":
         return load_file(path)
-    weights = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    if not isinstance(weights, dict):
-        raise LoadError(f"{path.name} must hold tensors by name, and holds a {type(weights).__name__}")
+    try:
+        # Files older than PyTorch 1.6 are bare pickles, which cannot be mapped.
+        weights = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise LoadError(
+            f"{path.name} holds more than tensors, or is damaged: what else a pickle holds is never loaded",
+            hint="save the module's state_dict() alone, best as safetensors",
+        ) from error
+    if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise LoadError(
+            f"{path.name} must hold tensors by name, and holds something else",
+            hint="save the module's state_dict() alone",
+        )
     return weights
 
 
-def _load_strictly(module: torch.nn.Module, weights: dict[str, Any], file: str) -> None:
+def _load_strictly(module: torch.nn.Module, weights: Mapping[str, torch.Tensor], file: str) -> None:
     expected = module.state_dict()
-    missing, unexpected = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
-    if missing or unexpected:
-        parts = [("lacks", missing), ("has no place for", unexpected)]
-        faults = "; ".join(f"{verb} {', '.join(names[:_NAMED])}" for verb, names in parts if names)
-        raise LoadError(
-            f"{file} does not fit the module: {len(missing)} weights are missing, {len(unexpected)} left over: {faults}"
-        )
+    faults = {
+        "missing": sorted(expected.keys() - weights.keys()),
+        "left over": sorted(weights.keys() - expected.keys()),
+        "of another shape or type": [
+            f"{name} ({_describe(weights[name])} instead of {_describe(place)})"
+            for name, place in expected.items()
+            if name in weights and not _fits(weights[name], place)
+        ],
+    }
+    if any(faults.values()):
+        summary = "; ".join(f"{len(names)} {fault}: {listed(names)}" for fault, names in faults.items() if names)
+        raise LoadError(f"{file} does not fit the module: {summary}")
     module.load_state_dict(weights, strict=True)
+
+
+def _fits(weight: torch.Tensor, place: torch.Tensor) -> bool:
+    """Whether a weight goes into its place as it is, or in a wider floating-point type that holds it exactly."""
+    widened = weight.is_floating_point() and torch.promote_types(weight.dtype, place.dtype) is place.dtype
+    return weight.shape == place.shape and (weight.dtype is place.dtype or widened)
+
+
+def _describe(weight: torch.Tensor) -> str:
+    return f"{str(weight.dtype).removeprefix('torch.')} {list(weight.shape)}"

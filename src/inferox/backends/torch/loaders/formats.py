@@ -1,4 +1,7 @@
-"""From an artifact to a model, whatever its format."""
+"""From an artifact to a model: what loads each format.
+
+A loader imports what is heavy when it runs, so that TorchScript waits for neither transformers nor the compiler.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from inferox.backends.torch.loaders.safetensors import load_safetensors
 from inferox.backends.torch.loaders.state_dict import load_state_dict
 from inferox.backends.torch.loaders.torchscript import load_torchscript
 from inferox.backends.torch.model import Program, TorchModel
-from inferox.core import Artifact, DeviceId, LoadError, LoadOptions, ModelMetadata
+from inferox.core import Artifact, ConfigError, DeviceId, LoadError, LoadOptions, ModelMetadata
 
 Loader = Callable[[Artifact, torch.device, LoadOptions], Program]
 
@@ -31,8 +34,8 @@ LOADERS: dict[str, Loader] = {
 def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) -> TorchModel:
     """Loads an artifact on a device.
 
-    The number of threads is PyTorch's own setting, which is one for the whole process: the last model that was loaded
-    with ``options.threads`` decides for all.
+    The number of threads is PyTorch's own setting, one for the whole process: the last model that was loaded with
+    ``options.threads`` decides for all. A load that fails leaves it as it was.
 
     Args:
         artifact: An artifact of this backend, whose code may run where it has any.
@@ -40,16 +43,19 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
         options: How to load it.
 
     Raises:
+        ConfigError: If fewer threads than one are asked for.
         BackendUnavailableError: If there is no such device.
         UnsupportedDTypeError: If the device cannot compute in the artifact's precision.
         LoadError: If the artifact is damaged, or needs something that is not there.
         OutOfMemoryError: If it does not fit.
     """
+    if options.threads is not None and options.threads < 1:
+        raise ConfigError(f"the number of threads must be 1 or more, and is {options.threads}")
     target = to_torch(device)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     with torch.inference_mode(), translated(f"loading {options.package}", default=LoadError):
         program = LOADERS[artifact.format](artifact, target, options)
+        if options.threads is not None:
+            torch.set_num_threads(options.threads)
     metadata = ModelMetadata(
         backend=artifact.backend,
         format=artifact.format,
