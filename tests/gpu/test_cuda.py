@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.dlpack import from_dlpack
 
 import inferox
 from inferox.backends.torch import TorchBackend, TorchDevice, TorchTensor
@@ -61,7 +62,7 @@ def test_the_same_seed_gives_the_same_numbers_on_every_device() -> None:
 
 def test_dlpack_on_the_device() -> None:
     tensor = TorchTensor(torch.arange(4.0, device="cuda"))
-    again = torch.from_dlpack(tensor)
+    again = from_dlpack(tensor)
     assert again.data_ptr() == tensor.torch.data_ptr()
     assert tensor.__dlpack_device__() == (2, 0)
 

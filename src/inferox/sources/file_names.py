@@ -30,7 +30,8 @@ DESCRIPTIONS = (
     "modules.json",
     "config_sentence_transformers.json",
     "sentence_*_config.json",
-    "[0-9]_*/*.json",
-    "[0-9]_*/model.safetensors",
+    "[0-9]*_*/*.json",
+    "[0-9]*_*/model.safetensors",
+    "[0-9]*_*/pytorch_model.bin",
 )
 """What a model directory can hold besides weights, as patterns: its config, its use, the layers after pooling."""

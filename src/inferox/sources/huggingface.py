@@ -15,7 +15,7 @@ from inferox.sources.architecture import architecture_family, choose_architectur
 from inferox.sources.checkpoint import read_checkpoint
 from inferox.sources.image_size import read_image_size
 from inferox.sources.model_card import read_license
-from inferox.sources.tokenizer_files import convert_tokenizer
+from inferox.sources.model_files import complete_files
 from inferox.sources.torch_source import Examples, TorchSource
 
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
@@ -50,7 +50,7 @@ def open_huggingface(
     reads_images = takes_images(architecture)
     inputs = _image_inputs(directory, config) if reads_images else _text_inputs(config, architecture)
     loaded = instantiate(config, read_checkpoint(directory), architecture)
-    converted = None if reads_images else convert_tokenizer(directory)
+    converted = None if reads_images else complete_files(directory)
     return TorchSource(
         SourceFacts(
             kind="huggingface",

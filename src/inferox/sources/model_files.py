@@ -1,0 +1,97 @@
+"""The files that say how a model is used, in the form that packages have them: older checkpoints have others."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import transformers
+from safetensors.torch import save_file
+from transformers.utils import logging as hf_logging
+
+from inferox.core import PackageError
+from inferox.sources.checkpoint import read_checkpoint
+from inferox.sources.file_names import PICKLED_WEIGHTS, SAFE_WEIGHTS, VOCABULARIES, WEIGHTS
+
+_WEIGHTS_SUFFIXES = frozenset({".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".gguf", ".ot"})
+
+_TOKENIZER = "tokenizer.json"
+
+
+def complete_files(directory: Path) -> TemporaryDirectory[str] | None:
+    """Makes a folder like a model's, with what it has only in an older form: its tokenizer, or layers after pooling.
+
+    Args:
+        directory: The folder of the model. It is not changed.
+
+    Returns:
+        A folder with everything of the model's but its own weights, which is removed with the object; ``None`` where
+        the model's folder will do as it is.
+
+    Raises:
+        PackageError: If a vocabulary or the weights of a layer cannot be converted.
+    """
+    has_tokenizer = (directory / _TOKENIZER).is_file()
+    vocabulary = next((name for name in VOCABULARIES if (directory / name).is_file()), None)
+    layers = _pickled_layers(directory)
+    if not layers and (vocabulary is None or has_tokenizer):
+        return None
+    folder: TemporaryDirectory[str] = TemporaryDirectory(prefix="inferox-")
+    try:
+        if vocabulary is not None and not has_tokenizer:
+            _convert_tokenizer(directory, Path(folder.name), vocabulary)
+        # What the model says itself stands above what transformers writes.
+        left_out = _weights_of(directory)
+        shutil.copytree(
+            directory,
+            folder.name,
+            ignore=lambda path, _: left_out if Path(path) == directory else [],
+            dirs_exist_ok=True,
+        )
+        for layer in layers:
+            save_file(read_checkpoint(layer), Path(folder.name) / layer.name / SAFE_WEIGHTS[0])
+    except BaseException:
+        folder.cleanup()
+        raise
+    return folder
+
+
+def _pickled_layers(directory: Path) -> Sequence[Path]:
+    """The folders of sentence-transformers' layers whose weights are in PyTorch's own format alone."""
+    return [
+        path.parent
+        for path in sorted(directory.glob(f"[0-9]*_*/{PICKLED_WEIGHTS[0]}"))
+        if not (path.parent / SAFE_WEIGHTS[0]).is_file()
+    ]
+
+
+def _convert_tokenizer(directory: Path, target: Path, vocabulary: str) -> None:
+    verbosity = hf_logging.get_verbosity()
+    hf_logging.set_verbosity(logging.CRITICAL)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            str(directory), local_files_only=True, trust_remote_code=False
+        )
+        tokenizer.save_pretrained(target)
+        if not (target / _TOKENIZER).is_file():
+            raise ValueError(f"{type(tokenizer).__name__} is not of the kind that can be written so")
+    except Exception as error:  # every tokenizer class fails in its own way
+        reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
+        raise PackageError(
+            f"transformers cannot make a {_TOKENIZER} of {vocabulary}: {reason}",
+            hint="for a SentencePiece model: pip install sentencepiece protobuf",
+        ) from error
+    finally:
+        hf_logging.set_verbosity(verbosity)
+
+
+def _weights_of(directory: Path) -> list[str]:
+    """The weights of the model itself, for whatever framework, and files that begin with a dot."""
+    return [
+        path.name
+        for path in directory.iterdir()
+        if path.name.startswith(".") or path.name in WEIGHTS or path.suffix in _WEIGHTS_SUFFIXES
+    ]
