@@ -76,8 +76,6 @@ def _convert_tokenizer(directory: Path, target: Path, vocabulary: str) -> None:
             str(directory), local_files_only=True, trust_remote_code=False
         )
         tokenizer.save_pretrained(target)
-        if not (target / _TOKENIZER).is_file():
-            raise ValueError(f"{type(tokenizer).__name__} is not of the kind that can be written so")
     except Exception as error:  # every tokenizer class fails in its own way
         reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
         raise PackageError(
@@ -86,6 +84,11 @@ def _convert_tokenizer(directory: Path, target: Path, vocabulary: str) -> None:
         ) from error
     finally:
         hf_logging.set_verbosity(verbosity)
+    if not (target / _TOKENIZER).is_file():
+        raise PackageError(
+            f"transformers reads {vocabulary} with {type(tokenizer).__name__}, which has no {_TOKENIZER}",
+            hint="choose another task with --task, such as raw",
+        )
 
 
 def _weights_of(directory: Path) -> list[str]:
