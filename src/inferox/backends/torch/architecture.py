@@ -140,7 +140,7 @@ def _read_config(config: Mapping[str, Any], model_class: type[PreTrainedModel]) 
 
 def _without_implementations(value: Any) -> Any:
     if isinstance(value, Mapping):
-        kept = {name: item for name, item in value.items() if not _IMPLEMENTATION.search(name)}
+        kept = {name: item for name, item in value.items() if not _IMPLEMENTATION.search(str(name))}
         return {name: _without_implementations(item) for name, item in kept.items()}
     return value
 
@@ -187,8 +187,9 @@ def _is_absent_head(name: str, module: PreTrainedModel) -> bool:
     parts = name.split(".")
     base = getattr(module, module.base_model_prefix, None)
     if parts[0] == module.base_model_prefix and len(parts) > 1:
-        return parts[1] in _HEADS and not hasattr(base or module, parts[1])
-    return parts[0] in _HEADS and not hasattr(module, parts[0])
+        # An encoder that is built without a pooler says so with None.
+        return parts[1] in _HEADS and getattr(base or module, parts[1], None) is None
+    return parts[0] in _HEADS and getattr(module, parts[0], None) is None
 
 
 @contextmanager
