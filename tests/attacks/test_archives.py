@@ -7,6 +7,7 @@ import stat
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,6 +154,23 @@ def test_archives_that_lie(tmp_path: Path, lie: str) -> None:
     path = write_package(tmp_path / "x.mlpkg")
     patched(PATCHES[lie])(path)
     with pytest.raises((UnsafePathError, IntegrityError)):
+        opens(path)
+
+
+def test_a_member_that_covers_the_next_one(tmp_path: Path) -> None:
+    """With the right checksum: only its place gives it away."""
+    path = write_package(tmp_path / "x.mlpkg")
+    with zipfile.ZipFile(path) as bundle:
+        first, second = bundle.infolist()[:2]
+    content = bytearray(path.read_bytes())
+    name_bytes, extra_bytes = struct.unpack_from("<HH", content, first.header_offset + 26)
+    begin = first.header_offset + 30 + name_bytes + extra_bytes
+    size = second.header_offset + 40 - begin
+    central = content.index(b"PK\x01\x02")
+    resize(content, central, size)
+    put(content, central + 16, "<I", zlib.crc32(content[begin : begin + size]))
+    path.write_bytes(content)
+    with pytest.raises(UnsafePathError, match="place"):
         opens(path)
 
 

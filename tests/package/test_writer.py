@@ -134,6 +134,14 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "p"]
 
 
+def test_a_writer_also_brings_back_what_was_moved_aside(tmp_path: Path) -> None:
+    write_package(tmp_path / "p")
+    (tmp_path / "p").rename(tmp_path / ".p.inferox-replaced")
+    with pytest.raises(PackageError, match="exists already"):
+        PackageWriter(tmp_path / "p")
+    assert list(tmp_path.iterdir()) == [tmp_path / "p"]
+
+
 def test_a_living_writers_work_is_left_alone(tmp_path: Path) -> None:
     with PackageWriter(tmp_path / "p") as first, PackageWriter(tmp_path / "p") as second:
         assert first.root.is_dir()
