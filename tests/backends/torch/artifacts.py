@@ -23,12 +23,10 @@ AFFINE_SIGNATURE = Signature(
 class Affine(torch.nn.Module):
     """Two inputs, parameters, and a buffer that no state dict holds."""
 
-    offset: torch.Tensor
-
     def __init__(self) -> None:
         super().__init__()
         self.linear = torch.nn.Linear(4, 3)
-        self.register_buffer("offset", torch.tensor([1.0, 2.0, 3.0]), persistent=False)
+        self.offset = torch.nn.Buffer(torch.tensor([1.0, 2.0, 3.0]), persistent=False)
 
     def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
         found: torch.Tensor = self.linear(x) * scale[:, None] + self.offset

@@ -62,6 +62,8 @@ def save_without_weights(program: ExportedProgram, path: Path) -> None:
     original = dict(program.state_dict)
     try:
         for name, tensor in original.items():
+            if tensor.numel() == 0:
+                continue  # it takes no room, and PyTorch fails over its repeated form
             single = torch.zeros(1, dtype=tensor.dtype).as_strided(tensor.shape, [0] * tensor.dim())
             program.state_dict[name] = _like(tensor, single)
         with _quiet():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -23,15 +25,25 @@ def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOpti
         options: How to load it.
 
     Raises:
-        LoadError: If the architecture is unknown, or the weights are not those that it needs.
+        LoadError: If the config is malformed, the architecture is unknown, or the weights are not those that it needs.
     """
     from inferox.backends.torch.architecture import instantiate
 
     architecture = artifact.options.get("architecture")
     if not isinstance(architecture, str):
         raise LoadError(f"the artifact {artifact.name} does not state its architecture", hint="pack the model again")
-    config = json.loads(artifact.path("config").read_text(encoding="utf-8"))
+    config = _read_config(artifact.path("config"))
     weights = load_file(artifact.path("weights"))
     widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
     module = instantiate(config, widened, architecture).module
     return place_module(module, artifact, device, options, call=lambda run, inputs: run(**inputs))
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LoadError(f"{path.name} must be a JSON object, and is none: {error}") from error
+    if not isinstance(config, dict):
+        raise LoadError(f"{path.name} must be a JSON object, and is a {type(config).__name__}")
+    return config

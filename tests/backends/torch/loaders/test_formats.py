@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from inferox.backends.torch.backend import TorchBackend
+from inferox.core import (
+    Artifact,
+    BackendUnavailableError,
+    ConfigError,
+    DeviceId,
+    Layout,
+    LoadError,
+    LoadOptions,
+    ManifestError,
+    ModelMetadata,
+    Precision,
+)
+from tests.backends.torch.artifacts import AFFINE_SIGNATURE, load, make_affine, make_artifact
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> Artifact:
+    torch.jit.save(torch.jit.script(make_affine()), tmp_path / "model.pt")
+    return make_artifact(tmp_path, "torchscript", {"program": "model.pt"})
+
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+def test_a_loaded_model_tells_where_it_came_from(scripted: Artifact) -> None:
+    model = load(scripted)
+    assert model.name == "small"
+    assert model.signature == AFFINE_SIGNATURE
+    assert model.metadata == ModelMetadata("torch", "torchscript", Precision.FP32, Layout.PADDED, DeviceId.cpu())
+
+
+def test_the_last_model_with_threads_decides_for_the_process(scripted: Artifact, threads: int) -> None:
+    load(scripted)
+    assert torch.get_num_threads() == threads
+    load(scripted, threads=1)
+    assert torch.get_num_threads() == 1
+    load(scripted)
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize("asked", [0, -1])
+def test_fewer_threads_than_one(scripted: Artifact, asked: int, threads: int) -> None:
+    with pytest.raises(ConfigError, match=f"must be 1 or more, and is {asked}"):
+        load(scripted, threads=asked)
+    assert torch.get_num_threads() == threads
+
+
+def test_a_load_that_fails_leaves_the_threads(tmp_path: Path, threads: int) -> None:
+    with pytest.raises(LoadError):
+        load(make_artifact(tmp_path, "torchscript", {"program": "absent.pt"}), threads=1)
+    assert torch.get_num_threads() == threads
+
+
+def test_an_absent_device(scripted: Artifact) -> None:
+    with pytest.raises(BackendUnavailableError, match="no device cuda:99"):
+        TorchBackend.cpu().load(scripted, DeviceId.cuda(99), LoadOptions("small", trust_code=True))
+
+
+@pytest.mark.parametrize("format_", ["safetensors", "torchscript", "torch-export", "aotinductor", "state-dict"])
+def test_artifacts_without_their_files(tmp_path: Path, format_: str) -> None:
+    options = {"architecture": "BertModel"}
+    with pytest.raises(ManifestError, match="lists no"):
+        load(make_artifact(tmp_path, format_, {}, options=options))
+    roles = {"safetensors": ("config", "weights"), "state-dict": ("factory", "weights")}.get(format_, ("program",))
+    with pytest.raises(LoadError, match=r"absent|archive"):
+        load(make_artifact(tmp_path, format_, dict.fromkeys(roles, "absent"), options=options))
+
+
+@pytest.mark.parametrize("format_", ["torchscript", "torch-export", "aotinductor"])
+@pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all" * 99])
+def test_damaged_programs(tmp_path: Path, format_: str, content: bytes) -> None:
+    (tmp_path / "model.bin").write_bytes(content)
+    with pytest.raises(LoadError, match="loading small") as caught:
+        load(make_artifact(tmp_path, format_, {"program": "model.bin"}))
+    assert "\n" not in str(caught.value)
