@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from inferox.batching import run_batches, run_rows
 from inferox.core import BATCH, SEQUENCE, ConfigError, DataType, ShapeMismatchError, Signature, TensorSpec
+from tests.tasks.models import FunctionModel
 
-from .models import Arrays, FunctionModel, floats, ids, mask, row
+from .models import Arrays, floats, ids, mask, row
 
 FILL = {"ids": 0, "mask": 0}
 OUTPUTS = (floats("vectors", BATCH, SEQUENCE, 1), floats("total", BATCH, 1))

@@ -67,7 +67,7 @@ class FunctionModel(Model):
     """A model that computes with a Python function, and notes the shapes that it was called with."""
 
     def __init__(
-        self, signature: Signature, compute: Callable[[Mapping[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
+        self, signature: Signature, compute: Callable[[dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
     ) -> None:
         self._signature = signature
         self._function = compute

@@ -1,19 +1,9 @@
 """What lies on disk: writing, reading and verifying packages."""
 
 from inferox.package.archive import ALIGNMENT_BYTES, ARCHIVE_SUFFIX
+from inferox.package.evidence import ArtifactEvidence, ParityReport, collect_evidence
 from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo
-from inferox.package.parity import (
-    LEAST_CLASS,
-    TOLERANCES,
-    Agreement,
-    ArtifactEvidence,
-    ParityClass,
-    ParityReport,
-    Tolerance,
-    classify,
-    collect_evidence,
-    measure,
-)
+from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, ParityClass, Tolerance, classify, measure
 from inferox.package.reader import Package, open_package
 from inferox.package.samples import SampleBatch, Samples
 from inferox.package.store import Store

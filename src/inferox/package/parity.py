@@ -1,28 +1,22 @@
-"""Parity: how well an artifact's outputs agree with the reference's, as numbers and as a class."""
+"""Parity: how well outputs agree with the reference's, as numbers and as a class."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import SEQUENCE, Artifact, ManifestError, Precision, TensorSpec
-from inferox.package.manifest import Fields
-from inferox.package.samples import SampleBatch, Samples
-
-PARITY_FILE = "parity.json"
+from inferox.core import SEQUENCE, Precision, TensorSpec
+from inferox.package.samples import SampleBatch
 
 _MASK = "attention_mask"
 _LOGITS = "logits"
 _TINY = float(np.finfo(np.float32).tiny)
-_VERSIONS_OF = ("inferox", "numpy", "torch", "transformers")
 
 
 class ParityClass(Enum):
@@ -100,108 +94,6 @@ DISAGREEMENT = Agreement(
     max_abs=float("inf"), max_rel=float("inf"), cosine_mean=-1.0, cosine_min=-1.0, argmax_agreement=None
 )
 """What is measured where outputs cannot be compared: one is missing, of another shape, or holds NaN."""
-
-
-@dataclass(frozen=True)
-class ArtifactEvidence:
-    """What was measured of one artifact.
-
-    Attributes:
-        artifact: Its name.
-        agreement: How well it agrees with the reference.
-        tolerance: What it had to reach.
-        parity_class: The best class that it reaches, or ``fail`` where it misses its tolerance.
-        versions: The versions of the libraries that took part.
-        machine: The machine on which it was measured.
-    """
-
-    artifact: str
-    agreement: Agreement
-    tolerance: Tolerance
-    parity_class: ParityClass
-    versions: Mapping[str, str]
-    machine: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The evidence as ``parity.json`` has it."""
-        agreement = {
-            name: None if value is None or not np.isfinite(value) else value
-            for name, value in asdict(self.agreement).items()
-        }
-        return {
-            "artifact": self.artifact,
-            "class": self.parity_class.value,
-            "agreement": agreement,
-            "tolerance": asdict(self.tolerance),
-            "versions": dict(self.versions),
-            "machine": self.machine,
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> ArtifactEvidence:
-        """Reads evidence.
-
-        Raises:
-            ManifestError: If a field is missing or malformed.
-        """
-        fields = Fields(data, f"an artifact of {PARITY_FILE}")
-        try:
-            return cls(
-                artifact=fields.required("artifact", str),
-                agreement=_read_agreement(fields.required("agreement", dict)),
-                tolerance=Tolerance(**fields.required("tolerance", dict)),
-                parity_class=ParityClass(fields.required("class", str)),
-                versions=fields.required("versions", dict),
-                machine=fields.required("machine", str),
-            )
-        except (TypeError, ValueError) as error:
-            raise ManifestError(f"{PARITY_FILE} is malformed: {error}") from error
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """The evidence of a package.
-
-    Attributes:
-        artifacts: What was measured of each artifact.
-    """
-
-    artifacts: tuple[ArtifactEvidence, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as ``parity.json`` has it."""
-        return {"artifacts": [item.to_json() for item in self.artifacts]}
-
-    @classmethod
-    def from_json(cls, data: Any) -> ParityReport:
-        """Reads a report.
-
-        Raises:
-            ManifestError: If a field is missing or malformed.
-        """
-        return cls(Fields(data, PARITY_FILE).map("artifacts", ArtifactEvidence.from_json))
-
-
-def collect_evidence(
-    artifact: Artifact, samples: Samples, outputs: Sequence[Mapping[str, npt.NDArray[Any]]]
-) -> ArtifactEvidence:
-    """Measures an artifact's outputs and classifies them.
-
-    Args:
-        artifact: The artifact.
-        samples: The sample calls, with the reference's outputs.
-        outputs: The artifact's outputs for each call, by name.
-    """
-    agreement = measure(artifact.signature.outputs, samples.batches, outputs)
-    least = LEAST_CLASS[artifact.precision]
-    return ArtifactEvidence(
-        artifact=artifact.name,
-        agreement=agreement,
-        tolerance=TOLERANCES[least],
-        parity_class=classify(agreement, least),
-        versions=_versions(artifact.backend),
-        machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
-    )
 
 
 def measure(
@@ -295,19 +187,3 @@ def _cosines(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64])
 def _scale(expected: npt.NDArray[np.float64]) -> float:
     """The largest absolute number, and never zero."""
     return max(float(np.abs(expected).max()), _TINY)
-
-
-def _read_agreement(data: dict[str, Any]) -> Agreement:
-    agreement = Agreement(**data)
-    # JSON has no infinity: what could not be compared was written as null.
-    return DISAGREEMENT if agreement.max_abs is None else agreement
-
-
-def _versions(backend: str) -> dict[str, str]:
-    found = {}
-    for name in dict.fromkeys((*_VERSIONS_OF, backend)):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

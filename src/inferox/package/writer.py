@@ -19,6 +19,7 @@ import psutil
 
 from inferox.core import PackageError
 from inferox.package.archive import ARCHIVE_SUFFIX, write_archive
+from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.manifest import (
     METADATA_FILE,
     MODEL_INFO_FILE,
@@ -27,7 +28,6 @@ from inferox.package.manifest import (
     ModelInfo,
     to_json_bytes,
 )
-from inferox.package.parity import PARITY_FILE, ParityReport
 from inferox.package.samples import SAMPLES_FILE, Samples
 
 _STAGING = ".inferox-staging-"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +26,10 @@ _VARIANCE_FLOOR = np.float32(1e-5)
 """What layer normalisation adds to the variance: PyTorch's default, which the files do not state."""
 
 
-class EmbedModule:
+class EmbedModule(ABC):
     """A layer on pooled vectors: [n, in] to [n, out], float32."""
 
+    @abstractmethod
     def __call__(self, vectors: Matrix) -> Matrix:
         """Computes the layer.
 
@@ -37,7 +39,6 @@ class EmbedModule:
         Returns:
             One vector a text; shape ``[n, out]``, float32.
         """
-        raise NotImplementedError
 
     def width(self, before: int) -> int:
         """The length of the vectors that come out, for vectors of length ``before``."""
