@@ -45,7 +45,7 @@ def _can_compute(dtype: torch.dtype, device: torch.device) -> bool:
         rows = torch.ones(1, 2, 2, 4, dtype=dtype, device=device)
         attended = torch.nn.functional.scaled_dot_product_attention(rows, rows, rows)
         normed = torch.nn.functional.layer_norm(attended, (4,))
-        product = torch.nn.functional.linear(normed, rows[0, 0]).sum()
-        return bool(torch.isfinite(product))
+        product = torch.nn.functional.linear(normed, rows[0, 0]) + torch.nn.functional.conv2d(normed, rows)
+        return bool(torch.isfinite(product).all())
     except (RuntimeError, NotImplementedError):
         return False
