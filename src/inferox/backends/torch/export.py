@@ -14,6 +14,7 @@ from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
+from inferox.backends.torch.model import name_outputs
 from inferox.core import (
     BATCH,
     CONFIG_FILE,
@@ -29,6 +30,9 @@ from inferox.core import (
 )
 
 _FOLDER = "backends/torch"
+
+_ROUGHLY = 1e-3
+"""How far a program may be from its module before it counts as another one; parity is measured elsewhere."""
 
 _ROWS = "its code depends on the number of rows; compute with tensor operations instead"
 
@@ -123,14 +127,19 @@ def _capture(source: SourceModel) -> ExportedProgram:
     with torch.no_grad():
         program = torch.export.export(source.module, (), kwargs=two_rows, dynamic_shapes=dynamic)
         for rows in (1, 3):
-            _try_rows(program, _with_rows(examples, source.signature, rows), rows)
+            _try_rows(program, source, _with_rows(examples, source.signature, rows), rows)
     return program
 
 
-def _try_rows(program: ExportedProgram, inputs: Mapping[str, torch.Tensor], rows: int) -> None:
-    """Runs a program for another number of rows than the one it was captured with, which its code may depend on."""
+def _try_rows(program: ExportedProgram, source: SourceModel, inputs: Mapping[str, torch.Tensor], rows: int) -> None:
+    """Compares a program with its module for another number of rows than the one it was captured with.
+
+    Where the code branches on the number, a program has the one branch that it was captured in, and does not say so.
+    """
+    names = source.signature.output_names
     try:
-        program.module()(**inputs)
+        found, expected = (name_outputs(run(**inputs), names) for run in (program.module(), source.module))
+        torch.testing.assert_close(found, expected, rtol=_ROUGHLY, atol=_ROUGHLY, equal_nan=True)
     except Exception as error:
         raise LoadError(f"the model was captured for 2 rows, and fails for {rows}", hint=_ROWS) from error
 
@@ -159,10 +168,7 @@ def _honest_signature(signature: Signature, program: ExportedProgram) -> Signatu
         if isinstance(dim, str) and is_concrete_int(extent)
     }
     if BATCH in fixed:
-        raise LoadError(
-            f"the model can only be captured for {fixed[BATCH]} rows",
-            hint=_ROWS,
-        )
+        raise LoadError(f"the program takes {fixed[BATCH]} rows, and no other number", hint=_ROWS)
     return Signature(*(tuple(_fix(spec, fixed) for spec in side) for side in (signature.inputs, signature.outputs)))
 
 
