@@ -51,7 +51,7 @@ def test_packing_what_is_no_model(inferox: Command, tmp_path: Path) -> None:
 def test_packing_over_something_that_exists(inferox: Command, minilm_directory: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.mlpkg"
     path.write_text("mine")
-    fails(inferox("pack", minilm_directory, "-o", path), 3, "exists already", "--force")
+    fails(inferox("pack", minilm_directory, "-o", path), 2, "exists already", "--force")
     assert path.read_text() == "mine"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from inferox.core import PackageError
+from inferox.core import ConfigError, PackageError
 from inferox.package import PackageWriter, open_package
 from inferox.package.manifest import to_json_bytes
 from tests.package.packages import WEIGHTS, write_package
@@ -48,7 +48,7 @@ def test_an_archive_is_the_same_bytes_each_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", OUTPUTS)
 def test_what_exists_is_refused_before_any_work(tmp_path: Path, name: str) -> None:
     write_package(tmp_path / name)
-    with pytest.raises(PackageError, match="exists already"):
+    with pytest.raises(ConfigError, match="exists already"):
         PackageWriter(tmp_path / name)
     write_package(tmp_path / name, force=True, weights=b"new")
     assert open_package(tmp_path / name).artifacts[0].path("weights").read_bytes() == b"new"
@@ -65,19 +65,19 @@ def test_force_replaces_nothing_but_a_package(tmp_path: Path, kind: str) -> None
         target.write_text("years of work")
     else:
         target.symlink_to(write_package(tmp_path / "elsewhere"))
-    with pytest.raises(PackageError, match="is no package, and is not replaced"):
+    with pytest.raises(ConfigError, match="is no package, and is not replaced"):
         PackageWriter(target, force=True)
     assert target.exists()
 
 
 def test_a_file_that_is_no_archive_is_not_replaced_by_one(tmp_path: Path) -> None:
     (tmp_path / "notes.mlpkg").mkdir()
-    with pytest.raises(PackageError, match="is no package"):
+    with pytest.raises(ConfigError, match="is no package"):
         PackageWriter(tmp_path / "notes.mlpkg", force=True)
 
 
 def test_no_folder_to_write_to(tmp_path: Path) -> None:
-    with pytest.raises(PackageError, match="there is no folder"):
+    with pytest.raises(ConfigError, match="there is no folder"):
         PackageWriter(tmp_path / "no" / "p")
 
 
@@ -137,7 +137,7 @@ def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
 def test_a_writer_also_brings_back_what_was_moved_aside(tmp_path: Path) -> None:
     write_package(tmp_path / "p")
     (tmp_path / "p").rename(tmp_path / ".p.inferox-replaced")
-    with pytest.raises(PackageError, match="exists already"):
+    with pytest.raises(ConfigError, match="exists already"):
         PackageWriter(tmp_path / "p")
     assert list(tmp_path.iterdir()) == [tmp_path / "p"]
 
@@ -174,7 +174,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, name: str) -> N
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(PackageError, match="there is no folder"):
+    with pytest.raises(ConfigError, match="there is no folder"):
         PackageWriter(tmp_path / "file" / "p")
 
 

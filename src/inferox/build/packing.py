@@ -83,10 +83,10 @@ def pack(
         What was written, how well it agrees, and what was left out.
 
     Raises:
-        PackageError: If the source is no model or a damaged one, if ``output`` exists and ``force`` is not set, or if
-            no artifact agrees with the reference.
+        PackageError: If the source is no model or a damaged one, if no artifact agrees with the reference, or if the
+            package cannot be written.
         UntrustedCodeError: If the source is code and ``trust_code`` is not set.
-        ConfigError: If the task or a precision is none.
+        ConfigError: If the task or a precision is none, or if ``output`` exists and ``force`` is not set.
     """
     report = progress or (lambda _: None)
     wanted = _parse_precisions(precisions)

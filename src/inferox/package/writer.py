@@ -17,7 +17,7 @@ from typing import Self
 
 import psutil
 
-from inferox.core import PackageError
+from inferox.core import ConfigError, PackageError
 from inferox.package.archive import ARCHIVE_SUFFIX, write_archive
 from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.manifest import (
@@ -49,8 +49,9 @@ class PackageWriter:
         force: Whether a package that lies there may be replaced.
 
     Raises:
-        PackageError: If something lies there already and ``force`` is not set, if it is no package, or if nothing can
-            be written there.
+        ConfigError: If something lies there already and ``force`` is not set, if it is no package, or if there is no
+            folder to write it in.
+        PackageError: If nothing can be written there.
     """
 
     def __init__(self, output: Path, *, force: bool = False) -> None:
@@ -161,16 +162,16 @@ def hash_file(path: Path) -> str:
 
 def _check_output(output: Path, *, is_archive: bool, force: bool) -> None:
     if not output.name:
-        raise PackageError(f"{str(output)!r} names no file or folder to write a package to")
+        raise ConfigError(f"{str(output)!r} names no file or folder to write a package to")
     if not output.parent.is_dir():
-        raise PackageError(f"there is no folder {output.parent}", hint="make it first")
+        raise ConfigError(f"there is no folder {output.parent}", hint="make it first")
     if not (output.exists() or output.is_symlink()):
         return
     if not force:
-        raise PackageError(f"{output} exists already", hint="choose another name, or replace it with --force")
+        raise ConfigError(f"{output} exists already", hint="choose another name, or replace it with --force")
     is_package = output.is_file() if is_archive else (output / METADATA_FILE).is_file()
     if output.is_symlink() or not is_package:
-        raise PackageError(f"{output} is no package, and is not replaced", hint="move it away, or choose another name")
+        raise ConfigError(f"{output} is no package, and is not replaced", hint="move it away, or choose another name")
 
 
 def _remove_abandoned(output: Path) -> None:
