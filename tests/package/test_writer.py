@@ -142,6 +142,14 @@ def test_a_writer_also_brings_back_what_was_moved_aside(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "p"]
 
 
+def test_what_a_dead_writer_left_is_removed_also_where_its_number_was_given_again(tmp_path: Path) -> None:
+    left = tmp_path / f".p.inferox-staging-{os.getpid()}-abandoned"
+    left.mkdir()
+    os.utime(left, (1, 1))
+    write_package(tmp_path / "p")
+    assert list(tmp_path.iterdir()) == [tmp_path / "p"]
+
+
 def test_a_living_writers_work_is_left_alone(tmp_path: Path) -> None:
     with PackageWriter(tmp_path / "p") as first, PackageWriter(tmp_path / "p") as second:
         assert first.root.is_dir()

@@ -33,6 +33,9 @@ from inferox.package.samples import SAMPLES_FILE, Samples
 _STAGING = ".inferox-staging-"
 _REPLACED = ".inferox-replaced"
 
+_CLOCK_STEP_S = 1.0
+"""How exactly the system says when a process started."""
+
 
 class PackageWriter:
     """Writes a package: a folder, or one file where the output's name ends in ``.mlpkg``.
@@ -131,8 +134,17 @@ class PackageWriter:
         else:
             for path in (*self.root.rglob("*"), self.root):
                 _sync(path)
-            _replace_folder(self.root, self._output)
+            self._replace_folder()
         _sync(self._output.parent)
+
+    def _replace_folder(self) -> None:
+        aside = _aside(self._output)
+        if self._output.exists():
+            self._output.rename(aside)
+        self.root.rename(self._output)
+        if aside.exists():
+            # What is about to be deleted gets a place from which it is never brought back, half deleted.
+            aside.rename(self._staging / "replaced")
 
 
 def restore_replaced(output: Path) -> None:
@@ -179,16 +191,18 @@ def _remove_abandoned(output: Path) -> None:
     pattern = re.compile(re.escape(f".{output.name}{_STAGING}") + r"(?P<process>\d+)-")
     for path in output.parent.iterdir():
         match = pattern.match(path.name)
-        if match and not psutil.pid_exists(int(match["process"])):
+        if match and not _is_running(int(match["process"]), since=path.stat().st_mtime):
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _replace_folder(new: Path, output: Path) -> None:
-    aside = _aside(output)
-    if output.exists():
-        output.rename(aside)
-    new.rename(output)
-    shutil.rmtree(aside, ignore_errors=True)
+def _is_running(process: int, *, since: float) -> bool:
+    """Whether the process that made something still runs, and not a later one that was given its number."""
+    try:
+        return psutil.Process(process).create_time() <= since + _CLOCK_STEP_S
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
 
 
 def _aside(output: Path) -> Path:
