@@ -198,11 +198,12 @@ def _remove_abandoned(output: Path) -> None:
 def _is_running(process: int, *, since: float) -> bool:
     """Whether the process that made something still runs, and not a later one that was given its number."""
     try:
-        return psutil.Process(process).create_time() <= since + _CLOCK_STEP_S
+        started: float = psutil.Process(process).create_time()
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:
         return True
+    return started <= since + _CLOCK_STEP_S
 
 
 def _aside(output: Path) -> Path:
