@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch.export import Dim, ExportedProgram
 
-from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
-from inferox.core import Artifact, DataType, LoadError, Precision, Signature, TensorSpec
+from inferox.backends.torch.loaders.exported import load_exported, restore_weights, save_without_weights
+from inferox.core import Artifact, DataType, LoadError, LoadOptions, Precision, Signature, TensorSpec
 from tests.backends.torch.artifacts import affine_inputs, affine_output, load, make_affine, make_artifact, run
 from tests.build.modules import TiedAutoencoder
 
@@ -113,6 +113,29 @@ def test_a_program_keeps_its_weights_where_saving_fails(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="does not exist"):
         save_without_weights(program, tmp_path / "absent" / "model.pt2")
     assert program.state_dict == before
+
+
+class Making(torch.nn.Module):
+    """Makes tensors while it computes, of which the graph knows the device."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        places = torch.arange(3, device=x.device) + torch.tensor([1.0, 2.0, 3.0]) + torch.zeros(3)
+        found: torch.Tensor = self.linear(x) * scale[:, None] + places.to(x.device)
+        return found
+
+
+def test_a_program_moves_with_all_that_it_makes(tmp_path: Path) -> None:
+    examples = tuple(torch.from_numpy(value) for value in affine_inputs().values())
+    torch.export.save(torch.export.export(Making(), examples), tmp_path / "model.pt2")
+    artifact = make_artifact(tmp_path, "torch-export", {"program": "model.pt2"})
+    # PyTorch's meta device computes shapes alone, and refuses tensors of another device as any device does.
+    program = load_exported(artifact, torch.device("meta"), LoadOptions("small"))
+    output = program.call({"x": examples[0].to("meta"), "scale": examples[1].to("meta")})
+    assert output.is_meta
 
 
 def test_weights_that_share_memory_share_it_again(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 from torch.export import ExportedProgram
+from torch.export.passes import move_to_device_pass
 
 from inferox.backends.torch.loaders.calling import caller
 from inferox.backends.torch.loaders.module import place_module
@@ -31,6 +32,8 @@ def load_exported(artifact: Artifact, device: torch.device, options: LoadOptions
     program = torch.export.load(artifact.path("program"))
     if "weights" in artifact.files:
         restore_weights(program, artifact.path("weights"))
+    # The graph names the device that it was captured on wherever it makes a tensor.
+    program = move_to_device_pass(program, device)
     call = caller(program.call_spec.in_spec, artifact.signature.input_names)
     return place_module(_Eval(program.module()), artifact, device, options, call=call)
 
