@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import inferox.backends.torch as package
 from inferox.backends.registry import get_backend
 from inferox.backends.torch.backend import FORMATS, TorchBackend
 from inferox.backends.torch.loaders.formats import LOADERS
@@ -82,6 +83,13 @@ def test_backends_are_values() -> None:
     assert len({backend, TorchBackend.cuda(1), TorchBackend()}) == 2
     assert pickle.loads(pickle.dumps(backend)) == copy.deepcopy(backend) == backend  # noqa: S301 - our own bytes
     assert len(pickle.dumps(backend)) < 300
+
+
+def test_its_types_are_found_in_the_package() -> None:
+    assert package.TorchBackend is TorchBackend
+    assert all(getattr(package, name).__name__ == name for name in package.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'TorchScript'"):
+        _ = package.TorchScript
 
 
 def test_it_is_registered() -> None:

@@ -104,6 +104,14 @@ def test_narrow_floats_are_the_nearest_or_refused(values: list[float], dtype: Da
         np.testing.assert_array_equal(found, nearest)
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_nan_infinities_and_negative_zero_stay(builder: TorchTensorBuilder, dtype: DataType) -> None:
+    tensor = builder.from_slice([float("nan"), float("inf"), float("-inf"), -0.0], [4], dtype).torch
+    assert tensor.isnan().tolist() == [True, False, False, False]
+    assert tensor[1:].tolist() == [float("inf"), float("-inf"), 0]
+    assert tensor.signbit().tolist()[1:] == [False, True, True]
+
+
 def test_numpys_numbers_are_numbers(builder: TorchTensorBuilder) -> None:
     values = [np.int64(3), np.float32(2.0), np.uint64(1), np.bool(True)]
     assert builder.from_slice(values, [4], DataType.I32).numpy().tolist() == [3, 2, 1, 1]

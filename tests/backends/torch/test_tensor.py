@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -186,6 +187,16 @@ def test_dlpack_outlives_the_tensor() -> None:
     array = np.from_dlpack(TorchTensor(torch.full((1000,), 7.0)))
     torch.full((1000,), 3.0)
     assert (array == 7).all()
+
+
+def test_eight_threads_share_a_tensor() -> None:
+    tensor = TorchTensor(torch.arange(1000).reshape(10, 100))
+
+    def work(row: int) -> int:
+        return int(tensor.reshape([100, 10]).contiguous().numpy()[row].sum())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(100))) == [100 * row + 45 for row in range(100)]
 
 
 def test_nan_and_infinities_keep_their_bits() -> None:
