@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
-
 from inferox.cli.main import cli
 
 TARGET = Path(__file__).with_name("cli.md")
+
+_WIDTH = 100
 
 HEADING = """# The command line
 
@@ -18,11 +18,11 @@ What `--help` says, command by command. This page is written by `make docs`.
 
 def render() -> str:
     """The page, with the help of the program and of each of its commands."""
-    context = click.Context(cli, info_name="inferox", terminal_width=100, max_content_width=100)
+    context = cli.make_context("inferox", [], resilient_parsing=True, terminal_width=_WIDTH)
     parts = [HEADING, f"```text\n{cli.get_help(context)}\n```\n"]
     for name in sorted(cli.commands):
         command = cli.commands[name]
-        inner = click.Context(command, info_name=name, parent=context, terminal_width=100, max_content_width=100)
+        inner = command.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=_WIDTH)
         parts.append(f"## inferox {name}\n\n```text\n{command.get_help(inner)}\n```\n")
     return "\n".join(parts)
 
