@@ -41,19 +41,22 @@ def test_an_unknown_command(run: Run) -> None:
 def test_doctor_computes_on_every_device(run: Run) -> None:
     findings = json.loads(run("doctor", "--json").out)
     assert [(item["backend"], item["device"], item["passed"]) for item in findings if item["device"] == "cpu"] == [
-        ("torch", "cpu", True)
+        ("onnxruntime", "cpu", True),
+        ("torch", "cpu", True),
     ]
     assert findings[-1]["memory_total_bytes"] > findings[-1]["memory_free_bytes"] > 0
     assert "pass" in run("doctor", "--table").out
 
 
 def test_doctor_says_why_a_backend_does_not_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from inferox.backends.onnxruntime.backend import OnnxRuntimeBackend
     from inferox.backends.torch.backend import TorchBackend
 
     def wrong(*_: object) -> None:
         raise ExecutionError("the product is wrong", hint="buy another processor")
 
-    monkeypatch.setattr(TorchBackend, "self_test", wrong)
+    for backend in (OnnxRuntimeBackend, TorchBackend):
+        monkeypatch.setattr(backend, "self_test", wrong)
     done = run("doctor", "--json")
     assert done.code == 5
     assert json.loads(done.out)[-1]["reason"] == "the product is wrong"
@@ -65,10 +68,14 @@ def test_doctor_says_why_a_backend_does_not_work(run: Run, monkeypatch: pytest.M
 def test_doctor_without_a_runtime(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("onnxruntime", "torch"):
+        monkeypatch.setitem(sys.modules, name, None)
     done = run("doctor", "--json")
     assert done.code == 5
-    assert "inferox[torch]" in json.loads(done.out)[0]["hint"]
+    assert [item["hint"] for item in json.loads(done.out)] == [
+        "pip install 'inferox[onnx]'",
+        "pip install 'inferox[torch]'",
+    ]
     assert "inferox[torch]" in run("doctor", "--table").out
 
 

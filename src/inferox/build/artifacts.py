@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from inferox.core import (
     Artifact,
     Backend,
     BackendError,
+    BackendUnavailableError,
+    ConfigError,
     Exporter,
     LoadOptions,
     Precision,
@@ -42,21 +44,23 @@ def export_artifacts(
     root: Path,
     *,
     name: str,
+    exporters: Sequence[tuple[Backend, Exporter]],
     precisions: Sequence[Precision],
     progress: Callable[[str], None],
 ) -> Exported:
-    """Exports a model for every backend that can run here, in every precision, and measures what comes.
+    """Exports a model for several backends, in every precision, and measures what comes.
 
     Args:
         source: The model.
         samples: Inputs and the reference's outputs.
         root: The folder of the package that is being made; its weights and config lie there already.
         name: The name of the package.
+        exporters: The backends, and what writes artifacts for each.
         precisions: The number formats to export.
         progress: Told what is being done.
     """
     exported = Exported()
-    for backend, exporter in _exporters():
+    for backend, exporter in exporters:
         for precision in precisions:
             progress(f"exporting for {backend.name} in {precision.value}")
             for artifact in _export(
@@ -67,14 +71,33 @@ def export_artifacts(
     return exported
 
 
-def _exporters() -> Iterator[tuple[Backend, Exporter]]:
-    for name in backend_names():
-        if not probe_backend(name).available:
-            continue
-        backend = get_backend(name)
+def open_exporters(names: Sequence[str]) -> list[tuple[Backend, Exporter]]:
+    """Finds what writes artifacts for some backends.
+
+    Args:
+        names: Registered backends.
+
+    Raises:
+        BackendNotFoundError: If one is not registered.
+        BackendUnavailableError: If one cannot run here, or lacks what it takes to export.
+        ConfigError: If none is named, or one only reads artifacts.
+    """
+    if not names:
+        raise ConfigError(
+            "no backend is named to write artifacts for", hint=f"use some of {', '.join(backend_names())}"
+        )
+    found = []
+    for name in dict.fromkeys(names):
+        backend, availability = get_backend(name), probe_backend(name)
+        if not availability.available:
+            raise BackendUnavailableError(
+                f"the backend {name} cannot run here: {availability.reason}", hint=availability.hint
+            )
         exporter = backend.exporter()
-        if exporter is not None:
-            yield backend, exporter
+        if exporter is None:
+            raise ConfigError(f"the backend {name} only reads artifacts, and writes none")
+        found.append((backend, exporter))
+    return found
 
 
 def _export(

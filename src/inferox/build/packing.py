@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inferox.build.artifacts import Exported, export_artifacts
+from inferox.build.artifacts import Exported, export_artifacts, open_exporters
 from inferox.build.reference import compute_samples
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, Dim, PackageError, Precision, SourceModel
 from inferox.package import (
@@ -56,6 +56,7 @@ def pack(
     *,
     task: str | None = None,
     name: str | None = None,
+    backends: Sequence[str] = ("torch",),
     precisions: Sequence[str] = ("fp32",),
     samples: str | Path | None = None,
     dims: Mapping[str, Sequence[Dim]] | None = None,
@@ -71,6 +72,7 @@ def pack(
         output: The package to write: an ``.mlpkg`` file where the name ends so, otherwise a folder.
         task: What the numbers mean; found from the model's own files where it is ``None``.
         name: The package's name; ``None`` for the source's own.
+        backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``. All read the same weights.
         precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
         dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
@@ -86,10 +88,13 @@ def pack(
         PackageError: If the source is no model or a damaged one, if no artifact agrees with the reference, or if the
             package cannot be written.
         UntrustedCodeError: If the source is code and ``trust_code`` is not set.
+        BackendNotFoundError: If a backend is not registered.
+        BackendUnavailableError: If a backend cannot run here.
         ConfigError: If the task or a precision is none, or if ``output`` exists and ``force`` is not set.
     """
     report = progress or (lambda _: None)
     wanted = _parse_precisions(precisions)
+    exporters = open_exporters(backends)
     with PackageWriter(Path(output), force=force) as writer:
         report("loading the model")
         model = open_source(
@@ -107,7 +112,9 @@ def pack(
         report("computing the reference")
         references = compute_samples(model, opened)
         label = name or model.facts.name
-        exported = export_artifacts(model, references, writer.root, name=label, precisions=wanted, progress=report)
+        exported = export_artifacts(
+            model, references, writer.root, name=label, exporters=exporters, precisions=wanted, progress=report
+        )
         _require_artifacts(label, exported)
         report("writing the package")
         path = writer.commit(

@@ -37,6 +37,14 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
 @click.option("--task", help="What the numbers mean: embed, classify, token-classify, rerank, image-classify or raw.")
 @click.option("--name", help="The package's name, where the source's own does not fit.")
 @click.option(
+    "--backends",
+    default="torch",
+    show_default=True,
+    metavar="NAME,…",
+    callback=lambda _context, _parameter, text: [name.strip() for name in text.split(",")],
+    help="The backends to write artifacts for, such as torch,onnxruntime. All read the same weights.",
+)
+@click.option(
     "--precision",
     "precisions",
     multiple=True,
@@ -66,6 +74,7 @@ def pack(
     output: str,
     task: str | None,
     name: str | None,
+    backends: list[str],
     precisions: tuple[str, ...],
     samples: Path | None,
     dims: dict[str, list[Dim]],
@@ -89,6 +98,7 @@ def pack(
             output,
             task=task,
             name=name,
+            backends=backends,
             precisions=precisions,
             samples=samples,
             dims=dims or None,

@@ -1,0 +1,53 @@
+"""Where each tensor lies in a safetensors file: raw little-endian numbers at known offsets."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tensor's bytes in a file.
+
+    Attributes:
+        file: The file.
+        offset_bytes: Where they begin.
+        length_bytes: How many there are.
+        shape: The tensor's shape.
+    """
+
+    file: Path
+    offset_bytes: int
+    length_bytes: int
+    shape: tuple[int, ...]
+
+    def read(self) -> bytes:
+        """The bytes."""
+        with self.file.open("rb") as stream:
+            stream.seek(self.offset_bytes)
+            return stream.read(self.length_bytes)
+
+
+def read_places(path: Path) -> dict[str, Place]:
+    """Reads where each tensor of a safetensors file lies, under each name it has.
+
+    The file begins with the length of a JSON header (8 bytes, little-endian), the header, and then the tensors, at the
+    offsets that it gives. Tensors that share memory are stored once; the metadata gives the stored one's name for each
+    of the others.
+
+    Args:
+        path: The file.
+    """
+    with path.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header = json.loads(stream.read(length))
+    aliases = header.pop("__metadata__", {})
+    places = {
+        name: Place(path, 8 + length + begin, end - begin, tuple(entry["shape"]))
+        for name, entry in header.items()
+        for begin, end in [entry["data_offsets"]]
+    }
+    return places | {name: places[kept] for name, kept in aliases.items() if kept in places}

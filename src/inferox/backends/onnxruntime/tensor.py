@@ -1,0 +1,199 @@
+"""Tensors of ONNX Runtime on the CPU, which takes NumPy's memory as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import (
+    BackendUnavailableError,
+    DataType,
+    DeviceId,
+    DTypeMismatchError,
+    OutOfMemoryError,
+    ShapeMismatchError,
+    Tensor,
+    TensorBuilder,
+    UnsupportedDTypeError,
+)
+
+SUPPORTED = tuple(dtype for dtype in DataType if dtype is not DataType.BF16)
+"""The data types of tensors: all that NumPy has."""
+
+_ADDRESSABLE_BYTES = 2**63 - 1
+
+
+class OnnxTensor(Tensor):
+    """A NumPy array as a tensor. Wrapping and viewing share its memory.
+
+    Args:
+        array: The array.
+
+    Raises:
+        UnsupportedDTypeError: If its data type is ``bf16`` or none of ours.
+    """
+
+    def __init__(self, array: npt.NDArray[Any]) -> None:
+        self._dtype = DataType.from_numpy(array.dtype)
+        check_dtype(self._dtype)
+        self._array = array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extent of each axis."""
+        return self._array.shape
+
+    @property
+    def dtype(self) -> DataType:
+        """The type of the elements."""
+        return self._dtype
+
+    @property
+    def device(self) -> DeviceId:
+        """The CPU."""
+        return DeviceId.cpu()
+
+    def to_device(self, device: DeviceId) -> OnnxTensor:
+        """Returns itself for the CPU.
+
+        Raises:
+            BackendUnavailableError: For every other device.
+        """
+        check_device(device)
+        return self
+
+    def reshape(self, shape: Sequence[int]) -> OnnxTensor:
+        """Gives the same elements another shape; see ``Tensor``.
+
+        Raises:
+            ShapeMismatchError: If the number of elements differs, or more than one extent is -1 or below it.
+        """
+        extents, known = tuple(shape), prod(extent for extent in shape if extent != -1)
+        free = extents.count(-1)
+        fits = known == self.numel if free == 0 else free == 1 and known > 0 and self.numel % known == 0
+        if not fits or any(extent < -1 for extent in extents):
+            raise ShapeMismatchError(f"a reshape of {list(self.shape)}", f"[extents of {self.numel} elements]", extents)
+        return OnnxTensor(self._array.reshape(extents))
+
+    def contiguous(self) -> OnnxTensor:
+        """Returns the elements in row-major order without gaps; see ``Tensor``."""
+        return self if self._array.flags.c_contiguous else OnnxTensor(np.array(self._array, order="C"))
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """The array itself."""
+        return self._array
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Exports the memory as a DLPack capsule, as NumPy does."""
+        return self._array.__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The device as DLPack numbers it: the CPU."""
+        kind, index = self._array.__dlpack_device__()
+        return int(kind), index
+
+
+class OnnxTensorBuilder(TensorBuilder):
+    """Makes tensors on the CPU."""
+
+    @property
+    def device(self) -> DeviceId:
+        """The CPU."""
+        return DeviceId.cpu()
+
+    def with_device(self, device: DeviceId) -> OnnxTensorBuilder:
+        """Returns itself for the CPU.
+
+        Raises:
+            BackendUnavailableError: For every other device.
+        """
+        check_device(device)
+        return self
+
+    def from_slice(self, values: Sequence[Any], shape: Sequence[int], dtype: DataType) -> OnnxTensor:
+        """Copies Python numbers into a new tensor; see ``TensorBuilder``."""
+        self._check(shape, dtype)
+        if prod(shape) != len(values):
+            raise ShapeMismatchError(f"a tensor of {len(values)} values", f"[{len(values)} elements]", shape)
+        return OnnxTensor(_exact(values, dtype).reshape(tuple(shape)))
+
+    def from_numpy(self, array: npt.NDArray[Any]) -> OnnxTensor:
+        """Wraps a NumPy array; one that is read-only is copied."""
+        return OnnxTensor(array if array.flags.writeable else array.copy())
+
+    def from_dlpack(self, source: Any) -> OnnxTensor:
+        """Takes over a tensor of another library through DLPack, sharing memory on the CPU."""
+        return self.from_numpy(source if isinstance(source, np.ndarray) else np.from_dlpack(source))
+
+    def zeros(self, shape: Sequence[int], dtype: DataType) -> OnnxTensor:
+        """Makes a tensor of zeros."""
+        self._check(shape, dtype)
+        return OnnxTensor(np.zeros(tuple(shape), dtype.numpy_dtype))
+
+    def ones(self, shape: Sequence[int], dtype: DataType) -> OnnxTensor:
+        """Makes a tensor of ones."""
+        self._check(shape, dtype)
+        return OnnxTensor(np.ones(tuple(shape), dtype.numpy_dtype))
+
+    def randn(self, shape: Sequence[int], dtype: DataType, *, seed: int) -> OnnxTensor:
+        """Makes a tensor of draws from the standard normal distribution, the same for the same seed."""
+        if not dtype.is_floating:
+            raise UnsupportedDTypeError(dtype, "randn", [known for known in SUPPORTED if known.is_floating])
+        self._check(shape, dtype)
+        drawn = np.random.default_rng(seed).standard_normal(tuple(shape))
+        return OnnxTensor(drawn.astype(dtype.numpy_dtype))
+
+    def _check(self, shape: Sequence[int], dtype: DataType) -> None:
+        check_dtype(dtype)
+        if any(extent < 0 for extent in shape):
+            raise ShapeMismatchError("a new tensor", "[extents of 0 or more]", shape)
+        size_bytes = prod(shape) * dtype.size
+        if size_bytes > _ADDRESSABLE_BYTES:
+            raise OutOfMemoryError(
+                f"a tensor of {list(shape)} takes {size_bytes} bytes", requested_bytes=size_bytes, free_bytes=None
+            )
+
+
+def check_dtype(dtype: DataType) -> None:
+    """Refuses a data type that tensors of this backend cannot have.
+
+    Raises:
+        UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
+    """
+    if dtype not in SUPPORTED:
+        raise UnsupportedDTypeError(dtype, "onnxruntime", SUPPORTED)
+
+
+def check_device(device: DeviceId) -> None:
+    """Refuses a device that this backend does not use.
+
+    Raises:
+        BackendUnavailableError: For everything but the CPU.
+    """
+    if device != DeviceId.cpu():
+        raise BackendUnavailableError(f"onnxruntime has no device {device} here; it has cpu")
+
+
+def _exact(values: Sequence[Any], dtype: DataType) -> npt.NDArray[Any]:
+    """The values as an array, refused where the type cannot hold one: only a fraction is rounded."""
+    try:
+        wide = np.array(values, dtype=np.float64 if dtype.is_floating else object).ravel()
+        with np.errstate(over="ignore"):
+            narrow = wide.astype(dtype.numpy_dtype)
+        held = np.isfinite(narrow) | ~np.isfinite(wide) if dtype.is_floating else narrow.astype(object) == wide
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DTypeMismatchError("the values of a tensor", dtype, str(error)) from error
+    if not bool(np.all(held)):
+        raise DTypeMismatchError(f"value {np.argmin(held)} of a tensor", dtype, repr(values[int(np.argmin(held))]))
+    return narrow

@@ -1,0 +1,230 @@
+"""ONNX graphs: from one weights file, equal to the reference, and without PyTorch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from safetensors.numpy import load_file, save_file
+
+import inferox
+from inferox.backends.onnxruntime import OnnxRuntimeBackend
+from inferox.backends.onnxruntime.probe_graph import MATMUL_GRAPH
+from inferox.backends.onnxruntime.safetensors_layout import read_places
+from inferox.core import (
+    BackendNotFoundError,
+    BackendUnavailableError,
+    ConfigError,
+    DeviceId,
+    ExecutionError,
+    LoadError,
+    NoUsableBackendError,
+    TrustTier,
+)
+from inferox.package import ParityClass
+from tests.build.modules import make_cnn, make_lstm, make_tied
+from tests.build.test_kinds import TEXTS, save_text_model
+from tests.sources.checkpoints import make_model, save_model
+
+BOTH = ("torch", "onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
+    folder = tmp_path_factory.mktemp("onnx")
+    save_text_model(folder / "source", minilm_directory, "bert", "Model")
+    inferox.pack(folder / "source", folder / "both.mlpkg", backends=BOTH)
+    return folder / "both.mlpkg"
+
+
+@pytest.mark.parametrize(
+    "model_type", ["bert", "roberta", "distilbert", "xlm-roberta", "mpnet", "modernbert", "electra"]
+)
+@pytest.mark.parametrize("head", ["Model", "ForSequenceClassification", "ForTokenClassification"])
+def test_text_models_agree(tmp_path: Path, minilm_directory: Path, model_type: str, head: str) -> None:
+    save_text_model(
+        tmp_path / "source", minilm_directory, model_type, head, **({} if head == "Model" else {"num_labels": 3})
+    )
+    report = inferox.pack(tmp_path / "source", tmp_path / "p", backends=BOTH)
+    assert report.refused == {}
+    assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT] * 2
+
+
+@pytest.mark.parametrize("model_type", ["vit", "resnet"])
+def test_vision_models_agree(tmp_path: Path, model_type: str) -> None:
+    source = save_model(make_model(model_type, "ForImageClassification", num_labels=4), tmp_path / "source")
+    report = inferox.pack(source, tmp_path / "p", task="raw", backends=["onnxruntime"])
+    assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT]
+
+
+def test_hand_written_modules_agree_and_are_data_now(tmp_path: Path) -> None:
+    for make in (make_cnn, make_tied):
+        inferox.pack(make, tmp_path / make.__name__, backends=["onnxruntime"])
+        assert inferox.open_package(tmp_path / make.__name__).trust_tier is TrustTier.DATA
+        module, inputs = make()
+        rows = {name: np.concatenate([np.asarray(value)] * 3)[:5] for name, value in inputs.items()}
+        with inferox.load(tmp_path / make.__name__) as model:
+            found = model.forward(rows)["output"].numpy()
+        import torch
+
+        with torch.inference_mode():
+            expected = module.eval()(**{name: torch.from_numpy(value) for name, value in rows.items()})
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+def test_a_fixed_length_is_stated(tmp_path: Path) -> None:
+    inferox.pack(make_lstm, tmp_path / "p", backends=["onnxruntime"], dims={"steps": ("batch", "seq", 4)})
+    with inferox.load(tmp_path / "p") as model:
+        steps = np.ones((3, 7, 4), np.float32)
+        assert model.forward(steps)["scores"].shape == (3, 2)
+
+
+def test_the_weights_lie_in_the_package_once(package: Path) -> None:
+    opened = inferox.open_package(package)
+    graph = onnx.load(opened.root / "model.onnx", load_external_data=False)
+    weights = {tensor.name for tensor in graph.graph.initializer if tensor.data_location == TensorProto.EXTERNAL}
+    assert len(weights) > 30
+    for tensor in graph.graph.initializer:
+        for fact in tensor.external_data:
+            assert fact.key != "location" or fact.value == "weights/model.safetensors"
+    assert (opened.root / "model.onnx").stat().st_size < 200_000
+
+
+def test_embeddings_agree_between_the_backends(package: Path) -> None:
+    with inferox.load(package, backend="torch") as one, inferox.load(package, backend="onnxruntime") as other:
+        np.testing.assert_allclose(one.embed(TEXTS), other.embed(TEXTS), atol=1e-5)
+        assert other.metadata.backend == "onnxruntime"
+        assert other.metadata.passed_over == {"torch/safetensors/fp32/padded": "the backend onnxruntime was asked for"}
+
+
+NO_TORCH = """
+import sys
+sys.modules["torch"] = sys.modules["transformers"] = None
+import inferox
+with inferox.load(sys.argv[1]) as model:
+    print(model.metadata.backend, model.embed(["hello"]).shape, model.metadata.passed_over)
+assert "onnx" not in sys.modules
+"""
+
+
+def test_without_pytorch_it_takes_over(package: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", NO_TORCH, package], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.startswith("onnxruntime (1, 16) {'torch/safetensors/fp32/padded': \"torch is not installed")
+
+
+def test_eight_threads_at_once(package: Path) -> None:
+    with inferox.load(package, backend="onnxruntime", threads=1) as model, ThreadPoolExecutor(8) as pool:
+        expected = model.embed(TEXTS)
+        for found in pool.map(lambda _: model.embed(TEXTS), range(16)):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_batched_equals_single(package: Path) -> None:
+    with inferox.load(package, backend="onnxruntime") as model:
+        together = model.embed(TEXTS)
+        np.testing.assert_allclose(together, np.concatenate([model.embed([text]) for text in TEXTS]), atol=1e-6)
+
+
+def test_what_it_refuses(package: Path) -> None:
+    with pytest.raises(NoUsableBackendError, match="no device cuda:0"):
+        inferox.load(package, backend="onnxruntime", device="cuda:0")
+    with pytest.raises(NoUsableBackendError, match="just in time"):
+        inferox.load(package, backend="onnxruntime", compile=True)
+    model = inferox.load(package, backend="onnxruntime")
+    model.close()
+    with pytest.raises(ExecutionError, match="closed"):
+        model.embed(["x"])
+
+
+def test_a_graph_that_is_none(tmp_path: Path, package: Path) -> None:
+    from dataclasses import replace
+
+    from inferox.core import LoadOptions
+
+    artifact = next(a for a in inferox.open_package(package).artifacts if a.backend == "onnxruntime")
+    (tmp_path / "model.onnx").write_bytes(b"nonsense")
+    (tmp_path / "weights").mkdir()
+    with pytest.raises(LoadError, match="onnxruntime failed while loading"):
+        OnnxRuntimeBackend().load(replace(artifact, root=tmp_path), None, LoadOptions("p"))
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/passwd", "link.bin"])
+def test_external_data_outside_the_package(tmp_path: Path, package: Path, location: str) -> None:
+    from dataclasses import replace
+
+    from inferox.core import LoadOptions
+
+    folder = tmp_path / "package"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(64))
+    (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
+    weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    for key, value in {"location": location, "offset": "0", "length": "16"}.items():
+        weight.external_data.add(key=key, value=value)
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "attack",
+        [value("x", TensorProto.FLOAT, [4])],
+        [value("y", TensorProto.FLOAT, [4])],
+        [weight],
+    )
+    (folder / "model.onnx").write_bytes(helper.make_model(graph, ir_version=8).SerializeToString())
+    artifact = next(a for a in inferox.open_package(package).artifacts if a.backend == "onnxruntime")
+    with pytest.raises(LoadError):
+        OnnxRuntimeBackend().load(replace(artifact, root=folder, files={"graph": "model.onnx"}), None, LoadOptions("p"))
+
+
+def test_the_probe_graph_is_what_it_says() -> None:
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["left", "right"], ["product"])],
+        "matmul",
+        [value(name, TensorProto.FLOAT, ["m", "m"]) for name in ("left", "right")],
+        [value("product", TensorProto.FLOAT, ["m", "m"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="")
+    assert model.SerializeToString() == MATMUL_GRAPH
+
+
+def test_places_of_tensors(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([1, 2], np.int64), "c": np.float32(3)}
+    save_file(
+        {name: np.asarray(array) for name, array in arrays.items()}, tmp_path / "w.safetensors", metadata={"d": "a"}
+    )
+    places = read_places(tmp_path / "w.safetensors")
+    assert {name: place.read() for name, place in places.items()} == {
+        **{name: np.asarray(array).tobytes() for name, array in arrays.items()},
+        "d": arrays["a"].tobytes(),
+    }
+    assert places["a"].shape == (2, 3)
+    assert set(load_file(tmp_path / "w.safetensors")) == {"a", "b", "c"}
+
+
+def test_the_backend_itself() -> None:
+    backend = OnnxRuntimeBackend()
+    assert backend.probe().available
+    backend.self_test(DeviceId.cpu())
+    with pytest.raises(BackendUnavailableError):
+        backend.self_test(DeviceId.cuda(0))
+    assert backend.devices()[0].memory_info().total_bytes > 0
+
+
+@pytest.mark.parametrize(("backends", "error"), [(["nope"], BackendNotFoundError), ([], ConfigError)])
+def test_backends_that_cannot_be_packed_for(tmp_path: Path, backends: list[str], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        inferox.pack(make_cnn, tmp_path / "p", backends=backends)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_what_exporting_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "inferox.backends.onnxruntime.export", raising=False)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(BackendUnavailableError, match="onnx-export"):
+        inferox.pack(make_cnn, tmp_path / "p", backends=["onnxruntime"])
