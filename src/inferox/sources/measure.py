@@ -98,9 +98,10 @@ def _run_varied(
 ) -> tuple[int, dict[str, torch.Tensor]]:
     """Runs the model with another extent of one dim: the first that it takes, with that extent."""
     failure: ExecutionError | None = None
-    # Twice the extent keeps it a multiple of whatever it is one of; it may be beyond a limit, so there are others.
+    # Twice the extent keeps it a multiple of whatever it is one of; it may be beyond a limit, so there are others. One
+    # shows nothing: it is broadcast to any extent.
     for other in (2 * extent, extent + 1, extent // 2):
-        if other in {0, extent}:
+        if other in {0, 1, extent}:
             continue
         try:
             return other, run({spec.name: _stretch(examples[spec.name], spec, dim, other) for spec in inputs})
