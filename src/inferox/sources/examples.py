@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 from inferox.core import BATCH, ConfigError, Dim, PackageError, TensorSpec
 from inferox.sources.measure import data_type
@@ -44,7 +44,7 @@ def to_tensors(inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """Copies arrays and tensors into tensors on the CPU; numbers and lists are turned as NumPy does.
 
     Raises:
-        PackageError: If a value is none of these.
+        PackageError: If a value is none of these, is sparse, or is empty, which would show nothing of the model.
         UnsupportedDTypeError: If its data type is none of ours.
     """
     tensors = {}
@@ -55,6 +55,12 @@ def to_tensors(inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         except (TypeError, ValueError) as error:
             raise PackageError(f"the example input {name!r} is no tensor: {error}") from error
         data_type(tensor)
+        if tensor.layout is not torch.strided:
+            raise PackageError(
+                f"the example input {name!r} is sparse, and must be dense", hint="call .to_dense() on it"
+            )
+        if tensor.numel() == 0:
+            raise PackageError(f"the example input {name!r} is empty: its shape is {list(tensor.shape)}")
         tensors[name] = tensor
     return tensors
 
