@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inferox.package import ALIGNMENT_BYTES
-from inferox.package.archive import check_distinct, check_member_path, extract_archive, write_archive
+from inferox.package.archive import extract_archive, write_archive
+from inferox.package.paths import check_distinct, check_member_path
 
 NAMES = st.from_regex(r"[a-zéß0-9_-]{1,12}(\.[a-z]{1,4})?", fullmatch=True)
 FILES = st.dictionaries(NAMES, st.binary(max_size=300), max_size=6)

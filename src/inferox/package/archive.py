@@ -6,13 +6,12 @@ import os
 import shutil
 import stat
 import struct
-import unicodedata
 import zipfile
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from inferox.core import IntegrityError, PackageError, UnsafePathError
+from inferox.package.paths import MAX_FILES, check_distinct, check_member_path, list_files
 
 ARCHIVE_SUFFIX = ".mlpkg"
 
@@ -34,14 +33,11 @@ _PADDING_FIELD = 0xD935
 """The extra field that Android's zipalign uses for padding."""
 
 _FIELD_HEADER_BYTES = 4
-_MAX_MEMBERS = 10_000
-_MAX_PATH_BYTES = 1024
 _COPY_BYTES = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 _MAX_DIRECTORY_BYTES = 16 << 20
-_WINDOWS_RESERVED = '<>:"|?*'
 
 
 def write_archive(folder: Path, archive: Path) -> None:
@@ -50,10 +46,13 @@ def write_archive(folder: Path, archive: Path) -> None:
     Args:
         folder: The folder.
         archive: The file to write.
+
+    Raises:
+        UnsafePathError: If something in the folder is a link or a special file.
+        OSError: If a file cannot be read, or the archive cannot be written.
     """
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     with archive.open("wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as bundle:
-        for name in files:
+        for name in list_files(folder):
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             size = (folder / name).stat().st_size
@@ -121,51 +120,6 @@ def is_archive(path: Path) -> bool:
         return stream.read(len(_LOCAL_SIGNATURE)) == _LOCAL_SIGNATURE
 
 
-def check_member_path(path: str) -> None:
-    """Refuses a path that could mean anything but one file below the package, on any system.
-
-    Args:
-        path: A path of an archive or a manifest.
-
-    Raises:
-        UnsafePathError: If it is empty, absolute, climbs, has a backslash, a drive letter or a control character, or is
-            too long.
-    """
-    parts = path.split("/")
-    bad = (
-        not path
-        or len(path.encode("utf-8", "surrogatepass")) > _MAX_PATH_BYTES
-        or any(part in {"", ".", ".."} or part != part.rstrip(" .") for part in parts)
-        or any(character in _WINDOWS_RESERVED or character == "\\" or not character.isprintable() for character in path)
-        or PurePosixPath(path).is_absolute()
-    )
-    if bad:
-        shown = path if len(path) <= 80 else path[:79] + "…"  # noqa: PLR2004 - enough to find it by
-        raise UnsafePathError(f"{shown!r} is no plain path below the package")
-
-
-def check_distinct(paths: Iterable[str]) -> None:
-    """Refuses paths that are one file on a system that ignores case or Unicode's normal forms, or a file and a folder.
-
-    Args:
-        paths: Paths that are each plain.
-
-    Raises:
-        UnsafePathError: If two collide.
-    """
-    seen: dict[str, str] = {}
-    folders: set[str] = set()
-    for path in paths:
-        key = unicodedata.normalize("NFC", path).casefold()
-        if key in seen:
-            raise UnsafePathError(f"{path!r} and {seen[key]!r} are one file on some systems")
-        seen[key] = path
-        folders.update(str(parent) for parent in PurePosixPath(key).parents)
-    for key, path in seen.items():
-        if key in folders:
-            raise UnsafePathError(f"{path!r} is a file and a folder")
-
-
 def _check_end(stream: BinaryIO) -> int:
     """Checks that the file ends with a zip's directory and nothing more, before that directory is read into memory.
 
@@ -182,14 +136,20 @@ def _check_end(stream: BinaryIO) -> int:
         signature, *_, count, size, offset = _read(stream, _END64, end)
         if signature != _END64_SIGNATURE:
             raise zipfile.BadZipFile("the end of its directory is damaged")
-    if count > _MAX_MEMBERS or size > _MAX_DIRECTORY_BYTES:
-        raise UnsafePathError(f"the archive has {count} members, and a package {_MAX_MEMBERS} at most")
+    if count > MAX_FILES or size > _MAX_DIRECTORY_BYTES:
+        raise _too_many_members(count)
     if offset + size != end:
         raise UnsafePathError("the archive has data in front of its members or behind them")
     return int(offset)
 
 
+def _too_many_members(count: int) -> UnsafePathError:
+    return UnsafePathError(f"the archive has {count} members, and a package {MAX_FILES} at most")
+
+
 def _check_names(members: list[zipfile.ZipInfo]) -> None:
+    if len(members) > MAX_FILES:
+        raise _too_many_members(len(members))
     for member in members:
         # What came stands in orig_filename. zipfile cuts that at a NUL byte, turns the system's separator, and may
         # put the name of a Unicode field in its place: a name that any of this changed is not to be trusted.
