@@ -121,7 +121,7 @@ SPECIAL: dict[str, Callable[[Path], None]] = {
     "a link to a file": lambda path: path.symlink_to("/etc/passwd"),
     "a link to a folder": lambda path: path.symlink_to("/etc", target_is_directory=True),
     "a link to nothing": lambda path: path.symlink_to("nowhere"),
-    "a pipe": lambda path: os.mkfifo(path),
+    "a pipe": os.mkfifo,
 }
 
 
