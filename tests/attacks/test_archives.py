@@ -15,6 +15,7 @@ import pytest
 
 from inferox.core import IntegrityError, PackageError, UnsafePathError
 from inferox.package import open_package
+from inferox.package.archive import _check_names as check_members
 from tests.package.packages import write_package
 
 Members = list[tuple[zipfile.ZipInfo, bytes]]
@@ -129,9 +130,11 @@ def put(content: bytearray, offset: int, form: str, value: int) -> None:
     struct.pack_into(form, content, offset, value)
 
 
-def resize(content: bytearray, central: int, size: int) -> None:
-    put(content, central + 20, "<I", size)
-    put(content, central + 24, "<I", size)
+def resize(content: bytearray, header: int, size: int) -> None:
+    """States both sizes anew, in a local header or in one of the directory."""
+    begin = header + (20 if content[header : header + 4] == b"PK\x01\x02" else 18)
+    put(content, begin, "<I", size)
+    put(content, begin + 4, "<I", size)
 
 
 PATCHES: dict[str, Callable[[bytearray, int, int], None]] = {
@@ -142,6 +145,10 @@ PATCHES: dict[str, Callable[[bytearray, int, int], None]] = {
     "another name behind": lambda c, local, _: c.__setitem__(local + 30, ord("X")),
     "another method behind": lambda c, local, _: put(c, local + 8, "<H", 8),
     "no header there": lambda c, local, _: c.__setitem__(local, 0),
+    "another size behind": lambda c, local, _: put(c, local + 22, "<I", 3),
+    "another stored size behind": lambda c, local, _: put(c, local + 18, "<I", 3),
+    "sizes elsewhere": lambda c, local, _: resize(c, local, 0xFFFFFFFF),
+    "another checksum behind": lambda c, local, _: put(c, local + 14, "<I", 3),
     "a wrong checksum": lambda c, _, central: put(c, central + 16, "<I", 12345),
     "overlapping": lambda c, _, central: put(c, c.index(b"PK\x01\x02", central + 4) + 42, "<I", 0),
     "an impossible method": lambda c, _, central: put(c, central + 10, "<H", 77),
@@ -211,19 +218,79 @@ def test_a_disk_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     path = write_package(tmp_path / "x.mlpkg")
     usage = type("Usage", (), {"free": 10})
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    with pytest.raises(IntegrityError, match="10 are free"):
+    with pytest.raises(PackageError, match="10 are free"):
         opens(path)
 
 
-def test_data_in_front_does_not_matter_to_what_is_read(tmp_path: Path) -> None:
-    """A script that is also an archive: its members are still checked one by one, or it is refused."""
+def shifted(content: bytes, at: int, inserted: bytes) -> bytes:
+    """An archive with bytes put in, whose directory is where its end says."""
+    offset = struct.unpack_from("<I", content, len(content) - 6)[0]
+    changed = bytearray(content[:at] + inserted + content[at:])
+    struct.pack_into("<I", changed, len(changed) - 6, offset + len(inserted))
+    return bytes(changed)
+
+
+JUNK = b"#!/bin/sh\necho hello\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: JUNK + content,
+        lambda content: content + JUNK,
+        lambda content: content[:-2] + struct.pack("<H", len(JUNK)) + JUNK,
+        lambda content: shifted(content, 0, JUNK),
+        lambda content: shifted(content, content.index(b"PK\x01\x02"), JUNK),
+        lambda content: content + content,
+    ],
+    ids=["in front", "behind", "a comment", "in front, with places to match", "in between", "two archives"],
+)
+def test_data_that_belongs_to_no_member(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
     path = write_package(tmp_path / "x.mlpkg")
-    path.write_bytes(b"#!/bin/sh\necho hello\n" + path.read_bytes())
-    try:
-        package = open_package(path)
-    except PackageError:
-        return
-    assert package.metadata.name == "small"
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises((UnsafePathError, IntegrityError)):
+        opens(path)
+
+
+def test_a_second_name_in_a_unicode_field(tmp_path: Path) -> None:
+    """Later versions of Python take a member's name from that field, where its checksum fits."""
+    info, content = member("harmless")
+    name = b"../../inferox-escaped"
+    field = struct.pack("<BL", 1, zlib.crc32(b"harmless")) + name
+    info.extra = struct.pack("<HH", 0x7075, len(field)) + field
+    path = make_zip(tmp_path / "x.mlpkg", [member("metadata.json"), (info, content)])
+    with pytest.raises(PackageError):
+        opens(path)
+    with zipfile.ZipFile(path) as bundle:
+        found = bundle.infolist()
+    found[1].filename = name.decode()
+    with pytest.raises(UnsafePathError, match="second name"):
+        check_members(found)
+
+
+def test_a_zip_that_was_written_as_a_stream(tmp_path: Path) -> None:
+    class Stream(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def tell(self) -> int:
+            raise OSError
+
+    buffer = Stream()
+    with zipfile.ZipFile(buffer, "w") as bundle:
+        bundle.writestr("metadata.json", "{}")
+    (tmp_path / "x.mlpkg").write_bytes(buffer.getvalue())
+    with pytest.raises(UnsafePathError, match="its size stands behind it"):
+        opens(tmp_path / "x.mlpkg")
+
+
+def test_a_directory_that_claims_to_be_huge(tmp_path: Path) -> None:
+    path = write_package(tmp_path / "x.mlpkg")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<HH", content, len(content) - 14, 60_000, 60_000)
+    path.write_bytes(content)
+    with pytest.raises(UnsafePathError, match="60000 members"):
+        opens(path)
 
 
 def test_a_zip_from_another_tool_opens(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import struct
 import zipfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inferox.package import ALIGNMENT_BYTES
-from inferox.package.archive import check_distinct, check_member_path, extract_archive, write_archive
+from inferox.package.archive import extract_archive, write_archive
+from inferox.package.paths import check_distinct, check_member_path
 
 NAMES = st.from_regex(r"[a-zéß0-9_-]{1,12}(\.[a-z]{1,4})?", fullmatch=True)
 FILES = st.dictionaries(NAMES, st.binary(max_size=300), max_size=6)
@@ -47,3 +49,20 @@ def test_files_come_back_and_begin_at_aligned_places(
     extract_archive(root / "x.mlpkg", target)
     found = {path.name: path.read_bytes() for path in target.rglob("*") if path.is_file()}
     assert found == dict(distinct.values())
+
+
+def test_members_beyond_the_limits_of_32_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit from which on sizes are written with 64 bits is lowered, so that no test needs gigabytes."""
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    files = {"a": b"a" * 90, "b": b"b" * 1000, "c": b"c" * 99, "d": b""}
+    for name, content in files.items():
+        (source / name).write_bytes(content)
+    write_archive(source, tmp_path / "x.mlpkg")
+    assert b"PK\x06\x06" in (tmp_path / "x.mlpkg").read_bytes()
+    with zipfile.ZipFile(tmp_path / "x.mlpkg") as bundle:
+        assert all(data_offset(tmp_path / "x.mlpkg", info) % ALIGNMENT_BYTES == 0 for info in bundle.infolist())
+    extract_archive(tmp_path / "x.mlpkg", target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == files

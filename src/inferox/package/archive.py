@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 import struct
-import unicodedata
 import zipfile
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any, BinaryIO
 
-from inferox.core import IntegrityError, UnsafePathError
+from inferox.core import IntegrityError, PackageError, UnsafePathError
+from inferox.package.paths import MAX_FILES, check_distinct, check_member_path, list_files
 
 ARCHIVE_SUFFIX = ".mlpkg"
 
@@ -19,16 +20,24 @@ ALIGNMENT_BYTES = 64
 
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
+_END = struct.Struct("<4sHHHHIIH")
+_END_SIGNATURE = b"PK\x05\x06"
+_END64 = struct.Struct("<4sQHHIIQQQQ")
+_END64_SIGNATURE = b"PK\x06\x06"
+_END64_LOCATOR = struct.Struct("<4sIQI")
+_END64_LOCATOR_SIGNATURE = b"PK\x06\x07"
+_SIZES64 = struct.Struct("<QQ")
+_SIZES64_FIELD = 0x0001
+_SIZE_IS_64_BITS = 0xFFFFFFFF
 _PADDING_FIELD = 0xD935
 """The extra field that Android's zipalign uses for padding."""
 
 _FIELD_HEADER_BYTES = 4
-_MAX_MEMBERS = 10_000
-_MAX_PATH_BYTES = 1024
 _COPY_BYTES = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ENCRYPTED = 0x1
-_WINDOWS_RESERVED = '<>:"|?*'
+_UTF8 = 0x800
+_MAX_DIRECTORY_BYTES = 16 << 20
 
 
 def write_archive(folder: Path, archive: Path) -> None:
@@ -37,10 +46,13 @@ def write_archive(folder: Path, archive: Path) -> None:
     Args:
         folder: The folder.
         archive: The file to write.
+
+    Raises:
+        UnsafePathError: If something in the folder is a link or a special file.
+        OSError: If a file cannot be read, or the archive cannot be written.
     """
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     with archive.open("wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as bundle:
-        for name in files:
+        for name in list_files(folder):
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             size = (folder / name).stat().st_size
@@ -61,7 +73,8 @@ def _padding(offset: int, name: str, size: int) -> bytes:
 def extract_archive(archive: Path, folder: Path) -> None:
     """Unpacks an archive, which is taken to be hostile, into an empty folder.
 
-    Nothing is written before every member has been checked.
+    Nothing is written before every member has been checked. Only archives as ``write_archive`` makes them are unpacked:
+    members stored end to end, and nothing in front of them, between them or behind them.
 
     Args:
         archive: The file.
@@ -70,114 +83,138 @@ def extract_archive(archive: Path, folder: Path) -> None:
     Raises:
         UnsafePathError: If a member would lie outside the folder, is a link or a special file, stands twice, or lies
             about its size, its name or its place.
-        IntegrityError: If the file is no zip, is truncated, has a member with a wrong checksum, or does not fit the
-            disk.
+        IntegrityError: If the file is no zip, is truncated, or has a member with a wrong checksum.
+        PackageError: If it does not fit the disk.
+        OSError: If the archive cannot be read, or the folder cannot be written.
     """
     try:
-        with zipfile.ZipFile(archive) as bundle:
+        # The stream that is checked is the one that is read: a file that is replaced in between changes nothing.
+        with archive.open("rb") as stream:
+            directory = _check_end(stream)
+            bundle = zipfile.ZipFile(stream)
             members = bundle.infolist()
             _check_names(members)
-            _check_places(archive, members)
+            _check_places(stream, members, directory)
             _check_space(members, folder)
             for member in members:
                 target = folder / member.filename
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with bundle.open(member) as source, target.open("xb") as stream:
-                    shutil.copyfileobj(source, stream, _COPY_BYTES)
+                with bundle.open(member) as source, target.open("xb") as copy:
+                    shutil.copyfileobj(source, copy, _COPY_BYTES)
     except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError) as error:
         raise IntegrityError(
             f"{archive} is no package, or a truncated or damaged one: {error}", hint="fetch it again"
         ) from error
 
 
-def check_member_path(path: str) -> None:
-    """Refuses a path that could mean anything but one file below the package, on any system.
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as every archive that Inferox writes.
 
     Args:
-        path: A path of an archive or a manifest.
+        path: The file.
 
     Raises:
-        UnsafePathError: If it is empty, absolute, climbs, has a backslash, a drive letter or a control character, or is
-            too long.
+        OSError: If it cannot be read.
     """
-    parts = path.split("/")
-    bad = (
-        not path
-        or len(path.encode("utf-8", "surrogatepass")) > _MAX_PATH_BYTES
-        or any(part in {"", ".", ".."} or part != part.rstrip(" .") for part in parts)
-        or any(character in _WINDOWS_RESERVED or character == "\\" or not character.isprintable() for character in path)
-        or PurePosixPath(path).is_absolute()
-    )
-    if bad:
-        shown = path if len(path) <= 80 else path[:79] + "…"  # noqa: PLR2004 - enough to find it by
-        raise UnsafePathError(f"{shown!r} is no plain path below the package")
+    with path.open("rb") as stream:
+        return stream.read(len(_LOCAL_SIGNATURE)) == _LOCAL_SIGNATURE
 
 
-def check_distinct(paths: Iterable[str]) -> None:
-    """Refuses paths that are one file on a system that ignores case or Unicode's normal forms, or a file and a folder.
+def _check_end(stream: BinaryIO) -> int:
+    """Checks that the file ends with a zip's directory and nothing more, before that directory is read into memory.
 
-    Args:
-        paths: Paths that are each plain.
-
-    Raises:
-        UnsafePathError: If two collide.
+    Returns:
+        Where the directory begins.
     """
-    seen: dict[str, str] = {}
-    folders: set[str] = set()
-    for path in paths:
-        key = unicodedata.normalize("NFC", path).casefold()
-        if key in seen:
-            raise UnsafePathError(f"{path!r} and {seen[key]!r} are one file on some systems")
-        seen[key] = path
-        folders.update(str(parent) for parent in PurePosixPath(key).parents)
-    for key, path in seen.items():
-        if key in folders:
-            raise UnsafePathError(f"{path!r} is a file and a folder")
+    end = stream.seek(0, os.SEEK_END) - _END.size
+    signature, *_, count, size, offset, comment_bytes = _read(stream, _END, end)
+    if signature != _END_SIGNATURE or comment_bytes:
+        raise zipfile.BadZipFile("it does not end as a zip without a comment")
+    locator = end - _END64_LOCATOR.size
+    if locator >= _END64.size and _read(stream, _END64_LOCATOR, locator)[0] == _END64_LOCATOR_SIGNATURE:
+        end = locator - _END64.size
+        signature, *_, count, size, offset = _read(stream, _END64, end)
+        if signature != _END64_SIGNATURE:
+            raise zipfile.BadZipFile("the end of its directory is damaged")
+    if count > MAX_FILES or size > _MAX_DIRECTORY_BYTES:
+        raise _too_many_members(count)
+    if offset + size != end:
+        raise UnsafePathError("the archive has data in front of its members or behind them")
+    return int(offset)
+
+
+def _too_many_members(count: int) -> UnsafePathError:
+    return UnsafePathError(f"the archive has {count} members, and a package {MAX_FILES} at most")
 
 
 def _check_names(members: list[zipfile.ZipInfo]) -> None:
-    if len(members) > _MAX_MEMBERS:
-        raise UnsafePathError(f"the archive has {len(members)} members, and a package {_MAX_MEMBERS} at most")
+    if len(members) > MAX_FILES:
+        raise _too_many_members(len(members))
     for member in members:
-        # ZipInfo cuts a name at a NUL byte and turns the system's separator; what came stands in orig_filename.
+        # What came stands in orig_filename. zipfile cuts that at a NUL byte, turns the system's separator, and may
+        # put the name of a Unicode field in its place: a name that any of this changed is not to be trusted.
         check_member_path(member.orig_filename)
+        if member.filename != member.orig_filename:
+            raise UnsafePathError(f"{member.orig_filename!r} has a second name, {member.filename!r}")
         kind = stat.S_IFMT(member.external_attr >> 16)
         if member.is_dir() or kind not in {0, stat.S_IFREG}:
             raise UnsafePathError(f"{member.filename!r} is no regular file, such as a link, a folder or a device")
         if member.flag_bits & _ENCRYPTED:
             raise UnsafePathError(f"{member.filename!r} is encrypted")
+        if member.flag_bits & ~_UTF8:
+            raise UnsafePathError(f"{member.filename!r} was not written as packages are: its size stands behind it")
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
             raise UnsafePathError(f"{member.filename!r} is compressed, and packages store files as they are")
     check_distinct(member.filename for member in members)
 
 
-def _check_places(archive: Path, members: list[zipfile.ZipInfo]) -> None:
-    """Checks that each member has bytes of its own, inside the file, behind a header that says the same."""
-    size = archive.stat().st_size
+def _check_places(stream: BinaryIO, members: list[zipfile.ZipInfo], directory: int) -> None:
+    """Checks that the members lie end to end in front of the directory, each behind a header that says the same."""
     end = 0
-    with archive.open("rb") as stream:
-        for member in sorted(members, key=lambda item: item.header_offset):
-            stream.seek(member.header_offset)
-            fields = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-            signature, flags, method, name_bytes, extra_bytes = fields[0], fields[2], fields[3], fields[9], fields[10]
-            name = stream.read(name_bytes).decode("utf-8" if flags & 0x800 else "cp437")
-            begin = member.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes
-            honest = (
-                signature == _LOCAL_SIGNATURE
-                and name == member.orig_filename
-                and method == member.compress_type
-                and member.header_offset >= end
-                and begin + member.file_size <= size
-            )
-            if not honest:
-                raise UnsafePathError(f"the archive lies about the place, the size or the name of {member.filename!r}")
-            end = begin + member.file_size
+    for member in sorted(members, key=lambda item: item.header_offset):
+        if member.header_offset != end or not _has_honest_header(stream, member):
+            raise UnsafePathError(f"the archive lies about the place, the size or the name of {member.filename!r}")
+        end = stream.tell() + member.file_size
+    if end != directory:
+        raise UnsafePathError("the archive has data that belongs to no member")
+
+
+def _has_honest_header(stream: BinaryIO, member: zipfile.ZipInfo) -> bool:
+    """Whether a member's own header says what the directory says of it. Leaves the stream at the member's data."""
+    fields = _read(stream, _LOCAL_HEADER, member.header_offset)
+    signature, _, flags, method, _, _, checksum, stored_bytes, size, name_bytes, extra_bytes = fields
+    name = stream.read(name_bytes).decode("utf-8" if flags & _UTF8 else "cp437")
+    extra = stream.read(extra_bytes)
+    if stored_bytes == size == _SIZE_IS_64_BITS:
+        size, stored_bytes = _sizes_of_64_bits(extra)
+    return (
+        signature == _LOCAL_SIGNATURE
+        and (flags, method, checksum) == (member.flag_bits, member.compress_type, member.CRC)
+        and (name, size, stored_bytes) == (member.orig_filename, member.file_size, member.compress_size)
+    )
+
+
+def _sizes_of_64_bits(extra: bytes) -> tuple[int, ...]:
+    """The size and the stored size in a header's extra fields; nothing where they are not among them."""
+    while len(extra) >= _FIELD_HEADER_BYTES:
+        kind, length = struct.unpack_from("<HH", extra)
+        if kind == _SIZES64_FIELD:
+            return _SIZES64.unpack_from(extra, _FIELD_HEADER_BYTES)
+        extra = extra[_FIELD_HEADER_BYTES + length :]
+    raise zipfile.BadZipFile("a header lacks the sizes that it refers to")
+
+
+def _read(stream: BinaryIO, form: struct.Struct, offset: int) -> tuple[Any, ...]:
+    if offset < 0:
+        raise zipfile.BadZipFile("it is shorter than any zip")
+    stream.seek(offset)
+    return form.unpack(stream.read(form.size))
 
 
 def _check_space(members: list[zipfile.ZipInfo], folder: Path) -> None:
     needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
     if needed > free:
-        raise IntegrityError(
+        raise PackageError(
             f"unpacking needs {needed:,} bytes below {folder}, and {free:,} are free",
             hint="free some space, or move the store with INFEROX_STORE",
         )

@@ -18,8 +18,17 @@ from inferox.core import (
     TensorSpec,
     UnsafePathError,
 )
-from inferox.package.archive import check_member_path
-from inferox.package.manifest import METADATA_FILE, MODEL_INFO_FILE, Fields, FileEntry, Metadata, ModelInfo, read_json
+from inferox.package.manifest import (
+    METADATA_FILE,
+    MODEL_INFO_FILE,
+    Fields,
+    FileEntry,
+    Metadata,
+    ModelInfo,
+    read_json,
+    read_object,
+)
+from inferox.package.paths import check_member_path
 
 FORMAT1_VERSION = "1.0"
 
@@ -59,9 +68,9 @@ def read_format1(root: Path, manifest: Any) -> tuple[Metadata, ModelInfo]:
 
     Raises:
         ManifestError: If a field is missing or malformed, or a listed file is missing.
-        UnsafePathError: If something in it is a link, or a path leaves it.
+        UnsafePathError: If something in it is a link or a special file, or a path leaves it.
     """
-    _refuse_links(root)
+    _refuse_special_files(root)
     fields = Fields(manifest, METADATA_FILE)
     info = Fields(read_json(root / MODEL_INFO_FILE), MODEL_INFO_FILE)
     metadata = Metadata(
@@ -91,10 +100,11 @@ def read_format1(root: Path, manifest: Any) -> tuple[Metadata, ModelInfo]:
     )
 
 
-def _refuse_links(root: Path) -> None:
+def _refuse_special_files(root: Path) -> None:
     for path in root.rglob("*"):
-        if path.is_symlink():
-            raise UnsafePathError(f"{path.relative_to(root).as_posix()!r} is a link, which packages do not contain")
+        if path.is_symlink() or not (path.is_dir() or path.is_file()):
+            relative = path.relative_to(root).as_posix()
+            raise UnsafePathError(f"{relative!r} is a link or a special file, which packages do not contain")
 
 
 def _listed_files(root: Path, listed: list[Any]) -> Iterator[FileEntry]:
@@ -116,7 +126,7 @@ def _artifacts(root: Path) -> Iterator[Artifact]:
         files = _files_of(folder)
         if files is None:
             continue
-        config = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+        config = read_object(folder / "config.json") if (folder / "config.json").is_file() else {}
         architecture = _architecture(config)
         if "factory" not in files and architecture is None:
             continue

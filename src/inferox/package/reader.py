@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import CONFIG_FILE, Artifact, IntegrityError, PackageError, TrustTier, UnsafePathError
-from inferox.package.archive import check_distinct, check_member_path
 from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.format1 import is_format1, read_format1
 from inferox.package.manifest import (
@@ -20,6 +19,7 @@ from inferox.package.manifest import (
     ModelInfo,
     read_json,
 )
+from inferox.package.paths import check_distinct, check_member_path
 from inferox.package.samples import SAMPLES_FILE, Samples
 from inferox.package.store import Store
 from inferox.package.writer import hash_file, restore_replaced

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors.torch import load_file
 
 from inferox.core import BATCH, ConfigError, Dim, PackageError, TensorSpec
 from inferox.sources.measure import data_type
@@ -33,25 +34,33 @@ def read_samples(path: Path) -> dict[str, Any]:
             # Pickled arrays would run code as they are read.
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, SafetensorError) as error:
+    # NumPy gives a single array without a name for a file of one, which is no context manager: a TypeError.
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError) as error:
         raise PackageError(f"the samples {path} cannot be read: {error}") from error
     raise PackageError(f"the samples must be an .npz or .safetensors file, and are {path.name!r}")
 
 
 def to_tensors(inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Turns arrays and tensors into tensors on the CPU; numbers and lists are turned as NumPy does.
+    """Copies arrays and tensors into tensors on the CPU; numbers and lists are turned as NumPy does.
 
     Raises:
-        PackageError: If a value is none of these.
+        PackageError: If a value is none of these, is sparse, or is empty, which would show nothing of the model.
         UnsupportedDTypeError: If its data type is none of ours.
     """
     tensors = {}
     for name, value in inputs.items():
         try:
-            tensor = value.detach().cpu() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
+            known = isinstance(value, torch.Tensor)
+            tensor = value.detach().cpu().clone() if known else torch.from_numpy(np.array(value))
         except (TypeError, ValueError) as error:
             raise PackageError(f"the example input {name!r} is no tensor: {error}") from error
         data_type(tensor)
+        if tensor.layout is not torch.strided:
+            raise PackageError(
+                f"the example input {name!r} is sparse, and must be dense", hint="call .to_dense() on it"
+            )
+        if tensor.numel() == 0:
+            raise PackageError(f"the example input {name!r} is empty: its shape is {list(tensor.shape)}")
         tensors[name] = tensor
     return tensors
 
@@ -71,15 +80,28 @@ def make_examples(
             long as the model takes another number of rows, and the others are fixed.
 
     Raises:
-        ConfigError: If dims are stated for an input that is not there, or do not fit it.
+        ConfigError: If dims are stated for an input that is not there, or do not fit it; or if a dim has another extent
+            in one input than in another.
     """
     stated = {**(default or {}), **(dims or {})}
     unknown = sorted(set(dims or {}) - set(tensors))
     if unknown:
         raise ConfigError(f"dims are given for {', '.join(unknown)}, and the model takes {', '.join(tensors)}")
     specs = tuple(_describe(name, tensor, stated.get(name)) for name, tensor in tensors.items())
-    assumed = frozenset() if stated else frozenset({BATCH})
-    return Examples(dict(tensors), specs, assumed)
+    _check_extents(specs, tensors)
+    return Examples(dict(tensors), specs, frozenset({BATCH}) - {dim for each in stated.values() for dim in each})
+
+
+def _check_extents(specs: Sequence[TensorSpec], tensors: Mapping[str, torch.Tensor]) -> None:
+    first: dict[Dim, tuple[int, str]] = {}
+    for spec in specs:
+        for dim, extent in zip(spec.dims, tensors[spec.name].shape, strict=True):
+            known, name = first.setdefault(dim, (extent, spec.name))
+            if known != extent:
+                raise ConfigError(
+                    f"{dim} is {known} in the example of {name}, and {extent} in that of {spec.name}",
+                    hint="state the dims of both, for instance --dims x=batch,4; by default the first is batch",
+                )
 
 
 def _describe(name: str, tensor: torch.Tensor, stated: Sequence[Dim] | None) -> TensorSpec:

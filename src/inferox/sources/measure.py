@@ -57,7 +57,7 @@ def measure_signature(
             fixed[dim] = extent
             continue
         outputs = {
-            name: _follow(spec, tuple(base[name].shape), changed.get(name), dim, other)
+            name: _follow(spec, tuple(base[name].shape), changed.get(name), dim, (extent, other))
             for name, spec in outputs.items()
         }
     return Signature(
@@ -98,9 +98,10 @@ def _run_varied(
 ) -> tuple[int, dict[str, torch.Tensor]]:
     """Runs the model with another extent of one dim: the first that it takes, with that extent."""
     failure: ExecutionError | None = None
-    # Twice the extent keeps it a multiple of whatever it is one of; it may be beyond a limit, so there are others.
+    # Twice the extent keeps it a multiple of whatever it is one of; it may be beyond a limit, so there are others. One
+    # shows nothing: it is broadcast to any extent.
     for other in (2 * extent, extent + 1, extent // 2):
-        if other in {0, extent}:
+        if other in {0, 1, extent}:
             continue
         try:
             return other, run({spec.name: _stretch(examples[spec.name], spec, dim, other) for spec in inputs})
@@ -118,16 +119,16 @@ def _stretch(example: torch.Tensor, spec: TensorSpec, dim: str, extent: int) -> 
 
 
 def _follow(
-    spec: TensorSpec, before: tuple[int, ...], changed: torch.Tensor | None, dim: str, extent: int
+    spec: TensorSpec, before: tuple[int, ...], changed: torch.Tensor | None, dim: str, extents: tuple[int, int]
 ) -> TensorSpec:
-    """An output after one dim of the inputs was given another extent."""
+    """An output after one dim of the inputs was given the second of its extents instead of the first."""
     if changed is None or changed.dim() != len(before):
         raise PackageError(
-            f"the output {spec.name!r} has {len(before)} axes, and another number when {dim} is {extent}",
+            f"the output {spec.name!r} has {len(before)} axes, and another number when {dim} is {extents[1]}",
             hint="a model must give the same outputs with the same number of axes for every call",
         )
     dims = list(spec.dims)
     for axis, (old, new) in enumerate(zip(before, changed.shape, strict=True)):
         if new != old:
-            dims[axis] = dim if new == extent and dims[axis] == old else f"{spec.name}_{axis}"
+            dims[axis] = dim if (old, new) == extents and dims[axis] == old else f"{spec.name}_{axis}"
     return replace(spec, dims=tuple(dims))

@@ -53,8 +53,8 @@ def _kind(path: Path) -> str:
     except (OSError, zipfile.BadZipFile) as error:
         raise PackageError(
             f"{path} is no TorchScript file, exported program or model directory",
-            hint="a checkpoint that is a pickle holds no model, only weights: pack it with python:module:function, "
-            "a function that makes the module and loads them",
+            hint="a file of weights alone holds no model: give its folder, or python:module:function, a function that "
+            "makes the module and loads them; a program that ends too early must be fetched again",
         ) from error
     if any("/aotinductor/" in name for name in names):
         raise PackageError(
@@ -79,13 +79,18 @@ def _facts(path: Path, kind: str) -> SourceFacts:
 
 def _open_torchscript(path: Path, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> TorchSource:
     module = torch.jit.load(path, map_location="cpu").eval()
-    names = [argument.name for argument in module.forward.schema.arguments[1:]]
+    arguments = module.forward.schema.arguments[1:]
+    names = [argument.name for argument in arguments]
     if samples is None:
         raise PackageError(
             f"TorchScript does not say what its inputs look like, and {path.name} takes {', '.join(names)}",
             hint="give example inputs by these names with --samples inputs.npz",
         )
-    tensors = _in_order(to_tensors(read_samples(samples)), names, path)
+    given = to_tensors(read_samples(samples))
+    # Inputs are passed by position: those that have a default can be left out from the last one on.
+    needed = sum(not argument.has_default_value() for argument in arguments)
+    names = names[: max(needed, len(given))]
+    tensors = _in_order(given, names, path)
     return TorchSource(
         _facts(path, "torchscript"),
         module,

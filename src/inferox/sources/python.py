@@ -7,7 +7,7 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,8 +37,9 @@ def open_factory(
             inputs, they do not fit the module's parameters, or the module fails on them.
         ConfigError: If dims are given that do not fit the example inputs.
     """
-    function, label = (_find(factory), factory) if isinstance(factory, str) else (factory, _label(factory))
-    module, inputs = _make(function, label)
+    with _importable(factory) if isinstance(factory, str) else nullcontext():
+        function, label = (_find(factory), factory) if isinstance(factory, str) else (factory, _label(factory))
+        module, inputs = _make(function, label)
     examples = to_tensors(inputs if samples is None else read_samples(samples))
     if not examples:
         raise PackageError(
@@ -47,7 +48,7 @@ def open_factory(
         )
     names = _parameters(module, examples)
     return TorchSource(
-        SourceFacts(kind="python", name=getattr(function, "__name__", label), model_type="python"),
+        SourceFacts(kind="python", name=_name(function), model_type="python"),
         module,
         make_examples({name: examples[name] for name in names}, dims),
         call=lambda called, tensors: called(**tensors),
@@ -57,6 +58,12 @@ def open_factory(
 
 def _label(function: Callable[[], Any]) -> str:
     return getattr(function, "__qualname__", repr(function))
+
+
+def _name(function: Callable[[], Any]) -> str:
+    """A name for the package. Lambdas and partial functions have none that could be one."""
+    name = str(getattr(function, "__name__", ""))
+    return name if name.isidentifier() else "model"
 
 
 def _find(text: str) -> Callable[[], Any]:
@@ -74,8 +81,7 @@ def _import(place: str) -> ModuleType:
     try:
         if place.endswith(".py"):
             return _import_file(Path(place))
-        with _importable_here():
-            return importlib.import_module(place)
+        return importlib.import_module(place)
     except ModuleNotFoundError as error:
         raise PackageError(
             f"{place} cannot be imported: there is no module {error.name}",
@@ -90,28 +96,45 @@ def _import(place: str) -> ModuleType:
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise PackageError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A name of its own: a file such as json.py must not stand in the place of another module.
+    name = f"inferox_source_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise PackageError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     # Classes that are defined there look their module up by name, for instance dataclasses.
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
 @contextmanager
-def _importable_here() -> Iterator[None]:
-    """Lets modules of the current folder be imported, which Python allows its own ``-m`` but no installed command."""
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
+def _importable(text: str) -> Iterator[None]:
+    """Lets a function and its module import what lies beside them: beside the file, or in the current folder.
+
+    Python does so for the file that it starts with and for its own ``-m``, but for no installed command.
+    """
+    place = Path(text.rpartition(":")[0])
+    folder = str(place.parent.resolve() if place.suffix == ".py" else Path.cwd())
+    sys.path.insert(0, folder)
     try:
         yield
     finally:
-        sys.path.remove(here)
+        # The user's code may have taken it out itself.
+        with suppress(ValueError):
+            sys.path.remove(folder)
 
 
 def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Mapping[str, Any]]:
+    if isinstance(function, torch.nn.Module):
+        raise PackageError(
+            f"a source is a function that makes a module, and this is a {type(function).__name__} itself",
+            hint="pass a function: lambda: (module, {'name': array, ...})",
+        )
     try:
         made = function()
     except Exception as error:
@@ -122,7 +145,17 @@ def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Map
             f"{label} must return a torch.nn.Module, or one and its example inputs by name, "
             f"and returned a {type(made).__name__}"
         )
+    _check_precision(module, label)
     return module.eval(), inputs
+
+
+def _check_precision(module: torch.nn.Module, label: str) -> None:
+    others = {str(value.dtype) for value in module.parameters() if value.is_floating_point()} - {"torch.float32"}
+    if others:
+        raise PackageError(
+            f"{label} makes a module with weights in {', '.join(sorted(others))}, and the reference has torch.float32",
+            hint="call .float() on the module and give example inputs of that type",
+        )
 
 
 def _parameters(module: torch.nn.Module, examples: Mapping[str, torch.Tensor]) -> list[str]:

@@ -42,7 +42,7 @@ class TorchSource(SourceModel):
 
     Args:
         facts: What is known of it.
-        module: The module; it is put into evaluation mode.
+        module: The module, on the CPU and in evaluation mode.
         examples: Inputs to try it on.
         call: Calls the module with named tensors.
         has_weights: Whether its weights can be kept apart from it.
@@ -74,7 +74,7 @@ class TorchSource(SourceModel):
         self._examples = (
             {name: value.numpy() for name, value in examples.tensors.items()} if examples.came_with_model else None
         )
-        self._signature = measure_signature(self._run, examples.specs, examples.tensors, assumed=examples.assumed)
+        self._signature = measure_signature(self._try, examples.specs, examples.tensors, assumed=examples.assumed)
 
     @property
     def facts(self) -> SourceFacts:
@@ -138,6 +138,10 @@ class TorchSource(SourceModel):
         except (OSError, SafetensorError) as error:
             raise PackageError(f"the weights cannot be written to {path}: {error}") from error
         return True
+
+    def _try(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        # A module may write into its inputs, and these are used again.
+        return self._run({name: value.clone() for name, value in inputs.items()})
 
     def _run(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         with torch.inference_mode(), translated(f"computing {self._facts.name}", default=ExecutionError):

@@ -71,7 +71,8 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
 
     Args:
         config: The model's ``config.json``.
-        weights: The weights by name. The module takes over their memory where names and types allow it.
+        weights: The weights by name. The module takes over the memory of those in ``float32``; those of another
+            floating-point type are converted to it, which is exact for half precision.
         architecture: The name of a class of transformers, such as ``BertModel``.
 
     Raises:

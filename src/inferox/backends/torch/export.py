@@ -108,7 +108,7 @@ def _can_be_stripped(program: ExportedProgram, path: Path, weights: Path) -> boo
     try:
         with translated(f"saving {path.name} without weights", default=LoadError):
             save_without_weights(program, path)
-            restore_weights(torch.export.load(path), weights)
+            restore_weights(torch.export.load(path), weights, torch.device("cpu"))
     except LoadError:
         return False
     return True

@@ -13,8 +13,9 @@ from torch.export import Dim, ExportedProgram
 from inferox.backends.torch.loaders.exported import load_exported, restore_weights, save_without_weights
 from inferox.core import Artifact, DataType, LoadError, LoadOptions, Precision, Signature, TensorSpec
 from tests.backends.torch.artifacts import affine_inputs, affine_output, load, make_affine, make_artifact, run
-from tests.build.modules import TiedAutoencoder
+from tests.build.modules import make_tied
 
+CPU = torch.device("cpu")
 DYNAMIC = {"x": {0: Dim.AUTO}, "scale": {0: Dim.AUTO}}
 
 
@@ -96,7 +97,7 @@ def test_a_program_without_weights_is_small_and_comes_back_whole(tmp_path: Path)
     assert all(torch.equal(program.state_dict[name], value) for name, value in before.items())
     save_file(before, tmp_path / "model.safetensors")
     restored = torch.export.load(tmp_path / "model.pt2")
-    restore_weights(restored, tmp_path / "model.safetensors")
+    restore_weights(restored, tmp_path / "model.safetensors", CPU)
     rows = torch.randn(5, 200)
     with torch.no_grad():
         assert torch.equal(restored.module()(rows), module(rows))
@@ -138,18 +139,36 @@ def test_a_program_moves_with_all_that_it_makes(tmp_path: Path) -> None:
     assert output.is_meta
 
 
-def test_weights_that_share_memory_share_it_again(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    module = TiedAutoencoder().eval()
-    examples = (torch.arange(10).reshape(2, 5), torch.ones(2))
-    save_without_weights(torch.export.export(module, examples), tmp_path / "model.pt2")
-    shared = {"embed.weight": module.embed.weight.data}
+@pytest.fixture
+def tied(tmp_path: Path) -> Artifact:
+    module = make_tied()[0].eval()
+    program = torch.export.export(module, (torch.arange(10).reshape(2, 5), torch.ones(2)))
+    save_without_weights(program, tmp_path / "model.pt2")
+    shared = {"embed.weight": module.get_parameter("embed.weight").data}
     save_file(shared, tmp_path / "model.safetensors", metadata={"format": "pt", "unembed.weight": "embed.weight"})
-    restored = torch.export.load(tmp_path / "model.pt2")
-    restore_weights(restored, tmp_path / "model.safetensors")
-    assert restored.state_dict["embed.weight"].data_ptr() == restored.state_dict["unembed.weight"].data_ptr()
+    signature = Signature(
+        (TensorSpec("tokens", DataType.I64, (2, 5)), TensorSpec("scale", DataType.F32, (2,))),
+        (TensorSpec("output", DataType.F32, (2, 5, 20)),),
+    )
+    files = {"program": "model.pt2", "weights": "model.safetensors"}
+    return make_artifact(tmp_path, "torch-export", files, signature=signature)
+
+
+def test_weights_that_share_memory_share_it_again(tied: Artifact) -> None:
+    module, inputs = make_tied()
+    model = load(tied)
+    assert model.memory_requirements().weights_bytes == 20 * 6 * 4
     with torch.no_grad():
-        assert torch.equal(restored.module()(*examples), module(*examples))
+        expected = module(**{name: torch.from_numpy(value) for name, value in inputs.items()}).numpy()
+    np.testing.assert_array_equal(run(model, inputs)["output"], expected)
+
+
+def test_weights_that_share_memory_go_to_a_device_once(tied: Artifact) -> None:
+    program = torch.export.load(tied.path("program"))
+    restore_weights(program, tied.path("weights"), torch.device("meta"))
+    embed, unembed = (program.state_dict[name] for name in ("embed.weight", "unembed.weight"))
+    assert embed.is_meta
+    assert embed.untyped_storage()._cdata == unembed.untyped_storage()._cdata
 
 
 @pytest.mark.parametrize(

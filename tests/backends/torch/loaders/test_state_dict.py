@@ -100,16 +100,16 @@ def test_the_packages_folder_stays_as_it_was(artifact: Artifact, monkeypatch: py
     assert sorted(artifact.root.rglob("*")) == before
 
 
-def test_two_packages_do_not_share_their_code(tmp_path: Path, artifact: Artifact) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    torch.save(make_affine().state_dict(), other / "model.pt")
-    doubled = load(make(other, code=MODEL.replace("self.linear(x)", "2 * self.linear(x)")))
-    single = load(artifact)
-    offset = np.array([1, 2, 3], np.float32)
-    np.testing.assert_allclose(
-        run(doubled, affine_inputs())["y"] - offset, 2 * (run(single, affine_inputs())["y"] - offset), atol=1e-5
-    )
+def test_each_package_finds_its_own_module(tmp_path: Path) -> None:
+    code = MODEL.replace("self.linear(x)", "sys.modules[__name__].FACTOR * self.linear(x)") + "\nimport sys\nFACTOR = "
+    models = []
+    for factor in (1, 2):
+        folder = tmp_path / str(factor)
+        folder.mkdir()
+        torch.save(make_affine().state_dict(), folder / "model.pt")
+        models.append(load(make(folder, code=code + str(factor))))
+    single, doubled = (run(model, affine_inputs())["y"] - np.array([1, 2, 3], np.float32) for model in models)
+    np.testing.assert_allclose(doubled, 2 * single, atol=1e-5)
 
 
 def test_threads_load_at_once(artifact: Artifact) -> None:

@@ -31,7 +31,7 @@ def load_exported(artifact: Artifact, device: torch.device, options: LoadOptions
     """
     program = torch.export.load(artifact.path("program"))
     if "weights" in artifact.files:
-        restore_weights(program, artifact.path("weights"))
+        restore_weights(program, artifact.path("weights"), device)
     # The graph names the device that it was captured on wherever it makes a tensor.
     program = move_to_device_pass(program, device)
     call = caller(program.call_spec.in_spec, artifact.signature.input_names)
@@ -75,13 +75,14 @@ def save_without_weights(program: ExportedProgram, path: Path) -> None:
         program.state_dict.update(original)
 
 
-def restore_weights(program: ExportedProgram, weights: Path) -> None:
+def restore_weights(program: ExportedProgram, weights: Path, device: torch.device) -> None:
     """Puts weights back into a program that was saved without them.
 
     Args:
         program: The program.
         weights: A safetensors file with a tensor for each weight; of those that share memory, the file holds the first,
-            and its metadata gives the first one's name for each of the others.
+            and its metadata gives the first one's name for each of the others. They share memory again.
+        device: Where the weights go.
 
     Raises:
         LoadError: If a weight is missing, or of another shape or type.
@@ -95,7 +96,9 @@ def restore_weights(program: ExportedProgram, weights: Path) -> None:
                 raise LoadError(
                     f"the program needs the weight {name}, which {weights.name} lacks", hint="pack it again"
                 )
-            tensor = loaded.setdefault(source, stored.get_tensor(source))
+            if source not in loaded:
+                loaded[source] = stored.get_tensor(source).to(device)
+            tensor = loaded[source]
             if tensor.shape != place.shape or tensor.dtype != place.dtype:
                 raise LoadError(
                     f"the weight {name} is {tensor.dtype} {list(tensor.shape)}, and the program needs "

@@ -17,7 +17,7 @@ from inferox.core import Artifact, LoadError, LoadOptions
 def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
     """Loads weights into one of transformers' architectures.
 
-    The weights are mapped from the file, so that on the CPU and in their own precision they are never held twice.
+    The weights are mapped from the file, so that those of single precision are never held twice on the CPU.
 
     Args:
         artifact: An artifact with the files ``config`` and ``weights`` and the option ``architecture``.
@@ -33,9 +33,7 @@ def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOpti
     if not isinstance(architecture, str):
         raise LoadError(f"the artifact {artifact.name} does not state its architecture", hint="pack the model again")
     config = _read_config(artifact.path("config"))
-    weights = load_file(artifact.path("weights"))
-    widened = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
-    module = instantiate(config, widened, architecture).module
+    module = instantiate(config, load_file(artifact.path("weights")), architecture).module
     return place_module(module, artifact, device, options, call=lambda run, inputs: run(**inputs))
 
 
