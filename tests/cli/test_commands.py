@@ -23,7 +23,7 @@ from tests.build.test_kinds import save_text_model
 from tests.cli.conftest import Run
 
 
-@pytest.mark.parametrize("command", ["pack", "inspect", "run", "doctor"])
+@pytest.mark.parametrize("command", ["pack", "inspect", "verify", "run", "doctor"])
 def test_every_command_shows_an_example(run: Run, command: str) -> None:
     done = run(command, "--help")
     assert done.code == 0

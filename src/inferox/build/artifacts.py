@@ -20,7 +20,7 @@ from inferox.core import (
     Precision,
     SourceModel,
 )
-from inferox.package import ArtifactEvidence, ParityClass, Samples, collect_evidence
+from inferox.package import ArtifactEvidence, ParityClass, Samples, measure_model
 
 
 @dataclass
@@ -118,14 +118,11 @@ def _measure(backend: Backend, artifact: Artifact, samples: Samples, name: str, 
     options = LoadOptions(name, trust_code=True)
     try:
         with backend.load(artifact, None, options) as model:
-            outputs = [
-                {key: value.numpy() for key, value in model.forward(batch.inputs).items()} for batch in samples.batches
-            ]
+            evidence = measure_model(model, artifact, samples)
     except BackendError as error:
         exported.refused[artifact.name] = str(error)
         _remove_files(artifact)
         return
-    evidence = collect_evidence(artifact, samples, outputs)
     if evidence.parity_class is ParityClass.FAIL:
         exported.refused[artifact.name] = f"it misses its tolerance: {evidence.agreement}"
         _remove_files(artifact)

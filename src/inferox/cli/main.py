@@ -12,6 +12,7 @@ from inferox.cli.doctor import doctor
 from inferox.cli.inspect import inspect
 from inferox.cli.pack import pack
 from inferox.cli.run import run
+from inferox.cli.verify import verify
 
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
@@ -35,7 +36,7 @@ def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
-for _command in (pack, inspect, run, doctor):
+for _command in (pack, inspect, verify, run, doctor):
     cli.add_command(_command)
 
 

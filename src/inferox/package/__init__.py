@@ -1,7 +1,7 @@
 """What lies on disk: writing, reading and verifying packages."""
 
 from inferox.package.archive import ALIGNMENT_BYTES, ARCHIVE_SUFFIX
-from inferox.package.evidence import ArtifactEvidence, ParityReport, collect_evidence
+from inferox.package.evidence import ArtifactEvidence, ParityReport, collect_evidence, measure_model
 from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo
 from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, ParityClass, Tolerance, classify, measure
 from inferox.package.reader import Package, open_package
@@ -31,5 +31,6 @@ __all__ = [
     "classify",
     "collect_evidence",
     "measure",
+    "measure_model",
     "open_package",
 ]

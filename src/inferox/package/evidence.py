@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Artifact, ManifestError
+from inferox.core import Artifact, ManifestError, Model
 from inferox.package.manifest import Fields
 from inferox.package.parity import (
     DISAGREEMENT,
@@ -108,6 +108,23 @@ class ParityReport:
             ManifestError: If a field is missing or malformed.
         """
         return cls(Fields(data, PARITY_FILE).map("artifacts", ArtifactEvidence.from_json))
+
+
+def measure_model(model: Model, artifact: Artifact, samples: Samples) -> ArtifactEvidence:
+    """Runs a model on the samples and measures what comes.
+
+    Args:
+        model: The artifact, loaded.
+        artifact: The artifact.
+        samples: The sample calls, with the reference's outputs.
+
+    Raises:
+        BackendError: If the runtime fails.
+    """
+    outputs = [
+        {name: value.numpy() for name, value in model.forward(batch.inputs).items()} for batch in samples.batches
+    ]
+    return collect_evidence(artifact, samples, outputs)
 
 
 def collect_evidence(

@@ -1,0 +1,65 @@
+"""``inferox verify``: the evidence of a package, measured again here."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from inferox.cli.options import debug_option, json_option, trust_code_option
+
+EXIT_MISSED = 3
+
+
+@click.command(
+    short_help="Measure a package again on this machine.",
+    epilog="Example: inferox verify minilm.mlpkg --backend onnxruntime",
+)
+@click.argument("package")
+@click.option("--backend", default="auto", show_default=True, help="The only backend to measure; auto for all.")
+@click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
+@click.option("--precision", help="The only precision to measure. By default all.")
+@click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
+@trust_code_option
+@json_option
+@debug_option
+def verify(
+    package: str,
+    *,
+    backend: str,
+    device: str | None,
+    precision: str | None,
+    threads: int | None,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Run every artifact of a package on its samples, and compare with what the model itself computed when packed.
+
+    Ends with exit code 3 where an artifact misses its tolerance.
+    """
+    from rich.console import Console
+
+    from inferox.engine import verify as measure_again
+
+    console = Console(stderr=True)
+    with console.status("measuring", spinner="dots"):
+        found = measure_again(package, backend, device, precision, threads=threads, trust_code=trust_code)
+    if as_json:
+        import json
+
+        evidence = [item.to_json() for item in found.evidence]
+        click.echo(
+            json.dumps({"name": found.name, "passed": found.passed, "artifacts": evidence, "not_run": found.not_run})
+        )
+    else:
+        from inferox.cli.tables import evidence_table
+
+        Console().print(evidence_table(found.evidence))
+        for artifact, reason in found.not_run.items():
+            click.echo(f"not run: {artifact}: {reason}")
+    if not found.passed:
+        missed = [item.artifact for item in found.evidence if item.parity_class.value == "fail"]
+        click.echo(
+            f"inferox: {', '.join(missed)} no longer computes what the model computed when it was packed", err=True
+        )
+        sys.exit(EXIT_MISSED)

@@ -1,0 +1,80 @@
+"""Measuring a package again, on the machine where it is to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferox.backends.registry import get_backend
+from inferox.core import BackendError, DeviceId, LoadOptions, NoUsableBackendError, PackageError
+from inferox.engine.selection import AUTO, select
+from inferox.package import ArtifactEvidence, ParityClass, measure_model, open_package
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of measuring a package again.
+
+    Attributes:
+        name: The package's name.
+        evidence: How well each artifact that could be run agrees with the stored outputs of the reference.
+        not_run: For each artifact that could not be run here, why.
+    """
+
+    name: str
+    evidence: tuple[ArtifactEvidence, ...]
+    not_run: dict[str, str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every artifact that was run keeps within its tolerance."""
+        return all(item.parity_class is not ParityClass.FAIL for item in self.evidence)
+
+
+def verify(
+    path: str | Path,
+    backend: str = AUTO,
+    device: str | DeviceId | None = None,
+    precision: str | None = None,
+    *,
+    threads: int | None = None,
+    trust_code: bool = False,
+) -> Verification:
+    """Runs every artifact of a package that can be run here on the package's samples, and measures what comes.
+
+    Args:
+        path: A package: a folder, or an ``.mlpkg`` file.
+        backend: The only backend to measure, or ``auto`` for all.
+        device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
+        precision: The only precision to measure; ``None`` for all.
+        threads: How many CPU threads each runtime may use; ``None`` leaves the runtime's default.
+        trust_code: Whether code that comes with the package may run.
+
+    Raises:
+        PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.
+        BackendNotFoundError: If the backend that is asked for is not registered.
+        NoUsableBackendError: If no artifact can be run here; it lists the reason for each.
+        ConfigError: If the device or the precision is none.
+    """
+    package = open_package(path)
+    samples = package.samples()
+    name = package.metadata.name
+    if samples is None:
+        raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")
+    wanted = DeviceId.parse(device) if isinstance(device, str) else device
+    options = LoadOptions(name, threads=threads, trust_code=trust_code)
+    evidence: list[ArtifactEvidence] = []
+    not_run: dict[str, str] = {}
+    for candidate in select(package.artifacts, backend=backend, precision=precision, trust_code=trust_code):
+        artifact = candidate.artifact
+        if candidate.passed_over is not None:
+            not_run[artifact.name] = candidate.passed_over
+            continue
+        try:
+            with get_backend(artifact.backend).load(artifact, wanted, options) as model:
+                evidence.append(measure_model(model, artifact, samples))
+        except BackendError as error:
+            not_run[artifact.name] = str(error)
+    if not evidence:
+        raise NoUsableBackendError(name, not_run, hint="'inferox doctor' says what each backend lacks")
+    return Verification(name, tuple(evidence), not_run)

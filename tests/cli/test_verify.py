@@ -1,0 +1,75 @@
+"""``inferox verify``: what was measured when a package was made is measured again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import inferox
+from inferox.engine import verify
+from inferox.package import SampleBatch, Samples
+from inferox.package.writer import hash_file
+from tests.build.modules import make_cnn
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("verify") / "cnn"
+    inferox.pack(make_cnn, path, backends=("torch", "onnxruntime"))
+    return path
+
+
+def falsify(package: Path, copy: Path) -> Path:
+    """A copy of a package whose samples say that the model once computed something else."""
+    shutil.copytree(package, copy)
+    samples = inferox.open_package(package).samples()
+    assert samples is not None
+    wrong = [SampleBatch(batch.inputs, {k: -v for k, v in batch.outputs.items()}) for batch in samples.batches]
+    path = copy / "samples.safetensors"
+    Samples(tuple(wrong)).save(path)
+    manifest = json.loads((copy / "metadata.json").read_text())
+    for entry in manifest["files"]:
+        if entry["path"] == path.name:
+            entry.update(size=path.stat().st_size, sha256=hash_file(path))
+    (copy / "metadata.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def test_all_artifacts_that_may_run_are_measured(run: Run, package: Path) -> None:
+    done = run("verify", package, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert [(item["artifact"], item["class"]) for item in found["artifacts"]] == [
+        ("onnxruntime/onnx/fp32/padded", "exact")
+    ]
+    assert "not allowed" in found["not_run"]["torch/torch-export/fp32/padded"]
+    both = json.loads(run("verify", package, "--json", "--trust-code").out)
+    assert len(both["artifacts"]) == 2
+    table = run("verify", package, "--table").out
+    assert "onnxruntime/onnx/fp32/padded" in table
+    assert "not run: torch/torch-export/fp32/padded" in table
+
+
+def test_a_miss_ends_with_3(run: Run, package: Path, tmp_path: Path) -> None:
+    wrong = falsify(package, tmp_path / "wrong")
+    done = run("verify", wrong, "--json")
+    assert done.code == 3
+    assert json.loads(done.out)["artifacts"][0]["class"] == "fail"
+    assert "no longer computes" in done.err
+
+
+def test_nothing_that_can_run(run: Run, package: Path) -> None:
+    done = run("verify", package, "--backend", "torch")
+    assert done.code == 5
+    assert "not allowed" in done.err
+
+
+def test_in_python(package: Path) -> None:
+    found = verify(package, "onnxruntime", threads=1)
+    assert found.passed
+    assert np.isfinite(found.evidence[0].agreement.max_abs)
