@@ -128,6 +128,40 @@ def test_nothing_to_compare_is_no_agreement() -> None:
     )
 
 
+@pytest.mark.parametrize("factor", [-1.0, 0.1, 0.9, 1.1, 2.0])
+def test_outputs_that_are_merely_scaled_are_not_close(factor: float) -> None:
+    reference = random(4, 3)
+    agreement = measure([LOGITS], [batch(LOGITS, reference)], [{"logits": reference * np.float32(factor)}])
+    assert classify(agreement, ParityClass.CLOSE) is ParityClass.FAIL
+    assert (classify(agreement, ParityClass.QUANTIZED) is ParityClass.QUANTIZED) == (0.9 <= factor <= 1.1)
+
+
+def test_a_score_that_differs_by_rounding_is_exact() -> None:
+    reference = np.array([[1.0], [-0.5]], np.float32)
+    agreement = measure([SCORE], [batch(SCORE, reference)], [{"logits": reference + np.float32(4e-6)}])
+    assert classify(agreement, ParityClass.CLOSE) is ParityClass.EXACT
+
+
+@pytest.mark.parametrize("reference", [{}, {"logits": np.full((2, 3), np.nan, np.float32)}])
+def test_a_reference_that_says_nothing_agrees_with_nothing(reference: dict[str, Array]) -> None:
+    agreement = measure([LOGITS], [SampleBatch({}, reference)], [{"logits": random(2, 3)}])
+    assert classify(agreement, ParityClass.QUANTIZED) is ParityClass.FAIL
+
+
+@pytest.mark.parametrize("dims", [("batch", 4, "seq"), ("batch", "seq"), ("batch", 4, "seq", "seq")])
+def test_padding_does_not_count_on_any_axis(dims: tuple[str | int, ...]) -> None:
+    spec = TensorSpec("x", DataType.F32, dims)
+    reference = random(*({"batch": 2, "seq": 5}.get(str(dim), 4) for dim in dims))
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
+    actual = reference.copy()
+    actual[1, ..., 2:] = np.nan
+    if dims.count("seq") == 2:
+        actual[1, ..., 2:, :] = np.nan
+    assert measure([spec], [batch(spec, reference, mask)], [{"x": actual}]).max_abs == 0
+    actual[(1, *[1] * (len(dims) - 1))] += 1
+    assert measure([spec], [batch(spec, reference, mask)], [{"x": actual}]).max_abs == pytest.approx(1)
+
+
 @given(st.floats(1e-6, 1e6), st.integers(0, 5))
 def test_a_common_factor_changes_no_class(factor: float, seed: int) -> None:
     reference = random(4, 3, seed=seed)
@@ -152,7 +186,29 @@ def test_evidence_reads_back(shift: float) -> None:
     assert ParityReport.from_json(ParityReport((evidence,)).to_json()) == ParityReport((evidence,))
 
 
-@pytest.mark.parametrize("change", [{"class": "perfect"}, {"agreement": {}}, {"tolerance": {"x": 1}}, {"machine": 3}])
+NUMBERS = {"max_abs": 0.0, "max_rel": 0, "cosine_mean": 1.0, "cosine_min": 1.0, "argmax_agreement": None}
+
+
+def test_fields_of_a_later_minor_format_are_left_alone() -> None:
+    evidence = {"artifact": "a", "class": "exact", "versions": {}, "machine": "m", "novelty": 1}
+    evidence |= {"agreement": {**NUMBERS, "novelty": 1}, "tolerance": {**NUMBERS, "novelty": 1}}
+    read = ArtifactEvidence.from_json(evidence)
+    assert (read.agreement.max_rel, read.tolerance.cosine_min) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"class": "perfect"},
+        {"agreement": {}},
+        {"agreement": {**NUMBERS, "max_abs": "small"}},
+        {"agreement": {**NUMBERS, "argmax_agreement": "most"}},
+        {"tolerance": {"x": 1}},
+        {"tolerance": {**NUMBERS, "max_rel": True}},
+        {"versions": {"torch": 2}},
+        {"machine": 3},
+    ],
+)
 def test_malformed_evidence_is_refused(change: dict[str, Any]) -> None:
     artifact = Artifact("torch", "safetensors", Precision.FP32, Layout.PADDED, {}, Signature((), (LOGITS,)), Path(), {})
     reference = random(2, 3)

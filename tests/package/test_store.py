@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from inferox.core import ConfigError, IntegrityError
+from inferox.core import ConfigError, IntegrityError, PackageError
 from inferox.package import Store, open_package, reader, writer
 from inferox.package import store as store_module
+from inferox.package.archive import extract_archive
 from tests.package.packages import write_package
 
 
@@ -83,11 +85,47 @@ def test_a_store_that_was_deleted_is_made_again(tmp_path: Path, store: Store) ->
     assert open_package(tmp_path / "p.mlpkg").metadata.name == "small"
 
 
-def test_the_store_is_private(store: Store) -> None:
-    assert (store.root / "packages").stat().st_mode & 0o077 == 0
+def test_the_store_is_private(tmp_path: Path) -> None:
+    store = Store(tmp_path / "new" / "store")
+    open_package(write_package(tmp_path / "p.mlpkg"), store=store)
+    for folder in (store.root, store.root / "packages", store.root / "verified"):
+        assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_a_store_that_cannot_be(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_stops_archives_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
+    store = Store(tmp_path / "file" / "store")
+    assert open_package(write_package(tmp_path / "p"), store=store).metadata.name == "small"
     with pytest.raises(ConfigError, match="INFEROX_STORE"):
-        Store(tmp_path / "file" / "store")
+        open_package(write_package(tmp_path / "p.mlpkg"), store=store)
+
+
+def test_what_killed_unpackings_left_is_removed_after_a_day(tmp_path: Path, store: Store) -> None:
+    old, recent = (store.root / "packages" / f".unpacking-{name}" for name in ("old", "recent"))
+    for folder in (old, recent):
+        folder.mkdir(parents=True)
+    os.utime(old, (1, 1))
+    open_package(write_package(tmp_path / "p.mlpkg"))
+    assert not old.exists()
+    assert recent.exists()
+
+
+def test_an_archive_that_changes_while_it_is_unpacked(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = write_package(tmp_path / "p.mlpkg")
+    original = extract_archive
+
+    def extract(path: Path, folder: Path) -> None:
+        original(path, folder)
+        write_package(archive, force=True, weights=b"new")
+
+    monkeypatch.setattr(store_module, "extract_archive", extract)
+    with pytest.raises(IntegrityError, match="changed while"):
+        store.unpack(archive)
+    assert list((store.root / "packages").iterdir()) == []
+
+
+def test_an_archive_that_is_gone(tmp_path: Path, store: Store) -> None:
+    with pytest.raises(PackageError, match="cannot be read: No such file"):
+        store.unpack(tmp_path / "gone.mlpkg")

@@ -73,17 +73,17 @@ class ArtifactEvidence:
             ManifestError: If a field is missing or malformed.
         """
         fields = Fields(data, f"an artifact of {PARITY_FILE}")
-        try:
-            return cls(
-                artifact=fields.required("artifact", str),
-                agreement=_read_agreement(fields.required("agreement", dict)),
-                tolerance=Tolerance(**fields.required("tolerance", dict)),
-                parity_class=ParityClass(fields.required("class", str)),
-                versions=fields.required("versions", dict),
-                machine=fields.required("machine", str),
-            )
-        except (TypeError, ValueError) as error:
-            raise ManifestError(f"{PARITY_FILE} is malformed: {error}") from error
+        versions = fields.required("versions", dict)
+        if not all(isinstance(text, str) for text in versions.values()):
+            raise ManifestError(f"'versions' of an artifact of {PARITY_FILE} must hold texts, and is {versions}")
+        return cls(
+            artifact=fields.required("artifact", str),
+            agreement=_read_agreement(fields.required("agreement", dict)),
+            tolerance=_read_tolerance(fields.required("tolerance", dict)),
+            parity_class=_read_class(fields.required("class", str)),
+            versions=versions,
+            machine=fields.required("machine", str),
+        )
 
 
 @dataclass(frozen=True)
@@ -150,9 +150,36 @@ def collect_evidence(
 
 
 def _read_agreement(data: dict[str, Any]) -> Agreement:
-    agreement = Agreement(**data)
+    fields = Fields(data, f"an agreement of {PARITY_FILE}")
     # JSON has no infinity: what could not be compared was written as null.
-    return DISAGREEMENT if agreement.max_abs is None else agreement
+    if "max_abs" in data and data["max_abs"] is None:
+        return DISAGREEMENT
+    return Agreement(
+        max_abs=fields.number("max_abs"),
+        max_rel=fields.number("max_rel"),
+        cosine_mean=fields.number("cosine_mean"),
+        cosine_min=fields.number("cosine_min"),
+        argmax_agreement=None if data.get("argmax_agreement") is None else fields.number("argmax_agreement"),
+    )
+
+
+def _read_tolerance(data: dict[str, Any]) -> Tolerance:
+    fields = Fields(data, f"a tolerance of {PARITY_FILE}")
+    return Tolerance(
+        max_rel=None if data.get("max_rel") is None else fields.number("max_rel"),
+        cosine_mean=fields.number("cosine_mean"),
+        cosine_min=fields.number("cosine_min"),
+    )
+
+
+def _read_class(name: str) -> ParityClass:
+    try:
+        return ParityClass(name)
+    except ValueError:
+        known = ", ".join(item.value for item in ParityClass)
+        raise ManifestError(
+            f"'class' of an artifact of {PARITY_FILE} must be one of {known}, and is {name!r}"
+        ) from None
 
 
 def _versions(backend: str) -> dict[str, str]:

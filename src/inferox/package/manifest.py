@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,6 +248,15 @@ class Fields:
             )
         return value
 
+    def number(self, name: str) -> float:
+        """The value of a field that must be a number, with or without a fraction.
+
+        Raises:
+            ManifestError: If it is missing, null or of another type.
+        """
+        value = self._data.get(name)
+        return float(value) if type(value) is int else self.required(name, float)
+
     def texts(self, name: str) -> tuple[str, ...]:
         """The value of a field that must be a list of texts.
 
@@ -274,7 +284,7 @@ def read_json(path: Path) -> Any:
         path: The file.
 
     Raises:
-        ManifestError: If it is missing, larger than any manifest, not UTF-8, or no JSON.
+        ManifestError: If it is missing, larger than any manifest, not UTF-8, no JSON, or names a field twice.
     """
     try:
         with path.open("rb") as stream:
@@ -286,11 +296,37 @@ def read_json(path: Path) -> Any:
     if len(content) > _MAX_MANIFEST_BYTES:
         raise ManifestError(f"{path.name} has more than {_MAX_MANIFEST_BYTES >> 20} MiB, which no manifest has")
     try:
-        return json.loads(content.decode("utf-8"))
+        value = json.loads(content.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        # "\ud800" parses, and is half of a character: it could neither be printed nor be looked up on the disk.
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path.name} is no JSON in UTF-8: {error}", hint="pack the model again") from error
+    return value
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Reads a JSON file of a package whose outermost value must be an object.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ManifestError: If it cannot be read, or is anything else.
+    """
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise ManifestError(f"{path.name} must be a JSON object, and is of the type {type(value).__name__}")
+    return value
 
 
 def to_json_bytes(data: Any) -> bytes:
     """JSON as the files of a package have it: indented, and ending in a line break."""
     return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the field {twice!r} stands twice")
+    return fields

@@ -7,11 +7,13 @@ import json
 import os
 import shutil
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from inferox.core import ConfigError, IntegrityError
+from inferox.core import ConfigError, IntegrityError, PackageError
 from inferox.package.archive import extract_archive
 from inferox.package.manifest import FileEntry
 from inferox.package.writer import hash_file
@@ -19,26 +21,22 @@ from inferox.package.writer import hash_file
 STORE_VARIABLE = "INFEROX_STORE"
 """The environment variable that moves the store."""
 
+_UNPACKING = ".unpacking-"
+_LEFTOVER_AGE_S = 24 * 60 * 60
+
 
 class Store:
-    """A private folder that can be deleted at any time.
+    """A private folder that can be deleted at any time. It is made when something is first written to it.
+
+    Where it cannot be written, archives cannot be unpacked; folders open all the same, and are verified every time.
 
     Args:
         root: The folder; ``None`` for ``$INFEROX_STORE``, or the user's cache folder.
-
-    Raises:
-        ConfigError: If it cannot be made.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         stated = os.environ.get(STORE_VARIABLE)
         self.root = root or (Path(stated) if stated else user_cache_path("inferox"))
-        try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name in ("packages", "verified"):
-                (self.root / name).mkdir(exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise self._unusable(error) from error
 
     def unpack(self, archive: Path) -> Path:
         """Unpacks an archive once; the second time, and in other processes, it is there already.
@@ -51,23 +49,32 @@ class Store:
 
         Raises:
             UnsafePathError: If the archive is hostile.
-            IntegrityError: If it is damaged, or does not fit the disk.
+            IntegrityError: If it is damaged, or changes while it is read.
+            PackageError: If it cannot be read, or does not fit the disk.
             ConfigError: If the store cannot be written.
         """
-        folder = self.root / "packages" / self._digest(archive)
+        try:
+            before = _fingerprint(archive)
+            folder = self.root / "packages" / self._digest(archive)
+        except OSError as error:
+            raise PackageError(f"{archive} cannot be read: {error.strerror or error}") from error
         if folder.is_dir():
             return folder
         try:
-            staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=folder.parent))
+            _make_private(folder.parent)
+            _remove_leftovers(folder.parent)
+            staging = Path(tempfile.mkdtemp(prefix=_UNPACKING, dir=folder.parent))
         except OSError as error:
             raise self._unusable(error) from error
         try:
             extract_archive(archive, staging)
+            if _fingerprint(archive) != before:
+                raise IntegrityError(f"{archive} changed while it was unpacked", hint="try again once it is written")
             staging.rename(folder)
         except OSError as error:
             # Another process was faster, and what it put there is the same.
             if not folder.is_dir():
-                raise IntegrityError(f"{archive} cannot be unpacked to {folder}: {error.strerror or error}") from error
+                raise PackageError(f"{archive} cannot be unpacked to {folder}: {error.strerror or error}") from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         return folder
@@ -97,7 +104,8 @@ class Store:
         digest = next((digest for digest, seen in known.items() if seen == fingerprint), None)
         if digest is None:
             digest = hash_file(archive)
-            self._write(archive, {digest: fingerprint})
+            if _fingerprint(archive) == fingerprint:
+                self._write(archive, {digest: fingerprint})
         return digest
 
     def _read(self, path: Path) -> dict[str, list[int]]:
@@ -110,6 +118,7 @@ class Store:
     def _write(self, path: Path, record: dict[str, list[int]]) -> None:
         target = self._record(path)
         try:
+            _make_private(target.parent)
             descriptor, name = tempfile.mkstemp(dir=target.parent)
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 json.dump(record, stream)
@@ -125,6 +134,19 @@ class Store:
             f"the store {self.root} cannot be written: {error.strerror}",
             hint=f"set {STORE_VARIABLE} to a folder that can",
         )
+
+
+def _make_private(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(exist_ok=True, mode=0o700)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what killed processes had half unpacked. What is a day old is nobody's work any more."""
+    for path in folder.glob(f"{_UNPACKING}*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _fingerprint(path: Path) -> list[int]:

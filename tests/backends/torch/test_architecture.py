@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -290,6 +291,21 @@ def test_a_config_does_not_choose_how_this_machine_computes(
 ) -> None:
     module = instantiate({**config_of(bert), setting: value}, bert.state_dict(), "BertModel").module
     assert module.config._attn_implementation == "sdpa"  # type: ignore[union-attr]  # transformers' own attribute
+
+
+@pytest.mark.usefixtures("chatty")
+def test_threads_make_modules_at_once() -> None:
+    originals = [make_module(*pair) for pair in (*TEXT_CLASSES, *IMAGE_CLASSES)]
+
+    def work(original: transformers.PreTrainedModel) -> torch.nn.Module:
+        return instantiate(config_of(original), original.state_dict(), type(original).__name__).module
+
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(work, originals * 3))
+    for module, original in zip(made, originals * 3, strict=True):
+        assert_equal(module, original)
+    assert hf_logging.get_verbosity() == logging.WARNING
+    assert torch.nn.Linear(2, 2).weight.any(), "PyTorch initialises its layers again"
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
+from threading import Lock
 from typing import Any
 
 import torch
@@ -48,6 +49,9 @@ _TABLES = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
 _IMPLEMENTATION = re.compile(r"_implementation(_internal)?$")
 """Settings that choose how a machine computes, not what. One may name a kernel that is fetched from the hub and run."""
 
+_alone = Lock()
+"""Held while a module is made: transformers changes PyTorch for the whole process meanwhile, and we its logging."""
+
 
 @dataclass(frozen=True)
 class Instantiated:
@@ -82,7 +86,7 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
     model_class = _find_class(architecture)
     settings = _read_config(config, model_class)
     arguments: dict[str, Any] = {"add_pooling_layer": _has_pooler(weights)} if _takes_pooler(model_class) else {}
-    with _silent(), translated(f"making a {architecture} from its config", default=LoadError):
+    with _alone, _silent(), translated(f"making a {architecture} from its config", default=LoadError):
         # With output_loading_info, which the annotation leaves aside, the report comes too.
         loaded: Any = model_class.from_pretrained(
             None,
