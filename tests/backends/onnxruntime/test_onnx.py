@@ -165,8 +165,8 @@ def test_external_data_outside_the_package(tmp_path: Path, package: Path, locati
     (tmp_path / "secret.bin").write_bytes(bytes(64))
     (folder / "link.bin").symlink_to(tmp_path / "secret.bin")
     weight = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
-    for key, value in {"location": location, "offset": "0", "length": "16"}.items():
-        weight.external_data.add(key=key, value=value)
+    for key, text in {"location": location, "offset": "0", "length": "16"}.items():
+        weight.external_data.add(key=key, value=text)
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "w"], ["y"])],
@@ -194,13 +194,15 @@ def test_the_probe_graph_is_what_it_says() -> None:
 
 
 def test_places_of_tensors(tmp_path: Path) -> None:
-    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([1, 2], np.int64), "c": np.float32(3)}
-    save_file(
-        {name: np.asarray(array) for name, array in arrays.items()}, tmp_path / "w.safetensors", metadata={"d": "a"}
-    )
+    arrays: dict[str, np.ndarray] = {
+        "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "b": np.array([1, 2], np.int64),
+        "c": np.array(3.0, np.float32),
+    }
+    save_file(arrays, tmp_path / "w.safetensors", metadata={"d": "a"})
     places = read_places(tmp_path / "w.safetensors")
     assert {name: place.read() for name, place in places.items()} == {
-        **{name: np.asarray(array).tobytes() for name, array in arrays.items()},
+        **{name: array.tobytes() for name, array in arrays.items()},
         "d": arrays["a"].tobytes(),
     }
     assert places["a"].shape == (2, 3)
