@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,16 @@ def test_links_are_refused(tmp_path: Path) -> None:
 def test_names_alone_say_that_a_file_must_be_there(tmp_path: Path) -> None:
     package = make(tmp_path / "p", metadata={"files": ["backends/candle/config.json"]})
     assert open_package(package).metadata.files == ()
+
+
+def test_special_files_are_refused(tmp_path: Path) -> None:
+    package = make(tmp_path / "p")
+    os.mkfifo(package / "backends" / "candle" / "pipe")
+    with pytest.raises(UnsafePathError, match="special file"):
+        open_package(package)
+
+
+def test_a_config_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    files = {"backends/candle/config.json": b"[]", "backends/candle/model.safetensors": b"w"}
+    with pytest.raises(ManifestError, match=r"config\.json must be a JSON object"):
+        open_package(make(tmp_path / "p", files=files))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +52,17 @@ def test_a_damaged_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s.safetensors").write_bytes(content)
     with pytest.raises(IntegrityError, match="cannot be read"):
         Samples.load(tmp_path / "s.safetensors")
+
+
+def test_a_data_type_that_numpy_lacks_is_refused(tmp_path: Path) -> None:
+    header = json.dumps({"0.inputs.x": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+    (tmp_path / "s.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(2))
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        Samples.load(tmp_path / "s.safetensors")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_is_the_systems_own_error(tmp_path: Path) -> None:
+    (tmp_path / "s.safetensors").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        Samples((SampleBatch({"x": np.zeros(3)}, {}),)).save(tmp_path / "s.safetensors")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from inferox.core import IntegrityError
 
@@ -48,16 +48,19 @@ class Samples:
 
         Args:
             path: The file.
+
+        Raises:
+            OSError: If it cannot be written, as when the disk is full.
         """
-        save_file(
+        content = save(
             {
                 f"{index}.{side}.{name}": np.asarray(array, order="C")
                 for index, batch in enumerate(self.batches)
                 for side, arrays in (("inputs", batch.inputs), ("outputs", batch.outputs))
                 for name, array in arrays.items()
-            },
-            path,
+            }
         )
+        path.write_bytes(content)
 
     @classmethod
     def load(cls, path: Path) -> Samples:
@@ -71,7 +74,7 @@ class Samples:
         """
         try:
             arrays = load_file(path)
-        except (OSError, SafetensorError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise IntegrityError(f"{path.name} cannot be read: {error}", hint="pack the model again") from error
         calls: dict[int, dict[str, dict[str, npt.NDArray[Any]]]] = {}
         for key, array in arrays.items():

@@ -83,6 +83,12 @@ def test_integers_come_back_as_they_were(data: st.DataObject, dtype: DataType) -
     assert BUILDER.from_slice(values, [len(values)], dtype).numpy().tolist() == values
 
 
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_the_least_and_greatest_integers_are_held(builder: TorchTensorBuilder, dtype: DataType) -> None:
+    extremes = [np.iinfo(dtype.numpy_dtype).min, np.iinfo(dtype.numpy_dtype).max]
+    assert builder.from_slice(extremes, [2], dtype).numpy().tolist() == extremes
+
+
 @given(st.lists(st.floats()))
 @settings(deadline=None)
 def test_doubles_come_back_as_they_were(values: list[float]) -> None:
@@ -150,6 +156,12 @@ def test_a_value_that_cannot_be_held_is_refused_with_its_place(
         builder.from_slice([0, value], [2], dtype)
 
 
+@pytest.mark.parametrize("dtype", [DataType.I64, DataType.F64])
+def test_an_integer_too_long_to_print_is_told_by_its_bits(builder: TorchTensorBuilder, dtype: DataType) -> None:
+    with pytest.raises(DTypeMismatchError, match=r"value 0 must have .*, and has an integer of 20001 bits"):
+        builder.from_slice([2**20000], [1], dtype)
+
+
 @pytest.mark.parametrize(("count", "shape"), [(5, [2, 3]), (7, [2, 3]), (0, [1]), (2, [])])
 def test_as_many_values_as_the_shape_holds(builder: TorchTensorBuilder, count: int, shape: list[int]) -> None:
     with pytest.raises(ShapeMismatchError, match=f"a tensor of {count} values"):
@@ -172,6 +184,13 @@ def test_petabytes_are_a_lack_of_memory(builder: TorchTensorBuilder, shape: list
         with pytest.raises(OutOfMemoryError) as caught:
             make(shape, DataType.F32)
         assert caught.value.requested_bytes == int(np.prod(np.array(shape, object))) * 4
+
+
+@pytest.mark.parametrize("shape", [[0, 2**70], [0, 2**62, 4], [2**70, 0]])
+def test_an_empty_tensor_spans_no_more_than_can_be_addressed(builder: TorchTensorBuilder, shape: list[int]) -> None:
+    for make in (builder.zeros, lambda shape, dtype: builder.from_slice([], shape, dtype)):
+        with pytest.raises(OutOfMemoryError, match="more than any machine can address"):
+            make(shape, DataType.F32)
 
 
 @given(NUMPY_DTYPES.flatmap(lambda dtype: numpy_strategies.arrays(dtype, numpy_strategies.array_shapes(min_side=0))))

@@ -33,6 +33,13 @@ def test_cuda_is_asked_for_anew_at_every_call(monkeypatch: pytest.MonkeyPatch) -
     assert not device.is_available()
 
 
+def test_a_gpu_that_the_driver_cannot_start_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert not TorchDevice(DeviceId.cuda()).is_available()
+    assert DeviceId.cuda() not in [device.id for device in available_devices()]
+
+
 @pytest.mark.parametrize("device", ABSENT)
 def test_an_absent_device_is_named_with_those_that_are_there(device: DeviceId) -> None:
     assert not TorchDevice(device).is_available()

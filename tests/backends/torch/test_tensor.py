@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -71,10 +72,18 @@ def test_other_types_are_refused(dtype: torch.dtype) -> None:
         TorchTensor(torch.zeros(2, dtype=dtype))
 
 
-@pytest.mark.parametrize("tensor", [torch.zeros(2, 2).to_sparse(), torch.zeros(2, device="meta")])
-def test_what_has_no_dense_memory_is_refused(tensor: torch.Tensor) -> None:
-    with pytest.raises(ExecutionError, match="must be dense and have memory"):
-        TorchTensor(tensor)
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda: torch.zeros(2, 2).to_sparse(), "sparse_coo"),
+        (lambda: torch.zeros(2, device="meta"), "on the meta device"),
+        (lambda: torch.nested.as_nested_tensor([torch.zeros(1), torch.zeros(2)]), "nested"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_what_has_no_dense_memory_is_refused(make: Callable[[], torch.Tensor], fault: str) -> None:
+    with pytest.raises(ExecutionError, match=f"must be dense and have memory, and this one is {fault}"):
+        TorchTensor(make())
 
 
 def test_a_negation_that_is_only_noted_is_carried_out() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from math import prod
 from typing import Any
@@ -28,6 +29,8 @@ from inferox.core import (
 )
 
 _ADDRESSABLE_BYTES = 2**63 - 1
+
+_PRINTED_BITS = 128
 
 _INTEGERS = int | np.integer | np.bool
 _FLOATS = float | np.floating
@@ -181,10 +184,11 @@ class TorchTensorBuilder(TensorBuilder):
         dtypes.check_dtype(dtype, self._device)
         if any(extent < 0 for extent in shape):
             raise ShapeMismatchError("a new tensor", "[extents of 0 or more]", shape)
-        size_bytes = prod(shape) * dtype.size
+        # PyTorch works out the strides of an empty tensor too, and counts an extent of 0 as 1 for them.
+        size_bytes = prod(max(extent, 1) for extent in shape) * dtype.size
         if size_bytes > _ADDRESSABLE_BYTES:
             raise OutOfMemoryError(
-                f"a tensor of {list(shape)} takes {size_bytes} bytes, more than any machine can address",
+                f"a tensor of {list(shape)} spans {size_bytes} bytes, more than any machine can address",
                 requested_bytes=size_bytes,
                 free_bytes=None,
             )
@@ -221,4 +225,8 @@ def _real_numbers(values: Sequence[Any], dtype: DataType) -> list[float]:
 
 
 def _unrepresentable(values: Sequence[Any], position: int, dtype: DataType) -> DTypeMismatchError:
-    return DTypeMismatchError(f"value {position}", dtype, f"the value {values[position]!r}")
+    value = values[position]
+    # Python refuses to print an integer of several thousand digits.
+    huge = isinstance(value, int) and value.bit_length() > _PRINTED_BITS
+    shown = f"an integer of {value.bit_length()} bits" if huge else f"the value {reprlib.repr(value)}"
+    return DTypeMismatchError(f"value {position}", dtype, shown)

@@ -28,13 +28,13 @@ class TorchTensor(Tensor):
 
     Raises:
         UnsupportedDTypeError: If its data type is none of the ten.
-        ExecutionError: If it is sparse, or has no memory, as on PyTorch's ``meta`` device.
+        ExecutionError: If it is sparse or nested, or has no memory, as on PyTorch's ``meta`` device.
     """
 
     def __init__(self, tensor: torch.Tensor) -> None:
-        if tensor.layout is not torch.strided or tensor.is_meta:
-            found = "one on the meta device" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
-            raise ExecutionError(f"a tensor must be dense and have memory, and this is {found}")
+        fault = _fault(tensor)
+        if fault:
+            raise ExecutionError(f"a tensor must be dense and have memory, and this one is {fault}")
         self._dtype = dtypes.from_torch(tensor.dtype)
         self._device = devices.from_torch(tensor.device)
         with translated("taking over a tensor", default=ExecutionError):
@@ -146,6 +146,15 @@ class TorchTensor(Tensor):
         """The device as DLPack numbers it."""
         kind, index = self._tensor.__dlpack_device__()
         return int(kind), index
+
+
+def _fault(tensor: torch.Tensor) -> str | None:
+    """What keeps a tensor from being dense memory; ``None`` where it is that."""
+    if tensor.is_meta:
+        return "on the meta device"
+    if tensor.is_nested:
+        return "nested"
+    return None if tensor.layout is torch.strided else str(tensor.layout).removeprefix("torch.")
 
 
 def _resolve(tensor: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
