@@ -55,7 +55,7 @@ def write_package(
     *,
     force: bool = False,
     weights: bytes = WEIGHTS,
-    before_commit: Callable[[PackageWriter], None] = lambda _: None,
+    before_commit: Callable[[PackageWriter], object] = lambda _: None,
 ) -> Path:
     """Writes a package with one artifact and one further file."""
     with PackageWriter(output, force=force) as writer:

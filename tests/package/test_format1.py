@@ -90,6 +90,10 @@ def test_a_state_dict_with_its_code_is_code(tmp_path: Path) -> None:
         {"backends/candle/libmodel.so": b"\x7fELF"},
         {"backends/tch/model.pt": b"w", "backends/tch/libmodel.so": b"\x7fELF"},
         {"backends/candle/config.json": b'{"model_type": "unheard-of"}', "backends/candle/model.safetensors": b"w"},
+        {
+            "backends/candle/config.json": b'{"model_type": "vit", "architectures": ["ViTModel"]}',
+            "backends/candle/model.safetensors": b"w",
+        },
     ],
 )
 def test_nothing_that_could_run(tmp_path: Path, files: dict[str, bytes]) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from inferox.core import ConfigError, PackageError
+from inferox.core import ConfigError, InferoxError, IntegrityError, PackageError, UnsafePathError
 from inferox.package import PackageWriter, open_package
 from inferox.package.manifest import to_json_bytes
 from tests.package.packages import WEIGHTS, write_package
@@ -65,9 +66,89 @@ def test_force_replaces_nothing_but_a_package(tmp_path: Path, kind: str) -> None
         target.write_text("years of work")
     else:
         target.symlink_to(write_package(tmp_path / "elsewhere"))
-    with pytest.raises(ConfigError, match="is no package, and is not replaced"):
+    with pytest.raises(ConfigError, match="is not replaced"):
         PackageWriter(target, force=True)
     assert target.exists()
+
+
+def test_force_replaces_no_package_that_holds_something_of_the_users(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "p")
+    (package / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="or more than that, and is not replaced"):
+        PackageWriter(package, force=True)
+    assert (package / "thesis.txt").read_text() == "years of work"
+
+
+def test_force_replaces_a_damaged_package(tmp_path: Path) -> None:
+    package = write_package(tmp_path / "p")
+    (package / "tokenizer.json").unlink()
+    (package / "model_info.json").write_bytes(b"")
+    write_package(package, force=True)
+    assert open_package(package).metadata.name == "small"
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("force", [False, True])
+def test_what_came_to_lie_there_in_the_meantime_is_kept(tmp_path: Path, name: str, force: bool) -> None:
+    def interfere(_: PackageWriter) -> None:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").write_text("years of work")
+
+    with pytest.raises(ConfigError, match="is not replaced" if force else "exists already"):
+        write_package(tmp_path / name, force=force, before_commit=interfere)
+    assert [path.name for path in (tmp_path / name).iterdir()] == ["thesis.txt"]
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
+
+
+def link(writer: PackageWriter) -> None:
+    (writer.root / "vocabulary.txt").symlink_to("/etc/passwd")
+
+
+BAD_CONTENTS: dict[str, tuple[type[InferoxError], str, Callable[[PackageWriter], object]]] = {
+    "a link": (UnsafePathError, "link", link),
+    "a pipe": (UnsafePathError, "special", lambda writer: os.mkfifo(writer.root / "pipe")),
+    "an odd name": (UnsafePathError, "no plain path", lambda writer: (writer.root / "a:b").write_text("x")),
+    "a collision": (UnsafePathError, "one file", lambda writer: (writer.root / "Tokenizer.json").write_text("x")),
+    "no weights": (IntegrityError, "needs", lambda writer: (writer.root / "weights/model.safetensors").unlink()),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+@pytest.mark.parametrize("content", BAD_CONTENTS)
+def test_what_could_not_be_opened_is_not_written(tmp_path: Path, name: str, content: str) -> None:
+    kind, text, change = BAD_CONTENTS[content]
+    with pytest.raises(kind, match=text):
+        write_package(tmp_path / name, before_commit=change)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_manifest_that_stood_among_the_files_is_replaced(tmp_path: Path) -> None:
+    package = write_package(
+        tmp_path / "p", before_commit=lambda writer: (writer.root / "metadata.json").write_text("x")
+    )
+    assert open_package(package).metadata.name == "small"
+
+
+def test_files_are_added_below_the_package_alone(tmp_path: Path) -> None:
+    (tmp_path / "source").write_text("content")
+    (tmp_path / "out").mkdir()
+    with PackageWriter(tmp_path / "out" / "p") as writer:
+        writer.add(tmp_path / "source", "a/b/c.txt")
+        assert (writer.root / "a" / "b" / "c.txt").read_text() == "content"
+        for relative in ("../x", "/tmp/x", "a\\b", ""):  # noqa: S108 - what must be refused
+            with pytest.raises(UnsafePathError):
+                writer.add(tmp_path / "source", relative)
+        with pytest.raises(PackageError, match="No such file"):
+            writer.add(tmp_path / "gone", "x")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_failure_that_is_not_the_outputs_passes_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), PackageWriter(tmp_path / "p"):
+        raise FileNotFoundError("a source")
+    with pytest.raises(PackageError, match="free some space"), PackageWriter(tmp_path / "p"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_archive_is_not_replaced_by_one(tmp_path: Path) -> None:
@@ -95,8 +176,77 @@ def test_whatever_interrupts_leaves_the_old_package(tmp_path: Path, name: str, e
     assert list(tmp_path.iterdir()) == [tmp_path / name]
 
 
+INTERRUPTED = """
+import os, signal, sys
+from pathlib import Path
+from inferox.core import PackageError
+from inferox.package import open_package
+from tests.package.packages import write_package
+
+OLD, NEW = b"old " * 5000, b"new " * 5000
+how, output = sys.argv[1], Path(sys.argv[2])
+
+
+def replace_and_stop_at(step):
+    # In a child process: every opened, made, moved or removed file is an event that Python announces beforehand.
+    steps = 0
+
+    def count(event, _):
+        nonlocal steps
+        if event.partition(".")[0] in {"open", "os", "shutil", "tempfile"}:
+            steps += 1
+            if steps == step:
+                if how == "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                raise KeyboardInterrupt
+
+    sys.addaudithook(count)
+    try:
+        write_package(output, force=True, weights=NEW)
+    except KeyboardInterrupt:
+        os._exit(1)
+    os._exit(0)
+
+
+found = set()
+for step in range(1, 5000):
+    for path in output.parent.iterdir():
+        assert path == output or path.name.startswith(f".{output.name}.inferox-staging-"), path
+    write_package(output, force=True, weights=OLD)
+    assert list(output.parent.iterdir()) == [output], (step, list(output.parent.iterdir()))
+    process = os.fork()
+    if process == 0:
+        replace_and_stop_at(step)
+    _, status = os.waitpid(process, 0)
+    weights = open_package(output).artifacts[0].path("weights").read_bytes()
+    assert weights in (OLD, NEW), step
+    found.add(weights)
+    if status == 0:
+        break
+assert found == {OLD, NEW}
+print("survived after", step, "steps")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("how", ["kill", "interrupt"])
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_kill_or_ctrl_c_at_every_step_leaves_a_whole_package(tmp_path: Path, name: str, how: str) -> None:
+    (tmp_path / "folder").mkdir()
+    done = subprocess.run(  # noqa: S603 - this test's own program
+        [sys.executable, "-c", INTERRUPTED, how, tmp_path / "folder" / name],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert "survived after" in done.stdout, done.stderr
+    assert int(done.stdout.split()[-2]) > 30
+
+
 KILLED = """
-import sys, time
+import sys
 from pathlib import Path
 from tests.package.packages import write_package
 print("ready", flush=True)
@@ -109,14 +259,14 @@ for index in range(1000):
 def test_a_kill_at_any_moment_leaves_a_whole_package(tmp_path: Path, name: str) -> None:
     output = tmp_path / name
     write_package(output)
-    for attempt in range(12):
+    for attempt in range(6):
         process = subprocess.Popen(  # noqa: S603 - this test's own program
             [sys.executable, "-c", KILLED, output], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
         )
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(0.02 + 0.013 * attempt)
-        process.send_signal(signal.SIGKILL)
+        time.sleep(0.02 + 0.029 * attempt)
+        process.kill()
         process.communicate()
         package = open_package(output)
         weights = package.artifacts[0].path("weights").read_bytes()
@@ -125,21 +275,37 @@ def test_a_kill_at_any_moment_leaves_a_whole_package(tmp_path: Path, name: str) 
     assert list(tmp_path.iterdir()) == [output], "what killed writers left is removed by the next"
 
 
+def leave_replaced(tmp_path: Path, process: int) -> Path:
+    """What a writer leaves that was killed between moving the old package and putting the new one in its place."""
+    staging = tmp_path / f".p.inferox-staging-{process}-abandoned"
+    package = write_package(tmp_path / "p")
+    (staging / "package").mkdir(parents=True)
+    package.rename(staging / "replaced")
+    return staging
+
+
+GONE = 2**22 + 1
+"""No process has this number on Linux."""
+
+
 def test_a_folder_that_was_moved_aside_comes_back(tmp_path: Path) -> None:
-    write_package(tmp_path / "p")
-    (tmp_path / "p").rename(tmp_path / ".p.inferox-replaced")
-    assert open_package(tmp_path / "p").metadata.name == "small"
-    shutil.copytree(tmp_path / "p", tmp_path / ".p.inferox-replaced")
+    leave_replaced(tmp_path, GONE)
     assert open_package(tmp_path / "p").metadata.name == "small"
     assert list(tmp_path.iterdir()) == [tmp_path / "p"]
 
 
 def test_a_writer_also_brings_back_what_was_moved_aside(tmp_path: Path) -> None:
-    write_package(tmp_path / "p")
-    (tmp_path / "p").rename(tmp_path / ".p.inferox-replaced")
+    leave_replaced(tmp_path, GONE)
     with pytest.raises(ConfigError, match="exists already"):
         PackageWriter(tmp_path / "p")
     assert list(tmp_path.iterdir()) == [tmp_path / "p"]
+
+
+def test_a_reader_takes_nothing_from_a_living_writer(tmp_path: Path) -> None:
+    staging = leave_replaced(tmp_path, os.getpid())
+    with pytest.raises(PackageError, match="there is no package"):
+        open_package(tmp_path / "p")
+    assert (staging / "replaced").is_dir()
 
 
 def test_what_a_dead_writer_left_is_removed_also_where_its_number_was_given_again(tmp_path: Path) -> None:
@@ -157,9 +323,11 @@ def test_a_living_writers_work_is_left_alone(tmp_path: Path) -> None:
         assert first.root != second.root
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="mounting a small disk needs root")
-@pytest.mark.parametrize("name", OUTPUTS)
-def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, name: str) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
     disk = tmp_path / "disk"
     disk.mkdir()
     mounted = subprocess.run(  # noqa: S603
@@ -169,15 +337,32 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, name: str) -> N
     )
     if mounted.returncode:
         pytest.skip(f"this sandbox mounts nothing: {mounted.stderr.decode()}")
-    try:
-        write_package(disk / name)
-        with pytest.raises(PackageError, match="No space left on device") as caught:
-            write_package(disk / name, force=True, weights=bytes(10_000_000))
-        assert "free some space" in str(caught.value)
-        assert open_package(disk / name).artifacts[0].path("weights").read_bytes() == WEIGHTS
-        assert list(disk.iterdir()) == [disk / name]
-    finally:
-        subprocess.run(["umount", disk], check=True)  # noqa: S603, S607
+    yield disk
+    subprocess.run(["umount", disk], check=True)  # noqa: S603, S607
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_full_disk_leaves_nothing_half_written(small_disk: Path, name: str) -> None:
+    """The less is free, the earlier it is full: while weights are written, samples, the manifest or the archive."""
+    output = write_package(small_disk / name)
+    outcomes = []
+    for free in range(0, 96, 4):
+        filler = small_disk / "filler"
+        filler.write_bytes(bytes((shutil.disk_usage(small_disk).free // 4096 - free // 4) * 4096))
+        try:
+            write_package(output, force=True, weights=b"new")
+            outcomes.append("written")
+        except PackageError as error:
+            outcomes.append(str(error))
+        filler.unlink()
+        weights = open_package(output).artifacts[0].path("weights").read_bytes()
+        assert weights == (b"new" if outcomes[-1] == "written" else WEIGHTS)
+        assert list(small_disk.iterdir()) == [output]
+        write_package(output, force=True)
+    full = [outcome for outcome in outcomes if outcome != "written"]
+    assert all("No space left on device (free some space" in outcome for outcome in full)
+    assert outcomes == [*full, *["written"] * (len(outcomes) - len(full))]
+    assert 3 < len(full) < len(outcomes) - 3
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

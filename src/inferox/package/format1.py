@@ -128,7 +128,8 @@ def _artifacts(root: Path) -> Iterator[Artifact]:
             continue
         config = read_object(folder / "config.json") if (folder / "config.json").is_file() else {}
         architecture = _architecture(config)
-        if "factory" not in files and architecture is None:
+        # Of other models, such as those of images, format 1 does not say what they take and give.
+        if "factory" not in files and (architecture is None or config.get("model_type") not in _BARE_ARCHITECTURES):
             continue
         yield Artifact(
             backend="torch",

@@ -21,8 +21,9 @@ from inferox.package.manifest import (
 )
 from inferox.package.paths import check_distinct, check_member_path
 from inferox.package.samples import SAMPLES_FILE, Samples
+from inferox.package.staging import recover
 from inferox.package.store import Store
-from inferox.package.writer import hash_file, restore_replaced
+from inferox.package.writer import check_artifacts, hash_file
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def open_package(path: str | Path, *, store: Store | None = None) -> Package:
     """
     location = Path(path)
     kept = store or Store()
-    restore_replaced(location)
+    if not location.exists() and location.parent.is_dir():
+        recover(location)
     if location.is_file():
         return _open_folder(kept.unpack(location), kept)
     if not location.is_dir():
@@ -119,7 +121,7 @@ def _open_folder(root: Path, store: Store) -> Package:
         metadata = Metadata.from_json(manifest)
         _check_listing(root, metadata)
         info = ModelInfo.from_json(read_json(root / MODEL_INFO_FILE), root)
-        _check_artifacts(metadata, info)
+        check_artifacts(metadata, info)
     for entry in metadata.files:
         _verify(root, entry, store)
     files_root = _files_root(root, info)
@@ -160,15 +162,6 @@ def _check_listing(root: Path, metadata: Metadata) -> None:
         raise IntegrityError(
             f"the package has files that it does not list: {', '.join(added)}", hint="remove them, or fetch it again"
         )
-
-
-def _check_artifacts(metadata: Metadata, info: ModelInfo) -> None:
-    listed = {entry.path for entry in metadata.files}
-    for artifact in info.artifacts:
-        for path in artifact.files.values():
-            check_member_path(path)
-            if path not in listed:
-                raise IntegrityError(f"the artifact {artifact.name} needs {path!r}, which the package does not list")
 
 
 def _verify(root: Path, entry: FileEntry, store: Store) -> None:

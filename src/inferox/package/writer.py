@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,10 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil
-
-from inferox.core import ConfigError, PackageError
-from inferox.package.archive import ARCHIVE_SUFFIX, write_archive
+from inferox.core import ConfigError, IntegrityError, PackageError
+from inferox.package.archive import ARCHIVE_SUFFIX, is_archive, write_archive
 from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.manifest import (
     METADATA_FILE,
@@ -26,26 +22,26 @@ from inferox.package.manifest import (
     FileEntry,
     Metadata,
     ModelInfo,
+    read_json,
     to_json_bytes,
 )
+from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.samples import SAMPLES_FILE, Samples
+from inferox.package.staging import make_staging, recover, remove_staging, replace_folder
 
-_STAGING = ".inferox-staging-"
-_REPLACED = ".inferox-replaced"
-
-_CLOCK_STEP_S = 1.0
-"""How exactly the system says when a process started."""
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DISK_FAULTS = _DISK_FULL | {errno.EIO, errno.EROFS, errno.EFBIG}
 
 
 class PackageWriter:
     """Writes a package: a folder, or one file where the output's name ends in ``.mlpkg``.
 
-    A context manager. Files are written below ``root``, a staging folder beside the output, and ``commit`` puts the
-    package in its place in one step. Where the block ends otherwise, or the process is killed, the output is what it
-    was; what a killed writer left beside it is removed by the next one.
+    A context manager. Files are written below ``root``, in a staging folder beside the output, and ``commit`` puts the
+    package in its place. Where the block ends otherwise, or the process is killed, the output is what it was; what a
+    killed writer left beside it is removed by the next one.
 
-    A file is replaced in one step. A folder cannot be: the old one is moved aside first, and a writer that was killed
-    in between is made good by ``restore_replaced``, which every reader and writer of that output calls.
+    A file is replaced in one step. A folder cannot be: for an instant there is none, and where a writer is killed in
+    that instant, the next reader or writer puts the old one back.
 
     Args:
         output: Where the package is to lie.
@@ -59,14 +55,18 @@ class PackageWriter:
 
     def __init__(self, output: Path, *, force: bool = False) -> None:
         self._output = output
+        self._force = force
         self._is_archive = output.suffix == ARCHIVE_SUFFIX
         with _translated(output):
-            restore_replaced(output)
-            _check_output(output, is_archive=self._is_archive, force=force)
-            _remove_abandoned(output)
-            prefix = f".{output.name}{_STAGING}{os.getpid()}-"
-            self._staging = Path(tempfile.mkdtemp(prefix=prefix, dir=output.parent))
-            self.root.mkdir()
+            _check_place(output)
+            recover(output)
+            self._check_output()
+            self._staging = make_staging(output)
+            try:
+                self.root.mkdir()
+            except OSError:
+                remove_staging(self._staging, output)
+                raise
 
     @property
     def root(self) -> Path:
@@ -81,15 +81,17 @@ class PackageWriter:
             relative: Where it goes, relative to the package.
 
         Raises:
+            UnsafePathError: If that is no plain path below the package.
             PackageError: If it cannot be written.
         """
+        check_member_path(relative)
         with _translated(self._output):
             target = self.root / relative
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
 
     def commit(self, metadata: Metadata, info: ModelInfo, parity: ParityReport | None, samples: Samples | None) -> Path:
-        """Completes the package and puts it in its place.
+        """Completes the package and puts it in its place. What could not be opened again is refused.
 
         Args:
             metadata: Where it comes from; its list of files is made here.
@@ -101,6 +103,10 @@ class PackageWriter:
             The output.
 
         Raises:
+            UnsafePathError: If a file is a link, its name is not plain, or two names collide on some systems.
+            IntegrityError: If an artifact needs a file that is not there.
+            ManifestError: If the metadata are malformed.
+            ConfigError: If something has come to lie at the output that is not to be replaced.
             PackageError: If it cannot be written.
         """
         with _translated(self._output):
@@ -109,8 +115,8 @@ class PackageWriter:
                 (self.root / PARITY_FILE).write_bytes(to_json_bytes(parity.to_json()))
             if samples is not None:
                 samples.save(self.root / SAMPLES_FILE)
-            entries = tuple(_entry(self.root, path) for path in _files(self.root))
-            complete = replace(metadata, files=entries)
+            complete = Metadata.from_json(replace(metadata, files=self._list_entries()).to_json())
+            check_artifacts(complete, info)
             (self.root / METADATA_FILE).write_bytes(to_json_bytes(complete.to_json()))
             self._put_in_place()
         return self._output
@@ -121,45 +127,45 @@ class PackageWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        shutil.rmtree(self._staging, ignore_errors=True)
-        if isinstance(error, OSError):
+        remove_staging(self._staging, self._output)
+        # Other failures in the block, such as a source that is missing, are not the output's fault.
+        if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
             raise _cannot_write(self._output, error) from error
+
+    def _check_output(self) -> None:
+        """Refuses to replace anything without leave, and with leave anything but a package."""
+        output = self._output
+        if not (output.exists() or output.is_symlink()):
+            return
+        if not self._force:
+            raise ConfigError(f"{output} exists already", hint="choose another name, or replace it with --force")
+        is_package = output.is_file() and is_archive(output) if self._is_archive else _is_package_folder(output)
+        if output.is_symlink() or not is_package:
+            raise ConfigError(
+                f"{output} is no package, or more than that, and is not replaced",
+                hint="move it away, or choose another name",
+            )
+
+    def _list_entries(self) -> tuple[FileEntry, ...]:
+        paths = [path for path in list_files(self.root) if path != METADATA_FILE]
+        for path in paths:
+            check_member_path(path)
+        check_distinct((*paths, METADATA_FILE))
+        return tuple(FileEntry(path, (self.root / path).stat().st_size, hash_file(self.root / path)) for path in paths)
 
     def _put_in_place(self) -> None:
         if self._is_archive:
             archive = self._staging / "package.mlpkg"
             write_archive(self.root, archive)
             _sync(archive)
+            self._check_output()
             archive.replace(self._output)
         else:
             for path in (*self.root.rglob("*"), self.root):
                 _sync(path)
-            self._replace_folder()
+            self._check_output()
+            replace_folder(self.root, self._output, self._staging)
         _sync(self._output.parent)
-
-    def _replace_folder(self) -> None:
-        aside = _aside(self._output)
-        if self._output.exists():
-            self._output.rename(aside)
-        self.root.rename(self._output)
-        if aside.exists():
-            # What is about to be deleted gets a place from which it is never brought back, half deleted.
-            aside.rename(self._staging / "replaced")
-
-
-def restore_replaced(output: Path) -> None:
-    """Puts a folder back that a killed writer had moved aside and not yet replaced.
-
-    Args:
-        output: Where the package is to lie.
-    """
-    aside = _aside(output)
-    if not aside.exists():
-        return
-    if output.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        aside.rename(output)
 
 
 def hash_file(path: Path) -> str:
@@ -172,59 +178,47 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check_output(output: Path, *, is_archive: bool, force: bool) -> None:
+def check_artifacts(metadata: Metadata, info: ModelInfo) -> None:
+    """Checks that every file of every artifact is one of the package.
+
+    Args:
+        metadata: The metadata, with the files.
+        info: The description, with the artifacts.
+
+    Raises:
+        UnsafePathError: If a path is not plain.
+        IntegrityError: If the package does not list a file.
+    """
+    listed = {entry.path for entry in metadata.files}
+    for artifact in info.artifacts:
+        for path in artifact.files.values():
+            check_member_path(path)
+            if path not in listed:
+                raise IntegrityError(f"the artifact {artifact.name} needs {path!r}, which the package does not list")
+
+
+def _check_place(output: Path) -> None:
     if not output.name:
         raise ConfigError(f"{str(output)!r} names no file or folder to write a package to")
     if not output.parent.is_dir():
         raise ConfigError(f"there is no folder {output.parent}", hint="make it first")
-    if not (output.exists() or output.is_symlink()):
-        return
-    if not force:
-        raise ConfigError(f"{output} exists already", hint="choose another name, or replace it with --force")
-    is_package = output.is_file() if is_archive else (output / METADATA_FILE).is_file()
-    if output.is_symlink() or not is_package:
-        raise ConfigError(f"{output} is no package, and is not replaced", hint="move it away, or choose another name")
 
 
-def _remove_abandoned(output: Path) -> None:
-    """Removes what writers to the same output left behind whose processes are gone."""
-    pattern = re.compile(re.escape(f".{output.name}{_STAGING}") + r"(?P<process>\d+)-")
-    for path in output.parent.iterdir():
-        match = pattern.match(path.name)
-        if match and not _is_running(int(match["process"]), since=path.stat().st_mtime):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_running(process: int, *, since: float) -> bool:
-    """Whether the process that made something still runs, and not a later one that was given its number."""
+def _is_package_folder(output: Path) -> bool:
+    """Whether a folder is a package, whole or damaged, and holds nothing else that would be lost with it."""
     try:
-        started: float = psutil.Process(process).create_time()
-    except psutil.NoSuchProcess:
+        metadata = Metadata.from_json(read_json(output / METADATA_FILE))
+        present = list_files(output)
+    except PackageError:
         return False
-    except psutil.Error:
-        return True
-    return started <= since + _CLOCK_STEP_S
-
-
-def _aside(output: Path) -> Path:
-    return output.with_name(f".{output.name}{_REPLACED}")
-
-
-def _files(root: Path) -> list[Path]:
-    return sorted(
-        (path for path in root.rglob("*") if path.is_file()), key=lambda path: path.relative_to(root).as_posix()
-    )
-
-
-def _entry(root: Path, path: Path) -> FileEntry:
-    return FileEntry(path.relative_to(root).as_posix(), path.stat().st_size, hash_file(path))
+    return {*present} <= {METADATA_FILE, *(entry.path for entry in metadata.files)}
 
 
 def _sync(path: Path) -> None:
     """Asks the system to put a file or folder on the disk, so that it outlasts a loss of power."""
     if path.is_dir() and os.name == "nt":
         return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -240,5 +234,5 @@ def _translated(output: Path) -> Iterator[None]:
 
 
 def _cannot_write(output: Path, error: OSError) -> PackageError:
-    hint = "free some space, or write to another disk" if error.errno in {errno.ENOSPC, errno.EDQUOT} else None
+    hint = "free some space, or write to another disk" if error.errno in _DISK_FULL else None
     return PackageError(f"{output} cannot be written: {error.strerror or error}", hint=hint)

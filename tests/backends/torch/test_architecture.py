@@ -270,6 +270,9 @@ def test_only_models_of_transformers_are_architectures(bert: transformers.PreTra
         ({"hidden_size": 17}, "making a BertModel from its config"),
         ({"hidden_act": "no-such-function"}, "BertModel"),
         ({"num_hidden_layers": "two"}, "bert model"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers 1000000000, and the weights are enough for"),
+        ({"num_labels": 10**9}, "num_labels 1000000000, and the weights are enough for"),
+        ({"backbone_config": {"depths": [1, 10**9]}}, "depths 1000000000, and the weights are enough for"),
     ],
 )
 def test_configs_that_describe_no_such_model(
@@ -291,6 +294,17 @@ def test_a_config_does_not_choose_how_this_machine_computes(
 ) -> None:
     module = instantiate({**config_of(bert), setting: value}, bert.state_dict(), "BertModel").module
     assert module.config._attn_implementation == "sdpa"  # type: ignore[union-attr]  # transformers' own attribute
+
+
+@pytest.mark.parametrize(
+    "setting", [{"return_dict": False}, {"output_attentions": True}, {"output_hidden_states": True}]
+)
+def test_a_config_does_not_choose_what_the_caller_is_given(
+    bert: transformers.PreTrainedModel, setting: dict[str, bool]
+) -> None:
+    module = instantiate({**config_of(bert), **setting}, bert.state_dict(), "BertModel").module
+    with torch.inference_mode():
+        assert list(module(torch.ones(1, 3, dtype=torch.long))) == ["last_hidden_state", "pooler_output"]
 
 
 @pytest.mark.usefixtures("chatty")

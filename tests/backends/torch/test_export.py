@@ -188,8 +188,49 @@ class SingleRows(torch.nn.Module):
 @pytest.mark.parametrize("module", [Unrolled(), SingleRows()])
 def test_code_that_depends_on_the_number_of_rows(module: torch.nn.Module, tmp_path: Path) -> None:
     source = from_module(module, {"x": np.ones((2, 4), np.float32)})
-    with pytest.raises(LoadError, match=r"captured for 2 rows, and fails for (1|3) .*depends on the number of rows"):
+    with pytest.raises(LoadError, match=r"captured for 2 rows, and fails for (1|3) .*every row alike"):
         export(source, tmp_path)
+
+
+class Chunked(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([part * 2 for part in x.split(8)]) if x.shape[0] > 8 else x * 2
+
+
+class Counting(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = torch.nn.Buffer(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.add_(1)
+        return x + self.calls
+
+
+class Overwriting(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.add_(1)
+
+
+def test_a_branch_for_many_rows_is_not_forgotten(tmp_path: Path) -> None:
+    source = from_module(Chunked(), {"x": np.ones((2, 4), np.float32)})
+    with pytest.raises(LoadError, match="captured for 2 rows, and fails for more than 8"):
+        export(source, tmp_path)
+
+
+@pytest.mark.parametrize("module", [Counting(), Overwriting()])
+def test_code_that_changes_something_between_calls(module: torch.nn.Module, tmp_path: Path) -> None:
+    source = from_module(module, {"x": np.ones((2, 4), np.float32)})
+    with pytest.raises(LoadError, match="change neither its inputs nor itself"):
+        export(source, tmp_path)
+
+
+def test_an_example_of_one_row_and_one_step_leaves_both_free(tmp_path: Path) -> None:
+    source = from_module(Doubling(), {"x": np.ones((1, 1, 4), np.float32)}, x=(BATCH, "seq", 4))
+    artifact = export(source, tmp_path)
+    assert artifact.signature.inputs[0].dims == (BATCH, "seq", 4)
+    for rows, length in ((1, 1), (3, 5), (1, 6)):
+        assert_agrees(artifact, source, {"x": np.random.default_rng(0).random((rows, length, 4), np.float32)})
 
 
 class Branching(torch.nn.Module):

@@ -46,8 +46,16 @@ _HEADS = frozenset(
 _TABLES = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
 """Tables that old checkpoints saved and that an architecture computes for itself."""
 
-_IMPLEMENTATION = re.compile(r"_implementation(_internal)?$")
-"""Settings that choose how a machine computes, not what. One may name a kernel that is fetched from the hub and run."""
+_NOT_THE_MODELS = re.compile(
+    r"_implementation(_internal)?$|^(return_dict|use_return_dict|output_attentions|output_hidden_states)$"
+)
+"""Settings that choose how a machine computes and what its caller is given, not what the model is.
+
+One may name a kernel that is fetched from the hub and run; another takes the outputs' names away.
+"""
+
+_LAYERS = re.compile(r"^(num_hidden_layers|num_layers|n_layers?|(en|de)coder_layers|depths?)$")
+"""What configs call the number of layers, or a list of such numbers."""
 
 _alone = Lock()
 """Held while a module is made: transformers changes PyTorch for the whole process meanwhile, and we its logging."""
@@ -84,6 +92,7 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
             weight is missing, left over, or of another shape.
     """
     model_class = _find_class(architecture)
+    _check_counts(config, weights)
     settings = _read_config(config, model_class)
     arguments: dict[str, Any] = {"add_pooling_layer": _has_pooler(weights)} if _takes_pooler(model_class) else {}
     with _alone, _silent(), translated(f"making a {architecture} from its config", default=LoadError):
@@ -133,7 +142,7 @@ def _read_config(config: Mapping[str, Any], model_class: type[PreTrainedModel]) 
     if config.get("quantization_config") is not None:
         raise LoadError("the weights are quantised by another library", hint="use the model before it was quantised")
     with translated(f"reading the config of this {model_type} model", default=LoadError):
-        settings: PretrainedConfig = CONFIG_MAPPING[model_type].from_dict(_without_implementations(config))
+        settings: PretrainedConfig = CONFIG_MAPPING[model_type].from_dict(_settings_of_the_model(config))
     # Related classes take each other's configs and weights without complaint, and compute something else with them.
     if model_class.config_class is None or not isinstance(settings, model_class.config_class):
         raise LoadError(
@@ -143,11 +152,26 @@ def _read_config(config: Mapping[str, Any], model_class: type[PreTrainedModel]) 
     return settings
 
 
-def _without_implementations(value: Any) -> Any:
+def _settings_of_the_model(value: Any) -> Any:
     if isinstance(value, Mapping):
-        kept = {name: item for name, item in value.items() if not _IMPLEMENTATION.search(str(name))}
-        return {name: _without_implementations(item) for name, item in kept.items()}
+        kept = {name: item for name, item in value.items() if not _NOT_THE_MODELS.search(str(name))}
+        return {name: _settings_of_the_model(item) for name, item in kept.items()}
     return value
+
+
+def _check_counts(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
+    """Refuses more labels or layers than there can be weights for: a few digits could ask for work without an end."""
+    widest = max((extent for tensor in weights.values() for extent in tensor.shape), default=0)
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            _check_counts(value, weights)
+        limit = widest if name == "num_labels" else len(weights) if _LAYERS.search(str(name)) else None
+        counts = [count for count in (value if isinstance(value, list) else [value]) if isinstance(count, int)]
+        if limit is not None and counts and max(counts) > limit:
+            raise LoadError(
+                f"the config states {name} {max(counts)}, and the weights are enough for {limit} at most",
+                hint="the config and the weights are not of the same model",
+            )
 
 
 def _takes_pooler(model_class: type[PreTrainedModel]) -> bool:

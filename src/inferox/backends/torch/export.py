@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,13 @@ from inferox.core import (
 
 _FOLDER = "backends/torch"
 
+_UNLIMITED = 2**31
+"""A limit that is none: PyTorch's own for an extent without one is beyond it."""
+
 _ROUGHLY = 1e-3
 """How far a program may be from its module before it counts as another one; parity is measured elsewhere."""
 
-_ROWS = "its code depends on the number of rows; compute with tensor operations instead"
+_ROWS = "its code must treat every row alike, whatever their number, and change neither its inputs nor itself"
 
 
 class TorchExporter(Exporter):
@@ -47,7 +50,8 @@ class TorchExporter(Exporter):
         load. TorchScript is copied. Everything else becomes an exported program without weights.
 
         Raises:
-            LoadError: If ``torch.export`` cannot capture the module, or only for one number of rows.
+            LoadError: If ``torch.export`` cannot capture the module, or not for every number of rows; or if the module
+                changes its inputs or itself.
         """
         if precision is Precision.INT8:
             return []
@@ -122,12 +126,15 @@ def _capture(source: SourceModel) -> ExportedProgram:
         spec.name: {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)}
         for spec in source.signature.inputs
     }
-    # torch.export takes a dim of 1 for a fixed one.
-    two_rows = _with_rows(examples, source.signature, 2)
+    captured = _with_extent(examples, source.signature, BATCH, 2)
+    for dim, extent in _extents(captured, source.signature).items():
+        if extent == 1:  # which torch.export takes for a fixed one
+            captured = _with_extent(captured, source.signature, dim, 2)
     with torch.no_grad():
-        program = torch.export.export(source.module, (), kwargs=two_rows, dynamic_shapes=dynamic)
+        program = torch.export.export(source.module, (), kwargs=captured, dynamic_shapes=dynamic)
         for rows in (1, 3):
-            _try_rows(program, source, _with_rows(examples, source.signature, rows), rows)
+            _try_rows(program, source, _with_extent(examples, source.signature, BATCH, rows), rows)
+    _check_limit(program, source.signature)
     return program
 
 
@@ -135,22 +142,49 @@ def _try_rows(program: ExportedProgram, source: SourceModel, inputs: Mapping[str
     """Compares a program with its module for another number of rows than the one it was captured with.
 
     Where the code branches on the number, a program has the one branch that it was captured in, and does not say so.
+    One that writes to its inputs would write to its caller's memory; one that keeps a state fails here too.
     """
     names = source.signature.output_names
+    given = {name: value.clone() for name, value in inputs.items()}
     try:
-        found, expected = (name_outputs(run(**inputs), names) for run in (program.module(), source.module))
+        found = name_outputs(program.module()(**given), names)
+        torch.testing.assert_close(given, inputs, rtol=0, atol=0, equal_nan=True)
+        expected = name_outputs(source.module(**inputs), names)
         torch.testing.assert_close(found, expected, rtol=_ROUGHLY, atol=_ROUGHLY, equal_nan=True)
     except Exception as error:
         raise LoadError(f"the model was captured for 2 rows, and fails for {rows}", hint=_ROWS) from error
 
 
-def _with_rows(examples: Mapping[str, torch.Tensor], signature: Signature, rows: int) -> dict[str, torch.Tensor]:
-    """The examples with their rows repeated, or cut off, until there are so many."""
+def _check_limit(program: ExportedProgram, signature: Signature) -> None:
+    """Refuses a program that only has the branch for few rows."""
+    for dim, extent in _captured_extents(signature, program):
+        if dim == BATCH and isinstance(extent, torch.SymInt):
+            limits = program.range_constraints.get(extent.node.expr)
+            if limits is not None and limits.upper < _UNLIMITED:
+                raise LoadError(
+                    f"the model was captured for 2 rows, and fails for more than {limits.upper}", hint=_ROWS
+                )
+
+
+def _extents(inputs: Mapping[str, torch.Tensor], signature: Signature) -> dict[str, int]:
+    """The extent that each named dim has in inputs."""
+    return {
+        dim: extent
+        for spec in signature.inputs
+        for dim, extent in zip(spec.dims, inputs[spec.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
+
+
+def _with_extent(
+    examples: Mapping[str, torch.Tensor], signature: Signature, dim: str, extent: int
+) -> dict[str, torch.Tensor]:
+    """The examples repeated, or cut off, along a named dim until it has an extent."""
     inputs = dict(examples)
     for spec in signature.inputs:
-        for axis in [axis for axis, dim in enumerate(spec.dims) if dim == BATCH]:
+        for axis in [axis for axis, name in enumerate(spec.dims) if name == dim]:
             value = inputs[spec.name]
-            inputs[spec.name] = value.index_select(axis, torch.arange(rows) % value.shape[axis])
+            inputs[spec.name] = value.index_select(axis, torch.arange(extent) % value.shape[axis])
     return inputs
 
 
@@ -160,16 +194,19 @@ def _honest_signature(signature: Signature, program: ExportedProgram) -> Signatu
     Raises:
         LoadError: If that is so for the number of rows.
     """
-    shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
-    fixed = {
-        dim: int(extent)
-        for spec, node in zip(signature.inputs, program.graph_signature.user_inputs, strict=True)
-        for dim, extent in zip(spec.dims, shapes[str(node)], strict=True)
-        if isinstance(dim, str) and is_concrete_int(extent)
-    }
+    fixed = {dim: int(extent) for dim, extent in _captured_extents(signature, program) if is_concrete_int(extent)}
     if BATCH in fixed:
         raise LoadError(f"the program takes {fixed[BATCH]} rows, and no other number", hint=_ROWS)
     return Signature(*(tuple(_fix(spec, fixed) for spec in side) for side in (signature.inputs, signature.outputs)))
+
+
+def _captured_extents(signature: Signature, program: ExportedProgram) -> Iterator[tuple[str, int | torch.SymInt]]:
+    """What each named dim of the inputs is in a program: a number, or a symbol where it is free."""
+    shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
+    for spec, node in zip(signature.inputs, program.graph_signature.user_inputs, strict=True):
+        for dim, extent in zip(spec.dims, shapes[str(node)], strict=True):
+            if isinstance(dim, str):
+                yield dim, extent
 
 
 def _fix(spec: TensorSpec, fixed: Mapping[str, int]) -> TensorSpec:

@@ -45,6 +45,9 @@ class Program:
 class TorchModel(Model):
     """An artifact that PyTorch has loaded.
 
+    Inputs that lie on its device already are passed on without a copy: a program that writes to its inputs writes to
+    its caller's memory, and an output that is an input shares it.
+
     Args:
         name: The name of the package.
         metadata: What it is.

@@ -1,0 +1,102 @@
+"""Staging folders: where something is made beside its place, so that it can be put there whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+_MARK = ".inferox-staging-"
+_REPLACED = "replaced"
+_DISCARDED = "discarded"
+
+_CLOCK_STEP_S = 1.0
+"""How exactly the system says when a process started."""
+
+
+def make_staging(target: Path) -> Path:
+    """Makes a staging folder beside a target, named after the target and this process.
+
+    Args:
+        target: What is to be made.
+
+    Raises:
+        OSError: If it cannot be made.
+    """
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}{_MARK}{os.getpid()}-", dir=target.parent))
+
+
+def replace_folder(new: Path, target: Path, staging: Path) -> None:
+    """Puts a folder in the place of another.
+
+    Few systems exchange two folders in one step. Here the old one is first moved into the staging folder; where this
+    ends before the new one is in its place, ``remove_staging`` or ``recover`` moves the old one back.
+
+    Args:
+        new: The folder, complete.
+        target: Where it goes.
+        staging: The staging folder of the target.
+
+    Raises:
+        OSError: If it cannot be moved.
+    """
+    if target.exists():
+        target.rename(staging / _REPLACED)
+    new.rename(target)
+
+
+def remove_staging(staging: Path, target: Path) -> None:
+    """Removes a staging folder, and first moves back what it keeps of a target that is missing. Never raises.
+
+    Args:
+        staging: The staging folder.
+        target: What was to be made.
+    """
+    kept = staging / _REPLACED
+    try:
+        if kept.exists():
+            # What is about to be deleted gets a name under which it is never moved back, half deleted.
+            kept.rename(staging / _DISCARDED if target.exists() else target)
+    except OSError:
+        return
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def recover(target: Path) -> None:
+    """Undoes what writers to a target left half done whose processes are gone, and removes their staging folders.
+
+    Args:
+        target: What they were to make.
+
+    Raises:
+        OSError: If the folder of the target cannot be read.
+    """
+    for staging in list(_abandoned(target)):
+        remove_staging(staging, target)
+
+
+def _abandoned(target: Path) -> Iterator[Path]:
+    pattern = re.compile(re.escape(f".{target.name}{_MARK}") + r"(?P<process>\d+)-\w+")
+    for path in target.parent.iterdir():
+        match = pattern.fullmatch(path.name)
+        # Another process that recovers may remove it first.
+        with suppress(FileNotFoundError):
+            if match and not _is_running(int(match["process"]), since=path.stat().st_mtime):
+                yield path
+
+
+def _is_running(process: int, *, since: float) -> bool:
+    """Whether the process that made something still runs, and not a later one that was given its number."""
+    try:
+        started: float = psutil.Process(process).create_time()
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:
+        return True
+    return started <= since + _CLOCK_STEP_S
