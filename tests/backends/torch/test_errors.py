@@ -103,3 +103,11 @@ def test_requests_to_stop_pass(request_to_stop: type[BaseException]) -> None:
 def test_long_lists_are_cut() -> None:
     assert listed(["a", "b"]) == "a, b"
     assert listed([str(number) for number in range(8)]) == "0, 1, 2, 3, 4, and 3 more"
+
+
+def test_a_reason_that_stands_on_the_next_line_is_kept() -> None:
+    with (
+        pytest.raises(LoadError, match="field 'hidden_size': expected int"),
+        translated("loading x", default=LoadError),
+    ):
+        raise ValueError("Validation error for field 'hidden_size':\n    expected int, got 'x'")

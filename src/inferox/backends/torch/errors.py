@@ -105,5 +105,7 @@ def _sentence(error: Exception) -> str:
         return type(error).__name__
     # TorchScript puts its own traceback first and the reason last.
     line = lines[-1] if "TorchScript interpreter" in lines[0] else lines[0]
+    if line.endswith(":") and len(lines) > 1:
+        line = f"{line} {lines[1]}"
     line = line.removeprefix("RuntimeError: ").rstrip(". ")
     return line if type(error) is RuntimeError else f"{type(error).__name__}: {line}"
