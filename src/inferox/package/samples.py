@@ -13,7 +13,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from inferox.core import IntegrityError
+from inferox.core import DataType, IntegrityError, UnsupportedDTypeError
 
 SAMPLES_FILE = "samples.safetensors"
 
@@ -74,7 +74,10 @@ class Samples:
         """
         try:
             arrays = load_file(path)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            # With ml_dtypes imported, safetensors would also give types that NumPy itself lacks.
+            for array in arrays.values():
+                _ = DataType.from_numpy(array.dtype).numpy_dtype
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, UnsupportedDTypeError) as error:
             raise IntegrityError(f"{path.name} cannot be read: {error}", hint="pack the model again") from error
         calls: dict[int, dict[str, dict[str, npt.NDArray[Any]]]] = {}
         for key, array in arrays.items():
