@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferox.core import CONFIG_FILE, Artifact, IntegrityError, PackageError, TrustTier, UnsafePathError
+from inferox.core import CONFIG_FILE, Artifact, IntegrityError, ManifestError, PackageError, TrustTier, UnsafePathError
+from inferox.package.archive import is_archive
 from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.format1 import is_format1, read_format1
 from inferox.package.manifest import (
     METADATA_FILE,
     MODEL_INFO_FILE,
-    FileEntry,
     Metadata,
     ModelInfo,
     read_json,
+    read_object,
 )
-from inferox.package.paths import check_distinct, check_member_path
+from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.samples import SAMPLES_FILE, Samples
 from inferox.package.staging import recover
 from inferox.package.store import Store
@@ -93,16 +93,34 @@ def open_package(path: str | Path, *, store: Store | None = None) -> Package:
         ConfigError: If the store cannot be written.
     """
     location = Path(path)
-    kept = store or Store()
+    try:
+        return _open(location, store or Store())
+    except OSError as error:
+        raise PackageError(f"{location} cannot be read: {error.strerror or error}") from error
+
+
+def _open(location: Path, store: Store) -> Package:
     if not location.exists() and location.parent.is_dir():
         recover(location)
     if location.is_file():
-        return _open_folder(kept.unpack(location), kept)
+        return _open_archive(location, store)
     if not location.is_dir():
         raise PackageError(f"there is no package at {location}")
     if not (location / METADATA_FILE).is_file():
         raise _no_package(location)
-    return _open_folder(location, kept)
+    return _open_folder(location, store)
+
+
+def _open_archive(archive: Path, store: Store) -> Package:
+    if not is_archive(archive):
+        raise IntegrityError(f"{archive} is no package, or a damaged one: it does not begin as an archive")
+    try:
+        return _open_folder(store.unpack(archive), store)
+    except (IntegrityError, ManifestError, UnsafePathError):
+        # What it was unpacked to may have been changed since.
+        if not store.discard(archive):
+            raise
+        return _open_folder(store.unpack(archive), store)
 
 
 def _no_package(folder: Path) -> PackageError:
@@ -117,13 +135,13 @@ def _open_folder(root: Path, store: Store) -> Package:
     manifest = read_json(root / METADATA_FILE)
     if is_format1(manifest):
         metadata, info = read_format1(root, manifest)
+        _verify(root, metadata, store)
     else:
         metadata = Metadata.from_json(manifest)
         _check_listing(root, metadata)
+        _verify(root, metadata, store)
         info = ModelInfo.from_json(read_json(root / MODEL_INFO_FILE), root)
         check_artifacts(metadata, info)
-    for entry in metadata.files:
-        _verify(root, entry, store)
     files_root = _files_root(root, info)
     parity, config = root / PARITY_FILE, files_root / CONFIG_FILE
     return Package(
@@ -132,8 +150,8 @@ def _open_folder(root: Path, store: Store) -> Package:
         metadata=metadata,
         info=info,
         parity=ParityReport.from_json(read_json(parity)) if parity.is_file() else None,
-        config=read_json(config) if config.is_file() else {},
-        digest=hashlib.sha256((root / METADATA_FILE).read_bytes()).hexdigest(),
+        config=read_object(config) if config.is_file() else {},
+        digest=hash_file(root / METADATA_FILE),
     )
 
 
@@ -148,13 +166,7 @@ def _check_listing(root: Path, metadata: Metadata) -> None:
     for name in (*listed, METADATA_FILE):
         check_member_path(name)
     check_distinct((*listed, METADATA_FILE))
-    present = set()
-    for path in root.rglob("*"):
-        relative = path.relative_to(root).as_posix()
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise UnsafePathError(f"{relative!r} is a link or a special file, which packages do not contain")
-        if path.is_file():
-            present.add(relative)
+    present = set(list_files(root))
     added, missing = sorted(present - listed - {METADATA_FILE}), sorted(listed - present)
     if missing:
         raise IntegrityError(f"the package lacks files that it lists: {', '.join(missing)}", hint="fetch it again")
@@ -164,15 +176,13 @@ def _check_listing(root: Path, metadata: Metadata) -> None:
         )
 
 
-def _verify(root: Path, entry: FileEntry, store: Store) -> None:
-    path = root / entry.path
-    size = path.stat().st_size
-    if size != entry.size_bytes:
-        raise IntegrityError(
-            f"{entry.path!r} has {size:,} bytes, and the manifest says {entry.size_bytes:,}", hint="fetch it again"
-        )
-    if store.is_verified(path, entry):
-        return
-    if hash_file(path) != entry.sha256:
-        raise IntegrityError(f"{entry.path!r} differs from what the manifest says", hint="fetch it again")
-    store.remember(path, entry)
+def _verify(root: Path, metadata: Metadata, store: Store) -> None:
+    for entry in metadata.files:
+        path = root / entry.path
+        size = path.stat().st_size
+        if size != entry.size_bytes:
+            raise IntegrityError(
+                f"{entry.path!r} has {size:,} bytes, and the manifest says {entry.size_bytes:,}", hint="fetch it again"
+            )
+        if not store.verify(path, entry):
+            raise IntegrityError(f"{entry.path!r} differs from what the manifest says", hint="fetch it again")
