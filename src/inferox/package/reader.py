@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,11 @@ from inferox.package.manifest import (
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.samples import SAMPLES_FILE, Samples
-from inferox.package.staging import recover
+from inferox.package.staging import recover, wait_for_target
 from inferox.package.store import Store
 from inferox.package.writer import check_artifacts, hash_file
+
+_TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def open_package(path: str | Path, *, store: Store | None = None) -> Package:
 def _open(location: Path, store: Store) -> Package:
     if not location.exists() and location.parent.is_dir():
         recover(location)
+        wait_for_target(location)
     if location.is_file():
         return _open_archive(location, store)
     if not location.is_dir():
@@ -143,21 +146,32 @@ def _open_folder(root: Path, store: Store) -> Package:
         info = ModelInfo.from_json(read_json(root / MODEL_INFO_FILE), root)
         check_artifacts(metadata, info)
     files_root = _files_root(root, info)
-    parity, config = root / PARITY_FILE, files_root / CONFIG_FILE
+    parity = root / PARITY_FILE
     return Package(
         root=root,
         files_root=files_root,
         metadata=metadata,
         info=info,
         parity=ParityReport.from_json(read_json(parity)) if parity.is_file() else None,
-        config=read_object(config) if config.is_file() else {},
+        config=_read_config(files_root, info),
         digest=hash_file(root / METADATA_FILE),
     )
 
 
 def _files_root(root: Path, info: ModelInfo) -> Path:
-    configs = (artifact.path("config").parent for artifact in info.artifacts if "config" in artifact.files)
-    return root if (root / CONFIG_FILE).is_file() else next(configs, root)
+    """Where the files that describe the model's use lie; in format 1 the tokenizer may lie above the config."""
+    if (root / CONFIG_FILE).is_file() or (root / _TOKENIZER_FILE).is_file():
+        return root
+    return next((config.parent for config in _configs(info)), root)
+
+
+def _configs(info: ModelInfo) -> Iterator[Path]:
+    return (artifact.path("config") for artifact in info.artifacts if "config" in artifact.files)
+
+
+def _read_config(files_root: Path, info: ModelInfo) -> dict[str, Any]:
+    path = next((path for path in (files_root / CONFIG_FILE, *_configs(info)) if path.is_file()), None)
+    return {} if path is None else read_object(path)
 
 
 def _check_listing(root: Path, metadata: Metadata) -> None:
