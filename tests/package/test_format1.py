@@ -143,3 +143,17 @@ def test_a_config_that_is_no_object_is_refused(tmp_path: Path) -> None:
     files = {"backends/candle/config.json": b"[]", "backends/candle/model.safetensors": b"w"}
     with pytest.raises(ManifestError, match=r"config\.json must be a JSON object"):
         open_package(make(tmp_path / "p", files=files))
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "folder"), [("tokenizer.json", "."), ("backends/candle/tokenizer.json", "backends/candle")]
+)
+def test_a_tokenizer_at_the_root_or_beside_the_weights(tmp_path: Path, tokenizer: str, folder: str) -> None:
+    files = {
+        tokenizer: b"{}",
+        "backends/candle/config.json": json.dumps(CONFIG).encode(),
+        "backends/candle/model.safetensors": b"w",
+    }
+    package = open_package(make(tmp_path / "p", files=files))
+    assert package.files_root == tmp_path / "p" / folder
+    assert package.config == CONFIG

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from inferox.core import ConfigError, IntegrityError, PackageError
-from inferox.package import Store, open_package, reader, writer
+from inferox.package import FileEntry, Store, open_package, writer
 from inferox.package import store as store_module
-from inferox.package.archive import extract_archive
-from tests.package.packages import write_package
+from inferox.package.archive import extract_archive, write_archive
+from tests.package.packages import WEIGHTS, write_package
 
 
 def test_a_second_opening_reads_no_file_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +29,6 @@ def test_a_second_opening_reads_no_file_again(tmp_path: Path, monkeypatch: pytes
         return original(path)
 
     original = writer.hash_file
-    monkeypatch.setattr(reader, "hash_file", count)
     monkeypatch.setattr(store_module, "hash_file", count)
     for name in ("p", "p.mlpkg"):
         write_package(tmp_path / name)
@@ -129,3 +132,113 @@ def test_an_archive_that_changes_while_it_is_unpacked(
 def test_an_archive_that_is_gone(tmp_path: Path, store: Store) -> None:
     with pytest.raises(PackageError, match="cannot be read: No such file"):
         store.unpack(tmp_path / "gone.mlpkg")
+
+
+def test_what_was_changed_in_the_store_is_unpacked_again(tmp_path: Path, store: Store) -> None:
+    archive = write_package(tmp_path / "p.mlpkg")
+    root = open_package(archive).root
+    for damage in (
+        lambda: (root / "weights" / "model.safetensors").write_bytes(b"other"),
+        (root / "tokenizer.json").unlink,
+        lambda: (root / "metadata.json").write_bytes(b""),
+        lambda: (root / "more").write_bytes(b""),
+        lambda: (root / "link").symlink_to("/etc/passwd"),
+    ):
+        damage()
+        package = open_package(archive)
+        assert package.root == root
+        assert package.artifacts[0].path("weights").read_bytes() == WEIGHTS
+        assert [path.name for path in (store.root / "packages").iterdir()] == [root.name]
+
+
+def test_an_archive_that_holds_a_damaged_package_stays_damaged(tmp_path: Path) -> None:
+    folder = write_package(tmp_path / "p")
+    (folder / "tokenizer.json").write_bytes(b"[]")
+    write_archive(folder, tmp_path / "p.mlpkg")
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match=r"tokenizer\.json"):
+            open_package(tmp_path / "p.mlpkg")
+
+
+def test_nothing_is_discarded_that_is_not_there(tmp_path: Path, store: Store) -> None:
+    archive = write_package(tmp_path / "p.mlpkg")
+    assert not store.discard(archive)
+    store.unpack(archive)
+    assert store.discard(archive)
+    assert list((store.root / "packages").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["packages", "verified"])
+def test_a_store_that_any_user_can_write_to_is_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "store" / name
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    with pytest.raises(ConfigError, match="any user can write to it"):
+        Store(tmp_path / "store")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="giving folders away needs root")
+def test_a_store_of_another_user_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store" / "packages").mkdir(parents=True)
+    os.chown(tmp_path / "store" / "packages", 12345, 12345)
+    with pytest.raises(ConfigError, match="belongs to another user"):
+        Store(tmp_path / "store")
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"right")
+    entry = FileEntry("file", 5, writer.hash_file(path))
+
+    def hash_and_change(_: Path) -> str:
+        path.write_bytes(b"wrong")
+        return entry.sha256
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module, "hash_file", hash_and_change)
+        assert store.verify(path, entry)
+    assert not store.verify(path, entry)
+
+
+def test_a_record_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(json, "dump", fail)
+    assert open_package(write_package(tmp_path / "p")).metadata.name == "small"
+    assert list((store.root / "verified").iterdir()) == []
+
+
+UNPACK = """
+import sys
+from pathlib import Path
+from inferox.package import Store
+store = Store(Path(sys.argv[1]))
+sys.stdin.read(1)
+print(store.unpack(Path(sys.argv[2])).name)
+"""
+
+
+def test_many_processes_at_once(tmp_path: Path, store: Store) -> None:
+    archive = write_package(tmp_path / "p.mlpkg", weights=bytes(3_000_000))
+    processes = [
+        subprocess.Popen(  # noqa: S603 - this test's own program
+            [sys.executable, "-c", UNPACK, store.root, archive],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("x")
+        process.stdin.flush()
+    names = {process.communicate()[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0] * 4
+    assert names == {path.name for path in (store.root / "packages").iterdir()}

@@ -255,7 +255,10 @@ class Fields:
             ManifestError: If it is missing, null or of another type.
         """
         value = self._data.get(name)
-        return float(value) if type(value) is int else self.required(name, float)
+        try:
+            return float(value) if type(value) is int else self.required(name, float)
+        except OverflowError as error:
+            raise ManifestError(f"{name!r} of {self._subject} is larger than any number can be") from error
 
     def texts(self, name: str) -> tuple[str, ...]:
         """The value of a field that must be a list of texts.

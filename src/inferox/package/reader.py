@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferox.core import CONFIG_FILE, Artifact, IntegrityError, PackageError, TrustTier, UnsafePathError
+from inferox.core import CONFIG_FILE, Artifact, IntegrityError, ManifestError, PackageError, TrustTier, UnsafePathError
+from inferox.package.archive import is_archive
 from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.format1 import is_format1, read_format1
 from inferox.package.manifest import (
     METADATA_FILE,
     MODEL_INFO_FILE,
-    FileEntry,
     Metadata,
     ModelInfo,
     read_json,
+    read_object,
 )
-from inferox.package.paths import check_distinct, check_member_path
+from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.samples import SAMPLES_FILE, Samples
-from inferox.package.staging import recover
+from inferox.package.staging import recover, wait_for_target
 from inferox.package.store import Store
 from inferox.package.writer import check_artifacts, hash_file
+
+_TOKENIZER_FILE = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -93,16 +95,35 @@ def open_package(path: str | Path, *, store: Store | None = None) -> Package:
         ConfigError: If the store cannot be written.
     """
     location = Path(path)
-    kept = store or Store()
+    try:
+        return _open(location, store or Store())
+    except OSError as error:
+        raise PackageError(f"{location} cannot be read: {error.strerror or error}") from error
+
+
+def _open(location: Path, store: Store) -> Package:
     if not location.exists() and location.parent.is_dir():
         recover(location)
+        wait_for_target(location)
     if location.is_file():
-        return _open_folder(kept.unpack(location), kept)
+        return _open_archive(location, store)
     if not location.is_dir():
         raise PackageError(f"there is no package at {location}")
     if not (location / METADATA_FILE).is_file():
         raise _no_package(location)
-    return _open_folder(location, kept)
+    return _open_folder(location, store)
+
+
+def _open_archive(archive: Path, store: Store) -> Package:
+    if not is_archive(archive):
+        raise IntegrityError(f"{archive} is no package, or a damaged one: it does not begin as an archive")
+    try:
+        return _open_folder(store.unpack(archive), store)
+    except (IntegrityError, ManifestError, UnsafePathError):
+        # What it was unpacked to may have been changed since.
+        if not store.discard(archive):
+            raise
+        return _open_folder(store.unpack(archive), store)
 
 
 def _no_package(folder: Path) -> PackageError:
@@ -117,29 +138,40 @@ def _open_folder(root: Path, store: Store) -> Package:
     manifest = read_json(root / METADATA_FILE)
     if is_format1(manifest):
         metadata, info = read_format1(root, manifest)
+        _verify(root, metadata, store)
     else:
         metadata = Metadata.from_json(manifest)
         _check_listing(root, metadata)
+        _verify(root, metadata, store)
         info = ModelInfo.from_json(read_json(root / MODEL_INFO_FILE), root)
         check_artifacts(metadata, info)
-    for entry in metadata.files:
-        _verify(root, entry, store)
     files_root = _files_root(root, info)
-    parity, config = root / PARITY_FILE, files_root / CONFIG_FILE
+    parity = root / PARITY_FILE
     return Package(
         root=root,
         files_root=files_root,
         metadata=metadata,
         info=info,
         parity=ParityReport.from_json(read_json(parity)) if parity.is_file() else None,
-        config=read_json(config) if config.is_file() else {},
-        digest=hashlib.sha256((root / METADATA_FILE).read_bytes()).hexdigest(),
+        config=_read_config(files_root, info),
+        digest=hash_file(root / METADATA_FILE),
     )
 
 
 def _files_root(root: Path, info: ModelInfo) -> Path:
-    configs = (artifact.path("config").parent for artifact in info.artifacts if "config" in artifact.files)
-    return root if (root / CONFIG_FILE).is_file() else next(configs, root)
+    """Where the files that describe the model's use lie; in format 1 the tokenizer may lie above the config."""
+    if (root / CONFIG_FILE).is_file() or (root / _TOKENIZER_FILE).is_file():
+        return root
+    return next((config.parent for config in _configs(info)), root)
+
+
+def _configs(info: ModelInfo) -> Iterator[Path]:
+    return (artifact.path("config") for artifact in info.artifacts if "config" in artifact.files)
+
+
+def _read_config(files_root: Path, info: ModelInfo) -> dict[str, Any]:
+    path = next((path for path in (files_root / CONFIG_FILE, *_configs(info)) if path.is_file()), None)
+    return {} if path is None else read_object(path)
 
 
 def _check_listing(root: Path, metadata: Metadata) -> None:
@@ -148,13 +180,7 @@ def _check_listing(root: Path, metadata: Metadata) -> None:
     for name in (*listed, METADATA_FILE):
         check_member_path(name)
     check_distinct((*listed, METADATA_FILE))
-    present = set()
-    for path in root.rglob("*"):
-        relative = path.relative_to(root).as_posix()
-        if path.is_symlink() or not (path.is_dir() or path.is_file()):
-            raise UnsafePathError(f"{relative!r} is a link or a special file, which packages do not contain")
-        if path.is_file():
-            present.add(relative)
+    present = set(list_files(root))
     added, missing = sorted(present - listed - {METADATA_FILE}), sorted(listed - present)
     if missing:
         raise IntegrityError(f"the package lacks files that it lists: {', '.join(missing)}", hint="fetch it again")
@@ -164,15 +190,13 @@ def _check_listing(root: Path, metadata: Metadata) -> None:
         )
 
 
-def _verify(root: Path, entry: FileEntry, store: Store) -> None:
-    path = root / entry.path
-    size = path.stat().st_size
-    if size != entry.size_bytes:
-        raise IntegrityError(
-            f"{entry.path!r} has {size:,} bytes, and the manifest says {entry.size_bytes:,}", hint="fetch it again"
-        )
-    if store.is_verified(path, entry):
-        return
-    if hash_file(path) != entry.sha256:
-        raise IntegrityError(f"{entry.path!r} differs from what the manifest says", hint="fetch it again")
-    store.remember(path, entry)
+def _verify(root: Path, metadata: Metadata, store: Store) -> None:
+    for entry in metadata.files:
+        path = root / entry.path
+        size = path.stat().st_size
+        if size != entry.size_bytes:
+            raise IntegrityError(
+                f"{entry.path!r} has {size:,} bytes, and the manifest says {entry.size_bytes:,}", hint="fetch it again"
+            )
+        if not store.verify(path, entry):
+            raise IntegrityError(f"{entry.path!r} differs from what the manifest says", hint="fetch it again")

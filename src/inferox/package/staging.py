@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,9 @@ import psutil
 _MARK = ".inferox-staging-"
 _REPLACED = "replaced"
 _DISCARDED = "discarded"
+
+_LONGEST_WAIT_S = 2.0
+_POLL_S = 0.01
 
 _CLOCK_STEP_S = 1.0
 """How exactly the system says when a process started."""
@@ -49,6 +54,21 @@ def replace_folder(new: Path, target: Path, staging: Path) -> None:
     if target.exists():
         target.rename(staging / _REPLACED)
     new.rename(target)
+
+
+def wait_for_target(target: Path) -> None:
+    """Waits while a writer is between moving the old target away and putting the new one in its place.
+
+    Args:
+        target: What may be missing for that instant, or for good.
+
+    Raises:
+        OSError: If the folder of the target cannot be read.
+    """
+    pattern = f".{glob.escape(target.name)}{_MARK}*/{_REPLACED}"
+    deadline = time.monotonic() + _LONGEST_WAIT_S
+    while not target.exists() and any(target.parent.glob(pattern)) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
 
 
 def remove_staging(staging: Path, target: Path) -> None:

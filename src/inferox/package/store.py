@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -21,6 +22,8 @@ from inferox.package.writer import hash_file
 STORE_VARIABLE = "INFEROX_STORE"
 """The environment variable that moves the store."""
 
+_PACKAGES = "packages"
+_VERIFIED = "verified"
 _UNPACKING = ".unpacking-"
 _LEFTOVER_AGE_S = 24 * 60 * 60
 
@@ -32,11 +35,16 @@ class Store:
 
     Args:
         root: The folder; ``None`` for ``$INFEROX_STORE``, or the user's cache folder.
+
+    Raises:
+        ConfigError: If others could write to it.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         stated = os.environ.get(STORE_VARIABLE)
         self.root = root or (Path(stated) if stated else user_cache_path("inferox"))
+        for name in (_PACKAGES, _VERIFIED):
+            self._check_private(self.root / name)
 
     def unpack(self, archive: Path) -> Path:
         """Unpacks an archive once; the second time, and in other processes, it is there already.
@@ -55,13 +63,13 @@ class Store:
         """
         try:
             before = _fingerprint(archive)
-            folder = self.root / "packages" / self._digest(archive)
+            folder = self.root / _PACKAGES / self._digest(archive)
         except OSError as error:
             raise PackageError(f"{archive} cannot be read: {error.strerror or error}") from error
         if folder.is_dir():
             return folder
         try:
-            _make_private(folder.parent)
+            self._make_private(folder.parent)
             _remove_leftovers(folder.parent)
             staging = Path(tempfile.mkdtemp(prefix=_UNPACKING, dir=folder.parent))
         except OSError as error:
@@ -79,23 +87,50 @@ class Store:
             shutil.rmtree(staging, ignore_errors=True)
         return folder
 
-    def is_verified(self, path: Path, entry: FileEntry) -> bool:
-        """Whether the file was verified before and is unchanged since, by size, time of change and identity.
+    def discard(self, archive: Path) -> bool:
+        """Removes what an archive was unpacked to, so that it is unpacked again.
+
+        Args:
+            archive: An ``.mlpkg`` file.
+
+        Returns:
+            Whether there was anything, and it is gone.
+
+        Raises:
+            OSError: If the archive cannot be read.
+        """
+        folder = self.root / _PACKAGES / self._digest(archive)
+        try:
+            # Under its own name it could be found half deleted.
+            with tempfile.TemporaryDirectory(
+                prefix=_UNPACKING, dir=folder.parent, ignore_cleanup_errors=True
+            ) as staging:
+                folder.rename(Path(staging) / "discarded")
+        except OSError:
+            return False
+        return True
+
+    def verify(self, path: Path, entry: FileEntry) -> bool:
+        """Whether a file has the digest that the manifest says.
+
+        It is read only where that is not known from before, or where its size, its times of change or its identity are
+        not what they were. What is found is recorded; where that cannot be written, it is forgotten.
 
         Args:
             path: The file.
             entry: What the manifest says of it.
-        """
-        return self._read(path).get(entry.sha256) == _fingerprint(path)
 
-    def remember(self, path: Path, entry: FileEntry) -> None:
-        """Records that the file has the digest that the manifest says. Where that cannot be written, it is forgotten.
-
-        Args:
-            path: The file.
-            entry: What the manifest says of it.
+        Raises:
+            OSError: If it cannot be read.
         """
-        self._write(path, {entry.sha256: _fingerprint(path)})
+        before = _fingerprint(path)
+        if self._read(path).get(entry.sha256) == before:
+            return True
+        if hash_file(path) != entry.sha256:
+            return False
+        if _fingerprint(path) == before:
+            self._write(path, {entry.sha256: before})
+        return True
 
     def _digest(self, archive: Path) -> str:
         """The SHA-256 digest of an archive, computed again only where it has changed."""
@@ -117,28 +152,40 @@ class Store:
 
     def _write(self, path: Path, record: dict[str, list[int]]) -> None:
         target = self._record(path)
-        try:
-            _make_private(target.parent)
+        with suppress(OSError):
+            self._make_private(target.parent)
             descriptor, name = tempfile.mkstemp(dir=target.parent)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(record, stream)
-            Path(name).replace(target)
-        except OSError:
-            return
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                    json.dump(record, stream)
+                Path(name).replace(target)
+            finally:
+                Path(name).unlink(missing_ok=True)
 
     def _record(self, path: Path) -> Path:
-        return self.root / "verified" / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+        return self.root / _VERIFIED / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+
+    def _make_private(self, folder: Path) -> None:
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.mkdir(exist_ok=True, mode=0o700)
+        self._check_private(folder)
+
+    def _check_private(self, folder: Path) -> None:
+        """Refuses a folder that others could fill, for what lies in it is taken to be what this user put there."""
+        if not hasattr(os, "geteuid") or not folder.exists():
+            return
+        status = folder.stat()
+        if status.st_mode & stat.S_IWOTH or status.st_uid not in {os.geteuid(), 0}:
+            raise ConfigError(
+                f"{folder} belongs to another user, or any user can write to it",
+                hint=f"set {STORE_VARIABLE} to a folder of your own",
+            )
 
     def _unusable(self, error: OSError) -> ConfigError:
         return ConfigError(
             f"the store {self.root} cannot be written: {error.strerror}",
             hint=f"set {STORE_VARIABLE} to a folder that can",
         )
-
-
-def _make_private(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.mkdir(exist_ok=True, mode=0o700)
 
 
 def _remove_leftovers(folder: Path) -> None:
