@@ -284,6 +284,15 @@ def test_a_zip_that_was_written_as_a_stream(tmp_path: Path) -> None:
         opens(tmp_path / "x.mlpkg")
 
 
+def test_a_directory_with_more_members_than_it_claims(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "x.mlpkg", [member(str(index)) for index in range(10_001)])
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<HH", content, len(content) - 14, 1, 1)
+    path.write_bytes(content)
+    with pytest.raises(UnsafePathError, match="10001 members"):
+        opens(path)
+
+
 def test_a_directory_that_claims_to_be_huge(tmp_path: Path) -> None:
     path = write_package(tmp_path / "x.mlpkg")
     content = bytearray(path.read_bytes())

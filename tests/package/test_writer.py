@@ -177,7 +177,7 @@ def test_whatever_interrupts_leaves_the_old_package(tmp_path: Path, name: str, e
 
 
 INTERRUPTED = """
-import os, signal, sys
+import os, shutil, signal, sys
 from pathlib import Path
 from inferox.core import PackageError
 from inferox.package import open_package
@@ -221,6 +221,12 @@ for step in range(1, 5000):
     weights = open_package(output).artifacts[0].path("weights").read_bytes()
     assert weights in (OLD, NEW), step
     found.add(weights)
+    # Whoever removes the package must not meet the half of one that was being deleted.
+    shutil.rmtree(output) if output.is_dir() else output.unlink()
+    try:
+        open_package(output)
+    except PackageError as error:
+        assert "there is no package" in str(error), (step, error)
     if status == 0:
         break
 assert found == {OLD, NEW}
@@ -363,6 +369,17 @@ def test_a_full_disk_leaves_nothing_half_written(small_disk: Path, name: str) ->
     assert all("No space left on device (free some space" in outcome for outcome in full)
     assert outcomes == [*full, *["written"] * (len(outcomes) - len(full))]
     assert 3 < len(full) < len(outcomes) - 3
+
+
+def test_a_disk_too_full_to_begin_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "mkdir", fail)
+        with pytest.raises(PackageError, match="free some space"):
+            PackageWriter(tmp_path / "p")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:

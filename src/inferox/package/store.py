@@ -128,8 +128,8 @@ class Store:
             return True
         if hash_file(path) != entry.sha256:
             return False
-        if _fingerprint(path) == before:
-            self._write(path, {entry.sha256: before})
+        # Taken before it was read: a file that changes meanwhile is not what is recorded, and is read again.
+        self._write(path, {entry.sha256: before})
         return True
 
     def _digest(self, archive: Path) -> str:
@@ -139,8 +139,7 @@ class Store:
         digest = next((digest for digest, seen in known.items() if seen == fingerprint), None)
         if digest is None:
             digest = hash_file(archive)
-            if _fingerprint(archive) == fingerprint:
-                self._write(archive, {digest: fingerprint})
+            self._write(archive, {digest: fingerprint})
         return digest
 
     def _read(self, path: Path) -> dict[str, list[int]]:
