@@ -50,6 +50,25 @@ def test_a_change_after_verification_is_noticed(tmp_path: Path) -> None:
         open_package(tmp_path / "p")
 
 
+def test_a_change_is_noticed_also_where_its_time_is_set_back(tmp_path: Path) -> None:
+    write_package(tmp_path / "p")
+    open_package(tmp_path / "p")
+    weights = tmp_path / "p" / "weights" / "model.safetensors"
+    before = weights.stat()
+    with weights.open("r+b") as stream:
+        stream.write(b"W")
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(IntegrityError, match="differs"):
+        open_package(tmp_path / "p")
+
+
+def test_an_archive_is_unpacked_once(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = write_package(tmp_path / "p.mlpkg")
+    folder = store.unpack(archive)
+    monkeypatch.setattr(store_module, "extract_archive", lambda *_: pytest.fail("unpacked again"))
+    assert store.unpack(archive) == folder
+
+
 def test_an_archive_that_is_replaced_is_unpacked_again(tmp_path: Path) -> None:
     write_package(tmp_path / "p.mlpkg")
     first = open_package(tmp_path / "p.mlpkg")
