@@ -69,6 +69,15 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def add_listed(package: Path, name: str) -> None:
+    """Adds a file, and lists it as it is."""
+    path = package / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x")
+    entry = {"path": name, "size": 1, "sha256": hash_file(path)}
+    edit_metadata(package, lambda data: data["files"].append(entry))
+
+
 DAMAGES: dict[str, tuple[type[InferoxError], str, Callable[[Path], Any]]] = {
     "changed": (IntegrityError, "differs", lambda p: flip(p / "weights" / "model.safetensors")),
     "grown": (IntegrityError, "bytes", lambda p: grow(p / "tokenizer.json")),
@@ -83,6 +92,10 @@ DAMAGES: dict[str, tuple[type[InferoxError], str, Callable[[Path], Any]]] = {
     "absolute": (UnsafePathError, "plain path", lambda p: edit_metadata(p, lambda d: rename_entry(d, "/etc/passwd"))),
     "climbing": (UnsafePathError, "plain path", lambda p: edit_metadata(p, lambda d: rename_entry(d, "../x"))),
     "backslashes": (UnsafePathError, "plain path", lambda p: edit_metadata(p, lambda d: rename_entry(d, "..\\x"))),
+    "names that differ by case": (UnsafePathError, "one file", lambda p: add_listed(p, "Tokenizer.json")),
+    "folders that differ by case": (UnsafePathError, "one folder", lambda p: add_listed(p, "Weights/x")),
+    "the manifest itself": (UnsafePathError, "one file", lambda p: add_listed(p, "Metadata.json")),
+    "a device": (UnsafePathError, "plain path", lambda p: add_listed(p, "nul.txt")),
     "listed twice": (ManifestError, "twice", lambda p: edit_metadata(p, lambda d: d["files"].append(d["files"][0]))),
     "newer": (FormatVersionError, "format 3.0", lambda p: edit_metadata(p, lambda d: d.update(format_version="3.0"))),
     "no digest": (ManifestError, "sha256", lambda p: edit_metadata(p, lambda d: d["files"][0].pop("sha256"))),

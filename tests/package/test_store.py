@@ -196,6 +196,14 @@ def test_a_store_that_any_user_can_write_to_is_refused(tmp_path: Path, name: str
         Store(tmp_path / "store")
 
 
+def test_a_store_that_others_made_meanwhile_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    (tmp_path / "store" / "packages").mkdir(parents=True)
+    (tmp_path / "store" / "packages").chmod(0o777)
+    with pytest.raises(ConfigError, match="any user can write to it"):
+        store.unpack(write_package(tmp_path / "p.mlpkg"))
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="giving folders away needs root")
 def test_a_store_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "store" / "packages").mkdir(parents=True)
