@@ -162,3 +162,9 @@ def test_what_nobody_expected_is_one_line(run: Run, monkeypatch: pytest.MonkeyPa
     assert done.err.splitlines()[0] == "inferox: unexpected ZeroDivisionError: oh"
     with pytest.raises(ZeroDivisionError):
         main_module.main(["doctor", "--debug"])
+
+
+@pytest.mark.parametrize("text", ["x=²", "x=-1", "x=3.5"])
+def test_dims_that_are_no_dims(run: Run, tmp_path: Path, text: str) -> None:
+    done = run("pack", "m.pt", "-o", tmp_path / "p", "--dims", text)
+    assert (done.code, "is no dim" in done.err) == (2, True)

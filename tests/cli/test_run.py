@@ -163,3 +163,19 @@ def test_threads_and_precision(run: Run, packages: Packages) -> None:
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_tensor_files_that_are_damaged(run: Run, packages: Packages, tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "a.npz", image=np.random.default_rng(0).standard_normal((2, 3, 8, 8)))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[200:400] = bytes(200)
+    (tmp_path / "a.npz").write_bytes(content)
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for name in ("a.npz", "deep.json", "nul\x00.npz", "missing.npz"):
+        done = run("run", packages["raw"], "--trust-code", tmp_path / name)
+        assert done.code == 4, done.err
+
+
+def test_a_query_is_for_rerank(run: Run, packages: Packages) -> None:
+    done = run("run", packages["embed"], "--query", "x", "y")
+    assert (done.code, "--query is for the task rerank" in done.err) == (2, True)

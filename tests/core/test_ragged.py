@@ -56,3 +56,9 @@ def test_a_scalar_has_no_rows() -> None:
 def test_rows_that_are_not_alike(rows: list[np.ndarray]) -> None:
     with pytest.raises(ShapeMismatchError):
         RaggedBatch.from_rows(rows)
+
+
+@pytest.mark.parametrize("dtype", [np.uint64, np.int32, np.float64])
+def test_offsets_of_another_type(dtype: type) -> None:
+    with pytest.raises(ShapeMismatchError, match="int64"):
+        RaggedBatch(np.arange(4), np.array([0, 3, 1, 4], dtype=dtype))

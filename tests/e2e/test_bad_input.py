@@ -123,6 +123,25 @@ def test_a_reader_that_has_seen_enough(minilm_package: Path) -> None:
     assert done.stderr == b""
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code", "text"),
+    [
+        ("> /dev/full", 1, b"standard output cannot be written: No space left on device"),
+        (">&-", 2, b"standard output is closed"),
+        ("- <&-", 4, b"standard input is closed"),
+    ],
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_broken_standard_streams(minilm_package: Path, redirection: str, code: int, text: bytes) -> None:
+    program = Path(sys.executable).with_name("inferox")
+    items = "" if redirection.startswith("-") else "x"
+    command = f"{program} run {minilm_package} {items} --json {redirection}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120, check=False)  # noqa: S603, S607
+    assert done.returncode == code
+    assert text in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
 def test_an_interrupted_pack_leaves_nothing(minilm_directory: Path, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("inferox")
     process = subprocess.Popen(  # noqa: S603 - our own program

@@ -252,7 +252,7 @@ def test_a_dense_layer_of_another_width_is_refused(bert_directory: Path, tmp_pat
     )
     choice = choose_task(tmp_path, {"model_type": "bert"}, None)
 
-    with pytest.raises(ManifestError, match="a dense layer takes vectors of 16 numbers, and gets 32"):
+    with pytest.raises(ManifestError, match=r"must have the shape \[8, 32\], and has \[8, 16\]"):
         open_task("embed", choice.options, tmp_path, text_signature(token_vectors(32)))
 
 

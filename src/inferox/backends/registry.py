@@ -53,8 +53,14 @@ def probe_backend(name: str) -> Availability:
     """
     try:
         return get_backend(name).probe()
+    except BackendNotFoundError:
+        raise
     except BackendUnavailableError as error:
         return Availability(reason=error.message, hint=error.hint)
+    except Exception as error:  # noqa: BLE001 - a third party's probe may fail in any way
+        return Availability(
+            reason=f"asking it failed: {type(error).__name__}: {error}", hint="report it to its authors"
+        )
 
 
 @cache

@@ -21,7 +21,6 @@ from inferox.package import (
     ModelInfo,
     PackageWriter,
     ParityReport,
-    open_package,
 )
 from inferox.sources import open_source
 from inferox.tasks import TaskChoice, choose_task, open_task
@@ -35,7 +34,7 @@ class PackReport:
         path: The package.
         name: Its name.
         task: What its numbers mean.
-        size_bytes: The size of all its files.
+        size_bytes: Its size on disk.
         evidence: How well each artifact agrees with the reference.
         refused: For each artifact that was tried and left out, why.
         left_out_weights: Weights of the checkpoint that the model has no use for.
@@ -94,6 +93,7 @@ def pack(
     """
     report = progress or (lambda _: None)
     wanted = _parse_precisions(precisions)
+    created_at = _created_at()
     exporters = open_exporters(backends)
     with PackageWriter(Path(output), force=force) as writer:
         report("loading the model")
@@ -118,7 +118,7 @@ def pack(
         _require_artifacts(label, exported)
         report("writing the package")
         path = writer.commit(
-            _metadata(model, label),
+            _metadata(model, label, created_at),
             _model_info(model, choice, exported),
             ParityReport(tuple(exported.evidence)),
             references,
@@ -127,11 +127,16 @@ def pack(
         path=path,
         name=label,
         task=choice.name,
-        size_bytes=open_package(path).size_bytes,
+        size_bytes=_size_bytes(path),
         evidence=tuple(exported.evidence),
         refused=exported.refused,
         left_out_weights=model.facts.left_out,
     )
+
+
+def _size_bytes(package: Path) -> int:
+    files = [package] if package.is_file() else [path for path in package.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files)
 
 
 def _parse_precisions(names: Sequence[str]) -> list[Precision]:
@@ -176,16 +181,24 @@ def _require_artifacts(name: str, exported: Exported) -> None:
     raise PackageError(f"nothing that could run {name!r} came of packing it: {reasons or 'no backend can export here'}")
 
 
-def _metadata(model: SourceModel, name: str) -> Metadata:
+def _created_at() -> str:
+    """Now; or the time that the environment states, for packages that are the same each time they are made."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    try:
+        created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(f"SOURCE_DATE_EPOCH must be a number of seconds since 1970, and is {epoch!r}") from error
+    return created.isoformat(timespec="seconds")
+
+
+def _metadata(model: SourceModel, name: str, created_at: str) -> Metadata:
     return Metadata(
         format_version=FORMAT_VERSION,
         name=name,
         version="1",
         repo_id=model.facts.repo_id,
         revision=model.facts.revision,
-        created_at=created.isoformat(timespec="seconds"),
+        created_at=created_at,
         license=model.facts.license,
         files=(),
     )

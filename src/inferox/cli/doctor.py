@@ -68,7 +68,13 @@ def _examine(name: str) -> list[Finding]:
     availability = probe_backend(name)
     if not availability.available:
         return [Finding(name, None, None, None, None, passed=False, reason=availability.reason, hint=availability.hint)]
-    return [_examine_device(name, availability.version, device) for device in get_backend(name).devices()]
+    try:
+        found = [_examine_device(name, availability.version, device) for device in get_backend(name).devices()]
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one backend, the others are examined
+        reason = f"{type(error).__name__}: {error}"
+        return [Finding(name, availability.version, None, None, None, passed=False, reason=reason, hint=None)]
+    nothing = Finding(name, availability.version, None, None, None, passed=False, reason="it has no devices", hint=None)
+    return found or [nothing]
 
 
 def _examine_device(name: str, version: str | None, device: Device) -> Finding:

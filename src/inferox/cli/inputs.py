@@ -103,6 +103,8 @@ def _read_records(source: str, *, json_lines: bool) -> Iterator[Any]:
 
 def _read_lines(source: str) -> Iterator[bytes]:
     if source == STDIN:
+        if sys.stdin is None:
+            raise RequestError("standard input is closed", hint="give texts, or --input FILE")
         yield from sys.stdin.buffer
         return
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,9 @@ from inferox.cli.verify import verify
 
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
+
+_OUTPUT_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What the system says where standard output leads to a disk that is full or broken."""
 
 
 _EPILOG = """\b
@@ -54,7 +58,8 @@ def _run(words: list[str]) -> int:
     debug = "--debug" in words
     try:
         cli.main(words, prog_name="inferox", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
@@ -64,14 +69,29 @@ def _run(words: list[str]) -> int:
         click.echo("inferox: interrupted", err=True)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output, such as head, has seen enough. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output, such as head, has seen enough.
+        _silence_output()
         return 0
-    except Exception as error:
-        if debug:
-            raise
-        return _report(error)
+    except OSError as error:
+        if debug or error.errno not in _OUTPUT_FAULTS:
+            return _fail(error, debug=debug)
+        click.echo(f"inferox: standard output cannot be written: {error.strerror}", err=True)
+        _silence_output()
+        return EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 - whatever it is, a user sees one line and no traceback
+        return _fail(error, debug=debug)
     return 0
+
+
+def _silence_output() -> None:
+    """Keeps Python from complaining once more, at exit, that its output cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(error: Exception, *, debug: bool) -> int:
+    if debug:
+        raise error
+    return _report(error)
 
 
 def _report(error: Exception) -> int:

@@ -52,4 +52,4 @@ def trust_code_option(command: Command) -> Command:
 
 
 def _default_to_json() -> bool:
-    return not sys.stdout.isatty()
+    return sys.stdout is None or not sys.stdout.isatty()

@@ -24,7 +24,10 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
         words = [word.strip() for word in listed.split(",")]
         if not equals or not name.strip() or not all(words):
             raise click.BadParameter(f"{text!r} is not of the form NAME=DIM,DIM,…, such as x=batch,3,224,224")
-        dims[name.strip()] = [int(word) if word.isdigit() else word for word in words]
+        for word in words:
+            if not (word.isidentifier() or (word.isascii() and word.isdecimal())):
+                raise click.BadParameter(f"{word!r} is no dim: a dim is a number from 0 up, or a name such as batch")
+        dims[name.strip()] = [word if word.isidentifier() else int(word) for word in words]
     return dims
 
 

@@ -145,16 +145,15 @@ def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sin
         ConfigError: If the file exists, cannot be written, or its name says nothing.
     """
     if output is None:
+        if sys.stdout is None:
+            raise ConfigError("standard output is closed", hint="write to a file with --output")
         sink: Sink = JsonLines(sys.stdout) if as_json else Tables()
         yield sink
         sink.finish()
         return
     target = Path(output)
     _check_target(target, force=force)
-    try:
-        yield from _write_file(target)
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror or error}") from error
+    yield from _write_file(target)
 
 
 def _check_target(target: Path, *, force: bool) -> None:
@@ -168,17 +167,28 @@ def _check_target(target: Path, *, force: bool) -> None:
 
 
 def _write_file(target: Path) -> Iterator[Sink]:
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    with _translated(target):
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             sink = JsonLines(stream) if target.suffix in _JSON_LINES else Arrays(temporary, target.suffix)
             yield sink
-            sink.finish()
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
+            with _translated(target):
+                sink.finish()
+        with _translated(target):
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _translated(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror or error}") from error
 
 
 def _umask() -> int:

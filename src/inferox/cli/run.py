@@ -73,6 +73,7 @@ def run(
     """
     from inferox.cli.inputs import read_items
     from inferox.cli.results import open_sink
+    from inferox.core import ConfigError
     from inferox.engine import load
 
     with (
@@ -89,6 +90,8 @@ def run(
         ) as model,
     ):
         chosen = _adjust(model.task, prompt, allow_nan=allow_nan)
+        if query is not None and chosen.name != "rerank":
+            raise ConfigError(f"--query is for the task rerank, and the package's is {chosen.name}")
         read = read_items(chosen.name, items, source, query=query, json_lines=json_lines)
         _run(model, chosen, read, sink)
 

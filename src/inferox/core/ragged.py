@@ -34,7 +34,8 @@ class RaggedBatch:
             raise ShapeMismatchError("the values of a ragged batch", "[total, ...]", self.values.shape)
         offsets = self.offsets
         divides = (
-            offsets.ndim == 1
+            offsets.dtype == np.int64
+            and offsets.ndim == 1
             and len(offsets) >= 1
             and offsets[0] == 0
             and offsets[-1] == len(self.values)
@@ -43,7 +44,7 @@ class RaggedBatch:
         if not divides:
             raise ShapeMismatchError(
                 "the offsets of a ragged batch",
-                f"[rows + 1], rising from 0 to {len(self.values)}",
+                f"[rows + 1] of int64, rising from 0 to {len(self.values)}",
                 offsets.shape,
             )
 

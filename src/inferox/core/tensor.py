@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from inferox.core.device import DeviceId
 from inferox.core.dtype import DataType
+from inferox.core.errors import RequestError
 
 
 class Tensor(ABC):
@@ -175,5 +176,13 @@ def dtype_of(value: TensorLike) -> DataType:
 
     Raises:
         UnsupportedDTypeError: If it is an array of a type outside the ten.
+        RequestError: If it is neither.
     """
-    return DataType.from_numpy(value.dtype) if isinstance(value, np.ndarray) else value.dtype
+    if isinstance(value, np.ndarray):
+        return DataType.from_numpy(value.dtype)
+    if not isinstance(value, Tensor):
+        raise RequestError(
+            f"a model takes tensors and NumPy arrays, and a value of the type {type(value).__name__} came",
+            hint="make an array of it, in the data type that the signature states",
+        )
+    return value.dtype

@@ -95,16 +95,16 @@ def _load_first(
         for name, failure in failures.items():
             _logger.warning("%s runs on %s: %s failed to load: %s", options.package, artifact.name, name, failure)
         return _Loaded(model, reasons)
-    _refuse_untrusted(package, options)
+    _refuse_untrusted(package, candidates, options)
     raise NoUsableBackendError(
         options.package, reasons, hint="'inferox doctor' says what each backend lacks"
     ) from next(reversed(failures.values()), None)
 
 
-def _refuse_untrusted(package: Package, options: LoadOptions) -> None:
-    if options.trust_code or any(artifact.trust_tier is TrustTier.DATA for artifact in package.artifacts):
-        return
-    if package.artifacts:
+def _refuse_untrusted(package: Package, candidates: Sequence[Candidate], options: LoadOptions) -> None:
+    """Says so where trust is all that is missing, rather than one reason among several."""
+    data = any(artifact.trust_tier is TrustTier.DATA for artifact in package.artifacts)
+    if not data and any(candidate.needs_trust for candidate in candidates):
         raise UntrustedCodeError(
             f"{options.package!r} can only be run by code that comes with it",
             hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",

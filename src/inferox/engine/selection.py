@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from inferox.backends.registry import backend_names, get_backend, probe_backend
 from inferox.core import Artifact, BackendNotFoundError, ConfigError, Precision, TrustTier
 
+_UNTRUSTED = "loading it runs code that comes with the package, which was not allowed (trust_code, --trust-code)"
+
 AUTO = "auto"
 """The choice that is left to Inferox."""
 
@@ -23,6 +25,11 @@ class Candidate:
 
     artifact: Artifact
     passed_over: str | None
+
+    @property
+    def needs_trust(self) -> bool:
+        """Whether the operator's trust is all that is missing."""
+        return self.passed_over == _UNTRUSTED
 
 
 def select(
@@ -82,5 +89,5 @@ def _why_passed_over(artifact: Artifact, backend: str, wanted: Precision | None,
     if not get_backend(artifact.backend).can_load(artifact):
         return f"the backend {artifact.backend} does not read this format"
     if artifact.trust_tier is TrustTier.CODE and not trust_code:
-        return "loading it runs code that comes with the package, which was not allowed (trust_code, --trust-code)"
+        return _UNTRUSTED
     return None

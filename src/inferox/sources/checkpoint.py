@@ -11,7 +11,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from inferox.core import IntegrityError, ManifestError, PackageError, UnsafePathError, UntrustedCodeError
+from inferox.core import (
+    DataType,
+    IntegrityError,
+    ManifestError,
+    PackageError,
+    UnsafePathError,
+    UnsupportedDTypeError,
+    UntrustedCodeError,
+)
 from inferox.sources.file_names import WEIGHTS
 
 _FOREIGN_FILES = {
@@ -42,6 +50,7 @@ def read_checkpoint(directory: Path) -> dict[str, torch.Tensor]:
         IntegrityError: If a file is missing, truncated or damaged.
         UnsafePathError: If the list names a file outside the folder.
         UntrustedCodeError: If a file can only be read by running code in it.
+        UnsupportedDTypeError: If a weight is in double precision, which single precision would round.
     """
     found = next((directory / name for name in WEIGHTS if (directory / name).is_file()), None)
     if found is None:
@@ -57,7 +66,18 @@ def read_checkpoint(directory: Path) -> dict[str, torch.Tensor]:
                 hint="fetch the model again",
             )
         weights.update(tensors)
-    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
+    return {name: _widen(name, tensor) for name, tensor in weights.items()}
+
+
+def _widen(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype is torch.float64:
+        raise UnsupportedDTypeError(
+            DataType.F64,
+            f"a reference in single precision, in which the weight {name} would be rounded,",
+            [DataType.F32, DataType.F16, DataType.BF16],
+            hint="round the weights yourself: model.float().save_pretrained(...)",
+        )
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _no_weights(directory: Path) -> PackageError:
@@ -78,7 +98,7 @@ def _read_index(path: Path) -> dict[Path, list[str]]:
         for name, shard in places.items():
             shards.setdefault(shard, []).append(name)
         files = {path.parent / shard: names for shard, names in shards.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ManifestError(
             f"{path.name} must be a JSON object whose weight_map gives the file of each weight: {error!r}",
             hint="fetch the model again",

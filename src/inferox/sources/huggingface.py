@@ -83,7 +83,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
         )
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"config.json is no JSON file: {error}", hint="fetch the model again") from error
     if not isinstance(config, dict):
         raise ManifestError(f"config.json must be a JSON object, and is a {type(config).__name__}")

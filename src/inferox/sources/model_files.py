@@ -14,9 +14,7 @@ from transformers.utils import logging as hf_logging
 
 from inferox.core import PackageError
 from inferox.sources.checkpoint import read_checkpoint
-from inferox.sources.file_names import PICKLED_WEIGHTS, SAFE_WEIGHTS, VOCABULARIES, WEIGHTS
-
-_WEIGHTS_SUFFIXES = frozenset({".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".gguf", ".ot"})
+from inferox.sources.file_names import DESCRIPTIONS, PICKLED_WEIGHTS, SAFE_WEIGHTS, VOCABULARIES
 
 _TOKENIZER = "tokenizer.json"
 
@@ -28,8 +26,8 @@ def complete_files(directory: Path) -> TemporaryDirectory[str] | None:
         directory: The folder of the model. It is not changed.
 
     Returns:
-        A folder with everything of the model's but its own weights, which is removed with the object; ``None`` where
-        the model's folder will do as it is.
+        A folder with what describes the model's use, which is removed with the object; ``None`` where the model's
+        folder will do as it is.
 
     Raises:
         PackageError: If a vocabulary or the weights of a layer cannot be converted.
@@ -44,15 +42,12 @@ def complete_files(directory: Path) -> TemporaryDirectory[str] | None:
         if vocabulary is not None and not has_tokenizer:
             _convert_tokenizer(directory, Path(folder.name), vocabulary)
         # What the model says itself stands above what transformers writes.
-        left_out = _weights_of(directory)
-        shutil.copytree(
-            directory,
-            folder.name,
-            ignore=lambda path, _: left_out if Path(path) == directory else [],
-            dirs_exist_ok=True,
-        )
+        _copy_descriptions(directory, Path(folder.name))
         for layer in layers:
             save_file(read_checkpoint(layer), Path(folder.name) / layer.name / SAFE_WEIGHTS[0])
+    except OSError as error:
+        folder.cleanup()
+        raise PackageError(f"the files of {directory} cannot be copied: {error}") from error
     except BaseException:
         folder.cleanup()
         raise
@@ -91,10 +86,11 @@ def _convert_tokenizer(directory: Path, target: Path, vocabulary: str) -> None:
         )
 
 
-def _weights_of(directory: Path) -> list[str]:
-    """The weights of the model itself, for whatever framework, and files that begin with a dot."""
-    return [
-        path.name
-        for path in directory.iterdir()
-        if path.name.startswith(".") or path.name in WEIGHTS or path.suffix in _WEIGHTS_SUFFIXES
-    ]
+def _copy_descriptions(directory: Path, target: Path) -> None:
+    """Copies the files that packages may need, and nothing else: a model's folder may hold anything."""
+    for pattern in DESCRIPTIONS:
+        for path in directory.glob(pattern):
+            if path.is_file() and path.name not in PICKLED_WEIGHTS:
+                copy = target / path.relative_to(directory)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)

@@ -51,8 +51,12 @@ class EmbedTask(Task):
             raise ManifestError(f"'pooling' must list some of {', '.join(POOLING_MODES)}, and is {self._pooling}")
         self._modules = [open_module(module, root) for module in required_list(options, "modules", dict)]
         self._prompts = {**_USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
+        if not all(isinstance(text, str) for text in self._prompts.values()):
+            raise ManifestError(f"'prompts' must give a text for each name, and is {self._prompts!r}")
         self._include_prompt = optional(options, "include_prompt", bool) is not False
         self._truncate_dim = optional(options, "truncate_dim", int)
+        if self._truncate_dim is not None and self._truncate_dim < 1:
+            raise ManifestError(f"'truncate_dim' must be 1 or more, and is {self._truncate_dim}")
         self._dimension = self._width(self._output)
         default = optional(options, "default_prompt", str)
         if default is not None and default not in self._prompts:

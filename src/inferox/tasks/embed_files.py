@@ -90,7 +90,7 @@ def read_modules(directory: Path) -> list[Mapping[str, Any]]:
         modules = json.loads((directory / MODULES_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PackageError(f"{MODULES_FILE} cannot be read: {error}", hint="fetch the model again") from error
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise PackageError(f"{MODULES_FILE} must be a list of objects")

@@ -84,10 +84,18 @@ class Dense(EmbedModule):
         return computed
 
     def width(self, before: int) -> int:
-        """The number of rows of the weight."""
-        if self.weight.shape[1] != before:
-            raise ManifestError(f"a dense layer takes vectors of {self.weight.shape[1]} numbers, and gets {before}")
-        return len(self.weight)
+        """The number of rows of the weight.
+
+        Raises:
+            ManifestError: If a weight does not fit vectors of that length.
+        """
+        after = len(self.weight)
+        _check_shape("linear.weight", self.weight, (after, before))
+        _check_shape("linear.bias", self.bias, (after,))
+        _check_shape("residual.weight", self.residual_weight, (after, before))
+        if self.residual and self.residual_weight is None and after != before:
+            raise ManifestError(f"a residual layer gives as many numbers as it takes, and gives {after} for {before}")
+        return after
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,23 @@ class LayerNorm(EmbedModule):
         variance = np.square(centred).mean(axis=1, keepdims=True)
         normal: Matrix = centred / np.sqrt(variance + _VARIANCE_FLOOR) * self.weight + self.bias
         return normal
+
+    def width(self, before: int) -> int:
+        """The length that comes in.
+
+        Raises:
+            ManifestError: If a weight does not fit vectors of that length.
+        """
+        _check_shape("norm.weight", self.weight, (before,))
+        _check_shape("norm.bias", self.bias, (before,))
+        return before
+
+
+def _check_shape(name: str, tensor: Matrix | None, expected: tuple[int, ...]) -> None:
+    if tensor is not None and tensor.shape != expected:
+        raise ManifestError(
+            f"{name} of a layer after pooling must have the shape {list(expected)}, and has {list(tensor.shape)}"
+        )
 
 
 def open_module(options: Mapping[str, Any], root: Path) -> EmbedModule:

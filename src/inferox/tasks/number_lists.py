@@ -39,6 +39,15 @@ def to_array(value: Any, dtype: DataType, subject: str) -> npt.NDArray[Any]:
     return array
 
 
+def _is_held(number: int, dtype: DataType) -> bool:
+    try:
+        with np.errstate(over="ignore"):
+            held = float(dtype.numpy_dtype.type(number))
+    except OverflowError:
+        return False
+    return math.isfinite(held) and int(held) == number
+
+
 def _leaves(value: Any) -> Iterator[Any]:
     """Every item of nested lists that is itself no list, without recursion: JSON may be nested deeply."""
     waiting = [value]
@@ -56,7 +65,9 @@ def _fits(number: Any, dtype: DataType) -> bool:
     if not isinstance(number, int | float):
         return False
     if dtype.is_floating:
-        # NaN and infinities are what they are; a finite number must not become infinite.
+        # NaN and infinities are what they are; a finite number must not become infinite, nor a whole one another.
+        if isinstance(number, int):
+            return abs(number) <= 2 ** (np.finfo(dtype.numpy_dtype).nmant + 1) or _is_held(number, dtype)
         infinite = isinstance(number, float) and not math.isfinite(number)
         return infinite or abs(number) <= float(np.finfo(dtype.numpy_dtype).max)
     limits = np.iinfo(dtype.numpy_dtype)

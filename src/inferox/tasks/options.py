@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 from inferox.core import ManifestError, PackageError, UnsafePathError
@@ -67,7 +67,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PackageError(f"{path.name} cannot be read: {error}", hint="fetch the model again") from error
     if not isinstance(value, dict):
         raise PackageError(f"{path.name} must be a JSON object, and is a {type(value).__name__}")
@@ -75,12 +75,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def member_path(root: Path, relative: str) -> Path:
-    """The path of a file below a folder.
+    """The path of a file below a folder, by its name alone: the files of a hub's cache are links to elsewhere.
 
     Raises:
-        UnsafePathError: If the path is absolute or leads out of the folder.
+        UnsafePathError: If the path is absolute or climbs.
     """
-    path = (root / relative).resolve()
-    if not path.is_relative_to(root.resolve()):
+    parts = PurePosixPath(relative.replace("\\", "/")).parts
+    if not parts or ".." in parts or PurePosixPath(*parts).is_absolute() or PureWindowsPath(relative).drive:
         raise UnsafePathError(f"{relative!r} leads out of the model's folder")
-    return path
+    return root / relative

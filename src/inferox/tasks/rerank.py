@@ -98,10 +98,12 @@ class RerankTask(Task):
             The documents, the best first; documents with equal scores stay in the order in which they came.
 
         Raises:
-            RequestError: If the query or a document is no text.
+            RequestError: If the query or a document is no text, or ``top_k`` is negative.
         """
         if isinstance(documents, str | bytes):
             raise RequestError("expected a list of documents, and got a single one", hint="put it in a list")
+        if top_k is not None and top_k < 0:
+            raise RequestError(f"top_k must be 0 or more, and is {top_k}")
         scores = self.run(model, [(query, document) for document in documents])
         ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
         return ranked[:top_k]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,19 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from inferox.core import RequestError
+
+_DAMAGES = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+    zlib.error,
+    zipfile.BadZipFile,
+    SafetensorError,
+)
+"""What readers raise for files that are damaged, encrypted, nested without end, or compressed in unknown ways."""
 
 SUFFIXES = (".npz", ".safetensors", ".json")
 
@@ -32,15 +46,15 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise RequestError(f"{path.name} must be a file of the kind {', '.join(SUFFIXES)}")
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
         if path.suffix == ".npz":
             return _read_npz(path)
         if path.suffix == ".safetensors":
             return load(content)
         tensors = json.loads(content)
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, SafetensorError) as error:
+    except _DAMAGES as error:
         raise RequestError(f"{path.name} is no {path.suffix} file that can be read: {error}") from error
     if not isinstance(tensors, dict):
         raise RequestError(

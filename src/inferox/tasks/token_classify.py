@@ -28,7 +28,8 @@ class Span:
     """A part of a text and its label.
 
     Attributes:
-        label: The label, without the ``B-`` or ``I-`` that marks a span's first and further tokens.
+        label: The label, without what stands before its first dash, such as ``B-`` and ``I-``; as in transformers'
+            pipeline, a label that has a dash of its own loses what stands before it too.
         score: The mean probability of the span's tokens.
         start: The index of its first character.
         end: The index after its last character.
