@@ -239,11 +239,20 @@ JUNK = b"#!/bin/sh\necho hello\n"
         lambda content: JUNK + content,
         lambda content: content + JUNK,
         lambda content: content[:-2] + struct.pack("<H", len(JUNK)) + JUNK,
+        lambda content: content[:-2] + struct.pack("<H", len(JUNK)),
         lambda content: shifted(content, 0, JUNK),
         lambda content: shifted(content, content.index(b"PK\x01\x02"), JUNK),
         lambda content: content + content,
     ],
-    ids=["in front", "behind", "a comment", "in front, with places to match", "in between", "two archives"],
+    ids=[
+        "in front",
+        "behind",
+        "a comment",
+        "a comment that is not there",
+        "in front, with places to match",
+        "in between",
+        "two archives",
+    ],
 )
 def test_data_that_belongs_to_no_member(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
     path = write_package(tmp_path / "x.mlpkg")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from inferox.core import (
     InferoxError,
     IntegrityError,
     ManifestError,
+    NoUsableBackendError,
     PackageError,
     TrustTier,
     UnsafePathError,
@@ -166,18 +168,67 @@ def test_what_is_no_package(tmp_path: Path, make: Callable[[Path], Any], text: s
         open_package(tmp_path / "p")
 
 
-@pytest.mark.parametrize("format_", ["torchscript", "torch-export", "aotinductor", "state-dict", "pickle", "anything"])
-def test_nothing_in_a_package_grants_trust(tmp_path: Path, format_: str) -> None:
-    package = write_package(tmp_path / "p")
-
+def claim_trust(package: Path, format_: str) -> None:
     def claim(data: Any) -> None:
         data["artifacts"][0].update(format=format_, options={"trust_code": True, "trusted": True})
         data.update(trust_code=True, task_options={"trust_code": True})
 
     edit_model_info(package, claim)
+
+
+@pytest.mark.parametrize("format_", ["torchscript", "torch-export", "aotinductor", "state-dict"])
+def test_nothing_in_a_package_grants_trust(tmp_path: Path, format_: str) -> None:
+    package = write_package(tmp_path / "p")
+    claim_trust(package, format_)
     assert open_package(package).trust_tier is TrustTier.CODE
     with pytest.raises(UntrustedCodeError):
         load(package)
+
+
+@pytest.mark.parametrize("format_", ["pickle", "anything"])
+def test_a_format_that_nobody_knows_is_code_and_is_not_loaded(tmp_path: Path, format_: str) -> None:
+    package = write_package(tmp_path / "p")
+    claim_trust(package, format_)
+    assert open_package(package).trust_tier is TrustTier.CODE
+    with pytest.raises((UntrustedCodeError, NoUsableBackendError)):
+        load(package)
+    with pytest.raises(NoUsableBackendError):
+        load(package, trust_code=True)
+
+
+def test_code_in_a_package_is_not_run(tmp_path: Path) -> None:
+    """A factory that would leave a trace, and a pickle that would, beside weights that are asked for by an artifact."""
+    trace = tmp_path / "trace"
+    package = write_package(
+        tmp_path / "p",
+        before_commit=lambda writer: (writer.root / "model.py").write_text(f"open({str(trace)!r}, 'w')"),
+        weights=pickle.dumps(Trace(str(trace))),
+    )
+    edit_model_info(
+        package,
+        lambda data: data["artifacts"][0].update(
+            format="state-dict", files={"weights": "weights/model.safetensors", "factory": "model.py"}
+        ),
+    )
+    assert open_package(package).trust_tier is TrustTier.CODE
+    with pytest.raises(UntrustedCodeError):
+        load(package)
+    edit_model_info(package, lambda data: data["artifacts"][0].update(format="safetensors"))
+    with pytest.raises(InferoxError):
+        load(package)
+    assert not trace.exists()
+    pickle.loads((package / "weights" / "model.safetensors").read_bytes())  # noqa: S301 - shows that the trap works
+    assert trace.exists()
+
+
+class Trace:
+    """What leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return open, (self.path, "w")
 
 
 def test_a_data_package_is_data(tmp_path: Path) -> None:

@@ -94,8 +94,9 @@ def list_files(root: Path) -> tuple[str, ...]:
 
 def _is_plain(part: str) -> bool:
     # Windows drops dots and spaces at the end of a name, and opens a device whatever follows the name's first dot.
+    # No dots at the end also means neither "." nor "..".
     return (
-        part not in {"", ".", ".."}
+        part != ""
         and part == part.rstrip(" .")
         and len(part.encode()) <= _MAX_NAME_BYTES
         and part.partition(".")[0].rstrip().casefold() not in _WINDOWS_DEVICES
