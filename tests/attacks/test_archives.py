@@ -164,6 +164,13 @@ def test_archives_that_lie(tmp_path: Path, lie: str) -> None:
         opens(path)
 
 
+def test_an_encrypted_member_is_called_that(tmp_path: Path) -> None:
+    path = write_package(tmp_path / "x.mlpkg")
+    patched(PATCHES["encrypted"])(path)
+    with pytest.raises(UnsafePathError, match="is encrypted"):
+        opens(path)
+
+
 def test_a_member_that_covers_the_next_one(tmp_path: Path) -> None:
     """With the right checksum: only its place gives it away."""
     path = write_package(tmp_path / "x.mlpkg")
