@@ -100,3 +100,11 @@ def test_advice_to_trust_is_given_only_where_it_helps(tmp_path: Path) -> None:
     with pytest.raises(inferox.InferoxError) as caught:
         inferox.load(tmp_path / "p", precision="int8")
     assert "trust" not in str(caught.value)
+
+
+def test_a_config_with_a_value_of_the_wrong_type(tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "m", minilm_directory, "bert", "Model")
+    path = tmp_path / "m" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_hidden_layers": "six"}))
+    with pytest.raises(PackageError, match="num_hidden_layers"):
+        inferox.pack(tmp_path / "m", tmp_path / "p")

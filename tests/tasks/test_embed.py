@@ -261,3 +261,16 @@ def test_a_model_without_token_vectors_is_refused(bert_directory: Path) -> None:
 
     with pytest.raises(ManifestError, match=r"the task embed reads one output \[batch, seq, hidden\]"):
         open_task("embed", choice.options, bert_directory, text_signature())
+
+
+def test_texts_that_can_be_read_once(bert_directory: Path, tmp_path: Path) -> None:
+    (tmp_path / "texts.txt").write_text("one\ntwo\n")
+    choice = choose_task(bert_directory, {"model_type": "bert"}, None)
+    task = open_task("embed", choice.options, bert_directory, text_signature(token_vectors(4)))
+    model = FunctionModel(
+        text_signature(token_vectors(4)),
+        lambda arrays: {"last_hidden_state": np.ones((*arrays["input_ids"].shape, 4), np.float32)},
+    )
+    with (tmp_path / "texts.txt").open() as lines:
+        assert len(task.run(model, lines)) == 2  # type: ignore[arg-type]  # what callers do all the same
+    assert len(task.run(model, (text for text in ["a", "b", "c"]))) == 3  # type: ignore[arg-type]

@@ -78,7 +78,11 @@ def text_inputs(config: Mapping[str, Any], architecture: str) -> tuple[str, ...]
     takes = inspect.signature(getattr(transformers, architecture).forward).parameters
     names = [name for name in ("input_ids", "attention_mask") if name in takes]
     # Configs leave out what is the default of their model type.
-    types = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+    try:
+        types = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
+    except Exception as error:  # transformers validates configs with exceptions of several libraries
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise ManifestError(f"config.json is not valid: {reason}", hint="fetch the model again") from error
     if "token_type_ids" in takes and getattr(types, "type_vocab_size", 0) > 1:
         names.append("token_type_ids")
     return tuple(names)

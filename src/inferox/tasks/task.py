@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
@@ -73,6 +73,9 @@ class Task(ABC):
             RequestError: If an item cannot be computed; nothing has been computed then.
             BackendError: If the runtime fails.
         """
+        if isinstance(items, Iterator):
+            # A generator or an open file can be read once, and items are read twice.
+            items = list(items)
         rows = self.encode(items)
         results: list[Any] = [None] * len(rows)
         for indices, outputs in run_batches(model, rows, fill=self.fill, max_rows=self.max_rows):
