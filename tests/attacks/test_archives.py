@@ -164,6 +164,23 @@ def test_archives_that_lie(tmp_path: Path, lie: str) -> None:
         opens(path)
 
 
+def test_a_member_inside_another(tmp_path: Path) -> None:
+    """Both headers of each say the same, and the last byte of all is where the directory begins."""
+    inner = make_zip(tmp_path / "inner", [member("b", b"payload")]).read_bytes()
+    end = inner.index(b"PK\x01\x02")
+    outer = make_zip(tmp_path / "outer", [member("a", inner[:end])]).read_bytes()
+    directory = outer.rindex(b"PK\x01\x02")
+    entries = bytearray(outer[directory:-22] + inner[end:-22])
+    put(entries, len(outer) - 22 - directory + 42, "<I", directory - end)
+    closing = struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 2, 2, len(entries), directory, 0)
+    path = tmp_path / "x.mlpkg"
+    path.write_bytes(outer[:directory] + entries + closing)
+    with zipfile.ZipFile(path) as bundle:
+        assert bundle.namelist() == ["a", "b"]
+    with pytest.raises(UnsafePathError, match="lies about the place, the size or the name of 'b'"):
+        opens(path)
+
+
 def test_an_encrypted_member_is_called_that(tmp_path: Path) -> None:
     path = write_package(tmp_path / "x.mlpkg")
     patched(PATCHES["encrypted"])(path)
