@@ -9,6 +9,7 @@ It needs ``inferox[torch]``, about 2 GB of disk in the temporary folder and as m
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 import warnings
@@ -104,6 +105,8 @@ def main() -> None:
     table = Table("made from", "rows", "output", "largest difference", "seconds", title="BERT-base against PyTorch")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        # Unpacked packages go with the folder, rather than staying in the user's cache.
+        os.environ["INFEROX_STORE"] = str(folder / "store")
         with console.status("making BERT-base"):
             bert = save_sources(folder)
         with console.status("packing"):
