@@ -130,6 +130,19 @@ class Signature:
             spec.check(inputs[spec.name], bindings)
         return bindings
 
+    def fixed(self, extents: Mapping[str, int]) -> Signature:
+        """The signature with a number in the place of each named dim that turned out to take one extent only.
+
+        Args:
+            extents: The extent by the dim's name.
+        """
+
+        def fix(spec: TensorSpec) -> TensorSpec:
+            dims = tuple(extents.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.dims)
+            return TensorSpec(spec.name, spec.dtype, dims)
+
+        return Signature(tuple(map(fix, self.inputs)), tuple(map(fix, self.outputs)))
+
     def to_json(self) -> dict[str, Any]:
         """The signature as the manifest writes it."""
         return {

@@ -169,16 +169,7 @@ def _honest_signature(signature: Signature, graph: ModelProto) -> Signature:
     }
     if BATCH in fixed:
         raise LoadError(f"the model can only be captured for {fixed[BATCH]} rows")
-    inputs, outputs = (
-        tuple(
-            TensorSpec(
-                spec.name, spec.dtype, tuple(fixed.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.dims)
-            )
-            for spec in side
-        )
-        for side in (signature.inputs, signature.outputs)
-    )
-    return Signature(inputs, outputs)
+    return signature.fixed(fixed)
 
 
 @contextmanager

@@ -26,7 +26,6 @@ from inferox.core import (
     Precision,
     Signature,
     SourceModel,
-    TensorSpec,
 )
 
 _FOLDER = "backends/torch"
@@ -197,7 +196,7 @@ def _honest_signature(signature: Signature, program: ExportedProgram) -> Signatu
     fixed = {dim: int(extent) for dim, extent in _captured_extents(signature, program) if is_concrete_int(extent)}
     if BATCH in fixed:
         raise LoadError(f"the program takes {fixed[BATCH]} rows, and no other number", hint=_ROWS)
-    return Signature(*(tuple(_fix(spec, fixed) for spec in side) for side in (signature.inputs, signature.outputs)))
+    return signature.fixed(fixed)
 
 
 def _captured_extents(signature: Signature, program: ExportedProgram) -> Iterator[tuple[str, int | torch.SymInt]]:
@@ -207,10 +206,6 @@ def _captured_extents(signature: Signature, program: ExportedProgram) -> Iterato
         for dim, extent in zip(spec.dims, shapes[str(node)], strict=True):
             if isinstance(dim, str):
                 yield dim, extent
-
-
-def _fix(spec: TensorSpec, fixed: Mapping[str, int]) -> TensorSpec:
-    return replace(spec, dims=tuple(fixed.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.dims))
 
 
 def _copy(source: Path, root: Path, name: str) -> str:
