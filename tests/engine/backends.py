@@ -41,24 +41,8 @@ class EchoModel(Model):
     """Gives back what it gets."""
 
     def __init__(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
-        self._artifact, self._device, self._options = artifact, device, options
+        super().__init__(options.package, ModelMetadata.of(artifact, device), artifact.signature, MemoryRequirements(0))
         self.closed = False
-
-    @property
-    def name(self) -> str:
-        return self._options.package
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        artifact = self._artifact
-        return ModelMetadata(artifact.backend, artifact.format, artifact.precision, artifact.layout, self._device)
-
-    @property
-    def signature(self) -> Signature:
-        return self._artifact.signature
-
-    def memory_requirements(self) -> MemoryRequirements:
-        return MemoryRequirements(0)
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         return dict(inputs)  # type: ignore[arg-type]  # arrays will do here

@@ -69,24 +69,10 @@ class FunctionModel(Model):
     def __init__(
         self, signature: Signature, compute: Callable[[dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
     ) -> None:
-        self._signature = signature
+        metadata = ModelMetadata("numpy", "function", Precision.FP32, Layout.PADDED, DeviceId.cpu())
+        super().__init__("function", metadata, signature, MemoryRequirements(0))
         self._function = compute
         self.shapes: list[tuple[int, ...]] = []
-
-    @property
-    def name(self) -> str:
-        return "function"
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        return ModelMetadata("numpy", "function", Precision.FP32, Layout.PADDED, DeviceId.cpu())
-
-    @property
-    def signature(self) -> Signature:
-        return self._signature
-
-    def memory_requirements(self) -> MemoryRequirements:
-        return MemoryRequirements(0)
 
     def close(self) -> None:
         pass

@@ -1,7 +1,7 @@
 """The contracts that everything else is built on. Nothing here imports more than NumPy."""
 
 from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier
-from inferox.core.backend import Availability, Backend, LoadOptions
+from inferox.core.backend import Availability, Backend, LoadOptions, probe_module
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
 from inferox.core.errors import (
@@ -36,7 +36,8 @@ from inferox.core.model import MemoryRequirements, Model, ModelMetadata
 from inferox.core.ragged import RaggedBatch
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, SourceFacts, SourceModel
 from inferox.core.spec import BATCH, SEQUENCE, Dim, Signature, TensorSpec
-from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of
+from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape
+from inferox.core.threads import available_cores, resolve_threads
 
 __all__ = [
     "BATCH",
@@ -94,5 +95,9 @@ __all__ = [
     "UnsafePathError",
     "UnsupportedDTypeError",
     "UntrustedCodeError",
+    "available_cores",
     "dtype_of",
+    "probe_module",
+    "resolve_shape",
+    "resolve_threads",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from inferox.core.artifact import Artifact, TrustTier
 from inferox.core.device import Device, DeviceId
@@ -34,13 +35,33 @@ class Availability:
         return self.reason is None
 
 
+def probe_module(name: str, *, extra: str) -> Availability:
+    """Imports the module of a runtime, for a backend's ``probe``. Never raises.
+
+    Args:
+        name: The module, such as ``torch``.
+        extra: The extra of Inferox that installs it.
+    """
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError as error:
+        return Availability(reason=f"{error.name} is not installed", hint=f"pip install 'inferox[{extra}]'")
+    except Exception as error:  # noqa: BLE001 - a damaged installation may fail in any way
+        return Availability(
+            reason=f"{name} is installed but cannot be imported: {error}",
+            hint=f"pip install --force-reinstall 'inferox[{extra}]'",
+        )
+    return Availability(version=str(getattr(module, "__version__", "unknown")))
+
+
 @dataclass(frozen=True)
 class LoadOptions:
     """How to load an artifact.
 
     Attributes:
         package: The name of the package, which the model takes over.
-        threads: How many CPU threads the runtime may use; ``None`` leaves the runtime's default.
+        threads: How many CPU threads the runtime may use; ``None`` for one a core that this
+            process may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether the operator allows code that comes with the package to run.
     """
@@ -62,6 +83,18 @@ class Backend(ABC):
     @abstractmethod
     def probe(self) -> Availability:
         """Asks whether the backend can run here. Never raises."""
+
+    def require(self) -> None:
+        """Does nothing where the backend can run here.
+
+        Raises:
+            BackendUnavailableError: If it cannot.
+        """
+        availability = self.probe()
+        if not availability.available:
+            raise BackendUnavailableError(
+                f"the backend {self.name} cannot run here: {availability.reason}", hint=availability.hint
+            )
 
     @abstractmethod
     def devices(self) -> Sequence[Device]:
@@ -129,11 +162,7 @@ class Backend(ABC):
                 f"loading {artifact.name} of {options.package!r} runs code that comes with the package",
                 hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
             )
-        availability = self.probe()
-        if not availability.available:
-            raise BackendUnavailableError(
-                f"the backend {self.name} cannot run here: {availability.reason}", hint=availability.hint
-            )
+        self.require()
         return self._open(artifact, device or self.default_device(), options)
 
     @abstractmethod

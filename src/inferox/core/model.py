@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from inferox.core.artifact import Layout, Precision
+from inferox.core.artifact import Artifact, Layout, Precision
 from inferox.core.device import DeviceId
-from inferox.core.errors import UnknownInputError
+from inferox.core.errors import ExecutionError, UnknownInputError
 from inferox.core.spec import Signature
 from inferox.core.tensor import Tensor, TensorLike
 
@@ -35,6 +35,11 @@ class ModelMetadata:
     device: DeviceId
     passed_over: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, artifact: Artifact, device: DeviceId) -> ModelMetadata:
+        """What an artifact is, once it is loaded on a device."""
+        return cls(artifact.backend, artifact.format, artifact.precision, artifact.layout, device)
+
 
 @dataclass(frozen=True)
 class MemoryRequirements:
@@ -51,26 +56,38 @@ class Model(ABC):
     """An artifact loaded on a device. Several threads may call ``forward`` at once.
 
     It is a context manager that closes itself.
+
+    Args:
+        name: The name of the package that it comes from.
+        metadata: What it is and how it came to be chosen.
+        signature: The named tensors that it takes and gives.
+        memory: The memory that it needs.
     """
 
+    def __init__(self, name: str, metadata: ModelMetadata, signature: Signature, memory: MemoryRequirements) -> None:
+        self._name = name
+        self._metadata = metadata
+        self._signature = signature
+        self._memory = memory
+
     @property
-    @abstractmethod
     def name(self) -> str:
         """The name of the package that it comes from."""
+        return self._name
 
     @property
-    @abstractmethod
     def metadata(self) -> ModelMetadata:
         """What it is and how it came to be chosen."""
+        return self._metadata
 
     @property
-    @abstractmethod
     def signature(self) -> Signature:
         """The named tensors that it takes and gives."""
+        return self._signature
 
-    @abstractmethod
     def memory_requirements(self) -> MemoryRequirements:
         """The memory that it needs."""
+        return self._memory
 
     def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
         """Computes the outputs.
@@ -108,6 +125,10 @@ class Model(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _closed(self) -> ExecutionError:
+        """What ``_compute`` raises once the model is closed."""
+        return ExecutionError(f"the model {self._name!r} is closed", hint="load it again")
 
     def _by_name(self, inputs: Mapping[str, TensorLike] | TensorLike) -> Mapping[str, TensorLike]:
         if isinstance(inputs, Mapping):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from inferox.core.device import DeviceId
 from inferox.core.dtype import DataType
-from inferox.core.errors import RequestError
+from inferox.core.errors import RequestError, ShapeMismatchError
 
 
 class Tensor(ABC):
@@ -165,6 +165,31 @@ class TensorBuilder(ABC):
         Raises:
             UnsupportedDTypeError: If the data type is not a floating-point one.
         """
+
+
+def resolve_shape(tensor: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
+    """Works out the extent of a reshape that is -1.
+
+    Args:
+        tensor: The tensor that is to have another shape.
+        shape: The new extents; one of them may be -1.
+
+    Raises:
+        ShapeMismatchError: If the number of elements differs, more than one extent is -1 or below it, or -1 stands
+            beside a 0 and could be anything.
+    """
+    extents, known = tuple(shape), prod(extent for extent in shape if extent != -1)
+    valid = all(extent >= -1 for extent in extents)
+    if valid and extents.count(-1) == 0 and known == tensor.numel:
+        return extents
+    if valid and extents.count(-1) == 1 and known and tensor.numel % known == 0:
+        return tuple(tensor.numel // known if extent == -1 else extent for extent in extents)
+    raise ShapeMismatchError(
+        f"a reshape of {list(tensor.shape)}",
+        f"[extents that hold {tensor.numel} elements]",
+        extents,
+        hint="one extent may be -1 and is then worked out; beside a 0 it could be anything and is refused",
+    )
 
 
 TensorLike = Tensor | npt.NDArray[Any]

@@ -44,7 +44,8 @@ def load(
         device: Where to load it, such as ``cuda:0``; ``None`` for the backend's default device.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for the best there is.
         task: What the numbers mean, where the package's own statement is to be overridden.
-        threads: How many CPU threads the runtime may use; ``None`` leaves the runtime's default.
+        threads: How many CPU threads the runtime may use; ``None`` for one a core that this
+            process may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether code that comes with the package may run. Only say so for a package whose origin you trust.
 

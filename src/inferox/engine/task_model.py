@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import MemoryRequirements, Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike
+from inferox.core import Model, RequestError, Tensor, TensorLike
 from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
@@ -38,33 +38,15 @@ class TaskModel(Model):
     """
 
     def __init__(self, model: Model, task: Task, *, passed_over: Mapping[str, str]) -> None:
+        metadata = replace(model.metadata, passed_over=dict(passed_over))
+        super().__init__(model.name, metadata, model.signature, model.memory_requirements())
         self._model = model
         self._task = task
-        self._metadata = replace(model.metadata, passed_over=dict(passed_over))
-
-    @property
-    def name(self) -> str:
-        """The name of the package."""
-        return self._model.name
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """Which backend, device and artifact run it, and why others were passed over."""
-        return self._metadata
-
-    @property
-    def signature(self) -> Signature:
-        """The named tensors that ``forward`` takes and gives."""
-        return self._model.signature
 
     @property
     def task(self) -> Task:
         """What the numbers mean."""
         return self._task
-
-    def memory_requirements(self) -> MemoryRequirements:
-        """The memory that it needs."""
-        return self._model.memory_requirements()
 
     def close(self) -> None:
         """Frees what the model holds. Closing twice does nothing."""

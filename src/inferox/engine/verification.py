@@ -47,7 +47,8 @@ def verify(
         backend: The only backend to measure, or ``auto`` for all.
         device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
         precision: The only precision to measure; ``None`` for all.
-        threads: How many CPU threads each runtime may use; ``None`` leaves the runtime's default.
+        threads: How many CPU threads each runtime may use; ``None`` for one a core that this
+            process may use.
         trust_code: Whether code that comes with the package may run.
 
     Raises:

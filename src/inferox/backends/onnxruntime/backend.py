@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 
+from inferox.backends.host import HostDevice, HostTensorBuilder
 from inferox.core import (
     CONFIG_FILE,
     Artifact,
@@ -15,42 +14,21 @@ from inferox.core import (
     Backend,
     BackendUnavailableError,
     DataType,
-    Device,
     DeviceId,
     ExecutionError,
     Exporter,
     LoadError,
     LoadOptions,
-    MemoryInfo,
     Model,
     ModelMetadata,
+    probe_module,
+    resolve_threads,
 )
-
-if TYPE_CHECKING:
-    from inferox.backends.onnxruntime.tensor import OnnxTensorBuilder
 
 FORMAT = "onnx"
 """The format of artifacts that this backend reads."""
 
 _TOLERANCE = 1e-4
-
-
-class OnnxDevice(Device):
-    """The CPU, as ONNX Runtime uses it."""
-
-    @property
-    def id(self) -> DeviceId:
-        """The CPU's name."""
-        return DeviceId.cpu()
-
-    def is_available(self) -> bool:
-        """Always: whoever asks runs on it."""
-        return True
-
-    def memory_info(self) -> MemoryInfo:
-        """The machine's memory."""
-        memory = psutil.virtual_memory()
-        return MemoryInfo(memory.total, memory.available)
 
 
 @dataclass(frozen=True)
@@ -64,25 +42,16 @@ class OnnxRuntimeBackend(Backend):
 
     def probe(self) -> Availability:
         """Asks whether ONNX Runtime can be imported. Never raises."""
-        try:
-            import onnxruntime
-        except ModuleNotFoundError as error:
-            return Availability(reason=f"{error.name} is not installed", hint="pip install 'inferox[onnx]'")
-        except Exception as error:  # noqa: BLE001 - a damaged installation may fail in any way
-            return Availability(
-                reason=f"onnxruntime is installed but cannot be imported: {error}",
-                hint="pip install --force-reinstall 'inferox[onnx]'",
-            )
-        return Availability(version=str(onnxruntime.__version__))
+        return probe_module("onnxruntime", extra="onnx")
 
-    def devices(self) -> tuple[OnnxDevice, ...]:
+    def devices(self) -> tuple[HostDevice, ...]:
         """The CPU.
 
         Raises:
             BackendUnavailableError: If ONNX Runtime cannot be imported.
         """
-        self._require()
-        return (OnnxDevice(),)
+        self.require()
+        return (HostDevice(),)
 
     def default_device(self) -> DeviceId:
         """The CPU.
@@ -92,16 +61,14 @@ class OnnxRuntimeBackend(Backend):
         """
         return self.devices()[0].id
 
-    def tensor_builder(self, device: DeviceId | None = None) -> OnnxTensorBuilder:
+    def tensor_builder(self, device: DeviceId | None = None) -> HostTensorBuilder:
         """Makes tensors on the CPU.
 
         Raises:
             BackendUnavailableError: If ONNX Runtime cannot be imported, or for any other device.
         """
-        self._require()
-        from inferox.backends.onnxruntime.tensor import OnnxTensorBuilder
-
-        return OnnxTensorBuilder().with_device(device or DeviceId.cpu())
+        self.require()
+        return HostTensorBuilder(self.name).with_device(device or DeviceId.cpu())
 
     def self_test(self, device: DeviceId) -> None:
         """Multiplies two small matrices and compares the product with NumPy's.
@@ -146,20 +113,12 @@ class OnnxRuntimeBackend(Backend):
         from inferox.backends.onnxruntime.errors import translated
         from inferox.backends.onnxruntime.model import OnnxModel
         from inferox.backends.onnxruntime.session import open_session
-        from inferox.backends.onnxruntime.tensor import check_device
 
-        check_device(device)
+        self.tensor_builder(device)
         if options.compile:
             raise LoadError("ONNX Runtime compiles nothing just in time", hint="leave out compile")
         with translated(f"loading {options.package}", default=LoadError):
-            session = open_session(artifact.path("graph"), threads=options.threads)
+            session = open_session(artifact.path("graph"), threads=resolve_threads(options.threads))
         size = sum(artifact.path(role).stat().st_size for role in artifact.files if role != CONFIG_FILE)
-        metadata = ModelMetadata(artifact.backend, artifact.format, artifact.precision, artifact.layout, device)
+        metadata = ModelMetadata.of(artifact, device)
         return OnnxModel(options.package, metadata, artifact.signature, session, weights_bytes=size)
-
-    def _require(self) -> None:
-        availability = self.probe()
-        if not availability.available:
-            raise BackendUnavailableError(
-                f"the backend {self.name} cannot run here: {availability.reason}", hint=availability.hint
-            )

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
-
+from inferox.backends.host import free_memory_bytes
 from inferox.core import ExecutionError, InferoxError, LoadError, OutOfMemoryError
 
 _ALLOCATION = re.compile(r"Failed to allocate memory for requested buffer of size (?P<size>\d+)")
@@ -38,7 +37,7 @@ def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Ite
             raise OutOfMemoryError(
                 f"onnxruntime has too little memory for {action}",
                 requested_bytes=int(allocation["size"]) if allocation else None,
-                free_bytes=int(psutil.virtual_memory().available),
+                free_bytes=free_memory_bytes(),
             ) from error
         reason = _STATUS.sub("", text).strip().partition("\n")[0] or type(error).__name__
         raise default(f"onnxruntime failed while {action}: {reason}") from error

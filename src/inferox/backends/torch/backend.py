@@ -11,12 +11,12 @@ from inferox.core import (
     Artifact,
     Availability,
     Backend,
-    BackendUnavailableError,
     DeviceId,
     ExecutionError,
     Exporter,
     LoadOptions,
     Model,
+    probe_module,
 )
 
 if TYPE_CHECKING:
@@ -61,16 +61,7 @@ class TorchBackend(Backend):
 
     def probe(self) -> Availability:
         """Asks whether PyTorch can be imported. Never raises."""
-        try:
-            import torch
-        except ModuleNotFoundError as error:
-            return Availability(reason=f"{error.name} is not installed", hint="pip install 'inferox[torch]'")
-        except Exception as error:  # noqa: BLE001 - a damaged installation may fail in any way
-            return Availability(
-                reason=f"torch is installed but cannot be imported: {error}",
-                hint="pip install --force-reinstall 'inferox[torch]'",
-            )
-        return Availability(version=str(torch.__version__))
+        return probe_module("torch", extra="torch")
 
     def devices(self) -> tuple[TorchDevice, ...]:
         """The devices that can be used now, the fastest kind first.
@@ -78,7 +69,7 @@ class TorchBackend(Backend):
         Raises:
             BackendUnavailableError: If PyTorch cannot be imported.
         """
-        self._require()
+        self.require()
         from inferox.backends.torch.device import available_devices
 
         return available_devices()
@@ -97,7 +88,7 @@ class TorchBackend(Backend):
         Raises:
             BackendUnavailableError: If PyTorch cannot be imported, or there is no such device.
         """
-        self._require()
+        self.require()
         from inferox.backends.torch.builder import TorchTensorBuilder
 
         return TorchTensorBuilder(device or self.default_device())
@@ -132,7 +123,7 @@ class TorchBackend(Backend):
         Raises:
             BackendUnavailableError: If PyTorch cannot be imported.
         """
-        self._require()
+        self.require()
         from inferox.backends.torch.export import TorchExporter
 
         return TorchExporter()
@@ -141,10 +132,3 @@ class TorchBackend(Backend):
         from inferox.backends.torch.loaders import open_artifact
 
         return open_artifact(artifact, device, options)
-
-    def _require(self) -> None:
-        availability = self.probe()
-        if not availability.available:
-            raise BackendUnavailableError(
-                f"the backend {self.name} cannot run here: {availability.reason}", hint=availability.hint
-            )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import psutil
 import torch
 
+from inferox.backends.host import HostDevice
 from inferox.backends.torch.errors import translated
 from inferox.core import BackendUnavailableError, Device, DeviceId, ExecutionError, MemoryInfo
 
@@ -36,7 +36,7 @@ class TorchDevice(Device):
         return False
 
     def memory_info(self) -> MemoryInfo:
-        """Asks for the device's memory: the driver for CUDA, the operating system for the CPU, PyTorch for Metal.
+        """Asks for the device's memory: the driver for CUDA, the system or its container for the CPU, PyTorch for Metal.
 
         An Apple GPU shares the machine's memory; its total is what the system recommends to use at most, and only
         what this process has allocated counts as used.
@@ -53,8 +53,7 @@ class TorchDevice(Device):
             if device.type == "mps":
                 total_bytes = torch.mps.recommended_max_memory()
                 return MemoryInfo(total_bytes, max(total_bytes - torch.mps.driver_allocated_memory(), 0))
-            memory = psutil.virtual_memory()
-            return MemoryInfo(memory.total, memory.available)
+            return HostDevice().memory_info()
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TorchDevice) and other.id == self._id

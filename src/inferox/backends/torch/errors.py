@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-import psutil
 import torch
 
+from inferox.backends.host import free_memory_bytes
 from inferox.core import BackendError, ExecutionError, InferoxError, LoadError, OutOfMemoryError
 
 _SIZE = r"(?P<{name}>[\d.]+) ?(?P<{name}_unit>bytes|KiB|MiB|GiB)"
@@ -86,7 +86,7 @@ def _out_of_memory(text: str, action: str) -> OutOfMemoryError:
 
 def _free(text: str) -> int | None:
     if "DefaultCPUAllocator" in text:
-        return int(psutil.virtual_memory().available)
+        return free_memory_bytes()
     mps = _MPS_USE.search(text)
     if mps is not None:
         used = sum(_size(mps, name) or 0 for name in ("own", "other"))

@@ -56,31 +56,9 @@ class TorchModel(Model):
     """
 
     def __init__(self, name: str, metadata: ModelMetadata, signature: Signature, program: Program) -> None:
-        self._name = name
-        self._metadata = metadata
-        self._signature = signature
+        super().__init__(name, metadata, signature, MemoryRequirements(program.weights_bytes))
         self._program: Program | None = program
-        self._memory = MemoryRequirements(program.weights_bytes)
         self._builder = TorchTensorBuilder(metadata.device)
-
-    @property
-    def name(self) -> str:
-        """The name of the package."""
-        return self._name
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """What it is."""
-        return self._metadata
-
-    @property
-    def signature(self) -> Signature:
-        """The named tensors that it takes and gives."""
-        return self._signature
-
-    def memory_requirements(self) -> MemoryRequirements:
-        """The memory that the weights take on the device."""
-        return self._memory
 
     def close(self) -> None:
         """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
@@ -92,7 +70,7 @@ class TorchModel(Model):
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         program = self._program
         if program is None:
-            raise ExecutionError(f"the model {self._name!r} is closed", hint="load it again")
+            raise self._closed()
         with torch.inference_mode(), translated(f"computing {self._name}", default=ExecutionError):
             placed = {name: self._place(inputs[name], program.compute_dtype) for name in self._signature.input_names}
             returned = name_outputs(program.call(placed), self._signature.output_names)

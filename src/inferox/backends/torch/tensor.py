@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import numpy.typing as npt
@@ -13,7 +12,7 @@ from torch.utils.dlpack import DLDeviceType
 from inferox.backends.torch import device as devices
 from inferox.backends.torch import dtype as dtypes
 from inferox.backends.torch.errors import translated
-from inferox.core import DataType, DeviceId, ExecutionError, ShapeMismatchError, Tensor
+from inferox.core import DataType, DeviceId, ExecutionError, Tensor, resolve_shape
 
 _DLPACK_CPU = (DLDeviceType.kDLCPU, 0)
 
@@ -89,7 +88,7 @@ class TorchTensor(Tensor):
                 beside a 0 and could be anything.
             OutOfMemoryError: If a copy is needed and does not fit.
         """
-        extents = _resolve(self, shape)
+        extents = resolve_shape(self, shape)
         with translated(f"reshaping {self}", default=ExecutionError):
             return TorchTensor(self._tensor.reshape(extents))
 
@@ -155,19 +154,3 @@ def _fault(tensor: torch.Tensor) -> str | None:
     if tensor.is_nested:
         return "nested"
     return None if tensor.layout is torch.strided else str(tensor.layout).removeprefix("torch.")
-
-
-def _resolve(tensor: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
-    """Works out the extent that is -1, and refuses a shape of another number of elements."""
-    extents, known = tuple(shape), prod(extent for extent in shape if extent != -1)
-    valid = all(extent >= -1 for extent in extents)
-    if valid and extents.count(-1) == 0 and known == tensor.numel:
-        return extents
-    if valid and extents.count(-1) == 1 and known and tensor.numel % known == 0:
-        return tuple(tensor.numel // known if extent == -1 else extent for extent in extents)
-    raise ShapeMismatchError(
-        f"a reshape of {list(tensor.shape)}",
-        f"[extents that hold {tensor.numel} elements]",
-        extents,
-        hint="one extent may be -1 and is then worked out; beside a 0 it could be anything and is refused",
-    )

@@ -17,7 +17,7 @@ from inferox.backends.torch.loaders.safetensors import load_safetensors
 from inferox.backends.torch.loaders.state_dict import load_state_dict
 from inferox.backends.torch.loaders.torchscript import load_torchscript
 from inferox.backends.torch.model import Program, TorchModel
-from inferox.core import Artifact, ConfigError, DeviceId, LoadError, LoadOptions, ModelMetadata
+from inferox.core import Artifact, DeviceId, LoadError, LoadOptions, ModelMetadata, resolve_threads
 
 Loader = Callable[[Artifact, torch.device, LoadOptions], Program]
 
@@ -49,18 +49,9 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
         LoadError: If the artifact is damaged, or needs something that is not there.
         OutOfMemoryError: If it does not fit.
     """
-    if options.threads is not None and options.threads < 1:
-        raise ConfigError(f"the number of threads must be 1 or more, and is {options.threads}")
+    threads = resolve_threads(options.threads)
     target = to_torch(device)
     with torch.inference_mode(), translated(f"loading {options.package}", default=LoadError):
         program = LOADERS[artifact.format](artifact, target, options)
-        if options.threads is not None:
-            torch.set_num_threads(options.threads)
-    metadata = ModelMetadata(
-        backend=artifact.backend,
-        format=artifact.format,
-        precision=artifact.precision,
-        layout=artifact.layout,
-        device=device,
-    )
-    return TorchModel(options.package, metadata, artifact.signature, program)
+        torch.set_num_threads(threads)
+    return TorchModel(options.package, ModelMetadata.of(artifact, device), artifact.signature, program)

@@ -1,4 +1,4 @@
-"""Tensors of ONNX Runtime on the CPU, which takes NumPy's memory as it is."""
+"""Tensors on the CPU in NumPy's memory, for runtimes that take it as it is."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from inferox.core import (
     Tensor,
     TensorBuilder,
     UnsupportedDTypeError,
+    resolve_shape,
 )
 
 SUPPORTED = tuple(dtype for dtype in DataType if dtype is not DataType.BF16)
@@ -27,20 +28,22 @@ SUPPORTED = tuple(dtype for dtype in DataType if dtype is not DataType.BF16)
 _ADDRESSABLE_BYTES = 2**63 - 1
 
 
-class OnnxTensor(Tensor):
+class HostTensor(Tensor):
     """A NumPy array as a tensor. Wrapping and viewing share its memory.
 
     Args:
         array: The array.
+        backend: The backend whose tensor it is.
 
     Raises:
         UnsupportedDTypeError: If its data type is ``bf16`` or none of ours.
     """
 
-    def __init__(self, array: npt.NDArray[Any]) -> None:
+    def __init__(self, array: npt.NDArray[Any], backend: str) -> None:
         self._dtype = DataType.from_numpy(array.dtype)
-        check_dtype(self._dtype)
+        _check_dtype(self._dtype, backend)
         self._array = array
+        self._backend = backend
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,31 +60,26 @@ class OnnxTensor(Tensor):
         """The CPU."""
         return DeviceId.cpu()
 
-    def to_device(self, device: DeviceId) -> OnnxTensor:
+    def to_device(self, device: DeviceId) -> HostTensor:
         """Returns itself for the CPU.
 
         Raises:
             BackendUnavailableError: For every other device.
         """
-        check_device(device)
+        _check_device(device, self._backend)
         return self
 
-    def reshape(self, shape: Sequence[int]) -> OnnxTensor:
+    def reshape(self, shape: Sequence[int]) -> HostTensor:
         """Gives the same elements another shape; see ``Tensor``.
 
         Raises:
-            ShapeMismatchError: If the number of elements differs, or more than one extent is -1 or below it.
+            ShapeMismatchError: If the number of elements differs, or the extents leave it open.
         """
-        extents, known = tuple(shape), prod(extent for extent in shape if extent != -1)
-        free = extents.count(-1)
-        fits = known == self.numel if free == 0 else free == 1 and known > 0 and self.numel % known == 0
-        if not fits or any(extent < -1 for extent in extents):
-            raise ShapeMismatchError(f"a reshape of {list(self.shape)}", f"[extents of {self.numel} elements]", extents)
-        return OnnxTensor(self._array.reshape(extents))
+        return HostTensor(self._array.reshape(resolve_shape(self, shape)), self._backend)
 
-    def contiguous(self) -> OnnxTensor:
+    def contiguous(self) -> HostTensor:
         """Returns the elements in row-major order without gaps; see ``Tensor``."""
-        return self if self._array.flags.c_contiguous else OnnxTensor(np.array(self._array, order="C"))
+        return self if self._array.flags.c_contiguous else HostTensor(np.array(self._array, order="C"), self._backend)
 
     def numpy(self) -> npt.NDArray[Any]:
         """The array itself."""
@@ -104,58 +102,65 @@ class OnnxTensor(Tensor):
         return int(kind), index
 
 
-class OnnxTensorBuilder(TensorBuilder):
-    """Makes tensors on the CPU."""
+class HostTensorBuilder(TensorBuilder):
+    """Makes tensors on the CPU.
+
+    Args:
+        backend: The backend whose tensors they are.
+    """
+
+    def __init__(self, backend: str) -> None:
+        self._backend = backend
 
     @property
     def device(self) -> DeviceId:
         """The CPU."""
         return DeviceId.cpu()
 
-    def with_device(self, device: DeviceId) -> OnnxTensorBuilder:
+    def with_device(self, device: DeviceId) -> HostTensorBuilder:
         """Returns itself for the CPU.
 
         Raises:
             BackendUnavailableError: For every other device.
         """
-        check_device(device)
+        _check_device(device, self._backend)
         return self
 
-    def from_slice(self, values: Sequence[Any], shape: Sequence[int], dtype: DataType) -> OnnxTensor:
+    def from_slice(self, values: Sequence[Any], shape: Sequence[int], dtype: DataType) -> HostTensor:
         """Copies Python numbers into a new tensor; see ``TensorBuilder``."""
         self._check(shape, dtype)
         if prod(shape) != len(values):
             raise ShapeMismatchError(f"a tensor of {len(values)} values", f"[{len(values)} elements]", shape)
-        return OnnxTensor(_exact(values, dtype).reshape(tuple(shape)))
+        return HostTensor(_exact(values, dtype).reshape(tuple(shape)), self._backend)
 
-    def from_numpy(self, array: npt.NDArray[Any]) -> OnnxTensor:
+    def from_numpy(self, array: npt.NDArray[Any]) -> HostTensor:
         """Wraps a NumPy array; one that is read-only is copied."""
-        return OnnxTensor(array if array.flags.writeable else array.copy())
+        return HostTensor(array if array.flags.writeable else array.copy(), self._backend)
 
-    def from_dlpack(self, source: Any) -> OnnxTensor:
+    def from_dlpack(self, source: Any) -> HostTensor:
         """Takes over a tensor of another library through DLPack, sharing memory on the CPU."""
         return self.from_numpy(source if isinstance(source, np.ndarray) else np.from_dlpack(source))
 
-    def zeros(self, shape: Sequence[int], dtype: DataType) -> OnnxTensor:
+    def zeros(self, shape: Sequence[int], dtype: DataType) -> HostTensor:
         """Makes a tensor of zeros."""
         self._check(shape, dtype)
-        return OnnxTensor(np.zeros(tuple(shape), dtype.numpy_dtype))
+        return HostTensor(np.zeros(tuple(shape), dtype.numpy_dtype), self._backend)
 
-    def ones(self, shape: Sequence[int], dtype: DataType) -> OnnxTensor:
+    def ones(self, shape: Sequence[int], dtype: DataType) -> HostTensor:
         """Makes a tensor of ones."""
         self._check(shape, dtype)
-        return OnnxTensor(np.ones(tuple(shape), dtype.numpy_dtype))
+        return HostTensor(np.ones(tuple(shape), dtype.numpy_dtype), self._backend)
 
-    def randn(self, shape: Sequence[int], dtype: DataType, *, seed: int) -> OnnxTensor:
+    def randn(self, shape: Sequence[int], dtype: DataType, *, seed: int) -> HostTensor:
         """Makes a tensor of draws from the standard normal distribution, the same for the same seed."""
         if not dtype.is_floating:
             raise UnsupportedDTypeError(dtype, "randn", [known for known in SUPPORTED if known.is_floating])
         self._check(shape, dtype)
         drawn = np.random.default_rng(seed).standard_normal(tuple(shape))
-        return OnnxTensor(drawn.astype(dtype.numpy_dtype))
+        return HostTensor(drawn.astype(dtype.numpy_dtype), self._backend)
 
     def _check(self, shape: Sequence[int], dtype: DataType) -> None:
-        check_dtype(dtype)
+        _check_dtype(dtype, self._backend)
         if any(extent < 0 for extent in shape):
             raise ShapeMismatchError("a new tensor", "[extents of 0 or more]", shape)
         size_bytes = prod(shape) * dtype.size
@@ -165,24 +170,14 @@ class OnnxTensorBuilder(TensorBuilder):
             )
 
 
-def check_dtype(dtype: DataType) -> None:
-    """Refuses a data type that tensors of this backend cannot have.
-
-    Raises:
-        UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
-    """
+def _check_dtype(dtype: DataType, backend: str) -> None:
     if dtype not in SUPPORTED:
-        raise UnsupportedDTypeError(dtype, "onnxruntime", SUPPORTED)
+        raise UnsupportedDTypeError(dtype, backend, SUPPORTED)
 
 
-def check_device(device: DeviceId) -> None:
-    """Refuses a device that this backend does not use.
-
-    Raises:
-        BackendUnavailableError: For everything but the CPU.
-    """
+def _check_device(device: DeviceId, backend: str) -> None:
     if device != DeviceId.cpu():
-        raise BackendUnavailableError(f"onnxruntime has no device {device} here; it has cpu")
+        raise BackendUnavailableError(f"{backend} has no device {device} here; it has cpu")
 
 
 def _exact(values: Sequence[Any], dtype: DataType) -> npt.NDArray[Any]:

@@ -1,0 +1,6 @@
+"""What backends that compute on the CPU in NumPy's memory have in common: its device and its tensors."""
+
+from inferox.backends.host.device import HostDevice, free_memory_bytes
+from inferox.backends.host.tensor import HostTensor, HostTensorBuilder
+
+__all__ = ["HostDevice", "HostTensor", "HostTensorBuilder", "free_memory_bytes"]

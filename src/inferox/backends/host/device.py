@@ -1,0 +1,34 @@
+"""The CPU and its memory."""
+
+from __future__ import annotations
+
+import psutil
+
+from inferox.core import Device, DeviceId, MemoryInfo
+from inferox.core.cgroup import memory_limit
+
+
+class HostDevice(Device):
+    """The CPU, with as much of the machine's memory as the process' container allows."""
+
+    @property
+    def id(self) -> DeviceId:
+        """The CPU's name."""
+        return DeviceId.cpu()
+
+    def is_available(self) -> bool:
+        """Always: whoever asks runs on it."""
+        return True
+
+    def memory_info(self) -> MemoryInfo:
+        """The memory of the machine, or of the container that this process runs in."""
+        memory, limit = psutil.virtual_memory(), memory_limit()
+        if limit is None or limit.limit_bytes >= memory.total:
+            return MemoryInfo(memory.total, memory.available)
+        free = max(limit.limit_bytes - limit.used_bytes, 0)
+        return MemoryInfo(limit.limit_bytes, min(memory.available, free))
+
+
+def free_memory_bytes() -> int:
+    """What a new allocation on the CPU could get."""
+    return HostDevice().memory_info().free_bytes

@@ -1,0 +1,106 @@
+"""The limits that a Linux container sets on the process, which the operating system's own totals do not show.
+
+Source: the Linux kernel's documentation of control groups, version 2 (``cpu.max``, ``memory.max``, ``memory.current``)
+and version 1 (``cpu.cfs_quota_us``, ``cpu.cfs_period_us``, ``memory.limit_in_bytes``, ``memory.usage_in_bytes``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_MOUNT = Path("/sys/fs/cgroup")
+_MEMBERSHIP = Path("/proc/self/cgroup")
+_UNLIMITED_BYTES = 1 << 60
+"""Version 1 states a number near 2**63 where there is no limit."""
+
+
+@dataclass(frozen=True)
+class MemoryLimit:
+    """The memory that the process' control group may use.
+
+    Attributes:
+        limit_bytes: All of it.
+        used_bytes: What the group uses now.
+    """
+
+    limit_bytes: int
+    used_bytes: int
+
+
+def cpu_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> float | None:
+    """How many cores' worth of time the process may use, the least of its group's and those above it.
+
+    Args:
+        mount: Where the control groups are mounted.
+        membership: The file that says which groups the process is in.
+
+    Returns:
+        The number of cores, which need not be whole; ``None`` where there is no limit.
+    """
+    limits = [_quota(folder) for folder in _folders(mount, membership, "cpu")]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def memory_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> MemoryLimit | None:
+    """How much memory the process' group may use: the limit that leaves the least, of its group's and those above it.
+
+    Args:
+        mount: Where the control groups are mounted.
+        membership: The file that says which groups the process is in.
+
+    Returns:
+        The limit; ``None`` where there is none.
+    """
+    limits = [_memory(folder) for folder in _folders(mount, membership, "memory")]
+    found = [limit for limit in limits if limit is not None]
+    return min(found, key=lambda limit: limit.limit_bytes - limit.used_bytes, default=None)
+
+
+def _folders(mount: Path, membership: Path, controller: str) -> Iterator[Path]:
+    """The folders of the process' group and of all above it. In a container the group is often mounted as the root."""
+    for line in _read(membership).splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers and controller not in controllers.split(","):
+            continue
+        base = mount / controller if controllers else mount
+        group = base / path.strip("/")
+        for folder in (group, *group.parents):
+            if folder.is_relative_to(base):
+                yield folder
+
+
+def _quota(folder: Path) -> float | None:
+    words = _read(folder / "cpu.max").split() or [
+        _read(folder / "cpu.cfs_quota_us").strip(),
+        _read(folder / "cpu.cfs_period_us").strip(),
+    ]
+    numbers = [_number(word) for word in words]
+    if len(numbers) != 2 or None in numbers or 0 in numbers:  # noqa: PLR2004 - the quota and the period
+        return None
+    quota, period = numbers
+    return quota / period if quota is not None and period else None
+
+
+def _memory(folder: Path) -> MemoryLimit | None:
+    for limit_file, used_file in (
+        ("memory.max", "memory.current"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        limit, used = _number(_read(folder / limit_file).strip()), _number(_read(folder / used_file).strip())
+        if limit is not None and used is not None and limit < _UNLIMITED_BYTES:
+            return MemoryLimit(limit, used)
+    return None
+
+
+def _number(text: str) -> int | None:
+    """A number from 0 up; ``None`` for ``max``, -1 and whatever else stands for no limit."""
+    return int(text) if text.isdecimal() else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
