@@ -24,26 +24,26 @@ def member(tmp_path: Path, *lines: str) -> Path:
     return path
 
 
-def test_no_files_are_no_limit(tmp_path, mount):
+def test_no_files_are_no_limit(tmp_path: Path, mount: Path) -> None:
     assert cpu_limit(mount, tmp_path / "missing") is None
     assert memory_limit(mount, tmp_path / "missing") is None
 
 
-def test_version_2(tmp_path, mount):
+def test_version_2(tmp_path: Path, mount: Path) -> None:
     write(mount / "app", cpu__max="150000 100000", memory__max="1000", memory__current="400")
     here = member(tmp_path, "0::/app")
     assert cpu_limit(mount, here) == 1.5
     assert memory_limit(mount, here) == MemoryLimit(1000, 400)
 
 
-def test_version_2_without_a_limit(tmp_path, mount):
+def test_version_2_without_a_limit(tmp_path: Path, mount: Path) -> None:
     write(mount / "app", cpu__max="max 100000", memory__max="max", memory__current="400")
     here = member(tmp_path, "0::/app")
     assert cpu_limit(mount, here) is None
     assert memory_limit(mount, here) is None
 
 
-def test_the_tightest_of_the_groups_above_holds(tmp_path, mount):
+def test_the_tightest_of_the_groups_above_holds(tmp_path: Path, mount: Path) -> None:
     write(mount / "outer" / "inner", cpu__max="400000 100000", memory__max="1000", memory__current="10")
     write(mount / "outer", cpu__max="100000 100000", memory__max="2000", memory__current="1900")
     here = member(tmp_path, "0::/outer/inner")
@@ -51,14 +51,14 @@ def test_the_tightest_of_the_groups_above_holds(tmp_path, mount):
     assert memory_limit(mount, here) == MemoryLimit(2000, 1900)
 
 
-def test_a_container_that_sees_its_group_as_the_root(tmp_path, mount):
+def test_a_container_that_sees_its_group_as_the_root(tmp_path: Path, mount: Path) -> None:
     write(mount, cpu__max="200000 100000", memory__max="5000", memory__current="1000")
     here = member(tmp_path, "0::/docker/abc")
     assert cpu_limit(mount, here) == 2.0
     assert memory_limit(mount, here) == MemoryLimit(5000, 1000)
 
 
-def test_version_1(tmp_path, mount):
+def test_version_1(tmp_path: Path, mount: Path) -> None:
     write(mount / "cpu" / "app", cpu__cfs_quota_us="50000", cpu__cfs_period_us="100000")
     write(mount / "memory" / "app", memory__limit_in_bytes="7000", memory__usage_in_bytes="1000")
     here = member(tmp_path, "4:cpu:/app", "5:memory:/app")
@@ -66,7 +66,7 @@ def test_version_1(tmp_path, mount):
     assert memory_limit(mount, here) == MemoryLimit(7000, 1000)
 
 
-def test_version_1_without_a_limit(tmp_path, mount):
+def test_version_1_without_a_limit(tmp_path: Path, mount: Path) -> None:
     write(mount / "cpu" / "app", cpu__cfs_quota_us="-1", cpu__cfs_period_us="100000")
     write(mount / "memory" / "app", memory__limit_in_bytes=str(2**63 - 4096), memory__usage_in_bytes="1000")
     here = member(tmp_path, "4:cpu:/app", "5:memory:/app")
@@ -75,6 +75,6 @@ def test_version_1_without_a_limit(tmp_path, mount):
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "100000", "100000 0", "a b"])
-def test_a_malformed_quota_is_no_limit(tmp_path, mount, text):
+def test_a_malformed_quota_is_no_limit(tmp_path: Path, mount: Path, text: str) -> None:
     write(mount / "app", cpu__max=text)
     assert cpu_limit(mount, member(tmp_path, "0::/app")) is None
