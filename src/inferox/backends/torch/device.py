@@ -36,7 +36,7 @@ class TorchDevice(Device):
         return False
 
     def memory_info(self) -> MemoryInfo:
-        """Asks for the device's memory: the driver for CUDA, the system or its container for the CPU, PyTorch for Metal.
+        """Asks for the device's memory: the driver for CUDA, the system or container for the CPU, PyTorch for Metal.
 
         An Apple GPU shares the machine's memory; its total is what the system recommends to use at most, and only
         what this process has allocated counts as used.
