@@ -1,18 +1,27 @@
 """Which rows join a batch, and how a batch is laid out."""
 
-from inferox.batching.execution import MAX_ROWS, MAX_TOKENS, Outputs, run_batches, run_rows
+from inferox.batching.execution import MAX_ROWS, MAX_TOKENS, Outputs, run_batches
 from inferox.batching.layout import Row, pad_rows, row_extents, split_rows
+from inferox.batching.packed import can_be_packed, pack_batch, pack_rows, packed_signature, split_packed, unpack_batch
 from inferox.batching.policy import plan_batches
+from inferox.batching.routed_model import Choice, RoutedModel
 
 __all__ = [
     "MAX_ROWS",
     "MAX_TOKENS",
+    "Choice",
     "Outputs",
+    "RoutedModel",
     "Row",
+    "can_be_packed",
+    "pack_batch",
+    "pack_rows",
+    "packed_signature",
     "pad_rows",
     "plan_batches",
     "row_extents",
     "run_batches",
-    "run_rows",
+    "split_packed",
     "split_rows",
+    "unpack_batch",
 ]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy.typing as npt
 
 from inferox.batching.layout import Row, pad_rows, row_extents, split_rows
+from inferox.batching.packed import pack_rows, split_packed
 from inferox.batching.policy import plan_batches
-from inferox.core import BATCH, ConfigError, Model, Signature
+from inferox.core import BATCH, ConfigError, Layout, Model, Signature, Tensor
 
 MAX_TOKENS = 1024
 """The most tokens of a batch, padding included, where the caller sets no limit."""
@@ -22,38 +23,6 @@ Outputs = dict[str, npt.NDArray[Any]]
 """The outputs of one row by name, without the batch dim."""
 
 
-def run_rows(
-    model: Model,
-    rows: Sequence[Row],
-    *,
-    fill: Mapping[str, int],
-    max_tokens: int = MAX_TOKENS,
-    max_rows: int = MAX_ROWS,
-) -> list[Outputs]:
-    """Computes rows of any lengths.
-
-    Args:
-        model: The model.
-        rows: The rows, in any order.
-        fill: The number that an input is padded with; rows that differ in any other input never share a batch.
-        max_tokens: The most tokens of a batch, padding included.
-        max_rows: The most rows of a batch.
-
-    Returns:
-        The outputs of each row, in the order of the rows.
-
-    Raises:
-        ConfigError: If the model does not compute rows independently: an input or output has no batch dim.
-        RequestError: If a row does not fit the model's signature.
-        BackendError: If the runtime fails.
-    """
-    results: list[Outputs] = [{} for _ in rows]
-    for indices, outputs in run_batches(model, rows, fill=fill, max_tokens=max_tokens, max_rows=max_rows):
-        for index, output in zip(indices, outputs, strict=True):
-            results[index] = output
-    return results
-
-
 def run_batches(
     model: Model,
     rows: Sequence[Row],
@@ -62,21 +31,43 @@ def run_batches(
     max_tokens: int = MAX_TOKENS,
     max_rows: int = MAX_ROWS,
 ) -> Iterator[tuple[list[int], list[Outputs]]]:
-    """Computes rows batch by batch, so that only one batch's outputs need to be held at a time.
+    """Computes rows of any lengths, batch by batch, so that only one batch's outputs need to be held at a time.
 
-    Takes and raises the same as ``run_rows``.
+    Args:
+        model: The model, with a padded signature. Where it consists of several, each batch goes to the one that
+            computes it best, in that one's layout.
+        rows: The rows, in any order.
+        fill: The number that an input is padded with; rows that differ in any other input never share a batch.
+        max_tokens: The most tokens of a batch, padding included.
+        max_rows: The most rows of a batch.
 
     Yields:
         The indices of a batch's rows, and the outputs of each.
+
+    Raises:
+        ConfigError: If the model does not compute rows independently: an input or output has no batch dim.
+        RequestError: If a row does not fit the model's signature.
+        BackendError: If the runtime fails.
     """
     fixed = _fixed_rows(model.signature)
     for indices in _plan(rows, model.signature, fill, max_tokens, fixed or max_rows):
         batch = [rows[index] for index in indices]
         # A model that was traced with a number of rows takes no other: the last row is computed again to fill it.
         repeated = [batch[-1]] * (fixed - len(batch)) if fixed else []
-        computed = model.forward(pad_rows([*batch, *repeated], model.signature, fill))
-        arrays = {name: tensor.numpy() for name, tensor in computed.items()}
-        yield indices, split_rows(arrays, [*batch, *repeated], model.signature)[: len(batch)]
+        yield indices, _compute(model, [*batch, *repeated], fill)[: len(batch)]
+
+
+def _compute(model: Model, rows: Sequence[Row], fill: Mapping[str, int]) -> list[Outputs]:
+    longest = max(_length(row, model.signature) for row in rows)
+    chosen = model.for_batch(len(rows), longest)
+    if chosen.metadata.layout is Layout.PACKED:
+        computed = chosen.forward(pack_rows(rows, chosen.signature))
+        return split_packed(_to_arrays(computed), rows, chosen.signature)
+    return split_rows(_to_arrays(chosen.forward(pad_rows(rows, chosen.signature, fill))), rows, chosen.signature)
+
+
+def _to_arrays(outputs: Mapping[str, Tensor]) -> Outputs:
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
 def _plan(
@@ -87,11 +78,15 @@ def _plan(
     alike: defaultdict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
     lengths = []
     for index, row in enumerate(rows):
-        lengths.append(max(row_extents(row, signature).values(), default=1))
+        lengths.append(_length(row, signature))
         alike[tuple(row[name].shape for name in rigid)].append(index)
     for members in alike.values():
         planned = plan_batches([lengths[index] for index in members], max_tokens=max_tokens, max_rows=max_rows)
         yield from ([members[position] for position in batch] for batch in planned)
+
+
+def _length(row: Row, signature: Signature) -> int:
+    return max(row_extents(row, signature).values(), default=1)
 
 
 def _fixed_rows(signature: Signature) -> int | None:

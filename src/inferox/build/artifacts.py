@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from inferox.backends.registry import backend_names, get_backend, probe_backend
+import numpy.typing as npt
+
+from inferox.backends.registry import backend_names, get_backend
+from inferox.batching import RoutedModel, can_be_packed, pack_batch, packed_signature
 from inferox.core import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     Artifact,
     Backend,
     BackendError,
-    BackendUnavailableError,
     ConfigError,
+    DeviceId,
+    ExecutionError,
     Exporter,
+    ExportRequest,
+    Layout,
     LoadOptions,
     Precision,
+    Signature,
     SourceModel,
 )
-from inferox.package import ArtifactEvidence, ParityClass, Samples, measure_model
+from inferox.package import ArtifactEvidence, ParityClass, Reading, Samples, Tolerance, measure_model
+
+Calls = Sequence[Mapping[str, npt.NDArray[Any]]]
+"""Calls of a model: inputs by name, as padded batches."""
 
 
 @dataclass
@@ -38,36 +49,65 @@ class Exported:
     refused: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """What artifacts are measured with.
+
+    Attributes:
+        samples: Inputs and the reference's outputs.
+        reading: What of the outputs is compared.
+        tolerance: What every artifact must reach; ``None`` for what its precision asks for.
+    """
+
+    samples: Samples
+    reading: Reading
+    tolerance: Tolerance | None = None
+
+
 def export_artifacts(
     source: SourceModel,
-    samples: Samples,
     root: Path,
+    measurement: Measurement,
     *,
     name: str,
     exporters: Sequence[tuple[Backend, Exporter]],
     precisions: Sequence[Precision],
+    calibration: Calls,
     progress: Callable[[str], None],
 ) -> Exported:
-    """Exports a model for several backends, in every precision, and measures what comes.
+    """Exports a model for several backends, in every precision and layout, and measures what comes.
 
     Args:
         source: The model.
-        samples: Inputs and the reference's outputs.
         root: The folder of the package that is being made; its weights and config lie there already.
+        measurement: What artifacts are measured with.
         name: The name of the package.
         exporters: The backends, and what writes artifacts for each.
         precisions: The number formats to export.
+        calibration: Calls on which a quantiser may watch the model.
         progress: Told what is being done.
     """
     exported = Exported()
+    left_out: list[Artifact] = []
     for backend, exporter in exporters:
-        for precision in precisions:
-            progress(f"exporting for {backend.name} in {precision.value}")
-            for artifact in _export(
-                exporter, source, root, precision, label=f"{backend.name}/{precision.value}", refused=exported.refused
-            ):
-                progress(f"measuring {artifact.name}")
-                _measure(backend, artifact, samples, name, exported)
+        for request in _requests(source, exporter, precisions, calibration):
+            label = f"{backend.name}/{request.precision.value}/{request.layout.value}"
+            progress(f"exporting {label}")
+            try:
+                artifact = exporter.export(source, root, request)
+            except BackendError as error:
+                exported.refused[label] = str(error)
+                continue
+            progress(f"measuring {artifact.name}")
+            try:
+                evidence = _measure(backend, artifact, measurement, source.signature, name)
+            except BackendError as error:
+                exported.refused[artifact.name] = str(error)
+                left_out.append(artifact)
+                continue
+            exported.artifacts.append(artifact)
+            exported.evidence.append(evidence)
+    _remove_files(left_out, kept=exported.artifacts)
     return exported
 
 
@@ -88,11 +128,8 @@ def open_exporters(names: Sequence[str]) -> list[tuple[Backend, Exporter]]:
         )
     found = []
     for name in dict.fromkeys(names):
-        backend, availability = get_backend(name), probe_backend(name)
-        if not availability.available:
-            raise BackendUnavailableError(
-                f"the backend {name} cannot run here: {availability.reason}", hint=availability.hint
-            )
+        backend = get_backend(name)
+        backend.require()
         exporter = backend.exporter()
         if exporter is None:
             raise ConfigError(f"the backend {name} only reads artifacts, and writes none")
@@ -100,38 +137,41 @@ def open_exporters(names: Sequence[str]) -> list[tuple[Backend, Exporter]]:
     return found
 
 
-def _export(
-    exporter: Exporter, source: SourceModel, root: Path, precision: Precision, *, label: str, refused: dict[str, str]
-) -> Sequence[Artifact]:
-    try:
-        artifacts = exporter.export(source, root, precision)
-    except BackendError as error:
-        refused[label] = str(error)
-        return []
-    if not artifacts:
-        refused[label] = f"it cannot represent a {source.facts.kind} model in this precision"
-    return artifacts
+def _requests(
+    source: SourceModel, exporter: Exporter, precisions: Sequence[Precision], calibration: Calls
+) -> Iterator[ExportRequest]:
+    packs = source.facts.kind == "huggingface" and can_be_packed(source.signature)
+    for precision in precisions:
+        for layout in exporter.layouts:
+            if layout is Layout.PADDED:
+                yield ExportRequest(precision, layout, source.signature, calibration)
+            elif packs:
+                signature = packed_signature(source.signature)
+                packed = [pack_batch(call, signature) for call in calibration]
+                yield ExportRequest(precision, layout, signature, packed)
 
 
-def _measure(backend: Backend, artifact: Artifact, samples: Samples, name: str, exported: Exported) -> None:
+def _measure(
+    backend: Backend, artifact: Artifact, measurement: Measurement, signature: Signature, name: str
+) -> ArtifactEvidence:
+    """Measures an artifact.
+
+    Raises:
+        BackendError: If it cannot be loaded, fails, or misses its tolerance.
+    """
     # The artifact was made from what the operator named as the source a moment ago: it is as trusted as that.
     options = LoadOptions(name, trust_code=True)
-    try:
-        with backend.load(artifact, None, options) as model:
-            evidence = measure_model(model, artifact, samples)
-    except BackendError as error:
-        exported.refused[artifact.name] = str(error)
-        _remove_files(artifact)
-        return
+    padded = signature if artifact.layout is Layout.PACKED else artifact.signature
+    with RoutedModel([backend.load(artifact, None, options)], padded, backend.tensor_builder(DeviceId.cpu())) as model:
+        evidence = measure_model(model, artifact, measurement.samples, measurement.reading, measurement.tolerance)
     if evidence.parity_class is ParityClass.FAIL:
-        exported.refused[artifact.name] = f"it misses its tolerance: {evidence.agreement}"
-        _remove_files(artifact)
-        return
-    exported.artifacts.append(artifact)
-    exported.evidence.append(evidence)
+        raise ExecutionError(f"it misses its tolerance: {evidence.agreement}")
+    return evidence
 
 
-def _remove_files(artifact: Artifact) -> None:
-    for relative in artifact.files.values():
-        if relative not in {WEIGHTS_FILE, CONFIG_FILE}:
+def _remove_files(left_out: Sequence[Artifact], *, kept: Sequence[Artifact]) -> None:
+    """Removes the files of artifacts that were left out, but for those that others share."""
+    shared = {WEIGHTS_FILE, CONFIG_FILE, *(file for artifact in kept for file in artifact.files.values())}
+    for artifact in left_out:
+        for relative in set(artifact.files.values()) - shared:
             (artifact.root / relative).unlink(missing_ok=True)

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inferox.build.artifacts import Exported, export_artifacts, open_exporters
+from inferox.build.artifacts import Exported, Measurement, export_artifacts, open_exporters
+from inferox.build.calibration import make_calibration
 from inferox.build.reference import compute_samples
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, Dim, PackageError, Precision, SourceModel
 from inferox.package import (
@@ -21,6 +22,7 @@ from inferox.package import (
     ModelInfo,
     PackageWriter,
     ParityReport,
+    Tolerance,
 )
 from inferox.sources import open_source
 from inferox.tasks import TaskChoice, choose_task, open_task
@@ -57,6 +59,9 @@ def pack(
     name: str | None = None,
     backends: Sequence[str] = ("torch",),
     precisions: Sequence[str] = ("fp32",),
+    calibration: str | Path | None = None,
+    tolerance: Tolerance | None = None,
+    strict: bool = False,
     samples: str | Path | None = None,
     dims: Mapping[str, Sequence[Dim]] | None = None,
     trust_code: bool = False,
@@ -72,7 +77,11 @@ def pack(
         task: What the numbers mean; found from the model's own files where it is ``None``.
         name: The package's name; ``None`` for the source's own.
         backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``. All read the same weights.
-        precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``.
+        precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``.
+        calibration: What ``int8`` is calibrated on: for text models a file with one text a line, best such as the model
+            will meet; ``None`` for varied texts of our own, or the samples.
+        tolerance: What every artifact must reach to be let into the package; ``None`` for what its precision asks for.
+        strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
         dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
             is ``batch``, the others are fixed) does not fit.
@@ -84,8 +93,8 @@ def pack(
         What was written, how well it agrees, and what was left out.
 
     Raises:
-        PackageError: If the source is no model or a damaged one, if no artifact agrees with the reference, or if the
-            package cannot be written.
+        PackageError: If the source is no model or a damaged one, if no artifact agrees with the reference (with
+            ``strict``, if one does not), if there is nothing to calibrate on, or if the package cannot be written.
         UntrustedCodeError: If the source is code and ``trust_code`` is not set.
         BackendNotFoundError: If a backend is not registered.
         BackendUnavailableError: If a backend cannot run here.
@@ -113,9 +122,16 @@ def pack(
         references = compute_samples(model, opened)
         label = name or model.facts.name
         exported = export_artifacts(
-            model, references, writer.root, name=label, exporters=exporters, precisions=wanted, progress=report
+            model,
+            writer.root,
+            Measurement(references, opened.reading(model.signature), tolerance),
+            name=label,
+            exporters=exporters,
+            precisions=wanted,
+            calibration=make_calibration(model, opened, calibration) if Precision.INT8 in wanted else (),
+            progress=report,
         )
-        _require_artifacts(label, exported)
+        _require_artifacts(label, exported, strict=strict)
         report("writing the package")
         path = writer.commit(
             _metadata(model, label, created_at),
@@ -140,15 +156,12 @@ def _size_bytes(package: Path) -> int:
 
 
 def _parse_precisions(names: Sequence[str]) -> list[Precision]:
-    supported = [Precision.FP32, Precision.BF16, Precision.FP16]
     try:
         wanted = [Precision(name) for name in dict.fromkeys(names)]
     except ValueError as error:
-        raise ConfigError(str(error), hint=f"use {', '.join(item.value for item in supported)}") from None
-    if not wanted or not set(wanted) <= set(supported):
-        raise ConfigError(
-            f"a package can be written in {', '.join(item.value for item in supported)}, not in {list(names)}"
-        )
+        raise ConfigError(str(error), hint=f"use {', '.join(item.value for item in Precision)}") from None
+    if not wanted:
+        raise ConfigError("no precision is named to write artifacts in")
     return wanted
 
 
@@ -174,11 +187,15 @@ def _write_files(model: SourceModel, choice: TaskChoice, root: Path) -> None:
         shutil.copyfile(model.facts.directory / relative, target)
 
 
-def _require_artifacts(name: str, exported: Exported) -> None:
-    if exported.artifacts:
-        return
+def _require_artifacts(name: str, exported: Exported, *, strict: bool) -> None:
     reasons = "; ".join(f"{artifact}: {reason}" for artifact, reason in exported.refused.items())
-    raise PackageError(f"nothing that could run {name!r} came of packing it: {reasons or 'no backend can export here'}")
+    if not exported.artifacts:
+        raise PackageError(f"nothing that could run {name!r} came of packing it: {reasons}")
+    if strict and exported.refused:
+        raise PackageError(
+            f"{name!r} is not packed, as {len(exported.refused)} artifacts of it were left out: {reasons}",
+            hint="pack it without strict to keep those that agree",
+        )
 
 
 def _created_at() -> str:

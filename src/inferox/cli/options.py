@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from inferox.package import Tolerance
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,6 +45,26 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def tolerance_option(command: Command) -> Command:
+    """Adds ``--tolerance``: how well an artifact must agree, in the place of what its precision asks for."""
+    return click.option(
+        "--tolerance",
+        metavar="NAME=NUMBER,…",
+        callback=_parse_tolerance,
+        help="What every artifact must reach, such as cosine_min=0.97,max_rel=0.2; also cosine_mean. What is not "
+        "named is that of the class quantized. By default its precision decides.",
+    )(command)
+
+
+def quality_option(command: Command) -> Command:
+    """Adds ``--quality``."""
+    return click.option(
+        "--quality",
+        type=click.Choice(["exact", "close", "quantized"]),
+        help="How well an artifact must agree with the original. By default close, or any where a precision is given.",
+    )(command)
+
+
 def trust_code_option(command: Command) -> Command:
     """Adds ``--trust-code``."""
     return click.option(
@@ -49,6 +72,28 @@ def trust_code_option(command: Command) -> Command:
         is_flag=True,
         help="Allow code that comes with the model to run. Only for models whose origin you trust.",
     )(command)
+
+
+def _parse_tolerance(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Tolerance | None:
+    if text is None:
+        return None
+    from dataclasses import asdict, replace
+
+    from inferox.package import TOLERANCES, ParityClass
+
+    tolerance = TOLERANCES[ParityClass.QUANTIZED]
+    for part in text.split(","):
+        name, _, number = (word.strip() for word in part.partition("="))
+        try:
+            value = float(number)
+        except ValueError:
+            raise click.BadParameter(f"{part!r} is not of the form NAME=NUMBER, such as cosine_min=0.97") from None
+        if name not in asdict(tolerance) or not -1 <= value < float("inf"):
+            raise click.BadParameter(
+                f"{part!r} is none of max_rel, cosine_mean and cosine_min with a number from -1 up"
+            )
+        tolerance = replace(tolerance, **{name: value})
+    return tolerance
 
 
 def _default_to_json() -> bool:

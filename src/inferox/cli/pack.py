@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from inferox.cli.options import debug_option, json_option, trust_code_option
+from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
 
 if TYPE_CHECKING:
     from inferox.build import PackReport
     from inferox.core import Dim
+    from inferox.package import Tolerance
 
 _LISTED = 4
 """How many weights that were left out are named."""
@@ -53,8 +54,15 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
     multiple=True,
     default=("fp32",),
     show_default=True,
-    help="A number format to write artifacts in: fp32, bf16 or fp16. May be given several times.",
+    help="A number format to write artifacts in: fp32, bf16, fp16 or int8. May be given several times.",
 )
+@click.option(
+    "--calibration",
+    metavar="FILE",
+    help="Texts, one a line, that int8 is calibrated on: best such as the model will meet. By default varied ones.",
+)
+@tolerance_option
+@click.option("--strict", is_flag=True, help="Fail where an artifact cannot be made, or misses its tolerance.")
 @click.option(
     "--samples",
     type=click.Path(path_type=Path),
@@ -79,6 +87,9 @@ def pack(
     name: str | None,
     backends: list[str],
     precisions: tuple[str, ...],
+    calibration: str | None,
+    tolerance: Tolerance | None,
+    strict: bool,
     samples: Path | None,
     dims: dict[str, list[Dim]],
     force: bool,
@@ -103,6 +114,9 @@ def pack(
             name=name,
             backends=backends,
             precisions=precisions,
+            calibration=calibration,
+            tolerance=tolerance,
+            strict=strict,
             samples=samples,
             dims=dims or None,
             trust_code=trust_code,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferox.cli.options import debug_option, json_option, trust_code_option
+from inferox.cli.options import debug_option, json_option, quality_option, trust_code_option
 
 if TYPE_CHECKING:
     from inferox.cli.results import Sink
@@ -38,6 +38,7 @@ Examples:
 @click.option("--backend", default="auto", show_default=True, help="The runtime to use.")
 @click.option("--device", help="Where to run, such as cuda:0. By default the backend's own choice.")
 @click.option("--precision", help="fp32, bf16, fp16 or int8. By default the best that the package has.")
+@quality_option
 @click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads to use.")
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model just in time, where the backend can.")
 @click.option("--output", metavar="FILE", help="Write to a file: .jsonl, .npz or .safetensors.")
@@ -58,6 +59,7 @@ def run(
     backend: str,
     device: str | None,
     precision: str | None,
+    quality: str | None,
     threads: int | None,
     compile_model: bool,
     output: str | None,
@@ -83,6 +85,7 @@ def run(
             backend,
             device,
             precision,
+            quality=quality,
             task=task,
             threads=threads,
             compile=compile_model,

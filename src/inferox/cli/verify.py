@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from inferox.cli.options import debug_option, json_option, trust_code_option
+from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
+
+if TYPE_CHECKING:
+    from inferox.package import Tolerance
 
 EXIT_MISSED = 3
 
@@ -19,6 +23,7 @@ EXIT_MISSED = 3
 @click.option("--backend", default="auto", show_default=True, help="The only backend to measure; auto for all.")
 @click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
 @click.option("--precision", help="The only precision to measure. By default all.")
+@tolerance_option
 @click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
 @trust_code_option
 @json_option
@@ -29,6 +34,7 @@ def verify(
     backend: str,
     device: str | None,
     precision: str | None,
+    tolerance: Tolerance | None,
     threads: int | None,
     trust_code: bool,
     as_json: bool,
@@ -42,8 +48,17 @@ def verify(
     from inferox.engine import verify as measure_again
 
     console = Console(stderr=True)
-    with console.status("measuring", spinner="dots"):
-        found = measure_again(package, backend, device, precision, threads=threads, trust_code=trust_code)
+    with console.status("measuring", spinner="dots") as status:
+        found = measure_again(
+            package,
+            backend,
+            device,
+            precision,
+            tolerance=tolerance,
+            threads=threads,
+            trust_code=trust_code,
+            progress=status.update,
+        )
     if as_json:
         import json
 
@@ -58,8 +73,13 @@ def verify(
         for artifact, reason in found.not_run.items():
             click.echo(f"not run: {artifact}: {reason}")
     if not found.passed:
-        missed = [item.artifact for item in found.evidence if item.parity_class.value == "fail"]
-        click.echo(
-            f"inferox: {', '.join(missed)} no longer computes what the model computed when it was packed", err=True
-        )
+        for item in found.evidence:
+            if item.parity_class.value == "fail":
+                click.echo(f"inferox: {item.artifact} misses its tolerance: {item.agreement}", err=True)
+                for row in item.missed_rows():
+                    click.echo(
+                        f"  row {row.row} of sample call {row.call}: max abs difference {row.max_abs:.2g}, "
+                        f"cosine {row.cosine_min:.6f}",
+                        err=True,
+                    )
         sys.exit(EXIT_MISSED)

@@ -34,8 +34,8 @@ from inferox.core.errors import (
 )
 from inferox.core.model import MemoryRequirements, Model, ModelMetadata
 from inferox.core.ragged import RaggedBatch
-from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, SourceFacts, SourceModel
-from inferox.core.spec import BATCH, SEQUENCE, Dim, Signature, TensorSpec
+from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
+from inferox.core.spec import BATCH, SEQUENCE, TOKENS, Dim, Signature, TensorSpec
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape
 from inferox.core.threads import available_cores, resolve_threads
 
@@ -44,6 +44,7 @@ __all__ = [
     "CONFIG_FILE",
     "DATA_FORMATS",
     "SEQUENCE",
+    "TOKENS",
     "WEIGHTS_FILE",
     "Artifact",
     "Availability",
@@ -60,6 +61,7 @@ __all__ = [
     "DeviceId",
     "Dim",
     "ExecutionError",
+    "ExportRequest",
     "Exporter",
     "FormatVersionError",
     "InferoxError",

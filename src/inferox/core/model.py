@@ -89,6 +89,15 @@ class Model(ABC):
         """The memory that it needs."""
         return self._memory
 
+    def for_batch(self, rows: int, longest: int) -> Model:  # noqa: ARG002 - for models that consist of several
+        """The model that computes a batch of so many rows best: itself, unless it consists of several.
+
+        Args:
+            rows: The number of rows.
+            longest: The length of the longest row, in tokens; 1 where rows have no length.
+        """
+        return self
+
     def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
         """Computes the outputs.
 

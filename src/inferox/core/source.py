@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 
-from inferox.core.artifact import Artifact, Precision
+from inferox.core.artifact import Artifact, Layout, Precision
 from inferox.core.spec import Signature
 
 
@@ -96,12 +96,32 @@ class SourceModel(ABC):
         """
 
 
+@dataclass(frozen=True)
+class ExportRequest:
+    """Which artifact of a model is wanted.
+
+    Attributes:
+        precision: The number format in which it is to compute.
+        layout: How it is to take rows of different lengths.
+        signature: The named tensors that it is to take and give: those of the model, laid out so.
+        calibration: Calls on which a quantiser may watch the model: inputs by name, as ``signature`` lists them.
+    """
+
+    precision: Precision
+    layout: Layout
+    signature: Signature
+    calibration: Sequence[Mapping[str, npt.NDArray[Any]]] = ()
+
+
 class Exporter(ABC):
     """What writes one backend's artifacts into a package that is being made."""
 
+    layouts: ClassVar[tuple[Layout, ...]] = (Layout.PADDED,)
+    """The layouts in which the backend's artifacts may take rows."""
+
     @abstractmethod
-    def export(self, source: SourceModel, root: Path, precision: Precision) -> Sequence[Artifact]:
-        """Writes artifacts of one precision.
+    def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
+        """Writes an artifact.
 
         ``weights/model.safetensors`` and ``config.json`` lie below the root already, where the source has them; an
         artifact that needs them lists them and writes no copy. New files go below ``backends/<name>/``.
@@ -109,13 +129,10 @@ class Exporter(ABC):
         Args:
             source: The model.
             root: The folder of the package that is being made.
-            precision: The number format in which the artifacts are to compute.
-
-        Returns:
-            The artifacts; none where this backend cannot represent the model in that precision.
+            request: Which artifact is wanted.
 
         Raises:
-            LoadError: If the runtime refuses to represent the model; the message names the part that it refuses.
+            LoadError: If this backend cannot represent the model so; the message names what is missing.
         """
 
 

@@ -19,6 +19,9 @@ BATCH = "batch"
 SEQUENCE = "seq"
 """The dim that counts the tokens of a row."""
 
+TOKENS = "tokens"
+"""The dim that counts the tokens of all rows together, in the packed layout."""
+
 
 @dataclass(frozen=True)
 class TensorSpec:

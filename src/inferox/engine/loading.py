@@ -1,26 +1,43 @@
-"""Loading a package: open, choose, load, and fall back to the next artifact where one fails."""
+"""Loading a package: open, choose, load, try, and fall back to the next artifact where one fails."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
+from inferox.batching import RoutedModel
 from inferox.core import (
+    Artifact,
     BackendError,
+    BackendUnavailableError,
     DeviceId,
+    ExecutionError,
+    Layout,
     LoadOptions,
     Model,
     NoUsableBackendError,
+    Signature,
     TrustTier,
     UntrustedCodeError,
 )
-from inferox.engine.selection import AUTO, Candidate, select
+from inferox.engine.profile import FoundProfile, find_profile
+from inferox.engine.routing import Route, plan_routes
+from inferox.engine.selection import AUTO, Candidate, Wish, select
 from inferox.engine.task_model import TaskModel
-from inferox.package import Package, open_package
-from inferox.tasks import choose_task, open_task
+from inferox.package import (
+    ArtifactEvidence,
+    Package,
+    ParityClass,
+    Samples,
+    Store,
+    measure_model,
+    open_package,
+)
+from inferox.tasks import Task, choose_task, open_task
 
 _logger = logging.getLogger(__name__)
 
@@ -31,21 +48,27 @@ def load(
     device: str | DeviceId | None = None,
     precision: str | None = None,
     *,
+    quality: str | None = None,
     task: str | None = None,
     threads: int | None = None,
     compile: bool = False,  # noqa: A002 - PyTorch's own word for it
     trust_code: bool = False,
 ) -> TaskModel:
-    """Loads a package on a runtime that can run it here.
+    """Loads a package on the runtime that is fastest here.
+
+    Where ``inferox tune`` has measured the package on this machine, that decides, for small batches and large ones
+    apart; otherwise the order of ``inferox.engine.select``. An artifact that cannot be loaded, or that computes
+    something else for a stored sample than it should, is passed over for the next.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
-        backend: A registered backend, or ``auto`` for the first that works.
+        backend: A registered backend, or ``auto``.
         device: Where to load it, such as ``cuda:0``; ``None`` for the backend's default device.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for the best there is.
+        quality: How well it must agree with the original: ``exact``, ``close`` or ``quantized``; ``None`` for
+            ``close``, or for any where a precision is asked for.
         task: What the numbers mean, where the package's own statement is to be overridden.
-        threads: How many CPU threads the runtime may use; ``None`` for one a core that this
-            process may use.
+        threads: How many CPU threads the runtime may use; ``None`` for one a core that this process may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether code that comes with the package may run. Only say so for a package whose origin you trust.
 
@@ -57,65 +80,165 @@ def load(
         UntrustedCodeError: If it can only be run by code that comes with it, and that is not allowed.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
-        ConfigError: If the device, the precision or the task is none.
+        ConfigError: If the device, the precision, the quality or the task is none.
     """
-    package = open_package(path)
-    wanted_device = DeviceId.parse(device) if isinstance(device, str) else device
-    candidates = select(package.artifacts, backend=backend, precision=precision, trust_code=trust_code)
-    options = LoadOptions(package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
-    loaded = _load_first(package, candidates, wanted_device, options)
-    try:
-        return _with_task(package, loaded, task)
-    except BaseException:
-        loaded.model.close()
-        raise
+    wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
+    store = Store()
+    opened = Opened(open_package(path, store=store), task)
+    options = LoadOptions(opened.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
+    loader = Loader(opened, DeviceId.parse(device) if isinstance(device, str) else device, options)
+    return loader.load(wish, find_profile(opened.package.digest, store))
 
 
 @dataclass(frozen=True)
-class _Loaded:
-    model: Model
-    passed_over: dict[str, str]
+class Opened:
+    """A package with what it takes to run and to measure its artifacts.
+
+    Attributes:
+        package: The package.
+        wanted_task: What the numbers mean, where the package's own statement is overridden.
+    """
+
+    package: Package
+    wanted_task: str | None = None
+
+    @cached_property
+    def samples(self) -> Samples | None:
+        """The sample calls; ``None`` where it has none."""
+        return self.package.samples()
+
+    @cached_property
+    def evidence(self) -> Mapping[str, ArtifactEvidence]:
+        """What was measured when it was packed, by the artifact's name."""
+        parity = self.package.parity
+        return {item.artifact: item for item in parity.artifacts} if parity else {}
+
+    def signature(self, artifact: Artifact) -> Signature:
+        """What callers see of an artifact, whatever its layout: the padded signature."""
+        return self.package.info.signature if artifact.layout is Layout.PACKED else artifact.signature
+
+    def task(self, signature: Signature) -> Task:
+        """Opens the task.
+
+        Args:
+            signature: The padded signature.
+        """
+        package, wanted = self.package, self.wanted_task
+        name, options = package.info.task, package.info.task_options
+        if not name or wanted not in {None, name}:
+            choice = choose_task(package.files_root, package.config, signature, task=wanted)
+            name, options = choice.name, choice.options
+        return open_task(name, options, package.files_root, signature)
 
 
-def _load_first(
-    package: Package, candidates: Sequence[Candidate], device: DeviceId | None, options: LoadOptions
-) -> _Loaded:
-    reasons: dict[str, str] = {}
-    failures: dict[str, BackendError] = {}
-    for candidate in candidates:
-        artifact = candidate.artifact
-        if candidate.passed_over is not None:
-            reasons[artifact.name] = candidate.passed_over
-            continue
+@dataclass
+class Loader:
+    """Loads artifacts of a package, one after the other, and notes why one was passed over.
+
+    Attributes:
+        opened: The package.
+        device: Where to load; ``None`` for each backend's default device.
+        options: How to load.
+        reasons: Why each artifact that was considered was not taken, by its name.
+        failures: What was raised by those that failed, by their names.
+    """
+
+    opened: Opened
+    device: DeviceId | None
+    options: LoadOptions
+    reasons: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, BackendError] = field(default_factory=dict)
+
+    def load(self, wish: Wish, found: FoundProfile) -> TaskModel:
+        """Loads the best artifacts that a wish allows; see ``load`` of this module."""
+        candidates = select(self.opened.package, wish)
+        allowed = [candidate.artifact for candidate in candidates if candidate.passed_over is None]
+        self.reasons |= {item.artifact.name: item.passed_over for item in candidates if item.passed_over is not None}
+        if found.ignored:
+            _logger.warning("the profile of %s is ignored: %s", self.options.package, found.ignored)
+        routes = plan_routes(allowed, found.profile, self.options.threads)
+        models: list[Model] = []
         try:
-            model = get_backend(artifact.backend).load(artifact, device, options)
-        except BackendError as error:
-            failures[artifact.name] = error
-            reasons[artifact.name] = str(error)
-            continue
-        for name, failure in failures.items():
-            _logger.warning("%s runs on %s: %s failed to load: %s", options.package, artifact.name, name, failure)
-        return _Loaded(model, reasons)
-    _refuse_untrusted(package, candidates, options)
-    raise NoUsableBackendError(
-        options.package, reasons, hint="'inferox doctor' says what each backend lacks"
-    ) from next(reversed(failures.values()), None)
+            names = [artifact.name for artifact in self._open_first(routes, models)]
+            self._require_one(models, candidates)
+            signature = self.opened.signature(_named(allowed, names[0]))
+            builder = get_backend(models[0].metadata.backend).tensor_builder(DeviceId.cpu())
+            routed = RoutedModel(models, signature, builder, choose=routes.choice(names))
+            return TaskModel(routed, self.opened.task(signature), passed_over=self.reasons)
+        except BaseException:
+            for model in models:
+                model.close()
+            raise
+
+    def open(self, artifact: Artifact) -> Model:
+        """Loads an artifact and tries it on a stored sample.
+
+        Args:
+            artifact: The artifact.
+
+        Returns:
+            The model, in its own layout.
+
+        Raises:
+            BackendError: If it cannot be loaded, or computes something else than it should.
+        """
+        model = get_backend(artifact.backend).load(artifact, self.device, self.options)
+        try:
+            self._try(model, artifact)
+        except BaseException:
+            model.close()
+            raise
+        return model
+
+    def _open_first(self, routes: Route, models: list[Model]) -> Iterator[Artifact]:
+        """Opens the artifacts that share the work; where one fails, the next in order takes its place."""
+        for artifact in routes.order:
+            if len(models) >= routes.wanted:
+                self.reasons[artifact.name] = routes.why_not(artifact, [model.metadata for model in models])
+                continue
+            try:
+                model = self.open(artifact)
+            except BackendError as error:
+                self.reasons[artifact.name], self.failures[artifact.name] = str(error), error
+                continue
+            models.append(model)
+            yield artifact
+        for name, failure in self.failures.items():
+            # A runtime that is not installed is nothing to worry about where another one does the work.
+            level = logging.INFO if isinstance(failure, BackendUnavailableError) else logging.WARNING
+            _logger.log(level, "%s does not run on %s: %s", self.options.package, name, failure)
+
+    def _try(self, model: Model, artifact: Artifact) -> None:
+        """Computes the smallest sample, and refuses a model that misses the tolerance that it kept when packed."""
+        samples, evidence = self.opened.samples, self.opened.evidence.get(artifact.name)
+        if samples is None or evidence is None:
+            return
+        smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
+        signature = self.opened.signature(artifact)
+        view = RoutedModel([model], signature, get_backend(artifact.backend).tensor_builder(DeviceId.cpu()))
+        reading = self.opened.task(signature).reading(signature)
+        found = measure_model(view, artifact, Samples((smallest,)), reading, evidence.tolerance)
+        if found.parity_class is ParityClass.FAIL:
+            raise ExecutionError(
+                f"{artifact.name} computes something else here than when it was packed: {found.agreement}",
+                hint="'inferox verify' measures the whole package again",
+            )
+
+    def _require_one(self, models: Sequence[Model], candidates: Sequence[Candidate]) -> None:
+        if models:
+            return
+        package = self.opened.package
+        data = any(artifact.trust_tier is TrustTier.DATA for artifact in package.artifacts)
+        if not data and any(candidate.needs_trust for candidate in candidates):
+            # Said so where trust is all that is missing, rather than as one reason among several.
+            raise UntrustedCodeError(
+                f"{self.options.package!r} can only be run by code that comes with it",
+                hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
+            )
+        raise NoUsableBackendError(
+            self.options.package, self.reasons, hint="'inferox doctor' says what each backend lacks"
+        ) from next(reversed(self.failures.values()), None)
 
 
-def _refuse_untrusted(package: Package, candidates: Sequence[Candidate], options: LoadOptions) -> None:
-    """Says so where trust is all that is missing, rather than one reason among several."""
-    data = any(artifact.trust_tier is TrustTier.DATA for artifact in package.artifacts)
-    if not data and any(candidate.needs_trust for candidate in candidates):
-        raise UntrustedCodeError(
-            f"{options.package!r} can only be run by code that comes with it",
-            hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
-        )
-
-
-def _with_task(package: Package, loaded: _Loaded, task: str | None) -> TaskModel:
-    name, options = package.info.task, package.info.task_options
-    if not name or task not in {None, name}:
-        choice = choose_task(package.files_root, package.config, loaded.model.signature, task=task)
-        name, options = choice.name, choice.options
-    opened = open_task(name, options, package.files_root, loaded.model.signature)
-    return TaskModel(loaded.model, opened, passed_over=loaded.passed_over)
+def _named(artifacts: Sequence[Artifact], name: str) -> Artifact:
+    return next(artifact for artifact in artifacts if artifact.name == name)

@@ -1,17 +1,46 @@
-"""Which artifact of a package to load, and in which order to try the others."""
+"""Which artifacts of a package may be loaded, and the order in which they are tried."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from inferox.backends.registry import backend_names, get_backend, probe_backend
-from inferox.core import Artifact, BackendNotFoundError, ConfigError, Precision, TrustTier
+from inferox.backends.registry import backend_names, get_backend
+from inferox.core import (
+    Artifact,
+    BackendNotFoundError,
+    BackendUnavailableError,
+    ConfigError,
+    Layout,
+    Precision,
+    TrustTier,
+)
+from inferox.package import Package, ParityClass
 
 _UNTRUSTED = "loading it runs code that comes with the package, which was not allowed (trust_code, --trust-code)"
 
 AUTO = "auto"
 """The choice that is left to Inferox."""
+
+QUALITIES = {
+    "exact": (ParityClass.EXACT,),
+    "close": (ParityClass.EXACT, ParityClass.CLOSE),
+    "quantized": (ParityClass.EXACT, ParityClass.CLOSE, ParityClass.QUANTIZED),
+}
+"""The classes of parity that each quality allows."""
+
+DEFAULT_QUALITY = "close"
+"""The quality where none is asked for, nor a precision that says how much is to be given up."""
+
+BACKEND_ORDER = ("openvino", "onnxruntime", "torch", "candle")
+"""The order of backends on a CPU where nothing was measured: the quickest to start and to compute come first."""
+
+_GPU_ORDER = ("torch", "openvino", "onnxruntime", "candle")
+"""The order where there is an NVIDIA GPU, which PyTorch alone of these uses."""
+
+_NVIDIA_DRIVER = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
+"""What is there where NVIDIA's driver is; looking takes no time, and importing PyTorch to ask it takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -32,36 +61,65 @@ class Candidate:
         return self.passed_over == _UNTRUSTED
 
 
-def select(
-    artifacts: Iterable[Artifact],
-    *,
-    backend: str = AUTO,
-    precision: str | None = None,
-    trust_code: bool = False,
-) -> tuple[Candidate, ...]:
-    """Puts the artifacts of a package in the order in which they are tried.
+@dataclass(frozen=True)
+class Wish:
+    """What an operator asks for.
 
-    Data comes before code, then fp32 before lower precisions, then the order of the manifest. An artifact is passed
-    over where another backend or precision was asked for, where its backend is not registered or cannot run here,
-    where its backend does not read its format, and where it is code that the operator has not allowed.
+    Attributes:
+        backend: A registered backend, or ``auto``.
+        precision: The only precision that will do; ``None`` for any.
+        quality: The worst quality that will do; ``None`` for ``close``, or for any where a precision is asked for.
+        trust_code: Whether code that comes with the package may run.
+    """
+
+    backend: str = AUTO
+    precision: Precision | None = None
+    quality: str | None = None
+    trust_code: bool = False
+
+    @classmethod
+    def parse(
+        cls,
+        backend: str = AUTO,
+        precision: str | None = None,
+        quality: str | None = None,
+        *,
+        trust_code: bool = False,
+    ) -> Wish:
+        """Reads a wish from the words in which it is stated.
+
+        Raises:
+            BackendNotFoundError: If the backend is not registered.
+            ConfigError: If there is no such precision or quality.
+        """
+        if backend != AUTO and backend not in backend_names():
+            raise BackendNotFoundError(backend, backend_names())
+        if quality is not None and quality not in QUALITIES:
+            raise ConfigError(f"there is no quality {quality!r}", hint=f"use one of {', '.join(QUALITIES)}")
+        return cls(backend, None if precision is None else _parse_precision(precision), quality, trust_code)
+
+    @property
+    def classes(self) -> tuple[ParityClass, ...]:
+        """The classes of parity that will do."""
+        if self.quality is None:
+            return QUALITIES[DEFAULT_QUALITY if self.precision is None else "quantized"]
+        return QUALITIES[self.quality]
+
+
+def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
+    """Puts the artifacts of a package in the order in which they are tried where nothing was measured.
+
+    Data comes before code, then fp32 before lower precisions, then the backends in ``BACKEND_ORDER`` (PyTorch first
+    where there is an NVIDIA GPU, others last), then packed before padded, then the order of the manifest. Whether a
+    backend can run here is not asked, as that imports it: it is tried when its turn comes.
 
     Args:
-        artifacts: The artifacts, in the order of the manifest.
-        backend: A registered backend, or ``auto``.
-        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for any, best first.
-        trust_code: Whether the operator allows code that comes with the package to run.
-
-    Raises:
-        BackendNotFoundError: If the backend that is asked for is not registered.
-        ConfigError: If there is no such precision.
+        package: The package.
+        wish: What is asked for.
     """
-    if backend != AUTO and backend not in backend_names():
-        raise BackendNotFoundError(backend, backend_names())
-    wanted = None if precision is None else _parse_precision(precision)
-    ordered = sorted(artifacts, key=_preference)
-    return tuple(
-        Candidate(artifact, _why_passed_over(artifact, backend, wanted, trust_code=trust_code)) for artifact in ordered
-    )
+    measured = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
+    ordered = sorted(package.artifacts, key=_preference)
+    return tuple(Candidate(artifact, _why_passed_over(artifact, wish, measured)) for artifact in ordered)
 
 
 def _parse_precision(text: str) -> Precision:
@@ -72,22 +130,29 @@ def _parse_precision(text: str) -> Precision:
         raise ConfigError(f"there is no precision {text!r}", hint=f"use one of {known}") from None
 
 
-def _preference(artifact: Artifact) -> tuple[bool, int]:
-    return artifact.trust_tier is TrustTier.CODE, list(Precision).index(artifact.precision)
+def _preference(artifact: Artifact) -> tuple[bool, int, int, bool]:
+    order = _GPU_ORDER if any(path.exists() for path in _NVIDIA_DRIVER) else BACKEND_ORDER
+    place = order.index(artifact.backend) if artifact.backend in order else len(order)
+    code, precision = artifact.trust_tier is TrustTier.CODE, list(Precision).index(artifact.precision)
+    return code, precision, place, artifact.layout is Layout.PADDED
 
 
-def _why_passed_over(artifact: Artifact, backend: str, wanted: Precision | None, *, trust_code: bool) -> str | None:
-    if backend not in {AUTO, artifact.backend}:
-        return f"the backend {backend} was asked for"
-    if wanted is not None and artifact.precision is not wanted:
-        return f"the precision {wanted.value} was asked for"
+def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, ParityClass]) -> str | None:
+    if wish.backend not in {AUTO, artifact.backend}:
+        return f"the backend {wish.backend} was asked for"
+    if wish.precision not in {None, artifact.precision}:
+        return f"the precision {wish.precision.value} was asked for" if wish.precision else None
+    parity_class = measured.get(artifact.name)
+    if parity_class is not None and parity_class not in wish.classes:
+        return f"its parity is {parity_class.value}, and {wish.classes[-1].value} was asked for (quality, --quality)"
     if artifact.backend not in backend_names():
         return f"no backend named {artifact.backend} is registered"
-    availability = probe_backend(artifact.backend)
-    if not availability.available:
-        return f"{availability.reason}; {availability.hint}" if availability.hint else availability.reason
-    if not get_backend(artifact.backend).can_load(artifact):
+    try:
+        reads = get_backend(artifact.backend).can_load(artifact)
+    except BackendUnavailableError as error:
+        return str(error)
+    if not reads:
         return f"the backend {artifact.backend} does not read this format"
-    if artifact.trust_tier is TrustTier.CODE and not trust_code:
+    if artifact.trust_tier is TrustTier.CODE and not wish.trust_code:
         return _UNTRUSTED
     return None

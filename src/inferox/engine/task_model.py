@@ -141,6 +141,10 @@ class TaskModel(Model):
         """
         return self._task.run(self._model, items)
 
+    def for_batch(self, rows: int, longest: int) -> Model:
+        """The artifact that computes such a batch; see ``Model``."""
+        return self._model.for_batch(rows, longest)
+
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         return self._model.forward(inputs)
 

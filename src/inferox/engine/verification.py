@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
+from inferox.batching import RoutedModel
 from inferox.core import BackendError, DeviceId, LoadOptions, NoUsableBackendError, PackageError
-from inferox.engine.selection import AUTO, select
-from inferox.package import ArtifactEvidence, ParityClass, measure_model, open_package
+from inferox.engine.loading import Opened
+from inferox.engine.selection import AUTO, Wish, select
+from inferox.package import ArtifactEvidence, ParityClass, Tolerance, measure_model, open_package
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,10 @@ def verify(
     device: str | DeviceId | None = None,
     precision: str | None = None,
     *,
+    tolerance: Tolerance | None = None,
     threads: int | None = None,
     trust_code: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Verification:
     """Runs every artifact of a package that can be run here on the package's samples, and measures what comes.
 
@@ -47,9 +52,10 @@ def verify(
         backend: The only backend to measure, or ``auto`` for all.
         device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
         precision: The only precision to measure; ``None`` for all.
-        threads: How many CPU threads each runtime may use; ``None`` for one a core that this
-            process may use.
+        tolerance: What every artifact must reach; ``None`` for what each had to reach when it was packed.
+        threads: How many CPU threads each runtime may use; ``None`` for one a core that this process may use.
         trust_code: Whether code that comes with the package may run.
+        progress: Told what is being done, one phrase at a time.
 
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.
@@ -57,23 +63,29 @@ def verify(
         NoUsableBackendError: If no artifact can be run here; it lists the reason for each.
         ConfigError: If the device or the precision is none.
     """
-    package = open_package(path)
-    samples = package.samples()
-    name = package.metadata.name
+    wish = Wish.parse(backend, precision, "quantized", trust_code=trust_code)
+    opened = Opened(open_package(path))
+    name, samples = opened.package.metadata.name, opened.samples
     if samples is None:
         raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")
     wanted = DeviceId.parse(device) if isinstance(device, str) else device
     options = LoadOptions(name, threads=threads, trust_code=trust_code)
     evidence: list[ArtifactEvidence] = []
     not_run: dict[str, str] = {}
-    for candidate in select(package.artifacts, backend=backend, precision=precision, trust_code=trust_code):
+    for candidate in select(opened.package, wish):
         artifact = candidate.artifact
         if candidate.passed_over is not None:
             not_run[artifact.name] = candidate.passed_over
             continue
+        progress(f"measuring {artifact.name}")
+        known = opened.evidence.get(artifact.name)
+        signature, runtime = opened.signature(artifact), get_backend(artifact.backend)
         try:
-            with get_backend(artifact.backend).load(artifact, wanted, options) as model:
-                evidence.append(measure_model(model, artifact, samples))
+            loaded = runtime.load(artifact, wanted, options)
+            with RoutedModel([loaded], signature, runtime.tensor_builder(DeviceId.cpu())) as model:
+                reading = opened.task(signature).reading(signature)
+                required = tolerance or (known.tolerance if known else None)
+                evidence.append(measure_model(model, artifact, samples, reading, required))
         except BackendError as error:
             not_run[artifact.name] = str(error)
     if not evidence:

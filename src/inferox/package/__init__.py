@@ -1,8 +1,16 @@
 """What lies on disk: writing, reading and verifying packages."""
 
 from inferox.package.archive import ALIGNMENT_BYTES, ARCHIVE_SUFFIX
-from inferox.package.evidence import ArtifactEvidence, ParityReport, collect_evidence, measure_model
-from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo
+from inferox.package.evidence import (
+    Arrays,
+    ArtifactEvidence,
+    ParityReport,
+    Reading,
+    RowAgreement,
+    collect_evidence,
+    measure_model,
+)
+from inferox.package.manifest import FORMAT_VERSION, Fields, FileEntry, Metadata, ModelInfo, read_json
 from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, ParityClass, Tolerance, classify, measure
 from inferox.package.reader import Package, open_package
 from inferox.package.samples import SampleBatch, Samples
@@ -16,7 +24,9 @@ __all__ = [
     "LEAST_CLASS",
     "TOLERANCES",
     "Agreement",
+    "Arrays",
     "ArtifactEvidence",
+    "Fields",
     "FileEntry",
     "Metadata",
     "ModelInfo",
@@ -24,6 +34,8 @@ __all__ = [
     "PackageWriter",
     "ParityClass",
     "ParityReport",
+    "Reading",
+    "RowAgreement",
     "SampleBatch",
     "Samples",
     "Store",
@@ -33,4 +45,5 @@ __all__ = [
     "measure",
     "measure_model",
     "open_package",
+    "read_json",
 ]

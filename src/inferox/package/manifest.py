@@ -260,6 +260,14 @@ class Fields:
         except OverflowError as error:
             raise ManifestError(f"{name!r} of {self._subject} is larger than any number can be") from error
 
+    def optional_number(self, name: str) -> float | None:
+        """The value of a field that may be missing or null, and otherwise must be a number.
+
+        Raises:
+            ManifestError: If it is of another type.
+        """
+        return None if self._data.get(name) is None else self.number(name)
+
     def texts(self, name: str) -> tuple[str, ...]:
         """The value of a field that must be a list of texts.
 

@@ -76,6 +76,8 @@ class Agreement:
         cosine_mean: The mean cosine of corresponding vectors: of each token, or of each row.
         cosine_min: The least cosine.
         argmax_agreement: The share of logits whose largest number stands in the same place; ``None`` without logits.
+        ranking_agreement: Of all pairs of rows of a call that the reference tells apart, the share that stand in the
+            same order (Kendall's tau from 0 to 1, ties of the reference left out); ``None`` where nothing is ranked.
     """
 
     max_abs: float
@@ -83,6 +85,7 @@ class Agreement:
     cosine_mean: float
     cosine_min: float
     argmax_agreement: float | None
+    ranking_agreement: float | None = None
 
     def __str__(self) -> str:
         return (
@@ -101,6 +104,8 @@ def measure(
     specs: Sequence[TensorSpec],
     batches: Sequence[SampleBatch],
     outputs: Sequence[Mapping[str, npt.NDArray[Any]]],
+    *,
+    ranks: bool = False,
 ) -> Agreement:
     """Measures how well outputs agree with the reference's.
 
@@ -108,6 +113,7 @@ def measure(
         specs: The outputs that are compared.
         batches: The sample calls, with the reference's outputs.
         outputs: The outputs that are measured, by name, for each call.
+        ranks: Whether the rows of a call are ranked by their first number.
 
     Returns:
         The worst of all calls and outputs; for the mean cosine, the mean over all vectors.
@@ -120,7 +126,7 @@ def measure(
     pairs = [pair for pair in pairs if pair[1] is None or pair[1].size]
     if not pairs:
         return DISAGREEMENT
-    absolute, relative, cosines, hits = [], [], [], []
+    absolute, relative, cosines, hits, orders = [], [], [], [], []
     for spec, expected, actual in pairs:
         if expected is None or actual is None or actual.shape != expected.shape:
             return DISAGREEMENT
@@ -130,7 +136,9 @@ def measure(
         absolute.append(difference)
         relative.append(difference / _scale(expected))
         cosines.append(_cosines(expected, actual))
-        if spec.name == _LOGITS:
+        if ranks:
+            orders.append(_same_order(expected[:, 0], actual[:, 0]))
+        elif spec.name == _LOGITS:
             hits.append(expected.argmax(axis=1) == actual.argmax(axis=1))
     joined = np.concatenate(cosines)
     return Agreement(
@@ -138,26 +146,70 @@ def measure(
         max_rel=max(relative),
         cosine_mean=float(joined.mean()),
         cosine_min=float(joined.min()),
-        argmax_agreement=float(np.concatenate(hits).mean()) if hits else None,
+        argmax_agreement=_share(hits),
+        ranking_agreement=_share(orders),
     )
 
 
-def classify(agreement: Agreement, least: ParityClass) -> ParityClass:
+def classify(agreement: Agreement, least: ParityClass, tolerance: Tolerance | None = None) -> ParityClass:
     """Finds the best class that an agreement reaches.
 
     Args:
         agreement: What was measured.
         least: The worst class that will do.
+        tolerance: What it must reach in the place of ``least``, where its operator chose that.
 
     Returns:
-        The class; ``fail`` where it is worse than ``least``.
+        The class; ``fail`` where it is worse than ``least``, or than the tolerance.
     """
-    for parity_class, tolerance in TOLERANCES.items():
-        if tolerance.accepts(agreement):
+    if tolerance is not None:
+        if not tolerance.accepts(agreement):
+            return ParityClass.FAIL
+        least = ParityClass.QUANTIZED
+    for parity_class, needed in TOLERANCES.items():
+        if needed.accepts(agreement):
             return parity_class
         if parity_class is least:
             break
-    return ParityClass.FAIL
+    return ParityClass.FAIL if tolerance is None else ParityClass.QUANTIZED
+
+
+def measure_rows(
+    specs: Sequence[TensorSpec], batch: SampleBatch, actual: Mapping[str, npt.NDArray[Any]]
+) -> list[Agreement]:
+    """Measures each row of a call by itself; a single row stands for a call whose outputs are not of rows.
+
+    Args:
+        specs: The outputs that are compared.
+        batch: The call, with the reference's outputs.
+        actual: The outputs that are measured, by name.
+    """
+    arrays = [*batch.inputs.values(), *batch.outputs.values(), *actual.values()]
+    rows = {len(array) if array.ndim else 0 for array in arrays}
+    if len(rows) != 1 or any(spec.dims[:1] != (BATCH,) for spec in specs):
+        return [measure(specs, [batch], [actual])]
+
+    def row(arrays: Mapping[str, npt.NDArray[Any]], index: int) -> dict[str, npt.NDArray[Any]]:
+        return {name: array[index : index + 1] for name, array in arrays.items()}
+
+    return [
+        measure(specs, [SampleBatch(row(batch.inputs, index), row(batch.outputs, index))], [row(actual, index)])
+        for index in range(rows.pop())
+    ]
+
+
+def _share(hits: Sequence[npt.NDArray[np.bool_]]) -> float | None:
+    joined = np.concatenate(hits) if hits else np.empty(0, dtype=np.bool_)
+    return float(joined.mean()) if joined.size else None
+
+
+def _same_order(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """For each pair of rows that the reference tells apart, whether they stand in the same order."""
+    first, second = np.triu_indices(len(expected), k=1)
+    told_apart = expected[first] - expected[second]
+    same = np.sign(actual[first] - actual[second]) == np.sign(told_apart)
+    ranked: npt.NDArray[np.bool_] = same[told_apart != 0]
+    return ranked
 
 
 def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatch) -> npt.NDArray[np.float64] | None:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from inferox.batching import Outputs, Row
 from inferox.core import Signature
+from inferox.tasks.calibration_texts import calibration_texts
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.signature import find_output
 from inferox.tasks.task import Task
@@ -60,6 +61,10 @@ class ClassifyTask(Task):
     ) -> list[tuple[LabelScore, ...]]:
         """Scores the labels of each row; see ``Task``."""
         return [self._labels.rank(output[self._logits.name]) for output in outputs]
+
+    def calibration_items(self) -> list[str]:
+        """Natural texts; see ``Task``."""
+        return calibration_texts()
 
     def samples(self) -> list[list[str]]:
         """Texts from the empty one to the model's limit; see ``Task``."""

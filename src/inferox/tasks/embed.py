@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
-from inferox.core import ManifestError, RequestError, Signature, TensorSpec
+from inferox.core import BATCH, DataType, ManifestError, RequestError, Signature, TensorSpec
+from inferox.package import Arrays, Reading
+from inferox.tasks.calibration_texts import calibration_texts
 from inferox.tasks.embed_modules import open_module
 from inferox.tasks.options import optional, required_list
 from inferox.tasks.pooling import POOLING_MODES, pool
@@ -118,6 +120,25 @@ class EmbedTask(Task):
     def to_matrix(self, results: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """Stacks results; shape ``[n, dimension]``, also for none."""
         return np.stack(results) if len(results) else np.empty((0, self._dimension), dtype=np.float32)
+
+    def reading(self, signature: Signature) -> Reading:  # noqa: ARG002 - the vectors have a form of their own
+        """The vectors of the texts; see ``Task``."""
+
+        def read(inputs: Arrays, outputs: Arrays) -> Arrays:
+            mask = inputs.get("attention_mask")
+            lengths = [inputs["input_ids"].shape[1]] * len(inputs["input_ids"]) if mask is None else mask.sum(axis=1)
+            rows = [{"input_ids": ids[:length]} for ids, length in zip(inputs["input_ids"], lengths, strict=True)]
+            whole = outputs.get(self._output.name)
+            if whole is None or whole.ndim != 3 or len(whole) != len(rows):  # noqa: PLR2004 - [batch, seq, hidden]
+                return {}
+            vectors = self.decode([""] * len(rows), rows, [{self._output.name: tokens} for tokens in whole])
+            return {"embedding": self.to_matrix(vectors)}
+
+        return Reading((TensorSpec("embedding", DataType.F32, (BATCH, self._dimension)),), read)
+
+    def calibration_items(self) -> list[str]:
+        """Natural texts; see ``Task``."""
+        return calibration_texts()
 
     def samples(self) -> list[list[str]]:
         """Texts from the empty one to the model's limit; see ``Task``."""

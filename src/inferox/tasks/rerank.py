@@ -11,7 +11,9 @@ import numpy as np
 
 from inferox.batching import Outputs, Row
 from inferox.core import ConfigError, ManifestError, Model, RequestError, Signature
+from inferox.package import Reading
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
+from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.embed_files import SETTINGS_FILE, read_modules
 from inferox.tasks.labels import read_labels
 from inferox.tasks.options import optional, read_json, required
@@ -107,6 +109,14 @@ class RerankTask(Task):
         scores = self.run(model, [(query, document) for document in documents])
         ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
         return ranked[:top_k]
+
+    def reading(self, signature: Signature) -> Reading:  # noqa: ARG002 - a score is all that is read
+        """The scores before the activation, and their order; see ``Task``."""
+        return Reading.of_outputs((self._scores,), ranks=True)
+
+    def calibration_items(self) -> list[tuple[str, str]]:
+        """Natural pairs; see ``Task``."""
+        return calibration_pairs()
 
     def samples(self) -> list[list[tuple[str, str]]]:
         """Pairs from empty texts to the model's limit; see ``Task``."""

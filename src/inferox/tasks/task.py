@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
-from inferox.core import Model
+from inferox.core import Model, Signature
+from inferox.package import Reading
 
 
 class Task(ABC):
@@ -58,6 +59,18 @@ class Task(ABC):
     @abstractmethod
     def samples(self) -> list[list[Any]]:
         """Varied items, in batches, on which runtimes are compared. The same at every call."""
+
+    def calibration_items(self) -> list[Any]:
+        """Items on which a quantiser may watch the model: the samples, where a task has none that are more natural."""
+        return [item for batch in self.samples() for item in batch]
+
+    def reading(self, signature: Signature) -> Reading:
+        """What of the model's outputs is compared between runtimes: the outputs, unless a task makes vectors of them.
+
+        Args:
+            signature: The padded signature of the package.
+        """
+        return Reading.of_outputs(signature.outputs)
 
     def run(self, model: Model, items: Sequence[Any]) -> list[Any]:
         """Answers items: encodes them, computes them in batches of rows alike in length, and decodes.

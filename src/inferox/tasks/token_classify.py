@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import Signature
+from inferox.tasks.calibration_texts import calibration_texts
 from inferox.tasks.labels import Labels
 from inferox.tasks.signature import find_output
 from inferox.tasks.task import Task
@@ -88,6 +89,10 @@ class TokenClassifyTask(Task):
             tuple(self._spans(text, row, output[self._logits.name]))
             for text, row, output in zip(items, rows, outputs, strict=True)
         ]
+
+    def calibration_items(self) -> list[str]:
+        """Natural texts; see ``Task``."""
+        return calibration_texts()
 
     def samples(self) -> list[list[str]]:
         """Texts from the empty one to the model's limit; see ``Task``."""

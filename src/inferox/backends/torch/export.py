@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.export import Dim, ExportedProgram
@@ -15,12 +13,14 @@ from torch.fx.experimental.symbolic_shapes import is_concrete_int
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
 from inferox.backends.torch.model import name_outputs
+from inferox.backends.torch.packed import PackedModule
 from inferox.core import (
     BATCH,
     CONFIG_FILE,
     WEIGHTS_FILE,
     Artifact,
     Exporter,
+    ExportRequest,
     Layout,
     LoadError,
     Precision,
@@ -42,24 +42,28 @@ _ROWS = "its code must treat every row alike, whatever their number, and change 
 class TorchExporter(Exporter):
     """Writes what PyTorch itself runs: the weights as they are, or a program."""
 
-    def export(self, source: SourceModel, root: Path, precision: Precision) -> Sequence[Artifact]:
-        """Writes artifacts of one precision; see ``Exporter``.
+    layouts = (Layout.PADDED, Layout.PACKED)
 
-        A checkpoint needs no further file: its weights and config are in the package, and lower precisions are cast at
-        load. TorchScript is copied. Everything else becomes an exported program without weights.
+    def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
+        """Writes an artifact; see ``Exporter``.
+
+        A checkpoint needs no further file: its weights and config are in the package; lower precisions are cast, and
+        the packed layout is made, at load. TorchScript is copied. Everything else becomes an exported program without
+        weights.
 
         Raises:
-            LoadError: If ``torch.export`` cannot capture the module, or not for every number of rows; or if the module
-                changes its inputs or itself.
+            LoadError: If the kind of source has no such artifact; if ``torch.export`` cannot capture the module, or not
+                for every number of rows; or if the module changes its inputs or itself.
         """
+        kind, precision = source.facts.kind, request.precision
         if precision is Precision.INT8:
-            return []
-        if source.facts.kind == "huggingface":
-            return [_checkpoint(source, root, precision)]
-        if precision is not Precision.FP32:
-            return []
+            raise LoadError("torch quantises nothing to int8")
+        if kind == "huggingface":
+            return _checkpoint(source, root, request)
+        if precision is not Precision.FP32 or request.layout is not Layout.PADDED:
+            raise LoadError(f"a {kind} program runs as it was captured, in fp32 and padded")
         with translated(f"exporting {source.facts.name}", default=LoadError):
-            return [_torchscript(source, root) if source.facts.kind == "torchscript" else _exported(source, root)]
+            return _torchscript(source, root) if kind == "torchscript" else _exported(source, root)
 
 
 def _artifact(
@@ -76,10 +80,21 @@ def _artifact(
     )
 
 
-def _checkpoint(source: SourceModel, root: Path, precision: Precision) -> Artifact:
+def _checkpoint(source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
+    if request.layout is Layout.PACKED:
+        # Whether it can be packed is better known now than when it is loaded.
+        PackedModule(source.module, request.signature).release()
     files = {"config": CONFIG_FILE, "weights": WEIGHTS_FILE}
-    options: dict[str, Any] = {"architecture": source.facts.architecture}
-    return replace(_artifact(source, root, "safetensors", files), precision=precision, options=options)
+    return Artifact(
+        backend="torch",
+        format="safetensors",
+        precision=request.precision,
+        layout=request.layout,
+        files=files,
+        signature=request.signature,
+        root=root,
+        options={"architecture": source.facts.architecture},
+    )
 
 
 def _torchscript(source: SourceModel, root: Path) -> Artifact:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from inferox.backends.torch.loaders.module import place_module
 from inferox.backends.torch.model import Program
-from inferox.core import Artifact, LoadError, LoadOptions
+from inferox.core import Artifact, Layout, LoadError, LoadOptions
 
 
 def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
@@ -34,6 +34,12 @@ def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOpti
         raise LoadError(f"the artifact {artifact.name} does not state its architecture", hint="pack the model again")
     config = _read_config(artifact.path("config"))
     module = instantiate(config, load_file(artifact.path("weights")), architecture).module
+    if artifact.layout is Layout.PACKED:
+        from inferox.backends.torch.packed import PackedModule
+
+        if options.compile:
+            raise LoadError("a packed artifact cannot be compiled just in time", hint="leave out compile")
+        module = PackedModule(module, artifact.signature)
     return place_module(module, artifact, device, options, call=lambda run, inputs: run(**inputs))
 
 

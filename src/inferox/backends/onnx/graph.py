@@ -1,0 +1,122 @@
+"""ONNX graphs of a package, without weights: they point into the package's own weights file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import ModelProto, TensorProto
+
+from inferox.backends.onnx.capture import capture
+from inferox.backends.onnx.safetensors_layout import Place, read_places
+from inferox.core import BATCH, WEIGHTS_FILE, ExportRequest, Layout, LoadError, Signature, SourceModel
+
+GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
+"""Where graphs lie: at the root, because both ONNX Runtime and OpenVINO refuse paths to weights that climb."""
+
+_MODULES = ("module.module.", "module.")
+"""What is put before the names of the weights by what wraps the module."""
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A graph in a package.
+
+    Attributes:
+        files: The graph and, where it points into it, the weights file, by role.
+        signature: The named tensors that it takes and gives.
+    """
+
+    files: dict[str, str]
+    signature: Signature
+
+
+def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Graph:
+    """Writes the graph of a model in single precision; one that lies in the package already is taken as it is.
+
+    Args:
+        source: The model.
+        root: The folder of the package that is being made.
+        request: The layout and signature in which it is wanted.
+
+    Raises:
+        LoadError: If the source holds no module, the module cannot be packed, or only for a fixed number of rows.
+        Exception: Whatever the exporter raises, to be translated by the caller.
+    """
+    relative = GRAPH_FILES[request.layout]
+    if (root / relative).is_file():
+        graph = onnx.load(root / relative, load_external_data=False)
+    else:
+        if source.facts.kind not in {"huggingface", "python"}:
+            raise LoadError(f"a {source.facts.kind} model cannot be captured as an ONNX graph")
+        graph = capture(source, request)
+        if (root / WEIGHTS_FILE).is_file():
+            _share_weights(graph, root / WEIGHTS_FILE)
+        _strip_metadata(graph)
+        onnx.save(graph, root / relative)
+    files = {"graph": relative}
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in graph.graph.initializer):
+        files["weights"] = WEIGHTS_FILE
+    return Graph(files, _honest_signature(request.signature, graph))
+
+
+def _share_weights(graph: ModelProto, weights: Path) -> None:
+    """Points every weight of the graph into the package's weights file. Constants of its own stay in the graph."""
+    places = read_places(weights)
+    for tensor in graph.graph.initializer:
+        place = next((places[name] for name in _names(tensor.name) if name in places), None)
+        if place is not None and _is_same(tensor, place):
+            _point(tensor, place)
+
+
+def _names(name: str) -> list[str]:
+    return [name.removeprefix(prefix) for prefix in _MODULES if name.startswith(prefix)]
+
+
+def _is_same(tensor: TensorProto, place: Place) -> bool:
+    size = len(tensor.raw_data)
+    return tuple(tensor.dims) == place.shape and size == place.length_bytes and tensor.raw_data == place.read()
+
+
+def _point(tensor: TensorProto, place: Place) -> None:
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    del tensor.external_data[:]
+    facts = {"location": WEIGHTS_FILE, "offset": str(place.offset_bytes), "length": str(place.length_bytes)}
+    for key, value in facts.items():
+        tensor.external_data.add(key=key, value=value)
+
+
+def _strip_metadata(graph: ModelProto) -> None:
+    """Takes out the stack traces and names of the exporter, which are larger than the graph."""
+    del graph.metadata_props[:]
+    del graph.graph.metadata_props[:]
+    graph.graph.ClearField("doc_string")
+    for item in (*graph.graph.node, *graph.graph.value_info, *graph.graph.input, *graph.graph.output):
+        del item.metadata_props[:]
+        item.ClearField("doc_string")
+    for function in graph.functions:
+        del function.metadata_props[:]
+        for node in function.node:
+            del node.metadata_props[:]
+            node.ClearField("doc_string")
+    del graph.graph.value_info[:]
+
+
+def _honest_signature(signature: Signature, graph: ModelProto) -> Signature:
+    """The signature with a number wherever the graph turned out to take one extent only.
+
+    Raises:
+        LoadError: If that is so for the number of rows.
+    """
+    shapes = {item.name: item.type.tensor_type.shape.dim for item in graph.graph.input}
+    fixed = {
+        dim: extent.dim_value
+        for spec in signature.inputs
+        for dim, extent in zip(spec.dims, shapes[spec.name], strict=True)
+        if isinstance(dim, str) and extent.HasField("dim_value")
+    }
+    if BATCH in fixed:
+        raise LoadError(f"the model can only be captured for {fixed[BATCH]} rows")
+    return signature.fixed(fixed)

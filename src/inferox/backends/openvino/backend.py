@@ -1,0 +1,132 @@
+"""The OpenVINO backend: the fastest on Intel's CPUs, above all in eight bits. Nothing here imports it before use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from inferox.backends.host import HostTensorBuilder
+from inferox.core import (
+    Artifact,
+    Availability,
+    Backend,
+    BackendUnavailableError,
+    DataType,
+    Device,
+    DeviceId,
+    ExecutionError,
+    Exporter,
+    LoadError,
+    LoadOptions,
+    Model,
+    ModelMetadata,
+    probe_module,
+    resolve_threads,
+)
+
+ONNX, IR = "onnx", "openvino-ir"
+"""The formats of artifacts that this backend reads."""
+
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class OpenVinoBackend(Backend):
+    """Runs ONNX graphs and OpenVINO's own IR with OpenVINO. All of them are equal, and hold nothing."""
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return "openvino"
+
+    def probe(self) -> Availability:
+        """Asks whether OpenVINO can be imported. Never raises."""
+        return probe_module("openvino", extra="openvino")
+
+    def devices(self) -> Sequence[Device]:
+        """The CPU, and Intel's GPUs and NPUs where there are any: ``gpu``, ``gpu:1``, ``npu``.
+
+        Raises:
+            BackendUnavailableError: If OpenVINO cannot be imported.
+        """
+        self.require()
+        from inferox.backends.openvino.device import available_devices
+
+        return available_devices()
+
+    def default_device(self) -> DeviceId:
+        """The CPU.
+
+        Raises:
+            BackendUnavailableError: If OpenVINO cannot be imported.
+        """
+        self.require()
+        return DeviceId.cpu()
+
+    def tensor_builder(self, device: DeviceId | None = None) -> HostTensorBuilder:
+        """Makes tensors on the CPU, from where OpenVINO takes them to whichever device computes.
+
+        Raises:
+            BackendUnavailableError: If OpenVINO cannot be imported, or for any other device.
+        """
+        self.require()
+        return HostTensorBuilder(self.name).with_device(device or DeviceId.cpu())
+
+    def self_test(self, device: DeviceId) -> None:
+        """Multiplies two small matrices on a device and compares the product with NumPy's.
+
+        Raises:
+            BackendUnavailableError: If OpenVINO cannot be imported, or there is no such device.
+            ExecutionError: If OpenVINO fails, or the product is wrong.
+        """
+        self.require()
+        from inferox.backends.openvino.device import to_openvino
+        from inferox.backends.openvino.errors import translated
+        from inferox.backends.openvino.probe import multiply
+
+        target = to_openvino(device)
+        builder = HostTensorBuilder(self.name)
+        left, right = (builder.randn([16, 16], DataType.F32, seed=seed).numpy() for seed in (0, 1))
+        with translated(f"multiplying two matrices on {device}", default=ExecutionError):
+            product = multiply(left, right, target)
+        error = float(np.abs(product - left @ right).max())
+        if not error <= _TOLERANCE:
+            raise ExecutionError(f"openvino multiplies wrongly on {device}: a product is off by {error:.3g}")
+
+    def can_load(self, artifact: Artifact) -> bool:
+        """Whether the artifact is one of this backend's, in a format that it reads."""
+        return artifact.backend == self.name and artifact.format in {ONNX, IR}
+
+    def exporter(self) -> Exporter:
+        """What writes ONNX graphs, and IR in eight bits, at pack time.
+
+        Raises:
+            BackendUnavailableError: If what it takes to write them is not installed.
+        """
+        try:
+            from inferox.backends.openvino.export import OpenVinoExporter
+        except ModuleNotFoundError as error:
+            raise BackendUnavailableError(
+                f"writing models for OpenVINO needs {error.name}, which is not installed",
+                hint="pip install 'inferox[openvino-export]'",
+            ) from error
+
+        return OpenVinoExporter()
+
+    def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
+        from inferox.backends.openvino.compilation import compile_model
+        from inferox.backends.openvino.device import to_openvino
+        from inferox.backends.openvino.errors import translated
+        from inferox.backends.openvino.model import OpenVinoModel
+
+        if options.compile:
+            raise LoadError("OpenVINO compiles every model when it loads it", hint="leave out compile")
+        target, threads = to_openvino(device), resolve_threads(options.threads)
+        path = artifact.path("graph")
+        with translated(f"loading {options.package}", default=LoadError):
+            compiled = compile_model(path, target, artifact.precision, threads=threads)
+        size = sum((artifact.root / file).stat().st_size for role, file in artifact.files.items() if role != "config")
+        metadata = ModelMetadata.of(artifact, device)
+        return OpenVinoModel(options.package, metadata, artifact.signature, compiled, weights_bytes=size)

@@ -1,0 +1,55 @@
+"""From a graph to a compiled model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import openvino
+
+from inferox.core import DataType, LoadError, Precision, UnsupportedDTypeError
+
+_SUFFIXES = {".onnx", ".xml"}
+
+_HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}
+"""The type in which a device computes what is not quantised. Left alone, OpenVINO would round to its fastest."""
+
+_CAPABILITIES = {Precision.FP16: ("FP16", DataType.F16), Precision.BF16: ("BF16", DataType.BF16)}
+"""What a device must state to compute in half precision."""
+
+
+def compile_model(path: Path, device: str, precision: Precision, *, threads: int) -> openvino.CompiledModel:
+    """Compiles a graph for a device.
+
+    Args:
+        path: An ONNX file, whose weights may lie in files below its folder, or the ``.xml`` of an IR.
+        device: OpenVINO's name for the device.
+        precision: The number format in which it is to compute.
+        threads: How many CPU threads it may use.
+
+    Raises:
+        UnsupportedDTypeError: If the device does not compute in the precision.
+        LoadError: If the file is neither an ONNX file nor an IR.
+        Exception: Whatever OpenVINO raises, to be translated by the caller.
+    """
+    if path.suffix not in _SUFFIXES or not path.is_file():
+        # By any other name, OpenVINO would let each of its readers guess.
+        raise LoadError(f"{path.name} is neither an .onnx file nor the .xml file of an IR")
+    core = openvino.Core()
+    _check_precision(core, device, precision)
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    if device == "CPU":
+        # Threads that are pinned to cores fight with those of other runtimes in the process for them.
+        settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+    return core.compile_model(core.read_model(path), device, settings)
+
+
+def _check_precision(core: openvino.Core, device: str, precision: Precision) -> None:
+    needed = _CAPABILITIES.get(precision)
+    if needed is None:
+        return
+    capability, dtype = needed
+    stated = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    if capability not in stated:
+        held = [DataType.F32, *(other for name, other in _CAPABILITIES.values() if name in stated)]
+        raise UnsupportedDTypeError(dtype, f"openvino on {device}", held, hint="ask for another precision")

@@ -1,0 +1,172 @@
+"""Text models of transformers in the packed layout: all rows end to end, through every layer but attention.
+
+No model code is changed: transformers lets attention be replaced by a registered function. Ours gathers queries, keys
+and values into the padded batch, attends there, and gathers the results back. Everything is a gather, so that a capture
+of it is quick on every runtime. Tokens do not see padding: it is masked, and what is computed for it is dropped.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+from torch.utils.hooks import RemovableHandle
+from transformers import AttentionInterface, AttentionMaskInterface
+
+from inferox.core import TOKENS, LoadError, Signature
+
+_NAME = "inferox_packed"
+
+_POSITIONS_BEHIND_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "data2vec-text"})
+"""The model types that count positions from behind the padding token's number, over tokens that are not padding."""
+
+
+@dataclass(frozen=True)
+class _Batch:
+    grid: torch.Tensor
+    slots: torch.Tensor
+
+
+_batch: ContextVar[_Batch] = ContextVar("inferox_packed_batch")
+
+
+class PackedModule(torch.nn.Module):
+    """A text model that takes tokens of all rows end to end, as ``inferox.batching.packed`` lays them out.
+
+    The module that it wraps computes packed rows alone until ``release`` is called.
+
+    Args:
+        module: A text model of transformers, in evaluation mode.
+        signature: The packed signature.
+
+    Raises:
+        LoadError: If the model takes no positions, or its attention cannot be replaced.
+    """
+
+    def __init__(self, module: Any, signature: Signature) -> None:
+        super().__init__()
+        name = type(module).__name__
+        if "position_ids" not in inspect.signature(module.forward).parameters:
+            raise LoadError(f"a {name} works out positions by itself, which packed rows do not allow")
+        if not module._can_set_attn_implementation():  # noqa: SLF001 - it offers no public way to ask
+            raise LoadError(f"the attention of a {name} cannot be replaced, as the packed layout needs")
+        self.module = module
+        self._token_wise = {spec.name: spec.dims[0] == TOKENS for spec in signature.outputs}
+        self._attention_before = module.config._attn_implementation  # noqa: SLF001 - it has no other name
+        self._hooks = _install_hooks(module, reads_first_token=name.endswith("ForSequenceClassification"))
+        module.set_attn_implementation(_NAME)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        grid: torch.Tensor,
+        slots: torch.Tensor,
+        token_type_ids: torch.Tensor | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Computes rows that lie end to end.
+
+        Args:
+            input_ids: The tokens; shape ``[tokens]``, int64.
+            grid: The index of the token at each place of the padded batch, -1 where it is empty; shape
+                ``[batch, seq]``, int64.
+            slots: The place of each token in the padded batch; shape ``[tokens]``, int64.
+            token_type_ids: Which text of a pair each token is of; shape ``[tokens]``, int64.
+
+        Returns:
+            The outputs of the signature by name: ``[tokens, ...]``, or ``[batch, ...]`` from heads that label rows.
+        """
+        inputs = {"input_ids": input_ids[None], "position_ids": self._positions(input_ids, slots, grid)[None]}
+        if token_type_ids is not None:
+            inputs["token_type_ids"] = token_type_ids[None]
+        token = _batch.set(_Batch(grid, slots))
+        try:
+            returned = self.module(**inputs)
+        finally:
+            _batch.reset(token)
+        return {name: returned[name][0] if whole else returned[name] for name, whole in self._token_wise.items()}
+
+    def release(self) -> None:
+        """Gives the wrapped module back as it was."""
+        self.module.set_attn_implementation(self._attention_before)
+        for hook in self._hooks:
+            hook.remove()
+
+    def _positions(self, input_ids: torch.Tensor, slots: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+        places = slots % grid.shape[1]
+        config = self.module.config
+        if config.model_type not in _POSITIONS_BEHIND_PADDING:
+            return places
+        counted = (input_ids != config.pad_token_id).to(torch.int64)
+        before = counted.cumsum(0) - counted
+        first = torch.arange(input_ids.shape[0], device=input_ids.device) - places
+        positions: torch.Tensor = (before - before.index_select(0, first) + 1) * counted + config.pad_token_id
+        return positions
+
+
+def _install_hooks(module: Any, *, reads_first_token: bool) -> list[RemovableHandle]:
+    """Lets poolers and heads that read a row's first token find it."""
+    base = getattr(module, module.base_model_prefix, module)
+    hooks = []
+    pooler = getattr(base, "pooler", None)
+    if pooler is not None:
+        hooks.append(pooler.register_forward_pre_hook(_before_pooler))
+    if reads_first_token and base is not module:
+        hooks.append(base.register_forward_hook(_after_base))
+    return hooks
+
+
+def _before_pooler(_: Any, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return (_first_tokens(arguments[0]), *arguments[1:])
+
+
+def _after_base(_: Any, __: Any, returned: Any) -> Any:
+    returned["last_hidden_state"] = _first_tokens(returned["last_hidden_state"])
+    return returned
+
+
+def _first_tokens(hidden: torch.Tensor) -> torch.Tensor:
+    """The first token of each row; from ``[1, tokens, width]`` to ``[batch, 1, width]``."""
+    return hidden[0].index_select(0, _batch.get().grid[:, 0].clamp(min=0))[:, None]
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,  # noqa: ARG001 - transformers passes it; rows are told apart by the grid
+    *,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention over packed rows, as transformers calls it: ``[1, heads, tokens, width]`` each."""
+    batch = _batch.get()
+    rows, longest = batch.grid.shape
+    places = batch.grid.clamp(min=0).reshape(-1)
+
+    def spread(packed: torch.Tensor) -> torch.Tensor:
+        heads, width = packed.shape[1], packed.shape[3]
+        tokens = packed[0].transpose(0, 1).reshape(-1, heads * width)
+        return tokens.index_select(0, places).reshape(rows, longest, heads, width).transpose(1, 2)
+
+    seen = (batch.grid >= 0)[:, None, None, :]
+    if sliding_window is not None or getattr(module, "is_causal", False):
+        place = torch.arange(longest, device=seen.device)
+        distance = place[:, None] - place[None, :]
+        if sliding_window is not None:
+            seen = seen & (distance.abs() < sliding_window)
+        if getattr(module, "is_causal", False):
+            seen = seen & (distance >= 0)
+    attended = scaled_dot_product_attention(spread(query), spread(key), spread(value), attn_mask=seen, scale=scaling)
+    flat = attended.transpose(1, 2).reshape(rows * longest, -1)
+    gathered = flat.index_select(0, batch.slots)
+    return gathered.reshape(1, -1, query.shape[1], value.shape[3]), None
+
+
+AttentionInterface.register(_NAME, _attend)
+AttentionMaskInterface.register(_NAME, lambda *_, **__: None)

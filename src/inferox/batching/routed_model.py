@@ -1,0 +1,68 @@
+"""One model of several artifacts: each batch goes to the one that is best for it, in the layout that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching.packed import MASK, SLOTS, pack_batch, unpack_batch
+from inferox.core import Layout, MemoryRequirements, Model, Signature, Tensor, TensorBuilder, TensorLike
+
+Choice = Callable[[int, int], int]
+"""Which of several models computes a batch best: from the number of rows and the longest row's length, its index."""
+
+
+class RoutedModel(Model):
+    """Loaded artifacts of one package, behind its padded signature.
+
+    Args:
+        models: The loaded artifacts, at least one; they are closed with this model.
+        signature: The padded signature of the package.
+        builder: Makes tensors of what a packed artifact gives, when it is laid out as a padded batch.
+        choose: Which of the models computes a batch.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Model],
+        signature: Signature,
+        builder: TensorBuilder,
+        *,
+        choose: Choice = lambda _rows, _longest: 0,
+    ) -> None:
+        needed = sum(model.memory_requirements().weights_bytes for model in models)
+        super().__init__(models[0].name, models[0].metadata, signature, MemoryRequirements(needed))
+        self._models = tuple(models)
+        self._builder = builder
+        self._choose = choose
+
+    def for_batch(self, rows: int, longest: int) -> Model:
+        """The artifact that computes such a batch; see ``Model``."""
+        return self._models[self._choose(rows, longest)]
+
+    def close(self) -> None:
+        """Closes every artifact."""
+        for model in self._models:
+            model.close()
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        shape = next(iter(inputs.values())).shape
+        model = self.for_batch(shape[0] if shape else 1, shape[1] if len(shape) > 1 else 1)
+        if model.metadata.layout is Layout.PADDED:
+            return model.forward(inputs)
+        packed = pack_batch({name: _to_array(value) for name, value in inputs.items()}, model.signature)
+        outputs = {name: value.numpy() for name, value in model.forward(packed).items()}
+        padded = unpack_batch(outputs, model.signature, packed[SLOTS], _shape(inputs))
+        return {name: self._builder.from_numpy(value) for name, value in padded.items()}
+
+
+def _shape(inputs: Mapping[str, TensorLike]) -> tuple[int, int]:
+    rows, length = inputs[MASK].shape
+    return rows, length
+
+
+def _to_array(value: TensorLike) -> npt.NDArray[Any]:
+    return value if isinstance(value, np.ndarray) else value.numpy()
