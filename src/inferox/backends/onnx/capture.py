@@ -59,7 +59,7 @@ def _capture(graph: torch.nn.Module, signature: Signature, given: Mapping[str, A
     dynamic = tuple(
         {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)} for spec in signature.inputs
     )
-    with _quiet(), torch.no_grad():
+    with _quiet(), _explained(), torch.no_grad():
         program = torch.onnx.export(
             graph.eval(),
             examples,
@@ -95,6 +95,19 @@ def _example(spec: TensorSpec, given: Mapping[str, Any] | None) -> torch.Tensor:
         2 if isinstance(dim, str) and extent == 1 else 1 for dim, extent in zip(spec.dims, tensor.shape, strict=True)
     ]
     return tensor.repeat(repeats) if spec.dims else tensor
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Gives the reason at the end of an exporter's chain of exceptions; the first only says in which step it failed."""
+    try:
+        yield
+    except torch.onnx.OnnxExporterError as error:
+        reason: BaseException = error
+        while reason.__cause__ is not None:
+            reason = reason.__cause__
+        text = str(reason).strip().partition("\n")[0]
+        raise LoadError(f"the model cannot be captured as an ONNX graph: {type(reason).__name__}: {text}") from error
 
 
 @contextmanager

@@ -96,7 +96,9 @@ class PackedModule(torch.nn.Module):
             hook.remove()
 
     def _positions(self, input_ids: torch.Tensor, slots: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-        places = slots % grid.shape[1]
+        rows, longest = grid.shape
+        # A remainder of the slots would do, and has no ONNX translation where the length is free.
+        places = torch.arange(longest, device=slots.device).expand(rows, longest).reshape(-1).index_select(0, slots)
         config = self.module.config
         if config.model_type not in _POSITIONS_BEHIND_PADDING:
             return places
