@@ -190,6 +190,16 @@ class Loader:
             raise
         return model
 
+    def open_alone(self, artifact: Artifact) -> TaskModel:
+        """Loads one artifact, with its task; see ``open``."""
+        model, signature = self.open(artifact), self.opened.signature(artifact)
+        try:
+            builder = get_backend(artifact.backend).tensor_builder(DeviceId.cpu())
+            return TaskModel(RoutedModel([model], signature, builder), self.opened.task(signature), passed_over={})
+        except BaseException:
+            model.close()
+            raise
+
     def _open_first(self, routes: Route, models: list[Model]) -> Iterator[Artifact]:
         """Opens the artifacts that share the work; where one fails, the next in order takes its place."""
         for artifact in routes.order:
