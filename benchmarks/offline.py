@@ -176,7 +176,9 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{options.texts} {options.mix} texts, {options.threads} threads, median of {options.rounds} rounds in turns"
+    title = (
+        f"{options.texts} {options.mix} texts, {options.threads} threads, median of {options.rounds} rounds in turns"
+    )
     table = Table("", "texts/s", "ratio", "max abs", "cosine mean", "least", title=title)
     for name, row in sorted(report.items(), key=lambda item: -item[1]["ratio"]):
         table.add_row(

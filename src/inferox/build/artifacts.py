@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,8 @@ def export_artifacts(
     left_out: list[Artifact] = []
     for backend, exporter in exporters:
         for request in _requests(source, exporter, precisions, calibration):
+            if request.precision is Precision.INT8 and _has_packed(exported.artifacts, backend.name):
+                continue  # quantised weights are those of one layout: a second copy would do the same, more slowly
             label = f"{backend.name}/{request.precision.value}/{request.layout.value}"
             progress(f"exporting {label}")
             try:
@@ -142,7 +145,7 @@ def _requests(
 ) -> Iterator[ExportRequest]:
     packs = source.facts.kind == "huggingface" and can_be_packed(source.signature)
     for precision in precisions:
-        for layout in exporter.layouts:
+        for layout in sorted(exporter.layouts, key=lambda item: item is Layout.PADDED):
             if layout is Layout.PADDED:
                 yield ExportRequest(precision, layout, source.signature, calibration)
             elif packs:
@@ -169,9 +172,17 @@ def _measure(
     return evidence
 
 
+def _has_packed(artifacts: Sequence[Artifact], backend: str) -> bool:
+    wanted = (backend, Precision.INT8, Layout.PACKED)
+    return any((artifact.backend, artifact.precision, artifact.layout) == wanted for artifact in artifacts)
+
+
 def _remove_files(left_out: Sequence[Artifact], *, kept: Sequence[Artifact]) -> None:
     """Removes the files of artifacts that were left out, but for those that others share."""
     shared = {WEIGHTS_FILE, CONFIG_FILE, *(file for artifact in kept for file in artifact.files.values())}
     for artifact in left_out:
         for relative in set(artifact.files.values()) - shared:
-            (artifact.root / relative).unlink(missing_ok=True)
+            path = artifact.root / relative
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # other artifacts may have files there
+                path.parent.rmdir()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
-from inferox.batching import pad_rows, plan_batches
-from inferox.core import SEQUENCE, ConfigError, PackageError, SourceModel
+from inferox.batching import Row, pad_rows
+from inferox.core import ConfigError, PackageError, SourceModel
 from inferox.tasks import Task
 
 _MOST_TEXTS = 512
 """More texts hardly change the ranges, and each costs a run of the whole model."""
 
-_ROWS, _TOKENS = 16, 1024
+_ROWS = 16
 
 
 def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -> list[dict[str, npt.NDArray[Any]]]:
@@ -42,17 +42,15 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
         items = _read_texts(Path(file))
     elif source.example_inputs is not None:
         return [dict(source.example_inputs)]
-    rows = task.encode(items)
-    if any(name not in task.fill for name in source.signature.input_names):
-        return [pad_rows([row], source.signature, task.fill) for row in rows]
-    lengths = [_length(row, source) for row in rows]
-    batches = plan_batches(lengths, max_tokens=_TOKENS, max_rows=_ROWS)
-    return [pad_rows([rows[index] for index in batch], source.signature, task.fill) for batch in batches]
-
-
-def _length(row: Mapping[str, npt.NDArray[Any]], source: SourceModel) -> int:
-    spec = source.signature.inputs[0]
-    return row[spec.name].shape[0] if SEQUENCE in spec.dims else 1
+    # Rows of one length alone: the ranges of what is computed for padding say nothing of the texts.
+    alike: defaultdict[tuple[tuple[int, ...], ...], list[Row]] = defaultdict(list)
+    for row in task.encode(items):
+        alike[tuple(row[name].shape for name in source.signature.input_names)].append(row)
+    return [
+        pad_rows(rows[start : start + _ROWS], source.signature, task.fill)
+        for rows in alike.values()
+        for start in range(0, len(rows), _ROWS)
+    ]
 
 
 def _read_texts(path: Path) -> list[str]:

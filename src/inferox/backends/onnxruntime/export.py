@@ -15,13 +15,26 @@ class OnnxExporter(Exporter):
     layouts = (Layout.PADDED, Layout.PACKED)
 
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
-        """Writes the graph in single precision; see ``Exporter``.
+        """Writes the graph in single precision or in eight bits; see ``Exporter``.
 
         Raises:
-            LoadError: If the module cannot be captured or has an operator that ONNX lacks.
+            LoadError: If the module cannot be captured or has an operator that ONNX lacks, or for half precision, in
+                which ONNX Runtime has no kernels for CPUs.
         """
-        if request.precision is not Precision.FP32:
-            raise LoadError(f"ONNX graphs are written in fp32, not in {request.precision.value}")
+        if request.precision not in {Precision.FP32, Precision.INT8}:
+            raise LoadError(f"onnxruntime computes in fp32 and int8 on CPUs, not in {request.precision.value}")
         with translated(f"exporting {source.facts.name}", default=LoadError):
             graph = write_graph(source, root, request)
-        return Artifact("onnxruntime", "onnx", request.precision, request.layout, graph.files, graph.signature, root)
+            files = graph.files
+            if request.precision is Precision.INT8:
+                files = {"graph": _quantize(root / graph.files["graph"], root, request.layout)}
+        return Artifact("onnxruntime", "onnx", request.precision, request.layout, files, graph.signature, root)
+
+
+def _quantize(graph: Path, root: Path, layout: Layout) -> str:
+    from inferox.backends.onnxruntime.quantization import quantize
+
+    relative = f"backends/onnxruntime/int8-{layout.value}.onnx"
+    (root / relative).parent.mkdir(parents=True, exist_ok=True)
+    quantize(graph, root / relative)
+    return relative

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inferox.backends.onnx.graph import write_graph
 from inferox.backends.openvino.errors import translated
-from inferox.core import Artifact, Exporter, ExportRequest, Layout, LoadError, SourceModel
+from inferox.core import Artifact, Exporter, ExportRequest, Layout, LoadError, Precision, SourceModel
 
 
 class OpenVinoExporter(Exporter):
@@ -18,8 +18,22 @@ class OpenVinoExporter(Exporter):
         """Writes an artifact; see ``Exporter``. Half precision is what the device makes of the same graph.
 
         Raises:
-            LoadError: If the module cannot be captured or has an operator that ONNX or OpenVINO lacks.
+            LoadError: If the module cannot be captured or has an operator that ONNX or OpenVINO lacks; or for ``int8``,
+                if there is nothing to calibrate on.
         """
         with translated(f"exporting {source.facts.name}", default=LoadError):
             graph = write_graph(source, root, request)
+        if request.precision is Precision.INT8:
+            files = _quantize(root / graph.files["graph"], root, request)
+            return Artifact("openvino", "openvino-ir", request.precision, request.layout, files, graph.signature, root)
         return Artifact("openvino", "onnx", request.precision, request.layout, graph.files, graph.signature, root)
+
+
+def _quantize(graph: Path, root: Path, request: ExportRequest) -> dict[str, str]:
+    from inferox.backends.openvino.quantization import quantize
+
+    relative = f"backends/openvino/int8-{request.layout.value}"
+    (root / relative).parent.mkdir(parents=True, exist_ok=True)
+    with translated("quantising to int8", default=LoadError):
+        quantize(graph, root / f"{relative}.xml", request)
+    return {"graph": f"{relative}.xml", "weights": f"{relative}.bin"}

@@ -164,7 +164,9 @@ def _attend(
             seen = seen & (distance.abs() < sliding_window)
         if getattr(module, "is_causal", False):
             seen = seen & (distance >= 0)
-    attended = scaled_dot_product_attention(spread(query), spread(key), spread(value), attn_mask=seen, scale=scaling)
+    # The least finite number instead of infinity: a row that sees nothing gets no NaN, and graphs need no step for it.
+    bias = torch.where(seen, 0.0, torch.finfo(query.dtype).min).to(query.dtype)
+    attended = scaled_dot_product_attention(spread(query), spread(key), spread(value), attn_mask=bias, scale=scaling)
     flat = attended.transpose(1, 2).reshape(rows * longest, -1)
     gathered = flat.index_select(0, batch.slots)
     return gathered.reshape(1, -1, query.shape[1], value.shape[3]), None
