@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
-from inferox.batching import Row, pad_rows
+from inferox.batching import MAX_TOKENS, pad_rows, plan_batches
 from inferox.core import ConfigError, PackageError, SourceModel
 from inferox.tasks import Task
 
@@ -42,15 +41,13 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
         items = _read_texts(Path(file))
     elif source.example_inputs is not None:
         return [dict(source.example_inputs)]
-    # Rows of one length alone: the ranges of what is computed for padding say nothing of the texts.
-    alike: defaultdict[tuple[tuple[int, ...], ...], list[Row]] = defaultdict(list)
-    for row in task.encode(items):
-        alike[tuple(row[name].shape for name in source.signature.input_names)].append(row)
-    return [
-        pad_rows(rows[start : start + _ROWS], source.signature, task.fill)
-        for rows in alike.values()
-        for start in range(0, len(rows), _ROWS)
-    ]
+    rows = task.encode(items)
+    if any(name not in task.fill for name in source.signature.input_names):
+        return [pad_rows([row], source.signature, task.fill) for row in rows]
+    # Batches as they are computed later: a range is the mean of what batches have as their largest numbers.
+    lengths = [row[source.signature.input_names[0]].shape[0] for row in rows]
+    batches = plan_batches(lengths, max_tokens=MAX_TOKENS, max_rows=_ROWS)
+    return [pad_rows([rows[index] for index in batch], source.signature, task.fill) for batch in batches]
 
 
 def _read_texts(path: Path) -> list[str]:

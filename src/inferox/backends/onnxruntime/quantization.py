@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile
 
 from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -23,8 +23,9 @@ def quantize(graph: Path, target: Path) -> None:
     options = SessionOptions()
     # Folds what depends on weights alone: a weight that is transposed in the graph would not be quantised.
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_BASIC
-    with TemporaryDirectory() as folder:
-        folded = Path(folder) / "folded.onnx"
+    # Beside the graph, as what is folded points to the same weights.
+    with NamedTemporaryFile(dir=graph.parent, suffix=".onnx") as file:
+        folded = Path(file.name)
         options.optimized_model_filepath = str(folded)
         InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
         root = logging.getLogger()
