@@ -142,7 +142,7 @@ class Encoder:
         types = arrays.get("token_type_ids", np.zeros_like(ids))
         positions = self._positions(ids)
         self._check(ids, types)
-        require_memory(self._size_bytes(rows, length), f"{rows} rows of {length} tokens")
+        self._require_memory(rows, length)
         states = self._embeddings(ids, positions, types)
         bias = self._bias(arrays.get("attention_mask"))
         for layer in self._layers:
@@ -198,11 +198,11 @@ class Encoder:
         bias = to_candle(np.where(mask == 0, np.float32(_MASKED), np.float32(0)).reshape(rows, 1, 1, length))
         return bias.broadcast_as((rows, self._architecture.num_heads, length, length)).contiguous()
 
-    def _size_bytes(self, rows: int, length: int) -> int:
-        """The most that lies in memory at once: what a layer has made, and what the runtime makes of it."""
+    def _require_memory(self, rows: int, length: int) -> None:
+        """Counts what a layer has made, and what the runtime makes of it, at the moment when there is the most."""
         scores = 4 * rows * self._architecture.num_heads * length * length
         states = rows * length * (8 * self._architecture.hidden_size + 2 * self._architecture.intermediate_size)
-        return 4 * (scores + states)
+        require_memory(4 * (scores + states), f"{rows} rows of {length} tokens")
 
 
 def _rows(table: candle.Tensor, indices: npt.NDArray[np.int64]) -> candle.Tensor:

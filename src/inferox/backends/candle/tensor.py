@@ -66,7 +66,11 @@ class CandleTensor(Tensor):
         """
         resolved = resolve_shape(self, shape)
         with translated(f"reshaping {self}", default=ExecutionError):
-            return CandleTensor(self._tensor.reshape(resolved))
+            # Candle refuses to reshape to an extent of 0.
+            reshaped = (
+                self._tensor.reshape(resolved) if self.numel else candle.zeros(resolved, dtype=self._tensor.dtype)
+            )
+            return CandleTensor(reshaped)
 
     def contiguous(self) -> CandleTensor:
         """Returns the elements in row-major order without gaps; see ``Tensor``."""
