@@ -1,0 +1,233 @@
+"""Which encoders this backend computes, and how their configs and weights name the parts. Imports no runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inferox.core import LoadError
+
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_fast": "gelu_tanh",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+"""What configs call an activation, and what the backend calls it."""
+
+INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+"""The inputs that an encoder can take."""
+
+
+@dataclass(frozen=True)
+class LayerNames:
+    """What a family calls the weights of one layer, each within the layer, without ``.weight`` and ``.bias``."""
+
+    layer: str = "encoder.layer"
+    query: str = "attention.self.query"
+    key: str = "attention.self.key"
+    value: str = "attention.self.value"
+    attention_output: str = "attention.output.dense"
+    attention_norm: str = "attention.output.LayerNorm"
+    widen: str = "intermediate.dense"
+    narrow: str = "output.dense"
+    output_norm: str = "output.LayerNorm"
+
+
+@dataclass(frozen=True)
+class FirstTokenHead:
+    """A classifier of whole rows: the first token's state through a layer, an activation and another layer."""
+
+    dense: str
+    activation: str
+    classifier: str
+
+
+@dataclass(frozen=True)
+class Family:
+    """Encoders that differ in their names and sizes alone.
+
+    Attributes:
+        classes: How the names of transformers' classes begin.
+        prefix: What stands before the encoder's weights where there is a head.
+        row_head: The classifier of whole rows.
+        names: The names of a layer's weights.
+        settings: What the config calls the hidden size, the layers, the heads, the width of the feed-forward part and
+            the activation.
+        has_token_types: Whether tokens are of types, such as those of a question and of an answer.
+        counts_padding_id: Whether positions count the tokens that are not padding, from the padding's id on.
+        pad_token_id: The padding's id where the config does not state it.
+    """
+
+    classes: str
+    prefix: str
+    row_head: FirstTokenHead
+    names: LayerNames = LayerNames()
+    settings: tuple[str, str, str, str, str] = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "hidden_act",
+    )
+    has_token_types: bool = True
+    counts_padding_id: bool = False
+    pad_token_id: int = 0
+
+
+_DISTILBERT_NAMES = LayerNames(
+    layer="transformer.layer",
+    query="attention.q_lin",
+    key="attention.k_lin",
+    value="attention.v_lin",
+    attention_output="attention.out_lin",
+    attention_norm="sa_layer_norm",
+    widen="ffn.lin1",
+    narrow="ffn.lin2",
+    output_norm="output_layer_norm",
+)
+
+
+def _roberta(classes: str) -> Family:
+    head = FirstTokenHead("classifier.dense", "tanh", "classifier.out_proj")
+    return Family(classes, "roberta", head, counts_padding_id=True, pad_token_id=1)
+
+
+FAMILIES = {
+    "bert": Family("Bert", "bert", FirstTokenHead("pooler.dense", "tanh", "classifier")),
+    "camembert": _roberta("Camembert"),
+    "distilbert": Family(
+        "DistilBert",
+        "distilbert",
+        FirstTokenHead("pre_classifier", "relu", "classifier"),
+        _DISTILBERT_NAMES,
+        ("dim", "n_layers", "n_heads", "hidden_dim", "activation"),
+        has_token_types=False,
+    ),
+    "electra": Family("Electra", "electra", FirstTokenHead("classifier.dense", "gelu", "classifier.out_proj")),
+    "roberta": _roberta("Roberta"),
+    "xlm-roberta": _roberta("XLMRoberta"),
+}
+"""The encoders, by the config's ``model_type``."""
+
+_LACKS = {
+    "albert": "layers that share their weights",
+    "deberta": "disentangled attention",
+    "deberta-v2": "disentangled attention",
+    "modernbert": "rotary embeddings",
+    "mpnet": "relative position biases",
+}
+"""What kin of these encoders have that this backend does not compute."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An encoder with its head, as a config and the name of a class describe it.
+
+    Attributes:
+        family: Its family.
+        head: ``Model`` for none, ``ForSequenceClassification`` or ``ForTokenClassification``.
+        hidden_size: The numbers in a token's state.
+        num_layers: The layers.
+        num_heads: The heads of attention in each.
+        intermediate_size: The width of the feed-forward part.
+        activation: Its activation, as this backend calls it.
+        norm_eps: What layer normalisation adds to the variance.
+        pad_token_id: The padding's id.
+        vocab_size: The tokens that are known; ``None`` where the config does not say.
+    """
+
+    family: Family
+    head: str
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    intermediate_size: int
+    activation: str
+    norm_eps: float
+    pad_token_id: int
+    vocab_size: int | None
+
+
+HEADS = ("Model", "ForSequenceClassification", "ForTokenClassification")
+
+
+def read_architecture(config: Mapping[str, Any], class_name: str | None) -> Architecture:
+    """Reads what a model is made of.
+
+    Args:
+        config: The model's ``config.json``.
+        class_name: The name of its class in transformers, such as ``BertModel``.
+
+    Raises:
+        LoadError: If it is none that this backend computes; the message names the part that it lacks. Also if the
+            config lacks a size, or has one that cannot be.
+    """
+    model_type = config.get("model_type")
+    family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
+    if family is None:
+        lack = _LACKS.get(str(model_type), "it is none of " + ", ".join(FAMILIES))
+        raise LoadError(f"candle cannot run a {model_type} model: {lack}")
+    head = next((head for head in HEADS if class_name == family.classes + head), None)
+    if head is None:
+        raise LoadError(
+            f"candle cannot run a {class_name} of the type {model_type}: it has the heads {', '.join(HEADS)}"
+        )
+    _refuse_variants(config, str(model_type))
+    hidden, layers, heads, intermediate, activation = family.settings
+    found = Architecture(
+        family,
+        head,
+        _size(config, hidden),
+        _size(config, layers),
+        _size(config, heads),
+        _size(config, intermediate),
+        _activation(config, activation),
+        _number(config, "layer_norm_eps", 1e-12),
+        int(_number(config, "pad_token_id", family.pad_token_id)),
+        _size(config, "vocab_size") if "vocab_size" in config else None,
+    )
+    if found.hidden_size % found.num_heads:
+        raise LoadError(f"the config states {found.num_heads} heads for a hidden size of {found.hidden_size}")
+    return found
+
+
+def _refuse_variants(config: Mapping[str, Any], model_type: str) -> None:
+    positions = config.get("position_embedding_type", "absolute")
+    lacks = {
+        "quantised weights": config.get("quantization_config") is not None,
+        "the mask of a decoder (is_decoder)": bool(config.get("is_decoder")),
+        f"{positions} positions (position_embedding_type)": positions != "absolute",
+    }
+    for lack, is_there in lacks.items():
+        if is_there:
+            raise LoadError(f"candle cannot run this {model_type} model: {lack}")
+
+
+def _size(config: Mapping[str, Any], name: str) -> int:
+    value = config.get(name)
+    if type(value) is not int or value < 1:
+        raise LoadError(f"the config must state {name} as a number from 1 up, and states {value!r}")
+    return value
+
+
+def _number(config: Mapping[str, Any], name: str, default: float) -> float:
+    value = config.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise LoadError(f"the config must state {name} as a number, and states {value!r}")
+    return value
+
+
+def _activation(config: Mapping[str, Any], name: str) -> str:
+    stated = config.get(name, "gelu")
+    if not isinstance(stated, str) or stated not in ACTIVATIONS:
+        raise LoadError(f"candle cannot run the activation {stated!r} ({name}): it has {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[stated]

@@ -1,0 +1,169 @@
+"""Writing Candle's artifacts into a package: the weights as they are, and for chains of layers a description."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from inferox.backends.candle.architecture import FAMILIES, read_architecture
+from inferox.backends.candle.sequential import MODEL_TYPE
+from inferox.core import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Artifact,
+    DataType,
+    Exporter,
+    Layout,
+    LoadError,
+    Precision,
+    SourceModel,
+)
+
+LAYERS_FILE = "backends/candle/config.json"
+"""Where the description of a chain of layers lies."""
+
+_KNOWN = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.Dropout, nn.Identity)
+
+_FUNCTIONS: dict[Any, str] = {
+    torch.relu: "relu",
+    nn.functional.relu: "relu",
+    nn.functional.gelu: "gelu",
+    nn.functional.silu: "silu",
+    torch.tanh: "tanh",
+    torch.sigmoid: "sigmoid",
+}
+_METHODS = {"relu": "relu", "tanh": "tanh", "sigmoid": "sigmoid"}
+_MODULES: dict[type[nn.Module], str] = {
+    nn.ReLU: "relu",
+    nn.GELU: "gelu",
+    nn.SiLU: "silu",
+    nn.Tanh: "tanh",
+    nn.Sigmoid: "sigmoid",
+}
+
+
+class CandleExporter(Exporter):
+    """Finds out whether the backend computes a model, and describes it where no config does."""
+
+    def export(self, source: SourceModel, root: Path, precision: Precision) -> Sequence[Artifact]:
+        """Writes artifacts in single precision; see ``Exporter``. The weights are those of the package.
+
+        Raises:
+            LoadError: If the model has a part that the backend does not compute; the message names it.
+        """
+        if precision is not Precision.FP32 or source.facts.kind not in {"huggingface", "python"}:
+            return []
+        if source.facts.kind == "huggingface":
+            _check_architecture(source)
+            files, options = {"config": CONFIG_FILE}, {"architecture": source.facts.architecture}
+        else:
+            config = {"model_type": MODEL_TYPE, "layers": _describe(source)}
+            path = root / LAYERS_FILE
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+            files, options = {"config": LAYERS_FILE}, {"architecture": MODEL_TYPE}
+        if (root / WEIGHTS_FILE).is_file():
+            files["weights"] = WEIGHTS_FILE
+        return [Artifact("candle", "safetensors", precision, Layout.PADDED, files, source.signature, root, options)]
+
+
+def _check_architecture(source: SourceModel) -> None:
+    """Refuses what the backend does not compute, by the layers that it lacks where there are any.
+
+    Raises:
+        LoadError: If that is so.
+    """
+    try:
+        read_architecture(source.facts.config, source.facts.architecture)
+    except LoadError as error:
+        missing = sorted({type(layer).__name__ for layer in source.module.modules() if _is_foreign(layer)})
+        if source.facts.model_type in FAMILIES or not missing:
+            raise
+        raise LoadError(
+            f"candle cannot run a {source.facts.model_type} model: there is no {', '.join(missing)} in it"
+        ) from error
+
+
+def _is_foreign(layer: nn.Module) -> bool:
+    """Whether it is one of PyTorch's own layers with numbers of its own, and none that the backend has."""
+    own = type(layer).__module__.startswith("torch.nn.modules.") and next(layer.parameters(recurse=False), None)
+    return own is not None and own is not False and not isinstance(layer, _KNOWN)
+
+
+def _describe(source: SourceModel) -> list[dict[str, Any]]:
+    """The layers of a module that is a chain, from the graph of its ``forward``.
+
+    Raises:
+        LoadError: If it is none, or has a layer that the backend lacks.
+    """
+    specs = (*source.signature.inputs, *source.signature.outputs)
+    if len(specs) != 2 or any(spec.dtype is not DataType.F32 for spec in specs):  # noqa: PLR2004 - one in, one out
+        raise LoadError(f"candle runs chains of layers from one f32 tensor to one, not {', '.join(map(str, specs))}")
+    _refuse_foreign(source.module)
+    try:
+        graph = fx.Tracer().trace(source.module)
+    except Exception as error:
+        raise LoadError(f"candle runs chains of layers alone, and forward cannot be read as one: {error}") from error
+    layers: list[dict[str, Any]] = []
+    state = next(node for node in graph.nodes if node.op == "placeholder")
+    for node in list(graph.nodes)[1:]:
+        if node.op == "output":
+            _require_chain(node, state, "what it returns")
+            return layers
+        _require_chain(node, state, str(node.target))
+        layers += _describe_node(node, source.module)
+        state = node
+    return layers
+
+
+def _refuse_foreign(module: nn.Module) -> None:
+    foreign = sorted({type(layer).__name__ for layer in module.modules() if _is_foreign(layer)})
+    if foreign:
+        raise LoadError(f"candle cannot run this module: there is no {', '.join(foreign)} in it")
+
+
+def _require_chain(node: fx.Node, state: fx.Node, name: str) -> None:
+    if node.all_input_nodes != [state] or not node.args or node.args[0] is not state:
+        raise LoadError(
+            f"candle runs chains of layers alone, and {name} takes something else than what comes before it"
+        )
+
+
+def _describe_node(node: fx.Node, module: nn.Module) -> list[dict[str, Any]]:
+    if node.op == "call_module":
+        return _describe_module(str(node.target), module.get_submodule(str(node.target)))
+    names: Mapping[Any, str] = _FUNCTIONS if node.op == "call_function" else _METHODS
+    if node.op not in {"call_function", "call_method"} or node.target not in names or len(node.args) != 1:
+        raise LoadError(f"candle runs chains of layers alone, and forward has {_label(node.target)}")
+    return [{"type": _activation(names[node.target], node.kwargs.get("approximate", "none"))}]
+
+
+def _describe_module(name: str, layer: nn.Module) -> list[dict[str, Any]]:
+    weight, bias = (f"{name}.{part}" if getattr(layer, part, None) is not None else None for part in ("weight", "bias"))
+    if type(layer) in {nn.Dropout, nn.Identity}:
+        return []
+    if type(layer) is nn.Linear:
+        return [{"type": "linear", "weight": weight, "bias": bias}]
+    if type(layer) is nn.LayerNorm and len(layer.normalized_shape) == 1:
+        return [
+            {"type": "layer_norm", "weight": weight, "bias": bias, "width": layer.normalized_shape[0], "eps": layer.eps}
+        ]
+    if type(layer) in _MODULES:
+        return [{"type": _activation(_MODULES[type(layer)], getattr(layer, "approximate", "none"))}]
+    raise LoadError(f"candle cannot run this module: there is no {layer} in it")
+
+
+def _activation(name: str, approximate: object) -> str:
+    return "gelu_tanh" if name == "gelu" and approximate == "tanh" else name
+
+
+def _label(target: str | Callable[..., Any]) -> str:
+    if target in {operator.add, torch.add}:
+        return "an addition"
+    return target if isinstance(target, str) else getattr(target, "__name__", str(target))

@@ -1,0 +1,105 @@
+"""A model that Candle runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inferox.backends.candle.architecture import INPUTS, read_architecture
+from inferox.backends.candle.encoder import Encoder
+from inferox.backends.candle.errors import translated
+from inferox.backends.candle.network import Network
+from inferox.backends.candle.sequential import MODEL_TYPE, Sequential
+from inferox.backends.candle.tensor import CandleTensor
+from inferox.backends.candle.weights import Weights, read_weights
+from inferox.core import (
+    Artifact,
+    DataType,
+    ExecutionError,
+    LoadError,
+    MemoryRequirements,
+    Model,
+    ModelMetadata,
+    Signature,
+    Tensor,
+    TensorLike,
+)
+
+
+class CandleModel(Model):
+    """A network of Candle's tensors.
+
+    Several calls may be made at once, and are computed one after the other: Candle's Python module keeps the
+    interpreter to itself while it computes, with as many threads as it may use.
+
+    Args:
+        name: The name of the package.
+        metadata: What it is.
+        signature: The named tensors that it takes and gives.
+        network: What computes it.
+        weights_bytes: The memory that its weights take.
+    """
+
+    def __init__(
+        self, name: str, metadata: ModelMetadata, signature: Signature, network: Network, *, weights_bytes: int
+    ) -> None:
+        super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes))
+        self._network: Network | None = network
+
+    def close(self) -> None:
+        """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
+        self._network = None
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        network = self._network
+        if network is None:
+            raise self._closed()
+        (output,) = self._signature.output_names
+        with translated(f"computing {self._name}", default=ExecutionError):
+            return {output: CandleTensor(network(inputs))}
+
+
+def open_network(artifact: Artifact) -> Network:
+    """Reads what an artifact describes, with its weights.
+
+    Args:
+        artifact: An artifact with a file ``config``, the option ``architecture`` where that is a Hugging Face model's,
+            and a file ``weights`` where it has any.
+
+    Raises:
+        LoadError: If the config is malformed, the model is none that this backend computes, or the weights are not
+            those that it needs.
+        OutOfMemoryError: If the weights do not fit into memory.
+    """
+    config = _read_config(artifact.path("config"))
+    if config.get("model_type") == MODEL_TYPE:
+        _require_one_float(artifact.signature)
+        return Sequential(
+            config, read_weights(artifact.path("weights")) if "weights" in artifact.files else Weights({})
+        )
+    architecture = read_architecture(config, artifact.options.get("architecture"))
+    unknown = set(artifact.signature.input_names) - INPUTS
+    if unknown or len(artifact.signature.outputs) != 1 or "input_ids" not in artifact.signature.input_names:
+        raise LoadError(
+            f"candle computes one output of input_ids, and maybe attention_mask and token_type_ids; the signature has "
+            f"{', '.join(artifact.signature.input_names)} and {', '.join(artifact.signature.output_names)}"
+        )
+    return Encoder(architecture, read_weights(artifact.path("weights"), prefix=architecture.family.prefix))
+
+
+def _require_one_float(signature: Signature) -> None:
+    specs = (*signature.inputs, *signature.outputs)
+    if len(signature.inputs) != 1 or len(signature.outputs) != 1 or any(s.dtype is not DataType.F32 for s in specs):
+        raise LoadError(f"a chain of layers takes one f32 tensor and gives one, not {', '.join(map(str, specs))}")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise LoadError(f"{path.name} must be a JSON object, and cannot be read as one: {error}") from error
+    if not isinstance(config, dict):
+        raise LoadError(f"{path.name} must be a JSON object, and is a {type(config).__name__}")
+    return config

@@ -1,0 +1,26 @@
+"""What a model computes: arrays by name in, one of Candle's tensors out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import candle
+
+from inferox.core import TensorLike
+
+
+class Network(Protocol):
+    """A network with its weights. Several threads may call it at once."""
+
+    def __call__(self, inputs: Mapping[str, TensorLike]) -> candle.Tensor:
+        """Computes the one output.
+
+        Args:
+            inputs: The tensors by name, known to fit the signature.
+
+        Raises:
+            RequestError: If a number in them cannot be computed with, such as a token that is unknown.
+            OutOfMemoryError: If there is too little memory.
+            Exception: Whatever Candle raises, to be translated by the caller.
+        """

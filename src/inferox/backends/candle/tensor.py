@@ -1,0 +1,122 @@
+"""Candle's tensors behind our contract."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import candle
+import numpy.typing as npt
+
+from inferox.backends.candle.errors import translated
+from inferox.backends.candle.exchange import dtype_of_candle, to_numpy
+from inferox.core import BackendUnavailableError, DataType, DeviceId, ExecutionError, Tensor, resolve_shape
+
+
+class CandleTensor(Tensor):
+    """One of Candle's tensors, on the CPU.
+
+    Wrapping one copies nothing; ``numpy()`` and DLPack copy, because Candle shares its memory with no one.
+
+    Args:
+        tensor: The tensor.
+
+    Raises:
+        UnsupportedDTypeError: If its data type is ``u32``, which is none of ours.
+    """
+
+    def __init__(self, tensor: candle.Tensor) -> None:
+        self._dtype = dtype_of_candle(tensor)
+        self._tensor = tensor
+
+    @property
+    def candle(self) -> candle.Tensor:
+        """The tensor itself."""
+        return self._tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The extent of each axis."""
+        return tuple(self._tensor.shape)
+
+    @property
+    def dtype(self) -> DataType:
+        """The type of the elements."""
+        return self._dtype
+
+    @property
+    def device(self) -> DeviceId:
+        """The CPU."""
+        return DeviceId.cpu()
+
+    def to_device(self, device: DeviceId) -> CandleTensor:
+        """Returns itself for the CPU.
+
+        Raises:
+            BackendUnavailableError: For every other device.
+        """
+        check_device(device)
+        return self
+
+    def reshape(self, shape: Sequence[int]) -> CandleTensor:
+        """Gives the same elements another shape, sharing memory where they lie without gaps; see ``Tensor``.
+
+        Raises:
+            ShapeMismatchError: If the number of elements differs, or the extents leave it open.
+        """
+        resolved = resolve_shape(self, shape)
+        with translated(f"reshaping {self}", default=ExecutionError):
+            # Candle refuses to reshape to an extent of 0.
+            reshaped = (
+                self._tensor.reshape(resolved) if self.numel else candle.zeros(resolved, dtype=self._tensor.dtype)
+            )
+            return CandleTensor(reshaped)
+
+    def contiguous(self) -> CandleTensor:
+        """Returns the elements in row-major order without gaps; see ``Tensor``."""
+        if self._tensor.is_contiguous():
+            return self
+        with translated(f"copying {self}", default=ExecutionError):
+            return CandleTensor(self._tensor.contiguous())
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """Copies the elements into a new NumPy array.
+
+        Raises:
+            UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
+        """
+        with translated(f"reading {self}", default=ExecutionError):
+            return to_numpy(self._tensor)
+
+    def __dlpack__(
+        self,
+        *,
+        stream: Any | None = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any:
+        """Exports a copy as a DLPack capsule.
+
+        Raises:
+            BufferError: If a copy is forbidden, as the protocol wants it.
+            UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
+        """
+        if copy is False:
+            raise BufferError("candle shares its memory with no one: exporting one of its tensors copies it")
+        # The array is a copy already, whoever asks for one.
+        return self.numpy().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        """The device as DLPack numbers it: the CPU."""
+        return 1, 0
+
+
+def check_device(device: DeviceId) -> None:
+    """Refuses every device but the CPU: the wheels of Candle that are published know no other.
+
+    Raises:
+        BackendUnavailableError: If it is another.
+    """
+    if device != DeviceId.cpu():
+        raise BackendUnavailableError(f"candle has no device {device} here; it has cpu")

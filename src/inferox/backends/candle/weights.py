@@ -1,0 +1,143 @@
+"""A package's weights, given out one by one with their shapes checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import candle
+from safetensors import safe_open
+
+from inferox.backends.candle.errors import require_memory, translated
+from inferox.backends.candle.layers import LayerNorm, Linear
+from inferox.core import LoadError
+
+_OLD_NAMES = (
+    (re.compile(r"(?<=LayerNorm\.)gamma$"), "weight"),
+    (re.compile(r"(?<=LayerNorm\.)beta$"), "bias"),
+)
+"""What the first checkpoints of BERT, converted from TensorFlow, call two weights."""
+
+_READ_COPIES = 3
+"""How often the weights lie in memory while Candle reads them: the file, the tensors, and transposes of these."""
+
+_NAMED = 5
+
+
+class Weights:
+    """The weights of one file, by name.
+
+    Every weight comes in single precision. Half precision is widened to it, which is exact.
+
+    Args:
+        tensors: The tensors by name.
+    """
+
+    def __init__(self, tensors: dict[str, candle.Tensor]) -> None:
+        self._tensors = tensors
+        self._taken: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def take(self, name: str, shape: Sequence[int | None]) -> candle.Tensor:
+        """Gives one out.
+
+        Args:
+            name: Its name.
+            shape: The shape that it must have; ``None`` for an extent that is free.
+
+        Raises:
+            LoadError: If it is missing, or has another shape, or a data type that single precision cannot hold.
+        """
+        if name not in self._tensors:
+            raise LoadError(
+                f"the weight {name} is missing", hint="the config and the weights are not of the same model"
+            )
+        tensor = self._tensors[name]
+        extents = tuple(tensor.shape)
+        if len(extents) != len(shape) or any(
+            wanted not in {None, extent} for wanted, extent in zip(shape, extents, strict=True)
+        ):
+            wanted_shape = ", ".join("any" if wanted is None else str(wanted) for wanted in shape)
+            raise LoadError(
+                f"the weight {name} is {list(extents)} and must be [{wanted_shape}]",
+                hint="the config and the weights are not of the same model",
+            )
+        if str(tensor.dtype).lower() not in {"f32", "f16", "bf16"}:
+            raise LoadError(f"the weight {name} is {str(tensor.dtype).lower()}, which f32 does not hold exactly")
+        self._taken.add(name)
+        return tensor.to_dtype(candle.f32)
+
+    def linear(self, name: str, inputs: int | None, outputs: int | None, *, bias: bool = True) -> Linear:
+        """Gives out a linear layer; see ``take``.
+
+        Args:
+            name: The layer's name.
+            inputs: The numbers that it takes; ``None`` for whatever there is.
+            outputs: The numbers that it gives; ``None`` for whatever there is.
+            bias: Whether it has a bias.
+        """
+        weight = self.take(f"{name}.weight", (outputs, inputs))
+        found = self.take(f"{name}.bias", (weight.shape[0],)) if bias else None
+        return Linear(weight.t().contiguous(), found)
+
+    def norm(self, name: str, width: int, eps: float) -> LayerNorm:
+        """Gives out a layer normalisation; see ``take``.
+
+        Args:
+            name: The layer's name.
+            width: The numbers in a row.
+            eps: What it adds to the variance.
+        """
+        weight, bias = (self.take(f"{name}.{part}", (width,)) for part in ("weight", "bias"))
+        return LayerNorm(weight, bias, width, eps)
+
+    def require_all_taken(self, ignore: re.Pattern[str] | None = None) -> None:
+        """Refuses weights that nobody took.
+
+        Args:
+            ignore: What the names of those have in common that may be left over; ``None`` where none may.
+
+        Raises:
+            LoadError: If there are any others.
+        """
+        left = sorted(name for name in self._tensors.keys() - self._taken if ignore is None or not ignore.search(name))
+        if left:
+            more = f", and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+            raise LoadError(
+                f"{len(left)} weights have no place in the model: {', '.join(left[:_NAMED])}{more}",
+                hint="the config and the weights are not of the same model",
+            )
+
+
+def read_weights(path: Path, *, prefix: str = "") -> Weights:
+    """Reads a safetensors file, under today's names and without a prefix.
+
+    Tensors that share memory are stored once; the file's metadata gives the stored one's name for each of the others.
+
+    Args:
+        path: The file.
+        prefix: What may stand before the names, such as ``bert``, and a dot.
+
+    Raises:
+        LoadError: If it is none, is damaged, has data types that Candle lacks, or has a name twice.
+        OutOfMemoryError: If it does not fit into memory.
+    """
+    with translated(f"reading {path.name}", default=LoadError):
+        require_memory(path.stat().st_size * _READ_COPIES, f"reading {path.name}")
+        with safe_open(path, "numpy") as file:
+            aliases = file.metadata() or {}
+        stored = candle.utils.load_safetensors(str(path))
+    stored |= {name: stored[kept] for name, kept in aliases.items() if kept in stored}
+    tensors = {_todays_name(name, prefix): tensor for name, tensor in stored.items()}
+    if len(tensors) < len(stored):
+        raise LoadError(f"{path.name} has some weights twice, with and without {prefix}. or under an old name")
+    return Weights(tensors)
+
+
+def _todays_name(name: str, prefix: str) -> str:
+    for pattern, replacement in _OLD_NAMES:
+        name = pattern.sub(replacement, name)
+    return name.removeprefix(f"{prefix}.") if prefix else name
