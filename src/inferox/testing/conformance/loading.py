@@ -26,7 +26,9 @@ from inferox.core import (
 )
 from inferox.testing.conformance.subject import NOWHERE, OPTIONS, Subject, read
 
-_ROUNDS = 20
+_WARM_UP_ROUNDS = 5
+_ROUNDS = 40
+"""Enough for a leak to outgrow what the allocator has set aside already, without growing the process."""
 _LEAST_WEIGHTS_BYTES = 2 << 20
 """Weights that a leak of can be told from the noise of an allocator."""
 
@@ -170,6 +172,6 @@ class LoadingTests(Subject):
             gc.collect()
             return int(psutil.Process().memory_info().rss)
 
-        before = use(5)  # the first rounds fill the caches of runtime and allocator
+        before = use(_WARM_UP_ROUNDS)  # the first rounds fill the caches of runtime and allocator
         grown = use(_ROUNDS) - before
-        assert grown < _ROUNDS * self.weights_bytes // 2, f"{_ROUNDS} models left {grown / 2**20:.0f} MiB behind"
+        assert grown < _ROUNDS * self.weights_bytes // 3, f"{_ROUNDS} models left {grown / 2**20:.0f} MiB behind"
