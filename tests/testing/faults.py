@@ -256,7 +256,7 @@ class RacingModel(NumpyModel):
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         if self._layers is None:
             raise self._closed()
-        time.sleep(0.01)
+        time.sleep(0.05)
         (weight, bias), *_ = self._layers
         (value,) = inputs.values()
         _ = np.asarray(value) @ weight + bias
