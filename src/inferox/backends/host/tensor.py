@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from inferox.backends.host.device import free_memory_bytes
 from inferox.core import (
     BackendUnavailableError,
     DataType,
     DeviceId,
     DTypeMismatchError,
+    ExecutionError,
     OutOfMemoryError,
     ShapeMismatchError,
     Tensor,
@@ -26,6 +30,13 @@ SUPPORTED = tuple(dtype for dtype in DataType if dtype is not DataType.BF16)
 """The data types of tensors: all that NumPy has."""
 
 _ADDRESSABLE_BYTES = 2**63 - 1
+
+_NUMBERS = int | float | np.integer | np.floating | np.bool
+
+_PRINTED_BITS = 128
+
+_MOST_AXES = 64
+"""What NumPy 2 counts to; version 1 stopped at 32."""
 
 
 class HostTensor(Tensor):
@@ -138,36 +149,66 @@ class HostTensorBuilder(TensorBuilder):
         return HostTensor(array if array.flags.writeable else array.copy(), self._backend)
 
     def from_dlpack(self, source: Any) -> HostTensor:
-        """Takes over a tensor of another library through DLPack, sharing memory on the CPU."""
-        return self.from_numpy(source if isinstance(source, np.ndarray) else np.from_dlpack(source))
+        """Takes over a tensor of another library through DLPack, sharing memory on the CPU.
+
+        Raises:
+            UnsupportedDTypeError: If NumPy lacks its data type.
+            ExecutionError: If it does not speak DLPack, or cannot export its memory.
+        """
+        if isinstance(source, np.ndarray):
+            return self.from_numpy(source)
+        if not hasattr(source, "__dlpack__"):
+            raise ExecutionError(f"a tensor to take over must speak DLPack, and {type(source).__name__} does not")
+        try:
+            array = np.from_dlpack(source)
+        except Exception as error:
+            # NumPy's words for a data type that it lacks, in an exception without a type of its own.
+            if "unsupported dtype" in str(error).lower():
+                found = str(getattr(source, "dtype", "of the tensor"))
+                raise UnsupportedDTypeError(found, self._backend, SUPPORTED) from error
+            raise ExecutionError(f"numpy cannot take over a {type(source).__name__}: {error}") from error
+        return self.from_numpy(array)
 
     def zeros(self, shape: Sequence[int], dtype: DataType) -> HostTensor:
         """Makes a tensor of zeros."""
-        self._check(shape, dtype)
-        return HostTensor(np.zeros(tuple(shape), dtype.numpy_dtype), self._backend)
+        with self._allocating(shape, dtype):
+            return HostTensor(np.zeros(tuple(shape), dtype.numpy_dtype), self._backend)
 
     def ones(self, shape: Sequence[int], dtype: DataType) -> HostTensor:
         """Makes a tensor of ones."""
-        self._check(shape, dtype)
-        return HostTensor(np.ones(tuple(shape), dtype.numpy_dtype), self._backend)
+        with self._allocating(shape, dtype):
+            return HostTensor(np.ones(tuple(shape), dtype.numpy_dtype), self._backend)
 
     def randn(self, shape: Sequence[int], dtype: DataType, *, seed: int) -> HostTensor:
         """Makes a tensor of draws from the standard normal distribution, the same for the same seed."""
         if not dtype.is_floating:
             raise UnsupportedDTypeError(dtype, "randn", [known for known in SUPPORTED if known.is_floating])
+        with self._allocating(shape, dtype):
+            drawn = np.random.default_rng(seed).standard_normal(tuple(shape))
+            return HostTensor(drawn.astype(dtype.numpy_dtype), self._backend)
+
+    @contextmanager
+    def _allocating(self, shape: Sequence[int], dtype: DataType) -> Iterator[None]:
         self._check(shape, dtype)
-        drawn = np.random.default_rng(seed).standard_normal(tuple(shape))
-        return HostTensor(drawn.astype(dtype.numpy_dtype), self._backend)
+        try:
+            yield
+        except MemoryError as error:
+            raise _too_large(shape, dtype, free_memory_bytes()) from error
 
     def _check(self, shape: Sequence[int], dtype: DataType) -> None:
         _check_dtype(dtype, self._backend)
-        if any(extent < 0 for extent in shape):
-            raise ShapeMismatchError("a new tensor", "[extents of 0 or more]", shape)
-        size_bytes = prod(shape) * dtype.size
-        if size_bytes > _ADDRESSABLE_BYTES:
-            raise OutOfMemoryError(
-                f"a tensor of {list(shape)} takes {size_bytes} bytes", requested_bytes=size_bytes, free_bytes=None
-            )
+        if any(extent < 0 for extent in shape) or len(shape) > _MOST_AXES:
+            raise ShapeMismatchError("a new tensor", f"[up to {_MOST_AXES} extents of 0 or more]", shape)
+        # NumPy works out the strides of an empty array too, and counts an extent of 0 as 1 for them.
+        if prod(max(extent, 1) for extent in shape) * dtype.size > _ADDRESSABLE_BYTES:
+            raise _too_large(shape, dtype, None)
+
+
+def _too_large(shape: Sequence[int], dtype: DataType, free_bytes: int | None) -> OutOfMemoryError:
+    size_bytes = prod(shape) * dtype.size
+    return OutOfMemoryError(
+        f"a tensor of {list(shape)} takes {size_bytes} bytes", requested_bytes=size_bytes, free_bytes=free_bytes
+    )
 
 
 def _check_dtype(dtype: DataType, backend: str) -> None:
@@ -182,13 +223,24 @@ def _check_device(device: DeviceId, backend: str) -> None:
 
 def _exact(values: Sequence[Any], dtype: DataType) -> npt.NDArray[Any]:
     """The values as an array, refused where the type cannot hold one: only a fraction is rounded."""
+    for position, value in enumerate(values):
+        # NumPy would read numbers out of texts, take None for NaN, and unpack lists.
+        if not isinstance(value, _NUMBERS):
+            raise DTypeMismatchError(f"value {position} of a tensor", dtype, _shown(value))
     try:
-        wide = np.array(values, dtype=np.float64 if dtype.is_floating else object).ravel()
+        wide = np.array(values, dtype=np.float64 if dtype.is_floating else object)
         with np.errstate(over="ignore"):
             narrow = wide.astype(dtype.numpy_dtype)
         held = np.isfinite(narrow) | ~np.isfinite(wide) if dtype.is_floating else narrow.astype(object) == wide
     except (TypeError, ValueError, OverflowError) as error:
         raise DTypeMismatchError("the values of a tensor", dtype, str(error)) from error
     if not bool(np.all(held)):
-        raise DTypeMismatchError(f"value {np.argmin(held)} of a tensor", dtype, repr(values[int(np.argmin(held))]))
+        position = int(np.argmin(held))
+        raise DTypeMismatchError(f"value {position} of a tensor", dtype, _shown(values[position]))
     return narrow
+
+
+def _shown(value: Any) -> str:
+    # Python refuses to print an integer of several thousand digits.
+    huge = isinstance(value, int) and value.bit_length() > _PRINTED_BITS
+    return f"an integer of {value.bit_length()} bits" if huge else f"the value {reprlib.repr(value)}"

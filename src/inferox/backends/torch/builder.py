@@ -167,9 +167,10 @@ class TorchTensorBuilder(TensorBuilder):
         if seed < 0:
             raise ConfigError(f"a seed must be 0 or more, and is {seed}")
         with translated(f"drawing a tensor of {list(shape)}", default=ExecutionError):
-            drawn = torch.empty(tuple(shape), dtype=torch.float64 if dtype is DataType.F64 else torch.float32)
+            # In a row: PyTorch has more axes than NumPy.
+            drawn = torch.empty(prod(shape), dtype=torch.float64 if dtype is DataType.F64 else torch.float32)
             np.random.default_rng(seed).standard_normal(out=drawn.numpy(), dtype=drawn.numpy().dtype)
-            return self._place(drawn.to(dtypes.to_torch(dtype)))
+            return self._place(drawn.to(dtypes.to_torch(dtype)).reshape(tuple(shape)))
 
     def _filled(self, shape: Sequence[int], dtype: DataType, value: int) -> TorchTensor:
         self._check(shape, dtype)

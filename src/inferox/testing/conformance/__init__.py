@@ -1,0 +1,38 @@
+"""The suite that every backend passes, whoever wrote it: subclass ``BackendConformance`` and run pytest.
+
+    class TestMyBackend(BackendConformance):
+        dtypes = frozenset({DataType.F32, DataType.I64})
+
+        @classmethod
+        def make_backend(cls) -> Backend:
+            return MyBackend()
+
+        @classmethod
+        def make_artifact(cls, root: Path) -> Artifact:
+            return write_my_artifact(root)
+
+It needs pytest, which Inferox itself does not.
+"""
+
+try:
+    import pytest
+except ModuleNotFoundError as error:
+    raise ImportError("the conformance suite runs in pytest, which is not installed: pip install pytest") from error
+
+# A failed assert is to show its values here too, as it does in a test file.
+pytest.register_assert_rewrite(
+    *(f"{__name__}.{part}" for part in ("backends", "builders", "dlpack", "loading", "models", "subject", "tensors"))
+)
+
+from inferox.testing.conformance.backends import BackendTests  # noqa: E402 - after the line above
+from inferox.testing.conformance.builders import BuilderTests  # noqa: E402
+from inferox.testing.conformance.dlpack import DLPackTests  # noqa: E402
+from inferox.testing.conformance.loading import LoadingTests  # noqa: E402
+from inferox.testing.conformance.models import ModelTests  # noqa: E402
+from inferox.testing.conformance.tensors import TensorTests  # noqa: E402
+
+__all__ = ["BackendConformance"]
+
+
+class BackendConformance(BackendTests, BuilderTests, TensorTests, DLPackTests, LoadingTests, ModelTests):
+    """Everything that Inferox relies on in a backend, as tests. See ``subject.Subject`` for what a subclass states."""

@@ -1,0 +1,177 @@
+"""Loading: what may be loaded, and what a damaged or missing file gives."""
+# ruff: noqa: D102, S101 - tests assert, and their names say what
+
+from __future__ import annotations
+
+import gc
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from inferox.core import (
+    Artifact,
+    Backend,
+    BackendUnavailableError,
+    ConfigError,
+    ExecutionError,
+    LoadError,
+    LoadOptions,
+    ManifestError,
+    TrustTier,
+    UntrustedCodeError,
+)
+from inferox.testing.conformance.subject import NOWHERE, OPTIONS, Subject, read
+
+_WARM_UP_ROUNDS = 5
+_ROUNDS = 40
+"""Enough for a leak to outgrow what the allocator has set aside already, without growing the process."""
+_LEAST_WEIGHTS_BYTES = 2 << 20
+"""Weights that a leak of can be told from the noise of an allocator."""
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _fill_with_nonsense(path: Path) -> None:
+    path.write_bytes(b"this is no model")
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def _make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES: dict[Callable[[Path], None], bool] = {
+    _remove: True,
+    _make_folder: True,
+    _fill_with_nonsense: True,
+    _empty: False,
+    _cut: False,
+}
+"""What can happen to a file, and whether something else than the backend itself must be the first to notice."""
+
+
+class LoadingTests(Subject):
+    """The contract of ``inferox.core.Backend.load`` and of ``Model.close``."""
+
+    @pytest.mark.parametrize("damage", list(DAMAGES), ids=lambda damage: damage.__name__.strip("_"))
+    def test_a_damaged_file(
+        self, backend: Backend, artifact: Artifact, tmp_path: Path, damage: Callable[[Path], None]
+    ) -> None:
+        assert artifact.files
+        for role, relative in artifact.files.items():
+            root = tmp_path / role
+            shutil.copytree(artifact.root, root)
+            damage(root / relative)
+            with pytest.raises(LoadError) as caught:
+                backend.load(replace(artifact, root=root), None, OPTIONS)
+            if DAMAGES[damage]:
+                assert caught.value.__cause__ is not None, f"the LoadError of the damaged {role} hides its cause"
+
+    def test_a_role_that_the_artifact_does_not_list(self, backend: Backend, artifact: Artifact) -> None:
+        with pytest.raises((ManifestError, LoadError)):
+            backend.load(replace(artifact, files={}), None, OPTIONS)
+
+    def test_an_artifact_of_another_backend(self, backend: Backend, artifact: Artifact) -> None:
+        for stranger in (replace(artifact, backend="another"), replace(artifact, format="no-such-format")):
+            with pytest.raises(LoadError):
+                backend.load(stranger, None, OPTIONS)
+
+    def test_no_model_goes_to_a_device_that_is_not_there(self, backend: Backend, artifact: Artifact) -> None:
+        with pytest.raises(BackendUnavailableError):
+            backend.load(artifact, NOWHERE, OPTIONS)
+
+    def test_code_is_refused_unless_it_is_trusted(self, backend: Backend, artifact: Artifact) -> None:
+        for format_ in self.code_formats:
+            code = replace(artifact, format=format_, root=artifact.root / "no-such-folder")
+            assert code.trust_tier is TrustTier.CODE
+            with pytest.raises(UntrustedCodeError):
+                backend.load(code, None, LoadOptions("conformance"))
+        if artifact.trust_tier is TrustTier.CODE:
+            assert artifact.format in self.code_formats
+        else:
+            backend.load(artifact, None, LoadOptions("conformance")).close()
+
+    def test_threads(self, backend: Backend, artifact: Artifact) -> None:
+        with backend.load(artifact, None, replace(OPTIONS, threads=1)) as model:
+            self.assert_computes(model, self.make_inputs(3))
+        with pytest.raises(ConfigError):
+            backend.load(artifact, None, replace(OPTIONS, threads=0))
+
+    def test_the_package_is_left_as_it_was(self, backend: Backend, artifact: Artifact) -> None:
+        def contents() -> dict[Path, bytes]:
+            return {path: path.read_bytes() for path in artifact.root.rglob("*") if path.is_file()}
+
+        before = contents()
+        with backend.load(artifact, None, OPTIONS) as model:
+            self.assert_computes(model, self.make_inputs(2))
+        assert contents() == before
+
+    def test_what_a_model_says_of_itself(self, backend: Backend, artifact: Artifact) -> None:
+        with backend.load(artifact, None, replace(OPTIONS, package="my-package")) as model:
+            assert model.name == "my-package"
+            assert model.signature == artifact.signature
+            stated = model.metadata
+            assert (stated.backend, stated.format) == (backend.name, artifact.format)
+            assert (stated.precision, stated.layout) == (artifact.precision, artifact.layout)
+            assert stated.device == backend.default_device()
+            assert self.weights_bytes <= model.memory_requirements().weights_bytes <= 4 * self.weights_bytes
+
+    def test_closing(self, backend: Backend, artifact: Artifact) -> None:
+        inputs = self.make_inputs(2)
+        with backend.load(artifact, None, OPTIONS) as model:
+            kept = model.forward(inputs)
+            expected = read(kept)
+        with pytest.raises(ExecutionError):
+            model.forward(inputs)
+        model.close()
+        with pytest.raises(ExecutionError):
+            model.forward(inputs)
+        self.assert_close(read(kept), expected)  # outputs outlive their model
+        assert model.name == OPTIONS.package
+        assert model.signature == artifact.signature
+
+    def test_a_model_closes_itself_when_its_block_fails(self, backend: Backend, artifact: Artifact) -> None:
+        model = backend.load(artifact, None, OPTIONS)
+        with pytest.raises(KeyError), model:
+            raise KeyError
+        with pytest.raises(ExecutionError):
+            model.forward(self.make_inputs(1))
+
+    def test_models_are_independent(self, backend: Backend, artifact: Artifact) -> None:
+        with backend.load(artifact, None, OPTIONS) as kept:
+            other = backend.load(artifact, None, OPTIONS)
+            other.close()
+            self.assert_computes(kept, self.make_inputs(3))
+
+    def test_closing_gives_the_memory_back(self, backend: Backend, artifact: Artifact) -> None:
+        if self.weights_bytes < _LEAST_WEIGHTS_BYTES:
+            pytest.skip("the weights are too small for a leak to be told from noise")
+        inputs = self.make_inputs(4)
+
+        def use(rounds: int) -> int:
+            for _ in range(rounds):
+                model = backend.load(artifact, None, OPTIONS)
+                model.forward(inputs)
+                model.close()
+            del model
+            gc.collect()
+            return int(psutil.Process().memory_info().rss)
+
+        before = use(_WARM_UP_ROUNDS)  # the first rounds fill the caches of runtime and allocator
+        grown = use(_ROUNDS) - before
+        assert grown < _ROUNDS * self.weights_bytes // 3, f"{_ROUNDS} models left {grown / 2**20:.0f} MiB behind"

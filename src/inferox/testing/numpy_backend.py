@@ -1,0 +1,164 @@
+"""A whole backend in NumPy: perceptrons only, and every promise of the contract kept.
+
+Inferox does not register it: it is here to be read, and to show that the conformance suite can be passed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+
+from inferox.backends.host import HostDevice, HostTensor, HostTensorBuilder, free_memory_bytes
+from inferox.core import (
+    Artifact,
+    Availability,
+    Backend,
+    DeviceId,
+    ExecutionError,
+    InferoxError,
+    Layout,
+    LoadError,
+    LoadOptions,
+    MemoryRequirements,
+    Model,
+    ModelMetadata,
+    OutOfMemoryError,
+    Precision,
+    Tensor,
+    TensorLike,
+    resolve_threads,
+)
+from inferox.testing.mlp import LAYERS, SIGNATURE, save_mlp_weights
+
+CONFIG = "backends/numpy/mlp.json"
+"""``{"layers": [...]}``: the layers' names in their order. A ReLU stands after all but the last."""
+
+Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""The transposed weight ``[in, out]`` and the bias ``[out]``."""
+
+
+@contextmanager
+def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
+    """The one border at which foreign exceptions become ours.
+
+    Args:
+        action: What is being done, as in ``loading mlp``.
+        default: The error for everything but a lack of memory.
+    """
+    try:
+        yield
+    except InferoxError:
+        raise
+    except MemoryError as error:
+        message = f"numpy has too little memory for {action}"
+        raise OutOfMemoryError(message, requested_bytes=None, free_bytes=free_memory_bytes()) from error
+    except Exception as error:
+        raise default(f"numpy failed while {action}: {type(error).__name__}: {error}") from error
+
+
+class NumpyModel(Model):
+    """A perceptron. It keeps no state, so that any number of threads may call it.
+
+    Args:
+        artifact: What it was loaded from.
+        device: Where it runs.
+        package: The name of the package.
+        layers: The layers in their order.
+    """
+
+    def __init__(self, artifact: Artifact, device: DeviceId, package: str, layers: Sequence[Layer]) -> None:
+        memory = MemoryRequirements(sum(array.nbytes for layer in layers for array in layer))
+        super().__init__(package, ModelMetadata.of(artifact, device), artifact.signature, memory)
+        self._layers: Sequence[Layer] | None = layers
+
+    def close(self) -> None:
+        """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
+        self._layers = None
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        layers = self._layers
+        if layers is None:
+            raise self._closed()
+        with translated(f"computing {self.name}", default=ExecutionError):
+            (value,) = inputs.values()
+            hidden = value if isinstance(value, np.ndarray) else value.numpy()
+            for index, (weight, bias) in enumerate(layers):
+                hidden = hidden @ weight + bias
+                if index < len(layers) - 1:
+                    hidden = np.maximum(hidden, 0)
+            return {self.signature.output_names[0]: HostTensor(hidden, "numpy")}
+
+
+@dataclass(frozen=True)
+class NumpyBackend(Backend):
+    """Runs perceptrons on the CPU with NumPy."""
+
+    @property
+    def name(self) -> str:
+        """The backend's name."""
+        return "numpy"
+
+    def probe(self) -> Availability:
+        """Always available: Inferox itself needs NumPy."""
+        return Availability(version=np.__version__)
+
+    def devices(self) -> tuple[HostDevice, ...]:
+        """The CPU."""
+        return (HostDevice(),)
+
+    def default_device(self) -> DeviceId:
+        """The CPU."""
+        return DeviceId.cpu()
+
+    def tensor_builder(self, device: DeviceId | None = None) -> HostTensorBuilder:
+        """Makes tensors on the CPU.
+
+        Raises:
+            BackendUnavailableError: For any other device.
+        """
+        return HostTensorBuilder(self.name).with_device(device or DeviceId.cpu())
+
+    def self_test(self, device: DeviceId) -> None:
+        """Multiplies two small matrices and compares the product with one of whole numbers.
+
+        Raises:
+            BackendUnavailableError: For any device but the CPU.
+            ExecutionError: If the product is wrong.
+        """
+        factor = self.tensor_builder(device).ones([16, 16], SIGNATURE.inputs[0].dtype).numpy()
+        if not np.array_equal(factor @ factor, np.full((16, 16), 16.0)):
+            raise ExecutionError(f"numpy multiplies wrongly on {device}")
+
+    def can_load(self, artifact: Artifact) -> bool:
+        """Whether the artifact is one of this backend's, in the format that it reads."""
+        return artifact.backend == self.name and artifact.format == "safetensors"
+
+    def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
+        self.tensor_builder(device)  # refuses a device that is not there
+        resolve_threads(options.threads)  # refuses a number below 1; NumPy's threads are the process' own
+        with translated(f"loading {options.package}", default=LoadError):
+            config = json.loads(artifact.path("config").read_text(encoding="utf-8"))
+            weights: dict[str, npt.NDArray[Any]] = load_file(artifact.path("weights"))
+            layers = [(weights[f"{name}.weight"].T, weights[f"{name}.bias"]) for name in config["layers"]]
+        return NumpyModel(artifact, device, options.package, layers)
+
+
+def write_artifact(root: Path) -> Artifact:
+    """Writes the suite's perceptron as an artifact of this backend.
+
+    Args:
+        root: The folder of the package.
+    """
+    files = {"config": CONFIG, "weights": save_mlp_weights(root)}
+    path = root / CONFIG
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"layers": LAYERS}), encoding="utf-8")
+    return Artifact("numpy", "safetensors", Precision.FP32, Layout.PADDED, files, SIGNATURE, root)
