@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from inferox.backends.onnxruntime.safetensors_layout import read_places
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
 import inferox
 from inferox.backends.onnxruntime import OnnxRuntimeBackend
 from inferox.backends.onnxruntime.probe_graph import MATMUL_GRAPH
-from inferox.backends.onnxruntime.safetensors_layout import read_places
 from inferox.core import (
     BackendNotFoundError,
     BackendUnavailableError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from inferox.core import (
     Artifact,
     DataType,
     Exporter,
-    Layout,
+    ExportRequest,
     LoadError,
     Precision,
     SourceModel,
@@ -51,14 +51,16 @@ _MODULES: dict[type[nn.Module], str] = {
 class CandleExporter(Exporter):
     """Finds out whether the backend computes a model, and describes it where no config does."""
 
-    def export(self, source: SourceModel, root: Path, precision: Precision) -> Sequence[Artifact]:
-        """Writes artifacts in single precision; see ``Exporter``. The weights are those of the package.
+    def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
+        """Writes an artifact in single precision; see ``Exporter``. The weights are those of the package.
 
         Raises:
             LoadError: If the model has a part that the backend does not compute; the message names it.
         """
-        if precision is not Precision.FP32 or source.facts.kind not in {"huggingface", "python"}:
-            return []
+        if request.precision is not Precision.FP32:
+            raise LoadError(f"candle computes in fp32 here, not in {request.precision.value}")
+        if source.facts.kind not in {"huggingface", "python"}:
+            raise LoadError(f"candle cannot run a {source.facts.kind} program")
         if source.facts.kind == "huggingface":
             _check_architecture(source)
             files, options = {"config": CONFIG_FILE}, {"architecture": source.facts.architecture}
@@ -70,7 +72,8 @@ class CandleExporter(Exporter):
             files, options = {"config": LAYERS_FILE}, {"architecture": MODEL_TYPE}
         if (root / WEIGHTS_FILE).is_file():
             files["weights"] = WEIGHTS_FILE
-        return [Artifact("candle", "safetensors", precision, Layout.PADDED, files, source.signature, root, options)]
+        signature = request.signature
+        return Artifact("candle", "safetensors", request.precision, request.layout, files, signature, root, options)
 
 
 def _check_architecture(source: SourceModel) -> None:

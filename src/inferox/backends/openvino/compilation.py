@@ -32,9 +32,11 @@ def compile_model(path: Path, device: str, precision: Precision, *, threads: int
         LoadError: If the file is neither an ONNX file nor an IR.
         Exception: Whatever OpenVINO raises, to be translated by the caller.
     """
-    if path.suffix not in _SUFFIXES or not path.is_file():
+    if path.suffix not in _SUFFIXES:
         # By any other name, OpenVINO would let each of its readers guess.
         raise LoadError(f"{path.name} is neither an .onnx file nor the .xml file of an IR")
+    with path.open("rb"):  # a folder would be taken for a model of another framework
+        pass
     core = openvino.Core()
     _check_precision(core, device, precision)
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}

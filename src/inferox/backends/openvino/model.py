@@ -73,5 +73,5 @@ class OpenVinoModel(Model):
 
 
 def _to_array(value: TensorLike) -> npt.NDArray[Any]:
-    """The memory of an input, in row-major order as OpenVINO takes it."""
-    return np.ascontiguousarray(value if isinstance(value, np.ndarray) else value.numpy())
+    """The memory of an input in row-major order; a copy where it is read-only, which OpenVINO does not share."""
+    return np.require(value if isinstance(value, np.ndarray) else value.numpy(), requirements=["C", "W"])
