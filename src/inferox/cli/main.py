@@ -10,9 +10,11 @@ from collections.abc import Sequence
 import click
 
 from inferox.cli.doctor import doctor
+from inferox.cli.explain import explain
 from inferox.cli.inspect import inspect
 from inferox.cli.pack import pack
 from inferox.cli.run import run
+from inferox.cli.tune import tune
 from inferox.cli.verify import verify
 
 EXIT_INTERRUPTED = 130
@@ -40,7 +42,7 @@ def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
-for _command in (pack, inspect, verify, run, doctor):
+for _command in (pack, inspect, verify, tune, explain, run, doctor):
     cli.add_command(_command)
 
 

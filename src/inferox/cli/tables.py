@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from inferox.engine.profile import Profile
 from inferox.package import ArtifactEvidence
 from inferox.tasks import LabelScore, Span
 
@@ -39,10 +40,10 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
     table = Table(
         title="Agreement with the reference", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False
     )
-    table.add_column("artifact", no_wrap=True)
-    table.add_column("class")
+    table.add_column("artifact", overflow="fold")
+    table.add_column("class", no_wrap=True)
     for heading in ("max abs", "cosine", "least", "arg-max"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for item in evidence:
         agreement = item.agreement
         table.add_row(
@@ -53,6 +54,28 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
             f"{agreement.cosine_min:.6f}",
             "–" if agreement.argmax_agreement is None else f"{agreement.argmax_agreement:.1%}",
         )
+    return table
+
+
+def profile_table(profile: Profile) -> Table:
+    """For each shape of batch that was measured, the two fastest artifacts and their times."""
+    table = Table(
+        title=f"Fastest of each shape of batch, with {profile.threads} threads",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+    )
+    for heading in ("rows", "length"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("fastest", "second"):
+        table.add_column(heading, no_wrap=True)
+        table.add_column("ms", justify="right", no_wrap=True)
+    shapes = sorted({(cell.length, cell.rows) for cells in profile.cells.values() for cell in cells})
+    for length, rows in shapes:
+        times = sorted((profile.seconds(name, rows, length), name) for name in profile.cells)
+        best = [part for seconds, name in times[:2] for part in (Text(name), f"{1000 * seconds:.2f}")]
+        table.add_row(str(rows), str(length), *best)
     return table
 
 

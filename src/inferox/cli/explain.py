@@ -1,0 +1,103 @@
+"""``inferox explain``: why a package runs on what it runs on."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from inferox.cli.options import debug_option, json_option, quality_option, trust_code_option
+
+if TYPE_CHECKING:
+    from inferox.engine import Explanation
+
+EXIT_NOTHING_USABLE = 5
+
+
+@click.command(
+    short_help="Say why a package runs on what it runs on.",
+    epilog="Example: inferox explain minilm.mlpkg --quality quantized",
+)
+@click.argument("package")
+@click.option("--backend", default="auto", show_default=True, help="The only backend to consider; auto for all.")
+@click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
+@click.option("--precision", help="The only precision to consider. By default the best that the package has.")
+@quality_option
+@click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads the runtime may use.")
+@trust_code_option
+@json_option
+@debug_option
+def explain(
+    package: str,
+    *,
+    backend: str,
+    device: str | None,
+    precision: str | None,
+    quality: str | None,
+    threads: int | None,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Load a package as run does, and say of every artifact why it was taken or passed over, and what was measured.
+
+    Ends with exit code 5 where nothing can run it here.
+    """
+    from inferox.engine import explain as find_reasons
+
+    found = find_reasons(package, backend, device, precision, quality=quality, threads=threads, trust_code=trust_code)
+    if as_json:
+        _print_json(found)
+    else:
+        _print_table(found)
+    if not any(verdict.taken for verdict in found.verdicts):
+        sys.exit(EXIT_NOTHING_USABLE)
+
+
+def _print_json(found: Explanation) -> None:
+    import json
+
+    profile = found.found.profile
+    click.echo(
+        json.dumps(
+            {
+                "name": found.name,
+                "artifacts": [
+                    {
+                        "artifact": verdict.artifact,
+                        "parity": None if verdict.parity_class is None else verdict.parity_class.value,
+                        "taken": verdict.taken,
+                        "reason": verdict.reason,
+                    }
+                    for verdict in found.verdicts
+                ],
+                "profile": None if profile is None else profile.to_json(),
+                "profile_ignored": found.found.ignored,
+            }
+        )
+    )
+
+
+def _print_table(found: Explanation) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from inferox.cli.tables import profile_table
+
+    table = Table(title=Text(found.name), title_justify="left")
+    table.add_column("artifact", no_wrap=True)
+    for heading in ("parity", "", "why"):
+        table.add_column(heading)
+    for verdict in found.verdicts:
+        mark = Text("taken", style="bold green") if verdict.taken else Text("passed over", style="dim")
+        parity = "" if verdict.parity_class is None else verdict.parity_class.value
+        table.add_row(Text(verdict.artifact), parity, mark, Text(verdict.reason))
+    console = Console()
+    console.print(table)
+    if found.found.profile is not None:
+        console.print(profile_table(found.found.profile))
+    elif found.found.ignored:
+        click.echo(f"the profile is ignored: {found.found.ignored}")
+    else:
+        click.echo("nothing was measured on this machine: 'inferox tune' does that")
