@@ -54,9 +54,8 @@ def layouts(array: Array) -> dict[str, Array]:
     Args:
         array: An array of two axes with at least four elements on each.
     """
-    shifted = np.frombuffer(b"\0" + array.tobytes(), np.uint8)[1:].copy()
-    unaligned = np.empty(len(shifted) + 1, np.uint8)[1:]
-    unaligned[:] = shifted
+    unaligned = np.empty(array.nbytes + 1, np.uint8)[1:]
+    unaligned[:] = np.frombuffer(array.tobytes(), np.uint8)
     return {
         "row-major": array,
         "column-major": np.asfortranarray(array),

@@ -1,0 +1,46 @@
+"""Writing artifacts at pack time: which steps the module takes, and where its weights are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from inferox.core import WEIGHTS_FILE, Artifact, Exporter, Layout, LoadError, Precision, SourceModel
+
+STEPS_FILE = "backends/sparse/steps.json"
+
+_ACTIVATIONS = {torch.nn.ReLU: "relu", torch.nn.Sigmoid: "sigmoid", torch.nn.Tanh: "tanh"}
+
+
+class SparseExporter(Exporter):
+    """Writes the steps of a ``torch.nn.Sequential``. The weights are in the package already."""
+
+    def export(self, source: SourceModel, root: Path, precision: Precision) -> Sequence[Artifact]:
+        """Writes ``steps.json``; see ``Exporter``."""
+        if precision is not Precision.FP32:
+            return []
+        steps = _list_steps(source)
+        path = root / STEPS_FILE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(steps), encoding="utf-8")
+        files = {"steps": STEPS_FILE, "weights": WEIGHTS_FILE}
+        return [Artifact("sparse", "safetensors", precision, Layout.PADDED, files, source.signature, root)]
+
+
+def _list_steps(source: SourceModel) -> list[dict[str, str]]:
+    if not isinstance(source.module, torch.nn.Sequential):
+        raise LoadError(
+            f"sparse runs a torch.nn.Sequential, and {source.facts.name} is a {type(source.module).__name__}"
+        )
+    return [_describe(name, layer) for name, layer in source.module.named_children()]
+
+
+def _describe(name: str, layer: torch.nn.Module) -> dict[str, str]:
+    if isinstance(layer, torch.nn.Linear) and layer.bias is not None:
+        return {"linear": name}
+    if type(layer) in _ACTIVATIONS:
+        return {"activation": _ACTIVATIONS[type(layer)]}
+    raise LoadError(f"sparse has no {layer}, which is layer {name}", hint="it has Linear, ReLU, Sigmoid and Tanh")

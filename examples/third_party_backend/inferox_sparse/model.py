@@ -1,0 +1,99 @@
+"""A perceptron that SciPy computes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load_file
+from scipy.sparse import csr_array  # type: ignore[import-untyped]
+
+from inferox.backends.host import HostTensor
+from inferox.core import (
+    Artifact,
+    DeviceId,
+    ExecutionError,
+    LoadError,
+    LoadOptions,
+    MemoryRequirements,
+    Model,
+    ModelMetadata,
+    Tensor,
+    TensorLike,
+    resolve_threads,
+)
+
+from .errors import translated
+
+Array = npt.NDArray[Any]
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": lambda values: np.maximum(values, 0),
+    "sigmoid": lambda values: 1 / (1 + np.exp(-values)),
+    "tanh": np.tanh,
+}
+"""What may stand between layers."""
+
+
+class Linear:
+    """A layer of which only the weights that are not zero are kept.
+
+    Args:
+        weight: ``[out, in]``.
+        bias: ``[out]``.
+    """
+
+    def __init__(self, weight: Array, bias: Array) -> None:
+        self._weight, self._bias = csr_array(weight), bias
+        kept = (self._weight.data, self._weight.indices, self._weight.indptr, bias)
+        self.size_bytes = sum(array.nbytes for array in kept)
+
+    def __call__(self, values: Array) -> Array:
+        """Computes ``[batch, in]`` to ``[batch, out]``."""
+        found: Array = (self._weight @ values.T).T + self._bias
+        return found
+
+
+class SparseModel(Model):
+    """Steps that are computed one after the other. Nothing changes in between, so that threads may share it."""
+
+    def __init__(
+        self, artifact: Artifact, device: DeviceId, package: str, steps: Sequence[Callable[..., Array]]
+    ) -> None:
+        memory = MemoryRequirements(sum(step.size_bytes for step in steps if isinstance(step, Linear)))
+        super().__init__(package, ModelMetadata.of(artifact, device), artifact.signature, memory)
+        self._steps: Sequence[Callable[..., Array]] | None = steps
+
+    def close(self) -> None:
+        """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
+        self._steps = None
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        steps = self._steps
+        if steps is None:
+            raise self._closed()
+        with translated(f"computing {self.name}", default=ExecutionError):
+            (given,) = inputs.values()
+            values = given if isinstance(given, np.ndarray) else given.numpy()
+            for step in steps:
+                values = step(values)
+            return {self.signature.output_names[0]: HostTensor(np.ascontiguousarray(values), "sparse")}
+
+
+def open_model(artifact: Artifact, device: DeviceId, options: LoadOptions) -> SparseModel:
+    """Reads the steps, and the weights that they name out of the package's one weights file."""
+    resolve_threads(options.threads)  # refuses a number below 1; SciPy's products take a single thread
+    with translated(f"loading {options.package}", default=LoadError):
+        listed = json.loads(artifact.path("steps").read_text(encoding="utf-8"))
+        weights = load_file(artifact.path("weights"))
+        steps = [_open_step(step, weights) for step in listed]
+    return SparseModel(artifact, device, options.package, steps)
+
+
+def _open_step(step: Mapping[str, str], weights: Mapping[str, Array]) -> Callable[..., Array]:
+    if "activation" in step:
+        return ACTIVATIONS[step["activation"]]
+    return Linear(weights[f"{step['linear']}.weight"], weights[f"{step['linear']}.bias"])
