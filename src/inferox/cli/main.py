@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from inferox.cli.compare import compare
 from inferox.cli.doctor import doctor
 from inferox.cli.inspect import inspect
 from inferox.cli.pack import pack
@@ -40,7 +41,7 @@ def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
-for _command in (pack, inspect, verify, run, doctor):
+for _command in (pack, inspect, verify, run, compare, doctor):
     cli.add_command(_command)
 
 
