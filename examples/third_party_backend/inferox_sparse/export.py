@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from inferox.core import WEIGHTS_FILE, Artifact, Exporter, Layout, LoadError, Precision, SourceModel
+from inferox.core import WEIGHTS_FILE, Artifact, Exporter, ExportRequest, LoadError, Precision, SourceModel
 
 STEPS_FILE = "backends/sparse/steps.json"
 
@@ -18,16 +17,16 @@ _ACTIVATIONS = {torch.nn.ReLU: "relu", torch.nn.Sigmoid: "sigmoid", torch.nn.Tan
 class SparseExporter(Exporter):
     """Writes the steps of a ``torch.nn.Sequential``. The weights are in the package already."""
 
-    def export(self, source: SourceModel, root: Path, precision: Precision) -> Sequence[Artifact]:
+    def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
         """Writes ``steps.json``; see ``Exporter``."""
-        if precision is not Precision.FP32:
-            return []
+        if request.precision is not Precision.FP32:
+            raise LoadError(f"sparse computes in fp32 alone, not in {request.precision.value}")
         steps = _list_steps(source)
         path = root / STEPS_FILE
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(steps), encoding="utf-8")
         files = {"steps": STEPS_FILE, "weights": WEIGHTS_FILE}
-        return [Artifact("sparse", "safetensors", precision, Layout.PADDED, files, source.signature, root)]
+        return Artifact("sparse", "safetensors", request.precision, request.layout, files, request.signature, root)
 
 
 def _list_steps(source: SourceModel) -> list[dict[str, str]]:

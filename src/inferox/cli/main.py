@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from inferox.cli.compare import compare
 from inferox.cli.doctor import doctor
 from inferox.cli.explain import explain
 from inferox.cli.inspect import inspect
@@ -42,7 +43,7 @@ def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
-for _command in (pack, inspect, verify, tune, explain, run, doctor):
+for _command in (pack, inspect, verify, tune, explain, run, compare, doctor):
     cli.add_command(_command)
 
 

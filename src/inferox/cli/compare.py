@@ -1,0 +1,166 @@
+"""``inferox compare``: every artifact of a package, side by side on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from inferox.cli.options import debug_option, json_option, trust_code_option
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+    from inferox.engine.comparison import ArtifactMeasurement, Comparison, Progress, Spread
+
+
+@click.command(
+    short_help="Measure every artifact of a package side by side.",
+    epilog="Example: inferox compare minilm.mlpkg --html report.html",
+)
+@click.argument("package")
+@click.option("--backend", default="auto", show_default=True, help="The only backend to measure; auto for all.")
+@click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
+@click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
+@click.option("--quick", is_flag=True, help="Measure less, for a first impression.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="The most that one step of an artifact may take. By default 300.",
+)
+@click.option("--html", metavar="FILE", help="Write a report with plots: one .html file that needs nothing else.")
+@click.option("--force", is_flag=True, help="Replace the report if it exists.")
+@trust_code_option
+@json_option
+@debug_option
+def compare(
+    package: str,
+    *,
+    backend: str,
+    device: str | None,
+    threads: int | None,
+    quick: bool,
+    timeout_s: float | None,
+    html: str | None,
+    force: bool,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Measure every artifact of a package: loading, latency, throughput, memory, size and parity.
+
+    Each artifact runs in a process of its own, with the same number of threads. They take turns, round by round, so
+    that whatever else the machine does meets all alike. Ends with exit code 5 where none can be run.
+    """
+    from contextlib import nullcontext
+
+    from inferox.cli.output_file import open_output
+    from inferox.engine.comparison import FULL, QUICK
+    from inferox.engine.comparison import compare as measure
+
+    plan = QUICK if quick else FULL
+    if timeout_s is not None:
+        plan = replace(plan, timeout_s=timeout_s)
+    with open_output(html, suffix=".html", force=force) if html is not None else nullcontext() as report:
+        with _progress() as progress:
+            found = measure(
+                package, backend, device, threads=threads, trust_code=trust_code, plan=plan, progress=progress
+            )
+        if report is not None:
+            from inferox.report import render_report
+
+            report.write(render_report(found))
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found.to_json()))
+    else:
+        _print(found)
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on standard error, where that is a terminal."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("opening the package", total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=escape(text))
+
+
+def _print(found: Comparison) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    machine = found.machine
+    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
+    console.print(Text(f"{found.name} ({found.task}), {threads} for each runtime"), style="bold")
+    console.print(Text(f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"))
+    console.print(_table(found))
+    notes = "Medians; below them the middle half of the rounds. MB on disk in brackets are shared with other artifacts."
+    length = found.artifacts[0].one_row.length
+    console.print(Text(f"{notes} One row has {length} tokens." if length else notes), style="dim")
+    for artifact, reason in found.not_run.items():
+        click.echo(f"not run: {artifact}: {reason}")
+
+
+def _table(found: Comparison) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("artifact", overflow="fold")
+    for heading in ("load", "first result", "one row", "rows/s", "tokens/s", "memory", "on disk", "parity"):
+        table.add_column(heading, justify="right")
+    for item in found.artifacts:
+        table.add_row(Text(item.artifact), *_cells(item))
+    return table
+
+
+def _cells(item: ArtifactMeasurement) -> list[Text]:
+    from rich.text import Text
+
+    from inferox.report.quantities import bytes_text, seconds_text, three_digits
+
+    def spread(found: Spread, text: str, low: str, high: str) -> Text:
+        return Text.assemble(text, (f"\n{low} – {high}", "dim")) if found.range else Text(text)
+
+    times = [
+        spread(found, seconds_text(found.median), seconds_text(found.low), seconds_text(found.high))
+        for found in (item.load_s, item.first_result_s, item.one_row.seconds)
+    ]
+    rates = [
+        Text("–")
+        if found is None
+        else spread(found, three_digits(found.median), three_digits(found.low), three_digits(found.high))
+        for found in (item.throughput.rows_per_s, item.throughput.tokens_per_s)
+    ]
+    shared = f"\n({bytes_text(item.shared_bytes)})" if item.shared_bytes else ""
+    disk = Text.assemble(bytes_text(item.size_bytes), (shared, "dim"))
+    return [*times, *rates, Text(bytes_text(item.peak_memory_bytes)), disk, _parity(item)]
+
+
+def _parity(item: ArtifactMeasurement) -> Text:
+    from rich.text import Text
+
+    if item.evidence is None:
+        return Text("no samples", style="dim")
+    agreement, name = item.evidence.agreement, item.evidence.parity_class.value
+    figures = f"\nmax {agreement.max_abs:.1e}\ncos {agreement.cosine_min:.6f}"
+    return Text.assemble((name, "bold red" if name == "fail" else ""), (figures, "dim"))

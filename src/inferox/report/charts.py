@@ -1,0 +1,232 @@
+"""Line charts and dot plots as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from inferox.report.elements import Markup, element
+from inferox.report.quantities import axis_text
+from inferox.report.scales import Scale
+
+_WIDTH, _HEIGHT = 420, 280
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 46
+"""The space around the plot, in which the axes are labelled; all in units of the view box."""
+
+_RADIUS = 3.6
+_COLOURS = 8
+_MOST_LABELS = 16
+
+
+@dataclass(frozen=True)
+class Caption:
+    """What a chart is called.
+
+    Attributes:
+        key: A word that tells it from others of the page.
+        title: What it shows.
+        description: How it is to be read, also for those who cannot see it.
+    """
+
+    key: str
+    title: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One of the two axes.
+
+    Attributes:
+        label: What it shows, with the unit.
+        scale: Where numbers stand.
+        ticks: The numbers that are labelled, with their labels.
+    """
+
+    label: str
+    scale: Scale
+    ticks: Sequence[tuple[float, str]]
+
+    @classmethod
+    def of(cls, label: str, scale: Scale, ticks: Sequence[float]) -> Axis:
+        """An axis whose ticks are labelled with their numbers."""
+        return cls(label, scale, [(tick, axis_text(tick)) for tick in ticks])
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point.
+
+    Attributes:
+        x: Where it stands.
+        y: Where it stands.
+        title: What it is, shown under the pointer.
+        low: Where its spread begins.
+        high: Where its spread ends.
+    """
+
+    x: float
+    y: float
+    title: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Series:
+    """The points of one artifact.
+
+    Attributes:
+        name: Its name.
+        colour: Which of the page's colours and marks it has, the same in every chart.
+        points: Its points.
+    """
+
+    name: str
+    colour: int
+    points: Sequence[Point]
+
+
+def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
+    """Draws each series as a line with a mark and the spread at each point.
+
+    Args:
+        caption: What it is called.
+        x: The axis across.
+        y: The axis up.
+        series: The lines.
+    """
+    return _figure(caption, x, y, series, [_line(item, x.scale, y.scale) for item in series])
+
+
+def dot_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
+    """Draws each point of each series as a mark, those of several series side by side; see ``line_chart``."""
+    # Marks that stand for the same row share the space between it and the next.
+    step = _across(x.scale)(1.0) - _across(x.scale)(0.0)
+    gap = min(step / (len(series) + 1), 2 * _RADIUS + 1)
+    drawn = []
+    for place, item in enumerate(series):
+        shift = (place - (len(series) - 1) / 2) * gap
+        drawn.append(element("g", *_marks(item, x.scale, y.scale, shift), class_=f"series {colour_class(item.colour)}"))
+    return _figure(caption, x, y, series, drawn)
+
+
+def mark(colour: int, x: float, y: float, *children: str) -> Markup:
+    """Draws the mark of a series, whose shape tells it from others as its colour does.
+
+    Args:
+        colour: Which of the page's colours it has.
+        x: Its middle.
+        y: Its middle.
+        children: What it holds, such as a title.
+    """
+    radius = _RADIUS
+    if colour % 4 == 0:
+        return element("circle", *children, cx=x, cy=y, r=radius)
+    if colour % 4 == 1:
+        return element("rect", *children, x=x - radius, y=y - radius, width=2 * radius, height=2 * radius)
+    corners = 3 if colour % 4 == 2 else 4  # noqa: PLR2004 - the third of the four shapes
+    turns = [math.tau * corner / corners for corner in range(corners)]
+    points = " ".join(
+        f"{x + 1.3 * radius * math.sin(turn):.2f},{y - 1.3 * radius * math.cos(turn):.2f}" for turn in turns
+    )
+    return element("polygon", *children, points=points)
+
+
+def colour_class(colour: int) -> str:
+    """The class that gives an element the colour of a series."""
+    return f"c{colour % _COLOURS}"
+
+
+def legend(series: Sequence[Series]) -> Markup:
+    """The names of series beside their marks."""
+    items = [
+        element(
+            "li",
+            element(
+                "svg",
+                mark(item.colour, 6, 6),
+                viewBox="0 0 12 12",
+                width=12,
+                height=12,
+                aria_hidden="true",
+                class_=colour_class(item.colour),
+            ),
+            element("span", item.name),
+        )
+        for item in series
+    ]
+    return element("ul", *items, class_="legend")
+
+
+def _figure(caption: Caption, x: Axis, y: Axis, series: Sequence[Series], drawn: Sequence[Markup]) -> Markup:
+    key, title, description = caption.key, caption.title, caption.description
+    picture = element(
+        "svg",
+        element("title", title, id=f"{key}-title"),
+        element("desc", description, id=f"{key}-desc"),
+        _axes(x, y),
+        *drawn,
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        role="img",
+        aria_labelledby=f"{key}-title {key}-desc",
+        class_="chart",
+    )
+    heading = element("figcaption", element("strong", title), element("span", description))
+    return element("figure", heading, picture, legend(series), id=key)
+
+
+def _axes(x: Axis, y: Axis) -> Markup:
+    across, up = _across(x.scale), _up(y.scale)
+    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    parts = []
+    for value, label in y.ticks:
+        parts.append(element("line", x1=_LEFT, x2=right, y1=up(value), y2=up(value), class_="grid"))
+        parts.append(element("text", label, x=_LEFT - 7, y=up(value) + 4, text_anchor="end"))
+    every = math.ceil(len(x.ticks) / _MOST_LABELS)
+    for value, label in x.ticks[::every]:
+        parts.append(element("line", x1=across(value), x2=across(value), y1=bottom, y2=bottom + 4, class_="axis"))
+        parts.append(element("text", label, x=across(value), y=bottom + 17, text_anchor="middle"))
+    parts.append(element("line", x1=_LEFT, x2=right, y1=bottom, y2=bottom, class_="axis"))
+    middle = (_TOP + bottom) / 2
+    parts.append(element("text", x.label, x=(_LEFT + right) / 2, y=_HEIGHT - 8, text_anchor="middle", class_="label"))
+    parts.append(
+        element(
+            "text",
+            y.label,
+            x=12,
+            y=middle,
+            text_anchor="middle",
+            transform=f"rotate(-90 12 {middle:g})",
+            class_="label",
+        )
+    )
+    return element("g", *parts, class_="axes")
+
+
+def _line(series: Series, x: Scale, y: Scale) -> Markup:
+    across, up = _across(x), _up(y)
+    corners = " ".join(f"{across(point.x):.2f},{up(point.y):.2f}" for point in series.points)
+    spreads = [
+        element("line", x1=across(point.x), x2=across(point.x), y1=up(point.low), y2=up(point.high), class_="spread")
+        for point in series.points
+    ]
+    line = element("polyline", points=corners, class_="line")
+    return element("g", line, *spreads, *_marks(series, x, y, 0.0), class_=f"series {colour_class(series.colour)}")
+
+
+def _marks(series: Series, x: Scale, y: Scale, shift: float) -> list[Markup]:
+    across, up = _across(x), _up(y)
+    return [
+        mark(series.colour, across(point.x) + shift, up(point.y), element("title", f"{series.name}: {point.title}"))
+        for point in series.points
+    ]
+
+
+def _across(scale: Scale) -> Callable[[float], float]:
+    return lambda value: _LEFT + scale.place(value) * (_WIDTH - _LEFT - _RIGHT)
+
+
+def _up(scale: Scale) -> Callable[[float], float]:
+    return lambda value: _HEIGHT - _BOTTOM - scale.place(value) * (_HEIGHT - _TOP - _BOTTOM)

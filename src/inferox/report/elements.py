@@ -1,0 +1,48 @@
+"""Elements of HTML and SVG as text, with whatever is put into them escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+_VOID = frozenset({"meta", "br"})
+
+
+class Markup(str):
+    """Text that is markup already, and so is not escaped."""
+
+    __slots__ = ()
+
+
+def element(tag: str, *children: str, **attributes: str | float | None) -> Markup:
+    """Makes an element.
+
+    Args:
+        tag: Its name, such as ``td``.
+        children: What it holds: markup as it is, and other text escaped. Control characters become visible.
+        attributes: Its attributes; ``_`` stands for ``-``, and an ``_`` at the end for none. ``None`` leaves one out.
+    """
+    written = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    if tag in _VOID:
+        return Markup(f"<{tag}{written}>")
+    return Markup(f"<{tag}{written}>{join(children)}</{tag}>")
+
+
+def join(children: Iterable[str]) -> Markup:
+    """Puts markup and text one after the other; text is escaped."""
+    return Markup("".join(child if isinstance(child, Markup) else escape(_visible(child)) for child in children))
+
+
+def _attribute(value: str | float) -> str:
+    return escape(_visible(value)) if isinstance(value, str) else f"{value:.6g}"
+
+
+def _visible(text: str) -> str:
+    """Text that a page can hold: control characters and lone surrogates are written out."""
+    return "".join(
+        character if character.isprintable() or character in "\n " else repr(character)[1:-1] for character in text
+    )

@@ -1,0 +1,201 @@
+"""A comparison as one page of HTML that needs nothing else: no network, no fonts, no scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files
+
+from inferox.engine.comparison import ArtifactMeasurement, Comparison, Spread
+from inferox.report.charts import colour_class, mark
+from inferox.report.elements import Markup, element, join
+from inferox.report.plots import latency_plot, parity_plot, throughput_plot
+from inferox.report.quantities import bytes_text, seconds_text, three_digits
+
+
+def render_report(comparison: Comparison) -> str:
+    """Renders a comparison.
+
+    Args:
+        comparison: What was measured.
+
+    Returns:
+        The page: HTML with its style and its plots in it. Whatever came with the package is escaped.
+    """
+    title = f"{comparison.name}: runtimes compared"
+    colours = {name: index for index, name in enumerate(sorted(item.artifact for item in comparison.artifacts))}
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title),
+        element("style", Markup(files("inferox.report").joinpath("style.css").read_text(encoding="utf-8"))),
+    )
+    body = element(
+        "body",
+        element(
+            "main",
+            _header(comparison),
+            _table(comparison, colours),
+            _plots(comparison, colours),
+            _not_run(comparison),
+            _method(comparison),
+        ),
+    )
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _header(comparison: Comparison) -> Markup:
+    machine = comparison.machine
+    versions = [
+        f"{item.artifact.partition('/')[0]} {item.runtime_version}"
+        for item in comparison.artifacts
+        if item.runtime_version
+    ]
+    facts = {
+        "Package": f"{comparison.name}, version {comparison.version}, digest {comparison.digest[:12]}",
+        "Task": comparison.task,
+        "Threads": f"{comparison.threads} for each runtime",
+        "Machine": f"{machine.processor}, {machine.cores} cores, {bytes_text(machine.memory_bytes)}, {machine.system}",
+        "Versions": ", ".join((f"inferox {machine.inferox}", f"Python {machine.python}", *sorted(set(versions)))),
+        "Measured": f"{comparison.started_at}, in {seconds_text(comparison.duration_s)}",
+    }
+    listed = [join((element("dt", name), element("dd", text))) for name, text in facts.items() if text]
+    return element(
+        "header",
+        element("h1", comparison.name),
+        element("p", "Every runtime of one package, side by side on one machine.", class_="lead"),
+        element("dl", *listed),
+    )
+
+
+_COLUMNS = ("Artifact", "Load", "First result", "One row", "Rows/s", "Tokens/s", "Peak memory", "On disk", "Parity")
+
+
+def _table(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
+    first = comparison.artifacts[0]
+    with_tokens = first.throughput.tokens is not None
+    columns = [name for name in _COLUMNS if with_tokens or name != "Tokens/s"]
+    head = element("tr", *(element("th", name, scope="col", role="columnheader") for name in columns), role="row")
+    rows = [_row(item, columns, colours[item.artifact]) for item in comparison.artifacts]
+    length = first.one_row.length
+    caption = element(
+        "caption",
+        "Medians, with the middle half of the rounds below. "
+        + (f"One row has {length} tokens. " if length else "")
+        + "The fastest with rows of mixed lengths comes first.",
+    )
+    table = element(
+        "table",
+        caption,
+        element("thead", head, role="rowgroup"),
+        element("tbody", *rows, role="rowgroup"),
+        role="table",
+    )
+    return element("section", element("h2", "Results"), table)
+
+
+def _row(item: ArtifactMeasurement, columns: list[str], colour: int) -> Markup:
+    tokens_per_s = item.throughput.tokens_per_s
+    cells = {
+        "Load": _seconds(item.load_s),
+        "First result": _seconds(item.first_result_s),
+        "One row": _seconds(item.one_row.seconds),
+        "Rows/s": _rate(item.throughput.rows_per_s),
+        "Tokens/s": _rate(tokens_per_s) if tokens_per_s else ("–", ""),
+        "Peak memory": (bytes_text(item.peak_memory_bytes), ""),
+        "On disk": (
+            bytes_text(item.size_bytes),
+            f"{bytes_text(item.shared_bytes)} shared" if item.shared_bytes else "",
+        ),
+        "Parity": _parity(item),
+    }
+    swatch = element(
+        "svg",
+        mark(colour, 6, 6),
+        viewBox="0 0 12 12",
+        width=12,
+        height=12,
+        aria_hidden="true",
+        class_=colour_class(colour),
+    )
+    name = element(
+        "th",
+        swatch,
+        element("span", *_breakable(item.artifact)),
+        element("small", f"on {item.device}"),
+        scope="row",
+        role="rowheader",
+    )
+    rest = [
+        element(
+            "td",
+            element("span", cells[column][0], class_="figure"),
+            element("small", cells[column][1]),
+            data_label=column,
+            role="cell",
+            class_="fail" if cells[column][0] == "fail" else None,
+        )
+        for column in columns[1:]
+    ]
+    return element("tr", name, *rest, role="row")
+
+
+def _breakable(name: str) -> list[str]:
+    """A name that may be broken after each slash."""
+    parts = name.split("/")
+    return [*(join((f"{part}/", Markup("<wbr>"))) for part in parts[:-1]), parts[-1]]
+
+
+def _seconds(spread: Spread) -> tuple[str, str]:
+    text = f"{seconds_text(spread.low)} – {seconds_text(spread.high)}" if spread.range else ""
+    return seconds_text(spread.median), text
+
+
+def _rate(spread: Spread) -> tuple[str, str]:
+    text = f"{three_digits(spread.low)} – {three_digits(spread.high)}" if spread.range else ""
+    return three_digits(spread.median), text
+
+
+def _parity(item: ArtifactMeasurement) -> tuple[str, str]:
+    if item.evidence is None:
+        return "–", "no samples"
+    agreement = item.evidence.agreement
+    return item.evidence.parity_class.value, f"max abs {agreement.max_abs:.1e}, cosine {agreement.cosine_min:.6f}"
+
+
+def _plots(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
+    drawn = [plot(comparison, colours) for plot in (latency_plot, throughput_plot, parity_plot)]
+    shown = [figure for figure in drawn if figure is not None]
+    return element("section", element("h2", "Plots"), element("div", *shown, class_="plots")) if shown else Markup("")
+
+
+def _not_run(comparison: Comparison) -> Markup:
+    if not comparison.not_run:
+        return Markup("")
+    listed = [
+        join((element("dt", *_breakable(name)), element("dd", reason))) for name, reason in comparison.not_run.items()
+    ]
+    return element("section", element("h2", "Not run here"), element("dl", *listed, class_="reasons"))
+
+
+def _method(comparison: Comparison) -> Markup:
+    plan, throughput = comparison.plan, comparison.artifacts[0].throughput
+    rows = f"{throughput.rows:,} rows" + (f" of {throughput.tokens:,} tokens" if throughput.tokens else "")
+    text = _METHOD.format(threads=comparison.threads, rounds=plan.rounds, starts=plan.starts, rows=rows)
+    notes = [element("li", note) for note in text.strip().splitlines()]
+    return element("section", element("h2", "How it was measured"), element("ul", *notes, class_="notes"))
+
+
+_METHOD = """
+Each artifact ran in a process of its own, with a budget of {threads} threads. Only one computed at a time, and every \
+measurement went round all artifacts before the next began: one round to warm up, then {rounds} that count.
+Load and first result were timed in fresh processes, {starts} for each artifact. Load includes importing the runtime; \
+first result counts from the start of the process.
+Rows/s is of {rows}, of mixed lengths, from the items to the answers. The plot by size of batch leaves out making \
+tokens and reading answers.
+Peak memory is the most resident memory of the process while speed was measured; the interpreter, and pages shared \
+with other processes, are part of it. Files on disk that several artifacts read are counted for each, and shared.
+Parity compares with what the model itself computed in single precision when it was packed, measured again here on \
+the package's samples.
+"""

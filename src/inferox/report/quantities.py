@@ -1,0 +1,38 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+_BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
+_SECOND_UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+_HUNDRED = 100
+
+
+def bytes_text(size_bytes: int) -> str:
+    """A size such as ``90.9 MB``; decimal units, as disks and downloads are measured in."""
+    size = float(size_bytes)
+    for unit in _BYTE_UNITS[:-1]:
+        if size < 1000:  # noqa: PLR2004 - what decimal units step by
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} {_BYTE_UNITS[-1]}"
+
+
+def seconds_text(seconds: float) -> str:
+    """A time such as ``3.21 ms`` or ``14.2 s``, with three digits."""
+    factor, unit = next((item for item in _SECOND_UNITS if abs(seconds) >= item[0]), _SECOND_UNITS[-1])
+    return f"{three_digits(seconds / factor)} {unit}"
+
+
+def three_digits(value: float) -> str:
+    """A number with three significant digits, and thousands set apart: ``0.0123``, ``4.56``, ``78.9``, ``12,300``."""
+    size = abs(value)
+    if size >= _HUNDRED:
+        return f"{float(f'{value:.3g}'):,.0f}"
+    return f"{value:#.3g}" if size >= 1e-3 or value == 0 else f"{value:.1e}"  # noqa: PLR2004 - fewer zeros than digits
+
+
+def axis_text(value: float) -> str:
+    """A tick's number as short as it can be: ``0.5``, ``20``, ``1,000``, ``1e-7``."""
+    if value and abs(value) < 1e-3:  # noqa: PLR2004 - fewer zeros than digits
+        return f"{value:.0e}".replace("e-0", "e-")
+    return f"{value:,.10g}"
