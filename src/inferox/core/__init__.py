@@ -37,7 +37,7 @@ from inferox.core.ragged import RaggedBatch
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
 from inferox.core.spec import BATCH, SEQUENCE, TOKENS, Dim, Signature, TensorSpec
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape
-from inferox.core.threads import available_cores, resolve_threads
+from inferox.core.threads import available_cores, limit_rayon, resolve_threads
 
 __all__ = [
     "BATCH",
@@ -99,6 +99,7 @@ __all__ = [
     "UntrustedCodeError",
     "available_cores",
     "dtype_of",
+    "limit_rayon",
     "probe_module",
     "resolve_shape",
     "resolve_threads",

@@ -23,6 +23,7 @@ from inferox.core import (
     Signature,
     TrustTier,
     UntrustedCodeError,
+    limit_rayon,
 )
 from inferox.engine.profile import FoundProfile, find_profile
 from inferox.engine.routing import Route, plan_routes
@@ -151,6 +152,7 @@ class Loader:
 
     def load(self, wish: Wish, found: FoundProfile) -> TaskModel:
         """Loads the best artifacts that a wish allows; see ``load`` of this module."""
+        limit_rayon(self.options.threads)  # before a tokenizer makes the pool
         candidates = select(self.opened.package, wish)
         allowed = [candidate.artifact for candidate in candidates if candidate.passed_over is None]
         self.reasons |= {item.artifact.name: item.passed_over for item in candidates if item.passed_over is not None}

@@ -11,11 +11,13 @@ from inferox.core import (
     SEQUENCE,
     Artifact,
     DataType,
+    ExportRequest,
     Layout,
     LoadOptions,
     Model,
     Precision,
     Signature,
+    SourceModel,
     TensorSpec,
 )
 
@@ -43,3 +45,8 @@ def text_artifact(root: Path, architecture: str, inputs: tuple[str, ...] = TEXT,
 
 def load(artifact: Artifact, **options: Any) -> Model:
     return CandleBackend().load(artifact, None, LoadOptions("small", **options))
+
+
+def padded(source: SourceModel, precision: Precision = Precision.FP32) -> ExportRequest:
+    """Asks for a padded artifact."""
+    return ExportRequest(precision, Layout.PADDED, source.signature)

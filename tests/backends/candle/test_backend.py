@@ -13,7 +13,6 @@ import pytest
 
 import inferox
 from inferox.backends.candle import CandleBackend
-from inferox.backends.candle.backend import THREADS_VARIABLE
 from inferox.backends.candle.errors import translated
 from inferox.backends.candle.export import CandleExporter
 from inferox.core import (
@@ -30,7 +29,7 @@ from inferox.core import (
 )
 from inferox.package import ParityClass
 from inferox.sources import open_source
-from tests.backends.candle.artifacts import TEXT, load, text_artifact
+from tests.backends.candle.artifacts import TEXT, load, padded, text_artifact
 from tests.build.test_kinds import TEXTS, save_text_model
 from tests.sources.checkpoints import make_model, make_texts, save_model
 
@@ -97,6 +96,9 @@ def test_it_needs_nothing_else(package: Path) -> None:
     assert done.stdout == "candle (1, 16)\n1\n"
 
 
+THREADS_VARIABLE = "RAYON_NUM_THREADS"
+
+
 def test_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(THREADS_VARIABLE, "1")
     save_model(make_model("bert", "Model"), tmp_path)
@@ -150,12 +152,13 @@ def test_the_folder_of_a_package_in_format_1(tmp_path: Path) -> None:
 def test_models_that_it_cannot_run_are_named(tmp_path: Path, model_type: str, head: str, message: str) -> None:
     source = open_source(save_model(make_model(model_type, head), tmp_path / "m"), task="raw")
     with pytest.raises(LoadError, match=message):
-        CandleExporter().export(source, tmp_path, Precision.FP32)
+        CandleExporter().export(source, tmp_path, padded(source))
 
 
 def test_single_precision_alone(tmp_path: Path) -> None:
     source = open_source(save_model(make_model("bert", "Model"), tmp_path / "m"), task="raw")
-    assert CandleExporter().export(source, tmp_path, Precision.BF16) == []
+    with pytest.raises(LoadError, match="fp32 here, not in bf16"):
+        CandleExporter().export(source, tmp_path, padded(source, Precision.BF16))
 
 
 class PanicException(BaseException):

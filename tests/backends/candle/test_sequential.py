@@ -16,10 +16,10 @@ from torch import nn
 
 import inferox
 from inferox.backends.candle.export import LAYERS_FILE, CandleExporter
-from inferox.core import WEIGHTS_FILE, Artifact, LoadError, OutOfMemoryError, Precision, TrustTier
+from inferox.core import WEIGHTS_FILE, Artifact, LoadError, OutOfMemoryError, TrustTier
 from inferox.package import ParityClass
 from inferox.sources import open_source
-from tests.backends.candle.artifacts import load
+from tests.backends.candle.artifacts import load, padded
 
 WIDTH = 6
 
@@ -119,14 +119,14 @@ def test_other_modules_are_refused_by_name(tmp_path: Path, name: str) -> None:
     examples = {"input": example().swapaxes(1, 2) if name == "convolution" else example()}
     source = open_source(lambda: (make(), examples))
     with pytest.raises(LoadError, match=message):
-        CandleExporter().export(source, tmp_path, Precision.FP32)
+        CandleExporter().export(source, tmp_path, padded(source))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_modules_of_other_tensors_are_refused(tmp_path: Path) -> None:
     source = open_source(lambda: (nn.Embedding(9, 2), {"input": np.ones((2, 3), np.int64)}))
     with pytest.raises(LoadError, match="from one f32 tensor to one, not input: i64"):
-        CandleExporter().export(source, tmp_path, Precision.FP32)
+        CandleExporter().export(source, tmp_path, padded(source))
 
 
 def artifact_of(folder: Path) -> Artifact:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -24,8 +23,8 @@ from inferox.core import (
     ModelMetadata,
     Precision,
     UnsupportedDTypeError,
+    limit_rayon,
     probe_module,
-    resolve_threads,
 )
 
 if TYPE_CHECKING:
@@ -36,9 +35,6 @@ FORMAT = "safetensors"
 
 DISTRIBUTION = "candle-nn"
 """What installs the module ``candle``, whose name another distribution has too."""
-
-THREADS_VARIABLE = "RAYON_NUM_THREADS"
-"""Where Candle reads how many threads it may use: the size of its pool at the first use, the share of it later."""
 
 _TOLERANCE = 1e-4
 
@@ -141,8 +137,7 @@ class CandleBackend(Backend):
             raise LoadError("Candle compiles nothing just in time", hint="leave out compile")
         if artifact.precision is not Precision.FP32:
             raise UnsupportedDTypeError(artifact.precision.value, "candle's matrix product", [DataType.F32])
-        if options.threads is not None or THREADS_VARIABLE not in os.environ:
-            os.environ[THREADS_VARIABLE] = str(resolve_threads(options.threads))
+        limit_rayon(options.threads)
         from inferox.backends.candle.errors import translated
         from inferox.backends.candle.model import CandleModel, open_network
 

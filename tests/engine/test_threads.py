@@ -1,0 +1,73 @@
+"""One thread budget holds for every runtime, and for the tokenizer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import inferox
+
+BUSY_SHARE = 0.3
+"""A thread that computes for less than this share of the time only waits, or tidies up."""
+
+COUNT = """
+import json, os, sys, time
+import inferox
+
+def clocks():
+    ticks = os.sysconf("SC_CLK_TCK")
+    found = {}
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        found[task] = (int(fields[11]) + int(fields[12])) / ticks
+    return found
+
+package, backend, threads = sys.argv[1:]
+texts = ["some words of a text that is long enough to keep a core busy " * 3] * 64
+with inferox.load(package, backend, threads=int(threads)) as model:
+    model.embed(texts)
+    before, started = clocks(), time.perf_counter()
+    while time.perf_counter() - started < 2.0:
+        model.task.encode(texts * 20)
+        model.embed(texts)
+    wall = time.perf_counter() - started
+    spent = [now - before.get(task, 0.0) for task, now in clocks().items()]
+print(json.dumps({"wall": wall, "spent": spent}))
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
+    """MiniLM for every runtime."""
+    path = tmp_path_factory.mktemp("threads") / "minilm.mlpkg"
+    inferox.pack(minilm_directory, path, backends=("torch", "onnxruntime", "openvino", "candle"))
+    return path
+
+
+def count_busy(package: Path, backend: str, threads: int) -> tuple[int, float]:
+    """How many threads were busy, and for how many cores' worth of time all of them together were."""
+    command = [sys.executable, "-c", COUNT, str(package), backend, str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)  # noqa: S603 - our own code
+    found = json.loads(done.stdout)
+    return sum(spent > BUSY_SHARE * found["wall"] for spent in found["spent"]), sum(found["spent"]) / found["wall"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the threads of a process are counted in /proc")
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino", "candle"])
+def test_one_thread_is_one_busy_thread(package: Path, backend: str) -> None:
+    busy, cores = count_busy(package, backend, 1)
+    assert busy <= 1
+    assert cores < 1.2
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the threads of a process are counted in /proc")
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+def test_two_threads_are_no_more_than_two(package: Path, backend: str) -> None:
+    busy, cores = count_busy(package, backend, 2)
+    assert busy <= 2
+    assert cores < 2.2
