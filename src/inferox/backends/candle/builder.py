@@ -10,6 +10,7 @@ import candle
 import numpy as np
 import numpy.typing as npt
 
+from inferox.backends.candle.bfloat16 import import_bits, is_bfloat16
 from inferox.backends.candle.errors import require_memory, translated
 from inferox.backends.candle.exchange import COPIES, SUPPORTED, check_dtype, to_candle
 from inferox.backends.candle.tensor import CandleTensor, check_device
@@ -69,11 +70,13 @@ class CandleTensorBuilder(TensorBuilder):
 
         Raises:
             UnsupportedDTypeError: If Candle lacks its data type.
-            ExecutionError: If it does not speak DLPack, or NumPy cannot take it over, as with ``bf16``.
+            ExecutionError: If it does not speak DLPack, or NumPy cannot take it over.
         """
         if isinstance(source, CandleTensor):
             return source
         with translated("taking over a tensor through DLPack", default=ExecutionError):
+            if not isinstance(source, np.ndarray) and is_bfloat16(source):
+                return CandleTensor(to_candle(import_bits(source), DataType.BF16))
             array = source if isinstance(source, np.ndarray) else np.from_dlpack(source)
         return self.from_numpy(array)
 

@@ -59,16 +59,17 @@ def dtype_of_candle(tensor: candle.Tensor) -> DataType:
     return check_dtype(next((dtype for dtype in SUPPORTED if dtype.value == name), name))
 
 
-def to_candle(array: npt.NDArray[Any]) -> candle.Tensor:
+def to_candle(array: npt.NDArray[Any], dtype: DataType | None = None) -> candle.Tensor:
     """Copies a NumPy array.
 
     Args:
         array: The array, in any memory layout.
+        dtype: What its bits are, where NumPy lacks that type; ``None`` for its own type.
 
     Raises:
         UnsupportedDTypeError: If Candle lacks its data type. Nothing is converted.
     """
-    dtype = check_dtype(DataType.from_numpy(array.dtype))
+    dtype = check_dtype(dtype or DataType.from_numpy(array.dtype))
     entry = {"dtype": dtype.value.upper(), "shape": array.shape, "data_offsets": [0, array.nbytes]}
     header = json.dumps({_ONLY: entry}).encode()
     header += b" " * (-len(header) % _ALIGNMENT)
@@ -85,7 +86,15 @@ def to_numpy(tensor: candle.Tensor) -> npt.NDArray[Any]:
     Raises:
         UnsupportedDTypeError: For ``bf16``, which NumPy lacks, and ``u32``, which is none of our data types.
     """
-    dtype = dtype_of_candle(tensor).numpy_dtype
+    return _read(tensor, dtype_of_candle(tensor).numpy_dtype)
+
+
+def to_bits(tensor: candle.Tensor) -> npt.NDArray[np.int16]:
+    """Copies the bits of a tensor of ``bf16`` into a new array; int16."""
+    return _read(tensor, np.dtype(np.int16))
+
+
+def _read(tensor: candle.Tensor, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     with _scratch_file() as path:
         candle.utils.save_safetensors(str(path), {_ONLY: tensor})
         with path.open("rb") as file:

@@ -8,8 +8,9 @@ from typing import Any
 import candle
 import numpy.typing as npt
 
+from inferox.backends.candle.bfloat16 import export_bits
 from inferox.backends.candle.errors import translated
-from inferox.backends.candle.exchange import dtype_of_candle, to_numpy
+from inferox.backends.candle.exchange import dtype_of_candle, to_bits, to_numpy
 from inferox.core import BackendUnavailableError, DataType, DeviceId, ExecutionError, Tensor, resolve_shape
 
 
@@ -100,10 +101,12 @@ class CandleTensor(Tensor):
 
         Raises:
             BufferError: If a copy is forbidden, as the protocol wants it.
-            UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
         """
         if copy is False:
             raise BufferError("candle shares its memory with no one: exporting one of its tensors copies it")
+        if self._dtype is DataType.BF16:
+            with translated(f"reading {self}", default=ExecutionError):
+                return export_bits(to_bits(self._tensor))
         # The array is a copy already, whoever asks for one.
         return self.numpy().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
 
