@@ -1,44 +1,48 @@
 """Embedding many texts of mixed lengths in one call: Inferox and sentence-transformers, side by side in one run.
 
-    python benchmarks/offline.py MODEL_DIRECTORY [--texts 2000] [--mix mixed] [--rounds 3] [--threads 2] [--json]
+    python benchmarks/offline.py MODEL_DIRECTORY [--texts 2000] [--mix mixed] [--rounds 5] [--threads 2] [--json]
 
-The model is packed for every backend that is installed, in fp32 and, with OpenVINO, in int8. Each artifact and
-sentence-transformers (in PyTorch, with its own sorting and its own batches of 32) then embed the same texts in turns,
-round after round, with the same number of threads. What counts is the ratio of the medians; agreement is printed too.
+The model is packed for several backends, in fp32 and int8. Each artifact and sentence-transformers (in PyTorch, with
+its own sorting and its own batches of 32), every one in a process of its own, then embed the same texts in turns, round
+after round, with the same number of threads. What counts is the ratio of the medians; agreement is printed too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
+PEER = "sentence-transformers"
+
 _PHRASES = {
     "english": (
-        "the weather is", "my order", "how do I", "a new study", "according to the report", "please send", "in the city",
+        "the weather is", "my order", "how do I", "a new study", "according to the report", "please send", "and then",
         "two people", "was cancelled", "next Monday", "reset my password", "the best way to", "is it possible", "costs",
-        "of the company", "and then", "she said", "for the first time", "with olive oil", "at least", "heavy rain",
+        "of the company", "in the city", "she said", "for the first time", "with olive oil", "at least", "heavy rain",
     ),
     "terms": (
-        "myocardial infarction", "hydroxychloroquine", "SO2-Emissionsgrenzwert", "Rechtsschutzversicherung", "CVE-2024-3094",
+        "myocardial infarction", "hydroxychloroquine", "SO2-Emissionsgrenzwert", "Rechtsschutzversicherung", "0x7ffe3a",
         "polyethylene terephthalate", "O(n log n)", "kubectl rollout restart", "https://example.org/a/b?id=42&ref=x",
-        "antidisestablishmentarianism", "0x7ffe3a", "Szczebrzeszyn", "ISO/IEC 27001:2022", "TypeError: 'NoneType'",
+        "antidisestablishmentarianism", "CVE-2024-3094", "Szczebrzeszyn", "ISO/IEC 27001:2022", "TypeError: 'NoneType'",
     ),
     "scripts": (
-        "今日は雨が降る", "欢迎来到北京", "привет из Москвы", "السلام عليكم", "नमस्ते दुनिया", "안녕하세요", "สวัสดี", "Καλημέρα",
-        "où est la gare", "Übergröße", "¿dónde está?", "🙂👍🏽", "naïveté", "čtvrtek", "İstanbul",
+        "今日は雨が降る", "欢迎来到北京", "привет из Москвы", "السلام عليكم", "नमस्ते दुनिया", "안녕하세요", "สวัสดี",
+        "où est la gare", "Übergröße", "¿dónde está?", "🙂👍🏽", "naïveté", "čtvrtek", "İstanbul", "Καλημέρα",
     ),
 }  # fmt: skip
 """What texts are made of. A tokenizer makes very different numbers of tokens of phrases of the same length."""
@@ -70,41 +74,88 @@ def main() -> None:
     parser.add_argument("model", help="a sentence-transformers model directory")
     parser.add_argument("--texts", type=int, default=2000)
     parser.add_argument("--mix", choices=list(_MIXES), default="mixed")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="those to pack for")
     parser.add_argument("--precisions", default="fp32,int8")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        serve(options)
+        return
 
-    texts = make_texts(options.texts, options.mix)
+    import inferox
+
     with tempfile.TemporaryDirectory() as folder:
-        package = pack_all(options.model, Path(folder) / "model.mlpkg", options.precisions.split(","))
-        runners = {"sentence-transformers": open_peer(options.model, options.threads)}
-        runners |= open_artifacts(package, options.threads)
-        report = compare(runners, texts, options.rounds)
+        package = Path(folder) / "model.mlpkg"
+        packed = inferox.pack(
+            options.model, package, backends=options.backends.split(","), precisions=options.precisions.split(",")
+        )
+        for artifact, reason in packed.refused.items():
+            print(f"left out {artifact}: {reason}", file=sys.stderr)
+        artifacts = [item.artifact for item in packed.evidence]
+        report = compare(
+            [Runner(PEER, options.model, options), *(Runner(name, str(package), options) for name in artifacts)],
+            options,
+        )
     if options.json:
         print(json.dumps(report, indent=1))
     else:
         print_table(report, options)
 
 
-def pack_all(model: str, output: Path, precisions: Sequence[str]) -> Path:
-    """Packs a model for every backend that can write artifacts here."""
-    import inferox
-    from inferox.backends.registry import backend_names, get_backend, probe_backend
-    from inferox.core import InferoxError
+class Runner:
+    """One way to embed, in a process of its own, so that no runtime's threads are in another's way.
 
-    backends = []
-    for name in backend_names():
-        try:
-            if probe_backend(name).available and get_backend(name).exporter() is not None:
-                backends.append(name)
-        except InferoxError as error:
-            print(f"without {name}: {error}", file=sys.stderr)
-    report = inferox.pack(model, output, backends=backends, precisions=tuple(precisions))
-    for artifact, reason in report.refused.items():
-        print(f"left out {artifact}: {reason}", file=sys.stderr)
-    return report.path
+    Args:
+        name: An artifact's name, or ``PEER``.
+        model: The package, or for the peer the model directory.
+        options: The command line's.
+    """
+
+    def __init__(self, name: str, model: str, options: argparse.Namespace) -> None:
+        self.name = name
+        words = [model, "--serve", name, "--texts", options.texts, "--mix", options.mix, "--threads", options.threads]
+        threads = str(options.threads)
+        self._process = subprocess.Popen(  # noqa: S603 - this very file
+            [sys.executable, __file__, *map(str, words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads},
+        )
+        self._in, self._out = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
+        self.vectors = np.array(self._read(), dtype=np.float32)
+
+    def run(self) -> float:
+        """Embeds all texts once; gives the seconds that it took."""
+        self._in.write("go\n")
+        self._in.flush()
+        return float(self._read())
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._in.close()
+        self._process.wait(timeout=60)
+
+    def _read(self) -> Any:
+        line = self._out.readline()
+        if not line:
+            raise SystemExit(f"{self.name} failed")
+        return json.loads(line)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """The other side of a ``Runner``: writes the first vectors, and then the seconds of each run that is asked for."""
+    texts = make_texts(options.texts, options.mix)
+    embed = open_peer(options.model, options.threads) if options.serve == PEER else open_artifact(options)
+    embed(texts)
+    print(json.dumps(embed(texts[:200]).tolist()), flush=True)
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        embed(texts)
+        print(time.perf_counter() - started, flush=True)
 
 
 def open_peer(model: str, threads: int) -> Embed:
@@ -121,42 +172,41 @@ def open_peer(model: str, threads: int) -> Embed:
     return embed
 
 
-def open_artifacts(package: Path, threads: int) -> dict[str, Embed]:
-    """Each artifact of a package by itself."""
+def open_artifact(options: argparse.Namespace) -> Embed:
+    """One artifact of a package by itself."""
     from inferox.core import LoadOptions
     from inferox.engine.loading import Loader, Opened
     from inferox.package import open_package
 
-    opened = Opened(open_package(package))
-    loader = Loader(opened, None, LoadOptions("benchmark", threads=threads))
-    return {artifact.name: loader.open_alone(artifact).embed for artifact in opened.package.artifacts}
+    opened = Opened(open_package(options.model))
+    loader = Loader(opened, None, LoadOptions("benchmark", threads=options.threads))
+    artifact = next(item for item in opened.package.artifacts if item.name == options.serve)
+    return loader.open_alone(artifact).embed
 
 
-def compare(runners: dict[str, Embed], texts: Sequence[str], rounds: int) -> dict[str, Any]:
+def compare(runners: Sequence[Runner], options: argparse.Namespace) -> dict[str, Any]:
     """Runs everything in turns.
 
     Returns:
         For each runner the seconds of each round, texts a second by the median, the ratio to the first runner, and the
         agreement with it.
     """
-    vectors = {name: embed(texts[:200]) for name, embed in runners.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in runners}
-    for index in range(rounds):
-        for name, embed in runners.items():
-            print(f"round {index + 1} of {rounds}: {name}", file=sys.stderr)
-            started = time.perf_counter()
-            embed(texts)
-            seconds[name].append(time.perf_counter() - started)
-    peer = next(iter(runners))
-    base = statistics.median(seconds[peer])
+    seconds: dict[str, list[float]] = {runner.name: [] for runner in runners}
+    for index in range(options.rounds):
+        for runner in runners:
+            print(f"round {index + 1} of {options.rounds}: {runner.name}", file=sys.stderr)
+            seconds[runner.name].append(runner.run())
+    for runner in runners:
+        runner.close()
+    base = statistics.median(seconds[PEER])
     return {
-        name: {
-            "seconds": times,
-            "texts_per_second": len(texts) / statistics.median(times),
-            "ratio": base / statistics.median(times),
-            **agreement(vectors[peer], vectors[name]),
+        runner.name: {
+            "seconds": seconds[runner.name],
+            "texts_per_second": options.texts / statistics.median(seconds[runner.name]),
+            "ratio": base / statistics.median(seconds[runner.name]),
+            **agreement(runners[0].vectors, runner.vectors),
         }
-        for name, times in seconds.items()
+        for runner in runners
     }
 
 
@@ -179,7 +229,9 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
     title = (
         f"{options.texts} {options.mix} texts, {options.threads} threads, median of {options.rounds} rounds in turns"
     )
-    table = Table("", "texts/s", "ratio", "max abs", "cosine mean", "least", title=title)
+    table = Table(title=title)
+    for heading in ("", "texts/s", "ratio", "max abs", "cosine", "least"):
+        table.add_column(heading, no_wrap=True)
     for name, row in sorted(report.items(), key=lambda item: -item[1]["ratio"]):
         table.add_row(
             name,
