@@ -92,13 +92,17 @@ def test_a_file_that_was_damaged_is_ignored_and_named(tmp_path: Path, spoil: Cal
 
 def test_a_profile_of_another_machine_is_ignored_and_named(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    path = save_profile(make_profile(machine="another"), store)
+    save_profile(make_profile(machine="another"), store)
     found = find_profile(DIGEST, store)
     assert (found.profile, found.ignored) == (None, "it was measured on another machine; run 'inferox tune' here")
-    path.rename(save_profile(make_profile(), store))
+
+
+@pytest.mark.parametrize("changes", [{"machine": "another"}, {"digest": "cd" * 32}])
+def test_a_profile_in_the_wrong_place_is_ignored_and_named(tmp_path: Path, changes: dict[str, str]) -> None:
+    store = Store(tmp_path)
+    save_profile(make_profile(**changes), store).replace(save_profile(make_profile(), store))
     found = find_profile(DIGEST, store)
-    assert found.profile is None
-    assert "another machine or package" in str(found.ignored)
+    assert (found.profile, found.ignored) == (None, "it is of another machine or package; run 'inferox tune' here")
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -64,6 +64,12 @@ def test_a_second_one_must_be_worth_its_memory(gain: float, wanted: int) -> None
     )
 
 
+def test_the_second_is_the_one_that_gains_most() -> None:
+    some, most = make_artifact("some"), make_artifact("most")
+    times = {SMALL.name: [1.0, 1.0, 4.0, 4.0], some.name: [3.0, 3.0, 3.0, 3.0], most.name: [9.0, 9.0, 9.0, 2.0]}
+    assert plan_routes([some, most, SMALL], make_profile(times), 2).order == (SMALL, most, some)
+
+
 def test_a_profile_of_another_thread_budget_is_ignored() -> None:
     profile = make_profile({SMALL.name: QUICK_WHEN_SMALL, LARGE.name: QUICK_WHEN_LARGE}, threads=2)
     route = plan_routes([SMALL, LARGE], profile, 3)
