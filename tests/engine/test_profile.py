@@ -98,7 +98,7 @@ def test_a_profile_of_another_machine_is_ignored_and_named(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("changes", [{"machine": "another"}, {"digest": "cd" * 32}])
-def test_a_profile_in_the_wrong_place_is_ignored_and_named(tmp_path: Path, changes: dict[str, str]) -> None:
+def test_a_profile_in_the_wrong_place_is_ignored_and_named(tmp_path: Path, changes: dict[str, Any]) -> None:
     store = Store(tmp_path)
     save_profile(make_profile(**changes), store).replace(save_profile(make_profile(), store))
     found = find_profile(DIGEST, store)
