@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferox.batching import run_batches, run_rows
-from inferox.core import BATCH, SEQUENCE, ConfigError, DataType, ShapeMismatchError, Signature, TensorSpec
+from inferox.batching import Row, run_batches
+from inferox.core import BATCH, SEQUENCE, ConfigError, DataType, Model, ShapeMismatchError, Signature, TensorSpec
 from tests.tasks.models import FunctionModel
 
 from .models import Arrays, floats, ids, mask, row
@@ -30,6 +31,16 @@ def adding_model(*, rows: int | str = BATCH) -> FunctionModel:
     return FunctionModel(Signature((ids(rows, SEQUENCE), mask(rows, SEQUENCE)), outputs), add_up)
 
 
+def run_all(model: Model, rows: Sequence[Row], **limits: Any) -> list[Arrays]:
+    """The outputs of every row in their order, each of which must come once."""
+    found: dict[int, Arrays] = {}
+    for indices, outputs in run_batches(model, rows, **limits):
+        for index, output in zip(indices, outputs, strict=True):
+            assert index not in found
+            found[index] = output
+    return [found[index] for index in range(len(rows))]
+
+
 def check(lengths: Sequence[int], results: Sequence[Arrays]) -> None:
     assert len(results) == len(lengths)
     for index, (length, result) in enumerate(zip(lengths, results, strict=True)):
@@ -44,7 +55,7 @@ def test_results_come_in_the_order_of_the_rows(lengths: list[int], max_tokens: i
     rows = [row(length, start=index) for index, length in enumerate(lengths)]
     model = adding_model()
 
-    results = run_rows(model, rows, fill=FILL, max_tokens=max_tokens, max_rows=max_rows)
+    results = run_all(model, rows, fill=FILL, max_tokens=max_tokens, max_rows=max_rows)
 
     check(lengths, results)
     assert all(count <= max_rows and (count == 1 or count * longest <= max_tokens) for count, longest in model.shapes)
@@ -55,7 +66,7 @@ def test_a_model_with_a_fixed_number_of_rows_gets_just_as_many(count: int) -> No
     lengths = [5, 2, 9, 1, 1, 3, 8][:count]
     model = adding_model(rows=3)
 
-    results = run_rows(model, [row(length, start=index) for index, length in enumerate(lengths)], fill=FILL)
+    results = run_all(model, [row(length, start=index) for index, length in enumerate(lengths)], fill=FILL)
 
     check(lengths, results)
     assert all(shape[0] == 3 for shape in model.shapes)
@@ -70,7 +81,7 @@ def test_rows_that_differ_in_what_is_not_padded_never_share_a_batch() -> None:
     shapes = [(2, 3), (4, 4), (2, 3), (3, 2)]
     rows = [{"image": np.full(shape, index, dtype=np.float32)} for index, shape in enumerate(shapes)]
 
-    results = run_rows(model, rows, fill={})
+    results = run_all(model, rows, fill={})
 
     assert [float(result["mean"]) for result in results] == [0, 1, 2, 3]
     assert sorted(model.shapes) == [(1, 3, 2), (1, 4, 4), (2, 2, 3)]
@@ -94,12 +105,12 @@ def test_batches_are_computed_one_at_a_time() -> None:
 )
 def test_a_model_without_rows_is_refused(signature: Signature) -> None:
     with pytest.raises(ConfigError, match="no batch dim that all its inputs and outputs share"):
-        run_rows(FunctionModel(signature, add_up), [row(1)], fill=FILL)
+        next(run_batches(FunctionModel(signature, add_up), [row(1)], fill=FILL))
 
 
 def test_a_bad_row_is_refused_before_anything_is_computed() -> None:
     model = adding_model()
 
     with pytest.raises(ShapeMismatchError):
-        run_rows(model, [row(1), {**row(2), "mask": np.ones(3, dtype=np.int64)}], fill=FILL, max_rows=1)
+        next(run_batches(model, [row(1), {**row(2), "mask": np.ones(3, dtype=np.int64)}], fill=FILL, max_rows=1))
     assert model.shapes == []

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from inferox.backends.host import HostTensor, HostTensorBuilder
 from inferox.core import (
     Artifact,
     Availability,
@@ -26,15 +30,34 @@ from inferox.core import (
     TensorLike,
     TensorSpec,
 )
+from inferox.package import ArtifactEvidence, Package, ParityClass, ParityReport
+from inferox.package.parity import DISAGREEMENT, TOLERANCES
+from tests.package.packages import make_info, make_metadata
 
 SPEC = TensorSpec("x", DataType.F32, ("batch", 2))
 
 
 def make_artifact(
-    backend: str, format_: str = "safetensors", precision: Precision = Precision.FP32, **options: Any
+    backend: str,
+    format_: str = "safetensors",
+    precision: Precision = Precision.FP32,
+    layout: Layout = Layout.PADDED,
+    **options: Any,
 ) -> Artifact:
     signature = Signature((SPEC,), (SPEC,))
-    return Artifact(backend, format_, precision, Layout.PADDED, {}, signature, Path(), options)
+    return Artifact(backend, format_, precision, layout, {}, signature, Path(), options)
+
+
+def make_package(
+    *artifacts: Artifact, measured: Mapping[str, ParityClass] | None = None, root: Path = Path("/nowhere")
+) -> Package:
+    """A package of artifacts, of which some were measured."""
+    info = replace(make_info(Path()), artifacts=artifacts)
+    evidence = tuple(
+        ArtifactEvidence(name, DISAGREEMENT, TOLERANCES[ParityClass.CLOSE], parity_class, {}, "a machine")
+        for name, parity_class in (measured or {}).items()
+    )
+    return Package(root, root, make_metadata(), info, ParityReport(evidence), {}, "0" * 64)
 
 
 class EchoModel(Model):
@@ -45,7 +68,7 @@ class EchoModel(Model):
         self.closed = False
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        return dict(inputs)  # type: ignore[arg-type]  # arrays will do here
+        return {name: HostTensor(np.asarray(value), "echo") for name, value in inputs.items()}
 
     def close(self) -> None:
         self.closed = True
@@ -56,7 +79,7 @@ class EchoBackend(Backend):
 
     def __init__(self, name: str, *, reason: str | None = None) -> None:
         self._name, self._reason = name, reason
-        self.loaded: list[str] = []
+        self.models: list[EchoModel] = []
 
     @property
     def name(self) -> str:
@@ -72,7 +95,7 @@ class EchoBackend(Backend):
         return DeviceId.cpu()
 
     def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:  # noqa: ARG002 - the contract
-        raise LoadError("this backend makes no tensors")
+        return HostTensorBuilder(self._name)
 
     def self_test(self, device: DeviceId) -> None:
         pass
@@ -83,5 +106,5 @@ class EchoBackend(Backend):
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
         if artifact.options.get("fails"):
             raise LoadError("an operator is missing")
-        self.loaded.append(artifact.name)
-        return EchoModel(artifact, device, options)
+        self.models.append(EchoModel(artifact, device, options))
+        return self.models[-1]

@@ -18,19 +18,24 @@ from inferox.core import (
     BackendUnavailableError,
     ConfigError,
     ExecutionError,
+    InferoxError,
     LoadError,
+    LoadOptions,
     Model,
     NoUsableBackendError,
     Precision,
     RequestError,
     UntrustedCodeError,
 )
-from inferox.engine.loading import _load_first
-from inferox.engine.selection import select
-from inferox.package import open_package
+from inferox.engine import Wish
+from inferox.engine.loading import Loader, Opened
+from inferox.engine.profile import Cell, FoundProfile, Profile, machine_name
+from inferox.package import Package, ParityClass
+from inferox.package.samples import SAMPLES_FILE
 from tests.build.modules import make_cnn
 from tests.build.test_kinds import TEXTS, save_text_model
-from tests.engine.backends import EchoBackend, make_artifact
+from tests.engine.backends import EchoBackend, make_artifact, make_package
+from tests.package.packages import make_samples
 
 
 @pytest.fixture(scope="module")
@@ -51,27 +56,109 @@ def test_the_model_says_what_it_is(package: Path) -> None:
         assert model.embed([]).shape == (0, 16)
 
 
-def test_the_first_that_works_is_taken_and_the_others_are_named(
-    package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    from inferox.core import LoadOptions
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
+    """A backend in the place of all others."""
+    backend = EchoBackend("echo")
+    use(backend, monkeypatch)
+    return backend
 
-    echo = EchoBackend("echo")
-    monkeypatch.setattr("inferox.engine.loading.get_backend", lambda _: echo)
-    monkeypatch.setattr("inferox.engine.selection.get_backend", lambda _: echo)
-    monkeypatch.setattr("inferox.engine.selection.backend_names", lambda: ("echo",))
-    monkeypatch.setattr("inferox.engine.selection.probe_backend", lambda _: echo.probe())
+
+def use(backend: EchoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferox.engine.loading.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.engine.selection.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.engine.selection.backend_names", lambda: (backend.name,))
+
+
+def load(package: Package, profile: Profile | None = None) -> inferox.TaskModel:
+    loader = Loader(Opened(package), None, LoadOptions("p", threads=1, trust_code=True))
+    return loader.load(Wish(trust_code=True, precision=None, quality="quantized"), FoundProfile(profile))
+
+
+def test_the_first_that_works_is_taken_and_the_others_are_named(
+    echo: EchoBackend, caplog: pytest.LogCaptureFixture
+) -> None:
     failing, working = make_artifact("echo", fails=True), make_artifact("echo", precision=Precision.BF16)
-    opened, options = open_package(package), LoadOptions("p")
     with caplog.at_level(logging.WARNING):
-        loaded = _load_first(opened, select([failing, working]), None, options)
-    assert loaded.passed_over == {failing.name: "an operator is missing"}
-    assert loaded.model.metadata.precision is Precision.BF16
-    assert "an operator is missing" in caplog.text
+        loaded = load(make_package(working, failing))
+    assert loaded.metadata.passed_over == {failing.name: "an operator is missing"}
+    assert loaded.metadata.precision is Precision.BF16
+    assert f"p does not run on {failing.name}: an operator is missing" in caplog.text
+    assert [model.metadata.precision for model in echo.models] == [Precision.BF16]
+
+
+def test_what_comes_later_is_not_loaded_and_says_so(echo: EchoBackend) -> None:
+    full, half = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
+    loaded = load(make_package(full, half))
+    assert len(echo.models) == 1
+    assert loaded.metadata.passed_over == {
+        half.name: "it comes after echo in the order that holds where nothing was measured"
+    }
+
+
+@pytest.mark.usefixtures("echo")
+def test_nothing_can_be_loaded() -> None:
+    failing = make_artifact("echo", fails=True)
     with pytest.raises(NoUsableBackendError) as caught:
-        _load_first(opened, select([failing]), None, options)
+        load(make_package(failing))
     assert caught.value.reasons == {failing.name: "an operator is missing"}
     assert isinstance(caught.value.__cause__, LoadError)
+
+
+def test_a_runtime_that_is_missing_is_no_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    use(EchoBackend("echo", reason="no runtime"), monkeypatch)
+    artifact = make_artifact("echo")
+    with caplog.at_level(logging.INFO), pytest.raises(NoUsableBackendError) as caught:
+        load(make_package(artifact))
+    assert "no runtime" in caught.value.reasons[artifact.name]
+    assert [record.levelno for record in caplog.records if "does not run on" in record.message] == [logging.INFO]
+
+
+@pytest.mark.usefixtures("echo")
+def test_a_profile_that_is_ignored_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    loader = Loader(Opened(make_package(make_artifact("echo"))), None, LoadOptions("p"))
+    loader.load(Wish(), FoundProfile(None, "it was measured on another machine"))
+    assert "the profile of p is ignored: it was measured on another machine" in caplog.text
+
+
+def test_two_that_share_the_work(echo: EchoBackend) -> None:
+    small, large = make_artifact("echo", "onnx"), make_artifact("echo", "openvino-ir")
+    spare = make_artifact("echo", precision=Precision.BF16)
+    cells = {
+        small.name: (Cell(1, 1, 1.0), Cell(64, 1, 50.0)),
+        large.name: (Cell(1, 1, 3.0), Cell(64, 1, 10.0)),
+        spare.name: (Cell(1, 1, 4.0), Cell(64, 1, 60.0)),
+    }
+    loaded = load(make_package(spare, small, large), Profile("0" * 64, machine_name(), 1, "2026", cells))
+    assert {model.metadata.format for model in echo.models} == {"onnx", "openvino-ir"}
+    assert loaded.for_batch(1, 1).metadata.format == "onnx"
+    assert loaded.for_batch(64, 1).metadata.format == "openvino-ir"
+    assert loaded.metadata.passed_over == {
+        spare.name: "it was measured slower, or faster by too little to be worth its memory"
+    }
+    loaded.close()
+    assert all(model.closed for model in echo.models)
+
+
+def test_one_that_computes_something_else_than_when_it_was_packed_is_passed_over(
+    echo: EchoBackend, tmp_path: Path
+) -> None:
+    strayed, unmeasured = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
+    make_samples().save(tmp_path / SAMPLES_FILE)  # twice what the backend gives back
+    package = make_package(strayed, unmeasured, measured={strayed.name: ParityClass.CLOSE}, root=tmp_path)
+    loaded = load(package)
+    assert loaded.metadata.precision is Precision.FP16
+    assert "computes something else here than when it was packed" in loaded.metadata.passed_over[strayed.name]
+    assert [model.closed for model in echo.models] == [True, False]
+
+
+def test_what_was_loaded_is_closed_where_the_task_does_not_fit(echo: EchoBackend) -> None:
+    loader = Loader(Opened(make_package(make_artifact("echo")), "embed"), None, LoadOptions("p"))
+    with pytest.raises(InferoxError):
+        loader.load(Wish(), FoundProfile(None))
+    assert [model.closed for model in echo.models] == [True]
 
 
 def test_a_device_that_is_not_there(package: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ from hypothesis import strategies as st
 
 from inferox.core import Artifact, DataType, Layout, ManifestError, Precision, Signature, TensorSpec
 from inferox.package import (
+    TOLERANCES,
     ArtifactEvidence,
     ParityClass,
     ParityReport,
+    Reading,
     SampleBatch,
     Samples,
+    Tolerance,
     classify,
     collect_evidence,
     measure,
 )
+from inferox.package.parity import measure_rows
 
 Array = npt.NDArray[Any]
 
@@ -175,15 +180,176 @@ def test_a_common_factor_changes_no_class(factor: float, seed: int) -> None:
     assert len(classes) == 1
 
 
-@pytest.mark.parametrize("shift", [0.0, np.nan])
-def test_evidence_reads_back(shift: float) -> None:
+def make_artifact(precision: Precision) -> Artifact:
+    return Artifact("torch", "safetensors", precision, Layout.PADDED, {}, Signature((), (LOGITS,)), Path(), {})
+
+
+OUTPUTS = Reading.of_outputs((LOGITS,))
+
+
+@given(scores=st.lists(st.integers(-5, 5), min_size=2, max_size=8), seed=st.integers(0, 9))
+def test_ranking_agreement_is_the_share_of_pairs_in_the_same_order(scores: list[int], seed: int) -> None:
+    other = np.random.default_rng(seed).permutation(scores)
+    reference, actual = (np.array(each, np.float32)[:, None] for each in (scores, other))
+    pairs = [(i, j) for i in range(len(scores)) for j in range(i) if scores[i] != scores[j]]
+    same = [(scores[i] < scores[j]) == (other[i] < other[j]) and other[i] != other[j] for i, j in pairs]
+    agreement = measure([SCORE], [batch(SCORE, reference)], [{"logits": actual}], ranks=True)
+    assert agreement.argmax_agreement is None
+    expected = sum(same) / len(same) if same else None
+    assert agreement.ranking_agreement == (None if expected is None else pytest.approx(expected))
+
+
+def test_rows_are_ranked_within_their_call() -> None:
+    first, second = np.array([[1.0], [2.0]], np.float32), np.array([[4.0], [3.0]], np.float32)
+    calls = [batch(SCORE, first), batch(SCORE, second)]
+    same, turned = [{"logits": first}, {"logits": second}], [{"logits": first}, {"logits": second[::-1]}]
+    assert measure([SCORE], calls, same, ranks=True).ranking_agreement == 1
+    assert measure([SCORE], calls, turned, ranks=True).ranking_agreement == 0.5
+    assert measure([SCORE], calls, same).ranking_agreement is None
+
+
+def test_a_tie_that_comes_of_a_difference_is_no_agreement() -> None:
+    reference, tied = np.array([[1.0], [2.0]], np.float32), np.array([[1.5], [1.5]], np.float32)
+    assert measure([SCORE], [batch(SCORE, reference)], [{"logits": tied}], ranks=True).ranking_agreement == 0
+    assert measure([SCORE], [batch(SCORE, tied)], [{"logits": reference}], ranks=True).ranking_agreement is None
+
+
+def test_each_row_is_measured_by_itself() -> None:
+    reference, mask = random(3, 5, 8), np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 0, 0, 0]])
+    actual = reference.copy()
+    actual[1, 1, 0] += 2
+    actual[2, 1:] = np.nan
+    rows = measure_rows([TOKENS], batch(TOKENS, reference, mask), {TOKENS.name: actual})
+    assert [row.max_abs for row in rows] == [0, pytest.approx(2), 0]
+    assert rows[1].cosine_min < 0.99 < min(rows[0].cosine_min, rows[2].cosine_min)
+
+
+@given(count=st.integers(1, 6), seed=st.integers(0, 9), noise=st.sampled_from([0.0, 1e-3, 1.0]))
+def test_the_worst_row_is_as_bad_as_the_call(count: int, seed: int, noise: float) -> None:
+    reference = random(count, 3, seed=seed)
+    actual = reference + np.float32(noise) * random(count, 3, seed=seed + 1)
+    whole = measure([LOGITS], [batch(LOGITS, reference)], [{"logits": actual}])
+    rows = measure_rows([LOGITS], batch(LOGITS, reference), {"logits": actual})
+    assert len(rows) == count
+    assert max(row.max_abs for row in rows) == whole.max_abs
+    assert min(row.cosine_min for row in rows) == pytest.approx(whole.cosine_min)
+
+
+def test_single_scores_are_measured_against_the_largest_of_their_call() -> None:
+    reference = np.array([[0.001], [5.0]], np.float32)
+    actual = np.array([[0.011], [2.0]], np.float32)
+    rows = measure_rows([SCORE], batch(SCORE, reference), {"logits": actual})
+    whole = measure([SCORE], [batch(SCORE, reference)], [{"logits": actual}])
+    assert rows[1].cosine_min < rows[0].cosine_min
+    assert rows[1].cosine_min == pytest.approx(whole.cosine_min)
+
+
+@pytest.mark.parametrize(("dims", "shape"), [(("seq", 3), (4, 3)), ((2, 3), (2, 3)), ((), ())])
+def test_a_call_without_rows_is_measured_as_one(dims: tuple[str | int, ...], shape: tuple[int, ...]) -> None:
+    spec, reference = TensorSpec("x", DataType.F32, dims), random(*shape)
+    (row,) = measure_rows([spec], batch(spec, reference), {"x": reference})
+    assert row.max_abs == 0
+
+
+def test_a_row_that_is_missing_leaves_the_whole_call_uncompared() -> None:
+    (row,) = measure_rows([LOGITS], batch(LOGITS, random(3, 3)), {"logits": random(2, 3)})
+    assert np.isinf(row.max_abs)
+
+
+def collect(reference: Array, actual: Array, tolerance: Tolerance | None = None) -> ArtifactEvidence:
+    samples = Samples((batch(LOGITS, reference[:1]), batch(LOGITS, reference[1:])))
+    outputs = [{"logits": actual[:1]}, {"logits": actual[1:]}]
+    return collect_evidence(make_artifact(Precision.BF16), samples, outputs, OUTPUTS, tolerance)
+
+
+def test_the_rows_that_miss_are_named_worst_first() -> None:
+    reference = random(5, 3)
+    actual = reference.copy()
+    actual[1] = -actual[1]
+    actual[3] = actual[3, ::-1]
+    evidence = collect(reference, actual)
+    assert evidence.parity_class is ParityClass.FAIL
+    assert [(row.call, row.row) for row in evidence.rows] == [(0, 0), (1, 0), (1, 1), (1, 2), (1, 3)]
+    assert [(row.call, row.row) for row in evidence.missed_rows()] == [(1, 0), (1, 2)]
+    assert [(row.call, row.row) for row in evidence.missed_rows(at_most=1)] == [(1, 0)]
+    assert evidence.missed_rows()[0].max_abs == pytest.approx(2 * np.abs(reference[1]).max())
+
+
+def test_no_row_misses_where_all_agree() -> None:
+    reference = random(5, 3)
+    assert collect(reference, reference).missed_rows() == ()
+
+
+def test_the_worst_row_is_named_where_only_the_mean_misses() -> None:
+    reference = random(5, 3)
+    actual = reference + np.float32(0.05) * random(5, 3, seed=1)
+    evidence = collect(reference, actual, Tolerance(max_rel=None, cosine_mean=0.999999, cosine_min=0.9))
+    assert evidence.parity_class is ParityClass.FAIL
+    (row,) = evidence.missed_rows()
+    assert row.cosine_min == min(item.cosine_min for item in evidence.rows)
+
+
+@pytest.mark.parametrize(
+    ("noise", "tolerance", "expected"),
+    [
+        (0.0, Tolerance(None, 0.999, 0.999), ParityClass.EXACT),
+        (1e-3, Tolerance(None, 0.999, 0.999), ParityClass.CLOSE),
+        (1e-3, Tolerance(1e-6, 0.999, 0.999), ParityClass.FAIL),
+        (1e-3, Tolerance(None, 1.0, 0.999), ParityClass.FAIL),
+        (1e-3, Tolerance(None, 0.999, 1.0), ParityClass.FAIL),
+        (1.0, Tolerance(None, -1.0, -1.0), ParityClass.QUANTIZED),
+    ],
+)
+@pytest.mark.parametrize("least", [ParityClass.EXACT, ParityClass.CLOSE, ParityClass.QUANTIZED])
+def test_a_tolerance_takes_the_place_of_the_least_class(
+    noise: float, tolerance: Tolerance, expected: ParityClass, least: ParityClass
+) -> None:
+    reference = random(3, 20, 8)
+    actual = reference + np.float32(noise) * random(3, 20, 8, seed=1)
+    agreement = measure([TOKENS], [batch(TOKENS, reference)], [{TOKENS.name: actual}])
+    assert classify(agreement, least, tolerance) is expected
+
+
+def test_evidence_states_the_tolerance_that_it_was_held_to() -> None:
+    reference, own = random(5, 3), Tolerance(None, 0.5, 0.25)
+    assert collect(reference, reference, own).tolerance == own
+    assert collect(reference, reference).tolerance == TOLERANCES[ParityClass.QUANTIZED]
+
+
+def test_what_is_compared_is_what_the_reading_makes_of_it() -> None:
     reference = random(2, 3)
-    artifact = Artifact("torch", "safetensors", Precision.BF16, Layout.PADDED, {}, Signature((), (LOGITS,)), Path(), {})
+    samples = Samples((SampleBatch({"x": np.array([[2], [4]], np.float32)}, {"logits": reference}),))
+
+    def read(inputs: Any, outputs: Any) -> dict[str, Array]:
+        return {"logits": outputs["logits"] / inputs["x"]}
+
+    found = [{"logits": reference + np.array([[0], [4]], np.float32)}]
+    evidence = collect_evidence(make_artifact(Precision.BF16), samples, found, Reading((LOGITS,), read))
+    assert evidence.agreement.max_abs == pytest.approx(1)
+    assert [row.max_abs for row in evidence.rows] == [0, pytest.approx(1)]
+
+
+@pytest.mark.parametrize("ranks", [False, True])
+@pytest.mark.parametrize("shift", [0.0, 0.01, np.nan])
+def test_evidence_reads_back(shift: float, ranks: bool) -> None:
+    reference = random(2, 3)
     samples = Samples((batch(LOGITS, reference),))
-    evidence = collect_evidence(artifact, samples, [{"logits": reference + np.float32(shift)}])
+    outputs = [{"logits": reference + np.float32(shift)}]
+    reading = Reading.of_outputs((LOGITS,), ranks=ranks)
+    evidence = collect_evidence(make_artifact(Precision.BF16), samples, outputs, reading)
     assert evidence.artifact == "torch/safetensors/bf16/padded"
     assert evidence.versions["torch"]
-    assert ParityReport.from_json(ParityReport((evidence,)).to_json()) == ParityReport((evidence,))
+    assert len(evidence.rows) == 2
+    written = json.loads(json.dumps(ParityReport((evidence,)).to_json(), allow_nan=False))
+    assert ParityReport.from_json(written) == ParityReport((evidence,))
+
+
+def test_evidence_from_before_rows_were_recorded() -> None:
+    written = collect(random(5, 3), random(5, 3)).to_json()
+    del written["rows"], written["agreement"]["ranking_agreement"]
+    evidence = ArtifactEvidence.from_json(written)
+    assert (evidence.rows, evidence.missed_rows()) == ((), ())
+    assert evidence.agreement.ranking_agreement is None
 
 
 NUMBERS = {"max_abs": 0.0, "max_rel": 0, "cosine_mean": 1.0, "cosine_min": 1.0, "argmax_agreement": None}
@@ -207,11 +373,18 @@ def test_fields_of_a_later_minor_format_are_left_alone() -> None:
         {"tolerance": {**NUMBERS, "max_rel": True}},
         {"versions": {"torch": 2}},
         {"machine": 3},
+        {"agreement": {**NUMBERS, "ranking_agreement": "all"}},
+        {"rows": {}},
+        {"rows": None},
+        {"rows": [3]},
+        {"rows": [{"call": 0, "row": 0, "max_abs": 0.0}]},
+        {"rows": [{"call": 0, "row": "0", "max_abs": 0.0, "cosine_min": 1.0}]},
+        {"rows": [{"call": 0, "row": 0, "max_abs": 0.0, "cosine_min": None}]},
     ],
 )
 def test_malformed_evidence_is_refused(change: dict[str, Any]) -> None:
-    artifact = Artifact("torch", "safetensors", Precision.FP32, Layout.PADDED, {}, Signature((), (LOGITS,)), Path(), {})
     reference = random(2, 3)
-    evidence = collect_evidence(artifact, Samples((batch(LOGITS, reference),)), [{"logits": reference}])
+    samples, outputs = Samples((batch(LOGITS, reference),)), [{"logits": reference}]
+    evidence = collect_evidence(make_artifact(Precision.FP32), samples, outputs, OUTPUTS)
     with pytest.raises(ManifestError):
         ArtifactEvidence.from_json({**evidence.to_json(), **change})

@@ -67,9 +67,12 @@ class FunctionModel(Model):
     """A model that computes with a Python function, and notes the shapes that it was called with."""
 
     def __init__(
-        self, signature: Signature, compute: Callable[[dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]]
+        self,
+        signature: Signature,
+        compute: Callable[[dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]],
+        layout: Layout = Layout.PADDED,
     ) -> None:
-        metadata = ModelMetadata("numpy", "function", Precision.FP32, Layout.PADDED, DeviceId.cpu())
+        metadata = ModelMetadata("numpy", "function", Precision.FP32, layout, DeviceId.cpu())
         super().__init__("function", metadata, signature, MemoryRequirements(0))
         self._function = compute
         self.shapes: list[tuple[int, ...]] = []

@@ -102,10 +102,11 @@ class Profile:
                 str(name): tuple(Cell(int(rows), int(length), float(seconds)) for rows, length, seconds in listed)
                 for name, listed in fields.required("cells", dict).items()
             }
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ManifestError(f"the cells of a profile must be lists of rows, length and seconds: {error}") from error
-        if any(cell.rows < 1 or cell.length < 1 or not cell.seconds > 0 for each in cells.values() for cell in each):
-            raise ManifestError("the cells of a profile must have rows, lengths and seconds above 0")
+        listed_cells = [cell for each in cells.values() for cell in each]
+        if any(cell.rows < 1 or cell.length < 1 or not 0 < cell.seconds < float("inf") for cell in listed_cells):
+            raise ManifestError("the cells of a profile must have finite rows, lengths and seconds above 0")
         return cls(
             digest=fields.required("digest", str),
             machine=fields.required("machine", str),
@@ -207,4 +208,4 @@ def _interpolate(at: float, places: list[float], seconds: list[float]) -> float:
     """A value between measured ones, straight in logarithms; beyond them in proportion to the place."""
     if at >= places[-1]:
         return seconds[-1] * at / places[-1]
-    return float(np.exp(np.interp(np.log(at), np.log(places), np.log(seconds))))
+    return float(np.exp(np.interp(np.log(max(at, places[0])), np.log(places), np.log(seconds))))

@@ -106,6 +106,7 @@ def measure(
     outputs: Sequence[Mapping[str, npt.NDArray[Any]]],
     *,
     ranks: bool = False,
+    scales: Mapping[str, float] | None = None,
 ) -> Agreement:
     """Measures how well outputs agree with the reference's.
 
@@ -114,6 +115,7 @@ def measure(
         batches: The sample calls, with the reference's outputs.
         outputs: The outputs that are measured, by name, for each call.
         ranks: Whether the rows of a call are ranked by their first number.
+        scales: The number of which differences are a share, by output; ``None`` for the largest of each call.
 
     Returns:
         The worst of all calls and outputs; for the mean cosine, the mean over all vectors.
@@ -133,9 +135,10 @@ def measure(
         if not (np.isfinite(expected).all() and np.isfinite(actual).all()):
             return DISAGREEMENT
         difference = float(np.abs(actual - expected).max())
+        scale = _scale(expected) if scales is None else scales[spec.name]
         absolute.append(difference)
-        relative.append(difference / _scale(expected))
-        cosines.append(_cosines(expected, actual))
+        relative.append(difference / scale)
+        cosines.append(_cosines(expected, actual, scale))
         if ranks:
             orders.append(_same_order(expected[:, 0], actual[:, 0]))
         elif spec.name == _LOGITS:
@@ -179,6 +182,8 @@ def measure_rows(
 ) -> list[Agreement]:
     """Measures each row of a call by itself; a single row stands for a call whose outputs are not of rows.
 
+    Differences are a share of the largest number of the call: a row that is close to zero is no worse for that.
+
     Args:
         specs: The outputs that are compared.
         batch: The call, with the reference's outputs.
@@ -189,11 +194,19 @@ def measure_rows(
     if len(rows) != 1 or any(spec.dims[:1] != (BATCH,) for spec in specs):
         return [measure(specs, [batch], [actual])]
 
+    whole = {spec.name: _vectors(spec, batch.outputs.get(spec.name), batch) for spec in specs}
+    scales = {name: _scale(vectors) for name, vectors in whole.items() if vectors is not None and vectors.size}
+
     def row(arrays: Mapping[str, npt.NDArray[Any]], index: int) -> dict[str, npt.NDArray[Any]]:
         return {name: array[index : index + 1] for name, array in arrays.items()}
 
     return [
-        measure(specs, [SampleBatch(row(batch.inputs, index), row(batch.outputs, index))], [row(actual, index)])
+        measure(
+            specs,
+            [SampleBatch(row(batch.inputs, index), row(batch.outputs, index))],
+            [row(actual, index)],
+            scales=scales,
+        )
         for index in range(rows.pop())
     ]
 
@@ -235,14 +248,16 @@ def _kept(mask: npt.NDArray[np.bool_], axes: int) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def _cosines(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _cosines(
+    expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], scale: float
+) -> npt.NDArray[np.float64]:
     """The cosine of each two vectors; 1 where both are zero, 0 where one is.
 
     Single numbers have no direction. For them it is the cosine that two vectors of the same length have whose
     difference is the same share of that length as theirs is of the largest number.
     """
     if expected.shape[1] == 1:
-        share = (actual - expected)[:, 0] / _scale(expected)
+        share = (actual - expected)[:, 0] / scale
         return np.maximum(1.0 - share**2 / 2, -1.0)
     lengths = np.linalg.norm(expected, axis=1) * np.linalg.norm(actual, axis=1)
     both_zero = ~expected.any(axis=1) & ~actual.any(axis=1)

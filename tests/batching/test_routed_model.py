@@ -1,0 +1,144 @@
+"""One model of several artifacts, each in its own layout."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferox.backends.host import HostTensorBuilder
+from inferox.batching import Choice, RoutedModel, packed_signature, run_batches
+from inferox.core import (
+    BATCH,
+    SEQUENCE,
+    DataType,
+    Layout,
+    MemoryRequirements,
+    ShapeMismatchError,
+    Signature,
+    TensorSpec,
+)
+from tests.tasks.models import FunctionModel
+
+from .models import Arrays, floats
+
+IDS = TensorSpec("input_ids", DataType.I64, (BATCH, SEQUENCE))
+MASK = TensorSpec("attention_mask", DataType.I64, (BATCH, SEQUENCE))
+SIGNATURE = Signature((IDS, MASK), (floats("vectors", BATCH, SEQUENCE, 1), floats("total", BATCH)))
+FILL = {"input_ids": 0, "attention_mask": 0}
+
+
+def compute_padded(inputs: Arrays) -> Arrays:
+    """Doubles each token, and adds up those of a row."""
+    kept = (inputs["input_ids"] * inputs["attention_mask"]).astype(np.float32)
+    return {"vectors": 2 * kept[..., None], "total": kept.sum(axis=1)}
+
+
+def compute_packed(inputs: Arrays) -> Arrays:
+    """The same for tokens that lie end to end."""
+    tokens, grid = inputs["input_ids"].astype(np.float32), inputs["grid"]
+    assert len(inputs["slots"]) == len(tokens)
+    return {"vectors": 2 * tokens[:, None], "total": np.where(grid >= 0, tokens[grid], 0).sum(axis=1)}
+
+
+class Part(FunctionModel):
+    """A model in either layout that knows whether it was closed."""
+
+    def __init__(self, layout: Layout) -> None:
+        packed = layout is Layout.PACKED
+        super().__init__(
+            packed_signature(SIGNATURE) if packed else SIGNATURE, compute_packed if packed else compute_padded, layout
+        )
+        self._memory = MemoryRequirements(3 if packed else 4)
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def make_routed(*layouts: Layout, choose: Choice = lambda _rows, _longest: 0) -> tuple[RoutedModel, list[Part]]:
+    parts = [Part(layout) for layout in layouts]
+    return RoutedModel(parts, SIGNATURE, HostTensorBuilder("numpy"), choose=choose), parts
+
+
+def make_inputs(mask: list[list[int]]) -> Arrays:
+    kept = np.array(mask, dtype=np.int64)
+    return {"input_ids": np.arange(1, kept.size + 1).reshape(kept.shape) * kept, "attention_mask": kept}
+
+
+def run(model: RoutedModel, inputs: Arrays) -> Arrays:
+    return {name: value.numpy() for name, value in model.forward(inputs).items()}
+
+
+@given(
+    mask=st.integers(1, 5).flatmap(
+        lambda length: st.lists(st.lists(st.integers(0, 1), min_size=length, max_size=length), min_size=1, max_size=5)
+    )
+)
+def test_a_packed_artifact_answers_as_a_padded_one_does(mask: list[list[int]]) -> None:
+    packed, padded = make_routed(Layout.PACKED)[0], make_routed(Layout.PADDED)[0]
+    inputs = make_inputs(mask)
+    if not any(map(any, mask)):
+        with pytest.raises(ShapeMismatchError, match="at least one token"):
+            packed.forward(inputs)
+        return
+    found, expected = run(packed, inputs), run(padded, inputs)
+    assert set(found) == {"vectors", "total"}
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_callers_see_the_padded_signature_and_the_tensors_of_a_backend() -> None:
+    model, _ = make_routed(Layout.PACKED)
+    assert model.signature == SIGNATURE
+    inputs = make_inputs([[1, 1], [1, 0]])
+    builder = HostTensorBuilder("numpy")
+    tensors = {name: builder.from_numpy(array) for name, array in inputs.items()}
+    outputs = model.forward(tensors)
+    assert outputs["vectors"].shape == (2, 2, 1)
+    assert type(outputs["vectors"]) is type(tensors["input_ids"])
+    with pytest.raises(ShapeMismatchError):
+        model.forward({**inputs, "attention_mask": np.ones((2, 3), np.int64)})
+
+
+def test_each_batch_goes_where_it_is_computed_best() -> None:
+    asked = []
+
+    def choose(rows: int, longest: int) -> int:
+        asked.append((rows, longest))
+        return int(rows * longest > 4)
+
+    model, (small, large) = make_routed(Layout.PADDED, Layout.PACKED, choose=choose)
+    model.forward(make_inputs([[1, 1], [1, 0]]))
+    assert (small.shapes, large.shapes) == ([(2, 2)], [])
+    model.forward(make_inputs([[1, 1, 1], [1, 0, 0]]))
+    assert (small.shapes, large.shapes) == ([(2, 2)], [(4,)])
+    assert asked == [(2, 2), (2, 3)]
+    assert model.for_batch(1, 4) is small
+    assert model.for_batch(1, 5) is large
+
+
+@given(lengths=st.lists(st.integers(1, 9), max_size=12), max_rows=st.integers(1, 5))
+def test_rows_go_straight_to_the_layout_of_their_artifact(lengths: list[int], max_rows: int) -> None:
+    model, (padded, packed) = make_routed(
+        Layout.PADDED, Layout.PACKED, choose=lambda rows, longest: int(rows * longest > 8)
+    )
+    rows = [{"input_ids": np.arange(1, length + 1), "attention_mask": np.ones(length, np.int64)} for length in lengths]
+    seen = []
+    for indices, outputs in run_batches(model, rows, fill=FILL, max_rows=max_rows):
+        for index, output in zip(indices, outputs, strict=True):
+            seen.append(index)
+            np.testing.assert_array_equal(output["vectors"][:, 0], 2 * rows[index]["input_ids"])
+            assert output["total"] == rows[index]["input_ids"].sum()
+    assert sorted(seen) == list(range(len(lengths)))
+    assert all(count * longest <= 8 for count, longest in padded.shapes)
+    assert all(len(shape) == 1 for shape in packed.shapes)
+
+
+def test_what_it_is_is_what_its_first_artifact_is() -> None:
+    model, (first, second) = make_routed(Layout.PACKED, Layout.PADDED)
+    assert (model.name, model.metadata) == ("function", first.metadata)
+    assert model.memory_requirements() == MemoryRequirements(7)
+    model.close()
+    assert (first.closed, second.closed) == (1, 1)
