@@ -13,11 +13,14 @@ from safetensors.torch import load_file, save_file
 from torch.export import Dim
 
 from inferox.backends.torch.export import TorchExporter
+from inferox.batching import packed_signature
 from inferox.core import (
     BATCH,
     CONFIG_FILE,
     WEIGHTS_FILE,
     Artifact,
+    ExportRequest,
+    Layout,
     LoadError,
     Precision,
     SourceModel,
@@ -28,7 +31,7 @@ from inferox.sources.program import open_program
 from inferox.sources.python import open_factory
 from tests.backends.torch.artifacts import AFFINE_SIGNATURE, affine_inputs, affine_output, load, make_affine, run
 from tests.build.modules import make_cnn, make_lstm, make_tied
-from tests.sources.checkpoints import make_model, save_model
+from tests.sources.checkpoints import make_model, make_texts, save_model
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 
@@ -40,8 +43,12 @@ def from_module(module: torch.nn.Module, inputs: Mapping[str, Any], **dims: Any)
 def export(source: SourceModel, root: Path, precision: Precision = Precision.FP32) -> Artifact:
     (root / WEIGHTS_FILE).parent.mkdir(parents=True)
     source.save_weights(root / WEIGHTS_FILE)
-    (artifact,) = TorchExporter().export(source, root, precision)
-    return artifact
+    return TorchExporter().export(source, root, ask(source, precision))
+
+
+def ask(source: SourceModel, precision: Precision = Precision.FP32, layout: Layout = Layout.PADDED) -> ExportRequest:
+    signature = source.signature if layout is Layout.PADDED else packed_signature(source.signature)
+    return ExportRequest(precision, layout, signature)
 
 
 def with_rows(inputs: Mapping[str, Any], rows: int) -> dict[str, npt.NDArray[Any]]:
@@ -72,13 +79,41 @@ def test_a_checkpoint_needs_no_file_of_its_own(checkpoint: SourceModel, tmp_path
 
 
 def test_int8_is_not_represented(checkpoint: SourceModel, tmp_path: Path) -> None:
-    assert TorchExporter().export(checkpoint, tmp_path, Precision.INT8) == []
-    assert TorchExporter().export(from_module(*make_cnn()), tmp_path, Precision.INT8) == []
+    for source in (checkpoint, from_module(*make_cnn())):
+        with pytest.raises(LoadError, match="quantises nothing to int8"):
+            TorchExporter().export(source, tmp_path / "package", ask(source, Precision.INT8))
+    assert not (tmp_path / "package").exists()
+
+
+def test_a_packed_artifact_of_a_checkpoint(checkpoint: SourceModel, tmp_path: Path) -> None:
+    artifact = TorchExporter().export(checkpoint, tmp_path / "package", ask(checkpoint, layout=Layout.PACKED))
+    assert artifact.name == "torch/safetensors/fp32/packed"
+    assert artifact.signature == packed_signature(checkpoint.signature)
+    assert dict(artifact.files) == {"config": CONFIG_FILE, "weights": WEIGHTS_FILE}
+    assert not (tmp_path / "package").exists()
+
+
+def test_asking_for_a_packed_artifact_leaves_the_source_as_it_was(checkpoint: SourceModel, tmp_path: Path) -> None:
+    inputs = make_texts(checkpoint.signature.input_names)
+    before = checkpoint.compute(inputs)
+    TorchExporter().export(checkpoint, tmp_path, ask(checkpoint, layout=Layout.PACKED))
+    for name, value in checkpoint.compute(inputs).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_a_checkpoint_that_cannot_be_packed(tmp_path: Path) -> None:
+    source = open_huggingface(save_model(make_model("mpnet", "Model"), tmp_path / "mpnet"), task=None)
+    with pytest.raises(LoadError, match="the attention of a MPNetModel cannot be replaced"):
+        TorchExporter().export(source, tmp_path, ask(source, layout=Layout.PACKED))
 
 
 @pytest.mark.parametrize("precision", [Precision.BF16, Precision.FP16])
 def test_programs_compute_as_they_were_captured(tmp_path: Path, precision: Precision) -> None:
-    assert TorchExporter().export(from_module(*make_cnn()), tmp_path, precision) == []
+    source = from_module(*make_cnn())
+    with pytest.raises(LoadError, match="a python program runs as it was captured, in fp32 and padded"):
+        TorchExporter().export(source, tmp_path, ask(source, precision))
+    with pytest.raises(LoadError, match="a python program runs as it was captured, in fp32 and padded"):
+        TorchExporter().export(source, tmp_path, ExportRequest(Precision.FP32, Layout.PACKED, source.signature))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -267,7 +302,7 @@ def test_a_program_that_its_weights_do_not_fit_is_kept_as_it_is(
     (tmp_path / "package" / "weights").mkdir(parents=True)
     if weights is not None:
         save_file(weights, tmp_path / "package" / WEIGHTS_FILE)
-    (artifact,) = TorchExporter().export(source, tmp_path / "package", Precision.FP32)
+    artifact = TorchExporter().export(source, tmp_path / "package", ask(source))
     assert dict(artifact.files) == {"program": "backends/torch/model.pt2"}
     assert artifact.path("program").read_bytes() == (tmp_path / "affine.pt2").read_bytes()
     np.testing.assert_allclose(run(load(artifact), affine_inputs(5))["output"], affine_output(5), atol=1e-6)
@@ -279,7 +314,7 @@ def test_a_program_for_one_number_of_rows(tmp_path: Path) -> None:
     source = Without(known)
     source.signature = AFFINE_SIGNATURE
     with pytest.raises(LoadError, match="takes 2 rows, and no other number"):
-        TorchExporter().export(source, tmp_path, Precision.FP32)
+        TorchExporter().export(source, tmp_path, ask(source))
 
 
 class Without(SourceModel):
@@ -296,6 +331,6 @@ class Without(SourceModel):
 def test_sources_that_lack_what_their_kind_needs(tmp_path: Path) -> None:
     known = from_module(*make_cnn())
     with pytest.raises(LoadError, match="no example inputs"):
-        TorchExporter().export(Without(known), tmp_path, Precision.FP32)
+        TorchExporter().export(Without(known), tmp_path, ask(known))
     with pytest.raises(LoadError, match="TorchScript without a file"):
-        TorchExporter().export(Without(known, kind="torchscript"), tmp_path, Precision.FP32)
+        TorchExporter().export(Without(known, kind="torchscript"), tmp_path, ask(known))

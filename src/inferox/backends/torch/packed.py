@@ -104,7 +104,9 @@ class PackedModule(torch.nn.Module):
             return places
         counted = (input_ids != config.pad_token_id).to(torch.int64)
         before = counted.cumsum(0) - counted
-        first = torch.arange(input_ids.shape[0], device=input_ids.device) - places
+        # A row's first token need not stand at its first place: padding may be on either side.
+        first = torch.where(grid >= 0, grid, torch.iinfo(torch.int64).max).amin(dim=1)
+        first = first[:, None].expand(rows, longest).reshape(-1).index_select(0, slots)
         positions: torch.Tensor = (before - before.index_select(0, first) + 1) * counted + config.pad_token_id
         return positions
 

@@ -18,6 +18,7 @@ from inferox.core import (
     ManifestError,
     ModelMetadata,
     Precision,
+    available_cores,
 )
 from tests.backends.torch.artifacts import AFFINE_SIGNATURE, load, make_affine, make_artifact
 
@@ -43,13 +44,13 @@ def test_a_loaded_model_tells_where_it_came_from(scripted: Artifact) -> None:
     assert model.metadata == ModelMetadata("torch", "torchscript", Precision.FP32, Layout.PADDED, DeviceId.cpu())
 
 
-def test_the_last_model_with_threads_decides_for_the_process(scripted: Artifact, threads: int) -> None:
-    load(scripted)
-    assert torch.get_num_threads() == threads
+def test_the_last_model_decides_for_the_process(scripted: Artifact, threads: int) -> None:
     load(scripted, threads=1)
     assert torch.get_num_threads() == 1
+    load(scripted, threads=threads)
+    assert torch.get_num_threads() == threads
     load(scripted)
-    assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == available_cores()
 
 
 @pytest.mark.parametrize("asked", [0, -1])

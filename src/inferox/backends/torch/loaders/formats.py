@@ -34,8 +34,8 @@ LOADERS: dict[str, Loader] = {
 def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) -> TorchModel:
     """Loads an artifact on a device.
 
-    The number of threads is PyTorch's own setting, one for the whole process: the last model that was loaded with
-    ``options.threads`` decides for all. A load that fails leaves it as it was.
+    The number of threads is PyTorch's own setting, one for the whole process: the last model that was loaded
+    decides for all. A load that fails leaves it as it was.
 
     Args:
         artifact: An artifact of this backend, whose code may run where it has any.

@@ -1,0 +1,136 @@
+"""Text models on packed rows: what they compute padded, without the padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferox.backends.torch.packed import PackedModule
+from inferox.batching import pack_batch, packed_signature, unpack_batch
+from inferox.core import DataType, LoadError, Signature, TensorSpec
+from tests.sources.checkpoints import make_model, make_texts
+
+PACKABLE = ("bert", "roberta", "distilbert", "xlm-roberta", "modernbert", "electra")
+OUTPUTS = {
+    "Model": TensorSpec("last_hidden_state", DataType.F32, ("batch", "seq", 16)),
+    "ForSequenceClassification": TensorSpec("logits", DataType.F32, ("batch", 3)),
+    "ForTokenClassification": TensorSpec("logits", DataType.F32, ("batch", "seq", 3)),
+}
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+def signature_of(model_type: str, *outputs: TensorSpec) -> Signature:
+    names = ["input_ids", "attention_mask", "token_type_ids"][: 3 if model_type in {"bert", "electra"} else 2]
+    return Signature(tuple(TensorSpec(name, DataType.I64, ("batch", "seq")) for name in names), outputs)
+
+
+def call(module: torch.nn.Module, inputs: Arrays) -> dict[str, torch.Tensor]:
+    with torch.inference_mode():
+        returned: dict[str, torch.Tensor] = module(**{name: torch.from_numpy(each) for name, each in inputs.items()})
+    return returned
+
+
+def compute_packed(module: torch.nn.Module, inputs: Arrays, signature: Signature) -> Arrays:
+    """What a module makes of the packed form of a padded batch, laid out padded again."""
+    packed = packed_signature(signature)
+    wrapped = PackedModule(module, packed)
+    try:
+        given = pack_batch(inputs, packed)
+        outputs = {name: value.numpy() for name, value in call(wrapped, given).items()}
+    finally:
+        wrapped.release()
+    rows, length = inputs["attention_mask"].shape
+    return unpack_batch(outputs, packed, given["slots"], (rows, length))
+
+
+def assert_agrees(module: Any, inputs: Arrays, signature: Signature) -> None:
+    """Every number but those of padding is what transformers computes for the padded batch."""
+    found, mask = compute_packed(module, inputs, signature), inputs["attention_mask"]
+    expected = call(module, inputs)
+    for spec in signature.outputs:
+        whole = expected[spec.name].numpy()
+        kept = mask[..., None] if "seq" in spec.dims else np.float32(1)
+        np.testing.assert_allclose(found[spec.name], whole * kept, atol=2e-6)
+
+
+@pytest.mark.parametrize("head", OUTPUTS)
+@pytest.mark.parametrize("model_type", PACKABLE)
+def test_what_is_computed_for_tokens_does_not_change(model_type: str, head: str) -> None:
+    module = make_model(model_type, head, **({} if head == "Model" else {"num_labels": 3}))
+    signature = signature_of(model_type, OUTPUTS[head])
+    for rows, length in ((1, 1), (1, 7), (5, 9), (3, 30)):
+        assert_agrees(module, make_texts(signature.input_names, rows=rows, length=length), signature)
+
+
+@settings(max_examples=25, deadline=None)
+@given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5), left=st.booleans(), seed=st.integers(0, 9))
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_padding_may_stand_on_either_side(model_type: str, lengths: list[int], left: bool, seed: int) -> None:
+    module = make_model(model_type, "Model")
+    signature = signature_of(model_type, OUTPUTS["Model"])
+    mask = (np.arange(max(lengths)) < np.array(lengths)[:, None]).astype(np.int64)
+    mask = mask[:, ::-1].copy() if left else mask
+    padding = module.config.pad_token_id
+    tokens = np.random.default_rng(seed).integers(3, 60, mask.shape)
+    inputs = {
+        "input_ids": np.where(mask, tokens, padding),
+        "attention_mask": mask,
+        "token_type_ids": mask * (tokens % 2),
+    }
+    assert_agrees(module, {name: inputs[name] for name in signature.input_names}, signature)
+
+
+def test_a_window_of_attention_is_kept() -> None:
+    module = make_model("modernbert", "Model", local_attention=8, global_attn_every_n_layers=2, num_hidden_layers=4)
+    signature = signature_of("modernbert", OUTPUTS["Model"])
+    inputs = make_texts(signature.input_names, rows=4, length=36)
+    assert_agrees(module, inputs, signature)
+    wide = make_model("modernbert", "Model", local_attention=64, global_attn_every_n_layers=2, num_hidden_layers=4)
+    kept = inputs["attention_mask"][..., None]
+    difference = (call(module, inputs)["last_hidden_state"] - call(wide, inputs)["last_hidden_state"]).numpy() * kept
+    assert np.abs(difference).max() > 1e-4  # so that a window that is ignored would be seen
+
+
+def test_the_pooled_output_is_of_each_rows_first_token() -> None:
+    module = make_model("bert", "Model")
+    signature = signature_of("bert", TensorSpec("pooler_output", DataType.F32, ("batch", 16)))
+    assert_agrees(module, make_texts(signature.input_names, rows=4, length=9), signature)
+
+
+def test_rows_do_not_see_each_other() -> None:
+    module, signature = make_model("bert", "Model"), signature_of("bert", OUTPUTS["Model"])
+    inputs = make_texts(signature.input_names, rows=4, length=9)
+    together = compute_packed(module, inputs, signature)["last_hidden_state"]
+    for index in range(4):
+        alone = compute_packed(module, {name: each[[index]] for name, each in inputs.items()}, signature)
+        np.testing.assert_allclose(together[[index]], alone["last_hidden_state"], atol=2e-6)
+
+
+@pytest.mark.parametrize("model_type", PACKABLE)
+def test_a_released_module_is_what_it_was(model_type: str) -> None:
+    module = make_model(model_type, "ForSequenceClassification")
+    signature = signature_of(model_type, OUTPUTS["ForSequenceClassification"])
+    inputs = make_texts(signature.input_names)
+    before = call(module, inputs)["logits"]
+    compute_packed(module, inputs, signature)
+    torch.testing.assert_close(call(module, inputs)["logits"], before, rtol=0, atol=0)
+
+
+def test_a_module_that_cannot_be_packed_is_named_and_left_as_it_was() -> None:
+    module, signature = make_model("mpnet", "Model"), signature_of("mpnet", OUTPUTS["Model"])
+    inputs = make_texts(signature.input_names)
+    before = call(module, inputs)["last_hidden_state"]
+    with pytest.raises(LoadError, match="the attention of a MPNetModel cannot be replaced"):
+        PackedModule(module, packed_signature(signature))
+    torch.testing.assert_close(call(module, inputs)["last_hidden_state"], before, rtol=0, atol=0)
+
+
+def test_a_module_without_positions_is_named() -> None:
+    with pytest.raises(LoadError, match="a Linear works out positions by itself"):
+        PackedModule(torch.nn.Linear(2, 2), packed_signature(signature_of("bert", OUTPUTS["Model"])))
