@@ -27,7 +27,7 @@ class TestCandle(BackendConformance):
     @classmethod
     def make_artifact(cls, root: Path) -> Artifact:
         (root / WEIGHTS_FILE).parent.mkdir()
-        save_file(mlp_weights(), root / WEIGHTS_FILE)
+        save_file(dict(mlp_weights()), root / WEIGHTS_FILE)
         steps: list[dict[str, str]] = []
         for layer in LAYERS:
             steps += [{"type": "linear", "weight": f"{layer}.weight", "bias": f"{layer}.bias"}, {"type": "relu"}]

@@ -1,0 +1,110 @@
+"""Lower precisions: let in where they agree, left out with the figure where they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import inferox
+from inferox.core import ConfigError, PackageError
+from inferox.package import ParityClass, Tolerance
+from tests.build.modules import make_cnn
+
+UNSEEN = [
+    "The mayor opened the new swimming pool on Saturday.",
+    "How long does it take to boil an egg at high altitude?",
+    "Quarterly revenue fell short of what analysts had expected.",
+    "ein Satz, den niemand vorher gesehen hat",
+    "x",
+    "the cat sat on the mat " * 30,
+]
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, inferox.PackReport]:
+    """MiniLM in eight bits, for the two runtimes that quantise."""
+    path = tmp_path_factory.mktemp("int8") / "minilm"
+    return path, inferox.pack(minilm_directory, path, backends=("openvino", "onnxruntime"), precisions=("fp32", "int8"))
+
+
+def test_openvino_keeps_its_tolerance_on_texts_that_it_was_not_calibrated_on(
+    quantized: tuple[Path, inferox.PackReport],
+) -> None:
+    path, report = quantized
+    found = {item.artifact: item for item in report.evidence}["openvino/openvino-ir/int8/packed"]
+    assert found.parity_class is ParityClass.QUANTIZED
+    with inferox.load(path, precision="fp32") as exact, inferox.load(path, precision="int8") as model:
+        assert model.metadata.precision.value == "int8"
+        expected, vectors = exact.embed(UNSEEN), model.embed(UNSEEN)
+    cosines = (expected * vectors).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(vectors, axis=1)
+    assert cosines.mean() >= 0.995
+    assert cosines.min() >= 0.98
+    assert np.abs(expected - vectors).max() > 1e-4  # it is another computation
+
+
+def test_naive_dynamic_quantisation_is_refused_with_its_figure(quantized: tuple[Path, inferox.PackReport]) -> None:
+    path, report = quantized
+    refused = {name: reason for name, reason in report.refused.items() if name.startswith("onnxruntime")}
+    assert set(refused) == {"onnxruntime/onnx/int8/packed", "onnxruntime/onnx/int8/padded"}
+    assert all("misses its tolerance" in reason and "cosine" in reason for reason in refused.values())
+    assert not (path / "backends" / "onnxruntime").exists()
+
+
+def test_quality_decides_whether_eight_bits_will_do(quantized: tuple[Path, inferox.PackReport]) -> None:
+    path, _ = quantized
+    with inferox.load(path) as model:
+        assert model.metadata.precision.value == "fp32"
+        assert "quality" in model.metadata.passed_over["openvino/openvino-ir/int8/packed"]
+    with pytest.raises(ConfigError, match="there is no quality 'best'"):
+        inferox.load(path, quality="best")
+    with pytest.raises(inferox.InferoxError, match="exact was asked for"):
+        inferox.load(path, precision="int8", quality="exact")
+
+
+def test_calibration_on_texts_of_ones_own(tmp_path: Path, minilm_directory: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(f"{text} number {index}" for index in range(20) for text in UNSEEN), encoding="utf-8")
+    report = inferox.pack(
+        minilm_directory,
+        tmp_path / "package",
+        backends=("openvino",),
+        precisions=("int8",),
+        calibration=texts,
+        tolerance=Tolerance(max_rel=None, cosine_mean=0.9, cosine_min=0.8),
+    )
+    assert [item.artifact for item in report.evidence] == ["openvino/openvino-ir/int8/packed"]
+    assert report.evidence[0].tolerance.cosine_min == 0.8
+
+
+@pytest.mark.parametrize("content", ["", "\n \n\t\n"])
+def test_a_calibration_file_without_text(tmp_path: Path, minilm_directory: Path, content: str) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text(content)
+    with pytest.raises(PackageError, match="holds no text"):
+        inferox.pack(minilm_directory, tmp_path / "p", backends=("openvino",), precisions=("int8",), calibration=texts)
+    assert not (tmp_path / "p").exists()
+
+
+def test_calibration_files_that_cannot_be_read(tmp_path: Path, minilm_directory: Path) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe\x00\x81")
+    for file in (binary, tmp_path / "missing", tmp_path):
+        with pytest.raises(PackageError, match="cannot be read"):
+            inferox.pack(
+                minilm_directory, tmp_path / "p", backends=("openvino",), precisions=("int8",), calibration=file
+            )
+    with pytest.raises(ConfigError, match="not calibrated on a file of texts"):
+        inferox.pack(make_cnn, tmp_path / "p", backends=("openvino",), precisions=("int8",), calibration=binary)
+
+
+def test_a_module_is_calibrated_on_its_examples(tmp_path: Path) -> None:
+    report = inferox.pack(make_cnn, tmp_path / "cnn", backends=("openvino",), precisions=("fp32", "int8"))
+    assert "openvino/openvino-ir/int8/padded" in {item.artifact for item in report.evidence} | set(report.refused)
+
+
+def test_strict_keeps_nothing_where_one_is_left_out(tmp_path: Path, minilm_directory: Path) -> None:
+    with pytest.raises(PackageError, match="1 artifacts of it were left out: candle/int8/padded: candle computes in"):
+        inferox.pack(minilm_directory, tmp_path / "p", backends=("torch", "candle"), precisions=("int8",), strict=True)
+    assert not (tmp_path / "p").exists()
