@@ -57,7 +57,10 @@ def test_bare_encoders(tmp_path: Path, minilm_directory: Path, model_type: str) 
     model = save_text_model(tmp_path / "source", minilm_directory, model_type, "Model")
     report = inferox.pack(tmp_path / "source", tmp_path / "model.mlpkg")
     assert report.task == "embed"
-    assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT]
+    layouts = ["padded"] if model_type == "mpnet" else ["packed", "padded"]
+    assert [item.artifact for item in report.evidence] == [f"torch/safetensors/fp32/{layout}" for layout in layouts]
+    assert {item.parity_class for item in report.evidence} == {ParityClass.EXACT}
+    assert report.refused.keys() == ({"torch/fp32/packed"} if model_type == "mpnet" else set())
     with inferox.load(tmp_path / "model.mlpkg") as loaded:
         vectors = loaded.embed(TEXTS)
     outputs = reference(model, minilm_directory, TEXTS, limit=limit_of(model_type))

@@ -181,9 +181,9 @@ def test_dims_that_do_not_fit(tmp_path: Path, dims: dict[str, Any], text: str) -
 
 def test_lower_precision_of_a_program_is_refused_with_a_reason(tmp_path: Path) -> None:
     report = inferox.pack(make_cnn, tmp_path / "p", precisions=("fp32", "bf16"))
-    assert "torch/bf16" in report.refused
+    assert report.refused == {"torch/bf16/padded": "a python program runs as it was captured, in fp32 and padded"}
     with pytest.raises(PackageError, match="nothing that could run"):
         inferox.pack(make_cnn, tmp_path / "q", precisions=("bf16",))
-    with pytest.raises(ConfigError, match="int8"):
+    with pytest.raises(PackageError, match="torch/int8/padded: torch quantises nothing to int8"):
         inferox.pack(make_cnn, tmp_path / "q", precisions=("int8",))
     assert not (tmp_path / "q").exists()

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from inferox.backends.onnxruntime.safetensors_layout import read_places
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
 import inferox
+from inferox.backends.onnx.safetensors_layout import read_places
 from inferox.backends.onnxruntime import OnnxRuntimeBackend
 from inferox.backends.onnxruntime.probe_graph import MATMUL_GRAPH
 from inferox.core import (
@@ -23,6 +23,7 @@ from inferox.core import (
     ConfigError,
     DeviceId,
     ExecutionError,
+    Layout,
     LoadError,
     NoUsableBackendError,
     TrustTier,
@@ -52,8 +53,37 @@ def test_text_models_agree(tmp_path: Path, minilm_directory: Path, model_type: s
         tmp_path / "source", minilm_directory, model_type, head, **({} if head == "Model" else {"num_labels": 3})
     )
     report = inferox.pack(tmp_path / "source", tmp_path / "p", backends=BOTH)
-    assert report.refused == {}
-    assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT] * 2
+    layouts = ("padded",) if model_type == "mpnet" else ("packed", "padded")
+    formats = ("torch/safetensors", "onnxruntime/onnx")
+    assert [item.artifact for item in report.evidence] == [
+        f"{each}/fp32/{layout}" for each in formats for layout in layouts
+    ]
+    assert {item.parity_class for item in report.evidence} == {ParityClass.EXACT}
+    refused = {f"{backend}/fp32/packed" for backend in BOTH} if model_type == "mpnet" else set()
+    assert report.refused.keys() == refused
+    assert all("the attention of a MPNet" in reason for reason in report.refused.values())
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta"])
+def test_a_packed_graph_takes_padding_on_either_side(tmp_path: Path, minilm_directory: Path, model_type: str) -> None:
+    model = save_text_model(tmp_path / "source", minilm_directory, model_type, "Model")
+    inferox.pack(tmp_path / "source", tmp_path / "p", backends=["onnxruntime"])
+    import torch
+
+    with inferox.load(tmp_path / "p", task="raw") as loaded:
+        assert loaded.metadata.layout is Layout.PACKED
+        for mask in ([[1, 1, 1], [0, 1, 1], [0, 0, 1]], [[1, 1, 1, 1], [1, 1, 0, 0]], [[1]]):
+            kept = np.array(mask)
+            inputs = {"input_ids": (np.arange(kept.size).reshape(kept.shape) + 5) * kept, "attention_mask": kept}
+            if "token_type_ids" in loaded.signature.input_names:
+                inputs["token_type_ids"] = np.zeros_like(kept)
+            with torch.inference_mode():
+                expected = model(**{name: torch.from_numpy(each) for name, each in inputs.items()})
+            np.testing.assert_allclose(
+                loaded.forward(inputs)["last_hidden_state"].numpy(),
+                expected.last_hidden_state.numpy() * kept[..., None],
+                atol=1e-5,
+            )
 
 
 @pytest.mark.parametrize("model_type", ["vit", "resnet"])
@@ -100,22 +130,35 @@ def test_embeddings_agree_between_the_backends(package: Path) -> None:
     with inferox.load(package, backend="torch") as one, inferox.load(package, backend="onnxruntime") as other:
         np.testing.assert_allclose(one.embed(TEXTS), other.embed(TEXTS), atol=1e-5)
         assert other.metadata.backend == "onnxruntime"
-        assert other.metadata.passed_over == {"torch/safetensors/fp32/padded": "the backend onnxruntime was asked for"}
+        later = "it comes after onnxruntime in the order that holds where nothing was measured"
+        asked = "the backend onnxruntime was asked for"
+        assert other.metadata.passed_over == {
+            "onnxruntime/onnx/fp32/padded": later,
+            "torch/safetensors/fp32/packed": asked,
+            "torch/safetensors/fp32/padded": asked,
+        }
 
 
 NO_TORCH = """
 import sys
 sys.modules["torch"] = sys.modules["transformers"] = None
 import inferox
+from inferox.core import NoUsableBackendError
 with inferox.load(sys.argv[1]) as model:
-    print(model.metadata.backend, model.embed(["hello"]).shape, model.metadata.passed_over)
+    print(model.metadata.backend, model.embed(["hello"]).shape)
+try:
+    inferox.load(sys.argv[1], backend="torch")
+except NoUsableBackendError as error:
+    print(error.reasons["torch/safetensors/fp32/padded"])
 assert "onnx" not in sys.modules
 """
 
 
-def test_without_pytorch_it_takes_over(package: Path) -> None:
+def test_it_needs_no_pytorch(package: Path) -> None:
     done = subprocess.run([sys.executable, "-c", NO_TORCH, package], capture_output=True, text=True, check=True)  # noqa: S603
-    assert done.stdout.startswith("onnxruntime (1, 16) {'torch/safetensors/fp32/padded': \"torch is not installed")
+    ran, refused = done.stdout.splitlines()
+    assert ran == "onnxruntime (1, 16)"
+    assert "torch is not installed" in refused
 
 
 def test_eight_threads_at_once(package: Path) -> None:
@@ -226,7 +269,8 @@ def test_backends_that_cannot_be_packed_for(tmp_path: Path, backends: list[str],
 
 
 def test_without_what_exporting_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "inferox.backends.onnxruntime.export", raising=False)
+    for name in ("inferox.backends.onnxruntime.export", "inferox.backends.onnx.graph", "inferox.backends.onnx.capture"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(BackendUnavailableError, match="onnx-export"):
         inferox.pack(make_cnn, tmp_path / "p", backends=["onnxruntime"])
