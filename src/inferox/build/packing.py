@@ -57,7 +57,7 @@ def pack(
     *,
     task: str | None = None,
     name: str | None = None,
-    backends: Sequence[str] = ("torch",),
+    backends: Sequence[str] | None = None,
     precisions: Sequence[str] = ("fp32",),
     calibration: str | Path | None = None,
     tolerance: Tolerance | None = None,
@@ -72,11 +72,13 @@ def pack(
 
     Args:
         source: A Hugging Face model directory, ``hf://org/name[@revision]``, a TorchScript file, an exported program,
-            ``python:module:factory``, or a function that returns a ``torch.nn.Module`` (with example inputs).
+            an ONNX file, OpenVINO IR (``.xml``), ``python:module:factory``, or a function that returns a
+            ``torch.nn.Module`` (with example inputs).
         output: The package to write: an ``.mlpkg`` file where the name ends so, otherwise a folder.
         task: What the numbers mean; found from the model's own files where it is ``None``.
         name: The package's name; ``None`` for the source's own.
-        backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``. All read the same weights.
+        backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``; ``None`` for the one that
+            computes the source itself. All read the same weights.
         precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``.
         calibration: What ``int8`` is calibrated on: for text models a file with one text a line, best such as the model
             will meet; ``None`` for varied texts of our own, or the samples.
@@ -103,7 +105,7 @@ def pack(
     report = progress or (lambda _: None)
     wanted = _parse_precisions(precisions)
     created_at = _created_at()
-    exporters = open_exporters(backends)
+    exporters = open_exporters([_own_backend(source)] if backends is None else backends)
     with PackageWriter(Path(output), force=force) as writer:
         report("loading the model")
         model = open_source(
@@ -148,6 +150,12 @@ def pack(
         refused=exported.refused,
         left_out_weights=model.facts.left_out,
     )
+
+
+def _own_backend(source: str | Path | Callable[[], Any]) -> str:
+    """The backend that computes a source itself, and so is its reference."""
+    suffix = "" if callable(source) else Path(source).suffix
+    return {".onnx": "onnxruntime", ".xml": "openvino"}.get(suffix, "torch")
 
 
 def _size_bytes(package: Path) -> int:

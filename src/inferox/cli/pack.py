@@ -42,11 +42,10 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
 @click.option("--name", help="The package's name, where the source's own does not fit.")
 @click.option(
     "--backends",
-    default="torch",
-    show_default=True,
     metavar="NAME,…",
-    callback=lambda _context, _parameter, text: [name.strip() for name in text.split(",")],
-    help="The backends to write artifacts for, such as torch,onnxruntime. All read the same weights.",
+    callback=lambda _context, _parameter, text: None if text is None else [name.strip() for name in text.split(",")],
+    help="The backends to write artifacts for, such as torch,onnxruntime,openvino. All read the same weights. By "
+    "default torch, or the one that runs the source.",
 )
 @click.option(
     "--precision",
@@ -85,7 +84,7 @@ def pack(
     output: str,
     task: str | None,
     name: str | None,
-    backends: list[str],
+    backends: list[str] | None,
     precisions: tuple[str, ...],
     calibration: str | None,
     tolerance: Tolerance | None,
@@ -99,7 +98,8 @@ def pack(
     """Pack a model into one package that every runtime reads.
 
     SOURCE is a Hugging Face model directory, hf://org/name[@revision], a TorchScript file, a torch.export program
-    (.pt2), or python:module:factory, a function that returns a torch.nn.Module and example inputs.
+    (.pt2), an ONNX file (.onnx), OpenVINO IR (.xml), or python:module:factory, a function that returns a
+    torch.nn.Module and example inputs.
     """
     from rich.console import Console
 

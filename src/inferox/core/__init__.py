@@ -1,7 +1,7 @@
 """The contracts that everything else is built on. Nothing here imports more than NumPy."""
 
 from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier
-from inferox.core.backend import Availability, Backend, LoadOptions, probe_module
+from inferox.core.backend import Availability, Backend, LoadOptions, check_graph, probe_module
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
 from inferox.core.errors import (
@@ -98,6 +98,7 @@ __all__ = [
     "UnsupportedDTypeError",
     "UntrustedCodeError",
     "available_cores",
+    "check_graph",
     "dtype_of",
     "limit_rayon",
     "probe_module",

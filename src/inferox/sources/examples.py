@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +12,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from inferox.core import BATCH, ConfigError, Dim, PackageError, TensorSpec
-from inferox.sources.measure import data_type
-from inferox.sources.torch_source import Examples
+from inferox.sources.array_files import read_arrays
+from inferox.sources.torch_source import Examples, data_type
 
 
 def read_samples(path: Path) -> dict[str, Any]:
-    """Reads example inputs by name.
+    """Reads example inputs by name; see ``read_arrays``. Those of ``bf16``, which NumPy lacks, come as tensors.
 
     Args:
         path: An ``.npz`` or ``.safetensors`` file.
@@ -27,17 +25,12 @@ def read_samples(path: Path) -> dict[str, Any]:
     Raises:
         PackageError: If it cannot be read, or is neither.
     """
+    if path.suffix != ".safetensors":
+        return read_arrays(path)
     try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        if path.suffix == ".npz":
-            # Pickled arrays would run code as they are read.
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive}
-    # NumPy gives a single array without a name for a file of one, which is no context manager: a TypeError.
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, SafetensorError) as error:
+        return dict(load_file(path))
+    except (OSError, ValueError, SafetensorError) as error:
         raise PackageError(f"the samples {path} cannot be read: {error}") from error
-    raise PackageError(f"the samples must be an .npz or .safetensors file, and are {path.name!r}")
 
 
 def to_tensors(inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:

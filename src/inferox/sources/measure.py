@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-import torch
+import numpy as np
+import numpy.typing as npt
 
-from inferox.backends.torch.dtype import from_torch
-from inferox.core import DataType, Dim, ExecutionError, PackageError, Signature, TensorSpec, UnsupportedDTypeError
+from inferox.core import DataType, Dim, ExecutionError, PackageError, Signature, TensorSpec
 
-Tensors = Mapping[str, torch.Tensor]
+Arrays = Mapping[str, npt.NDArray[Any]]
 
-Run = Callable[[Tensors], dict[str, torch.Tensor]]
+Run = Callable[[Arrays], dict[str, npt.NDArray[Any]]]
 """Computes named outputs from named inputs. Raises ``ExecutionError`` where the model fails."""
 
 
 def measure_signature(
-    run: Run, inputs: Sequence[TensorSpec], examples: Tensors, *, assumed: frozenset[str] = frozenset()
+    run: Run, inputs: Sequence[TensorSpec], examples: Arrays, *, assumed: frozenset[str] = frozenset()
 ) -> Signature:
     """Finds what a model gives, by running it on examples as they are, and once more for each named dim.
 
@@ -43,7 +44,7 @@ def measure_signature(
             f"the model fails on its example inputs {shapes}: {error.message}",
             hint="check that they have the names, types and shapes that the model takes",
         ) from error
-    outputs = {name: TensorSpec(name, data_type(value), tuple(value.shape)) for name, value in base.items()}
+    outputs = {name: TensorSpec(name, DataType.from_numpy(value.dtype), value.shape) for name, value in base.items()}
     fixed: dict[Dim, int] = {}
     for dim, extent in _extents(inputs, examples).items():
         try:
@@ -57,7 +58,7 @@ def measure_signature(
             fixed[dim] = extent
             continue
         outputs = {
-            name: _follow(spec, tuple(base[name].shape), changed.get(name), dim, (extent, other))
+            name: _follow(spec, base[name].shape, changed.get(name), dim, (extent, other))
             for name, spec in outputs.items()
         }
     return Signature(
@@ -66,24 +67,7 @@ def measure_signature(
     )
 
 
-def data_type(tensor: torch.Tensor) -> DataType:
-    """The data type of a tensor that is to become an array.
-
-    Raises:
-        UnsupportedDTypeError: If it is none of ours, or NumPy lacks it.
-    """
-    dtype = from_torch(tensor.dtype)
-    if dtype is DataType.BF16:
-        raise UnsupportedDTypeError(
-            dtype,
-            "the reference, which computes in single precision,",
-            [known for known in DataType if known is not DataType.BF16],
-            hint="call .float() on the model and its inputs",
-        )
-    return dtype
-
-
-def _extents(inputs: Sequence[TensorSpec], examples: Tensors) -> dict[str, int]:
+def _extents(inputs: Sequence[TensorSpec], examples: Arrays) -> dict[str, int]:
     """The extent that each named dim has in the examples."""
     return {
         dim: extent
@@ -94,8 +78,8 @@ def _extents(inputs: Sequence[TensorSpec], examples: Tensors) -> dict[str, int]:
 
 
 def _run_varied(
-    run: Run, inputs: Sequence[TensorSpec], examples: Tensors, dim: str, extent: int
-) -> tuple[int, dict[str, torch.Tensor]]:
+    run: Run, inputs: Sequence[TensorSpec], examples: Arrays, dim: str, extent: int
+) -> tuple[int, dict[str, npt.NDArray[Any]]]:
     """Runs the model with another extent of one dim: the first that it takes, with that extent."""
     failure: ExecutionError | None = None
     # Twice the extent keeps it a multiple of whatever it is one of; it may be beyond a limit, so there are others. One
@@ -110,19 +94,19 @@ def _run_varied(
     raise failure or ExecutionError(f"{dim} is empty in the example inputs")
 
 
-def _stretch(example: torch.Tensor, spec: TensorSpec, dim: str, extent: int) -> torch.Tensor:
+def _stretch(example: npt.NDArray[Any], spec: TensorSpec, dim: str, extent: int) -> npt.NDArray[Any]:
     """Repeats or cuts an example along the axes of one dim."""
     for axis, name in enumerate(spec.dims):
         if name == dim:
-            example = example.index_select(axis, torch.arange(extent) % example.shape[axis])
-    return example
+            example = example.take(np.arange(extent) % example.shape[axis], axis=axis)
+    return np.ascontiguousarray(example)
 
 
 def _follow(
-    spec: TensorSpec, before: tuple[int, ...], changed: torch.Tensor | None, dim: str, extents: tuple[int, int]
+    spec: TensorSpec, before: tuple[int, ...], changed: npt.NDArray[Any] | None, dim: str, extents: tuple[int, int]
 ) -> TensorSpec:
     """An output after one dim of the inputs was given the second of its extents instead of the first."""
-    if changed is None or changed.dim() != len(before):
+    if changed is None or changed.ndim != len(before):
         raise PackageError(
             f"the output {spec.name!r} has {len(before)} axes, and another number when {dim} is {extents[1]}",
             hint="a model must give the same outputs with the same number of axes for every call",

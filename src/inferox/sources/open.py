@@ -25,7 +25,8 @@ def open_source(
 
     Args:
         source: A Hugging Face model directory; ``hf://org/name[@revision]``; a TorchScript file; an exported program
-            (``.pt2``); ``python:module:factory`` or ``python:path/to/file.py:factory``; or a function like that
+            (``.pt2``); an ONNX file (``.onnx``) or OpenVINO IR (``.xml``), whose own runtime is then the reference;
+            ``python:module:factory`` or ``python:path/to/file.py:factory``; or a function like that
             factory. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs by name.
         task: What the numbers are to mean, which chooses the head of a Hugging Face model; ``None`` where the model
             decides.
@@ -44,9 +45,12 @@ def open_source(
         LoadError: If PyTorch or transformers refuses the model.
         BackendUnavailableError: If PyTorch or transformers is not installed.
     """
+    text = str(source)
+    graph = _GRAPHS.get(Path(text).suffix) if not callable(source) and Path(text).is_file() else None
+    if graph is not None:
+        return graph(Path(text), samples, dims)
     _require_torch()
     report = progress or (lambda _: None)
-    text = str(source)
     if callable(source) or text.startswith(_PYTHON):
         from inferox.sources.python import open_factory
 
@@ -66,6 +70,26 @@ def open_source(
     return open_program(path, samples=samples, dims=dims, trust_code=trust_code)
 
 
+def _open_onnx(path: Path, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> SourceModel:
+    _require("onnx", "onnxruntime", hint="pip install 'inferox[onnx]' onnx")
+    from inferox.sources.onnx_graph import open_onnx
+
+    return open_onnx(path, samples=samples, dims=dims)
+
+
+def _open_openvino_ir(path: Path, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> SourceModel:
+    _require("openvino", hint="pip install 'inferox[openvino]'")
+    from inferox.sources.openvino_ir import open_openvino_ir
+
+    return open_openvino_ir(path, samples=samples, dims=dims)
+
+
+_GRAPHS: dict[str, Callable[[Path, Path | None, Mapping[str, Sequence[Dim]] | None], SourceModel]] = {
+    ".onnx": _open_onnx,
+    ".xml": _open_openvino_ir,
+}
+
+
 def _open_huggingface(text: str, task: str | None, report: Callable[[str], None]) -> SourceModel:
     from inferox.sources.huggingface import open_huggingface
 
@@ -78,8 +102,10 @@ def _open_huggingface(text: str, task: str | None, report: Callable[[str], None]
 
 
 def _require_torch() -> None:
-    missing = [name for name in ("torch", "transformers") if find_spec(name) is None]
+    _require("torch", "transformers", hint="pip install 'inferox[torch]'")
+
+
+def _require(*modules: str, hint: str) -> None:
+    missing = [name for name in modules if find_spec(name) is None]
     if missing:
-        raise BackendUnavailableError(
-            f"opening a model needs {' and '.join(missing)}, not installed here", hint="pip install 'inferox[torch]'"
-        )
+        raise BackendUnavailableError(f"opening a model needs {' and '.join(missing)}, not installed here", hint=hint)

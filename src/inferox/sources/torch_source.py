@@ -12,8 +12,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+from inferox.backends.torch.dtype import from_torch
 from inferox.backends.torch.errors import translated
-from inferox.core import ExecutionError, PackageError, Signature, SourceFacts, SourceModel, TensorSpec
+from inferox.core import (
+    DataType,
+    ExecutionError,
+    PackageError,
+    Signature,
+    SourceFacts,
+    SourceModel,
+    TensorSpec,
+    UnsupportedDTypeError,
+)
 from inferox.sources.measure import measure_signature
 
 Call = Callable[[Any, Mapping[str, torch.Tensor]], Any]
@@ -71,10 +81,9 @@ class TorchSource(SourceModel):
         self._has_weights = has_weights
         self._kept_outputs = outputs
         self._holds = holds
-        self._examples = (
-            {name: value.numpy() for name, value in examples.tensors.items()} if examples.came_with_model else None
-        )
-        self._signature = measure_signature(self._try, examples.specs, examples.tensors, assumed=examples.assumed)
+        arrays = {name: value.numpy() for name, value in examples.tensors.items()}
+        self._examples = arrays if examples.came_with_model else None
+        self._signature = measure_signature(self._try, examples.specs, arrays, assumed=examples.assumed)
 
     @property
     def facts(self) -> SourceFacts:
@@ -139,15 +148,35 @@ class TorchSource(SourceModel):
             raise PackageError(f"the weights cannot be written to {path}: {error}") from error
         return True
 
-    def _try(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        # A module may write into its inputs, and these are used again.
-        return self._run({name: value.clone() for name, value in inputs.items()})
+    def _try(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        # torch.tensor copies: a module may write into its inputs, and these are used again.
+        outputs = self._run({name: torch.tensor(value) for name, value in inputs.items()})
+        for value in outputs.values():
+            data_type(value)
+        return {name: value.numpy() for name, value in outputs.items()}
 
     def _run(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         with torch.inference_mode(), translated(f"computing {self._facts.name}", default=ExecutionError):
             outputs = name_outputs(self._call(self._module, inputs))
         wanted = [name for name in self._kept_outputs or () if name in outputs] or list(outputs)
         return {name: outputs[name].cpu() for name in wanted}
+
+
+def data_type(tensor: torch.Tensor) -> DataType:
+    """The data type of a tensor that is to become an array.
+
+    Raises:
+        UnsupportedDTypeError: If it is none of ours, or NumPy lacks it.
+    """
+    dtype = from_torch(tensor.dtype)
+    if dtype is DataType.BF16:
+        raise UnsupportedDTypeError(
+            dtype,
+            "the reference, which computes in single precision,",
+            [known for known in DataType if known is not DataType.BF16],
+            hint="call .float() on the model and its inputs",
+        )
+    return dtype
 
 
 def name_outputs(value: Any) -> dict[str, torch.Tensor]:

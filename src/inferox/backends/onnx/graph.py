@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, numpy_helper
 
-from inferox.backends.onnx.capture import capture
 from inferox.backends.onnx.safetensors_layout import Place, read_places
 from inferox.core import BATCH, WEIGHTS_FILE, ExportRequest, Layout, LoadError, Signature, SourceModel
 
 GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
 """Where graphs lie: at the root, because both ONNX Runtime and OpenVINO refuse paths to weights that climb."""
 
-_MODULES = ("module.module.", "module.")
-"""What is put before the names of the weights by what wraps the module."""
+_MODULES = ("module.module.", "module.", "")
+"""What is put before the names of the weights by what wraps the module; nothing, in a graph that was one already."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,7 @@ def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Grap
     if (root / relative).is_file():
         graph = onnx.load(root / relative, load_external_data=False)
     else:
-        if source.facts.kind not in {"huggingface", "python"}:
-            raise LoadError(f"a {source.facts.kind} model cannot be captured as an ONNX graph")
-        graph = capture(source, request)
+        graph = _make_graph(source, request)
         if (root / WEIGHTS_FILE).is_file():
             _share_weights(graph, root / WEIGHTS_FILE)
         _strip_metadata(graph)
@@ -59,6 +56,22 @@ def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Grap
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in graph.graph.initializer):
         files["weights"] = WEIGHTS_FILE
     return Graph(files, _honest_signature(request.signature, graph))
+
+
+def _make_graph(source: SourceModel, request: ExportRequest) -> ModelProto:
+    kind = source.facts.kind
+    if kind == "onnx" and source.facts.program is not None:
+        graph = onnx.load(source.facts.program)
+        for tensor in graph.graph.initializer:
+            if not tensor.HasField("raw_data") and len(tensor.dims):
+                tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
+        return graph
+    if kind not in {"huggingface", "python"}:
+        raise LoadError(f"a {kind} model cannot be captured as an ONNX graph")
+    # Only a module needs PyTorch.
+    from inferox.backends.onnx.capture import capture
+
+    return capture(source, request)
 
 
 def _share_weights(graph: ModelProto, weights: Path) -> None:

@@ -21,6 +21,7 @@ from inferox.core import (
     LoadOptions,
     Model,
     ModelMetadata,
+    check_graph,
     probe_module,
     resolve_threads,
 )
@@ -119,6 +120,8 @@ class OnnxRuntimeBackend(Backend):
             raise LoadError("ONNX Runtime compiles nothing just in time", hint="leave out compile")
         with translated(f"loading {options.package}", default=LoadError):
             session = open_session(artifact.path("graph"), threads=resolve_threads(options.threads))
+        inputs, outputs = ([item.name for item in side] for side in (session.get_inputs(), session.get_outputs()))
+        check_graph(artifact, inputs, outputs)
         size = sum(artifact.path(role).stat().st_size for role in artifact.files if role != CONFIG_FILE)
         metadata = ModelMetadata.of(artifact, device)
         return OnnxModel(options.package, metadata, artifact.signature, session, weights_bytes=size)

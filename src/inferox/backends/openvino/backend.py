@@ -22,6 +22,7 @@ from inferox.core import (
     LoadOptions,
     Model,
     ModelMetadata,
+    check_graph,
     probe_module,
     resolve_threads,
 )
@@ -127,6 +128,8 @@ class OpenVinoBackend(Backend):
         path = artifact.path("graph")
         with translated(f"loading {options.package}", default=LoadError):
             compiled = compile_model(path, target, artifact.precision, threads=threads)
+            inputs, outputs = ([port.any_name for port in side] for side in (compiled.inputs, compiled.outputs))
+        check_graph(artifact, inputs, outputs)
         size = sum((artifact.root / file).stat().st_size for role, file in artifact.files.items() if role != "config")
         metadata = ModelMetadata.of(artifact, device)
         return OpenVinoModel(options.package, metadata, artifact.signature, compiled, weights_bytes=size)

@@ -41,5 +41,7 @@ def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Ite
 def _reason(error: Exception) -> str:
     """The line of an exception that says what went wrong, without the places in OpenVINO's own code."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if not _FRAME.match(line)]
+    # A summary of what is wrong comes as a list.
+    telling = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
+    telling = telling or [line for line in lines if not _FRAME.match(line)]
     return (telling or lines or [type(error).__name__])[0].rstrip(". ")

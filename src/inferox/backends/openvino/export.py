@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from inferox.backends.onnx.graph import write_graph
@@ -21,6 +22,8 @@ class OpenVinoExporter(Exporter):
             LoadError: If the module cannot be captured or has an operator that ONNX or OpenVINO lacks; or for ``int8``,
                 if there is nothing to calibrate on.
         """
+        if source.facts.kind == "openvino-ir":
+            return _copy(source, root, request)
         with translated(f"exporting {source.facts.name}", default=LoadError):
             graph = write_graph(source, root, request)
         if request.precision is Precision.INT8:
@@ -37,3 +40,14 @@ def _quantize(graph: Path, root: Path, request: ExportRequest) -> dict[str, str]
     with translated("quantising to int8", default=LoadError):
         quantize(graph, root / f"{relative}.xml", request)
     return {"graph": f"{relative}.xml", "weights": f"{relative}.bin"}
+
+
+def _copy(source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
+    """Takes an IR as it is."""
+    if source.facts.program is None or request.precision is Precision.INT8:
+        raise LoadError("an IR is taken as it is, and not quantised", hint="quantise it yourself, and pack the result")
+    files = {"graph": "backends/openvino/model.xml", "weights": "backends/openvino/model.bin"}
+    (root / files["graph"]).parent.mkdir(parents=True, exist_ok=True)
+    for relative in files.values():
+        shutil.copyfile(source.facts.program.with_suffix(Path(relative).suffix), root / relative)
+    return Artifact("openvino", "openvino-ir", request.precision, request.layout, files, request.signature, root)

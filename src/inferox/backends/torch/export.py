@@ -30,6 +30,8 @@ from inferox.core import (
 
 _FOLDER = "backends/torch"
 
+_KINDS = frozenset({"huggingface", "python", "torch-export", "torchscript"})
+
 _UNLIMITED = 2**31
 """A limit that is none: PyTorch's own for an extent without one is beyond it."""
 
@@ -56,6 +58,8 @@ class TorchExporter(Exporter):
                 for every number of rows; or if the module changes its inputs or itself.
         """
         kind, precision = source.facts.kind, request.precision
+        if kind not in _KINDS:
+            raise LoadError(f"torch does not run graphs in the format {kind}")
         if precision is Precision.INT8:
             raise LoadError("torch quantises nothing to int8")
         if kind == "huggingface":

@@ -1,0 +1,49 @@
+"""Weights that lie beside a graph: where they may lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from onnx import ModelProto, TensorProto
+from onnx.external_data_helper import ExternalDataInfo
+
+from inferox.core import IntegrityError, UnsafePathError
+
+
+def check_external_data(graph: ModelProto, folder: Path) -> None:
+    """Refuses weights outside the folder of the graph, links, and ranges that a file does not have.
+
+    Args:
+        graph: The graph, without its external data.
+        folder: Where it lies.
+
+    Raises:
+        UnsafePathError: If a weight is outside the folder, or a link.
+        IntegrityError: If a file is missing, or shorter than a weight says.
+    """
+    for tensor in _external(graph):
+        info = ExternalDataInfo(tensor)
+        if _leaves(info.location):
+            raise UnsafePathError(f"the weight {tensor.name!r} lies outside the folder of its graph: {info.location!r}")
+        path = folder / info.location
+        if any(part.is_symlink() for part in (path, *path.parents) if part.is_relative_to(folder) and part != folder):
+            raise UnsafePathError(f"the weight {tensor.name!r} lies behind a link: {info.location!r}")
+        if not path.is_file():
+            raise IntegrityError(f"the file {info.location!r} with the weight {tensor.name!r} is missing")
+        end, size = (info.offset or 0) + (info.length or 0), path.stat().st_size
+        if end > size:
+            raise IntegrityError(
+                f"the weight {tensor.name!r} ends at byte {end:,} of {info.location!r}, which has {size:,}",
+                hint="fetch the file again",
+            )
+
+
+def _external(graph: ModelProto) -> Iterator[TensorProto]:
+    return (item for item in graph.graph.initializer if item.data_location == TensorProto.EXTERNAL)
+
+
+def _leaves(location: str) -> bool:
+    """Whether a path is absolute or climbs, on any system."""
+    paths = (PurePosixPath(location), PureWindowsPath(location))
+    return not location or any(path.is_absolute() or ".." in path.parts or path.drive for path in paths)

@@ -1,0 +1,225 @@
+"""Hostile and damaged graphs, as sources and within packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import openvino
+import pytest
+from onnx import ModelProto, TensorProto, helper
+
+from inferox.backends.onnxruntime import OnnxRuntimeBackend
+from inferox.backends.openvino import OpenVinoBackend
+from inferox.core import (
+    Artifact,
+    Backend,
+    DataType,
+    InferoxError,
+    IntegrityError,
+    Layout,
+    LoadError,
+    LoadOptions,
+    OutOfMemoryError,
+    PackageError,
+    Precision,
+    Signature,
+    TensorSpec,
+    UnsafePathError,
+)
+from inferox.sources import open_source
+from tests.sources.graphs import make_affine, save_affine
+
+BACKENDS: list[Backend] = [OnnxRuntimeBackend(), OpenVinoBackend()]
+
+AFFINE = Signature((TensorSpec("x", DataType.F32, ("batch", 4)),), (TensorSpec("y", DataType.F32, ("batch", 3)),))
+
+
+def load(backend: Backend, graph: Path, format_: str = "onnx") -> None:
+    files = {"graph": graph.name}
+    artifact = Artifact(backend.name, format_, Precision.FP32, Layout.PADDED, files, AFFINE, graph.parent)
+    backend.load(artifact, None, LoadOptions("hostile")).close()
+
+
+def point(graph: ModelProto, **facts: str) -> ModelProto:
+    """Lets the first weight lie elsewhere."""
+    weight = graph.graph.initializer[0]
+    weight.ClearField("raw_data")
+    weight.data_location = TensorProto.EXTERNAL
+    for key, value in facts.items():
+        weight.external_data.add(key=key, value=value)
+    return graph
+
+
+@pytest.mark.parametrize("location", ["/etc/passwd", "../secret.bin", "sub/../../secret.bin", "C:\\secret.bin"])
+def test_weights_outside_the_folder(tmp_path: Path, location: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(48))
+    onnx.save(point(make_affine(), location=location, offset="0", length="48"), folder / "model.onnx")
+    with pytest.raises(UnsafePathError, match="outside the folder"):
+        open_source(folder / "model.onnx")
+    for backend in BACKENDS:
+        with pytest.raises(LoadError):
+            load(backend, folder / "model.onnx")
+
+
+@pytest.mark.skipif(not hasattr(os, "symlink"), reason="there are no links here")
+def test_weights_behind_a_link(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(48))
+    (folder / "weights.bin").symlink_to(tmp_path / "secret.bin")
+    onnx.save(point(make_affine(), location="weights.bin", offset="0", length="48"), folder / "model.onnx")
+    with pytest.raises(UnsafePathError, match="link"):
+        open_source(folder / "model.onnx")
+    for backend in BACKENDS:
+        with pytest.raises(LoadError):
+            load(backend, folder / "model.onnx")
+
+
+@pytest.mark.parametrize(("offset", "length"), [("0", "48"), ("40", "48"), (str(2**62), "48"), ("16", str(2**62))])
+def test_weights_past_the_end_of_their_file(tmp_path: Path, offset: str, length: str) -> None:
+    (tmp_path / "weights.bin").write_bytes(bytes(47))
+    onnx.save(point(make_affine(), location="weights.bin", offset=offset, length=length), tmp_path / "model.onnx")
+    with pytest.raises(IntegrityError, match="which has 47"):
+        open_source(tmp_path / "model.onnx")
+    for backend in BACKENDS:
+        with pytest.raises(LoadError):
+            load(backend, tmp_path / "model.onnx")
+
+
+def test_weights_that_are_not_there(tmp_path: Path) -> None:
+    onnx.save(point(make_affine(), location="weights.bin", offset="0", length="48"), tmp_path / "model.onnx")
+    with pytest.raises(IntegrityError, match="missing"):
+        open_source(tmp_path / "model.onnx")
+
+
+def cycle(graph: ModelProto) -> None:
+    graph.graph.node[0].input[0] = "y"
+
+
+def nameless(graph: ModelProto) -> None:
+    graph.graph.node[1].input[0] = "nobody"
+
+
+def unknown(graph: ModelProto) -> None:
+    graph.graph.node[1].op_type = "NoSuchOperator"
+
+
+def custom(graph: ModelProto) -> None:
+    graph.graph.node[1].op_type, graph.graph.node[1].domain = "Steal", "org.example"
+    graph.opset_import.append(helper.make_opsetid("org.example", 1))
+
+
+def test_a_version_that_does_not_exist_yet(tmp_path: Path) -> None:
+    graph = make_affine()
+    graph.opset_import[0].version = 9999
+    onnx.save(graph, tmp_path / "model.onnx")
+    with pytest.raises((PackageError, LoadError)):
+        open_source(tmp_path / "model.onnx")
+    with pytest.raises(LoadError):
+        load(OnnxRuntimeBackend(), tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("break_", [cycle, nameless, unknown, custom])
+def test_invalid_graphs(tmp_path: Path, break_: Callable[[ModelProto], None]) -> None:
+    graph = make_affine()
+    break_(graph)
+    onnx.save(graph, tmp_path / "model.onnx")
+    with pytest.raises((PackageError, LoadError)):
+        open_source(tmp_path / "model.onnx")
+    for backend in BACKENDS:
+        with pytest.raises(LoadError) as caught:
+            load(backend, tmp_path / "model.onnx")
+        if break_ is custom:
+            assert "Steal" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00" * 64, b"not a graph at all", b"\x08\x07\x12\xff\xff\xff\xff\x0f"])
+def test_files_that_are_no_graphs(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises((PackageError, LoadError)):
+        open_source(path)
+    for backend in BACKENDS:
+        with pytest.raises(LoadError):
+            load(backend, path)
+
+
+def test_truncated_graphs(tmp_path: Path) -> None:
+    whole = make_affine().SerializeToString()
+    for end in (1, len(whole) // 3, len(whole) - 5):
+        (tmp_path / "model.onnx").write_bytes(whole[:end])
+        with pytest.raises((PackageError, LoadError)):
+            open_source(tmp_path / "model.onnx")
+        for backend in BACKENDS:
+            with pytest.raises(LoadError):
+                load(backend, tmp_path / "model.onnx")
+
+
+@pytest.fixture
+def ir(tmp_path: Path) -> Path:
+    model = openvino.Core().read_model(save_affine(tmp_path / "affine.onnx"))
+    folder = tmp_path / "ir"
+    folder.mkdir()
+    openvino.save_model(model, folder / "model.xml", compress_to_fp16=False)
+    return folder / "model.xml"
+
+
+BOMB = (
+    '<?xml version="1.0"?><!DOCTYPE net [<!ENTITY a "aaaaaaaaaa">'
+    + "".join(f'<!ENTITY {name} "{f"&{before};" * 10}">' for before, name in zip("abcdefghi", "bcdefghij", strict=True))
+    + ']><net name="&j;" version="11"></net>'
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace('shape="4, 3"', 'shape="1000000, 1000000"'),
+        lambda text: text.replace('size="48"', 'size="4800000000000"'),
+        lambda text: text.replace('offset="0"', 'offset="99999999999"'),
+        lambda text: text.replace('type="MatMul"', 'type="NoSuchLayer"'),
+        lambda text: text[: len(text) // 2],
+        lambda _: "",
+        lambda _: "<net>" * 20_000,
+        lambda _: BOMB,
+    ],
+    ids=["absurd-dims", "absurd-size", "absurd-offset", "unknown-layer", "truncated", "empty", "deep", "bomb"],
+)
+def test_hostile_ir(ir: Path, change: Callable[[str], str]) -> None:
+    text = ir.read_text()
+    changed = change(text)
+    assert changed != text
+    ir.write_text(changed)
+    with pytest.raises((PackageError, LoadError, OutOfMemoryError)):
+        open_source(ir)
+    with pytest.raises((LoadError, OutOfMemoryError)):
+        load(OpenVinoBackend(), ir, "openvino-ir")
+
+
+def test_weights_of_an_ir_that_are_too_short(ir: Path) -> None:
+    ir.with_suffix(".bin").write_bytes(b"\x00" * 10)
+    with pytest.raises(LoadError):
+        load(OpenVinoBackend(), ir, "openvino-ir")
+    with pytest.raises(InferoxError):
+        open_source(ir)
+
+
+def test_inputs_of_absurd_extents(ir: Path) -> None:
+    text = ir.read_text()
+    changed = text.replace('shape="?,4"', f'shape="?,{10**15}"').replace("<dim>4</dim>", f"<dim>{10**15}</dim>")
+    assert changed.count(str(10**15)) > 1
+    ir.write_text(changed)
+    with pytest.raises(InferoxError):
+        open_source(ir)
+
+
+def test_a_graph_by_another_name(tmp_path: Path) -> None:
+    shutil.copyfile(save_affine(tmp_path / "affine.onnx"), tmp_path / "model.pb")
+    with pytest.raises(LoadError, match=r"neither an \.onnx file"):
+        load(OpenVinoBackend(), tmp_path / "model.pb")

@@ -1,0 +1,104 @@
+"""Every kind of model on every runtime, in every layout: packed, verified, and equal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import inferox
+from inferox.engine import verify
+from inferox.package import ParityClass
+from tests.build.modules import make_cnn
+from tests.build.test_kinds import PAIRS, TEXTS, save_text_model
+from tests.sources.checkpoints import make_model, save_model
+
+GRAPHS = ("torch", "onnxruntime", "openvino")
+PACKED = {f"{backend}/{format_}/fp32/packed" for backend, format_ in zip(GRAPHS, ("safetensors", "onnx", "onnx"))}  # noqa: B905
+PADDED = {name.replace("packed", "padded") for name in PACKED}
+CANDLE = {"candle/safetensors/fp32/padded"}
+
+
+def check(package: Path, expected: set[str], **options: bool) -> None:
+    found = verify(package, **options)  # type: ignore[arg-type]
+    assert found.passed
+    assert found.not_run == {}
+    assert {item.artifact for item in found.evidence} == expected
+    assert {item.parity_class for item in found.evidence} <= {ParityClass.EXACT, ParityClass.CLOSE}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "head"),
+    [
+        ("bert", "Model"),
+        ("roberta", "Model"),
+        ("distilbert", "Model"),
+        ("xlm-roberta", "Model"),
+        ("bert", "ForSequenceClassification"),
+        ("roberta", "ForSequenceClassification"),
+        ("distilbert", "ForTokenClassification"),
+    ],
+)
+def test_the_bert_family_runs_on_all_four(tmp_path: Path, minilm_directory: Path, model_type: str, head: str) -> None:
+    save_text_model(tmp_path / "source", minilm_directory, model_type, head)
+    report = inferox.pack(tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), strict=True)
+    assert report.refused == {}
+    check(tmp_path / "package", PACKED | PADDED | CANDLE)
+    answers = []
+    for artifact in inferox.open_package(tmp_path / "package").artifacts:
+        with inferox.load(tmp_path / "package", backend=artifact.backend) as model:
+            answers.append(model.run(TEXTS))
+    for answer in answers[1:]:
+        for one, other in zip(answers[0], answer, strict=True):
+            np.testing.assert_allclose(scores(one), scores(other), atol=1e-5)
+
+
+def scores(result: object) -> np.ndarray:
+    """The numbers of a vector, or of labels with their scores."""
+    if isinstance(result, np.ndarray):
+        return result
+    return np.array([getattr(item, "score", 0.0) for item in result], dtype=np.float32)  # type: ignore[attr-defined]
+
+
+def test_a_cross_encoder_ranks_alike_on_all_four(tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "source", minilm_directory, "bert", "ForSequenceClassification", num_labels=1)
+    report = inferox.pack(
+        tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), task="rerank", strict=True
+    )
+    assert {item.agreement.ranking_agreement for item in report.evidence} == {1.0}
+    check(tmp_path / "package", PACKED | PADDED | CANDLE)
+    expected = None
+    for backend in (*GRAPHS, "candle"):
+        with inferox.load(tmp_path / "package", backend=backend) as model:
+            found = model.run(PAIRS)
+        expected = found if expected is None else expected
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_model_that_cannot_be_packed_stays_padded_and_is_said_to(tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "source", minilm_directory, "mpnet", "Model")
+    report = inferox.pack(tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"))
+    check(tmp_path / "package", PADDED)
+    assert set(report.refused) == {
+        "torch/fp32/packed",
+        "onnxruntime/fp32/packed",
+        "openvino/fp32/packed",
+        "candle/fp32/padded",
+    }
+    assert "attention of a MPNetModel cannot be replaced" in report.refused["openvino/fp32/packed"]
+    assert "relative position" in report.refused["candle/fp32/padded"]
+
+
+@pytest.mark.parametrize(("model_type", "head"), [("vit", "ForImageClassification"), ("resnet", "Model")])
+def test_vision_runs_on_three(tmp_path: Path, model_type: str, head: str) -> None:
+    save_model(make_model(model_type, head), tmp_path / "source")
+    report = inferox.pack(tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), task="raw")
+    check(tmp_path / "package", PADDED)
+    assert "Conv2d" in report.refused["candle/fp32/padded"]
+
+
+def test_a_hand_written_module_runs_on_three(tmp_path: Path) -> None:
+    inferox.pack(make_cnn, tmp_path / "package", backends=GRAPHS)
+    names = {"torch/torch-export/fp32/padded", "onnxruntime/onnx/fp32/padded", "openvino/onnx/fp32/padded"}
+    check(tmp_path / "package", names, trust_code=True)

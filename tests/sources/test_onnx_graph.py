@@ -1,0 +1,133 @@
+"""ONNX files as sources."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import inferox
+from inferox.core import ConfigError, DataType, LoadError, PackageError, TensorSpec
+from inferox.package import ParityClass
+from inferox.sources import open_source
+from tests.build.test_kinds import TEXTS, save_text_model
+from tests.sources.graphs import BIAS, WEIGHT, make_affine, save_affine
+
+
+def inputs(rows: int) -> np.ndarray:
+    return np.linspace(-1, 1, 4 * rows, dtype=np.float32).reshape(rows, 4)
+
+
+@pytest.mark.parametrize("beside", [None, "weights.bin"])
+def test_it_becomes_a_package_for_both_runtimes_with_one_copy_of_the_weights(
+    tmp_path: Path, beside: str | None
+) -> None:
+    path = save_affine(tmp_path / "affine.onnx", beside=beside)
+    report = inferox.pack(path, tmp_path / "package", backends=("onnxruntime", "openvino"))
+    assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT] * 2
+    assert report.name == "affine"
+    graph = onnx.load(tmp_path / "package" / "model.onnx", load_external_data=False)
+    assert {item.name: item.data_location for item in graph.graph.initializer} == {
+        "weight": TensorProto.EXTERNAL,
+        "bias": TensorProto.EXTERNAL,
+    }
+    opened = inferox.open_package(tmp_path / "package")
+    assert opened.info.num_parameters == 15
+    assert opened.info.signature.inputs == (TensorSpec("x", DataType.F32, ("batch", 4)),)
+    assert opened.info.signature.outputs == (TensorSpec("y", DataType.F32, ("batch", 3)),)
+    for backend in ("onnxruntime", "openvino"):
+        with inferox.load(tmp_path / "package", backend=backend) as model:
+            for rows in (1, 5):
+                found = model.forward(inputs(rows))["y"].numpy()
+                np.testing.assert_allclose(found, inputs(rows) @ WEIGHT + BIAS, atol=1e-5)
+
+
+def test_its_own_runtime_is_the_default_and_pytorch_refuses_it(tmp_path: Path) -> None:
+    path = save_affine(tmp_path / "affine.onnx")
+    report = inferox.pack(path, tmp_path / "package", samples=save_samples(tmp_path))
+    assert [item.artifact for item in report.evidence] == ["onnxruntime/onnx/fp32/padded"]
+    with pytest.raises(PackageError, match="torch does not run graphs in the format onnx"):
+        inferox.pack(path, tmp_path / "other", backends=("torch", "candle"))
+    with pytest.raises(LoadError, match="no PyTorch module"):
+        _ = open_source(path).module
+
+
+def save_samples(folder: Path) -> Path:
+    np.savez(folder / "samples.npz", x=inputs(3))
+    return folder / "samples.npz"
+
+
+def test_it_needs_no_pytorch(tmp_path: Path) -> None:
+    path = save_affine(tmp_path / "affine.onnx")
+    script = f"""
+import sys
+for name in ("torch", "transformers"):
+    sys.modules[name] = None
+from inferox.cli.main import main
+main(["pack", {str(path)!r}, "-o", {str(tmp_path / "p.mlpkg")!r}, "--backends", "onnxruntime,openvino", "--json"])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    assert '"refused": {}' in done.stdout
+
+
+def test_a_directory_with_a_tokenizer_is_an_encoder(tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "source", minilm_directory, "bert", "Model")
+    inferox.pack(tmp_path / "source", tmp_path / "exported", backends=("onnxruntime",))
+    folder = tmp_path / "graph"
+    folder.mkdir()
+    for name in ("model.onnx", "weights", "config.json", "tokenizer.json", "tokenizer_config.json"):
+        origin = tmp_path / "exported" / name
+        shutil.copytree(origin, folder / name) if origin.is_dir() else shutil.copyfile(origin, folder / name)
+    report = inferox.pack(folder / "model.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"))
+    assert report.task == "embed"
+    with inferox.load(tmp_path / "package") as model, inferox.load(tmp_path / "exported") as expected:
+        assert model.metadata.backend == "openvino"
+        np.testing.assert_allclose(model.embed(TEXTS), expected.embed(TEXTS), atol=1e-5)
+
+
+def test_fixed_rows_stay_fixed(tmp_path: Path) -> None:
+    onnx.save(make_affine(rows=2), tmp_path / "two.onnx")
+    assert open_source(tmp_path / "two.onnx").signature.inputs[0].dims == (2, 4)
+
+
+def test_dims_and_samples_that_do_not_fit(tmp_path: Path) -> None:
+    path = save_affine(tmp_path / "affine.onnx")
+    assert open_source(path, dims={"x": ("time", 4)}).signature.inputs[0].dims == ("time", 4)
+    with pytest.raises(ConfigError, match="dims are given for z"):
+        open_source(path, dims={"z": ("batch",)})
+    with pytest.raises(ConfigError, match="it has 2 axes"):
+        open_source(path, dims={"x": ("batch",)})
+    np.savez(tmp_path / "wrong.npz", z=inputs(2))
+    with pytest.raises(PackageError, match="the model takes x, and the samples are of z"):
+        open_source(path, samples=tmp_path / "wrong.npz")
+
+
+def test_it_is_quantised_too(tmp_path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((4, 3)).astype(np.float32)
+    onnx.save(make_affine(weight=weight), tmp_path / "affine.onnx")
+    np.savez(tmp_path / "samples.npz", x=np.random.default_rng(1).standard_normal((64, 4)).astype(np.float32))
+    report = inferox.pack(
+        tmp_path / "affine.onnx",
+        tmp_path / "package",
+        backends=("openvino",),
+        precisions=("fp32", "int8"),
+        samples=tmp_path / "samples.npz",
+    )
+    assert [item.artifact for item in report.evidence] == [
+        "openvino/onnx/fp32/padded",
+        "openvino/openvino-ir/int8/padded",
+    ]
+
+
+def test_custom_operators_are_named(tmp_path: Path) -> None:
+    node = helper.make_node("Frobnicate", ["sum"], ["y"], domain="org.example")
+    onnx.save(make_affine(node), tmp_path / "custom.onnx")
+    with pytest.raises(PackageError, match=r"custom operators.*org\.example\.Frobnicate"):
+        open_source(tmp_path / "custom.onnx")
