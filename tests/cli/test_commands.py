@@ -41,7 +41,9 @@ def test_an_unknown_command(run: Run) -> None:
 def test_doctor_computes_on_every_device(run: Run) -> None:
     findings = json.loads(run("doctor", "--json").out)
     assert [(item["backend"], item["device"], item["passed"]) for item in findings if item["device"] == "cpu"] == [
+        ("candle", "cpu", True),
         ("onnxruntime", "cpu", True),
+        ("openvino", "cpu", True),
         ("torch", "cpu", True),
     ]
     assert findings[-1]["memory_total_bytes"] > findings[-1]["memory_free_bytes"] > 0
@@ -49,14 +51,13 @@ def test_doctor_computes_on_every_device(run: Run) -> None:
 
 
 def test_doctor_says_why_a_backend_does_not_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from inferox.backends.onnxruntime.backend import OnnxRuntimeBackend
-    from inferox.backends.torch.backend import TorchBackend
+    from inferox.backends.registry import backend_names, get_backend
 
     def wrong(*_: object) -> None:
         raise ExecutionError("the product is wrong", hint="buy another")
 
-    for backend in (OnnxRuntimeBackend, TorchBackend):
-        monkeypatch.setattr(backend, "self_test", wrong)
+    for name in backend_names():
+        monkeypatch.setattr(type(get_backend(name)), "self_test", wrong)
     done = run("doctor", "--json")
     assert done.code == 5
     assert json.loads(done.out)[-1]["reason"] == "the product is wrong"
@@ -68,12 +69,14 @@ def test_doctor_says_why_a_backend_does_not_work(run: Run, monkeypatch: pytest.M
 def test_doctor_without_a_runtime(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
-    for name in ("onnxruntime", "torch"):
+    for name in ("candle", "onnxruntime", "openvino", "torch"):
         monkeypatch.setitem(sys.modules, name, None)
     done = run("doctor", "--json")
     assert done.code == 5
     assert [item["hint"] for item in json.loads(done.out)] == [
+        "pip install 'inferox[candle]'",
         "pip install 'inferox[onnx]'",
+        "pip install 'inferox[openvino]'",
         "pip install 'inferox[torch]'",
     ]
     assert "inferox[torch]" in run("doctor", "--table").out
@@ -89,7 +92,9 @@ def test_pack_reports(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
     report = json.loads(done.out)
     assert (report["name"], report["task"]) == ("n", "embed")
     assert [item["artifact"] for item in report["artifacts"]] == [
+        "torch/safetensors/fp32/packed",
         "torch/safetensors/fp32/padded",
+        "torch/safetensors/bf16/packed",
         "torch/safetensors/bf16/padded",
     ]
     table = run("pack", tmp_path / "bert", "-o", tmp_path / "p", "--force", "--table").out

@@ -60,7 +60,17 @@ def test_a_miss_ends_with_3(run: Run, package: Path, tmp_path: Path) -> None:
     done = run("verify", wrong, "--json")
     assert done.code == 3
     assert json.loads(done.out)["artifacts"][0]["class"] == "fail"
-    assert "no longer computes" in done.err
+    assert "onnxruntime/onnx/fp32/padded misses its tolerance: max abs difference" in done.err
+    assert "row 0 of sample call 0: max abs difference" in done.err
+    lenient = run("verify", wrong, "--json", "--tolerance", "cosine_mean=-1,cosine_min=-1,max_rel=99")
+    assert lenient.code == 0, lenient.err
+
+
+@pytest.mark.parametrize("text", ["cosine_min", "cosine_min=x", "speed=1", "max_rel=inf", "cosine_min=-2"])
+def test_a_tolerance_that_is_none(run: Run, package: Path, text: str) -> None:
+    done = run("verify", package, "--tolerance", text)
+    assert done.code == 2
+    assert repr(text)[1:-1] in done.err
 
 
 def test_nothing_that_can_run(run: Run, package: Path) -> None:

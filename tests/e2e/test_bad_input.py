@@ -58,7 +58,11 @@ def test_packing_over_something_that_exists(inferox: Command, minilm_directory: 
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
-        (("--backend", "nope"), 5, "there is no backend named 'nope'; registered: onnxruntime, torch"),
+        (
+            ("--backend", "nope"),
+            5,
+            "there is no backend named 'nope'; registered: candle, onnxruntime, openvino, torch",
+        ),
         (("--device", "cuda:7"), 5, "cuda:7"),
         (("--device", "a b"), 2, "is no device"),
         (("--precision", "fp8"), 2, "there is no precision"),

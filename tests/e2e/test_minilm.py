@@ -69,7 +69,7 @@ def test_inspect_says_what_it_is(inferox: Command, minilm_package: Path) -> None
     assert described["model_info"]["task"] == "embed"
     assert described["model_info"]["task_options"]["max_length"] == 256
     assert described["metadata"]["license"] == "apache-2.0"
-    assert [item["class"] for item in described["parity"]["artifacts"]] == ["exact"]
+    assert [item["class"] for item in described["parity"]["artifacts"]] == ["exact", "exact"]
     table = inferox("inspect", minilm_package, "--table").stdout.decode()
     for text in ("minilm", "last_hidden_state", "weights/model.safetensors", "torch/safetensors/fp32/padded", "exact"):
         assert text in table
