@@ -50,15 +50,16 @@ def run_batches(
         BackendError: If the runtime fails.
     """
     fixed = _fixed_rows(model.signature)
-    for indices in _plan(rows, model.signature, fill, max_tokens, fixed or max_rows):
+    lengths = [max(row_extents(row, model.signature).values(), default=1) for row in rows]
+    for indices in _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=fixed or max_rows):
         batch = [rows[index] for index in indices]
         # A model that was traced with a number of rows takes no other: the last row is computed again to fill it.
         repeated = [batch[-1]] * (fixed - len(batch)) if fixed else []
-        yield indices, _compute(model, [*batch, *repeated], fill)[: len(batch)]
+        longest = max(lengths[index] for index in indices)
+        yield indices, _compute(model, [*batch, *repeated], longest, fill)[: len(batch)]
 
 
-def _compute(model: Model, rows: Sequence[Row], fill: Mapping[str, int]) -> list[Outputs]:
-    longest = max(_length(row, model.signature) for row in rows)
+def _compute(model: Model, rows: Sequence[Row], longest: int, fill: Mapping[str, int]) -> list[Outputs]:
     chosen = model.for_batch(len(rows), longest)
     if chosen.metadata.layout is Layout.PACKED:
         computed = chosen.forward(pack_rows(rows, chosen.signature))
@@ -71,22 +72,22 @@ def _to_arrays(outputs: Mapping[str, Tensor]) -> Outputs:
 
 
 def _plan(
-    rows: Sequence[Row], signature: Signature, fill: Mapping[str, int], max_tokens: int, max_rows: int
+    rows: Sequence[Row],
+    lengths: Sequence[int],
+    signature: Signature,
+    fill: Mapping[str, int],
+    *,
+    max_tokens: int,
+    max_rows: int,
 ) -> Iterator[list[int]]:
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
     rigid = [name for name in signature.input_names if name not in fill]
     alike: defaultdict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
-    lengths = []
     for index, row in enumerate(rows):
-        lengths.append(_length(row, signature))
         alike[tuple(row[name].shape for name in rigid)].append(index)
     for members in alike.values():
         planned = plan_batches([lengths[index] for index in members], max_tokens=max_tokens, max_rows=max_rows)
         yield from ([members[position] for position in batch] for batch in planned)
-
-
-def _length(row: Row, signature: Signature) -> int:
-    return max(row_extents(row, signature).values(), default=1)
 
 
 def _fixed_rows(signature: Signature) -> int | None:

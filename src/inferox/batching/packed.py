@@ -137,8 +137,8 @@ def split_packed(
     Raises:
         ShapeMismatchError: If an output has not one entry for each token, or for each row.
     """
-    tokenwise = _tokenwise(signature)
-    ends = np.cumsum([row_extents(row, tokenwise)[SEQUENCE] for row in rows])
+    first = signature.input_names[0]
+    ends = np.cumsum([len(row[first]) for row in rows])
     split: list[dict[str, npt.NDArray[Any]]] = [{} for _ in rows]
     for spec in signature.outputs:
         values, tokens = outputs[spec.name], spec.dims[0] == TOKENS

@@ -54,7 +54,7 @@ class DataType(Enum):
                 [dtype for dtype in DataType if dtype is not DataType.BF16],
                 hint="pass bf16 tensors on through DLPack, or ask for an f32 output",
             )
-        return np.dtype(_NUMPY_NAMES[self])
+        return _NUMPY_DTYPES[self]
 
     @classmethod
     def parse(cls, name: str) -> DataType:
@@ -104,6 +104,8 @@ _NUMPY_NAMES = {
     DataType.U8: "uint8",
     DataType.BOOL: "bool",
 }
+
+_NUMPY_DTYPES = {dtype: np.dtype(name) for dtype, name in _NUMPY_NAMES.items() if dtype is not DataType.BF16}
 
 _BY_NUMPY_NAME = {name: dtype for dtype, name in _NUMPY_NAMES.items()}
 
