@@ -64,11 +64,15 @@ def linear_ticks(low: float, high: float, most: int) -> list[float]:
     Returns:
         The numbers in rising order, as many as fit; there may be none where two numbers are close and far from 0.
     """
-    rough = (high - low) / (most - 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in _ROUND_STEPS if factor * power >= rough * (1 - 1e-9))
+    step = _round_step((high - low) / (most - 1))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]
+
+
+def _round_step(rough: float) -> float:
+    """The least round number that is not below another."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in _ROUND_STEPS if factor * power >= rough * (1 - 1e-9))
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
@@ -103,12 +107,11 @@ def linear_scale_from_zero(values: Sequence[float], most_ticks: int) -> tuple[Li
 
     Args:
         values: The numbers, none of them negative.
-        most_ticks: How many ticks there may be at most; at least 3.
+        most_ticks: How many ticks there may be at most; at least 2.
     """
     high = max(values, default=0.0) or 1.0
-    ticks = linear_ticks(0.0, high, most_ticks - 1)
-    if ticks[-1] < high * (1 - 1e-9):
-        ticks.append(ticks[-1] + ticks[1] - ticks[0])
+    step = _round_step(high / (most_ticks - 1))
+    ticks = [index * step for index in range(math.ceil(high / step - 1e-9) + 1)]
     return LinearScale(0.0, ticks[-1]), ticks
 
 

@@ -1,0 +1,51 @@
+"""``inferox compare``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import inferox
+from tests.build.modules import make_cnn
+from tests.cli.conftest import Run
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("compare") / "cnn"
+    inferox.pack(make_cnn, path, backends=("torch", "onnxruntime", "openvino"), name="<cnn> & co")
+    return path
+
+
+def test_everything_is_measured_and_reported(run: Run, package: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    done = run("compare", package, "--quick", "--threads", "1", "--json", "--html", report)
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert found["threads"] == 1
+    assert {item["artifact"] for item in found["artifacts"]} == {
+        "onnxruntime/onnx/fp32/padded",
+        "openvino/onnx/fp32/padded",
+    }
+    assert "not allowed" in found["not_run"]["torch/torch-export/fp32/padded"]
+    text = report.read_text(encoding="utf-8")
+    assert "&lt;cnn&gt; &amp; co" in text
+    assert "<cnn>" not in text
+    assert text.count("<svg") >= 3
+
+    again = run("compare", package, "--quick", "--html", report)
+    assert again.code == 2
+    assert report.read_text(encoding="utf-8") == text
+
+
+def test_places_that_cannot_be_written(run: Run, package: Path, tmp_path: Path) -> None:
+    for place in (tmp_path / "missing" / "report.html", tmp_path):
+        done = run("compare", package, "--quick", "--html", place)
+        assert done.code != 0
+        assert "Traceback" not in done.err
+
+
+def test_nothing_that_can_run(run: Run, package: Path) -> None:
+    assert run("compare", package, "--backend", "torch", "--quick").code == 5

@@ -1,0 +1,152 @@
+"""The report: one file that needs nothing else, whatever the package is called."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferox.report import render_report
+from inferox.report.charts import Axis, Caption, Point, Series, line_chart
+from inferox.report.elements import element
+from inferox.report.quantities import axis_text, bytes_text, seconds_text, three_digits
+from inferox.report.scales import LinearScale
+from tests.report.comparisons import (
+    BATCHES,
+    LENGTHS,
+    SAMPLE_LENGTHS,
+    make_comparison,
+    make_measurement,
+    without_lengths,
+)
+
+_VOID = {"meta", "br", "wbr"}
+
+
+class Reader(HTMLParser):
+    """Counts elements, checks that they are closed in order, and keeps what is said and where to."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.said: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.said.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.said)
+
+
+def test_everything_that_was_measured_is_there() -> None:
+    page = Reader(render_report(make_comparison()))
+    for text in ("A Processor", "inferox 0.1.0", "2 for each runtime", "90.9 MB shared", "exact", "fail"):
+        assert text in page.text
+    assert "openvino is not installed; pip install 'inferox[openvino]'" in page.text
+    assert page.tags.count("figure") == 3
+    assert page.tags.count("polyline") == 6
+    marks = sum(page.tags.count(tag) for tag in ("circle", "rect", "polygon"))
+    in_the_table, in_legends = 3, 9
+    assert marks == in_the_table + in_legends + 3 * (len(LENGTHS) + len(BATCHES) + len(SAMPLE_LENGTHS))
+    assert page.tags.count("tr") == 4
+    assert page.attributes.count(("scope", "col")) == 9
+    assert page.attributes.count(("scope", "row")) == 3
+    assert page.attributes.count(("role", "img")) == page.tags.count("desc") == 3
+
+
+def test_the_fastest_comes_first_in_the_order_that_is_given() -> None:
+    text = Reader(render_report(make_comparison())).text
+    assert text.index("onnxruntime/") < text.index("torch/")
+
+
+def test_nothing_is_fetched() -> None:
+    page = Reader(render_report(make_comparison("https://example.org/<script src=https://evil.example>")))
+    assert not {"script", "link", "img", "iframe", "object", "embed", "base", "form", "a"} & set(page.tags)
+    assert not {"src", "href", "srcset", "action", "style"} & {name for name, _ in page.attributes}
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    style = render_report(make_comparison()).partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+@given(st.text(min_size=1))
+def test_foreign_text_stays_text(name: str) -> None:
+    plain = Reader(render_report(make_comparison()))
+    comparison = make_comparison(name)
+    foreign = replace(comparison, not_run={name: name}, machine=replace(comparison.machine, processor=name))
+    page = Reader(render_report(foreign))
+    assert set(page.tags) == set(plain.tags) | ({"wbr"} if "/" in name else set())
+    render_report(foreign).encode("utf-8")
+
+
+@pytest.mark.parametrize("name", ["</style><script>alert(1)</script>", '" onload="alert(1)', "\x00\x1b[31m", "\ud800"])
+def test_hostile_names(name: str) -> None:
+    comparison = replace(make_comparison(name), artifacts=(make_measurement(name),))
+    page = Reader(render_report(comparison))
+    assert "script" not in page.tags
+    assert "onload" not in {attribute for attribute, _ in page.attributes}
+    assert "\x00" not in "".join(page.said)
+
+
+def test_a_model_whose_rows_have_no_length() -> None:
+    page = Reader(render_report(without_lengths(make_comparison())))
+    assert page.tags.count("figure") == 0
+    assert "no samples" in page.text
+    assert "Tokens/s" not in page.text
+
+
+def test_bit_equal_rows_stand_on_the_lowest_line() -> None:
+    equal = make_measurement("torch/safetensors/fp32/padded", max_abs=0.0)
+    page = Reader(render_report(replace(make_comparison(), artifacts=(equal,))))
+    assert page.tags.count("figure") == 3
+
+
+def test_points_stand_where_the_scales_say() -> None:
+    points = [Point(0, 0, "first", 0, 0), Point(10, 5, "second", 4, 6)]
+    axis = Axis("x", LinearScale(0, 10), [(0, "0"), (10, "10")])
+    chart = line_chart(Caption("k", "t", "d"), axis, axis, [Series("s", 0, points)])
+    assert 'points="56.00,234.00 408.00,124.00"' in chart
+    assert "<title>s: second</title>" in chart
+
+
+def test_elements_escape() -> None:
+    assert element("p", "a < b & c", title='"x"') == '<p title="&quot;x&quot;">a &lt; b &amp; c</p>'
+    assert element("p", element("b", "x"), class_=None) == "<p><b>x</b></p>"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (bytes_text(999), "999 B"),
+        (bytes_text(90_929_696), "90.9 MB"),
+        (seconds_text(0.00321), "3.21 ms"),
+        (seconds_text(14.16), "14.2 s"),
+        (seconds_text(0.000_000_5), "0.500 µs"),
+        (seconds_text(116.4), "116 s"),
+        (three_digits(12_345), "12,300"),
+        (three_digits(0.01234), "0.0123"),
+        (three_digits(0), "0.00"),
+        (axis_text(1000), "1,000"),
+        (axis_text(2e-6), "2e-6"),
+        (axis_text(0.5), "0.5"),
+    ],
+)
+def test_numbers_as_people_read_them(text: str, expected: str) -> None:
+    assert text == expected
