@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +98,56 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
     onnx.save(point(make_affine(), location="weights.bin", offset="0", length="48"), tmp_path / "model.onnx")
     with pytest.raises(IntegrityError, match="missing"):
         open_source(tmp_path / "model.onnx")
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from inferox.core import LoadError
+from tests.attacks.test_graphs import BACKENDS, load
+for backend in BACKENDS:
+    try:
+        load(backend, Path(sys.argv[1]))
+    except LoadError as error:
+        print(backend.name, error)
+"""
+
+
+def constant(graph: ModelProto) -> None:
+    """Moves the first weight into a node."""
+    weight = graph.graph.initializer.pop(0)
+    graph.graph.node.insert(0, helper.make_node("Constant", [], ["weight"], value=weight))
+
+
+@pytest.mark.parametrize("move", [None, constant], ids=["weight", "constant"])
+@pytest.mark.parametrize("there", [False, True], ids=["no-file", "a-file"])
+def test_weights_at_an_address_in_memory(
+    tmp_path: Path, move: Callable[[ModelProto], None] | None, there: bool
+) -> None:
+    graph = point(make_affine(), location="*/_ORT_MEM_ADDR_/*", offset="4096", length="48")
+    if move is not None:
+        move(graph)
+    (tmp_path / "model.onnx").write_bytes(graph.SerializeToString())
+    if there:
+        if os.name == "nt":
+            pytest.skip("no file can have this name here")
+        folder = tmp_path / "*" / "_ORT_MEM_ADDR_"
+        folder.mkdir(parents=True)
+        (folder / "*").write_bytes(bytes(8192))
+    with pytest.raises((PackageError, LoadError)):
+        open_source(tmp_path / "model.onnx")
+    # In a process of its own: a runtime that follows the address ends with it.
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", MEMORY, str(tmp_path / "model.onnx")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    assert [line.partition(" ")[0] for line in told] == ["onnxruntime", "openvino"]
+    assert "takes weights from an address in memory" in told[1]
 
 
 def cycle(graph: ModelProto) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ _HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", 
 _CAPABILITIES = {Precision.FP16: ("FP16", DataType.F16), Precision.BF16: ("BF16", DataType.BF16)}
 """What a device must state to compute in half precision."""
 
+_MEMORY_TAG = b"_ORT_MEM_ADDR_"
+"""In the place of a file's name, lets ONNX Runtime pass weights within a process: the offset is then an address.
+
+OpenVINO believes it in files too, and reads whatever lies at that address (seen with 2026.4).
+"""
+
 
 def compile_model(path: Path, device: str, precision: Precision, *, threads: int) -> openvino.CompiledModel:
     """Compiles a graph for a device.
@@ -29,14 +36,13 @@ def compile_model(path: Path, device: str, precision: Precision, *, threads: int
 
     Raises:
         UnsupportedDTypeError: If the device does not compute in the precision.
-        LoadError: If the file is neither an ONNX file nor an IR.
+        LoadError: If the file is neither an ONNX file nor an IR, or takes weights from the memory of the process.
         Exception: Whatever OpenVINO raises, to be translated by the caller.
     """
     if path.suffix not in _SUFFIXES:
         # By any other name, OpenVINO would let each of its readers guess.
         raise LoadError(f"{path.name} is neither an .onnx file nor the .xml file of an IR")
-    with path.open("rb"):  # a folder would be taken for a model of another framework
-        pass
+    _check_memory(path)
     core = openvino.Core()
     _check_precision(core, device, precision)
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
@@ -44,6 +50,19 @@ def compile_model(path: Path, device: str, precision: Precision, *, threads: int
         # Threads that are pinned to cores fight with those of other runtimes in the process for them.
         settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
     return core.compile_model(core.read_model(path), device, settings)
+
+
+def _check_memory(path: Path) -> None:
+    # Opening it comes first for every suffix: a folder would be taken for a model of another framework.
+    with path.open("rb") as file:
+        if path.suffix != ".onnx" or path.stat().st_size == 0:
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if content.find(_MEMORY_TAG) != -1:
+                raise LoadError(
+                    f"{path.name} takes weights from an address in memory, which no file can know",
+                    hint="export the model again, with its weights in files",
+                )
 
 
 def _check_precision(core: openvino.Core, device: str, precision: Precision) -> None:
