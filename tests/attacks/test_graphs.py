@@ -94,6 +94,52 @@ def test_weights_past_the_end_of_their_file(tmp_path: Path, offset: str, length:
             load(backend, tmp_path / "model.onnx")
 
 
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"location": "weights.bin", "offset": "many", "length": "48"}, "no range of bytes"),
+        ({"location": "weights.bin", "offset": "-4", "length": "48"}, "no range of bytes"),
+        ({"location": "weights.bin", "offset": "0", "length": "-48"}, "no range of bytes"),
+        ({"location": "w" * 5000, "offset": "0", "length": "48"}, "cannot be read"),
+        ({"location": "weights\0.bin", "offset": "0", "length": "48"}, "missing"),
+    ],
+    ids=["word", "negative-offset", "negative-length", "long-name", "zero-byte"],
+)
+def test_weights_in_no_place_at_all(tmp_path: Path, facts: dict[str, str], reason: str) -> None:
+    (tmp_path / "weights.bin").write_bytes(bytes(48))
+    (tmp_path / "model.onnx").write_bytes(point(make_affine(), **facts).SerializeToString())
+    with pytest.raises(IntegrityError, match=reason):
+        open_source(tmp_path / "model.onnx")
+    for backend in BACKENDS:
+        with pytest.raises(LoadError):
+            load(backend, tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("location", ["/etc/passwd", "../secret.bin"])
+@pytest.mark.parametrize("depth", [0, 1], ids=["node", "branch"])
+def test_weights_outside_the_folder_that_are_no_initializers(tmp_path: Path, location: str, depth: int) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "secret.bin").write_bytes(bytes(48))
+    graph = point(make_affine(), location=location, offset="0", length="48")
+    constant(graph)
+    if depth:
+        branches = [
+            helper.make_graph([graph.graph.node[0]], name, [], [helper.make_tensor_value_info("weight", 1, [4, 3])])
+            for name in ("then", "else")
+        ]
+        graph.graph.node[0].CopyFrom(
+            helper.make_node("If", ["yes"], ["weight"], then_branch=branches[0], else_branch=branches[1])
+        )
+        graph.graph.initializer.append(helper.make_tensor("yes", TensorProto.BOOL, [], [True]))
+    (folder / "model.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(PackageError, match="no valid ONNX graph"):
+        open_source(folder / "model.onnx")
+    for backend in BACKENDS:
+        with pytest.raises(LoadError, match=r"outside|escapes|[Aa]bsolute"):
+            load(backend, folder / "model.onnx")
+
+
 def test_weights_that_are_not_there(tmp_path: Path) -> None:
     onnx.save(point(make_affine(), location="weights.bin", offset="0", length="48"), tmp_path / "model.onnx")
     with pytest.raises(IntegrityError, match="missing"):
@@ -147,6 +193,7 @@ def test_weights_at_an_address_in_memory(
     assert done.returncode == 0, done.stderr
     told = done.stdout.splitlines()
     assert [line.partition(" ")[0] for line in told] == ["onnxruntime", "openvino"]
+    assert "onnxruntime_src" not in told[0]
     assert "takes weights from an address in memory" in told[1]
 
 
@@ -165,6 +212,39 @@ def unknown(graph: ModelProto) -> None:
 def custom(graph: ModelProto) -> None:
     graph.graph.node[1].op_type, graph.graph.node[1].domain = "Steal", "org.example"
     graph.opset_import.append(helper.make_opsetid("org.example", 1))
+
+
+def test_outputs_that_are_no_tensors(tmp_path: Path) -> None:
+    graph = make_affine(helper.make_node("SequenceConstruct", ["sum"], ["y"]))
+    graph.graph.output[0].CopyFrom(helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None))
+    onnx.save(graph, tmp_path / "model.onnx")
+    with pytest.raises(PackageError, match="'y', a sequence and no tensor"):
+        open_source(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("extents", [[2**31], [10**15], [2**40, 2**40]])
+def test_an_example_is_not_made_of_absurd_extents(tmp_path: Path, extents: list[int]) -> None:
+    sides = [helper.make_tensor_value_info(name, TensorProto.FLOAT, extents) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "large", [sides[0]], [sides[1]])
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "model.onnx")
+    with pytest.raises(PackageError, match="too many elements"):
+        open_source(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("extent", [10**12, 10**15, 2**62 + 5])
+def test_constants_of_absurd_extents(tmp_path: Path, extent: int) -> None:
+    graph = make_affine(
+        helper.make_node("ConstantOfShape", ["extent"], ["ones"]),
+        helper.make_node("ReduceSum", ["ones"], ["total"], keepdims=0),
+        helper.make_node("Add", ["sum", "total"], ["y"]),
+    )
+    graph.graph.initializer.append(helper.make_tensor("extent", TensorProto.INT64, [1], [extent]))
+    onnx.save(graph, tmp_path / "model.onnx")
+    with pytest.raises((PackageError, LoadError, OutOfMemoryError)):
+        open_source(tmp_path / "model.onnx")
+    with pytest.raises((LoadError, OutOfMemoryError)):
+        load(OpenVinoBackend(), tmp_path / "model.onnx")
 
 
 def test_a_version_that_does_not_exist_yet(tmp_path: Path) -> None:
@@ -236,12 +316,27 @@ BOMB = (
         lambda text: text.replace('size="48"', 'size="4800000000000"'),
         lambda text: text.replace('offset="0"', 'offset="99999999999"'),
         lambda text: text.replace('type="MatMul"', 'type="NoSuchLayer"'),
+        lambda text: text.replace('offset="0"', 'offset="-16"'),
+        lambda text: text.replace('shape="4, 3"', 'shape="4294967296, 4294967296"'),
+        lambda text: text.replace('from-port="', 'from-port="99'),
         lambda text: text[: len(text) // 2],
         lambda _: "",
         lambda _: "<net>" * 20_000,
         lambda _: BOMB,
     ],
-    ids=["absurd-dims", "absurd-size", "absurd-offset", "unknown-layer", "truncated", "empty", "deep", "bomb"],
+    ids=[
+        "absurd-dims",
+        "absurd-size",
+        "absurd-offset",
+        "unknown-layer",
+        "negative-offset",
+        "overflowing-dims",
+        "unknown-port",
+        "truncated",
+        "empty",
+        "deep",
+        "bomb",
+    ],
 )
 def test_hostile_ir(ir: Path, change: Callable[[str], str]) -> None:
     text = ir.read_text()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import inferox
 from inferox.core import ConfigError, DataType, LoadError, PackageError, TensorSpec
@@ -63,18 +63,40 @@ def save_samples(folder: Path) -> Path:
     return folder / "samples.npz"
 
 
-def test_it_needs_no_pytorch(tmp_path: Path) -> None:
-    path = save_affine(tmp_path / "affine.onnx")
-    script = f"""
+NO_TORCH = """
 import sys
 for name in ("torch", "transformers"):
     sys.modules[name] = None
 from inferox.cli.main import main
-main(["pack", {str(path)!r}, "-o", {str(tmp_path / "p.mlpkg")!r}, "--backends", "onnxruntime,openvino", "--json"])
+main(sys.argv[1:])
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def call_without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", NO_TORCH, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+
+
+def test_it_needs_no_pytorch(tmp_path: Path) -> None:
+    path, package = str(save_affine(tmp_path / "affine.onnx")), str(tmp_path / "p.mlpkg")
+    done = call_without_torch("pack", path, "-o", package, "--backends", "onnxruntime,openvino", "--json")
     assert done.returncode == 0, done.stderr
     assert '"refused": {}' in done.stdout
+    done = call_without_torch("verify", package)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for backend in ("onnxruntime", "openvino"):
+        done = call_without_torch(
+            "run", package, "--backend", backend, "--input", str(save_samples(tmp_path)), "--json"
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_file_that_is_not_there_asks_for_no_pytorch(tmp_path: Path) -> None:
+    for name in ("absent.onnx", "absent.xml"):
+        done = call_without_torch("pack", str(tmp_path / name), "-o", str(tmp_path / "p.mlpkg"))
+        assert done.returncode != 0
+        assert f"there is no file {tmp_path / name}" in " ".join(done.stderr.split())
+        assert "torch" not in done.stderr
 
 
 def test_a_directory_with_a_tokenizer_is_an_encoder(tmp_path: Path, minilm_directory: Path) -> None:
@@ -95,6 +117,54 @@ def test_a_directory_with_a_tokenizer_is_an_encoder(tmp_path: Path, minilm_direc
 def test_fixed_rows_stay_fixed(tmp_path: Path) -> None:
     onnx.save(make_affine(rows=2), tmp_path / "two.onnx")
     assert open_source(tmp_path / "two.onnx").signature.inputs[0].dims == (2, 4)
+
+
+def test_a_negative_extent_is_a_free_one(tmp_path: Path) -> None:
+    onnx.save(make_affine(rows=-1), tmp_path / "affine.onnx")
+    inferox.pack(tmp_path / "affine.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"))
+    assert inferox.open_package(tmp_path / "package").info.signature.inputs[0].dims == ("batch", 4)
+
+
+@pytest.mark.parametrize(
+    "weight",
+    [
+        numpy_helper.from_array(np.array(["a", "b"], dtype=object), "more"),
+        numpy_helper.from_array(np.array([1j, 2], np.complex64), "more"),
+        helper.make_tensor("more", TensorProto.BFLOAT16, [2], [1.5, 2]),
+        helper.make_tensor("more", TensorProto.INT4, [2], [1, 2]),
+    ],
+    ids=["texts", "complex", "bf16", "int4"],
+)
+def test_weights_that_safetensors_lacks_stay_in_the_graph(tmp_path: Path, weight: TensorProto) -> None:
+    graph = make_affine()
+    graph.graph.initializer.append(weight)
+    graph.ir_version, graph.opset_import[0].version = 10, 21
+    onnx.save(graph, tmp_path / "affine.onnx")
+    inferox.pack(tmp_path / "affine.onnx", tmp_path / "package", backends=("onnxruntime",))
+    written = onnx.load(tmp_path / "package" / "model.onnx", load_external_data=False)
+    assert {item.name: item.data_location == TensorProto.EXTERNAL for item in written.graph.initializer} == {
+        "weight": True,
+        "bias": True,
+        "more": False,
+    }
+    np.testing.assert_array_equal(numpy_helper.to_array(written.graph.initializer[2]), numpy_helper.to_array(weight))
+
+
+def test_images_keep_the_names_of_their_dims(tmp_path: Path) -> None:
+    sides = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", channels, "H", "W"])
+        for name, channels in (("pixels", 3), ("y", 2))
+    ]
+    kernel = numpy_helper.from_array(np.linspace(-1, 1, 54, dtype=np.float32).reshape(2, 3, 3, 3), "kernel")
+    node = helper.make_node("Conv", ["pixels", "kernel"], ["y"], pads=[1, 1, 1, 1])
+    graph = helper.make_graph([node], "image", [sides[0]], [sides[1]], [kernel])
+    opsets = [helper.make_opsetid("", 11)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=6), tmp_path / "image.onnx")
+    report = inferox.pack(tmp_path / "image.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"))
+    assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT] * 2
+    signature = inferox.open_package(tmp_path / "package").info.signature
+    assert signature.inputs[0].dims == ("batch", 3, "H", "W")
+    assert signature.outputs[0].dims == ("batch", 2, "H", "W")
 
 
 def test_dims_and_samples_that_do_not_fit(tmp_path: Path) -> None:

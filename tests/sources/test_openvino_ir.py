@@ -26,6 +26,7 @@ def test_openvino_alone_runs_it(tmp_path: Path, graph: Path) -> None:
     assert [(item.artifact, item.parity_class) for item in report.evidence] == [
         ("openvino/openvino-ir/fp32/padded", ParityClass.EXACT)
     ]
+    assert inferox.open_package(tmp_path / "package").info.num_parameters == 15
     x = np.ones((3, 4), np.float32)
     with inferox.load(tmp_path / "package") as model:
         np.testing.assert_allclose(model.forward(x)["y"].numpy(), x @ WEIGHT + BIAS, atol=1e-5)

@@ -29,7 +29,9 @@ from inferox.sources.measure import Run, measure_signature
 _TOKEN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
 _OTHER_EXTENT = 8
-_MOST_ELEMENTS = 2**31
+
+_MOST_ELEMENTS = 2**27
+"""The largest example that is made: half a GiB in single precision, and more than two images of 4096 x 4096."""
 
 
 class GraphSource(SourceModel):
@@ -180,6 +182,9 @@ def _example(spec: TensorSpec) -> npt.NDArray[Any]:
     """Token 1 everywhere and nothing masked, or zeros."""
     shape = [_EXAMPLE_EXTENTS.get(dim, _OTHER_EXTENT) if isinstance(dim, str) else dim for dim in spec.dims]
     if prod(shape) > _MOST_ELEMENTS:
-        raise PackageError(f"the input {spec} has more elements than anything could compute")
+        raise PackageError(
+            f"the input {spec} has too many elements for an example to be made",
+            hint="give example inputs with --samples, if that is what it takes",
+        )
     value = 0 if spec.dtype.is_floating or spec.name == "token_type_ids" else 1
     return np.full(shape, value, dtype=spec.dtype.numpy_dtype)

@@ -33,6 +33,9 @@ from inferox.sources.model_directory import read_directory
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 """The operators that ONNX Runtime itself brings."""
 
+_NUMBERS = "biuf"
+"""NumPy's kinds of data types that a safetensors file has too: neither texts nor complex numbers."""
+
 
 def open_onnx(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> GraphSource:
     """Opens an ONNX file.
@@ -98,6 +101,10 @@ def _read(path: Path) -> ModelProto:
             f"{path.name} has custom operators, which are code that no runtime brings: {', '.join(custom)}",
             hint="export the model without them",
         )
+    for item in (*graph.graph.input, *graph.graph.output):
+        kind = item.type.WhichOneof("value")
+        if kind not in {"tensor_type", None}:
+            raise PackageError(f"{path.name} has {item.name!r}, a {kind.removesuffix('_type')} and no tensor")
     check_external_data(graph, path.parent)
     try:
         onnx.checker.check_model(path)
@@ -112,7 +119,8 @@ def _inputs(graph: ModelProto, weights: set[str], stated: Mapping[str, Sequence[
     items = [item for item in graph.graph.input if item.name not in weights]
     shapes: dict[str, list[Dim | None]] = {
         item.name: [
-            dim.dim_value if dim.HasField("dim_value") else dim.dim_param or None
+            # A negative number is how some exporters write a free dim.
+            dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param or None
             for dim in item.type.tensor_type.shape.dim
         ]
         for item in items
@@ -129,11 +137,11 @@ def _data_type(kind: int) -> DataType:
 
 
 def _to_arrays(weights: Mapping[str, TensorProto], folder: Path) -> dict[str, npt.NDArray[Any]]:
-    """The weights that NumPy has a type for; the others stay in the graph."""
+    """The weights that NumPy and safetensors have a type for; the others stay in the graph."""
     arrays = {}
     for name, item in weights.items():
         array = numpy_helper.to_array(item, str(folder))
-        if array.dtype.isbuiltin == 1 and array.ndim:
+        if array.dtype.isbuiltin == 1 and array.dtype.kind in _NUMBERS and array.ndim:
             arrays[name] = array
     return arrays
 

@@ -46,8 +46,11 @@ def open_source(
         BackendUnavailableError: If PyTorch or transformers is not installed.
     """
     text = str(source)
-    graph = _GRAPHS.get(Path(text).suffix) if not callable(source) and Path(text).is_file() else None
+    is_path = not callable(source) and not text.startswith((_HUB, _PYTHON))
+    graph = _GRAPHS.get(Path(text).suffix) if is_path and not Path(text).is_dir() else None
     if graph is not None:
+        if not Path(text).is_file():
+            raise PackageError(f"there is no file {text}")
         return graph(Path(text), samples, dims)
     _require_torch()
     report = progress or (lambda _: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
         compiled = compile_model(path, "CPU", Precision.FP32, threads=resolve_threads(None))
         inputs = _inputs(compiled, dims)
         outputs = [output.any_name for output in compiled.outputs]
-        constants = [node for node in compiled.get_runtime_model().get_ops() if node.get_type_name() == "Const"]
+        # Compiling folds and merges constants, so that they are counted in the file.
+        constants = [node for node in openvino.Core().read_model(path).get_ops() if node.get_type_name() == "Constant"]
 
     def run(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         with translated(f"computing {path.stem}", default=ExecutionError):
@@ -72,8 +74,12 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
         inputs,
         examples=examples,
         weights={},
-        num_parameters=sum(int(np.prod(list(node.output(0).get_shape()))) for node in constants),
+        num_parameters=sum(prod(node.get_output_shape(0)) for node in constants if _is_floating(node)),
     )
+
+
+def _is_floating(node: openvino.Node) -> bool:
+    return bool(node.get_output_element_type(0).is_real())
 
 
 def _inputs(compiled: openvino.CompiledModel, stated: Mapping[str, Sequence[Dim]] | None) -> tuple[TensorSpec, ...]:

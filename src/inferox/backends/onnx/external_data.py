@@ -20,18 +20,30 @@ def check_external_data(graph: ModelProto, folder: Path) -> None:
 
     Raises:
         UnsafePathError: If a weight is outside the folder, or a link.
-        IntegrityError: If a file is missing, or shorter than a weight says.
+        IntegrityError: If a file is missing, or shorter than a weight says; or if a weight states no range of bytes.
     """
     for tensor in _external(graph):
-        info = ExternalDataInfo(tensor)
+        try:
+            info = ExternalDataInfo(tensor)
+        except ValueError as error:
+            raise IntegrityError(f"the weight {tensor.name!r} states no range of bytes: {error}") from error
         if _leaves(info.location):
             raise UnsafePathError(f"the weight {tensor.name!r} lies outside the folder of its graph: {info.location!r}")
         path = folder / info.location
-        if any(part.is_symlink() for part in (path, *path.parents) if part.is_relative_to(folder) and part != folder):
+        try:
+            linked = any(
+                part.is_symlink() for part in (path, *path.parents) if part.is_relative_to(folder) and part != folder
+            )
+            size = path.stat().st_size if path.is_file() else None
+        except OSError as error:
+            raise IntegrityError(
+                f"the file with the weight {tensor.name!r} cannot be read: {error.strerror}"
+            ) from error
+        if linked:
             raise UnsafePathError(f"the weight {tensor.name!r} lies behind a link: {info.location!r}")
-        if not path.is_file():
+        if size is None:
             raise IntegrityError(f"the file {info.location!r} with the weight {tensor.name!r} is missing")
-        end, size = (info.offset or 0) + (info.length or 0), path.stat().st_size
+        end = (info.offset or 0) + (info.length or 0)
         if end > size:
             raise IntegrityError(
                 f"the weight {tensor.name!r} ends at byte {end:,} of {info.location!r}, which has {size:,}",

@@ -128,7 +128,7 @@ def _honest_signature(signature: Signature, graph: ModelProto) -> Signature:
         dim: extent.dim_value
         for spec in signature.inputs
         for dim, extent in zip(spec.dims, shapes[spec.name], strict=True)
-        if isinstance(dim, str) and extent.HasField("dim_value")
+        if isinstance(dim, str) and extent.HasField("dim_value") and extent.dim_value >= 0
     }
     if BATCH in fixed:
         raise LoadError(f"the model can only be captured for {fixed[BATCH]} rows")

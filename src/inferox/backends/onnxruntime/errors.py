@@ -10,7 +10,9 @@ from inferox.backends.host import free_memory_bytes
 from inferox.core import ExecutionError, InferoxError, LoadError, OutOfMemoryError
 
 _ALLOCATION = re.compile(r"Failed to allocate memory for requested buffer of size (?P<size>\d+)")
-_STATUS = re.compile(r"^\[ONNXRuntimeError\] : \d+ : (?P<status>\w+) : ")
+_STATUS = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : ")
+_PLACE = re.compile(r"\s*/\S*onnxruntime/\S+\.(?:cc|h):\d+ [^()]*\([^()]*\)(?: const)? ")
+"""A line of ONNX Runtime's own code, with the signature of its function."""
 
 
 @contextmanager
@@ -39,5 +41,5 @@ def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Ite
                 requested_bytes=int(allocation["size"]) if allocation else None,
                 free_bytes=free_memory_bytes(),
             ) from error
-        reason = _STATUS.sub("", text).strip().partition("\n")[0] or type(error).__name__
+        reason = _PLACE.sub(" ", _STATUS.sub("", text)).strip().partition("\n")[0] or type(error).__name__
         raise default(f"onnxruntime failed while {action}: {reason}") from error

@@ -10,7 +10,12 @@ from inferox.backends.host import free_memory_bytes
 from inferox.core import ExecutionError, InferoxError, LoadError, OutOfMemoryError
 
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|bad allocation|out of memory|std::length_error|Cannot allocate", re.IGNORECASE)
-_FRAME = re.compile(r"^(Exception from |Check '.*' failed at |FrontEnd API failed with |\[ ?\w+ ?\]$)")
+_NODE = re.compile(r"^While validating ONNX node '[^']*': ")
+_FRAME = re.compile(
+    r"^(Exception from |Check '.*' failed at |FrontEnd API failed with |(Loading|Converting) input model$|"
+    r"Model wasn't fully converted|-- .* with a message:$|While validating node '.*:$|\[ ?\w+ ?\]$)"
+)
+_SUMMARY = "-- Conversion is failed for"
 
 
 @contextmanager
@@ -40,8 +45,8 @@ def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Ite
 
 def _reason(error: Exception) -> str:
     """The line of an exception that says what went wrong, without the places in OpenVINO's own code."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [_NODE.sub("", line.strip()) for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not _FRAME.match(line)]
     # A summary of what is wrong comes as a list.
-    telling = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
-    telling = telling or [line for line in lines if not _FRAME.match(line)]
-    return (telling or lines or [type(error).__name__])[0].rstrip(". ")
+    listed = [line.removeprefix("-- ") for line in told if line.startswith("-- ") and not line.startswith(_SUMMARY)]
+    return (listed or told or lines or [type(error).__name__])[0].rstrip(". ")
