@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import openvino
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
+import inferox
 from inferox.backends.onnxruntime import OnnxRuntimeBackend
 from inferox.backends.openvino import OpenVinoBackend
 from inferox.core import (
@@ -25,6 +27,7 @@ from inferox.core import (
     Layout,
     LoadError,
     LoadOptions,
+    NoUsableBackendError,
     OutOfMemoryError,
     PackageError,
     Precision,
@@ -32,7 +35,9 @@ from inferox.core import (
     TensorSpec,
     UnsafePathError,
 )
+from inferox.package.writer import hash_file
 from inferox.sources import open_source
+from tests.attacks.test_folders import edit_metadata
 from tests.sources.graphs import make_affine, save_affine
 
 BACKENDS: list[Backend] = [OnnxRuntimeBackend(), OpenVinoBackend()]
@@ -282,6 +287,17 @@ def test_files_that_are_no_graphs(tmp_path: Path, content: bytes) -> None:
             load(backend, path)
 
 
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    whole = make_affine().SerializeToString()
+    # The first mention is that of the node, which then names a weight that is not there.
+    (tmp_path / "model.onnx").write_bytes(whole.replace(b"weight", b"w\x80ight", 1))
+    with pytest.raises(PackageError, match=r"no valid ONNX graph|no ONNX file"):
+        open_source(tmp_path / "model.onnx")
+    for backend in BACKENDS:
+        with pytest.raises(LoadError):
+            load(backend, tmp_path / "model.onnx")
+
+
 def test_truncated_graphs(tmp_path: Path) -> None:
     whole = make_affine().SerializeToString()
     for end in (1, len(whole) // 3, len(whole) - 5):
@@ -291,6 +307,62 @@ def test_truncated_graphs(tmp_path: Path) -> None:
         for backend in BACKENDS:
             with pytest.raises(LoadError):
                 load(backend, tmp_path / "model.onnx")
+
+
+def forge(package: Path, name: str, content: bytes) -> None:
+    """Puts another file in the place of one, and lists it as it is."""
+    path = package / name
+    path.write_bytes(content)
+
+    def relist(data: Any) -> None:
+        for entry in data["files"]:
+            if entry["path"] == name:
+                entry.update(size=path.stat().st_size, sha256=hash_file(path))
+
+    edit_metadata(package, relist)
+
+
+def outside(graph: ModelProto) -> None:
+    point(graph, location="../secret.bin", offset="0", length="48")
+
+
+def past_the_end(graph: ModelProto) -> None:
+    point(graph, location="weights/model.safetensors", offset="1000000", length="48")
+
+
+@pytest.mark.parametrize("break_", [outside, past_the_end, cycle, nameless, unknown, custom])
+def test_packages_with_hostile_graphs(tmp_path: Path, break_: Callable[[ModelProto], object]) -> None:
+    package = tmp_path / "package"
+    inferox.pack(save_affine(tmp_path / "affine.onnx"), package, backends=("onnxruntime", "openvino"))
+    (tmp_path / "secret.bin").write_bytes(bytes(48))
+    graph = make_affine()
+    break_(graph)
+    forge(package, "model.onnx", graph.SerializeToString())
+    with pytest.raises(NoUsableBackendError) as caught:
+        inferox.load(package)
+    assert len(caught.value.reasons) == 2
+    if break_ is custom:
+        assert all("Steal" in reason for reason in caught.value.reasons.values())
+
+
+def test_packages_with_a_hostile_ir(tmp_path: Path, ir: Path) -> None:
+    package, relative = tmp_path / "package", "backends/openvino/model.xml"
+    inferox.pack(ir, package)
+    text = (package / relative).read_text()
+    for changed in (
+        text.replace('shape="4, 3"', 'shape="1000000, 1000000"'),
+        text.replace('size="48"', 'size="4800000000000"'),
+        text.replace('type="MatMul"', 'type="NoSuchLayer"'),
+        BOMB,
+    ):
+        assert changed != text
+        forge(package, relative, changed.encode())
+        with pytest.raises(NoUsableBackendError):
+            inferox.load(package)
+    forge(package, relative, text.encode())
+    forge(package, "backends/openvino/model.bin", b"")
+    with pytest.raises(NoUsableBackendError):
+        inferox.load(package)
 
 
 @pytest.fixture

@@ -108,7 +108,8 @@ def _read(path: Path) -> ModelProto:
     check_external_data(graph, path.parent)
     try:
         onnx.checker.check_model(path)
-    except onnx.checker.ValidationError as error:
+    # Names that are no UTF-8 end up in a message that then cannot be read.
+    except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise PackageError(f"{path.name} is no valid ONNX graph: {reason}") from error
     return graph
