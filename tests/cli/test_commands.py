@@ -101,6 +101,39 @@ def test_pack_reports(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
     assert "torch/safetensors/fp32/padded" in table
 
 
+def test_pack_within_a_tolerance(run: Run, tmp_path: Path) -> None:
+    arguments = ("pack", "python:tests.build.modules:make_cnn", "-o", tmp_path / "p")
+    done = run(*arguments, "--tolerance", "cosine_min=1.5")
+    assert (done.code, "misses its tolerance" in done.err) == (3, True)
+    assert not (tmp_path / "p").exists()
+    done = run(*arguments, "--tolerance", "max_rel=0.1,cosine_min=0.5")
+    assert done.code == 0, done.err
+    parity = json.loads((tmp_path / "p" / "parity.json").read_text())
+    assert parity["artifacts"][0]["tolerance"] == {"max_rel": 0.1, "cosine_mean": 0.995, "cosine_min": 0.5}
+
+
+def test_pack_strictly(run: Run, tmp_path: Path) -> None:
+    arguments = ("pack", "python:tests.build.modules:make_cnn", "-o", tmp_path / "p")
+    done = run(*arguments, "--precision", "fp32", "--precision", "bf16", "--strict")
+    assert (done.code, "torch/bf16/padded: a python program" in done.err) == (3, True)
+    assert not (tmp_path / "p").exists()
+    done = run(*arguments, "--strict")
+    assert done.code == 0, done.err
+
+
+def test_calibration_files_that_hold_no_texts(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
+    (tmp_path / "blank.txt").write_text("\n \n")
+    settings = ("-o", tmp_path / "p", "--backends", "onnxruntime", "--precision", "int8", "--calibration")
+    done = run("pack", tmp_path / "bert", *settings, tmp_path / "nope.txt")
+    assert (done.code, "nope.txt cannot be read" in done.err) == (3, True)
+    done = run("pack", tmp_path / "bert", *settings, tmp_path / "blank.txt")
+    assert (done.code, "blank.txt holds no text" in done.err) == (3, True)
+    done = run("pack", "python:tests.build.modules:make_cnn", *settings, tmp_path / "blank.txt")
+    assert (done.code, "the task raw is not calibrated on a file of texts" in done.err) == (2, True)
+    assert not (tmp_path / "p").exists()
+
+
 @pytest.mark.parametrize("text", ["x", "x=", "=batch", "x=batch,,3"])
 def test_dims_that_cannot_be_read(run: Run, tmp_path: Path, text: str) -> None:
     done = run("pack", "m.pt", "-o", tmp_path / "p", "--dims", text)

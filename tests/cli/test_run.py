@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 
+import inferox
+from tests.build.test_kinds import save_text_model
 from tests.cli.conftest import Done, Run
 
 Packages = dict[str, Path]
@@ -179,3 +181,15 @@ def test_tensor_files_that_are_damaged(run: Run, packages: Packages, tmp_path: P
 def test_a_query_is_for_rerank(run: Run, packages: Packages) -> None:
     done = run("run", packages["embed"], "--query", "x", "y")
     assert (done.code, "--query is for the task rerank" in done.err) == (2, True)
+
+
+def test_what_agrees_too_little_is_not_run(
+    run: Run, packages: Packages, tmp_path: Path, minilm_directory: Path
+) -> None:
+    save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
+    inferox.pack(tmp_path / "bert", tmp_path / "half", precisions=("bf16",))
+    done = run("run", tmp_path / "half", "--quality", "exact", "x")
+    assert (done.code, "and exact was asked for (quality, --quality)" in done.err) == (5, True)
+    assert run("run", tmp_path / "half", "--quality", "quantized", "x").code == 0
+    assert run("run", packages["embed"], "--quality", "exact", "x").code == 0
+    assert run("run", packages["embed"], "--quality", "perfect", "x").code == 2

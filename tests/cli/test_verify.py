@@ -24,12 +24,18 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def falsify(package: Path, copy: Path) -> Path:
-    """A copy of a package whose samples say that the model once computed something else."""
+def falsify(package: Path, copy: Path, *, only: tuple[int, int] | None = None) -> Path:
+    """A copy of a package whose samples say that the model once computed something else, in one row alone or in all."""
     shutil.copytree(package, copy)
     samples = inferox.open_package(package).samples()
     assert samples is not None
-    wrong = [SampleBatch(batch.inputs, {k: -v for k, v in batch.outputs.items()}) for batch in samples.batches]
+    wrong = []
+    for call, batch in enumerate(samples.batches):
+        outputs = {name: value.copy() for name, value in batch.outputs.items()}
+        for value in outputs.values():
+            for row in range(len(value)):
+                value[row] *= -1 if only in {None, (call, row)} else 1
+        wrong.append(SampleBatch(batch.inputs, outputs))
     path = copy / "samples.safetensors"
     Samples(tuple(wrong)).save(path)
     manifest = json.loads((copy / "metadata.json").read_text())
@@ -64,6 +70,15 @@ def test_a_miss_ends_with_3(run: Run, package: Path, tmp_path: Path) -> None:
     assert "row 0 of sample call 0: max abs difference" in done.err
     lenient = run("verify", wrong, "--json", "--tolerance", "cosine_mean=-1,cosine_min=-1,max_rel=99")
     assert lenient.code == 0, lenient.err
+
+
+def test_the_one_row_that_misses_is_named(run: Run, package: Path, tmp_path: Path) -> None:
+    wrong = falsify(package, tmp_path / "wrong", only=(0, 1))
+    done = run("verify", wrong, "--json")
+    assert done.code == 3
+    (row,) = [line for line in done.err.splitlines() if line.startswith("  row ")]
+    assert row.startswith("  row 1 of sample call 0: max abs difference ")
+    assert row.endswith("cosine -1.000000")
 
 
 @pytest.mark.parametrize("text", ["cosine_min", "cosine_min=x", "speed=1", "max_rel=inf", "cosine_min=-2"])
