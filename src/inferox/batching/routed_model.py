@@ -9,7 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching.packed import MASK, SLOTS, pack_batch, unpack_batch
-from inferox.core import Layout, MemoryRequirements, Model, Signature, Tensor, TensorBuilder, TensorLike
+from inferox.core import (
+    TOKENS,
+    Layout,
+    MemoryRequirements,
+    Model,
+    RequestError,
+    Signature,
+    Tensor,
+    TensorBuilder,
+    TensorLike,
+)
 
 Choice = Callable[[int, int], int]
 """Which of several models computes a batch best: from the number of rows and the longest row's length, its index."""
@@ -53,10 +63,26 @@ class RoutedModel(Model):
         model = self.for_batch(shape[0] if shape else 1, shape[1] if len(shape) > 1 else 1)
         if model.metadata.layout is Layout.PADDED:
             return model.forward(inputs)
-        packed = pack_batch({name: _to_array(value) for name, value in inputs.items()}, model.signature)
+        arrays = {name: _to_array(value) for name, value in inputs.items()}
+        packed = pack_batch(arrays, model.signature)
+        _check_beginnings(arrays[MASK], model.signature)
         outputs = {name: value.numpy() for name, value in model.forward(packed).items()}
         padded = unpack_batch(outputs, model.signature, packed[SLOTS], _shape(inputs))
         return {name: self._builder.from_numpy(value) for name, value in padded.items()}
+
+
+def _check_beginnings(mask: npt.NDArray[Any], signature: Signature) -> None:
+    """Refuses rows that begin with padding, where the model reads the first token of each row: packed, there is none.
+
+    Raises:
+        RequestError: If a row does.
+    """
+    first = mask[:, 0] != 0
+    if not first.all() and any(spec.dims[:1] != (TOKENS,) for spec in signature.outputs):
+        raise RequestError(
+            f"row {int(first.argmin())} begins with padding, and the model answers from the first token of each row",
+            hint="pad rows at their ends",
+        )
 
 
 def _shape(inputs: Mapping[str, TensorLike]) -> tuple[int, int]:
