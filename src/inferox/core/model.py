@@ -106,7 +106,8 @@ class Model(ABC):
                 tensor alone. NumPy arrays are taken without a copy where the backend allows it.
 
         Returns:
-            The outputs by name, on the model's device.
+            The outputs by name, on the model's device. What stands where ``attention_mask`` says padding has no
+            meaning, and differs from one artifact to another: the packed ones give zeros there.
 
         Raises:
             UnknownInputError: If an input is missing or unknown.
