@@ -80,10 +80,6 @@ def run(model: RoutedModel, inputs: Arrays) -> Arrays:
 def test_a_packed_artifact_answers_as_a_padded_one_does(mask: list[list[int]]) -> None:
     packed, padded = make_routed(Layout.PACKED)[0], make_routed(Layout.PADDED)[0]
     inputs = make_inputs(mask)
-    if not any(map(any, mask)):
-        with pytest.raises(ShapeMismatchError, match="at least one token"):
-            packed.forward(inputs)
-        return
     if not all(row[0] for row in mask):
         with pytest.raises(RequestError, match="begins with padding"):
             packed.forward(inputs)
@@ -92,6 +88,18 @@ def test_a_packed_artifact_answers_as_a_padded_one_does(mask: list[list[int]]) -
     assert set(found) == {"vectors", "total"}
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_batch_of_nothing_but_padding_has_zeros_or_numbers_without_meaning() -> None:
+    signature = Signature((IDS, MASK), (floats("vectors", BATCH, SEQUENCE, 1),))
+    part = FunctionModel(
+        packed_signature(signature), lambda inputs: {"vectors": compute_packed(inputs)["vectors"]}, Layout.PACKED
+    )
+    inputs = make_inputs([[0, 0, 0], [0, 0, 0]])
+    found = run(RoutedModel([part], signature, HostTensorBuilder("numpy")), inputs)["vectors"]
+    assert found.shape == (2, 3, 1)
+    assert not found[1].any()
+    assert not inputs["attention_mask"].any()  # the caller's own
 
 
 def test_callers_see_the_padded_signature_and_the_tensors_of_a_backend() -> None:

@@ -101,9 +101,10 @@ def test_pack_reports(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
     assert "torch/safetensors/fp32/padded" in table
 
 
-def test_pack_within_a_tolerance(run: Run, tmp_path: Path) -> None:
-    arguments = ("pack", "python:tests.build.modules:make_cnn", "-o", tmp_path / "p")
-    done = run(*arguments, "--tolerance", "cosine_min=1.5")
+def test_pack_within_a_tolerance(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
+    arguments = ("pack", tmp_path / "bert", "-o", tmp_path / "p", "--precision", "bf16")
+    done = run(*arguments, "--tolerance", "max_rel=1e-9")
     assert (done.code, "misses its tolerance" in done.err) == (3, True)
     assert not (tmp_path / "p").exists()
     done = run(*arguments, "--tolerance", "max_rel=0.1,cosine_min=0.5")
@@ -132,6 +133,11 @@ def test_calibration_files_that_hold_no_texts(run: Run, tmp_path: Path, minilm_d
     done = run("pack", "python:tests.build.modules:make_cnn", *settings, tmp_path / "blank.txt")
     assert (done.code, "the task raw is not calibrated on a file of texts" in done.err) == (2, True)
     assert not (tmp_path / "p").exists()
+
+
+def test_calibration_of_nothing(run: Run, tmp_path: Path) -> None:
+    done = run("pack", "python:tests.build.modules:make_cnn", "-o", tmp_path / "p", "--calibration", tmp_path / "texts")
+    assert (done.code, "int8 alone is calibrated" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("text", ["x", "x=", "=batch", "x=batch,,3"])

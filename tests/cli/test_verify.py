@@ -81,7 +81,9 @@ def test_the_one_row_that_misses_is_named(run: Run, package: Path, tmp_path: Pat
     assert row.endswith("cosine -1.000000")
 
 
-@pytest.mark.parametrize("text", ["cosine_min", "cosine_min=x", "speed=1", "max_rel=inf", "cosine_min=-2"])
+@pytest.mark.parametrize(
+    "text", ["cosine_min", "cosine_min=x", "speed=1", "max_rel=-0.1", "cosine_min=-2", "cosine_mean=1.1", "max_rel=nan"]
+)
 def test_a_tolerance_that_is_none(run: Run, package: Path, text: str) -> None:
     done = run("verify", package, "--tolerance", text)
     assert done.code == 2

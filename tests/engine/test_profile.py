@@ -67,6 +67,8 @@ def change(**fields: Any) -> Callable[[Path], object]:
         lambda path: path.write_text("[]"),
         lambda path: path.write_text("[" * 100_000),
         lambda path: path.write_text(path.read_text()[:-20]),
+        change(version=2),
+        change(version=None),
         change(threads="2"),
         change(threads=None),
         change(cells=[]),

@@ -32,7 +32,7 @@ def metadata(artifact: Artifact) -> ModelMetadata:
 def test_small_batches_go_to_one_artifact_and_large_ones_to_another() -> None:
     profile = make_profile({SMALL.name: QUICK_WHEN_SMALL, LARGE.name: QUICK_WHEN_LARGE})
     route = plan_routes([SMALL, LARGE], profile, 2)
-    assert (len(route.order), route.wanted) == (2, 2)
+    assert len(route.order) == 2
     names = [artifact.name for artifact in route.order]
     choose = route.choice(names)
     assert names[choose(1, 8)] == names[choose(2, 9)] == SMALL.name
@@ -54,14 +54,27 @@ def test_the_plan_does_not_depend_on_the_order_of_the_manifest(order: list[Artif
     assert plan_routes(order, profile, 2).order == plan_routes([SMALL, LARGE], profile, 2).order
 
 
-@pytest.mark.parametrize(("gain", "wanted"), [(1.1, 1), (1.3, 2)])
-def test_a_second_one_must_be_worth_its_memory(gain: float, wanted: int) -> None:
+@pytest.mark.parametrize(("gain", "worth"), [(1.1, False), (1.3, True)])
+def test_a_second_one_must_be_worth_its_memory(gain: float, worth: bool) -> None:
     profile = make_profile({SMALL.name: [1.0 * gain, 1.0, 1.0, 1.0], LARGE.name: [1.0, 2.0, 2.0, 2.0]})
     route = plan_routes([LARGE, SMALL], profile, 2)
-    assert (route.order, route.wanted) == ((SMALL, LARGE), wanted)
+    assert route.order == (SMALL, LARGE)
+    assert route.is_worth(SMALL, [])
+    assert route.is_worth(LARGE, [SMALL.name]) is worth
     assert route.why_not(LARGE, [metadata(SMALL)]) == (
         "it was measured slower, or faster by too little to be worth its memory"
     )
+
+
+def test_where_the_second_fails_the_third_must_be_worth_its_memory_too() -> None:
+    most, little = make_artifact("most"), make_artifact("little")
+    times = {SMALL.name: [1.0, 1.0, 1.0, 2.0], most.name: [9.0, 9.0, 9.0, 1.0], little.name: [2.0, 2.0, 2.0, 2.0]}
+    route = plan_routes([SMALL, most, little], make_profile(times), 2)
+    assert route.order == (SMALL, most, little)
+    assert [route.is_worth(item, [SMALL.name]) for item in (most, little)] == [True, False]
+    # Where the first fails, they are compared with what took its place.
+    assert route.is_worth(little, [most.name])
+    assert not route.is_worth(little, [SMALL.name, most.name])
 
 
 def test_the_second_is_the_one_that_gains_most() -> None:
@@ -73,7 +86,8 @@ def test_the_second_is_the_one_that_gains_most() -> None:
 def test_a_profile_of_another_thread_budget_is_ignored() -> None:
     profile = make_profile({SMALL.name: QUICK_WHEN_SMALL, LARGE.name: QUICK_WHEN_LARGE}, threads=2)
     route = plan_routes([SMALL, LARGE], profile, 3)
-    assert (route.order, route.wanted, route.profile) == ((SMALL, LARGE), 1, None)
+    assert (route.order, route.profile) == ((SMALL, LARGE), None)
+    assert not route.is_worth(LARGE, [SMALL.name])
     assert route.choice([SMALL.name, LARGE.name])(16, 128) == 0
     assert "nothing was measured" in route.why_taken(SMALL)
     assert route.why_not(LARGE, [metadata(SMALL)]) == (
@@ -105,7 +119,7 @@ def test_a_profile_of_other_artifacts_says_nothing() -> None:
 
 def test_one_alone_computes_everything() -> None:
     route = plan_routes([SMALL], make_profile({SMALL.name: QUICK_WHEN_SMALL}), 2)
-    assert (route.wanted, route.wins) == (1, {SMALL.name: 4})
+    assert route.wins == {SMALL.name: 4}
     assert route.choice([SMALL.name])(1, 8) == 0
 
 

@@ -64,8 +64,11 @@ class RoutedModel(Model):
         if model.metadata.layout is Layout.PADDED:
             return model.forward(inputs)
         arrays = {name: _to_array(value) for name, value in inputs.items()}
-        packed = pack_batch(arrays, model.signature)
         _check_beginnings(arrays[MASK], model.signature)
+        if not arrays[MASK].any():
+            # Packed rows need a token. What is computed for it stands at padding, where it has no meaning.
+            arrays[MASK] = np.eye(*arrays[MASK].shape, dtype=arrays[MASK].dtype)
+        packed = pack_batch(arrays, model.signature)
         outputs = {name: value.numpy() for name, value in model.forward(packed).items()}
         padded = unpack_batch(outputs, model.signature, packed[SLOTS], _shape(inputs))
         return {name: self._builder.from_numpy(value) for name, value in padded.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,4 +61,14 @@ def _read_texts(path: Path) -> list[str]:
         raise PackageError(
             f"the calibration file {path} holds no text", hint="give one text a line, such as the model will meet"
         )
-    return texts[:: max(1, len(texts) // _MOST_TEXTS)][:_MOST_TEXTS]
+    return choose_texts(texts)
+
+
+def choose_texts(texts: Sequence[str]) -> list[str]:
+    """All texts; of very many, so many as are worth their time, spread over the whole.
+
+    Args:
+        texts: The texts.
+    """
+    count = min(len(texts), _MOST_TEXTS)
+    return [texts[index * len(texts) // count] for index in range(count)]

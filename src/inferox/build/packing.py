@@ -100,10 +100,16 @@ def pack(
         UntrustedCodeError: If the source is code and ``trust_code`` is not set.
         BackendNotFoundError: If a backend is not registered.
         BackendUnavailableError: If a backend cannot run here.
-        ConfigError: If the task or a precision is none, or if ``output`` exists and ``force`` is not set.
+        ConfigError: If the task or a precision is none, if there is nothing that ``calibration`` is for, or if
+            ``output`` exists and ``force`` is not set.
     """
     report = progress or (lambda _: None)
     wanted = _parse_precisions(precisions)
+    if calibration is not None and Precision.INT8 not in wanted:
+        raise ConfigError(
+            "calibration texts are given, and int8 alone is calibrated",
+            hint="add int8 to the precisions, or leave out the texts",
+        )
     created_at = _created_at()
     exporters = open_exporters([_own_backend(source)] if backends is None else backends)
     with PackageWriter(Path(output), force=force) as writer:
@@ -201,7 +207,7 @@ def _require_artifacts(name: str, exported: Exported, *, strict: bool) -> None:
         raise PackageError(f"nothing that could run {name!r} came of packing it: {reasons}")
     if strict and exported.refused:
         raise PackageError(
-            f"{name!r} is not packed, as {len(exported.refused)} artifacts of it were left out: {reasons}",
+            f"{name!r} is not packed, as not every artifact that was asked for came of it: {reasons}",
             hint="pack it without strict to keep those that agree",
         )
 

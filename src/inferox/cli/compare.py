@@ -106,10 +106,12 @@ def _print(found: Comparison) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from inferox.cli.tables import threads_text
+
     console = Console()
     machine = found.machine
-    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
-    console.print(Text(f"{found.name} ({found.task}), {threads} for each runtime"), style="bold")
+    budget = threads_text(found.threads)
+    console.print(Text(f"{found.name} ({found.task}), {budget} for each runtime"), style="bold")
     console.print(Text(f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"))
     console.print(_table(found))
     notes = "Medians; below them the middle half of the rounds. MB on disk in brackets are shared with other artifacts."

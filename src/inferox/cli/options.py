@@ -88,9 +88,12 @@ def _parse_tolerance(_context: click.Context, _parameter: click.Parameter, text:
             value = float(number)
         except ValueError:
             raise click.BadParameter(f"{part!r} is not of the form NAME=NUMBER, such as cosine_min=0.97") from None
-        if name not in asdict(tolerance) or not -1 <= value < float("inf"):
+        limits = {"max_rel": (0, float("inf"))}
+        low, high = limits.get(name, (-1, 1))
+        if name not in asdict(tolerance) or not low <= value <= high:
             raise click.BadParameter(
-                f"{part!r} is none of max_rel, cosine_mean and cosine_min with a number from -1 up"
+                f"{part!r} is neither max_rel with a number from 0 up, nor cosine_mean or cosine_min with one from -1 "
+                "to 1"
             )
         tolerance = replace(tolerance, **{name: value})
     return tolerance

@@ -60,7 +60,7 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
 def profile_table(profile: Profile) -> Table:
     """For each shape of batch that was measured, the two fastest artifacts and their times."""
     table = Table(
-        title=f"Fastest of each shape of batch, with {profile.threads} threads",
+        title=f"Fastest of each shape of batch, with {threads_text(profile.threads)}",
         title_justify="left",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -165,3 +165,8 @@ def _tensor_table(results: Sequence[dict[str, npt.NDArray[Any]]]) -> Table:
             numbers = (f"{getattr(array, kind)():.4g}" for kind in ("mean", "min", "max")) if array.size else ()
             table.add_row(str(index + 1), Text(name), str(array.dtype), Text(str(list(array.shape))), *numbers)
     return table
+
+
+def threads_text(count: int) -> str:
+    """A thread budget in words."""
+    return "1 thread" if count == 1 else f"{count} threads"

@@ -19,7 +19,8 @@ class SourceFacts:
     """What is known of a model before it is packed.
 
     Attributes:
-        kind: Where it came from: ``huggingface``, ``torchscript``, ``torch-export`` or ``python``.
+        kind: Where it came from: ``huggingface``, ``torchscript``, ``torch-export``, ``python``, ``onnx`` or
+            ``openvino-ir``.
         name: A name for its package.
         model_type: The model's type as its config states it, such as ``bert``; otherwise the kind.
         architecture: The class that holds the model, such as ``BertModel``; ``None`` where there is none.

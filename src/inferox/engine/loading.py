@@ -204,8 +204,9 @@ class Loader:
 
     def _open_first(self, routes: Route, models: list[Model]) -> Iterator[Artifact]:
         """Opens the artifacts that share the work; where one fails, the next in order takes its place."""
+        loaded: list[str] = []
         for artifact in routes.order:
-            if len(models) >= routes.wanted:
+            if not routes.is_worth(artifact, loaded):
                 self.reasons[artifact.name] = routes.why_not(artifact, [model.metadata for model in models])
                 continue
             try:
@@ -214,6 +215,7 @@ class Loader:
                 self.reasons[artifact.name], self.failures[artifact.name] = str(error), error
                 continue
             models.append(model)
+            loaded.append(artifact.name)
             yield artifact
         for name, failure in self.failures.items():
             # A runtime that is not installed is nothing to worry about where another one does the work.

@@ -97,6 +97,8 @@ class Profile:
             ManifestError: If a field is missing or malformed.
         """
         fields = Fields(data, "a profile")
+        if fields.required("version", int) != _VERSION:
+            raise ManifestError(f"a profile must be of version {_VERSION}, and is of {data['version']}")
         try:
             cells = {
                 str(name): tuple(Cell(int(rows), int(length), float(seconds)) for rows, length, seconds in listed)

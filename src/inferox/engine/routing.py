@@ -22,15 +22,26 @@ class Route:
 
     Attributes:
         order: The artifacts, the best first.
-        wanted: How many of them share the work.
         profile: The measurements that decide; ``None`` where nothing was measured.
         wins: For how many of the shapes that were measured each of them is the fastest.
     """
 
     order: tuple[Artifact, ...]
-    wanted: int = 1
     profile: Profile | None = None
     wins: dict[str, int] = field(default_factory=dict)
+
+    def is_worth(self, artifact: Artifact, loaded: Sequence[str]) -> bool:
+        """Whether an artifact is to be loaded beside others: one is needed, a second must be worth its memory.
+
+        Args:
+            artifact: The artifact.
+            loaded: The names of those that are loaded.
+        """
+        if not loaded:
+            return True
+        if self.profile is None or len(loaded) >= _MOST_LOADED:
+            return False
+        return _gain(self.profile, loaded[0], artifact.name) >= _WORTH_A_SECOND
 
     def choice(self, names: Sequence[str]) -> Choice:
         """Which of the loaded artifacts computes a batch.
@@ -69,7 +80,7 @@ class Route:
 
 
 def plan_routes(artifacts: Sequence[Artifact], profile: Profile | None, threads: int | None) -> Route:
-    """Decides the order in which artifacts are loaded, and how many of them share the work.
+    """Decides the order in which artifacts are loaded.
 
     Args:
         artifacts: The artifacts that may be loaded, in the order that holds where nothing was measured.
@@ -84,16 +95,16 @@ def plan_routes(artifacts: Sequence[Artifact], profile: Profile | None, threads:
     wins = Counter(min(times, key=lambda name: times[name][index]) for index in range(len(shapes)))
     # Every shape counts alike: a total time would be that of the largest.
     first = min(measured, key=lambda item: sum(_shares(times, item.name)))
-    gains = {
-        item.name: max(mine / other for mine, other in zip(times[first.name], times[item.name], strict=True))
-        for item in measured
-        if item is not first
-    }
-    rest = sorted((item for item in measured if item is not first), key=lambda item: -gains[item.name])
+    rest = [item for item in measured if item is not first]
+    rest.sort(key=lambda item: -_gain(profile, first.name, item.name))
     unmeasured = [item for item in artifacts if item not in measured]
-    worth = bool(rest) and gains[rest[0].name] >= _WORTH_A_SECOND
-    ordered = (first, *rest, *unmeasured)
-    return Route(ordered, _MOST_LOADED if worth else 1, profile, dict(wins))
+    return Route((first, *rest, *unmeasured), profile, dict(wins))
+
+
+def _gain(profile: Profile, first: str, second: str) -> float:
+    """How much faster the second is than the first for the shape that suits it best; 0 where it was not measured."""
+    shapes = {(cell.rows, cell.length) for name in (first, second) for cell in profile.cells.get(name, ())}
+    return max((profile.seconds(first, *shape) / profile.seconds(second, *shape) for shape in shapes), default=0)
 
 
 def _shares(times: dict[str, list[float]], name: str) -> list[float]:

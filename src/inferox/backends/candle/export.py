@@ -60,7 +60,7 @@ class CandleExporter(Exporter):
         if request.precision is not Precision.FP32:
             raise LoadError(f"candle computes in fp32 here, not in {request.precision.value}")
         if source.facts.kind not in {"huggingface", "python"}:
-            raise LoadError(f"candle cannot run a {source.facts.kind} program")
+            raise LoadError(f"candle runs no model of the kind {source.facts.kind}")
         if source.facts.kind == "huggingface":
             _check_architecture(source)
             files, options = {"config": CONFIG_FILE}, {"architecture": source.facts.architecture}

@@ -24,6 +24,10 @@ def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
     options.log_severity_level = _WARNINGS_AND_WORSE
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Its fallback tries the same provider again, after printing to standard output.
     return InferenceSession(
-        graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
+        graph if isinstance(graph, bytes) else str(graph),
+        options,
+        providers=["CPUExecutionProvider"],
+        enable_fallback=False,
     )
