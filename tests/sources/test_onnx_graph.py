@@ -99,16 +99,23 @@ def test_a_file_that_is_not_there_asks_for_no_pytorch(tmp_path: Path) -> None:
         assert "torch" not in done.stderr
 
 
-def test_a_directory_with_a_tokenizer_is_an_encoder(tmp_path: Path, minilm_directory: Path) -> None:
+@pytest.mark.parametrize(("below", "output"), [(".", "last_hidden_state"), ("onnx", "token_embeddings")])
+def test_a_directory_with_a_tokenizer_is_an_encoder(
+    tmp_path: Path, minilm_directory: Path, below: str, output: str
+) -> None:
     save_text_model(tmp_path / "source", minilm_directory, "bert", "Model")
     inferox.pack(tmp_path / "source", tmp_path / "exported", backends=("onnxruntime",))
-    folder = tmp_path / "graph"
-    folder.mkdir()
-    for name in ("model.onnx", "weights", "config.json", "tokenizer.json", "tokenizer_config.json"):
-        origin = tmp_path / "exported" / name
-        shutil.copytree(origin, folder / name) if origin.is_dir() else shutil.copyfile(origin, folder / name)
-    report = inferox.pack(folder / "model.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"))
-    assert report.task == "embed"
+    folder = tmp_path / "encoder"
+    (folder / below).mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(tmp_path / "exported" / name, folder / name)
+    shutil.copytree(tmp_path / "exported" / "weights", folder / below / "weights")
+    graph = onnx.load(tmp_path / "exported" / "model.onnx", load_external_data=False)
+    graph.graph.node.append(helper.make_node("Identity", [graph.graph.output[0].name], ["token_embeddings"]))
+    graph.graph.output[0].name = output
+    onnx.save(graph, folder / below / "model.onnx")
+    report = inferox.pack(folder / below / "model.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"))
+    assert (report.name, report.task, report.refused) == ("encoder", "embed", {})
     with inferox.load(tmp_path / "package") as model, inferox.load(tmp_path / "exported") as expected:
         assert model.metadata.backend == "openvino"
         np.testing.assert_allclose(model.embed(TEXTS), expected.embed(TEXTS), atol=1e-5)

@@ -8,26 +8,44 @@ from typing import Any
 
 from inferox.core import ManifestError
 
+_GRAPH_FOLDERS = frozenset({"onnx", "openvino"})
+"""Where sentence-transformers and optimum put the graphs of a model, below the folder of everything else."""
 
-def read_directory(folder: Path) -> tuple[Path | None, dict[str, Any]]:
-    """Reads the config that lies beside a graph, as exported model directories have it.
+
+def find_directory(graph: Path) -> Path | None:
+    """Finds the folder of the model that a graph is of.
 
     Args:
-        folder: The folder of the graph.
+        graph: The file of the graph.
 
     Returns:
-        The folder, where it has a ``config.json`` and a ``tokenizer.json``, otherwise ``None``; and the config.
+        The graph's folder, or the one above a folder for graphs, whichever has a ``config.json`` and a
+        ``tokenizer.json``; ``None`` where neither has.
+    """
+    folder = graph.absolute().parent
+    folders = (folder, folder.parent) if folder.name in _GRAPH_FOLDERS else (folder,)
+    names = ("config.json", "tokenizer.json")
+    return next((each for each in folders if all((each / name).is_file() for name in names)), None)
+
+
+def read_config(directory: Path | None) -> dict[str, Any]:
+    """Reads the config of a model.
+
+    Args:
+        directory: The folder of the model; ``None`` for a graph without one.
+
+    Returns:
+        The config; empty where there is none.
 
     Raises:
-        ManifestError: If the config is no JSON object.
+        ManifestError: If it is no JSON object.
     """
-    path = folder / "config.json"
-    if not path.is_file() or not (folder / "tokenizer.json").is_file():
-        return None, {}
+    if directory is None:
+        return {}
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"config.json is no JSON file: {error}", hint="fetch the model again") from error
     if not isinstance(config, dict):
         raise ManifestError(f"config.json must be a JSON object, and is a {type(config).__name__}")
-    return folder, config
+    return config

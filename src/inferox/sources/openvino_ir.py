@@ -26,7 +26,7 @@ from inferox.core import (
 )
 from inferox.sources.array_files import read_arrays
 from inferox.sources.graph_source import GraphSource, check_examples, name_dims
-from inferox.sources.model_directory import read_directory
+from inferox.sources.model_directory import find_directory, read_config
 
 
 def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> GraphSource:
@@ -60,11 +60,12 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
     examples = None if samples is None else read_arrays(samples)
     if examples is not None:
         check_examples(examples, inputs)
-    directory, config = read_directory(path.parent)
+    directory = find_directory(path)
+    config = read_config(directory)
     return GraphSource(
         SourceFacts(
             kind="openvino-ir",
-            name=path.stem,
+            name=directory.name if directory else path.stem,
             model_type=config.get("model_type", "openvino-ir"),
             config=config,
             directory=directory,

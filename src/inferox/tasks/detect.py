@@ -19,6 +19,9 @@ from inferox.tasks.tokenizer import TOKENIZER_FILE
 
 _TASK_BY_ENDING = {"ForTokenClassification": "token-classify", "ForImageClassification": "image-classify"}
 
+_VECTORS = frozenset({"last_hidden_state", "token_embeddings"})
+"""What transformers and sentence-transformers call the vectors of tokens."""
+
 _OLD_MARK = "sbert_ce_default_activation_function"
 """What sentence-transformers before version 4 wrote into the config of its cross-encoders."""
 
@@ -94,7 +97,7 @@ def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Si
     for ending, name in _TASK_BY_ENDING.items():
         if architecture.endswith(ending):
             return name
-    has_vectors = signature is None or any(spec.name == "last_hidden_state" for spec in signature.outputs)
+    has_vectors = signature is None or any(spec.name in _VECTORS for spec in signature.outputs)
     if _has_tokenizer(directory) and has_vectors and config.get("model_type"):
         return "embed"
     return "raw"

@@ -128,7 +128,9 @@ class OpenVinoBackend(Backend):
         path = artifact.path("graph")
         with translated(f"loading {options.package}", default=LoadError):
             compiled = compile_model(path, target, artifact.precision, threads=threads)
-            inputs, outputs = ([port.any_name for port in side] for side in (compiled.inputs, compiled.outputs))
+            inputs = [port.any_name for port in compiled.inputs]
+            # A tensor that the graph passes on unchanged under another name has both.
+            outputs = [name for port in compiled.outputs for name in port.names]
         check_graph(artifact, inputs, outputs)
         size = sum((artifact.root / file).stat().st_size for role, file in artifact.files.items() if role != "config")
         metadata = ModelMetadata.of(artifact, device)
