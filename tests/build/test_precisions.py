@@ -105,6 +105,20 @@ def test_a_module_is_calibrated_on_its_examples(tmp_path: Path) -> None:
 
 
 def test_strict_keeps_nothing_where_one_is_left_out(tmp_path: Path, minilm_directory: Path) -> None:
-    with pytest.raises(PackageError, match="1 artifacts of it were left out: candle/int8/padded: candle computes in"):
+    with pytest.raises(PackageError, match="not every artifact that was asked for came of it: candle/int8/padded: candle computes in"):
         inferox.pack(minilm_directory, tmp_path / "p", backends=("candle",), precisions=("fp32", "int8"), strict=True)
     assert not (tmp_path / "p").exists()
+
+
+def test_a_package_of_quantised_artifacts_alone_holds_no_other_weights(tmp_path: Path, minilm_directory: Path) -> None:
+    package = tmp_path / "package"
+    inferox.pack(minilm_directory, package, backends=("openvino",), precisions=("int8",))
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert {name for name in files if Path(name).suffix in {".bin", ".xml", ".onnx", ".safetensors"}} == {
+        "backends/openvino/int8-packed.bin",
+        "backends/openvino/int8-packed.xml",
+        "samples.safetensors",
+    }
+    assert not (package / "weights").exists()
+    with inferox.load(package, precision="int8") as model:
+        assert model.embed(["a text"]).shape == (1, 384)

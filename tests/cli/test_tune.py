@@ -32,7 +32,7 @@ def test_explain_before_and_after(run: Run, package: Path) -> None:
     assert done.code == 0, done.err
     tuned = json.loads(done.out)
     assert set(tuned["profile"]["cells"]) == {item["artifact"] for item in before["artifacts"]}
-    assert "Fastest of each shape of batch, with 1 threads" in run("tune", package, "--table", "--threads", "1").out
+    assert "Fastest of each shape of batch, with 1 thread" in run("tune", package, "--table", "--threads", "1").out
 
     after = json.loads(run("explain", package, "--json", "--threads", "1").out)
     assert after["profile"]["threads"] == 1

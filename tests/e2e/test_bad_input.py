@@ -117,13 +117,16 @@ def test_odd_texts_that_are_fine(inferox: Command, minilm_package: Path, text: s
 def test_a_traceback_only_when_asked_for(inferox: Command, tmp_path: Path) -> None:
     done = inferox("run", tmp_path / "none.mlpkg", "x", "--debug")
     assert b"Traceback" in done.stderr
+    assert done.returncode == 3
 
 
 def test_a_reader_that_has_seen_enough(minilm_package: Path) -> None:
     program = Path(sys.executable).with_name("inferox")
-    command = f"yes hello | head -3000 | {program} run {minilm_package} - --json | head -1"
+    command = f"yes hello | head -3000 | {program} run {minilm_package} - --json | head -1; echo ${{PIPESTATUS[2]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120, check=False)  # noqa: S603, S607
-    assert json.loads(done.stdout)["text"] == "hello"
+    line, code = done.stdout.splitlines()
+    assert json.loads(line)["text"] == "hello"
+    assert code == b"141"  # what a shell says of any program in that place
     assert done.stderr == b""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,6 @@ import numpy.typing as npt
 from inferox.backends.registry import backend_names, get_backend
 from inferox.batching import RoutedModel, can_be_packed, pack_batch, packed_signature
 from inferox.core import (
-    CONFIG_FILE,
     WEIGHTS_FILE,
     Artifact,
     Backend,
@@ -89,7 +88,8 @@ def export_artifacts(
         progress: Told what is being done.
     """
     exported = Exported()
-    left_out: list[Artifact] = []
+    # Unlike what belongs to the task, weights are only of use to artifacts: quantised ones may have their own.
+    given = _list_files(root) - {WEIGHTS_FILE}
     for backend, exporter in exporters:
         for request in _requests(source, exporter, precisions, calibration):
             if request.precision is Precision.INT8 and _has_packed(exported.artifacts, backend.name):
@@ -106,11 +106,11 @@ def export_artifacts(
                 evidence = _measure(backend, artifact, measurement, source.signature, name)
             except BackendError as error:
                 exported.refused[artifact.name] = str(error)
-                left_out.append(artifact)
                 continue
             exported.artifacts.append(artifact)
             exported.evidence.append(evidence)
-    _remove_files(left_out, kept=exported.artifacts)
+    used = {file for artifact in exported.artifacts for file in artifact.files.values()}
+    _remove_files(root, _list_files(root) - given - used)
     return exported
 
 
@@ -177,12 +177,15 @@ def _has_packed(artifacts: Sequence[Artifact], backend: str) -> bool:
     return any((artifact.backend, artifact.precision, artifact.layout) == wanted for artifact in artifacts)
 
 
-def _remove_files(left_out: Sequence[Artifact], *, kept: Sequence[Artifact]) -> None:
-    """Removes the files of artifacts that were left out, but for those that others share."""
-    shared = {WEIGHTS_FILE, CONFIG_FILE, *(file for artifact in kept for file in artifact.files.values())}
-    for artifact in left_out:
-        for relative in set(artifact.files.values()) - shared:
-            path = artifact.root / relative
-            path.unlink(missing_ok=True)
-            with suppress(OSError):  # other artifacts may have files there
-                path.parent.rmdir()
+def _list_files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def _remove_files(root: Path, files: Iterable[str]) -> None:
+    """Removes what no artifact needs: of those that were left out or failed half way, and intermediate steps."""
+    for relative in files:
+        path = root / relative
+        path.unlink()
+        for folder in path.parents[: len(Path(relative).parents) - 1]:
+            with suppress(OSError):  # something else is in it
+                folder.rmdir()

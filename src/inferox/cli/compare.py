@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="The most that one step of an artifact may take. By default 300.",
 )
-@click.option("--html", metavar="FILE", help="Write a report with plots: one .html file that needs nothing else.")
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a report with plots: one .html file that needs nothing else.",
+)
 @click.option("--force", is_flag=True, help="Replace the report if it exists.")
 @trust_code_option
 @json_option
@@ -47,7 +53,7 @@ def compare(
     threads: int | None,
     quick: bool,
     timeout_s: float | None,
-    html: str | None,
+    html: Path | None,
     force: bool,
     trust_code: bool,
     as_json: bool,
@@ -59,22 +65,23 @@ def compare(
     """
     from contextlib import nullcontext
 
-    from inferox.cli.output_file import open_output
+    from inferox.cli.output_file import open_output, writing
     from inferox.engine.comparison import FULL, QUICK
     from inferox.engine.comparison import compare as measure
 
     plan = QUICK if quick else FULL
     if timeout_s is not None:
         plan = replace(plan, timeout_s=timeout_s)
-    with open_output(html, suffix=".html", force=force) if html is not None else nullcontext() as report:
+    with open_output(html, suffixes=(".html",), force=force) if html is not None else nullcontext() as report:
         with _progress() as progress:
             found = measure(
                 package, backend, device, threads=threads, trust_code=trust_code, plan=plan, progress=progress
             )
-        if report is not None:
+        if html is not None and report is not None:
             from inferox.report import render_report
 
-            report.write(render_report(found))
+            with writing(html):
+                report.write_text(render_report(found), encoding="utf-8")
     if as_json:
         import json
 

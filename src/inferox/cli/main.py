@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -20,6 +22,8 @@ from inferox.cli.verify import verify
 
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
+EXIT_UNREAD = 141
+"""What a shell reports of a program that the system ended because nobody reads its output any more."""
 
 _OUTPUT_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What the system says where standard output leads to a disk that is full or broken."""
@@ -33,11 +37,26 @@ Example:
 \b
 Exit codes:
   0 done, 1 the computation failed, 2 wrong usage, 3 bad package or model,
-  4 bad input, 5 no usable backend, 130 interrupted
+  4 bad input, 5 no usable backend, 130 interrupted, 141 output not read to its end
 """
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG)
+class _UnreadError(Exception):
+    """The reader of our output, such as head, has seen enough."""
+
+
+class _Commands(click.Group):
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BrokenPipeError as error:
+            # Click would end the process with an exit code that says that the computation failed.
+            raise _UnreadError from error
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, epilog=_EPILOG
+)
 @click.version_option(package_name="inferox", message="inferox %(version)s")
 def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
@@ -71,12 +90,11 @@ def _run(words: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("inferox: interrupted", err=True)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output, such as head, has seen enough.
+    except (_UnreadError, BrokenPipeError):
         _silence_output()
-        return 0
+        return EXIT_UNREAD
     except OSError as error:
-        if debug or error.errno not in _OUTPUT_FAULTS:
+        if error.errno not in _OUTPUT_FAULTS:
             return _fail(error, debug=debug)
         click.echo(f"inferox: standard output cannot be written: {error.strerror}", err=True)
         _silence_output()
@@ -92,16 +110,12 @@ def _silence_output() -> None:
 
 
 def _fail(error: Exception, *, debug: bool) -> int:
-    if debug:
-        raise error
-    return _report(error)
-
-
-def _report(error: Exception) -> int:
     from inferox.cli.exit_codes import exit_code_of
     from inferox.core import InferoxError
 
-    if isinstance(error, InferoxError):
+    if debug:
+        traceback.print_exception(error)
+    elif isinstance(error, InferoxError):
         click.echo(f"inferox: {error.message}", err=True)
         if error.hint:
             click.echo(f"  hint: {error.hint}", err=True)

@@ -1,48 +1,44 @@
-"""A text file that appears under its name once it is complete."""
+"""A file that appears under its name once it is complete."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from inferox.core import ConfigError
 
 
 @contextmanager
-def open_output(path: str, *, suffix: str, force: bool) -> Iterator[TextIO]:
-    """Opens a file to be written; what fails or is interrupted leaves none.
+def open_output(target: Path, *, suffixes: Collection[str], force: bool) -> Iterator[Path]:
+    """Makes a place for a file to be written; what fails or is interrupted leaves none.
 
     Args:
-        path: The file.
-        suffix: How its name must end.
+        target: The file.
+        suffixes: How its name may end.
         force: Whether a file that exists may be replaced.
 
     Yields:
-        A stream to a temporary file beside it, which takes its place at the end.
+        A temporary file beside it, which takes its place at the end.
 
     Raises:
         ConfigError: If the file exists, its name ends in something else, or it cannot be written.
     """
-    target = Path(path)
-    if target.suffix != suffix:
-        raise ConfigError(f"the name of the output file must end in {suffix}, and is {target.name!r}")
+    if target.suffix not in suffixes:
+        raise ConfigError(f"the name of the output file must end in {', '.join(suffixes)}, and is {target.name!r}")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already", hint="choose another name, or replace it with --force")
     if not target.parent.is_dir():
         raise ConfigError(f"there is no folder {target.parent}")
-    with _translated(target):
+    with writing(target):
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        os.close(descriptor)
     temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            yield stream
-            with _translated(target):
-                stream.flush()
-        with _translated(target):
+        yield temporary
+        with writing(target):
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(target)
     finally:
@@ -50,7 +46,15 @@ def open_output(path: str, *, suffix: str, force: bool) -> Iterator[TextIO]:
 
 
 @contextmanager
-def _translated(target: Path) -> Iterator[None]:
+def writing(target: Path) -> Iterator[None]:
+    """Says of which file it is that the system cannot write it.
+
+    Args:
+        target: The file.
+
+    Raises:
+        ConfigError: In the place of an ``OSError``.
+    """
     try:
         yield
     except OSError as error:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
+from inferox.cli.output_file import open_output, writing
 from inferox.cli.records import to_record
 from inferox.core import ConfigError
 from inferox.tasks import Task
 
-_JSON_LINES = frozenset({".jsonl", ".ndjson"})
-_ARRAYS = frozenset({".npz", ".safetensors"})
+_JSON_LINES = (".jsonl", ".ndjson")
+_ARRAYS = (".npz", ".safetensors")
 
 
 class Sink(ABC):
@@ -152,46 +151,26 @@ def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sin
         sink.finish()
         return
     target = Path(output)
-    _check_target(target, force=force)
-    yield from _write_file(target)
+    with open_output(target, suffixes=(*_JSON_LINES, *_ARRAYS), force=force) as temporary, ExitStack() as stack:
+        if target.suffix in _ARRAYS:
+            sink = Arrays(temporary, target.suffix)
+        else:
+            sink = JsonLines(stack.enter_context(temporary.open("w", encoding="utf-8")))
+        guarded = _FileSink(sink, target)
+        yield guarded
+        guarded.finish()
 
 
-def _check_target(target: Path, *, force: bool) -> None:
-    if target.suffix not in _JSON_LINES | _ARRAYS:
-        known = ", ".join(sorted(_JSON_LINES | _ARRAYS))
-        raise ConfigError(f"the name of the output file must end in {known}, and is {target.name!r}")
-    if target.exists() and not force:
-        raise ConfigError(f"{target} exists already", hint="choose another name, or replace it with --force")
-    if not target.parent.is_dir():
-        raise ConfigError(f"there is no folder {target.parent}")
+class _FileSink(Sink):
+    """Names the file where it cannot be written, which would pass for standard output otherwise."""
 
+    def __init__(self, sink: Sink, target: Path) -> None:
+        self._sink, self._target = sink, target
 
-def _write_file(target: Path) -> Iterator[Sink]:
-    with _translated(target):
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            sink = JsonLines(stream) if target.suffix in _JSON_LINES else Arrays(temporary, target.suffix)
-            yield sink
-            with _translated(target):
-                sink.finish()
-        with _translated(target):
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
+        with writing(self._target):
+            self._sink.write(task, items, results)
 
-
-@contextmanager
-def _translated(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    def finish(self) -> None:
+        with writing(self._target):
+            self._sink.finish()
