@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -102,6 +103,22 @@ def test_eight_bits_take_a_quarter_of_the_linear_layers_memory(artifact: Artifac
     spared = whole - load(replace(artifact, precision=Precision.INT8)).memory_requirements().weights_bytes
     elements, channels = sum(rows * columns for rows, columns in linear), sum(rows for rows, _ in linear)
     assert 3 * elements - 8 * channels <= spared <= 3 * elements - 4 * channels  # a scale each, and a zero point
+
+
+def test_closing_lets_go_of_eight_bits(artifact: Artifact) -> None:
+    from torchao.quantization import Int8Tensor
+
+    def alive() -> int:
+        gc.collect()
+        return sum(type(item) is Int8Tensor for item in gc.get_objects())
+
+    before = alive()
+    model = load(replace(artifact, precision=Precision.INT8))
+    outputs = model.forward(TEXTS)
+    assert alive() > before
+    model.close()
+    assert alive() == before
+    assert outputs["last_hidden_state"].shape
 
 
 def test_eight_bits_without_what_quantises(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
