@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import inferox
-from inferox.core import ConfigError, PackageError
+from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, PackageError, Precision
+from inferox.engine import verify
 from inferox.package import ParityClass, Tolerance
 from tests.build.modules import make_cnn
 
@@ -42,6 +45,72 @@ def test_openvino_keeps_its_tolerance_on_texts_that_it_was_not_calibrated_on(
     assert cosines.mean() >= 0.995
     assert cosines.min() >= 0.98
     assert np.abs(expected - vectors).max() > 1e-4  # it is another computation
+
+
+@pytest.fixture(scope="module")
+def eight_bits(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, inferox.PackReport]:
+    """MiniLM for PyTorch, whole and in eight bits."""
+    path = tmp_path_factory.mktemp("torch") / "minilm"
+    return path, inferox.pack(minilm_directory, path, backends=("torch",), precisions=("fp32", "int8"))
+
+
+def test_pytorch_keeps_its_tolerance_in_both_layouts(eight_bits: tuple[Path, inferox.PackReport]) -> None:
+    path, report = eight_bits
+    found = {item.artifact: item.parity_class for item in report.evidence if "int8" in item.artifact}
+    assert found == {
+        "torch/safetensors/int8/packed": ParityClass.QUANTIZED,
+        "torch/safetensors/int8/padded": ParityClass.QUANTIZED,
+    }
+    assert not report.refused
+    with inferox.load(path) as exact, inferox.load(path, precision="int8") as model:
+        assert exact.metadata.precision is Precision.FP32
+        assert model.metadata.precision is Precision.INT8
+        expected, vectors = exact.embed(UNSEEN), model.embed(UNSEEN)
+    cosines = (expected * vectors).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(vectors, axis=1)
+    assert cosines.mean() >= 0.998
+    assert cosines.min() >= 0.99
+    assert np.abs(expected - vectors).max() > 1e-4  # it is another computation
+
+
+def test_eight_bits_of_pytorch_are_made_from_the_one_weights_file(
+    eight_bits: tuple[Path, inferox.PackReport],
+) -> None:
+    path, _ = eight_bits
+    assert {tuple(item.files.values()) for item in inferox.open_package(path).artifacts} == {
+        (CONFIG_FILE, WEIGHTS_FILE)
+    }
+    assert not (path / "backends").exists()
+    assert [file.name for file in (path / "weights").iterdir()] == ["model.safetensors"]
+
+
+def test_eight_bits_of_pytorch_are_verified(eight_bits: tuple[Path, inferox.PackReport]) -> None:
+    path, report = eight_bits
+    again = verify(path, precision="int8")
+    assert again.passed
+    assert len(again.evidence) == 2
+    packed = {item.artifact: item.agreement.cosine_min for item in report.evidence}
+    for item in again.evidence:
+        assert item.agreement.cosine_min == pytest.approx(packed[item.artifact], abs=1e-4)
+
+
+def test_without_torchao_pack_says_what_to_install(
+    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torchao", "torchao.quantization"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(PackageError, match=r"int8 here: torchao\S* is not installed.*inferox\[torch-int8\]"):
+        inferox.pack(minilm_directory, tmp_path / "p", backends=("torch",), precisions=("int8",))
+    assert not (tmp_path / "p").exists()
+
+
+def test_packing_and_running_print_nothing(tmp_path: Path, minilm_directory: Path) -> None:
+    script = f"""
+import inferox
+inferox.pack({str(minilm_directory)!r}, {str(tmp_path / "p")!r}, backends=("torch",), precisions=("fp32", "int8"))
+inferox.load({str(tmp_path / "p")!r}, precision="int8").embed(["a"])
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - our own lines
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
 def test_naive_dynamic_quantisation_is_refused_with_its_figure(quantized: tuple[Path, inferox.PackReport]) -> None:

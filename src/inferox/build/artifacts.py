@@ -92,8 +92,8 @@ def export_artifacts(
     given = _list_files(root) - {WEIGHTS_FILE}
     for backend, exporter in exporters:
         for request in _requests(source, exporter, precisions, calibration):
-            if request.precision is Precision.INT8 and _has_packed(exported.artifacts, backend.name):
-                continue  # quantised weights are those of one layout: a second copy would do the same, more slowly
+            if request.precision is Precision.INT8 and _has_weights_of_its_own(exported.artifacts, backend.name):
+                continue  # they are those of the packed layout: a second copy would do the same, more slowly
             label = f"{backend.name}/{request.precision.value}/{request.layout.value}"
             progress(f"exporting {label}")
             try:
@@ -172,9 +172,14 @@ def _measure(
     return evidence
 
 
-def _has_packed(artifacts: Sequence[Artifact], backend: str) -> bool:
+def _has_weights_of_its_own(artifacts: Sequence[Artifact], backend: str) -> bool:
+    """Whether there is a packed artifact of a backend with weights that were quantised when it was made."""
     wanted = (backend, Precision.INT8, Layout.PACKED)
-    return any((artifact.backend, artifact.precision, artifact.layout) == wanted for artifact in artifacts)
+    return any(
+        (artifact.backend, artifact.precision, artifact.layout) == wanted
+        and WEIGHTS_FILE not in artifact.files.values()
+        for artifact in artifacts
+    )
 
 
 def _list_files(root: Path) -> set[str]:

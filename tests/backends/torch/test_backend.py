@@ -199,5 +199,5 @@ def test_asking_for_the_backend_does_not_import_pytorch() -> None:
 def test_torchscript_waits_for_neither_transformers_nor_the_compiler() -> None:
     run_python(
         "import sys, inferox.backends.torch.loaders.formats;"
-        "assert not {'transformers', 'torch._inductor', 'torch._dynamo'} & set(sys.modules)"
+        "assert not {'transformers', 'torchao', 'torch._inductor', 'torch._dynamo'} & set(sys.modules)"
     )

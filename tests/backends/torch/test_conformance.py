@@ -64,10 +64,19 @@ class TestExportedProgram(TorchConformance):
 
 
 class TestStateDict(TorchConformance):
+    precision = Precision.FP32
+
     @classmethod
     def make_artifact(cls, root: Path) -> Artifact:
         (root / "model.py").write_text(FACTORY, encoding="utf-8")
         (root / WEIGHTS_FILE).parent.mkdir()
         save_file(make_mlp().state_dict(), root / WEIGHTS_FILE)
         files = {"factory": "model.py", "weights": WEIGHTS_FILE}
-        return Artifact("torch", "state-dict", Precision.FP32, Layout.PADDED, files, SIGNATURE, root)
+        return Artifact("torch", "state-dict", cls.precision, Layout.PADDED, files, SIGNATURE, root)
+
+
+class TestEightBits(TestStateDict):
+    """The same, with weights that are quantised at load."""
+
+    precision = Precision.INT8
+    tolerance = 0.05

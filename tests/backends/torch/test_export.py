@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from inferox.core import (
     CONFIG_FILE,
     WEIGHTS_FILE,
     Artifact,
+    BackendUnavailableError,
     ExportRequest,
     Layout,
     LoadError,
@@ -67,7 +69,7 @@ def checkpoint(tmp_path: Path) -> SourceModel:
     return open_huggingface(save_model(make_model("bert", "Model"), tmp_path / "bert"), task=None)
 
 
-@pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16, Precision.FP16])
+@pytest.mark.parametrize("precision", Precision)
 def test_a_checkpoint_needs_no_file_of_its_own(checkpoint: SourceModel, tmp_path: Path, precision: Precision) -> None:
     artifact = export(checkpoint, tmp_path / "package", precision)
     assert (artifact.backend, artifact.format, artifact.precision) == ("torch", "safetensors", precision)
@@ -78,11 +80,16 @@ def test_a_checkpoint_needs_no_file_of_its_own(checkpoint: SourceModel, tmp_path
     assert [path.name for path in (tmp_path / "package").rglob("*") if path.is_file()] == ["model.safetensors"]
 
 
-def test_int8_is_not_represented(checkpoint: SourceModel, tmp_path: Path) -> None:
-    for source in (checkpoint, from_module(*make_cnn())):
-        with pytest.raises(LoadError, match="quantises nothing to int8"):
-            TorchExporter().export(source, tmp_path / "package", ask(source, Precision.INT8))
+def test_what_quantises_must_be_installed(
+    checkpoint: SourceModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torchao", "torchao.quantization"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for layout in Layout:
+        with pytest.raises(BackendUnavailableError, match=r"quantise to int8 here: .*not installed.*torch-int8"):
+            TorchExporter().export(checkpoint, tmp_path / "package", ask(checkpoint, Precision.INT8, layout))
     assert not (tmp_path / "package").exists()
+    assert TorchExporter().export(checkpoint, tmp_path / "package", ask(checkpoint)).precision is Precision.FP32
 
 
 def test_a_packed_artifact_of_a_checkpoint(checkpoint: SourceModel, tmp_path: Path) -> None:
@@ -107,7 +114,7 @@ def test_a_checkpoint_that_cannot_be_packed(tmp_path: Path) -> None:
         TorchExporter().export(source, tmp_path, ask(source, layout=Layout.PACKED))
 
 
-@pytest.mark.parametrize("precision", [Precision.BF16, Precision.FP16])
+@pytest.mark.parametrize("precision", [Precision.BF16, Precision.FP16, Precision.INT8])
 def test_programs_compute_as_they_were_captured(tmp_path: Path, precision: Precision) -> None:
     source = from_module(*make_cnn())
     with pytest.raises(LoadError, match="a python program runs as it was captured, in fp32 and padded"):

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from inferox.backends.torch.backend import TorchBackend
+from inferox.backends.torch.notices import hide_notices
 
 if TYPE_CHECKING:
     from inferox.backends.torch.builder import TorchTensorBuilder
@@ -21,6 +22,8 @@ _HOMES = {
 }
 
 __all__ = ["TorchBackend", "TorchDevice", "TorchModel", "TorchTensor", "TorchTensorBuilder"]
+
+hide_notices()
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
 from inferox.backends.torch.model import name_outputs
 from inferox.backends.torch.packed import PackedModule
+from inferox.backends.torch.quantization import require_torchao
 from inferox.core import (
     BATCH,
     CONFIG_FILE,
@@ -49,19 +50,18 @@ class TorchExporter(Exporter):
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
         """Writes an artifact; see ``Exporter``.
 
-        A checkpoint needs no further file: its weights and config are in the package; lower precisions are cast, and
-        the packed layout is made, at load. TorchScript is copied. Everything else becomes an exported program without
-        weights.
+        A checkpoint needs no further file: its weights and config are in the package; lower precisions are cast or
+        quantised, and the packed layout is made, at load. TorchScript is copied. Everything else becomes an exported
+        program without weights.
 
         Raises:
             LoadError: If the kind of source has no such artifact; if ``torch.export`` cannot capture the module, or not
                 for every number of rows; or if the module changes its inputs or itself.
+            BackendUnavailableError: If what quantises to ``int8`` is not installed.
         """
         kind, precision = source.facts.kind, request.precision
         if kind not in _KINDS:
             raise LoadError(f"torch does not run graphs in the format {kind}")
-        if precision is Precision.INT8:
-            raise LoadError("torch quantises nothing to int8")
         if kind == "huggingface":
             return _checkpoint(source, root, request)
         if precision is not Precision.FP32 or request.layout is not Layout.PADDED:
@@ -85,6 +85,8 @@ def _artifact(
 
 
 def _checkpoint(source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
+    if request.precision is Precision.INT8:
+        require_torchao()
     if request.layout is Layout.PACKED:
         # Whether it can be packed is better known now than when it is loaded.
         PackedModule(source.module, request.signature).release()

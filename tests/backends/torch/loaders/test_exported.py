@@ -58,6 +58,11 @@ def test_a_program_of_other_inputs(artifact: Artifact) -> None:
         load(replace(artifact, signature=Signature((spec,), artifact.signature.outputs)))
 
 
+def test_a_program_is_not_quantised(artifact: Artifact) -> None:
+    with pytest.raises(LoadError, match=r"no linear layer .* int8.*as it was captured"):
+        load(replace(artifact, precision=Precision.INT8))
+
+
 def test_a_lower_precision(artifact: Artifact) -> None:
     found = run(load(replace(artifact, precision=Precision.BF16)), affine_inputs())["y"]
     assert found.dtype == np.float32

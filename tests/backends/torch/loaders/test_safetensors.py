@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,16 +14,16 @@ import psutil
 import pytest
 import torch
 import transformers
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from inferox.core import (
     Artifact,
+    BackendUnavailableError,
     DataType,
     LoadError,
     Precision,
     Signature,
     TensorSpec,
-    UnsupportedDTypeError,
 )
 from tests.backends.torch.artifacts import load, make_artifact, run
 from tests.sources.checkpoints import make_model, make_texts
@@ -84,9 +85,55 @@ def test_lower_precisions(
     assert narrow.metadata.precision is precision
 
 
-def test_int8_is_refused(artifact: Artifact) -> None:
-    with pytest.raises(UnsupportedDTypeError, match=r"does not support the data type int8; it supports .*f32"):
+def test_eight_bits(artifact: Artifact, bert: transformers.PreTrainedModel) -> None:
+    model = load(replace(artifact, precision=Precision.INT8))
+    assert model.metadata.precision is Precision.INT8
+    found = run(model, TEXTS)["last_hidden_state"]
+    assert found.dtype == np.float32
+    assert 0 < np.abs(found - expected(bert, TEXTS)).max() < 0.05
+    np.testing.assert_array_equal(run(load(artifact), TEXTS)["last_hidden_state"], expected(bert, TEXTS))
+
+
+def test_eight_bits_take_a_quarter_of_the_linear_layers_memory(artifact: Artifact) -> None:
+    weights = load_file(artifact.path("weights"))
+    linear = [
+        weight.shape for name, weight in weights.items() if weight.ndim == 2 and not name.startswith("embeddings.")
+    ]
+    whole = load(artifact).memory_requirements().weights_bytes
+    spared = whole - load(replace(artifact, precision=Precision.INT8)).memory_requirements().weights_bytes
+    elements, channels = sum(rows * columns for rows, columns in linear), sum(rows for rows, _ in linear)
+    assert 3 * elements - 8 * channels <= spared <= 3 * elements - 4 * channels  # a scale each, and a zero point
+
+
+def test_closing_lets_go_of_eight_bits(artifact: Artifact) -> None:
+    from torchao.quantization import Int8Tensor
+
+    def alive() -> int:
+        gc.collect()
+        return sum(type(item) is Int8Tensor for item in gc.get_objects())
+
+    before = alive()
+    model = load(replace(artifact, precision=Precision.INT8))
+    outputs = model.forward(TEXTS)
+    assert alive() > before
+    model.close()
+    assert alive() == before
+    assert outputs["last_hidden_state"].shape
+
+
+def test_eight_bits_without_what_quantises(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torchao", "torchao.quantization"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BackendUnavailableError, match=r"quantise to int8 here: .*not installed") as caught:
         load(replace(artifact, precision=Precision.INT8))
+    assert caught.value.hint == "pip install 'inferox[torch-int8]'"
+    load(artifact)
+
+
+def test_quantising_leaves_the_settings_of_the_compiler(artifact: Artifact) -> None:
+    before = torch._inductor.config.save_config_portable(ignore_private_configs=False)
+    load(replace(artifact, precision=Precision.INT8))
+    assert torch._inductor.config.save_config_portable(ignore_private_configs=False) == before
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -100,10 +147,11 @@ def test_half_precision_on_disk_is_widened_exactly(
     np.testing.assert_array_equal(run(load(artifact), TEXTS)["last_hidden_state"], expected(widened, TEXTS))
 
 
-def test_eight_threads_get_each_their_own_result(artifact: Artifact, bert: transformers.PreTrainedModel) -> None:
-    model = load(artifact)
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.INT8])
+def test_eight_threads_get_each_their_own_result(artifact: Artifact, precision: Precision) -> None:
+    model = load(replace(artifact, precision=precision))
     cases = [make_texts(SIGNATURE.input_names, rows=1 + index % 4, length=2 + index) for index in range(16)]
-    wanted = [expected(bert, inputs) for inputs in cases]
+    wanted = [run(model, inputs)["last_hidden_state"] for inputs in cases]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda inputs: run(model, inputs)["last_hidden_state"], cases * 3))
     for output, right in zip(found, wanted * 3, strict=True):

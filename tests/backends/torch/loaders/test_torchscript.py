@@ -34,6 +34,11 @@ def test_its_weights_are_counted(artifact: Artifact) -> None:
     assert load(artifact).memory_requirements().weights_bytes == (4 * 3 + 3 + 3) * 4
 
 
+def test_a_program_is_not_quantised(artifact: Artifact) -> None:
+    with pytest.raises(LoadError, match=r"no linear layer .* int8.*as it was captured"):
+        load(replace(artifact, precision=Precision.INT8))
+
+
 def test_a_lower_precision(artifact: Artifact) -> None:
     narrow = load(replace(artifact, precision=Precision.BF16))
     found = run(narrow, affine_inputs())["y"]

@@ -9,7 +9,11 @@ import torch
 
 from inferox.backends.torch.model import Program
 from inferox.backends.torch.precision import compute_dtype
+from inferox.backends.torch.quantization import quantize, stored_tensors
 from inferox.core import Artifact, LoadOptions, Precision
+
+_SINGLE = frozenset({Precision.FP32, Precision.INT8})
+"""The precisions that compute in single precision, whatever they keep the weights in."""
 
 
 def place_module(
@@ -31,9 +35,13 @@ def place_module(
 
     Raises:
         UnsupportedDTypeError: If the device cannot compute in the artifact's precision.
+        BackendUnavailableError: If what quantises is not installed.
+        LoadError: If there is nothing to quantise.
     """
-    dtype = None if artifact.precision is Precision.FP32 else compute_dtype(artifact.precision, device)
+    dtype = None if artifact.precision in _SINGLE else compute_dtype(artifact.precision, device)
     placed = module.eval().to(device=device, dtype=dtype)
+    if artifact.precision is Precision.INT8:
+        quantize(placed)
     # Lengths differ from call to call: without dynamic shapes, each new one would be compiled again.
     run = torch.compile(placed, dynamic=True) if options.compile else placed
     return Program(lambda inputs: call(run, inputs), weights_bytes(placed), dtype)
@@ -45,5 +53,5 @@ def weights_bytes(module: torch.nn.Module) -> int:
     Args:
         module: The module.
     """
-    tensors = [*module.parameters(), *module.buffers()]
+    tensors = [part for tensor in (*module.parameters(), *module.buffers()) for part in stored_tensors(tensor)]
     return sum({tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}.values())
