@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inferox.backends.host import HostTensor
 from inferox.core import (
     DataType,
     DTypeMismatchError,
+    InputTooLongError,
     ManifestError,
+    RequestError,
     ShapeMismatchError,
     Signature,
     TensorSpec,
@@ -72,15 +75,58 @@ def test_a_fixed_dim_is_fixed() -> None:
         image.check_inputs({"pixel_values": np.zeros((5, 4, 8, 8), np.float32)})
 
 
+LIMITED = Signature((TensorSpec("input_ids", DataType.I64, ("batch", "seq"), below=100),), (), {"seq": 5})
+
+
+@pytest.mark.parametrize("wrong", [-1, 100, 2**40, -(2**63)])
+def test_an_index_out_of_range(wrong: int) -> None:
+    LIMITED.check_inputs({"input_ids": np.array([[0, 99]])})
+    LIMITED.check_inputs({"input_ids": ids(0, 3)})
+    for make in (lambda array: array, lambda array: HostTensor(array, "any")):
+        with pytest.raises(RequestError, match=f"'input_ids' must hold numbers from 0 to 99, and holds {wrong}"):
+            LIMITED.check_inputs({"input_ids": make(np.array([[5, 1], [wrong, -7]]))})
+
+
+def test_a_row_that_is_too_long() -> None:
+    LIMITED.check_inputs({"input_ids": ids(2, 5)})
+    with pytest.raises(InputTooLongError, match="an input has 6 tokens, and the model takes 5 at most"):
+        LIMITED.check_inputs({"input_ids": ids(2, 6)})
+    with pytest.raises(InputTooLongError, match="an input has 8 rows, and the model takes 7 at most"):
+        Signature(LIMITED.inputs, (), {"batch": 7}).check_inputs({"input_ids": ids(8, 6)})
+
+
+def test_limits_outlast_dims_that_become_fixed() -> None:
+    fixed = LIMITED.fixed({"batch": 3})
+    assert fixed.inputs[0] == TensorSpec("input_ids", DataType.I64, (3, "seq"), below=100)
+    assert fixed.limits == {"seq": 5}
+
+
+@given(st.lists(st.integers(0, 9), max_size=4), st.integers(0, 9))
+def test_the_shapes_that_a_specification_allows(shape: list[int], batch: int) -> None:
+    spec = TensorSpec("x", DataType.F32, ("batch", "other", 3))
+    allowed = len(shape) == 3 and shape[0] == batch and shape[2] == 3
+    assert spec.allows(shape, {"batch": batch}) is allowed
+
+
 DIMS = st.lists(st.one_of(st.integers(0, 2**40), st.text(min_size=1, max_size=8)), max_size=5).map(tuple)
 SPECS = st.lists(
-    st.builds(TensorSpec, st.text(min_size=1), st.sampled_from(DataType), DIMS), max_size=4, unique_by=lambda s: s.name
+    st.builds(
+        TensorSpec,
+        st.text(min_size=1),
+        st.sampled_from(DataType),
+        DIMS,
+        st.one_of(st.none(), st.integers(1, 2**40)),
+    ),
+    max_size=4,
+    unique_by=lambda s: s.name,
 )
 
 
-@given(SPECS, SPECS)
-def test_a_signature_reads_back_from_json(inputs: list[TensorSpec], outputs: list[TensorSpec]) -> None:
-    signature = Signature(tuple(inputs), tuple(outputs))
+@given(SPECS, SPECS, st.dictionaries(st.text(min_size=1), st.integers(1, 2**40), max_size=3))
+def test_a_signature_reads_back_from_json(
+    inputs: list[TensorSpec], outputs: list[TensorSpec], limits: dict[str, int]
+) -> None:
+    signature = Signature(tuple(inputs), tuple(outputs), limits)
     assert Signature.from_json(signature.to_json()) == signature
 
 
@@ -104,6 +150,11 @@ SPEC = {"name": "x", "dtype": "f32", "dims": ["batch", 3]}
         {"inputs": [{"name": "x"}], "outputs": []},
         {"inputs": [SPEC, SPEC], "outputs": []},
         {"inputs": ["x"], "outputs": []},
+        {"inputs": [{**SPEC, "below": 0}], "outputs": []},
+        {"inputs": [{**SPEC, "below": "9"}], "outputs": []},
+        {"inputs": [SPEC], "outputs": [], "limits": {"batch": 0}},
+        {"inputs": [SPEC], "outputs": [], "limits": {"batch": True}},
+        {"inputs": [SPEC], "outputs": [], "limits": ["batch"]},
     ],
 )
 def test_a_malformed_signature_is_refused(data: Any) -> None:

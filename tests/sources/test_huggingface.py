@@ -12,7 +12,17 @@ import pytest
 import torch
 import transformers
 
-from inferox.core import ConfigError, DataType, Dim, LoadError, ManifestError, PackageError, SourceModel, TensorSpec
+from inferox.core import (
+    ConfigError,
+    DataType,
+    Dim,
+    InputTooLongError,
+    LoadError,
+    ManifestError,
+    PackageError,
+    SourceModel,
+    TensorSpec,
+)
 from inferox.sources import open_source
 from tests.sources.checkpoints import TEXT_CONFIGS, make_model, make_texts, save_model
 
@@ -42,7 +52,10 @@ def test_bare_text_encoder(model_type: str, tmp_path: Path) -> None:
     model = make_model(model_type, "Model")
     source = open_source(save_model(model, tmp_path))
     names = ("input_ids", "attention_mask") + ("token_type_ids",) * (model_type in _WITH_TOKEN_TYPES)
-    assert source.signature.inputs == tuple(TensorSpec(name, DataType.I64, ("batch", "seq")) for name in names)
+    tables = {"input_ids": model.config.vocab_size, "token_type_ids": 2}
+    assert source.signature.inputs == tuple(
+        TensorSpec(name, DataType.I64, ("batch", "seq"), tables.get(name)) for name in names
+    )
     assert _dims(source) == {"last_hidden_state": ("batch", "seq", 16)}
     assert source.example_inputs is None
     _assert_equal(source, model, make_texts(names), ("last_hidden_state",))
@@ -60,6 +73,24 @@ def test_text_encoder_with_head(model_type: str, head: str, dims: tuple[Dim, ...
     assert source.facts.architecture == type(model).__name__
     assert _dims(source) == {"logits": dims}
     _assert_equal(source, model, make_texts(source.signature.input_names), ("logits",))
+
+
+@pytest.mark.parametrize("model_type", TEXT_CONFIGS)
+def test_the_longest_row_is_the_longest_that_the_model_takes(model_type: str, tmp_path: Path) -> None:
+    model = make_model(model_type, "Model")
+    source = open_source(save_model(model, tmp_path))
+    if model_type == "modernbert":  # it turns vectors by angles, for any position
+        assert source.signature.limits == {}
+        return
+    limit = source.signature.limits["seq"]
+    assert limit <= model.config.max_position_embeddings
+    names = source.signature.input_names
+    _assert_equal(source, model, make_texts(names, rows=1, length=limit), ("last_hidden_state",))
+    with pytest.raises(InputTooLongError, match=f"has {limit + 1} tokens, and the model takes {limit} at most"):
+        source.compute(make_texts(names, rows=1, length=limit + 1))
+    tensors = {name: torch.from_numpy(array) for name, array in make_texts(names, rows=1, length=limit + 1).items()}
+    with pytest.raises((IndexError, RuntimeError)):  # nor does transformers take one more
+        model(**tensors)
 
 
 def test_cross_encoder(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def packed_signature(signature: Signature) -> Signature:
         replace(spec, dims=(TOKENS, *spec.dims[2:])) if spec.dims[:2] == _PADDED_DIMS else spec
         for spec in signature.outputs
     ]
-    return Signature((*inputs, *tables), tuple(outputs))
+    return Signature((*inputs, *tables), tuple(outputs), signature.limits)
 
 
 def pack_rows(rows: Sequence[Row], signature: Signature) -> dict[str, npt.NDArray[Any]]:

@@ -1,7 +1,7 @@
 """The contracts that everything else is built on. Nothing here imports more than NumPy."""
 
 from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier
-from inferox.core.backend import Availability, Backend, LoadOptions, check_graph, probe_module
+from inferox.core.backend import Availability, Backend, LoadOptions, probe_module
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
 from inferox.core.errors import (
@@ -32,6 +32,7 @@ from inferox.core.errors import (
     UnsupportedDTypeError,
     UntrustedCodeError,
 )
+from inferox.core.graph_port import GraphPort, check_graph
 from inferox.core.model import MemoryRequirements, Model, ModelMetadata
 from inferox.core.ragged import RaggedBatch
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
@@ -64,6 +65,7 @@ __all__ = [
     "ExportRequest",
     "Exporter",
     "FormatVersionError",
+    "GraphPort",
     "InferoxError",
     "InputTooLongError",
     "IntegrityError",

@@ -83,6 +83,15 @@ class Artifact:
             raise ManifestError(f"the artifact {self.name} lists no {role} file; it lists {listed}")
         return self.root / self.files[role]
 
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all its files but the config: near to the memory that its weights take.
+
+        Raises:
+            OSError: If one is missing.
+        """
+        return sum((self.root / file).stat().st_size for role, file in self.files.items() if role != "config")
+
     def to_json(self) -> dict[str, Any]:
         """The artifact as the manifest writes it."""
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -52,26 +52,6 @@ def probe_module(name: str, *, extra: str) -> Availability:
             hint=f"pip install --force-reinstall 'inferox[{extra}]'",
         )
     return Availability(version=str(getattr(module, "__version__", "unknown")))
-
-
-def check_graph(artifact: Artifact, inputs: Collection[str], outputs: Collection[str]) -> None:
-    """Refuses a graph that is another one than its artifact says.
-
-    Args:
-        artifact: The artifact.
-        inputs: The names of what the graph takes.
-        outputs: The names of what it gives.
-
-    Raises:
-        LoadError: If it takes something else than the artifact's signature says, or lacks one of its outputs.
-    """
-    wanted, given = artifact.signature.input_names, artifact.signature.output_names
-    if set(wanted) != set(inputs) or not set(given) <= set(outputs):
-        found = f"takes {', '.join(inputs) or 'nothing'} and gives {', '.join(outputs) or 'nothing'}"
-        raise LoadError(
-            f"the graph of {artifact.name} {found}, and the package says {', '.join(wanted)} and {', '.join(given)}",
-            hint="pack the model again",
-        )
 
 
 @dataclass(frozen=True)

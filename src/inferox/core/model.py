@@ -113,6 +113,8 @@ class Model(ABC):
             UnknownInputError: If an input is missing or unknown.
             ShapeMismatchError: If a shape is not what the signature says.
             DTypeMismatchError: If a data type is not what the signature says.
+            InputTooLongError: If a row is longer than the model takes.
+            RequestError: If an index, such as a token's, is out of range.
             OutOfMemoryError: If the device has too little memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from inferox.core.dtype import DataType
-from inferox.core.errors import DTypeMismatchError, ManifestError, ShapeMismatchError, UnknownInputError
+from inferox.core.errors import (
+    DTypeMismatchError,
+    InputTooLongError,
+    ManifestError,
+    RequestError,
+    ShapeMismatchError,
+    UnknownInputError,
+)
 from inferox.core.tensor import TensorLike, dtype_of
 
 Dim = int | str
@@ -23,6 +32,10 @@ TOKENS = "tokens"
 """The dim that counts the tokens of all rows together, in the packed layout."""
 
 
+_UNITS = {BATCH: "rows", SEQUENCE: "tokens"}
+"""What the usual dims count."""
+
+
 @dataclass(frozen=True)
 class TensorSpec:
     """One named tensor of a signature.
@@ -31,11 +44,14 @@ class TensorSpec:
         name: The tensor's name.
         dtype: The type of its elements.
         dims: The extent of each axis. Equal names have equal extents within one call.
+        below: For indices, the number of things that they tell apart: each is from 0 up and below it. ``None`` where
+            nothing is known of the elements.
     """
 
     name: str
     dtype: DataType
     dims: tuple[Dim, ...]
+    below: int | None = None
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}{self.shape_text}"
@@ -44,6 +60,21 @@ class TensorSpec:
     def shape_text(self) -> str:
         """The dims as people read them, such as ``[batch, seq, 384]``."""
         return f"[{', '.join(str(dim) for dim in self.dims)}]"
+
+    def allows(self, shape: Sequence[int], extents: Mapping[Dim, int]) -> bool:
+        """Whether a tensor may have a shape.
+
+        Args:
+            shape: The shape.
+            extents: What named dims are in this call; one that is not listed may be anything.
+        """
+        if len(shape) != len(self.dims):
+            return False
+        expected = (
+            dim if isinstance(dim, int) else extents.get(dim, extent)
+            for dim, extent in zip(self.dims, shape, strict=True)
+        )
+        return tuple(shape) == tuple(expected)
 
     def check(self, value: TensorLike, bindings: dict[str, int]) -> None:
         """Checks a tensor against this specification.
@@ -55,6 +86,7 @@ class TensorSpec:
         Raises:
             DTypeMismatchError: If the data type differs.
             ShapeMismatchError: If an extent differs from the fixed one, or from what its name already stands for.
+            RequestError: If an index is out of range. Those that lie on an accelerator are not looked at.
         """
         actual = dtype_of(value)
         if actual is not self.dtype:
@@ -66,10 +98,22 @@ class TensorSpec:
             if expected != extent:
                 bound = f"{dim} is {expected} in another input" if isinstance(dim, str) else None
                 raise ShapeMismatchError(f"input {self.name!r}", self.shape_text, value.shape, hint=bound)
+        if self.below is not None:
+            self._check_indices(value, self.below)
+
+    def _check_indices(self, value: TensorLike, below: int) -> None:
+        """Some runtimes would read whatever lies behind a table, and a GPU is lost to its process."""
+        if not isinstance(value, np.ndarray) and value.device.kind != "cpu":
+            return
+        array = value if isinstance(value, np.ndarray) else value.numpy()
+        if array.size and not (array.min() >= 0 and array.max() < below):
+            wrong = int(array[(array < 0) | (array >= below)][0])
+            raise RequestError(f"input {self.name!r} must hold numbers from 0 to {below - 1}, and holds {wrong}")
 
     def to_json(self) -> dict[str, Any]:
         """The specification as the manifest writes it."""
-        return {"name": self.name, "dtype": self.dtype.value, "dims": list(self.dims)}
+        below = {} if self.below is None else {"below": self.below}
+        return {"name": self.name, "dtype": self.dtype.value, "dims": list(self.dims), **below}
 
     @classmethod
     def from_json(cls, data: Any) -> TensorSpec:
@@ -84,7 +128,10 @@ class TensorSpec:
             raise ManifestError(f"a tensor of the signature needs name, dtype and dims, and is {data!r}") from error
         if not isinstance(name, str) or not all(_is_dim(dim) for dim in dims):
             raise ManifestError(f"the dims of {name!r} must be names or numbers from 0 up, and are {list(dims)}")
-        return cls(name, dtype, dims)
+        below = data.get("below")
+        if below is not None and not _is_count(below):
+            raise ManifestError(f"'below' of {name!r} must be a number from 1 up, and is {below!r}")
+        return cls(name, dtype, dims, below)
 
 
 @dataclass(frozen=True)
@@ -94,10 +141,12 @@ class Signature:
     Attributes:
         inputs: Every input; all are required.
         outputs: Every output.
+        limits: The largest extent that the model takes of a named dim, where it has such a limit.
     """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    limits: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -122,6 +171,8 @@ class Signature:
             UnknownInputError: If an input is missing or unknown.
             DTypeMismatchError: If a data type differs.
             ShapeMismatchError: If a shape differs, or two inputs disagree about a named dim.
+            InputTooLongError: If the extent of a named dim is beyond its limit.
+            RequestError: If an index is out of range.
         """
         expected = self.input_names
         missing = [name for name in expected if name not in inputs]
@@ -131,6 +182,12 @@ class Signature:
         bindings: dict[str, int] = {}
         for spec in self.inputs:
             spec.check(inputs[spec.name], bindings)
+        for dim, limit in self.limits.items():
+            extent = bindings.get(dim, 0)
+            if extent > limit:
+                raise InputTooLongError(
+                    "an input", length=extent, limit=limit, unit=_UNITS.get(dim, f"places along {dim}")
+                )
         return bindings
 
     def fixed(self, extents: Mapping[str, int]) -> Signature:
@@ -142,15 +199,16 @@ class Signature:
 
         def fix(spec: TensorSpec) -> TensorSpec:
             dims = tuple(extents.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.dims)
-            return TensorSpec(spec.name, spec.dtype, dims)
+            return replace(spec, dims=dims)
 
-        return Signature(tuple(map(fix, self.inputs)), tuple(map(fix, self.outputs)))
+        return Signature(tuple(map(fix, self.inputs)), tuple(map(fix, self.outputs)), self.limits)
 
     def to_json(self) -> dict[str, Any]:
         """The signature as the manifest writes it."""
         return {
             "inputs": [spec.to_json() for spec in self.inputs],
             "outputs": [spec.to_json() for spec in self.outputs],
+            **({"limits": dict(self.limits)} if self.limits else {}),
         }
 
     @classmethod
@@ -167,8 +225,15 @@ class Signature:
             names = [spec.name for spec in specs]
             if len(set(names)) != len(names):
                 raise ManifestError(f"the {side} of a signature must have different names, and are {names}")
-        return cls(inputs, outputs)
+        limits = data.get("limits", {})
+        if not isinstance(limits, dict) or not all(_is_count(limit) for limit in limits.values()):
+            raise ManifestError(f"the limits of a signature must be numbers from 1 up by dim, and are {limits!r}")
+        return cls(inputs, outputs, limits)
 
 
 def _is_dim(dim: Any) -> bool:
     return (isinstance(dim, str) and bool(dim)) or (type(dim) is int and dim >= 0)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +67,15 @@ def open_huggingface(
             left_out=loaded.left_out,
         ),
         loaded.module,
-        Examples({spec.name: _example(spec) for spec in inputs}, inputs, came_with_model=False),
+        Examples(
+            {spec.name: _example(spec) for spec in inputs},
+            tuple(replace(spec, below=_table_size(loaded.module, spec.name)) for spec in inputs),
+            came_with_model=False,
+        ),
         call=lambda module, tensors: module(**tensors),
         has_weights=True,
         outputs=("last_hidden_state", "pooler_output") if reads_images else ("last_hidden_state",),
+        limits=_limits(loaded.module),
         holds=converted,
     )
 
@@ -92,6 +98,32 @@ def _read_config(directory: Path) -> dict[str, Any]:
 
 def _text_inputs(config: Mapping[str, Any], architecture: str) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(name, DataType.I64, (BATCH, SEQUENCE)) for name in text_inputs(config, architecture))
+
+
+def _table_size(module: Any, name: str) -> int | None:
+    """The number of entries of the table in which a model looks an input up; ``None`` where it has no such table."""
+    if name == "input_ids":
+        try:
+            return int(module.get_input_embeddings().num_embeddings)
+        except NotImplementedError:
+            return None
+    table = _find_table(module, "token_type_embeddings") if name == "token_type_ids" else None
+    return None if table is None else table.num_embeddings
+
+
+def _limits(module: torch.nn.Module) -> dict[str, int]:
+    """How long rows may be: as many as there are learned positions, less those that are kept for padding."""
+    table = _find_table(module, "position_embeddings")
+    if table is None:
+        return {}
+    return {SEQUENCE: table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)}
+
+
+def _find_table(module: torch.nn.Module, name: str) -> torch.nn.Embedding | None:
+    tables = [
+        part for path, part in module.named_modules() if isinstance(part, torch.nn.Embedding) and path.endswith(name)
+    ]
+    return tables[0] if len(tables) == 1 else None
 
 
 def _image_inputs(directory: Path, config: Mapping[str, Any]) -> tuple[TensorSpec, ...]:

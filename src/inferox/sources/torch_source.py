@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ class TorchSource(SourceModel):
         call: Calls the module with named tensors.
         has_weights: Whether its weights can be kept apart from it.
         outputs: The only outputs to keep, where it has them; ``None`` for all.
+        limits: The largest extent that it takes of a named dim.
         holds: Whatever must live as long as the source, such as a temporary folder.
 
     Raises:
@@ -73,6 +74,7 @@ class TorchSource(SourceModel):
         call: Call,
         has_weights: bool,
         outputs: Sequence[str] | None = None,
+        limits: Mapping[str, int] | None = None,
         holds: Any = None,
     ) -> None:
         self._facts = facts
@@ -83,7 +85,8 @@ class TorchSource(SourceModel):
         self._holds = holds
         arrays = {name: value.numpy() for name, value in examples.tensors.items()}
         self._examples = arrays if examples.came_with_model else None
-        self._signature = measure_signature(self._try, examples.specs, arrays, assumed=examples.assumed)
+        measured = measure_signature(self._try, examples.specs, arrays, assumed=examples.assumed)
+        self._signature = replace(measured, limits=limits or {})
 
     @property
     def facts(self) -> SourceFacts:

@@ -8,7 +8,6 @@ import numpy as np
 
 from inferox.backends.host import HostDevice, HostTensorBuilder
 from inferox.core import (
-    CONFIG_FILE,
     Artifact,
     Availability,
     Backend,
@@ -113,15 +112,14 @@ class OnnxRuntimeBackend(Backend):
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
         from inferox.backends.onnxruntime.errors import translated
         from inferox.backends.onnxruntime.model import OnnxModel
-        from inferox.backends.onnxruntime.session import open_session
+        from inferox.backends.onnxruntime.session import list_ports, open_session
 
         self.tensor_builder(device)
         if options.compile:
             raise LoadError("ONNX Runtime compiles nothing just in time", hint="leave out compile")
         with translated(f"loading {options.package}", default=LoadError):
             session = open_session(artifact.path("graph"), threads=resolve_threads(options.threads))
-        inputs, outputs = ([item.name for item in side] for side in (session.get_inputs(), session.get_outputs()))
-        check_graph(artifact, inputs, outputs)
-        size = sum(artifact.path(role).stat().st_size for role in artifact.files if role != CONFIG_FILE)
+            size = artifact.size_bytes
+        check_graph(artifact, list_ports(session.get_inputs()), list_ports(session.get_outputs()))
         metadata = ModelMetadata.of(artifact, device)
         return OnnxModel(options.package, metadata, artifact.signature, session, weights_bytes=size)

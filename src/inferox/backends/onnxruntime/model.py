@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from inferox.backends.host import HostTensor
 from inferox.backends.onnxruntime.errors import translated
 from inferox.core import (
-    DataType,
     ExecutionError,
     MemoryRequirements,
     Model,
@@ -52,12 +50,9 @@ class OnnxModel(Model):
             raise self._closed()
         names = self._signature.output_names
         with translated(f"computing {self._name}", default=ExecutionError):
-            feeds = {name: _to_array(inputs[name]) for name in self._signature.input_names}
+            feeds = {
+                name: value if isinstance(value, np.ndarray) else value.numpy()
+                for name, value in ((name, inputs[name]) for name in self._signature.input_names)
+            }
             arrays = session.run(names, feeds)
             return {name: HostTensor(array, "onnxruntime") for name, array in zip(names, arrays, strict=True)}
-
-
-def _to_array(value: TensorLike) -> npt.NDArray[Any]:
-    if isinstance(value, np.ndarray):
-        return value
-    return value.numpy() if value.dtype is not DataType.BF16 else np.from_dlpack(value)

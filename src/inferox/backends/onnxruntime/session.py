@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
+from onnxruntime import GraphOptimizationLevel, InferenceSession, NodeArg, SessionOptions
 
-_WARNINGS_AND_WORSE = 3
+from inferox.core import DataType, GraphPort
+
+_ERRORS_AND_WORSE = 3
+
+_DTYPES = {
+    "double": DataType.F64,
+    "float": DataType.F32,
+    "float16": DataType.F16,
+    "bfloat16": DataType.BF16,
+    "int64": DataType.I64,
+    "int32": DataType.I32,
+    "int16": DataType.I16,
+    "int8": DataType.I8,
+    "uint8": DataType.U8,
+    "bool": DataType.BOOL,
+}
+"""Our data types by what ONNX Runtime calls them within ``tensor(…)``."""
+
+
+def list_ports(items: Sequence[NodeArg]) -> list[GraphPort]:
+    """What a session takes or gives.
+
+    Args:
+        items: Its inputs or outputs.
+    """
+    return [
+        GraphPort(
+            frozenset({item.name}),
+            _DTYPES.get(item.type.removeprefix("tensor(").removesuffix(")")),
+            # It says the same of a scalar and of a tensor whose axes are unknown.
+            len(item.shape) or None,
+        )
+        for item in items
+    ]
 
 
 def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
@@ -21,7 +55,7 @@ def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
     """
     options = SessionOptions()
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = _WARNINGS_AND_WORSE
+    options.log_severity_level = _ERRORS_AND_WORSE
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Its fallback tries the same provider again, after printing to standard output.

@@ -117,7 +117,7 @@ class OpenVinoBackend(Backend):
         return OpenVinoExporter()
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
-        from inferox.backends.openvino.compilation import compile_model
+        from inferox.backends.openvino.compilation import compile_model, list_ports
         from inferox.backends.openvino.device import to_openvino
         from inferox.backends.openvino.errors import translated
         from inferox.backends.openvino.model import OpenVinoModel
@@ -128,10 +128,14 @@ class OpenVinoBackend(Backend):
         path = artifact.path("graph")
         with translated(f"loading {options.package}", default=LoadError):
             compiled = compile_model(path, target, artifact.precision, threads=threads)
-            inputs = [port.any_name for port in compiled.inputs]
-            # A tensor that the graph passes on unchanged under another name has both.
-            outputs = [name for port in compiled.outputs for name in port.names]
+            size = artifact.size_bytes
+            inputs, outputs = list_ports(compiled.inputs), list_ports(compiled.outputs)
         check_graph(artifact, inputs, outputs)
-        size = sum((artifact.root / file).stat().st_size for role, file in artifact.files.items() if role != "config")
-        metadata = ModelMetadata.of(artifact, device)
-        return OpenVinoModel(options.package, metadata, artifact.signature, compiled, weights_bytes=size)
+        return OpenVinoModel(
+            options.package,
+            ModelMetadata.of(artifact, device),
+            artifact.signature,
+            compiled,
+            compile_again=lambda: compile_model(path, target, artifact.precision, threads=threads),
+            weights_bytes=size,
+        )

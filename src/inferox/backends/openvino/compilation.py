@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import openvino
 
-from inferox.core import DataType, LoadError, Precision, UnsupportedDTypeError
+from inferox.core import DataType, GraphPort, LoadError, Precision, UnsupportedDTypeError
 
 _SUFFIXES = {".onnx", ".xml"}
 
@@ -17,6 +18,9 @@ _HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", 
 
 _CAPABILITIES = {Precision.FP16: ("FP16", DataType.F16), Precision.BF16: ("BF16", DataType.BF16)}
 """What a device must state to compute in half precision."""
+
+_DTYPES = {dtype.value: dtype for dtype in DataType if dtype is not DataType.BOOL} | {"boolean": DataType.BOOL}
+"""Our data types by OpenVINO's names for them."""
 
 _MEMORY_TAG = b"_ORT_MEM_ADDR_"
 """In the place of a file's name, lets ONNX Runtime pass weights within a process: the offset is then an address.
@@ -36,7 +40,8 @@ def compile_model(path: Path, device: str, precision: Precision, *, threads: int
 
     Raises:
         UnsupportedDTypeError: If the device does not compute in the precision.
-        LoadError: If the file is neither an ONNX file nor an IR, or takes weights from the memory of the process.
+        LoadError: If the file is neither an ONNX file nor an IR, takes weights from the memory of the process, or keeps
+            a state.
         Exception: Whatever OpenVINO raises, to be translated by the caller.
     """
     if path.suffix not in _SUFFIXES:
@@ -45,11 +50,33 @@ def compile_model(path: Path, device: str, precision: Precision, *, threads: int
     _check_memory(path)
     core = openvino.Core()
     _check_precision(core, device, precision)
+    model = core.read_model(path)
+    if model.get_variables():
+        raise LoadError(
+            f"{path.name} keeps a state from call to call, so that an answer would depend on those before it",
+            hint="export the model without its state",
+        )
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
     if device == "CPU":
         # Threads that are pinned to cores fight with those of other runtimes in the process for them.
         settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
-    return core.compile_model(core.read_model(path), device, settings)
+    return core.compile_model(model, device, settings)
+
+
+def list_ports(outputs: Sequence[openvino.ConstOutput]) -> list[GraphPort]:
+    """What a compiled model takes or gives.
+
+    Args:
+        outputs: Its inputs or outputs.
+    """
+    return [
+        GraphPort(
+            frozenset(port.names),
+            _DTYPES.get(port.element_type.get_type_name()),
+            port.partial_shape.rank.get_length() if port.partial_shape.rank.is_static else None,
+        )
+        for port in outputs
+    ]
 
 
 def _check_memory(path: Path) -> None:

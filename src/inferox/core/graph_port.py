@@ -1,0 +1,60 @@
+"""Whether a graph is the one that its artifact describes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inferox.core.artifact import Artifact
+from inferox.core.dtype import DataType
+from inferox.core.errors import LoadError
+from inferox.core.spec import TensorSpec
+
+
+@dataclass(frozen=True)
+class GraphPort:
+    """An input or output of a graph, as its runtime sees it.
+
+    Attributes:
+        names: Its names: a tensor that a graph passes on unchanged may have several.
+        dtype: The type of its elements; ``None`` for one that Inferox lacks.
+        ndim: The number of its axes; ``None`` where that is not known before it is computed.
+    """
+
+    names: frozenset[str]
+    dtype: DataType | None
+    ndim: int | None
+
+    def fits(self, spec: TensorSpec) -> bool:
+        """Whether it is what a signature states."""
+        return spec.name in self.names and self.dtype is spec.dtype and self.ndim in {None, len(spec.dims)}
+
+    def __str__(self) -> str:
+        axes = "an unknown number of" if self.ndim is None else self.ndim
+        return f"{'/'.join(sorted(self.names))} ({self.dtype or 'of a foreign type'}, {axes} axes)"
+
+
+def check_graph(artifact: Artifact, inputs: Sequence[GraphPort], outputs: Sequence[GraphPort]) -> None:
+    """Refuses a graph that is another one than its artifact says.
+
+    Args:
+        artifact: The artifact.
+        inputs: What the graph takes.
+        outputs: What it gives.
+
+    Raises:
+        LoadError: If it takes something else than the artifact's signature says, or lacks one of its outputs.
+    """
+    wanted, given = artifact.signature.inputs, artifact.signature.outputs
+    found = [
+        any(port.fits(spec) for port in ports)
+        for specs, ports in ((wanted, inputs), (given, outputs))
+        for spec in specs
+    ]
+    if not all(found) or len(inputs) != len(wanted):
+        takes, gives = ("; ".join(map(str, ports)) or "nothing" for ports in (inputs, outputs))
+        stated = "; ".join(map(str, (*wanted, *given)))
+        raise LoadError(
+            f"the graph of {artifact.name} takes {takes} and gives {gives}, and the package says {stated}",
+            hint="pack the model again",
+        )
