@@ -135,6 +135,19 @@ def test_calibration_files_that_hold_no_texts(run: Run, tmp_path: Path, minilm_d
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("", "-o", "p"), "no source is named"),
+        (("m.pt", "-o", "p", "--backends", " ,"), "no backend is named"),
+        (("m.pt", "-o", "p", "--precision", "int4"), "there is no precision 'int4'"),
+    ],
+)
+def test_names_that_are_none(run: Run, words: tuple[str, ...], message: str) -> None:
+    done = run("pack", *words)
+    assert (done.code, message in done.err) == (2, True), done.err
+
+
 def test_calibration_of_nothing(run: Run, tmp_path: Path) -> None:
     done = run("pack", "python:tests.build.modules:make_cnn", "-o", tmp_path / "p", "--calibration", tmp_path / "texts")
     assert (done.code, "int8 alone is calibrated" in done.err) == (2, True)

@@ -274,3 +274,18 @@ def test_texts_that_can_be_read_once(bert_directory: Path, tmp_path: Path) -> No
     with (tmp_path / "texts.txt").open() as lines:
         assert len(task.run(model, lines)) == 2  # type: ignore[arg-type]  # what callers do all the same
     assert len(task.run(model, (text for text in ["a", "b", "c"]))) == 3  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("items", [None, 3, {"a text"}, {"text": "x"}, object()])
+def test_items_that_are_no_list(bert_directory: Path, items: Any) -> None:
+    model = small_model(bert_directory)
+    with pytest.raises(RequestError, match=f"expected a list of items, and got a {type(items).__name__}"):
+        open_embed(bert_directory, model).run(model, items)
+
+
+def test_a_generator_and_an_array_of_texts(bert_directory: Path) -> None:
+    model, texts = small_model(bert_directory), ["one", "two words"]
+    task = open_embed(bert_directory, model)
+    expected = task.to_matrix(task.run(model, texts))
+    for items in (iter(texts), np.array(texts)):
+        np.testing.assert_array_equal(task.to_matrix(task.run(model, items)), expected)  # type: ignore[arg-type]

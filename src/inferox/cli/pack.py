@@ -43,7 +43,9 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
 @click.option(
     "--backends",
     metavar="NAME,…",
-    callback=lambda _context, _parameter, text: None if text is None else [name.strip() for name in text.split(",")],
+    callback=lambda _context, _parameter, text: (
+        None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    ),
     help="The backends to write artifacts for, such as torch,onnxruntime,openvino. All read the same weights. By "
     "default torch, or the one that runs the source.",
 )

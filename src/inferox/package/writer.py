@@ -138,7 +138,9 @@ class PackageWriter:
         if not (output.exists() or output.is_symlink()):
             return
         if not self._force:
-            raise ConfigError(f"{output} exists already", hint="choose another name, or replace it with --force")
+            raise ConfigError(
+                f"{output} exists already", hint="choose another name, or replace it with force=True (--force)"
+            )
         is_package = output.is_file() and is_archive(output) if self._is_archive else _is_package_folder(output)
         if output.is_symlink() or not is_package:
             raise ConfigError(

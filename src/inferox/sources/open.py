@@ -46,6 +46,8 @@ def open_source(
         BackendUnavailableError: If PyTorch or transformers is not installed.
     """
     text = str(source)
+    if not text:
+        raise ConfigError("no source is named", hint="name a model directory, or a file")
     is_path = not callable(source) and not text.startswith((_HUB, _PYTHON))
     graph = _GRAPHS.get(Path(text).suffix) if is_path and not Path(text).is_dir() else None
     if graph is not None:

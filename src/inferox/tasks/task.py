@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
-from inferox.core import Model, Signature
+from inferox.core import Model, RequestError, Signature
 from inferox.package import Reading
 
 
@@ -86,9 +86,7 @@ class Task(ABC):
             RequestError: If an item cannot be computed; nothing has been computed then.
             BackendError: If the runtime fails.
         """
-        if isinstance(items, Iterator):
-            # A generator or an open file can be read once, and items are read twice.
-            items = list(items)
+        items = _list(items)
         rows = self.encode(items)
         results: list[Any] = [None] * len(rows)
         for indices, outputs in run_batches(model, rows, fill=self.fill, max_rows=self.max_rows):
@@ -97,3 +95,10 @@ class Task(ABC):
             for index, result in zip(indices, decoded, strict=True):
                 results[index] = result
         return results
+
+
+def _list(items: Any) -> Sequence[Any]:
+    # A generator or an open file can be read once, and items are read twice.
+    if not isinstance(items, Sequence | Iterator) and not hasattr(items, "__array__"):
+        raise RequestError(f"expected a list of items, and got a {type(items).__name__}", hint="give a list")
+    return list(items) if isinstance(items, Iterator) else items
