@@ -10,8 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inferox.batching import Row, run_batches
-from inferox.core import BATCH, SEQUENCE, ConfigError, DataType, Model, ShapeMismatchError, Signature, TensorSpec
+from inferox.batching import Row, packed_signature, run_batches
+from inferox.core import (
+    BATCH,
+    SEQUENCE,
+    ConfigError,
+    DataType,
+    Layout,
+    Model,
+    RequestError,
+    ShapeMismatchError,
+    Signature,
+    TensorSpec,
+)
 from tests.tasks.models import FunctionModel
 
 from .models import Arrays, floats, ids, mask, row
@@ -50,7 +61,7 @@ def check(lengths: Sequence[int], results: Sequence[Arrays]) -> None:
 
 
 @settings(max_examples=50)
-@given(lengths=st.lists(st.integers(0, 30), max_size=25), max_tokens=st.integers(1, 100), max_rows=st.integers(1, 9))
+@given(lengths=st.lists(st.integers(1, 30), max_size=25), max_tokens=st.integers(1, 100), max_rows=st.integers(1, 9))
 def test_results_come_in_the_order_of_the_rows(lengths: list[int], max_tokens: int, max_rows: int) -> None:
     rows = [row(length, start=index) for index, length in enumerate(lengths)]
     model = adding_model()
@@ -114,3 +125,76 @@ def test_a_bad_row_is_refused_before_anything_is_computed() -> None:
     with pytest.raises(ShapeMismatchError):
         next(run_batches(model, [row(1), {**row(2), "mask": np.ones(3, dtype=np.int64)}], fill=FILL, max_rows=1))
     assert model.shapes == []
+
+
+TEXT = Signature(
+    tuple(TensorSpec(name, DataType.I64, (BATCH, SEQUENCE)) for name in ("input_ids", "attention_mask")),
+    (floats("vectors", BATCH, SEQUENCE, 1), floats("total", BATCH)),
+)
+TEXT_FILL = {"input_ids": 0, "attention_mask": 0}
+
+
+def add_up_text(inputs: Arrays) -> Arrays:
+    """Each token's number plus the sum of those that its row shows, and that sum."""
+    total = (inputs["input_ids"] * (inputs["attention_mask"] != 0)).sum(axis=1).astype(np.float32)
+    return {"vectors": (inputs["input_ids"] + total[:, None]).astype(np.float32)[..., None], "total": total}
+
+
+def add_up_packed(inputs: Arrays) -> Arrays:
+    """The same for rows end to end."""
+    grid, tokens = inputs["grid"], inputs["input_ids"]
+    total = (np.where(grid >= 0, tokens[grid.clip(0)], 0)).sum(axis=1).astype(np.float32)
+    of_token = total[inputs["slots"] // grid.shape[1]]
+    return {"vectors": (tokens + of_token).astype(np.float32)[:, None], "total": total}
+
+
+class PaddedFront(FunctionModel):
+    """A model with a padded signature whose batches another one computes packed."""
+
+    def __init__(self, signature: Signature) -> None:
+        super().__init__(signature, add_up_text)
+        self.packed = FunctionModel(packed_signature(signature), add_up_packed, Layout.PACKED)
+
+    def for_batch(self, rows: int, longest: int) -> Model:  # noqa: ARG002 - one computes them all
+        return self.packed
+
+
+def text_row(mask_: Sequence[int], start: int = 1) -> Arrays:
+    shown = np.array(mask_, dtype=np.int64)
+    return {"input_ids": np.arange(start, start + len(shown), dtype=np.int64), "attention_mask": shown}
+
+
+@given(masks=st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=6).filter(any), min_size=1, max_size=6))
+def test_a_rows_own_mask_holds_packed_as_it_does_padded(masks: list[list[int]]) -> None:
+    rows = [text_row(each, start=index) for index, each in enumerate(masks)]
+
+    padded = run_all(FunctionModel(TEXT, add_up_text), rows, fill=TEXT_FILL)
+    packed = run_all(PaddedFront(TEXT), rows, fill=TEXT_FILL)
+
+    for each, expected, found in zip(masks, padded, packed, strict=True):
+        last = max(index for index, shown in enumerate(each) if shown)
+        assert found["vectors"].shape == expected["vectors"].shape == (len(each), 1)
+        np.testing.assert_array_equal(found["vectors"][: last + 1], expected["vectors"][: last + 1])
+        np.testing.assert_array_equal(found["vectors"][last + 1 :], 0)
+        np.testing.assert_array_equal(found["total"], expected["total"])
+
+
+@pytest.mark.parametrize("masks", [[[0, 0]], [[0, 0], [1, 1, 0]], [[0], [0, 0]]])
+def test_a_row_that_shows_no_token(masks: list[list[int]]) -> None:
+    rows = [text_row(each) for each in masks]
+    tokens_alone = Signature(TEXT.inputs, TEXT.outputs[:1])
+
+    found = run_all(PaddedFront(tokens_alone), rows, fill=TEXT_FILL)
+
+    assert [output["vectors"].shape for output in found] == [(len(each), 1) for each in masks]
+    with pytest.raises(RequestError, match="the attention_mask of row 0 hides all of its tokens"):
+        run_all(PaddedFront(TEXT), rows, fill=TEXT_FILL)
+
+
+@pytest.mark.parametrize("model", [FunctionModel(TEXT, add_up_text), PaddedFront(TEXT)], ids=["padded", "packed"])
+def test_an_empty_row_is_named_before_anything_is_computed(model: FunctionModel) -> None:
+    rows = [text_row([1, 1]), text_row([1]), text_row([]), text_row([1])]
+
+    with pytest.raises(ShapeMismatchError, match=r"row 2 must have the shape \[seq >= 1\], and has \[0\]"):
+        next(run_batches(model, rows, fill=TEXT_FILL, max_rows=1))
+    assert model.shapes == [] == getattr(model, "packed", model).shapes

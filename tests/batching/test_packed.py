@@ -17,6 +17,7 @@ from inferox.core import (
     TOKENS,
     DataType,
     DTypeMismatchError,
+    RequestError,
     ShapeMismatchError,
     Signature,
     TensorSpec,
@@ -31,12 +32,13 @@ MASK = TensorSpec("attention_mask", DataType.I64, (BATCH, SEQUENCE))
 PADDED = Signature((IDS, MASK, TYPES), (floats("vectors", BATCH, SEQUENCE, 3), floats("pooled", BATCH, 2)))
 FACTORS = np.array([1, 2, 3], np.float32)
 PACKED = packed_signature(PADDED)
+TOKEN_WISE = Signature(PACKED.inputs, PACKED.outputs[:1])
 LENGTHS = st.lists(st.integers(1, 9), min_size=1, max_size=7)
 
 
 @st.composite
 def masks(draw: st.DrawFn) -> npt.NDArray[np.int64]:
-    """A mask with at least one token, and any holes."""
+    """A mask that shows at least one token, with any holes."""
     shape = (draw(st.integers(1, 6)), draw(st.integers(1, 8)))
     bits = draw(st.lists(st.integers(0, 1), min_size=shape[0] * shape[1], max_size=shape[0] * shape[1]).filter(any))
     return np.array(bits, dtype=np.int64).reshape(shape)
@@ -61,6 +63,10 @@ def make_batch(mask: npt.NDArray[np.int64], seed: int = 0) -> Arrays:
         "token_type_ids": random.integers(0, 2, mask.shape, dtype=np.int32),
         "attention_mask": mask,
     }
+
+
+def up_to_the_last_shown(mask: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    return np.array([[bool(row[place:].any()) for place in range(len(row))] for row in mask])
 
 
 def test_the_packed_signature() -> None:
@@ -96,30 +102,33 @@ def test_what_can_be_packed(inputs: tuple[TensorSpec, ...], expected: bool) -> N
 def test_what_is_packed_can_be_unpacked_whatever_the_mask(mask: npt.NDArray[np.int64], seed: int) -> None:
     batch = make_batch(mask, seed)
 
-    packed = pack_batch(batch, PACKED)
+    packed = pack_batch(batch, TOKEN_WISE)
 
     PACKED.check_inputs(packed)
-    assert len(packed["input_ids"]) == mask.sum()
+    placed = up_to_the_last_shown(mask)
+    assert len(packed["input_ids"]) == placed.sum()
     same = Signature(PACKED.inputs, (PACKED.inputs[0], PACKED.inputs[1], floats("pooled", BATCH, 2)))
     pooled = np.random.default_rng(seed).random((len(mask), 2), np.float32)
     outputs = {**packed, "pooled": pooled}
     unpacked = unpack_batch(outputs, same, packed["slots"], (mask.shape[0], mask.shape[1]))
     for name in ("input_ids", "token_type_ids"):
-        np.testing.assert_array_equal(unpacked[name], batch[name] * mask)
+        np.testing.assert_array_equal(unpacked[name], batch[name] * placed)
         assert unpacked[name].dtype == batch[name].dtype
     np.testing.assert_array_equal(unpacked["pooled"], pooled)
 
 
 @given(mask=masks())
 def test_grid_and_slots_are_inverse_of_each_other(mask: npt.NDArray[np.int64]) -> None:
-    packed = pack_batch(make_batch(mask), PACKED)
+    packed = pack_batch(make_batch(mask), TOKEN_WISE)
     grid, slots = packed["grid"], packed["slots"]
 
     assert grid.dtype == slots.dtype == np.dtype(np.int64)
     assert grid.shape == mask.shape
     np.testing.assert_array_equal(grid >= 0, mask != 0)
-    np.testing.assert_array_equal(grid.reshape(-1)[slots], np.arange(len(slots)))
-    np.testing.assert_array_equal(slots[grid[grid >= 0]], np.flatnonzero(mask))
+    np.testing.assert_array_equal(grid != -1, up_to_the_last_shown(mask))
+    np.testing.assert_array_equal(slots, np.flatnonzero(grid != -1))
+    at_slots = grid.reshape(-1)[slots]
+    np.testing.assert_array_equal(np.where(at_slots >= 0, at_slots, -2 - at_slots), np.arange(len(slots)))
 
 
 @given(lengths=LENGTHS, seed=st.integers(0, 99))
@@ -153,17 +162,57 @@ def test_each_row_gets_its_own(lengths: list[int], seed: int) -> None:
         assert np.shares_memory(found["vectors"], outputs["vectors"])
 
 
+@given(mask=masks(), seed=st.integers(0, 99))
+def test_rows_with_masks_are_packed_as_their_batch_is(mask: npt.NDArray[np.int64], seed: int) -> None:
+    batch = make_batch(mask, seed)
+    rows = [{name: array[index] for name, array in batch.items()} for index in range(len(mask))]
+
+    packed, expected = pack_rows(rows, TOKEN_WISE), pack_batch(batch, TOKEN_WISE)
+
+    for name, array in packed.items():
+        np.testing.assert_array_equal(array, expected[name])
+    outputs = {"vectors": packed["input_ids"].astype(np.float32)[:, None] * FACTORS}
+    shown = batch["input_ids"] * up_to_the_last_shown(mask)
+    for row, found in zip(shown, split_packed(outputs, rows, TOKEN_WISE), strict=True):
+        np.testing.assert_array_equal(found["vectors"], row[:, None] * FACTORS)
+
+
 def test_a_small_batch() -> None:
-    packed = pack_batch(make_batch(np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0]])), PACKED)
+    packed = pack_batch(make_batch(np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0]])), TOKEN_WISE)
 
-    assert packed["grid"].tolist() == [[0, 1, -1], [-1, -1, -1], [-1, 2, -1]]
-    assert packed["slots"].tolist() == [0, 1, 7]
+    assert packed["grid"].tolist() == [[0, 1, -1], [-1, -1, -1], [-4, 3, -1]]
+    assert packed["slots"].tolist() == [0, 1, 6, 7]
 
 
-@pytest.mark.parametrize("mask", [np.zeros((2, 3), np.int64), np.zeros((0, 3), np.int64), np.zeros((2, 0), np.int64)])
-def test_a_mask_that_leaves_nothing_is_refused(mask: npt.NDArray[np.int64]) -> None:
-    with pytest.raises(ShapeMismatchError, match=r"input 'attention_mask' must have .*at least one token"):
-        pack_batch(make_batch(mask), PACKED)
+def test_where_every_token_is_hidden_one_is_shown() -> None:
+    batch = make_batch(np.zeros((2, 3), np.int64))
+    packed = pack_batch(batch, TOKEN_WISE)
+
+    assert packed["grid"].tolist() == [[0, -1, -1], [-1, -1, -1]]
+    assert packed["slots"].tolist() == [0]
+    assert not batch["attention_mask"].any()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (2, 0)])
+def test_a_batch_without_places_is_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(ShapeMismatchError, match=r"input 'attention_mask' must have .*seq >= 1"):
+        pack_batch(make_batch(np.zeros(shape, np.int64)), PACKED)
+
+
+def test_a_row_without_a_shown_token_has_no_answer() -> None:
+    batch = make_batch(np.array([[0, 1], [0, 0]]))
+    rows = [{name: array[index] for name, array in batch.items()} for index in range(2)]
+
+    with pytest.raises(RequestError, match="the attention_mask of row 1 hides all"):
+        pack_batch(batch, PACKED)
+    with pytest.raises(RequestError, match="the attention_mask of row 1 hides all"):
+        pack_rows(rows, PACKED)
+
+
+def test_a_mask_of_another_length_is_refused() -> None:
+    rows = make_rows([2, 2])
+    with pytest.raises(ShapeMismatchError, match=r"input 'attention_mask' of row 1 .*\[2\], and has \[3\]"):
+        pack_rows([rows[0], {**rows[1], "attention_mask": np.ones(3, np.int64)}], PACKED)
 
 
 @pytest.mark.parametrize(

@@ -78,3 +78,30 @@ def test_version_1_without_a_limit(tmp_path: Path, mount: Path) -> None:
 def test_a_malformed_quota_is_no_limit(tmp_path: Path, mount: Path, text: str) -> None:
     write(mount / "app", cpu__max=text)
     assert cpu_limit(mount, member(tmp_path, "0::/app")) is None
+
+
+@pytest.mark.parametrize(
+    ("stat", "used"),
+    [
+        ("anon 100\nfile 300\ninactive_file 250\nactive_file 50", 150),
+        ("anon 400\ninactive_file 0", 400),
+        ("anon 0\ninactive_file 900", 0),  # the two files are read one after the other
+        ("inactive_file", 400),
+        ("inactive_file much", 400),
+        ("total_inactive_file 250", 400),
+    ],
+)
+def test_what_the_kernel_would_give_up_is_not_used(tmp_path: Path, mount: Path, stat: str, used: int) -> None:
+    write(mount / "app", memory__max="1000", memory__current="400", memory__stat=stat)
+    assert memory_limit(mount, member(tmp_path, "0::/app")) == MemoryLimit(1000, used)
+
+
+def test_what_the_kernel_would_give_up_in_version_1(tmp_path: Path, mount: Path) -> None:
+    stat = "inactive_file 1\ntotal_cache 900\ntotal_inactive_file 800"
+    write(
+        mount / "memory" / "app",
+        memory__limit_in_bytes="7000",
+        memory__usage_in_bytes="1000",
+        memory__stat=stat,
+    )
+    assert memory_limit(mount, member(tmp_path, "5:memory:/app")) == MemoryLimit(7000, 200)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from inferox.batching.layout import Row, pad_rows, row_extents, split_rows
 from inferox.batching.packed import pack_rows, split_packed
 from inferox.batching.policy import plan_batches
-from inferox.core import BATCH, ConfigError, Layout, Model, Signature, Tensor
+from inferox.core import BATCH, ConfigError, Layout, Model, ShapeMismatchError, Signature, Tensor
 
 MAX_TOKENS = 1024
 """The most tokens of a batch, padding included, where the caller sets no limit."""
@@ -46,17 +46,25 @@ def run_batches(
 
     Raises:
         ConfigError: If the model does not compute rows independently: an input or output has no batch dim.
-        RequestError: If a row does not fit the model's signature.
+        RequestError: If a row does not fit the model's signature, or is empty. Nothing is computed then.
         BackendError: If the runtime fails.
     """
     fixed = _fixed_rows(model.signature)
-    lengths = [max(row_extents(row, model.signature).values(), default=1) for row in rows]
+    lengths = [_length(row, model.signature, index) for index, row in enumerate(rows)]
     for indices in _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=fixed or max_rows):
         batch = [rows[index] for index in indices]
         # A model that was traced with a number of rows takes no other: the last row is computed again to fill it.
         repeated = [batch[-1]] * (fixed - len(batch)) if fixed else []
         longest = max(lengths[index] for index in indices)
         yield indices, _compute(model, [*batch, *repeated], longest, fill)[: len(batch)]
+
+
+def _length(row: Row, signature: Signature, index: int) -> int:
+    extents = row_extents(row, signature)
+    for dim, extent in extents.items():
+        if extent == 0:
+            raise ShapeMismatchError(f"row {index}", f"[{dim} >= 1]", [0], hint="leave out rows that are empty")
+    return max(extents.values(), default=1)
 
 
 def _compute(model: Model, rows: Sequence[Row], longest: int, fill: Mapping[str, int]) -> list[Outputs]:

@@ -3,6 +3,9 @@
 Every layer but attention treats each token alone, so that tokens of all rows can go through it as one long row. Only
 attention must know which tokens belong together. It is told by two tables of indices: ``grid`` says which token stands
 at each place of the padded batch, and ``slots`` at which place of the padded batch each token stands.
+
+A row is packed up to the last token that its mask shows. Hidden tokens before that one come along, because a model may
+count positions over them, or answer from the row's first; ``grid`` marks them, and no token sees them.
 """
 
 from __future__ import annotations
@@ -15,13 +18,22 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching.layout import Row, row_extents
-from inferox.core import BATCH, SEQUENCE, TOKENS, DataType, ShapeMismatchError, Signature, TensorSpec
+from inferox.core import BATCH, SEQUENCE, TOKENS, DataType, RequestError, ShapeMismatchError, Signature, TensorSpec
 
 MASK = "attention_mask"
-"""The input that tells tokens from padding in the padded layout; the packed layout has none."""
+"""The input that tells tokens from padding in the padded layout; in the packed layout ``grid`` says it."""
 
 GRID = "grid"
-"""The index of the token at each place of the padded batch, -1 where it is empty: [batch, seq], int64."""
+"""The token at each place of the padded batch: [batch, seq], int64.
+
+Its index where it is shown, ``HIDDEN - index`` where the mask hides it, ``EMPTY`` where there is none.
+"""
+
+EMPTY = -1
+"""A place of the grid without a token."""
+
+HIDDEN = -2
+"""What a hidden token's index is subtracted from, so that every negative place of the grid is one that nobody sees."""
 
 SLOTS = "slots"
 """The place of each token in the padded batch, ``row * seq + position``: [tokens], int64."""
@@ -57,7 +69,8 @@ def pack_rows(rows: Sequence[Row], signature: Signature) -> dict[str, npt.NDArra
     """Lays rows out end to end.
 
     Args:
-        rows: At least one row. Arrays that the signature does not list are left out.
+        rows: At least one row. Its ``attention_mask`` says which of its tokens are seen; without one, all are. Other
+            arrays that the signature does not list are left out.
         signature: The packed signature.
 
     Returns:
@@ -67,41 +80,54 @@ def pack_rows(rows: Sequence[Row], signature: Signature) -> dict[str, npt.NDArra
         UnknownInputError: If a row lacks an input.
         DTypeMismatchError: If an array has another data type than the signature says.
         ShapeMismatchError: If there are no rows, a row is empty, or its arrays disagree about its length.
+        RequestError: If a row has nothing but hidden tokens, and the model has answers for whole rows.
     """
     if not rows:
         raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
     tokenwise = _tokenwise(signature)
-    lengths = np.array([row_extents(row, tokenwise)[SEQUENCE] for row in rows], dtype=np.int64)
-    if not lengths.all():
-        raise ShapeMismatchError(f"row {int(lengths.argmin())}", f"[{SEQUENCE} >= 1]", [0])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    joined = {spec.name: np.concatenate([row[spec.name] for row in rows]) for spec in tokenwise.inputs}
-    return {**joined, **_tables(mask)}
+    lengths = [row_extents(row, tokenwise)[SEQUENCE] for row in rows]
+    if not all(lengths):
+        raise ShapeMismatchError(f"row {lengths.index(0)}", f"[{SEQUENCE} >= 1]", [0])
+    mask = _mask_of(rows, lengths)
+    _check_rows(mask, signature)
+    mask = _show_one(mask)
+    kept = _kept_lengths(mask)
+    joined = {
+        spec.name: np.concatenate([row[spec.name][:count] for row, count in zip(rows, kept, strict=True)])
+        for spec in tokenwise.inputs
+    }
+    return {**joined, **_tables(mask, kept)}
 
 
 def pack_batch(inputs: Mapping[str, npt.NDArray[Any]], signature: Signature) -> dict[str, npt.NDArray[Any]]:
-    """Takes the padding out of a padded batch, wherever its mask says that it is.
+    """Takes the padding behind each row's last token out of a padded batch, as its mask says.
 
     Args:
         inputs: The inputs by name, as the padded signature lists them.
         signature: The packed signature.
 
     Returns:
-        Each input of the packed signature by name.
+        Each input of the packed signature by name. Where the mask hides every token, the first one is shown, because a
+        model needs one: what is computed for it stands at padding, where it has no meaning.
 
     Raises:
-        ShapeMismatchError: If the mask leaves no token.
+        ShapeMismatchError: If the batch has no rows, or no places in them.
+        RequestError: If a row has nothing but hidden tokens, and the model has answers for whole rows.
     """
     mask = inputs[MASK] != 0
-    if not mask.any():
-        raise ShapeMismatchError(f"input {MASK!r}", "[at least one token]", mask.shape)
-    return {**{spec.name: inputs[spec.name][mask] for spec in _tokenwise(signature).inputs}, **_tables(mask)}
+    if not mask.size:
+        raise ShapeMismatchError(f"input {MASK!r}", f"[{BATCH} >= 1, {SEQUENCE} >= 1]", mask.shape)
+    _check_rows(mask, signature)
+    mask = _show_one(mask)
+    kept = _kept_lengths(mask)
+    placed = _placed(kept, mask.shape[1])
+    return {**{spec.name: inputs[spec.name][placed] for spec in _tokenwise(signature).inputs}, **_tables(mask, kept)}
 
 
 def unpack_batch(
     outputs: Mapping[str, npt.NDArray[Any]], signature: Signature, slots: npt.NDArray[np.int64], shape: tuple[int, int]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Lays packed outputs out as a padded batch, with zeros for the padding.
+    """Lays packed outputs out as a padded batch, with zeros behind each row's last token.
 
     Args:
         outputs: The outputs by name, as the packed signature lists them.
@@ -132,13 +158,16 @@ def split_packed(
         signature: The packed signature.
 
     Returns:
-        The outputs of each row by name: views of the batch's memory.
+        The outputs of each row by name: views of the batch's memory, but for rows that end with hidden tokens, which
+        get zeros for those.
 
     Raises:
         ShapeMismatchError: If an output has not one entry for each token, or for each row.
     """
     first = signature.input_names[0]
-    ends = np.cumsum([len(row[first]) for row in rows])
+    lengths = [len(row[first]) for row in rows]
+    kept = _kept_lengths(_show_one(_mask_of(rows, lengths)))
+    ends = np.cumsum(kept)
     split: list[dict[str, npt.NDArray[Any]]] = [{} for _ in rows]
     for spec in signature.outputs:
         values, tokens = outputs[spec.name], spec.dims[0] == TOKENS
@@ -147,8 +176,8 @@ def split_packed(
                 f"output {spec.name!r} of a batch of {len(rows)} rows", spec.shape_text, values.shape
             )
         parts = np.split(values, ends[:-1]) if tokens else values
-        for row, part in zip(split, parts, strict=True):
-            row[spec.name] = part
+        for row, part, length in zip(split, parts, lengths, strict=True):
+            row[spec.name] = _lengthen(part, length) if tokens else part
     return split
 
 
@@ -158,8 +187,58 @@ def _tokenwise(signature: Signature) -> Signature:
     return Signature(inputs, ())
 
 
-def _tables(mask: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.int64]]:
-    slots = np.flatnonzero(mask)
-    grid = np.full(mask.size, -1, dtype=np.int64)
-    grid[slots] = np.arange(len(slots))
-    return {GRID: grid.reshape(mask.shape), SLOTS: slots.astype(np.int64)}
+def _mask_of(rows: Sequence[Row], lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Which tokens are seen, at their places in the padded batch; shape ``[batch, seq]``."""
+    mask = _placed(np.array(lengths, dtype=np.int64), max(lengths))
+    for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+        own = row.get(MASK)
+        if own is None:
+            continue
+        if own.shape != (length,):
+            raise ShapeMismatchError(f"input {MASK!r} of row {index}", f"[{length}]", own.shape)
+        if not own.all():
+            mask[index, :length] = own != 0
+    return mask
+
+
+def _check_rows(mask: npt.NDArray[np.bool_], signature: Signature) -> None:
+    shown = mask.any(axis=1)
+    if not shown.all() and any(spec.dims[:1] != (TOKENS,) for spec in signature.outputs):
+        raise RequestError(
+            f"the {MASK} of row {int(shown.argmin())} hides all of its tokens, and the model answers for whole rows",
+            hint="leave out rows that have no tokens",
+        )
+
+
+def _show_one(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """The mask, with a token where it has none."""
+    if not mask.any():
+        mask[0, 0] = True
+    return mask
+
+
+def _kept_lengths(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """How many tokens of each row are packed: those up to the last one that is shown."""
+    return np.where(mask.any(axis=1), mask.shape[1] - mask[:, ::-1].argmax(axis=1), 0)
+
+
+def _placed(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.bool_]:
+    return np.arange(longest) < lengths[:, None]
+
+
+def _tables(mask: npt.NDArray[np.bool_], kept: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
+    placed = _placed(kept, mask.shape[1])
+    slots = np.flatnonzero(placed)
+    grid = np.full(mask.shape, EMPTY, dtype=np.int64)
+    grid[placed] = np.arange(len(slots))
+    hidden = placed & ~mask
+    grid[hidden] = HIDDEN - grid[hidden]
+    return {GRID: grid, SLOTS: slots.astype(np.int64)}
+
+
+def _lengthen(part: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
+    if len(part) == length:
+        return part
+    whole = np.zeros((length, *part.shape[1:]), dtype=part.dtype)
+    whole[: len(part)] = part
+    return whole

@@ -1,7 +1,8 @@
 """The limits that a Linux container sets on the process, which the operating system's own totals do not show.
 
-Source: the Linux kernel's documentation of control groups, version 2 (``cpu.max``, ``memory.max``, ``memory.current``)
-and version 1 (``cpu.cfs_quota_us``, ``cpu.cfs_period_us``, ``memory.limit_in_bytes``, ``memory.usage_in_bytes``).
+Source: the Linux kernel's documentation of control groups, version 2 (``cpu.max``, ``memory.max``, ``memory.current``,
+``memory.stat``) and version 1 (``cpu.cfs_quota_us``, ``cpu.cfs_period_us``, ``memory.limit_in_bytes``,
+``memory.usage_in_bytes``, ``memory.stat``).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ class MemoryLimit:
 
     Attributes:
         limit_bytes: All of it.
-        used_bytes: What the group uses now.
+        used_bytes: What the group uses now and cannot do without: the kernel counts every file that was read as used,
+            and gives up those that were not read lately as soon as their memory is wanted. Kubernetes counts alike,
+            and calls it the working set.
     """
 
     limit_bytes: int
@@ -84,14 +87,20 @@ def _quota(folder: Path) -> float | None:
 
 
 def _memory(folder: Path) -> MemoryLimit | None:
-    for limit_file, used_file in (
-        ("memory.max", "memory.current"),
-        ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    for limit_file, used_file, cache in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     ):
         limit, used = _number(_read(folder / limit_file).strip()), _number(_read(folder / used_file).strip())
         if limit is not None and used is not None and limit < _UNLIMITED_BYTES:
-            return MemoryLimit(limit, used)
+            return MemoryLimit(limit, max(0, used - _statistic(folder, cache)))
     return None
+
+
+def _statistic(folder: Path, name: str) -> int:
+    """A number of bytes from a group's statistics of its memory; 0 where it is not stated."""
+    lines = (line.split() for line in _read(folder / "memory.stat").splitlines())
+    return next((_number(words[1]) or 0 for words in lines if len(words) > 1 and words[0] == name), 0)
 
 
 def _number(text: str) -> int | None:

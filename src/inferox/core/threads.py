@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import dataclass
 
 from inferox.core.cgroup import cpu_limit
 from inferox.core.errors import ConfigError
 
 _RAYON = "RAYON_NUM_THREADS"
+
+
+@dataclass
+class _Setting:
+    """What stands in an environment variable that both the operator and this process may set."""
+
+    written: str | None = None
+    """What this process wrote last; whatever else is found there is the operator's."""
+
+    operators: str | None = None
+    """What the operator has set; ``None`` for nothing."""
+
+
+_rayon = _Setting()
 
 
 def available_cores() -> int:
@@ -41,18 +56,24 @@ def resolve_threads(threads: int | None) -> int:
 def limit_rayon(threads: int | None) -> int:
     """Gives the thread budget to libraries written in Rust (tokenizers, Candle), which share one pool in a process.
 
-    They read it from the environment: the size of the pool when they first use it, so that no later budget can raise
-    it. Where nobody asks for a number, one that the operator has set in ``RAYON_NUM_THREADS`` stays.
+    They read it from ``RAYON_NUM_THREADS``: the size of the pool when they first use it, so that no later budget can
+    raise it. A value that the operator has set there holds, but for models whose caller asks for another number.
 
     Args:
-        threads: How many threads were asked for; ``None`` for one for each core that this process may use.
+        threads: How many threads were asked for; ``None`` for what the operator has set, or else for one for each core
+            that this process may use.
 
     Returns:
-        The budget that holds.
+        The budget that the variable states now.
 
     Raises:
         ConfigError: If fewer than one are asked for.
     """
-    if threads is not None or _RAYON not in os.environ:
-        os.environ[_RAYON] = str(resolve_threads(threads))
-    return resolve_threads(threads)
+    found = os.environ.get(_RAYON)
+    if found != _rayon.written:
+        _rayon.operators = found
+    operators = None if threads is not None else _rayon.operators
+    value = str(resolve_threads(threads)) if operators is None else operators
+    os.environ[_RAYON] = _rayon.written = value
+    # Rayon itself takes one thread for each core where the value is none that it can use.
+    return int(value) if value.isdecimal() and int(value) else available_cores()

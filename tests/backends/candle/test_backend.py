@@ -100,13 +100,15 @@ THREADS_VARIABLE = "RAYON_NUM_THREADS"
 
 
 def test_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(THREADS_VARIABLE, "1")
+    monkeypatch.setenv(THREADS_VARIABLE, "7")
     save_model(make_model("bert", "Model"), tmp_path)
     artifact = text_artifact(tmp_path, "BertModel")
     load(artifact)
-    assert os.environ[THREADS_VARIABLE] == "1"
+    assert os.environ[THREADS_VARIABLE] == "7"
     load(artifact, threads=2)
     assert os.environ[THREADS_VARIABLE] == "2"
+    load(artifact)
+    assert os.environ[THREADS_VARIABLE] == "7"
     monkeypatch.delenv(THREADS_VARIABLE)
     load(artifact)
     assert int(os.environ[THREADS_VARIABLE]) >= 1

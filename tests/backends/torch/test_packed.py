@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferox.backends.torch.packed import PackedModule
 from inferox.batching import pack_batch, packed_signature, unpack_batch
 from inferox.core import DataType, LoadError, Signature, TensorSpec
-from tests.sources.checkpoints import make_model, make_texts
+from tests.sources.checkpoints import TEXT_CONFIGS, make_model, make_texts
 
 PACKABLE = ("bert", "roberta", "distilbert", "xlm-roberta", "modernbert", "electra")
 OUTPUTS = {
@@ -50,12 +52,13 @@ def compute_packed(module: torch.nn.Module, inputs: Arrays, signature: Signature
 
 
 def assert_agrees(module: Any, inputs: Arrays, signature: Signature) -> None:
-    """Every number but those of padding is what transformers computes for the padded batch."""
+    """Every number up to the last token that a row shows is what transformers computes for the padded batch."""
     found, mask = compute_packed(module, inputs, signature), inputs["attention_mask"]
     expected = call(module, inputs)
+    placed = np.maximum.accumulate(mask[:, ::-1], axis=1)[:, ::-1, None]
     for spec in signature.outputs:
         whole = expected[spec.name].numpy()
-        kept = mask[..., None] if "seq" in spec.dims else np.float32(1)
+        kept = placed if "seq" in spec.dims else np.float32(1)
         np.testing.assert_allclose(found[spec.name], whole * kept, atol=2e-6)
 
 
@@ -84,6 +87,85 @@ def test_padding_may_stand_on_either_side(model_type: str, lengths: list[int], l
         "token_type_ids": mask * (tokens % 2),
     }
     assert_agrees(module, {name: inputs[name] for name in signature.input_names}, signature)
+
+
+ROBERTA_KIND = ("Roberta", "RobertaPreLayerNorm", "XLMRobertaXL", "Data2VecText")
+
+
+def make_roberta_kind(prefix: str, head: str) -> Any:
+    settings = {**TEXT_CONFIGS["roberta"][1], "num_labels": 3}
+    torch.manual_seed(len(prefix))
+    return getattr(transformers, prefix + head)(getattr(transformers, f"{prefix}Config")(**settings)).eval()
+
+
+@st.composite
+def hidden_tokens(draw: st.DrawFn) -> npt.NDArray[np.int64]:
+    """A mask whose rows show at least one token each, with any holes."""
+    rows, length = draw(st.integers(1, 4)), draw(st.integers(1, 9))
+    row = st.lists(st.integers(0, 1), min_size=length, max_size=length).filter(any)
+    return np.array(draw(st.lists(row, min_size=rows, max_size=rows)), dtype=np.int64)
+
+
+@settings(max_examples=25, deadline=None)
+@given(mask=hidden_tokens(), seed=st.integers(0, 9))
+@pytest.mark.parametrize("head", ["Model", "ForSequenceClassification"])
+@pytest.mark.parametrize("prefix", ["Bert", "Roberta"])
+def test_a_mask_may_hide_tokens_that_are_not_padding(
+    prefix: str, head: str, mask: npt.NDArray[np.int64], seed: int
+) -> None:
+    module = make_roberta_kind(prefix, head)
+    signature = signature_of("roberta", OUTPUTS[head])
+    inputs = {"input_ids": np.random.default_rng(seed).integers(0, 6, mask.shape), "attention_mask": mask}
+    assert_agrees(module, inputs, signature)
+
+
+@pytest.mark.parametrize("head", ["Model", "ForSequenceClassification"])
+@pytest.mark.parametrize("prefix", ROBERTA_KIND)
+def test_positions_behind_padding_are_told_by_the_module(prefix: str, head: str) -> None:
+    signature = signature_of("roberta", OUTPUTS[head])
+    assert_agrees(make_roberta_kind(prefix, head), make_texts(signature.input_names, rows=4, length=9), signature)
+
+
+def test_tokens_do_not_see_those_behind_them_in_a_decoder() -> None:
+    module, signature = make_model("bert", "Model", is_decoder=True), signature_of("bert", OUTPUTS["Model"])
+    inputs = make_texts(signature.input_names, rows=4, length=9)
+    assert_agrees(module, inputs, signature)
+    both = make_model("bert", "Model")
+    difference = (call(module, inputs)["last_hidden_state"] - call(both, inputs)["last_hidden_state"]).numpy()
+    assert np.abs(difference * inputs["attention_mask"][..., None]).max() > 1e-2  # or the direction would not be seen
+
+
+def test_each_call_of_several_threads_gets_its_own_rows() -> None:
+    modules = [make_model("bert", "Model", initializer_range=each) for each in (0.02, 0.5)]
+    signature = signature_of("bert", OUTPUTS["Model"])
+    packed = packed_signature(signature)
+    wrapped = [PackedModule(module, packed) for module in modules]
+    batches = [
+        pack_batch(make_texts(signature.input_names, rows=rows, length=length), packed)
+        for rows, length in ((1, 5), (4, 9), (7, 3), (3, 30))
+    ]
+    work = [(module, batch) for batch in batches for module in wrapped] * 12
+    alone = {(id(module), id(batch)): call(module, batch) for module, batch in work}
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda item: call(*item), work))
+    for (module, batch), found in zip(work, together, strict=True):
+        expected = alone[id(module), id(batch)]["last_hidden_state"]
+        torch.testing.assert_close(found["last_hidden_state"], expected, rtol=0, atol=2e-6)
+
+
+def test_a_module_whose_attention_refuses_to_be_replaced_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = make_model("roberta", "ForSequenceClassification", num_labels=3)
+    signature = signature_of("roberta", OUTPUTS["ForSequenceClassification"])
+    inputs = make_texts(signature.input_names)
+    before = call(module, inputs)["logits"]
+
+    def refuse(_: str) -> None:
+        raise ValueError("not this one")
+
+    monkeypatch.setattr(module, "set_attn_implementation", refuse)
+    with pytest.raises(LoadError, match=r"attention of a RobertaForSequenceClassification .* not this one"):
+        PackedModule(module, packed_signature(signature))
+    torch.testing.assert_close(call(module, inputs)["logits"], before, rtol=0, atol=0)
 
 
 def test_a_window_of_attention_is_kept() -> None:

@@ -129,8 +129,8 @@ class CandleBackend(Backend):
         """Loads an artifact.
 
         Candle has one number of threads for the whole process: the model that was loaded last sets it for all, and
-        none can raise it above that of the first. Where nobody asks for a number, ``RAYON_NUM_THREADS`` stays as the
-        operator set it.
+        none can raise it above that of the first. Where nobody asks for a number, ``RAYON_NUM_THREADS`` is what the
+        operator has set it to.
         """
         self.tensor_builder(device)
         if options.compile:

@@ -21,14 +21,20 @@ from inferox.core import TOKENS, LoadError, Signature
 
 _NAME = "inferox_packed"
 
-_POSITIONS_BEHIND_PADDING = frozenset({"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "data2vec-text"})
-"""The model types that count positions from behind the padding token's number, over tokens that are not padding."""
+_HIDDEN = -2
+"""What a hidden token's index is subtracted from in the grid; an empty place is -1. Nobody sees either."""
 
 
 @dataclass(frozen=True)
 class _Batch:
-    grid: torch.Tensor
+    seen: torch.Tensor
+    """Whether other tokens see what stands at each place; shape ``[batch, seq]``, bool."""
+
+    tokens: torch.Tensor
+    """The index of the token at each place, hidden or not, and 0 where there is none; shape ``[batch, seq]``, int64."""
+
     slots: torch.Tensor
+    """The place of each token; shape ``[tokens]``, int64."""
 
 
 _batch: ContextVar[_Batch] = ContextVar("inferox_packed_batch")
@@ -56,9 +62,15 @@ class PackedModule(torch.nn.Module):
             raise LoadError(f"the attention of a {name} cannot be replaced, as the packed layout needs")
         self.module = module
         self._token_wise = {spec.name: spec.dims[0] == TOKENS for spec in signature.outputs}
+        self._padding = _padding_of_positions(module)
         self._attention_before = module.config._attn_implementation  # noqa: SLF001 - it has no other name
+        try:
+            module.set_attn_implementation(_NAME)
+        except Exception as error:
+            raise LoadError(
+                f"the attention of a {name} cannot be replaced, as the packed layout needs: {error}"
+            ) from error
         self._hooks = _install_hooks(module, reads_first_token=name.endswith("ForSequenceClassification"))
-        module.set_attn_implementation(_NAME)
 
     def forward(
         self,
@@ -71,18 +83,20 @@ class PackedModule(torch.nn.Module):
 
         Args:
             input_ids: The tokens; shape ``[tokens]``, int64.
-            grid: The index of the token at each place of the padded batch, -1 where it is empty; shape
-                ``[batch, seq]``, int64.
+            grid: The index of the token at each place of the padded batch, -2 less the index of one that is hidden, -1
+                where it is empty; shape ``[batch, seq]``, int64.
             slots: The place of each token in the padded batch; shape ``[tokens]``, int64.
             token_type_ids: Which text of a pair each token is of; shape ``[tokens]``, int64.
 
         Returns:
             The outputs of the signature by name: ``[tokens, ...]``, or ``[batch, ...]`` from heads that label rows.
         """
-        inputs = {"input_ids": input_ids[None], "position_ids": self._positions(input_ids, slots, grid)[None]}
+        seen = grid >= 0
+        batch = _Batch(seen, torch.where(seen, grid, _HIDDEN - grid).clamp(min=0), slots)
+        inputs = {"input_ids": input_ids[None], "position_ids": self._positions(input_ids, batch)[None]}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids[None]
-        token = _batch.set(_Batch(grid, slots))
+        token = _batch.set(batch)
         try:
             returned = self.module(**inputs)
         finally:
@@ -95,20 +109,27 @@ class PackedModule(torch.nn.Module):
         for hook in self._hooks:
             hook.remove()
 
-    def _positions(self, input_ids: torch.Tensor, slots: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
-        rows, longest = grid.shape
-        # A remainder of the slots would do, and has no ONNX translation where the length is free.
-        places = torch.arange(longest, device=slots.device).expand(rows, longest).reshape(-1).index_select(0, slots)
-        config = self.module.config
-        if config.model_type not in _POSITIONS_BEHIND_PADDING:
-            return places
-        counted = (input_ids != config.pad_token_id).to(torch.int64)
+    def _positions(self, input_ids: torch.Tensor, batch: _Batch) -> torch.Tensor:
+        rows, longest = batch.tokens.shape
+        if self._padding is None:
+            # A remainder of the slots would do, and has no ONNX translation where the length is free.
+            places = torch.arange(longest, device=batch.slots.device).expand(rows, longest)
+            return places.reshape(-1).index_select(0, batch.slots)
+        counted = (input_ids != self._padding).to(torch.int64)
         before = counted.cumsum(0) - counted
-        # A row's first token need not stand at its first place: padding may be on either side.
-        first = torch.where(grid >= 0, grid, torch.iinfo(torch.int64).max).amin(dim=1)
-        first = first[:, None].expand(rows, longest).reshape(-1).index_select(0, slots)
-        positions: torch.Tensor = (before - before.index_select(0, first) + 1) * counted + config.pad_token_id
+        first = batch.tokens[:, :1].expand(rows, longest).reshape(-1).index_select(0, batch.slots)
+        positions: torch.Tensor = (before - before.index_select(0, first) + 1) * counted + self._padding
         return positions
+
+
+def _padding_of_positions(module: Any) -> int | None:
+    """The padding token of a model that counts positions behind its number, over tokens that are none.
+
+    Such models keep a row of the position table for padding; ``None`` for those that number the places of a row.
+    """
+    embeddings = getattr(getattr(module, module.base_model_prefix, module), "embeddings", None)
+    padding: int | None = getattr(getattr(embeddings, "position_embeddings", None), "padding_idx", None)
+    return padding
 
 
 def _install_hooks(module: Any, *, reads_first_token: bool) -> list[RemovableHandle]:
@@ -134,7 +155,7 @@ def _after_base(_: Any, __: Any, returned: Any) -> Any:
 
 def _first_tokens(hidden: torch.Tensor) -> torch.Tensor:
     """The first token of each row; from ``[1, tokens, width]`` to ``[batch, 1, width]``."""
-    return hidden[0].index_select(0, _batch.get().grid[:, 0].clamp(min=0))[:, None]
+    return hidden[0].index_select(0, _batch.get().tokens[:, 0])[:, None]
 
 
 def _attend(
@@ -150,15 +171,15 @@ def _attend(
 ) -> tuple[torch.Tensor, None]:
     """Attention over packed rows, as transformers calls it: ``[1, heads, tokens, width]`` each."""
     batch = _batch.get()
-    rows, longest = batch.grid.shape
-    places = batch.grid.clamp(min=0).reshape(-1)
+    rows, longest = batch.tokens.shape
+    places = batch.tokens.reshape(-1)
 
     def spread(packed: torch.Tensor) -> torch.Tensor:
         heads, width = packed.shape[1], packed.shape[3]
         tokens = packed[0].transpose(0, 1).reshape(-1, heads * width)
         return tokens.index_select(0, places).reshape(rows, longest, heads, width).transpose(1, 2)
 
-    seen = (batch.grid >= 0)[:, None, None, :]
+    seen = batch.seen[:, None, None, :]
     if sliding_window is not None or getattr(module, "is_causal", False):
         place = torch.arange(longest, device=seen.device)
         distance = place[:, None] - place[None, :]
