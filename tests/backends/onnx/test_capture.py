@@ -34,6 +34,22 @@ class Crowded(torch.nn.Module):
         return x * 0.5 if x.shape[0] > 64 else x
 
 
+class Lengthy(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 0.5 if x.shape[1] > 64 else x
+
+
+class Positioned(torch.nn.Module):
+    """Has positions for so many steps, and takes no more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.positions = torch.nn.Parameter(torch.randn(64, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.positions[: x.shape[1]]
+
+
 class Alone(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * 3 if x.shape[0] == 1 else x * 2
@@ -123,6 +139,21 @@ def test_code_that_depends_on_the_number_of_rows_is_refused(tmp_path: Path, modu
     with pytest.raises(LoadError, match=f"{text} .*every row alike"):
         export(source, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_branch_for_long_rows_is_not_forgotten(tmp_path: Path) -> None:
+    source = open_module(Lengthy(), {"x": torch.randn(2, 3, 4)}, x=(BATCH, "steps", 4))
+    with pytest.raises(LoadError, match=r"captured for 3 steps, and fails for more than 64 .*state a number"):
+        export(source, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_limit_of_the_models_own_is_none_of_the_capture(tmp_path: Path) -> None:
+    source = open_module(Positioned(), {"x": torch.randn(2, 3, 4)}, x=(BATCH, "steps", 4))
+    artifact = export(source, tmp_path)
+    assert artifact.signature.inputs[0].dims == (BATCH, "steps", 4)
+    for length in (1, 64):
+        assert_agrees(artifact, source, (2, length, 4))
 
 
 def test_code_that_writes_to_its_input_leaves_the_callers_as_it_was(tmp_path: Path) -> None:

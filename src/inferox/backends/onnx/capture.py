@@ -13,7 +13,13 @@ import torch
 from onnx import ModelProto
 from torch.export import Dim, ExportedProgram
 
-from inferox.backends.torch.captured import check_limit, check_rows, examples_to_capture, honest_signature
+from inferox.backends.torch.captured import (
+    check_limit,
+    check_other_limits,
+    check_rows,
+    examples_to_capture,
+    honest_signature,
+)
 from inferox.backends.torch.packed import PackedModule
 from inferox.core import BATCH, SEQUENCE, ExportRequest, Layout, LoadError, Signature, SourceModel, TensorSpec
 
@@ -40,13 +46,14 @@ def capture(source: SourceModel, request: ExportRequest) -> ModelProto:
             packed.release()
     graph, examples = _Graph(source.module, signature), _examples(source.example_inputs, signature)
     captured = _export(graph, examples, signature)
+
+    def reference(inputs: Mapping[str, torch.Tensor]) -> Any:
+        return graph(*inputs.values())
+
     with _quiet(), torch.no_grad():
-        check_rows(
-            lambda given: captured.program.module()(*given.values()),
-            lambda given: graph(*given.values()),
-            examples,
-            signature,
-        )
+        check_rows(lambda inputs: captured.program.module()(*inputs.values()), reference, examples, signature)
+        if source.example_inputs is not None:  # otherwise its task knows its limits
+            check_other_limits(captured.program, reference, examples, signature)
     return _state_extents(captured, signature)
 
 

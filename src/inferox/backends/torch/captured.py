@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
@@ -84,6 +85,31 @@ def check_limit(program: ExportedProgram, signature: Signature) -> None:
             raise LoadError(f"the model was captured for {_ROWS} rows, and fails for more than {most}", hint=_HINT)
 
 
+def check_other_limits(program: ExportedProgram, reference: Call, examples: Tensors, signature: Signature) -> None:
+    """Refuses a program that only has the branch for small extents of something else than rows.
+
+    PyTorch itself refuses what a program has no branch for; a graph that is made of the program computes something.
+
+    Args:
+        program: The program.
+        reference: Calls its module, which may have the same limit of its own: the length of a table of positions.
+        examples: What the program was captured with.
+        signature: What its module takes.
+
+    Raises:
+        LoadError: If the module takes more than the program.
+    """
+    extents = _extents(examples, signature)
+    for dim, least, most in _captured_ranges(program, signature):
+        if dim == BATCH or least == most or most >= _UNLIMITED:
+            continue
+        if _takes(reference, examples, signature, dim, most + 1):
+            raise LoadError(
+                f"the model was captured for {extents[dim]} {dim}, and fails for more than {most}",
+                hint=f"its code must do the same for every extent of {dim}; or state a number in its place",
+            )
+
+
 def honest_signature(program: ExportedProgram, signature: Signature) -> Signature:
     """The signature with a number wherever a program turned out to take one extent only.
 
@@ -117,6 +143,17 @@ def _range(program: ExportedProgram, extent: int | torch.SymInt) -> tuple[int, i
     if limits is None:
         return 0, _UNLIMITED
     return int(limits.lower), int(min(limits.upper, _UNLIMITED))
+
+
+def _takes(call: Call, examples: Tensors, signature: Signature, dim: str, extent: int) -> bool:
+    """Whether shapes work out with another extent. Nothing is computed, for which there may be too little memory."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as shapes_alone:
+        inputs = {name: shapes_alone.from_tensor(value) for name, value in examples.items()}
+        try:
+            call(_with_extent(inputs, signature, dim, extent))
+        except Exception:  # noqa: BLE001 - whatever the user's code raises
+            return False
+    return True
 
 
 def _copied(inputs: Tensors) -> dict[str, torch.Tensor]:
