@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 import inferox
+from inferox.backends.torch import TorchBackend
+from inferox.backends.torch.export import TorchExporter
 from inferox.build.reference import compute_samples
-from inferox.core import PackageError
+from inferox.core import SEQUENCE, Artifact, ExportRequest, PackageError, SourceModel
 from inferox.engine import verify
 from inferox.package import ParityClass, Samples
 from inferox.sources.python import open_factory
 from inferox.tasks.raw import RawTask
 from tests.build.modules import make_lstm, make_stepping
+from tests.build.test_kinds import save_text_model
 
 
 class Doubling(torch.nn.Module):
@@ -95,6 +99,29 @@ def test_an_artifact_for_one_extent_is_measured_with_it(tmp_path: Path, backend:
     assert stored is not None
     assert {shape[1] for shape in shapes(stored)} == {max(steps, 2)}
     assert verify(tmp_path / "p", trust_code=True).passed
+
+
+class ShortExporter(TorchExporter):
+    """States one length, which some of a text task's samples have."""
+
+    length: ClassVar[int]
+
+    def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
+        right = super().export(source, root, request)
+        return replace(right, signature=right.signature.fixed({SEQUENCE: self.length}))
+
+
+def test_an_artifact_of_one_length_is_none_for_texts(
+    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_text_model(tmp_path / "source", minilm_directory, "mpnet", "Model")  # which has no packed artifact beside it
+    inferox.pack(tmp_path / "source", tmp_path / "p")
+    samples = inferox.open_package(tmp_path / "p").samples()
+    assert samples is not None
+    monkeypatch.setattr(ShortExporter, "length", samples.batches[0].inputs["input_ids"].shape[1], raising=False)
+    monkeypatch.setattr(TorchBackend, "exporter", lambda _: ShortExporter())
+    with pytest.raises(PackageError, match=r"captured for input_ids: i64\[batch, \d+\].* alone"):
+        inferox.pack(tmp_path / "source", tmp_path / "q")
 
 
 def test_artifacts_that_reach_differently_far_share_a_package(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Positioned(torch.nn.Module):
         self.positions = torch.nn.Parameter(torch.randn(64, 4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.positions[: x.shape[1]]
+        return x + self.positions.narrow(0, 0, x.shape[1])
 
 
 class Alone(torch.nn.Module):
