@@ -23,7 +23,7 @@ class SmallCNN(torch.nn.Module):
 
 
 class SmallLSTM(torch.nn.Module):
-    """A recurrent network over numbers, which ``torch.export`` captures for one length only."""
+    """A recurrent network over numbers, which ``torch.export`` captures for one length, and for ONNX for all."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,6 +33,20 @@ class SmallLSTM(torch.nn.Module):
     def forward(self, steps: torch.Tensor) -> dict[str, torch.Tensor]:
         states, _ = self.lstm(steps)
         return {"states": states, "scores": self.head(states[:, -1])}
+
+
+class Stepping(torch.nn.Module):
+    """A loop over the steps, which a capture unrolls for the number that its example has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = torch.nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        state = x.select(1, 0)
+        for step in range(x.shape[1]):
+            state = torch.tanh(self.cell(state) + x.select(1, step))
+        return state
 
 
 class TiedAutoencoder(torch.nn.Module):
@@ -57,6 +71,11 @@ def make_cnn() -> tuple[torch.nn.Module, dict[str, np.ndarray]]:
 def make_lstm() -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
     torch.manual_seed(2)
     return SmallLSTM(), {"steps": torch.randn(1, 7, 4)}
+
+
+def make_stepping(steps: int = 3) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+    torch.manual_seed(5)
+    return Stepping(), {"x": torch.randn(2, steps, 4)}
 
 
 def make_tied() -> tuple[torch.nn.Module, dict[str, np.ndarray]]:

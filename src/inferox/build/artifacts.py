@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from inferox.backends.registry import backend_names, get_backend
 from inferox.batching import RoutedModel, can_be_packed, pack_batch, packed_signature
+from inferox.build.reference import taken_samples
 from inferox.core import (
     WEIGHTS_FILE,
     Artifact,
@@ -25,7 +26,6 @@ from inferox.core import (
     Layout,
     LoadOptions,
     Precision,
-    Signature,
     SourceModel,
 )
 from inferox.package import ArtifactEvidence, ParityClass, Reading, Samples, Tolerance, measure_model
@@ -103,7 +103,7 @@ def export_artifacts(
                 continue
             progress(f"measuring {artifact.name}")
             try:
-                evidence = _measure(backend, artifact, measurement, source.signature, name)
+                evidence = _measure(backend, artifact, measurement, source, name)
             except BackendError as error:
                 exported.refused[artifact.name] = str(error)
                 continue
@@ -155,18 +155,24 @@ def _requests(
 
 
 def _measure(
-    backend: Backend, artifact: Artifact, measurement: Measurement, signature: Signature, name: str
+    backend: Backend, artifact: Artifact, measurement: Measurement, source: SourceModel, name: str
 ) -> ArtifactEvidence:
     """Measures an artifact.
 
     Raises:
-        BackendError: If it cannot be loaded, fails, or misses its tolerance.
+        BackendError: If it cannot be loaded, takes none of the samples, fails, or misses its tolerance.
     """
     # The artifact was made from what the operator named as the source a moment ago: it is as trusted as that.
     options = LoadOptions(name, trust_code=True)
-    padded = signature if artifact.layout is Layout.PACKED else artifact.signature
+    padded = source.signature if artifact.layout is Layout.PACKED else artifact.signature
+    samples = taken_samples(measurement.samples, padded)
+    # Samples of a task show what its items look like: an artifact that cannot take them all is none for the task.
+    needed = 1 if source.example_inputs is not None else len(measurement.samples.batches)
+    if len(samples.batches) < needed:
+        taken = ", ".join(map(str, padded.inputs))
+        raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")
     with RoutedModel([backend.load(artifact, None, options)], padded, backend.tensor_builder(DeviceId.cpu())) as model:
-        evidence = measure_model(model, artifact, measurement.samples, measurement.reading, measurement.tolerance)
+        evidence = measure_model(model, artifact, samples, measurement.reading, measurement.tolerance)
     if evidence.parity_class is ParityClass.FAIL:
         raise ExecutionError(f"it misses its tolerance: {evidence.agreement}")
     return evidence

@@ -13,7 +13,7 @@ from typing import Any
 
 from inferox.build.artifacts import Exported, Measurement, export_artifacts, open_exporters
 from inferox.build.calibration import make_calibration
-from inferox.build.reference import compute_samples
+from inferox.build.reference import compute_samples, keep_common
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, Dim, PackageError, Precision, SourceModel
 from inferox.package import (
     FORMAT_VERSION,
@@ -140,19 +140,20 @@ def pack(
             progress=report,
         )
         _require_artifacts(label, exported, strict=strict)
+        stored, evidence = keep_common(references, exported.artifacts, exported.evidence, model.signature)
         report("writing the package")
         path = writer.commit(
             _metadata(model, label, created_at),
             _model_info(model, choice, exported),
-            ParityReport(tuple(exported.evidence)),
-            references,
+            ParityReport(evidence),
+            stored,
         )
     return PackReport(
         path=path,
         name=label,
         task=choice.name,
         size_bytes=_size_bytes(path),
-        evidence=tuple(exported.evidence),
+        evidence=evidence,
         refused=exported.refused,
         left_out_weights=model.facts.left_out,
     )

@@ -88,14 +88,21 @@ def _run_varied(
         if other in {0, 1, extent}:
             continue
         try:
-            return other, run({spec.name: _stretch(examples[spec.name], spec, dim, other) for spec in inputs})
+            return other, run({spec.name: stretch(examples[spec.name], spec, dim, other) for spec in inputs})
         except ExecutionError as error:
             failure = failure or error
     raise failure or ExecutionError(f"{dim} is empty in the example inputs")
 
 
-def _stretch(example: npt.NDArray[Any], spec: TensorSpec, dim: str, extent: int) -> npt.NDArray[Any]:
-    """Repeats or cuts an example along the axes of one dim."""
+def stretch(example: npt.NDArray[Any], spec: TensorSpec, dim: str, extent: int) -> npt.NDArray[Any]:
+    """Repeats or cuts an example along the axes of one dim.
+
+    Args:
+        example: An input.
+        spec: What the input is.
+        dim: The named dim.
+        extent: The extent that it is to have, in elements.
+    """
     for axis, name in enumerate(spec.dims):
         if name == dim:
             example = example.take(np.arange(extent) % example.shape[axis], axis=axis)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
@@ -25,11 +26,13 @@ from inferox.core import (
     ExecutionError,
     Layout,
     LoadError,
+    Model,
     NoUsableBackendError,
+    ShapeMismatchError,
     TrustTier,
 )
 from inferox.package import ParityClass
-from tests.build.modules import make_cnn, make_lstm, make_tied
+from tests.build.modules import make_cnn, make_lstm, make_stepping, make_tied
 from tests.build.test_kinds import TEXTS, save_text_model
 from tests.sources.checkpoints import make_model, save_model
 
@@ -68,8 +71,6 @@ def test_text_models_agree(tmp_path: Path, minilm_directory: Path, model_type: s
 def test_a_packed_graph_takes_padding_on_either_side(tmp_path: Path, minilm_directory: Path, model_type: str) -> None:
     model = save_text_model(tmp_path / "source", minilm_directory, model_type, "Model")
     inferox.pack(tmp_path / "source", tmp_path / "p", backends=["onnxruntime"])
-    import torch
-
     with inferox.load(tmp_path / "p", task="raw") as loaded:
         assert loaded.metadata.layout is Layout.PACKED
         for mask in ([[1, 1, 1], [0, 1, 1], [0, 0, 1]], [[1, 1, 1, 1], [1, 1, 0, 0]], [[1]]):
@@ -99,20 +100,45 @@ def test_hand_written_modules_agree_and_are_data_now(tmp_path: Path) -> None:
         assert inferox.open_package(tmp_path / make.__name__).trust_tier is TrustTier.DATA
         module, inputs = make()
         rows = {name: np.concatenate([np.asarray(value)] * 3)[:5] for name, value in inputs.items()}
-        with inferox.load(tmp_path / make.__name__) as model:
+        with inferox.load(tmp_path / make.__name__) as model, torch.inference_mode():
             found = model.forward(rows)["output"].numpy()
-        import torch
-
-        with torch.inference_mode():
             expected = module.eval()(**{name: torch.from_numpy(value) for name, value in rows.items()})
         np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
 
 
-def test_a_fixed_length_is_stated(tmp_path: Path) -> None:
+def test_a_recurrent_network_takes_every_length(tmp_path: Path) -> None:
     inferox.pack(make_lstm, tmp_path / "p", backends=["onnxruntime"], dims={"steps": ("batch", "seq", 4)})
+    module, _ = make_lstm()
     with inferox.load(tmp_path / "p") as model:
-        steps = np.ones((3, 7, 4), np.float32)
-        assert model.forward(steps)["scores"].shape == (3, 2)
+        assert model.signature.inputs[0].dims == ("batch", "seq", 4)
+        for rows, length in ((3, 7), (1, 1), (2, 12)):
+            assert_computes(model, module, random_array(rows, length, 4))
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("steps", [3, 1])
+def test_a_fixed_length_is_stated(tmp_path: Path, backend: str, steps: int) -> None:
+    inferox.pack(lambda: make_stepping(steps), tmp_path / "p", backends=[backend], dims={"x": ("batch", "steps", 4)})
+    module, _ = make_stepping(steps)
+    captured = max(steps, 2)  # the exporter takes a 1 for a fixed extent
+    with inferox.load(tmp_path / "p") as model:
+        assert model.signature.inputs[0].dims == ("batch", captured, 4)
+        for rows in (1, 2, 5):
+            assert_computes(model, module, random_array(rows, captured, 4))
+        with pytest.raises(ShapeMismatchError, match=rf"\[batch, {captured}, 4\]"):
+            model.forward(random_array(2, captured + 2, 4))
+
+
+def random_array(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def assert_computes(model: Model, module: torch.nn.Module, array: np.ndarray) -> None:
+    found = {name: value.numpy() for name, value in model.forward(array).items()}
+    with torch.inference_mode():
+        expected = module.eval()(torch.from_numpy(array))
+    for name, value in (expected if isinstance(expected, dict) else {"output": expected}).items():
+        np.testing.assert_allclose(found[name], value, atol=1e-5)
 
 
 def test_the_weights_lie_in_the_package_once(package: Path) -> None:

@@ -4,38 +4,63 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from onnx import ModelProto
-from torch.export import Dim
+from torch.export import Dim, ExportedProgram
 
+from inferox.backends.torch.captured import (
+    check_limit,
+    check_other_limits,
+    check_rows,
+    examples_to_capture,
+    honest_signature,
+)
 from inferox.backends.torch.packed import PackedModule
-from inferox.core import BATCH, SEQUENCE, TOKENS, ExportRequest, Layout, LoadError, Signature, SourceModel, TensorSpec
+from inferox.core import BATCH, SEQUENCE, ExportRequest, Layout, LoadError, Signature, SourceModel, TensorSpec
 
-_EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 6, TOKENS: 8}
+_EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 6}
 
 
 def capture(source: SourceModel, request: ExportRequest) -> ModelProto:
-    """Captures a source's module as a graph that takes any extent of each named dim.
+    """Captures a source's module as a graph whose inputs state the extents that it takes.
 
     Args:
         source: The model.
         request: The layout and signature in which it is to be captured.
 
     Raises:
-        LoadError: If the module cannot be packed.
+        LoadError: If the module cannot be packed, or not be captured for every number of rows.
         Exception: Whatever the exporter raises, to be translated by the caller.
     """
-    if request.layout is Layout.PADDED:
-        return _capture(_Graph(source.module, request.signature), request.signature, source.example_inputs)
-    packed = PackedModule(source.module, request.signature)
-    try:
-        return _capture(_Graph(packed, request.signature), request.signature, _packed_examples(request.signature))
-    finally:
-        packed.release()
+    signature = request.signature
+    if request.layout is Layout.PACKED:
+        packed = PackedModule(source.module, signature)
+        try:
+            return _state_extents(_export(_Graph(packed, signature), _packed_examples(signature), signature), signature)
+        finally:
+            packed.release()
+    graph, examples = _Graph(source.module, signature), _examples(source.example_inputs, signature)
+    captured = _export(graph, examples, signature)
+
+    def reference(inputs: Mapping[str, torch.Tensor]) -> Any:
+        return graph(*inputs.values())
+
+    with _quiet(), torch.no_grad():
+        check_rows(lambda inputs: captured.program.module()(*inputs.values()), reference, examples, signature)
+        if source.example_inputs is not None:  # otherwise its task knows its limits
+            check_other_limits(captured.program, reference, examples, signature)
+    return _state_extents(captured, signature)
+
+
+@dataclass(frozen=True)
+class _Captured:
+    program: ExportedProgram
+    graph: ModelProto
 
 
 class _Graph(torch.nn.Module):
@@ -54,15 +79,24 @@ class _Graph(torch.nn.Module):
         return (returned,) if isinstance(returned, torch.Tensor) else tuple(returned)
 
 
-def _capture(graph: torch.nn.Module, signature: Signature, given: Mapping[str, Any] | None) -> ModelProto:
-    examples = tuple(_example(spec, given) for spec in signature.inputs)
+def _forget_unrolling() -> None:
+    """Lets the exporter put its loops in the place of recurrent layers.
+
+    PyTorch remembers how an earlier capture of its own dealt with them, which was to unroll them for one length.
+    """
+    for operator in (torch.ops.aten.lstm.input, torch.ops.aten.gru.input):
+        operator._dispatch_cache.clear()  # noqa: SLF001 - there is no public way
+
+
+def _export(graph: torch.nn.Module, examples: Mapping[str, torch.Tensor], signature: Signature) -> _Captured:
     dynamic = tuple(
         {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)} for spec in signature.inputs
     )
+    _forget_unrolling()
     with _quiet(), _explained(), torch.no_grad():
         program = torch.onnx.export(
             graph.eval(),
-            examples,
+            tuple(examples[name] for name in signature.input_names),
             dynamo=True,
             # Optimising here folds transposed copies of the weights into new constants, which no file holds.
             optimize=False,
@@ -71,30 +105,41 @@ def _capture(graph: torch.nn.Module, signature: Signature, given: Mapping[str, A
             output_names=list(signature.output_names),
             verbose=False,
         )
-    if program is None:
+    if program is None or program.exported_program is None:
         raise LoadError("torch.onnx.export gave no program")
-    captured: ModelProto = program.model_proto
-    return captured
+    return _Captured(program.exported_program, program.model_proto)
 
 
-def _packed_examples(signature: Signature) -> dict[str, Any]:
+def _state_extents(captured: _Captured, signature: Signature) -> ModelProto:
+    """The graph, with a number for each extent of its inputs that can be no other: the exporter leaves it a name."""
+    check_limit(captured.program, signature)
+    shapes = {item.name: item.type.tensor_type.shape.dim for item in captured.graph.graph.input}
+    for spec in honest_signature(captured.program, signature).inputs:
+        for dim, extent in zip(spec.dims, shapes[spec.name], strict=True):
+            if isinstance(dim, int):
+                extent.dim_value = dim
+    return captured.graph
+
+
+def _packed_examples(signature: Signature) -> dict[str, torch.Tensor]:
     """Two rows of 6 and 2 tokens."""
-    grid = torch.tensor([[0, 1, 2, 3, 4, 5], [6, 7, -1, -1, -1, -1]])
-    tables = {"grid": grid.numpy(), "slots": torch.arange(8).numpy()}
-    tokens: Sequence[str] = [name for name in signature.input_names if name not in tables]
-    return {**{name: torch.ones(8, dtype=torch.int64).numpy() for name in tokens}, **tables}
+    tables = {
+        "grid": torch.tensor([[0, 1, 2, 3, 4, 5], [6, 7, -1, -1, -1, -1]]),
+        "slots": torch.arange(8),
+    }
+    return {name: tables.get(name, torch.ones(8, dtype=torch.int64)) for name in signature.input_names}
 
 
-def _example(spec: TensorSpec, given: Mapping[str, Any] | None) -> torch.Tensor:
-    """An example with at least two of everything that may vary: the exporter takes a 1 for a fixed extent."""
+def _examples(given: Mapping[str, Any] | None, signature: Signature) -> dict[str, torch.Tensor]:
     if given is None:
-        shape = [_EXAMPLE_EXTENTS.get(dim, 2) if isinstance(dim, str) else dim for dim in spec.dims]
-        return torch.zeros(shape) if spec.dtype.is_floating else torch.ones(shape, dtype=torch.int64)
-    tensor = torch.from_numpy(given[spec.name].copy())
-    repeats = [
-        2 if isinstance(dim, str) and extent == 1 else 1 for dim, extent in zip(spec.dims, tensor.shape, strict=True)
-    ]
-    return tensor.repeat(repeats) if spec.dims else tensor
+        return {spec.name: _example(spec) for spec in signature.inputs}
+    tensors = {name: torch.from_numpy(given[name].copy()) for name in signature.input_names}
+    return examples_to_capture(tensors, signature)
+
+
+def _example(spec: TensorSpec) -> torch.Tensor:
+    shape = [_EXAMPLE_EXTENTS.get(dim, 2) if isinstance(dim, str) else dim for dim in spec.dims]
+    return torch.zeros(shape) if spec.dtype.is_floating else torch.ones(shape, dtype=torch.int64)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from inferox.backends.onnx.safetensors_layout import Place, read_places
-from inferox.core import BATCH, WEIGHTS_FILE, ExportRequest, Layout, LoadError, Signature, SourceModel
+from inferox.core import WEIGHTS_FILE, ExportRequest, Layout, LoadError, Signature, SourceModel
 
 GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
 """Where graphs lie: at the root, because both ONNX Runtime and OpenVINO refuse paths to weights that climb."""
@@ -40,7 +40,8 @@ def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Grap
         request: The layout and signature in which it is wanted.
 
     Raises:
-        LoadError: If the source holds no module, the module cannot be packed, or only for a fixed number of rows.
+        LoadError: If the source holds no module, or the module cannot be packed, or not be captured for every number
+            of rows.
         Exception: Whatever the exporter raises, to be translated by the caller.
     """
     relative = GRAPH_FILES[request.layout]
@@ -78,8 +79,9 @@ def _share_weights(graph: ModelProto, weights: Path) -> None:
     """Points every weight of the graph into the package's weights file. Constants of its own stay in the graph."""
     places = read_places(weights)
     for tensor in graph.graph.initializer:
-        place = next((places[name] for name in _names(tensor.name) if name in places), None)
-        if place is not None and _is_same(tensor, place):
+        named = (places[name] for name in _names(tensor.name) if name in places)
+        place = next((place for place in named if _is_same(tensor, place)), None)
+        if place is not None:
             _point(tensor, place)
 
 
@@ -118,18 +120,13 @@ def _strip_metadata(graph: ModelProto) -> None:
 
 
 def _honest_signature(signature: Signature, graph: ModelProto) -> Signature:
-    """The signature with a number wherever the graph turned out to take one extent only.
-
-    Raises:
-        LoadError: If that is so for the number of rows.
-    """
+    """The signature with a number wherever the graph takes one extent only."""
     shapes = {item.name: item.type.tensor_type.shape.dim for item in graph.graph.input}
-    fixed = {
-        dim: extent.dim_value
-        for spec in signature.inputs
-        for dim, extent in zip(spec.dims, shapes[spec.name], strict=True)
-        if isinstance(dim, str) and extent.HasField("dim_value") and extent.dim_value >= 0
-    }
-    if BATCH in fixed:
-        raise LoadError(f"the model can only be captured for {fixed[BATCH]} rows")
-    return signature.fixed(fixed)
+    return signature.fixed(
+        {
+            dim: extent.dim_value
+            for spec in signature.inputs
+            for dim, extent in zip(spec.dims, shapes[spec.name], strict=True)
+            if isinstance(dim, str) and extent.HasField("dim_value") and extent.dim_value >= 0
+        }
+    )

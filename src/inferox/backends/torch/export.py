@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.export import Dim, ExportedProgram
-from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
+from inferox.backends.torch.captured import check_limit, check_rows, examples_to_capture, honest_signature
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.exported import restore_weights, save_without_weights
-from inferox.backends.torch.model import name_outputs
 from inferox.backends.torch.packed import PackedModule
 from inferox.backends.torch.quantization import require_torchao
 from inferox.core import (
-    BATCH,
     CONFIG_FILE,
     WEIGHTS_FILE,
     Artifact,
@@ -32,14 +31,6 @@ from inferox.core import (
 _FOLDER = "backends/torch"
 
 _KINDS = frozenset({"huggingface", "python", "torch-export", "torchscript"})
-
-_UNLIMITED = 2**31
-"""A limit that is none: PyTorch's own for an extent without one is beyond it."""
-
-_ROUGHLY = 1e-3
-"""How far a program may be from its module before it counts as another one; parity is measured elsewhere."""
-
-_ROWS = "its code must treat every row alike, whatever their number, and change neither its inputs nor itself"
 
 
 class TorchExporter(Exporter):
@@ -112,7 +103,7 @@ def _torchscript(source: SourceModel, root: Path) -> Artifact:
 def _exported(source: SourceModel, root: Path) -> Artifact:
     given = source.facts.program
     program = torch.export.load(given) if given else _capture(source)
-    signature = _honest_signature(source.signature, program)
+    signature = honest_signature(program, source.signature)
     relative = f"{_FOLDER}/model.pt2"
     files = {"program": relative}
     if _can_be_stripped(program, root / relative, root / WEIGHTS_FILE):
@@ -146,87 +137,20 @@ def _capture(source: SourceModel) -> ExportedProgram:
         spec.name: {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)}
         for spec in source.signature.inputs
     }
-    captured = _with_extent(examples, source.signature, BATCH, 2)
-    for dim, extent in _extents(captured, source.signature).items():
-        if extent == 1:  # which torch.export takes for a fixed one
-            captured = _with_extent(captured, source.signature, dim, 2)
+    captured = examples_to_capture(examples, source.signature)
+
+    def run(inputs: Mapping[str, torch.Tensor]) -> Any:
+        given = {name: value.clone() for name, value in inputs.items()}
+        returned = program.module()(**given)
+        # A program that writes to its inputs would write to its caller's memory.
+        torch.testing.assert_close(given, inputs, rtol=0, atol=0, equal_nan=True)
+        return returned
+
     with torch.no_grad():
         program = torch.export.export(source.module, (), kwargs=captured, dynamic_shapes=dynamic)
-        for rows in (1, 3):
-            _try_rows(program, source, _with_extent(examples, source.signature, BATCH, rows), rows)
-    _check_limit(program, source.signature)
+        check_rows(run, lambda inputs: source.module(**inputs), captured, source.signature)
+    check_limit(program, source.signature)
     return program
-
-
-def _try_rows(program: ExportedProgram, source: SourceModel, inputs: Mapping[str, torch.Tensor], rows: int) -> None:
-    """Compares a program with its module for another number of rows than the one it was captured with.
-
-    Where the code branches on the number, a program has the one branch that it was captured in, and does not say so.
-    One that writes to its inputs would write to its caller's memory; one that keeps a state fails here too.
-    """
-    names = source.signature.output_names
-    given = {name: value.clone() for name, value in inputs.items()}
-    try:
-        found = name_outputs(program.module()(**given), names)
-        torch.testing.assert_close(given, inputs, rtol=0, atol=0, equal_nan=True)
-        expected = name_outputs(source.module(**inputs), names)
-        torch.testing.assert_close(found, expected, rtol=_ROUGHLY, atol=_ROUGHLY, equal_nan=True)
-    except Exception as error:
-        raise LoadError(f"the model was captured for 2 rows, and fails for {rows}", hint=_ROWS) from error
-
-
-def _check_limit(program: ExportedProgram, signature: Signature) -> None:
-    """Refuses a program that only has the branch for few rows."""
-    for dim, extent in _captured_extents(signature, program):
-        if dim == BATCH and isinstance(extent, torch.SymInt):
-            limits = program.range_constraints.get(extent.node.expr)
-            if limits is not None and limits.upper < _UNLIMITED:
-                raise LoadError(
-                    f"the model was captured for 2 rows, and fails for more than {limits.upper}", hint=_ROWS
-                )
-
-
-def _extents(inputs: Mapping[str, torch.Tensor], signature: Signature) -> dict[str, int]:
-    """The extent that each named dim has in inputs."""
-    return {
-        dim: extent
-        for spec in signature.inputs
-        for dim, extent in zip(spec.dims, inputs[spec.name].shape, strict=True)
-        if isinstance(dim, str)
-    }
-
-
-def _with_extent(
-    examples: Mapping[str, torch.Tensor], signature: Signature, dim: str, extent: int
-) -> dict[str, torch.Tensor]:
-    """The examples repeated, or cut off, along a named dim until it has an extent."""
-    inputs = dict(examples)
-    for spec in signature.inputs:
-        for axis in [axis for axis, name in enumerate(spec.dims) if name == dim]:
-            value = inputs[spec.name]
-            inputs[spec.name] = value.index_select(axis, torch.arange(extent) % value.shape[axis])
-    return inputs
-
-
-def _honest_signature(signature: Signature, program: ExportedProgram) -> Signature:
-    """The signature with a number wherever the program turned out to take one extent only.
-
-    Raises:
-        LoadError: If that is so for the number of rows.
-    """
-    fixed = {dim: int(extent) for dim, extent in _captured_extents(signature, program) if is_concrete_int(extent)}
-    if BATCH in fixed:
-        raise LoadError(f"the program takes {fixed[BATCH]} rows, and no other number", hint=_ROWS)
-    return signature.fixed(fixed)
-
-
-def _captured_extents(signature: Signature, program: ExportedProgram) -> Iterator[tuple[str, int | torch.SymInt]]:
-    """What each named dim of the inputs is in a program: a number, or a symbol where it is free."""
-    shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
-    for spec, node in zip(signature.inputs, program.graph_signature.user_inputs, strict=True):
-        for dim, extent in zip(spec.dims, shapes[str(node)], strict=True):
-            if isinstance(dim, str):
-                yield dim, extent
 
 
 def _copy(source: Path, root: Path, name: str) -> str:

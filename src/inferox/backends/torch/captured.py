@@ -1,0 +1,180 @@
+"""What a program of ``torch.export`` really takes: it may be one for the examples alone, and does not say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.export import ExportedProgram
+from torch.fx.experimental.symbolic_shapes import is_concrete_int
+
+from inferox.backends.torch.model import name_outputs
+from inferox.core import BATCH, LoadError, Signature
+
+Tensors = Mapping[str, torch.Tensor]
+
+Call = Callable[[Tensors], Any]
+"""Computes named tensors, and returns a tensor, a tuple or list of them, or a mapping by name."""
+
+_ROWS = 2
+"""How many rows a program is captured with: ``torch.export`` takes 1 for a fixed extent."""
+
+_OTHER_ROWS = (1, 3)
+
+_UNLIMITED = 2**31
+"""A limit that is none: PyTorch's own for an extent without one is beyond it."""
+
+_ROUGHLY = 1e-3
+"""How far a program may be from its module before it counts as another one; parity is measured elsewhere."""
+
+_HINT = "its code must treat every row alike, whatever their number, and change neither its inputs nor itself"
+
+
+def examples_to_capture(examples: Tensors, signature: Signature) -> dict[str, torch.Tensor]:
+    """Repeats or cuts examples to two rows, and to two of everything else that may vary and of which there is one.
+
+    Args:
+        examples: An example of each input by name.
+        signature: What the model takes.
+    """
+    captured = _with_extent(examples, signature, BATCH, _ROWS)
+    for dim, extent in _extents(captured, signature).items():
+        if extent == 1:  # which torch.export takes for a fixed one
+            captured = _with_extent(captured, signature, dim, 2)
+    return captured
+
+
+def check_rows(run: Call, reference: Call, examples: Tensors, signature: Signature) -> None:
+    """Compares a program with its module for other numbers of rows than the one that it was captured with.
+
+    Where the code branches on the number, a program has the one branch that it was captured in, and does not say so.
+    One that keeps a state fails here too.
+
+    Args:
+        run: Calls the program.
+        reference: Calls its module.
+        examples: What the program was captured with. Both are given copies.
+        signature: What the module takes and gives.
+
+    Raises:
+        LoadError: If the program fails, or computes something else.
+    """
+    for rows in _OTHER_ROWS:
+        inputs = _with_extent(examples, signature, BATCH, rows)
+        try:
+            found, expected = (name_outputs(call(_copied(inputs)), signature.output_names) for call in (run, reference))
+            torch.testing.assert_close(found, expected, rtol=_ROUGHLY, atol=_ROUGHLY, equal_nan=True)
+        except Exception as error:
+            raise LoadError(f"the model was captured for {_ROWS} rows, and fails for {rows}", hint=_HINT) from error
+
+
+def check_limit(program: ExportedProgram, signature: Signature) -> None:
+    """Refuses a program that only has the branch for few rows.
+
+    Args:
+        program: The program.
+        signature: What its module takes.
+
+    Raises:
+        LoadError: If the number of rows has a limit.
+    """
+    for dim, _, most in _captured_ranges(program, signature):
+        if dim == BATCH and most < _UNLIMITED:
+            raise LoadError(f"the model was captured for {_ROWS} rows, and fails for more than {most}", hint=_HINT)
+
+
+def check_other_limits(program: ExportedProgram, reference: Call, examples: Tensors, signature: Signature) -> None:
+    """Refuses a program that only has the branch for small extents of something else than rows.
+
+    PyTorch itself refuses what a program has no branch for; a graph that is made of the program computes something.
+
+    Args:
+        program: The program.
+        reference: Calls its module, which may have the same limit of its own: the length of a table of positions.
+        examples: What the program was captured with.
+        signature: What its module takes.
+
+    Raises:
+        LoadError: If the module takes more than the program.
+    """
+    extents = _extents(examples, signature)
+    for dim, least, most in _captured_ranges(program, signature):
+        if dim == BATCH or least == most or most >= _UNLIMITED:
+            continue
+        if _takes(reference, examples, signature, dim, most + 1):
+            raise LoadError(
+                f"the model was captured for {extents[dim]} {dim}, and fails for more than {most}",
+                hint=f"its code must do the same for every extent of {dim}; or state a number in its place",
+            )
+
+
+def honest_signature(program: ExportedProgram, signature: Signature) -> Signature:
+    """The signature with a number wherever a program turned out to take one extent only.
+
+    Args:
+        program: The program.
+        signature: What its module takes and gives.
+
+    Raises:
+        LoadError: If that is so for the number of rows.
+    """
+    fixed = {dim: least for dim, least, most in _captured_ranges(program, signature) if least == most}
+    if BATCH in fixed:
+        raise LoadError(f"the program takes {fixed[BATCH]} rows, and no other number", hint=_HINT)
+    return signature.fixed(fixed)
+
+
+def _captured_ranges(program: ExportedProgram, signature: Signature) -> Iterator[tuple[str, int, int]]:
+    """The least and the most that each named dim of the inputs may be in a program."""
+    shapes = {node.name: node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder"}
+    for spec, node in zip(signature.inputs, program.graph_signature.user_inputs, strict=True):
+        for dim, extent in zip(spec.dims, shapes[str(node)], strict=True):
+            if isinstance(dim, str):
+                yield dim, *_range(program, extent)
+
+
+def _range(program: ExportedProgram, extent: int | torch.SymInt) -> tuple[int, int]:
+    if is_concrete_int(extent):
+        return int(extent), int(extent)
+    # Captured for ONNX, a fixed extent stays a symbol, and its range alone tells.
+    limits = program.range_constraints.get(extent.node.expr)  # type: ignore[union-attr]
+    if limits is None:
+        return 0, _UNLIMITED
+    return int(limits.lower), int(min(limits.upper, _UNLIMITED))
+
+
+def _takes(call: Call, examples: Tensors, signature: Signature, dim: str, extent: int) -> bool:
+    """Whether shapes work out with another extent. Nothing is computed, for which there may be too little memory."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as shapes_alone:
+        inputs = {name: shapes_alone.from_tensor(value) for name, value in examples.items()}
+        try:
+            call(_with_extent(inputs, signature, dim, extent))
+        except Exception:  # noqa: BLE001 - whatever the user's code raises
+            return False
+    return True
+
+
+def _copied(inputs: Tensors) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in inputs.items()}
+
+
+def _extents(inputs: Tensors, signature: Signature) -> dict[str, int]:
+    """The extent that each named dim has in inputs."""
+    return {
+        dim: extent
+        for spec in signature.inputs
+        for dim, extent in zip(spec.dims, inputs[spec.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
+
+
+def _with_extent(examples: Tensors, signature: Signature, dim: str, extent: int) -> dict[str, torch.Tensor]:
+    """The examples repeated, or cut off, along a named dim until it has an extent."""
+    inputs = dict(examples)
+    for spec in signature.inputs:
+        for axis in [axis for axis, name in enumerate(spec.dims) if name == dim]:
+            value = inputs[spec.name]
+            inputs[spec.name] = value.index_select(axis, torch.arange(extent) % value.shape[axis])
+    return inputs
