@@ -190,15 +190,13 @@ def _tokenwise(signature: Signature) -> Signature:
 
 def _mask_of(rows: Sequence[Row], lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
     """Which tokens are seen, at their places in the padded batch; shape ``[batch, seq]``."""
+    own = [row.get(MASK) for row in rows]
+    for index, (each, length) in enumerate(zip(own, lengths, strict=True)):
+        if each is not None and each.shape != (length,):
+            raise ShapeMismatchError(f"input {MASK!r} of row {index}", f"[{length}]", each.shape)
     mask = _placed(np.array(lengths, dtype=np.int64), max(lengths))
-    for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-        own = row.get(MASK)
-        if own is None:
-            continue
-        if own.shape != (length,):
-            raise ShapeMismatchError(f"input {MASK!r} of row {index}", f"[{length}]", own.shape)
-        if not own.all():
-            mask[index, :length] = own != 0
+    shown = [np.ones(length, bool) if each is None else each for each, length in zip(own, lengths, strict=True)]
+    mask[mask] = np.concatenate(shown) != 0
     return mask
 
 
