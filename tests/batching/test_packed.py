@@ -172,8 +172,7 @@ def test_rows_with_masks_are_packed_as_their_batch_is(mask: npt.NDArray[np.int64
     for name, array in packed.items():
         np.testing.assert_array_equal(array, expected[name])
     outputs = {"vectors": packed["input_ids"].astype(np.float32)[:, None] * FACTORS}
-    shown = batch["input_ids"] * up_to_the_last_shown(mask)
-    for row, found in zip(shown, split_packed(outputs, rows, TOKEN_WISE), strict=True):
+    for row, found in zip(batch["input_ids"] * mask, split_packed(outputs, rows, TOKEN_WISE), strict=True):
         np.testing.assert_array_equal(found["vectors"], row[:, None] * FACTORS)
 
 

@@ -158,16 +158,17 @@ def split_packed(
         signature: The packed signature.
 
     Returns:
-        The outputs of each row by name: views of the batch's memory, but for rows that end with hidden tokens, which
-        get zeros for those.
+        The outputs of each row by name: views of the batch's memory, but for rows with hidden tokens, which get zeros
+        at their places.
 
     Raises:
         ShapeMismatchError: If an output has not one entry for each token, or for each row.
     """
     first = signature.input_names[0]
     lengths = [len(row[first]) for row in rows]
-    kept = _kept_lengths(_show_one(_mask_of(rows, lengths)))
-    ends = np.cumsum(kept)
+    mask = _mask_of(rows, lengths)
+    shown = [own[:length] for own, length in zip(mask.copy(), lengths, strict=True)]
+    ends = np.cumsum(_kept_lengths(_show_one(mask)))
     split: list[dict[str, npt.NDArray[Any]]] = [{} for _ in rows]
     for spec in signature.outputs:
         values, tokens = outputs[spec.name], spec.dims[0] == TOKENS
@@ -176,8 +177,8 @@ def split_packed(
                 f"output {spec.name!r} of a batch of {len(rows)} rows", spec.shape_text, values.shape
             )
         parts = np.split(values, ends[:-1]) if tokens else values
-        for row, part, length in zip(split, parts, lengths, strict=True):
-            row[spec.name] = _lengthen(part, length) if tokens else part
+        for row, part, own in zip(split, parts, shown, strict=True):
+            row[spec.name] = _blank(part, own) if tokens else part
     return split
 
 
@@ -189,15 +190,13 @@ def _tokenwise(signature: Signature) -> Signature:
 
 def _mask_of(rows: Sequence[Row], lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
     """Which tokens are seen, at their places in the padded batch; shape ``[batch, seq]``."""
+    own = [row.get(MASK) for row in rows]
+    for index, (each, length) in enumerate(zip(own, lengths, strict=True)):
+        if each is not None and each.shape != (length,):
+            raise ShapeMismatchError(f"input {MASK!r} of row {index}", f"[{length}]", each.shape)
     mask = _placed(np.array(lengths, dtype=np.int64), max(lengths))
-    for index, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-        own = row.get(MASK)
-        if own is None:
-            continue
-        if own.shape != (length,):
-            raise ShapeMismatchError(f"input {MASK!r} of row {index}", f"[{length}]", own.shape)
-        if not own.all():
-            mask[index, :length] = own != 0
+    shown = [np.ones(length, bool) if each is None else each for each, length in zip(own, lengths, strict=True)]
+    mask[mask] = np.concatenate(shown) != 0
     return mask
 
 
@@ -236,9 +235,9 @@ def _tables(mask: npt.NDArray[np.bool_], kept: npt.NDArray[np.int64]) -> dict[st
     return {GRID: grid, SLOTS: slots.astype(np.int64)}
 
 
-def _lengthen(part: npt.NDArray[Any], length: int) -> npt.NDArray[Any]:
-    if len(part) == length:
+def _blank(part: npt.NDArray[Any], shown: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    if shown.all():
         return part
-    whole = np.zeros((length, *part.shape[1:]), dtype=part.dtype)
-    whole[: len(part)] = part
+    whole = np.zeros((len(shown), *part.shape[1:]), dtype=part.dtype)
+    whole[shown] = part[shown[: len(part)]]
     return whole

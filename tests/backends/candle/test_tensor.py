@@ -149,6 +149,21 @@ def test_bf16_is_rounded_once(values: list[float]) -> None:
     np.testing.assert_array_equal(wide[exact], expected.bfloat16().float().numpy()[exact])
 
 
+@pytest.mark.parametrize(
+    ("dtype", "value", "expected"),
+    [
+        (DataType.BF16, 1 + 2**-8 + 2**-40, 1 + 2**-7),
+        (DataType.BF16, -1 - 2**-8 - 2**-40, -1 - 2**-7),
+        (DataType.BF16, 1 + 2**-8, 1),
+        (DataType.F16, 1 + 2**-11 + 2**-40, 1 + 2**-10),
+    ],
+)
+def test_what_lies_beside_a_tie_is_rounded_once(dtype: DataType, value: float, expected: float) -> None:
+    tensor = BUILDER.from_slice([value], [1], dtype)
+    assert torch.utils.dlpack.from_dlpack(tensor).tolist() == [expected]
+    assert BUILDER.from_slice([value], [], dtype).shape == ()
+
+
 def test_bf16_goes_to_whoever_has_it() -> None:
     tensor = BUILDER.from_slice([1.0, float("inf"), float("nan")], [3], DataType.BF16)
     assert tensor.dtype is DataType.BF16

@@ -227,6 +227,21 @@ def test_read_only_arrays_are_copied(builder: TorchTensorBuilder) -> None:
     assert builder.from_dlpack(array).torch.data_ptr() != array.ctypes.data
 
 
+@pytest.mark.parametrize(
+    ("dtype", "value", "expected"),
+    [
+        (DataType.BF16, 1 + 2**-8 + 2**-40, 1 + 2**-7),
+        (DataType.BF16, -1 - 2**-8 - 2**-40, -1 - 2**-7),
+        (DataType.BF16, 1 + 2**-8, 1),
+        (DataType.F16, 1 + 2**-11 + 2**-40, 1 + 2**-10),
+        (DataType.F16, 1 + 2**-11, 1),
+        (DataType.F32, 1 + 2**-24 + 2**-40, 1 + 2**-23),
+    ],
+)
+def test_a_value_is_rounded_once(builder: TorchTensorBuilder, dtype: DataType, value: float, expected: float) -> None:
+    assert builder.from_slice([value], [1], dtype).torch.tolist() == [expected]
+
+
 def test_bf16_of_ml_dtypes(builder: TorchTensorBuilder) -> None:
     array = np.array([1.5, float("nan"), -0.0], ml_dtypes.bfloat16)
     tensor = builder.from_numpy(array)

@@ -14,7 +14,7 @@ from inferox.backends.candle.bfloat16 import import_bits, is_bfloat16
 from inferox.backends.candle.errors import require_memory, translated
 from inferox.backends.candle.exchange import COPIES, SUPPORTED, check_dtype, to_candle
 from inferox.backends.candle.tensor import CandleTensor, check_device
-from inferox.backends.host import HostTensorBuilder
+from inferox.backends.host import HostTensorBuilder, round_to_odd
 from inferox.core import (
     DataType,
     DeviceId,
@@ -116,6 +116,6 @@ def _candle_dtype(dtype: DataType) -> candle.DType:
 
 
 def _to_bf16(wide: npt.NDArray[np.float64]) -> candle.Tensor:
-    """Rounds once, straight from the widest type."""
+    """Rounds to the nearest once: Candle itself goes by way of single precision."""
     with translated("rounding to bf16", default=ExecutionError):
-        return to_candle(wide).to_dtype(candle.bf16)
+        return to_candle(round_to_odd(wide)).to_dtype(candle.bf16)

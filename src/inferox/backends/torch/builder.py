@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.dlpack import from_dlpack
 
+from inferox.backends.host import round_to_odd
 from inferox.backends.torch import device as devices
 from inferox.backends.torch import dtype as dtypes
 from inferox.backends.torch.errors import translated
@@ -90,7 +91,9 @@ class TorchTensorBuilder(TensorBuilder):
         numbers = _real_numbers(values, dtype) if dtype.is_floating else _whole_numbers(values, dtype)
         with translated(f"making a tensor of {len(values)} values", default=ExecutionError):
             wide = torch.tensor(numbers, dtype=torch.float64 if dtype.is_floating else torch.int64)
-            narrow = wide.to(dtypes.to_torch(dtype))
+            # PyTorch goes to the narrow types by way of single precision, and would round twice.
+            twice = dtype in {DataType.F16, DataType.BF16}
+            narrow = (torch.from_numpy(round_to_odd(wide.numpy())) if twice else wide).to(dtypes.to_torch(dtype))
         overflowed = (narrow.isinf() & wide.isfinite()).nonzero()
         if len(overflowed):
             raise _unrepresentable(values, int(overflowed[0]), dtype)

@@ -35,18 +35,21 @@ class Program:
         call: Computes named tensors, and returns a tensor, a tuple or list of them, or a mapping by name.
         weights_bytes: The memory that the weights take on the device.
         compute_dtype: The type that floating-point inputs are given; ``None`` where they stay as they are.
+        storages: The addresses of the memory that it computes with in every call; see ``storages_of``.
     """
 
     call: Callable[[Mapping[str, torch.Tensor]], Any]
     weights_bytes: int
     compute_dtype: torch.dtype | None = None
+    storages: frozenset[int] = frozenset()
 
 
 class TorchModel(Model):
     """An artifact that PyTorch has loaded.
 
     Inputs that lie on its device already are passed on without a copy: a program that writes to its inputs writes to
-    its caller's memory, and an output that is an input shares it.
+    its caller's memory, and an output that is an input shares it. An output that is a weight, or a view of one, is
+    copied: whoever writes to it changes no later answer.
 
     Args:
         name: The name of the package.
@@ -74,9 +77,7 @@ class TorchModel(Model):
         with torch.inference_mode(), translated(f"computing {self._name}", default=ExecutionError):
             placed = {name: self._place(inputs[name], program.compute_dtype) for name in self._signature.input_names}
             returned = name_outputs(program.call(placed), self._signature.output_names)
-            return {
-                spec.name: _finish(returned[spec.name], spec, program.compute_dtype) for spec in self._signature.outputs
-            }
+            return {spec.name: _finish(returned[spec.name], spec, program) for spec in self._signature.outputs}
 
     def _place(self, value: TensorLike, compute_dtype: torch.dtype | None) -> torch.Tensor:
         if isinstance(value, np.ndarray):
@@ -90,15 +91,29 @@ class TorchModel(Model):
         return tensor
 
 
-def _finish(output: torch.Tensor, spec: TensorSpec, compute_dtype: torch.dtype | None) -> TorchTensor:
-    """Gives an output that was computed in a lower precision the type that the signature states."""
+def _finish(output: torch.Tensor, spec: TensorSpec, program: Program) -> TorchTensor:
+    """Gives an output its own memory, and one that was computed in a lower precision the type of the signature."""
     stated = to_torch_dtype(spec.dtype)
-    if output.dtype is not stated and (compute_dtype is None or not output.is_floating_point()):
+    if output.dtype is not stated and (program.compute_dtype is None or not output.is_floating_point()):
         found = str(output.dtype).removeprefix("torch.")
         raise ExecutionError(
             f"the model must return {spec.name} as {spec.dtype}, and returned {found}", hint=_CONTRADICTION
         )
-    return TorchTensor(output.to(stated))
+    typed = output.to(stated)
+    return TorchTensor(typed.clone() if typed.untyped_storage().data_ptr() in program.storages else typed)
+
+
+def storages_of(module: torch.nn.Module, *others: torch.Tensor) -> frozenset[int]:
+    """The addresses of the memory that a module computes with in every call.
+
+    Args:
+        module: The module, on its device: its parameters, its buffers, and the tensors among its other attributes.
+        others: Further tensors that it holds.
+    """
+    attributes = [value for part in module.modules() for value in vars(part).values()]
+    held = [*module.parameters(), *module.buffers(), *others, *attributes]
+    addresses = {tensor.untyped_storage().data_ptr() for tensor in held if isinstance(tensor, torch.Tensor)}
+    return frozenset(addresses - {0})  # where tensors without elements lie, an output's too
 
 
 def name_outputs(returned: Any, names: Sequence[str]) -> dict[str, torch.Tensor]:

@@ -12,7 +12,16 @@ from torch.export import Dim, ExportedProgram
 
 from inferox.backends.torch.loaders.exported import load_exported, restore_weights, save_without_weights
 from inferox.core import Artifact, DataType, LoadError, LoadOptions, Precision, Signature, TensorSpec
-from tests.backends.torch.artifacts import affine_inputs, affine_output, load, make_affine, make_artifact, run
+from tests.backends.torch.artifacts import (
+    AFFINE_SIGNATURE,
+    affine_inputs,
+    affine_output,
+    assert_own,
+    load,
+    make_affine,
+    make_artifact,
+    run,
+)
 from tests.build.modules import make_tied
 
 CPU = torch.device("cpu")
@@ -191,3 +200,24 @@ def test_weights_that_do_not_fit(tmp_path: Path, change: dict[str, Any], text: s
     files = {"program": "model.pt2", "weights": "model.safetensors"}
     with pytest.raises(LoadError, match=text):
         load(make_artifact(tmp_path, "torch-export", files))
+
+
+class Holding(torch.nn.Module):
+    """Gives out what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2, 3))
+        self.buffer = torch.nn.Buffer(torch.ones(3), persistent=False)
+        self.plain = torch.ones(3)
+
+    def forward(self, x: torch.Tensor, scale: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.weight[1], self.buffer, self.plain, torch.tensor([1.0, 2.0, 3.0]), x.sum() * scale
+
+
+def test_what_a_program_holds_stays_its_own(tmp_path: Path) -> None:
+    examples = {name: torch.from_numpy(value) for name, value in affine_inputs().items()}
+    torch.export.save(torch.export.export(Holding(), (), examples), tmp_path / "model.pt2")
+    outputs = tuple(TensorSpec(name, DataType.F32, (3,)) for name in "abcd")
+    signature = replace(AFFINE_SIGNATURE, outputs=outputs)
+    assert_own(load(make_artifact(tmp_path, "torch-export", {"program": "model.pt2"}, signature=signature)))

@@ -12,8 +12,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from inferox.core import Artifact, LoadError, Precision
-from tests.backends.torch.artifacts import affine_inputs, affine_output, load, make_affine, make_artifact, run
+from inferox.core import Artifact, DataType, LoadError, Precision, TensorSpec
+from tests.backends.torch.artifacts import (
+    AFFINE_SIGNATURE,
+    affine_inputs,
+    affine_output,
+    assert_own,
+    load,
+    make_affine,
+    make_artifact,
+    run,
+)
 
 MODEL = """
 from dataclasses import dataclass
@@ -119,6 +128,89 @@ def test_threads_load_at_once(artifact: Artifact) -> None:
     assert all(np.array_equal(run(model, affine_inputs())["y"], expected) for model in models)
 
 
+def package_modules() -> set[str]:
+    return {name for name in sys.modules if name.startswith("inferox_package")}
+
+
+KEPT = """
+import torch
+
+
+class Tensors(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(4, 3)
+
+    def forward(self, x, scale):
+        return self.linear(x)
+
+
+MODEL = Tensors()
+
+
+def create_model(package_dir, backend):
+    return MODEL
+"""
+
+
+@pytest.mark.parametrize("code", [MODEL, KEPT], ids=["made", "kept in a global"])
+def test_closed_models_leave_no_module_behind(tmp_path: Path, code: str) -> None:
+    torch.save(make_affine().state_dict(), tmp_path / "model.pt")
+    before = package_modules()
+    models = [load(make(tmp_path, code=code)) for _ in range(3)]
+    assert len(package_modules() - before) == 3
+    for model in models:
+        model.close()
+    assert package_modules() == before
+
+
+def test_a_module_stays_until_the_last_call_has_ended(tmp_path: Path) -> None:
+    code = MODEL.replace("self.linear(x)", "wait(self.linear(x))") + WAIT
+    torch.save(make_affine().state_dict(), tmp_path / "model.pt")
+    before = package_modules()
+    model = load(make(tmp_path, code=code))
+    (name,) = package_modules() - before
+    package = sys.modules[name]
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run, model, affine_inputs())
+        assert package.entered.wait(60)
+        model.close()
+        package.go_on.set()
+        np.testing.assert_array_equal(running.result()["y"], affine_output())
+    assert package_modules() == before
+
+
+WAIT = """
+import sys
+import threading
+
+entered, go_on = threading.Event(), threading.Event()
+
+
+def wait(found):
+    entered.set()
+    assert go_on.wait(60)
+    assert sys.modules[__name__].wait is wait
+    return found
+"""
+
+
+def test_weights_that_do_not_fit_leave_no_module_behind(tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "model.pt")
+    before = package_modules()
+    with pytest.raises(LoadError, match="2 missing"):
+        load(make(tmp_path))
+    assert package_modules() == before
+
+
+def test_an_output_that_is_a_weight_is_the_callers_own(tmp_path: Path) -> None:
+    code = MODEL.replace("self.linear(x) * scale[:, None] + self.offset", "self.linear.weight[:, 1:]")
+    torch.save(make_affine().state_dict(), tmp_path / "model.pt")
+    signature = replace(AFFINE_SIGNATURE, outputs=(TensorSpec("y", DataType.F32, (3, 3)),))
+    model = load(replace(make(tmp_path, code=code), signature=signature))
+    assert_own(model)
+
+
 class Malicious:
     """Unpickled, it would write a file."""
 
@@ -210,18 +302,19 @@ def test_code_that_makes_no_module(
     tmp_path: Path, artifact: Artifact, code: str, text: str, cause: type[Exception] | None
 ) -> None:
     (tmp_path / "model.py").write_text(code)
-    modules = set(sys.modules)
+    before = package_modules()
     with pytest.raises(LoadError, match=text) as caught:
         load(artifact)
     assert (caught.value.__cause__ is None) if cause is None else isinstance(caught.value.__cause__, cause)
-    if text.startswith("model.py failed"):
-        assert not [name for name in set(sys.modules) - modules if name.startswith("inferox_package")]
+    assert package_modules() == before
 
 
 def test_ctrl_c_in_a_packages_code_is_no_load_error(tmp_path: Path, artifact: Artifact) -> None:
     (tmp_path / "model.py").write_text("raise KeyboardInterrupt")
+    before = package_modules()
     with pytest.raises(KeyboardInterrupt):
         load(artifact)
+    assert package_modules() == before
 
 
 @pytest.mark.slow

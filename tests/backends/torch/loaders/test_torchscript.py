@@ -7,8 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from inferox.core import Artifact, ExecutionError, LoadError, Precision
-from tests.backends.torch.artifacts import affine_inputs, affine_output, load, make_affine, make_artifact, run
+from inferox.core import Artifact, DataType, ExecutionError, LoadError, Precision, TensorSpec
+from tests.backends.torch.artifacts import (
+    AFFINE_SIGNATURE,
+    affine_inputs,
+    affine_output,
+    assert_own,
+    load,
+    make_affine,
+    make_artifact,
+    run,
+)
 
 
 @pytest.fixture(params=["script", "trace"])
@@ -64,3 +73,38 @@ class Failing(torch.nn.Module):
         if bool(x.sum() > -1e9):
             raise ValueError("fails on purpose")
         return scale
+
+
+class Holding(torch.nn.Module):
+    """Gives out what it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2, 3))
+        self.buffer = torch.nn.Buffer(torch.ones(3), persistent=False)
+        self.plain = torch.ones(3)
+        self.listed = [torch.ones(3)]
+        self.inner = Inner()
+
+    def forward(
+        self, x: torch.Tensor, scale: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.weight[1], self.buffer, self.plain, self.listed[0], self.inner(x + scale[:, None])
+
+
+class Inner(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = torch.ones(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.plain if bool(x.sum() > -1e9) else x[0]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_a_program_holds_stays_its_own(tmp_path: Path, frozen: bool) -> None:
+    program = torch.jit.script(Holding().eval())
+    torch.jit.save(torch.jit.freeze(program) if frozen else program, tmp_path / "model.pt")
+    outputs = tuple(TensorSpec(name, DataType.F32, (3,)) for name in "abcde")
+    signature = replace(AFFINE_SIGNATURE, outputs=outputs)
+    assert_own(load(make_artifact(tmp_path, "torchscript", {"program": "model.pt"}, signature=signature)))

@@ -6,10 +6,12 @@ import pickle
 import sys
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import finalize
 
 import torch
 from safetensors.torch import load_file
@@ -18,7 +20,7 @@ from inferox.backends.torch.backend import TorchBackend
 from inferox.backends.torch.device import from_torch
 from inferox.backends.torch.errors import listed
 from inferox.backends.torch.loaders.module import place_module
-from inferox.backends.torch.model import Program
+from inferox.backends.torch.model import Program, storages_of
 from inferox.core import Artifact, LoadError, LoadOptions
 
 FACTORY = "create_model"
@@ -40,16 +42,27 @@ def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptio
         LoadError: If the code fails or returns something else than a module, if the weights are more than tensors, or
             if a weight is missing, left over, of another shape, or of a type that the module's cannot hold exactly.
     """
-    module = _create_module(artifact, device)
-    path = artifact.path("weights")
-    _load_strictly(module, _read_weights(path), path.name)
-    names = artifact.signature.input_names
-    return place_module(module, artifact, device, options, call=lambda run, inputs: run(*(inputs[n] for n in names)))
+    name = f"inferox_package_{next(_numbers)}"
+    try:
+        module = _create_module(artifact, device, name)
+        path = artifact.path("weights")
+        _load_strictly(module, _read_weights(path), path.name)
+        names = artifact.signature.input_names
+        placed = place_module(
+            module, artifact, device, options, call=lambda run, inputs: run(*(inputs[n] for n in names))
+        )
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    program = replace(placed, storages=storages_of(module))
+    # Its classes may look it up until the last call has ended, and no longer.
+    finalize(program, sys.modules.pop, name, None)
+    return program
 
 
-def _create_module(artifact: Artifact, device: torch.device) -> torch.nn.Module:
+def _create_module(artifact: Artifact, device: torch.device, name: str) -> torch.nn.Module:
     path = artifact.path("factory")
-    factory = getattr(_run(path), FACTORY, None)
+    factory = getattr(_run(path, name), FACTORY, None)
     if not callable(factory):
         raise LoadError(f"{path.name} must export a function {FACTORY}(package_dir, backend), and does not")
     try:
@@ -63,9 +76,8 @@ def _create_module(artifact: Artifact, device: torch.device) -> torch.nn.Module:
     return module
 
 
-def _run(path: Path) -> ModuleType:
+def _run(path: Path, name: str) -> ModuleType:
     """Runs a file as a module of its own. Nothing is cached beside it: a package's folder never changes."""
-    name = f"inferox_package_{next(_numbers)}"
     module = ModuleType(name)
     module.__file__ = str(path)
     # Classes that are defined there look their module up by name, for instance dataclasses.
@@ -73,7 +85,6 @@ def _run(path: Path) -> ModuleType:
     try:
         exec(compile(path.read_bytes(), path, "exec"), module.__dict__)  # noqa: S102 - the operator has allowed it
     except Exception as error:
-        del sys.modules[name]
         raise LoadError(f"{path.name} failed: {type(error).__name__}: {error}") from error
     return module
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
 import torch
+from torch.utils._pytree import tree_leaves
 
 from inferox.backends.torch.loaders.module import place_module
-from inferox.backends.torch.model import Program
+from inferox.backends.torch.model import Program, storages_of
 from inferox.core import Artifact, LoadError, LoadOptions
 
 
@@ -24,4 +29,16 @@ def load_torchscript(artifact: Artifact, device: torch.device, options: LoadOpti
         raise LoadError("a TorchScript program is compiled already, and torch.compile does not take it")
     module = torch.jit.load(artifact.path("program"), map_location=device)
     names = artifact.signature.input_names
-    return place_module(module, artifact, device, options, call=lambda run, inputs: run(*(inputs[n] for n in names)))
+    program = place_module(module, artifact, device, options, call=lambda run, inputs: run(*(inputs[n] for n in names)))
+    return replace(program, storages=storages_of(module, *_held(module)))
+
+
+def _held(module: Any) -> Iterator[torch.Tensor]:
+    """The tensors that a program holds beside its parameters and buffers: plain attributes, and constants."""
+    graph = module.inlined_graph
+    for name in {node.s("name") for node in graph.findAllNodes("prim::GetAttr")}:
+        values = [getattr(part, name, None) for part in module.modules()]
+        yield from (leaf for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor))
+    for node in graph.findAllNodes("prim::Constant"):
+        if node.hasAttribute("value") and node.kindOf("value") == "t":
+            yield node.t("value")

@@ -1,0 +1,31 @@
+"""Rounding to types narrower than single precision, where a library only knows the way through it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def round_to_odd(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Narrows to single precision so that a second rounding, to ``f16`` or ``bf16``, is as good as a single one.
+
+    Rounded to the nearest twice, a number may end on the wrong side: the first rounding makes a tie of what lay just
+    beside it. Here whatever is no number of single precision becomes the neighbour whose last bit is 1, which is never
+    a tie of a type that has at least two bits less.
+
+    Source: S. Boldo and G. Melquiond, "Emulation of a FMA and Correctly Rounded Sums: Proved Algorithms Using Rounding
+    to Odd", IEEE Transactions on Computers 57 (4), 2008.
+
+    Args:
+        wide: Numbers in double precision; infinities and NaN stay what they are.
+
+    Returns:
+        Numbers of the same shape; finite ones beyond single precision are its greatest.
+    """
+    with np.errstate(over="ignore"):
+        nearest = np.asarray(wide).astype(np.float32)
+    # The bits without the sign count magnitudes: one less is the neighbour towards zero.
+    bits = nearest.view(np.uint32)
+    np.subtract(bits, 1, out=bits, where=np.abs(nearest) > np.abs(wide))
+    np.bitwise_or(bits, 1, out=bits, where=nearest != wide)
+    return nearest

@@ -1,0 +1,69 @@
+"""Rounding once to narrow types, against exact arithmetic."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inferox.backends.host import round_to_odd
+
+BF16 = np.dtype(ml_dtypes.bfloat16)
+F16 = np.dtype(np.float16)
+
+
+def nearest(value: float, digits: int, least: int, greatest: int) -> float:
+    """The nearest number of a type, the even one of two, by exact arithmetic.
+
+    Args:
+        value: The number.
+        digits: The bits of the type's significand.
+        least: The exponent of its smallest normal number.
+        greatest: The exponent of its greatest number.
+    """
+    if not math.isfinite(value) or value == 0:
+        return value
+    exponent = max(math.frexp(value)[1] - 1, least)
+    step = Fraction(2) ** (exponent - digits + 1)
+    rounded = round(Fraction(value) / step) * step
+    if abs(rounded) >= Fraction(2) ** (greatest + 1):
+        return math.copysign(math.inf, value)
+    return math.copysign(float(rounded), value)
+
+
+@given(value=st.floats(allow_nan=False) | st.floats(-4, 4) | st.floats(-1e-38, 1e-38))
+def test_a_second_rounding_is_as_good_as_one(value: float) -> None:
+    with np.errstate(over="ignore"):
+        odd = round_to_odd(np.array([value]))
+        for dtype, limits in ((BF16, (8, -126, 127)), (F16, (11, -14, 15))):
+            found, expected = float(odd.astype(dtype)[0]), nearest(value, *limits)
+            assert (found, math.copysign(1, found)) == (expected, math.copysign(1, expected))
+
+
+@given(
+    whole=st.integers(1 << 7, (1 << 8) - 1),
+    exponent=st.integers(-140, 119),
+    beside=st.sampled_from([-(2.0**-40), 0.0, 2.0**-40]),
+    sign=st.sampled_from([-1, 1]),
+)
+def test_what_lies_beside_a_tie_is_none(whole: int, exponent: int, beside: float, sign: int) -> None:
+    value = sign * math.ldexp(whole + 0.5 + beside, exponent)
+    found = float(round_to_odd(np.array([value])).astype(BF16)[0])
+    assert found == nearest(value, 8, -126, 127)
+
+
+@given(value=st.floats(width=32))
+def test_single_precision_stays_as_it_is(value: float) -> None:
+    found = round_to_odd(np.array(value))
+    np.testing.assert_array_equal(found, np.float32(value))
+    assert found.shape == ()
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300])
+def test_what_single_precision_cannot_hold_is_its_greatest(value: float) -> None:
+    assert round_to_odd(np.array([value])).tolist() == [math.copysign(float(np.finfo(np.float32).max), value)]
