@@ -105,14 +105,13 @@ def test_what_is_packed_can_be_unpacked_whatever_the_mask(mask: npt.NDArray[np.i
     packed = pack_batch(batch, TOKEN_WISE)
 
     PACKED.check_inputs(packed)
-    placed = up_to_the_last_shown(mask)
-    assert len(packed["input_ids"]) == placed.sum()
+    assert len(packed["input_ids"]) == up_to_the_last_shown(mask).sum()
     same = Signature(PACKED.inputs, (PACKED.inputs[0], PACKED.inputs[1], floats("pooled", BATCH, 2)))
     pooled = np.random.default_rng(seed).random((len(mask), 2), np.float32)
     outputs = {**packed, "pooled": pooled}
-    unpacked = unpack_batch(outputs, same, packed["slots"], (mask.shape[0], mask.shape[1]))
+    unpacked = unpack_batch(outputs, same, packed["grid"])
     for name in ("input_ids", "token_type_ids"):
-        np.testing.assert_array_equal(unpacked[name], batch[name] * placed)
+        np.testing.assert_array_equal(unpacked[name], batch[name] * mask)
         assert unpacked[name].dtype == batch[name].dtype
     np.testing.assert_array_equal(unpacked["pooled"], pooled)
 

@@ -125,25 +125,24 @@ def pack_batch(inputs: Mapping[str, npt.NDArray[Any]], signature: Signature) -> 
 
 
 def unpack_batch(
-    outputs: Mapping[str, npt.NDArray[Any]], signature: Signature, slots: npt.NDArray[np.int64], shape: tuple[int, int]
+    outputs: Mapping[str, npt.NDArray[Any]], signature: Signature, grid: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Lays packed outputs out as a padded batch, with zeros behind each row's last token.
+    """Lays packed outputs out as a padded batch, with zeros for padding and for hidden tokens.
 
     Args:
         outputs: The outputs by name, as the packed signature lists them.
         signature: The packed signature.
-        slots: The place of each token in the padded batch; shape ``[tokens]``.
-        shape: The number of rows and the length of the padded batch.
+        grid: The token at each place of the padded batch, as ``pack_batch`` gives it; shape ``[batch, seq]``.
     """
+    shown = grid >= 0
     padded = {}
     for spec in signature.outputs:
         values = outputs[spec.name]
         if spec.dims[0] != TOKENS:
             padded[spec.name] = values
             continue
-        whole = np.zeros((shape[0] * shape[1], *values.shape[1:]), dtype=values.dtype)
-        whole[slots] = values
-        padded[spec.name] = whole.reshape(*shape, *values.shape[1:])
+        padded[spec.name] = np.zeros((*grid.shape, *values.shape[1:]), dtype=values.dtype)
+        padded[spec.name][shown] = values[grid[shown]]
     return padded
 
 

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching.packed import MASK, SLOTS, pack_batch, unpack_batch
+from inferox.batching.packed import GRID, pack_batch, unpack_batch
 from inferox.core import (
-    TOKENS,
     Layout,
     MemoryRequirements,
     Model,
-    RequestError,
     Signature,
     Tensor,
     TensorBuilder,
@@ -64,33 +62,10 @@ class RoutedModel(Model):
         if model.metadata.layout is Layout.PADDED:
             return model.forward(inputs)
         arrays = {name: _to_array(value) for name, value in inputs.items()}
-        _check_beginnings(arrays[MASK], model.signature)
-        if not arrays[MASK].any():
-            # Packed rows need a token. What is computed for it stands at padding, where it has no meaning.
-            arrays[MASK] = np.eye(*arrays[MASK].shape, dtype=arrays[MASK].dtype)
         packed = pack_batch(arrays, model.signature)
         outputs = {name: value.numpy() for name, value in model.forward(packed).items()}
-        padded = unpack_batch(outputs, model.signature, packed[SLOTS], _shape(inputs))
+        padded = unpack_batch(outputs, model.signature, packed[GRID])
         return {name: self._builder.from_numpy(value) for name, value in padded.items()}
-
-
-def _check_beginnings(mask: npt.NDArray[Any], signature: Signature) -> None:
-    """Refuses rows that begin with padding, where the model reads the first token of each row: packed, there is none.
-
-    Raises:
-        RequestError: If a row does.
-    """
-    first = mask[:, 0] != 0
-    if not first.all() and any(spec.dims[:1] != (TOKENS,) for spec in signature.outputs):
-        raise RequestError(
-            f"row {int(first.argmin())} begins with padding, and the model answers from the first token of each row",
-            hint="pad rows at their ends",
-        )
-
-
-def _shape(inputs: Mapping[str, TensorLike]) -> tuple[int, int]:
-    rows, length = inputs[MASK].shape
-    return rows, length
 
 
 def _to_array(value: TensorLike) -> npt.NDArray[Any]:
