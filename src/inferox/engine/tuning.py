@@ -86,10 +86,10 @@ def tune(
 ) -> Tuning:
     """Measures every artifact of a package over a grid of rows and lengths, in turns, with one thread budget.
 
-    A shape is measured in rounds in which the artifacts take turns in changing order. In its turn each first computes
-    for a while untimed, and the median of all that is timed counts. The profile is written when all is measured: an
-    interrupted run leaves what was there before. What was measured before under the same conditions is kept, but for
-    the artifacts that are measured again.
+    A shape is measured in rounds in which the artifacts take turns, there and back again. In its turn each computes for
+    a while untimed first; the median of all that is timed counts. What was measured before under the same conditions is
+    kept, but for the artifacts that are measured again. The profile is written when all is measured: an interrupted run
+    leaves what was there before.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
@@ -182,15 +182,14 @@ def _take_turns(
     Args:
         calls: The calls, by the name of the artifact.
         times: The seconds of each; new ones are added, and those of a call that fails are taken out.
-        turn: Which round it is. Each has its own order, as the threads of the one before may still spin.
+        turn: Which round it is. The order is turned about in each, as the threads of the one before may still spin.
 
     Returns:
         What was raised by those that fail.
     """
     errors = {}
     names = list(times)
-    rotated = names[turn:] + names[:turn]
-    for name in rotated if turn % 2 == 0 else reversed(rotated):
+    for name in names if turn % 2 == 0 else reversed(names):
         try:
             _repeat(calls[name])
             times[name] += _repeat(calls[name])
