@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from inferox.core import ConfigError, DeviceId, ManifestError, available_cores
-from inferox.package import Fields, Store, read_json, write_atomically
+from inferox.package import Fields, Store, read_json, write_json
 
 _VERSION = 2
 
@@ -179,7 +178,7 @@ def save_profile(profile: Profile, store: Store) -> Path:
     path = _path(store, profile.digest, profile.machine, profile.threads, profile.device)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(profile.to_json(), indent=1))
+        write_json(path, profile.to_json())
     except OSError as error:
         raise ConfigError(f"the profile cannot be written to {path.parent}: {error.strerror or error}") from error
     return path

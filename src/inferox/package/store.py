@@ -11,6 +11,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 
@@ -153,7 +154,7 @@ class Store:
         target = self._record(path)
         with suppress(OSError):
             self._make_private(target.parent)
-            write_atomically(target, json.dumps(record))
+            write_json(target, record)
 
     def _record(self, path: Path) -> Path:
         return self.root / _VERIFIED / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
@@ -181,12 +182,12 @@ class Store:
         )
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes a file in one step: whoever reads it meanwhile, or after a failure, finds what was there before.
+def write_json(path: Path, data: Any) -> None:
+    """Writes a JSON file in one step: whoever reads it meanwhile, or after a failure, finds what was there before.
 
     Args:
         path: The file, in a folder that exists.
-        text: What it is to hold.
+        data: What it is to hold.
 
     Raises:
         OSError: If it cannot be written; nothing is left of it then.
@@ -194,7 +195,7 @@ def write_atomically(path: Path, text: str) -> None:
     descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+            json.dump(data, stream)
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
