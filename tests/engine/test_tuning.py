@@ -313,6 +313,12 @@ def test_where_nothing_is_measured_nothing_is_kept(tune_texts: Callable[..., Tun
     assert before.path.read_bytes() == content
 
 
+def test_what_can_no_longer_be_measured_is_not_kept(tune_texts: Callable[..., Tuning]) -> None:
+    assert len(tune_texts({}, {}).profile.cells) == 2
+    found = tune_texts({"takes": 4}, {})
+    assert set(found.profile.cells) == {"echo/1-onnx/fp32/padded"}
+
+
 def test_batches_have_no_padding(echo: EchoBackend, tune_texts: Callable[..., Tuning]) -> None:
     found = tune_texts({})
     assert {call["input_ids"].shape for call in echo.models[0].calls} == set(shapes_of(found)[0])

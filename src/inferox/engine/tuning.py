@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,28 +109,19 @@ def tune(
     wanted = DeviceId.parse(device) if isinstance(device, str) else device
     store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store))
-    digest, name = opened.package.digest, opened.package.metadata.name
-    loader = Loader(opened, wanted, LoadOptions(name, threads=budget, trust_code=trust_code))
+    digest, title = opened.package.digest, opened.package.metadata.name
+    loader = Loader(opened, wanted, LoadOptions(title, threads=budget, trust_code=trust_code))
     models: dict[str, TaskModel] = {}
     not_run: dict[str, str] = {}
     try:
-        for candidate in select(opened.package, wish):
-            artifact = candidate.artifact
-            if candidate.passed_over is not None:
-                not_run[artifact.name] = candidate.passed_over
-                continue
-            progress(f"loading {artifact.name}", 0, 1)
-            try:
-                models[artifact.name] = loader.open_alone(artifact)
-            except BackendError as error:
-                not_run[artifact.name] = str(error)
+        models.update(_open_all(loader, wish, not_run, progress))  # one by one: what is open is closed in any case
         cells = _measure(models, opened, not_run, progress) if models else {}
         runtimes = {models[artifact].metadata.backend for artifact in cells}
     finally:
         for model in models.values():
             model.close()
     if not cells:
-        raise NoUsableBackendError(name, not_run, hint="'inferox doctor' says what each backend lacks")
+        raise NoUsableBackendError(title, not_run, hint="'inferox doctor' says what each backend lacks")
     profile = Profile(
         digest=digest,
         machine=machine_name(),
@@ -141,9 +132,25 @@ def tune(
         cells=cells,
     )
     if known := find_profile(digest, store, budget, wanted).profile:
-        versions = {**known.versions, **profile.versions}
-        profile = replace(profile, cells={**known.cells, **cells}, versions=versions)
-    return Tuning(name, profile, save_profile(profile, store), not_run)
+        kept = {name: measured for name, measured in known.cells.items() if name not in models}
+        profile = replace(profile, cells={**kept, **cells}, versions={**known.versions, **profile.versions})
+    return Tuning(title, profile, save_profile(profile, store), not_run)
+
+
+def _open_all(
+    loader: Loader, wish: Wish, not_run: dict[str, str], progress: Progress
+) -> Iterator[tuple[str, TaskModel]]:
+    """Opens every artifact that can be loaded here, and notes why the others cannot."""
+    for candidate in select(loader.opened.package, wish):
+        artifact = candidate.artifact
+        if candidate.passed_over is not None:
+            not_run[artifact.name] = candidate.passed_over
+            continue
+        progress(f"loading {artifact.name}", 0, 1)
+        try:
+            yield artifact.name, loader.open_alone(artifact)
+        except BackendError as error:
+            not_run[artifact.name] = str(error)
 
 
 def _measure(
