@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -149,9 +151,10 @@ def test_rows_go_straight_to_the_layout_of_their_artifact(lengths: list[int], ma
     assert all(len(shape) == 1 for shape in packed.shapes)
 
 
-def test_what_it_is_is_what_its_first_artifact_is() -> None:
+def test_it_is_what_its_first_artifact_is_and_names_the_others() -> None:
     model, (first, second) = make_routed(Layout.PACKED, Layout.PADDED)
-    assert (model.name, model.metadata) == ("function", first.metadata)
+    others = ("numpy/function/fp32/padded",)
+    assert (model.name, model.metadata) == ("function", replace(first.metadata, shared_with=others))
     assert model.memory_requirements() == MemoryRequirements(7)
     model.close()
     assert (first.closed, second.closed) == (1, 1)

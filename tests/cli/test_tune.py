@@ -40,6 +40,37 @@ def test_explain_before_and_after(run: Run, package: Path) -> None:
     assert "Fastest of each shape" in run("explain", package, "--table", "--threads", "1").out
 
 
+def test_what_was_measured_with_another_budget_is_named(run: Run, package: Path) -> None:
+    assert run("tune", package, "--json", "--threads", "1").code == 0
+    reason = "it was measured with 1 thread"
+    found = json.loads(run("explain", package, "--json", "--threads", "2").out)
+    assert (found["profile"], found["profile_ignored"]) == (None, reason)
+    table = run("explain", package, "--table", "--threads", "2").out
+    assert f"measurements are ignored: {reason}" in table
+    assert "Fastest of each shape" not in table
+
+
+def test_what_no_longer_holds_is_named_beside_what_does(run: Run, package: Path) -> None:
+    run("tune", package, "--json", "--threads", "1")
+    (path,) = (package.parent / "store" / "profiles").rglob("*.json")
+    profile = json.loads(path.read_text())
+    path.write_text(json.dumps({**profile, "versions": {**profile["versions"], "openvino": "0.1"}}))
+    table = run("explain", package, "--table", "--threads", "1").out
+    assert "Fastest of each shape" in table
+    assert "measurements are ignored: it was measured with openvino 0.1" in table
+
+
+def test_what_only_code_can_run(run: Run, packages: dict[str, Path]) -> None:
+    done = run("explain", packages["raw"], "--json")
+    assert done.code == 5
+    (artifact,) = json.loads(done.out)["artifacts"]
+    assert not artifact["taken"]
+    assert "--trust-code" in artifact["reason"]
+    table = run("explain", packages["raw"], "--table")
+    assert (table.code, "passed over" in table.out) == (5, True)
+    assert run("explain", packages["raw"], "--json", "--trust-code").code == 0
+
+
 def test_nothing_that_can_run(run: Run, package: Path) -> None:
     done = run("explain", package, "--backend", "candle", "--json")
     assert done.code == 5

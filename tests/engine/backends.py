@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 
 from inferox.backends.host import HostTensor, HostTensorBuilder
 from inferox.core import (
@@ -17,6 +20,7 @@ from inferox.core import (
     DataType,
     Device,
     DeviceId,
+    ExecutionError,
     Layout,
     LoadError,
     LoadOptions,
@@ -30,8 +34,8 @@ from inferox.core import (
     TensorLike,
     TensorSpec,
 )
-from inferox.package import ArtifactEvidence, Package, ParityClass, ParityReport
-from inferox.package.parity import DISAGREEMENT, TOLERANCES
+from inferox.package import TOLERANCES, ArtifactEvidence, Package, ParityClass, ParityReport, Tolerance
+from inferox.package.parity import DISAGREEMENT
 from tests.package.packages import make_info, make_metadata
 
 SPEC = TensorSpec("x", DataType.F32, ("batch", 2))
@@ -42,33 +46,44 @@ def make_artifact(
     format_: str = "safetensors",
     precision: Precision = Precision.FP32,
     layout: Layout = Layout.PADDED,
+    signature: Signature = Signature((SPEC,), (SPEC,)),  # noqa: B008 - it is frozen
     **options: Any,
 ) -> Artifact:
-    signature = Signature((SPEC,), (SPEC,))
     return Artifact(backend, format_, precision, layout, {}, signature, Path(), options)
 
 
 def make_package(
-    *artifacts: Artifact, measured: Mapping[str, ParityClass] | None = None, root: Path = Path("/nowhere")
+    *artifacts: Artifact,
+    measured: Mapping[str, ParityClass] | None = None,
+    root: Path = Path("/nowhere"),
+    tolerance: Tolerance = TOLERANCES[ParityClass.CLOSE],
+    **info_fields: Any,
 ) -> Package:
     """A package of artifacts, of which some were measured."""
-    info = replace(make_info(Path()), artifacts=artifacts)
+    info = replace(make_info(Path()), artifacts=artifacts, **info_fields)
     evidence = tuple(
-        ArtifactEvidence(name, DISAGREEMENT, TOLERANCES[ParityClass.CLOSE], parity_class, {}, "a machine")
+        ArtifactEvidence(name, DISAGREEMENT, tolerance, parity_class, {}, "a machine")
         for name, parity_class in (measured or {}).items()
     )
     return Package(root, root, make_metadata(), info, ParityReport(evidence), {}, "0" * 64)
 
 
 class EchoModel(Model):
-    """Gives back what it gets."""
+    """Gives back what it gets, and notes it. Told ``takes``, it fails at rows that are longer."""
 
     def __init__(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
         super().__init__(options.package, ModelMetadata.of(artifact, device), artifact.signature, MemoryRequirements(0))
+        self.options = options
+        self.calls: list[dict[str, npt.NDArray[Any]]] = []
         self.closed = False
+        self._takes = artifact.options.get("takes", sys.maxsize)
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        return {name: HostTensor(np.asarray(value), "echo") for name, value in inputs.items()}
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        self.calls.append(arrays)
+        if any(array.shape[1] > self._takes for array in arrays.values()):
+            raise ExecutionError("index out of range")
+        return {name: HostTensor(arrays[name], "echo") for name in self.signature.output_names}
 
     def close(self) -> None:
         self.closed = True
@@ -108,3 +123,10 @@ class EchoBackend(Backend):
             raise LoadError("an operator is missing")
         self.models.append(EchoModel(artifact, device, options))
         return self.models[-1]
+
+
+def use(backend: EchoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts a backend in the place of all others."""
+    monkeypatch.setattr("inferox.engine.loading.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.engine.selection.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.engine.selection.backend_names", lambda: (backend.name,))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ from safetensors.torch import save_file
 
 import inferox
 from inferox.core import (
+    Artifact,
     BackendUnavailableError,
     ConfigError,
+    DataType,
     ExecutionError,
     InferoxError,
     LoadError,
@@ -25,16 +29,19 @@ from inferox.core import (
     NoUsableBackendError,
     Precision,
     RequestError,
+    Signature,
+    TensorSpec,
     UntrustedCodeError,
 )
 from inferox.engine import Wish
 from inferox.engine.loading import Loader, Opened
 from inferox.engine.profile import Cell, FoundProfile, Profile, machine_name
-from inferox.package import Package, ParityClass
+from inferox.engine.selection import ANY_QUALITY
+from inferox.package import TOLERANCES, Package, ParityClass, SampleBatch, Samples, Tolerance
 from inferox.package.samples import SAMPLES_FILE
 from tests.build.modules import make_cnn
 from tests.build.test_kinds import TEXTS, save_text_model
-from tests.engine.backends import EchoBackend, make_artifact, make_package
+from tests.engine.backends import EchoBackend, make_artifact, make_package, use
 from tests.package.packages import make_samples
 
 
@@ -64,15 +71,13 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
     return backend
 
 
-def use(backend: EchoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inferox.engine.loading.get_backend", lambda _: backend)
-    monkeypatch.setattr("inferox.engine.selection.get_backend", lambda _: backend)
-    monkeypatch.setattr("inferox.engine.selection.backend_names", lambda: (backend.name,))
-
-
 def load(package: Package, profile: Profile | None = None) -> inferox.TaskModel:
     loader = Loader(Opened(package), None, LoadOptions("p", threads=1, trust_code=True))
-    return loader.load(Wish(trust_code=True, precision=None, quality="quantized"), FoundProfile(profile))
+    return loader.load(Wish(quality=ANY_QUALITY, trust_code=True), FoundProfile(profile))
+
+
+def make_profile(cells: Mapping[str, tuple[Cell, ...]]) -> Profile:
+    return Profile("0" * 64, machine_name(), 1, "default", {}, "2026", cells)
 
 
 def test_the_first_that_works_is_taken_and_the_others_are_named(
@@ -120,7 +125,7 @@ def test_a_runtime_that_is_missing_is_no_warning(
 def test_a_profile_that_is_ignored_is_named(caplog: pytest.LogCaptureFixture) -> None:
     loader = Loader(Opened(make_package(make_artifact("echo"))), None, LoadOptions("p"))
     loader.load(Wish(), FoundProfile(None, "it was measured on another machine"))
-    assert "the profile of p is ignored: it was measured on another machine" in caplog.text
+    assert "measurements of p are ignored: it was measured on another machine" in caplog.text
 
 
 def test_two_that_share_the_work(echo: EchoBackend) -> None:
@@ -131,24 +136,95 @@ def test_two_that_share_the_work(echo: EchoBackend) -> None:
         large.name: (Cell(1, 1, 3.0), Cell(64, 1, 10.0)),
         spare.name: (Cell(1, 1, 4.0), Cell(64, 1, 60.0)),
     }
-    loaded = load(make_package(spare, small, large), Profile("0" * 64, machine_name(), 1, "2026", cells))
+    loaded = load(make_package(spare, small, large), make_profile(cells))
     assert {model.metadata.format for model in echo.models} == {"onnx", "openvino-ir"}
     assert loaded.for_batch(1, 1).metadata.format == "onnx"
     assert loaded.for_batch(64, 1).metadata.format == "openvino-ir"
     assert loaded.metadata.passed_over == {
         spare.name: "it was measured slower, or faster by too little to be worth its memory"
     }
+    assert (loaded.metadata.artifact, loaded.metadata.shared_with) == (large.name, (small.name,))
     loaded.close()
     assert all(model.closed for model in echo.models)
+
+
+def test_a_text_has_the_same_numbers_whatever_its_batch(echo: EchoBackend) -> None:
+    """What computes less exactly shares no work with what does, however much faster it is for some shapes."""
+    full, eight = make_artifact("echo"), make_artifact("echo", precision=Precision.INT8)
+    cells = {
+        full.name: (Cell(1, 1, 1.0), Cell(64, 1, 50.0)),
+        eight.name: (Cell(1, 1, 30.0), Cell(64, 1, 10.0)),
+    }
+    loaded = load(make_package(full, eight), make_profile(cells))
+    assert len(echo.models) == 1
+    assert (loaded.metadata.precision, loaded.metadata.shared_with) == (Precision.FP32, ())
+    assert loaded.for_batch(64, 1).metadata.precision is Precision.FP32
+
+
+@pytest.mark.usefixtures("echo")
+def test_every_reason_is_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    taken, later = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
+    failing, other = make_artifact("echo", "onnx", fails=True), make_artifact("nowhere")
+    with caplog.at_level(logging.INFO, "inferox"):
+        load(make_package(failing, taken, later, other))
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        (
+            "INFO",
+            f"p runs on {taken.name}: the first in the order that holds where nothing was measured (inferox tune)",
+        ),
+        ("INFO", f"p does not run on {other.name}: no backend named nowhere is registered"),
+        ("WARNING", f"p does not run on {failing.name}: an operator is missing"),
+        (
+            "INFO",
+            f"p does not run on {later.name}: it comes after echo in the order that holds where nothing was measured",
+        ),
+    ]
+
+
+def load_measured(
+    tmp_path: Path, samples: Samples, *artifacts: Artifact, tolerance: Tolerance = TOLERANCES[ParityClass.CLOSE]
+) -> inferox.TaskModel:
+    """Loads a package whose first artifact kept a tolerance when it was packed."""
+    samples.save(tmp_path / SAMPLES_FILE)
+    measured = {artifacts[0].name: ParityClass.CLOSE}
+    return load(make_package(*artifacts, measured=measured, root=tmp_path, tolerance=tolerance))
+
+
+@pytest.mark.usefixtures("echo")
+def test_one_that_refuses_a_stored_sample_is_passed_over(tmp_path: Path) -> None:
+    spec = TensorSpec("x", DataType.F32, ("batch", 3))
+    strange, other = make_artifact("echo", signature=Signature((spec,), (spec,))), make_artifact("echo", "onnx")
+    loaded = load_measured(tmp_path, make_samples(), strange, other)
+    assert loaded.metadata.format == "onnx"
+    assert "refuses a sample" in loaded.metadata.passed_over[strange.name]
+    with pytest.raises(NoUsableBackendError) as caught:
+        load_measured(tmp_path, make_samples(), strange)
+    assert isinstance(caught.value.__cause__, ExecutionError)
+    assert isinstance(caught.value.__cause__.__cause__, RequestError)
+
+
+def test_the_smallest_sample_is_computed(echo: EchoBackend, tmp_path: Path) -> None:
+    small, large = np.ones((1, 2), np.float32), np.ones((3, 2), np.float32)
+    samples = Samples((SampleBatch({"x": large}, {"x": large}), SampleBatch({"x": small}, {"x": small})))
+    load_measured(tmp_path, samples, make_artifact("echo"))
+    assert [call["x"].shape for call in echo.models[0].calls] == [(1, 2)]
+
+
+@pytest.mark.parametrize(("cosine_min", "loads"), [(0.99, True), (0.999, False)])
+@pytest.mark.usefixtures("echo")
+def test_of_one_row_no_more_is_asked_than_of_the_worst(tmp_path: Path, cosine_min: float, loads: bool) -> None:
+    row, turned = np.array([[1.0, 0.0]], np.float32), np.array([[1.0, 0.1]], np.float32)  # their cosine is 0.995
+    tolerance = Tolerance(max_rel=None, cosine_mean=0.9999, cosine_min=cosine_min)
+    samples, artifact = Samples((SampleBatch({"x": row}, {"x": turned}),)), make_artifact("echo")
+    with nullcontext() if loads else pytest.raises(NoUsableBackendError, match="something else"):
+        load_measured(tmp_path, samples, artifact, tolerance=tolerance)
 
 
 def test_one_that_computes_something_else_than_when_it_was_packed_is_passed_over(
     echo: EchoBackend, tmp_path: Path
 ) -> None:
     strayed, unmeasured = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
-    make_samples().save(tmp_path / SAMPLES_FILE)  # twice what the backend gives back
-    package = make_package(strayed, unmeasured, measured={strayed.name: ParityClass.CLOSE}, root=tmp_path)
-    loaded = load(package)
+    loaded = load_measured(tmp_path, make_samples(), strayed, unmeasured)  # twice what the backend gives back
     assert loaded.metadata.precision is Precision.FP16
     assert "computes something else here than when it was packed" in loaded.metadata.passed_over[strayed.name]
     assert [model.closed for model in echo.models] == [True, False]

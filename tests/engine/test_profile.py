@@ -6,15 +6,26 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferox.core import ConfigError, ManifestError
-from inferox.engine.profile import Cell, Profile, find_profile, machine_name, save_profile
+from inferox.core import ConfigError, DeviceId, ManifestError
+from inferox.engine.profile import (
+    Cell,
+    FoundProfile,
+    Profile,
+    device_text,
+    find_profile,
+    machine_name,
+    runtime_version,
+    save_profile,
+)
 from inferox.package import Store
 
 DIGEST = "ab" * 32
@@ -33,26 +44,37 @@ GRIDS = st.builds(
 
 
 def make_profile(cells: tuple[Cell, ...] = (Cell(1, 8, 0.5), Cell(4, 8, 1.5)), **changes: Any) -> Profile:
-    profile = Profile(DIGEST, machine_name(), 2, "2026-01-01T00:00:00+00:00", {"a": cells})
+    profile = Profile(DIGEST, machine_name(), 2, "default", {}, "2026-01-01T00:00:00+00:00", {"a": cells})
     return replace(profile, **changes)
 
 
-@given(cells=st.dictionaries(NAMES, GRIDS, max_size=3), threads=st.integers(1, 64))
-def test_a_profile_reads_back(cells: dict[str, tuple[Cell, ...]], threads: int) -> None:
-    profile = replace(make_profile(), cells=cells, threads=threads)
+@given(
+    cells=st.dictionaries(NAMES, GRIDS, max_size=3),
+    threads=st.integers(1, 64),
+    versions=st.dictionaries(NAMES, NAMES, max_size=3),
+)
+def test_a_profile_reads_back(cells: dict[str, tuple[Cell, ...]], threads: int, versions: dict[str, str]) -> None:
+    profile = replace(make_profile(), cells=cells, threads=threads, device="cuda:1", versions=versions)
     assert Profile.from_json(json.loads(json.dumps(profile.to_json()))) == profile
 
 
 def test_what_is_kept_is_found(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    assert find_profile(DIGEST, store) == find_profile("cd" * 32, store)
-    assert find_profile(DIGEST, store).ignored is None
-    save_profile(make_profile(threads=1), store)
+    assert find_profile(DIGEST, store, 2) == find_profile("cd" * 32, store, 2) == FoundProfile(None)
+    save_profile(make_profile(created_at="before"), store)
     path = save_profile(make_profile(), store)
-    found = find_profile(DIGEST, store)
-    assert (found.profile, found.ignored) == (make_profile(), None)
-    assert find_profile("cd" * 32, store).profile is None
+    assert find_profile(DIGEST, store, 2) == FoundProfile(make_profile())
+    assert find_profile("cd" * 32, store, 2) == FoundProfile(None)
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_each_thread_budget_and_device_has_its_own(tmp_path: Path) -> None:
+    store, gpu = Store(tmp_path), DeviceId.parse("cuda:1")
+    kept = [make_profile(threads=threads, device=device_text(device)) for threads in (1, 2) for device in (None, gpu)]
+    paths = {save_profile(profile, store) for profile in kept}
+    assert len(paths) == 4
+    found = [find_profile(DIGEST, store, threads, device) for threads in (1, 2) for device in (None, gpu)]
+    assert found == [FoundProfile(profile) for profile in kept]
 
 
 def change(**fields: Any) -> Callable[[Path], object]:
@@ -67,10 +89,12 @@ def change(**fields: Any) -> Callable[[Path], object]:
         lambda path: path.write_text("[]"),
         lambda path: path.write_text("[" * 100_000),
         lambda path: path.write_text(path.read_text()[:-20]),
-        change(version=2),
+        change(version=3),
         change(version=None),
         change(threads="2"),
         change(threads=None),
+        change(device=None),
+        change(versions=[]),
         change(cells=[]),
         change(cells={"a": 1}),
         change(cells={"a": [[1, 8]]}),
@@ -87,30 +111,113 @@ def test_a_file_that_was_damaged_is_ignored_and_named(tmp_path: Path, spoil: Cal
     store = Store(tmp_path)
     path = save_profile(make_profile(), store)
     spoil(path)
-    found = find_profile(DIGEST, store)
+    found = find_profile(DIGEST, store, 2)
     assert found.profile is None
     assert str(found.ignored).startswith(f"{path} cannot be read: ")
 
 
-def test_a_profile_of_another_machine_is_ignored_and_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"machine": "another"}, "on another machine"),
+        ({"threads": 3}, "with 3 threads"),
+        ({"threads": 1}, "with 1 thread"),
+        ({"device": "cuda:1"}, "on the device cuda:1"),
+        ({"machine": "another", "threads": 3}, "on another machine and with 3 threads"),
+    ],
+)
+def test_a_profile_of_other_conditions_is_ignored_and_named(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
     store = Store(tmp_path)
-    save_profile(make_profile(machine="another"), store)
-    found = find_profile(DIGEST, store)
-    assert (found.profile, found.ignored) == (None, "it was measured on another machine; run 'inferox tune' here")
+    save_profile(make_profile(machine="a third", threads=5, device="cuda:7"), store)  # more is different with this one
+    path = save_profile(make_profile(**changes), store)
+    (path.parent / "damaged.json").write_text("{")
+    assert find_profile(DIGEST, store, 2) == FoundProfile(None, f"it was measured {reason}")
 
 
-@pytest.mark.parametrize("changes", [{"machine": "another"}, {"digest": "cd" * 32}])
-def test_a_profile_in_the_wrong_place_is_ignored_and_named(tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_what_was_measured_by_default_says_nothing_of_a_device(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    save_profile(make_profile(), store)
+    reason = "it was measured on each runtime's default device"
+    assert find_profile(DIGEST, store, 2, DeviceId.cpu()) == FoundProfile(None, reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"machine": "another"}, "on another machine"),
+        ({"digest": "cd" * 32}, "of another package"),
+        ({"threads": 3}, "with 3 threads"),
+    ],
+)
+def test_a_profile_in_the_wrong_place_is_ignored_and_named(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
     store = Store(tmp_path)
     save_profile(make_profile(**changes), store).replace(save_profile(make_profile(), store))
-    found = find_profile(DIGEST, store)
-    assert (found.profile, found.ignored) == (None, "it is of another machine or package; run 'inferox tune' here")
+    assert find_profile(DIGEST, store, 2) == FoundProfile(None, f"it was measured {reason}")
+
+
+def test_the_times_of_a_runtime_that_was_upgraded_are_left_out_and_named(tmp_path: Path) -> None:
+    store, cells = Store(tmp_path), (Cell(1, 8, 0.5),)
+    now = {name: runtime_version(name) for name in ("torch", "onnxruntime")}
+    kept = replace(make_profile(versions=now), cells={"torch/a/fp32/padded": cells, "onnxruntime/a/fp32/padded": cells})
+    save_profile(kept, store)
+    assert find_profile(DIGEST, store, 2) == FoundProfile(kept)
+
+    save_profile(replace(kept, versions={**now, "torch": "0.1"}), store)
+    found = find_profile(DIGEST, store, 2)
+    assert found.profile is not None
+    assert set(found.profile.cells) == {"onnxruntime/a/fp32/padded"}
+    assert found.profile.versions == {"onnxruntime": now["onnxruntime"]}
+    reason = f"it was measured with torch 0.1, and now {now['torch']} is installed"
+    assert found.ignored == reason
+
+    save_profile(replace(kept, versions={"torch": "0.1", "onnxruntime": "0.2"}), store)
+    found = find_profile(DIGEST, store, 2)
+    assert found.profile is None
+    assert str(found.ignored).startswith(f"{reason}; with onnxruntime 0.2, and now ")
+
+
+def test_the_version_of_a_runtime_is_that_of_the_distribution_that_brings_it() -> None:
+    assert runtime_version("torch") == torch.__version__
+    assert runtime_version("candle") == version("candle-nn")
+    assert runtime_version("PIL") == version("pillow")
+    assert runtime_version("no_such_runtime") == "none"
+
+
+def test_machines_differ_in_what_their_processors_can_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def describe(text: str) -> str:
+        (tmp_path / "cpuinfo").write_text(text)
+        return machine_name()
+
+    monkeypatch.setattr("inferox.engine.profile._PROCESSOR", tmp_path / "cpuinfo")
+    old = describe("model name : Xeon\nflags : sse avx2\n")
+    assert describe("model name : Xeon\nflags : sse avx2\n") == old
+    assert describe("model name : Xeon\nflags : sse avx2 avx512f\n") != old
+    assert describe("model name : Epyc\nflags : sse avx2\n") != old
+    assert describe("Features : fp asimd\n") != describe("Features : fp asimd sve\n")  # as ARM says it
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "profiles").write_text("no folder")
     with pytest.raises(ConfigError, match="the profile cannot be written to"):
         save_profile(make_profile(), Store(tmp_path))
+
+
+def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path)
+    path = save_profile(make_profile(), store)
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(ConfigError, match="No space left"):
+        save_profile(make_profile(created_at="later"), store)
+    assert list(path.parent.iterdir()) == [path]
+    assert find_profile(DIGEST, store, 2).profile == make_profile()
 
 
 @given(cells=GRIDS)
@@ -159,6 +266,17 @@ def test_what_was_not_measured_takes_for_ever() -> None:
     profile = replace(make_profile(), cells={"a": ()})
     assert math.isinf(profile.seconds("a", 1, 8))
     assert math.isinf(profile.seconds("b", 1, 8))
+
+
+def test_one_that_failed_at_a_length_is_not_expected_to_compute_longer_ones() -> None:
+    failing, other = (Cell(1, 8, 1.0), Cell(4, 8, 2.0)), (Cell(1, 8, 1.0), Cell(1, 128, 4.0))
+    profile = replace(make_profile(), cells={"failing": failing, "other": other})
+    assert [profile.seconds("failing", 2, length) < math.inf for length in (4, 8, 9, 128, 256)] == [
+        True,
+        True,
+        *[False] * 3,
+    ]
+    assert all(profile.seconds("other", 2, length) < math.inf for length in (4, 8, 9, 128, 256))
 
 
 def test_a_profile_that_is_none_is_refused() -> None:

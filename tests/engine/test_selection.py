@@ -20,7 +20,7 @@ from inferox.core import (
     Precision,
 )
 from inferox.engine import Wish, select
-from inferox.engine.selection import BACKEND_ORDER
+from inferox.engine.selection import ANY_QUALITY, BACKEND_ORDER
 from inferox.package import ParityClass
 from tests.engine.backends import EchoBackend, make_artifact, make_package
 
@@ -118,6 +118,7 @@ def test_what_is_asked_for() -> None:
         ({"quality": "exact"}, {"exact"}),
         ({"quality": "close"}, {"exact", "close"}),
         ({"quality": "quantized"}, {"exact", "close", "quantized"}),
+        ({"quality": ANY_QUALITY}, {"exact", "close", "quantized"}),
         ({"precision": "fp32"}, {"exact", "close", "quantized"}),
         ({"precision": "fp32", "quality": "close"}, {"exact", "close"}),
     ],
@@ -128,6 +129,15 @@ def test_quality(wish: dict[str, str], allowed: set[str]) -> None:
     found = {item.artifact.name: item.passed_over for item in select(package, Wish.parse(trust_code=True, **wish))}
     assert {item.value for item, each in artifacts.items() if found[each.name] is None} == allowed
     assert str(found[artifacts[ParityClass.FAIL].name]).startswith("its parity is fail, and ")
+
+
+@pytest.mark.parametrize("quality", ["exact", "close", "quantized"])
+def test_what_was_not_measured_will_not_do_where_a_quality_is_asked_for(quality: str) -> None:
+    artifact = make_artifact("echo")
+    reason = f"its parity is not known, and {quality} was asked for (quality, --quality)"
+    assert reasons(artifact, quality=quality) == {artifact.name: reason}
+    assert reasons(artifact) == reasons(artifact, precision="fp32") == {artifact.name: None}
+    assert reasons(artifact, quality=ANY_QUALITY) == {artifact.name: None}
 
 
 def test_wrong_wishes() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,9 @@ class RoutedModel(Model):
         choose: Choice = lambda _rows, _longest: 0,
     ) -> None:
         needed = sum(model.memory_requirements().weights_bytes for model in models)
-        super().__init__(models[0].name, models[0].metadata, signature, MemoryRequirements(needed))
+        others = tuple(model.metadata.artifact for model in models[1:])
+        metadata = replace(models[0].metadata, shared_with=others)
+        super().__init__(models[0].name, metadata, signature, MemoryRequirements(needed))
         self._models = tuple(models)
         self._builder = builder
         self._choose = choose

@@ -97,7 +97,7 @@ def _print_table(found: Explanation) -> None:
     console.print(table)
     if found.found.profile is not None:
         console.print(profile_table(found.found.profile))
-    elif found.found.ignored:
-        click.echo(f"the profile is ignored: {found.found.ignored}")
-    else:
+    if found.found.ignored:
+        click.echo(f"measurements are ignored: {found.found.ignored}")
+    elif found.found.profile is None:
         click.echo("nothing was measured on this machine: 'inferox tune' does that")

@@ -74,7 +74,12 @@ def profile_table(profile: Profile) -> Table:
     shapes = sorted({(cell.length, cell.rows) for cells in profile.cells.values() for cell in cells})
     for length, rows in shapes:
         times = sorted((profile.seconds(name, rows, length), name) for name in profile.cells)
-        best = [part for seconds, name in times[:2] for part in (Text(name), f"{1000 * seconds:.2f}")]
+        best = [
+            part
+            for seconds, name in times[:2]
+            if seconds < float("inf")
+            for part in (Text(name), f"{1000 * seconds:.2f}")
+        ]
         table.add_row(str(rows), str(length), *best)
     return table
 

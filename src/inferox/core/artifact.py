@@ -38,6 +38,11 @@ class Precision(Enum):
     INT8 = "int8"
 
 
+def name_artifact(backend: str, format_: str, precision: Precision, layout: Layout) -> str:
+    """The name of an artifact, which says what it is: such as ``torch/safetensors/fp32/padded``."""
+    return f"{backend}/{format_}/{precision.value}/{layout.value}"
+
+
 @dataclass(frozen=True)
 class Artifact:
     """One way to run a package's model.
@@ -65,7 +70,7 @@ class Artifact:
     @property
     def name(self) -> str:
         """A name that is unique within the package, such as ``torch/safetensors/fp32/padded``."""
-        return f"{self.backend}/{self.format}/{self.precision.value}/{self.layout.value}"
+        return name_artifact(self.backend, self.format, self.precision, self.layout)
 
     @property
     def trust_tier(self) -> TrustTier:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from inferox.core.artifact import Artifact, Layout, Precision
+from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
 from inferox.core.device import DeviceId
 from inferox.core.errors import ExecutionError, UnknownInputError
 from inferox.core.spec import Signature
@@ -26,6 +26,7 @@ class ModelMetadata:
         layout: How it takes rows of different lengths.
         device: Where it runs.
         passed_over: For each artifact that was tried or considered first, why it was not taken.
+        shared_with: The other artifacts that are loaded and share the work: each batch goes to the fastest of them.
     """
 
     backend: str
@@ -34,6 +35,12 @@ class ModelMetadata:
     layout: Layout
     device: DeviceId
     passed_over: Mapping[str, str] = field(default_factory=dict)
+    shared_with: tuple[str, ...] = ()
+
+    @property
+    def artifact(self) -> str:
+        """The name of the artifact, as ``Artifact.name`` gives it."""
+        return name_artifact(self.backend, self.format, self.precision, self.layout)
 
     @classmethod
     def of(cls, artifact: Artifact, device: DeviceId) -> ModelMetadata:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferox.core import DeviceId, LoadOptions, NoUsableBackendError
+from inferox.core import DeviceId, LoadOptions, NoUsableBackendError, UntrustedCodeError, resolve_threads
 from inferox.engine.loading import Loader, Opened
 from inferox.engine.profile import FoundProfile, find_profile
-from inferox.engine.routing import plan_routes
-from inferox.engine.selection import AUTO, Wish, select
+from inferox.engine.selection import AUTO, Wish
 from inferox.package import ParityClass, Store, open_package
 
 
@@ -57,32 +57,27 @@ def explain(
 ) -> Explanation:
     """Loads a package as ``load`` does, and says of every artifact why it was taken or passed over.
 
-    Takes and raises the same as ``load``, but for ``NoUsableBackendError``: where nothing can be loaded, no verdict
-    says that it is taken.
+    Takes and raises the same as ``load``, but for ``NoUsableBackendError`` and ``UntrustedCodeError``: where nothing
+    can be loaded, no verdict says that it is taken.
     """
     wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
-    store = Store()
+    wanted = DeviceId.parse(device) if isinstance(device, str) else device
+    store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store))
-    found = find_profile(opened.package.digest, store)
-    options = LoadOptions(opened.package.metadata.name, threads=threads, trust_code=trust_code)
-    loader = Loader(opened, DeviceId.parse(device) if isinstance(device, str) else device, options)
-    candidates = select(opened.package, wish)
-    routes = plan_routes([item.artifact for item in candidates if item.passed_over is None], found.profile, threads)
-    try:
+    found = find_profile(opened.package.digest, store, budget, wanted)
+    loader = Loader(opened, wanted, LoadOptions(opened.package.metadata.name, threads=threads, trust_code=trust_code))
+    with suppress(NoUsableBackendError, UntrustedCodeError):
         loader.load(wish, found).close()
-    except NoUsableBackendError as error:
-        loader.reasons.update(error.reasons)
-    refused = [item.artifact for item in candidates if item.passed_over is not None]
+    refused = [item.artifact for item in loader.candidates if item.passed_over is not None]
     verdicts = []
-    for artifact in (*routes.order, *refused):
-        evidence = opened.evidence.get(artifact.name)
-        reason = loader.reasons.get(artifact.name)
+    for artifact in (*loader.route.order, *refused):
+        evidence, taken = opened.evidence.get(artifact.name), artifact in loader.loaded
         verdicts.append(
             Verdict(
                 artifact.name,
                 evidence.parity_class if evidence else None,
-                taken=reason is None,
-                reason=routes.why_taken(artifact) if reason is None else reason,
+                taken,
+                loader.route.why_taken(artifact, loader.loaded) if taken else loader.reasons[artifact.name],
             )
         )
     return Explanation(opened.package.metadata.name, tuple(verdicts), found)

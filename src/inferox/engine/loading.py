@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,10 +20,12 @@ from inferox.core import (
     LoadOptions,
     Model,
     NoUsableBackendError,
+    RequestError,
     Signature,
     TrustTier,
     UntrustedCodeError,
     limit_rayon,
+    resolve_threads,
 )
 from inferox.engine.profile import FoundProfile, find_profile
 from inferox.engine.routing import Route, plan_routes
@@ -84,11 +86,11 @@ def load(
         ConfigError: If the device, the precision, the quality or the task is none.
     """
     wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
-    store = Store()
+    wanted = DeviceId.parse(device) if isinstance(device, str) else device
+    store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store), task)
     options = LoadOptions(opened.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
-    loader = Loader(opened, DeviceId.parse(device) if isinstance(device, str) else device, options)
-    return loader.load(wish, find_profile(opened.package.digest, store))
+    return Loader(opened, wanted, options).load(wish, find_profile(opened.package.digest, store, budget, wanted))
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,9 @@ class Loader:
         opened: The package.
         device: Where to load; ``None`` for each backend's default device.
         options: How to load.
+        candidates: The artifacts of the package and whether they may be tried, once ``load`` was called.
+        route: The order in which they are tried, once ``load`` was called.
+        loaded: Those that were loaded, in their order.
         reasons: Why each artifact that was considered was not taken, by its name.
         failures: What was raised by those that failed, by their names.
     """
@@ -147,25 +152,30 @@ class Loader:
     opened: Opened
     device: DeviceId | None
     options: LoadOptions
+    candidates: tuple[Candidate, ...] = ()
+    route: Route = field(default_factory=lambda: Route(()))
+    loaded: list[Artifact] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
     failures: dict[str, BackendError] = field(default_factory=dict)
 
     def load(self, wish: Wish, found: FoundProfile) -> TaskModel:
         """Loads the best artifacts that a wish allows; see ``load`` of this module."""
-        limit_rayon(self.options.threads)  # before a tokenizer makes the pool
-        candidates = select(self.opened.package, wish)
-        allowed = [candidate.artifact for candidate in candidates if candidate.passed_over is None]
-        self.reasons |= {item.artifact.name: item.passed_over for item in candidates if item.passed_over is not None}
+        self.candidates = select(self.opened.package, wish)
+        self.reasons |= {item.artifact.name: item.passed_over for item in self.candidates if item.passed_over}
         if found.ignored:
-            _logger.warning("the profile of %s is ignored: %s", self.options.package, found.ignored)
-        routes = plan_routes(allowed, found.profile, self.options.threads)
+            _logger.warning("measurements of %s are ignored: %s", self.options.package, found.ignored)
+        allowed = [candidate.artifact for candidate in self.candidates if candidate.passed_over is None]
+        classes = {name: evidence.parity_class for name, evidence in self.opened.evidence.items()}
+        self.route = plan_routes(allowed, found.profile, classes)
         models: list[Model] = []
         try:
-            names = [artifact.name for artifact in self._open_first(routes, models)]
-            self._require_one(models, candidates)
-            signature = self.opened.signature(_named(allowed, names[0]))
-            builder = get_backend(models[0].metadata.backend).tensor_builder(DeviceId.cpu())
-            routed = RoutedModel(models, signature, builder, choose=routes.choice(names))
+            self._open_best(models)
+            self._log_reasons()
+            self._require_one()
+            first, names = self.loaded[0], [artifact.name for artifact in self.loaded]
+            signature = self.opened.signature(first)
+            builder = get_backend(first.backend).tensor_builder(DeviceId.cpu())
+            routed = RoutedModel(models, signature, builder, choose=self.route.choice(names))
             return TaskModel(routed, self.opened.task(signature), passed_over=self.reasons)
         except BaseException:
             for model in models:
@@ -184,6 +194,7 @@ class Loader:
         Raises:
             BackendError: If it cannot be loaded, or computes something else than it should.
         """
+        limit_rayon(self.options.threads)  # before a tokenizer makes the pool
         model = get_backend(artifact.backend).load(artifact, self.device, self.options)
         try:
             self._try(model, artifact)
@@ -202,25 +213,28 @@ class Loader:
             model.close()
             raise
 
-    def _open_first(self, routes: Route, models: list[Model]) -> Iterator[Artifact]:
-        """Opens the artifacts that share the work; where one fails, the next in order takes its place."""
-        loaded: list[str] = []
-        for artifact in routes.order:
-            if not routes.is_worth(artifact, loaded):
-                self.reasons[artifact.name] = routes.why_not(artifact, [model.metadata for model in models])
-                continue
+    def _open_best(self, models: list[Model]) -> None:
+        """Opens the artifacts that share the work; where one fails, the next best takes its place."""
+        left = list(self.route.order)
+        while (artifact := self.route.choose_next(left, self.loaded)) is not None:
+            left.remove(artifact)
             try:
-                model = self.open(artifact)
+                models.append(self.open(artifact))
             except BackendError as error:
                 self.reasons[artifact.name], self.failures[artifact.name] = str(error), error
-                continue
-            models.append(model)
-            loaded.append(artifact.name)
-            yield artifact
-        for name, failure in self.failures.items():
+            else:
+                self.loaded.append(artifact)
+        self.reasons |= {artifact.name: self.route.why_not(artifact, self.loaded) for artifact in left}
+
+    def _log_reasons(self) -> None:
+        for artifact in self.loaded:
+            reason = self.route.why_taken(artifact, self.loaded)
+            _logger.info("%s runs on %s: %s", self.options.package, artifact.name, reason)
+        for name, reason in self.reasons.items():
             # A runtime that is not installed is nothing to worry about where another one does the work.
-            level = logging.INFO if isinstance(failure, BackendUnavailableError) else logging.WARNING
-            _logger.log(level, "%s does not run on %s: %s", self.options.package, name, failure)
+            failed = not isinstance(self.failures.get(name), BackendUnavailableError | None)
+            level = logging.WARNING if failed else logging.INFO
+            _logger.log(level, "%s does not run on %s: %s", self.options.package, name, reason)
 
     def _try(self, model: Model, artifact: Artifact) -> None:
         """Computes the smallest sample, and refuses a model that misses the tolerance that it kept when packed."""
@@ -233,19 +247,25 @@ class Loader:
         reading = self.opened.task(signature).reading(signature)
         # One row has no mean: what is asked of the worst of all rows is asked of it.
         tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min)
-        found = measure_model(view, artifact, Samples((smallest,)), reading, tolerance)
+        try:
+            found = measure_model(view, artifact, Samples((smallest,)), reading, tolerance)
+        except RequestError as error:
+            raise ExecutionError(
+                f"{artifact.name} refuses a sample that it took when it was packed: {error}",
+                hint="pack the model again",
+            ) from error
         if found.parity_class is ParityClass.FAIL:
             raise ExecutionError(
                 f"{artifact.name} computes something else here than when it was packed: {found.agreement}",
                 hint="'inferox verify' measures the whole package again",
             )
 
-    def _require_one(self, models: Sequence[Model], candidates: Sequence[Candidate]) -> None:
-        if models:
+    def _require_one(self) -> None:
+        if self.loaded:
             return
         package = self.opened.package
         data = any(artifact.trust_tier is TrustTier.DATA for artifact in package.artifacts)
-        if not data and any(candidate.needs_trust for candidate in candidates):
+        if not data and any(candidate.needs_trust for candidate in self.candidates):
             # Said so where trust is all that is missing, rather than as one reason among several.
             raise UntrustedCodeError(
                 f"{self.options.package!r} can only be run by code that comes with it",
@@ -254,7 +274,3 @@ class Loader:
         raise NoUsableBackendError(
             self.options.package, self.reasons, hint="'inferox doctor' says what each backend lacks"
         ) from next(reversed(self.failures.values()), None)
-
-
-def _named(artifacts: Sequence[Artifact], name: str) -> Artifact:
-    return next(artifact for artifact in artifacts if artifact.name == name)

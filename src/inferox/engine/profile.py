@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
 
-from inferox.core import ConfigError, ManifestError, available_cores
-from inferox.package import Fields, Store, read_json
+from inferox.core import ConfigError, DeviceId, ManifestError, available_cores
+from inferox.package import Fields, Store, read_json, write_json
 
-_VERSION = 1
+_VERSION = 2
+
+_DEFAULT = "default"
+
+_DISTRIBUTIONS = {"candle": "candle-nn"}
+"""Runtimes whose distribution has another name. It is found without this too, in the time that reading the names of all
+that is installed takes."""
+
+_PROCESSOR = Path("/proc/cpuinfo")
+"""Where Linux describes the processor."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +51,17 @@ class Profile:
         digest: The package's digest.
         machine: The machine, as ``machine_name`` gives it.
         threads: The thread budget that every artifact had.
-        created_at: When it was measured, in ISO 8601.
+        device: The device that was asked for, as ``device_text`` gives it.
+        versions: The version of each backend's runtime, by the backend's name.
+        created_at: When it was last measured, in ISO 8601.
         cells: For each artifact that could be measured, its times.
     """
 
     digest: str
     machine: str
     threads: int
+    device: str
+    versions: Mapping[str, str]
     created_at: str
     cells: Mapping[str, tuple[Cell, ...]]
 
@@ -64,10 +77,13 @@ class Profile:
             length: The length of the longest, in tokens.
 
         Returns:
-            Seconds; infinity for an artifact that was not measured.
+            Seconds; infinity for an artifact that was not measured, or that failed at lengths that others can compute.
         """
         cells = self.cells.get(artifact)
         if not cells:
+            return float("inf")
+        longest = max(cell.length for cell in cells)
+        if longest < length and any(longest < cell.length for each in self.cells.values() for cell in each):
             return float("inf")
         lengths = sorted({cell.length for cell in cells})
         by_length = []
@@ -76,6 +92,17 @@ class Profile:
             by_length.append(_interpolate(rows, [float(count) for count, _ in column], [time for _, time in column]))
         return _interpolate(length, [float(known) for known in lengths], by_length)
 
+    def differences(self, digest: str, machine: str, threads: int, device: str) -> list[str]:
+        """What of the conditions that it was measured under is not so, as phrases; empty where all is."""
+        where = "each runtime's default device" if self.device == _DEFAULT else f"the device {self.device}"
+        phrases = {
+            "of another package": self.digest != digest,
+            "on another machine": self.machine != machine,
+            f"with {self.threads} thread{'' if self.threads == 1 else 's'}": self.threads != threads,
+            f"on {where}": self.device != device,
+        }
+        return [phrase for phrase, differs in phrases.items() if differs]
+
     def to_json(self) -> dict[str, Any]:
         """The profile as the store keeps it."""
         return {
@@ -83,6 +110,8 @@ class Profile:
             "digest": self.digest,
             "machine": self.machine,
             "threads": self.threads,
+            "device": self.device,
+            "versions": dict(self.versions),
             "created_at": self.created_at,
             "cells": {
                 name: [[cell.rows, cell.length, cell.seconds] for cell in cells] for name, cells in self.cells.items()
@@ -113,6 +142,8 @@ class Profile:
             digest=fields.required("digest", str),
             machine=fields.required("machine", str),
             threads=fields.required("threads", int),
+            device=fields.required("device", str),
+            versions={str(name): str(text) for name, text in fields.required("versions", dict).items()},
             created_at=fields.required("created_at", str),
             cells=cells,
         )
@@ -123,7 +154,7 @@ class FoundProfile:
     """What the store has for a package.
 
     Attributes:
-        profile: The measurements of this machine; ``None`` where there are none.
+        profile: The measurements that hold here; ``None`` where there are none.
         ignored: Why what else is there is not used; ``None`` where nothing is.
     """
 
@@ -132,7 +163,7 @@ class FoundProfile:
 
 
 def save_profile(profile: Profile, store: Store) -> Path:
-    """Writes a profile, in the place of an older one of the same package and machine.
+    """Writes a profile, in the place of an older one of the same package, machine, thread budget and device.
 
     Args:
         profile: The profile.
@@ -144,39 +175,55 @@ def save_profile(profile: Profile, store: Store) -> Path:
     Raises:
         ConfigError: If it cannot be written.
     """
-    path = _folder(profile.digest, store) / f"{_identify(profile.machine)}.json"
+    path = _path(store, profile.digest, profile.machine, profile.threads, profile.device)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=path.parent, suffix=".partial", delete=False, encoding="utf-8") as file:
-            json.dump(profile.to_json(), file, indent=1)
-        Path(file.name).replace(path)
+        write_json(path, profile.to_json())
     except OSError as error:
         raise ConfigError(f"the profile cannot be written to {path.parent}: {error.strerror or error}") from error
     return path
 
 
-def find_profile(digest: str, store: Store) -> FoundProfile:
+def find_profile(digest: str, store: Store, threads: int, device: DeviceId | None = None) -> FoundProfile:
     """Looks for the measurements of a package on this machine.
 
-    A profile that cannot be read, or is of another machine, is ignored: it could only choose less well.
+    What cannot be read, or was measured under other conditions, is ignored: it could only choose less well. So are the
+    times of a runtime that was upgraded since.
 
     Args:
         digest: The package's digest.
         store: Where profiles are kept.
+        threads: The thread budget.
+        device: The device that is asked for; ``None`` for each backend's default device.
     """
-    folder, machine = _folder(digest, store), machine_name()
-    own = folder / f"{_identify(machine)}.json"
-    if not own.is_file():
-        others = sorted(folder.glob("*.json")) if folder.is_dir() else []
-        reason = "it was measured on another machine; run 'inferox tune' here" if others else None
-        return FoundProfile(None, reason)
+    machine, wanted = machine_name(), device_text(device)
+    own = _path(store, digest, machine, threads, wanted)
+    profiles, unreadable = [], None
+    for path in [own] if own.is_file() else sorted(own.parent.glob("*.json")):
+        try:
+            profiles.append(Profile.from_json(read_json(path)))
+        except ManifestError as error:
+            unreadable = f"{path} cannot be read: {error}"
+    if not profiles:
+        return FoundProfile(None, unreadable)
+    nearest = min(profiles, key=lambda profile: len(profile.differences(digest, machine, threads, wanted)))
+    if differences := nearest.differences(digest, machine, threads, wanted):
+        return FoundProfile(None, f"it was measured {' and '.join(differences)}")
+    return _leave_out_stale(nearest)
+
+
+def device_text(device: DeviceId | None) -> str:
+    """A device as a profile names it: ``default`` for each backend's default device."""
+    return _DEFAULT if device is None else str(device)
+
+
+@cache
+def runtime_version(backend: str) -> str:
+    """The version of a backend's runtime, which is not imported for that; ``none`` where none is installed."""
     try:
-        profile = Profile.from_json(read_json(own))
-    except ManifestError as error:
-        return FoundProfile(None, f"{own} cannot be read: {error}")
-    if profile.machine != machine or profile.digest != digest:
-        return FoundProfile(None, "it is of another machine or package; run 'inferox tune' here")
-    return FoundProfile(profile)
+        return version(_DISTRIBUTIONS.get(backend, backend))
+    except PackageNotFoundError:
+        return next((version(name) for name in packages_distributions().get(backend, ())), "none")
 
 
 def machine_name() -> str:
@@ -187,23 +234,33 @@ def machine_name() -> str:
 def _processor() -> str:
     """The processor's name. Python itself gives none on Linux."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = _PROCESSOR.read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or "unknown processor"
     facts = [line.split(":", 1) for line in lines if ":" in line]
     stated = {name.strip(): text.strip() for name, text in facts}
     model = stated.get("model name", platform.processor() or "unknown processor")
     # Virtual machines hide the name, and not what the processor can do.
-    abilities = sha256(stated.get("flags", "").encode()).hexdigest()[:8]
+    abilities = sha256(stated.get("flags", stated.get("Features", "")).encode()).hexdigest()[:8]
     return f"{model} ({abilities})"
 
 
-def _folder(digest: str, store: Store) -> Path:
-    return store.root / "profiles" / digest[:32]
+def _leave_out_stale(profile: Profile) -> FoundProfile:
+    stale = {name: measured for name, measured in profile.versions.items() if measured != runtime_version(name)}
+    if not stale:
+        return FoundProfile(profile)
+    fresh = {name: cells for name, cells in profile.cells.items() if name.partition("/")[0] not in stale}
+    versions = {name: measured for name, measured in profile.versions.items() if name not in stale}
+    changes = [f"{name} {measured}, and now {runtime_version(name)} is installed" for name, measured in stale.items()]
+    return FoundProfile(
+        replace(profile, cells=fresh, versions=versions) if fresh else None,
+        f"it was measured with {'; with '.join(changes)}",
+    )
 
 
-def _identify(machine: str) -> str:
-    return sha256(machine.encode()).hexdigest()[:16]
+def _path(store: Store, digest: str, machine: str, threads: int, device: str) -> Path:
+    name = sha256(f"{machine}\n{threads}\n{device}".encode()).hexdigest()[:16]
+    return store.root / "profiles" / digest[:32] / f"{name}.json"
 
 
 def _interpolate(at: float, places: list[float], seconds: list[float]) -> float:

@@ -33,6 +33,9 @@ QUALITIES = {
 DEFAULT_QUALITY = "close"
 """The quality where none is asked for, nor a precision that says how much is to be given up."""
 
+ANY_QUALITY = "any"
+"""What is asked for where artifacts are to be measured: one that was not measured before will do as well."""
+
 BACKEND_ORDER = ("openvino", "onnxruntime", "torch", "candle")
 """The order of backends on a CPU where nothing was measured: the quickest to start and to compute come first."""
 
@@ -68,7 +71,8 @@ class Wish:
     Attributes:
         backend: A registered backend, or ``auto``.
         precision: The only precision that will do; ``None`` for any.
-        quality: The worst quality that will do; ``None`` for ``close``, or for any where a precision is asked for.
+        quality: The worst quality that will do, of artifacts whose parity is known; ``None`` for ``close``, or for any
+            where a precision is asked for, known or not; ``ANY_QUALITY`` for any.
         trust_code: Whether code that comes with the package may run.
     """
 
@@ -94,7 +98,7 @@ class Wish:
         """
         if backend != AUTO and backend not in backend_names():
             raise BackendNotFoundError(backend, backend_names())
-        if quality is not None and quality not in QUALITIES:
+        if quality not in {None, ANY_QUALITY, *QUALITIES}:
             raise ConfigError(f"there is no quality {quality!r}", hint=f"use one of {', '.join(QUALITIES)}")
         return cls(backend, None if precision is None else _parse_precision(precision), quality, trust_code)
 
@@ -103,7 +107,12 @@ class Wish:
         """The classes of parity that will do."""
         if self.quality is None:
             return QUALITIES[DEFAULT_QUALITY if self.precision is None else "quantized"]
-        return QUALITIES[self.quality]
+        return QUALITIES["quantized" if self.quality == ANY_QUALITY else self.quality]
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether an artifact whose parity is not known will not do."""
+        return self.quality not in {None, ANY_QUALITY}
 
 
 def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
@@ -143,8 +152,9 @@ def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, Pari
     if wish.precision not in {None, artifact.precision}:
         return f"the precision {wish.precision.value} was asked for" if wish.precision else None
     parity_class = measured.get(artifact.name)
-    if parity_class is not None and parity_class not in wish.classes:
-        return f"its parity is {parity_class.value}, and {wish.classes[-1].value} was asked for (quality, --quality)"
+    if wish.needs_evidence if parity_class is None else parity_class not in wish.classes:
+        known = "not known" if parity_class is None else parity_class.value
+        return f"its parity is {known}, and {wish.classes[-1].value} was asked for (quality, --quality)"
     if artifact.backend not in backend_names():
         return f"no backend named {artifact.backend} is registered"
     try:

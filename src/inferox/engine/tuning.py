@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import can_be_packed, pack_batch
+from inferox.batching import MAX_TOKENS, can_be_packed, run_batches
 from inferox.core import (
     BATCH,
     SEQUENCE,
     BackendError,
     DeviceId,
-    Layout,
+    InferoxError,
     LoadOptions,
-    Model,
     NoUsableBackendError,
     PackageError,
     Signature,
     resolve_threads,
 )
 from inferox.engine.loading import Loader, Opened
-from inferox.engine.profile import Cell, Profile, machine_name, save_profile
-from inferox.engine.selection import AUTO, Wish, select
-from inferox.package import Store, open_package
+from inferox.engine.profile import (
+    Cell,
+    Profile,
+    device_text,
+    find_profile,
+    machine_name,
+    runtime_version,
+    save_profile,
+)
+from inferox.engine.selection import ANY_QUALITY, AUTO, Wish, select
+from inferox.engine.task_model import TaskModel
+from inferox.package import Samples, Store, open_package
+from inferox.tasks import RawTask, Task
+from inferox.tasks.text_files import read_text_options
 
 _ROWS = (1, 4, 16, 64)
 _LENGTHS = (8, 32, 128, 512)
-_MOST_TOKENS = 4096
-"""Batches beyond this are not formed, so that their times need not be known."""
 
-_ROUNDS = 3
+_ROUNDS = 5
+
+_TURN_S = 0.02
+"""How long one artifact computes untimed, and then timed. The threads of the one before spin for some milliseconds."""
+
+Shape = tuple[int, int]
+"""A batch: the number of its rows, and their length in tokens."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is measured, how many measurements are done, and how many there are."""
@@ -49,9 +64,9 @@ class Tuning:
 
     Attributes:
         name: The package's name.
-        profile: The measurements.
+        profile: The measurements, those from before that still hold included.
         path: Where they are kept.
-        not_run: For each artifact that could not be measured, why.
+        not_run: For each artifact that could not be measured, or not for every shape, why.
     """
 
     name: str
@@ -71,8 +86,10 @@ def tune(
 ) -> Tuning:
     """Measures every artifact of a package over a grid of rows and lengths, in turns, with one thread budget.
 
-    Each shape is computed once to warm up and then once a round; the median counts. The profile is written when all is
-    measured: an interrupted run leaves what was there before.
+    A shape is measured in rounds in which the artifacts take turns, there and back again. In its turn each computes for
+    a while untimed first; the median of all that is timed counts. What was measured before under the same conditions is
+    kept, but for the artifacts that are measured again. The profile is written when all is measured: an interrupted run
+    leaves what was there before.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
@@ -85,103 +102,165 @@ def tune(
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or the shapes of its inputs are unknown.
         BackendNotFoundError: If the backend that is asked for is not registered.
-        NoUsableBackendError: If no artifact can be run here; it lists the reason for each.
+        NoUsableBackendError: If no artifact can be measured here; it lists the reason for each.
         ConfigError: If the device is none, or the profile cannot be written.
     """
-    wish = Wish.parse(backend, None, "quantized", trust_code=trust_code)
+    wish = Wish.parse(backend, None, ANY_QUALITY, trust_code=trust_code)
+    wanted = DeviceId.parse(device) if isinstance(device, str) else device
     store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store))
-    name = opened.package.metadata.name
-    loader = Loader(
-        opened,
-        DeviceId.parse(device) if isinstance(device, str) else device,
-        LoadOptions(name, threads=budget, trust_code=trust_code),
-    )
-    models: dict[str, Model] = {}
+    digest, title = opened.package.digest, opened.package.metadata.name
+    loader = Loader(opened, wanted, LoadOptions(title, threads=budget, trust_code=trust_code))
+    models: dict[str, TaskModel] = {}
     not_run: dict[str, str] = {}
     try:
-        for candidate in select(opened.package, wish):
-            artifact = candidate.artifact
-            if candidate.passed_over is not None:
-                not_run[artifact.name] = candidate.passed_over
-                continue
-            progress(f"loading {artifact.name}", 0, 1)
-            try:
-                models[artifact.name] = loader.open(artifact)
-            except BackendError as error:
-                not_run[artifact.name] = str(error)
-        if not models:
-            raise NoUsableBackendError(name, not_run, hint="'inferox doctor' says what each backend lacks")
-        cells = _measure(models, opened, not_run, progress)
+        models.update(_open_all(loader, wish, not_run, progress))  # one by one: what is open is closed in any case
+        cells = _measure(models, opened, not_run, progress) if models else {}
+        runtimes = {models[artifact].metadata.backend for artifact in cells}
     finally:
         for model in models.values():
             model.close()
+    if not cells:
+        raise NoUsableBackendError(title, not_run, hint="'inferox doctor' says what each backend lacks")
     profile = Profile(
-        digest=opened.package.digest,
+        digest=digest,
         machine=machine_name(),
         threads=budget,
+        device=device_text(wanted),
+        versions={runtime: runtime_version(runtime) for runtime in sorted(runtimes)},
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         cells=cells,
     )
-    return Tuning(name, profile, save_profile(profile, store), not_run)
+    if known := find_profile(digest, store, budget, wanted).profile:
+        kept = {name: measured for name, measured in known.cells.items() if name not in models}
+        profile = replace(profile, cells={**kept, **cells}, versions={**known.versions, **profile.versions})
+    return Tuning(title, profile, save_profile(profile, store), not_run)
+
+
+def _open_all(
+    loader: Loader, wish: Wish, not_run: dict[str, str], progress: Progress
+) -> Iterator[tuple[str, TaskModel]]:
+    """Opens every artifact that can be loaded here, and notes why the others cannot."""
+    for candidate in select(loader.opened.package, wish):
+        artifact = candidate.artifact
+        if candidate.passed_over is not None:
+            not_run[artifact.name] = candidate.passed_over
+            continue
+        progress(f"loading {artifact.name}", 0, 1)
+        try:
+            yield artifact.name, loader.open_alone(artifact)
+        except BackendError as error:
+            not_run[artifact.name] = str(error)
 
 
 def _measure(
-    models: Mapping[str, Model], opened: Opened, not_run: dict[str, str], progress: Progress
+    models: Mapping[str, TaskModel], opened: Opened, not_run: dict[str, str], progress: Progress
 ) -> dict[str, tuple[Cell, ...]]:
-    """Measures all models in turns, so that a machine that is busy for a while is busy for all of them."""
-    signature = opened.package.info.signature
-    shapes = _shapes(signature, opened)
-    times: dict[str, dict[tuple[int, int], list[float]]] = {name: {} for name in models}
-    total, done = _ROUNDS * len(shapes) * len(models), 0
-    for shape in shapes:
-        batch = _batch(signature, opened, *shape)
-        for turn in range(_ROUNDS):
-            for name, model in models.items():
-                progress(f"{name}, {shape[0]} x {shape[1]}", done, total)
-                done += 1
-                if name in not_run:
-                    continue
-                inputs = pack_batch(batch, model.signature) if model.metadata.layout is Layout.PACKED else batch
-                try:
-                    if turn == 0:
-                        model.forward(inputs)
-                    started = time.perf_counter()
-                    model.forward(inputs)
-                    times[name].setdefault(shape, []).append(time.perf_counter() - started)
-                except BackendError as error:
-                    not_run[name] = f"{shape[0]} rows of {shape[1]}: {error}"
-    return {
-        name: tuple(Cell(*shape, statistics.median(seconds)) for shape, seconds in measured.items())
-        for name, measured in times.items()
-        if name not in not_run
-    }
-
-
-def _shapes(signature: Signature, opened: Opened) -> list[tuple[int, int]]:
-    """The batches to measure: rows and lengths as far as the model takes them."""
-    named = {dim for spec in signature.inputs for dim in spec.dims if isinstance(dim, str)}
-    if BATCH not in named:
-        return [(1, 1)]
-    if SEQUENCE not in named:
-        return [(rows, 1) for rows in _ROWS]
-    limit = opened.package.info.task_options.get("max_length")
-    longest = limit if isinstance(limit, int) else _LENGTHS[-1]
-    lengths = sorted({min(length, longest) for length in _LENGTHS})
-    return [(rows, length) for length in lengths for rows in _ROWS if rows * length <= _MOST_TOKENS]
-
-
-def _batch(signature: Signature, opened: Opened, rows: int, length: int) -> dict[str, npt.NDArray[Any]]:
-    """A padded batch without padding: the numbers of a stored sample, repeated to the shape.
-
-    Raises:
-        PackageError: If the package has no samples.
-    """
-    samples = opened.samples
+    """Measures all models over all shapes. A shape that one fails at is left out, and so are those that are larger."""
+    signature, samples = opened.package.info.signature, opened.samples
     if samples is None:
         raise PackageError(
             f"{opened.package.metadata.name!r} carries no samples to be measured with", hint="pack the model again"
         )
+    shapes = _shapes(opened, samples, next(iter(models.values())).task)
+    cells: dict[str, list[Cell]] = {name: [] for name in models}
+    failed: dict[str, list[Shape]] = {name: [] for name in models}
+    for index, (rows, length) in enumerate(shapes):
+        batch = _batch(signature, samples, rows, length)
+        times: dict[str, list[float]] = {
+            name: [] for name in models if not any(few <= rows and short <= length for few, short in failed[name])
+        }
+        calls = {name: _call(models[name], batch) for name in times}
+        for turn in range(_ROUNDS):
+            progress(f"{rows} x {length}", index * _ROUNDS + turn, len(shapes) * _ROUNDS)
+            for name, error in _take_turns(calls, times, turn).items():
+                failed[name].append((rows, length))
+                not_run.setdefault(name, f"{rows} rows of {length}: {error}")
+        for name, seconds in times.items():
+            cells[name].append(Cell(rows, length, median(seconds)))
+    return {name: tuple(measured) for name, measured in cells.items() if measured}
+
+
+def _take_turns(
+    calls: Mapping[str, Callable[[], object]], times: dict[str, list[float]], turn: int
+) -> dict[str, InferoxError]:
+    """Times calls one after the other, so that a machine that is busy for a while is busy for all of them.
+
+    Args:
+        calls: The calls, by the name of the artifact.
+        times: The seconds of each; new ones are added, and those of a call that fails are taken out.
+        turn: Which round it is. The order is turned about in each, as the threads of the one before may still spin.
+
+    Returns:
+        What was raised by those that fail.
+    """
+    errors = {}
+    names = list(times)
+    for name in names if turn % 2 == 0 else reversed(names):
+        try:
+            _repeat(calls[name])
+            times[name] += _repeat(calls[name])
+        except InferoxError as error:
+            errors[name] = error
+            del times[name]
+    return errors
+
+
+def _repeat(call: Callable[[], object]) -> list[float]:
+    """Calls for the length of a turn, at least once.
+
+    Returns:
+        The seconds that each took.
+    """
+    seconds: list[float] = []
+    while not seconds or sum(seconds) < _TURN_S:
+        started = perf_counter()
+        call()
+        seconds.append(perf_counter() - started)
+    return seconds
+
+
+def _call(model: TaskModel, batch: Mapping[str, npt.NDArray[Any]]) -> Callable[[], object]:
+    """What a model's task does with a batch once items are encoded: lay its rows out, compute, and cut them apart."""
+    task = model.task
+    if isinstance(task, RawTask):
+        return lambda: task.run(model, [batch])
+    count = len(next(iter(batch.values())))
+    rows = [{name: array[index] for name, array in batch.items()} for index in range(count)]
+    return lambda: list(run_batches(model, rows, fill=task.fill, max_tokens=sys.maxsize, max_rows=count))
+
+
+def _shapes(opened: Opened, samples: Samples, task: Task) -> list[Shape]:
+    """The batches to measure, shorter ones first: rows and lengths as far as the model takes them."""
+    signature = opened.package.info.signature
+    named = {dim for spec in signature.inputs for dim in spec.dims if isinstance(dim, str)}
+    if BATCH not in named:
+        return [(1, 1)]
+    counts = sorted({min(rows, task.max_rows) for rows in _ROWS})
+    if SEQUENCE not in named:
+        return [(rows, 1) for rows in counts]
+    longest = _longest(opened, samples)
+    lengths = sorted({min(length, longest) for length in _LENGTHS})
+    return [(rows, length) for length in lengths for rows in counts if rows == 1 or rows * length <= MAX_TOKENS]
+
+
+def _longest(opened: Opened, samples: Samples) -> int:
+    """The most tokens of a row that the model takes, as far as that is known; otherwise those of the longest sample."""
+    package = opened.package
+    sampled = max(
+        batch.inputs[spec.name].shape[axis]
+        for batch in samples.batches
+        for spec in package.info.signature.inputs
+        for axis, dim in enumerate(spec.dims)
+        if dim == SEQUENCE
+    )
+    files = read_text_options(package.files_root, package.config)
+    limits = (package.info.task_options.get("max_length"), files["max_length"], sampled)
+    return next(limit for limit in limits if isinstance(limit, int))
+
+
+def _batch(signature: Signature, samples: Samples, rows: int, length: int) -> dict[str, npt.NDArray[Any]]:
+    """A padded batch without padding: the numbers of a stored sample, repeated to the shape."""
     largest = max(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
     extents = {BATCH: rows, SEQUENCE: length}
     batch = {}

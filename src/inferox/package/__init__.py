@@ -14,7 +14,7 @@ from inferox.package.manifest import FORMAT_VERSION, Fields, FileEntry, Metadata
 from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, ParityClass, Tolerance, classify, measure
 from inferox.package.reader import Package, open_package
 from inferox.package.samples import SampleBatch, Samples
-from inferox.package.store import Store
+from inferox.package.store import Store, write_json
 from inferox.package.writer import PackageWriter
 
 __all__ = [
@@ -46,4 +46,5 @@ __all__ = [
     "measure_model",
     "open_package",
     "read_json",
+    "write_json",
 ]

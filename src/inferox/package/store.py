@@ -11,6 +11,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from platformdirs import user_cache_path
 
@@ -153,13 +154,7 @@ class Store:
         target = self._record(path)
         with suppress(OSError):
             self._make_private(target.parent)
-            descriptor, name = tempfile.mkstemp(dir=target.parent)
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                    json.dump(record, stream)
-                Path(name).replace(target)
-            finally:
-                Path(name).unlink(missing_ok=True)
+            write_json(target, record)
 
     def _record(self, path: Path) -> Path:
         return self.root / _VERIFIED / hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
@@ -185,6 +180,25 @@ class Store:
             f"the store {self.root} cannot be written: {error.strerror}",
             hint=f"set {STORE_VARIABLE} to a folder that can",
         )
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes a JSON file in one step: whoever reads it meanwhile, or after a failure, finds what was there before.
+
+    Args:
+        path: The file, in a folder that exists.
+        data: What it is to hold.
+
+    Raises:
+        OSError: If it cannot be written; nothing is left of it then.
+    """
+    descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(data, stream)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _remove_leftovers(folder: Path) -> None:
