@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy.typing as npt
@@ -18,6 +19,9 @@ MAX_TOKENS = 1024
 
 MAX_ROWS = 256
 """The most rows of a batch, where the caller sets no limit."""
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+"""The inputs of a batch by name."""
 
 Outputs = dict[str, npt.NDArray[Any]]
 """The outputs of one row by name, without the batch dim."""
@@ -51,12 +55,24 @@ def run_batches(
     """
     fixed = _fixed_rows(model.signature)
     lengths = [_length(row, model.signature, index) for index, row in enumerate(rows)]
-    for indices in _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=fixed or max_rows):
-        batch = [rows[index] for index in indices]
-        # A model that was traced with a number of rows takes no other: the last row is computed again to fill it.
-        repeated = [batch[-1]] * (fixed - len(batch)) if fixed else []
-        longest = max(lengths[index] for index in indices)
-        yield indices, _compute(model, [*batch, *repeated], longest, fill)[: len(batch)]
+    plan = list(
+        _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=fixed or max_rows),
+    )
+
+    def choose(indices: list[int]) -> Model:
+        return model.for_batch(fixed or len(indices), max(lengths[index] for index in indices))
+
+    for chosen, group in groupby(plan, choose):
+        batches = list(group)
+        laid_out = (_fill_up([rows[index] for index in indices], fixed) for indices in batches)
+        computed = _compute(chosen, laid_out, len(batches), fill)
+        for indices, outputs in zip(batches, computed, strict=True):
+            yield indices, outputs[: len(indices)]
+
+
+def _fill_up(rows: list[Row], fixed: int | None) -> list[Row]:
+    """A model that was traced with a number of rows takes no other: the last row is computed again to fill it."""
+    return rows if fixed is None else [*rows, *[rows[-1]] * (fixed - len(rows))]
 
 
 def _length(row: Row, signature: Signature, index: int) -> int:
@@ -67,12 +83,21 @@ def _length(row: Row, signature: Signature, index: int) -> int:
     return max(extents.values(), default=1)
 
 
-def _compute(model: Model, rows: Sequence[Row], longest: int, fill: Mapping[str, int]) -> list[Outputs]:
-    chosen = model.for_batch(len(rows), longest)
-    if chosen.metadata.layout is Layout.PACKED:
-        computed = chosen.forward(pack_rows(rows, chosen.signature))
-        return split_packed(_to_arrays(computed), rows, chosen.signature)
-    return split_rows(_to_arrays(chosen.forward(pad_rows(rows, chosen.signature, fill))), rows, chosen.signature)
+def _compute(
+    model: Model, batches: Iterable[Sequence[Row]], count: int, fill: Mapping[str, int]
+) -> Iterator[list[Outputs]]:
+    """Computes batches in the layout of a model, and cuts each apart again."""
+    packed, signature = model.metadata.layout is Layout.PACKED, model.signature
+    laid_out: deque[Sequence[Row]] = deque()
+
+    def lay_out() -> Iterator[Arrays]:
+        for rows in batches:
+            laid_out.append(rows)
+            yield pack_rows(rows, signature) if packed else pad_rows(rows, signature, fill)
+
+    for computed in model.forward_all(lay_out(), count):
+        rows, split = laid_out.popleft(), split_packed if packed else split_rows
+        yield split(_to_arrays(computed), rows, signature)
 
 
 def _to_arrays(outputs: Mapping[str, Tensor]) -> Outputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -125,9 +125,27 @@ class Model(ABC):
             OutOfMemoryError: If the device has too little memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
-        named = self._by_name(inputs)
-        self.signature.check_inputs(named)
-        return self._compute(named)
+        return self._compute(self._checked(inputs))
+
+    def forward_all(
+        self,
+        calls: Iterable[Mapping[str, TensorLike]],
+        count: int,  # noqa: ARG002 - for backends that prepare themselves for many
+    ) -> Iterator[dict[str, Tensor]]:
+        """Computes many calls within the same thread budget: one after the other, unless a backend has a faster way.
+
+        Args:
+            calls: The inputs of each call by name; taken when their turn comes.
+            count: How many there are.
+
+        Yields:
+            The outputs of each call by name, in order.
+
+        Raises:
+            InferoxError: What ``forward`` raises for a call, in the place of its outputs.
+        """
+        for inputs in calls:
+            yield self.forward(inputs)
 
     @abstractmethod
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
@@ -148,6 +166,11 @@ class Model(ABC):
     def _closed(self) -> ExecutionError:
         """What ``_compute`` raises once the model is closed."""
         return ExecutionError(f"the model {self._name!r} is closed", hint="load it again")
+
+    def _checked(self, inputs: Mapping[str, TensorLike] | TensorLike) -> Mapping[str, TensorLike]:
+        named = self._by_name(inputs)
+        self.signature.check_inputs(named)
+        return named
 
     def _by_name(self, inputs: Mapping[str, TensorLike] | TensorLike) -> Mapping[str, TensorLike]:
         if isinstance(inputs, Mapping):

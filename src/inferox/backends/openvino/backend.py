@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -117,17 +118,19 @@ class OpenVinoBackend(Backend):
         return OpenVinoExporter()
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
-        from inferox.backends.openvino.compilation import compile_model, list_ports
+        from inferox.backends.openvino.compilation import Goal, compile_model, list_ports
         from inferox.backends.openvino.device import to_openvino
         from inferox.backends.openvino.errors import translated
         from inferox.backends.openvino.model import OpenVinoModel
 
         if options.compile:
             raise LoadError("OpenVINO compiles every model when it loads it", hint="leave out compile")
-        target, threads = to_openvino(device), resolve_threads(options.threads)
-        path = artifact.path("graph")
+        threads = resolve_threads(options.threads)
+        compile_for = partial(
+            compile_model, artifact.path("graph"), to_openvino(device), artifact.precision, threads=threads
+        )
         with translated(f"loading {options.package}", default=LoadError):
-            compiled = compile_model(path, target, artifact.precision, threads=threads)
+            compiled = compile_for(goal=Goal.LATENCY)
             size = artifact.size_bytes
             inputs, outputs = list_ports(compiled.inputs), list_ports(compiled.outputs)
         check_graph(artifact, inputs, outputs)
@@ -136,6 +139,6 @@ class OpenVinoBackend(Backend):
             ModelMetadata.of(artifact, device),
             artifact.signature,
             compiled,
-            compile_again=lambda: compile_model(path, target, artifact.precision, threads=threads),
+            compile_for=lambda goal: compile_for(goal=goal),
             weights_bytes=size,
         )

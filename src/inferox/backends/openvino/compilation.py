@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,16 @@ OpenVINO believes it in files too, and reads whatever lies at that address (seen
 """
 
 
-def compile_model(path: Path, device: str, precision: Precision, *, threads: int) -> openvino.CompiledModel:
+class Goal(Enum):
+    """What a model is compiled for: one call at a time on all threads, or several at once that share the threads."""
+
+    LATENCY = "LATENCY"
+    THROUGHPUT = "THROUGHPUT"
+
+
+def compile_model(
+    path: Path, device: str, precision: Precision, *, threads: int, goal: Goal = Goal.LATENCY
+) -> openvino.CompiledModel:
     """Compiles a graph for a device.
 
     Args:
@@ -37,6 +47,7 @@ def compile_model(path: Path, device: str, precision: Precision, *, threads: int
         device: OpenVINO's name for the device.
         precision: The number format in which it is to compute.
         threads: How many CPU threads it may use.
+        goal: What it is compiled for.
 
     Raises:
         UnsupportedDTypeError: If the device does not compute in the precision.
@@ -56,10 +67,12 @@ def compile_model(path: Path, device: str, precision: Precision, *, threads: int
             f"{path.name} keeps a state from call to call, so that an answer would depend on those before it",
             hint="export the model without its state",
         )
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": goal.value}
     if device == "CPU":
         # Threads that are pinned to cores fight with those of other runtimes in the process for them.
-        settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+        settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
+        if goal is Goal.LATENCY:
+            settings["NUM_STREAMS"] = 1
     return core.compile_model(model, device, settings)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 from threading import Lock
 from typing import Any
 
@@ -11,12 +14,19 @@ import numpy.typing as npt
 import openvino
 
 from inferox.backends.host import HostTensor
+from inferox.backends.openvino.compilation import Goal
 from inferox.backends.openvino.errors import translated
 from inferox.core import Dim, ExecutionError, MemoryRequirements, Model, ModelMetadata, Signature, Tensor, TensorLike
+
+_MANY = 32
+"""So many calls of the usual size take longer than it takes to compile the model once more."""
 
 
 class OpenVinoModel(Model):
     """A compiled model of OpenVINO. Calls at once are computed one after the other, each on all threads.
+
+    Many calls together are faster side by side, each on its share of the threads, which then need not wait for each
+    other within every layer (5% faster on 2 cores). For that the model is compiled once more when it is first needed.
 
     Inputs are taken over without a copy where they can be; outputs are copied out of memory that is used again.
 
@@ -25,7 +35,7 @@ class OpenVinoModel(Model):
         metadata: What it is.
         signature: The named tensors that it takes and gives.
         compiled: What computes it.
-        compile_again: Compiles it once more.
+        compile_for: Compiles it once more.
         weights_bytes: The memory that its weights take.
     """
 
@@ -36,22 +46,83 @@ class OpenVinoModel(Model):
         signature: Signature,
         compiled: openvino.CompiledModel,
         *,
-        compile_again: Callable[[], openvino.CompiledModel],
+        compile_for: Callable[[Goal], openvino.CompiledModel],
         weights_bytes: int,
     ) -> None:
         super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes))
-        self._compile_again = compile_again
+        self._compile_for = compile_for
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
         self._lock = Lock()
+        self._lanes: list[openvino.InferRequest] = []
+        self._lanes_lock = Lock()
 
     def close(self) -> None:
-        """Lets go of the compiled model. A ``forward`` that is under way in another thread still ends well."""
+        """Lets go of the compiled models. A ``forward`` that is under way in another thread still ends well."""
         with self._lock:
             self._request = None
+            self._lanes = []
+
+    def forward_all(self, calls: Iterable[Mapping[str, TensorLike]], count: int) -> Iterator[dict[str, Tensor]]:
+        """Computes many calls; see ``Model``. Other callers' ``forward`` competes with them for the threads."""
+        if count < _MANY or not self._lanes_lock.acquire(blocking=False):
+            yield from super().forward_all(calls, count)
+            return
+        try:
+            yield from self._compute_side_by_side(calls, self._open_lanes())
+        finally:
+            self._lanes_lock.release()
+
+    def _open_lanes(self) -> list[openvino.InferRequest]:
+        if self._lanes:
+            return self._lanes
+        with translated(f"loading {self._name} for many calls", default=ExecutionError):
+            compiled = self._compile_for(Goal.THROUGHPUT)
+            count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+            lanes = [compiled.create_infer_request() for _ in range(count)]
+        with self._lock:
+            if self._request is None:
+                raise self._closed()
+            self._lanes = lanes
+        return lanes
+
+    def _compute_side_by_side(
+        self, calls: Iterable[Mapping[str, TensorLike]], lanes: Sequence[openvino.InferRequest]
+    ) -> Iterator[dict[str, Tensor]]:
+        idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+        for lane in lanes:
+            idle.put(lane)
+
+        def compute(inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+            arrays = self._to_arrays(self._checked(inputs))
+            lane = idle.get()
+            try:
+                with translated(f"computing {self._name}", default=ExecutionError):
+                    return self._infer(lane, arrays)
+            except BaseException:
+                self._lanes = []  # for the reason that _compute gives
+                raise
+            finally:
+                idle.put(lane)
+
+        running: deque[Future[dict[str, Tensor]]] = deque()
+        with ThreadPoolExecutor(len(lanes), thread_name_prefix="openvino") as pool:
+            try:
+                for inputs in calls:
+                    running.append(pool.submit(compute, inputs))
+                    if len(running) > len(lanes):
+                        yield running.popleft().result()
+                while running:
+                    yield running.popleft().result()
+            finally:
+                for future in running:
+                    future.cancel()
+
+    def _to_arrays(self, inputs: Mapping[str, TensorLike]) -> dict[str, npt.NDArray[Any]]:
+        # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call.
+        return {name: _to_array(inputs[name]) for name in self._signature.input_names}
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call.
-        arrays = {name: _to_array(inputs[name]) for name in self._signature.input_names}
+        arrays = self._to_arrays(inputs)
         with translated(f"computing {self._name}", default=ExecutionError), self._lock:
             request = self._request
             if request is None:
@@ -62,7 +133,7 @@ class OpenVinoModel(Model):
                 # Once a graph failed within its computation, some later calls get what it computed before
                 # (seen with 2026.4): no other call may meet it.
                 self._request = None
-                self._request = self._compile_again().create_infer_request()
+                self._request = self._compile_for(Goal.LATENCY).create_infer_request()
                 raise
 
     def _infer(self, request: openvino.InferRequest, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:

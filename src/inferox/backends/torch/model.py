@@ -12,6 +12,7 @@ import torch
 from inferox.backends.torch.builder import TorchTensorBuilder
 from inferox.backends.torch.dtype import to_torch as to_torch_dtype
 from inferox.backends.torch.errors import translated
+from inferox.backends.torch.quantization import stored_tensors
 from inferox.backends.torch.tensor import TorchTensor
 from inferox.core import (
     ExecutionError,
@@ -112,7 +113,8 @@ def storages_of(module: torch.nn.Module, *others: torch.Tensor) -> frozenset[int
     """
     attributes = [value for part in module.modules() for value in vars(part).values()]
     held = [*module.parameters(), *module.buffers(), *others, *attributes]
-    addresses = {tensor.untyped_storage().data_ptr() for tensor in held if isinstance(tensor, torch.Tensor)}
+    stored = [part for tensor in held if isinstance(tensor, torch.Tensor) for part in stored_tensors(tensor)]
+    addresses = {tensor.untyped_storage().data_ptr() for tensor in stored}
     return frozenset(addresses - {0})  # where tensors without elements lie, an output's too
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -167,6 +167,59 @@ class ModelTests(Subject):
             for outputs, expected in zip(found, alone[part::_THREADS], strict=True):
                 self.assert_close(outputs, expected)
 
+    def test_many_calls_are_answered_in_their_order(self, model: Model) -> None:
+        calls = [self.make_inputs(1 + seed % 5, seed=seed) for seed in range(_CALLS)]
+        for array in calls[3].values():
+            array.setflags(write=False)
+        for _ in range(2):  # a backend may prepare itself the first time
+            found = list(map(read, model.forward_all(iter(calls), _CALLS)))
+            assert len(found) == _CALLS
+            for outputs, call in zip(found, calls, strict=True):
+                self.assert_close(outputs, self.compute_expected(call))
+        assert list(model.forward_all(iter(()), 0)) == []
+
+    def test_a_call_among_many_that_does_not_fit(self, model: Model) -> None:
+        calls: list[Mapping[str, Any]] = [self.make_inputs(2, seed=seed) for seed in range(_CALLS)]
+        calls[10] = {"no such input": np.zeros(1)}
+        answers = model.forward_all(iter(calls), _CALLS)
+        found: list[Arrays] = []
+        with pytest.raises(RequestError):
+            found.extend(map(read, answers))
+        assert len(found) == 10  # noqa: PLR2004 - those before it
+        for outputs, call in zip(found, calls, strict=False):
+            self.assert_close(outputs, self.compute_expected(call))
+        self.assert_computes(model, self.make_inputs(3))
+
+    def test_many_calls_that_nobody_waits_for(self, model: Model) -> None:
+        calls = [self.make_inputs(2, seed=seed) for seed in range(_CALLS)]
+        taken = 0
+
+        def take() -> Iterator[Arrays]:
+            nonlocal taken
+            for call in calls:
+                taken += 1
+                yield call
+
+        answers = model.forward_all(take(), _CALLS)
+        self.assert_close(read(next(answers)), self.compute_expected(calls[0]))
+        answers.close()  # type: ignore[attr-defined] # a generator
+        assert taken < _CALLS / 2
+        self.assert_close(read(next(model.forward_all(iter(calls), _CALLS))), self.compute_expected(calls[0]))
+
+    def test_many_calls_of_several_callers(self, model: Model) -> None:
+        calls = [self.make_inputs(1 + seed % 5, seed=seed) for seed in range(_CALLS)]
+        expected = [self.compute_expected(call) for call in calls]
+        start = threading.Barrier(4)
+
+        def compute(_: int) -> list[Arrays]:
+            start.wait(timeout=60)
+            return [read(outputs) for outputs in model.forward_all(iter(calls), _CALLS)]
+
+        with ThreadPoolExecutor(4) as pool:
+            for found in pool.map(compute, range(4)):
+                for outputs, right in zip(found, expected, strict=True):
+                    self.assert_close(outputs, right)
+
     @pytest.mark.parametrize("attempt", range(5))
     def test_closing_while_others_compute(self, backend: Backend, artifact: Artifact, attempt: int) -> None:
         model = backend.load(artifact, None, OPTIONS)
@@ -190,3 +243,5 @@ class ModelTests(Subject):
             model.close()
             for future in running:
                 future.result(timeout=60)
+        with pytest.raises(ExecutionError):
+            next(model.forward_all(iter([inputs] * _CALLS), _CALLS))
