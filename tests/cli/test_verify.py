@@ -15,6 +15,7 @@ from inferox.package import SampleBatch, Samples
 from inferox.package.writer import hash_file
 from tests.build.modules import make_cnn
 from tests.cli.conftest import Run
+from tests.engine.comparison.faulty import registered, write_faulty_package
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,19 @@ def test_a_miss_ends_with_3(run: Run, package: Path, tmp_path: Path) -> None:
     assert "row 0 of sample call 0: max abs difference" in done.err
     lenient = run("verify", wrong, "--json", "--tolerance", "cosine_mean=-1,cosine_min=-1,max_rel=99")
     assert lenient.code == 0, lenient.err
+
+
+def test_a_runtime_that_fails_ends_with_3(run: Run, tmp_path: Path) -> None:
+    with registered(tmp_path / "site"):
+        faulty = write_faulty_package(tmp_path / "p", [None, "fails"])
+        done, table = run("verify", faulty, "--json"), run("verify", faulty, "--table")
+        alone = run("verify", faulty, "--table", "--precision", "fp16")
+    found = json.loads(done.out.splitlines()[-1])  # the runtime talks as well
+    assert (done.code, table.code, alone.code) == (3, 3, 3)
+    assert (found["passed"], found["not_run"]) == (False, {})
+    assert found["failed"] == {"faulty/safetensors/fp16/padded": "the device is gone"}
+    assert "failed: faulty/safetensors/fp16/padded: the device is gone" in table.out
+    assert "inferox: faulty/safetensors/fp16/padded fails: the device is gone" in table.err
 
 
 def test_the_one_row_that_misses_is_named(run: Run, package: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from inferox.core import (
     Artifact,
     Availability,
     Backend,
+    BackendUnavailableError,
     Device,
     DeviceId,
     ExecutionError,
@@ -98,6 +99,10 @@ def fail(fault: Any, *, computing: bool, calls: int) -> None:
     print("a runtime that talks")  # noqa: T201 - as some do, on the stream that answers use
     if fault == "refuses" and not computing:
         raise LoadError("an operator is missing")
+    if fault == "absent" and not computing:
+        raise BackendUnavailableError("there is no such device here")
+    if fault == "fails" and computing:
+        raise ExecutionError("the device is gone")
     if fault == "hangs" and not computing:
         time.sleep(600)
     if fault == "exits" and not computing:
