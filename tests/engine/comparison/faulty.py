@@ -38,10 +38,12 @@ from inferox.core import (
     TensorBuilder,
     TensorLike,
 )
-from inferox.package import PackageWriter, ParityReport
+from inferox.package import PackageWriter, ParityReport, Samples
 from tests.package.packages import make_info, make_metadata, make_samples
 
 NAME = "faulty"
+
+SAMPLES = make_samples()
 
 ROOT = Path(__file__).parents[3]
 
@@ -137,9 +139,8 @@ def _forget_backends() -> None:
     registry.get_backend.cache_clear()
 
 
-def write_faulty_package(output: Path, faults: Sequence[str | None], *, with_samples: bool = True) -> Path:
+def write_faulty_package(output: Path, faults: Sequence[str | None], *, samples: Samples | None = SAMPLES) -> Path:
     """Writes a package with one artifact for each fault, ``None`` for one without; at most four."""
-    samples = make_samples() if with_samples else None
     with PackageWriter(output) as writer:
         (writer.root / "weights").mkdir()
         (writer.root / "weights" / "model.safetensors").write_bytes(b"weights " * 1000)
