@@ -11,7 +11,7 @@ from inferox.cli.options import debug_option, json_option, tolerance_option, tru
 
 if TYPE_CHECKING:
     from inferox.engine import Verification
-    from inferox.package import Tolerance
+    from inferox.package import Limits
 
 EXIT_MISSED = 3
 
@@ -35,7 +35,7 @@ def verify(
     backend: str,
     device: str | None,
     precision: str | None,
-    tolerance: Tolerance | None,
+    tolerance: Limits | None,
     threads: int | None,
     trust_code: bool,
     as_json: bool,
@@ -87,8 +87,4 @@ def _report_misses(found: Verification) -> None:
         if item.parity_class.value == "fail":
             click.echo(f"inferox: {item.artifact} misses its tolerance: {item.agreement}", err=True)
             for row in item.missed_rows():
-                click.echo(
-                    f"  row {row.row} of sample call {row.call}: max abs difference {row.max_abs:.2g}, "
-                    f"cosine {row.cosine_min:.6f}",
-                    err=True,
-                )
+                click.echo(f"  {row}", err=True)

@@ -21,7 +21,7 @@ from inferox.core import (
 )
 from inferox.engine.loading import Opened
 from inferox.engine.selection import AUTO, Wish, select
-from inferox.package import ArtifactEvidence, ParityClass, Samples, Tolerance, measure_model, open_package
+from inferox.package import ArtifactEvidence, Limits, ParityClass, Samples, Tolerance, measure_model, open_package
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def verify(
     device: str | DeviceId | None = None,
     precision: str | None = None,
     *,
-    tolerance: Tolerance | None = None,
+    tolerance: Tolerance | Limits | None = None,
     threads: int | None = None,
     trust_code: bool = False,
     progress: Callable[[str], None] = lambda _: None,
@@ -64,7 +64,8 @@ def verify(
         backend: The only backend to measure, or ``auto`` for all.
         device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
         precision: The only precision to measure; ``None`` for all.
-        tolerance: What every artifact must reach; ``None`` for what each had to reach when it was packed.
+        tolerance: What every artifact must reach: some limits by name, such as ``{"cosine_min": 0.97}``, or all. What
+            is not stated is what each had to reach when it was packed.
         threads: How many CPU threads each runtime may use; ``None`` for one a core that this process may use.
         trust_code: Whether code that comes with the package may run.
         progress: Told what is being done, one phrase at a time.
@@ -73,7 +74,7 @@ def verify(
         PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
-        ConfigError: If the device or the precision is none.
+        ConfigError: If the device or the precision is none, or the tolerance has no limit of a name.
     """
     wish = Wish.parse(backend, precision, "quantized", trust_code=trust_code)
     opened = Opened(open_package(path))
@@ -109,10 +110,11 @@ def verify(
 
 
 def _measure(
-    opened: Opened, artifact: Artifact, loaded: Model, samples: Samples, tolerance: Tolerance | None
+    opened: Opened, artifact: Artifact, loaded: Model, samples: Samples, tolerance: Tolerance | Limits | None
 ) -> ArtifactEvidence:
     known, signature = opened.evidence.get(artifact.name), opened.signature(artifact)
     builder = get_backend(artifact.backend).tensor_builder(DeviceId.cpu())
     with RoutedModel([loaded], signature, builder) as model:
         reading = opened.task(signature).reading(signature)
-        return measure_model(model, artifact, samples, reading, tolerance or (known.tolerance if known else None))
+        required = known.tolerance.with_limits(tolerance) if known else tolerance
+        return measure_model(model, artifact, samples, reading, required)

@@ -55,6 +55,12 @@ class RowAgreement:
     max_rel: float | None = None
     argmax_agreement: float | None = None
 
+    def __str__(self) -> str:
+        relative = "" if self.max_rel is None else f", relative {self.max_rel:.2g}"
+        order = "" if self.argmax_agreement is None else f", arg-max {self.argmax_agreement:.1%}"
+        difference = f"max abs difference {self.max_abs:.2g}{relative}"
+        return f"row {self.row} of sample call {self.call}: {difference}, cosine {self.cosine_min:.6f}{order}"
+
 
 @dataclass(frozen=True)
 class ArtifactEvidence:
