@@ -82,7 +82,8 @@ def pack(
             computes the source itself. All read the same weights.
         precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``.
         calibration: What ``int8`` is calibrated on: for text models a file with one text a line, best such as the model
-            will meet; ``None`` for varied texts of our own, or the samples.
+            will meet; ``None`` for varied texts or images of our own, or for variations of the example inputs of a
+            model that brings some. Never the samples on which it is measured, but for example inputs of masks alone.
         tolerance: What every artifact must reach to be let into the package: some limits by name, such as
             ``{"cosine_min": 0.97}``, or all. What is not stated is what its precision asks for.
         strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole.
