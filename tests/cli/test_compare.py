@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import inferox
+from inferox.cli.compare import _print
+from inferox.engine.comparison import FULL, QUICK, Plan
 from tests.build.modules import make_cnn
 from tests.cli.conftest import Run
+from tests.report.comparisons import make_comparison
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +42,21 @@ def test_everything_is_measured_and_reported(run: Run, package: Path, tmp_path: 
     again = run("compare", package, "--quick", "--html", report)
     assert again.code == 2
     assert report.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (QUICK, "Load and first result: of a single start. The other times and rates: medians of 3 rounds"),
+        (
+            FULL,
+            "Load and first result: medians of 3 starts, with their middle half below; the rest: medians of 5 rounds",
+        ),
+    ],
+)
+def test_the_footnote_says_what_each_figure_is(capsys: pytest.CaptureFixture[str], plan: Plan, said: str) -> None:
+    _print(replace(make_comparison(), plan=plan))
+    assert said in " ".join(capsys.readouterr().out.split())
 
 
 def test_places_that_cannot_be_written(run: Run, package: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 
 import inferox
 from inferox.engine import verify
-from inferox.package import SampleBatch, Samples
+from inferox.package import TOLERANCES, ParityClass, SampleBatch, Samples
 from inferox.package.writer import hash_file
 from tests.build.modules import make_cnn
 from tests.cli.conftest import Run
+from tests.engine.comparison.faulty import registered, write_faulty_package
 
 
 @pytest.fixture(scope="module")
@@ -72,22 +74,52 @@ def test_a_miss_ends_with_3(run: Run, package: Path, tmp_path: Path) -> None:
     assert lenient.code == 0, lenient.err
 
 
+def test_a_runtime_that_fails_ends_with_3(run: Run, tmp_path: Path) -> None:
+    with registered(tmp_path / "site"):
+        faulty = write_faulty_package(tmp_path / "p", [None, "fails"])
+        done, table = run("verify", faulty, "--json"), run("verify", faulty, "--table")
+        alone = run("verify", faulty, "--table", "--precision", "fp16")
+    found = json.loads(done.out.splitlines()[-1])  # the runtime talks as well
+    assert (done.code, table.code, alone.code) == (3, 3, 3)
+    assert (found["passed"], found["not_run"]) == (False, {})
+    assert found["failed"] == {"faulty/safetensors/fp16/padded": "the device is gone"}
+    assert "failed: faulty/safetensors/fp16/padded: the device is gone" in table.out
+    assert "inferox: faulty/safetensors/fp16/padded fails: the device is gone" in table.err
+
+
 def test_the_one_row_that_misses_is_named(run: Run, package: Path, tmp_path: Path) -> None:
     wrong = falsify(package, tmp_path / "wrong", only=(0, 1))
     done = run("verify", wrong, "--json")
     assert done.code == 3
     (row,) = [line for line in done.err.splitlines() if line.startswith("  row ")]
     assert row.startswith("  row 1 of sample call 0: max abs difference ")
+    assert "relative " in row
     assert row.endswith("cosine -1.000000")
 
 
 @pytest.mark.parametrize(
-    "text", ["cosine_min", "cosine_min=x", "speed=1", "max_rel=-0.1", "cosine_min=-2", "cosine_mean=1.1", "max_rel=nan"]
+    "text",
+    [
+        *("cosine_min", "cosine_min=x", "speed=1", "max_rel=-0.1", "max_rel=nan", "max_rel=inf"),
+        *("cosine_min=-2", "cosine_mean=1.1", "order_min=1.1", "order_min=-0.1", "tie=-0.1", "tie=2"),
+    ],
 )
 def test_a_tolerance_that_is_none(run: Run, package: Path, text: str) -> None:
     done = run("verify", package, "--tolerance", text)
     assert done.code == 2
     assert repr(text)[1:-1] in done.err
+
+
+def test_what_a_tolerance_does_not_name_stays_what_was_asked_for_when_it_was_packed(run: Run, tmp_path: Path) -> None:
+    inferox.pack(make_cnn, tmp_path / "p", backends=("onnxruntime",), tolerance={"cosine_min": 0.9})
+    own = replace(TOLERANCES[ParityClass.CLOSE], cosine_min=0.9)
+    for text, expected in (
+        ("max_rel=0.4", replace(own, max_rel=0.4)),
+        ("order_min=0.5,tie=0.01", replace(own, order_min=0.5, tie=0.01)),
+        ("cosine_mean=-1,cosine_min=-1", replace(own, cosine_mean=-1.0, cosine_min=-1.0)),
+    ):
+        found = json.loads(run("verify", tmp_path / "p", "--json", "--tolerance", text).out)
+        assert found["artifacts"][0]["tolerance"] == asdict(expected)
 
 
 def test_nothing_that_can_run(run: Run, package: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferox.core import Artifact, DataType, Layout, ManifestError, Precision, Signature, TensorSpec
+from inferox.core import Artifact, ConfigError, DataType, Layout, ManifestError, Precision, Signature, TensorSpec
 from inferox.package import (
+    LEAST_CLASS,
     TOLERANCES,
     ArtifactEvidence,
     ParityClass,
@@ -26,7 +28,7 @@ from inferox.package import (
     collect_evidence,
     measure,
 )
-from inferox.package.parity import measure_rows
+from inferox.package.measurement import measure_rows
 
 Array = npt.NDArray[Any]
 
@@ -49,7 +51,7 @@ def test_the_same_numbers_agree_exactly() -> None:
     assert (agreement.max_abs, agreement.max_rel) == (0, 0)
     assert agreement.cosine_min == pytest.approx(1)
     assert agreement.argmax_agreement is None
-    assert classify(agreement, ParityClass.CLOSE) is ParityClass.EXACT
+    assert classify(agreement, TOLERANCES[ParityClass.CLOSE]) is ParityClass.EXACT
 
 
 def test_padding_does_not_count() -> None:
@@ -76,7 +78,7 @@ def test_padding_does_not_count() -> None:
 @pytest.mark.parametrize("least", [ParityClass.CLOSE, ParityClass.QUANTIZED])
 def test_what_cannot_be_compared_fails(actual: dict[str, Array], least: ParityClass) -> None:
     agreement = measure([TOKENS], [batch(TOKENS, random(2, 5, 8), np.ones((2, 5)))], [actual])
-    assert classify(agreement, least) is ParityClass.FAIL
+    assert classify(agreement, TOLERANCES[least]) is ParityClass.FAIL
 
 
 def test_the_worst_call_counts() -> None:
@@ -87,7 +89,158 @@ def test_the_worst_call_counts() -> None:
     assert agreement.cosine_min == pytest.approx(-1)
     assert agreement.cosine_mean == pytest.approx(6 / 8)
     assert agreement.argmax_agreement == 7 / 8
-    assert classify(agreement, ParityClass.QUANTIZED) is ParityClass.FAIL
+    assert classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
+
+
+TWO = (TOKENS, TensorSpec("pooler_output", DataType.F32, ("batch", 8)))
+
+
+@pytest.mark.parametrize("worse_call", [0, 1])
+@pytest.mark.parametrize("worse_output", [0, 1])
+def test_the_largest_difference_of_all_calls_and_outputs_counts(worse_call: int, worse_output: int) -> None:
+    references = [{TOKENS.name: random(2, 5, 8, seed=call), "pooler_output": random(2, 8, seed=9)} for call in (0, 1)]
+    outputs = [{name: array.copy() for name, array in reference.items()} for reference in references]
+    for call, output in enumerate(outputs):
+        for index, spec in enumerate(TWO):
+            output[spec.name].flat[3] += 0.5 if (call, index) == (worse_call, worse_output) else 0.01
+    agreement = measure(TWO, [SampleBatch({}, reference) for reference in references], outputs)
+    name = TWO[worse_output].name
+    largest = max(float(np.abs(reference[name]).max()) for reference in references)
+    assert agreement.max_abs == pytest.approx(0.5, rel=1e-6)
+    assert agreement.max_rel == pytest.approx(0.5 / largest, rel=1e-6)
+
+
+def test_differences_are_a_share_of_the_largest_number_of_all_calls() -> None:
+    large, small = np.array([[8.0, -1.0, 2.0]], np.float32), np.array([[1e-7, -2e-7, 3e-7]], np.float32)
+    calls = [batch(LOGITS, large), batch(LOGITS, small)]
+    agreement = measure([LOGITS], calls, [{"logits": large}, {"logits": small[:, ::-1]}])
+    assert agreement.max_rel == pytest.approx(2e-7 / 8)
+    assert classify(agreement, TOLERANCES[ParityClass.CLOSE]) is ParityClass.EXACT
+    none = measure([LOGITS], calls, [{"logits": large}, {"logits": 0 * small}])
+    assert classify(none, TOLERANCES[ParityClass.CLOSE]) is ParityClass.EXACT
+    wrong = measure([LOGITS], calls, [{"logits": large}, {"logits": large}])
+    assert classify(wrong, TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
+
+
+def test_a_lone_score_near_zero_is_a_share_of_the_largest_of_all_calls() -> None:
+    calls = [batch(SCORE, np.array([[5.0]], np.float32)), batch(SCORE, np.array([[0.001]], np.float32))]
+    outputs = [{"logits": np.array([[5.0]], np.float32)}, {"logits": np.array([[0.002]], np.float32)}]
+    evidence = collect_evidence(
+        make_artifact(Precision.FP32), Samples(tuple(calls)), outputs, Reading.of_outputs((SCORE,))
+    )
+    assert evidence.parity_class is ParityClass.CLOSE
+    assert evidence.agreement.max_rel == pytest.approx(0.001 / 5, rel=1e-5)
+    assert evidence.rows[1].max_rel == evidence.agreement.max_rel
+    assert evidence.rows[1].cosine_min == evidence.agreement.cosine_min
+
+
+def test_a_short_vector_still_has_its_direction() -> None:
+    reference = np.array([[8.0, -1.0, 2.0], [1e-3, 0, 0]], np.float32)
+    actual = np.array([[8.0, -1.0, 2.0], [0, 1e-3, 0]], np.float32)
+    assert measure([LOGITS], [batch(LOGITS, reference)], [{"logits": actual}]).cosine_min == 0
+
+
+def flipped(margin: float, largest: float, flips: int, rows: int = 20) -> tuple[Array, Array]:
+    """Logits of which two are told apart by a margin, and the same with the two exchanged in some rows."""
+    reference = np.tile(np.array([largest * (1 - margin), largest, 0.0], np.float32), (rows, 1))
+    actual = reference.copy()
+    actual[:flips] = reference[:flips, [1, 0, 2]]
+    return reference, actual
+
+
+@pytest.mark.parametrize("largest", [0.01, 10.0, 1e4])
+@pytest.mark.parametrize(
+    ("margin", "flips", "expected"),
+    [
+        (5e-6, 20, ParityClass.EXACT),
+        (9.5e-4, 20, ParityClass.CLOSE),
+        (0.001, 20, ParityClass.QUANTIZED),
+        (0.001, 1, ParityClass.QUANTIZED),
+        (0.04, 20, ParityClass.QUANTIZED),
+        (0.06, 2, ParityClass.QUANTIZED),
+        (0.06, 3, ParityClass.FAIL),
+        (0.06, 20, ParityClass.FAIL),
+    ],
+)
+def test_an_argmax_that_the_reference_tells_apart_decides(
+    margin: float, flips: int, expected: ParityClass, largest: float
+) -> None:
+    reference, actual = flipped(margin, largest, flips)
+    agreement = measure([LOGITS], [batch(LOGITS, reference)], [{"logits": actual}])
+    assert agreement.argmax_agreement == 1 - flips / 20
+    assert classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is expected
+
+
+@pytest.mark.parametrize(("flips", "expected"), [(1, ParityClass.CLOSE), (2, ParityClass.QUANTIZED)])
+def test_one_decision_in_fifty_may_change_in_half_precision(flips: int, expected: ParityClass) -> None:
+    reference, actual = flipped(0.002, 10, flips, rows=50)
+    agreement = measure([LOGITS], [batch(LOGITS, reference)], [{"logits": actual}])
+    assert classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is expected
+
+
+def test_labels_that_change_places_are_not_close() -> None:
+    reference, actual = (np.tile(np.array([logits], np.float32), (4, 1)) for logits in ([10, 10.01], [10.01, 10]))
+    pair = TensorSpec("logits", DataType.F32, ("batch", 2))
+    agreement = measure([pair], [batch(pair, reference)], [{"logits": actual}])
+    assert agreement.max_rel < 0.02
+    assert agreement.cosine_min > 0.9999
+    assert classify(agreement, TOLERANCES[ParityClass.CLOSE]) is ParityClass.FAIL
+
+
+def test_a_tie_does_not_excuse_a_third_label() -> None:
+    reference = np.array([[10.0, 10.0, 8.0]] * 4, np.float32)
+    either, third = (reference + np.array(shift, np.float32) for shift in ([0, 1e-4, 0], [0, 0, 2.1]))
+    tolerance = Tolerance(None, -1.0, -1.0, order_min=1.0, tie=0.05)
+    for actual, expected in ((either, ParityClass.CLOSE), (third, ParityClass.FAIL)):
+        agreement = measure([LOGITS], [batch(LOGITS, reference)], [{"logits": actual}])
+        assert classify(agreement, tolerance) is expected
+
+
+@pytest.mark.parametrize(
+    ("gap", "expected"), [(1e-4, ParityClass.CLOSE), (0.002, ParityClass.QUANTIZED), (0.06, ParityClass.FAIL)]
+)
+@pytest.mark.parametrize("largest", [0.01, 10.0])
+def test_a_ranked_pair_that_the_reference_tells_apart_decides(
+    gap: float, expected: ParityClass, largest: float
+) -> None:
+    reference, actual = (largest * np.array(scores, np.float32)[:, None] for scores in ([1 - gap, 1.0], [1.0, 1 - gap]))
+    agreement = measure([SCORE], [batch(SCORE, reference)], [{"logits": actual}], ranks=True)
+    assert agreement.ranking_agreement == 0
+    assert classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is expected
+
+
+def test_a_single_score_has_no_argmax() -> None:
+    reference = np.array([[1.0], [2.0]], np.float32)
+    assert measure([SCORE], [batch(SCORE, reference)], [{"logits": reference}]).argmax_agreement is None
+
+
+def test_a_share_that_was_recorded_is_what_there_is_to_hold_an_agreement_to() -> None:
+    reference, actual = flipped(0.1, 10, 20)
+    tolerance = Tolerance(None, -1.0, -1.0, order_min=0.1)
+    evidence = ArtifactEvidence.from_json(collect(reference, actual, tolerance).to_json())
+    assert evidence.agreement.decisions is None
+    assert not tolerance.accepts(evidence.agreement)
+    assert Tolerance(None, -1.0, -1.0).accepts(evidence.agreement)
+
+
+def test_eight_bits_are_held_to_the_mean_cosine_as_well() -> None:
+    reference = np.tile(np.array([[4.0, 0.0, 0.0]], np.float32), (6, 1))
+    angle = np.arccos(0.99)
+    actual = reference @ np.array(
+        [[np.cos(angle), np.sin(angle), 0], [-np.sin(angle), np.cos(angle), 0], [0, 0, 1]], np.float32
+    )
+    agreement = measure([LOGITS], [batch(LOGITS, reference)], [{"logits": actual}])
+    assert (agreement.max_rel < 0.5, agreement.cosine_min > 0.98, agreement.argmax_agreement) == (True, True, 1.0)
+    assert classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
+
+
+@pytest.mark.parametrize("precision", Precision)
+def test_half_precision_must_be_close_and_eight_bits_may_be_less(precision: Precision) -> None:
+    reference = random(30, 3)
+    actual = reference + np.float32(0.02) * random(30, 3, seed=1)
+    samples, outputs = Samples((batch(LOGITS, reference),)), [{"logits": actual}]
+    found = collect_evidence(make_artifact(precision), samples, outputs, OUTPUTS).parity_class
+    assert found is (ParityClass.FAIL if precision in {Precision.FP32, Precision.FP16} else ParityClass.QUANTIZED)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +257,7 @@ def test_classes_by_noise(noise: float, least: ParityClass, expected: ParityClas
     reference = random(3, 20, 8)
     actual = reference + np.float32(noise) * random(3, 20, 8, seed=1)
     agreement = measure([TOKENS], [batch(TOKENS, reference)], [{TOKENS.name: actual}])
-    assert classify(agreement, least) is expected
+    assert classify(agreement, TOLERANCES[least]) is expected
 
 
 @pytest.mark.parametrize(
@@ -113,23 +266,25 @@ def test_classes_by_noise(noise: float, least: ParityClass, expected: ParityClas
 def test_single_scores_have_no_direction_and_are_compared_by_size(shift: float, expected: ParityClass) -> None:
     reference = np.array([[1.0], [-0.5], [0.25]], np.float32)
     agreement = measure([SCORE], [batch(SCORE, reference)], [{"logits": reference + np.float32(shift)}])
-    assert classify(agreement, ParityClass.QUANTIZED) is expected
+    assert classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is expected
 
 
 def test_zeros_agree_with_zeros_alone() -> None:
     zeros = np.zeros((2, 3), np.float32)
     assert (
-        classify(measure([LOGITS], [batch(LOGITS, zeros)], [{"logits": zeros}]), ParityClass.CLOSE) is ParityClass.EXACT
+        classify(measure([LOGITS], [batch(LOGITS, zeros)], [{"logits": zeros}]), TOLERANCES[ParityClass.CLOSE])
+        is ParityClass.EXACT
     )
     ones = measure([LOGITS], [batch(LOGITS, zeros)], [{"logits": zeros + 1}])
-    assert classify(ones, ParityClass.QUANTIZED) is ParityClass.FAIL
+    assert classify(ones, TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
 
 
 def test_nothing_to_compare_is_no_agreement() -> None:
-    assert classify(measure([LOGITS], [], []), ParityClass.QUANTIZED) is ParityClass.FAIL
+    assert classify(measure([LOGITS], [], []), TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
     empty = np.zeros((0, 3), np.float32)
     assert (
-        classify(measure([LOGITS], [batch(LOGITS, empty)], [{"logits": empty}]), ParityClass.CLOSE) is ParityClass.FAIL
+        classify(measure([LOGITS], [batch(LOGITS, empty)], [{"logits": empty}]), TOLERANCES[ParityClass.CLOSE])
+        is ParityClass.FAIL
     )
 
 
@@ -137,20 +292,20 @@ def test_nothing_to_compare_is_no_agreement() -> None:
 def test_outputs_that_are_merely_scaled_are_not_close(factor: float) -> None:
     reference = random(4, 3)
     agreement = measure([LOGITS], [batch(LOGITS, reference)], [{"logits": reference * np.float32(factor)}])
-    assert classify(agreement, ParityClass.CLOSE) is ParityClass.FAIL
-    assert (classify(agreement, ParityClass.QUANTIZED) is ParityClass.QUANTIZED) == (0.9 <= factor <= 1.1)
+    assert classify(agreement, TOLERANCES[ParityClass.CLOSE]) is ParityClass.FAIL
+    assert (classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.QUANTIZED) == (0.9 <= factor <= 1.1)
 
 
 def test_a_score_that_differs_by_rounding_is_exact() -> None:
     reference = np.array([[1.0], [-0.5]], np.float32)
     agreement = measure([SCORE], [batch(SCORE, reference)], [{"logits": reference + np.float32(4e-6)}])
-    assert classify(agreement, ParityClass.CLOSE) is ParityClass.EXACT
+    assert classify(agreement, TOLERANCES[ParityClass.CLOSE]) is ParityClass.EXACT
 
 
 @pytest.mark.parametrize("reference", [{}, {"logits": np.full((2, 3), np.nan, np.float32)}])
 def test_a_reference_that_says_nothing_agrees_with_nothing(reference: dict[str, Array]) -> None:
     agreement = measure([LOGITS], [SampleBatch({}, reference)], [{"logits": random(2, 3)}])
-    assert classify(agreement, ParityClass.QUANTIZED) is ParityClass.FAIL
+    assert classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
 
 
 @pytest.mark.parametrize("dims", [("batch", 4, "seq"), ("batch", "seq"), ("batch", 4, "seq", "seq")])
@@ -173,7 +328,8 @@ def test_a_common_factor_changes_no_class(factor: float, seed: int) -> None:
     actual = reference + np.float32(1e-3) * random(4, 3, seed=seed + 1)
     classes = {
         classify(
-            measure([LOGITS], [batch(LOGITS, reference * scale)], [{"logits": actual * scale}]), ParityClass.QUANTIZED
+            measure([LOGITS], [batch(LOGITS, reference * scale)], [{"logits": actual * scale}]),
+            TOLERANCES[ParityClass.QUANTIZED],
         )
         for scale in (np.float32(1), np.float32(factor))
     }
@@ -280,6 +436,40 @@ def test_no_row_misses_where_all_agree() -> None:
     assert collect(reference, reference).missed_rows() == ()
 
 
+def missed(reference: Array, actual: Array, tolerance: Tolerance) -> list[tuple[int, int]]:
+    evidence = collect(reference, actual, tolerance)
+    assert evidence.parity_class is ParityClass.FAIL
+    return [(row.call, row.row) for row in evidence.missed_rows()]
+
+
+def test_the_rows_are_named_that_break_the_limit_themselves() -> None:
+    reference = np.tile(np.array([[4.0, 0.5, 0.0]], np.float32), (5, 1))
+    actual = reference.copy()
+    actual[1, 1] = 0.8  # turned, by little
+    actual[3] *= 1.3  # scaled: as far off as can be seen, and in the same direction
+    actual[4] *= 1.2
+    cosines = [row.cosine_min for row in collect(reference, actual).rows]
+    assert cosines[1] < min(cosines[0], *cosines[2:])
+    assert missed(reference, actual, Tolerance(0.1, 0.99, 0.99)) == [(1, 2), (1, 3)]
+    assert missed(reference, actual, Tolerance(0.1, 0.9999, 0.9999)) == [(1, 0), (1, 2), (1, 3)]
+
+
+def test_the_rows_are_named_that_decide_otherwise() -> None:
+    reference, actual = flipped(0.01, 10, 0, rows=5)
+    actual[2] = actual[2, [1, 0, 2]]
+    actual[4, 2] += 0.5  # further off, and innocent
+    assert missed(reference, actual, Tolerance(None, 0.9, 0.9, order_min=1.0)) == [(1, 1)]
+    assert missed(reference, actual, Tolerance(0.02, 0.9, 0.9, order_min=0.5)) == [(1, 3)]
+
+
+def test_no_row_is_named_where_only_their_order_misses() -> None:
+    reference, actual = (np.array(scores, np.float32)[:, None] for scores in ([1, 1.01, 3], [1.01, 1, 3]))
+    samples, reading = Samples((batch(SCORE, reference),)), Reading.of_outputs((SCORE,), ranks=True)
+    evidence = collect_evidence(make_artifact(Precision.FP32), samples, [{"logits": actual}], reading)
+    assert evidence.agreement.ranking_agreement == pytest.approx(2 / 3)
+    assert (evidence.parity_class, evidence.missed_rows()) == (ParityClass.FAIL, ())
+
+
 def test_the_worst_row_is_named_where_only_the_mean_misses() -> None:
     reference = random(5, 3)
     actual = reference + np.float32(0.05) * random(5, 3, seed=1)
@@ -300,14 +490,23 @@ def test_the_worst_row_is_named_where_only_the_mean_misses() -> None:
         (1.0, Tolerance(None, -1.0, -1.0), ParityClass.QUANTIZED),
     ],
 )
-@pytest.mark.parametrize("least", [ParityClass.EXACT, ParityClass.CLOSE, ParityClass.QUANTIZED])
-def test_a_tolerance_takes_the_place_of_the_least_class(
-    noise: float, tolerance: Tolerance, expected: ParityClass, least: ParityClass
+def test_a_tolerance_decides_whether_it_fails_and_the_classes_how_well_it_agrees(
+    noise: float, tolerance: Tolerance, expected: ParityClass
 ) -> None:
     reference = random(3, 20, 8)
     actual = reference + np.float32(noise) * random(3, 20, 8, seed=1)
     agreement = measure([TOKENS], [batch(TOKENS, reference)], [{TOKENS.name: actual}])
-    assert classify(agreement, least, tolerance) is expected
+    assert classify(agreement, tolerance) is expected
+
+
+def test_limits_that_are_not_stated_are_those_of_the_precision() -> None:
+    reference, samples = random(5, 3), Samples((batch(LOGITS, random(5, 3)),))
+    for precision in Precision:
+        artifact, usual = make_artifact(precision), TOLERANCES[LEAST_CLASS[precision]]
+        evidence = collect_evidence(artifact, samples, [{"logits": reference}], OUTPUTS, {"max_rel": 0.4})
+        assert evidence.tolerance == replace(usual, max_rel=0.4)
+    with pytest.raises(ConfigError, match="a tolerance has no limit 'speed'"):
+        collect_evidence(artifact, samples, [{"logits": reference}], OUTPUTS, {"speed": 0.4})
 
 
 def test_evidence_states_the_tolerance_that_it_was_held_to() -> None:
@@ -346,7 +545,12 @@ def test_evidence_reads_back(shift: float, ranks: bool) -> None:
 
 def test_evidence_from_before_rows_were_recorded() -> None:
     written = collect(random(5, 3), random(5, 3)).to_json()
-    del written["rows"], written["agreement"]["ranking_agreement"]
+    rows = [{name: row[name] for name in ("call", "row", "max_abs", "cosine_min")} for row in written["rows"]]
+    del written["agreement"]["ranking_agreement"], written["tolerance"]["order_min"], written["tolerance"]["tie"]
+    evidence = ArtifactEvidence.from_json({**written, "rows": rows})
+    assert {(row.max_rel, row.argmax_agreement) for row in evidence.rows} == {(None, None)}
+    assert (evidence.tolerance.order_min, evidence.tolerance.tie) == (0, 0)
+    del written["rows"]
     evidence = ArtifactEvidence.from_json(written)
     assert (evidence.rows, evidence.missed_rows()) == ((), ())
     assert evidence.agreement.ranking_agreement is None
@@ -371,6 +575,7 @@ def test_fields_of_a_later_minor_format_are_left_alone() -> None:
         {"agreement": {**NUMBERS, "argmax_agreement": "most"}},
         {"tolerance": {"x": 1}},
         {"tolerance": {**NUMBERS, "max_rel": True}},
+        {"tolerance": {**NUMBERS, "order_min": "most"}},
         {"versions": {"torch": 2}},
         {"machine": 3},
         {"agreement": {**NUMBERS, "ranking_agreement": "all"}},
@@ -380,6 +585,7 @@ def test_fields_of_a_later_minor_format_are_left_alone() -> None:
         {"rows": [{"call": 0, "row": 0, "max_abs": 0.0}]},
         {"rows": [{"call": 0, "row": "0", "max_abs": 0.0, "cosine_min": 1.0}]},
         {"rows": [{"call": 0, "row": 0, "max_abs": 0.0, "cosine_min": None}]},
+        {"rows": [{"call": 0, "row": 0, "max_abs": 0.0, "cosine_min": 1.0, "max_rel": "little"}]},
     ],
 )
 def test_malformed_evidence_is_refused(change: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from inferox.core import (
     Precision,
     SourceModel,
 )
-from inferox.package import ArtifactEvidence, ParityClass, Reading, Samples, Tolerance, measure_model
+from inferox.package import ArtifactEvidence, Limits, ParityClass, Reading, Samples, Tolerance, measure_model
 
 Calls = Sequence[Mapping[str, npt.NDArray[Any]]]
 """Calls of a model: inputs by name, as padded batches."""
@@ -56,12 +56,12 @@ class Measurement:
     Attributes:
         samples: Inputs and the reference's outputs.
         reading: What of the outputs is compared.
-        tolerance: What every artifact must reach; ``None`` for what its precision asks for.
+        tolerance: What every artifact must reach; what is not stated is what its precision asks for.
     """
 
     samples: Samples
     reading: Reading
-    tolerance: Tolerance | None = None
+    tolerance: Tolerance | Limits | None = None
 
 
 def export_artifacts(

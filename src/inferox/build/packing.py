@@ -18,6 +18,7 @@ from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, Dim, PackageErr
 from inferox.package import (
     FORMAT_VERSION,
     ArtifactEvidence,
+    Limits,
     Metadata,
     ModelInfo,
     PackageWriter,
@@ -60,7 +61,7 @@ def pack(
     backends: Sequence[str] | None = None,
     precisions: Sequence[str] = ("fp32",),
     calibration: str | Path | None = None,
-    tolerance: Tolerance | None = None,
+    tolerance: Tolerance | Limits | None = None,
     strict: bool = False,
     samples: str | Path | None = None,
     dims: Mapping[str, Sequence[Dim]] | None = None,
@@ -81,8 +82,10 @@ def pack(
             computes the source itself. All read the same weights.
         precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``.
         calibration: What ``int8`` is calibrated on: for text models a file with one text a line, best such as the model
-            will meet; ``None`` for varied texts of our own, or the samples.
-        tolerance: What every artifact must reach to be let into the package; ``None`` for what its precision asks for.
+            will meet; ``None`` for varied texts or images of our own, or for variations of the example inputs of a
+            model that brings some. Never the samples on which it is measured, but for example inputs of masks alone.
+        tolerance: What every artifact must reach to be let into the package: some limits by name, such as
+            ``{"cosine_min": 0.97}``, or all. What is not stated is what its precision asks for.
         strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
         dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
@@ -100,8 +103,8 @@ def pack(
         UntrustedCodeError: If the source is code and ``trust_code`` is not set.
         BackendNotFoundError: If a backend is not registered.
         BackendUnavailableError: If a backend cannot run here.
-        ConfigError: If the task or a precision is none, if there is nothing that ``calibration`` is for, or if
-            ``output`` exists and ``force`` is not set.
+        ConfigError: If the task or a precision is none, if the tolerance has no limit of a name, if there is nothing
+            that ``calibration`` is for, or if ``output`` exists and ``force`` is not set.
     """
     report = progress or (lambda _: None)
     wanted = _parse_precisions(precisions)

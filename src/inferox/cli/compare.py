@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from inferox.engine.comparison import ArtifactMeasurement, Comparison, Progress, Spread
+    from inferox.engine.comparison import ArtifactMeasurement, Comparison, Plan, Progress, Spread
 
 
 @click.command(
@@ -121,11 +121,18 @@ def _print(found: Comparison) -> None:
     console.print(Text(f"{found.name} ({found.task}), {budget} for each runtime"), style="bold")
     console.print(Text(f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"))
     console.print(_table(found))
-    notes = "Medians; below them the middle half of the rounds. MB on disk in brackets are shared with other artifacts."
+    notes = f"{_footnote(found.plan)} MB on disk in brackets are shared with other artifacts."
     length = found.artifacts[0].one_row.length
     console.print(Text(f"{notes} One row has {length} tokens." if length else notes), style="dim")
     for artifact, reason in found.not_run.items():
         click.echo(f"not run: {artifact}: {reason}")
+
+
+def _footnote(plan: Plan) -> str:
+    rounds = f"medians of {plan.rounds} rounds, with their middle half below"
+    if plan.starts == 1:
+        return f"Load and first result: of a single start. The other times and rates: {rounds}."
+    return f"Load and first result: medians of {plan.starts} starts, with their middle half below; the rest: {rounds}."
 
 
 def _table(found: Comparison) -> Table:

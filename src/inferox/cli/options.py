@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from inferox.package import Tolerance
+    from inferox.package import Limits
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -46,13 +46,14 @@ def json_option(command: Command) -> Command:
 
 
 def tolerance_option(command: Command) -> Command:
-    """Adds ``--tolerance``: how well an artifact must agree, in the place of what its precision asks for."""
+    """Adds ``--tolerance``: some limits of how well an artifact must agree, in the place of its own."""
     return click.option(
         "--tolerance",
         metavar="NAME=NUMBER,…",
         callback=_parse_tolerance,
-        help="What every artifact must reach, such as cosine_min=0.97,max_rel=0.2; also cosine_mean. What is not "
-        "named is that of the class quantized. By default its precision decides.",
+        help="What every artifact must reach, such as cosine_min=0.97,max_rel=0.2; also cosine_mean, order_min, tie. "
+        "What is not named stays as it is without this option: what its precision asks for, or what was stated when it "
+        "was packed.",
     )(command)
 
 
@@ -74,29 +75,34 @@ def trust_code_option(command: Command) -> Command:
     )(command)
 
 
-def _parse_tolerance(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Tolerance | None:
+_LIMITS = {
+    "max_rel": (0.0, sys.float_info.max),
+    "cosine_mean": (-1.0, 1.0),
+    "cosine_min": (-1.0, 1.0),
+    "order_min": (0.0, 1.0),
+    "tie": (0.0, 1.0),
+}
+"""The least and the largest number of each limit."""
+
+
+def _parse_tolerance(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Limits | None:
     if text is None:
         return None
-    from dataclasses import asdict, replace
-
-    from inferox.package import TOLERANCES, ParityClass
-
-    tolerance = TOLERANCES[ParityClass.QUANTIZED]
+    limits = {}
     for part in text.split(","):
         name, _, number = (word.strip() for word in part.partition("="))
         try:
             value = float(number)
         except ValueError:
             raise click.BadParameter(f"{part!r} is not of the form NAME=NUMBER, such as cosine_min=0.97") from None
-        limits = {"max_rel": (0, float("inf"))}
-        low, high = limits.get(name, (-1, 1))
-        if name not in asdict(tolerance) or not low <= value <= high:
+        low, high = _LIMITS.get(name, (1.0, 0.0))
+        if not low <= value <= high:
             raise click.BadParameter(
                 f"{part!r} is neither max_rel with a number from 0 up, nor cosine_mean or cosine_min with one from -1 "
-                "to 1"
+                "to 1, nor order_min or tie with one from 0 to 1"
             )
-        tolerance = replace(tolerance, **{name: value})
-    return tolerance
+        limits[name] = value
+    return limits
 
 
 def _default_to_json() -> bool:

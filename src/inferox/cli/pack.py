@@ -12,7 +12,7 @@ from inferox.cli.options import debug_option, json_option, tolerance_option, tru
 if TYPE_CHECKING:
     from inferox.build import PackReport
     from inferox.core import Dim
-    from inferox.package import Tolerance
+    from inferox.package import Limits
 
 _LISTED = 4
 """How many weights that were left out are named."""
@@ -89,7 +89,7 @@ def pack(
     backends: list[str] | None,
     precisions: tuple[str, ...],
     calibration: str | None,
-    tolerance: Tolerance | None,
+    tolerance: Limits | None,
     strict: bool,
     samples: Path | None,
     dims: dict[str, list[Dim]],

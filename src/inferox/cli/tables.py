@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,25 +37,38 @@ def shorten(text: str, width: int) -> Text:
 
 
 def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
-    """How well each artifact agrees with the reference."""
+    """How well each artifact agrees with the reference, in the figures that decide."""
+    ranks = any(item.agreement.ranking_agreement is not None for item in evidence)
+    decides = ranks or any(item.agreement.argmax_agreement is not None for item in evidence)
+    # So close together because the names of all backends of ours fit 80 columns with it.
     table = Table(
-        title="Agreement with the reference", title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False
+        title="Agreement with the reference" + (f" (order: {'ranking' if ranks else 'arg-max'})" if decides else ""),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
     )
     table.add_column("artifact", overflow="fold")
     table.add_column("class", no_wrap=True)
-    for heading in ("max abs", "cosine", "least", "arg-max"):
+    for heading in ("max rel", "cosine", "least", "order"):
         table.add_column(heading, justify="right", no_wrap=True)
     for item in evidence:
         agreement = item.agreement
         table.add_row(
             Text(item.artifact),
             item.parity_class.value,
-            f"{agreement.max_abs:.1e}",
+            f"{agreement.max_rel:.1e}",
             f"{agreement.cosine_mean:.6f}",
             f"{agreement.cosine_min:.6f}",
-            "–" if agreement.argmax_agreement is None else f"{agreement.argmax_agreement:.1%}",
+            _share_text(agreement.ranking_agreement if ranks else agreement.argmax_agreement),
         )
     return table
+
+
+def _share_text(share: float | None) -> str:
+    """A share in per cent, rounded down: only all of them are 100 %."""
+    return "–" if share is None else "100%" if share == 1 else f"{math.floor(1000 * share) / 10:.1f}%"
 
 
 def profile_table(profile: Profile) -> Table:

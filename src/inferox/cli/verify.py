@@ -10,7 +10,8 @@ import click
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
 
 if TYPE_CHECKING:
-    from inferox.package import Tolerance
+    from inferox.engine import Verification
+    from inferox.package import Limits
 
 EXIT_MISSED = 3
 
@@ -34,14 +35,14 @@ def verify(
     backend: str,
     device: str | None,
     precision: str | None,
-    tolerance: Tolerance | None,
+    tolerance: Limits | None,
     threads: int | None,
     trust_code: bool,
     as_json: bool,
 ) -> None:
     """Run every artifact of a package on its samples, and compare with what the model itself computed when packed.
 
-    Ends with exit code 3 where an artifact misses its tolerance.
+    Ends with exit code 3 where an artifact misses its tolerance, or fails on a runtime that is here.
     """
     from rich.console import Console
 
@@ -63,23 +64,27 @@ def verify(
         import json
 
         evidence = [item.to_json() for item in found.evidence]
-        click.echo(
-            json.dumps({"name": found.name, "passed": found.passed, "artifacts": evidence, "not_run": found.not_run})
-        )
+        reasons = {"not_run": dict(found.not_run), "failed": dict(found.failed)}
+        click.echo(json.dumps({"name": found.name, "passed": found.passed, "artifacts": evidence, **reasons}))
     else:
         from inferox.cli.tables import evidence_table
 
-        Console().print(evidence_table(found.evidence))
+        if found.evidence:
+            Console().print(evidence_table(found.evidence))
         for artifact, reason in found.not_run.items():
             click.echo(f"not run: {artifact}: {reason}")
+        for artifact, reason in found.failed.items():
+            click.echo(f"failed: {artifact}: {reason}")
     if not found.passed:
-        for item in found.evidence:
-            if item.parity_class.value == "fail":
-                click.echo(f"inferox: {item.artifact} misses its tolerance: {item.agreement}", err=True)
-                for row in item.missed_rows():
-                    click.echo(
-                        f"  row {row.row} of sample call {row.call}: max abs difference {row.max_abs:.2g}, "
-                        f"cosine {row.cosine_min:.6f}",
-                        err=True,
-                    )
+        _report_misses(found)
         sys.exit(EXIT_MISSED)
+
+
+def _report_misses(found: Verification) -> None:
+    for artifact, reason in found.failed.items():
+        click.echo(f"inferox: {artifact} fails: {reason}", err=True)
+    for item in found.evidence:
+        if item.parity_class.value == "fail":
+            click.echo(f"inferox: {item.artifact} misses its tolerance: {item.agreement}", err=True)
+            for row in item.missed_rows():
+                click.echo(f"  {row}", err=True)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
 from inferox.batching import RoutedModel
-from inferox.core import BackendError, DeviceId, LoadOptions, NoUsableBackendError, PackageError
+from inferox.core import (
+    Artifact,
+    BackendError,
+    BackendUnavailableError,
+    DeviceId,
+    LoadOptions,
+    Model,
+    NoUsableBackendError,
+    PackageError,
+    UnsupportedDTypeError,
+)
 from inferox.engine.loading import Opened
 from inferox.engine.selection import AUTO, Wish, select
-from inferox.package import ArtifactEvidence, ParityClass, Tolerance, measure_model, open_package
+from inferox.package import ArtifactEvidence, Limits, ParityClass, Samples, Tolerance, measure_model, open_package
 
 
 @dataclass(frozen=True)
@@ -21,17 +31,19 @@ class Verification:
     Attributes:
         name: The package's name.
         evidence: How well each artifact that could be run agrees with the stored outputs of the reference.
-        not_run: For each artifact that could not be run here, why.
+        not_run: For each artifact that is not for this machine or was not allowed or asked for, why.
+        failed: For each artifact whose runtime is here and could not load or compute it, why.
     """
 
     name: str
     evidence: tuple[ArtifactEvidence, ...]
-    not_run: dict[str, str]
+    not_run: Mapping[str, str]
+    failed: Mapping[str, str]
 
     @property
     def passed(self) -> bool:
-        """Whether every artifact that was run keeps within its tolerance."""
-        return all(item.parity_class is not ParityClass.FAIL for item in self.evidence)
+        """Whether every artifact that is for this machine computes, and keeps within its tolerance."""
+        return not self.failed and all(item.parity_class is not ParityClass.FAIL for item in self.evidence)
 
 
 def verify(
@@ -40,7 +52,7 @@ def verify(
     device: str | DeviceId | None = None,
     precision: str | None = None,
     *,
-    tolerance: Tolerance | None = None,
+    tolerance: Tolerance | Limits | None = None,
     threads: int | None = None,
     trust_code: bool = False,
     progress: Callable[[str], None] = lambda _: None,
@@ -52,7 +64,8 @@ def verify(
         backend: The only backend to measure, or ``auto`` for all.
         device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
         precision: The only precision to measure; ``None`` for all.
-        tolerance: What every artifact must reach; ``None`` for what each had to reach when it was packed.
+        tolerance: What every artifact must reach: some limits by name, such as ``{"cosine_min": 0.97}``, or all. What
+            is not stated is what each had to reach when it was packed.
         threads: How many CPU threads each runtime may use; ``None`` for one a core that this process may use.
         trust_code: Whether code that comes with the package may run.
         progress: Told what is being done, one phrase at a time.
@@ -60,8 +73,8 @@ def verify(
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.
         BackendNotFoundError: If the backend that is asked for is not registered.
-        NoUsableBackendError: If no artifact can be run here; it lists the reason for each.
-        ConfigError: If the device or the precision is none.
+        NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
+        ConfigError: If the device or the precision is none, or the tolerance has no limit of a name.
     """
     wish = Wish.parse(backend, precision, "quantized", trust_code=trust_code)
     opened = Opened(open_package(path))
@@ -72,22 +85,36 @@ def verify(
     options = LoadOptions(name, threads=threads, trust_code=trust_code)
     evidence: list[ArtifactEvidence] = []
     not_run: dict[str, str] = {}
+    failed: dict[str, str] = {}
     for candidate in select(opened.package, wish):
         artifact = candidate.artifact
         if candidate.passed_over is not None:
             not_run[artifact.name] = candidate.passed_over
             continue
         progress(f"measuring {artifact.name}")
-        known = opened.evidence.get(artifact.name)
-        signature, runtime = opened.signature(artifact), get_backend(artifact.backend)
         try:
-            loaded = runtime.load(artifact, wanted, options)
-            with RoutedModel([loaded], signature, runtime.tensor_builder(DeviceId.cpu())) as model:
-                reading = opened.task(signature).reading(signature)
-                required = tolerance or (known.tolerance if known else None)
-                evidence.append(measure_model(model, artifact, samples, reading, required))
-        except BackendError as error:
+            loaded = get_backend(artifact.backend).load(artifact, wanted, options)
+        except (BackendUnavailableError, UnsupportedDTypeError) as error:
             not_run[artifact.name] = str(error)
-    if not evidence:
+            continue
+        except BackendError as error:
+            failed[artifact.name] = str(error)
+            continue
+        try:
+            evidence.append(_measure(opened, artifact, loaded, samples, tolerance))
+        except BackendError as error:
+            failed[artifact.name] = str(error)
+    if not evidence and not failed:
         raise NoUsableBackendError(name, not_run, hint="'inferox doctor' says what each backend lacks")
-    return Verification(name, tuple(evidence), not_run)
+    return Verification(name, tuple(evidence), not_run, failed)
+
+
+def _measure(
+    opened: Opened, artifact: Artifact, loaded: Model, samples: Samples, tolerance: Tolerance | Limits | None
+) -> ArtifactEvidence:
+    known, signature = opened.evidence.get(artifact.name), opened.signature(artifact)
+    builder = get_backend(artifact.backend).tensor_builder(DeviceId.cpu())
+    with RoutedModel([loaded], signature, builder) as model:
+        reading = opened.task(signature).reading(signature)
+        required = known.tolerance.with_limits(tolerance) if known else tolerance
+        return measure_model(model, artifact, samples, reading, required)

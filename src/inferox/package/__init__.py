@@ -1,18 +1,12 @@
 """What lies on disk: writing, reading and verifying packages."""
 
 from inferox.package.archive import ALIGNMENT_BYTES, ARCHIVE_SUFFIX
-from inferox.package.evidence import (
-    Arrays,
-    ArtifactEvidence,
-    ParityReport,
-    Reading,
-    RowAgreement,
-    collect_evidence,
-    measure_model,
-)
+from inferox.package.evidence import ArtifactEvidence, ParityReport, RowAgreement, collect_evidence, measure_model
 from inferox.package.manifest import FORMAT_VERSION, Fields, FileEntry, Metadata, ModelInfo, read_json
-from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, ParityClass, Tolerance, classify, measure
+from inferox.package.measurement import measure
+from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, Limits, ParityClass, Tolerance, classify
 from inferox.package.reader import Package, open_package
+from inferox.package.reading import Arrays, Reading
 from inferox.package.samples import SampleBatch, Samples
 from inferox.package.store import Store, write_json
 from inferox.package.writer import PackageWriter
@@ -28,6 +22,7 @@ __all__ = [
     "ArtifactEvidence",
     "Fields",
     "FileEntry",
+    "Limits",
     "Metadata",
     "ModelInfo",
     "Package",

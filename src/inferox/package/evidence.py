@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from inferox.core import Artifact, ManifestError, Model, TensorSpec
+from inferox.core import Artifact, ManifestError, Model
 from inferox.package.manifest import Fields
+from inferox.package.measurement import find_scales, measure, measure_rows
 from inferox.package.parity import (
     DISAGREEMENT,
     LEAST_CLASS,
     TOLERANCES,
     Agreement,
+    Limits,
     ParityClass,
     Tolerance,
     classify,
-    measure,
-    measure_rows,
 )
-from inferox.package.samples import SampleBatch, Samples
+from inferox.package.reading import Arrays, Reading
+from inferox.package.samples import Samples
 
 PARITY_FILE = "parity.json"
 
 _VERSIONS_OF = ("inferox", "numpy", "torch", "transformers")
 
-
-Arrays = Mapping[str, npt.NDArray[Any]]
-"""Named tensors of a padded batch."""
+_AGREEMENT = ("max_abs", "max_rel", "cosine_mean", "cosine_min", "argmax_agreement", "ranking_agreement")
+"""The figures of an agreement that are recorded."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,23 @@ class RowAgreement:
         row: The row of that call, from 0.
         max_abs: The largest absolute difference.
         cosine_min: The least cosine of its vectors.
+        max_rel: The largest absolute difference, as a share of the largest number of that output in all calls; ``None``
+            where that was not recorded.
+        argmax_agreement: The share of its arg-maxes that are the same; ``None`` where it has none that count.
     """
 
     call: int
     row: int
     max_abs: float
     cosine_min: float
+    max_rel: float | None = None
+    argmax_agreement: float | None = None
+
+    def __str__(self) -> str:
+        relative = "" if self.max_rel is None else f", relative {self.max_rel:.2g}"
+        order = "" if self.argmax_agreement is None else f", arg-max {self.argmax_agreement:.1%}"
+        difference = f"max abs difference {self.max_abs:.2g}{relative}"
+        return f"row {self.row} of sample call {self.call}: {difference}, cosine {self.cosine_min:.6f}{order}"
 
 
 @dataclass(frozen=True)
@@ -75,34 +85,42 @@ class ArtifactEvidence:
     rows: tuple[RowAgreement, ...] = ()
 
     def missed_rows(self, at_most: int = 5) -> tuple[RowAgreement, ...]:
-        """The rows to look at where the tolerance is missed: those whose cosine misses it, or the worst; worst first.
+        """The rows to look at where the tolerance is missed: those that miss it themselves, worst first.
+
+        Where only the mean cosine misses it, that is the row with the least cosine. Where only the order of rows does,
+        there is none.
 
         Args:
             at_most: How many rows to name.
         """
         if self.parity_class is not ParityClass.FAIL:
             return ()
-        worst = sorted(self.rows, key=lambda row: (row.cosine_min, -row.max_abs))
-        missed = [row for row in worst if not row.cosine_min >= self.tolerance.cosine_min]
-        return tuple((missed or worst[:1])[:at_most])
+        least = self.tolerance.cosine_min
+        worst = sorted(self.rows, key=lambda row: (min(row.cosine_min, least), -(row.max_rel or 0.0)))
+        missed = [row for row in worst if self._is_missed_by(row)]
+        if not missed and self.agreement.cosine_mean < self.tolerance.cosine_mean:
+            missed = sorted(self.rows, key=lambda row: row.cosine_min)[:1]
+        return tuple(missed[:at_most])
+
+    def _is_missed_by(self, row: RowAgreement) -> bool:
+        limit, order = self.tolerance.max_rel, self.agreement.argmax_agreement
+        return (
+            not row.cosine_min >= self.tolerance.cosine_min
+            or (limit is not None and row.max_rel is not None and not row.max_rel <= limit)
+            # Others may decide differently where enough of them agree.
+            or (order is not None and order < self.tolerance.order_min and row.argmax_agreement not in {None, 1.0})
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The evidence as ``parity.json`` has it."""
-        agreement = {
-            name: None if value is None or not np.isfinite(value) else value
-            for name, value in asdict(self.agreement).items()
-        }
         return {
             "artifact": self.artifact,
             "class": self.parity_class.value,
-            "agreement": agreement,
+            "agreement": _finite({name: getattr(self.agreement, name) for name in _AGREEMENT}),
             "tolerance": asdict(self.tolerance),
             "versions": dict(self.versions),
             "machine": self.machine,
-            "rows": [
-                {name: value if np.isfinite(value) else None for name, value in asdict(row).items()}
-                for row in self.rows
-            ],
+            "rows": [_finite(asdict(row)) for row in self.rows],
         }
 
     @classmethod
@@ -151,28 +169,14 @@ class ParityReport:
         return cls(Fields(data, PARITY_FILE).map("artifacts", ArtifactEvidence.from_json))
 
 
-@dataclass(frozen=True)
-class Reading:
-    """What of a model's outputs is compared: what the model's task makes of them.
-
-    Attributes:
-        specs: The tensors that are compared, as they are in padded batches.
-        read: Makes them from a padded batch's inputs and outputs.
-        ranks: Whether the rows of a call are ranked by their first number.
-    """
-
-    specs: Sequence[TensorSpec]
-    read: Callable[[Arrays, Arrays], Arrays]
-    ranks: bool = False
-
-    @classmethod
-    def of_outputs(cls, specs: Sequence[TensorSpec], *, ranks: bool = False) -> Reading:
-        """The outputs as they are."""
-        return cls(specs, lambda _, outputs: outputs, ranks)
-
-
 def measure_model(
-    model: Model, artifact: Artifact, samples: Samples, reading: Reading, tolerance: Tolerance | None = None
+    model: Model,
+    artifact: Artifact,
+    samples: Samples,
+    reading: Reading,
+    tolerance: Tolerance | Limits | None = None,
+    *,
+    scales: Mapping[str, float] | None = None,
 ) -> ArtifactEvidence:
     """Runs a model on the samples and measures what comes.
 
@@ -181,15 +185,18 @@ def measure_model(
         artifact: The artifact.
         samples: The sample calls, with the reference's outputs.
         reading: What of the outputs is compared.
-        tolerance: What it must reach; ``None`` for what its precision asks for.
+        tolerance: What it must reach; what is not stated is what its precision asks for.
+        scales: The number of which differences are a share, by output, where the samples are some of many:
+            ``reading.scales`` of them all. ``None`` for those of these samples.
 
     Raises:
         BackendError: If the runtime fails.
+        ConfigError: If the tolerance has no limit of a name.
     """
     outputs = [
         {name: value.numpy() for name, value in model.forward(batch.inputs).items()} for batch in samples.batches
     ]
-    return collect_evidence(artifact, samples, outputs, reading, tolerance)
+    return collect_evidence(artifact, samples, outputs, reading, tolerance, scales=scales)
 
 
 def collect_evidence(
@@ -197,7 +204,9 @@ def collect_evidence(
     samples: Samples,
     outputs: Sequence[Arrays],
     reading: Reading,
-    tolerance: Tolerance | None = None,
+    tolerance: Tolerance | Limits | None = None,
+    *,
+    scales: Mapping[str, float] | None = None,
 ) -> ArtifactEvidence:
     """Measures an artifact's outputs and classifies them.
 
@@ -206,25 +215,35 @@ def collect_evidence(
         samples: The sample calls, with the reference's outputs.
         outputs: The artifact's outputs for each call, by name, as they are in padded batches.
         reading: What of the outputs is compared.
-        tolerance: What it must reach; ``None`` for what its precision asks for.
+        tolerance: What it must reach; what is not stated is what its precision asks for.
+        scales: The number of which differences are a share, by output; ``None`` for the largest of these samples.
+
+    Raises:
+        ConfigError: If the tolerance has no limit of a name.
     """
-    expected = [SampleBatch(batch.inputs, reading.read(batch.inputs, batch.outputs)) for batch in samples.batches]
+    expected, specs = reading.reference(samples), reading.specs
     actual = [reading.read(batch.inputs, found) for batch, found in zip(samples.batches, outputs, strict=True)]
-    agreement = measure(reading.specs, expected, actual, ranks=reading.ranks)
-    least = LEAST_CLASS[artifact.precision]
+    required = TOLERANCES[LEAST_CLASS[artifact.precision]].with_limits(tolerance)
+    scales = find_scales(specs, expected) if scales is None else scales
+    agreement = measure(specs, expected, actual, ranks=reading.ranks, tie=required.tie, scales=scales)
     return ArtifactEvidence(
         artifact=artifact.name,
         agreement=agreement,
-        tolerance=tolerance or TOLERANCES[least],
-        parity_class=classify(agreement, least, tolerance),
+        tolerance=required,
+        parity_class=classify(agreement, required),
         versions=_versions(artifact.backend),
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         rows=tuple(
-            RowAgreement(call, row, found.max_abs, found.cosine_min)
+            RowAgreement(call, row, found.max_abs, found.cosine_min, found.max_rel, found.argmax_agreement)
             for call, (batch, output) in enumerate(zip(expected, actual, strict=True))
-            for row, found in enumerate(measure_rows(reading.specs, batch, output))
+            for row, found in enumerate(measure_rows(specs, batch, output, tie=required.tie, scales=scales))
         ),
     )
+
+
+def _finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Figures as JSON can hold them: it has no infinity."""
+    return {name: None if value is None or not np.isfinite(value) else value for name, value in figures.items()}
 
 
 def _read_agreement(data: dict[str, Any]) -> Agreement:
@@ -244,14 +263,19 @@ def _read_agreement(data: dict[str, Any]) -> Agreement:
 
 def _read_row(data: Any) -> RowAgreement:
     fields = Fields(data, f"a row of {PARITY_FILE}")
-    # JSON has no infinity: what could not be compared was written as null.
-    max_abs = fields.optional_number("max_abs")
     return RowAgreement(
         fields.required("call", int),
         fields.required("row", int),
-        float("inf") if max_abs is None else max_abs,
+        _or_infinity(fields.optional_number("max_abs")),
         fields.number("cosine_min"),
+        _or_infinity(fields.optional_number("max_rel")) if "max_rel" in data else None,
+        fields.optional_number("argmax_agreement"),
     )
+
+
+def _or_infinity(number: float | None) -> float:
+    """What could not be compared was written as null."""
+    return float("inf") if number is None else number
 
 
 def _read_tolerance(data: dict[str, Any]) -> Tolerance:
@@ -260,6 +284,9 @@ def _read_tolerance(data: dict[str, Any]) -> Tolerance:
         max_rel=fields.optional_number("max_rel"),
         cosine_mean=fields.number("cosine_mean"),
         cosine_min=fields.number("cosine_min"),
+        # Packages from before order was limited do not state these.
+        order_min=fields.optional_number("order_min") or 0.0,
+        tie=fields.optional_number("tie") or 0.0,
     )
 
 

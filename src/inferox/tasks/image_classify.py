@@ -20,6 +20,9 @@ from inferox.tasks.task import Task
 _SAMPLE_SHAPES = (((64, 64),), ((300, 200),), ((37, 211), (480, 640), (224, 224)))
 """Heights and widths of sample images, in batches."""
 
+_CALIBRATION_SHAPE = (240, 320)
+_CALIBRATION_IMAGES = 16
+
 
 class ImageClassifyTask(Task):
     """Says how well each label fits an image.
@@ -82,6 +85,12 @@ class ImageClassifyTask(Task):
     ) -> list[tuple[LabelScore, ...]]:
         """Scores the labels of each image; see ``Task``."""
         return [self._labels.rank(output[self._logits.name]) for output in outputs]
+
+    def calibration_items(self) -> list[npt.NDArray[np.uint8]]:
+        """Images like the samples, and others, every second one in bright colours; see ``Task``."""
+        random = np.random.default_rng(1)
+        images = [_draw(*_CALIBRATION_SHAPE, random) for _ in range(_CALIBRATION_IMAGES)]
+        return [255 - image if index % 2 else image for index, image in enumerate(images)]
 
     def samples(self) -> list[list[npt.NDArray[np.uint8]]]:
         """Images of several sizes, each a colour gradient under noise; see ``Task``."""

@@ -25,6 +25,9 @@ _NON_FINITE_HINT = "a model that takes them: --allow-nan on the command line, or
 _SAMPLE_EXTENTS = (1, 2, 5, 16)
 """The extents that the named dims of sample inputs take."""
 
+_CALIBRATION_ROUNDS = 4
+"""How often each of these extents is drawn for a quantiser."""
+
 
 class RawTask(Task):
     """Passes tensors on as they are.
@@ -94,6 +97,11 @@ class RawTask(Task):
             mine = [next(remaining) for _ in range(_rows(item))]
             results.append({name: np.stack([output[name] for output in mine]) for name in self._signature.output_names})
         return results
+
+    def calibration_items(self) -> list[dict[str, npt.NDArray[Any]]]:
+        """Random tensors of the kind that samples are, and others; see ``Task``."""
+        random = np.random.default_rng(1)
+        return [self._draw(extent, random) for _ in range(_CALIBRATION_ROUNDS) for extent in _SAMPLE_EXTENTS]
 
     def samples(self) -> list[list[dict[str, npt.NDArray[Any]]]]:
         """Random tensors of several extents; see ``Task``.

@@ -60,9 +60,9 @@ class Task(ABC):
     def samples(self) -> list[list[Any]]:
         """Varied items, in batches, on which runtimes are compared. The same at every call."""
 
+    @abstractmethod
     def calibration_items(self) -> list[Any]:
-        """Items on which a quantiser may watch the model: the samples, where a task has none that are more natural."""
-        return [item for batch in self.samples() for item in batch]
+        """Items on which a quantiser may watch the model: as it meets them, none of them a sample. Always the same."""
 
     def reading(self, signature: Signature) -> Reading:
         """What of the model's outputs is compared between runtimes: the outputs, unless a task makes vectors of them.

@@ -24,6 +24,7 @@ from inferox.core import (
     Artifact,
     Availability,
     Backend,
+    BackendUnavailableError,
     Device,
     DeviceId,
     ExecutionError,
@@ -37,10 +38,12 @@ from inferox.core import (
     TensorBuilder,
     TensorLike,
 )
-from inferox.package import PackageWriter, ParityReport
+from inferox.package import PackageWriter, ParityReport, Samples
 from tests.package.packages import make_info, make_metadata, make_samples
 
 NAME = "faulty"
+
+SAMPLES = make_samples()
 
 ROOT = Path(__file__).parents[3]
 
@@ -98,6 +101,10 @@ def fail(fault: Any, *, computing: bool, calls: int) -> None:
     print("a runtime that talks")  # noqa: T201 - as some do, on the stream that answers use
     if fault == "refuses" and not computing:
         raise LoadError("an operator is missing")
+    if fault == "absent" and not computing:
+        raise BackendUnavailableError("there is no such device here")
+    if fault == "fails" and computing:
+        raise ExecutionError("the device is gone")
     if fault == "hangs" and not computing:
         time.sleep(600)
     if fault == "exits" and not computing:
@@ -132,9 +139,8 @@ def _forget_backends() -> None:
     registry.get_backend.cache_clear()
 
 
-def write_faulty_package(output: Path, faults: Sequence[str | None], *, with_samples: bool = True) -> Path:
+def write_faulty_package(output: Path, faults: Sequence[str | None], *, samples: Samples | None = SAMPLES) -> Path:
     """Writes a package with one artifact for each fault, ``None`` for one without; at most four."""
-    samples = make_samples() if with_samples else None
     with PackageWriter(output) as writer:
         (writer.root / "weights").mkdir()
         (writer.root / "weights" / "model.safetensors").write_bytes(b"weights " * 1000)

@@ -6,12 +6,13 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
 from inferox.core import ConfigError, NoUsableBackendError
 from inferox.engine.comparison import Plan, compare
-from inferox.package import ParityClass
+from inferox.package import ParityClass, SampleBatch, Samples
 from tests.engine.comparison.faulty import write_faulty_package
 
 BRIEF = Plan(starts=2, rounds=2, latency_s=0.001, throughput_s=1e-9, timeout_s=60)
@@ -81,6 +82,18 @@ def test_one_that_fails_leaves_the_others(tmp_path: Path) -> None:
     assert [row.max_abs for row in wrong.row_parity] == [0.5, 1.5, 0.5]
 
 
+def test_a_row_by_itself_is_held_to_the_scale_of_all_samples(tmp_path: Path) -> None:
+    large, nothing = np.array([[1, 2]], np.float32), np.array([[0, 1e-9]], np.float32)
+    samples = Samples(
+        (SampleBatch({"x": large}, {"x": 2 * large}), SampleBatch({"x": nothing}, {"x": nothing[:, ::-1]}))
+    )
+    (item,) = compare(write_faulty_package(tmp_path / "p", [None], samples=samples), plan=BRIEF).artifacts
+    assert item.evidence is not None
+    assert item.evidence.parity_class is ParityClass.EXACT
+    assert [row.cosine for row in item.row_parity] == [row.cosine_min for row in item.evidence.rows]
+    assert item.row_parity[1].cosine == pytest.approx(1)
+
+
 def test_one_that_hangs_is_given_up(tmp_path: Path) -> None:
     package = write_faulty_package(tmp_path / "p", ["hangs"])
     with pytest.raises(NoUsableBackendError) as caught:
@@ -89,7 +102,7 @@ def test_one_that_hangs_is_given_up(tmp_path: Path) -> None:
 
 
 def test_a_package_without_samples(tmp_path: Path) -> None:
-    package = write_faulty_package(tmp_path / "p", [None], with_samples=False)
+    package = write_faulty_package(tmp_path / "p", [None], samples=None)
     (item,) = compare(package, plan=BRIEF).artifacts
     assert (item.evidence, item.row_parity) == (None, ())
     assert math.isfinite(item.throughput.rows_per_s.median)

@@ -116,22 +116,24 @@ class Bench:
 
     def parity(self) -> dict[str, Any]:
         """Runs the samples, and compares with the reference: all of them, and each row by itself."""
-        if self._samples is None:
+        samples = self._samples
+        if samples is None:
             return {"evidence": None, "rows": []}
+        known, reading = self._opened.evidence.get(self._artifact.name), self._task.reading(self._model.signature)
+        tolerance, scales = known.tolerance if known else None, reading.scales(samples)
+
+        def measure(some: Samples) -> ArtifactEvidence:
+            return measure_model(self._model, self._artifact, some, reading, tolerance, scales=scales)
+
         rows = [
-            {"length": _sample_length(row), **_figures(self._measure(Samples((row,))))}
-            for row in single_rows(self._samples, self._package.info.signature)
+            {"length": _sample_length(row), **_figures(measure(Samples((row,))))}
+            for row in single_rows(samples, self._package.info.signature)
         ]
-        return {"evidence": self._measure(self._samples).to_json(), "rows": rows}
+        return {"evidence": measure(samples).to_json(), "rows": rows}
 
     def close(self) -> None:
         """Frees what the model holds."""
         self._model.close()
-
-    def _measure(self, samples: Samples) -> ArtifactEvidence:
-        known = self._opened.evidence.get(self._artifact.name)
-        reading = self._task.reading(self._model.signature)
-        return measure_model(self._model, self._artifact, samples, reading, known.tolerance if known else None)
 
 
 def single_rows(samples: Samples, signature: Signature) -> list[SampleBatch]:

@@ -1,0 +1,44 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from inferox.cli.tables import evidence_table
+from inferox.package import TOLERANCES, Agreement, ArtifactEvidence, ParityClass
+
+NAMES = ("onnxruntime/onnx/fp32/padded", "torch/torch-export/fp32/padded", "openvino/openvino-ir/int8/padded")
+
+
+def table_of(*agreements: Agreement) -> str:
+    items = [
+        ArtifactEvidence(name, agreement, TOLERANCES[ParityClass.QUANTIZED], ParityClass.QUANTIZED, {}, "a machine")
+        for name, agreement in zip(NAMES, agreements, strict=False)
+    ]
+    console = Console(file=io.StringIO(), width=80)
+    console.print(evidence_table(items))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(text, str)
+    return text
+
+
+def test_the_evidence_fits_80_columns_with_every_figure_that_decides() -> None:
+    text = table_of(*(Agreement(1.5, 3.25e-5, 0.999123, -0.987654, share) for share in (1.0, 0.9996, None)))
+    assert all(len(line) <= 80 for line in text.splitlines())
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if "/" in line}
+    assert lines == {
+        name: [name, "quantized", "3.2e-05", "0.999123", "-0.987654", order]
+        for name, order in zip(NAMES, ("100%", "99.9%", "–"), strict=True)
+    }
+
+
+@pytest.mark.parametrize(
+    ("argmax", "ranking", "said"), [(0.5, None, "(order: arg-max)"), (None, 0.5, "(order: ranking)"), (None, None, "")]
+)
+def test_the_evidence_says_which_order_it_is_of(argmax: float | None, ranking: float | None, said: str) -> None:
+    text = table_of(Agreement(0.0, 0.0, 1.0, 1.0, argmax, ranking))
+    assert ("50.0%" in text) == bool(said)
+    assert text.splitlines()[0].strip() == f"Agreement with the reference {said}".strip()
