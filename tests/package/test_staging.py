@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -40,6 +41,21 @@ def test_waiting_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (staging.make_staging(tmp_path / "p") / "replaced").mkdir()
     with pytest.raises(PackageError, match="there is no package"):
         open_package(tmp_path / "p")
+
+
+def test_a_target_that_comes_back_in_between(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = write_package(tmp_path / "p")
+    mine = staging.make_staging(output)
+    shutil.copytree(output, mine / "replaced")
+    answers = iter([False])
+    exists = Path.exists
+
+    def missing_once(path: Path, **options: bool) -> bool:
+        return next(answers, True) if path == output else exists(path, **options)
+
+    monkeypatch.setattr(Path, "exists", missing_once)
+    staging.remove_staging(mine, output)
+    assert list(tmp_path.iterdir()) == [output]
 
 
 def test_writers_of_one_folder_at_once(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from inferox.core import (
     UnsupportedDTypeError,
 )
 from inferox.engine.loading import Opened
-from inferox.engine.selection import AUTO, Wish, select
+from inferox.engine.selection import ANY_QUALITY, AUTO, Wish, select
 from inferox.package import ArtifactEvidence, Limits, ParityClass, Samples, Tolerance, measure_model, open_package
 
 
@@ -76,7 +76,7 @@ def verify(
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
         ConfigError: If the device or the precision is none, or the tolerance has no limit of a name.
     """
-    wish = Wish.parse(backend, precision, "quantized", trust_code=trust_code)
+    wish = Wish.parse(backend, precision, ANY_QUALITY, trust_code=trust_code)
     opened = Opened(open_package(path))
     name, samples = opened.package.metadata.name, opened.samples
     if samples is None:

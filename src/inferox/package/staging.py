@@ -21,6 +21,8 @@ _DISCARDED = "discarded"
 _LONGEST_WAIT_S = 2.0
 _POLL_S = 0.01
 
+_ATTEMPTS = 5
+
 _CLOCK_STEP_S = 1.0
 """How exactly the system says when a process started."""
 
@@ -79,11 +81,14 @@ def remove_staging(staging: Path, target: Path) -> None:
         target: What was to be made.
     """
     kept = staging / _REPLACED
-    try:
-        if kept.exists():
+    for _ in range(_ATTEMPTS):
+        if not kept.exists():
+            break
+        # Another writer may put its own in the target's place in between, or take it away.
+        with suppress(OSError):
             # What is about to be deleted gets a name under which it is never moved back, half deleted.
             kept.rename(staging / _DISCARDED if target.exists() else target)
-    except OSError:
+    else:
         return
     shutil.rmtree(staging, ignore_errors=True)
 
