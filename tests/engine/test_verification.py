@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inferox.core import NoUsableBackendError
-from inferox.engine import verify
+from inferox.engine import load, verify
+from inferox.package import ParityClass, SampleBatch, Samples
 from tests.engine.comparison.faulty import registered, write_faulty_package
 
 FP32, FP16, BF16, INT8 = (f"faulty/safetensors/{precision}/padded" for precision in ("fp32", "fp16", "bf16", "int8"))
@@ -41,3 +43,14 @@ def test_where_all_fail_there_is_a_verdict_and_where_none_is_for_this_machine_th
     assert (found.passed, found.evidence, found.failed) == (False, (), {FP32: "an operator is missing"})
     with pytest.raises(NoUsableBackendError, match="there is no such device here"):
         verify(write_faulty_package(tmp_path / "q", ["absent"]))
+
+
+def test_a_lone_row_near_zero_that_passed_when_packed_does_not_stop_it_from_loading(tmp_path: Path) -> None:
+    large, nothing = np.array([[1, 2], [3, 4]], np.float32), np.array([[0, 1e-9]], np.float32)
+    calls = SampleBatch({"x": large}, {"x": 2 * large}), SampleBatch({"x": nothing}, {"x": nothing[:, ::-1]})
+    first = write_faulty_package(tmp_path / "p", [None], samples=Samples(calls))
+    (evidence,) = verify(first).evidence
+    assert evidence.parity_class is ParityClass.EXACT
+    again = write_faulty_package(tmp_path / "q", [None], samples=Samples(calls), evidence=[evidence])
+    with load(again, backend="faulty") as model:
+        assert model.run([{"x": large}])[0]["x"].tolist() == (2 * large).tolist()

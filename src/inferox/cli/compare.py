@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -120,7 +120,9 @@ def _print(found: Comparison) -> None:
     budget = threads_text(found.threads)
     console.print(Text(f"{found.name} ({found.task}), {budget} for each runtime"), style="bold")
     console.print(Text(f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"))
-    console.print(_table(found))
+    console.print(_facts_table(found))
+    console.print()
+    console.print(_times_table(found))
     notes = f"{_footnote(found.plan)} MB on disk in brackets are shared with other artifacts."
     length = found.artifacts[0].one_row.length
     console.print(Text(f"{notes} One row has {length} tokens." if length else notes), style="dim")
@@ -135,41 +137,56 @@ def _footnote(plan: Plan) -> str:
     return f"Load and first result: medians of {plan.starts} starts, with their middle half below; the rest: {rounds}."
 
 
-def _table(found: Comparison) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _facts_table(found: Comparison) -> Table:
+    """What each artifact is, with the number that stands for it in the other table."""
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    from inferox.cli.tables import plain_table
+    from inferox.report.quantities import bytes_text
+
+    table = plain_table()
+    table.add_column("", justify="right", no_wrap=True)
     table.add_column("artifact", overflow="fold")
-    for heading in ("load", "first result", "one row", "rows/s", "tokens/s", "memory", "on disk", "parity"):
-        table.add_column(heading, justify="right")
-    for item in found.artifacts:
-        table.add_row(Text(item.artifact), *_cells(item))
+    table.add_column("parity", no_wrap=True)
+    for heading in ("memory", "on disk"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, item in enumerate(found.artifacts, 1):
+        shared = f"\n({bytes_text(item.shared_bytes)})" if item.shared_bytes else ""
+        disk = Text.assemble(bytes_text(item.size_bytes), (shared, "dim"))
+        memory = Text(bytes_text(item.peak_memory_bytes))
+        table.add_row(f"({number})", Text(item.artifact), _parity(item), memory, disk)
+    return table
+
+
+def _times_table(found: Comparison) -> Table:
+    from inferox.cli.tables import plain_table
+
+    table = plain_table()
+    for heading in ("", "load", "first result", "one row", "rows/s", "tokens/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, item in enumerate(found.artifacts, 1):
+        table.add_row(f"({number})", *_cells(item))
     return table
 
 
 def _cells(item: ArtifactMeasurement) -> list[Text]:
     from rich.text import Text
 
-    from inferox.report.quantities import bytes_text, seconds_text, three_digits
+    from inferox.report.quantities import seconds_text, three_digits
 
-    def spread(found: Spread, text: str, low: str, high: str) -> Text:
-        return Text.assemble(text, (f"\n{low} – {high}", "dim")) if found.range else Text(text)
+    def spread(found: Spread, write: Callable[[float], str]) -> Text:
+        low, high = write(found.low), write(found.high)
+        # A unit that both have is written once.
+        number, _, unit = low.partition(" ")
+        between = f"{number if unit == high.partition(' ')[2] else low} – {high}"
+        return Text.assemble(write(found.median), (f"\n{between}", "dim")) if found.range else Text(write(found.median))
 
-    times = [
-        spread(found, seconds_text(found.median), seconds_text(found.low), seconds_text(found.high))
-        for found in (item.load_s, item.first_result_s, item.one_row.seconds)
-    ]
+    times = [spread(found, seconds_text) for found in (item.load_s, item.first_result_s, item.one_row.seconds)]
     rates = [
-        Text("–")
-        if found is None
-        else spread(found, three_digits(found.median), three_digits(found.low), three_digits(found.high))
+        Text("–") if found is None else spread(found, three_digits)
         for found in (item.throughput.rows_per_s, item.throughput.tokens_per_s)
     ]
-    shared = f"\n({bytes_text(item.shared_bytes)})" if item.shared_bytes else ""
-    disk = Text.assemble(bytes_text(item.size_bytes), (shared, "dim"))
-    return [*times, *rates, Text(bytes_text(item.peak_memory_bytes)), disk, _parity(item)]
+    return [*times, *rates]
 
 
 def _parity(item: ArtifactMeasurement) -> Text:

@@ -95,7 +95,7 @@ def _print(findings: list[Finding]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from inferox.cli.tables import size_text
+    from inferox.report.quantities import bytes_text
 
     table = Table("backend", "version", "device", "memory", "free", "computation")
     for finding in findings:
@@ -106,8 +106,8 @@ def _print(findings: list[Finding]) -> None:
             finding.backend,
             finding.version or "",
             finding.device or "",
-            "" if finding.memory_total_bytes is None else size_text(finding.memory_total_bytes),
-            "" if finding.memory_free_bytes is None else size_text(finding.memory_free_bytes),
+            "" if finding.memory_total_bytes is None else bytes_text(finding.memory_total_bytes),
+            "" if finding.memory_free_bytes is None else bytes_text(finding.memory_free_bytes),
             verdict,
         )
     Console().print(table)

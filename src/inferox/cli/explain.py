@@ -80,19 +80,22 @@ def _print_json(found: Explanation) -> None:
 
 def _print_table(found: Explanation) -> None:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    from inferox.cli.tables import profile_table
+    from inferox.cli.tables import plain_table, profile_table
 
-    table = Table(title=Text(found.name), title_justify="left")
-    table.add_column("artifact", no_wrap=True)
-    for heading in ("parity", "", "why"):
-        table.add_column(heading)
-    for verdict in found.verdicts:
-        mark = Text("taken", style="bold green") if verdict.taken else Text("passed over", style="dim")
-        parity = "" if verdict.parity_class is None else verdict.parity_class.value
-        table.add_row(Text(verdict.artifact), parity, mark, Text(verdict.reason))
+    table = plain_table(Text(found.name))
+    table.add_column("artifacts", no_wrap=True)
+    table.add_column("parity", no_wrap=True)
+    table.add_column("why")
+    for taken, reason in dict.fromkeys((verdict.taken, verdict.reason) for verdict in found.verdicts):
+        alike = [verdict for verdict in found.verdicts if (verdict.taken, verdict.reason) == (taken, reason)]
+        mark = ("taken: ", "bold green") if taken else ("passed over: ", "dim")
+        table.add_row(
+            Text("\n".join(verdict.artifact for verdict in alike)),
+            "\n".join("–" if verdict.parity_class is None else verdict.parity_class.value for verdict in alike),
+            Text.assemble(mark, reason),
+        )
     console = Console()
     console.print(table)
     if found.found.profile is not None:

@@ -51,7 +51,8 @@ def _print(package: Package, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from inferox.cli.tables import evidence_table, size_text
+    from inferox.cli.tables import evidence_table
+    from inferox.report.quantities import bytes_text
 
     metadata, info = package.metadata, package.info
     facts = Table.grid(padding=(0, 2))
@@ -63,7 +64,7 @@ def _print(package: Package, console: Console) -> None:
         "model": ", ".join(part for part in (info.model_type, info.architecture_family) if part),
         "task": info.task,
         "parameters": f"{info.num_parameters:,}" if info.num_parameters is not None else None,
-        "size": size_text(package.size_bytes),
+        "size": bytes_text(package.size_bytes),
         "digest": package.digest,
         "trust": f"{package.trust_tier.value}: {_TRUST_TEXTS[package.trust_tier.value]}",
     }
@@ -87,7 +88,7 @@ def _print(package: Package, console: Console) -> None:
     files.add_column("size", justify="right")
     files.add_column("SHA-256")
     for entry in metadata.files:
-        files.add_row(Text(entry.path), size_text(entry.size_bytes), entry.sha256[:16] + "…")
+        files.add_row(Text(entry.path), bytes_text(entry.size_bytes), entry.sha256[:16] + "…")
     console.print(files)
     if package.parity is not None:
         console.print(evidence_table(package.parity.artifacts))

@@ -154,9 +154,10 @@ def _print_json(report: PackReport) -> None:
 def _print_table(report: PackReport) -> None:
     from rich.console import Console
 
-    from inferox.cli.tables import evidence_table, size_text
+    from inferox.cli.tables import evidence_table
+    from inferox.report.quantities import bytes_text
 
-    click.echo(f"{report.name} ({report.task}): {report.path}, {size_text(report.size_bytes)}")
+    click.echo(f"{report.name} ({report.task}): {report.path}, {bytes_text(report.size_bytes)}")
     Console().print(evidence_table(report.evidence))
     if report.left_out_weights:
         listed = ", ".join(report.left_out_weights[:_LISTED]) + (

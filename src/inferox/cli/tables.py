@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from rich.box import SIMPLE_HEAD
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from inferox.engine.profile import Profile
 from inferox.package import ArtifactEvidence
+from inferox.report.quantities import three_digits
 from inferox.tasks import LabelScore, Span
-
-_UNITS = ("B", "kB", "MB", "GB", "TB")
-
-
-def size_text(size_bytes: int) -> str:
-    """A size as people read it, such as ``90.9 MB``; decimal units, as disks and downloads are measured in."""
-    size = float(size_bytes)
-    for unit in _UNITS[:-1]:
-        if size < 1000:  # noqa: PLR2004 - what decimal units step by
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} {_UNITS[-1]}"
 
 
 def shorten(text: str, width: int) -> Text:
@@ -36,19 +25,23 @@ def shorten(text: str, width: int) -> Text:
     return Text(line if len(line) <= width else line[: width - 1] + "…")
 
 
+def plain_table(title: str | Text = "") -> Table:
+    """An empty table without a frame, whose columns stand close together, so that more of them fit 80 columns.
+
+    Args:
+        title: What it is of.
+    """
+    return Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
+    )
+
+
 def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
     """How well each artifact agrees with the reference, in the figures that decide."""
     ranks = any(item.agreement.ranking_agreement is not None for item in evidence)
     decides = ranks or any(item.agreement.argmax_agreement is not None for item in evidence)
-    # So close together because the names of all backends of ours fit 80 columns with it.
-    table = Table(
-        title="Agreement with the reference" + (f" (order: {'ranking' if ranks else 'arg-max'})" if decides else ""),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        show_edge=False,
-    )
+    order = f" (order: {'ranking' if ranks else 'arg-max'})" if decides else ""
+    table = plain_table(f"Agreement with the reference{order}")
     table.add_column("artifact", overflow="fold")
     table.add_column("class", no_wrap=True)
     for heading in ("max rel", "cosine", "least", "order"):
@@ -71,20 +64,15 @@ def _share_text(share: float | None) -> str:
     return "–" if share is None else "100%" if share == 1 else f"{math.floor(1000 * share) / 10:.1f}%"
 
 
-def profile_table(profile: Profile) -> Table:
+def profile_table(profile: Profile) -> RenderableType:
     """For each shape of batch that was measured, the two fastest artifacts and their times."""
-    table = Table(
-        title=f"Fastest of each shape of batch, with {threads_text(profile.threads)}",
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
+    numbers = {name: str(number) for number, name in enumerate(sorted(profile.cells), 1)}
+    title = Text(
+        f"Fastest for each shape of batch, with {threads_text(profile.threads)}, in milliseconds", style="italic"
     )
-    for heading in ("rows", "length"):
+    table = plain_table()
+    for heading in ("rows", "length", "fastest", "", "second", ""):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("fastest", "second"):
-        table.add_column(heading, no_wrap=True)
-        table.add_column("ms", justify="right", no_wrap=True)
     shapes = sorted({(cell.length, cell.rows) for cells in profile.cells.values() for cell in cells})
     for length, rows in shapes:
         times = sorted((profile.seconds(name, rows, length), name) for name in profile.cells)
@@ -92,10 +80,19 @@ def profile_table(profile: Profile) -> Table:
             part
             for seconds, name in times[:2]
             if seconds < float("inf")
-            for part in (Text(name), f"{1000 * seconds:.2f}")
+            for part in (f"({numbers[name]})", three_digits(1000 * seconds))
         ]
         table.add_row(str(rows), str(length), *best)
-    return table
+    return Group(title, table, legend(numbers))
+
+
+def legend(numbers: Mapping[str, str]) -> Text:
+    """Which artifact stands behind which number.
+
+    Args:
+        numbers: The number by the artifact's name.
+    """
+    return Text("\n".join(f"({number}) {name}" for name, number in numbers.items()))
 
 
 def result_table(task: str, items: Sequence[Any], results: Sequence[Any]) -> RenderableType:

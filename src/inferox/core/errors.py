@@ -134,7 +134,10 @@ class NoUsableBackendError(BackendError):
     """
 
     def __init__(self, package: str, reasons: Mapping[str, str], *, hint: str | None = None) -> None:
-        listed = "; ".join(f"{artifact}: {reason}" for artifact, reason in reasons.items())
+        alike: dict[str, list[str]] = {}
+        for artifact, reason in reasons.items():
+            alike.setdefault(reason, []).append(artifact)
+        listed = "; ".join(f"{', '.join(artifacts)}: {reason}" for reason, artifacts in alike.items())
         super().__init__(f"no backend can run {package!r} here: {listed or 'it has no artifacts'}", hint=hint)
         self.package = package
         self.reasons = dict(reasons)

@@ -245,10 +245,11 @@ class Loader:
         signature = self.opened.signature(artifact)
         view = RoutedModel([model], signature, get_backend(artifact.backend).tensor_builder(DeviceId.cpu()))
         reading = self.opened.task(signature).reading(signature)
-        # One row has no mean: what is asked of the worst of all rows is asked of it.
-        tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min)
+        # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
+        tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min, order_min=0.0)
         try:
-            found = measure_model(view, artifact, Samples((smallest,)), reading, tolerance)
+            one, scales = Samples((smallest,)), reading.scales(samples)
+            found = measure_model(view, artifact, one, reading, tolerance, scales=scales)
         except RequestError as error:
             raise ExecutionError(
                 f"{artifact.name} refuses a sample that it took when it was packed: {error}",
@@ -271,6 +272,7 @@ class Loader:
                 f"{self.options.package!r} can only be run by code that comes with it",
                 hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
             )
-        raise NoUsableBackendError(
-            self.options.package, self.reasons, hint="'inferox doctor' says what each backend lacks"
-        ) from next(reversed(self.failures.values()), None)
+        tried = "'inferox doctor' says what each backend lacks"
+        hint = tried if self.failures else "'inferox inspect' says what the package has"
+        failure = next(reversed(self.failures.values()), None)
+        raise NoUsableBackendError(self.options.package, self.reasons, hint=hint) from failure

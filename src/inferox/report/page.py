@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
-from inferox.engine.comparison import ArtifactMeasurement, Comparison, Spread
+from inferox.engine.comparison import ArtifactMeasurement, Comparison, Plan, Spread
 from inferox.report.charts import colour_class, mark
 from inferox.report.elements import Markup, element, join
 from inferox.report.plots import latency_plot, parity_plot, throughput_plot
@@ -81,7 +81,8 @@ def _table(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
     length = first.one_row.length
     caption = element(
         "caption",
-        "Medians, with the middle half of the rounds below. "
+        f"Load and first result: {_starts(comparison.plan)}. The other times and rates: medians of "
+        f"{comparison.plan.rounds} rounds, with their middle half below. "
         + (f"One row has {length} tokens. " if length else "")
         + "The fastest with rows of mixed lengths comes first.",
     )
@@ -93,6 +94,11 @@ def _table(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
         role="table",
     )
     return element("section", element("h2", "Results"), table)
+
+
+def _starts(plan: Plan) -> str:
+    many = f"medians of {plan.starts} starts, with their middle half below"
+    return "of a single start" if plan.starts == 1 else many
 
 
 def _row(item: ArtifactMeasurement, columns: list[str], colour: int) -> Markup:

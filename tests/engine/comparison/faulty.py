@@ -38,7 +38,7 @@ from inferox.core import (
     TensorBuilder,
     TensorLike,
 )
-from inferox.package import PackageWriter, ParityReport, Samples
+from inferox.package import ArtifactEvidence, PackageWriter, ParityReport, Samples
 from tests.package.packages import make_info, make_metadata, make_samples
 
 NAME = "faulty"
@@ -139,7 +139,13 @@ def _forget_backends() -> None:
     registry.get_backend.cache_clear()
 
 
-def write_faulty_package(output: Path, faults: Sequence[str | None], *, samples: Samples | None = SAMPLES) -> Path:
+def write_faulty_package(
+    output: Path,
+    faults: Sequence[str | None],
+    *,
+    samples: Samples | None = SAMPLES,
+    evidence: Sequence[ArtifactEvidence] = (),
+) -> Path:
     """Writes a package with one artifact for each fault, ``None`` for one without; at most four."""
     with PackageWriter(output) as writer:
         (writer.root / "weights").mkdir()
@@ -161,4 +167,4 @@ def write_faulty_package(output: Path, faults: Sequence[str | None], *, samples:
                 )
             )
         info = replace(info, supported_backends=(NAME,), artifacts=tuple(artifacts), task_options={})
-        return writer.commit(make_metadata(), info, ParityReport(()), samples)
+        return writer.commit(make_metadata(), info, ParityReport(tuple(evidence)), samples)

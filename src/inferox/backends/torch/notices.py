@@ -1,7 +1,7 @@
 """Notices of libraries that tell users of Inferox nothing, and are kept from their terminals.
 
 transformers imports torchao wherever it is installed. torchao says on import that it cannot load its kernels for
-certain GPUs, none of which Inferox uses, and has PyTorch say that torchao calls something out of date.
+certain GPUs, none of which Inferox uses, and lacks Triton, and has PyTorch say that torchao calls something out of date.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 
 _NOTICES = {
     "torchao": ("Failed to load ", "Skipping import of cpp extensions"),
+    "torchao.kernel.intmm": ("Warning: Detected no triton",),
     "torch.utils._pytree": ("%s is an Enum subclass",),
 }
 """How the notices begin, by the logger that writes them."""
