@@ -138,6 +138,20 @@ def test_calibration_files_that_hold_no_texts(run: Run, tmp_path: Path, minilm_d
     assert not (tmp_path / "p").exists()
 
 
+def test_what_the_maker_of_a_quantised_package_should_know(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
+    (tmp_path / "texts.txt").write_text("one text\n\nanother one\n")
+    settings = ("--backends", "openvino", "--precision", "int8", "--tolerance", "cosine_mean=0,cosine_min=0,max_rel=9")
+    done = run("pack", minilm_directory, "-o", tmp_path / "p", *settings, "--calibration", tmp_path / "texts.txt")
+    assert done.code == 0, done.err
+    first, second = json.loads(done.out)["notes"]
+    assert first == "int8 was calibrated on 2 texts, which is few: give 64 or more that differ"
+    assert second.endswith("run it with --quality quantized or --precision")
+    assert f"inferox: note: {second}" in done.err
+    refused = run("run", tmp_path / "p", "a text")
+    assert (refused.code, "--quality quantized" in refused.err) == (5, True)
+    assert run("run", tmp_path / "p", "a text", "--quality", "quantized").code == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,6 +1,7 @@
 """The thread budget."""
 
 import os
+from typing import Any
 
 import pytest
 
@@ -88,3 +89,9 @@ def test_a_budget_that_is_refused_changes_nothing(cores: int, monkeypatch: pytes
         limit_rayon(0)
     assert os.environ[RAYON] == "4"
     assert limit_rayon(None) == 4 != cores
+
+
+@pytest.mark.parametrize("threads", [0, -1, "2", 1.5, True])
+def test_a_number_of_threads_that_is_none(threads: Any) -> None:
+    with pytest.raises(ConfigError, match="must be a number from 1 up"):
+        resolve_threads(threads)

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import inferox
-from inferox.core import DeviceId
+from inferox.core import DeviceId, Layout, LoadOptions
+from inferox.engine.loading import Loader, Opened
 from tests.build.modules import make_cnn
 from tests.build.test_kinds import TEXTS, save_text_model
 
@@ -32,6 +33,21 @@ def test_a_text_encoder_in_every_precision(
     ):
         assert there.metadata.device == DeviceId.cuda(0)
         np.testing.assert_allclose(there.embed(TEXTS), here.embed(TEXTS), atol=tolerance)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_both_layouts_of_a_text_encoder(tmp_path: Path, minilm_directory: Path, precision: str) -> None:
+    if precision == "int8":
+        pytest.importorskip("torchao", reason="torchao, which quantises for PyTorch, is not installed")
+    inferox.pack(minilm_directory, tmp_path / "p", precisions=(precision,))
+    opened = Opened(inferox.open_package(tmp_path / "p"))
+    loader = Loader(opened, DeviceId.cuda(0), LoadOptions("encoder"))
+    with inferox.load(tmp_path / "p", device="cpu", precision=precision) as here:
+        expected = here.embed(TEXTS)
+    assert {artifact.layout for artifact in opened.package.artifacts} == {Layout.PADDED, Layout.PACKED}
+    for artifact in opened.package.artifacts:
+        with loader.open_alone(artifact) as there:
+            np.testing.assert_allclose(there.embed(TEXTS), expected, atol=2e-3)
 
 
 def test_an_exported_program_moves_to_the_device(tmp_path: Path) -> None:

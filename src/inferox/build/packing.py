@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inferox.build.artifacts import Exported, Measurement, export_artifacts, open_exporters
+from inferox.build.artifacts import Calls, Exported, Measurement, export_artifacts, open_exporters
 from inferox.build.calibration import make_calibration
 from inferox.build.reference import compute_samples, keep_common
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, Dim, PackageError, Precision, SourceModel
@@ -22,11 +22,16 @@ from inferox.package import (
     Metadata,
     ModelInfo,
     PackageWriter,
+    ParityClass,
     ParityReport,
     Tolerance,
 )
 from inferox.sources import open_source
 from inferox.tasks import TaskChoice, choose_task, open_task
+
+_FEW_TEXTS = 64
+"""Ranges that are learned from fewer texts miss many that the model will meet. With 2, the least cosine of a sentence
+encoder was 0.87; with a few hundred, 0.99."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class PackReport:
         evidence: How well each artifact agrees with the reference.
         refused: For each artifact that was tried and left out, why.
         left_out_weights: Weights of the checkpoint that the model has no use for.
+        notes: What its maker should know besides, in sentences.
     """
 
     path: Path
@@ -50,6 +56,7 @@ class PackReport:
     evidence: tuple[ArtifactEvidence, ...]
     refused: Mapping[str, str]
     left_out_weights: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def pack(
@@ -132,6 +139,7 @@ def pack(
         report("computing the reference")
         references = compute_samples(model, opened)
         label = name or model.facts.name
+        calls = make_calibration(model, opened, calibration) if Precision.INT8 in wanted else ()
         exported = export_artifacts(
             model,
             writer.root,
@@ -139,7 +147,7 @@ def pack(
             name=label,
             exporters=exporters,
             precisions=wanted,
-            calibration=make_calibration(model, opened, calibration) if Precision.INT8 in wanted else (),
+            calibration=calls,
             progress=report,
         )
         _require_artifacts(label, exported, strict=strict)
@@ -159,7 +167,18 @@ def pack(
         evidence=evidence,
         refused=exported.refused,
         left_out_weights=model.facts.left_out,
+        notes=tuple(_notes(exported.evidence, calls, calibrated=calibration is not None)),
     )
+
+
+def _notes(evidence: Sequence[ArtifactEvidence], calls: Calls, *, calibrated: bool) -> Iterator[str]:
+    texts = sum(len(next(iter(call.values()))) for call in calls)
+    if calibrated and texts < _FEW_TEXTS:
+        number = "1 text" if texts == 1 else f"{texts} texts"
+        yield f"int8 was calibrated on {number}, which is few: give {_FEW_TEXTS} or more that differ"
+    classes = {item.parity_class for item in evidence}
+    if classes == {ParityClass.QUANTIZED}:
+        yield "nothing in it is as close as is asked for by default: run it with --quality quantized or --precision"
 
 
 def _own_backend(source: str | Path | Callable[[], Any]) -> str:

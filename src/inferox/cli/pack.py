@@ -127,6 +127,8 @@ def pack(
         )
     for artifact, reason in report.refused.items():
         click.echo(f"inferox: left out {artifact}: {reason}", err=True)
+    for note in report.notes:
+        click.echo(f"inferox: note: {note}", err=True)
     if as_json:
         _print_json(report)
     else:
@@ -145,6 +147,7 @@ def _print_json(report: PackReport) -> None:
                 "size_bytes": report.size_bytes,
                 "artifacts": [item.to_json() for item in report.evidence],
                 "refused": dict(report.refused),
+                "notes": list(report.notes),
                 "left_out_weights": list(report.left_out_weights),
             }
         )

@@ -44,12 +44,12 @@ def resolve_threads(threads: int | None) -> int:
         threads: How many threads were asked for; ``None`` for one for each core that this process may use.
 
     Raises:
-        ConfigError: If fewer than one are asked for.
+        ConfigError: If what is asked for is no number from 1 up.
     """
     if threads is None:
         return available_cores()
-    if threads < 1:
-        raise ConfigError(f"the number of threads must be 1 or more, and is {threads}")
+    if type(threads) is not int or threads < 1:
+        raise ConfigError(f"the number of threads must be a number from 1 up, and is {threads!r}")
     return threads
 
 

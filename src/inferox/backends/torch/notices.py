@@ -1,7 +1,8 @@
 """Notices of libraries that tell users of Inferox nothing, and are kept from their terminals.
 
 transformers imports torchao wherever it is installed. torchao says on import that it cannot load its kernels for
-certain GPUs, none of which Inferox uses, and lacks Triton, and has PyTorch say that torchao calls something out of date.
+certain GPUs, none of which Inferox uses, and that Triton is missing, and has PyTorch say that torchao calls something
+out of date.
 """
 
 from __future__ import annotations
