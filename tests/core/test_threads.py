@@ -24,12 +24,6 @@ def test_what_is_asked_for_holds() -> None:
     assert resolve_threads(3) == 3
 
 
-@pytest.mark.parametrize("wanted", [0, -1])
-def test_fewer_than_one_are_refused(wanted: int) -> None:
-    with pytest.raises(ConfigError, match="1 or more"):
-        resolve_threads(wanted)
-
-
 RAYON = "RAYON_NUM_THREADS"
 
 
@@ -85,7 +79,7 @@ def test_a_value_that_rayon_cannot_use_is_one_thread_for_each_core(
 
 def test_a_budget_that_is_refused_changes_nothing(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RAYON, "4")
-    with pytest.raises(ConfigError, match="1 or more"):
+    with pytest.raises(ConfigError, match="a number from 1 up"):
         limit_rayon(0)
     assert os.environ[RAYON] == "4"
     assert limit_rayon(None) == 4 != cores
