@@ -55,9 +55,7 @@ def run_batches(
     """
     fixed = _fixed_rows(model.signature)
     lengths = [_length(row, model.signature, index) for index, row in enumerate(rows)]
-    plan = list(
-        _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=fixed or max_rows),
-    )
+    plan = _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=fixed or max_rows)
 
     def choose(indices: list[int]) -> Model:
         return model.for_batch(fixed or len(indices), max(lengths[index] for index in indices))

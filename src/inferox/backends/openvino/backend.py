@@ -140,5 +140,6 @@ class OpenVinoBackend(Backend):
             artifact.signature,
             compiled,
             compile_for=lambda goal: compile_for(goal=goal),
+            threads=threads,
             weights_bytes=size,
         )

@@ -36,6 +36,7 @@ class OpenVinoModel(Model):
         signature: The named tensors that it takes and gives.
         compiled: What computes it.
         compile_for: Compiles it once more.
+        threads: How many CPU threads it may use.
         weights_bytes: The memory that its weights take.
     """
 
@@ -47,10 +48,12 @@ class OpenVinoModel(Model):
         compiled: openvino.CompiledModel,
         *,
         compile_for: Callable[[Goal], openvino.CompiledModel],
+        threads: int,
         weights_bytes: int,
     ) -> None:
         super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes))
         self._compile_for = compile_for
+        self._threads = threads
         self._request: openvino.InferRequest | None = compiled.create_infer_request()
         self._lock = Lock()
         self._lanes: list[openvino.InferRequest] = []
@@ -64,7 +67,7 @@ class OpenVinoModel(Model):
 
     def forward_all(self, calls: Iterable[Mapping[str, TensorLike]], count: int) -> Iterator[dict[str, Tensor]]:
         """Computes many calls; see ``Model``. Other callers' ``forward`` competes with them for the threads."""
-        if count < _MANY or not self._lanes_lock.acquire(blocking=False):
+        if count < _MANY or self._threads == 1 or not self._lanes_lock.acquire(blocking=False):
             yield from super().forward_all(calls, count)
             return
         try:
