@@ -32,12 +32,12 @@ def test_explain_before_and_after(run: Run, package: Path) -> None:
     assert done.code == 0, done.err
     tuned = json.loads(done.out)
     assert set(tuned["profile"]["cells"]) == {item["artifact"] for item in before["artifacts"]}
-    assert "Fastest of each shape of batch, with 1 thread" in run("tune", package, "--table", "--threads", "1").out
+    assert "Fastest for each shape of batch, with 1 thread" in run("tune", package, "--table", "--threads", "1").out
 
     after = json.loads(run("explain", package, "--json", "--threads", "1").out)
     assert after["profile"]["threads"] == 1
     assert any("measured fastest here" in item["reason"] for item in after["artifacts"])
-    assert "Fastest of each shape" in run("explain", package, "--table", "--threads", "1").out
+    assert "Fastest for each shape" in run("explain", package, "--table", "--threads", "1").out
 
 
 def test_what_was_measured_with_another_budget_is_named(run: Run, package: Path) -> None:
@@ -47,7 +47,7 @@ def test_what_was_measured_with_another_budget_is_named(run: Run, package: Path)
     assert (found["profile"], found["profile_ignored"]) == (None, reason)
     table = run("explain", package, "--table", "--threads", "2").out
     assert f"measurements are ignored: {reason}" in table
-    assert "Fastest of each shape" not in table
+    assert "Fastest for each shape" not in table
 
 
 def test_what_no_longer_holds_is_named_beside_what_does(run: Run, package: Path) -> None:
@@ -56,7 +56,7 @@ def test_what_no_longer_holds_is_named_beside_what_does(run: Run, package: Path)
     profile = json.loads(path.read_text())
     path.write_text(json.dumps({**profile, "versions": {**profile["versions"], "openvino": "0.1"}}))
     table = run("explain", package, "--table", "--threads", "1").out
-    assert "Fastest of each shape" in table
+    assert "Fastest for each shape" in table
     assert "measurements are ignored: it was measured with openvino 0.1" in table
 
 

@@ -154,9 +154,9 @@ def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, Pari
     parity_class = measured.get(artifact.name)
     if wish.needs_evidence if parity_class is None else parity_class not in wish.classes:
         known = "not known" if parity_class is None else parity_class.value
-        unasked = f"which is taken where it is asked for (--quality {known})"
-        asked = f"and {wish.classes[-1].value} was asked for"
-        return f"its parity is {known}, {unasked if wish.quality is None else asked}"
+        can_be_asked_for = wish.quality is None and parity_class in QUALITIES["quantized"]
+        asked = f"and {wish.classes[-1].value} is asked for"
+        return f"its parity is {known}, {f'which --quality {known} allows' if can_be_asked_for else asked}"
     if artifact.backend not in backend_names():
         return f"no backend named {artifact.backend} is registered"
     try:
