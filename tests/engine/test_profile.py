@@ -192,7 +192,7 @@ def test_machines_differ_in_what_their_processors_can_do(tmp_path: Path, monkeyp
         (tmp_path / "cpuinfo").write_text(text)
         return machine_name()
 
-    monkeypatch.setattr("inferox.engine.profile._PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr("inferox.engine.processor._CPU_INFO", tmp_path / "cpuinfo")
     old = describe("model name : Xeon\nflags : sse avx2\n")
     assert describe("model name : Xeon\nflags : sse avx2\n") == old
     assert describe("model name : Xeon\nflags : sse avx2 avx512f\n") != old

@@ -166,8 +166,9 @@ def split_packed(
     first = signature.input_names[0]
     lengths = [len(row[first]) for row in rows]
     mask = _mask_of(rows, lengths)
-    shown = [own[:length] for own, length in zip(mask.copy(), lengths, strict=True)]
-    ends = np.cumsum(_kept_lengths(_show_one(mask)))
+    hides = int(mask.sum()) < sum(lengths)
+    shown = [own[:length] for own, length in zip(mask.copy(), lengths, strict=True)] if hides else []
+    ends = np.cumsum(_kept_lengths(_show_one(mask)) if hides else lengths)
     split: list[dict[str, npt.NDArray[Any]]] = [{} for _ in rows]
     for spec in signature.outputs:
         values, tokens = outputs[spec.name], spec.dims[0] == TOKENS
@@ -176,8 +177,10 @@ def split_packed(
                 f"output {spec.name!r} of a batch of {len(rows)} rows", spec.shape_text, values.shape
             )
         parts = np.split(values, ends[:-1]) if tokens else values
-        for row, part, own in zip(split, parts, shown, strict=True):
-            row[spec.name] = _blank(part, own) if tokens else part
+        if tokens and hides:
+            parts = [_blank(part, own) for part, own in zip(parts, shown, strict=True)]
+        for row, part in zip(split, parts, strict=True):
+            row[spec.name] = part
     return split
 
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from inferox.batching.packed import GRID, pack_batch, unpack_batch
 from inferox.core import (
@@ -18,6 +14,7 @@ from inferox.core import (
     Tensor,
     TensorBuilder,
     TensorLike,
+    to_array,
 )
 
 Choice = Callable[[int, int], int]
@@ -64,12 +61,8 @@ class RoutedModel(Model):
         model = self.for_batch(shape[0] if shape else 1, shape[1] if len(shape) > 1 else 1)
         if model.metadata.layout is Layout.PADDED:
             return model.forward(inputs)
-        arrays = {name: _to_array(value) for name, value in inputs.items()}
+        arrays = {name: to_array(value) for name, value in inputs.items()}
         packed = pack_batch(arrays, model.signature)
         outputs = {name: value.numpy() for name, value in model.forward(packed).items()}
         padded = unpack_batch(outputs, model.signature, packed[GRID])
         return {name: self._builder.from_numpy(value) for name, value in padded.items()}
-
-
-def _to_array(value: TensorLike) -> npt.NDArray[Any]:
-    return value if isinstance(value, np.ndarray) else value.numpy()

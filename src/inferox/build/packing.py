@@ -193,12 +193,7 @@ def _size_bytes(package: Path) -> int:
 
 
 def _parse_precisions(names: Sequence[str]) -> list[Precision]:
-    try:
-        wanted = [Precision(name) for name in dict.fromkeys(names)]
-    except ValueError:
-        known = [item.value for item in Precision]
-        unknown = next(name for name in names if name not in known)
-        raise ConfigError(f"there is no precision {unknown!r}", hint=f"use {', '.join(known)}") from None
+    wanted = [Precision.parse(name) for name in dict.fromkeys(names)]
     if not wanted:
         raise ConfigError("no precision is named to write artifacts in")
     return wanted

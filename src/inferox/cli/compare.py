@@ -113,7 +113,7 @@ def _print(found: Comparison) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from inferox.cli.tables import threads_text
+    from inferox.core import threads_text
 
     console = Console()
     machine = found.machine

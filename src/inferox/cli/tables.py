@@ -13,6 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from inferox.core import threads_text
 from inferox.engine.profile import Profile
 from inferox.package import ArtifactEvidence
 from inferox.report.quantities import three_digits
@@ -181,8 +182,3 @@ def _tensor_table(results: Sequence[dict[str, npt.NDArray[Any]]]) -> Table:
             numbers = (f"{getattr(array, kind)():.4g}" for kind in ("mean", "min", "max")) if array.size else ()
             table.add_row(str(index + 1), Text(name), str(array.dtype), Text(str(list(array.shape))), *numbers)
     return table
-
-
-def threads_text(count: int) -> str:
-    """A thread budget in words."""
-    return "1 thread" if count == 1 else f"{count} threads"

@@ -37,8 +37,8 @@ from inferox.core.model import MemoryRequirements, Model, ModelMetadata
 from inferox.core.ragged import RaggedBatch
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
 from inferox.core.spec import BATCH, SEQUENCE, TOKENS, Dim, Signature, TensorSpec
-from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape
-from inferox.core.threads import available_cores, limit_rayon, resolve_threads
+from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape, to_array
+from inferox.core.threads import available_cores, limit_rayon, resolve_threads, threads_text
 
 __all__ = [
     "BATCH",
@@ -106,4 +106,6 @@ __all__ = [
     "probe_module",
     "resolve_shape",
     "resolve_threads",
+    "threads_text",
+    "to_array",
 ]

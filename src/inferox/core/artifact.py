@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from inferox.core.errors import ManifestError
+from inferox.core.errors import ConfigError, ManifestError
 from inferox.core.spec import Signature
 
 DATA_FORMATS = frozenset({"safetensors", "onnx", "openvino-ir"})
@@ -36,6 +36,22 @@ class Precision(Enum):
     FP16 = "fp16"
     BF16 = "bf16"
     INT8 = "int8"
+
+    @classmethod
+    def parse(cls, name: str) -> Precision:
+        """Finds a precision by its name.
+
+        Args:
+            name: One of ``fp32``, ``fp16``, ``bf16`` and ``int8``.
+
+        Raises:
+            ConfigError: If there is no such precision.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            known = ", ".join(item.value for item in cls)
+            raise ConfigError(f"there is no precision {name!r}", hint=f"use one of {known}") from None
 
 
 def name_artifact(backend: str, format_: str, precision: Precision, layout: Layout) -> str:

@@ -42,6 +42,18 @@ class DeviceId:
         return cls("metal", index)
 
     @classmethod
+    def of(cls, device: str | DeviceId | None) -> DeviceId | None:
+        """A device that a caller names or not: reads the name, and leaves all else as it is.
+
+        Args:
+            device: A device, its name, or ``None`` where the choice is left to a backend.
+
+        Raises:
+            ConfigError: If a text is no device name.
+        """
+        return cls.parse(device) if isinstance(device, str) else device
+
+    @classmethod
     def parse(cls, text: str) -> DeviceId:
         """Reads a device's name.
 

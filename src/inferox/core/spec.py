@@ -17,7 +17,7 @@ from inferox.core.errors import (
     ShapeMismatchError,
     UnknownInputError,
 )
-from inferox.core.tensor import TensorLike, dtype_of
+from inferox.core.tensor import TensorLike, dtype_of, to_array
 
 Dim = int | str
 """One extent: a number where it is fixed, a name such as ``batch`` or ``seq`` where every call may choose it."""
@@ -105,7 +105,7 @@ class TensorSpec:
         """Some runtimes would read whatever lies behind a table, and a GPU is lost to its process."""
         if not isinstance(value, np.ndarray) and value.device.kind != "cpu":
             return
-        array = value if isinstance(value, np.ndarray) else value.numpy()
+        array = to_array(value)
         if array.size and not (array.min() >= 0 and array.max() < below):
             wrong = int(array[(array < 0) | (array >= below)][0])
             raise RequestError(f"input {self.name!r} must hold numbers from 0 to {below - 1}, and holds {wrong}")

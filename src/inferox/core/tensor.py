@@ -211,3 +211,15 @@ def dtype_of(value: TensorLike) -> DataType:
             hint="make an array of it, in the data type that the signature states",
         )
     return value.dtype
+
+
+def to_array(value: TensorLike) -> npt.NDArray[Any]:
+    """The elements as a NumPy array: the array itself, or a tensor's ``numpy()``.
+
+    Args:
+        value: A tensor or an array.
+
+    Raises:
+        UnsupportedDTypeError: If NumPy lacks the tensor's data type.
+    """
+    return value if isinstance(value, np.ndarray) else value.numpy()

@@ -53,6 +53,11 @@ def resolve_threads(threads: int | None) -> int:
     return threads
 
 
+def threads_text(count: int) -> str:
+    """A thread budget in words: ``1 thread``, ``2 threads``."""
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
 def limit_rayon(threads: int | None) -> int:
     """Gives the thread budget to libraries written in Rust (tokenizers, Candle), which share one pool in a process.
 

@@ -61,7 +61,7 @@ def explain(
     can be loaded, no verdict says that it is taken.
     """
     wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
-    wanted = DeviceId.parse(device) if isinstance(device, str) else device
+    wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store))
     found = find_profile(opened.package.digest, store, budget, wanted)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
-from inferox.batching import RoutedModel
+from inferox.batching import Choice, RoutedModel
 from inferox.core import (
     Artifact,
     BackendError,
@@ -86,7 +86,7 @@ def load(
         ConfigError: If the device, the precision, the quality or the task is none.
     """
     wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
-    wanted = DeviceId.parse(device) if isinstance(device, str) else device
+    wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store), task)
     options = LoadOptions(opened.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
@@ -104,6 +104,7 @@ class Opened:
 
     package: Package
     wanted_task: str | None = None
+    _tasks: dict[Signature, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def samples(self) -> Samples | None:
@@ -120,12 +121,28 @@ class Opened:
         """What callers see of an artifact, whatever its layout: the padded signature."""
         return self.package.info.signature if artifact.layout is Layout.PACKED else artifact.signature
 
+    def view(self, artifact: Artifact, *models: Model, choose: Choice = lambda _rows, _longest: 0) -> RoutedModel:
+        """Loaded artifacts as callers see them: behind the padded signature.
+
+        Args:
+            artifact: The first of them, whose backend makes what they return into tensors.
+            models: All of them, loaded.
+            choose: Which of them computes a batch.
+        """
+        builder = get_backend(artifact.backend).tensor_builder(DeviceId.cpu())
+        return RoutedModel(models, self.signature(artifact), builder, choose=choose)
+
     def task(self, signature: Signature) -> Task:
-        """Opens the task.
+        """Opens the task; once for each signature, as its tokenizer takes its time.
 
         Args:
             signature: The padded signature.
         """
+        if signature not in self._tasks:
+            self._tasks[signature] = self._open_task(signature)
+        return self._tasks[signature]
+
+    def _open_task(self, signature: Signature) -> Task:
         package, wanted = self.package, self.wanted_task
         name, options = package.info.task, package.info.task_options
         if not name or wanted not in {None, name}:
@@ -172,11 +189,9 @@ class Loader:
             self._open_best(models)
             self._log_reasons()
             self._require_one()
-            first, names = self.loaded[0], [artifact.name for artifact in self.loaded]
-            signature = self.opened.signature(first)
-            builder = get_backend(first.backend).tensor_builder(DeviceId.cpu())
-            routed = RoutedModel(models, signature, builder, choose=self.route.choice(names))
-            return TaskModel(routed, self.opened.task(signature), passed_over=self.reasons)
+            choose = self.route.choice([artifact.name for artifact in self.loaded])
+            routed = self.opened.view(self.loaded[0], *models, choose=choose)
+            return TaskModel(routed, self.opened.task(routed.signature), passed_over=self.reasons)
         except BaseException:
             for model in models:
                 model.close()
@@ -205,10 +220,10 @@ class Loader:
 
     def open_alone(self, artifact: Artifact) -> TaskModel:
         """Loads one artifact, with its task; see ``open``."""
-        model, signature = self.open(artifact), self.opened.signature(artifact)
+        model = self.open(artifact)
         try:
-            builder = get_backend(artifact.backend).tensor_builder(DeviceId.cpu())
-            return TaskModel(RoutedModel([model], signature, builder), self.opened.task(signature), passed_over={})
+            view = self.opened.view(artifact, model)
+            return TaskModel(view, self.opened.task(view.signature), passed_over={})
         except BaseException:
             model.close()
             raise
@@ -242,9 +257,8 @@ class Loader:
         if samples is None or evidence is None:
             return
         smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
-        signature = self.opened.signature(artifact)
-        view = RoutedModel([model], signature, get_backend(artifact.backend).tensor_builder(DeviceId.cpu()))
-        reading = self.opened.task(signature).reading(signature)
+        view = self.opened.view(artifact, model)
+        reading = self.opened.task(view.signature).reading(view.signature)
         # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
         tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min, order_min=0.0)
         try:

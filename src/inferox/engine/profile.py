@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import ConfigError, DeviceId, ManifestError, available_cores
+from inferox.core import ConfigError, DeviceId, ManifestError, available_cores, threads_text
+from inferox.engine.processor import processor_facts
 from inferox.package import Fields, Store, read_json, write_json
 
 _VERSION = 2
@@ -23,9 +24,6 @@ _DEFAULT = "default"
 _DISTRIBUTIONS = {"candle": "candle-nn"}
 """Runtimes whose distribution has another name. It is found without this too, in the time that reading the names of all
 that is installed takes."""
-
-_PROCESSOR = Path("/proc/cpuinfo")
-"""Where Linux describes the processor."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,7 @@ class Profile:
         phrases = {
             "of another package": self.digest != digest,
             "on another machine": self.machine != machine,
-            f"with {self.threads} thread{'' if self.threads == 1 else 's'}": self.threads != threads,
+            f"with {threads_text(self.threads)}": self.threads != threads,
             f"on {where}": self.device != device,
         }
         return [phrase for phrase, differs in phrases.items() if differs]
@@ -232,13 +230,10 @@ def machine_name() -> str:
 
 
 def _processor() -> str:
-    """The processor's name. Python itself gives none on Linux."""
-    try:
-        lines = _PROCESSOR.read_text(encoding="utf-8").splitlines()
-    except OSError:
+    """The processor's name."""
+    stated = processor_facts()
+    if not stated:
         return platform.processor() or "unknown processor"
-    facts = [line.split(":", 1) for line in lines if ":" in line]
-    stated = {name.strip(): text.strip() for name, text in facts}
     model = stated.get("model name", platform.processor() or "unknown processor")
     # Virtual machines hide the name, and not what the processor can do.
     abilities = sha256(stated.get("flags", stated.get("Features", "")).encode()).hexdigest()[:8]

@@ -100,7 +100,7 @@ class Wish:
             raise BackendNotFoundError(backend, backend_names())
         if quality not in {None, ANY_QUALITY, *QUALITIES}:
             raise ConfigError(f"there is no quality {quality!r}", hint=f"use one of {', '.join(QUALITIES)}")
-        return cls(backend, None if precision is None else _parse_precision(precision), quality, trust_code)
+        return cls(backend, None if precision is None else Precision.parse(precision), quality, trust_code)
 
     @property
     def classes(self) -> tuple[ParityClass, ...]:
@@ -129,14 +129,6 @@ def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
     measured = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
     ordered = sorted(package.artifacts, key=_preference)
     return tuple(Candidate(artifact, _why_passed_over(artifact, wish, measured)) for artifact in ordered)
-
-
-def _parse_precision(text: str) -> Precision:
-    try:
-        return Precision(text)
-    except ValueError:
-        known = ", ".join(precision.value for precision in Precision)
-        raise ConfigError(f"there is no precision {text!r}", hint=f"use one of {known}") from None
 
 
 def _preference(artifact: Artifact) -> tuple[bool, int, int, bool]:

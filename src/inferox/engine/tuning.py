@@ -106,7 +106,7 @@ def tune(
         ConfigError: If the device is none, or the profile cannot be written.
     """
     wish = Wish.parse(backend, None, ANY_QUALITY, trust_code=trust_code)
-    wanted = DeviceId.parse(device) if isinstance(device, str) else device
+    wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store))
     digest, title = opened.package.digest, opened.package.metadata.name

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
-from inferox.batching import RoutedModel
 from inferox.core import (
     Artifact,
     BackendError,
@@ -81,7 +80,7 @@ def verify(
     name, samples = opened.package.metadata.name, opened.samples
     if samples is None:
         raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")
-    wanted = DeviceId.parse(device) if isinstance(device, str) else device
+    wanted = DeviceId.of(device)
     options = LoadOptions(name, threads=threads, trust_code=trust_code)
     evidence: list[ArtifactEvidence] = []
     not_run: dict[str, str] = {}
@@ -112,9 +111,8 @@ def verify(
 def _measure(
     opened: Opened, artifact: Artifact, loaded: Model, samples: Samples, tolerance: Tolerance | Limits | None
 ) -> ArtifactEvidence:
-    known, signature = opened.evidence.get(artifact.name), opened.signature(artifact)
-    builder = get_backend(artifact.backend).tensor_builder(DeviceId.cpu())
-    with RoutedModel([loaded], signature, builder) as model:
-        reading = opened.task(signature).reading(signature)
+    known = opened.evidence.get(artifact.name)
+    with opened.view(artifact, loaded) as model:
+        reading = opened.task(model.signature).reading(model.signature)
         required = known.tolerance.with_limits(tolerance) if known else tolerance
         return measure_model(model, artifact, samples, reading, required)

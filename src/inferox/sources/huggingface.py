@@ -105,7 +105,7 @@ def _table_size(module: Any, name: str) -> int | None:
     if name == "input_ids":
         try:
             return int(module.get_input_embeddings().num_embeddings)
-        except NotImplementedError:
+        except NotImplementedError:  # how transformers says of a model of two towers that it has no such table
             return None
     table = _find_table(module, "token_type_embeddings") if name == "token_type_ids" else None
     return None if table is None else table.num_embeddings

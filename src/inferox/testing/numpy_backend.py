@@ -35,6 +35,7 @@ from inferox.core import (
     Tensor,
     TensorLike,
     resolve_threads,
+    to_array,
 )
 from inferox.testing.mlp import LAYERS, SIGNATURE, save_mlp_weights
 
@@ -89,7 +90,7 @@ class NumpyModel(Model):
             raise self._closed()
         with translated(f"computing {self.name}", default=ExecutionError):
             (value,) = inputs.values()
-            hidden = value if isinstance(value, np.ndarray) else value.numpy()
+            hidden = to_array(value)
             for index, (weight, bias) in enumerate(layers):
                 hidden = hidden @ weight + bias
                 if index < len(layers) - 1:

@@ -17,7 +17,7 @@ from inferox.backends.candle.errors import require_memory
 from inferox.backends.candle.exchange import to_candle
 from inferox.backends.candle.layers import ACTIVATION_LAYERS, Layer, LayerNorm, Linear
 from inferox.backends.candle.weights import Weights
-from inferox.core import InputTooLongError, RequestError, ShapeMismatchError, TensorLike
+from inferox.core import InputTooLongError, RequestError, ShapeMismatchError, TensorLike, to_array
 
 _MASKED = float(np.finfo(np.float32).min)
 """What masked scores are lowered by: a row that is masked as a whole stays finite, as it does in transformers."""
@@ -134,7 +134,7 @@ class Encoder:
             OutOfMemoryError: If there is too little memory.
             Exception: Whatever Candle raises.
         """
-        arrays = {name: value if isinstance(value, np.ndarray) else value.numpy() for name, value in inputs.items()}
+        arrays = {name: to_array(value) for name, value in inputs.items()}
         ids = arrays["input_ids"]
         rows, length = ids.shape
         if ids.size == 0:

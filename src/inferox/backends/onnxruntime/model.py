@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from inferox.backends.host import HostTensor
 from inferox.backends.onnxruntime.errors import translated
 from inferox.core import (
@@ -17,6 +15,7 @@ from inferox.core import (
     Signature,
     Tensor,
     TensorLike,
+    to_array,
 )
 
 if TYPE_CHECKING:
@@ -50,9 +49,6 @@ class OnnxModel(Model):
             raise self._closed()
         names = self._signature.output_names
         with translated(f"computing {self._name}", default=ExecutionError):
-            feeds = {
-                name: value if isinstance(value, np.ndarray) else value.numpy()
-                for name, value in ((name, inputs[name]) for name in self._signature.input_names)
-            }
+            feeds = {name: to_array(inputs[name]) for name in self._signature.input_names}
             arrays = session.run(names, feeds)
             return {name: HostTensor(array, "onnxruntime") for name, array in zip(names, arrays, strict=True)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from inferox.core import (
     probe_module,
     resolve_threads,
 )
+
+if TYPE_CHECKING:
+    from openvino import CompiledModel
 
 ONNX, IR = "onnx", "openvino-ir"
 """The formats of artifacts that this backend reads."""
@@ -126,11 +129,13 @@ class OpenVinoBackend(Backend):
         if options.compile:
             raise LoadError("OpenVINO compiles every model when it loads it", hint="leave out compile")
         threads = resolve_threads(options.threads)
-        compile_for = partial(
-            compile_model, artifact.path("graph"), to_openvino(device), artifact.precision, threads=threads
-        )
+        path, target = artifact.path("graph"), to_openvino(device)
+
+        def compile_for(goal: Goal) -> CompiledModel:
+            return compile_model(path, target, artifact.precision, threads=threads, goal=goal)
+
         with translated(f"loading {options.package}", default=LoadError):
-            compiled = compile_for(goal=Goal.LATENCY)
+            compiled = compile_for(Goal.LATENCY)
             size = artifact.size_bytes
             inputs, outputs = list_ports(compiled.inputs), list_ports(compiled.outputs)
         check_graph(artifact, inputs, outputs)
@@ -139,7 +144,7 @@ class OpenVinoBackend(Backend):
             ModelMetadata.of(artifact, device),
             artifact.signature,
             compiled,
-            compile_for=lambda goal: compile_for(goal=goal),
+            compile_for=compile_for,
             threads=threads,
             weights_bytes=size,
         )

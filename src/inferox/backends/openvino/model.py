@@ -16,7 +16,17 @@ import openvino
 from inferox.backends.host import HostTensor
 from inferox.backends.openvino.compilation import Goal
 from inferox.backends.openvino.errors import translated
-from inferox.core import Dim, ExecutionError, MemoryRequirements, Model, ModelMetadata, Signature, Tensor, TensorLike
+from inferox.core import (
+    Dim,
+    ExecutionError,
+    MemoryRequirements,
+    Model,
+    ModelMetadata,
+    Signature,
+    Tensor,
+    TensorLike,
+    to_array,
+)
 
 _MANY = 32
 """So many calls of the usual size take longer than it takes to compile the model once more."""
@@ -122,7 +132,7 @@ class OpenVinoModel(Model):
 
     def _to_arrays(self, inputs: Mapping[str, TensorLike]) -> dict[str, npt.NDArray[Any]]:
         # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call.
-        return {name: _to_array(inputs[name]) for name in self._signature.input_names}
+        return {name: _to_shared(inputs[name]) for name in self._signature.input_names}
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         arrays = self._to_arrays(inputs)
@@ -157,6 +167,6 @@ class OpenVinoModel(Model):
         return outputs
 
 
-def _to_array(value: TensorLike) -> npt.NDArray[Any]:
+def _to_shared(value: TensorLike) -> npt.NDArray[Any]:
     """The memory of an input in row-major order; a copy where it is read-only, which OpenVINO does not share."""
-    return np.require(value if isinstance(value, np.ndarray) else value.numpy(), requirements=["C", "W"])
+    return np.require(to_array(value), requirements=["C", "W"])

@@ -136,10 +136,10 @@ def _captured_ranges(program: ExportedProgram, signature: Signature) -> Iterator
 
 
 def _range(program: ExportedProgram, extent: int | torch.SymInt) -> tuple[int, int]:
-    if is_concrete_int(extent):
+    if isinstance(extent, int) or is_concrete_int(extent):
         return int(extent), int(extent)
     # Captured for ONNX, a fixed extent stays a symbol, and its range alone tells.
-    limits = program.range_constraints.get(extent.node.expr)  # type: ignore[union-attr]
+    limits = program.range_constraints.get(extent.node.expr)
     if limits is None:
         return 0, _UNLIMITED
     return int(limits.lower), int(min(limits.upper, _UNLIMITED))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.backends.registry import get_backend
-from inferox.batching import RoutedModel, run_batches
+from inferox.batching import run_batches
 from inferox.core import BATCH, Artifact, DeviceId, LoadOptions, PackageError, Signature
 from inferox.engine.comparison.memory import peak_memory_bytes
 from inferox.engine.comparison.workload import Workload
@@ -40,14 +40,13 @@ class Bench:
         self._package = self._opened.package
         self._artifact = _find(self._package, artifact)
         options = LoadOptions(self._package.metadata.name, threads=threads, trust_code=trust_code)
-        wanted = None if device is None else DeviceId.parse(device)
+        wanted = DeviceId.of(device)
         backend = get_backend(self._artifact.backend)
         began = time.perf_counter()
         loaded = backend.load(self._artifact, wanted, options)
         self._load_s = time.perf_counter() - began
-        signature = self._opened.signature(self._artifact)
-        self._model = RoutedModel([loaded], signature, backend.tensor_builder(DeviceId.cpu()))
-        self._task = self._opened.task(signature)
+        self._model = self._opened.view(self._artifact, loaded)
+        self._task = self._opened.task(self._model.signature)
         self._samples = self._opened.samples
         self._workload = Workload(self._task, self._package.info.signature, self._samples)
         self._task.run(self._model, [self._workload.first()])

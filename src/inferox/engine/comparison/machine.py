@@ -5,13 +5,11 @@ from __future__ import annotations
 import platform
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import psutil
 
 from inferox.core import available_cores
-
-_CPU_INFO = Path("/proc/cpuinfo")
+from inferox.engine.processor import processor_facts
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,4 @@ def this_machine() -> Machine:
 
 
 def _processor() -> str:
-    try:
-        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
+    return processor_facts().get("model name") or platform.processor() or platform.machine()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -15,7 +14,7 @@ from torch.export.passes import move_to_device_pass
 
 from inferox.backends.torch.loaders.calling import caller
 from inferox.backends.torch.loaders.module import place_module
-from inferox.backends.torch.model import Program, storages_of
+from inferox.backends.torch.model import Program
 from inferox.core import Artifact, LoadError, LoadOptions
 
 
@@ -36,9 +35,7 @@ def load_exported(artifact: Artifact, device: torch.device, options: LoadOptions
     # The graph names the device that it was captured on wherever it makes a tensor.
     program = move_to_device_pass(program, device)
     call = caller(program.call_spec.in_spec, artifact.signature.input_names)
-    module = _Eval(program.module())
-    placed = place_module(module, artifact, device, options, call=call)
-    return replace(placed, storages=storages_of(module))
+    return place_module(_Eval(program.module()), artifact, device, options, call=call)
 
 
 class _Eval(torch.nn.Module):

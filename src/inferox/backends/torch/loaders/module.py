@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 
-from inferox.backends.torch.model import Program
+from inferox.backends.torch.model import Program, storages_of
 from inferox.backends.torch.precision import compute_dtype
 from inferox.backends.torch.quantization import quantize, stored_tensors
 from inferox.core import Artifact, LoadOptions, Precision
@@ -23,6 +23,7 @@ def place_module(
     options: LoadOptions,
     *,
     call: Callable[[Callable[..., Any], Mapping[str, torch.Tensor]], Any],
+    constants: Iterable[torch.Tensor] = (),
 ) -> Program:
     """Moves a module to a device, gives it the artifact's precision, and compiles it where that is asked for.
 
@@ -32,6 +33,7 @@ def place_module(
         device: Where it goes.
         options: How to load it.
         call: Calls the module, or what it was compiled to, with named tensors.
+        constants: Tensors on the device that it holds in places of its own.
 
     Raises:
         UnsupportedDTypeError: If the device cannot compute in the artifact's precision.
@@ -44,7 +46,7 @@ def place_module(
         quantize(placed)
     # Lengths differ from call to call: without dynamic shapes, each new one would be compiled again.
     run = torch.compile(placed, dynamic=True) if options.compile else placed
-    return Program(lambda inputs: call(run, inputs), weights_bytes(placed), dtype)
+    return Program(lambda inputs: call(run, inputs), weights_bytes(placed), dtype, storages_of(placed, *constants))
 
 
 def weights_bytes(module: torch.nn.Module) -> int:

@@ -6,7 +6,6 @@ import pickle
 import sys
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +19,7 @@ from inferox.backends.torch.backend import TorchBackend
 from inferox.backends.torch.device import from_torch
 from inferox.backends.torch.errors import listed
 from inferox.backends.torch.loaders.module import place_module
-from inferox.backends.torch.model import Program, storages_of
+from inferox.backends.torch.model import Program
 from inferox.core import Artifact, LoadError, LoadOptions
 
 FACTORY = "create_model"
@@ -48,13 +47,12 @@ def load_state_dict(artifact: Artifact, device: torch.device, options: LoadOptio
         path = artifact.path("weights")
         _load_strictly(module, _read_weights(path), path.name)
         names = artifact.signature.input_names
-        placed = place_module(
+        program = place_module(
             module, artifact, device, options, call=lambda run, inputs: run(*(inputs[n] for n in names))
         )
     except BaseException:
         sys.modules.pop(name, None)
         raise
-    program = replace(placed, storages=storages_of(module))
     # Its classes may look it up until the last call has ended, and no longer.
     finalize(program, sys.modules.pop, name, None)
     return program

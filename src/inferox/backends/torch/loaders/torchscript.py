@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch.utils._pytree import tree_leaves
 
 from inferox.backends.torch.loaders.module import place_module
-from inferox.backends.torch.model import Program, storages_of
+from inferox.backends.torch.model import Program
 from inferox.core import Artifact, LoadError, LoadOptions
 
 
@@ -29,8 +28,14 @@ def load_torchscript(artifact: Artifact, device: torch.device, options: LoadOpti
         raise LoadError("a TorchScript program is compiled already, and torch.compile does not take it")
     module = torch.jit.load(artifact.path("program"), map_location=device)
     names = artifact.signature.input_names
-    program = place_module(module, artifact, device, options, call=lambda run, inputs: run(*(inputs[n] for n in names)))
-    return replace(program, storages=storages_of(module, *_held(module)))
+    return place_module(
+        module,
+        artifact,
+        device,
+        options,
+        call=lambda run, inputs: run(*(inputs[n] for n in names)),
+        constants=_held(module),
+    )
 
 
 def _held(module: Any) -> Iterator[torch.Tensor]:
