@@ -35,6 +35,25 @@ class SmallLSTM(torch.nn.Module):
         return {"states": states, "scores": self.head(states[:, -1])}
 
 
+class Counting(torch.nn.Module):
+    """One that keeps a state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = torch.nn.Buffer(torch.zeros(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls.add_(1)
+        return x + self.calls
+
+
+class Overwriting(torch.nn.Module):
+    """One that writes to its input."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.add_(1)
+
+
 class Stepping(torch.nn.Module):
     """A loop over the steps, which a capture unrolls for the number that its example has."""
 

@@ -26,7 +26,7 @@ from inferox.core import (
     SourceModel,
 )
 from inferox.sources.python import open_factory
-from tests.build.modules import make_lstm, make_stepping
+from tests.build.modules import Counting, Overwriting, make_lstm, make_stepping
 
 
 class Crowded(torch.nn.Module):
@@ -58,21 +58,6 @@ class Alone(torch.nn.Module):
 class Unrolled(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.stack([x[row] * row for row in range(x.shape[0])])
-
-
-class Counting(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = torch.nn.Buffer(torch.zeros(1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls.add_(1)
-        return x + self.calls
-
-
-class Overwriting(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.add_(1)
 
 
 def open_module(module: torch.nn.Module, inputs: Mapping[str, Any], **dims: Any) -> SourceModel:

@@ -32,7 +32,7 @@ from inferox.sources.huggingface import open_huggingface
 from inferox.sources.program import open_program
 from inferox.sources.python import open_factory
 from tests.backends.torch.artifacts import AFFINE_SIGNATURE, affine_inputs, affine_output, load, make_affine, run
-from tests.build.modules import make_cnn, make_lstm, make_tied
+from tests.build.modules import Counting, Overwriting, make_cnn, make_lstm, make_tied
 from tests.sources.checkpoints import make_model, make_texts, save_model
 
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -237,21 +237,6 @@ def test_code_that_depends_on_the_number_of_rows(module: torch.nn.Module, tmp_pa
 class Chunked(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([part * 2 for part in x.split(8)]) if x.shape[0] > 8 else x * 2
-
-
-class Counting(torch.nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls = torch.nn.Buffer(torch.zeros(1))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        self.calls.add_(1)
-        return x + self.calls
-
-
-class Overwriting(torch.nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.add_(1)
 
 
 def test_a_branch_for_many_rows_is_not_forgotten(tmp_path: Path) -> None:
