@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,7 @@ def split_packed(
             raise ShapeMismatchError(
                 f"output {spec.name!r} of a batch of {len(rows)} rows", spec.shape_text, values.shape
             )
-        parts = np.split(values, ends[:-1]) if tokens else values
+        parts = [values[begin:end] for begin, end in pairwise((0, *ends))] if tokens else values
         if tokens and hides:
             parts = [_blank(part, own) for part, own in zip(parts, shown, strict=True)]
         for row, part in zip(split, parts, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class DataType(Enum):
         """Whether the type holds fractions, and so also NaN and infinities."""
         return self in _FLOATING
 
-    @property
+    @cached_property
     def numpy_dtype(self) -> np.dtype[Any]:
         """The NumPy type with the same bits.
 

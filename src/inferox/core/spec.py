@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -148,12 +149,12 @@ class Signature:
     outputs: tuple[TensorSpec, ...]
     limits: Mapping[str, int] = field(default_factory=dict, hash=False)
 
-    @property
+    @cached_property
     def input_names(self) -> tuple[str, ...]:
         """The names of the inputs, in the order in which the model takes them."""
         return tuple(spec.name for spec in self.inputs)
 
-    @property
+    @cached_property
     def output_names(self) -> tuple[str, ...]:
         """The names of the outputs, in the order in which the model gives them."""
         return tuple(spec.name for spec in self.outputs)
