@@ -13,6 +13,7 @@ import torch
 from onnx import ModelProto
 from torch.export import Dim, ExportedProgram
 
+from inferox.backends.onnx.attention import TRANSLATIONS
 from inferox.backends.torch.captured import (
     check_limit,
     check_other_limits,
@@ -98,6 +99,7 @@ def _export(graph: torch.nn.Module, examples: Mapping[str, torch.Tensor], signat
             graph.eval(),
             tuple(examples[name] for name in signature.input_names),
             dynamo=True,
+            custom_translation_table=TRANSLATIONS,
             # Optimising here folds transposed copies of the weights into new constants, which no file holds.
             optimize=False,
             dynamic_shapes=(dynamic,),
