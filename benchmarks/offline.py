@@ -230,7 +230,8 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
         f"{options.texts} {options.mix} texts, {options.threads} threads, median of {options.rounds} rounds in turns"
     )
     table = Table(title=title)
-    for heading in ("", "texts/s", "ratio", "max abs", "cosine", "least"):
+    table.add_column("", overflow="fold")
+    for heading in ("texts/s", "ratio", "max abs", "cosine", "least"):
         table.add_column(heading, no_wrap=True)
     for name, row in sorted(report.items(), key=lambda item: -item[1]["ratio"]):
         table.add_row(

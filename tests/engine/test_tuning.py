@@ -19,6 +19,7 @@ import pytest
 import inferox
 from inferox.batching import MAX_TOKENS, execution
 from inferox.core import (
+    SEQUENCE,
     DataType,
     ExecutionError,
     Model,
@@ -270,12 +271,18 @@ def tune_texts(echo: EchoBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         mask = (np.arange(length) < np.array([[length], [length // 2]])).astype(np.int64)
         return SampleBatch({"input_ids": ids, "attention_mask": mask}, {"input_ids": ids})
 
-    def call(*options: dict[str, Any], config: dict[str, Any] | None = None, **arguments: Any) -> Tuning:
+    def call(
+        *options: dict[str, Any],
+        config: dict[str, Any] | None = None,
+        limits: dict[str, int] | None = None,
+        **arguments: Any,
+    ) -> Tuning:
         Samples((batch(3), batch(48))).save(tmp_path / SAMPLES_FILE)
+        signature = replace(TEXT, limits=limits or {})
         artifacts = [
-            make_artifact("echo", f"{index}-onnx", signature=TEXT, **each) for index, each in enumerate(options)
+            make_artifact("echo", f"{index}-onnx", signature=signature, **each) for index, each in enumerate(options)
         ]
-        opened = replace(make_package(*artifacts, root=tmp_path, signature=TEXT), config=config or {})
+        opened = replace(make_package(*artifacts, root=tmp_path, signature=signature), config=config or {})
         monkeypatch.setattr("inferox.engine.tuning.open_package", lambda *_, **__: opened)
         return tune("anywhere", trust_code=True, **arguments)
 
@@ -291,6 +298,8 @@ def test_rows_are_as_long_as_the_model_takes_them(tune_texts: Callable[..., Tuni
     assert {length for _, length in shapes} == {8, 32, 40}
     (shapes,) = shapes_of(tune_texts({}, config={"model_type": "roberta", "max_position_embeddings": 40}))
     assert {length for _, length in shapes} == {8, 32, 38}
+    (shapes,) = shapes_of(tune_texts({}, limits={SEQUENCE: 36}))
+    assert {length for _, length in shapes} == {8, 32, 36}
     (shapes,) = shapes_of(tune_texts({}))  # nothing says so: as long as the longest sample
     assert {length for _, length in shapes} == {8, 32, 48}
 

@@ -26,6 +26,7 @@ from inferox.core import (
     Layout,
     LoadOptions,
     Precision,
+    RequestError,
     SourceModel,
 )
 from inferox.package import ArtifactEvidence, Limits, ParityClass, Reading, Samples, Tolerance, measure_model
@@ -104,7 +105,7 @@ def export_artifacts(
             progress(f"measuring {artifact.name}")
             try:
                 evidence = _measure(backend, artifact, measurement, source, name)
-            except BackendError as error:
+            except (BackendError, RequestError) as error:
                 exported.refused[artifact.name] = str(error)
                 continue
             exported.artifacts.append(artifact)

@@ -255,8 +255,12 @@ def _longest(opened: Opened, samples: Samples) -> int:
         if dim == SEQUENCE
     )
     files = read_text_options(package.files_root, package.config)
-    limits = (package.info.task_options.get("max_length"), files["max_length"], sampled)
-    return next(limit for limit in limits if isinstance(limit, int))
+    stated = (
+        package.info.task_options.get("max_length"),
+        package.info.signature.limits.get(SEQUENCE),
+        files["max_length"],
+    )
+    return min((limit for limit in stated if isinstance(limit, int)), default=sampled)
 
 
 def _batch(signature: Signature, samples: Samples, rows: int, length: int) -> dict[str, npt.NDArray[Any]]:

@@ -16,6 +16,7 @@ from inferox.core import (
     Model,
     NoUsableBackendError,
     PackageError,
+    RequestError,
     UnsupportedDTypeError,
 )
 from inferox.engine.loading import Opened
@@ -101,7 +102,7 @@ def verify(
             continue
         try:
             evidence.append(_measure(opened, artifact, loaded, samples, tolerance))
-        except BackendError as error:
+        except (BackendError, RequestError) as error:
             failed[artifact.name] = str(error)
     if not evidence and not failed:
         raise NoUsableBackendError(name, not_run, hint="'inferox doctor' says what each backend lacks")

@@ -34,6 +34,7 @@ from inferox.core import (
     Model,
     ModelMetadata,
     Precision,
+    RequestError,
     Tensor,
     TensorBuilder,
     TensorLike,
@@ -105,6 +106,8 @@ def fail(fault: Any, *, computing: bool, calls: int) -> None:
         raise BackendUnavailableError("there is no such device here")
     if fault == "fails" and computing:
         raise ExecutionError("the device is gone")
+    if fault == "picky" and computing:
+        raise RequestError("it takes other rows")
     if fault == "hangs" and not computing:
         time.sleep(600)
     if fault == "exits" and not computing:
