@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,10 +63,6 @@ def make_batch(mask: npt.NDArray[np.int64], seed: int = 0) -> Arrays:
         "token_type_ids": random.integers(0, 2, mask.shape, dtype=np.int32),
         "attention_mask": mask,
     }
-
-
-def widened(batch: Arrays, width: int) -> Arrays:
-    return {name: np.pad(array, ((0, 0), (0, width - array.shape[1]))) for name, array in batch.items()}
 
 
 def up_to_the_last_shown(mask: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -145,35 +140,13 @@ def test_rows_are_packed_as_their_padded_batch_is(lengths: list[int], seed: int)
         for index, row in enumerate(rows):
             batch[name][index, : lengths[index]] = row[name]
 
-    packed = pack_rows(rows, PACKED)
-    expected = pack_batch(widened(batch, packed["grid"].shape[1]), PACKED)
+    packed, expected = pack_rows(rows, PACKED), pack_batch(batch, PACKED)
 
     PACKED.check_inputs(packed)
     assert set(packed) == set(expected) == set(PACKED.input_names)
     for name, array in packed.items():
         np.testing.assert_array_equal(array, expected[name])
         assert array.dtype == expected[name].dtype
-
-
-@pytest.mark.parametrize(
-    ("lengths", "limit", "width"),
-    [
-        ([3], None, 3),
-        ([7], None, 7),
-        ([8], None, 16),
-        ([2, 16, 5], None, 16),
-        ([17], None, 17),
-        ([23, 1], None, 23),
-        ([24, 1], None, 32),
-        ([30], 32, 32),
-        ([30], 31, 30),
-    ],
-)
-def test_places_are_filled_up_where_that_takes_few(lengths: list[int], limit: int | None, width: int) -> None:
-    signature = replace(PACKED, limits={} if limit is None else {SEQUENCE: limit})
-    packed = pack_rows(make_rows(lengths), signature)
-    assert packed["grid"].shape == (len(lengths), width)
-    signature.check_inputs(packed)
 
 
 @given(lengths=LENGTHS, seed=st.integers(0, 99))
@@ -193,8 +166,7 @@ def test_rows_with_masks_are_packed_as_their_batch_is(mask: npt.NDArray[np.int64
     batch = make_batch(mask, seed)
     rows = [{name: array[index] for name, array in batch.items()} for index in range(len(mask))]
 
-    packed = pack_rows(rows, TOKEN_WISE)
-    expected = pack_batch(widened(batch, packed["grid"].shape[1]), TOKEN_WISE)
+    packed, expected = pack_rows(rows, TOKEN_WISE), pack_batch(batch, TOKEN_WISE)
 
     for name, array in packed.items():
         np.testing.assert_array_equal(array, expected[name])

@@ -33,7 +33,10 @@ def test_what_fails_does_not_pass(tmp_path: Path) -> None:
 def test_an_artifact_that_does_not_take_a_sample_fails_alone(tmp_path: Path) -> None:
     found = verify(write_faulty_package(tmp_path / "p", ["picky", None]))
     assert [item.artifact for item in found.evidence] == [FP16]
-    assert (found.failed, found.passed) == ({FP32: "it takes other rows"}, False)
+    assert (found.failed, found.passed) == (
+        {FP32: f"{FP32} refuses a sample: it takes other rows (pack the model again)"},
+        False,
+    )
 
 
 def test_what_is_not_for_this_machine_is_no_failure(tmp_path: Path) -> None:

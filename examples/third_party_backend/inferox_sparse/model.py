@@ -24,6 +24,7 @@ from inferox.core import (
     Tensor,
     TensorLike,
     resolve_threads,
+    to_array,
 )
 
 from .errors import translated
@@ -77,7 +78,7 @@ class SparseModel(Model):
             raise self._closed()
         with translated(f"computing {self.name}", default=ExecutionError):
             (given,) = inputs.values()
-            values = given if isinstance(given, np.ndarray) else given.numpy()
+            values = to_array(given)
             for step in steps:
                 values = step(values)
             return {self.signature.output_names[0]: HostTensor(np.ascontiguousarray(values), "sparse")}

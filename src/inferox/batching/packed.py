@@ -41,9 +41,6 @@ SLOTS = "slots"
 
 _PADDED_DIMS = (BATCH, SEQUENCE)
 
-_LANES = 16
-"""How many float32 the vector units of CPUs compute at once."""
-
 
 def can_be_packed(signature: Signature) -> bool:
     """Whether a padded signature has a packed form: all inputs are ``[batch, seq]``, one of them the mask."""
@@ -92,7 +89,7 @@ def pack_rows(rows: Sequence[Row], signature: Signature) -> dict[str, npt.NDArra
     lengths = [row_extents(row, tokenwise)[SEQUENCE] for row in rows]
     if not all(lengths):
         raise ShapeMismatchError(f"row {lengths.index(0)}", f"[{SEQUENCE} >= 1]", [0])
-    mask = _mask_of(rows, lengths, _even_width(max(lengths), signature))
+    mask = _mask_of(rows, lengths)
     _check_rows(mask, signature)
     mask = _show_one(mask)
     kept = _kept_lengths(mask)
@@ -169,7 +166,7 @@ def split_packed(
     """
     first = signature.input_names[0]
     lengths = [len(row[first]) for row in rows]
-    mask = _mask_of(rows, lengths, max(lengths))
+    mask = _mask_of(rows, lengths)
     hides = int(mask.sum()) < sum(lengths)
     shown = [own[:length] for own, length in zip(mask.copy(), lengths, strict=True)] if hides else []
     ends = np.cumsum(_kept_lengths(_show_one(mask)) if hides else lengths)
@@ -194,24 +191,13 @@ def _tokenwise(signature: Signature) -> Signature:
     return Signature(inputs, ())
 
 
-def _even_width(longest: int, signature: Signature) -> int:
-    """The places to give each row: a few more than the longest has tokens, where attention is quicker for it.
-
-    OpenVINO's fused attention computes the scores of a query that do not fill a vector one by one. Filling up saves 3 %
-    of all-MiniLM-L6-v2's time, as long as it takes no more places than it spares; other runtimes do not mind.
-    """
-    width = -(-longest // _LANES) * _LANES
-    fits = width <= signature.limits.get(SEQUENCE, width)
-    return width if fits and width - longest <= _LANES // 2 else longest
-
-
-def _mask_of(rows: Sequence[Row], lengths: Sequence[int], width: int) -> npt.NDArray[np.bool_]:
-    """Which tokens are seen, at their places in the padded batch; shape ``[batch, width]``."""
+def _mask_of(rows: Sequence[Row], lengths: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """Which tokens are seen, at their places in the padded batch; shape ``[batch, seq]``."""
     own = [row.get(MASK) for row in rows]
     for index, (each, length) in enumerate(zip(own, lengths, strict=True)):
         if each is not None and each.shape != (length,):
             raise ShapeMismatchError(f"input {MASK!r} of row {index}", f"[{length}]", each.shape)
-    mask = _placed(np.array(lengths, dtype=np.int64), width)
+    mask = _placed(np.array(lengths, dtype=np.int64), max(lengths))
     shown = [np.ones(length, bool) if each is None else each for each, length in zip(own, lengths, strict=True)]
     mask[mask] = np.concatenate(shown) != 0
     return mask

@@ -26,7 +26,6 @@ from inferox.core import (
     Layout,
     LoadOptions,
     Precision,
-    RequestError,
     SourceModel,
 )
 from inferox.package import ArtifactEvidence, Limits, ParityClass, Reading, Samples, Tolerance, measure_model
@@ -105,7 +104,7 @@ def export_artifacts(
             progress(f"measuring {artifact.name}")
             try:
                 evidence = _measure(backend, artifact, measurement, source, name)
-            except (BackendError, RequestError) as error:
+            except BackendError as error:
                 exported.refused[artifact.name] = str(error)
                 continue
             exported.artifacts.append(artifact)

@@ -20,7 +20,6 @@ from inferox.core import (
     LoadOptions,
     Model,
     NoUsableBackendError,
-    RequestError,
     Signature,
     TrustTier,
     UntrustedCodeError,
@@ -261,14 +260,8 @@ class Loader:
         reading = self.opened.task(view.signature).reading(view.signature)
         # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
         tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min, order_min=0.0)
-        try:
-            one, scales = Samples((smallest,)), reading.scales(samples)
-            found = measure_model(view, artifact, one, reading, tolerance, scales=scales)
-        except RequestError as error:
-            raise ExecutionError(
-                f"{artifact.name} refuses a sample that it took when it was packed: {error}",
-                hint="pack the model again",
-            ) from error
+        one, scales = Samples((smallest,)), reading.scales(samples)
+        found = measure_model(view, artifact, one, reading, tolerance, scales=scales)
         if found.parity_class is ParityClass.FAIL:
             raise ExecutionError(
                 f"{artifact.name} computes something else here than when it was packed: {found.agreement}",

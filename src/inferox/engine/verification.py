@@ -16,7 +16,6 @@ from inferox.core import (
     Model,
     NoUsableBackendError,
     PackageError,
-    RequestError,
     UnsupportedDTypeError,
 )
 from inferox.engine.loading import Opened
@@ -102,7 +101,7 @@ def verify(
             continue
         try:
             evidence.append(_measure(opened, artifact, loaded, samples, tolerance))
-        except (BackendError, RequestError) as error:
+        except BackendError as error:
             failed[artifact.name] = str(error)
     if not evidence and not failed:
         raise NoUsableBackendError(name, not_run, hint="'inferox doctor' says what each backend lacks")

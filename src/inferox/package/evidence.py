@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import Artifact, ManifestError, Model
+from inferox.core import Artifact, ExecutionError, ManifestError, Model, RequestError
 from inferox.package.manifest import Fields
 from inferox.package.measurement import find_scales, measure, measure_rows
 from inferox.package.parity import (
@@ -190,12 +190,15 @@ def measure_model(
             ``reading.scales`` of them all. ``None`` for those of these samples.
 
     Raises:
-        BackendError: If the runtime fails.
+        BackendError: If the runtime fails, or the artifact does not take a sample.
         ConfigError: If the tolerance has no limit of a name.
     """
-    outputs = [
-        {name: value.numpy() for name, value in model.forward(batch.inputs).items()} for batch in samples.batches
-    ]
+    try:
+        outputs = [
+            {name: value.numpy() for name, value in model.forward(batch.inputs).items()} for batch in samples.batches
+        ]
+    except RequestError as error:
+        raise ExecutionError(f"{artifact.name} refuses a sample: {error}", hint="pack the model again") from error
     return collect_evidence(artifact, samples, outputs, reading, tolerance, scales=scales)
 
 

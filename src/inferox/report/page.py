@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
+from inferox.core import threads_text
 from inferox.engine.comparison import ArtifactMeasurement, Comparison, Plan, Spread
 from inferox.report.charts import colour_class, mark
 from inferox.report.elements import Markup, element, join
@@ -188,13 +189,13 @@ def _not_run(comparison: Comparison) -> Markup:
 def _method(comparison: Comparison) -> Markup:
     plan, throughput = comparison.plan, comparison.artifacts[0].throughput
     rows = f"{throughput.rows:,} rows" + (f" of {throughput.tokens:,} tokens" if throughput.tokens else "")
-    text = _METHOD.format(threads=comparison.threads, rounds=plan.rounds, starts=plan.starts, rows=rows)
+    text = _METHOD.format(threads=threads_text(comparison.threads), rounds=plan.rounds, starts=plan.starts, rows=rows)
     notes = [element("li", note) for note in text.strip().splitlines()]
     return element("section", element("h2", "How it was measured"), element("ul", *notes, class_="notes"))
 
 
 _METHOD = """
-Each artifact ran in a process of its own, with a budget of {threads} threads. Only one computed at a time, and every \
+Each artifact ran in a process of its own, with a budget of {threads}. Only one computed at a time, and every \
 measurement went round all artifacts before the next began: one round to warm up, then {rounds} that count.
 Load and first result were timed in fresh processes, {starts} for each artifact. Load includes importing the runtime; \
 first result counts from the start of the process.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from inferox.core import Artifact
+from inferox.backends.openvino import OpenVinoBackend
+from inferox.backends.openvino.compilation import compile_model
+from inferox.core import Artifact, LoadError, LoadOptions, Precision
 from tests.backends.onnx.test_capture import export, open_module, run
 
 Arrays = dict[str, np.ndarray]
@@ -44,19 +46,35 @@ def make_inputs(rows: int, seq: int, seen: int, *, heads: int = 4, shared: int =
 
 
 def capture(tmp_path: Path, inputs: Mapping[str, np.ndarray], **options: Any) -> Artifact:
+    axes = {"query": "seq", "key": "seen", "value": "seen"}
     dims: dict[str, Any] = {
-        name: ("batch", *array.shape[1:-2], "seq" if name == "query" else "seen", array.shape[-1])
+        name: ("batch", *array.shape[1:-2], axes[name], array.shape[-1])
         for name, array in inputs.items()
+        if name in axes
     }
     if "attn_mask" in inputs:
-        dims["attn_mask"] = ("batch", 1, 1, "seen")
+        shape = inputs["attn_mask"].shape
+        dims["attn_mask"] = (
+            "batch",
+            *(dim if dim == 1 else name for dim, name in zip(shape[1:], _MASK_DIMS, strict=True)),
+        )
     return export(open_module(Attention(**options), inputs, **dims), tmp_path)
+
+
+_MASK_DIMS = (4, "seq", "seen")
 
 
 def assert_same(artifact: Artifact, inputs: Arrays, **options: Any) -> None:
     expected = attend({name: torch.from_numpy(item) for name, item in inputs.items()}, options)
-    (found,) = run(artifact, inputs).values()
-    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
+    for found in compute(artifact, inputs):
+        np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
+
+
+def compute(artifact: Artifact, inputs: Arrays) -> list[np.ndarray]:
+    """What ONNX Runtime and OpenVINO make of it."""
+    with OpenVinoBackend().load(replace(artifact, backend="openvino"), None, LoadOptions("p")) as model:
+        (fused,) = model.forward(inputs).values()
+    return [*run(artifact, inputs).values(), fused.numpy()]
 
 
 @pytest.mark.parametrize(
@@ -80,30 +98,69 @@ def test_queries_without_heads(tmp_path: Path) -> None:
     assert_same(capture(tmp_path, inputs), inputs)
 
 
-@pytest.mark.parametrize("kind", ["bool", "float"])
-def test_masks(tmp_path: Path, kind: str) -> None:
+def test_a_width_that_has_a_name(tmp_path: Path) -> None:
+    inputs = make_inputs(2, 6, 6)
+    dims = dict.fromkeys(inputs, ("batch", 4, "seq", "width"))
+    artifact = export(open_module(Attention(), inputs, **dims), tmp_path)
+    assert_same(artifact, inputs)
+    assert_same(artifact, {name: np.concatenate([item, item], axis=-1) for name, item in inputs.items()})
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+@pytest.mark.parametrize("queries", [False, True])
+@pytest.mark.parametrize("kind", [np.bool_, np.float32])
+@pytest.mark.parametrize("causal", [False, True])
+def test_masks(tmp_path: Path, kind: type, heads: int, *, queries: bool, causal: bool) -> None:
     def masked(rows: int, seq: int) -> Arrays:
-        seen = np.random.default_rng(rows).random((rows, 1, 1, seq)) < 0.6
+        shape = (rows, heads, seq if queries else 1, seq)
+        seen = np.random.default_rng(rows).random(shape) < 0.6
         seen[..., 0] = True
-        mask = seen if kind == "bool" else np.where(seen, make(rows, 1, 1, seq), np.float32(-1e4))
+        mask = seen if kind is np.bool_ else np.where(seen, make(*shape), -np.inf).astype(kind)
         return {**make_inputs(rows, seq, seq), "attn_mask": mask}
 
-    artifact = capture(tmp_path, masked(2, 6))
-    assert_same(artifact, masked(2, 6))
-    assert_same(artifact, masked(5, 9))
+    artifact = capture(tmp_path, masked(2, 6), is_causal=causal)
+    assert_same(artifact, masked(2, 6), is_causal=causal)
+    assert_same(artifact, masked(5, 9), is_causal=causal)
 
 
-def test_a_query_that_sees_nothing_gets_a_number(tmp_path: Path) -> None:
-    inputs = {**make_inputs(2, 6, 6), "attn_mask": np.ones((2, 1, 1, 6), dtype=bool)}
+class Halved(torch.nn.Module):
+    """Attends in half precision, with a mask in single."""
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        x = x.half()
+        return scaled_dot_product_attention(x, x, x, attn_mask=mask).float()
+
+
+def test_a_mask_of_another_type_than_the_queries(tmp_path: Path) -> None:
+    inputs = {"x": make(2, 4, 6, 8), "mask": np.where(make(2, 1, 1, 6) > 0, np.float32(0), np.float32(-1e4))}
+    artifact = export(open_module(Halved(), inputs), tmp_path)
+    expected = Halved()(**{name: torch.from_numpy(item) for name, item in inputs.items()})
+    (found,) = run(artifact, inputs).values()
+    np.testing.assert_allclose(found, expected.numpy(), atol=4e-3)
+
+
+@pytest.mark.parametrize("hidden", [False, -np.inf])
+def test_a_query_that_sees_nothing_gets_a_number(tmp_path: Path, hidden: Any) -> None:
+    kind = np.bool_ if hidden is False else np.float32
+    inputs = {**make_inputs(2, 6, 6), "attn_mask": np.ones((2, 1, 1, 6), kind)}
     artifact = capture(tmp_path, inputs)
-    (found,) = run(artifact, {**inputs, "attn_mask": np.zeros((2, 1, 1, 6), dtype=bool)}).values()
-    alike = inputs["value"].mean(axis=2, keepdims=True)
-    np.testing.assert_allclose(found, np.broadcast_to(alike, found.shape), atol=1e-6)
+    alike = np.broadcast_to(inputs["value"].mean(axis=2, keepdims=True), inputs["query"].shape)
+    for found in compute(artifact, {**inputs, "attn_mask": np.full((2, 1, 1, 6), hidden, kind)}):
+        np.testing.assert_allclose(found, alike, atol=1e-6)
 
 
-def test_keys_are_transposed_once_and_no_weight_is_looked_at_for_nan(tmp_path: Path) -> None:
-    inputs = {**make_inputs(2, 6, 6), "attn_mask": np.ones((2, 1, 1, 6), dtype=bool)}
-    graph = onnx.load(capture(tmp_path, inputs).path("graph")).graph
-    operators = [node.op_type for node in graph.node]
-    assert operators.count("Transpose") == 1
-    assert not {"IsNaN", "Reshape"} & set(operators)
+def test_weights_cannot_be_dropped(tmp_path: Path) -> None:
+    with pytest.raises(LoadError, match="attention that drops 50% of its weights"):
+        capture(tmp_path, make_inputs(2, 6, 6), dropout_p=0.5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_openvino_computes_attention_in_one_step(tmp_path: Path, masked: bool) -> None:
+    mask = {"attn_mask": np.ones((2, 1, 1, 6), dtype=bool)} if masked else {}
+    artifact = capture(tmp_path, {**make_inputs(2, 6, 6), **mask})
+    if "avx2" not in Path("/proc/cpuinfo").read_text().split():
+        pytest.skip("OpenVINO fuses attention for AVX2 and later")
+    compiled = compile_model(artifact.path("graph"), "CPU", Precision.FP32, threads=1)
+    steps = [node.get_rt_info()["layerType"].astype(str) for node in compiled.get_runtime_model().get_ordered_ops()]
+    assert "Subgraph" in steps
+    assert not {"Softmax", "MatMul"} & set(steps)

@@ -20,7 +20,7 @@ from inferox.backends.candle.exchange import COPIES, to_candle
 from inferox.backends.candle.layers import ACTIVATION_LAYERS, Layer, LayerNorm, Linear
 from inferox.backends.candle.tensor import CandleTensor
 from inferox.backends.candle.weights import Weights
-from inferox.core import LoadError, TensorLike
+from inferox.core import LoadError, TensorLike, to_array
 
 MODEL_TYPE = "sequential"
 """The ``model_type`` that such a file states."""
@@ -84,7 +84,7 @@ class Sequential:
 def _to_candle(value: TensorLike) -> candle.Tensor:
     if isinstance(value, CandleTensor):
         return value.candle
-    return to_candle(value if not hasattr(value, "numpy") else value.numpy())
+    return to_candle(to_array(value))
 
 
 def _read_layer(described: Any, weights: Weights) -> Layer:

@@ -16,9 +16,11 @@ import openvino
 from inferox.backends.host import HostTensor
 from inferox.backends.openvino.compilation import Goal
 from inferox.backends.openvino.errors import translated
+from inferox.backends.openvino.filling import fill_up
 from inferox.core import (
     Dim,
     ExecutionError,
+    Layout,
     MemoryRequirements,
     Model,
     ModelMetadata,
@@ -132,7 +134,8 @@ class OpenVinoModel(Model):
 
     def _to_arrays(self, inputs: Mapping[str, TensorLike]) -> dict[str, npt.NDArray[Any]]:
         # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call.
-        return {name: _to_shared(inputs[name]) for name in self._signature.input_names}
+        arrays = {name: _to_shared(inputs[name]) for name in self._signature.input_names}
+        return fill_up(arrays) if self._metadata.layout is Layout.PACKED else arrays
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         arrays = self._to_arrays(inputs)
