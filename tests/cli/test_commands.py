@@ -87,9 +87,7 @@ def test_doctor_without_a_runtime(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 def test_pack_reports(run: Run, tmp_path: Path, minilm_directory: Path) -> None:
     model = save_text_model(tmp_path / "bert", minilm_directory, "bert", "ForMaskedLM")
     assert model is not None
-    done = run(
-        "pack", tmp_path / "bert", "-o", tmp_path / "p", "--precision", "fp32", "--precision", "bf16", "--name", "n"
-    )
+    done = run("pack", tmp_path / "bert", "-o", tmp_path / "p", "--precision", "fp32,bf16", "--name", "n")
     assert done.code == 0, done.err
     report = json.loads(done.out)
     assert (report["name"], report["task"]) == ("n", "embed")

@@ -32,6 +32,10 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
     return dims
 
 
+def _split(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 @click.command(
     short_help="Make a package of a model.",
     epilog="Example: inferox pack ./all-MiniLM-L6-v2 -o minilm.mlpkg",
@@ -43,19 +47,19 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
 @click.option(
     "--backends",
     metavar="NAME,…",
-    callback=lambda _context, _parameter, text: (
-        None if text is None else [name.strip() for name in text.split(",") if name.strip()]
-    ),
+    callback=lambda _context, _parameter, text: None if text is None else _split(text),
     help="The backends to write artifacts for, such as torch,onnxruntime,openvino. All read the same weights. By "
     "default torch, or the one that runs the source.",
 )
 @click.option(
     "--precision",
     "precisions",
+    metavar="NAME,…",
     multiple=True,
     default=("fp32",),
     show_default=True,
-    help="A number format to write artifacts in: fp32, bf16, fp16 or int8. May be given several times.",
+    callback=lambda _context, _parameter, texts: [name for text in texts for name in _split(text)],
+    help="The number formats to write artifacts in, such as fp32,int8: fp32, bf16, fp16 or int8.",
 )
 @click.option(
     "--calibration",
@@ -87,7 +91,7 @@ def pack(
     task: str | None,
     name: str | None,
     backends: list[str] | None,
-    precisions: tuple[str, ...],
+    precisions: list[str],
     calibration: str | None,
     tolerance: Limits | None,
     strict: bool,
