@@ -19,25 +19,23 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching.layout import Row, row_extents
-from inferox.core import BATCH, SEQUENCE, TOKENS, DataType, RequestError, ShapeMismatchError, Signature, TensorSpec
+from inferox.core import (
+    BATCH,
+    EMPTY_PLACE,
+    GRID,
+    HIDDEN_PLACE,
+    SEQUENCE,
+    SLOTS,
+    TOKENS,
+    DataType,
+    RequestError,
+    ShapeMismatchError,
+    Signature,
+    TensorSpec,
+)
 
 MASK = "attention_mask"
 """The input that tells tokens from padding in the padded layout; in the packed layout ``grid`` says it."""
-
-GRID = "grid"
-"""The token at each place of the padded batch: [batch, seq], int64.
-
-Its index where it is shown, ``HIDDEN - index`` where the mask hides it, ``EMPTY`` where there is none.
-"""
-
-EMPTY = -1
-"""A place of the grid without a token."""
-
-HIDDEN = -2
-"""What a hidden token's index is subtracted from, so that every negative place of the grid is one that nobody sees."""
-
-SLOTS = "slots"
-"""The place of each token in the padded batch, ``row * seq + position``: [tokens], int64."""
 
 _PADDED_DIMS = (BATCH, SEQUENCE)
 
@@ -231,10 +229,10 @@ def _placed(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.bool
 def _tables(mask: npt.NDArray[np.bool_], kept: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
     placed = _placed(kept, mask.shape[1])
     slots = np.flatnonzero(placed)
-    grid = np.full(mask.shape, EMPTY, dtype=np.int64)
+    grid = np.full(mask.shape, EMPTY_PLACE, dtype=np.int64)
     grid[placed] = np.arange(len(slots))
     hidden = placed & ~mask
-    grid[hidden] = HIDDEN - grid[hidden]
+    grid[hidden] = HIDDEN_PLACE - grid[hidden]
     return {GRID: grid, SLOTS: slots.astype(np.int64)}
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from inferox.batching.packed import GRID, pack_batch, unpack_batch
+from inferox.batching.packed import pack_batch, unpack_batch
 from inferox.core import (
+    GRID,
     Layout,
     MemoryRequirements,
     Model,

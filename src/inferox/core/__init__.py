@@ -36,7 +36,18 @@ from inferox.core.graph_port import GraphPort, check_graph
 from inferox.core.model import MemoryRequirements, Model, ModelMetadata
 from inferox.core.ragged import RaggedBatch
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
-from inferox.core.spec import BATCH, SEQUENCE, TOKENS, Dim, Signature, TensorSpec
+from inferox.core.spec import (
+    BATCH,
+    EMPTY_PLACE,
+    GRID,
+    HIDDEN_PLACE,
+    SEQUENCE,
+    SLOTS,
+    TOKENS,
+    Dim,
+    Signature,
+    TensorSpec,
+)
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape, to_array
 from inferox.core.threads import available_cores, limit_rayon, resolve_threads, threads_text
 
@@ -44,7 +55,11 @@ __all__ = [
     "BATCH",
     "CONFIG_FILE",
     "DATA_FORMATS",
+    "EMPTY_PLACE",
+    "GRID",
+    "HIDDEN_PLACE",
     "SEQUENCE",
+    "SLOTS",
     "TOKENS",
     "WEIGHTS_FILE",
     "Artifact",

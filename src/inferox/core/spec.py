@@ -32,6 +32,20 @@ SEQUENCE = "seq"
 TOKENS = "tokens"
 """The dim that counts the tokens of all rows together, in the packed layout."""
 
+GRID = "grid"
+"""The input of the packed layout that says which token stands at each place of the padded batch: [batch, seq], int64.
+
+Its index where it is shown, ``HIDDEN_PLACE - index`` where the mask hides it, ``EMPTY_PLACE`` where there is none.
+"""
+
+SLOTS = "slots"
+"""The input of the packed layout with each token's place in the padded batch, ``row * seq + position``: [tokens]."""
+
+EMPTY_PLACE = -1
+"""What stands in the grid where there is no token."""
+
+HIDDEN_PLACE = -2
+"""What a hidden token's index is subtracted from, so that every negative place of the grid is one that nobody sees."""
 
 _UNITS = {BATCH: "rows", SEQUENCE: "tokens"}
 """What the usual dims count."""

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inferox.core import EMPTY_PLACE, GRID, SLOTS
+
 _VECTOR = 16
 """The float32 of an AVX-512 register. OpenVINO's fused attention (2026.4) computes the scores of a query that are left
 when their number is divided by it one by one."""
 
 _MOST = 8
 """The most places that a row gets on top: more of them cost what they save."""
-
-_EMPTY = -1
-"""What stands in the grid at a place without a token."""
 
 
 def fill_up(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -31,11 +30,11 @@ def fill_up(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any
     Returns:
         The inputs, with a grid that has empty places at the end of each row, and with the slots for it.
     """
-    rows, longest = arrays["grid"].shape
+    rows, longest = arrays[GRID].shape
     added = -longest % _VECTOR
     if not 0 < added <= min(_MOST, longest // 3):
         return dict(arrays)
-    grid = np.full((rows, longest + added), _EMPTY, dtype=np.int64)
-    grid[:, :longest] = arrays["grid"]
-    row, place = np.divmod(arrays["slots"], longest)
-    return {**arrays, "grid": grid, "slots": row * (longest + added) + place}
+    grid = np.full((rows, longest + added), EMPTY_PLACE, dtype=np.int64)
+    grid[:, :longest] = arrays[GRID]
+    row, place = np.divmod(arrays[SLOTS], longest)
+    return {**arrays, GRID: grid, SLOTS: row * (longest + added) + place}

@@ -17,12 +17,9 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.hooks import RemovableHandle
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from inferox.core import TOKENS, LoadError, Signature
+from inferox.core import HIDDEN_PLACE, TOKENS, LoadError, Signature
 
 _NAME = "inferox_packed"
-
-_HIDDEN = -2
-"""What a hidden token's index is subtracted from in the grid; an empty place is -1. Nobody sees either."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ class PackedModule(torch.nn.Module):
             The outputs of the signature by name: ``[tokens, ...]``, or ``[batch, ...]`` from heads that label rows.
         """
         seen = grid >= 0
-        batch = _Batch(seen, torch.where(seen, grid, _HIDDEN - grid).clamp(min=0), slots)
+        batch = _Batch(seen, torch.where(seen, grid, HIDDEN_PLACE - grid).clamp(min=0), slots)
         inputs = {"input_ids": input_ids[None], "position_ids": self._positions(input_ids, batch)[None]}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids[None]
