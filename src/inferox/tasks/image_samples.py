@@ -1,0 +1,123 @@
+"""Images on which reading and preparing are proven: encoded files of many kinds."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import ConfigError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
+
+_ORIENTATION = 0x0112
+"""The EXIF tag that says how a viewer turns and mirrors an image."""
+
+
+def sample_images() -> list[bytes]:
+    """Makes small encoded images that differ in everything that reading and preparing an image depends on.
+
+    Among them are each mode that common formats have (one bit, grey, grey with alpha, palette, RGB, RGBA, CMYK, YCbCr,
+    16 and 32 bits), transparency in each of its forms, all eight EXIF orientations, sizes from one pixel to more
+    than a model takes, and long and narrow ones.
+
+    Returns:
+        The contents of files, the same at every call with the same version of Pillow; about 70 KB altogether.
+
+    Raises:
+        ConfigError: If Pillow is missing.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ConfigError("making images needs Pillow", hint="pip install 'inferox[images]'") from error
+    random = np.random.default_rng(20)
+    return [
+        *_plain(Image, random),
+        *_grey(Image, random),
+        *_transparent(Image, random),
+        *_printed(Image, random),
+        *(_turned(Image, random, orientation) for orientation in range(1, 9)),
+    ]
+
+
+def _plain(pillow: Any, random: np.random.Generator) -> list[bytes]:
+    """Red, green and blue in several sizes and formats."""
+    animation = [pillow.fromarray(_draw(random, 30, 44)) for _ in range(2)]
+    return [
+        _encode(pillow.fromarray(_draw(random, 300, 400)), "JPEG", quality=80),
+        _encode(pillow.fromarray(_draw(random, 64, 48)), "PNG"),
+        _encode(pillow.fromarray(_draw(random, 1, 1)), "PNG"),
+        _encode(pillow.fromarray(_draw(random, 5, 150)), "BMP"),
+        _encode(pillow.fromarray(_draw(random, 150, 5)), "TIFF"),
+        _encode(pillow.fromarray(_draw(random, 51, 77)), "WEBP", lossless=True),
+        _encode(animation[0], "GIF", save_all=True, append_images=animation[1:]),
+    ]
+
+
+def _grey(pillow: Any, random: np.random.Generator) -> list[bytes]:
+    """A single channel of 1, 8, 16 and 32 bits; what more than 8 bits hold reaches beyond 255."""
+    deep = _draw(random, 40, 31)[..., 0].astype(np.int32) * 2
+    return [
+        _encode(pillow.fromarray(_draw(random, 33, 65)).convert("1"), "PNG"),
+        _encode(pillow.fromarray(_draw(random, 65, 33)[..., 0]), "PNG"),
+        _encode(pillow.fromarray(deep.astype(np.uint16)), "PNG"),
+        _encode(pillow.fromarray(deep), "TIFF"),
+        _encode(pillow.fromarray(deep.astype(np.float32)), "TIFF"),
+    ]
+
+
+def _transparent(pillow: Any, random: np.random.Generator) -> list[bytes]:
+    """Transparency as a channel, as one colour, and as an entry of a palette."""
+    colours = pillow.fromarray(_draw(random, 40, 56))
+    alpha = pillow.fromarray(_draw(random, 40, 56)[..., 1])
+    coloured, grey = colours.copy(), colours.convert("L")
+    coloured.putalpha(alpha)
+    grey.putalpha(alpha)
+    palette = colours.quantize(16)
+    return [
+        _encode(coloured, "PNG"),
+        _encode(grey, "PNG"),
+        _encode(palette, "PNG"),
+        _encode(palette, "PNG", transparency=bytes(range(0, 256, 16))),
+        _encode(palette, "GIF", transparency=3),
+        _encode(colours, "PNG", transparency=colours.getpixel((3, 2))),
+        _encode(coloured, "WEBP", lossless=True),
+    ]
+
+
+def _printed(pillow: Any, random: np.random.Generator) -> list[bytes]:
+    """Colours as printers and televisions have them."""
+    colours = pillow.fromarray(_draw(random, 36, 52))
+    return [
+        _encode(colours.convert("CMYK"), "JPEG", quality=90),
+        _encode(colours.convert("CMYK"), "TIFF"),
+        _encode(colours.convert("YCbCr"), "TIFF"),
+    ]
+
+
+def _turned(pillow: Any, random: np.random.Generator, orientation: int) -> bytes:
+    """An image that is not square and that a viewer turns or mirrors."""
+    exif = pillow.Exif()
+    exif[_ORIENTATION] = orientation
+    kind, options = ("JPEG", {"quality": 90}) if orientation % 2 else ("PNG", {})
+    return _encode(pillow.fromarray(_draw(random, 30, 54)), kind, exif=exif, **options)
+
+
+def _draw(random: np.random.Generator, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Coloured slopes, a bright corner that gives away every turn and mirroring, and some noise."""
+    rows, columns = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[None, :, None]
+    from_colour, to_colour = random.uniform(0, 120, (2, 1, 1, 3))
+    values = from_colour * rows + to_colour * columns + 8 * random.integers(0, 2, (height, width, 1))
+    values[: (height + 2) // 3, : (width + 3) // 4] += random.uniform(0, 100, 3)
+    image: npt.NDArray[np.uint8] = np.clip(values, 0, 255).astype(np.uint8)
+    return image
+
+
+def _encode(image: PillowImage, kind: str, **options: Any) -> bytes:
+    content = BytesIO()
+    image.save(content, kind, **options)
+    return content.getvalue()
