@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from transformers.models.convnext.image_processing_pil_convnext import ConvNextI
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from inferox.core import BATCH, DataType, ManifestError, RequestError, ShapeMismatchError, Signature, TensorSpec
-from inferox.tasks import ImageClassifyTask, choose_task, open_task
+from inferox.tasks import ImageClassifyTask, ImageFile, choose_task, image_classify, open_task
+from inferox.tasks.image_file import MAX_FILE_BYTES
 
 from .models import FunctionModel, logits, text_signature, torch_model
 from .test_images import SHAPES, encoded, picture
@@ -86,8 +88,58 @@ def test_samples_are_images(tmp_path: Path) -> None:
 def test_a_bad_image_is_refused_by_its_number(tmp_path: Path) -> None:
     _, task = open_classifier(tmp_path, save_vit(tmp_path))
 
-    with pytest.raises(RequestError, match="image 1 is no image that can be read"):
+    with pytest.raises(RequestError, match="image 1 is not an image that can be read"):
         task.encode([picture(4, 4), b"nonsense"])
+
+
+def test_files_are_read_by_their_names(tmp_path: Path) -> None:
+    _, task = open_classifier(tmp_path, save_vit(tmp_path))
+    (tmp_path / "a.png").write_bytes(encoded(picture(40, 50)))
+
+    rows = task.encode([ImageFile.at(tmp_path / "a.png"), ImageFile("it", encoded(picture(40, 50))), picture(40, 50)])
+
+    for row in rows[:2]:
+        np.testing.assert_array_equal(row["pixel_values"], rows[2]["pixel_values"])
+
+
+def test_a_name_that_is_not_a_regular_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    _, task = open_classifier(tmp_path, save_vit(tmp_path))
+    os.mkfifo(tmp_path / "fifo")
+
+    for path, reason in [
+        (tmp_path / "fifo", "must be a regular file, and is a pipe, socket or device"),
+        (Path("/dev/zero"), "must be a regular file, and is a pipe, socket or device"),
+        (tmp_path, "must be a regular file, and is a folder"),
+        (tmp_path / "none", "cannot be read: No such file"),
+        (Path("a\0b"), "cannot be read"),
+    ]:
+        with pytest.raises(RequestError, match=f"image 1 .*{reason}"):
+            task.encode([picture(4, 4), ImageFile.at(path)])
+
+
+def test_a_file_that_is_too_large_is_refused_unread(tmp_path: Path) -> None:
+    _, task = open_classifier(tmp_path, save_vit(tmp_path))
+    with (tmp_path / "large.bmp").open("wb") as stream:
+        stream.truncate(MAX_FILE_BYTES + 1)
+
+    with pytest.raises(RequestError, match=r"image 0 \(.*large.bmp\) has more than 268435456 bytes"):
+        task.encode([ImageFile.at(tmp_path / "large.bmp")])
+
+
+def test_many_images_are_prepared_by_and_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, task = open_classifier(tmp_path, save_vit(tmp_path))
+    images = [picture(30 + index, 40) for index in range(7)]
+    whole = task.run(model, images)
+    model.shapes.clear()
+
+    monkeypatch.setattr(image_classify, "_MAX_PREPARED_BYTES", 3 * 3 * EDGE * EDGE * 4)
+    by_and_by = task.run(model, images)
+
+    assert [shape[0] for shape in model.shapes] == [3, 3, 1]
+    for one, other in zip(by_and_by, whole, strict=True):
+        assert [item.label for item in one] == [item.label for item in other]
+        np.testing.assert_allclose([item.score for item in one], [item.score for item in other], atol=1e-6)
+    assert task.run(model, []) == []
 
 
 @pytest.mark.parametrize("items", ["path.png", b"bytes", picture(4, 4)])

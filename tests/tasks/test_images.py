@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import io
 import json
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from transformers.image_transforms import get_resize_output_image_size, get_size_with_aspect_ratio
+from transformers.image_utils import get_image_size_for_max_height_width, load_image
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 from transformers.models.deit.image_processing_pil_deit import DeiTImageProcessorPil
@@ -26,7 +29,9 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from inferox.core import ConfigError, ManifestError, PackageError, RequestError
 from inferox.tasks.image_files import read_image_options
-from inferox.tasks.images import ImagePreprocessor, read_image, resized_shape
+from inferox.tasks.image_preprocessor import ImagePreprocessor, resized_shape
+from inferox.tasks.image_samples import sample_images
+from inferox.tasks.images import read_image
 
 SHAPES = [(480, 640), (640, 480), (224, 224), (37, 211), (300, 20), (1, 1), (257, 255)]
 
@@ -124,70 +129,83 @@ def test_old_files_equal_transformers(tmp_path: Path, stated: dict[str, Any], mo
     np.testing.assert_allclose(prepared, expected, atol=1e-5)
 
 
-@given(
-    height=st.integers(1, 300),
-    width=st.integers(1, 300),
-    size=st.sampled_from([{"longest_edge": 50}, {"shortest_edge": 20}, {"shortest_edge": 20, "longest_edge": 50}]),
-)
-def test_resizing_keeps_the_proportions(height: int, width: int, size: dict[str, int]) -> None:
-    new_height, new_width = resized_shape(height, width, size)
+@given(height=st.integers(1, 300), width=st.integers(1, 300), edge=st.integers(1, 90), limit=st.integers(1, 120))
+def test_sizes_equal_those_of_transformers(height: int, width: int, edge: int, limit: int) -> None:
+    image = np.empty((3, height, width), dtype=np.uint8)
 
-    assert (new_height <= new_width) == (height <= width) or new_height == new_width
-    assert max(new_height, new_width) <= size.get("longest_edge", 20 * 300)
-    if "longest_edge" not in size:
-        assert min(new_height, new_width) == 20
-    if min(new_height, new_width) > 1:
-        # Each edge is rounded to a whole pixel.
-        assert abs(new_height * width - new_width * height) <= 1.5 * max(height, width)
+    assert resized_shape(height, width, {"shortest_edge": edge}) == get_resize_output_image_size(
+        image, size=edge, default_to_square=False, input_data_format="channels_first"
+    )
+    both = {"shortest_edge": edge, "longest_edge": limit}
+    assert resized_shape(height, width, both) == get_size_with_aspect_ratio((height, width), edge, limit)
+    most = {"max_height": edge, "max_width": limit}
+    assert resized_shape(height, width, most) == get_image_size_for_max_height_width((height, width), edge, limit)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "PPM", "WEBP"])
-def test_bytes_paths_and_images_are_read_alike(tmp_path: Path, kind: str) -> None:
+def test_bytes_and_images_are_read_alike(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
     content = encoded(np.full((5, 7, 3), [10, 200, 30], dtype=np.uint8), kind, **options)
-    path = tmp_path / "image"
-    path.write_bytes(content)
 
-    images = [read_image(item, "it") for item in (content, path, str(path), Image.open(path))]
+    images = [read_image(item, "it") for item in (content, bytearray(content), Image.open(io.BytesIO(content)))]
 
     for image in images:
         np.testing.assert_array_equal(image, np.full((5, 7, 3), [10, 200, 30]))
 
 
-def test_jpeg_is_read_without_turning_it_as_the_camera_was_held() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
+@pytest.mark.parametrize("number", range(len(sample_images())))
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+def test_every_mode_orientation_and_transparency_is_read_as_transformers_reads_it(tmp_path: Path, number: int) -> None:
+    content = sample_images()[number]
+    (tmp_path / "image").write_bytes(content)
+    expected = np.asarray(load_image(str(tmp_path / "image")))
 
-    image = read_image(encoded(picture(5, 9), "JPEG", exif=exif), "it")
+    given_image = Image.open(io.BytesIO(content))
+    given_image.load()
+    before = dict(given_image.info)
 
-    assert image.shape == (5, 9, 3)
-
-
-def test_grey_becomes_three_equal_channels() -> None:
-    image = read_image(encoded(picture(4, 4, 1)), "it")
-
-    assert image.shape == (4, 4, 3)
-    assert (image == image[..., :1]).all()
+    np.testing.assert_array_equal(read_image(content, "it"), expected)
+    np.testing.assert_array_equal(read_image(given_image, "it"), expected)
+    assert given_image.info == before
 
 
-def test_transparent_parts_become_white() -> None:
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "I", "F"])
+def test_images_of_every_mode_of_pillow_are_converted_as_transformers_converts_them(mode: str) -> None:
+    random = np.random.default_rng(4)
+    image = Image.fromarray(random.integers(0, 256, (7, 9, 3), dtype=np.uint8)).convert(mode)
+
+    np.testing.assert_array_equal(read_image(image, "it"), np.asarray(load_image(image)))
+
+
+def test_the_colours_under_transparent_parts_show() -> None:
     transparent = np.zeros((2, 2, 4), dtype=np.uint8)
-    transparent[0, 0] = [1, 2, 3, 255]
+    transparent[0, 0], transparent[1, 1] = [1, 2, 3, 255], [9, 8, 7, 0]
 
     image = read_image(encoded(transparent), "it")
 
     assert image[0, 0].tolist() == [1, 2, 3]
-    assert image[1, 1].tolist() == [255, 255, 255]
+    assert image[1, 1].tolist() == [9, 8, 7]
 
 
-def test_a_transparent_colour_of_a_palette_becomes_white() -> None:
-    image = Image.new("P", (2, 1))
-    image.putpalette([0, 0, 0, 9, 9, 9])
-    image.putpixel((1, 0), 1)
-    file = io.BytesIO()
-    image.save(file, "PNG", transparency=0)
+def test_a_photo_is_turned_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.zeros((5, 9, 3), dtype=np.uint8)
+    pixels[:, 0] = 255
 
-    assert read_image(file.getvalue(), "it").tolist() == [[[255, 255, 255], [9, 9, 9]]]
+    image = read_image(encoded(pixels, "PNG", exif=exif), "it")
+
+    assert image.shape == (9, 5, 3)
+    assert (image[0] == 255).all()
+    assert not image[1:].any()
+
+
+def test_an_orientation_in_xmp_counts_too() -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="8"/>'
+    content = encoded(picture(5, 9), "JPEG", xmp=xmp)
+
+    assert read_image(content, "it").shape == (9, 5, 3)
+    np.testing.assert_array_equal(read_image(content, "it"), np.asarray(load_image(Image.open(io.BytesIO(content)))))
 
 
 def png_that_claims(width: int, height: int) -> bytes:
@@ -203,17 +221,18 @@ def png_that_claims(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (b"", "it is no image that can be read"),
-        (b"not an image", "it is no image that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", "it is no image that can be read"),
+        (b"", "it is not an image that can be read"),
+        (b"not an image", "it is not an image that can be read"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 1 1\n", "it is not an image that can be read"),
         (encoded(picture(40, 40))[:300], "it is a damaged image"),
         (encoded(picture(40, 40), "JPEG")[:-200], "it is a damaged image"),
         (png_that_claims(3, 3), "it is a damaged image"),
         (png_that_claims(100_000, 100_000), "it has too many pixels"),
         (png_that_claims(10_000, 9_000), "it has too many pixels: 10000 by 9000"),
-        ("/no/such/file", "it cannot be read: No such file"),
-        ("a\x00b", "cannot be read"),
-        (None, "it must be a path, bytes, a Pillow image or an array, and is of the type NoneType"),
+        (png_that_claims(1, 70_000), "it has too many pixels: 1 by 70000; at most 67108864 pixels and 65535 along"),
+        ("/no/such/file", r"it must be the bytes of a file.* of the type str \(read the file first"),
+        (Path("/dev/zero"), "of the type PosixPath .read the file first"),
+        (None, "it must be the bytes of a file, a Pillow image or an array, and is of the type NoneType$"),
         (True, "of the type bool"),
         (np.zeros((3, 4, 4), dtype=np.uint8), r"must have the shape \[height, width, 3\] of u8, and has \[3, 4, 4\]"),
         (np.zeros((4, 4, 3), dtype=np.float32), r"and has \[4, 4, 3\] of float32"),
@@ -230,8 +249,34 @@ def test_what_is_no_image_is_refused(image: Any, message: str) -> None:
 def test_a_narrow_image_that_would_grow_too_large_is_refused() -> None:
     options = {"size": {"shortest_edge": 224}, "resample": 2}
 
-    with pytest.raises(RequestError, match="it has too many pixels: resized to 22400000 by 224"):
-        ImagePreprocessor(options)(np.zeros((100_000, 1, 3), dtype=np.uint8), "it")
+    with pytest.raises(RequestError, match="it has too many pixels: 10000 by 1 is resized to 2240000 by 224"):
+        ImagePreprocessor(options)(np.zeros((10_000, 1, 3), dtype=np.uint8), "it")
+
+
+def test_an_image_that_is_too_large_half_way_is_refused() -> None:
+    options = {"size": {"height": 8, "width": 4096}, "resample": 2}
+
+    with pytest.raises(RequestError, match="it has too many pixels: 65535 by 1 is resized to 8 by 4096"):
+        ImagePreprocessor(options)(np.zeros((65_535, 1, 3), dtype=np.uint8), "it")
+
+
+def test_a_tensor_that_would_grow_too_large_is_refused() -> None:
+    with pytest.raises(RequestError, match="it becomes 4097 by 4096, and at most 16777216 pixels are computed"):
+        ImagePreprocessor({"resample": 2})(np.zeros((4097, 4096, 3), dtype=np.uint8), "it")
+
+
+@pytest.mark.parametrize(
+    ("size", "shape"),
+    [({"max_height": 10, "max_width": 10}, (100, 1)), ({"shortest_edge": 1, "longest_edge": 9}, (100, 1))],
+)
+def test_an_image_that_would_vanish_is_refused(size: dict[str, int], shape: tuple[int, int]) -> None:
+    with pytest.raises(RequestError, match="it is too long and narrow: 100 by 1 leaves no pixel"):
+        ImagePreprocessor({"size": size, "resample": 2})(picture(*shape), "it")
+
+
+def test_an_image_that_is_larger_than_its_padding_is_refused() -> None:
+    with pytest.raises(RequestError, match="it is 5 by 6 where the model pads it to 6 by 5"):
+        ImagePreprocessor({"pad_size": {"height": 6, "width": 5}, "resample": 2})(picture(5, 6), "it")
 
 
 def test_missing_pillow_is_an_error_that_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,8 +333,25 @@ def test_files_that_say_too_little_or_too_much_are_refused(
         ),
         ({"std": [1, 0, 1]}, "'std' must be numbers above 0"),
         ({"crop_size": {"shortest_edge": 2}}, "'crop_size' must give height and width in pixels"),
-        ({"mean": [1, 2]}, "'mean' must be three numbers"),
-        ({"std": ["a", 1, 2]}, "'std' must be three numbers"),
+        ({"mean": [1, 2]}, "'mean' must be three finite numbers"),
+        ({"std": ["a", 1, 2]}, "'std' must be three finite numbers"),
+        ({"std": [10**400, 1, 2]}, "'std' must be three finite numbers"),
+        ({"mean": [math.nan, 1, 2], "std": [1, 1, 1]}, "'mean' must be three finite numbers"),
+        ({"mean": [math.inf, 1, 2], "std": [1, 1, 1]}, "'mean' must be three finite numbers"),
+        ({"mean": [True, 1, 2], "std": [1, 1, 1]}, "'mean' must be three finite numbers"),
+        ({"mean": [1e39, 1, 2], "std": [1, 1, 1]}, "'mean' must be three finite numbers"),
+        ({"mean": [1, 1, 2]}, "'mean' and 'std' must be given together"),
+        ({"mean": [1, 1, 2], "std": [1e-50, 1, 1]}, "'std' must be numbers above 0"),
+        ({"mean": [1, 1, 2], "std": [1e-45, 1, 1]}, "give values beyond single precision"),
+        ({"std_again": [0, 1, 1]}, "'std_again' must be numbers above 0"),
+        ({"rescale_factor": 10**400}, "'rescale_factor' is larger than any number of the type float"),
+        ({"rescale_factor": math.nan}, "'rescale_factor' must be a finite number"),
+        ({"rescale_factor": 1e300}, "give values beyond single precision"),
+        ({"rescale_offset": -math.inf}, "'rescale_offset' must be a finite number"),
+        ({"channels": "GBR"}, "'channels' must be RGB or BGR"),
+        ({"size": {"height": 8000, "width": 8000}}, "at most 8192 and 16777216 together"),
+        ({"size": {"longest_edge": 40}}, "'size' must give"),
+        ({"size": {"height": 10**400, "width": 1}}, "'size' must give"),
         ({"rescale_factor": "1/255"}, "'rescale_factor' must be of the type float"),
     ],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import RequestError
-from inferox.tasks import read_tensors
+from inferox.tasks import ImageFile, read_tensors
 
 STDIN = "-"
 """The name that stands for standard input."""
@@ -57,7 +57,7 @@ def _items_of(task: str, record: Any, query: str | None, where: str) -> Iterator
     elif task == "rerank":
         yield from _pairs_of(record, query, where)
     elif task == "image-classify":
-        yield Path(_text_of(record, "image", where))
+        yield ImageFile.at(Path(_text_of(record, "image", where)))
     else:
         yield _text_of(record, "text", where)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
     ImageClassifyTask,
+    ImageFile,
     LabelScore,
     RankedDocument,
     RerankTask,
@@ -21,6 +23,7 @@ from inferox.tasks import (
     Task,
     TokenClassifyTask,
 )
+from inferox.tasks.task import as_list
 
 TaskType = TypeVar("TaskType", bound=Task)
 
@@ -117,7 +120,8 @@ class TaskModel(Model):
         """Labels images.
 
         Args:
-            images: Paths, encoded bytes, Pillow images, or arrays of shape ``[height, width, 3]``, uint8.
+            images: The bytes of files, Pillow images, arrays of shape ``[height, width, 3]``, uint8, or regular files
+                by ``pathlib.Path``. A string is refused: a text that came over a network must not open a file.
 
         Returns:
             For each image, every label with its score, the best first.
@@ -125,7 +129,11 @@ class TaskModel(Model):
         Raises:
             RequestError: If the model's task is another, or an image cannot be read.
         """
-        return self._task_of(ImageClassifyTask).run(self._model, images)
+        task = self._task_of(ImageClassifyTask)
+        items = as_list(images)
+        if isinstance(items, list | tuple):
+            items = [ImageFile.at(image) if isinstance(image, Path) else image for image in items]
+        return task.run(self._model, items)
 
     def run(self, items: Sequence[Any]) -> list[Any]:
         """Answers items of whichever kind the task takes.

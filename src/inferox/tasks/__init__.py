@@ -4,6 +4,7 @@ from inferox.tasks.classify import ClassifyTask
 from inferox.tasks.detect import TaskChoice, choose_task, detect_task
 from inferox.tasks.embed import EmbedTask
 from inferox.tasks.image_classify import ImageClassifyTask
+from inferox.tasks.image_file import ImageFile
 from inferox.tasks.labels import LabelScore
 from inferox.tasks.raw import RawTask
 from inferox.tasks.registry import TASK_NAMES, open_task
@@ -19,6 +20,7 @@ __all__ = [
     "ClassifyTask",
     "EmbedTask",
     "ImageClassifyTask",
+    "ImageFile",
     "LabelScore",
     "RankedDocument",
     "RawTask",

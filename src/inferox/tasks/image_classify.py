@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
-from inferox.core import ManifestError, RequestError, Signature
-from inferox.tasks.images import ImagePreprocessor, read_image
+from inferox.core import ManifestError, Model, RequestError, Signature
+from inferox.tasks.image_file import ImageFile
+from inferox.tasks.image_preprocessor import ImagePreprocessor
+from inferox.tasks.images import check_kind, read_image
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.options import required
 from inferox.tasks.signature import find_output
-from inferox.tasks.task import Task
+from inferox.tasks.task import Task, as_list
 
 _SAMPLE_SHAPES = (((64, 64),), ((300, 200),), ((37, 211), (480, 640), (224, 224)))
 """Heights and widths of sample images, in batches."""
+
+_MAX_PREPARED_BYTES = 2**26
+"""How many bytes of tensors are prepared before they are computed."""
 
 _CALIBRATION_SHAPE = (240, 320)
 _CALIBRATION_IMAGES = 16
@@ -27,8 +31,9 @@ _CALIBRATION_IMAGES = 16
 class ImageClassifyTask(Task):
     """Says how well each label fits an image.
 
-    Items are paths, the bytes of files, Pillow images, or arrays of shape ``[height, width, 3]``, uint8; see
-    ``read_image``. Results are all labels with their scores, the best first.
+    Items are the bytes of files, Pillow images, arrays of shape ``[height, width, 3]``, uint8 (see ``read_image``), or
+    files that the command line or a program named (see ``ImageFile``). Results are all labels with their scores, the
+    best first.
 
     Args:
         options: ``labels``, ``activation``, and under ``image`` the options of ``ImagePreprocessor``.
@@ -65,17 +70,33 @@ class ImageClassifyTask(Task):
 
     def encode(self, items: Sequence[Any]) -> list[Row]:
         """Reads and prepares each image; see ``Task``."""
-        if isinstance(items, str | bytes) or hasattr(items, "shape"):
-            raise RequestError("expected a list of images, and got a single one", hint="put it in a list")
-        dtype = self._input.dtype.numpy_dtype
-        subjects = [
-            f"image {index} ({item})" if isinstance(item, str | Path) else f"image {index}"
-            for index, item in enumerate(items)
-        ]
-        prepared = (
-            self._prepare(read_image(item, subject), subject) for item, subject in zip(items, subjects, strict=True)
-        )
-        return [{self._input.name: values.astype(dtype, copy=False)} for values in prepared]
+        return [self._row(item, index) for index, item in enumerate(_check_items(items))]
+
+    def run(self, model: Model, items: Sequence[Any]) -> list[tuple[LabelScore, ...]]:
+        """Labels images; see ``Task``.
+
+        Images are prepared and computed by and by, so that many take no more memory than a few. One that cannot be
+        read is therefore found when it is its turn.
+        """
+        items = _check_items(as_list(items))
+        results: list[tuple[LabelScore, ...]] = []
+        rows: list[Row] = []
+        size_bytes = 0
+        for index, item in enumerate(items):
+            rows.append(self._row(item, index))
+            size_bytes += rows[-1][self._input.name].nbytes
+            if size_bytes >= _MAX_PREPARED_BYTES or index + 1 == len(items):
+                results += self.compute(model, items[len(results) : index + 1], rows)
+                rows, size_bytes = [], 0
+        return results
+
+    def _row(self, item: Any, index: int) -> Row:
+        subject = f"image {index}"
+        if isinstance(item, ImageFile):
+            subject = f"{subject} ({item.name})"
+            item = item.read(subject)
+        pixels = read_image(item, subject)
+        return {self._input.name: self._prepare(pixels, subject).astype(self._input.dtype.numpy_dtype, copy=False)}
 
     def decode(
         self,
@@ -96,6 +117,15 @@ class ImageClassifyTask(Task):
         """Images of several sizes, each a colour gradient under noise; see ``Task``."""
         random = np.random.default_rng(0)
         return [[_draw(height, width, random) for height, width in shapes] for shapes in _SAMPLE_SHAPES]
+
+
+def _check_items(items: Sequence[Any]) -> Sequence[Any]:
+    if isinstance(items, str | bytes | ImageFile) or hasattr(items, "shape"):
+        raise RequestError("expected a list of images, and got a single one", hint="put it in a list")
+    for index, item in enumerate(items):
+        if not isinstance(item, ImageFile):
+            check_kind(item, f"image {index}")
+    return items
 
 
 def _draw(height: int, width: int, random: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
@@ -21,15 +22,20 @@ def optional(values: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
         kind: Its Python type. ``float`` takes whole numbers too; ``int`` does not take true and false.
 
     Raises:
-        ManifestError: If the field is of another type.
+        ManifestError: If the field is of another type, or a number that is infinite, NaN or too large.
     """
     value = values.get(name)
     if value is None:
         return None
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return kind(value)  # type: ignore[call-arg] # kind is float here
+        try:
+            return kind(value)  # type: ignore[call-arg] # kind is float here
+        except OverflowError as error:
+            raise ManifestError(f"{name!r} is larger than any number of the type float") from error
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ManifestError(f"{name!r} must be of the type {kind.__name__}, and is {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ManifestError(f"{name!r} must be a finite number, and is {value!r}")
     return value
 
 

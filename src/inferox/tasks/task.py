@@ -86,8 +86,24 @@ class Task(ABC):
             RequestError: If an item cannot be computed; nothing has been computed then.
             BackendError: If the runtime fails.
         """
-        items = _list(items)
-        rows = self.encode(items)
+        items = as_list(items)
+        return self.compute(model, items, self.encode(items))
+
+    def compute(self, model: Model, items: Sequence[Any], rows: Sequence[Row]) -> list[Any]:
+        """Answers items that are encoded already: computes them in batches of rows alike in length, and decodes.
+
+        Args:
+            model: The model, of the signature that the task was opened for.
+            items: The items.
+            rows: What ``encode`` made of them.
+
+        Returns:
+            One result an item, in their order.
+
+        Raises:
+            RequestError: If a row does not fit the model's signature; nothing has been computed then.
+            BackendError: If the runtime fails.
+        """
         results: list[Any] = [None] * len(rows)
         for indices, outputs in run_batches(model, rows, fill=self.fill, max_rows=self.max_rows):
             batch = [items[index] for index in indices]
@@ -97,7 +113,15 @@ class Task(ABC):
         return results
 
 
-def _list(items: Any) -> Sequence[Any]:
+def as_list(items: Any) -> Sequence[Any]:
+    """Takes a sequence as it is, and reads what can be read only once into a list.
+
+    Args:
+        items: The items that a caller gave.
+
+    Raises:
+        RequestError: If it is neither a sequence nor an iterator.
+    """
     # A generator or an open file can be read once, and items are read twice.
     if not isinstance(items, Sequence | Iterator) and not hasattr(items, "__array__"):
         raise RequestError(f"expected a list of items, and got a {type(items).__name__}", hint="give a list")

@@ -1,0 +1,216 @@
+"""Images to tensors, as the model's own files say."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from math import ceil
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import ManifestError, RequestError
+from inferox.tasks.images import MAX_PIXELS, Pixels, import_pillow, too_large
+from inferox.tasks.options import optional, required
+
+_LONGEST_EDGE = 8192
+"""The longest edge that a package may ask for."""
+
+_LARGEST_AREA = 2**24
+"""The most pixels that a package may ask for: 64 MiB for each channel of a tensor of single precision."""
+
+_EDGES = frozenset({"height", "width"})
+_SIZE_KEYS = (
+    _EDGES,
+    frozenset({"shortest_edge"}),
+    frozenset({"shortest_edge", "longest_edge"}),
+    frozenset({"max_height", "max_width"}),
+)
+_CHANNEL_ORDERS = ("RGB", "BGR")
+
+
+class ImagePreprocessor:
+    """The steps from an image to a tensor: resize, crop, rescale, normalise, pad.
+
+    They are computed in the order and the precision of the image processors of transformers that use Pillow. An image
+    has 8 bits a channel until its values are scaled, so that scaling them is looking them up in 256 results.
+
+    Args:
+        options: As ``read_image_options`` gives them; a step whose option is null or missing is left out.
+
+            - ``size``: what the image is resized to, as ``resized_shape`` takes it, and ``resample``, Pillow's number
+              for the way to resample.
+            - ``crop_size``: ``height`` and ``width`` of the middle that is cut out.
+            - ``rescale_factor``, and ``rescale_offset``, which is added.
+            - ``mean`` and ``std``: three numbers each. ``std_again`` are three that the result is divided by.
+            - ``channels``: ``RGB`` or ``BGR``.
+            - ``pad_size``: ``height`` and ``width``, reached by zeros at the bottom and on the right.
+
+    Raises:
+        ManifestError: If an option is of the wrong type or value, or a pixel would become infinite or NaN.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._size = _size_option(options, "size", _SIZE_KEYS)
+        self._crop = _size_option(options, "crop_size", _SIZE_KEYS[:1])
+        self._pad = _size_option(options, "pad_size", _SIZE_KEYS[:1])
+        self._resample = required(options, "resample", int)
+        if not 0 <= self._resample <= 5:  # noqa: PLR2004 - Pillow's ways to resample
+            raise ManifestError(f"'resample' must be one of Pillow's numbers from 0 to 5, and is {self._resample}")
+        channels = optional(options, "channels", str) or "RGB"
+        if channels not in _CHANNEL_ORDERS:
+            raise ManifestError(f"'channels' must be {' or '.join(_CHANNEL_ORDERS)}, and is {channels!r}")
+        self._order = [_CHANNEL_ORDERS[0].index(channel) for channel in channels]
+        self._values = _scaled_values(options)
+
+    @property
+    def output_size(self) -> tuple[int, int] | None:
+        """Height and width of every tensor; ``None`` where they depend on the image."""
+        for size in (self._pad, self._crop, self._size):
+            if size is not None:
+                return (size["height"], size["width"]) if set(size) == _EDGES else None
+        return None
+
+    def __call__(self, pixels: Pixels, subject: str) -> npt.NDArray[np.float32]:
+        """Prepares an image.
+
+        Args:
+            pixels: The image; shape ``[height, width, 3]``.
+            subject: What messages call it.
+
+        Returns:
+            The tensor; shape ``[3, height, width]``, float32.
+
+        Raises:
+            RequestError: If the image is so long and narrow that it has too many pixels on the way or none at the end,
+                or is larger than what it is padded to.
+        """
+        if self._size is not None:
+            pixels = self._resize(pixels, self._size, subject)
+        if self._crop is not None:
+            pixels = _crop_centre(pixels, self._crop["height"], self._crop["width"])
+        height, width = pixels.shape[:2] if self._pad is None else (self._pad["height"], self._pad["width"])
+        if height < pixels.shape[0] or width < pixels.shape[1]:
+            raise RequestError(
+                f"{subject} is {pixels.shape[0]} by {pixels.shape[1]} where the model pads it to {height} by {width}"
+            )
+        if height * width > _LARGEST_AREA:
+            raise RequestError(
+                f"{subject} becomes {height} by {width}, and at most {_LARGEST_AREA} pixels are computed",
+                hint="scale it down first",
+            )
+        tensor = np.zeros((3, height, width), dtype=np.float32)
+        for place, channel in enumerate(self._order):
+            tensor[place, : pixels.shape[0], : pixels.shape[1]] = self._values[channel][pixels[..., channel]]
+        return tensor
+
+    def _resize(self, pixels: Pixels, size: Mapping[str, int], subject: str) -> Pixels:
+        before = pixels.shape
+        height, width = resized_shape(before[0], before[1], size)
+        if not height or not width:
+            raise RequestError(f"{subject} is too long and narrow: {before[0]} by {before[1]} leaves no pixel")
+        # Pillow resizes the rows first, then the columns of what they became.
+        if max(height, before[0]) * width > MAX_PIXELS:
+            raise too_large(subject, f"{before[0]} by {before[1]} is resized to {height} by {width}")
+        image = import_pillow().fromarray(pixels)
+        resized: Pixels = np.asarray(image.resize((width, height), resample=self._resample))
+        return resized
+
+
+def resized_shape(height: int, width: int, size: Mapping[str, int]) -> tuple[int, int]:
+    """The height and width of an image once resized, in the arithmetic of transformers.
+
+    Args:
+        height: Its height.
+        width: Its width.
+        size: ``height`` and ``width`` themselves; or, keeping the proportions, ``shortest_edge``, the same with
+            ``longest_edge`` as a limit, or ``max_height`` and ``max_width``.
+
+    Returns:
+        Height and width, 0 where the proportions leave no pixel.
+    """
+    if "height" in size:
+        return size["height"], size["width"]
+    if "max_height" in size:
+        scale = min(size["max_height"] / height, size["max_width"] / width)
+        return int(height * scale), int(width * scale)
+    short, long = min(height, width), max(height, width)
+    edge, exact = size["shortest_edge"], None
+    if "longest_edge" in size and long / short * edge > size["longest_edge"]:
+        exact = size["longest_edge"] * short / long
+        edge = round(exact)
+    if short == edge:
+        return height, width
+    other = int((edge if exact is None else exact) * long / short)
+    return (edge, other) if height <= width else (other, edge)
+
+
+def _scaled_values(options: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+    """What each of the 256 values of a channel becomes; shape ``[3, 256]``."""
+    factor = optional(options, "rescale_factor", float)
+    offset = optional(options, "rescale_offset", float)
+    mean, std, std_again = (_channel_numbers(options, name) for name in ("mean", "std", "std_again"))
+    if (mean is None) != (std is None):
+        raise ManifestError("'mean' and 'std' must be given together, and only one of them is")
+    values = np.tile(np.arange(256, dtype=np.float32), (3, 1))
+    with np.errstate(all="ignore"):
+        if factor is not None:
+            values = (np.tile(np.arange(256, dtype=np.float64), (3, 1)) * factor).astype(np.float32)
+        if offset is not None:
+            values = values + np.float32(offset)
+        if mean is not None and std is not None:
+            values = (values - mean[:, None]) / std[:, None]
+        if std_again is not None:
+            values = values / std_again[:, None]
+    if not np.isfinite(values).all():
+        raise ManifestError(
+            "'rescale_factor', 'mean' and 'std' give values beyond single precision: "
+            f"{factor}, {None if mean is None else mean.tolist()} and {None if std is None else std.tolist()}"
+        )
+    return values
+
+
+def _crop_centre(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Cuts out the middle; an image that is smaller is set on black first."""
+    before = [
+        max(0, ceil((wanted - extent) / 2)) for wanted, extent in zip((height, width), pixels.shape, strict=False)
+    ]
+    after = [
+        max(0, wanted - extent - front)
+        for wanted, extent, front in zip((height, width), pixels.shape, before, strict=False)
+    ]
+    # What is cut off is cut off first, so that setting a long and narrow image on black takes no memory.
+    top, left = (max(0, (extent - wanted) // 2) for extent, wanted in zip(pixels.shape, (height, width), strict=False))
+    kept = pixels[top : top + height, left : left + width]
+    return np.pad(kept, [*zip(before, after, strict=True), (0, 0)]) if any(before + after) else kept
+
+
+def _size_option(options: Mapping[str, Any], name: str, allowed: tuple[frozenset[str], ...]) -> dict[str, int] | None:
+    size = optional(options, name, dict)
+    if size is None:
+        return None
+    valid = set(size) in allowed and all(type(edge) is int and 0 < edge <= _LONGEST_EDGE for edge in size.values())
+    if not valid or (len(size) > 1 and math.prod(size.values()) > _LARGEST_AREA):
+        expected = " or ".join(" and ".join(sorted(keys)) for keys in allowed)
+        raise ManifestError(
+            f"{name!r} must give {expected} in pixels, at most {_LONGEST_EDGE} and {_LARGEST_AREA} together, "
+            f"and is {size}"
+        )
+    return size
+
+
+def _channel_numbers(options: Mapping[str, Any], name: str) -> npt.NDArray[np.float32] | None:
+    values = optional(options, name, list)
+    if values is None:
+        return None
+    largest = float(np.finfo(np.float32).max)
+    valid = len(values) == 3 and all(  # noqa: PLR2004 - RGB
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= largest for value in values
+    )
+    if not valid:
+        raise ManifestError(f"{name!r} must be three finite numbers, and is {values}")
+    numbers = np.array(values, dtype=np.float32)
+    if name != "mean" and not (numbers > 0).all():
+        raise ManifestError(f"{name!r} must be numbers above 0, and is {values}")
+    return numbers
