@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -594,3 +595,37 @@ def test_malformed_evidence_is_refused(change: dict[str, Any]) -> None:
     evidence = collect_evidence(make_artifact(Precision.FP32), samples, outputs, OUTPUTS)
     with pytest.raises(ManifestError):
         ArtifactEvidence.from_json({**evidence.to_json(), **change})
+
+
+def test_infinities_agree_with_the_same_ones_in_the_same_places() -> None:
+    masked = np.array([[1.0, -np.inf, 0.5], [2.0, 3.0, np.inf]], np.float32)
+    finite = np.where(np.isinf(masked), np.float32(0), masked)
+
+    def found(actual: np.ndarray) -> ParityClass:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            agreement = measure([LOGITS], [batch(LOGITS, masked)], [{"logits": actual}])
+        return classify(agreement, TOLERANCES[ParityClass.CLOSE])
+
+    assert found(masked.copy()) is ParityClass.EXACT
+    assert found(masked + np.float32(1e-4)) is ParityClass.CLOSE
+    assert found(np.where(finite == 2, np.float32(5), masked)) is ParityClass.FAIL
+    for wrong in (finite, -masked, masked[:, ::-1], np.where(np.isinf(masked), np.nan, masked)):
+        assert found(wrong.astype(np.float32)) is ParityClass.FAIL
+
+
+def test_nan_agrees_with_nothing() -> None:
+    broken = np.array([[1.0, np.nan, 0.5]], np.float32)
+    agreement = measure([LOGITS], [batch(LOGITS, broken)], [{"logits": broken}])
+    assert classify(agreement, TOLERANCES[ParityClass.QUANTIZED]) is ParityClass.FAIL
+
+
+@pytest.mark.parametrize(("shape", "expected"), [((0, 3), ParityClass.EXACT), ((1, 3), ParityClass.FAIL)])
+def test_an_output_without_elements_beside_another_is_compared_by_its_shape(
+    shape: tuple[int, int], expected: ParityClass
+) -> None:
+    boxes = TensorSpec("boxes", DataType.F32, ("found", 3))
+    outputs = {"logits": np.ones((2, 3), np.float32), "boxes": np.zeros((0, 3), np.float32)}
+    call = SampleBatch({}, outputs)
+    found = measure([LOGITS, boxes], [call], [outputs | {"boxes": np.zeros(shape, np.float32)}])
+    assert classify(found, TOLERANCES[ParityClass.CLOSE]) is expected

@@ -17,7 +17,7 @@ from inferox.core import ConfigError, DataType, LoadError, PackageError, TensorS
 from inferox.package import ParityClass
 from inferox.sources import open_source
 from tests.build.test_kinds import TEXTS, save_text_model
-from tests.sources.graphs import BIAS, WEIGHT, make_affine, save_affine
+from tests.sources.graphs import WIDE_BIAS, WIDE_WEIGHT, make_affine, save_affine
 
 
 def inputs(rows: int) -> np.ndarray:
@@ -28,7 +28,7 @@ def inputs(rows: int) -> np.ndarray:
 def test_it_becomes_a_package_for_both_runtimes_with_one_copy_of_the_weights(
     tmp_path: Path, beside: str | None
 ) -> None:
-    path = save_affine(tmp_path / "affine.onnx", beside=beside)
+    path = save_affine(tmp_path / "affine.onnx", beside=beside, weight=WIDE_WEIGHT)
     report = inferox.pack(path, tmp_path / "package", backends=("onnxruntime", "openvino"))
     assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT] * 2
     assert report.name == "affine"
@@ -38,14 +38,14 @@ def test_it_becomes_a_package_for_both_runtimes_with_one_copy_of_the_weights(
         "bias": TensorProto.EXTERNAL,
     }
     opened = inferox.open_package(tmp_path / "package")
-    assert opened.info.num_parameters == 15
+    assert opened.info.num_parameters == 1500
     assert opened.info.signature.inputs == (TensorSpec("x", DataType.F32, ("batch", 4)),)
-    assert opened.info.signature.outputs == (TensorSpec("y", DataType.F32, ("batch", 3)),)
+    assert opened.info.signature.outputs == (TensorSpec("y", DataType.F32, ("batch", 300)),)
     for backend in ("onnxruntime", "openvino"):
         with inferox.load(tmp_path / "package", backend=backend) as model:
             for rows in (1, 5):
                 found = model.forward(inputs(rows))["y"].numpy()
-                np.testing.assert_allclose(found, inputs(rows) @ WEIGHT + BIAS, atol=1e-5)
+                np.testing.assert_allclose(found, inputs(rows) @ WIDE_WEIGHT + WIDE_BIAS, atol=1e-5)
 
 
 def test_its_own_runtime_is_the_default_and_pytorch_refuses_it(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_negative_extent_is_a_free_one(tmp_path: Path) -> None:
     ids=["texts", "complex", "bf16", "int4"],
 )
 def test_weights_that_safetensors_lacks_stay_in_the_graph(tmp_path: Path, weight: TensorProto) -> None:
-    graph = make_affine()
+    graph = make_affine(weight=WIDE_WEIGHT)
     graph.graph.initializer.append(weight)
     graph.ir_version, graph.opset_import[0].version = 10, 21
     onnx.save(graph, tmp_path / "affine.onnx")

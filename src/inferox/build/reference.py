@@ -33,7 +33,7 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
         task: What its numbers mean.
 
     Raises:
-        ManifestError: If the reference gives NaN or infinity, which no artifact could be compared with.
+        ManifestError: If the reference gives NaN or nothing but infinity, which no artifact could be compared with.
     """
     examples = source.example_inputs
     if examples is None:
@@ -112,14 +112,17 @@ def _varied(examples: Arrays, signature: Signature) -> Iterator[Arrays]:
 
 def _compute(source: SourceModel, inputs: Arrays) -> SampleBatch:
     outputs = source.compute(inputs)
-    _check_finite(outputs)
+    _check_numbers(outputs)
     return SampleBatch(dict(inputs), outputs)
 
 
-def _check_finite(outputs: Arrays) -> None:
+def _check_numbers(outputs: Arrays) -> None:
+    """Refuses NaN, and outputs of nothing but infinities. Some infinities are usual: masked logits are -inf."""
     for name, value in outputs.items():
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
+        if value.dtype.kind != "f" or not value.size:
+            continue
+        if np.isnan(value).any() or np.isinf(value).all():
             raise ManifestError(
-                f"the reference's output {name!r} has NaN or infinite values on the sample inputs",
+                f"the reference's output {name!r} has NaN, or nothing but infinite values, on the sample inputs",
                 hint="check the weights: a model that gives no numbers cannot be compared with anything",
             )

@@ -12,7 +12,7 @@ from inferox.core.errors import UnsupportedDTypeError
 
 
 class DataType(Enum):
-    """The type of a tensor's elements: four floating-point types, five integer types and the boolean.
+    """The type of a tensor's elements: four floating-point types, eight integer types and the boolean.
 
     The value is the name used everywhere: in manifests, on the command line and on the wire.
     """
@@ -25,6 +25,9 @@ class DataType(Enum):
     I32 = "i32"
     I16 = "i16"
     I8 = "i8"
+    U64 = "u64"
+    U32 = "u32"
+    U16 = "u16"
     U8 = "u8"
     BOOL = "bool"
 
@@ -62,7 +65,7 @@ class DataType(Enum):
         """Finds a data type by its name.
 
         Args:
-            name: One of the ten names, such as ``f32``.
+            name: One of the names, such as ``f32``.
 
         Raises:
             UnsupportedDTypeError: If there is no such data type.
@@ -82,7 +85,7 @@ class DataType(Enum):
             dtype: A NumPy type in the machine's own byte order.
 
         Raises:
-            UnsupportedDTypeError: If there is none: unsigned beyond 8 bits, complex, text, objects, or a foreign byte
+            UnsupportedDTypeError: If there is none: complex, text, objects, or a foreign byte
                 order.
         """
         found = _BY_NUMPY_NAME.get(dtype.name)
@@ -102,6 +105,9 @@ _NUMPY_NAMES = {
     DataType.I32: "int32",
     DataType.I16: "int16",
     DataType.I8: "int8",
+    DataType.U64: "uint64",
+    DataType.U32: "uint32",
+    DataType.U16: "uint16",
     DataType.U8: "uint8",
     DataType.BOOL: "bool",
 }
@@ -119,6 +125,9 @@ _SIZE_BYTES = {
     DataType.I32: 4,
     DataType.I16: 2,
     DataType.I8: 1,
+    DataType.U64: 8,
+    DataType.U32: 4,
+    DataType.U16: 2,
     DataType.U8: 1,
     DataType.BOOL: 1,
 }

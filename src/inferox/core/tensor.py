@@ -200,7 +200,7 @@ def dtype_of(value: TensorLike) -> DataType:
     """The data type of a tensor or a NumPy array.
 
     Raises:
-        UnsupportedDTypeError: If it is an array of a type outside the ten.
+        UnsupportedDTypeError: If it is an array of a type that is not one of ours.
         RequestError: If it is neither.
     """
     if isinstance(value, np.ndarray):

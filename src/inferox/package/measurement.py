@@ -42,7 +42,9 @@ def measure(
         scales: The number of which differences are a share, by output; ``None`` for the largest of these calls.
 
     Returns:
-        The worst of all calls and outputs; for the mean cosine, the mean over all vectors.
+        The worst of all calls and outputs; for the mean cosine, the mean over all vectors. Infinities, as of masked
+        logits, agree with the same ones in the same places; NaN agrees with nothing. Outputs without elements agree
+        with those of the same shape; where none has any, nothing is known to agree.
     """
     scales = find_scales(specs, batches) if scales is None else scales
     pairs = [
@@ -50,24 +52,25 @@ def measure(
         for batch, actual in zip(batches, outputs, strict=True)
         for spec in specs
     ]
-    pairs = [pair for pair in pairs if pair[1] is None or pair[1].size]
-    if not pairs:
-        return DISAGREEMENT
     absolute, relative, cosines, decisions = [], [], [], []
     for spec, expected, actual in pairs:
         if expected is None or actual is None or actual.shape != expected.shape:
             return DISAGREEMENT
-        if not (np.isfinite(expected).all() and np.isfinite(actual).all()):
+        if not expected.size:
+            continue
+        if not np.array_equal(_not_finite(expected), _not_finite(actual)):
             return DISAGREEMENT
-        scale = scales[spec.name]
-        difference = float(np.abs(actual - expected).max())
+        scale, wanted, found = scales[spec.name], _finite(expected), _finite(actual)
+        difference = float(np.abs(found - wanted).max())
         absolute.append(difference)
         relative.append(difference / scale)
-        cosines.append(_cosines(expected, actual, scale))
+        cosines.append(_cosines(wanted, found, scale))
         if ranks:
             decisions.append(_ranked_pairs(expected[:, 0], actual[:, 0], scale))
         elif spec.name == _LOGITS and expected.shape[1] > 1:
             decisions.append(_largest_numbers(expected, actual, scale))
+    if not cosines:
+        return DISAGREEMENT
     joined, decided = np.concatenate(cosines), _join(decisions)
     share = decided.agreement(tie)
     return Agreement(
@@ -136,6 +139,15 @@ def find_scales(specs: Sequence[TensorSpec], batches: Sequence[SampleBatch]) -> 
     return scales
 
 
+def _not_finite(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What is infinite or NaN, and zeros elsewhere. NaN differs from everything, and so from itself."""
+    return np.where(np.isfinite(vectors), 0.0, vectors)
+
+
+def _finite(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.where(np.isfinite(vectors), vectors, 0.0)
+
+
 def _join(decisions: Sequence[Decisions]) -> Decisions:
     margins = [np.empty(0), *(item.margins for item in decisions)]
     same = [np.empty(0, dtype=np.bool_), *(item.same for item in decisions)]
@@ -145,8 +157,9 @@ def _join(decisions: Sequence[Decisions]) -> Decisions:
 def _ranked_pairs(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], scale: float) -> Decisions:
     """For each pair of rows, whether they stand in the same order."""
     first, second = np.triu_indices(len(expected), k=1)
-    gaps = expected[first] - expected[second]
-    return Decisions(np.abs(gaps) / scale, np.sign(actual[first] - actual[second]) == np.sign(gaps))
+    with np.errstate(invalid="ignore"):  # equal infinities, which are no decision
+        gaps, found = expected[first] - expected[second], actual[first] - actual[second]
+    return Decisions(np.abs(gaps) / scale, np.sign(found) == np.sign(gaps))
 
 
 def _largest_numbers(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], scale: float) -> Decisions:
@@ -154,7 +167,8 @@ def _largest_numbers(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.f
     rows, right, taken = np.arange(len(expected)), expected.argmax(axis=1), actual.argmax(axis=1)
     same = right == taken
     rival = np.where(same, np.partition(expected, -2, axis=1)[:, -2], expected[rows, taken])
-    return Decisions((expected[rows, right] - rival) / scale, same)
+    with np.errstate(invalid="ignore"):  # equal infinities, which are no decision
+        return Decisions((expected[rows, right] - rival) / scale, same)
 
 
 def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatch) -> npt.NDArray[np.float64] | None:

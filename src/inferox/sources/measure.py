@@ -106,7 +106,8 @@ def stretch(example: npt.NDArray[Any], spec: TensorSpec, dim: str, extent: int) 
     for axis, name in enumerate(spec.dims):
         if name == dim:
             example = example.take(np.arange(extent) % example.shape[axis], axis=axis)
-    return np.ascontiguousarray(example)
+    # Not ascontiguousarray, which makes a scalar a vector.
+    return np.asarray(example, order="C")
 
 
 def _follow(

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from inferox.backends.onnx.external_data import check_external_data
+from inferox.backends.onnx.graph import INLINE_BYTES
 from inferox.backends.onnxruntime.errors import translated
 from inferox.backends.onnxruntime.session import open_session
 from inferox.core import (
@@ -139,11 +140,11 @@ def _data_type(kind: int) -> DataType:
 
 
 def _to_arrays(weights: Mapping[str, TensorProto], folder: Path) -> dict[str, npt.NDArray[Any]]:
-    """The weights that NumPy and safetensors have a type for; the others stay in the graph."""
+    """The large weights that NumPy and safetensors have a type for; the others stay in the graph."""
     arrays = {}
     for name, item in weights.items():
         array = numpy_helper.to_array(item, str(folder))
-        if array.dtype.isbuiltin == 1 and array.dtype.kind in _NUMBERS and array.ndim:
+        if array.dtype.isbuiltin == 1 and array.dtype.kind in _NUMBERS and array.nbytes > INLINE_BYTES:
             arrays[name] = array
     return arrays
 

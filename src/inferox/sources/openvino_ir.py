@@ -54,7 +54,7 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
     def run(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         with translated(f"computing {path.stem}", default=ExecutionError):
             request = compiled.create_infer_request()
-            request.infer({spec.name: np.ascontiguousarray(arrays[spec.name]) for spec in inputs})
+            request.infer({spec.name: np.asarray(arrays[spec.name], order="C") for spec in inputs})
             return {name: np.array(request.get_tensor(name).data) for name in outputs}
 
     examples = None if samples is None else read_arrays(samples)

@@ -14,6 +14,10 @@ from inferox.core import WEIGHTS_FILE, ExportRequest, Layout, LoadError, Signatu
 GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
 """Where graphs lie: at the root, because both ONNX Runtime and OpenVINO refuse paths to weights that climb."""
 
+INLINE_BYTES = 1024
+"""Constants up to this size stay in the graph: runtimes read shapes, axes and scales of resizing to infer shapes, and
+not from a file beside it. It is where the ``onnx`` package draws the line too."""
+
 _MODULES = ("module.module.", "module.", "")
 """What is put before the names of the weights by what wraps the module; nothing, in a graph that was one already."""
 
@@ -76,9 +80,11 @@ def _make_graph(source: SourceModel, request: ExportRequest) -> ModelProto:
 
 
 def _share_weights(graph: ModelProto, weights: Path) -> None:
-    """Points every weight of the graph into the package's weights file. Constants of its own stay in the graph."""
+    """Points every large weight of the graph into the package's weights file; other constants stay in the graph."""
     places = read_places(weights)
     for tensor in graph.graph.initializer:
+        if len(tensor.raw_data) <= INLINE_BYTES:
+            continue
         named = (places[name] for name in _names(tensor.name) if name in places)
         place = next((place for place in named if _is_same(tensor, place)), None)
         if place is not None:

@@ -20,6 +20,9 @@ _DTYPES = {
     "int32": DataType.I32,
     "int16": DataType.I16,
     "int8": DataType.I8,
+    "uint64": DataType.U64,
+    "uint32": DataType.U32,
+    "uint16": DataType.U16,
     "uint8": DataType.U8,
     "bool": DataType.BOOL,
 }

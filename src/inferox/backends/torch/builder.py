@@ -90,13 +90,14 @@ class TorchTensorBuilder(TensorBuilder):
             )
         numbers = _real_numbers(values, dtype) if dtype.is_floating else _whole_numbers(values, dtype)
         with translated(f"making a tensor of {len(values)} values", default=ExecutionError):
-            wide = torch.tensor(numbers, dtype=torch.float64 if dtype.is_floating else torch.int64)
+            wide = _wide(numbers, dtype)
             # PyTorch goes to the narrow types by way of single precision, and would round twice.
             twice = dtype in {DataType.F16, DataType.BF16}
             narrow = (torch.from_numpy(round_to_odd(wide.numpy())) if twice else wide).to(dtypes.to_torch(dtype))
-        overflowed = (narrow.isinf() & wide.isfinite()).nonzero()
-        if len(overflowed):
-            raise _unrepresentable(values, int(overflowed[0]), dtype)
+        if dtype.is_floating:
+            overflowed = (narrow.isinf() & wide.isfinite()).nonzero()
+            if len(overflowed):
+                raise _unrepresentable(values, int(overflowed[0]), dtype)
         return self._place(narrow.reshape(tuple(shape)))
 
     def from_numpy(self, array: npt.NDArray[Any]) -> TorchTensor:
@@ -106,7 +107,7 @@ class TorchTensorBuilder(TensorBuilder):
         express: negative ones, or ones that are no multiple of the element's size.
 
         Args:
-            array: An array of one of the ten data types, the ``bfloat16`` of ml_dtypes included.
+            array: An array of one of our data types, the ``bfloat16`` of ml_dtypes included.
 
         Raises:
             UnsupportedDTypeError: If it is of another type, or the device lacks it.
@@ -196,6 +197,13 @@ class TorchTensorBuilder(TensorBuilder):
                 requested_bytes=size_bytes,
                 free_bytes=None,
             )
+
+
+def _wide(numbers: Sequence[float], dtype: DataType) -> torch.Tensor:
+    """A vector of the widest type of its kind; of 64 unsigned bits by way of NumPy, as PyTorch would overflow."""
+    if dtype is DataType.U64:
+        return torch.from_numpy(np.array(numbers, np.uint64))
+    return torch.tensor(numbers, dtype=torch.float64 if dtype.is_floating else torch.int64)
 
 
 def _whole_numbers(values: Sequence[Any], dtype: DataType) -> list[int]:

@@ -17,6 +17,9 @@ _TORCH_DTYPES = {
     DataType.I32: torch.int32,
     DataType.I16: torch.int16,
     DataType.I8: torch.int8,
+    DataType.U64: torch.uint64,
+    DataType.U32: torch.uint32,
+    DataType.U16: torch.uint16,
     DataType.U8: torch.uint8,
     DataType.BOOL: torch.bool,
 }
@@ -25,7 +28,7 @@ _DATA_TYPES = {torch_dtype: dtype for dtype, torch_dtype in _TORCH_DTYPES.items(
 
 
 def to_torch(dtype: DataType) -> torch.dtype:
-    """PyTorch's name for a data type. It has all ten."""
+    """PyTorch's name for a data type. It has all of them."""
     return _TORCH_DTYPES[dtype]
 
 
@@ -33,7 +36,7 @@ def from_torch(dtype: torch.dtype) -> DataType:
     """Our name for one of PyTorch's data types.
 
     Raises:
-        UnsupportedDTypeError: If it is none of the ten: complex, quantised, an 8-bit float, or unsigned beyond 8 bits.
+        UnsupportedDTypeError: If it is not one of ours: complex, quantised, or an 8-bit float.
     """
     found = _DATA_TYPES.get(dtype)
     if found is None:

@@ -23,7 +23,7 @@ class TorchTensor(Tensor):
     Gradients are left behind: the wrapped tensor shares the memory and requires none.
 
     Args:
-        tensor: A dense tensor of one of the ten data types.
+        tensor: A dense tensor of one of our data types.
 
     Raises:
         UnsupportedDTypeError: If its data type is none of the ten.
