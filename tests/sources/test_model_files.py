@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 import tokenizers
-import torch
-from safetensors.torch import load_file
 
 from inferox.core import ManifestError, PackageError
 from inferox.sources import open_source
 from inferox.sources.image_size import read_image_size
 from inferox.sources.model_card import read_license
-from inferox.sources.model_files import complete_files
 from tests.sources.checkpoints import make_model, save_model
 
 
@@ -141,25 +138,3 @@ def test_tokenizer_that_cannot_be_converted(tmp_path: Path) -> None:
 def test_directory_with_tokenizer_is_taken_as_it_is(minilm_directory: Path, old_directory: Path) -> None:
     shutil.copy(minilm_directory / "tokenizer.json", old_directory)
     assert open_source(old_directory).facts.directory == old_directory
-
-
-def test_the_weights_of_a_layer_become_safetensors(tmp_path: Path) -> None:
-    weights = {"linear.weight": torch.ones(2, 3), "linear.bias": torch.zeros(2, dtype=torch.float16)}
-    (tmp_path / "2_Dense").mkdir()
-    (tmp_path / "2_Dense" / "config.json").write_text("{}")
-    torch.save(weights, tmp_path / "2_Dense" / "pytorch_model.bin")
-
-    folder = complete_files(tmp_path)
-
-    assert folder is not None
-    found = load_file(Path(folder.name) / "2_Dense" / "model.safetensors")
-    assert torch.equal(found["linear.weight"], weights["linear.weight"])
-    assert found["linear.bias"].dtype == torch.float32
-    assert not (tmp_path / "2_Dense" / "model.safetensors").exists()
-
-
-def test_a_layer_that_has_safetensors_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "2_Dense").mkdir()
-    for name in ("pytorch_model.bin", "model.safetensors"):
-        (tmp_path / "2_Dense" / name).write_bytes(b"x")
-    assert complete_files(tmp_path) is None

@@ -6,15 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
-from inferox.core import BATCH, ConfigError, DataType, PackageError, Signature, TensorSpec, UnsafePathError
+from inferox.core import BATCH, ConfigError, DataType, PackageError, Signature, TensorSpec
 from inferox.tasks import TASK_NAMES, choose_task, detect_task
 
 from .models import text_signature, token_vectors
 
 POOLING = {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}
 TRANSFORMER = {"type": "sentence_transformers.models.Transformer", "path": ""}
+MEAN = {"embedding_dimension": 4, "pooling_mode": "mean"}
+CHAIN = {"modules": [TRANSFORMER, POOLING], "1_Pooling__config": MEAN}
 
 
 def write(directory: Path, **files: Any) -> Path:
@@ -130,7 +134,10 @@ def test_options_of_embed_state_everything_and_are_json(minilm_directory: Path) 
 
 def test_the_weights_of_layers_are_carried(tmp_path: Path) -> None:
     dense = {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}
-    write(tmp_path, modules=[TRANSFORMER, POOLING, dense])
+    config = {"in_features": 4, "out_features": 2}
+    write(tmp_path, modules=[TRANSFORMER, POOLING, dense], **{"1_Pooling__config": MEAN, "2_Dense__config": config})
+    weights = {"linear.weight": np.ones((2, 4), np.float32), "linear.bias": np.ones(2, np.float32)}
+    save_file(weights, tmp_path / "2_Dense" / "model.safetensors")
 
     choice = choose_task(tmp_path, {}, None)
 
@@ -153,7 +160,7 @@ def test_the_weights_of_layers_are_carried(tmp_path: Path) -> None:
     ],
 )
 def test_pooling_is_read_in_its_old_and_new_form(tmp_path: Path, pooling: dict[str, Any], expected: list[str]) -> None:
-    write(tmp_path, modules=[TRANSFORMER, POOLING], **{"1_Pooling__config": pooling})
+    write(tmp_path, modules=[TRANSFORMER, POOLING], **{"1_Pooling__config": {"embedding_dimension": 4, **pooling}})
 
     assert choose_task(tmp_path, {}, None).options["pooling"] == expected
 
@@ -161,28 +168,7 @@ def test_pooling_is_read_in_its_old_and_new_form(tmp_path: Path, pooling: dict[s
 @pytest.mark.parametrize(
     ("files", "error", "message"),
     [
-        (
-            {"modules": [{"type": "sentence_transformers.models.CNN", "path": "1"}]},
-            ConfigError,
-            "a layer of the type CNN",
-        ),
-        ({"modules": [POOLING], "1_Pooling__config": {"pooling_mode": "median"}}, ConfigError, "pooling by .'median'."),
-        (
-            {"modules": [{"type": "x.Dense", "path": "2"}], "2__config": {"module_input_name": "token_embeddings"}},
-            ConfigError,
-            "the layer '2' of the type Dense works on 'token_embeddings'",
-        ),
-        (
-            {"modules": [{"type": "x.Dense", "path": "2"}], "2__config": {"activation_function": "mine.Swish"}},
-            ConfigError,
-            r"uses the activation function mine\.Swish",
-        ),
-        (
-            {"modules": [{"type": "x.Dense", "path": "../elsewhere"}]},
-            UnsafePathError,
-            "leads out of the model's folder",
-        ),
-        ({"modules": [{"path": "1"}]}, PackageError, "need 'type'"),
+        ({"modules": [{"path": "1"}]}, PackageError, r"module 0 in modules\.json needs 'type' as a string"),
         ({"modules": {"0": 1}}, PackageError, r"modules\.json must be a list of objects"),
         ({"modules": [1]}, PackageError, r"modules\.json must be a list of objects"),
         ({"modules": "["}, PackageError, r"modules\.json cannot be read"),
@@ -192,14 +178,14 @@ def test_pooling_is_read_in_its_old_and_new_form(tmp_path: Path, pooling: dict[s
             r"sentence_bert_config\.json cannot be",
         ),
         (
-            {"modules": [TRANSFORMER], "tokenizer_config": []},
+            {**CHAIN, "tokenizer_config": []},
             PackageError,
             r"tokenizer_config\.json must be a JSON obj",
         ),
         (
-            {"modules": [], "config_sentence_transformers": {"prompts": 3}},
-            PackageError,
-            "'prompts' must be of the type",
+            {**CHAIN, "config_sentence_transformers": {"prompts": 3}},
+            ConfigError,
+            "config_sentence_transformers.json sets 'prompts' to 3, which is not supported: it must give a text",
         ),
     ],
 )
@@ -231,7 +217,7 @@ def test_files_that_do_not_fit_are_refused(
 def test_the_limit_comes_from_the_models_own_files(
     tmp_path: Path, files: dict[str, Any], config: dict[str, Any], expected: int | None
 ) -> None:
-    choice = choose_task(write(tmp_path, **files), config, None, task="embed")
+    choice = choose_task(write(tmp_path, **CHAIN, **files), config, None, task="embed")
 
     assert choice.options["max_length"] == expected
 

@@ -149,10 +149,14 @@ def test_the_activation_is_found_where_each_version_stored_it(
     assert choice.options["activation"] == activation
 
 
-def test_a_layer_after_the_transformer_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "modules.json").write_text(json.dumps([{"type": "x.Transformer"}, {"type": "x.LogitScore"}]))
+def test_a_layer_that_reads_logits_is_refused(tmp_path: Path) -> None:
+    kinds = ("base.modules.transformer.Transformer", "cross_encoder.modules.logit_score.LogitScore")
+    modules = [
+        {"name": str(index), "path": "", "type": f"sentence_transformers.{kind}"} for index, kind in enumerate(kinds)
+    ]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
 
-    with pytest.raises(ConfigError, match="a layer of the type LogitScore, which the task rerank does not compute"):
+    with pytest.raises(ConfigError, match=r"module 1 in modules\.json is of the type LogitScore, which reads a score"):
         choose_task(tmp_path, {"num_labels": 1}, None, task="rerank")
 
 

@@ -17,6 +17,7 @@ from inferox.sources.checkpoint import read_checkpoint
 from inferox.sources.image_size import read_image_size
 from inferox.sources.model_card import read_license
 from inferox.sources.model_files import complete_files
+from inferox.sources.sentence_layout import lay_out
 from inferox.sources.torch_source import Examples, TorchSource
 
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
@@ -46,6 +47,9 @@ def open_huggingface(
         ConfigError: If the task needs a head that the model lacks.
         LoadError: If the weights are not those that the architecture needs.
     """
+    laid_out = lay_out(directory, task=task)
+    title = name or directory.resolve().name
+    directory = directory if laid_out is None else Path(laid_out.name)
     config = _read_config(directory)
     architecture = choose_architecture(config, task)
     reads_images = takes_images(architecture)
@@ -55,7 +59,7 @@ def open_huggingface(
     return TorchSource(
         SourceFacts(
             kind="huggingface",
-            name=name or directory.resolve().name,
+            name=title,
             model_type=config["model_type"],
             architecture=architecture,
             architecture_family=architecture_family(config, architecture),
@@ -76,7 +80,7 @@ def open_huggingface(
         has_weights=True,
         outputs=("last_hidden_state", "pooler_output") if reads_images else ("last_hidden_state",),
         limits=_limits(loaded.module),
-        holds=converted,
+        holds=(laid_out, converted),
     )
 
 

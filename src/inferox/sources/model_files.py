@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import transformers
-from safetensors.torch import save_file
 from transformers.utils import logging as hf_logging
 
 from inferox.core import PackageError
-from inferox.sources.checkpoint import read_checkpoint
-from inferox.sources.file_names import DESCRIPTIONS, PICKLED_WEIGHTS, SAFE_WEIGHTS, VOCABULARIES
+from inferox.sources.file_names import DESCRIPTIONS, PICKLED_WEIGHTS, VOCABULARIES
 
 _TOKENIZER = "tokenizer.json"
 
 
 def complete_files(directory: Path) -> TemporaryDirectory[str] | None:
-    """Makes a folder like a model's, with what it has only in an older form: its tokenizer, or layers after pooling.
+    """Makes a folder like a model's with its tokenizer in the form of packages, where it has an older form alone.
 
     Args:
         directory: The folder of the model. It is not changed.
@@ -30,21 +27,17 @@ def complete_files(directory: Path) -> TemporaryDirectory[str] | None:
         folder will do as it is.
 
     Raises:
-        PackageError: If a vocabulary or the weights of a layer cannot be converted.
+        PackageError: If a vocabulary cannot be converted.
     """
     has_tokenizer = (directory / _TOKENIZER).is_file()
     vocabulary = next((name for name in VOCABULARIES if (directory / name).is_file()), None)
-    layers = _pickled_layers(directory)
-    if not layers and (vocabulary is None or has_tokenizer):
+    if vocabulary is None or has_tokenizer:
         return None
     folder: TemporaryDirectory[str] = TemporaryDirectory(prefix="inferox-")
     try:
-        if vocabulary is not None and not has_tokenizer:
-            _convert_tokenizer(directory, Path(folder.name), vocabulary)
+        _convert_tokenizer(directory, Path(folder.name), vocabulary)
         # What the model says itself stands above what transformers writes.
         _copy_descriptions(directory, Path(folder.name))
-        for layer in layers:
-            save_file(read_checkpoint(layer), Path(folder.name) / layer.name / SAFE_WEIGHTS[0])
     except OSError as error:
         folder.cleanup()
         raise PackageError(f"the files of {directory} cannot be copied: {error}") from error
@@ -52,15 +45,6 @@ def complete_files(directory: Path) -> TemporaryDirectory[str] | None:
         folder.cleanup()
         raise
     return folder
-
-
-def _pickled_layers(directory: Path) -> Sequence[Path]:
-    """The folders of sentence-transformers' layers whose weights are in PyTorch's own format alone."""
-    return [
-        path.parent
-        for path in sorted(directory.glob(f"[0-9]*_*/{PICKLED_WEIGHTS[0]}"))
-        if not (path.parent / SAFE_WEIGHTS[0]).is_file()
-    ]
 
 
 def _convert_tokenizer(directory: Path, target: Path, vocabulary: str) -> None:

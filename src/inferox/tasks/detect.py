@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, Signature
-from inferox.tasks.embed_files import MODULES_FILE, SETTINGS_FILE, read_embed_files
+from inferox.sources.sentence_modules import MODULES_FILE
+from inferox.tasks.embed_files import read_embed_files
 from inferox.tasks.image_files import PREPROCESSOR_FILE, read_image_options
 from inferox.tasks.labels import read_label_options, read_labels
-from inferox.tasks.options import read_json
 from inferox.tasks.registry import TASK_NAMES, unknown_task
 from inferox.tasks.rerank import read_rerank_options
+from inferox.tasks.sentence_settings import read_model_settings
 from inferox.tasks.text_files import TOKENIZER_CONFIG_FILE, read_text_options, text_files
 from inferox.tasks.tokenizer import TOKENIZER_FILE
 
@@ -84,6 +85,7 @@ def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Si
         One of ``TASK_NAMES``.
 
     Raises:
+        ConfigError: If sentence-transformers stored a model of another kind, such as a sparse encoder.
         PackageError: If a file cannot be read.
     """
     if directory is None:
@@ -105,9 +107,9 @@ def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Si
 
 def _sentence_transformers_kind(directory: Path) -> str | None:
     """The kind of model that sentence-transformers stored, such as ``CrossEncoder``; ``None`` where it did not."""
-    kind = (read_json(directory / SETTINGS_FILE) or {}).get("model_type")
-    if isinstance(kind, str) and kind != "SentenceTransformer":
-        return kind
+    kind = read_model_settings(directory).get("model_type")
+    if kind == "CrossEncoder":
+        return "CrossEncoder"
     return "SentenceTransformer" if (directory / MODULES_FILE).is_file() else None
 
 
@@ -146,7 +148,7 @@ def _describe_raw(config: Mapping[str, Any]) -> TaskChoice:
 
 
 def _describe_embed(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
-    found = read_embed_files(directory)
+    found = read_embed_files(directory, config)
     options = {**read_text_options(directory, config), **found.options}
     return TaskChoice("embed", options, (*text_files(directory), *found.files))
 

@@ -1,40 +1,28 @@
-"""What sentence-transformers' files say about a model: pooling, the layers after it, prompts."""
+"""How token vectors become the vector of a text, as sentence-transformers' files say it: pooling, layers, prompts."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, PackageError
-from inferox.tasks.activation import activation_of_class
-from inferox.tasks.options import member_path, optional, read_json, required
+from inferox.sources.sentence_modules import MODULES_FILE, SentenceModule, read_modules, unsupported_module
+from inferox.tasks.layer_files import SENTENCE_EMBEDDING, describe_layer, describe_pooling
+from inferox.tasks.options import read_json
+from inferox.tasks.sentence_settings import (
+    SETTINGS_FILE,
+    TRANSFORMER_FILES,
+    check_transformer_settings,
+    read_model_settings,
+)
 
-MODULES_FILE = "modules.json"
-SETTINGS_FILE = "config_sentence_transformers.json"
+_USUAL_PROMPTS = frozenset({"query", "document"})
+"""The prompts that sentence-transformers gives every model."""
 
-_POOLING_NAMES = {
-    "cls": "cls",
-    "max": "max",
-    "mean": "mean",
-    "mean_sqrt_len_tokens": "mean_sqrt_len",
-    "weightedmean": "weighted_mean",
-    "lasttoken": "last",
-}
-"""Our names by sentence-transformers' own, in the order in which it joins several."""
-
-_POOLING_FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
-    "pooling_mode_weightedmean_tokens": "weighted_mean",
-    "pooling_mode_lasttoken": "last",
-}
-
-_SENTENCE_EMBEDDING = "sentence_embedding"
+_CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json")
+_TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 @dataclass
@@ -50,106 +38,114 @@ class EmbedFiles:
     files: list[str] = field(default_factory=list)
 
 
-def read_embed_files(directory: Path) -> EmbedFiles:
+def read_embed_files(directory: Path, config: Mapping[str, Any]) -> EmbedFiles:
     """Reads how a model's token vectors become the vector of a text.
 
     Args:
-        directory: The folder of the model. Without ``modules.json``, the mean of the token vectors is taken.
+        directory: The folder of the model. Without ``modules.json`` it is pooled as sentence-transformers pools such
+            models: the last token of a ``...ForCausalLM``, the mean of all tokens of any other.
+        config: Its ``config.json``.
 
     Raises:
-        ConfigError: If the model has a layer that this task does not compute.
-        PackageError: If a file cannot be read or a field is of the wrong type.
+        ConfigError: If the model has a layer or a setting that this task does not compute.
+        PackageError: If a file is missing, cannot be read, or a field is of the wrong type.
         UnsafePathError: If a layer lies outside the model's folder.
     """
-    settings = read_json(directory / SETTINGS_FILE) or {}
-    prompts = {
-        name: text for name, text in (optional(settings, "prompts", dict) or {}).items() if isinstance(text, str)
-    }
-    found = EmbedFiles(
-        {
-            "pooling": ["mean"],
-            "include_prompt": True,
-            "modules": [],
-            "prompts": prompts,
-            "default_prompt": optional(settings, "default_prompt_name", str),
-            "truncate_dim": optional(settings, "truncate_dim", int),
-        }
+    modules = read_modules(directory)
+    settings = read_model_settings(directory)
+    if not modules:
+        _check_without_modules(directory)
+        return EmbedFiles(_options([_default_pooling(config)], {}))
+    if settings.get("model_type", "SentenceTransformer") != "SentenceTransformer":
+        raise ConfigError(
+            f"{SETTINGS_FILE} states the model_type {settings['model_type']}, which gives no vectors",
+            hint="use the task rerank",
+        )
+    check_transformer_settings(
+        directory, task="feature-extraction", method_output="last_hidden_state", module_output="token_embeddings"
     )
-    for module in read_modules(directory):
-        _add(module, directory, found)
+    found = read_chain(directory, modules, output=SENTENCE_EMBEDDING)
+    found.options = {**_options(found.options["pooling"], settings), **found.options}
     return found
 
 
-def read_modules(directory: Path) -> list[Mapping[str, Any]]:
-    """Reads ``modules.json``; empty where there is none.
+def read_chain(directory: Path, modules: Sequence[SentenceModule], *, output: str) -> EmbedFiles:
+    """Reads a transformer, the pooling of its token vectors, and the layers after it.
+
+    Args:
+        directory: The folder of the model.
+        modules: Its modules.
+        output: What sentence-transformers calls the output of the last layer: ``sentence_embedding`` or ``scores``.
+
+    Returns:
+        ``pooling``, ``include_prompt`` and ``modules``, and the files of those.
 
     Raises:
-        PackageError: If it is no list of objects.
+        ConfigError: If a module is of another kind, or in another order.
+        PackageError: If a file is missing, cannot be read, or a field is of the wrong type.
     """
-    try:
-        modules = json.loads((directory / MODULES_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, RecursionError) as error:
-        raise PackageError(f"{MODULES_FILE} cannot be read: {error}", hint="fetch the model again") from error
-    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
-        raise PackageError(f"{MODULES_FILE} must be a list of objects")
-    return modules
-
-
-def _add(module: Mapping[str, Any], directory: Path, found: EmbedFiles) -> None:
-    kind = required(module, "type", str).rpartition(".")[2]
-    folder = optional(module, "path", str) or ""
-    config = read_json(member_path(directory, f"{folder}/config.json" if folder else "config.json")) or {}
-    if kind in {"Transformer", "Dropout"}:
-        return
-    if kind not in {"Pooling", "Normalize", "Dense", "LayerNorm"}:
+    computed = [(index, module) for index, module in enumerate(modules) if module.kind != "Dropout"]
+    for index, module in computed:
+        if module.kind not in {"Transformer", "Pooling", "Dense", "LayerNorm", "Normalize"}:
+            raise unsupported_module(module, index)
+    kinds = [module.kind for _, module in computed]
+    if kinds[:2] != ["Transformer", "Pooling"] or {"Transformer", "Pooling"} & set(kinds[2:]):
         raise ConfigError(
-            f"the model has a layer of the type {kind}, which the task embed does not compute",
-            hint="pack it with the task raw, and compute that layer yourself",
+            f"{MODULES_FILE} lists {', '.join(kinds)}; what is supported is one Transformer, one Pooling, and then any "
+            "of Dense, LayerNorm and Normalize",
+            hint="pack it with --task raw, and compute the rest yourself",
         )
-    if kind == "Pooling":
-        found.options["pooling"] = _pooling(config)
-        found.options["include_prompt"] = config.get("include_prompt", True) is not False
-        return
-    for key in ("module_input_name", "module_output_name"):
-        if config.get(key) not in {None, _SENTENCE_EMBEDDING}:
-            raise ConfigError(
-                f"the layer {folder!r} of the type {kind} works on {config[key]!r}, and the task embed has layers on "
-                f"{_SENTENCE_EMBEDDING!r} alone",
-                hint="pack it with the task raw, and compute that layer yourself",
-            )
-    found.options["modules"].append(_layer(kind, folder, config, found))
+    found = EmbedFiles({**describe_pooling(directory, computed[1][1]), "modules": []})
+    last = len(computed) - 1
+    for position, (_, module) in enumerate(computed[2:], start=2):
+        wanted = output if position == last else SENTENCE_EMBEDDING
+        layer, files = describe_layer(directory, module, output=wanted)
+        found.options["modules"].append(layer)
+        found.files.extend(files)
+    return found
 
 
-def _pooling(config: Mapping[str, Any]) -> list[str]:
-    stated = config.get("pooling_mode")
-    if stated is not None:
-        names = stated if isinstance(stated, list) else [stated]
-        unknown = [name for name in names if name not in _POOLING_NAMES]
-        if unknown:
-            raise ConfigError(f"pooling by {unknown} is unknown; known are {', '.join(_POOLING_NAMES)}")
-        return [_POOLING_NAMES[name] for name in names]
-    return [name for flag, name in _POOLING_FLAGS.items() if config.get(flag) is True] or ["mean"]
-
-
-def _layer(kind: str, folder: str, config: Mapping[str, Any], found: EmbedFiles) -> dict[str, Any]:
-    if kind == "Normalize":
-        return {"type": "normalise"}
-    weights = f"{folder}/model.safetensors"
-    found.files.append(weights)
-    if kind == "LayerNorm":
-        return {"type": "layer_norm", "weights": weights}
-    stated = optional(config, "activation_function", str) or "torch.nn.modules.activation.Tanh"
-    activation = activation_of_class(stated)
-    if activation is None:
+def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    prompts, default = settings.get("prompts", {}), settings.get("default_prompt_name")
+    if default is not None and default not in {*prompts, *_USUAL_PROMPTS}:
         raise ConfigError(
-            f"the layer {folder!r} uses the activation function {stated}, which the task embed does not compute",
-            hint="pack it with the task raw, and compute that layer yourself",
+            f"{SETTINGS_FILE} states the default_prompt_name {default!r}, and has the prompts {sorted(prompts)}",
+            hint="add the prompt, or take the default away",
         )
     return {
-        "type": "dense",
-        "weights": weights,
-        "activation": activation,
-        "residual": config.get("use_residual") is True,
+        "pooling": pooling,
+        "include_prompt": True,
+        "modules": [],
+        "prompts": prompts,
+        "default_prompt": default,
+        "truncate_dim": settings.get("truncate_dim"),
     }
+
+
+def _default_pooling(config: Mapping[str, Any]) -> str:
+    names = config.get("architectures")
+    stated = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
+    return "last" if stated.endswith("ForCausalLM") and config.get("is_causal", True) else "mean"
+
+
+def _check_without_modules(directory: Path) -> None:
+    """Refuses a model of which a part seems to be missing, and one whose texts would go through a template.
+
+    sentence-transformers would leave the files aside that only ``modules.json`` gives a meaning.
+    """
+    pooling = [path.relative_to(directory).as_posix() for path in directory.glob("[0-9]*_*/config.json")]
+    present = [name for name in (SETTINGS_FILE, *TRANSFORMER_FILES, *pooling) if (directory / name).is_file()]
+    if present:
+        raise PackageError(
+            f"{present[0]} lies in {directory.name}, and {MODULES_FILE}, which says what it is for, does not",
+            hint="fetch the whole model",
+        )
+    template = next((name for name in _CHAT_TEMPLATES if (directory / name).is_file()), None)
+    if template is None and (read_json(directory / _TOKENIZER_CONFIG) or {}).get("chat_template"):
+        template = f"chat_template of {_TOKENIZER_CONFIG}"
+    if template is not None:
+        raise ConfigError(
+            f"there is a chat template ({template}) and no {MODULES_FILE}: sentence-transformers would put each text "
+            "into that template, which is not supported",
+            hint="state how texts are embedded: save the model with sentence-transformers, or remove the template",
+        )

@@ -12,11 +12,12 @@ import numpy as np
 from inferox.batching import Outputs, Row
 from inferox.core import ConfigError, ManifestError, Model, RequestError, Signature
 from inferox.package import Reading
+from inferox.sources.sentence_modules import read_modules, unsupported_module
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
 from inferox.tasks.calibration_texts import calibration_pairs
-from inferox.tasks.embed_files import SETTINGS_FILE, read_modules
 from inferox.tasks.labels import read_labels
-from inferox.tasks.options import optional, read_json, required
+from inferox.tasks.options import optional, required
+from inferox.tasks.sentence_settings import SETTINGS_FILE, check_transformer_settings, read_model_settings
 from inferox.tasks.signature import find_output, last_extent
 from inferox.tasks.task import Task
 from inferox.tasks.text_samples import sample_pairs
@@ -144,16 +145,24 @@ def read_rerank_options(directory: Path, config: Mapping[str, Any]) -> dict[str,
             f"the task rerank needs a model with one score a pair, and this one has {len(labels)} labels",
             hint="use the task classify, which takes pairs of texts too",
         )
-    for module in read_modules(directory):
-        kind = required(module, "type", str).rpartition(".")[2]
-        if kind != "Transformer":
-            raise ConfigError(
-                f"the model has a layer of the type {kind}, which the task rerank does not compute",
-                hint="pack it with the task raw, and compute that layer yourself",
-            )
-    settings = read_json(directory / SETTINGS_FILE) or {}
-    default = optional(settings, "default_prompt_name", str)
-    prompt = None if default is None else (optional(settings, "prompts", dict) or {}).get(default)
+    modules = read_modules(directory)
+    for index, module in enumerate(modules):
+        if module.kind not in {"Transformer", "Dropout"}:
+            raise unsupported_module(module, index)
+    # Without modules.json, sentence-transformers leaves its other settings aside.
+    settings = read_model_settings(directory) if modules else {}
+    if modules:
+        check_transformer_settings(
+            directory, task="sequence-classification", method_output="logits", module_output="scores"
+        )
+    default = settings.get("default_prompt_name")
+    prompts = settings.get("prompts", {})
+    if default is not None and default not in prompts:
+        raise ConfigError(
+            f"{SETTINGS_FILE} states the default_prompt_name {default!r}, and has the prompts {sorted(prompts)}",
+            hint="add the prompt, or take the default away",
+        )
+    prompt = None if default is None else prompts[default]
     return {"activation": _activation(settings, config), "prompt": prompt}
 
 
