@@ -99,7 +99,7 @@ def test_binary_standard_input(inferox: Command, minilm_package: Path) -> None:
 
 
 def test_malformed_json_lines(inferox: Command, minilm_package: Path) -> None:
-    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b'"a"\n{"text": \n'), 4, "line 2", "is no JSON")
+    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b'"a"\n{"text": \n'), 4, "line 2", "is not JSON")
     fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b"[1, 2]\n"), 4, "line 1")
 
 

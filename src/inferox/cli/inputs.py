@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import json
+import logging
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from inferox.core import RequestError
+from inferox.cli.items import PairOptions, items_of
+from inferox.core import ConfigError, RequestError
 from inferox.tasks import ImageFile, read_tensors
+from inferox.tasks.image_file import MAX_FILE_BYTES
 
 STDIN = "-"
 """The name that stands for standard input."""
@@ -17,9 +22,13 @@ STDIN = "-"
 JSON_LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
 """Files whose lines are JSON. The lines of other files are texts, whatever they look like."""
 
+_IMAGE_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+
+_logger = logging.getLogger(__name__)
+
 
 def read_items(
-    task: str, arguments: Sequence[str], source: str | None, *, query: str | None, json_lines: bool
+    task: str, arguments: Sequence[str], source: str | None, *, pairs: PairOptions, json_lines: bool
 ) -> Iterator[Any]:
     """Reads the items one by one, so that an input of any length needs little memory.
 
@@ -27,13 +36,14 @@ def read_items(
         task: The task's name, which decides what an item is.
         arguments: The words on the command line: texts, or paths of images or tensors; ``-`` for standard input.
         source: The file to read instead, or ``-``.
-        query: The query that every text is ranked for; only of use to ``rerank``.
-        json_lines: Whether the lines of standard input are JSON.
+        pairs: How pairs of texts are given, where they are.
+        json_lines: Whether the lines of the input are JSON, whatever the file is called.
 
     Yields:
-        Texts, ``(query, document)`` pairs, paths of images, or for ``raw`` the tensors of each call by name.
+        Texts, pairs of texts, image files, or for ``raw`` the tensors of each call by name.
 
     Raises:
+        ConfigError: If an option does not fit the form of the input.
         RequestError: If there is nothing to read, a file cannot be read, or a line is malformed; it names the line.
     """
     if list(arguments) == [STDIN] and source is None:
@@ -43,62 +53,83 @@ def read_items(
             "expected items either on the command line or from --input" + ("" if arguments else ", and got none"),
             hint="give texts or paths, --input FILE, or - for standard input",
         )
-    if task == "raw" and source not in {None, STDIN} and Path(str(source)).suffix not in JSON_LINES_SUFFIXES:
-        yield read_tensors(Path(str(source)))
+    if source is None:
+        if json_lines:
+            raise ConfigError("--jsonl is for the lines of an input, and the items are on the command line")
+        records: Iterator[Any] = _read_arguments(arguments, pairs)
+    elif task == "raw" and source != STDIN and not _is_json(source, json_lines=json_lines):
+        yield read_tensors(Path(source))
         return
-    records = iter(arguments) if source is None else _read_records(source, json_lines=json_lines or task == "raw")
+    else:
+        is_json = _is_json(source, json_lines=json_lines) or task == "raw"
+        records = _read_records(source, is_json=is_json, task=task)
     for number, record in enumerate(records, start=1):
-        yield from _items_of(task, record, query, f"item {number}" if source is None else f"line {number}")
+        where = f"item {number}" if source is None else f"line {number}"
+        # What is an image file already is the whole of standard input.
+        yield from [record] if isinstance(record, ImageFile) else items_of(task, record, pairs, where)
 
 
-def _items_of(task: str, record: Any, query: str | None, where: str) -> Iterator[Any]:
-    if task == "raw":
-        yield read_tensors(Path(record)) if isinstance(record, str) else record
-    elif task == "rerank":
-        yield from _pairs_of(record, query, where)
-    elif task == "image-classify":
-        yield ImageFile.at(Path(_text_of(record, "image", where)))
-    else:
-        yield _text_of(record, "text", where)
+def _is_json(source: str, *, json_lines: bool) -> bool:
+    return json_lines or Path(source).suffix in JSON_LINES_SUFFIXES
 
 
-def _text_of(record: Any, key: str, where: str) -> str:
-    text = record.get(key) if isinstance(record, dict) else record
-    if not isinstance(text, str):
-        raise RequestError(f'{where} must be a JSON string, or an object such as {{"{key}": "…"}}: {_excerpt(record)}')
-    return text
+def _read_arguments(arguments: Sequence[str], pairs: PairOptions) -> Iterator[Any]:
+    if not pairs.in_columns:
+        return iter(arguments)
+    if len(arguments) % 2:
+        raise ConfigError(f"--pairs takes arguments two by two, and there are {len(arguments)}")
+    return ([first, second] for first, second in zip(arguments[::2], arguments[1::2], strict=True))
 
 
-def _pairs_of(record: Any, query: str | None, where: str) -> Iterator[tuple[str, str]]:
-    if isinstance(record, dict):
-        query = record.get("query", query)
-        documents = record.get("documents", [record.get("document")])
-    else:
-        documents = [record]
-    if not isinstance(query, str):
-        raise RequestError(f"{where} has no query to rank it for", hint="give one with --query")
-    if not isinstance(documents, list) or not all(isinstance(document, str) for document in documents):
-        raise RequestError(
-            f'{where} must be an object such as {{"query": "…", "documents": ["…"]}}: {_excerpt(record)}'
-        )
-    yield from ((query, document) for document in documents)
-
-
-def _read_records(source: str, *, json_lines: bool) -> Iterator[Any]:
+def _read_records(source: str, *, is_json: bool, task: str) -> Iterator[Any]:
     name = "standard input" if source == STDIN else source
-    is_json = json_lines if source == STDIN else Path(source).suffix in JSON_LINES_SUFFIXES
-    for number, line in enumerate(_read_lines(source), start=1):
+    lines = _read_lines(source)
+    first = next(lines, None)
+    if first is None:
+        return
+    if source == STDIN and task == "image-classify" and _begins_image(first):
+        yield ImageFile(name, _read_rest(first))
+        return
+    # Some editors on Windows begin a file with this mark, which is not part of the text.
+    lines = chain([first.removeprefix(codecs.BOM_UTF8)], lines)
+    for number, line in enumerate(lines, start=1):
+        where = f"line {number} of {name}"
         try:
             text = line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise RequestError(
-                f"line {number} of {name} is not UTF-8: byte {error.start} is {line[error.start]:#04x}",
+                f"{where} is not UTF-8: byte {error.start} is {line[error.start]:#04x}",
                 hint="convert it to UTF-8, or give images and tensors by their paths",
             ) from error
-        try:
-            yield json.loads(text) if is_json else text
-        except (ValueError, RecursionError) as error:
-            raise RequestError(f"line {number} of {name} is no JSON: {error}") from error
+        if number == 1 and not is_json:
+            _warn_of_json(text, name)
+        yield _parse(text, where) if is_json else text
+
+
+def _parse(text: str, where: str) -> Any:
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for key in names if names.count(key) > 1)
+            raise RequestError(f"{where} states the key {twice!r} twice")
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=check)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{where} is not JSON: {error}") from error
+
+
+def _warn_of_json(text: str, name: str) -> None:
+    if not text.startswith(("{", "[")):
+        return
+    try:
+        looks_like_json = isinstance(json.loads(text), dict | list)
+    except (ValueError, RecursionError):
+        return
+    if looks_like_json:
+        _logger.warning("the first line of %s looks like JSON and is taken as a text; --jsonl reads it as JSON", name)
 
 
 def _read_lines(source: str) -> Iterator[bytes]:
@@ -110,10 +141,18 @@ def _read_lines(source: str) -> Iterator[bytes]:
     try:
         with Path(source).open("rb") as stream:
             yield from stream
-    except OSError as error:
-        raise RequestError(f"{source} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{source!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _excerpt(record: Any) -> str:
-    text = json.dumps(record, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 - enough to recognise the line by
+def _begins_image(line: bytes) -> bool:
+    if not line.startswith(_IMAGE_BEGINNINGS):
+        return False
+    try:
+        return "\0" in line.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
+
+
+def _read_rest(first: bytes) -> bytes:
+    return first + sys.stdin.buffer.read(max(0, MAX_FILE_BYTES + 1 - len(first)))

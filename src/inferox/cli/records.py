@@ -12,7 +12,7 @@ _KEYS = {
     "token-classify": ("text", "spans"),
     "image-classify": ("image", "labels"),
 }
-"""What an item and its result are called, for tasks whose items are single things."""
+"""What an item and its result are called, for tasks whose items are single things or pairs of texts."""
 
 
 def to_record(task: str, item: Any, result: Any) -> dict[str, Any]:
@@ -32,4 +32,6 @@ def to_record(task: str, item: Any, result: Any) -> dict[str, Any]:
         query, document = item
         return {"query": query, "document": document, "score": result}
     item_key, result_key = _KEYS[task]
+    if isinstance(item, tuple):
+        return {item_key: item[0], "text_pair": item[1], result_key: to_json(result)}
     return {item_key: str(item), result_key: to_json(result)}

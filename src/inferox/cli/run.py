@@ -11,6 +11,7 @@ import click
 from inferox.cli.options import debug_option, json_option, quality_option, trust_code_option
 
 if TYPE_CHECKING:
+    from inferox.cli.items import PairOptions
     from inferox.cli.results import Sink
     from inferox.engine import TaskModel
     from inferox.tasks import Task
@@ -23,6 +24,7 @@ Examples:
   inferox run minilm.mlpkg "a first sentence" "and a second one"
   cat texts.txt | inferox run minilm.mlpkg - > vectors.jsonl
   inferox run reranker.mlpkg --query "how to bake bread" --input documents.txt
+  inferox run nli.mlpkg --pairs "a man is eating" "nobody eats"
 """,
 )
 @click.argument("package")
@@ -30,8 +32,15 @@ Examples:
 @click.option(
     "--input", "source", metavar="FILE", help="Read items from a file: text lines, .jsonl, .npz, .safetensors."
 )
-@click.option("--jsonl", "json_lines", is_flag=True, help="The lines of standard input are JSON.")
+@click.option("--jsonl", "json_lines", is_flag=True, help="The lines of the input are JSON, whatever its name.")
 @click.option("--query", help="What the texts are ranked for (rerank).")
+@click.option("--text-pair", metavar="TEXT", help="The second text of every pair (classify).")
+@click.option(
+    "--pairs",
+    "in_columns",
+    is_flag=True,
+    help="Two arguments, or the two columns of a line, are a pair (classify, rerank).",
+)
 @click.option("--prompt", help="The name of the model's prompt to put before each text (embed).")
 @click.option("--allow-nan", is_flag=True, help="Pass NaN and infinities on to the model (raw).")
 @click.option("--task", help="What the numbers mean, where the package's own statement does not fit.")
@@ -53,6 +62,8 @@ def run(
     source: str | None,
     json_lines: bool,
     query: str | None,
+    text_pair: str | None,
+    in_columns: bool,
     prompt: str | None,
     allow_nan: bool,
     task: str | None,
@@ -72,10 +83,19 @@ def run(
     Items are texts for embed, classify, token-classify and rerank, paths of images for image-classify, and .npz, .json
     or .safetensors files of named tensors for raw. On a terminal the results are a table; elsewhere, and with --json,
     they are one JSON object a line.
+
+    A line of a .jsonl file is a string or an object: {"text": "…"}; for classify also {"text": "…", "text_pair": "…"}
+    or ["…", "…"]; for rerank {"query": "…", "documents": ["…"]}, {"query": "…", "document": "…"} or ["…", "…"]; for
+    image-classify {"image": "PATH"} or {"image": "data:image/png;base64,…"}; for raw each input by name. Other keys are
+    refused. Lines of other files are texts or paths, and with --pairs two columns with a tab in between. An image on
+    standard input is taken as it is.
+
+    Images are read as by transformers' pipelines: turned upright as EXIF says, and converted to RGB, which drops
+    transparency; of several frames the first is taken.
     """
     from inferox.cli.inputs import read_items
+    from inferox.cli.items import PairOptions
     from inferox.cli.results import open_sink
-    from inferox.core import ConfigError
     from inferox.engine import load
 
     with (
@@ -93,9 +113,9 @@ def run(
         ) as model,
     ):
         chosen = _adjust(model.task, prompt, allow_nan=allow_nan)
-        if query is not None and chosen.name != "rerank":
-            raise ConfigError(f"--query is for the task rerank, and the package's is {chosen.name}")
-        read = read_items(chosen.name, items, source, query=query, json_lines=json_lines)
+        pairs = PairOptions(query, text_pair, in_columns=in_columns)
+        _check_pairs(pairs, chosen.name)
+        read = read_items(chosen.name, items, source, pairs=pairs, json_lines=json_lines)
         _run(model, chosen, read, sink)
 
 
@@ -112,6 +132,20 @@ def _adjust(task: Task, prompt: str | None, *, allow_nan: bool) -> Task:
             raise ConfigError(f"--allow-nan is for the task raw, and the package's is {task.name}")
         return task.allowing_non_finite()
     return task
+
+
+def _check_pairs(pairs: PairOptions, task: str) -> None:
+    from inferox.core import ConfigError
+
+    for option, given, tasks in (
+        ("--query", pairs.query is not None, ("rerank",)),
+        ("--text-pair", pairs.second is not None, ("classify",)),
+        ("--pairs", pairs.in_columns, ("classify", "rerank")),
+    ):
+        if given and task not in tasks:
+            raise ConfigError(f"{option} is for the task {' or '.join(tasks)}, and the package's is {task}")
+    if pairs.in_columns and (pairs.query is not None or pairs.second is not None):
+        raise ConfigError("--pairs gives both texts of every pair, so that --query and --text-pair have no place")
 
 
 def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink) -> None:

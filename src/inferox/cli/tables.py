@@ -161,7 +161,9 @@ def _label_table(items: Sequence[Any], results: Sequence[Sequence[LabelScore]]) 
     for index, (item, labels) in enumerate(zip(items, results, strict=True)):
         listed = ", ".join(f"{label.label} {label.score:.3f}" for label in labels[:_MOST_LABELS])
         more = f", and {len(labels) - _MOST_LABELS} more" if len(labels) > _MOST_LABELS else ""
-        table.add_row(str(index + 1), shorten(str(item), 48), Text(listed + more))
+        table.add_row(
+            str(index + 1), shorten(" | ".join(item) if isinstance(item, tuple) else str(item), 48), Text(listed + more)
+        )
     return table
 
 

@@ -45,6 +45,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
     if path.suffix not in SUFFIXES:
         raise RequestError(f"{path.name} must be a file of the kind {', '.join(SUFFIXES)}")
     try:
+        if path.exists() and not path.is_file():
+            raise RequestError(f"{str(path)!r} must be a regular file, and is a folder, pipe, socket or device")
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise RequestError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
