@@ -66,3 +66,14 @@ def test_a_full_disk_is_the_systems_own_error(tmp_path: Path) -> None:
     (tmp_path / "s.safetensors").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         Samples((SampleBatch({"x": np.zeros(3)}, {}),)).save(tmp_path / "s.safetensors")
+
+
+def test_probes_read_back_beside_the_calls(tmp_path: Path) -> None:
+    path, ids = tmp_path / "s.safetensors", np.arange(6).reshape(2, 3)
+    Samples((SampleBatch({"x": ids}, {"y": ids}),), ({"x": ids * 2}, {"x": ids[:1]})).save(path)
+    found = Samples.load(path)
+    assert [probe["x"].tolist() for probe in found.probes] == [(ids * 2).tolist(), ids[:1].tolist()]
+    assert len(found.batches) == 1
+    save_file({"0.inputs.x": ids, "0.outputs.x": ids, "probe1.inputs.x": ids}, path)
+    with pytest.raises(IntegrityError, match="must number its probes from 0"):
+        Samples.load(path)

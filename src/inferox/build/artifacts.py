@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,18 @@ from inferox.core import (
     Precision,
     SourceModel,
 )
-from inferox.package import ArtifactEvidence, Limits, ParityClass, Reading, Samples, Tolerance, measure_model
+from inferox.package import (
+    ArtifactEvidence,
+    BatchInvariance,
+    Limits,
+    ParityClass,
+    Reading,
+    Samples,
+    Tolerance,
+    as_inherent,
+    measure_invariance,
+    measure_model,
+)
 
 Calls = Sequence[Mapping[str, npt.NDArray[Any]]]
 """Calls of a model: inputs by name, as padded batches."""
@@ -88,6 +100,12 @@ def export_artifacts(
         progress: Told what is being done.
     """
     exported = Exported()
+
+    @cache
+    def measure_source() -> BatchInvariance | None:
+        outputs = [batch.outputs for batch in measurement.samples.batches]
+        return measure_invariance(source.compute, measurement.samples, outputs, source.signature, measurement.reading)
+
     # Unlike what belongs to the task, weights are only of use to artifacts: quantised ones may have their own.
     given = _list_files(root) - {WEIGHTS_FILE}
     for backend, exporter in exporters:
@@ -104,6 +122,7 @@ def export_artifacts(
             progress(f"measuring {artifact.name}")
             try:
                 evidence = _measure(backend, artifact, measurement, source, name)
+                evidence = _judge_batches(evidence, artifact, measure_source)
             except BackendError as error:
                 exported.refused[artifact.name] = str(error)
                 continue
@@ -172,10 +191,40 @@ def _measure(
         taken = ", ".join(map(str, padded.inputs))
         raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")
     with RoutedModel([backend.load(artifact, None, options)], padded, backend.tensor_builder(DeviceId.cpu())) as model:
-        evidence = measure_model(model, artifact, samples, measurement.reading, measurement.tolerance)
+        evidence = measure_model(
+            model, artifact, samples, measurement.reading, measurement.tolerance, beside_others=True
+        )
     if evidence.parity_class is ParityClass.FAIL:
         raise ExecutionError(f"it misses its tolerance: {evidence.agreement}")
     return evidence
+
+
+def _judge_batches(
+    evidence: ArtifactEvidence, artifact: Artifact, measure_source: Callable[[], BatchInvariance | None]
+) -> ArtifactEvidence:
+    """Decides whether an artifact may be written whose rows depend on what shares their batch.
+
+    It may where the model itself is such, and in int8, which was asked for by name.
+
+    Args:
+        evidence: What was measured of it.
+        artifact: The artifact.
+        measure_source: Measures the model itself.
+
+    Returns:
+        The evidence, which says whether the model itself depends on the batch.
+
+    Raises:
+        ExecutionError: If it may not.
+    """
+    if evidence.batch is None or evidence.batch.holds:
+        return evidence
+    of_model = measure_source()
+    if of_model is not None and not of_model.holds:
+        return replace(evidence, batch=as_inherent(evidence.batch))
+    if artifact.precision is Precision.INT8:
+        return evidence
+    raise ExecutionError(f"it {evidence.batch}, and the model itself does not")
 
 
 def _has_weights_of_its_own(artifacts: Sequence[Artifact], backend: str) -> bool:

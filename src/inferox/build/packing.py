@@ -6,13 +6,14 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from inferox.build.artifacts import Calls, Exported, Measurement, export_artifacts, open_exporters
 from inferox.build.calibration import make_calibration
+from inferox.build.mates import make_probes
 from inferox.build.reference import compute_samples, keep_common
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, Dim, PackageError, Precision, SourceModel
 from inferox.package import (
@@ -138,6 +139,7 @@ def pack(
         opened = open_task(choice.name, choice.options, writer.root, model.signature)
         report("computing the reference")
         references = compute_samples(model, opened)
+        references = replace(references, probes=make_probes(model, opened, references))
         label = name or model.facts.name
         calls = make_calibration(model, opened, calibration) if Precision.INT8 in wanted else ()
         exported = export_artifacts(

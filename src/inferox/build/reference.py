@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import pad_rows
+from inferox.batching import Row, pad_rows
 from inferox.core import Artifact, BackendError, Layout, ManifestError, ShapeMismatchError, Signature, SourceModel
 from inferox.package import ArtifactEvidence, SampleBatch, Samples
 from inferox.sources.measure import stretch
@@ -37,14 +37,27 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
     """
     examples = source.example_inputs
     if examples is None:
-        calls = [pad_rows(task.encode(items), source.signature, task.fill) for items in task.samples()]
-        return Samples(tuple(_compute(source, inputs) for inputs in calls))
+        encoded = (task.encode(items) for items in task.samples())
+        return Samples(tuple(batch for rows in encoded for batch in _compute_rows(source, task, rows)))
     batches = [_compute(source, examples)]
     for inputs in _varied(examples, source.signature):
         # Where the model itself gives no numbers, nothing is asked of its artifacts.
         with suppress(BackendError, ManifestError):
             batches.append(_compute(source, inputs))
     return Samples(tuple(batches))
+
+
+def _compute_rows(source: SourceModel, task: Task, rows: Sequence[Row]) -> list[SampleBatch]:
+    """Computes rows in one batch; or one by one, where the model does not take them together.
+
+    BART, for one, refuses a batch whose rows have different numbers of end tokens.
+    """
+    try:
+        return [_compute(source, pad_rows(rows, source.signature, task.fill))]
+    except BackendError:
+        if len(rows) == 1:
+            raise
+        return [_compute(source, pad_rows([row], source.signature, task.fill)) for row in rows]
 
 
 def taken_samples(samples: Samples, signature: Signature) -> Samples:
@@ -54,7 +67,7 @@ def taken_samples(samples: Samples, signature: Signature) -> Samples:
         samples: The calls.
         signature: The padded signature of the artifact.
     """
-    return Samples(tuple(batch for batch in samples.batches if _takes(signature, batch.inputs)))
+    return samples.with_batches(batch for batch in samples.batches if _takes(signature, batch.inputs))
 
 
 def keep_common(

@@ -115,4 +115,4 @@ def _measure(
     with opened.view(artifact, loaded) as model:
         reading = opened.task(model.signature).reading(model.signature)
         required = known.tolerance.with_limits(tolerance) if known else tolerance
-        return measure_model(model, artifact, samples, reading, required)
+        return measure_model(model, artifact, samples, reading, required, beside_others=True)

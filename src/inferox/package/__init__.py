@@ -2,6 +2,7 @@
 
 from inferox.package.archive import ALIGNMENT_BYTES, ARCHIVE_SUFFIX
 from inferox.package.evidence import ArtifactEvidence, ParityReport, RowAgreement, collect_evidence, measure_model
+from inferox.package.invariance import BatchInvariance, as_inherent, measure_invariance
 from inferox.package.manifest import FORMAT_VERSION, Fields, FileEntry, Metadata, ModelInfo, read_json
 from inferox.package.measurement import measure
 from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, Limits, ParityClass, Tolerance, classify
@@ -20,6 +21,7 @@ __all__ = [
     "Agreement",
     "Arrays",
     "ArtifactEvidence",
+    "BatchInvariance",
     "Fields",
     "FileEntry",
     "Limits",
@@ -35,9 +37,11 @@ __all__ = [
     "Samples",
     "Store",
     "Tolerance",
+    "as_inherent",
     "classify",
     "collect_evidence",
     "measure",
+    "measure_invariance",
     "measure_model",
     "open_package",
     "read_json",

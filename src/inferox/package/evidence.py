@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from inferox.core import Artifact, ExecutionError, ManifestError, Model, RequestError
+from inferox.package.invariance import BatchInvariance, measure_invariance
 from inferox.package.manifest import Fields
 from inferox.package.measurement import find_scales, measure, measure_rows
 from inferox.package.parity import (
@@ -74,6 +75,7 @@ class ArtifactEvidence:
         versions: The versions of the libraries that took part.
         machine: The machine on which it was measured.
         rows: How well each row agrees; empty where that was not recorded.
+        batch: How far rows in a batch are from the same rows alone; ``None`` where that was not measured.
     """
 
     artifact: str
@@ -83,6 +85,12 @@ class ArtifactEvidence:
     versions: Mapping[str, str]
     machine: str
     rows: tuple[RowAgreement, ...] = ()
+    batch: BatchInvariance | None = None
+
+    @property
+    def depends_on_batch(self) -> bool:
+        """Whether a row was measured to have other outputs in a batch than alone."""
+        return self.batch is not None and not self.batch.holds
 
     def missed_rows(self, at_most: int = 5) -> tuple[RowAgreement, ...]:
         """The rows to look at where the tolerance is missed: those that miss it themselves, worst first.
@@ -121,6 +129,7 @@ class ArtifactEvidence:
             "versions": dict(self.versions),
             "machine": self.machine,
             "rows": [_finite(asdict(row)) for row in self.rows],
+            "batch": None if self.batch is None else self.batch.to_json(),
         }
 
     @classmethod
@@ -142,6 +151,7 @@ class ArtifactEvidence:
             versions=versions,
             machine=fields.required("machine", str),
             rows=fields.map("rows", _read_row) if "rows" in data else (),
+            batch=BatchInvariance.from_json(data["batch"]) if data.get("batch") is not None else None,
         )
 
 
@@ -177,6 +187,7 @@ def measure_model(
     tolerance: Tolerance | Limits | None = None,
     *,
     scales: Mapping[str, float] | None = None,
+    beside_others: bool = False,
 ) -> ArtifactEvidence:
     """Runs a model on the samples and measures what comes.
 
@@ -188,18 +199,26 @@ def measure_model(
         tolerance: What it must reach; what is not stated is what its precision asks for.
         scales: The number of which differences are a share, by output, where the samples are some of many:
             ``reading.scales`` of them all. ``None`` for those of these samples.
+        beside_others: Whether rows are also computed alone, and compared with the same rows in a batch.
 
     Raises:
         BackendError: If the runtime fails, or the artifact does not take a sample.
         ConfigError: If the tolerance has no limit of a name.
     """
+
+    def compute(inputs: Arrays) -> Arrays:
+        return {name: value.numpy() for name, value in model.forward(inputs).items()}
+
     try:
-        outputs = [
-            {name: value.numpy() for name, value in model.forward(batch.inputs).items()} for batch in samples.batches
-        ]
+        outputs = [compute(batch.inputs) for batch in samples.batches]
+        evidence = collect_evidence(artifact, samples, outputs, reading, tolerance, scales=scales)
+        if not beside_others:
+            return evidence
+        found = measure_invariance(compute, samples, outputs, model.signature, reading)
     except RequestError as error:
         raise ExecutionError(f"{artifact.name} refuses a sample: {error}", hint="pack the model again") from error
-    return collect_evidence(artifact, samples, outputs, reading, tolerance, scales=scales)
+    reached = evidence.parity_class if found is None else found.limit_class(evidence.parity_class)
+    return replace(evidence, batch=found, parity_class=reached)
 
 
 def collect_evidence(

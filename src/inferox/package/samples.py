@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from inferox.core import DataType, IntegrityError, UnsupportedDTypeError
 SAMPLES_FILE = "samples.safetensors"
 
 _KEY = re.compile(r"(?P<batch>\d{1,6})\.(?P<side>inputs|outputs)\.(?P<name>.+)", re.DOTALL)
+_PROBE_KEY = re.compile(r"probe(?P<batch>\d{1,6})\.inputs\.(?P<name>.+)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,21 @@ class Samples:
 
     Attributes:
         batches: The calls, in order.
+        probes: Inputs of further calls, in which rows of ``batches`` stand beside rows that are made to disturb them.
+            What the reference makes of them is not stored: rows of a call are compared with the same rows alone.
     """
 
     batches: tuple[SampleBatch, ...]
+    probes: tuple[Mapping[str, npt.NDArray[Any]], ...] = ()
+
+    def with_batches(self, batches: Iterable[SampleBatch]) -> Samples:
+        """The same probes with other calls."""
+        return replace(self, batches=tuple(batches))
 
     def save(self, path: Path) -> None:
-        """Writes the samples as one safetensors file, whose names are ``<call>.inputs.<name>`` and ``….outputs.…``.
+        """Writes the samples as one safetensors file.
+
+        Its names are ``<call>.inputs.<name>`` and ``<call>.outputs.<name>``, and ``probe<call>.inputs.<name>``.
 
         Args:
             path: The file.
@@ -52,14 +62,18 @@ class Samples:
         Raises:
             OSError: If it cannot be written, as when the disk is full.
         """
-        content = save(
-            {
-                f"{index}.{side}.{name}": np.asarray(array, order="C")
-                for index, batch in enumerate(self.batches)
-                for side, arrays in (("inputs", batch.inputs), ("outputs", batch.outputs))
-                for name, array in arrays.items()
-            }
-        )
+        named = {
+            f"{index}.{side}.{name}": array
+            for index, batch in enumerate(self.batches)
+            for side, arrays in (("inputs", batch.inputs), ("outputs", batch.outputs))
+            for name, array in arrays.items()
+        }
+        probes = {
+            f"probe{index}.inputs.{name}": array
+            for index, inputs in enumerate(self.probes)
+            for name, array in inputs.items()
+        }
+        content = save({name: np.asarray(array, order="C") for name, array in {**named, **probes}.items()})
         path.write_bytes(content)
 
     @classmethod
@@ -80,12 +94,20 @@ class Samples:
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, UnsupportedDTypeError) as error:
             raise IntegrityError(f"{path.name} cannot be read: {error}", hint="pack the model again") from error
         calls: dict[int, dict[str, dict[str, npt.NDArray[Any]]]] = {}
+        probes: dict[int, dict[str, npt.NDArray[Any]]] = {}
         for key, array in arrays.items():
+            if probe := _PROBE_KEY.fullmatch(key):
+                probes.setdefault(int(probe["batch"]), {})[probe["name"]] = array
+                continue
             match = _KEY.fullmatch(key)
             if match is None:
                 raise IntegrityError(f"{path.name} holds {key!r}, which is no part of a numbered call")
             call = calls.setdefault(int(match["batch"]), {"inputs": {}, "outputs": {}})
             call[match["side"]][match["name"]] = array
-        if sorted(calls) != list(range(len(calls))):
-            raise IntegrityError(f"{path.name} must number its calls from 0, and has {sorted(calls)}")
-        return cls(tuple(SampleBatch(**calls[index]) for index in range(len(calls))))
+        for kind, numbered in (("calls", calls), ("probes", probes)):
+            if sorted(numbered) != list(range(len(numbered))):
+                raise IntegrityError(f"{path.name} must number its {kind} from 0, and has {sorted(numbered)}")
+        return cls(
+            tuple(SampleBatch(**calls[index]) for index in range(len(calls))),
+            tuple(probes[index] for index in range(len(probes))),
+        )

@@ -121,7 +121,7 @@ class RerankTask(Task):
 
     def samples(self) -> list[list[tuple[str, str]]]:
         """Pairs from empty texts to the model's limit; see ``Task``."""
-        return sample_pairs(self._tokenizer.max_length)
+        return sample_pairs(self._tokenizer.max_length, self._tokenizer.special_tokens)
 
 
 def read_rerank_options(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 _WORDS = (
     "the", "of", "and", "a", "water", "model", "river", "quantum", "Monday", "London", "Zürich", "naïve", "café", "42",
@@ -34,15 +35,21 @@ _LONGEST = 512
 """The longest sample in tokens, also where a model takes more: attention over thousands would dwarf the packing."""
 
 
-def sample_texts(max_length: int | None) -> list[list[str]]:
+_MOST_SPECIAL = 8
+"""How many special tokens are sampled: each costs a place in the outputs that a package stores."""
+
+
+def sample_texts(max_length: int | None, special_tokens: Sequence[str] = ()) -> list[list[str]]:
     """Makes texts of every length that a model takes, from one word to its limit, and the empty text.
 
     Args:
         max_length: The most tokens of a row; ``None`` where there is no limit.
+        special_tokens: The texts that the tokenizer takes for one token each, such as ``[MASK]``.
 
     Returns:
-        Batches of texts: a short one alone, a long one alone, texts of mixed lengths together, and natural sentences.
-        The same at every call. Their outputs are stored in the package, so they are few.
+        Batches of texts: a short one alone, a long one alone, texts of mixed lengths together, natural sentences, and
+        texts that contain special tokens beside one that contains none. The same at every call. Their outputs are
+        stored in the package, so they are few.
     """
     limit = min(max_length or _LONGEST, _LONGEST)
     draw = random.Random(0)  # noqa: S311 - varied, not secret
@@ -50,9 +57,28 @@ def sample_texts(max_length: int | None) -> list[list[str]]:
     texts = [" ".join(draw.choices(_WORDS, k=min(length, limit))) for length in lengths]
     # A word is at least one token, so that this one reaches the limit.
     longest = " ".join(draw.choices(_WORDS, k=limit))
-    return [[texts[1]], [longest], texts, list(_SENTENCES)]
+    special = _special_texts(special_tokens)
+    return [[texts[1]], [longest], texts, list(_SENTENCES), *([special] if special else [])]
 
 
-def sample_pairs(max_length: int | None) -> list[list[tuple[str, str]]]:
+def sample_pairs(max_length: int | None, special_tokens: Sequence[str] = ()) -> list[list[tuple[str, str]]]:
     """Makes pairs of texts of different lengths; see ``sample_texts``."""
-    return [[(text, batch[-1 - index]) for index, text in enumerate(batch)] for batch in sample_texts(max_length)]
+    batches = sample_texts(max_length, special_tokens)
+    return [[(text, batch[-1 - index]) for index, text in enumerate(batch)] for batch in batches]
+
+
+def _special_texts(tokens: Sequence[str]) -> list[str]:
+    """Texts that contain special tokens: one that is mostly masks, one with each token once, and one without any.
+
+    Some models count special tokens of a row, such as its masks, and compute all of its vectors from that number.
+    """
+    if not tokens:
+        return []
+    masks = [token for token in tokens if "mask" in token.lower()]
+    # Later tokens are often one family, such as 100 placeholders, of which some stand for all.
+    count = _MOST_SPECIAL // 2
+    spread = [tokens[index * len(tokens) // count] for index in range(count)]
+    chosen = list(dict.fromkeys([*masks[:1], *tokens[:count], *spread]))[:_MOST_SPECIAL]
+    repeated = (masks or chosen)[0]
+    mixed = " ".join(part for word, token in zip(_WORDS[4:], chosen, strict=False) for part in (word, token))
+    return [f"m {repeated} k {repeated} v {repeated * 3}", mixed, "the ferry leaves"]

@@ -117,6 +117,17 @@ class TextTokenizer:
         """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
         return self._max_length
 
+    @property
+    def special_tokens(self) -> tuple[str, ...]:
+        """The texts that are one token each wherever they stand, such as ``[MASK]``, which the model has a vector for.
+
+        Those that the model marks the parts of a row with come first.
+        """
+        below = next((spec.below for spec in self._inputs if spec.name == "input_ids"), None)
+        added = sorted(self._tokenizer.get_added_tokens_decoder().items())
+        known = [(token.special, token.content) for index, token in added if below is None or index < below]
+        return tuple(content for _, content in sorted(known, key=lambda item: not item[0]))
+
     def encode(self, texts: Sequence[Text], *, offsets: bool = False) -> list[Row]:
         """Makes a row from each text or pair.
 
