@@ -68,6 +68,19 @@ def test_unknown_image_size(config: dict[str, Any], tmp_path: Path) -> None:
         read_image_size(tmp_path, config)
 
 
+def test_image_size_inside_a_processor(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text('{"size": 24}')
+    (tmp_path / "processor_config.json").write_text('{"image_processor": {"size": 20}}')
+    assert read_image_size(tmp_path, {"image_size": 8}) == (20, 20)
+
+
+@pytest.mark.parametrize("preprocessor", [{"size": 8193}, {"size": {"height": 10**30, "width": 1}}])
+def test_too_large_image_size(preprocessor: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+    with pytest.raises(PackageError, match="edges may have 8192 at most"):
+        read_image_size(tmp_path, {})
+
+
 @pytest.mark.parametrize("text", ["{", "[]"])
 def test_malformed_preprocessor(text: str, tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -12,8 +13,14 @@ import pytest
 import torch
 from PIL import Image
 from transformers import (
+    BeitConfig,
+    BeitForImageClassification,
+    ConvNextConfig,
+    ConvNextForImageClassification,
     ResNetConfig,
     ResNetForImageClassification,
+    SwinConfig,
+    SwinForImageClassification,
     ViTConfig,
     ViTForImageClassification,
     pipeline,
@@ -24,11 +31,13 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 from inferox.core import BATCH, DataType, ManifestError, RequestError, ShapeMismatchError, Signature, TensorSpec
 from inferox.tasks import ImageClassifyTask, ImageFile, choose_task, image_classify, open_task
 from inferox.tasks.image_file import MAX_FILE_BYTES
+from inferox.tasks.image_samples import sample_images
 
 from .models import FunctionModel, logits, text_signature, torch_model
 from .test_images import SHAPES, encoded, picture
 
 EDGE = 32
+LABELS: dict[str, Any] = {"num_labels": 3}
 
 
 def save_vit(directory: Path) -> ViTForImageClassification:
@@ -60,6 +69,53 @@ def open_classifier(directory: Path, module: Any) -> tuple[FunctionModel, ImageC
     task = open_task(choice.name, json.loads(json.dumps(choice.options)), directory, model.signature)
     assert isinstance(task, ImageClassifyTask)
     return model, task
+
+
+def save_swin(directory: Path) -> SwinForImageClassification:
+    config = SwinConfig(image_size=EDGE, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[1, 2], window_size=4,
+                        initializer_range=0.3, **LABELS)  # fmt: skip
+    settings = {"feature_extractor_type": "ViTFeatureExtractor", "resample": 3, "size": EDGE}
+    (directory / "preprocessor_config.json").write_text(json.dumps(settings))
+    return SwinForImageClassification(config)
+
+
+def save_convnext(directory: Path) -> ConvNextForImageClassification:
+    config = ConvNextConfig(depths=[1, 1], hidden_sizes=[8, 16], num_stages=2, initializer_range=0.3, **LABELS)
+    ConvNextImageProcessorPil(size={"shortest_edge": EDGE}, crop_pct=0.7).save_pretrained(directory)
+    return ConvNextForImageClassification(config)
+
+
+def save_beit(directory: Path) -> BeitForImageClassification:
+    config = BeitConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+                        image_size=EDGE, patch_size=8, initializer_range=0.3, **LABELS)  # fmt: skip
+    settings = {"image_processor_type": "BeitImageProcessor", "size": EDGE, "do_center_crop": False}
+    (directory / "preprocessor_config.json").write_text(json.dumps(settings))
+    return BeitForImageClassification(config)
+
+
+SAVERS = [save_vit, save_swin, save_convnext, save_beit]
+
+
+@pytest.mark.parametrize("save", SAVERS)
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+def test_files_of_every_mode_and_orientation_equal_transformers_pipeline(tmp_path: Path, save: Any) -> None:
+    torch.manual_seed(2)
+    module = save(tmp_path)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)
+    model, task = open_classifier(tmp_path, module)
+    contents = sample_images()
+
+    results = task.run(model, contents)
+
+    reference: Any = pipeline("image-classification", model=str(tmp_path), device="cpu")
+    expected = [reference(base64.b64encode(content).decode(), top_k=3) for content in contents]
+    for one, other in zip(results, expected, strict=True):
+        assert [item.label for item in one] == [item["label"] for item in other]
+        np.testing.assert_allclose([item.score for item in one], [item["score"] for item in other], atol=1e-5)
+    # Images that all get the same scores would prove nothing.
+    assert len({round(result[0].score, 5) for result in results}) > len(results) // 2
 
 
 @pytest.mark.parametrize("save", [save_vit, save_resnet])
@@ -170,6 +226,17 @@ def test_an_image_of_the_wrong_size_for_the_model_is_refused() -> None:
 
     with pytest.raises(ShapeMismatchError, match="pixel_values"):
         task.run(FunctionModel(signature(), lambda _: {}), [picture(4, 4)])
+
+
+def test_images_prepared_to_another_size_than_the_models_are_refused_at_once() -> None:
+    options = {
+        "labels": ["a", "b", "c"],
+        "activation": "softmax",
+        "image": {"resample": 2, "size": {"height": 9, "width": 32}},
+    }
+
+    with pytest.raises(ManifestError, match="images are prepared to 9 by 32, and the model takes 32 by 32"):
+        open_task("image-classify", options, Path(), signature())
 
 
 def test_a_model_that_takes_no_images_is_refused() -> None:

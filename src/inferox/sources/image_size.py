@@ -10,6 +10,10 @@ from typing import Any
 from inferox.core import ManifestError, PackageError
 
 _PREPROCESSOR_FILE = "preprocessor_config.json"
+_PROCESSOR_FILE = "processor_config.json"
+
+_LONGEST_EDGE = 8192
+"""The longest edge of an image that a model may ask for."""
 
 
 def read_image_size(directory: Path, config: Mapping[str, Any]) -> tuple[int, int]:
@@ -24,9 +28,10 @@ def read_image_size(directory: Path, config: Mapping[str, Any]) -> tuple[int, in
 
     Raises:
         ManifestError: If the preprocessor's file cannot be read.
-        PackageError: If neither states a size.
+        PackageError: If neither states a size, or it is too large.
     """
-    preprocessor = _read_preprocessor(directory / _PREPROCESSOR_FILE)
+    nested = _read_preprocessor(directory / _PROCESSOR_FILE).get("image_processor")
+    preprocessor = nested if isinstance(nested, dict) else _read_preprocessor(directory / _PREPROCESSOR_FILE)
     crops = preprocessor.get("do_center_crop", preprocessor.get("crop_size") is not None)
     candidates = (
         preprocessor.get("crop_size") if crops else None,
@@ -38,6 +43,11 @@ def read_image_size(directory: Path, config: Mapping[str, Any]) -> tuple[int, in
         raise PackageError(
             f"neither {_PREPROCESSOR_FILE} nor config.json states the size of the images that the model takes",
             hint=f"copy {_PREPROCESSOR_FILE} from the model's origin",
+        )
+    if max(found) > _LONGEST_EDGE:
+        raise PackageError(
+            f"the model's files ask for images of {found[0]} by {found[1]}, and edges may have {_LONGEST_EDGE} at most",
+            hint=f"check the sizes in {_PREPROCESSOR_FILE} and config.json",
         )
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 from inferox.core import ConfigError, Signature
 from inferox.sources.sentence_modules import MODULES_FILE
 from inferox.tasks.embed_files import read_embed_files
-from inferox.tasks.image_files import PREPROCESSOR_FILE, read_image_options
+from inferox.tasks.image_files import image_settings_file, read_image_options
 from inferox.tasks.labels import read_label_options, read_labels
 from inferox.tasks.registry import TASK_NAMES, unknown_task
 from inferox.tasks.rerank import read_rerank_options
@@ -170,7 +170,7 @@ def _describe_rerank(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
 
 def _describe_image_classify(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
     options = {**read_label_options(config), "image": read_image_options(directory, config)}
-    return TaskChoice("image-classify", options, (PREPROCESSOR_FILE,))
+    return TaskChoice("image-classify", options, (image_settings_file(directory),))
 
 
 _DESCRIBE: dict[str, Callable[[Path, Mapping[str, Any]], TaskChoice]] = {

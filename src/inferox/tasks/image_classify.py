@@ -57,6 +57,17 @@ class ImageClassifyTask(Task):
         self._logits = find_output(signature, "logits", ndim=2, task=self.name, shape="[batch, labels]")
         self._labels = Labels(options, self._logits)
         self._prepare = ImagePreprocessor(required(options, "image", dict))
+        self._check_size()
+
+    def _check_size(self) -> None:
+        given, taken = self._prepare.output_size, self._input.dims[2:]
+        if given is not None and any(
+            isinstance(dim, int) and dim != edge for edge, dim in zip(given, taken, strict=True)
+        ):
+            raise ManifestError(
+                f"images are prepared to {given[0]} by {given[1]}, and the model takes {taken[0]} by {taken[1]}",
+                hint="check the sizes in preprocessor_config.json and config.json",
+            )
 
     @property
     def labels(self) -> Sequence[str]:

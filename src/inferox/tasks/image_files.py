@@ -6,77 +6,41 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inferox.core import ConfigError, PackageError
+from inferox.core import ConfigError, ManifestError, PackageError
+from inferox.tasks.image_kinds import COMMON_KEYS, DEFAULTS, KIND_BY_MODEL, WITHOUT_EFFECT
+from inferox.tasks.image_preprocessor import ImagePreprocessor
 from inferox.tasks.options import read_json
 
 PREPROCESSOR_FILE = "preprocessor_config.json"
 
-_HALF = [0.5, 0.5, 0.5]
-_IMAGENET_MEAN, _IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-_CLIP_MEAN, _CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
-_NEAREST, _LANCZOS, _BILINEAR, _BICUBIC = range(4)
-"""Pillow's numbers for the ways to resample."""
+PROCESSOR_FILE = "processor_config.json"
+"""Where newer versions of transformers keep the same settings, under the key ``image_processor``."""
 
 _WARPED_FROM = 384
 """The edge from which ConvNeXt's recipe warps an image instead of cropping it."""
 
+_LEVIT_SCALE = 256 / 224
+_RAW_HINT = "use the task raw, and prepare the images yourself"
 
-def _square(edge: int) -> dict[str, int]:
-    return {"height": edge, "width": edge}
 
+def image_settings_file(directory: Path) -> str:
+    """The file with the settings of a model's image processor, by its name: the one that transformers prefers.
 
-_VIT = {"size": _square(224), "resample": _BILINEAR, "image_mean": _HALF, "image_std": _HALF}
-_CROPPED = {"size": {"shortest_edge": 224}, "do_center_crop": True, "crop_size": _square(224), "resample": _BICUBIC}
-_MOBILENET = {
-    **_CROPPED,
-    "size": {"shortest_edge": 256},
-    "resample": _BILINEAR,
-    "image_mean": _HALF,
-    "image_std": _HALF,
-}
+    Args:
+        directory: The folder of the model.
 
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "ViT": _VIT,
-    "DeiT": {**_VIT, "size": _square(256), "do_center_crop": True, "crop_size": _square(224), "resample": _BICUBIC},
-    "Beit": {**_VIT, "resample": _BICUBIC, "crop_size": _square(224)},
-    "Siglip": {**_VIT, "resample": _BICUBIC},
-    "Pvt": {**_VIT, "resample": _BICUBIC, "image_mean": _IMAGENET_MEAN, "image_std": _IMAGENET_STD},
-    "CLIP": {**_CROPPED, "image_mean": _CLIP_MEAN, "image_std": _CLIP_STD},
-    "Bit": {**_CROPPED, "image_mean": _CLIP_MEAN, "image_std": _CLIP_STD},
-    "MobileNetV1": _MOBILENET,
-    "MobileNetV2": _MOBILENET,
-    "ConvNext": {
-        "size": {"shortest_edge": 384},
-        "crop_pct": 224 / 256,
-        "resample": _BICUBIC,
-        "image_mean": _HALF,
-        "image_std": _HALF,
-    },
-}
-"""What a kind of image processor does where the file is silent."""
-
-_KIND_BY_MODEL = {
-    "beit": "Beit",
-    "bit": "Bit",
-    "convnext": "ConvNext",
-    "convnextv2": "ConvNext",
-    "deit": "DeiT",
-    "dinov2": "Bit",
-    "mobilenet_v1": "MobileNetV1",
-    "mobilenet_v2": "MobileNetV2",
-    "pvt": "Pvt",
-    "regnet": "ConvNext",
-    "resnet": "ConvNext",
-    "siglip": "Siglip",
-    "swin": "ViT",
-    "swinv2": "ViT",
-    "vit": "ViT",
-}
-"""The kind of image processor of a type of model, where the file does not name it."""
+    Raises:
+        PackageError: If a file cannot be read.
+    """
+    nested = (read_json(directory / PROCESSOR_FILE) or {}).get("image_processor")
+    return PREPROCESSOR_FILE if nested is None else PROCESSOR_FILE
 
 
 def read_image_options(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """Reads how a model's images are prepared.
+
+    Every setting means what it means to the image processors of transformers 5.23 that use Pillow, also where they
+    disregard it; one that they do not have is refused.
 
     Args:
         directory: The folder of the model.
@@ -87,73 +51,157 @@ def read_image_options(directory: Path, config: Mapping[str, Any]) -> dict[str, 
 
     Raises:
         PackageError: If there is no ``preprocessor_config.json``, or it cannot be read.
-        ConfigError: If it asks for steps that this task does not compute.
+        ConfigError: If it asks for steps that this task does not compute, or a setting is of the wrong type or value.
     """
-    stated = read_json(directory / PREPROCESSOR_FILE)
-    if stated is None:
-        raise PackageError(
-            f"there is no {PREPROCESSOR_FILE}, so how images are resized and scaled is unknown",
-            hint="copy it from the model's origin, or use the task raw",
-        )
-    kind = _kind(stated, config)
+    file, stated = _read_settings(directory)
+    kind = _kind(file, stated, config)
     settings = {
         "do_resize": True,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        **_DEFAULTS[kind],
-        **{name: value for name, value in stated.items() if value is not None},
+        **DEFAULTS[kind],
+        # Null does not mean the default: transformers takes it for a step that is switched off, or for a missing value.
+        **stated,
     }
-    default_size = _DEFAULTS[kind]["size"]
-    size = _edges(settings["size"], square="height" in default_size or kind == "Siglip")
-    crop = _edges(settings.get("crop_size"), square=True) if settings.get("do_center_crop") else None
-    if kind == "ConvNext":
-        size, crop = _convnext(size, settings, crop)
-    return {
-        "size": size if settings["do_resize"] else None,
-        "resample": settings["resample"],
-        "crop_size": crop,
-        "rescale_factor": settings["rescale_factor"] if settings["do_rescale"] else None,
-        "mean": settings["image_mean"] if settings["do_normalize"] else None,
-        "std": settings["image_std"] if settings["do_normalize"] else None,
-    }
+    try:
+        options = _options(kind, settings)
+        ImagePreprocessor(options)
+    except (ConfigError, ManifestError) as error:
+        raise ConfigError(f"{file}: {error.message}", hint=error.hint or _RAW_HINT) from error
+    return options
 
 
-def _kind(stated: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+def _read_settings(directory: Path) -> tuple[str, dict[str, Any]]:
+    file = image_settings_file(directory)
+    stated = read_json(directory / file)
+    if stated is not None and file == PROCESSOR_FILE:
+        stated = stated["image_processor"]
+        if not isinstance(stated, dict):
+            raise PackageError(f"'image_processor' in {file} must be an object, and is a {type(stated).__name__}")
+    if stated is None:
+        raise PackageError(
+            f"there is no {PREPROCESSOR_FILE}, so how images are resized and scaled is unknown",
+            hint="copy it from the model's origin, or use the task raw",
+        )
+    return file, stated
+
+
+def _kind(file: str, stated: Mapping[str, Any], config: Mapping[str, Any]) -> str:
     named = stated.get("image_processor_type") or stated.get("feature_extractor_type")
     if not isinstance(named, str):
-        named = _KIND_BY_MODEL.get(str(config.get("model_type")), "")
+        named = KIND_BY_MODEL.get(str(config.get("model_type")), "")
     kind = named
     for suffix in ("Fast", "Pil", "ImageProcessor", "FeatureExtractor"):
         kind = kind.removesuffix(suffix)
-    unusual = [name for name in ("do_pad", "do_flip_channel_order") if stated.get(name)]
-    if kind not in _DEFAULTS or unusual:
+    if kind not in DEFAULTS:
         raise ConfigError(
-            f"{PREPROCESSOR_FILE} asks for {named or 'an unnamed image processor'}{' with ' * bool(unusual)}"
-            f"{', '.join(unusual)}, which the task image-classify does not compute; it knows {', '.join(_DEFAULTS)}",
-            hint="use the task raw, and prepare the images yourself",
+            f"{file} asks for {named or 'an unnamed image processor'}, which the task image-classify does not compute; "
+            f"it knows {', '.join(DEFAULTS)}",
+            hint=_RAW_HINT,
+        )
+    known = COMMON_KEYS | DEFAULTS[kind].keys() | WITHOUT_EFFECT
+    # What is switched off is not asked for.
+    asked = {name: value for name, value in stated.items() if name not in known and value not in (None, False)}
+    if asked:
+        listed = ", ".join(f"{name} ({value!r})" for name, value in asked.items())
+        raise ConfigError(
+            f"{file} has settings that the image processor {named} of transformers does not know: {listed}",
+            hint="remove them if the model was made without them, or use the task raw and prepare the images yourself",
         )
     return kind
 
 
-def _edges(size: Any, *, square: bool) -> dict[str, int]:
-    """A size by the names of its edges. Old files give a single number, which means what the kind's default means."""
-    if isinstance(size, int) and not isinstance(size, bool):
-        return _square(size) if square else {"shortest_edge": size}
-    if isinstance(size, list) and len(size) == 2:  # noqa: PLR2004 - height and width
-        return {"height": size[0], "width": size[1]}
-    if not isinstance(size, dict) or not size:
-        raise ConfigError(f"a size in {PREPROCESSOR_FILE} must be a number or name its edges, and is {size!r}")
-    return {name: edge for name, edge in size.items() if edge is not None}
+def _options(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    size, first_crop = _size_steps(kind, settings)
+    crops = _flag(settings, "do_center_crop") and kind != "Segformer"
+    normalizes = _flag(settings, "do_normalize") and kind != "MobileViT"
+    pads = _flag(settings, "do_pad") and settings.get("pad_size") is not None and "do_pad" in DEFAULTS[kind]
+    rescales = _flag(settings, "do_rescale")
+    _check_stated(settings, {"do_resize": ("size", "resample"), "do_center_crop": ("crop_size",)})
+    _check_stated(settings, {"do_rescale": ("rescale_factor",), "do_normalize": ("image_mean", "image_std")})
+    options = {
+        "size": size,
+        "resample": settings["resample"] if size else 0,
+        "first_crop_size": first_crop,
+        "crop_size": _edges(settings, "crop_size", square=True) if crops else None,
+        "rescale_factor": settings["rescale_factor"] if rescales else None,
+        "mean": _channels(settings["image_mean"]) if normalizes else None,
+        "std": _channels(settings["image_std"]) if normalizes else None,
+    }
+    # Most models have no use for these.
+    rare = {
+        "rescale_offset": -1.0 if rescales and _flag(settings, "rescale_offset") else None,
+        "std_again": _channels(settings["image_std"]) if _flag(settings, "include_top") else None,
+        "channels": "BGR" if _flag(settings, "do_flip_channel_order") else None,
+        "pad_size": _edges(settings, "pad_size", square=True) if pads else None,
+    }
+    return options | {name: value for name, value in rare.items() if value is not None}
 
 
-def _convnext(
-    size: dict[str, int], settings: Mapping[str, Any], crop: dict[str, int] | None
-) -> tuple[dict[str, int], dict[str, int] | None]:
-    """ConvNeXt's recipe: small images are cropped from somewhat larger ones, large ones are warped."""
+def _check_stated(settings: Mapping[str, Any], needed: Mapping[str, tuple[str, ...]]) -> None:
+    """Checks what transformers checks, also for kinds that disregard the step."""
+    for flag, names in needed.items():
+        missing = [name for name in names if settings.get(name) is None] if _flag(settings, flag) else []
+        if missing:
+            raise ConfigError(f"{flag!r} is true, and {' and '.join(missing)} is null")
+
+
+def _size_steps(kind: str, settings: Mapping[str, Any]) -> tuple[dict[str, int] | None, dict[str, int] | None]:
+    """What an image is resized to, and what is cut out of it right then."""
+    if not _flag(settings, "do_resize"):
+        return None, None
+    square = _flag(settings, "default_to_square")
+    if kind == "CLIP" and _flag(settings, "use_square_size"):
+        return {"height": 224, "width": 224}, None
+    size = _edges(settings, "size", square=square)
     edge = size.get("shortest_edge")
-    if edge is None:
-        raise ConfigError(f"the size in {PREPROCESSOR_FILE} must name its shortest_edge, and is {size}")
-    if edge >= _WARPED_FROM:
-        return _square(edge), crop
-    return {"shortest_edge": int(edge / settings["crop_pct"])}, crop or _square(edge)
+    if kind == "ConvNext":
+        if edge is None:
+            raise ConfigError(f"'size' must name its shortest_edge, and is {size}")
+        if edge >= _WARPED_FROM:
+            return {"height": edge, "width": edge}, None
+        return {"shortest_edge": _divide(edge, settings)}, {"height": edge, "width": edge}
+    if "max_height" in size and kind in {"PoolFormer", "Levit"}:
+        raise ConfigError(f"'size' must give height and width or shortest_edge, and is {size}")
+    if kind == "PoolFormer" and settings["crop_pct"] is not None:
+        height, width = size.get("height"), size.get("width")
+        edge = height if height == width and height is not None else edge
+        if edge is not None:
+            return {"shortest_edge": _divide(edge, settings)}, None
+        return {name: _divide(extent, settings) for name, extent in size.items()}, None
+    if kind == "Levit" and edge is not None:
+        return {"shortest_edge": int(_LEVIT_SCALE * edge)}, None
+    return size, None
+
+
+def _divide(extent: int, settings: Mapping[str, Any]) -> int:
+    share = settings["crop_pct"]
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
+        raise ConfigError(f"'crop_pct' must be a number above 0 and at most 1, and is {share!r}")
+    return int(min(extent / share, 2**31))
+
+
+def _flag(settings: Mapping[str, Any], name: str) -> bool:
+    value = settings.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise ConfigError(f"{name!r} must be true or false, and is {value!r}")
+    return bool(value)
+
+
+def _channels(numbers: Any) -> Any:
+    """Transformers takes one number for all channels too."""
+    is_number = isinstance(numbers, int | float) and not isinstance(numbers, bool)
+    return [numbers] * 3 if is_number else numbers
+
+
+def _edges(settings: Mapping[str, Any], name: str, *, square: bool) -> dict[str, int]:
+    """A size by the names of its edges. Old files give a single number, which means what the kind's default means."""
+    size = settings.get(name)
+    if isinstance(size, int) and not isinstance(size, bool):
+        return {"height": size, "width": size} if square else {"shortest_edge": size}
+    if isinstance(size, list) and len(size) == 2:  # noqa: PLR2004 - height and width
+        size = {"height": size[0], "width": size[1]}
+    if not isinstance(size, dict) or not size or not all(type(edge) is int for edge in size.values()):
+        raise ConfigError(f"{name!r} must be a number of pixels or name its edges, and is {size!r}")
+    return size

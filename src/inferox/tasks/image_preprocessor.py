@@ -41,7 +41,8 @@ class ImagePreprocessor:
 
             - ``size``: what the image is resized to, as ``resized_shape`` takes it, and ``resample``, Pillow's number
               for the way to resample.
-            - ``crop_size``: ``height`` and ``width`` of the middle that is cut out.
+            - ``first_crop_size`` and ``crop_size``: ``height`` and ``width`` of the middle that is cut out, one after
+              the other.
             - ``rescale_factor``, and ``rescale_offset``, which is added.
             - ``mean`` and ``std``: three numbers each. ``std_again`` are three that the result is divided by.
             - ``channels``: ``RGB`` or ``BGR``.
@@ -53,7 +54,11 @@ class ImagePreprocessor:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._size = _size_option(options, "size", _SIZE_KEYS)
-        self._crop = _size_option(options, "crop_size", _SIZE_KEYS[:1])
+        self._crops = [
+            crop
+            for name in ("first_crop_size", "crop_size")
+            if (crop := _size_option(options, name, _SIZE_KEYS[:1])) is not None
+        ]
         self._pad = _size_option(options, "pad_size", _SIZE_KEYS[:1])
         self._resample = required(options, "resample", int)
         if not 0 <= self._resample <= 5:  # noqa: PLR2004 - Pillow's ways to resample
@@ -67,7 +72,7 @@ class ImagePreprocessor:
     @property
     def output_size(self) -> tuple[int, int] | None:
         """Height and width of every tensor; ``None`` where they depend on the image."""
-        for size in (self._pad, self._crop, self._size):
+        for size in (self._pad, *reversed(self._crops), self._size):
             if size is not None:
                 return (size["height"], size["width"]) if set(size) == _EDGES else None
         return None
@@ -88,8 +93,8 @@ class ImagePreprocessor:
         """
         if self._size is not None:
             pixels = self._resize(pixels, self._size, subject)
-        if self._crop is not None:
-            pixels = _crop_centre(pixels, self._crop["height"], self._crop["width"])
+        for crop in self._crops:
+            pixels = _crop_centre(pixels, crop["height"], crop["width"])
         height, width = pixels.shape[:2] if self._pad is None else (self._pad["height"], self._pad["width"])
         if height < pixels.shape[0] or width < pixels.shape[1]:
             raise RequestError(
