@@ -69,11 +69,14 @@ class Measurement:
         samples: Inputs and the reference's outputs.
         reading: What of the outputs is compared.
         tolerance: What every artifact must reach; what is not stated is what its precision asks for.
+        complete: Whether an artifact must take every sample: those of a task show what its items look like, and one
+            that cannot take them all is of no use to it.
     """
 
     samples: Samples
     reading: Reading
     tolerance: Tolerance | Limits | None = None
+    complete: bool = True
 
 
 def export_artifacts(
@@ -127,7 +130,7 @@ def export_artifacts(
                 exported.refused[artifact.name] = str(error)
                 continue
             exported.artifacts.append(artifact)
-            exported.evidence.append(evidence)
+            exported.evidence.append(replace(evidence, is_reference=backend.name == source.backend))
     used = {file for artifact in exported.artifacts for file in artifact.files.values()}
     _remove_files(root, _list_files(root) - given - used)
     return exported
@@ -185,8 +188,7 @@ def _measure(
     options = LoadOptions(name, trust_code=True)
     padded = source.signature if artifact.layout is Layout.PACKED else artifact.signature
     samples = taken_samples(measurement.samples, padded)
-    # Samples of a task show what its items look like: an artifact that cannot take them all is none for the task.
-    needed = 1 if source.example_inputs is not None else len(measurement.samples.batches)
+    needed = len(measurement.samples.batches) if measurement.complete else 1
     if len(samples.batches) < needed:
         taken = ", ".join(map(str, padded.inputs))
         raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import MAX_TOKENS, pad_rows, plan_batches
+from inferox.build.reference import uses_task_samples
 from inferox.core import ConfigError, PackageError, SourceModel
 from inferox.tasks import Task
 
@@ -48,8 +49,8 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
                 f"the task {task.name} is not calibrated on a file of texts", hint="leave out the calibration file"
             )
         items = _read_texts(Path(file))
-    elif source.example_inputs is not None:
-        return vary_examples(source.example_inputs)
+    elif not uses_task_samples(source, task):
+        return vary_examples(source.probe_inputs[0] if source.example_inputs is None else source.example_inputs)
     rows = task.encode(items)
     if any(name not in task.fill for name in source.signature.input_names):
         return [pad_rows([row], source.signature, task.fill) for row in rows]

@@ -14,8 +14,18 @@ from typing import Any
 from inferox.build.artifacts import Calls, Exported, Measurement, export_artifacts, open_exporters
 from inferox.build.calibration import make_calibration
 from inferox.build.mates import make_probes
-from inferox.build.reference import compute_samples, keep_common
-from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, Dim, PackageError, Precision, SourceModel
+from inferox.build.reference import compute_samples, keep_common, uses_task_samples
+from inferox.core import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Backend,
+    ConfigError,
+    Dim,
+    Exporter,
+    PackageError,
+    Precision,
+    SourceModel,
+)
 from inferox.package import (
     FORMAT_VERSION,
     ArtifactEvidence,
@@ -122,7 +132,8 @@ def pack(
             hint="add int8 to the precisions, or leave out the texts",
         )
     created_at = _created_at()
-    exporters = open_exporters([_own_backend(source)] if backends is None else backends)
+    # Which runtime an ONNX file falls to, where none is named, is known once it is open.
+    exporters = None if backends is None else open_exporters(backends)
     with PackageWriter(Path(output), force=force) as writer:
         report("loading the model")
         model = open_source(
@@ -133,6 +144,7 @@ def pack(
             trust_code=trust_code,
             progress=report,
         )
+        exporters = open_exporters([model.backend]) if exporters is None else exporters
         choice = choose_task(model.facts.directory, model.facts.config, model.signature, task=task)
         report("writing the weights")
         _write_files(model, choice, writer.root)
@@ -145,7 +157,9 @@ def pack(
         exported = export_artifacts(
             model,
             writer.root,
-            Measurement(references, opened.reading(model.signature), tolerance),
+            Measurement(
+                references, opened.reading(model.signature), tolerance, complete=uses_task_samples(model, opened)
+            ),
             name=label,
             exporters=exporters,
             precisions=wanted,
@@ -153,6 +167,7 @@ def pack(
             progress=report,
         )
         _require_artifacts(label, exported, strict=strict)
+        _require_own(model, exported, exporters)
         stored, evidence = keep_common(references, exported.artifacts, exported.evidence, model.signature)
         report("writing the package")
         path = writer.commit(
@@ -169,7 +184,7 @@ def pack(
         evidence=evidence,
         refused=exported.refused,
         left_out_weights=model.facts.left_out,
-        notes=tuple(_notes(exported.evidence, calls, calibrated=calibration is not None)),
+        notes=(*model.facts.notes, *_notes(exported.evidence, calls, calibrated=calibration is not None)),
     )
 
 
@@ -178,15 +193,23 @@ def _notes(evidence: Sequence[ArtifactEvidence], calls: Calls, *, calibrated: bo
     if calibrated and texts < _FEW_TEXTS:
         number = "1 text" if texts == 1 else f"{texts} texts"
         yield f"int8 was calibrated on {number}, which is few: give {_FEW_TEXTS} or more that differ"
+    for reason, names in _weak_artifacts(evidence).items():
+        yield (
+            f"the evidence for {', '.join(names)} is weak: {reason}; give real inputs with --samples, or take the "
+            "agreement for unproven"
+        )
     classes = {item.parity_class for item in evidence}
     if classes == {ParityClass.QUANTIZED}:
         yield "nothing in it is as close as is asked for by default: run it with --quality quantized or --precision"
 
 
-def _own_backend(source: str | Path | Callable[[], Any]) -> str:
-    """The backend that computes a source itself, and so is its reference."""
-    suffix = "" if callable(source) else Path(source).suffix
-    return {".onnx": "onnxruntime", ".xml": "openvino"}.get(suffix, "torch")
+def _weak_artifacts(evidence: Sequence[ArtifactEvidence]) -> dict[str, list[str]]:
+    """The artifacts whose evidence is weak, by the reason. What computed the reference itself needs no evidence."""
+    found: dict[str, list[str]] = {}
+    for item in evidence:
+        if item.weak is not None and not item.is_reference:
+            found.setdefault(item.weak, []).append(item.artifact)
+    return found
 
 
 def _size_bytes(package: Path) -> int:
@@ -231,6 +254,19 @@ def _require_artifacts(name: str, exported: Exported, *, strict: bool) -> None:
         raise PackageError(
             f"{name!r} is not packed, as not every artifact that was asked for came of it: {reasons}",
             hint="pack it without strict to keep those that agree",
+        )
+
+
+def _require_own(model: SourceModel, exported: Exported, exporters: Sequence[tuple[Backend, Exporter]]) -> None:
+    """Refuses a package that the model's own runtime was asked for, and cannot run."""
+    own = model.backend
+    asked = own in {backend.name for backend, _ in exporters}
+    if asked and own not in {artifact.backend for artifact in exported.artifacts}:
+        reasons = [reason for artifact, reason in exported.refused.items() if artifact.startswith(f"{own}/")]
+        raise PackageError(
+            f"{own}, the runtime of {model.facts.name!r} itself, does not run what came of packing it: "
+            f"{'; '.join(reasons)}",
+            hint=f"leave {own} out of the backends to pack it for the others alone",
         )
 
 

@@ -14,11 +14,18 @@ from inferox.batching import Row, pad_rows
 from inferox.core import Artifact, BackendError, Layout, ManifestError, ShapeMismatchError, Signature, SourceModel
 from inferox.package import ArtifactEvidence, SampleBatch, Samples
 from inferox.sources.measure import stretch
-from inferox.tasks import Task
+from inferox.tasks import RawTask, Task
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _FEW = 3
+
+_NEXT_TO_NOTHING = 1e-3
+"""The share of an output's largest number of all calls below which all of a call's numbers are next to nothing."""
+
+_LEAST_BUDGET_BYTES = 2**17
+_BUDGET_SHARE = 0.1
+"""How large samples may be: this share of the model, or 128 KiB where that is less."""
 
 
 def compute_samples(source: SourceModel, task: Task) -> Samples:
@@ -36,15 +43,29 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
         ManifestError: If the reference gives NaN or nothing but infinity, which no artifact could be compared with.
     """
     examples = source.example_inputs
-    if examples is None:
+    if uses_task_samples(source, task):
         encoded = (task.encode(items) for items in task.samples())
         return Samples(tuple(batch for rows in encoded for batch in _compute_rows(source, task, rows)))
-    batches = [_compute(source, examples)]
-    for inputs in _varied(examples, source.signature):
+    others = source.probe_inputs or (() if examples is None else tuple(_varied(examples, source.signature)))
+    first, *others = others if examples is None else (examples, *others)
+    batches = [_compute(source, first)]
+    for inputs in others:
         # Where the model itself gives no numbers, nothing is asked of its artifacts.
         with suppress(BackendError, ManifestError):
             batches.append(_compute(source, inputs))
-    return Samples(tuple(batches))
+    if examples is None:
+        return Samples(_within_budget(_lively(batches), source, at_least=0))
+    return Samples(_within_budget(batches, source, at_least=1))
+
+
+def uses_task_samples(source: SourceModel, task: Task) -> bool:
+    """Whether a task makes the samples of a model: where nothing is known of what the numbers mean, the source does.
+
+    Args:
+        source: The model.
+        task: What its numbers mean.
+    """
+    return source.example_inputs is None and not (task.name == RawTask.name and source.probe_inputs)
 
 
 def _compute_rows(source: SourceModel, task: Task, rows: Sequence[Row]) -> list[SampleBatch]:
@@ -121,6 +142,43 @@ def _varied(examples: Arrays, signature: Signature) -> Iterator[Arrays]:
     for dim, extent in extents.items():
         for other in sorted({1, _FEW, extent + 1, 2 * extent} - {extent}):
             yield {spec.name: stretch(examples[spec.name], spec, dim, other) for spec in signature.inputs}
+
+
+def _lively(batches: Sequence[SampleBatch]) -> list[SampleBatch]:
+    """Those calls of made-up inputs that show something of the model.
+
+    Where it gives next to nothing, as a detector that finds nothing, rounding is all that there is to compare.
+    """
+    largest: dict[str, float] = {}
+    for batch in batches:
+        for name, number in _largest_numbers(batch).items():
+            largest[name] = max(number, largest.get(name, 0.0))
+    return [
+        batch
+        for batch in batches
+        if all(number >= _NEXT_TO_NOTHING * largest[name] for name, number in _largest_numbers(batch).items())
+    ] or list(batches)
+
+
+def _largest_numbers(batch: SampleBatch) -> dict[str, float]:
+    """The largest finite number of each floating-point output that has any."""
+    finite = {
+        name: np.abs(value[np.isfinite(value)]) for name, value in batch.outputs.items() if value.dtype.kind == "f"
+    }
+    return {name: float(numbers.max()) for name, numbers in finite.items() if numbers.size}
+
+
+def _within_budget(batches: Sequence[SampleBatch], source: SourceModel, *, at_least: int) -> tuple[SampleBatch, ...]:
+    """As many calls as a package of that model has room for: the largest go first, and the first ``at_least`` stay."""
+    budget_bytes = max(_LEAST_BUDGET_BYTES, int(_BUDGET_SHARE * source.size_bytes))
+    kept = list(batches)
+    while len(kept) > 1 and sum(map(_size_bytes, kept)) > budget_bytes:
+        del kept[max(range(at_least, len(kept)), key=lambda index: _size_bytes(kept[index]))]
+    return tuple(kept)
+
+
+def _size_bytes(batch: SampleBatch) -> int:
+    return sum(array.nbytes for arrays in (batch.inputs, batch.outputs) for array in arrays.values())
 
 
 def _compute(source: SourceModel, inputs: Arrays) -> SampleBatch:

@@ -196,4 +196,6 @@ def _parity(item: ArtifactMeasurement) -> Text:
         return Text("no samples", style="dim")
     agreement, name = item.evidence.agreement, item.evidence.parity_class.value
     figures = f"\nmax {agreement.max_abs:.1e}\ncos {agreement.cosine_min:.6f}"
+    if item.evidence.weak is not None:
+        figures += "\nweak evidence"
     return Text.assemble((name, "bold red" if name == "fail" else ""), (figures, "dim"))

@@ -51,12 +51,16 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
         agreement = item.agreement
         table.add_row(
             Text(item.artifact),
-            item.parity_class.value,
+            item.parity_class.value + (" (weak)" if item.weak is not None else ""),
             f"{agreement.max_rel:.1e}",
             f"{agreement.cosine_mean:.6f}",
             f"{agreement.cosine_min:.6f}",
             _share_text(agreement.ranking_agreement if ranks else agreement.argmax_agreement),
         )
+    reasons = dict.fromkeys(item.weak for item in evidence if item.weak is not None)
+    if reasons:
+        table.caption = Text(f"weak evidence: {'; '.join(reasons)}")
+        table.caption_justify = "left"
     return table
 
 

@@ -33,6 +33,7 @@ class SourceFacts:
         directory: The folder with the files that describe its use, such as ``tokenizer.json``.
         program: The file that holds the whole model, where the source is one file.
         left_out: Weights of the checkpoint that the architecture has no use for, such as a pretraining head.
+        notes: What the maker of its package should know besides, in sentences.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class SourceFacts:
     directory: Path | None = None
     program: Path | None = None
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class SourceModel(ABC):
@@ -71,6 +73,26 @@ class SourceModel(ABC):
     @abstractmethod
     def example_inputs(self) -> Mapping[str, npt.NDArray[Any]] | None:
         """Inputs that came with the model, by name; ``None`` where they are made from its task."""
+
+    @property
+    def backend(self) -> str:
+        """The backend whose runtime computes it, and so is the reference."""
+        return "torch"
+
+    @property
+    def precision(self) -> Precision:
+        """The number format that it is in already: another one than ``fp32`` for a graph that is quantised or half."""
+        return Precision.FP32
+
+    @property
+    def size_bytes(self) -> int:
+        """About how large the model is on disk."""
+        return 4 * self.num_parameters
+
+    @property
+    def probe_inputs(self) -> Sequence[Mapping[str, npt.NDArray[Any]]]:
+        """Calls that exercise a model of whose task nothing is known, where the source knows how to make them."""
+        return ()
 
     @property
     @abstractmethod

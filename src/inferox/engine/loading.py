@@ -28,7 +28,7 @@ from inferox.core import (
 )
 from inferox.engine.profile import FoundProfile, find_profile
 from inferox.engine.routing import Route, plan_routes
-from inferox.engine.selection import AUTO, Candidate, Wish, select
+from inferox.engine.selection import AUTO, Candidate, Wish, select, weak_artifacts
 from inferox.engine.task_model import TaskModel
 from inferox.package import (
     ArtifactEvidence,
@@ -182,7 +182,7 @@ class Loader:
             _logger.warning("measurements of %s are ignored: %s", self.options.package, found.ignored)
         allowed = [candidate.artifact for candidate in self.candidates if candidate.passed_over is None]
         classes = {name: evidence.parity_class for name, evidence in self.opened.evidence.items()}
-        self.route = plan_routes(allowed, found.profile, classes)
+        self.route = plan_routes(allowed, found.profile, classes, weak=weak_artifacts(self.opened.evidence.values()))
         models: list[Model] = []
         try:
             self._open_best(models)

@@ -29,12 +29,14 @@ class Route:
         profile: The measurements that decide; ``None`` where nothing was measured.
         ratios: For each artifact that was measured, by name, its time as a multiple of the fastest's, shape by shape.
         parity: How well each agrees with the original, by name, where that is known.
+        weak: The names of those whose agreement is shown by weak evidence.
     """
 
     order: tuple[Artifact, ...]
     profile: Profile | None = None
     ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
     parity: Mapping[str, ParityClass] = field(default_factory=dict)
+    weak: frozenset[str] = frozenset()
 
     def choose_next(self, left: Collection[Artifact], loaded: Sequence[Artifact]) -> Artifact | None:
         """Which artifact is to be loaded next; ``None`` where those that are loaded do.
@@ -101,6 +103,8 @@ class Route:
             loaded: All that are loaded, in their order.
         """
         first = loaded[0]
+        if artifact.name in self.weak:
+            return f"the evidence that it agrees with the reference, which {first.backend} computed, is weak"
         if self.profile is None:
             return f"it comes after {first.backend} in the order that holds where nothing was measured"
         if artifact.name not in self.ratios:
@@ -126,7 +130,11 @@ class Route:
 
 
 def plan_routes(
-    artifacts: Sequence[Artifact], profile: Profile | None, parity: Mapping[str, ParityClass] | None = None
+    artifacts: Sequence[Artifact],
+    profile: Profile | None,
+    parity: Mapping[str, ParityClass] | None = None,
+    *,
+    weak: Collection[str] = (),
 ) -> Route:
     """Decides the order in which artifacts are loaded.
 
@@ -137,14 +145,17 @@ def plan_routes(
         artifacts: The artifacts that may be loaded, in the order that holds where nothing was measured.
         profile: The measurements that hold here; ``None`` where there are none.
         parity: How well each agrees with the original, by name, where that is known.
+        weak: The names of those whose agreement is shown by weak evidence. They come last, however fast they are, as
+            long as there are others.
     """
-    measured = [] if profile is None else [item for item in artifacts if profile.cells.get(item.name)]
+    firm = [item for item in artifacts if item.name not in weak] or artifacts
+    measured = [] if profile is None else [item for item in firm if profile.cells.get(item.name)]
     if profile is None or not measured:
-        return Route(tuple(artifacts))
+        return Route(tuple(artifacts), weak=frozenset(weak))
     shapes = sorted({(cell.rows, cell.length) for item in measured for cell in profile.cells[item.name]})
     times = {item.name: [profile.seconds(item.name, *shape) for shape in shapes] for item in measured}
     best = [min(column) for column in zip(*times.values(), strict=True)]
     ratios = {name: [mine / least for mine, least in zip(row, best, strict=True)] for name, row in times.items()}
     measured.sort(key=lambda item: sum(ratios[item.name]))
     unmeasured = [item for item in artifacts if item.name not in ratios]
-    return Route((*measured, *unmeasured), profile, ratios, parity or {})
+    return Route((*measured, *unmeasured), profile, ratios, parity or {}, frozenset(weak))

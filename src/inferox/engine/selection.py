@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from inferox.core import (
     Precision,
     TrustTier,
 )
-from inferox.package import Package, ParityClass
+from inferox.package import ArtifactEvidence, Package, ParityClass
 
 _UNTRUSTED = "loading it runs code that comes with the package, which was not allowed (trust_code, --trust-code)"
 
@@ -118,7 +118,8 @@ class Wish:
 def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
     """Puts the artifacts of a package in the order in which they are tried where nothing was measured.
 
-    Data comes before code, then fp32 before lower precisions, then the backends in ``BACKEND_ORDER`` (PyTorch first
+    Data comes before code, then fp32 before lower precisions, then what computed the reference before what was shown to
+    agree with it by weak evidence, then the backends in ``BACKEND_ORDER`` (PyTorch first
     where there is an NVIDIA GPU, others last), then packed before padded, then the order of the manifest. Whether a
     backend can run here is not asked, as that imports it: it is tried when its turn comes.
 
@@ -127,15 +128,25 @@ def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
         wish: What is asked for.
     """
     measured = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
-    ordered = sorted(package.artifacts, key=_preference)
+    weak = weak_artifacts(package.parity.artifacts if package.parity else ())
+    ordered = sorted(package.artifacts, key=lambda artifact: _preference(artifact, artifact.name in weak))
     return tuple(Candidate(artifact, _why_passed_over(artifact, wish, measured)) for artifact in ordered)
 
 
-def _preference(artifact: Artifact) -> tuple[bool, int, int, bool]:
+def weak_artifacts(evidence: Iterable[ArtifactEvidence]) -> frozenset[str]:
+    """The names of those that agree with the reference on samples that show little, and did not compute it themselves.
+
+    Args:
+        evidence: What was measured of each artifact of a package.
+    """
+    return frozenset(item.artifact for item in evidence if item.weak is not None and not item.is_reference)
+
+
+def _preference(artifact: Artifact, weak: bool) -> tuple[bool, int, bool, int, bool]:
     order = _GPU_ORDER if any(path.exists() for path in _NVIDIA_DRIVER) else BACKEND_ORDER
     place = order.index(artifact.backend) if artifact.backend in order else len(order)
     code, precision = artifact.trust_tier is TrustTier.CODE, list(Precision).index(artifact.precision)
-    return code, precision, place, artifact.layout is Layout.PADDED
+    return code, precision, weak, place, artifact.layout is Layout.PADDED
 
 
 def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, ParityClass]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
@@ -115,4 +115,5 @@ def _measure(
     with opened.view(artifact, loaded) as model:
         reading = opened.task(model.signature).reading(model.signature)
         required = known.tolerance.with_limits(tolerance) if known else tolerance
-        return measure_model(model, artifact, samples, reading, required, beside_others=True)
+        found = measure_model(model, artifact, samples, reading, required, beside_others=True)
+    return replace(found, is_reference=known is not None and known.is_reference)

@@ -26,6 +26,7 @@ from inferox.package.parity import (
 )
 from inferox.package.reading import Arrays, Reading
 from inferox.package.samples import Samples
+from inferox.package.weakness import find_weakness
 
 PARITY_FILE = "parity.json"
 
@@ -76,6 +77,8 @@ class ArtifactEvidence:
         machine: The machine on which it was measured.
         rows: How well each row agrees; empty where that was not recorded.
         batch: How far rows in a batch are from the same rows alone; ``None`` where that was not measured.
+        weak: Why agreement proves little: the samples do not exercise the model. ``None`` where they do.
+        is_reference: Whether its runtime is the one that computed the reference, so that it needs no proof.
     """
 
     artifact: str
@@ -86,6 +89,8 @@ class ArtifactEvidence:
     machine: str
     rows: tuple[RowAgreement, ...] = ()
     batch: BatchInvariance | None = None
+    weak: str | None = None
+    is_reference: bool = False
 
     @property
     def depends_on_batch(self) -> bool:
@@ -130,6 +135,8 @@ class ArtifactEvidence:
             "machine": self.machine,
             "rows": [_finite(asdict(row)) for row in self.rows],
             "batch": None if self.batch is None else self.batch.to_json(),
+            **({} if self.weak is None else {"weak": self.weak}),
+            **({"is_reference": True} if self.is_reference else {}),
         }
 
     @classmethod
@@ -152,6 +159,8 @@ class ArtifactEvidence:
             machine=fields.required("machine", str),
             rows=fields.map("rows", _read_row) if "rows" in data else (),
             batch=BatchInvariance.from_json(data["batch"]) if data.get("batch") is not None else None,
+            weak=fields.optional("weak", str),
+            is_reference=fields.optional("is_reference", bool) or False,
         )
 
 
@@ -260,6 +269,7 @@ def collect_evidence(
             for call, (batch, output) in enumerate(zip(expected, actual, strict=True))
             for row, found in enumerate(measure_rows(specs, batch, output, tie=required.tie, scales=scales))
         ),
+        weak=find_weakness(samples, reading),
     )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import prod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,23 @@ from safetensors.numpy import save_file
 
 from inferox.core import (
     BATCH,
-    SEQUENCE,
-    ConfigError,
     Dim,
+    ExecutionError,
     LoadError,
     PackageError,
+    Precision,
     Signature,
     SourceFacts,
     SourceModel,
     TensorSpec,
 )
-from inferox.sources.measure import Run, measure_signature
+from inferox.sources.graph_dims import is_made_up
+from inferox.sources.graph_inputs import Draw, is_side, plausible_inputs
+from inferox.sources.graph_outputs import check_repeatable, find_free_extents, is_row_wise, rename_dim
+from inferox.sources.measure import Run, measure_signature, stretch
 
-_TOKEN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
-_EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
-_OTHER_EXTENT = 8
-
-_MOST_ELEMENTS = 2**27
-"""The largest example that is made: half a GiB in single precision, and more than two images of 4096 x 4096."""
+_SCALES = (0.1, 10.0)
+"""The standard deviations of sample numbers beside 1: at one of them, a model may show next to nothing."""
 
 
 class GraphSource(SourceModel):
@@ -41,12 +40,16 @@ class GraphSource(SourceModel):
         facts: What is known of it.
         run: Computes it.
         inputs: What it takes.
-        examples: Inputs that came with it, by name; ``None`` to try it on ones and zeros.
+        backend: The backend whose runtime computes it.
+        precision: The number format that it is in.
+        examples: Inputs that came with it, by name; ``None`` to try plausible ones.
+        stated: The dims that the user named, each of which the graph must take more than one extent of.
         weights: The weights by name that can be kept apart from the graph.
         num_parameters: The number of trained numbers.
 
     Raises:
-        PackageError: If the model fails on the examples.
+        PackageError: If the model fails on the examples or on everything that is tried, or gives other answers for the
+            same inputs.
     """
 
     def __init__(
@@ -55,18 +58,26 @@ class GraphSource(SourceModel):
         run: Run,
         inputs: Sequence[TensorSpec],
         *,
+        backend: str,
+        precision: Precision,
         examples: Mapping[str, npt.NDArray[Any]] | None,
+        stated: frozenset[str] = frozenset(),
         weights: Mapping[str, npt.NDArray[Any]],
         num_parameters: int,
     ) -> None:
-        self._facts = facts
         self._run = run
+        self._backend = backend
+        self._precision = precision
         self._examples = examples
         self._weights = weights
         self._num_parameters = num_parameters
-        tried = examples or {spec.name: _example(spec) for spec in inputs}
-        assumed = frozenset(dim for spec in inputs for dim in spec.dims if isinstance(dim, str))
-        self._signature = measure_signature(run, inputs, tried, assumed=assumed)
+        self._probe = _find_inputs(run, inputs, facts.name) if examples is None else dict(examples)
+        named = {dim for spec in inputs for dim in spec.dims if isinstance(dim, str)}
+        measured = measure_signature(run, inputs, self._probe, assumed=frozenset(named - stated))
+        measured = find_free_extents(run, measured, self._probe, self._redraw(measured, 1))
+        check_repeatable(run, self._probe, facts.name)
+        self._signature = self._with_rows(measured, stated)
+        self._facts = replace(facts, notes=(*facts.notes, *_fixed_notes(inputs, measured)))
 
     @property
     def facts(self) -> SourceFacts:
@@ -88,9 +99,35 @@ class GraphSource(SourceModel):
         raise LoadError(f"{self._facts.name} is a graph in the format {self._facts.kind}, and no PyTorch module")
 
     @property
+    def backend(self) -> str:
+        """The backend whose runtime computes it."""
+        return self._backend
+
+    @property
+    def precision(self) -> Precision:
+        """The number format that the graph is in."""
+        return self._precision
+
+    @property
+    def size_bytes(self) -> int:
+        """How large its file is, or the weights beside it."""
+        program = self._facts.program
+        beside = sum(array.nbytes for array in self._weights.values())
+        return max(beside, program.stat().st_size if program is not None else 0, super().size_bytes)
+
+    @property
     def example_inputs(self) -> Mapping[str, npt.NDArray[Any]] | None:
         """Inputs that came with the model, by name."""
         return self._examples
+
+    @property
+    def probe_inputs(self) -> Sequence[Mapping[str, npt.NDArray[Any]]]:
+        """Calls that exercise the graph: other values than the first, of several scales, and other extents."""
+        calls = [self._probe] if self._examples is None else []
+        calls += [self._redraw(self._signature, 1)]
+        if self._examples is None:
+            calls += [self._redraw(self._signature, seed, scale=scale) for seed, scale in enumerate(_SCALES, start=2)]
+        return [*calls, *self._other_extents()]
 
     @property
     def num_parameters(self) -> int:
@@ -102,10 +139,18 @@ class GraphSource(SourceModel):
 
         Raises:
             RequestError: If the inputs do not fit the signature.
-            ExecutionError: If the runtime fails.
+            ExecutionError: If the runtime fails, or gives other extents than the signature states.
         """
-        self._signature.check_inputs(inputs)
-        return self._run(inputs)
+        extents: dict[Dim, int] = dict(self._signature.check_inputs(inputs).items())
+        outputs = self._run(inputs)
+        for spec in self._signature.outputs:
+            shape = outputs[spec.name].shape
+            if not spec.allows(shape, extents):
+                raise ExecutionError(
+                    f"{self._facts.name} gives {spec.name} the shape {list(shape)} for these inputs, and "
+                    f"{spec.shape_text} for others"
+                )
+        return outputs
 
     def save_weights(self, path: Path) -> bool:
         """Writes the weights that can be kept apart; see ``SourceModel``.
@@ -121,70 +166,156 @@ class GraphSource(SourceModel):
             raise PackageError(f"the weights cannot be written to {path}: {error}") from error
         return True
 
+    def _redraw(self, signature: Signature, seed: int, *, scale: float = 1.0) -> dict[str, npt.NDArray[Any]]:
+        """The first call with other values: within the range of an example, or of all that an input may be."""
+        if self._examples is not None:
+            return _vary(self._examples, signature, seed)
+        draw = Draw(seed, scale=scale)
+        return {
+            spec.name: self._probe[spec.name]
+            if _is_constant(self._probe[spec.name]) and not spec.dtype.is_floating
+            else draw.draw(spec, self._probe[spec.name].shape)
+            for spec in signature.inputs
+        }
 
-def name_dims(
-    shapes: Mapping[str, Sequence[Dim | None]], stated: Mapping[str, Sequence[Dim]] | None
-) -> dict[str, tuple[Dim, ...]]:
-    """Names the free dims of a graph's inputs.
+    def _other_extents(self) -> Iterator[dict[str, npt.NDArray[Any]]]:
+        """Calls with another extent of one named dim each, of the values of the first."""
+        extents = {
+            dim: extent
+            for spec in self._signature.inputs
+            for dim, extent in zip(spec.dims, self._probe[spec.name].shape, strict=True)
+            if isinstance(dim, str)
+        }
+        for dim, extent in extents.items():
+            for other in _other_extents(self._signature.inputs, dim, extent):
+                yield {spec.name: stretch(self._probe[spec.name], spec, dim, other) for spec in self._signature.inputs}
 
-    Args:
-        shapes: For each input its dims: numbers, the graph's own names, or ``None`` where it gives none.
-        stated: The dims of inputs as the user states them.
-
-    Returns:
-        The dims of each input. The first axis, where it is free, is ``batch``; the second of tokens is ``seq``.
-
-    Raises:
-        PackageError: If there are no inputs.
-        ConfigError: If dims are stated for an input that is not there, or do not fit it.
-    """
-    if not shapes:
-        raise PackageError("the graph takes no inputs, so that there is nothing to compute")
-    unknown = sorted(set(stated or {}) - set(shapes))
-    if unknown:
-        raise ConfigError(f"dims are given for {', '.join(unknown)}, and the model takes {', '.join(shapes)}")
-    named = {}
-    for name, shape in shapes.items():
-        if stated and name in stated:
-            dims = tuple(stated[name])
-            if len(dims) != len(shape):
-                raise ConfigError(f"the dims of {name} are {list(dims)}, and it has {len(shape)} axes")
-            named[name] = dims
-            continue
-        named[name] = tuple(_name_dim(name, axis, dim) for axis, dim in enumerate(shape))
-    return named
+    def _with_rows(self, measured: Signature, stated: frozenset[str]) -> Signature:
+        """Calls the first dim ``batch`` where the graph gives it no name, and computes rows independently."""
+        firsts = {spec.dims[:1] for spec in (*measured.inputs, *measured.outputs)}
+        first = next(iter(firsts)) if len(firsts) == 1 else ()
+        if not first or not isinstance(first[0], str) or first[0] in stated:
+            return measured
+        unnamed = any(first[0] == f"{spec.name}_0" for spec in measured.inputs) or is_made_up(first[0])
+        if unnamed and is_row_wise(self._run, measured, self._redraw(measured, 1), first[0]):
+            return rename_dim(measured, first[0], BATCH)
+        return measured
 
 
 def check_examples(examples: Mapping[str, npt.NDArray[Any]], inputs: Sequence[TensorSpec]) -> None:
     """Refuses examples that are not of a graph's inputs.
 
     Raises:
-        PackageError: If an input has none, or there is one of something else.
+        PackageError: If an input has none, or there is one of something else, of another data type or shape.
     """
     names = [spec.name for spec in inputs]
     if set(examples) != set(names):
         raise PackageError(
-            f"the model takes {', '.join(names)}, and the samples are of {', '.join(examples) or 'none'}"
+            f"the model takes {', '.join(names)}, and the samples are of {', '.join(examples) or 'none'}",
+            hint=example_line(inputs),
         )
-
-
-def _name_dim(name: str, axis: int, dim: Dim | None) -> Dim:
-    if isinstance(dim, int):
-        return dim
-    if axis == 0:
-        return BATCH
-    if axis == 1 and name in _TOKEN_INPUTS:
-        return SEQUENCE
-    return dim or f"{name}_{axis}"
-
-
-def _example(spec: TensorSpec) -> npt.NDArray[Any]:
-    """Token 1 everywhere and nothing masked, or zeros."""
-    shape = [_EXAMPLE_EXTENTS.get(dim, _OTHER_EXTENT) if isinstance(dim, str) else dim for dim in spec.dims]
-    if prod(shape) > _MOST_ELEMENTS:
-        raise PackageError(
-            f"the input {spec} has too many elements for an example to be made",
-            hint="give example inputs with --samples, if that is what it takes",
+    for spec in inputs:
+        array = examples[spec.name]
+        if array.dtype != spec.dtype.numpy_dtype:
+            raise PackageError(
+                f"the input {spec} has samples of the type {array.dtype.name}",
+                hint=f"convert them: .astype({spec.dtype.numpy_dtype.name!r})",
+            )
+        fits = len(array.shape) == len(spec.dims) and all(
+            isinstance(dim, str) or dim == extent for dim, extent in zip(spec.dims, array.shape, strict=True)
         )
-    value = 0 if spec.dtype.is_floating or spec.name == "token_type_ids" else 1
-    return np.full(shape, value, dtype=spec.dtype.numpy_dtype)
+        if not fits:
+            raise PackageError(f"the input {spec} has samples of the shape {list(array.shape)}")
+
+
+def example_line(inputs: Sequence[TensorSpec]) -> str:
+    """A line of Python that writes example inputs of a model, for its maker to put real numbers into.
+
+    Args:
+        inputs: What the model takes.
+    """
+    arrays = []
+    for spec in inputs:
+        shape = ", ".join(str(dim) for dim in spec.dims)
+        comma = "," if len(spec.dims) == 1 else ""
+        arrays.append(f"{spec.name}=np.ones(({shape}{comma}), np.{spec.dtype.numpy_dtype.name})")
+    free = ", ".join(sorted({dim for spec in inputs for dim in spec.dims if isinstance(dim, str)}))
+    where = f"real values, and real numbers for {free}" if free else "real values"
+    return f"give real inputs with --samples x.npz, written by np.savez('x.npz', {', '.join(arrays)}) with {where}"
+
+
+def _find_inputs(run: Run, inputs: Sequence[TensorSpec], name: str) -> dict[str, npt.NDArray[Any]]:
+    """The first of the plausible inputs that the graph computes numbers from."""
+    failure: ExecutionError | None = None
+    tried, last = 0, None
+    for call in plausible_inputs(inputs):
+        tried += 1
+        try:
+            outputs = run(call)
+        except ExecutionError as error:
+            failure = failure or error
+            continue
+        if all(_has_numbers(array) for array in outputs.values()):
+            return call
+        last = last or call
+    if last is not None:
+        return last
+    reason = failure.message if failure else "it takes nothing"
+    raise PackageError(
+        f"{name} fails on inputs of {tried} kinds that were made up for it, so that real ones are needed: {reason}",
+        hint=example_line(inputs),
+    ) from failure
+
+
+def _has_numbers(array: npt.NDArray[Any]) -> bool:
+    """Whether an output shows anything: it has elements, and no NaN among them."""
+    return bool(array.size) and (
+        array.dtype.kind != "f" or bool(np.isfinite(array).any() and not np.isnan(array).any())
+    )
+
+
+def _vary(examples: Mapping[str, npt.NDArray[Any]], signature: Signature, seed: int) -> dict[str, npt.NDArray[Any]]:
+    """Examples with their values changed: integers drawn from between their least and greatest, floats in other places.
+
+    Inputs of one number, such as a sampling rate, and those of one value throughout stay as they are.
+    """
+    random = np.random.default_rng(seed)
+    varied = {}
+    for spec in signature.inputs:
+        array = examples[spec.name]
+        if _is_constant(array) or array.dtype.kind not in "iuf":
+            varied[spec.name] = array
+        elif array.dtype.kind == "f":
+            varied[spec.name] = random.permuted(array.ravel()).reshape(array.shape)
+        else:
+            low, high = int(array.min()), int(array.max())
+            varied[spec.name] = random.integers(low, high, array.shape, dtype=array.dtype, endpoint=True)
+    return varied
+
+
+def _is_constant(array: npt.NDArray[Any]) -> bool:
+    return array.size == 0 or bool((array == array.flat[0]).all())
+
+
+def _other_extents(inputs: Sequence[TensorSpec], dim: str, extent: int) -> list[int]:
+    """The extents that a dim is sampled with beside that of the first call, of a kind that the model may meet."""
+    if dim == BATCH:
+        others = {1, 3}
+    elif any(is_side(spec, axis) for spec in inputs for axis, known in enumerate(spec.dims) if known == dim):
+        # Not an odd number of pixels, or very few: models mostly take multiples, and no such image is real.
+        others = {3 * extent // 2, 2 * extent}
+    else:
+        others = {max(extent // 2, 1), extent + 1, 2 * extent}
+    return sorted(others - {extent})
+
+
+def _fixed_notes(inputs: Sequence[TensorSpec], measured: Signature) -> Iterator[str]:
+    """Which dims the graph leaves free, and takes one extent of only."""
+    pairs = [
+        pair
+        for spec, found in zip(inputs, measured.inputs, strict=True)
+        for pair in zip(spec.dims, found.dims, strict=True)
+    ]
+    for dim, extent in dict(pairs).items():
+        if isinstance(dim, str) and isinstance(extent, int):
+            yield f"{dim} is fixed at {extent}, as the model took no other extent that was tried"

@@ -29,7 +29,8 @@ def measure_signature(
         run: Computes the model.
         inputs: What it takes.
         examples: Inputs that fit.
-        assumed: Dims that nobody stated: where the model takes no other extent, they become fixed.
+        assumed: Dims that nobody stated: where the model takes no other extent, they become fixed; where it takes one
+            together with other such dims of the same extent, they all get the first one's name.
 
     Raises:
         PackageError: If the model fails on the examples, or with another extent of a named dim that is not assumed; or
@@ -46,7 +47,10 @@ def measure_signature(
         ) from error
     outputs = {name: TensorSpec(name, DataType.from_numpy(value.dtype), value.shape) for name, value in base.items()}
     fixed: dict[Dim, int] = {}
-    for dim, extent in _extents(inputs, examples).items():
+    left = _extents(inputs, examples)
+    while left:
+        dim, extent = next(iter(left.items()))
+        del left[dim]
         try:
             other, changed = _run_varied(run, inputs, examples, dim, extent)
         except ExecutionError as error:
@@ -55,8 +59,12 @@ def measure_signature(
                     f"the model fails when {dim} is not {extent}, as it is in the example inputs: {error.message}",
                     hint=f"state the dims of its inputs with {extent} in the place of {dim}",
                 ) from error
-            fixed[dim] = extent
-            continue
+            joined = _join_dims(run, inputs, examples, dim, {name for name in left if left[name] == extent} & assumed)
+            if joined is None:
+                fixed[dim] = extent
+                continue
+            inputs, other, changed = joined
+            left = {name: old for name, old in left.items() if any(name in spec.dims for spec in inputs)}
         outputs = {
             name: _follow(spec, base[name].shape, changed.get(name), dim, (extent, other))
             for name, spec in outputs.items()
@@ -65,6 +73,25 @@ def measure_signature(
         tuple(replace(spec, dims=tuple(fixed.get(dim, dim) for dim in spec.dims)) for spec in inputs),
         tuple(outputs.values()),
     )
+
+
+def _join_dims(
+    run: Run, inputs: Sequence[TensorSpec], examples: Arrays, dim: str, others: set[str]
+) -> tuple[Sequence[TensorSpec], int, dict[str, npt.NDArray[Any]]] | None:
+    """Finds dims that are another name of one that the model does not take another extent of by itself.
+
+    Returns:
+        The inputs with that one name for all, the other extent, and what the model gives then; ``None`` where there are
+        no such dims.
+    """
+    for group in (*({name} for name in sorted(others)), *([others] if len(others) > 1 else ())):
+        renamed = [replace(spec, dims=tuple(dim if name in group else name for name in spec.dims)) for spec in inputs]
+        try:
+            other, changed = _run_varied(run, renamed, examples, dim, _extents(renamed, examples)[dim])
+        except ExecutionError:
+            continue
+        return renamed, other, changed
+    return None
 
 
 def _extents(inputs: Sequence[TensorSpec], examples: Arrays) -> dict[str, int]:

@@ -1,18 +1,16 @@
-"""An ONNX file as a source; ONNX Runtime is then the reference."""
+"""An ONNX file as a source; ONNX Runtime is then the reference, or OpenVINO where ONNX Runtime cannot run it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from google.protobuf.message import DecodeError
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from inferox.backends.onnx.external_data import check_external_data
 from inferox.backends.onnx.graph import INLINE_BYTES
 from inferox.backends.onnxruntime.errors import translated
 from inferox.backends.onnxruntime.session import open_session
@@ -28,11 +26,12 @@ from inferox.core import (
     resolve_threads,
 )
 from inferox.sources.array_files import read_arrays
-from inferox.sources.graph_source import GraphSource, check_examples, name_dims
+from inferox.sources.graph_dims import name_dims
+from inferox.sources.graph_source import GraphSource, check_examples
+from inferox.sources.measure import Arrays, Run
 from inferox.sources.model_directory import find_directory, read_config
-
-_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
-"""The operators that ONNX Runtime itself brings."""
+from inferox.sources.onnx_file import find_precision, read_onnx
+from inferox.sources.onnx_indices import find_index_bounds
 
 _NUMBERS = "biuf"
 """NumPy's kinds of data types that a safetensors file has too: neither texts nor complex numbers."""
@@ -47,26 +46,18 @@ def open_onnx(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[D
         dims: The dims of inputs by name, where the file's own do not fit.
 
     Raises:
-        PackageError: If it is no valid graph, has custom operators, or fails on its examples. Its subclass
+        PackageError: If it is no valid graph, has custom operators, is random, or fails on its examples. Its subclass
             ``UnsafePathError``, if it names weights outside its folder.
-        LoadError: If ONNX Runtime refuses it.
+        LoadError: If no runtime that is installed runs it.
         ConfigError: If dims do not fit.
     """
-    graph = _read(path)
-    with translated(f"loading {path.name}", default=LoadError):
-        session = open_session(path, threads=resolve_threads(None))
-    weights = {item.name: item for item in graph.graph.initializer}
-    inputs = _inputs(graph, set(weights), dims)
-    names = [item.name for item in graph.graph.output]
-
-    def run(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        with translated(f"computing {path.stem}", default=ExecutionError):
-            feeds = {spec.name: arrays[spec.name] for spec in inputs}
-            return dict(zip(names, session.run(names, feeds), strict=True))
-
+    model = read_onnx(path)
+    weights = {item.name: item for item in model.graph.initializer}
     examples = None if samples is None else read_arrays(samples)
+    inputs = _inputs(model, set(weights), dims, examples)
     if examples is not None:
         check_examples(examples, inputs)
+    backend, run, reason = _open_runtime(path, inputs, [item.name for item in model.graph.output])
     directory = find_directory(path)
     config = read_config(directory)
     return GraphSource(
@@ -77,59 +68,87 @@ def open_onnx(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[D
             config=config,
             directory=directory,
             program=path,
+            notes=tuple(_notes(model, weights, backend, reason)),
         ),
         run,
         inputs,
+        backend=backend,
+        precision=find_precision(model),
         examples=examples,
+        stated=frozenset(dim for each in (dims or {}).values() for dim in each if isinstance(dim, str)),
         weights=_to_arrays(weights, path.parent),
         num_parameters=sum(int(np.prod(item.dims)) for item in weights.values() if _is_floating(item)),
     )
 
 
-def _read(path: Path) -> ModelProto:
+def _open_runtime(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> tuple[str, Run, str | None]:
+    """Opens the graph with ONNX Runtime, or else with OpenVINO.
+
+    Returns:
+        The backend, what computes the graph, and why it is not ONNX Runtime.
+    """
     try:
-        graph = onnx.load(path, load_external_data=False)
-    except (DecodeError, OSError, ValueError) as error:
-        raise PackageError(f"{path.name} is no ONNX file, or a damaged one: {error}") from error
-    custom = sorted(
-        {
-            f"{node.domain}.{node.op_type}"
-            for node in graph.graph.node
-            if node.domain not in _DOMAINS | {function.domain for function in graph.functions}
-        }
-    )
-    if custom:
-        raise PackageError(
-            f"{path.name} has custom operators, which are code that no runtime brings: {', '.join(custom)}",
-            hint="export the model without them",
-        )
-    for item in (*graph.graph.input, *graph.graph.output):
-        kind = item.type.WhichOneof("value")
-        if kind not in {"tensor_type", None}:
-            raise PackageError(f"{path.name} has {item.name!r}, a {kind.removesuffix('_type')} and no tensor")
-    check_external_data(graph, path.parent)
-    try:
-        onnx.checker.check_model(path)
-    # Names that are no UTF-8 end up in a message that then cannot be read.
-    except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise PackageError(f"{path.name} is no valid ONNX graph: {reason}") from error
-    return graph
+        return "onnxruntime", _open_onnxruntime(path, inputs, outputs), None
+    except LoadError as error:
+        if find_spec("openvino") is None:
+            raise
+        from inferox.sources.openvino_run import open_openvino
+
+        try:
+            return "openvino", open_openvino(path, inputs, outputs), error.message
+        except LoadError as other:
+            raise LoadError(f"{error.message}; {other.message}", hint=error.hint) from error
 
 
-def _inputs(graph: ModelProto, weights: set[str], stated: Mapping[str, Sequence[Dim]] | None) -> tuple[TensorSpec, ...]:
-    # Before version 4, graphs list their weights as inputs too.
-    items = [item for item in graph.graph.input if item.name not in weights]
-    shapes: dict[str, list[Dim | None]] = {
-        item.name: [
-            # A negative number is how some exporters write a free dim.
-            dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param or None
-            for dim in item.type.tensor_type.shape.dim
-        ]
-        for item in items
-    }
-    named = name_dims(shapes, stated)
-    return tuple(TensorSpec(item.name, _data_type(item.type.tensor_type.elem_type), named[item.name]) for item in items)
+def _open_onnxruntime(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> Run:
+    with translated(f"loading {path.name}", default=LoadError):
+        session = open_session(path, threads=resolve_threads(None))
+
+    def run(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+        with translated(f"computing {path.stem}", default=ExecutionError):
+            feeds = {spec.name: arrays[spec.name] for spec in inputs}
+            return dict(zip(outputs, session.run(list(outputs), feeds), strict=True))
+
+    return run
+
+
+def _notes(model: ModelProto, weights: Mapping[str, TensorProto], backend: str, reason: str | None) -> Iterator[str]:
+    if reason is not None:
+        yield f"{backend} is the reference, because {reason}"
+    defaults = [item.name for item in model.graph.input if item.name in weights]
+    # Before version 4, graphs list all of their weights as inputs too.
+    if defaults and model.ir_version >= 4:  # noqa: PLR2004
+        yield f"inputs with a default keep it, and are not inputs of the package: {', '.join(defaults)}"
+
+
+def _inputs(
+    model: ModelProto, weights: set[str], stated: Mapping[str, Sequence[Dim]] | None, examples: Arrays | None
+) -> tuple[TensorSpec, ...]:
+    items = [item for item in model.graph.input if item.name not in weights]
+    named = name_dims({item.name: _shape(item, examples) for item in items}, stated)
+    bounds = find_index_bounds(model)
+    specs = []
+    for item in items:
+        dtype = _data_type(item.type.tensor_type.elem_type)
+        below = None if dtype.is_floating or dtype is DataType.BOOL else bounds.get(item.name)
+        specs.append(TensorSpec(item.name, dtype, named[item.name], below))
+    return tuple(specs)
+
+
+def _shape(item: ValueInfoProto, examples: Arrays | None) -> list[Dim | None]:
+    """The dims as the graph declares them; as many free ones as the example has axes where it declares none."""
+    if not item.type.tensor_type.HasField("shape"):
+        if examples is None or item.name not in examples:
+            raise PackageError(
+                f"the graph does not say how many axes its input {item.name!r} has",
+                hint="give example inputs with --samples, an .npz file with an array for each input",
+            )
+        return [None] * examples[item.name].ndim
+    return [
+        # A negative number is how some exporters write a free dim.
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param or None
+        for dim in item.type.tensor_type.shape.dim
+    ]
 
 
 def _data_type(kind: int) -> DataType:

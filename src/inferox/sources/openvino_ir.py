@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import openvino
 
 from inferox.backends.openvino.compilation import compile_model
@@ -16,7 +14,6 @@ from inferox.backends.openvino.errors import translated
 from inferox.core import (
     DataType,
     Dim,
-    ExecutionError,
     LoadError,
     PackageError,
     Precision,
@@ -25,8 +22,21 @@ from inferox.core import (
     resolve_threads,
 )
 from inferox.sources.array_files import read_arrays
-from inferox.sources.graph_source import GraphSource, check_examples, name_dims
+from inferox.sources.graph_dims import name_dims
+from inferox.sources.graph_source import GraphSource, check_examples
 from inferox.sources.model_directory import find_directory, read_config
+from inferox.sources.openvino_run import run_compiled
+
+_PRECISIONS = {
+    "f64": Precision.FP32,
+    "f32": Precision.FP32,
+    "f16": Precision.FP16,
+    "bf16": Precision.BF16,
+    "i8": Precision.INT8,
+    "u8": Precision.INT8,
+    "i4": Precision.INT8,
+    "u4": Precision.INT8,
+}
 
 
 def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> GraphSource:
@@ -51,12 +61,6 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
         # Compiling folds and merges constants, so that they are counted in the file.
         constants = [node for node in openvino.Core().read_model(path).get_ops() if node.get_type_name() == "Constant"]
 
-    def run(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        with translated(f"computing {path.stem}", default=ExecutionError):
-            request = compiled.create_infer_request()
-            request.infer({spec.name: np.asarray(arrays[spec.name], order="C") for spec in inputs})
-            return {name: np.array(request.get_tensor(name).data) for name in outputs}
-
     examples = None if samples is None else read_arrays(samples)
     if examples is not None:
         check_examples(examples, inputs)
@@ -71,12 +75,25 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
             directory=directory,
             program=path,
         ),
-        run,
+        run_compiled(compiled, path.stem, inputs, outputs),
         inputs,
+        backend="openvino",
+        precision=_precision(constants),
         examples=examples,
+        stated=frozenset(dim for each in (dims or {}).values() for dim in each if isinstance(dim, str)),
         weights={},
         num_parameters=sum(prod(node.get_output_shape(0)) for node in constants if _is_floating(node)),
     )
+
+
+def _precision(constants: Sequence[openvino.Node]) -> Precision:
+    """The number format of most weights."""
+    sizes: dict[str, int] = {}
+    for node in constants:
+        kind = node.get_output_element_type(0).get_type_name()
+        sizes[kind] = sizes.get(kind, 0) + prod(node.get_output_shape(0))
+    known = {kind: size for kind, size in sizes.items() if kind in _PRECISIONS}
+    return _PRECISIONS[max(known, key=lambda kind: known[kind])] if known else Precision.FP32
 
 
 def _is_floating(node: openvino.Node) -> bool:

@@ -106,8 +106,9 @@ class RawTask(Task):
     def samples(self) -> list[list[dict[str, npt.NDArray[Any]]]]:
         """Random tensors of several extents; see ``Task``.
 
-        Floating-point inputs are drawn from the standard normal distribution and ``input_ids`` from the vocabulary.
-        Masks are ones. Other integers are zeros, which are in the range of every table.
+        Floating-point inputs are drawn from the standard normal distribution, ``input_ids`` from the vocabulary, and
+        other indices from all that they may be. Masks are ones. Integers of which nothing is known are zeros, which are
+        in the range of every table.
         """
         random = np.random.default_rng(0)
         return [[self._draw(extent, random)] for extent in _SAMPLE_EXTENTS]
@@ -122,6 +123,8 @@ class RawTask(Task):
         dtype = spec.dtype.numpy_dtype
         if spec.dtype.is_floating:
             return random.standard_normal(shape).astype(dtype)
+        if spec.below is not None:
+            return random.integers(0, spec.below, shape).astype(dtype)
         if spec.name == "input_ids" and self._vocab_size:
             return random.integers(0, self._vocab_size, shape).astype(dtype)
         return np.full(shape, int("mask" in spec.name), dtype=dtype)

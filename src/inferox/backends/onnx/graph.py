@@ -9,7 +9,7 @@ import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from inferox.backends.onnx.safetensors_layout import Place, read_places
-from inferox.core import WEIGHTS_FILE, ExportRequest, Layout, LoadError, Signature, SourceModel
+from inferox.core import WEIGHTS_FILE, ExportRequest, Layout, LoadError, Precision, Signature, SourceModel
 
 GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
 """Where graphs lie: at the root, because both ONNX Runtime and OpenVINO refuse paths to weights that climb."""
@@ -33,6 +33,25 @@ class Graph:
 
     files: dict[str, str]
     signature: Signature
+
+
+def graph_precision(source: SourceModel, request: ExportRequest) -> Precision:
+    """The number format of the artifact that a request is for: a graph that is quantised or in half precision stays so.
+
+    Args:
+        source: The model.
+        request: What is wanted.
+
+    Raises:
+        LoadError: If another format is asked for than such a graph is in.
+    """
+    if source.precision is Precision.FP32 or request.precision is Precision.FP32:
+        return source.precision if request.precision is Precision.FP32 else request.precision
+    raise LoadError(
+        f"{source.facts.name} is a graph in {source.precision.value} already, which is taken as it is and not made "
+        f"{request.precision.value}",
+        hint="leave out the precision",
+    )
 
 
 def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Graph:
@@ -70,6 +89,7 @@ def _make_graph(source: SourceModel, request: ExportRequest) -> ModelProto:
         for tensor in graph.graph.initializer:
             if not tensor.HasField("raw_data") and len(tensor.dims):
                 tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor), tensor.name))
+        _state_outputs(graph, request.signature)
         return graph
     if kind not in {"huggingface", "python"}:
         raise LoadError(f"a {kind} model cannot be captured as an ONNX graph")
@@ -77,6 +97,20 @@ def _make_graph(source: SourceModel, request: ExportRequest) -> ModelProto:
     from inferox.backends.onnx.capture import capture
 
     return capture(source, request)
+
+
+def _state_outputs(graph: ModelProto, signature: Signature) -> None:
+    """Declares the outputs as they are: some exporters declare another number of axes, which runtimes then report."""
+    specs = {spec.name: spec for spec in signature.outputs}
+    for item in graph.graph.output:
+        shape = item.type.tensor_type.shape
+        del shape.dim[:]
+        for dim in specs[item.name].dims:
+            extent = shape.dim.add()
+            if isinstance(dim, int):
+                extent.dim_value = dim
+            else:
+                extent.dim_param = dim
 
 
 def _share_weights(graph: ModelProto, weights: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inferox.backends.onnx.graph import write_graph
+from inferox.backends.onnx.graph import graph_precision, write_graph
 from inferox.backends.onnxruntime.errors import translated
 from inferox.core import Artifact, Exporter, ExportRequest, Layout, LoadError, Precision, SourceModel
 
@@ -24,11 +24,12 @@ class OnnxExporter(Exporter):
         if request.precision not in {Precision.FP32, Precision.INT8}:
             raise LoadError(f"onnxruntime computes in fp32 and int8 on CPUs, not in {request.precision.value}")
         with translated(f"exporting {source.facts.name}", default=LoadError):
+            precision = graph_precision(source, request)
             graph = write_graph(source, root, request)
             files = graph.files
             if request.precision is Precision.INT8:
                 files = {"graph": _quantize(root / graph.files["graph"], root, request.layout)}
-        return Artifact("onnxruntime", "onnx", request.precision, request.layout, files, graph.signature, root)
+        return Artifact("onnxruntime", "onnx", precision, request.layout, files, graph.signature, root)
 
 
 def _quantize(graph: Path, root: Path, layout: Layout) -> str:

@@ -9,7 +9,8 @@ from onnxruntime import GraphOptimizationLevel, InferenceSession, NodeArg, Sessi
 
 from inferox.core import DataType, GraphPort
 
-_ERRORS_AND_WORSE = 3
+_FATAL = 4
+"""What ends the process. Every other error is raised as well: what ONNX Runtime prints of it says nothing more."""
 
 _DTYPES = {
     "double": DataType.F64,
@@ -58,7 +59,7 @@ def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
     """
     options = SessionOptions()
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = _ERRORS_AND_WORSE
+    options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # Its fallback tries the same provider again, after printing to standard output.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Sequence
 from enum import Enum
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,11 @@ def compile_model(
         raise LoadError(f"{path.name} is neither an .onnx file nor the .xml file of an IR")
     _check_memory(path)
     core = openvino.Core()
-    _check_precision(core, device, precision)
     model = core.read_model(path)
+    if precision in _CAPABILITIES and _is_held_in(model, _HINTS[precision]):
+        # A graph that is in half precision itself: what it computes is no more exact for being computed wider.
+        precision = Precision.FP32
+    _check_precision(core, device, precision)
     if model.get_variables():
         raise LoadError(
             f"{path.name} keeps a state from call to call, so that an answer would depend on those before it",
@@ -103,6 +107,16 @@ def _check_memory(path: Path) -> None:
                     f"{path.name} takes weights from an address in memory, which no file can know",
                     hint="export the model again, with its weights in files",
                 )
+
+
+def _is_held_in(model: openvino.Model, kind: str) -> bool:
+    """Whether most of a model's floating-point constants are of a type."""
+    sizes: dict[str, int] = {}
+    for node in model.get_ops():
+        if node.get_type_name() == "Constant" and node.get_output_element_type(0).is_real():
+            name = node.get_output_element_type(0).get_type_name()
+            sizes[name] = sizes.get(name, 0) + prod(node.get_output_shape(0))
+    return bool(sizes) and max(sizes, key=lambda name: sizes[name]) == kind
 
 
 def _check_precision(core: openvino.Core, device: str, precision: Precision) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from inferox.backends.onnx.graph import write_graph
+from inferox.backends.onnx.graph import graph_precision, write_graph
 from inferox.backends.openvino.errors import translated
 from inferox.core import Artifact, Exporter, ExportRequest, Layout, LoadError, Precision, SourceModel
 
@@ -25,11 +25,12 @@ class OpenVinoExporter(Exporter):
         if source.facts.kind == "openvino-ir":
             return _copy(source, root, request)
         with translated(f"exporting {source.facts.name}", default=LoadError):
+            precision = graph_precision(source, request)
             graph = write_graph(source, root, request)
         if request.precision is Precision.INT8:
             files = _quantize(root / graph.files["graph"], root, request)
             return Artifact("openvino", "openvino-ir", request.precision, request.layout, files, graph.signature, root)
-        return Artifact("openvino", "onnx", request.precision, request.layout, graph.files, graph.signature, root)
+        return Artifact("openvino", "onnx", precision, request.layout, graph.files, graph.signature, root)
 
 
 def _quantize(graph: Path, root: Path, request: ExportRequest) -> dict[str, str]:
@@ -50,4 +51,5 @@ def _copy(source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
     (root / files["graph"]).parent.mkdir(parents=True, exist_ok=True)
     for relative in files.values():
         shutil.copyfile(source.facts.program.with_suffix(Path(relative).suffix), root / relative)
-    return Artifact("openvino", "openvino-ir", request.precision, request.layout, files, request.signature, root)
+    precision = graph_precision(source, request)
+    return Artifact("openvino", "openvino-ir", precision, request.layout, files, request.signature, root)

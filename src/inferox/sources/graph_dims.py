@@ -1,0 +1,91 @@
+"""The names of the free dims of a graph's inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from inferox.core import BATCH, SEQUENCE, ConfigError, Dim, PackageError
+
+_TOKEN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+
+_UNNAMED = frozenset({"", "?", "-1", "None", "none", "unk"})
+"""What exporters write where a dim has no name. Each such dim is one of its own, not the same one everywhere."""
+
+_ROWS = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
+"""The names that exporters give to the number of rows."""
+
+
+_MADE_UP = re.compile(r"unk__\d+|(p2o\.)?DynamicDimension\.\d+|s\d+|dim_?\d+|.*_dynamic_axes_\d+|.*_dim_\d+")
+"""The names that exporters number, which say nothing."""
+
+
+def is_made_up(name: str) -> bool:
+    """Whether a dim's name is one that an exporter made up, such as ``unk__214``.
+
+    Args:
+        name: The name.
+    """
+    return _MADE_UP.fullmatch(name) is not None
+
+
+def name_dims(
+    shapes: Mapping[str, Sequence[Dim | None]], stated: Mapping[str, Sequence[Dim]] | None
+) -> dict[str, tuple[Dim, ...]]:
+    """Names the free dims of a graph's inputs.
+
+    Args:
+        shapes: For each input its dims: numbers, the graph's own names, or ``None`` where it gives none.
+        stated: The dims of inputs as the user states them.
+
+    Returns:
+        The dims of each input. They keep the graph's own names; what it calls ``N`` or ``batch_size`` is ``batch``, and
+        of the usual inputs of text models the first is ``batch`` and the second is ``seq``. A dim without a name is
+        called after its place, such as ``x_0``.
+
+    Raises:
+        PackageError: If there are no inputs.
+        ConfigError: If dims are stated for an input that is not there, or do not fit it.
+    """
+    if not shapes:
+        raise PackageError("the graph takes no inputs, so that there is nothing to compute")
+    unknown = sorted(set(stated or {}) - set(shapes))
+    if unknown:
+        raise ConfigError(f"dims are given for {', '.join(unknown)}, and the model takes {', '.join(shapes)}")
+    labelled = {
+        name: [_label(name, axis, dim) for axis, dim in enumerate(shape)]
+        for name, shape in shapes.items()
+        if name not in (stated or {})
+    }
+    usual = _usual_names(labelled)
+    named: dict[str, tuple[Dim, ...]] = {}
+    for name, shape in shapes.items():
+        if stated and name in stated:
+            dims = tuple(stated[name])
+            if len(dims) != len(shape):
+                raise ConfigError(f"the dims of {name} are {list(dims)}, and it has {len(shape)} axes")
+            named[name] = dims
+        else:
+            named[name] = tuple(usual.get(dim, dim) for dim in labelled[name])
+    return named
+
+
+def _label(name: str, axis: int, dim: Dim | None) -> Dim:
+    return f"{name}_{axis}" if dim is None or dim in _UNNAMED else dim
+
+
+def _usual_names(shapes: Mapping[str, Sequence[Dim]]) -> dict[Dim, str]:
+    """The names that Inferox uses, by those of the graph."""
+    usual: dict[Dim, str] = {}
+    for name, dims in shapes.items():
+        if name in _TOKEN_INPUTS:
+            usual |= {dim: known for dim, known in zip(dims, (BATCH, SEQUENCE), strict=False) if isinstance(dim, str)}
+    rows = _row_names(shapes.values())
+    if len(rows) == 1 and BATCH not in usual.values():
+        usual[rows.pop()] = BATCH
+    return usual
+
+
+def _row_names(shapes: Iterable[Sequence[Dim]]) -> set[str]:
+    """The names of rows that stand first in an input."""
+    return {dims[0] for dims in shapes if dims and isinstance(dims[0], str) and _ROWS.fullmatch(dims[0])}

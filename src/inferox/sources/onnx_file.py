@@ -1,0 +1,156 @@
+"""Reading an ONNX file, and refusing what no package can hold: foreign code, texts, chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
+
+from inferox.backends.onnx.external_data import check_external_data
+from inferox.core import PackageError, Precision
+
+_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
+"""The operators that ONNX Runtime itself brings."""
+
+_RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
+
+_QUANTISED = frozenset(
+    {
+        "ConvInteger",
+        "DynamicQuantizeLSTM",
+        "DynamicQuantizeMatMul",
+        "GatherBlockQuantized",
+        "MatMulBnb4",
+        "MatMulInteger",
+        "MatMulIntegerToFloat",
+        "MatMulNBits",
+        "QAttention",
+        "QGemm",
+        "QLinearConv",
+        "QLinearMatMul",
+    }
+)
+
+_HALF: dict[int, Precision] = {TensorProto.FLOAT16: Precision.FP16, TensorProto.BFLOAT16: Precision.BF16}
+
+_INTEGERS = frozenset(
+    {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.UINT4, TensorProto.INT16, TensorProto.UINT16}
+)
+
+
+def read_onnx(path: Path) -> ModelProto:
+    """Reads a graph without its external data.
+
+    Args:
+        path: The file.
+
+    Raises:
+        PackageError: If it is not a valid graph, has custom operators, takes or gives texts or anything but tensors, or
+            is random. Its subclass ``UnsafePathError``, if it names weights outside its folder.
+    """
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, OSError, ValueError) as error:
+        raise PackageError(f"{path.name} is no ONNX file, or a damaged one: {error}") from error
+    _check_operators(model, path.name)
+    for item in (*model.graph.input, *model.graph.output):
+        kind = item.type.WhichOneof("value")
+        if kind not in {"tensor_type", None}:
+            raise PackageError(f"{path.name} has {item.name!r}, a {kind.removesuffix('_type')} and no tensor")
+        if item.type.tensor_type.elem_type == TensorProto.STRING:
+            raise PackageError(
+                f"{path.name} has {item.name!r}, a tensor of texts, and packages hold models of numbers",
+                hint="export the model without the step that reads or writes text",
+            )
+    check_external_data(model, path.parent)
+    try:
+        onnx.checker.check_model(path)
+    # Names that are no UTF-8 end up in a message that then cannot be read.
+    except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise PackageError(f"{path.name} is no valid ONNX graph: {reason}") from error
+    return model
+
+
+def find_precision(model: ModelProto) -> Precision:
+    """Finds the number format that a graph is in: that of most of its weights, or ``int8`` where it is quantised.
+
+    Args:
+        model: The graph; its weights may lie elsewhere.
+    """
+    nodes = list(_nodes(model.graph))
+    small = {item.name for item in _initializers(model.graph) if item.data_type in _INTEGERS}
+    quantised = any(
+        node.op_type in _QUANTISED
+        or (node.op_type == "DequantizeLinear" and node.input[0] in small)
+        or (node.op_type == "DynamicQuantizeLinear")
+        for node in nodes
+    )
+    if quantised:
+        return Precision.INT8
+    sizes: dict[int, int] = {}
+    for tensor in (*_initializers(model.graph), *_constants(nodes)):
+        count = 1
+        for extent in tensor.dims:
+            count *= extent
+        sizes[tensor.data_type] = sizes.get(tensor.data_type, 0) + count
+    floating = {kind: size for kind, size in sizes.items() if kind in {*_HALF, TensorProto.FLOAT, TensorProto.DOUBLE}}
+    if not floating:
+        return Precision.FP32
+    return _HALF.get(max(floating, key=lambda kind: floating[kind]), Precision.FP32)
+
+
+def _check_operators(model: ModelProto, name: str) -> None:
+    nodes = [*_nodes(model.graph), *(node for function in model.functions for node in _within(function.node))]
+    brought = _DOMAINS | {function.domain for function in model.functions}
+    custom = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in brought})
+    if custom:
+        raise PackageError(
+            f"{name} has custom operators, which are code that no runtime brings: {', '.join(custom)}",
+            hint="export the model without them",
+        )
+    random = sorted({node.op_type for node in nodes if node.op_type in _RANDOM and node.domain in {"", "ai.onnx"}})
+    if random:
+        raise PackageError(
+            f"{name} is random, so that no two runs agree: it has {', '.join(random)}",
+            hint="export it with its noise as an input, or in evaluation mode",
+        )
+
+
+def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    return _within(graph.node)
+
+
+def _within(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """The nodes, and those of graphs within them."""
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for graph in _subgraphs(node):
+            waiting.extend(graph.node)
+
+
+def _subgraphs(node: NodeProto) -> Iterator[GraphProto]:
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def _initializers(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for node in _nodes(graph):
+        for inner in _subgraphs(node):
+            yield from inner.initializer
+
+
+def _constants(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+    for node in nodes:
+        if node.op_type == "Constant":
+            yield from (attribute.t for attribute in node.attribute if attribute.name == "value")

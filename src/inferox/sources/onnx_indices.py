@@ -1,0 +1,121 @@
+"""What an ONNX graph's integer inputs index: tables of known length, which bound them for every runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+
+_PASS_ON = frozenset({"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"})
+"""Operators whose first input's elements are those of the output, in another arrangement."""
+
+_EMBED_TABLES = {0: 2, 1: 4}
+"""For ``EmbedLayerNormalization``, the place of the table by the place of the indices."""
+
+
+@dataclass
+class _Scope:
+    """What is known of the values of a graph.
+
+    Attributes:
+        constants: The shape of each constant.
+        sources: For a value that holds the elements of an input: that input, and how much was added to them.
+        values: Small constants.
+    """
+
+    constants: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    sources: dict[str, tuple[str, int]] = field(default_factory=dict)
+    values: dict[str, TensorProto] = field(default_factory=dict)
+
+
+def find_index_bounds(model: ModelProto) -> dict[str, int]:
+    """Finds how many things each input tells apart, from the tables that it is an index of.
+
+    Followed are operators that arrange indices anew, and additions of a number.
+
+    Args:
+        model: The graph; its weights may lie elsewhere.
+
+    Returns:
+        For each input that is an index of a table, the number up to which, exclusive, its elements may go.
+    """
+    bounds: dict[str, int] = {}
+    scope = _Scope(sources={item.name: (item.name, 0) for item in model.graph.input})
+    _walk(model.graph, scope, bounds)
+    return {name: bound for name, bound in bounds.items() if bound > 0}
+
+
+def _walk(graph: GraphProto, scope: _Scope, bounds: dict[str, int]) -> None:
+    for item in graph.initializer:
+        _add_constant(scope, item.name, item)
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in _subgraphs(attribute):
+                nested = _Scope(dict(scope.constants), dict(scope.sources), dict(scope.values))
+                for item in inner.input:
+                    nested.sources.pop(item.name, None)
+                _walk(inner, nested, bounds)
+        _follow(node, scope, bounds)
+
+
+def _subgraphs(attribute: AttributeProto) -> Iterable[GraphProto]:
+    return [attribute.g] if attribute.type == AttributeProto.GRAPH else attribute.graphs
+
+
+def _add_constant(scope: _Scope, name: str, tensor: TensorProto) -> None:
+    scope.constants[name] = tuple(tensor.dims)
+    scope.sources.pop(name, None)  # an input with a default
+    if tensor.data_location != TensorProto.EXTERNAL and int(np.prod(tensor.dims)) == 1:
+        scope.values[name] = tensor
+
+
+def _follow(node: NodeProto, scope: _Scope, bounds: dict[str, int]) -> None:
+    if node.op_type == "Constant":
+        for tensor in (item.t for item in node.attribute if item.name == "value"):
+            _add_constant(scope, node.output[0], tensor)
+    elif node.op_type == "Gather":
+        axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
+        _bound(scope, bounds, table=node.input[0], axis=axis, indices=node.input[1])
+    elif node.op_type == "EmbedLayerNormalization":
+        _bound_embeddings(node, scope, bounds)
+    elif node.op_type in {"Cast", "DequantizeLinear", "Identity"} and node.input[0] in scope.constants:
+        scope.constants[node.output[0]] = scope.constants[node.input[0]]
+    elif node.op_type in _PASS_ON and node.input[0] in scope.sources:
+        scope.sources[node.output[0]] = scope.sources[node.input[0]]
+    elif node.op_type in {"Add", "Sub"}:
+        _shift(node, scope)
+
+
+def _bound_embeddings(node: NodeProto, scope: _Scope, bounds: dict[str, int]) -> None:
+    for place, table in _EMBED_TABLES.items():
+        if len(node.input) > table:
+            _bound(scope, bounds, table=node.input[table], axis=0, indices=node.input[place])
+
+
+def _bound(scope: _Scope, bounds: dict[str, int], *, table: str, axis: int, indices: str) -> None:
+    shape, source = scope.constants.get(table), scope.sources.get(indices)
+    if shape is None or source is None or not shape:
+        return
+    name, added = source
+    bound = shape[axis] - added
+    bounds[name] = min(bound, bounds.get(name, bound))
+
+
+def _shift(node: NodeProto, scope: _Scope) -> None:
+    """Follows indices to which a number is added, as positions are."""
+    first, second = node.input
+    if node.op_type == "Add" and second in scope.sources:
+        first, second = second, first
+    number = _number(scope.values, second)
+    if first in scope.sources and number is not None and number >= 0 and node.op_type == "Add":
+        name, added = scope.sources[first]
+        scope.sources[node.output[0]] = (name, added + number)
+
+
+def _number(values: Mapping[str, TensorProto], name: str) -> int | None:
+    if name not in values:
+        return None
+    array = numpy_helper.to_array(values[name])
+    return int(array.flat[0]) if array.dtype.kind in "iu" else None
