@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import Row, pad_rows
-from inferox.core import BATCH, InferoxError, Signature, SourceModel
+from inferox.core import BATCH, InferoxError, LoadError, Signature, SourceModel
 from inferox.package import Samples
 from inferox.tasks import Task
 
@@ -75,7 +75,11 @@ def _replace_inner(row: Row, ids: npt.NDArray[Any]) -> Row:
 def _loud_ids(source: SourceModel) -> npt.NDArray[np.int64] | None:
     """The tokens that a model gives the longest vectors, the longest first; ``None`` where its table is not found."""
     below = next((spec.below for spec in source.signature.inputs if spec.name == _IDS), None)
-    parts = source.module.modules() if hasattr(source.module, "modules") else ()
+    try:
+        module = source.module
+    except LoadError:  # a graph of another runtime
+        return None
+    parts = module.modules() if hasattr(module, "modules") else ()
     for part in parts:
         if below is not None and getattr(part, "num_embeddings", None) == below:
             lengths = part.weight.detach().float().norm(dim=-1).numpy()
