@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -34,20 +36,44 @@ def test_sizes_equal_those_of_transformers(height: int, width: int, edge: int, l
 def test_a_narrow_image_that_would_grow_too_large_is_refused() -> None:
     options = {"size": {"shortest_edge": 224}, "resample": 2}
 
-    with pytest.raises(RequestError, match="it has too many pixels: 10000 by 1 is resized to 2240000 by 224"):
+    with pytest.raises(RequestError, match="pixels: 10000 by 1 is resized to 2240000 by 224; at most 16777216"):
         ImagePreprocessor(options)(np.zeros((10_000, 1, 3), dtype=np.uint8), "it")
 
 
 def test_an_image_that_is_too_large_half_way_is_refused() -> None:
     options = {"size": {"height": 8, "width": 4096}, "resample": 2}
 
-    with pytest.raises(RequestError, match="it has too many pixels: 65535 by 1 is resized to 8 by 4096"):
+    with pytest.raises(RequestError, match="pixels: 65535 by 1 is resized to 8 by 4096; at most 67108864"):
         ImagePreprocessor(options)(np.zeros((65_535, 1, 3), dtype=np.uint8), "it")
 
 
 def test_a_tensor_that_would_grow_too_large_is_refused() -> None:
     with pytest.raises(RequestError, match="it becomes 4097 by 4096, and at most 16777216 pixels are computed"):
         ImagePreprocessor({"resample": 2})(np.zeros((4097, 4096, 3), dtype=np.uint8), "it")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
+def test_an_image_of_the_most_pixels_takes_no_more_than_two_of_its_copies_in_memory() -> None:
+    program = """
+import io, resource
+from PIL import Image
+from inferox.tasks.image_preprocessor import ImagePreprocessor
+from inferox.tasks.images import read_image
+
+exif, file = Image.Exif(), io.BytesIO()
+exif[0x0112] = 6
+Image.new("RGBA", (8192, 8192)).save(file, "PNG", compress_level=1, exif=exif)
+prepare = ImagePreprocessor({"size": {"height": 224, "width": 224}, "resample": 3, "rescale_factor": 1 / 255})
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+prepare(read_image(file.getvalue(), "it"), "it")
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run(  # noqa: S603 - this Python, and a program that stands here
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+
+    # Two images of four bytes a pixel, and something for what Python keeps.
+    assert int(done.stdout) < 640 * 1024
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_the_colours_under_transparent_parts_show() -> None:
     transparent = np.zeros((2, 2, 4), dtype=np.uint8)
     transparent[0, 0], transparent[1, 1] = [1, 2, 3, 255], [9, 8, 7, 0]
 
-    image = read_image(encoded(transparent), "it")
+    image = np.asarray(read_image(encoded(transparent), "it"))
 
     assert image[0, 0].tolist() == [1, 2, 3]
     assert image[1, 1].tolist() == [9, 8, 7]
@@ -85,7 +85,7 @@ def test_a_photo_is_turned_upright() -> None:
     pixels = np.zeros((5, 9, 3), dtype=np.uint8)
     pixels[:, 0] = 255
 
-    image = read_image(encoded(pixels, "PNG", exif=exif), "it")
+    image = np.asarray(read_image(encoded(pixels, "PNG", exif=exif), "it"))
 
     assert image.shape == (9, 5, 3)
     assert (image[0] == 255).all()
@@ -96,7 +96,7 @@ def test_an_orientation_in_xmp_counts_too() -> None:
     xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="8"/>'
     content = encoded(picture(5, 9), "JPEG", xmp=xmp)
 
-    assert read_image(content, "it").shape == (9, 5, 3)
+    assert np.asarray(read_image(content, "it")).shape == (9, 5, 3)
     np.testing.assert_array_equal(read_image(content, "it"), np.asarray(load_image(Image.open(io.BytesIO(content)))))
 
 
@@ -108,6 +108,26 @@ def png_that_claims(width: int, height: int) -> bytes:
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + body
+
+
+def tiff_of_tiles(extent: int, tile_width: int, tile_height: int) -> bytes:
+    """A square grey TIFF whose single tile states an extent of its own."""
+    data = zlib.compress(bytes(extent * extent))
+    tags = [(256, extent), (257, extent), (258, 8), (259, 8), (262, 1), (277, 1), (322, tile_width), (323, tile_height)]
+    start = 8 + 2 + 12 * (len(tags) + 2) + 4
+    entries = [*tags, (324, start), (325, len(data))]
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + data
+
+
+def test_tiles_are_read() -> None:
+    assert not np.asarray(read_image(tiff_of_tiles(16, 16, 16), "it")).any()
+
+
+def large_webp() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (6000, 6000)).save(file, "WEBP", lossless=True, quality=0, method=0)
+    return file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +142,9 @@ def png_that_claims(width: int, height: int) -> bytes:
         (png_that_claims(100_000, 100_000), "it has too many pixels"),
         (png_that_claims(10_000, 9_000), "it has too many pixels: 10000 by 9000"),
         (png_that_claims(1, 70_000), "it has too many pixels: 1 by 70000; at most 67108864 pixels and 65535 along"),
+        (tiff_of_tiles(16, 40_000, 40_000), "a tile of it has too many pixels: 40000 by 40000"),
+        (tiff_of_tiles(16, 0, 16), "it is a damaged image: its tiles are 0 by 16"),
+        (large_webp(), "it has too many pixels: 6000 by 6000; at most 33554432"),
         ("/no/such/file", r"it must be the bytes of a file.* of the type str \(read the file first"),
         (Path("/dev/zero"), "of the type PosixPath .read the file first"),
         (None, "it must be the bytes of a file, a Pillow image or an array, and is of the type NoneType$"),

@@ -106,8 +106,8 @@ class ImageClassifyTask(Task):
         if isinstance(item, ImageFile):
             subject = f"{subject} ({item.name})"
             item = item.read(subject)
-        pixels = read_image(item, subject)
-        return {self._input.name: self._prepare(pixels, subject).astype(self._input.dtype.numpy_dtype, copy=False)}
+        image = read_image(item, subject)
+        return {self._input.name: self._prepare(image, subject).astype(self._input.dtype.numpy_dtype, copy=False)}
 
     def decode(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from math import ceil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from inferox.core import ManifestError, RequestError
 from inferox.tasks.images import MAX_PIXELS, Pixels, import_pillow, too_large
 from inferox.tasks.options import optional, required
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 _LONGEST_EDGE = 8192
 """The longest edge that a package may ask for."""
@@ -77,11 +80,12 @@ class ImagePreprocessor:
                 return (size["height"], size["width"]) if set(size) == _EDGES else None
         return None
 
-    def __call__(self, pixels: Pixels, subject: str) -> npt.NDArray[np.float32]:
+    def __call__(self, image: Pixels | PillowImage, subject: str) -> npt.NDArray[np.float32]:
         """Prepares an image.
 
         Args:
-            pixels: The image; shape ``[height, width, 3]``.
+            image: The image, as ``read_image`` gives it: an array of shape ``[height, width, 3]``, or a Pillow image
+                of the mode ``RGB``.
             subject: What messages call it.
 
         Returns:
@@ -91,8 +95,7 @@ class ImagePreprocessor:
             RequestError: If the image is so long and narrow that it has too many pixels on the way or none at the end,
                 or is larger than what it is padded to.
         """
-        if self._size is not None:
-            pixels = self._resize(pixels, self._size, subject)
+        pixels: Pixels = np.asarray(image if self._size is None else self._resize(image, self._size, subject))
         for crop in self._crops:
             pixels = _crop_centre(pixels, crop["height"], crop["width"])
         height, width = pixels.shape[:2] if self._pad is None else (self._pad["height"], self._pad["width"])
@@ -110,17 +113,18 @@ class ImagePreprocessor:
             tensor[place, : pixels.shape[0], : pixels.shape[1]] = self._values[channel][pixels[..., channel]]
         return tensor
 
-    def _resize(self, pixels: Pixels, size: Mapping[str, int], subject: str) -> Pixels:
-        before = pixels.shape
-        height, width = resized_shape(before[0], before[1], size)
-        if not height or not width:
-            raise RequestError(f"{subject} is too long and narrow: {before[0]} by {before[1]} leaves no pixel")
+    def _resize(self, image: Pixels | PillowImage, size: Mapping[str, int], subject: str) -> PillowImage:
+        opened: PillowImage = import_pillow().fromarray(image) if isinstance(image, np.ndarray) else image
+        width, height = opened.size
+        new_height, new_width = resized_shape(height, width, size)
+        if not new_height or not new_width:
+            raise RequestError(f"{subject} is too long and narrow: {height} by {width} leaves no pixel")
         # Pillow resizes the rows first, then the columns of what they became.
-        if max(height, before[0]) * width > MAX_PIXELS:
-            raise too_large(subject, f"{before[0]} by {before[1]} is resized to {height} by {width}")
-        image = import_pillow().fromarray(pixels)
-        resized: Pixels = np.asarray(image.resize((width, height), resample=self._resample))
-        return resized
+        half_way = height * new_width
+        if half_way > MAX_PIXELS or new_height * new_width > _LARGEST_AREA:
+            found = f"{height} by {width} is resized to {new_height} by {new_width}"
+            raise too_large(subject, found, MAX_PIXELS if half_way > MAX_PIXELS else _LARGEST_AREA)
+        return opened.resize((new_width, new_height), resample=self._resample)
 
 
 def resized_shape(height: int, width: int, size: Mapping[str, int]) -> tuple[int, int]:

@@ -21,9 +21,11 @@ IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """The formats that are read. Pillow knows more, some of which start other programs."""
 
 MAX_PIXELS = 2**26
-"""The most pixels of an image, and of what it becomes on the way to its final size.
+"""The most pixels of an image. Pillow stores one in four bytes, and turning, converting and resizing hold two images at
+once: 512 MiB at most, of which nothing is left when the image is prepared."""
 
-Pillow stores a pixel in four bytes, and converting, turning and resizing hold two images at once: 512 MiB at most."""
+_SHARES = {"WEBP": 2}
+"""What the most pixels are divided by for formats whose readers hold more copies of an image than Pillow does."""
 
 MAX_EDGE = 65_535
 """The longest edge of an image, which is also JPEG's. Resizing takes memory for every pixel of an edge."""
@@ -46,7 +48,7 @@ def import_pillow() -> Any:
     return pillow
 
 
-def read_image(image: Any, subject: str) -> Pixels:
+def read_image(image: Any, subject: str) -> Pixels | PillowImage:
     """Reads an image as transformers' image pipelines do.
 
     It is turned upright as its EXIF orientation says, and converted with Pillow's ``convert("RGB")``: transparency is
@@ -58,6 +60,9 @@ def read_image(image: Any, subject: str) -> Pixels:
             taken as it is. Paths are not taken: what came over a network must not open a file.
         subject: What messages call it, such as ``image 3``.
 
+    Returns:
+        A decoded Pillow image of the mode ``RGB``, or the array.
+
     Raises:
         RequestError: If it is none of these, cannot be read, or is too large.
         ConfigError: If Pillow is missing.
@@ -65,11 +70,10 @@ def read_image(image: Any, subject: str) -> Pixels:
     check_kind(image, subject)
     if isinstance(image, np.ndarray):
         return _check_array(image, subject)
-    pillow = import_pillow()
-    own = not isinstance(image, pillow.Image)
-    opened = _open(image, subject) if own else image
-    _check_extents(opened, subject)
-    return _to_rgb(opened, subject, own=own)
+    if _is_pillow(image):
+        _check_extents(image, subject)
+        return _to_rgb(image, subject, own=False)
+    return _to_rgb(_open(image, subject), subject, own=True)
 
 
 def check_kind(image: Any, subject: str) -> None:
@@ -92,15 +96,16 @@ def check_kind(image: Any, subject: str) -> None:
     )
 
 
-def too_large(subject: str, found: str) -> RequestError:
+def too_large(subject: str, found: str, most: int = MAX_PIXELS) -> RequestError:
     """The error for an image with too many pixels.
 
     Args:
         subject: What the message calls it.
         found: How large it is, such as ``10000 by 9000``.
+        most: The most pixels that it may have.
     """
     return RequestError(
-        f"{subject} has too many pixels: {found}; at most {MAX_PIXELS} pixels and {MAX_EDGE} along an edge are read",
+        f"{subject} has too many pixels: {found}; at most {most} pixels and {MAX_EDGE} along an edge are read",
         hint="scale it down first",
     )
 
@@ -119,11 +124,12 @@ def _open(content: bytes | bytearray | memoryview, subject: str) -> PillowImage:
         raise too_large(subject, str(error)) from error
     except Exception as error:  # a damaged file makes Pillow's readers raise whatever they stumble over
         raise RequestError(f"{subject} is not an image that can be read ({', '.join(IMAGE_FORMATS)})") from error
+    _check_extents(opened, subject)
     return opened
 
 
 def _check_extents(image: PillowImage, subject: str) -> None:
-    _check_size(image.width, image.height, subject)
+    _check_size(image.width, image.height, subject, _SHARES.get(image.format or "", 1))
     tags = getattr(image, "tag_v2", None)
     if tags is not None:
         width, height = (tags.get(tag, 1) for tag in _TILE_EXTENTS)
@@ -132,12 +138,12 @@ def _check_extents(image: PillowImage, subject: str) -> None:
         _check_size(width, height, f"a tile of {subject}")
 
 
-def _check_size(width: int, height: int, subject: str) -> None:
-    if width * height > MAX_PIXELS or max(width, height) > MAX_EDGE:
-        raise too_large(subject, f"{width} by {height}")
+def _check_size(width: int, height: int, subject: str, share: int = 1) -> None:
+    if width * height > MAX_PIXELS // share or max(width, height) > MAX_EDGE:
+        raise too_large(subject, f"{width} by {height}", MAX_PIXELS // share)
 
 
-def _to_rgb(image: PillowImage, subject: str, *, own: bool) -> Pixels:
+def _to_rgb(image: PillowImage, subject: str, *, own: bool) -> PillowImage:
     """Turns and converts an image; one that belongs to the caller is not changed."""
     from PIL import ImageOps
 
@@ -145,15 +151,17 @@ def _to_rgb(image: PillowImage, subject: str, *, own: bool) -> Pixels:
         image.load()
         # exif_transpose() and convert() copy even where nothing is to be done, and memory counts here.
         if image.getexif().get(_ORIENTATION, 1) != 1:
-            image, own = ImageOps.exif_transpose(image), True
+            if own:
+                ImageOps.exif_transpose(image, in_place=True)
+            else:
+                image, own = ImageOps.exif_transpose(image), True
         if image.mode != "RGB":
             image = _without_transparency(image, own=own).convert("RGB")
-        pixels: Pixels = np.asarray(image)
     except MemoryError as error:
         raise RequestError(f"{subject} takes more memory than there is", hint="scale it down first") from error
     except Exception as error:  # decoding happens here, so the same holds as for opening
         raise RequestError(f"{subject} is a damaged image: {error}") from error
-    return _check_array(pixels, subject)
+    return image
 
 
 def _without_transparency(image: PillowImage, *, own: bool) -> PillowImage:
