@@ -178,6 +178,23 @@ def test_images_as_uris_and_on_standard_input(run: Run, packages: Packages, tmp_
     assert scores(by_uri) == scores(piped) == scores(listed) == scores(by_path)
 
 
+def test_of_an_animation_the_first_frame_is_taken_and_that_is_said(
+    run: Run, packages: Packages, tmp_path: Path
+) -> None:
+    frames = [Image.new("RGB", (9, 9), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "one.gif")
+    frames[0].save(tmp_path / "two.tiff", save_all=True, append_images=frames[1:])
+
+    moving = run("run", packages["image-classify"], tmp_path / "two.gif")
+    still = run("run", packages["image-classify"], tmp_path / "one.gif")
+
+    assert scores(records(moving)[0]) == scores(records(still)[0])
+    assert "two.gif) has several frames, and the first is classified" in moving.err
+    assert "frames" not in still.err
+    assert "two.tiff) has several frames" in run("run", packages["image-classify"], tmp_path / "two.tiff").err
+
+
 def test_pipes_and_devices_are_refused_without_waiting(run: Run, packages: Packages, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo.npz")
     os.mkfifo(tmp_path / "fifo.png")

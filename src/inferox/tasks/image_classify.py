@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -12,11 +13,13 @@ from inferox.batching import Outputs, Row
 from inferox.core import ManifestError, Model, RequestError, Signature
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.image_preprocessor import ImagePreprocessor
-from inferox.tasks.images import check_kind, read_image
+from inferox.tasks.images import check_kind, has_several_frames, read_image
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.options import required
 from inferox.tasks.signature import find_output
 from inferox.tasks.task import Task, as_list
+
+_logger = logging.getLogger(__name__)
 
 _SAMPLE_SHAPES = (((64, 64),), ((300, 200),), ((37, 211), (480, 640), (224, 224)))
 """Heights and widths of sample images, in batches."""
@@ -106,6 +109,8 @@ class ImageClassifyTask(Task):
         if isinstance(item, ImageFile):
             subject = f"{subject} ({item.name})"
             item = item.read(subject)
+            if has_several_frames(item):
+                _logger.warning("%s has several frames, and the first is classified", subject)
         image = read_image(item, subject)
         return {self._input.name: self._prepare(image, subject).astype(self._input.dtype.numpy_dtype, copy=False)}
 

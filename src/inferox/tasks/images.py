@@ -76,6 +76,21 @@ def read_image(image: Any, subject: str) -> Pixels | PillowImage:
     return _to_rgb(_open(image, subject), subject, own=True)
 
 
+def has_several_frames(content: bytes) -> bool:
+    """Whether a file is an animation, or has several pages, of which ``read_image`` reads the first alone.
+
+    The previews that phones put into their photos are not counted.
+
+    Args:
+        content: The bytes of a file; of one that cannot be read nothing is said.
+    """
+    try:
+        opened = _open(content, "the image")
+        return opened.format != "MPO" and bool(getattr(opened, "is_animated", False))
+    except Exception:  # noqa: BLE001 - whoever reads the image says what is wrong with it
+        return False
+
+
 def check_kind(image: Any, subject: str) -> None:
     """Checks that an item is of a kind that ``read_image`` takes, without reading it.
 
