@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import inferox
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, PackageError, Precision
@@ -113,12 +114,59 @@ inferox.load({str(tmp_path / "p")!r}, precision="int8").embed(["a"])
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
-def test_naive_dynamic_quantisation_is_refused_with_its_figure(quantized: tuple[Path, inferox.PackReport]) -> None:
+def test_onnx_runtime_keeps_its_tolerance_with_a_scale_for_each_block(
+    quantized: tuple[Path, inferox.PackReport],
+) -> None:
     path, report = quantized
-    refused = {name: reason for name, reason in report.refused.items() if name.startswith("onnxruntime")}
-    assert set(refused) == {"onnxruntime/onnx/int8/packed", "onnxruntime/onnx/int8/padded"}
-    assert all("misses its tolerance" in reason and "cosine" in reason for reason in refused.values())
-    assert not (path / "backends" / "onnxruntime").exists()
+    assert not report.refused
+    found = {item.artifact: item for item in report.evidence}["onnxruntime/onnx/int8/packed"]
+    assert found.parity_class is ParityClass.QUANTIZED
+    own = path / "backends" / "onnxruntime" / "int8-packed.onnx"
+    assert own.stat().st_size < (path / WEIGHTS_FILE).stat().st_size * 0.3
+    assert not list(path.rglob("*.folded.onnx"))
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_vector_in_eight_bits_is_the_same_alone_and_beside_any_mates(
+    quantized: tuple[Path, inferox.PackReport], backend: str
+) -> None:
+    path, report = quantized
+    evidence = [item for item in report.evidence if item.artifact.startswith(backend)]
+    assert all(item.batch is not None and item.batch.holds for item in evidence)
+    mates = ["quantum Monday river " * 70, "[MASK] [SEP] " * 20, "unaffable ##ly 🙂 \u0e01\u0e32\u0e23"]
+    with inferox.load(path, backend=backend, precision="int8") as model:
+        alone = np.concatenate([model.embed([text]) for text in UNSEEN])
+        together = model.embed([*UNSEEN, *mates])[: len(UNSEEN)]
+    assert (alone * together).sum(axis=1) / np.linalg.norm(alone, axis=1) / np.linalg.norm(together, axis=1) == (
+        pytest.approx(np.ones(len(UNSEEN)), abs=1e-4)
+    )
+
+
+def make_mlp() -> tuple[torch.nn.Module, dict[str, np.ndarray]]:
+    """Layers over rows without a length, which become Gemm nodes."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(48, 64), torch.nn.ReLU(), torch.nn.Linear(64, 40))
+    return layers, {"input": np.random.default_rng(0).standard_normal((2, 48)).astype(np.float32)}
+
+
+def test_products_with_a_bias_are_quantised_too(tmp_path: Path) -> None:
+    report = inferox.pack(make_mlp, tmp_path / "p", backends=("onnxruntime",), precisions=("int8",))
+    (evidence,) = report.evidence
+    assert 1e-4 < evidence.agreement.max_rel < 0.1  # it is another computation, and a good one
+    assert evidence.batch is not None
+    assert evidence.batch.holds
+
+
+def test_quantising_leaves_the_log_as_it_was(tmp_path: Path) -> None:
+    script = f"""
+import logging
+import inferox
+from tests.build.test_precisions import make_mlp
+inferox.pack(make_mlp, {str(tmp_path / "p")!r}, backends=("onnxruntime",), precisions=("int8",))
+assert logging.getLogger().handlers == [] and logging.getLogger().level == logging.WARNING
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - our own lines
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
 def test_quality_decides_whether_eight_bits_will_do(quantized: tuple[Path, inferox.PackReport]) -> None:

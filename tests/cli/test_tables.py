@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from inferox.cli.tables import evidence_table
-from inferox.package import TOLERANCES, Agreement, ArtifactEvidence, ParityClass
+from inferox.package import TOLERANCES, Agreement, ArtifactEvidence, BatchInvariance, ParityClass
 
 NAMES = ("onnxruntime/onnx/fp32/padded", "torch/torch-export/fp32/padded", "openvino/openvino-ir/int8/padded")
 
@@ -28,7 +28,7 @@ def table_of(*agreements: Agreement) -> str:
 def test_the_evidence_fits_80_columns_with_every_figure_that_decides() -> None:
     text = table_of(*(Agreement(1.5, 3.25e-5, 0.999123, -0.987654, share) for share in (1.0, 0.9996, None)))
     assert all(len(line) <= 80 for line in text.splitlines())
-    lines = {line.split()[0]: line.split() for line in text.splitlines() if "/" in line}
+    lines = {line.split()[0]: line.split() for line in text.splitlines() if "quantized" in line}
     assert lines == {
         name: [name, "quantized", "3.2e-05", "0.999123", "-0.987654", order]
         for name, order in zip(NAMES, ("100%", "99.9%", "–"), strict=True)
@@ -42,3 +42,35 @@ def test_the_evidence_says_which_order_it_is_of(argmax: float | None, ranking: f
     text = table_of(Agreement(0.0, 0.0, 1.0, 1.0, argmax, ranking))
     assert ("50.0%" in text) == bool(said)
     assert text.splitlines()[0].strip() == f"Agreement with the reference {said}".strip()
+
+
+@pytest.mark.parametrize(
+    ("batches", "said", "unsaid"),
+    [
+        ([BatchInvariance(0.0, 1.0, 4)] * 2, ["beside others): All"], ["depends", "Not measured"]),
+        (
+            [BatchInvariance(0.0, 1.0, 4), BatchInvariance(0.25, 0.97, 4)],
+            ["others): onnxruntime/onnx/fp32/padded", "torch-export/fp32/padded depends on the batch", "by up to 0.25"],
+            ["Not measured"],
+        ),
+        ([None, BatchInvariance(0.0, 1.0, 4)], ["others): torch/", "beside other rows: onnxruntime/"], ["depends"]),
+    ],
+)
+def test_the_evidence_says_what_a_batch_does_to_its_rows(
+    batches: list[BatchInvariance | None], said: list[str], unsaid: list[str]
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    same = Agreement(0.0, 0.0, 1.0, 1.0, None)
+    console.print(
+        evidence_table(
+            [
+                ArtifactEvidence(
+                    name, same, TOLERANCES[ParityClass.EXACT], ParityClass.EXACT, {}, "a machine", batch=batch
+                )
+                for name, batch in zip(NAMES, batches, strict=False)
+            ]
+        )
+    )
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(part in text for part in said)
+    assert not any(part in text for part in unsaid)

@@ -37,6 +37,9 @@ def run_batches(
 ) -> Iterator[tuple[list[int], list[Outputs]]]:
     """Computes rows of any lengths, batch by batch, so that only one batch's outputs need to be held at a time.
 
+    Rows of a model that was measured to depend on the batch are computed one by one: an answer never depends on what
+    else was asked.
+
     Args:
         model: The model, with a padded signature. Where it consists of several, each batch goes to the one that
             computes it best, in that one's layout.
@@ -54,8 +57,9 @@ def run_batches(
         BackendError: If the runtime fails.
     """
     fixed = _fixed_rows(model.signature)
+    most = 1 if model.metadata.batch_invariant is False else fixed or max_rows
     lengths = [_length(row, model.signature, index) for index, row in enumerate(rows)]
-    plan = _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=fixed or max_rows)
+    plan = _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=most)
 
     def choose(indices: list[int]) -> Model:
         return model.for_batch(fixed or len(indices), max(lengths[index] for index in indices))

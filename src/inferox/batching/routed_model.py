@@ -30,6 +30,8 @@ class RoutedModel(Model):
         signature: The padded signature of the package.
         builder: Makes tensors of what a packed artifact gives, when it is laid out as a padded batch.
         choose: Which of the models computes a batch.
+        batch_invariant: Whether each of them gives a row the same outputs in any batch; ``None`` where that was not
+            measured.
     """
 
     def __init__(
@@ -39,10 +41,11 @@ class RoutedModel(Model):
         builder: TensorBuilder,
         *,
         choose: Choice = lambda _rows, _longest: 0,
+        batch_invariant: bool | None = None,
     ) -> None:
         needed = sum(model.memory_requirements().weights_bytes for model in models)
         others = tuple(model.metadata.artifact for model in models[1:])
-        metadata = replace(models[0].metadata, shared_with=others)
+        metadata = replace(models[0].metadata, shared_with=others, batch_invariant=batch_invariant)
         super().__init__(models[0].name, metadata, signature, MemoryRequirements(needed))
         self._models = tuple(models)
         self._builder = builder

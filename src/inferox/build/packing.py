@@ -198,6 +198,9 @@ def _notes(evidence: Sequence[ArtifactEvidence], calls: Calls, *, calibrated: bo
             f"the evidence for {', '.join(names)} is weak: {reason}; give real inputs with --samples, or take the "
             "agreement for unproven"
         )
+    for item in evidence:
+        if item.batch is not None and not item.batch.holds:
+            yield f"{item.artifact} {item.batch}: its rows are computed one by one"
     classes = {item.parity_class for item in evidence}
     if classes == {ParityClass.QUANTIZED}:
         yield "nothing in it is as close as is asked for by default: run it with --quality quantized or --precision"

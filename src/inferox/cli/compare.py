@@ -195,7 +195,9 @@ def _parity(item: ArtifactMeasurement) -> Text:
     if item.evidence is None:
         return Text("no samples", style="dim")
     agreement, name = item.evidence.agreement, item.evidence.parity_class.value
-    figures = f"\nmax {agreement.max_abs:.1e}\ncos {agreement.cosine_min:.6f}"
+    batch = item.evidence.batch
+    beside = "" if batch is None else "\nbatch invariant" if batch.holds else f"\nin batches {batch.max_rel:.1e}"
+    figures = f"\nmax {agreement.max_abs:.1e}\ncos {agreement.cosine_min:.6f}{beside}"
     if item.evidence.weak is not None:
         figures += "\nweak evidence"
     return Text.assemble((name, "bold red" if name == "fail" else ""), (figures, "dim"))

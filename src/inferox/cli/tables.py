@@ -37,7 +37,7 @@ def plain_table(title: str | Text = "") -> Table:
     )
 
 
-def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
+def evidence_table(evidence: Sequence[ArtifactEvidence]) -> RenderableType:
     """How well each artifact agrees with the reference, in the figures that decide."""
     ranks = any(item.agreement.ranking_agreement is not None for item in evidence)
     decides = ranks or any(item.agreement.argmax_agreement is not None for item in evidence)
@@ -61,7 +61,19 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> Table:
     if reasons:
         table.caption = Text(f"weak evidence: {'; '.join(reasons)}")
         table.caption_justify = "left"
-    return table
+    return Group(table, *_batch_lines(evidence))
+
+
+def _batch_lines(evidence: Sequence[ArtifactEvidence]) -> list[Text]:
+    """Of which artifacts a row has the same outputs in any batch, and of which by how much not."""
+    measured = [(item.artifact, item.batch) for item in evidence if item.batch is not None]
+    lines = [Text(f"{artifact} {batch}", style="bold") for artifact, batch in measured if not batch.holds]
+    holds = [artifact for artifact, batch in measured if batch.holds]
+    if holds:
+        which = "All" if len(holds) == len(evidence) else ", ".join(holds)
+        lines.insert(0, Text(f"Batch invariant (a row has the same outputs alone and beside others): {which}"))
+    unknown = [item.artifact for item in evidence if item.batch is None]
+    return [*lines, *([Text(f"Not measured beside other rows: {', '.join(unknown)}", style="dim")] if unknown else [])]
 
 
 def _share_text(share: float | None) -> str:

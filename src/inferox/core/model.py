@@ -27,6 +27,8 @@ class ModelMetadata:
         device: Where it runs.
         passed_over: For each artifact that was tried or considered first, why it was not taken.
         shared_with: The other artifacts that are loaded and share the work: each batch goes to the fastest of them.
+        batch_invariant: Whether a row has the same outputs in any batch as alone, but for rounding; ``None`` where that
+            was not measured. Rows of a model that is not are computed one by one, and must not be put into one batch.
     """
 
     backend: str
@@ -36,6 +38,7 @@ class ModelMetadata:
     device: DeviceId
     passed_over: Mapping[str, str] = field(default_factory=dict)
     shared_with: tuple[str, ...] = ()
+    batch_invariant: bool | None = None
 
     @property
     def artifact(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -129,7 +129,14 @@ class Opened:
             choose: Which of them computes a batch.
         """
         builder = get_backend(artifact.backend).tensor_builder(DeviceId.cpu())
-        return RoutedModel(models, self.signature(artifact), builder, choose=choose)
+        signature, invariant = self.signature(artifact), self._are_invariant(models)
+        return RoutedModel(models, signature, builder, choose=choose, batch_invariant=invariant)
+
+    def _are_invariant(self, models: Sequence[Model]) -> bool | None:
+        """Whether none of the artifacts depends on the batch; ``None`` where that was not measured of all of them."""
+        known = [self.evidence.get(model.metadata.artifact) for model in models]
+        measured = [None if item is None or item.batch is None else item.batch.holds for item in known]
+        return False if False in measured else None if None in measured else True
 
     def task(self, signature: Signature) -> Task:
         """Opens the task; once for each signature, as its tokenizer takes its time.

@@ -127,7 +127,7 @@ def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
         package: The package.
         wish: What is asked for.
     """
-    measured = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
+    measured = {item.artifact: item for item in package.parity.artifacts} if package.parity else {}
     weak = weak_artifacts(package.parity.artifacts if package.parity else ())
     ordered = sorted(package.artifacts, key=lambda artifact: _preference(artifact, artifact.name in weak))
     return tuple(Candidate(artifact, _why_passed_over(artifact, wish, measured)) for artifact in ordered)
@@ -149,17 +149,14 @@ def _preference(artifact: Artifact, weak: bool) -> tuple[bool, int, bool, int, b
     return code, precision, weak, place, artifact.layout is Layout.PADDED
 
 
-def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, ParityClass]) -> str | None:
+def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, ArtifactEvidence]) -> str | None:
     if wish.backend not in {AUTO, artifact.backend}:
         return f"the backend {wish.backend} was asked for"
     if wish.precision not in {None, artifact.precision}:
         return f"the precision {wish.precision.value} was asked for" if wish.precision else None
-    parity_class = measured.get(artifact.name)
-    if wish.needs_evidence if parity_class is None else parity_class not in wish.classes:
-        known = "not known" if parity_class is None else parity_class.value
-        can_be_asked_for = wish.quality is None and parity_class in QUALITIES["quantized"]
-        asked = f"and {wish.classes[-1].value} is asked for"
-        return f"its parity is {known}, {f'which --quality {known} allows' if can_be_asked_for else asked}"
+    evidence = measured.get(artifact.name)
+    if reason := _why_not_good_enough(wish, evidence):
+        return reason
     if artifact.backend not in backend_names():
         return f"no backend named {artifact.backend} is registered"
     try:
@@ -171,3 +168,16 @@ def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, Pari
     if artifact.trust_tier is TrustTier.CODE and not wish.trust_code:
         return _UNTRUSTED
     return None
+
+
+def _why_not_good_enough(wish: Wish, evidence: ArtifactEvidence | None) -> str | None:
+    parity_class = None if evidence is None else evidence.parity_class
+    if wish.needs_evidence if parity_class is None else parity_class not in wish.classes:
+        known = "not known" if parity_class is None else parity_class.value
+        can_be_asked_for = wish.quality is None and parity_class in QUALITIES["quantized"]
+        asked = f"and {wish.classes[-1].value} is asked for"
+        return f"its parity is {known}, {f'which --quality {known} allows' if can_be_asked_for else asked}"
+    batch = None if evidence is None else evidence.batch
+    if batch is None or batch.holds or batch.inherent or wish.precision is not None or wish.quality == ANY_QUALITY:
+        return None
+    return f"it {batch}, and is taken only where its precision is asked for by name"

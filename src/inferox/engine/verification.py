@@ -103,6 +103,9 @@ def verify(
             evidence.append(_measure(opened, artifact, loaded, samples, tolerance))
         except BackendError as error:
             failed[artifact.name] = str(error)
+        else:
+            if reason := _why_batches_fail(evidence[-1], opened.evidence.get(artifact.name)):
+                failed[artifact.name] = reason
     if not evidence and not failed:
         raise NoUsableBackendError(name, not_run, hint="'inferox doctor' says what each backend lacks")
     return Verification(name, tuple(evidence), not_run, failed)
@@ -116,4 +119,15 @@ def _measure(
         reading = opened.task(model.signature).reading(model.signature)
         required = known.tolerance.with_limits(tolerance) if known else tolerance
         found = measure_model(model, artifact, samples, reading, required, beside_others=True)
-    return replace(found, is_reference=known is not None and known.is_reference)
+    found = replace(found, is_reference=known is not None and known.is_reference)
+    if found.batch is None or known is None or known.batch is None:
+        return found
+    # The model itself is not here to be asked whether it depends on the batch as well; that was found when packing.
+    return replace(found, batch=replace(found.batch, inherent=known.batch.inherent))
+
+
+def _why_batches_fail(found: ArtifactEvidence, known: ArtifactEvidence | None) -> str | None:
+    """Why an artifact fails that was batch invariant when it was packed; ``None`` where it does not."""
+    if found.batch is None or found.batch.holds or known is None or known.batch is None or not known.batch.holds:
+        return None
+    return f"it {found.batch}, and was batch invariant when it was packed"

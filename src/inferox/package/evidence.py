@@ -92,11 +92,6 @@ class ArtifactEvidence:
     weak: str | None = None
     is_reference: bool = False
 
-    @property
-    def depends_on_batch(self) -> bool:
-        """Whether a row was measured to have other outputs in a batch than alone."""
-        return self.batch is not None and not self.batch.holds
-
     def missed_rows(self, at_most: int = 5) -> tuple[RowAgreement, ...]:
         """The rows to look at where the tolerance is missed: those that miss it themselves, worst first.
 

@@ -168,9 +168,10 @@ def _parity(item: ArtifactMeasurement) -> tuple[str, str]:
     if item.evidence is None:
         return "–", "no samples"
     agreement = item.evidence.agreement
+    beside = "" if item.evidence.batch is None else f", {item.evidence.batch}"
     weak = "" if item.evidence.weak is None else f"; weak evidence: {item.evidence.weak}"
-    figures = f"max abs {agreement.max_abs:.1e}, cosine {agreement.cosine_min:.6f}"
-    return item.evidence.parity_class.value, figures + weak
+    figures = f"max abs {agreement.max_abs:.1e}, cosine {agreement.cosine_min:.6f}{beside}{weak}"
+    return item.evidence.parity_class.value, figures
 
 
 def _plots(comparison: Comparison, colours: Mapping[str, int]) -> Markup:

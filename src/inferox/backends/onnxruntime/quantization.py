@@ -1,17 +1,35 @@
-"""From a graph in single precision to one whose matrix products are in eight bits, with ONNX Runtime's own tools."""
+"""From a graph in single precision to one whose matrix products are in int8, with ONNX Runtime's own tools."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 
 from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.onnx_model import ONNXModel
+
+_BLOCK_SIZE = 32
+"""How many numbers share a scale.
+
+Measured with MiniLM: of the vectors to those in single precision, the least cosine is 0.9977 with 32 and 0.9941 with
+128, and with a scale for each whole batch, which dynamic quantisation computes, 0.970.
+"""
+
+_INT8_ACTIVATIONS = 4
+"""The accuracy level of ``MatMulNBits`` at which activations are in int8 as well."""
+
+_TABLE_LOOKUP = "Gather"
 
 
 def quantize(graph: Path, target: Path) -> None:
-    """Quantises weights by channel, and activations when they are computed (dynamic quantisation).
+    """Quantises weights in blocks, and activations in blocks of each row when they are computed.
+
+    A scale belongs to one row of one matrix, so that a row's numbers do not depend on what shares its batch. Dynamic
+    quantisation, with one scale for a whole batch, is left for graphs that have nothing but convolutions to quantise.
 
     Args:
         graph: An ONNX file.
@@ -23,15 +41,63 @@ def quantize(graph: Path, target: Path) -> None:
     options = SessionOptions()
     # Folds what depends on weights alone: a weight that is transposed in the graph would not be quantised.
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_BASIC
-    # Beside the graph, as what is folded points to the same weights.
-    with NamedTemporaryFile(dir=graph.parent, suffix=".onnx") as file:
-        folded = Path(file.name)
-        options.optimized_model_filepath = str(folded)
-        InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-        root = logging.getLogger()
-        level = root.level
-        root.setLevel(logging.ERROR)  # the quantiser advises on the root logger
-        try:
-            quantize_dynamic(folded, target, per_channel=True, weight_type=QuantType.QInt8)
-        finally:
-            root.setLevel(level)
+    # Beside the graph, as what is folded points to the same weights by a relative path.
+    folded = graph.with_name(f"{graph.stem}.folded.onnx")
+    options.optimized_model_filepath = str(folded)
+    try:
+        with _quiet(), TemporaryDirectory() as folder:
+            InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+            products = Path(folder) / "products.onnx"
+            if _quantize_products(folded, products):
+                quantize_dynamic(
+                    products,
+                    target,
+                    per_channel=True,
+                    weight_type=QuantType.QInt8,
+                    op_types_to_quantize=[_TABLE_LOOKUP],
+                )
+            else:
+                quantize_dynamic(folded, target, per_channel=True, weight_type=QuantType.QInt8)
+    finally:
+        folded.unlink(missing_ok=True)
+
+
+def _quantize_products(graph: Path, target: Path) -> bool:
+    """Quantises the matrix products of a graph whose second factor is a weight.
+
+    Args:
+        graph: An ONNX file.
+        target: The ONNX file to write.
+
+    Returns:
+        Whether it has such products; without, nothing is written.
+    """
+    import onnx
+
+    with _quiet():  # the import configures the root logger
+        from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    whole = ONNXModel(onnx.load(graph))
+    whole.replace_gemm_with_matmul()
+    quantizer = MatMulNBitsQuantizer(
+        whole.model, bits=8, block_size=_BLOCK_SIZE, is_symmetric=True, accuracy_level=_INT8_ACTIVATIONS
+    )
+    quantizer.process()
+    if not any(node.op_type == "MatMulNBits" for node in quantizer.model.nodes()):
+        return False
+    quantizer.model.save_model_to_file(str(target))
+    return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what the quantisers say on the root logger from users, and leaves that logger as it was."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for handler in [item for item in root.handlers if item not in handlers]:
+            root.removeHandler(handler)
+        root.setLevel(level)

@@ -121,14 +121,16 @@ class Bench:
         known, reading = self._opened.evidence.get(self._artifact.name), self._task.reading(self._model.signature)
         tolerance, scales = known.tolerance if known else None, reading.scales(samples)
 
-        def measure(some: Samples) -> ArtifactEvidence:
-            return measure_model(self._model, self._artifact, some, reading, tolerance, scales=scales)
+        def measure(some: Samples, *, beside_others: bool = False) -> ArtifactEvidence:
+            return measure_model(
+                self._model, self._artifact, some, reading, tolerance, scales=scales, beside_others=beside_others
+            )
 
         rows = [
             {"length": _sample_length(row), **_figures(measure(Samples((row,))))}
             for row in single_rows(samples, self._package.info.signature)
         ]
-        return {"evidence": measure(samples).to_json(), "rows": rows}
+        return {"evidence": measure(samples, beside_others=True).to_json(), "rows": rows}
 
     def close(self) -> None:
         """Frees what the model holds."""
