@@ -48,7 +48,7 @@ def test_only_what_describes_a_model_is_copied(tmp_path: Path, minilm_directory:
     (secret / "key").write_text("x")
     (model / "data").symlink_to(secret, target_is_directory=True)
     (model / "dangling.txt").symlink_to(tmp_path / "nowhere")
-    folder = complete_files(model)
+    folder = complete_files(model, {})
     assert folder is not None
     assert (Path(folder.name) / "tokenizer.json").is_file()
     assert not (Path(folder.name) / "data").exists()

@@ -122,6 +122,8 @@ def test_options_of_embed_state_everything_and_are_json(minilm_directory: Path) 
         "lowercase": False,
         "pad_token": "[PAD]",
         "pad_token_id": 0,
+        "token_types": True,
+        "split_special_tokens": False,
         "pooling": ["mean"],
         "include_prompt": True,
         "modules": [{"type": "normalise"}],

@@ -73,8 +73,20 @@ def takes_images(architecture: str) -> bool:
     return bool(name == "pixel_values")
 
 
-def text_inputs(config: Mapping[str, Any], architecture: str) -> tuple[str, ...]:
-    """The inputs of a class that reads texts. Token types are one where the model tells several apart."""
+def text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bool) -> tuple[str, ...]:
+    """The inputs of a class that reads texts.
+
+    Token types are one where the model tells several apart. A class that has no table for them, such as GPT-2, which
+    looks them up among the words, is given them only where its tokenizer makes them: zeros would not mean "none" there.
+
+    Args:
+        config: The model's ``config.json``.
+        architecture: The class.
+        gives_types: Whether the model's tokenizer makes token types.
+
+    Raises:
+        ManifestError: If the config is not valid.
+    """
     takes = inspect.signature(getattr(transformers, architecture).forward).parameters
     names = [name for name in ("input_ids", "attention_mask") if name in takes]
     # Configs leave out what is the default of their model type.
@@ -83,7 +95,8 @@ def text_inputs(config: Mapping[str, Any], architecture: str) -> tuple[str, ...]
     except Exception as error:  # transformers validates configs with exceptions of several libraries
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise ManifestError(f"config.json is not valid: {reason}", hint="fetch the model again") from error
-    if "token_type_ids" in takes and getattr(types, "type_vocab_size", 0) > 1:
+    kinds = getattr(types, "type_vocab_size", None)
+    if "token_type_ids" in takes and (gives_types if kinds is None else kinds > 1):
         names.append("token_type_ids")
     return tuple(names)
 

@@ -13,10 +13,12 @@ import torch
 from inferox.backends.torch.architecture import instantiate
 from inferox.core import BATCH, SEQUENCE, DataType, ManifestError, PackageError, SourceFacts, TensorSpec
 from inferox.sources.architecture import architecture_family, choose_architecture, takes_images, text_inputs
+from inferox.sources.auto_tokenizer import gives_token_types
 from inferox.sources.checkpoint import read_checkpoint
 from inferox.sources.image_size import read_image_size
 from inferox.sources.model_card import read_license
 from inferox.sources.model_files import complete_files
+from inferox.sources.position_tables import measure_position_limit
 from inferox.sources.sentence_layout import lay_out
 from inferox.sources.torch_source import Examples, TorchSource
 
@@ -53,9 +55,15 @@ def open_huggingface(
     config = _read_config(directory)
     architecture = choose_architecture(config, task)
     reads_images = takes_images(architecture)
-    inputs = _image_inputs(directory, config) if reads_images else _text_inputs(config, architecture)
+    converted = None if reads_images or task == "raw" else complete_files(directory, config)
+    gives_types = converted is not None and gives_token_types(Path(converted.name))
+    inputs = (
+        _image_inputs(directory, config)
+        if reads_images
+        else _text_inputs(config, architecture, gives_types=gives_types)
+    )
     loaded = instantiate(config, read_checkpoint(directory), architecture)
-    converted = None if reads_images else complete_files(directory)
+    examples = {spec.name: _example(spec) for spec in inputs}
     return TorchSource(
         SourceFacts(
             kind="huggingface",
@@ -72,14 +80,14 @@ def open_huggingface(
         ),
         loaded.module,
         Examples(
-            {spec.name: _example(spec) for spec in inputs},
+            examples,
             tuple(replace(spec, below=_table_size(loaded.module, spec.name)) for spec in inputs),
             came_with_model=False,
         ),
         call=lambda module, tensors: module(**tensors),
         has_weights=True,
         outputs=("last_hidden_state", "pooler_output") if reads_images else ("last_hidden_state",),
-        limits=_limits(loaded.module),
+        limits={} if reads_images else _limits(loaded.module, examples, config),
         holds=(laid_out, converted),
     )
 
@@ -100,8 +108,9 @@ def _read_config(directory: Path) -> dict[str, Any]:
     return config
 
 
-def _text_inputs(config: Mapping[str, Any], architecture: str) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(name, DataType.I64, (BATCH, SEQUENCE)) for name in text_inputs(config, architecture))
+def _text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bool) -> tuple[TensorSpec, ...]:
+    names = text_inputs(config, architecture, gives_types=gives_types)
+    return tuple(TensorSpec(name, DataType.I64, (BATCH, SEQUENCE)) for name in names)
 
 
 def _table_size(module: Any, name: str) -> int | None:
@@ -115,12 +124,11 @@ def _table_size(module: Any, name: str) -> int | None:
     return None if table is None else table.num_embeddings
 
 
-def _limits(module: torch.nn.Module) -> dict[str, int]:
-    """How long rows may be: as many as there are learned positions, less those that are kept for padding."""
-    table = _find_table(module, "position_embeddings")
-    if table is None:
-        return {}
-    return {SEQUENCE: table.num_embeddings - (0 if table.padding_idx is None else table.padding_idx + 1)}
+def _limits(module: torch.nn.Module, examples: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> dict[str, int]:
+    """How long rows may be: as many tokens as the model's own tables have positions for."""
+    special = {value for name, value in config.items() if name.endswith("_token_id")}
+    limit = measure_position_limit(module, examples, next(token for token in range(3, 100) if token not in special))
+    return {} if limit is None else {SEQUENCE: limit}
 
 
 def _find_table(module: torch.nn.Module, name: str) -> torch.nn.Embedding | None:

@@ -1,43 +1,42 @@
-"""The files that say how a model is used, in the form that packages have them: older checkpoints have others."""
+"""The files that say how a model is used, in the form that packages have them."""
 
 from __future__ import annotations
 
-import logging
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import transformers
-from transformers.utils import logging as hf_logging
+from typing import Any
 
 from inferox.core import PackageError
+from inferox.sources.auto_tokenizer import save_tokenizer
 from inferox.sources.file_names import DESCRIPTIONS, PICKLED_WEIGHTS, VOCABULARIES
+from inferox.sources.tokenizer_names import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 
-_TOKENIZER = "tokenizer.json"
+_TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, *VOCABULARIES)
+"""Any of these says that a model reads texts."""
 
 
-def complete_files(directory: Path) -> TemporaryDirectory[str] | None:
-    """Makes a folder like a model's with its tokenizer in the form of packages, where it has an older form alone.
+def complete_files(directory: Path, config: Mapping[str, Any]) -> TemporaryDirectory[str] | None:
+    """Makes a folder like a model's, with the tokenizer that transformers makes of all its files.
 
     Args:
         directory: The folder of the model. It is not changed.
+        config: The model's ``config.json``.
 
     Returns:
-        A folder with what describes the model's use, which is removed with the object; ``None`` where the model's
-        folder will do as it is.
+        A folder with what describes the model's use, which is removed with the object; ``None`` where the model has no
+        tokenizer.
 
     Raises:
-        PackageError: If a vocabulary cannot be converted.
+        PackageError: If transformers cannot make the tokenizer, or a package cannot carry it.
     """
-    has_tokenizer = (directory / _TOKENIZER).is_file()
-    vocabulary = next((name for name in VOCABULARIES if (directory / name).is_file()), None)
-    if vocabulary is None or has_tokenizer:
+    if not any((directory / name).is_file() for name in _TOKENIZER_FILES):
         return None
     folder: TemporaryDirectory[str] = TemporaryDirectory(prefix="inferox-")
     try:
-        _convert_tokenizer(directory, Path(folder.name), vocabulary)
-        # What the model says itself stands above what transformers writes.
         _copy_descriptions(directory, Path(folder.name))
+        save_tokenizer(directory, Path(folder.name), config)
     except OSError as error:
         folder.cleanup()
         raise PackageError(f"the files of {directory} cannot be copied: {error}") from error
@@ -45,29 +44,6 @@ def complete_files(directory: Path) -> TemporaryDirectory[str] | None:
         folder.cleanup()
         raise
     return folder
-
-
-def _convert_tokenizer(directory: Path, target: Path, vocabulary: str) -> None:
-    verbosity = hf_logging.get_verbosity()
-    hf_logging.set_verbosity(logging.CRITICAL)
-    try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(
-            str(directory), local_files_only=True, trust_remote_code=False
-        )
-        tokenizer.save_pretrained(target)
-    except Exception as error:  # every tokenizer class fails in its own way
-        reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
-        raise PackageError(
-            f"transformers cannot make a {_TOKENIZER} of {vocabulary}: {reason}",
-            hint="for a SentencePiece model: pip install sentencepiece protobuf",
-        ) from error
-    finally:
-        hf_logging.set_verbosity(verbosity)
-    if not (target / _TOKENIZER).is_file():
-        raise PackageError(
-            f"transformers reads {vocabulary} with {type(tokenizer).__name__}, which has no {_TOKENIZER}",
-            hint="choose another task with --task, such as raw",
-        )
 
 
 def _copy_descriptions(directory: Path, target: Path) -> None:

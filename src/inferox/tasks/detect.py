@@ -9,13 +9,14 @@ from typing import Any
 
 from inferox.core import ConfigError, Signature
 from inferox.sources.sentence_modules import MODULES_FILE
+from inferox.sources.tokenizer_names import TOKENIZER_CONFIG_FILE
 from inferox.tasks.embed_files import read_embed_files
 from inferox.tasks.image_files import image_settings_file, read_image_options
 from inferox.tasks.labels import read_label_options, read_labels
 from inferox.tasks.registry import TASK_NAMES, unknown_task
 from inferox.tasks.rerank import read_rerank_options
 from inferox.tasks.sentence_settings import read_model_settings
-from inferox.tasks.text_files import TOKENIZER_CONFIG_FILE, read_text_options, text_files
+from inferox.tasks.text_files import read_text_options, text_files
 from inferox.tasks.tokenizer import TOKENIZER_FILE
 
 _TASK_BY_ENDING = {"ForTokenClassification": "token-classify", "ForImageClassification": "image-classify"}

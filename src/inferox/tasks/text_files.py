@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inferox.sources.tokenizer_names import LIMIT_IS_RESOLVED, TOKENIZER_CONFIG_FILE
 from inferox.tasks.options import read_json
 from inferox.tasks.tokenizer import TOKENIZER_FILE
-
-TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
 
 _SENTENCE_FILES = tuple(
     f"sentence_{kind}_config.json"
@@ -62,6 +61,8 @@ def read_text_options(directory: Path, config: Mapping[str, Any]) -> dict[str, A
         "lowercase": sentence.get("do_lower_case") is True,
         "pad_token": _content(tokenizer.get("pad_token") or special.get("pad_token")),
         "pad_token_id": _number(config.get("pad_token_id")),
+        "token_types": "token_type_ids" in tokenizer.get("model_input_names", ("token_type_ids",)),
+        "split_special_tokens": tokenizer.get("split_special_tokens") is True,
     }
 
 
@@ -72,8 +73,11 @@ def text_files(directory: Path) -> tuple[str, ...]:
 
 
 def _max_length(sentence: Mapping[str, Any], tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> int | None:
-    stated = _number(sentence.get("max_seq_length")) or _number(tokenizer.get("model_max_length"))
-    positions = _positions(config)
+    stated = _number(sentence.get("max_seq_length"))
+    # Where transformers resolved the files, its limit is the shorter of the tokenizer's and the config's, above which
+    # sentence-transformers' own stands; the signature of such a source has the limit of the model's own tables.
+    positions = None if tokenizer.get(LIMIT_IS_RESOLVED) is True else _positions(config)
+    stated = stated or _number(tokenizer.get("model_max_length"))
     limits = [limit for limit in (stated, positions) if limit is not None and 0 < limit <= _LONGEST_SANE]
     return min(limits, default=None)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer, normalizers
 
 from inferox.batching import Row
-from inferox.core import ManifestError, PackageError, RequestError, Signature, TensorSpec
+from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec
 from inferox.tasks.options import optional
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -42,6 +42,8 @@ class TextTokenizer:
         max_length: The most tokens of a row, special tokens included; ``None`` for no limit.
         truncation_side: Where a longer text is cut: ``right`` or ``left``.
         pad_id: The token that rows are padded with; ``None`` for what ``tokenizer.json`` says, or 0.
+        token_types: Whether the tokenizer tells the texts of a pair apart. Without, every type is 0, as transformers
+            has it for a model whose tokenizer gives no types.
 
     Raises:
         ManifestError: If the model needs an input that no tokenizer gives, or its limit leaves no room for a text.
@@ -55,6 +57,7 @@ class TextTokenizer:
         max_length: int | None,
         truncation_side: str = "right",
         pad_id: int | None = None,
+        token_types: bool = True,
     ) -> None:
         unknown = [spec.name for spec in inputs if spec.name not in _GIVEN]
         if unknown or not inputs:
@@ -66,6 +69,7 @@ class TextTokenizer:
         self._inputs = tuple(inputs)
         self._tokenizer = tokenizer
         self._max_length = _shortest(max_length, inputs)
+        self._token_types = token_types
         self._truncation_side = truncation_side
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -82,16 +86,17 @@ class TextTokenizer:
 
         Args:
             root: The folder of the package.
-            options: ``max_length``, ``truncation_side``, ``lowercase``, ``pad_token`` and ``pad_token_id``, as
-                ``read_text_options`` gives them.
-            signature: The inputs that the model takes.
+            options: ``max_length``, ``truncation_side``, ``lowercase``, ``pad_token``, ``pad_token_id``,
+                ``token_types`` and ``split_special_tokens``, as ``read_text_options`` gives them.
+            signature: The inputs that the model takes, and how long rows may be.
 
         Raises:
             PackageError: If there is no tokenizer, or it cannot be read.
             ManifestError: If an option is of the wrong type or value.
         """
         tokenizer = _read(root / TOKENIZER_FILE)
-        if optional(options, "lowercase", bool):
+        tokenizer.encode_special_tokens = optional(options, "split_special_tokens", bool) is True
+        if optional(options, "lowercase", bool) and not _lowercases(tokenizer.normalizer):
             before = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
             tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
         pad_token = optional(options, "pad_token", str)
@@ -102,9 +107,10 @@ class TextTokenizer:
         return cls(
             tokenizer,
             signature.inputs,
-            max_length=optional(options, "max_length", int),
+            max_length=_shorter(optional(options, "max_length", int), signature.limits.get(SEQUENCE)),
             truncation_side=side,
             pad_id=optional(options, "pad_token_id", int) if pad_id is None else pad_id,
+            token_types=optional(options, "token_types", bool) is not False,
         )
 
     @property
@@ -157,7 +163,7 @@ class TextTokenizer:
         given = {
             "input_ids": encoding.ids,
             "attention_mask": encoding.attention_mask,
-            "token_type_ids": encoding.type_ids,
+            "token_type_ids": encoding.type_ids if self._token_types else [0] * len(encoding),
         }
         row: dict[str, npt.NDArray[Any]] = {
             spec.name: np.array(given[spec.name], dtype=spec.dtype.numpy_dtype) for spec in self._inputs
@@ -298,5 +304,14 @@ def _fill(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None
 def _shortest(max_length: int | None, inputs: Sequence[TensorSpec]) -> int | None:
     """The limit of the model's files, or of an input whose length is fixed."""
     fixed = [dim for spec in inputs for dim in spec.dims[1:] if isinstance(dim, int)]
-    limits = [*fixed, *([] if max_length is None else [max_length])]
-    return min(limits, default=None)
+    return _shorter(max_length, *fixed)
+
+
+def _shorter(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _lowercases(normalizer: Any) -> bool:
+    """Whether texts are put into lower case anyway, which sentence-transformers asks as shallowly."""
+    steps: Any = normalizer if isinstance(normalizer, normalizers.Sequence) else [normalizer]
+    return any(isinstance(step, normalizers.Lowercase) for step in steps)
