@@ -52,7 +52,7 @@ def test_what_makes_samples_weak(calls: list[tuple[Array, Array]], reason: str) 
     assert found.startswith(reason)
 
 
-@pytest.mark.parametrize("name", ["attention_mask", "token_type_ids", "segment_ids"])
+@pytest.mark.parametrize("name", ["attention_mask", "token_type_ids", "segment_ids", "input_lengths"])
 def test_masks_and_types_may_be_the_same_throughout(name: str) -> None:
     assert weakness((np.ones((2, 4), np.float32), floats(2, 3)), name=name) is None
 

@@ -66,6 +66,26 @@ def test_made_up_numbers_have_several_scales(tmp_path: Path) -> None:
     assert scales >= {-1.0, 0.0, 1.0}
 
 
+def test_made_up_lengths_are_those_of_the_rows(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "one"], ["time"]),
+        helper.make_node("Range", ["zero", "time", "one"], ["places"]),
+        helper.make_node("Unsqueeze", ["x_lengths", "axes"], ["column"]),
+        helper.make_node("Less", ["places", "column"], ["shown"]),
+        helper.make_node("Cast", ["shown"], ["mask"], to=F),
+        helper.make_node("Mul", ["x", "mask"], ["y"]),
+    ]
+    inputs = {"x": (F, ["batch", "time"]), "x_lengths": (INT64, ["batch"])}
+    constants = {"zero": np.array(0), "one": np.array(1), "axes": np.array([1])}
+    model = make(nodes, inputs, {"y": (F, ["batch", "time"])}, constants)
+    package = check_pack(model, tmp_path, None, {"x": floats(2, 5), "x_lengths": np.array([5, 2])})
+    samples = inferox.open_package(package).samples()
+    assert samples is not None
+    assert any((batch.inputs["x_lengths"] == batch.inputs["x"].shape[1]).all() for batch in samples.batches)
+    assert all(np.count_nonzero(batch.outputs["y"]) for batch in samples.batches)
+
+
 @pytest.mark.parametrize("side", [1, 48])
 def test_shapes_are_tried_until_one_fits(tmp_path: Path, side: int) -> None:
     """A graph that flattens an image of one size, whose sides it leaves free."""

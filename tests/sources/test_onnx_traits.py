@@ -14,6 +14,7 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import inferox
+from inferox.engine.tuning import _batch as build_batch
 from inferox.package import ParityClass
 from tests.sources.graphs import WIDE_WEIGHT
 
@@ -140,3 +141,48 @@ def test_masked_logits_are_minus_infinity(tmp_path: Path) -> None:
         {"zero": np.zeros(1, np.float32), "least": np.array([-np.inf], np.float32)},
     )
     check_pack(model, tmp_path, {"x": floats(3, 6)}, {"x": floats(7, 6)})
+
+
+def test_an_output_without_elements_is_compared_by_its_shape(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Greater", ["x", "high"], ["above"]),
+        helper.make_node("NonZero", ["above"], ["found"]),
+        helper.make_node("Transpose", ["found"], ["y"]),
+    ]
+    model = make(
+        nodes,
+        {"x": (TensorProto.FLOAT, [1, 40])},
+        {"y": (TensorProto.INT64, ["found", 2])},
+        {"high": np.array([1000], np.float32)},
+    )
+    package = check_pack(model, tmp_path, {"x": floats(1, 40)}, {"x": 2000 * floats(1, 40)})
+    parity = inferox.open_package(package).parity
+    assert parity is not None
+    assert [item.weak for item in parity.artifacts] == ["the output 'y' has no elements in the samples"] * 2
+
+
+@pytest.mark.parametrize("extent", [0, 2])
+def test_a_past_of_no_tokens_is_taken(tmp_path: Path, extent: int) -> None:
+    model = make(
+        [helper.make_node("Concat", ["past", "x"], ["present"], axis=1)],
+        {"x": (TensorProto.FLOAT, ["batch", "time", 4]), "past": (TensorProto.FLOAT, ["batch", "before", 4])},
+        {"present": (TensorProto.FLOAT, ["batch", "all", 4])},
+    )
+    example = {"x": floats(2, 3, 4), "past": floats(2, extent, 4)}
+    others = [{"x": floats(1, 5, 4), "past": floats(1, before, 4)} for before in (0, 1, 6)]
+    package = check_pack(model, tmp_path, example, *others)
+    signature = inferox.open_package(package).info.signature
+    assert [spec.dims for spec in signature.inputs] == [("batch", "time", 4), ("batch", "before", 4)]
+
+
+def test_a_scalar_beside_rows_can_be_tuned(tmp_path: Path) -> None:
+    model = make(
+        [helper.make_node("Mul", ["x", "rate"], ["y"])],
+        {"x": (TensorProto.FLOAT, ["batch", 4]), "rate": (TensorProto.FLOAT, [])},
+        {"y": (TensorProto.FLOAT, ["batch", 4])},
+    )
+    package = check_pack(model, tmp_path, {"x": floats(2, 4), "rate": np.array(0.5, np.float32)})
+    samples = inferox.open_package(package).samples()
+    assert samples is not None
+    batch = build_batch(inferox.open_package(package).info.signature, samples, 3, 1)
+    assert {name: array.shape for name, array in batch.items()} == {"x": (3, 4), "rate": ()}

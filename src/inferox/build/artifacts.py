@@ -42,6 +42,8 @@ from inferox.package import (
     measure_model,
 )
 
+_PACK_AGAIN = "pack the model again"
+
 Calls = Sequence[Mapping[str, npt.NDArray[Any]]]
 """Calls of a model: inputs by name, as padded batches."""
 
@@ -120,20 +122,25 @@ def export_artifacts(
             try:
                 artifact = exporter.export(source, root, request)
             except BackendError as error:
-                exported.refused[label] = str(error)
+                exported.refused[label] = _why(error)
                 continue
             progress(f"measuring {artifact.name}")
             try:
                 evidence = _measure(backend, artifact, measurement, source, name)
                 evidence = _judge_batches(evidence, artifact, measure_source)
             except BackendError as error:
-                exported.refused[artifact.name] = str(error)
+                exported.refused[artifact.name] = _why(error)
                 continue
             exported.artifacts.append(artifact)
             exported.evidence.append(replace(evidence, is_reference=backend.name == source.backend))
     used = {file for artifact in exported.artifacts for file in artifact.files.values()}
     _remove_files(root, _list_files(root) - given - used)
     return exported
+
+
+def _why(error: BackendError) -> str:
+    """What an error says, but for the advice to do what is being done: to pack the model."""
+    return error.message if error.hint is not None and _PACK_AGAIN in error.hint else str(error)
 
 
 def open_exporters(names: Sequence[str]) -> list[tuple[Backend, Exporter]]:

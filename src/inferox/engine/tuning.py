@@ -273,7 +273,7 @@ def _batch(signature: Signature, samples: Samples, rows: int, length: int) -> di
         for axis, dim in enumerate(spec.dims):
             if dim in extents:
                 array = array.take(np.arange(extents[dim]) % array.shape[axis], axis=axis)
-        batch[spec.name] = np.ascontiguousarray(array)
+        batch[spec.name] = np.asarray(array, order="C")
     if can_be_packed(signature):
         batch["attention_mask"] = np.ones_like(batch["attention_mask"])
     return batch

@@ -13,10 +13,11 @@ import numpy as np
 from inferox.core import Artifact, ExecutionError, ManifestError, Model, RequestError
 from inferox.package.invariance import BatchInvariance, measure_invariance
 from inferox.package.manifest import Fields
-from inferox.package.measurement import find_scales, measure, measure_rows
+from inferox.package.measurement import find_scales, is_nothing_alike, measure, measure_rows
 from inferox.package.parity import (
     DISAGREEMENT,
     LEAST_CLASS,
+    NOTHING_ALIKE,
     TOLERANCES,
     Agreement,
     Limits,
@@ -252,6 +253,8 @@ def collect_evidence(
     required = TOLERANCES[LEAST_CLASS[artifact.precision]].with_limits(tolerance)
     scales = find_scales(specs, expected) if scales is None else scales
     agreement = measure(specs, expected, actual, ranks=reading.ranks, tie=required.tie, scales=scales)
+    if agreement == DISAGREEMENT and is_nothing_alike(specs, expected, actual):
+        agreement = NOTHING_ALIKE
     return ArtifactEvidence(
         artifact=artifact.name,
         agreement=agreement,

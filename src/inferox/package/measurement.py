@@ -122,6 +122,26 @@ def measure_rows(
     ]
 
 
+def is_nothing_alike(
+    specs: Sequence[TensorSpec], expected: Sequence[SampleBatch], actual: Sequence[Mapping[str, npt.NDArray[Any]]]
+) -> bool:
+    """Whether all that is compared has no elements, in the reference and in the same shape in what is measured.
+
+    Args:
+        specs: The outputs that are compared.
+        expected: The sample calls, with the reference's outputs.
+        actual: The outputs that are measured, by name, for each call.
+    """
+    pairs = [
+        (batch.outputs[spec.name], found.get(spec.name))
+        for batch, found in zip(expected, actual, strict=True)
+        for spec in specs
+    ]
+    return bool(pairs) and all(
+        found is not None and not wanted.size and found.shape == wanted.shape for wanted, found in pairs
+    )
+
+
 def find_scales(specs: Sequence[TensorSpec], batches: Sequence[SampleBatch]) -> dict[str, float]:
     """Finds the largest absolute number of each output over all calls, of which differences are a share; never zero.
 

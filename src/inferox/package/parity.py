@@ -167,6 +167,9 @@ DISAGREEMENT = Agreement(
 )
 """What is measured where outputs cannot be compared: one is missing, of another shape, or holds NaN."""
 
+NOTHING_ALIKE = Agreement(max_abs=0.0, max_rel=0.0, cosine_mean=1.0, cosine_min=1.0, argmax_agreement=None)
+"""What is measured where no output has elements, and each has the right shape: the evidence is weak then."""
+
 
 def classify(agreement: Agreement, tolerance: Tolerance) -> ParityClass:
     """Finds the best class that an agreement reaches.

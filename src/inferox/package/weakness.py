@@ -11,7 +11,7 @@ import numpy.typing as npt
 from inferox.package.reading import Reading
 from inferox.package.samples import SampleBatch, Samples
 
-_SETTINGS = ("mask", "type", "segment")
+_SETTINGS = ("mask", "type", "segment", "len")
 """Parts of the names of inputs that hold the same number throughout in many an honest call."""
 
 

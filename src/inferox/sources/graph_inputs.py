@@ -114,7 +114,21 @@ def _combine(inputs: Sequence[TensorSpec]) -> Iterator[Call]:
         seen.add(key)
         for integers in ("varied", "ones", "zeros") if _has_unknown_integers(inputs) else ("varied",):
             draw = Draw(integers=integers)
-            yield {spec.name: draw.draw(spec, shape) for spec, shape in zip(inputs, shapes, strict=True)}
+            call = {spec.name: draw.draw(spec, shape) for spec, shape in zip(inputs, shapes, strict=True)}
+            yield _with_lengths(inputs, call)
+
+
+def _with_lengths(inputs: Sequence[TensorSpec], call: Call) -> Call:
+    """The call with the whole length of its rows in the place of inputs that, by their names, are lengths."""
+    lengths = [spec for spec in inputs if _is_length(spec)]
+    whole = max((call[spec.name].shape[1] for spec in inputs if len(spec.dims) > 1), default=None)
+    if whole is None:
+        return call
+    return call | {spec.name: np.full_like(call[spec.name], whole) for spec in lengths}
+
+
+def _is_length(spec: TensorSpec) -> bool:
+    return not spec.dtype.is_floating and len(spec.dims) <= 1 and "len" in spec.name.lower()
 
 
 def _shapes(inputs: Sequence[TensorSpec]) -> Iterator[list[tuple[int, ...]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +40,24 @@ def find_free_extents(run: Run, signature: Signature, first: Arrays, other: Arra
             )
         same = [a == b for a, b in zip(old, new, strict=True)]
         dims = tuple(dim if same[axis] else f"{spec.name}_{axis}" for axis, dim in enumerate(spec.dims))
+        return replace(spec, dims=dims)
+
+    return replace(signature, outputs=tuple(map(free, signature.outputs)))
+
+
+def free_extents(signature: Signature, axes: Mapping[str, Sequence[int]]) -> Signature:
+    """A signature with a name for extents of outputs that were the same in all calls so far, and need not be.
+
+    Args:
+        signature: What a graph takes and gives.
+        axes: The axes by output.
+    """
+
+    def free(spec: TensorSpec) -> TensorSpec:
+        dims = tuple(
+            f"{spec.name}_{axis}" if isinstance(dim, int) and axis in axes.get(spec.name, ()) else dim
+            for axis, dim in enumerate(spec.dims)
+        )
         return replace(spec, dims=dims)
 
     return replace(signature, outputs=tuple(map(free, signature.outputs)))

@@ -26,7 +26,7 @@ from inferox.core import (
 )
 from inferox.sources.graph_dims import is_made_up
 from inferox.sources.graph_inputs import Draw, is_side, plausible_inputs
-from inferox.sources.graph_outputs import check_repeatable, find_free_extents, is_row_wise, rename_dim
+from inferox.sources.graph_outputs import check_repeatable, find_free_extents, free_extents, is_row_wise, rename_dim
 from inferox.sources.measure import Run, measure_signature, stretch
 
 _SCALES = (0.1, 10.0)
@@ -44,6 +44,7 @@ class GraphSource(SourceModel):
         precision: The number format that it is in.
         examples: Inputs that came with it, by name; ``None`` to try plausible ones.
         stated: The dims that the user named, each of which the graph must take more than one extent of.
+        loose_axes: The axes of outputs whose extent may depend on values, whether or not it does for the examples.
         weights: The weights by name that can be kept apart from the graph.
         num_parameters: The number of trained numbers.
 
@@ -62,6 +63,7 @@ class GraphSource(SourceModel):
         precision: Precision,
         examples: Mapping[str, npt.NDArray[Any]] | None,
         stated: frozenset[str] = frozenset(),
+        loose_axes: Mapping[str, Sequence[int]] | None = None,
         weights: Mapping[str, npt.NDArray[Any]],
         num_parameters: int,
     ) -> None:
@@ -75,6 +77,7 @@ class GraphSource(SourceModel):
         named = {dim for spec in inputs for dim in spec.dims if isinstance(dim, str)}
         measured = measure_signature(run, inputs, self._probe, assumed=frozenset(named - stated))
         measured = find_free_extents(run, measured, self._probe, self._redraw(measured, 1))
+        measured = free_extents(measured, loose_axes or {})
         check_repeatable(run, self._probe, facts.name)
         self._signature = self._with_rows(measured, stated)
         self._facts = replace(facts, notes=(*facts.notes, *_fixed_notes(inputs, measured)))

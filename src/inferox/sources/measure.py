@@ -111,7 +111,7 @@ def _run_varied(
     failure: ExecutionError | None = None
     # Twice the extent keeps it a multiple of whatever it is one of; it may be beyond a limit, so there are others. One
     # shows nothing: it is broadcast to any extent.
-    for other in (2 * extent, extent + 1, extent // 2):
+    for other in (2 * extent, extent + 1, extent // 2) if extent else (3,):
         if other in {0, 1, extent}:
             continue
         try:
@@ -122,7 +122,7 @@ def _run_varied(
 
 
 def stretch(example: npt.NDArray[Any], spec: TensorSpec, dim: str, extent: int) -> npt.NDArray[Any]:
-    """Repeats or cuts an example along the axes of one dim.
+    """Repeats or cuts an example along the axes of one dim; of nothing, it makes zeros.
 
     Args:
         example: An input.
@@ -131,7 +131,9 @@ def stretch(example: npt.NDArray[Any], spec: TensorSpec, dim: str, extent: int) 
         extent: The extent that it is to have, in elements.
     """
     for axis, name in enumerate(spec.dims):
-        if name == dim:
+        if name == dim and not example.shape[axis]:
+            example = np.zeros((*example.shape[:axis], extent, *example.shape[axis + 1 :]), example.dtype)
+        elif name == dim:
             example = example.take(np.arange(extent) % example.shape[axis], axis=axis)
     # Not ascontiguousarray, which makes a scalar a vector.
     return np.asarray(example, order="C")

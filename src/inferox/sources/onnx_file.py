@@ -36,6 +36,9 @@ _QUANTISED = frozenset(
     }
 )
 
+_VALUE_DEPENDENT = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
+"""Operators that give as many elements as their values make them."""
+
 _HALF: dict[int, Precision] = {TensorProto.FLOAT16: Precision.FP16, TensorProto.BFLOAT16: Precision.BF16}
 
 _INTEGERS = frozenset(
@@ -103,6 +106,25 @@ def find_precision(model: ModelProto) -> Precision:
     if not floating:
         return Precision.FP32
     return _HALF.get(max(floating, key=lambda kind: floating[kind]), Precision.FP32)
+
+
+def find_loose_axes(model: ModelProto) -> dict[str, tuple[int, ...]]:
+    """Finds the axes of outputs whose extent may depend on values, such as the number of objects that are found.
+
+    Args:
+        model: The graph.
+
+    Returns:
+        For each output the axes that the graph declares to be free, where it has an operator of which that can come.
+    """
+    if not any(node.op_type in _VALUE_DEPENDENT for node in _nodes(model.graph)):
+        return {}
+    return {
+        item.name: tuple(
+            axis for axis, dim in enumerate(item.type.tensor_type.shape.dim) if not dim.HasField("dim_value")
+        )
+        for item in model.graph.output
+    }
 
 
 def _check_operators(model: ModelProto, name: str) -> None:

@@ -30,7 +30,7 @@ from inferox.sources.graph_dims import name_dims
 from inferox.sources.graph_source import GraphSource, check_examples
 from inferox.sources.measure import Arrays, Run
 from inferox.sources.model_directory import find_directory, read_config
-from inferox.sources.onnx_file import find_precision, read_onnx
+from inferox.sources.onnx_file import find_loose_axes, find_precision, read_onnx
 from inferox.sources.onnx_indices import find_index_bounds
 
 _NUMBERS = "biuf"
@@ -74,6 +74,7 @@ def open_onnx(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[D
         inputs,
         backend=backend,
         precision=find_precision(model),
+        loose_axes=find_loose_axes(model),
         examples=examples,
         stated=frozenset(dim for each in (dims or {}).values() for dim in each if isinstance(dim, str)),
         weights=_to_arrays(weights, path.parent),
