@@ -119,3 +119,19 @@ def test_nothing_is_written_where_the_only_artifact_mixes_rows(
     with pytest.raises(PackageError, match="packed: it"):
         inferox.pack(tmp_path / "m", tmp_path / "p", backends=["torch"])
     assert not (tmp_path / "p").exists()
+
+
+def test_a_model_without_a_mask_is_sampled_row_by_row(tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "m", minilm_directory, "bert", "Model")
+    for file in (tmp_path / "m").glob("*.safetensors"):
+        file.unlink()
+    config = transformers.FNetConfig(
+        vocab_size=30522, hidden_size=24, intermediate_size=48, num_hidden_layers=1, max_position_embeddings=64
+    )
+    transformers.FNetModel(config).eval().save_pretrained(tmp_path / "m")
+    report = inferox.pack(tmp_path / "m", tmp_path / "p", backends=["torch"])
+    assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT]
+    with inferox.load(tmp_path / "p") as model:
+        texts = ["a text", "another text that is longer", "a text"]
+        alone = np.concatenate([model.embed([text]) for text in texts])
+        np.testing.assert_allclose(model.embed(texts), alone, atol=1e-5)

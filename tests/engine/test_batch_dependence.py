@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,12 +106,9 @@ def test_the_metadata_of_what_is_loaded_says_so_and_verify_fails_where_it_was_no
     assert verify(mixing).passed
     # The same graph, in a package that says that it is batch invariant.
     parity = mixing / "parity.json"
-    parity.write_text(parity.read_text().replace('"inherent": true', '"inherent": false'))
-    text = parity.read_text()
-    begin = text.index('"batch": {')
-    end = text.index("}", begin)
-    claim = '"batch": {"invariant": true, "inherent": false, "max_rel": 0.0, "cosine_min": 1.0, "rows": 3'
-    parity.write_text(text[:begin] + claim + text[end:])
+    data = json.loads(parity.read_text())
+    data["artifacts"][0]["batch"] |= {"invariant": True, "inherent": False, "max_rel": 0.0, "cosine_min": 1.0}
+    parity.write_text(json.dumps(data))
     _write_digest(mixing, parity)
     found = verify(mixing)
     assert not found.passed
@@ -117,9 +116,6 @@ def test_the_metadata_of_what_is_loaded_says_so_and_verify_fails_where_it_was_no
 
 
 def _write_digest(package: Path, file: Path) -> None:
-    import hashlib
-    import json
-
     metadata = package / "metadata.json"
     data = json.loads(metadata.read_text())
     content = file.read_bytes()

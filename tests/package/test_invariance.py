@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inferox.core import BATCH, SEQUENCE, DataType, ExecutionError, Signature, TensorSpec
+from inferox.core import BATCH, SEQUENCE, DataType, ExecutionError, Precision, Signature, TensorSpec
 from inferox.package import (
     BatchInvariance,
     ParityClass,
@@ -18,6 +19,7 @@ from inferox.package import (
     Samples,
     measure_invariance,
 )
+from inferox.package.invariance import LIMITS
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -171,6 +173,18 @@ def test_exact_is_what_is_exact_in_batches_too() -> None:
     assert far.limit_class(ParityClass.EXACT) is ParityClass.EXACT
 
 
-@pytest.mark.parametrize("found", [BatchInvariance(0.5, 0.9, 7, inherent=True), BatchInvariance(float("inf"), -1.0, 1)])
+def test_bf16_may_differ_by_what_its_rounding_does_and_no_precision_by_more() -> None:
+    rounding, mixing = (BatchInvariance(figure, least, 3) for figure, least in ((0.011, 0.9998), (0.04, 0.985)))
+    held = {
+        precision: (replace(rounding, limit=limit).holds, replace(mixing, limit=limit).holds)
+        for precision, limit in LIMITS.items()
+    }
+    assert held == {precision: (precision is Precision.BF16, False) for precision in Precision}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [BatchInvariance(0.5, 0.9, 7, inherent=True), BatchInvariance(float("inf"), -1.0, 1, limit=LIMITS[Precision.BF16])],
+)
 def test_it_reads_back_as_it_was_written(found: BatchInvariance) -> None:
     assert BatchInvariance.from_json(found.to_json()) == found

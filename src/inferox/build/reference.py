@@ -71,11 +71,11 @@ def uses_task_samples(source: SourceModel, task: Task) -> bool:
 def _compute_rows(source: SourceModel, task: Task, rows: Sequence[Row]) -> list[SampleBatch]:
     """Computes rows in one batch; or one by one, where the model does not take them together.
 
-    BART, for one, refuses a batch whose rows have different numbers of end tokens.
+    A model without a mask takes no padding, and some refuse rows with different numbers of end tokens.
     """
     try:
         return [_compute(source, pad_rows(rows, source.signature, task.fill))]
-    except BackendError:
+    except (BackendError, ShapeMismatchError):
         if len(rows) == 1:
             raise
         return [_compute(source, pad_rows([row], source.signature, task.fill)) for row in rows]

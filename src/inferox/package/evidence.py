@@ -219,7 +219,7 @@ def measure_model(
         evidence = collect_evidence(artifact, samples, outputs, reading, tolerance, scales=scales)
         if not beside_others:
             return evidence
-        found = measure_invariance(compute, samples, outputs, model.signature, reading)
+        found = measure_invariance(compute, samples, outputs, model.signature, reading, precision=artifact.precision)
     except RequestError as error:
         raise ExecutionError(f"{artifact.name} refuses a sample: {error}", hint="pack the model again") from error
     reached = evidence.parity_class if found is None else found.limit_class(evidence.parity_class)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import BATCH, SEQUENCE, InferoxError, Signature, TensorSpec
+from inferox.core import BATCH, SEQUENCE, InferoxError, Precision, Signature, TensorSpec
 from inferox.package.manifest import Fields
 from inferox.package.measurement import find_scales, measure
-from inferox.package.parity import TOLERANCES, Agreement, ParityClass
+from inferox.package.parity import TOLERANCES, Agreement, ParityClass, Tolerance
 from inferox.package.reading import Arrays, Reading
 from inferox.package.samples import SampleBatch, Samples
 
@@ -21,8 +21,20 @@ _MASK = "attention_mask"
 _MOST_ROWS = 10
 """How many rows are computed alone: enough for each kind of sample, and few enough to cost less than the samples do."""
 
-_LIMIT = TOLERANCES[ParityClass.CLOSE]
-"""How far a row in a batch may be from the same row alone: what another order of summation does in half precision."""
+_CLOSE = TOLERANCES[ParityClass.CLOSE]
+
+LIMITS = {
+    Precision.FP32: _CLOSE,
+    Precision.FP16: _CLOSE,
+    Precision.BF16: replace(_CLOSE, max_rel=0.05, cosine_min=0.999),
+    Precision.INT8: _CLOSE,
+}
+"""How far a row in a batch may be from the same row alone: what another order of summation does in that precision.
+
+Runtimes choose other kernels for other shapes. In bf16, which has 8 bits of mantissa, that alone changed the logits of
+a small tagger by up to 0.011, at a cosine of 0.9998; one scale for a whole batch changes more than the limits allow.
+In int8 both orders give the same integers.
+"""
 
 Compute = Callable[[Arrays], Arrays]
 """Computes a call: outputs by name from inputs by name, both as padded batches."""
@@ -37,17 +49,19 @@ class BatchInvariance:
         cosine_min: The least cosine between a vector in a batch and the same vector alone.
         rows: How many rows of batches were compared.
         inherent: Whether the model itself, as the reference computes it, depends on the batch as well.
+        limit: What the difference and the cosine had to keep.
     """
 
     max_rel: float
     cosine_min: float
     rows: int
     inherent: bool = False
+    limit: Tolerance = _CLOSE
 
     @property
     def holds(self) -> bool:
         """Whether a row's outputs are the same alone and in any batch, but for rounding."""
-        return self.max_rel <= (_LIMIT.max_rel or 0.0) and self.cosine_min >= _LIMIT.cosine_min
+        return self.max_rel <= (self.limit.max_rel or 0.0) and self.cosine_min >= self.limit.cosine_min
 
     def limit_class(self, reached: ParityClass) -> ParityClass:
         """The class of an artifact, given what it reached by itself: never ``exact`` where batches change more.
@@ -74,6 +88,7 @@ class BatchInvariance:
             "max_rel": self.max_rel if comparable else None,
             "cosine_min": self.cosine_min if comparable else None,
             "rows": self.rows,
+            "limits": {"max_rel": self.limit.max_rel, "cosine_min": self.limit.cosine_min},
         }
 
     @classmethod
@@ -85,11 +100,13 @@ class BatchInvariance:
         """
         fields = Fields(data, "'batch' of an artifact of parity.json")
         largest, least = fields.optional_number("max_rel"), fields.optional_number("cosine_min")
+        limits = Fields(fields.required("limits", dict), "'limits' of a 'batch' of parity.json")
         return cls(
             max_rel=float("inf") if largest is None else largest,
             cosine_min=-1.0 if least is None else least,
             rows=fields.required("rows", int),
             inherent=fields.required("inherent", bool),
+            limit=replace(_CLOSE, max_rel=limits.number("max_rel"), cosine_min=limits.number("cosine_min")),
         )
 
 
@@ -107,7 +124,13 @@ class _Row:
 
 
 def measure_invariance(
-    compute: Compute, samples: Samples, outputs: Sequence[Arrays], signature: Signature, reading: Reading
+    compute: Compute,
+    samples: Samples,
+    outputs: Sequence[Arrays],
+    signature: Signature,
+    reading: Reading,
+    *,
+    precision: Precision = Precision.FP32,
 ) -> BatchInvariance | None:
     """Compares rows of batches with the same rows alone.
 
@@ -120,6 +143,7 @@ def measure_invariance(
         outputs: What ``compute`` gives for each sample call.
         signature: The padded signature of what computes.
         reading: What of the outputs is compared.
+        precision: The number format in which ``compute`` computes.
 
     Returns:
         The figures; ``None`` where there is nothing to compare: no rows, or no two of them in one call.
@@ -150,7 +174,10 @@ def measure_invariance(
     if not compared:
         return None
     return BatchInvariance(
-        max(item.max_rel for item in compared), min(item.cosine_min for item in compared), len(compared)
+        max_rel=max(item.max_rel for item in compared),
+        cosine_min=min(item.cosine_min for item in compared),
+        rows=len(compared),
+        limit=LIMITS[precision],
     )
 
 
