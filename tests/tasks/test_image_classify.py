@@ -235,7 +235,15 @@ def test_images_prepared_to_another_size_than_the_models_are_refused_at_once() -
         "image": {"resample": 2, "size": {"height": 9, "width": 32}},
     }
 
-    with pytest.raises(ManifestError, match="images are prepared to 9 by 32, and the model takes 32 by 32"):
+    with pytest.raises(ManifestError, match=r"images are prepared to \(9, 32\), and the model takes \(32, 32\)"):
+        open_task("image-classify", options, Path(), signature())
+
+
+def test_images_that_keep_their_proportions_are_refused_where_the_model_has_one_size() -> None:
+    image = {"resample": 2, "size": {"shortest_edge": 32}}
+    options = {"labels": ["a", "b", "c"], "activation": "softmax", "image": image}
+
+    with pytest.raises(ManifestError, match=r"images keep their proportions .* the model takes 32 by 32 alone"):
         open_task("image-classify", options, Path(), signature())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 from transformers import AutoImageProcessor
+from transformers.image_utils import load_image
 from transformers.models.auto import image_processing_auto
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
@@ -24,6 +26,7 @@ from inferox.core import ConfigError, PackageError
 from inferox.tasks.image_files import image_settings_file, read_image_options
 from inferox.tasks.image_kinds import DEFAULTS, KIND_BY_MODEL
 from inferox.tasks.image_preprocessor import ImagePreprocessor
+from inferox.tasks.image_samples import sample_images
 from inferox.tasks.images import read_image
 
 from .test_images import SHAPES, picture
@@ -31,7 +34,9 @@ from .test_images import SHAPES, picture
 
 def prepare(directory: Path, image: Any, model_type: str = "vit") -> npt.NDArray[np.float32]:
     options = json.loads(json.dumps(read_image_options(directory, {"model_type": model_type})))
-    return ImagePreprocessor(options)(read_image(image, "image 0"), "image 0")
+    preprocessor = ImagePreprocessor(options)
+    read = read_image(image, "image 0", composite_on_white=preprocessor.composite_on_white)
+    return preprocessor(read, "image 0")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -127,6 +132,39 @@ def test_every_setting_of_every_kind_means_what_it_means_to_transformers(tmp_pat
     assert compared > len(SETTINGS)
     # What transformers computes is refused only where it disregards what the file asks for.
     assert [item for item in refused if item[1] and "of transformers does not know" not in item[2]] == []
+
+
+@pytest.mark.parametrize("convert", [None, True, False])
+@pytest.mark.parametrize("kind", ["ViT", "CLIP", "Siglip", "Bit", "ConvNext"])
+@pytest.mark.filterwarnings("ignore:Palette images with Transparency")
+def test_transparency_in_every_form_ends_as_with_transformers(tmp_path: Path, kind: str, convert: bool | None) -> None:
+    stated = {"image_processor_type": f"{kind}ImageProcessor", "size": 40} | (
+        {} if convert is None else {"do_convert_rgb": convert}
+    )
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(stated))
+    processor: Any = AutoImageProcessor.from_pretrained(tmp_path, backend="pil")
+    for content in [*sample_images(), *colour_keys()]:
+        (expected,) = processor(load_image(Image.open(io.BytesIO(content))), return_tensors="np")["pixel_values"]
+        for image in (content, Image.open(io.BytesIO(content))):
+            np.testing.assert_array_equal(prepare(tmp_path, image), expected)
+
+
+def colour_keys() -> list[bytes]:
+    """Images whose transparent colour covers a large part of them."""
+    stripes = np.zeros((30, 40, 3), dtype=np.uint8)
+    stripes[:, ::2] = [200, 30, 90]
+    image = Image.fromarray(stripes)
+    contents = []
+    for changed, transparency in (
+        (image, (200, 30, 90)),
+        (image.convert("L"), 0),
+        (image.quantize(2), 0),
+        (image.quantize(2), 1),
+    ):
+        file = io.BytesIO()
+        changed.save(file, "PNG", transparency=transparency)
+        contents.append(file.getvalue())
+    return contents
 
 
 def test_settings_inside_a_processor_come_first(tmp_path: Path) -> None:

@@ -64,11 +64,15 @@ class ImageClassifyTask(Task):
 
     def _check_size(self) -> None:
         given, taken = self._prepare.output_size, self._input.dims[2:]
-        if given is not None and any(
-            isinstance(dim, int) and dim != edge for edge, dim in zip(given, taken, strict=True)
-        ):
+        if self._prepare.keeps_proportions and all(isinstance(dim, int) for dim in taken):
             raise ManifestError(
-                f"images are prepared to {given[0]} by {given[1]}, and the model takes {taken[0]} by {taken[1]}",
+                f"images keep their proportions when resized, and the model takes {taken[0]} by {taken[1]} alone",
+                hint="give height and width, or a center crop, in preprocessor_config.json; or use the task raw",
+            )
+        pairs = zip(given or (), taken, strict=False)
+        if any(isinstance(dim, int) and dim != edge for edge, dim in pairs):
+            raise ManifestError(
+                f"images are prepared to {given}, and the model takes {taken}",
                 hint="check the sizes in preprocessor_config.json and config.json",
             )
 
@@ -111,7 +115,7 @@ class ImageClassifyTask(Task):
             item = item.read(subject)
             if has_several_frames(item):
                 _logger.warning("%s has several frames, and the first is classified", subject)
-        image = read_image(item, subject)
+        image = read_image(item, subject, composite_on_white=self._prepare.composite_on_white)
         return {self._input.name: self._prepare(image, subject).astype(self._input.dtype.numpy_dtype, copy=False)}
 
     def decode(

@@ -135,6 +135,7 @@ def _options(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         "std_again": _channels(settings["image_std"]) if _flag(settings, "include_top") else None,
         "channels": "BGR" if _flag(settings, "do_flip_channel_order") else None,
         "pad_size": _edges(settings, "pad_size", square=True) if pads else None,
+        "composite_on_white": _flag(settings, "do_convert_rgb") or None,
     }
     return options | {name: value for name, value in rare.items() if value is not None}
 

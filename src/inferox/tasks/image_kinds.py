@@ -6,7 +6,7 @@ from typing import Any
 
 _HALF = [0.5, 0.5, 0.5]
 _IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-_CLIP_MEAN, _CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
+_CLIP = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
 _BILINEAR, _BICUBIC = 2, 3
 """Pillow's numbers for the ways to resample."""
 
@@ -17,6 +17,9 @@ def _square(edge: int) -> dict[str, int]:
 
 _PADDED = {"do_pad": None, "pad_size": None}
 """The settings of kinds that can pad."""
+
+_COMPOSITED = {"do_convert_rgb": True}
+"""What kinds do that set transparent colours on white."""
 
 _BASE: dict[str, Any] = {"default_to_square": True, "image_mean": _HALF, "image_std": _HALF}
 _VIT = {**_BASE, "size": _square(224), "resample": _BILINEAR}
@@ -41,10 +44,16 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "resample": _BICUBIC,
     },
     "Beit": {**_VIT, "resample": _BICUBIC, "crop_size": _square(224)},
-    "Siglip": {**_VIT, **_PADDED, "default_to_square": False, "resample": _BICUBIC},
+    "Siglip": {**_VIT, **_PADDED, **_COMPOSITED, "default_to_square": False, "resample": _BICUBIC},
     "Pvt": {**_VIT, **_PADDED, **_IMAGENET, "resample": _BICUBIC},
-    "CLIP": {**_CROPPED, **_PADDED, "image_mean": _CLIP_MEAN, "image_std": _CLIP_STD, "use_square_size": None},
-    "Bit": {**_CROPPED, **_PADDED, "image_mean": _CLIP_MEAN, "image_std": _CLIP_STD},
+    "CLIP": {
+        **_CROPPED,
+        **_PADDED,
+        **_COMPOSITED,
+        **_CLIP,
+        "use_square_size": None,
+    },
+    "Bit": {**_CROPPED, **_PADDED, **_COMPOSITED, **_CLIP},
     "MobileNetV1": {**_MOBILENET, **_PADDED},
     "MobileNetV2": _MOBILENET,
     "ConvNext": {
@@ -72,6 +81,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 COMMON_KEYS = frozenset(
     {
+        "do_convert_rgb",
         "do_resize",
         "size",
         "resample",
@@ -98,7 +108,6 @@ WITHOUT_EFFECT = frozenset(
         "data_format",
         "device",
         "disable_grouping",
-        "do_convert_rgb",
         "do_reduce_labels",
         "feature_extractor_type",
         "image_processor_type",

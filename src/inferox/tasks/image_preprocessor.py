@@ -49,6 +49,7 @@ class ImagePreprocessor:
             - ``rescale_factor``, and ``rescale_offset``, which is added.
             - ``mean`` and ``std``: three numbers each. ``std_again`` are three that the result is divided by.
             - ``channels``: ``RGB`` or ``BGR``.
+            - ``composite_on_white``: what ``read_image`` is to be told.
             - ``pad_size``: ``height`` and ``width``, reached by zeros at the bottom and on the right.
 
     Raises:
@@ -71,6 +72,17 @@ class ImagePreprocessor:
             raise ManifestError(f"'channels' must be {' or '.join(_CHANNEL_ORDERS)}, and is {channels!r}")
         self._order = [_CHANNEL_ORDERS[0].index(channel) for channel in channels]
         self._values = _scaled_values(options)
+        self._composite_on_white = optional(options, "composite_on_white", bool) is True
+
+    @property
+    def composite_on_white(self) -> bool:
+        """Whether images are to be read with their transparent colours on white; see ``read_image``."""
+        return self._composite_on_white
+
+    @property
+    def keeps_proportions(self) -> bool:
+        """Whether images that are not square give tensors that are not square."""
+        return self._size is not None and self.output_size is None
 
     @property
     def output_size(self) -> tuple[int, int] | None:

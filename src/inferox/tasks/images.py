@@ -48,7 +48,7 @@ def import_pillow() -> Any:
     return pillow
 
 
-def read_image(image: Any, subject: str) -> Pixels | PillowImage:
+def read_image(image: Any, subject: str, *, composite_on_white: bool = False) -> Pixels | PillowImage:
     """Reads an image as transformers' image pipelines do.
 
     It is turned upright as its EXIF orientation says, and converted with Pillow's ``convert("RGB")``: transparency is
@@ -59,6 +59,9 @@ def read_image(image: Any, subject: str) -> Pixels | PillowImage:
         image: The bytes of a file, a Pillow image, or an array of shape ``[height, width, 3]``, uint8. An array is
             taken as it is. Paths are not taken: what came over a network must not open a file.
         subject: What messages call it, such as ``image 3``.
+        composite_on_white: Whether parts that are transparent because of their colour, or their entry of a palette,
+            become white. Some image processors of transformers do that (``do_convert_rgb``), and it reaches them, while
+            an alpha channel does not.
 
     Returns:
         A decoded Pillow image of the mode ``RGB``, or the array.
@@ -72,8 +75,8 @@ def read_image(image: Any, subject: str) -> Pixels | PillowImage:
         return _check_array(image, subject)
     if _is_pillow(image):
         _check_extents(image, subject)
-        return _to_rgb(image, subject, own=False)
-    return _to_rgb(_open(image, subject), subject, own=True)
+        return _to_rgb(image, subject, own=False, composite_on_white=composite_on_white)
+    return _to_rgb(_open(image, subject), subject, own=True, composite_on_white=composite_on_white)
 
 
 def has_several_frames(content: bytes) -> bool:
@@ -158,7 +161,7 @@ def _check_size(width: int, height: int, subject: str, share: int = 1) -> None:
         raise too_large(subject, f"{width} by {height}", MAX_PIXELS // share)
 
 
-def _to_rgb(image: PillowImage, subject: str, *, own: bool) -> PillowImage:
+def _to_rgb(image: PillowImage, subject: str, *, own: bool, composite_on_white: bool) -> PillowImage:
     """Turns and converts an image; one that belongs to the caller is not changed."""
     from PIL import ImageOps
 
@@ -171,7 +174,9 @@ def _to_rgb(image: PillowImage, subject: str, *, own: bool) -> PillowImage:
             else:
                 image, own = ImageOps.exif_transpose(image), True
         if image.mode != "RGB":
-            image = _without_transparency(image, own=own).convert("RGB")
+            image = _without_alphas(image, own=own).convert("RGB")
+        if composite_on_white and image.info.get("transparency") is not None:
+            image = _on_white(image)
     except MemoryError as error:
         raise RequestError(f"{subject} takes more memory than there is", hint="scale it down first") from error
     except Exception as error:  # decoding happens here, so the same holds as for opening
@@ -179,13 +184,20 @@ def _to_rgb(image: PillowImage, subject: str, *, own: bool) -> PillowImage:
     return image
 
 
-def _without_transparency(image: PillowImage, *, own: bool) -> PillowImage:
-    # convert() drops it in any case, and warns where a palette has several transparent colours.
-    if image.info.get("transparency") is not None:
+def _without_alphas(image: PillowImage, *, own: bool) -> PillowImage:
+    # convert() drops several alphas of a palette in any case, and warns of it.
+    if isinstance(image.info.get("transparency"), bytes):
         if not own:
             image = image.copy()
         image.info.pop("transparency", None)
     return image
+
+
+def _on_white(image: PillowImage) -> PillowImage:
+    opaque = image.convert("RGBA").getchannel("A")
+    white: PillowImage = import_pillow().new("RGB", image.size, (255, 255, 255))
+    white.paste(image, mask=opaque)
+    return white
 
 
 def _check_array(array: npt.NDArray[Any], subject: str) -> Pixels:
