@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
@@ -244,3 +245,29 @@ def test_samples_do_not_outgrow_the_model(tmp_path: Path) -> None:
     check_pack(model, tmp_path, None)
     size = (tmp_path / "package" / "samples.safetensors").stat().st_size
     assert size < 2**19  # without a budget, it would be 3 MB
+
+
+def test_indices_of_an_ir_are_bounded_too(tmp_path: Path) -> None:
+    words = openvino.opset15.parameter([-1, -1], np.int32, "words")
+    words.output(0).set_names({"words"})
+    table = openvino.opset15.constant(floats(50, 3))
+    index = openvino.opset15.convert(words, "i64")
+    found = openvino.opset15.gather(table, index, openvino.opset15.constant(0))
+    found.output(0).set_names({"y"})
+    openvino.save_model(openvino.Model([found], [words]), tmp_path / "lookup.xml", compress_to_fp16=False)
+    inferox.pack(tmp_path / "lookup.xml", tmp_path / "package")
+    with inferox.load(tmp_path / "package") as model:
+        assert model.forward({"words": np.array([[0, 49]], np.int32)})["y"].shape == (1, 2, 3)
+        with pytest.raises(RequestError, match="from 0 to 49, and holds 1000000"):
+            model.forward({"words": np.array([[1, 1_000_000]], np.int32)})
+
+
+def test_indices_are_bounded_within_functions_of_the_graph(tmp_path: Path) -> None:
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
+    body = [helper.make_node("Gather", ["table", "index"], ["found"])]
+    function = helper.make_function("local", "lookup", ["table", "index"], ["found"], body, opsets[:1])
+    node = helper.make_node("lookup", ["table", "words"], ["y"], domain="local")
+    graph = make([node], {"words": (INT64, ["batch"])}, {"y": (F, ["batch", 3])}, {"table": floats(20, 3)}).graph
+    model = helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
+    onnx.save(model, tmp_path / "graph.onnx")
+    assert open_source(tmp_path / "graph.onnx").signature.inputs[0].below == 20

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx.inliner import inline_local_functions
 
 _PASS_ON = frozenset({"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"})
 """Operators whose first input's elements are those of the output, in another arrangement."""
@@ -41,6 +42,8 @@ def find_index_bounds(model: ModelProto) -> dict[str, int]:
     Returns:
         For each input that is an index of a table, the number up to which, exclusive, its elements may go.
     """
+    if model.functions:
+        model = inline_local_functions(model)
     bounds: dict[str, int] = {}
     scope = _Scope(sources={item.name: (item.name, 0) for item in model.graph.input})
     _walk(model.graph, scope, bounds)

@@ -25,6 +25,7 @@ from inferox.sources.array_files import read_arrays
 from inferox.sources.graph_dims import name_dims
 from inferox.sources.graph_source import GraphSource, check_examples
 from inferox.sources.model_directory import find_directory, read_config
+from inferox.sources.openvino_indices import find_index_bounds
 from inferox.sources.openvino_run import run_compiled
 
 _PRECISIONS = {
@@ -56,10 +57,11 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
         raise PackageError(f"{path.name} has no weights: {path.stem}.bin must lie beside it")
     with translated(f"loading {path.name}", default=LoadError):
         compiled = compile_model(path, "CPU", Precision.FP32, threads=resolve_threads(None))
-        inputs = _inputs(compiled, dims)
+        model = openvino.Core().read_model(path)
+        inputs = _inputs(compiled, dims, find_index_bounds(model))
         outputs = [output.any_name for output in compiled.outputs]
         # Compiling folds and merges constants, so that they are counted in the file.
-        constants = [node for node in openvino.Core().read_model(path).get_ops() if node.get_type_name() == "Constant"]
+        constants = [node for node in model.get_ops() if node.get_type_name() == "Constant"]
 
     examples = None if samples is None else read_arrays(samples)
     if examples is not None:
@@ -100,13 +102,17 @@ def _is_floating(node: openvino.Node) -> bool:
     return bool(node.get_output_element_type(0).is_real())
 
 
-def _inputs(compiled: openvino.CompiledModel, stated: Mapping[str, Sequence[Dim]] | None) -> tuple[TensorSpec, ...]:
+def _inputs(
+    compiled: openvino.CompiledModel, stated: Mapping[str, Sequence[Dim]] | None, bounds: Mapping[str, int]
+) -> tuple[TensorSpec, ...]:
     shapes: dict[str, list[Dim | None]] = {
         port.any_name: [dim.get_length() if dim.is_static else None for dim in port.partial_shape]
         for port in compiled.inputs
     }
     named = name_dims(shapes, stated)
-    return tuple(
-        TensorSpec(port.any_name, DataType.from_numpy(np.dtype(port.element_type.to_dtype())), named[port.any_name])
-        for port in compiled.inputs
-    )
+    specs = []
+    for port in compiled.inputs:
+        dtype = DataType.from_numpy(np.dtype(port.element_type.to_dtype()))
+        below = None if dtype.is_floating or dtype is DataType.BOOL else bounds.get(port.any_name)
+        specs.append(TensorSpec(port.any_name, dtype, named[port.any_name], below))
+    return tuple(specs)
