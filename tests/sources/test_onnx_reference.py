@@ -97,6 +97,19 @@ def test_shapes_are_tried_until_one_fits(tmp_path: Path, side: int) -> None:
     assert inferox.open_package(package).info.signature.inputs[0].dims[0] == "batch"
 
 
+def test_numbers_without_a_sign_are_tried_where_others_give_nan(tmp_path: Path) -> None:
+    model = make([helper.make_node("Sqrt", ["x"], ["y"])], {"x": (F, ["batch", 4])}, {"y": (F, ["batch", 4])})
+    check_pack(model, tmp_path, None, {"x": np.abs(floats(3, 4))})
+
+
+def test_a_graph_of_nothing_but_nan_needs_real_inputs(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Sub", ["zero", "x"], ["less"]), helper.make_node("Sqrt", ["less"], ["y"])]
+    constants = {"zero": np.array([-1000], np.float32)}
+    onnx.save(make(nodes, {"x": (F, [4])}, {"y": (F, [4])}, constants), tmp_path / "graph.onnx")
+    with pytest.raises(PackageError, match=r"it gives NaN.*np\.savez"):
+        open_source(tmp_path / "graph.onnx")
+
+
 def test_where_nothing_fits_the_error_has_a_line_to_start_from(tmp_path: Path) -> None:
     nodes = [helper.make_node("MatMul", ["x", "weight"], ["y"])]
     onnx.save(

@@ -18,7 +18,7 @@ Call = dict[str, npt.NDArray[Any]]
 MOST_ELEMENTS = 2**27
 """The largest example that is made: half a GiB in single precision, and more than two images of 4096 x 4096."""
 
-_MOST_TRIES = 96
+_MOST_TRIES = 256
 
 _IMAGE_AXES = 4
 _MOST_CHANNELS = 4
@@ -45,12 +45,14 @@ class Draw:
         seed: What distinguishes it from other draws.
         scale: The standard deviation of floating-point numbers.
         integers: What integers of unknown meaning are: ``varied``, or all ``ones`` or ``zeros``.
+        positive: Whether floating-point numbers are drawn without their signs, as variances and counts have none.
     """
 
-    def __init__(self, seed: int = 0, *, scale: float = 1.0, integers: str = "varied") -> None:
+    def __init__(self, seed: int = 0, *, scale: float = 1.0, integers: str = "varied", positive: bool = False) -> None:
         self._random = np.random.default_rng(seed)
         self._scale = scale
         self._integers = integers
+        self._positive = positive
 
     def draw(self, spec: TensorSpec, shape: Sequence[int]) -> npt.NDArray[Any]:
         """Draws one input.
@@ -65,7 +67,8 @@ class Draw:
         """
         dtype, name = spec.dtype.numpy_dtype, spec.name.lower()
         if spec.dtype.is_floating:
-            return np.asarray(self._random.standard_normal(tuple(shape)) * self._scale, dtype=dtype)
+            numbers = self._random.standard_normal(tuple(shape)) * self._scale
+            return np.asarray(np.abs(numbers) if self._positive else numbers, dtype=dtype)
         if spec.below is not None:
             return self._indices(spec.below, shape).astype(dtype)
         if "mask" in name:
@@ -112,8 +115,9 @@ def _combine(inputs: Sequence[TensorSpec]) -> Iterator[Call]:
         if key in seen or any(prod(shape) > MOST_ELEMENTS for shape in shapes):
             continue
         seen.add(key)
-        for integers in ("varied", "ones", "zeros") if _has_unknown_integers(inputs) else ("varied",):
-            draw = Draw(integers=integers)
+        kinds = ("varied", "ones", "zeros") if _has_unknown_integers(inputs) else ("varied",)
+        for integers, positive in (*((kind, False) for kind in kinds), ("varied", True)):
+            draw = Draw(integers=integers, positive=positive)
             call = {spec.name: draw.draw(spec, shape) for spec, shape in zip(inputs, shapes, strict=True)}
             yield _with_lengths(inputs, call)
 

@@ -250,7 +250,7 @@ def example_line(inputs: Sequence[TensorSpec]) -> str:
 def _find_inputs(run: Run, inputs: Sequence[TensorSpec], name: str) -> dict[str, npt.NDArray[Any]]:
     """The first of the plausible inputs that the graph computes numbers from."""
     failure: ExecutionError | None = None
-    tried, last = 0, None
+    tried, empty = 0, None
     for call in plausible_inputs(inputs):
         tried += 1
         try:
@@ -258,11 +258,14 @@ def _find_inputs(run: Run, inputs: Sequence[TensorSpec], name: str) -> dict[str,
         except ExecutionError as error:
             failure = failure or error
             continue
-        if all(_has_numbers(array) for array in outputs.values()):
+        if any(_is_no_number(array) for array in outputs.values()):
+            failure = failure or ExecutionError("it gives NaN, or nothing but infinite numbers")
+        elif all(array.size for array in outputs.values()):
             return call
-        last = last or call
-    if last is not None:
-        return last
+        else:
+            empty = empty or call
+    if empty is not None:
+        return empty
     reason = failure.message if failure else "it takes nothing"
     raise PackageError(
         f"{name} fails on inputs of {tried} kinds that were made up for it, so that real ones are needed: {reason}",
@@ -270,11 +273,9 @@ def _find_inputs(run: Run, inputs: Sequence[TensorSpec], name: str) -> dict[str,
     ) from failure
 
 
-def _has_numbers(array: npt.NDArray[Any]) -> bool:
-    """Whether an output shows anything: it has elements, and no NaN among them."""
-    return bool(array.size) and (
-        array.dtype.kind != "f" or bool(np.isfinite(array).any() and not np.isnan(array).any())
-    )
+def _is_no_number(array: npt.NDArray[Any]) -> bool:
+    """Whether an output has NaN, or nothing but infinities."""
+    return array.dtype.kind == "f" and bool(array.size) and bool(np.isnan(array).any() or np.isinf(array).all())
 
 
 def _vary(examples: Mapping[str, npt.NDArray[Any]], signature: Signature, seed: int) -> dict[str, npt.NDArray[Any]]:
