@@ -99,6 +99,7 @@ def test_ranked_pairs_are_the_same_in_every_form_of_input(run: Run, packages: Pa
         ("rerank", b'["x"]', "must be a list of two texts, or an object"),
         ("image-classify", b'{"image": "x.png", "text": "y"}', "unknown key text\n  hint: this task takes image,"),
         ("image-classify", b'{"image": "data:image/png;base64,@@@"}', "is not base64"),
+        ("image-classify", b'"https://example.org/a.png"', "is an address, and images are not fetched"),
         ("image-classify", b'{"image": "data:image/png,abc"}', "a URI such as data:image/png;base64,"),
     ],
 )
