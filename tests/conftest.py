@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes depends on what else the machine does, so that no test may fail for that.
+settings.register_profile("inferox", deadline=None)
+settings.load_profile("inferox")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -136,6 +136,29 @@ def test_a_profile_of_other_conditions_is_ignored_and_named(
     assert find_profile(DIGEST, store, 2) == FoundProfile(None, f"it was measured {reason}")
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("nearer", "farther", "reason"),
+    [
+        ({"threads": 3}, {"threads": 1 << 9}, "with 3 threads"),
+        ({"threads": 9}, {"device": "cuda:1"}, "with 9 threads"),
+        ({"threads": 9}, {"machine": "another"}, "with 9 threads"),
+        ({"device": "cuda:1"}, {"machine": "another"}, "on the device cuda:1"),
+        ({"device": "cuda:1", "threads": 9}, {"machine": "a", "threads": 3}, "with 9 threads and on the device cuda:1"),
+        ({"threads": 1, "created_at": "2026-03-01"}, {"threads": 3}, "with 1 thread"),
+        ({"threads": 3}, {"threads": 1, "created_at": "no date"}, "with 3 threads"),
+    ],
+)
+def test_the_nearest_profile_is_named_whatever_its_file_is_called(
+    tmp_path: Path, nearer: dict[str, Any], farther: dict[str, Any], reason: str, order: int
+) -> None:
+    store = Store(tmp_path)
+    paths = [save_profile(make_profile(**changes), store) for changes in (nearer, farther)]
+    for path, name in zip(paths, ("a.json", "b.json")[::order], strict=True):
+        path.rename(path.with_name(name))
+    assert find_profile(DIGEST, store, 2) == FoundProfile(None, f"it was measured {reason}")
+
+
 def test_what_was_measured_by_default_says_nothing_of_a_device(tmp_path: Path) -> None:
     store = Store(tmp_path)
     save_profile(make_profile(), store)

@@ -96,7 +96,7 @@ def test_each_thread_budget_has_its_own_measurements(package: Path) -> None:
     assert explain(package, threads=2).found == FoundProfile(two.profile)
     assert explain(package, threads=1).found == FoundProfile(one.profile)
     found = explain(package, threads=3)
-    assert found.found == FoundProfile(None, "it was measured with 1 thread")
+    assert found.found == FoundProfile(None, "it was measured with 2 threads")  # the nearest
     assert "nothing was measured" in found.verdicts[0].reason
 
 

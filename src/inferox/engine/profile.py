@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
@@ -101,6 +102,21 @@ class Profile:
         }
         return [phrase for phrase, differs in phrases.items() if differs]
 
+    def distance(self, digest: str, machine: str, threads: int, device: str) -> tuple[int, bool, bool, int, float, str]:
+        """How far its conditions are from others, as a key that sorts the nearest first.
+
+        In this order: the fewest conditions that differ; the same machine; the same device; the nearest number of
+        threads. Of two that are equally near, the one that was measured last comes first.
+        """
+        return (
+            len(self.differences(digest, machine, threads, device)),
+            self.machine != machine,
+            self.device != device,
+            abs(self.threads - threads),
+            -_timestamp(self.created_at),
+            f"{self.machine}\n{self.device}\n{self.threads}",
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The profile as the store keeps it."""
         return {
@@ -186,7 +202,8 @@ def find_profile(digest: str, store: Store, threads: int, device: DeviceId | Non
     """Looks for the measurements of a package on this machine.
 
     What cannot be read, or was measured under other conditions, is ignored: it could only choose less well. So are the
-    times of a runtime that was upgraded since.
+    times of a runtime that was upgraded since. Where only measurements under other conditions are there, the answer
+    says how those of the nearest differ (``Profile.distance``).
 
     Args:
         digest: The package's digest.
@@ -204,7 +221,7 @@ def find_profile(digest: str, store: Store, threads: int, device: DeviceId | Non
             unreadable = f"{path} cannot be read: {error}"
     if not profiles:
         return FoundProfile(None, unreadable)
-    nearest = min(profiles, key=lambda profile: len(profile.differences(digest, machine, threads, wanted)))
+    nearest = min(profiles, key=lambda profile: profile.distance(digest, machine, threads, wanted))
     if differences := nearest.differences(digest, machine, threads, wanted):
         return FoundProfile(None, f"it was measured {' and '.join(differences)}")
     return _leave_out_stale(nearest)
@@ -251,6 +268,15 @@ def _leave_out_stale(profile: Profile) -> FoundProfile:
         replace(profile, cells=fresh, versions=versions) if fresh else None,
         f"it was measured with {'; with '.join(changes)}",
     )
+
+
+def _timestamp(created_at: str) -> float:
+    """Seconds since 1970; 0 for what is not a date, so that it comes last."""
+    try:
+        moment = datetime.fromisoformat(created_at)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _path(store: Store, digest: str, machine: str, threads: int, device: str) -> Path:
