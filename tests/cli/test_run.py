@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 import inferox
+from inferox.core import InferoxWarning, InputTooLongError
 from tests.build.test_kinds import save_text_model
 from tests.cli.conftest import Done, Run
 
@@ -193,3 +195,36 @@ def test_what_agrees_too_little_is_not_run(
     assert run("run", tmp_path / "half", "--quality", "quantized", "x").code == 0
     assert run("run", packages["embed"], "--quality", "exact", "x").code == 0
     assert run("run", packages["embed"], "--quality", "perfect", "x").code == 2
+
+
+def test_truncation_is_counted_and_said(run: Run, packages: Packages) -> None:
+    long = "word " * 900
+    done = run("run", packages["embed"], "hello", long)
+    lost = [record["cut_tokens"] for record in records(done)]
+    assert lost[0] == 0 < lost[1]
+    assert done.err.splitlines() == [
+        f"inferox: 1 of 2 texts are longer than the model takes and was cut, by up to {lost[1]} tokens"
+    ]
+    assert run("run", packages["embed"], "--truncate", "cut", "hello", long).err == ""
+    refused = run("run", packages["embed"], "--truncate", "error", "hello", long)
+    assert (refused.code, "text 1 has 902 tokens, and the model takes" in refused.err) == (4, True)
+    assert run("run", packages["embed"], "--truncate", "error", "hello").code == 0
+
+
+@pytest.mark.parametrize("task", ["embed", "classify", "token-classify", "rerank"])
+def test_truncation_in_python(task: str, packages: Packages) -> None:
+    long = "word " * 900
+    with inferox.load(packages[task]) as model:
+        calls: dict[str, Callable[..., Any]] = {
+            "embed": model.embed,
+            "classify": model.classify,
+            "token-classify": model.token_classify,
+            "rerank": lambda texts, **options: model.rerank("word", texts, **options),
+        }
+        call = calls[task]
+        with pytest.warns(InferoxWarning, match="was cut") as caught:
+            call([long])
+        assert caught[0].filename == __file__
+        call([long], truncate="cut")
+        with pytest.raises(InputTooLongError):
+            call([long], truncate="error")

@@ -184,7 +184,7 @@ def test_a_missing_tokenizer_is_an_error_that_says_how_to_get_one(tmp_path: Path
 def test_a_damaged_tokenizer_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
 
-    with pytest.raises(PackageError, match=r"tokenizer\.json cannot be read"):
+    with pytest.raises(PackageError, match=r"reading tokenizer\.json failed"):
         open_tokenizer(tmp_path)
 
 

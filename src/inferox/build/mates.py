@@ -66,7 +66,7 @@ def _replace_inner(row: Row, ids: npt.NDArray[Any]) -> Row:
     length = min(len(row[_IDS]), len(ids))
     kept = np.arange(len(row[_IDS])) < length - 1
     kept[-1] = True
-    cut = {name: array[kept] for name, array in row.items()}
+    cut = {name: array[kept] if array.ndim else array for name, array in row.items()}
     inner = cut[_IDS].copy()
     inner[1:-1] = ids[: max(0, len(inner) - 2)]
     return {**cut, _IDS: inner}

@@ -26,13 +26,16 @@ class Sink(ABC):
     """Takes results as they come."""
 
     @abstractmethod
-    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
+    def write(
+        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[int] | None = None
+    ) -> None:
         """Takes the results of some items.
 
         Args:
             task: The task that they are of.
             items: The items.
             results: One result an item.
+            cut_tokens: The number of tokens that each item's text lost; ``None`` for a task without texts.
 
         Raises:
             ConfigError: If results of this task cannot be written here.
@@ -54,10 +57,14 @@ class JsonLines(Sink):
         self._stream = stream
         self._count = 0
 
-    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
+    def write(
+        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[int] | None = None
+    ) -> None:
         """Writes a line a result; see ``Sink``."""
-        for item, result in zip(items, results, strict=True):
-            self._stream.write(json.dumps({"index": self._count, **to_record(task.name, item, result)}) + "\n")
+        for place, (item, result) in enumerate(zip(items, results, strict=True)):
+            cut = {} if cut_tokens is None else {"cut_tokens": cut_tokens[place]}
+            record = {"index": self._count, **to_record(task.name, item, result), **cut}
+            self._stream.write(json.dumps(record) + "\n")
             self._count += 1
         self._stream.flush()
 
@@ -79,7 +86,13 @@ class Arrays(Sink):
         self._vectors: list[npt.NDArray[np.float32]] = []
         self._calls: list[dict[str, npt.NDArray[Any]]] = []
 
-    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:  # noqa: ARG002 - arrays alone
+    def write(
+        self,
+        task: Task,
+        items: Sequence[Any],  # noqa: ARG002 - arrays alone
+        results: Sequence[Any],
+        cut_tokens: Sequence[int] | None = None,  # noqa: ARG002
+    ) -> None:
         """Keeps the arrays; see ``Sink``."""
         if task.name == "embed":
             self._vectors += results
@@ -113,7 +126,13 @@ class Tables(Sink):
         self._items: list[Any] = []
         self._results: list[Any] = []
 
-    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
+    def write(
+        self,
+        task: Task,
+        items: Sequence[Any],
+        results: Sequence[Any],
+        cut_tokens: Sequence[int] | None = None,  # noqa: ARG002 - standard error says what was cut
+    ) -> None:
         """Keeps the results; see ``Sink``."""
         self._task = task
         self._items += items
@@ -167,9 +186,11 @@ class _FileSink(Sink):
     def __init__(self, sink: Sink, target: Path) -> None:
         self._sink, self._target = sink, target
 
-    def write(self, task: Task, items: Sequence[Any], results: Sequence[Any]) -> None:
+    def write(
+        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[int] | None = None
+    ) -> None:
         with writing(self._target):
-            self._sink.write(task, items, results)
+            self._sink.write(task, items, results, cut_tokens)
 
     def finish(self) -> None:
         with writing(self._target):

@@ -42,6 +42,13 @@ Examples:
     help="Two arguments, or the two columns of a line, are a pair (classify, rerank).",
 )
 @click.option("--prompt", help="The name of the model's prompt to put before each text (embed).")
+@click.option(
+    "--truncate",
+    type=click.Choice(["error", "warn", "cut"]),
+    default="warn",
+    show_default=True,
+    help="What to do about texts that are longer than the model takes.",
+)
 @click.option("--allow-nan", is_flag=True, help="Pass NaN and infinities on to the model (raw).")
 @click.option("--task", help="What the numbers mean, where the package's own statement does not fit.")
 @click.option("--backend", default="auto", show_default=True, help="The runtime to use.")
@@ -65,6 +72,7 @@ def run(
     text_pair: str | None,
     in_columns: bool,
     prompt: str | None,
+    truncate: str,
     allow_nan: bool,
     task: str | None,
     backend: str,
@@ -116,7 +124,7 @@ def run(
         pairs = PairOptions(query, text_pair, in_columns=in_columns)
         _check_pairs(pairs, chosen.name)
         read = read_items(chosen.name, items, source, pairs=pairs, json_lines=json_lines)
-        _run(model, chosen, read, sink)
+        _run(model, chosen, read, sink, truncate)
 
 
 def _adjust(task: Task, prompt: str | None, *, allow_nan: bool) -> Task:
@@ -148,7 +156,7 @@ def _check_pairs(pairs: PairOptions, task: str) -> None:
         raise ConfigError("--pairs gives both texts of every pair, so that --query and --text-pair have no place")
 
 
-def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink) -> None:
+def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncate: str) -> None:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -157,20 +165,42 @@ def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink) -> None
     # Enough items at once to form batches of rows alike in length, and few enough to hold. A raw call is a batch.
     window_size = 1 if task.name == "raw" else 4 * task.max_rows
     done = 0
+    cut_tokens: list[int] = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("running", total=None)
         while window := list(islice(items, window_size)):
-            sink.write(task, window, _run_window(model, task, window, done))
+            results, cut = _run_window(model, task, window, done, truncate)
+            sink.write(task, window, results, cut)
+            cut_tokens += cut or ()
             done += len(window)
             progress.advance(bar, len(window))
 
+    _say_truncation(cut_tokens, truncate)
 
-def _run_window(model: TaskModel, task: Task, window: list[Any], done: int) -> list[Any]:
+
+def _run_window(
+    model: TaskModel, task: Task, window: list[Any], done: int, truncate: str
+) -> tuple[list[Any], list[int] | None]:
+    """The results, and the number of tokens that each text lost; ``None`` where items are not texts."""
     from inferox.core import RequestError
+    from inferox.tasks.truncation import count_cut_tokens, report_truncation
 
     try:
-        return task.run(model, window)
+        if task.name in {"raw", "image-classify"}:
+            return task.run(model, window), None
+        rows = task.encode(window)
+        if truncate == "error":
+            report_truncation(rows, truncate)
+        return task.compute(model, window, rows), [count_cut_tokens(row) for row in rows]
     except RequestError as error:
         if not done:
             raise
         raise RequestError(f"counting from item {done}: {error.message}", hint=error.hint) from error
+
+
+def _say_truncation(cut_tokens: list[int], truncate: str) -> None:
+    from inferox.tasks.truncation import describe_truncation
+
+    cut = [count for count in cut_tokens if count]
+    if cut and truncate == "warn":
+        click.echo(f"inferox: {describe_truncation(len(cut), len(cut_tokens), max(cut))}", err=True)

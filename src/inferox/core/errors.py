@@ -58,6 +58,10 @@ class InferoxError(Exception):
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
 
+class InferoxWarning(UserWarning):
+    """The category of every warning that Inferox gives on purpose: an answer is right, but not all that it seems."""
+
+
 class ConfigError(InferoxError):
     """A setting is wrong."""
 

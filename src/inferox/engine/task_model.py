@@ -55,12 +55,16 @@ class TaskModel(Model):
         """Frees what the model holds. Closing twice does nothing."""
         self._model.close()
 
-    def embed(self, texts: Sequence[str], *, prompt: str | None = None) -> npt.NDArray[np.float32]:
+    def embed(
+        self, texts: Sequence[str], *, prompt: str | None = None, truncate: str = "warn"
+    ) -> npt.NDArray[np.float32]:
         """Makes a vector of each text.
 
         Args:
-            texts: The texts; one that is longer than the model takes is cut there.
+            texts: The texts.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
+                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
 
         Returns:
             The vectors; shape ``[n, hidden]``, float32.
@@ -70,13 +74,17 @@ class TaskModel(Model):
         """
         task = self._task_of(EmbedTask)
         chosen = task if prompt is None else task.with_prompt(prompt)
-        return chosen.to_matrix(chosen.run(self._model, texts))
+        return chosen.to_matrix(chosen.run(self._model, texts, truncate=truncate))
 
-    def classify(self, texts: Sequence[str | tuple[str, str]]) -> list[tuple[LabelScore, ...]]:
+    def classify(
+        self, texts: Sequence[str | tuple[str, str]], *, truncate: str = "warn"
+    ) -> list[tuple[LabelScore, ...]]:
         """Labels texts, or pairs of texts.
 
         Args:
             texts: The texts or pairs.
+            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
+                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
 
         Returns:
             For each text, every label with its score, the best first.
@@ -84,13 +92,15 @@ class TaskModel(Model):
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
-        return self._task_of(ClassifyTask).run(self._model, texts)
+        return self._task_of(ClassifyTask).run(self._model, texts, truncate=truncate)
 
-    def token_classify(self, texts: Sequence[str]) -> list[tuple[Span, ...]]:
+    def token_classify(self, texts: Sequence[str], *, truncate: str = "warn") -> list[tuple[Span, ...]]:
         """Labels the parts of texts.
 
         Args:
             texts: The texts.
+            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
+                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
 
         Returns:
             For each text, the labelled parts with their characters' offsets.
@@ -98,15 +108,19 @@ class TaskModel(Model):
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
-        return self._task_of(TokenClassifyTask).run(self._model, texts)
+        return self._task_of(TokenClassifyTask).run(self._model, texts, truncate=truncate)
 
-    def rerank(self, query: str, documents: Sequence[str], *, top_k: int | None = None) -> list[RankedDocument]:
+    def rerank(
+        self, query: str, documents: Sequence[str], *, top_k: int | None = None, truncate: str = "warn"
+    ) -> list[RankedDocument]:
         """Orders documents by how well they answer a query.
 
         Args:
             query: The query.
             documents: The documents.
             top_k: How many to return; ``None`` for all.
+            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
+                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
 
         Returns:
             The documents' places in the list and scores, the best first.
@@ -114,7 +128,7 @@ class TaskModel(Model):
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
-        return self._task_of(RerankTask).rank(self._model, query, documents, top_k=top_k)
+        return self._task_of(RerankTask).rank(self._model, query, documents, top_k=top_k, truncate=truncate)
 
     def classify_images(self, images: Sequence[Any]) -> list[tuple[LabelScore, ...]]:
         """Labels images.
@@ -135,11 +149,13 @@ class TaskModel(Model):
             items = [ImageFile.at(image) if isinstance(image, Path) else image for image in items]
         return task.run(self._model, items)
 
-    def run(self, items: Sequence[Any]) -> list[Any]:
+    def run(self, items: Sequence[Any], *, truncate: str = "warn") -> list[Any]:
         """Answers items of whichever kind the task takes.
 
         Args:
             items: Texts, pairs, images, or named tensors.
+            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
+                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
 
         Returns:
             One result an item, in their order.
@@ -147,7 +163,7 @@ class TaskModel(Model):
         Raises:
             RequestError: If an item cannot be computed; the message names it.
         """
-        return self._task.run(self._model, items)
+        return self._task.run(self._model, items, truncate=truncate)
 
     def for_batch(self, rows: int, longest: int) -> Model:
         """The artifact that computes such a batch; see ``Model``."""

@@ -90,7 +90,13 @@ class ImageClassifyTask(Task):
         """Reads and prepares each image; see ``Task``."""
         return [self._row(item, index) for index, item in enumerate(_check_items(items))]
 
-    def run(self, model: Model, items: Sequence[Any]) -> list[tuple[LabelScore, ...]]:
+    def run(
+        self,
+        model: Model,
+        items: Sequence[Any],
+        *,
+        truncate: str = "cut",  # noqa: ARG002 - no texts, so that nothing is cut
+    ) -> list[tuple[LabelScore, ...]]:
         """Labels images; see ``Task``.
 
         Images are prepared and computed by and by, so that many take no more memory than a few. One that cannot be

@@ -62,7 +62,13 @@ class RawTask(Task):
         other._allow_non_finite = True  # noqa: SLF001 - a copy of this one
         return other
 
-    def run(self, model: Model, items: Sequence[Tensors]) -> list[dict[str, npt.NDArray[Any]]]:
+    def run(
+        self,
+        model: Model,
+        items: Sequence[Tensors],
+        *,
+        truncate: str = "cut",  # noqa: ARG002 - no texts, so that nothing is cut
+    ) -> list[dict[str, npt.NDArray[Any]]]:
         """Computes each call by itself; see ``Task``."""
         calls = self._calls(items)
         return [{name: tensor.numpy() for name, tensor in model.forward(call).items()} for call in calls]

@@ -22,6 +22,7 @@ from inferox.tasks.signature import find_output, last_extent
 from inferox.tasks.task import Task
 from inferox.tasks.text_samples import sample_pairs
 from inferox.tasks.tokenizer import TextTokenizer, check_pairs
+from inferox.tasks.truncation import report_truncation
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,13 @@ class RerankTask(Task):
         return scores
 
     def rank(
-        self, model: Model, query: str, documents: Sequence[str], *, top_k: int | None = None
+        self,
+        model: Model,
+        query: str,
+        documents: Sequence[str],
+        *,
+        top_k: int | None = None,
+        truncate: str = "cut",
     ) -> list[RankedDocument]:
         """Orders documents by how well they answer a query.
 
@@ -96,6 +103,7 @@ class RerankTask(Task):
             query: The query.
             documents: The documents.
             top_k: How many to return; ``None`` for all.
+            truncate: What is done about pairs that are longer than the model takes: ``error``, ``warn`` or ``cut``.
 
         Returns:
             The documents, the best first; documents with equal scores stay in the order in which they came.
@@ -107,7 +115,11 @@ class RerankTask(Task):
             raise RequestError("expected a list of documents, and got a single one", hint="put it in a list")
         if top_k is not None and top_k < 0:
             raise RequestError(f"top_k must be 0 or more, and is {top_k}")
-        scores = self.run(model, [(query, document) for document in documents])
+        pairs = [(query, document) for document in documents]
+        rows = self.encode(pairs)
+        # Above this one there is the model's method, and the caller above that is the one to be told.
+        report_truncation(rows, truncate, stacklevel=4)
+        scores = self.compute(model, pairs, rows)
         ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
         return ranked[:top_k]
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
 from inferox.core import Model, RequestError, Signature
 from inferox.package import Reading
+from inferox.tasks.truncation import report_truncation
 
 
 class Task(ABC):
@@ -72,22 +73,27 @@ class Task(ABC):
         """
         return Reading.of_outputs(signature.outputs)
 
-    def run(self, model: Model, items: Sequence[Any]) -> list[Any]:
+    def run(self, model: Model, items: Sequence[Any], *, truncate: str = "cut") -> list[Any]:
         """Answers items: encodes them, computes them in batches of rows alike in length, and decodes.
 
         Args:
             model: The model, of the signature that the task was opened for.
             items: The items.
+            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
 
         Returns:
             One result an item, in their order.
 
         Raises:
+            InputTooLongError: If a text is too long and ``truncate`` is ``error``.
             RequestError: If an item cannot be computed; nothing has been computed then.
             BackendError: If the runtime fails.
         """
         items = as_list(items)
-        return self.compute(model, items, self.encode(items))
+        rows = self.encode(items)
+        # Above this one there is the model's method, and the caller above that is the one to be told.
+        report_truncation(rows, truncate, stacklevel=4)
+        return self.compute(model, items, rows)
 
     def compute(self, model: Model, items: Sequence[Any], rows: Sequence[Row]) -> list[Any]:
         """Answers items that are encoded already: computes them in batches of rows alike in length, and decodes.

@@ -11,8 +11,10 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer, normalizers
 
 from inferox.batching import Row
-from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec
+from inferox.core import SEQUENCE, InputTooLongError, ManifestError, PackageError, RequestError, Signature, TensorSpec
 from inferox.tasks.options import optional
+from inferox.tasks.tokenizer_border import translated_tokenizer
+from inferox.tasks.truncation import CUT_TOKENS
 
 TOKENIZER_FILE = "tokenizer.json"
 """Where a package keeps its tokenizer, relative to its root."""
@@ -25,6 +27,14 @@ SPECIAL_TOKENS = "special_tokens_mask"
 
 Text = str | tuple[str, str]
 """A text, or a pair of texts that the model reads together."""
+
+MAX_FILE_BYTES = 256 * 2**20
+"""The largest ``tokenizer.json`` that is read: several times those of the largest vocabularies."""
+
+MAX_TEXT_CHARACTERS = 10_000_000
+"""The longest text that is taken, before any is cut to the model's limit."""
+
+_MEND = "the vocabulary may lack its unknown token, or the file may be damaged; mend it and pack the model again"
 
 _GIVEN = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -142,20 +152,26 @@ class TextTokenizer:
             offsets: Whether rows also carry ``offsets`` and ``special_tokens_mask``.
 
         Returns:
-            A row for each text: each input of the model by name; shape ``[seq]``.
+            A row for each text: each input of the model by name; shape ``[seq]``. One that was cut also has
+            ``cut_tokens``, the number of tokens that it lost.
 
         Raises:
-            RequestError: If an item is neither a text nor a pair, or holds half of a surrogate pair.
+            RequestError: If an item is neither a text nor a pair, is longer than ``MAX_TEXT_CHARACTERS``, or holds half
+                of a surrogate pair.
+            PackageError: If the tokenizer fails.
         """
         check_texts_or_pairs(texts)
         # The fast way works out no offsets.
         encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
-        encodings = encode([text if isinstance(text, str) else tuple(text) for text in texts])
+        given = [text if isinstance(text, str) else tuple(text) for text in texts]
+        with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
+            encodings = encode(given)
         return [self._row(encoding, offsets=offsets) for encoding in encodings]
 
     def count_prompt(self, prompt: str) -> int:
         """The number of tokens that a prompt takes up at the front of a row, special tokens before it included."""
-        encoding = self._tokenizer.encode(prompt)
+        with translated_tokenizer("tokenizing the prompt with the package's tokenizer.json", hint=_MEND):
+            encoding = self._tokenizer.encode(prompt)
         trailing = bool(encoding.special_tokens_mask) and encoding.special_tokens_mask[-1] == 1
         return len(encoding.ids) - int(trailing)
 
@@ -174,7 +190,8 @@ class TextTokenizer:
         if self._max_length is None or len(encoding) <= self._max_length:
             return row
         kept = select_tokens(encoding.sequence_ids, self._max_length, self._truncation_side)
-        return {name: array[kept] for name, array in row.items()}
+        cut = {name: array[kept] for name, array in row.items()}
+        return {**cut, CUT_TOKENS: np.array(len(encoding) - int(kept.sum()), dtype=np.int64)}
 
 
 def select_tokens(sequences: Sequence[int | None], max_length: int, side: str) -> npt.NDArray[np.bool_]:
@@ -267,6 +284,8 @@ def _describe(item: Any) -> str:
 def _check_text(text: Any, subject: str) -> None:
     if not isinstance(text, str):
         raise RequestError(f"{subject} must be a string, and is {_describe(text)}")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise InputTooLongError(subject, length=len(text), limit=MAX_TEXT_CHARACTERS, unit="characters")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -282,10 +301,11 @@ def _read(path: Path) -> Tokenizer:
             f"there is no {path.name}",
             hint="AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) of transformers writes it",
         )
-    try:
+    size_bytes = path.stat().st_size
+    if size_bytes > MAX_FILE_BYTES:
+        raise PackageError(f"{path.name} has {size_bytes} bytes, and {MAX_FILE_BYTES} are the most that is read")
+    with translated_tokenizer(f"reading {path.name}", hint="fetch the model again"):
         return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing more exact
-        raise PackageError(f"{path.name} cannot be read: {error}", hint="fetch the model again") from error
 
 
 def _fill(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None) -> dict[str, int]:

@@ -1,0 +1,33 @@
+"""The border around the tokenizers library: its failures, panics among them, become errors of Inferox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from inferox.core import InferoxError, PackageError
+
+_NOT_FAILURES = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
+
+@contextmanager
+def translated_tokenizer(action: str, *, hint: str) -> Iterator[None]:
+    """Translates whatever the library raises.
+
+    A panic of its Rust code is a ``BaseException`` that no ``except Exception`` catches. A vocabulary that lacks its
+    unknown token fails only on a text that needs it, with a bare ``Exception``.
+
+    Args:
+        action: What is being done, such as ``reading tokenizer.json``.
+        hint: What the reader can do about it.
+
+    Raises:
+        PackageError: If the library fails.
+    """
+    try:
+        yield
+    except (*_NOT_FAILURES, InferoxError, MemoryError):
+        raise
+    except BaseException as error:
+        reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
+        raise PackageError(f"{action} failed: {reason}", hint=hint) from error

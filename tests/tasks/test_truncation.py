@@ -1,0 +1,46 @@
+"""What is done about texts that are longer than a model takes."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from inferox.core import ConfigError, InferoxWarning, InputTooLongError
+from inferox.tasks import TextTokenizer
+from inferox.tasks.truncation import count_cut_tokens, report_truncation
+
+from .models import text_signature
+
+TEXTS: list[str | tuple[str, str]] = ["short", "word " * 20, ("first " * 9, "second " * 4)]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_the_tokens_that_a_row_lost_are_counted(tokenizer_directory: Path, side: str) -> None:
+    tokenizer = TextTokenizer.open(tokenizer_directory, {"max_length": 8, "truncation_side": side}, text_signature())
+    whole = AutoTokenizer.from_pretrained(tokenizer_directory)
+
+    rows = tokenizer.encode(TEXTS)
+
+    lengths = [len(whole(*([text] if isinstance(text, str) else text))["input_ids"]) for text in TEXTS]
+    assert [count_cut_tokens(row) for row in rows] == [max(0, length - 8) for length in lengths]
+    assert lengths[0] < 8 < min(lengths[1:])
+
+
+def test_what_is_done(tokenizer_directory: Path) -> None:
+    tokenizer = TextTokenizer.open(tokenizer_directory, {"max_length": 8}, text_signature())
+    cut, whole = tokenizer.encode(TEXTS), tokenizer.encode(["short"])
+
+    with pytest.warns(InferoxWarning, match="2 of 3 texts are longer than the model takes and were cut, by up to 14"):
+        report_truncation(cut, "warn")
+    with pytest.raises(InputTooLongError, match="text 1 has 22 tokens, and the model takes 8 at most"):
+        report_truncation(cut, "error")
+    with pytest.raises(ConfigError, match="must be one of error, warn, cut, and is 'yes'"):
+        report_truncation(whole, "yes")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        report_truncation(cut, "cut")
+        for choice in ("error", "warn", "cut"):
+            report_truncation(whole, choice)
