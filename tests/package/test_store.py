@@ -187,11 +187,12 @@ def test_nothing_is_discarded_that_is_not_there(tmp_path: Path, store: Store) ->
     assert list((store.root / "packages").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["packages", "verified"])
-def test_a_store_that_any_user_can_write_to_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+@pytest.mark.parametrize("name", ["", "packages", "verified"])
+def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path, name: str, mode: int) -> None:
     folder = tmp_path / "store" / name
     folder.mkdir(parents=True)
-    folder.chmod(0o777)
+    folder.chmod(mode)
     with pytest.raises(ConfigError, match="any user can write to it"):
         Store(tmp_path / "store")
 

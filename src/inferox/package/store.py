@@ -44,8 +44,8 @@ class Store:
     def __init__(self, root: Path | None = None) -> None:
         stated = os.environ.get(STORE_VARIABLE)
         self.root = root or (Path(stated) if stated else user_cache_path("inferox"))
-        for name in (_PACKAGES, _VERIFIED):
-            self._check_private(self.root / name)
+        for folder in (self.root, self.root / _PACKAGES, self.root / _VERIFIED):
+            self._check_private(folder)
 
     def unpack(self, archive: Path) -> Path:
         """Unpacks an archive once; the second time, and in other processes, it is there already.
@@ -162,17 +162,18 @@ class Store:
     def _make_private(self, folder: Path) -> None:
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.mkdir(exist_ok=True, mode=0o700)
-        self._check_private(folder)
+        for each in (self.root, folder):
+            self._check_private(each)
 
     def _check_private(self, folder: Path) -> None:
         """Refuses a folder that others could fill, for what lies in it is taken to be what this user put there."""
         if not hasattr(os, "geteuid") or not folder.exists():
             return
         status = folder.stat()
-        if status.st_mode & stat.S_IWOTH or status.st_uid not in {os.geteuid(), 0}:
+        if status.st_uid not in {os.geteuid(), 0} or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ConfigError(
-                f"{folder} belongs to another user, or any user can write to it",
-                hint=f"set {STORE_VARIABLE} to a folder of your own",
+                f"{folder} belongs to another user, or its group or any user can write to it",
+                hint=f"chmod go-w {folder}, or set {STORE_VARIABLE} to a folder of your own",
             )
 
     def _unusable(self, error: OSError) -> ConfigError:
