@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -44,7 +44,7 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
     """
     examples = source.example_inputs
     if uses_task_samples(source, task):
-        encoded = (task.encode(items) for items in task.samples())
+        encoded = (rows for items in task.samples() for rows in _groups(task.encode(items), task))
         return Samples(tuple(batch for rows in encoded for batch in _compute_rows(source, task, rows)))
     others = source.probe_inputs or (() if examples is None else tuple(_varied(examples, source.signature)))
     first, *others = others if examples is None else (examples, *others)
@@ -118,6 +118,16 @@ def keep_common(
     return common, tuple(
         number(item, taken_samples(samples, each)) for item, each in zip(evidence, signatures, strict=True)
     )
+
+
+def _groups(rows: Sequence[Row], task: Task) -> Iterable[Sequence[Row]]:
+    """The rows that may share a call: all of them, unless the model is never given padding."""
+    if task.fill:
+        return [rows]
+    alike: dict[Any, list[Row]] = {}
+    for row in rows:
+        alike.setdefault(tuple((name, array.shape) for name, array in row.items()), []).append(row)
+    return alike.values()
 
 
 def _takes(signature: Signature, inputs: Arrays) -> bool:

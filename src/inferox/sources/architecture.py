@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import transformers
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES,
     MODEL_MAPPING_NAMES,
 )
 
 from inferox.core import ConfigError, ManifestError, PackageError
+from inferox.sources.purpose import describe_input, describe_purpose, is_two_tower
 
 _HEAD_BY_TASK = {
     "classify": "ForSequenceClassification",
@@ -25,31 +29,67 @@ _HEAD_BY_TASK = {
 
 _HEADS = tuple(dict.fromkeys(_HEAD_BY_TASK.values()))
 
+_PRETRAINING = ("ForMaskedLM", "ForPreTraining", "ForCausalLM", "LMHeadModel", "ForMaskedImageModeling")
+"""Heads that a model is trained with before it is put to use; sentence-transformers leaves them out as well."""
+
+_BARE = re.compile(r"(?!.*(For[A-Z]|With[A-Z]|LMHead|Heads)).*(Model|Encoder|Backbone)")
+"""How transformers names the classes that give what an encoder computes, without a head."""
+
 _FROM_PYTHON = "write a function that returns the module, and pack that: python:module:factory"
 
+_SUPPORTED = (
+    "supported are text encoders (embed), classifiers of texts, pairs and tokens (classify, rerank, token-classify), "
+    "image classifiers (image-classify), and the bare outputs of either (raw)"
+)
 
-def choose_architecture(config: Mapping[str, Any], task: str | None) -> str:
+
+NO_PADDING = -1
+"""The padding token of a model that has none, which no row can hold: the last token is then the last of the row."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The class of transformers that a checkpoint is loaded as.
+
+    Attributes:
+        name: The class, such as ``BertModel``.
+        notes: What the class leaves out of what the config states, in sentences.
+    """
+
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def choose_architecture(config: Mapping[str, Any], task: str | None, *, embeds: bool = False) -> Architecture:
     """Chooses the class of transformers that a checkpoint is loaded as.
 
     That is the class that the config states, where it has a head that a task reads; otherwise the encoder without its
-    pretraining head. The task ``embed`` takes the bare encoder, ``raw`` the stated class whatever it is.
+    pretraining head, of which the notes tell. The task ``embed`` takes the bare encoder, ``raw`` the stated class
+    whatever it is.
 
     Args:
         config: The model's ``config.json``.
         task: What the numbers are to mean; ``None`` where the checkpoint decides.
+        embeds: Whether the checkpoint says in ``modules.json`` that it is for vectors, whatever its head.
 
     Raises:
         ManifestError: If the config states no model type, or one that transformers does not know.
         PackageError: If the checkpoint brings its own code, or is of a kind that cannot be packed.
-        ConfigError: If the task needs a head that the checkpoint lacks.
+        ConfigError: If the task needs a head that the checkpoint lacks, or the checkpoint's head is its purpose and no
+            task reads it.
     """
-    bare = _bare_encoder(config)
+    bare = _bare_class(config)
     stated = _stated(config)
     if task in _HEAD_BY_TASK:
-        return _with_head(stated or bare, task)
-    if task == "raw" or (task is None and stated.endswith(_HEADS)):
-        return stated or bare
-    return bare
+        return Architecture(_with_head(stated or bare, task))
+    if task == "raw":
+        return Architecture(stated or _require_encoder(config, bare))
+    if task is None and not embeds:
+        if stated.endswith(_HEADS):
+            return Architecture(stated)
+        _check_purpose(stated, bare, config)
+    chosen = stated if _is_bare(stated, config) else _require_encoder(config, bare)
+    return Architecture(chosen, _notes(stated, chosen, asked=task == "embed" or embeds))
 
 
 def architecture_family(config: Mapping[str, Any], architecture: str) -> str:
@@ -65,12 +105,16 @@ def takes_images(architecture: str) -> bool:
     """Whether a class reads images rather than texts.
 
     Raises:
-        PackageError: If it reads neither.
+        PackageError: If it reads neither, or both at once.
     """
     name = getattr(transformers, architecture).main_input_name
-    if name not in {"pixel_values", "input_ids"}:
-        raise PackageError(f"a {architecture} reads {name}; texts and images alone are supported", hint=_FROM_PYTHON)
-    return bool(name == "pixel_values")
+    readable = isinstance(name, str) and name in {"input_ids", "pixel_values"}
+    if readable and not is_two_tower(architecture):
+        return bool(name == "pixel_values")
+    purpose = describe_purpose(architecture)
+    reads = name if isinstance(name, str) else " and ".join(name)
+    does = purpose or f"reads {describe_input(reads)}"
+    raise PackageError(f"a {architecture} {does}, which is not supported; {_SUPPORTED}", hint=_FROM_PYTHON)
 
 
 def text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bool) -> tuple[str, ...]:
@@ -78,6 +122,8 @@ def text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bo
 
     Token types are one where the model tells several apart. A class that has no table for them, such as GPT-2, which
     looks them up among the words, is given them only where its tokenizer makes them: zeros would not mean "none" there.
+    A classifier that finds the last token of a row by its padding, and states no padding token, has no mask: its rows
+    are never padded.
 
     Args:
         config: The model's ``config.json``.
@@ -88,20 +134,47 @@ def text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bo
         ManifestError: If the config is not valid.
     """
     takes = inspect.signature(getattr(transformers, architecture).forward).parameters
+    settings = _complete(config)
     names = [name for name in ("input_ids", "attention_mask") if name in takes]
-    # Configs leave out what is the default of their model type.
-    try:
-        types = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
-    except Exception as error:  # transformers validates configs with exceptions of several libraries
-        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
-        raise ManifestError(f"config.json is not valid: {reason}", hint="fetch the model again") from error
-    kinds = getattr(types, "type_vocab_size", None)
+    if getattr(settings, "pad_token_id", None) == NO_PADDING and "attention_mask" in names:
+        names.remove("attention_mask")
+    kinds = getattr(settings, "type_vocab_size", None)
     if "token_type_ids" in takes and (gives_types if kinds is None else kinds > 1):
         names.append("token_type_ids")
     return tuple(names)
 
 
-def _bare_encoder(config: Mapping[str, Any]) -> str:
+def lacks_padding(config: Mapping[str, Any], architecture: str) -> bool:
+    """Whether a class finds the last token of a row by its padding, and the config states no padding token.
+
+    transformers computes one row at a time then, and takes its last token.
+
+    Raises:
+        ManifestError: If the config is not valid.
+    """
+    classifies = architecture.endswith("ForSequenceClassification")
+    decodes = architecture_family(config, architecture) == "DecoderOnly"
+    return classifies and decodes and getattr(_complete(config), "pad_token_id", None) is None
+
+
+def _complete(config: Mapping[str, Any]) -> transformers.PretrainedConfig:
+    """The config with what it leaves out, which is the default of its model type."""
+    try:
+        settings: transformers.PretrainedConfig = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(
+            dict(config)
+        )
+    except Exception as error:  # transformers validates configs with exceptions of several libraries
+        reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
+        raise ManifestError(f"config.json is not valid: {reason}", hint="fetch the model again") from error
+    return settings
+
+
+def _bare_class(config: Mapping[str, Any]) -> str:
+    """The class of the model type without any head.
+
+    Where a type has several, the first is the whole one. Of a model with an encoder and a decoder it is the encoder,
+    where transformers has a class for that.
+    """
     model_type = config.get("model_type")
     if "auto_map" in config:
         raise PackageError(
@@ -116,10 +189,27 @@ def _bare_encoder(config: Mapping[str, Any]) -> str:
             f"transformers {transformers.__version__} does not know the model type {model_type!r}",
             hint=f"upgrade transformers; or {_FROM_PYTHON}",
         )
-    if config.get("is_encoder_decoder"):
-        raise PackageError(f"a {model_type} model generates with a decoder, which is not supported", hint=_FROM_PYTHON)
-    # Where a type has several bare classes, the first is the whole one.
+    if _is_encoder_decoder(config):
+        named = MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.get(model_type, named)
     return str(named if isinstance(named, str) else named[0])
+
+
+def _is_encoder_decoder(config: Mapping[str, Any]) -> bool:
+    usual = getattr(transformers.CONFIG_MAPPING[config["model_type"]], "is_encoder_decoder", False)
+    return config.get("is_encoder_decoder", usual) is True
+
+
+def _require_encoder(config: Mapping[str, Any], bare: str) -> str:
+    """Refuses a model with a decoder, unless its class is that of the encoder."""
+    if _is_encoder_decoder(config) and not bare.endswith("EncoderModel"):
+        stated = _stated(config) or bare
+        purpose = describe_purpose(stated) or "computes with an encoder and a decoder"
+        raise PackageError(
+            f"a {config['model_type']} model ({stated}) {purpose}; no part of it is packed, since transformers has no "
+            "class for its encoder alone",
+            hint=_FROM_PYTHON,
+        )
+    return bare
 
 
 def _stated(config: Mapping[str, Any]) -> str:
@@ -134,6 +224,39 @@ def _stated(config: Mapping[str, Any]) -> str:
             hint=f"upgrade transformers; or {_FROM_PYTHON}",
         )
     return stated
+
+
+def _is_bare(stated: str, config: Mapping[str, Any]) -> bool:
+    # The whole of a model with a decoder has no head either, but does not compute from texts alone.
+    if _is_encoder_decoder(config):
+        return stated.endswith("EncoderModel")
+    known = {name for names in MODEL_MAPPING_NAMES.values() for name in ([names] if isinstance(names, str) else names)}
+    return stated in known or _BARE.fullmatch(stated) is not None
+
+
+def _check_purpose(stated: str, bare: str, config: Mapping[str, Any]) -> None:
+    """Refuses a model whose head is what it is for, where no task reads that head."""
+    whole = _is_encoder_decoder(config)
+    if not stated or _is_bare(stated, config) or (stated.endswith(_PRETRAINING) and not whole):
+        return
+    reads_images = takes_images(stated)
+    purpose = describe_purpose(stated) or ("computes with an encoder and a decoder" if whole else "has a head")
+    choices = ["--task raw packs its outputs as they are"]
+    if not reads_images and (not whole or bare.endswith("EncoderModel")):
+        choices.insert(0, f"--task embed packs the vectors of its encoder ({bare}) without the head")
+    raise ConfigError(
+        f"a {stated} {purpose}, and no task reads that; {_SUPPORTED}",
+        hint=_FROM_PYTHON if whole and not reads_images and len(choices) == 1 else "; ".join(choices),
+    )
+
+
+def _notes(stated: str, chosen: str, *, asked: bool) -> tuple[str, ...]:
+    if not stated or stated == chosen:
+        return ()
+    purpose = describe_purpose(stated)
+    head = f"{stated}, which {purpose}" if purpose else stated
+    note = f"the config states a {head}; it is packed as a {chosen}, without that head"
+    return (note if asked else f"{note}: --task raw keeps it",)
 
 
 def _with_head(stated: str, task: str) -> str:

@@ -12,7 +12,14 @@ import torch
 
 from inferox.backends.torch.architecture import instantiate
 from inferox.core import BATCH, SEQUENCE, DataType, ManifestError, PackageError, SourceFacts, TensorSpec
-from inferox.sources.architecture import architecture_family, choose_architecture, takes_images, text_inputs
+from inferox.sources.architecture import (
+    NO_PADDING,
+    architecture_family,
+    choose_architecture,
+    lacks_padding,
+    takes_images,
+    text_inputs,
+)
 from inferox.sources.auto_tokenizer import gives_token_types
 from inferox.sources.checkpoint import read_checkpoint
 from inferox.sources.image_size import read_image_size
@@ -20,6 +27,7 @@ from inferox.sources.model_card import read_license
 from inferox.sources.model_files import complete_files
 from inferox.sources.position_tables import measure_position_limit
 from inferox.sources.sentence_layout import lay_out
+from inferox.sources.sentence_modules import is_embedder
 from inferox.sources.torch_source import Examples, TorchSource
 
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
@@ -53,10 +61,13 @@ def open_huggingface(
     title = name or directory.resolve().name
     directory = directory if laid_out is None else Path(laid_out.name)
     config = _read_config(directory)
-    architecture = choose_architecture(config, task)
+    chosen = choose_architecture(config, task, embeds=is_embedder(directory))
+    architecture = chosen.name
     reads_images = takes_images(architecture)
     converted = None if reads_images or task == "raw" else complete_files(directory, config)
     gives_types = converted is not None and gives_token_types(Path(converted.name))
+    if not reads_images and lacks_padding(config, architecture):
+        config = {**config, "pad_token_id": NO_PADDING}
     inputs = (
         _image_inputs(directory, config)
         if reads_images
@@ -77,6 +88,7 @@ def open_huggingface(
             config=config,
             directory=directory if converted is None else Path(converted.name),
             left_out=loaded.left_out,
+            notes=chosen.notes,
         ),
         loaded.module,
         Examples(

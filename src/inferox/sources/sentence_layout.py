@@ -14,9 +14,15 @@ from safetensors.torch import save_file
 from inferox.core import ConfigError, IntegrityError, PackageError
 from inferox.sources.checkpoint import read_checkpoint
 from inferox.sources.file_names import PICKLED_WEIGHTS, SAFE_WEIGHTS
-from inferox.sources.sentence_modules import MODULES_FILE, SentenceModule, read_modules, unsupported_module
+from inferox.sources.sentence_modules import (
+    MODULES_FILE,
+    SETTINGS_FILE,
+    SentenceModule,
+    read_modules,
+    unsupported_module,
+)
 
-_MODEL_FILES = ("config_sentence_transformers.json", "README.md")
+_MODEL_FILES = (SETTINGS_FILE, "README.md")
 """What belongs to the model as a whole, wherever its transformer lies."""
 
 _NUMPY_LACKS = ("BF16", "F8")

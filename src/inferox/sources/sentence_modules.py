@@ -14,6 +14,9 @@ from inferox.core import ConfigError, ManifestError, PackageError, UnsafePathErr
 MODULES_FILE = "modules.json"
 """The list of a sentence-transformers model's modules, in the order in which they compute."""
 
+SETTINGS_FILE = "config_sentence_transformers.json"
+"""The settings of the model as a whole: its kind, its prompts."""
+
 RAW_HINT = "pack it with --task raw, and compute the rest yourself"
 """What can be done with a model whose modules Inferox does not compute."""
 
@@ -85,6 +88,23 @@ def read_modules(directory: Path) -> list[SentenceModule]:
         raise PackageError(f"{MODULES_FILE} lists no modules", hint="fetch the model again")
     _check_names(entries)
     return [_read_module(entry, index) for index, entry in enumerate(entries)]
+
+
+def is_embedder(directory: Path) -> bool:
+    """Whether a folder states that its model makes a vector of a text, whatever the head of its transformer.
+
+    Raises:
+        PackageError: If a file is not JSON.
+    """
+    if not (directory / MODULES_FILE).is_file():
+        return False
+    try:
+        settings = json.loads((directory / SETTINGS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, RecursionError) as error:
+        raise PackageError(f"{SETTINGS_FILE} cannot be read: {error}", hint="fetch the model again") from error
+    return not isinstance(settings, dict) or settings.get("model_type") != "CrossEncoder"
 
 
 def unsupported_module(module: SentenceModule, index: int) -> ConfigError:

@@ -142,7 +142,7 @@ class EmbedTask(Task):
 
     def samples(self) -> list[list[str]]:
         """Texts from the empty one to the model's limit; see ``Task``."""
-        return sample_texts(self._tokenizer.max_length, self._tokenizer.special_tokens)
+        return self._tokenizer.readable(sample_texts(self._tokenizer.max_length, self._tokenizer.special_tokens))
 
     def _use_prompt(self, prompt: str) -> None:
         self._prompt = prompt

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, PackageError
-from inferox.sources.sentence_modules import MODULES_FILE, SentenceModule, read_modules, unsupported_module
+from inferox.sources.sentence_modules import (
+    MODULES_FILE,
+    SETTINGS_FILE,
+    SentenceModule,
+    read_modules,
+    unsupported_module,
+)
 from inferox.tasks.layer_files import SENTENCE_EMBEDDING, describe_layer, describe_pooling
 from inferox.tasks.options import read_json
 from inferox.tasks.sentence_settings import (
-    SETTINGS_FILE,
     TRANSFORMER_FILES,
     check_transformer_settings,
     read_model_settings,

@@ -12,12 +12,12 @@ import numpy as np
 from inferox.batching import Outputs, Row
 from inferox.core import ConfigError, ManifestError, Model, RequestError, Signature
 from inferox.package import Reading
-from inferox.sources.sentence_modules import read_modules, unsupported_module
+from inferox.sources.sentence_modules import SETTINGS_FILE, read_modules, unsupported_module
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
 from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.labels import read_labels
 from inferox.tasks.options import optional, required
-from inferox.tasks.sentence_settings import SETTINGS_FILE, check_transformer_settings, read_model_settings
+from inferox.tasks.sentence_settings import check_transformer_settings, read_model_settings
 from inferox.tasks.signature import find_output, last_extent
 from inferox.tasks.task import Task
 from inferox.tasks.text_samples import sample_pairs
@@ -133,7 +133,7 @@ class RerankTask(Task):
 
     def samples(self) -> list[list[tuple[str, str]]]:
         """Pairs from empty texts to the model's limit; see ``Task``."""
-        return sample_pairs(self._tokenizer.max_length, self._tokenizer.special_tokens)
+        return self._tokenizer.readable(sample_pairs(self._tokenizer.max_length, self._tokenizer.special_tokens))
 
 
 def read_rerank_options(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError
-from inferox.sources.sentence_modules import RAW_HINT
+from inferox.sources.sentence_modules import RAW_HINT, SETTINGS_FILE
 from inferox.tasks.options import read_json
-
-SETTINGS_FILE = "config_sentence_transformers.json"
-"""The settings of the model as a whole: its kind, its prompts."""
 
 TRANSFORMER_FILES = tuple(
     f"sentence_{kind}_config.json"

@@ -96,7 +96,7 @@ class TokenClassifyTask(Task):
 
     def samples(self) -> list[list[str]]:
         """Texts from the empty one to the model's limit; see ``Task``."""
-        return sample_texts(self._tokenizer.max_length, self._tokenizer.special_tokens)
+        return self._tokenizer.readable(sample_texts(self._tokenizer.max_length, self._tokenizer.special_tokens))
 
     def _spans(self, text: str, row: Row, logits: npt.NDArray[Any]) -> Iterator[Span]:
         # A model with a fixed length gives logits for the padding too.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ MAX_TEXT_CHARACTERS = 10_000_000
 """The longest text that is taken, before any is cut to the model's limit."""
 
 _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; mend it and pack the model again"
+
+T = TypeVar("T", bound=Text)
 
 _GIVEN = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -148,7 +150,7 @@ class TextTokenizer:
         """Makes a row from each text or pair.
 
         Args:
-            texts: The texts. An empty one is legal: it becomes the special tokens alone.
+            texts: The texts. An empty one is legal where the tokenizer adds special tokens, which it becomes.
             offsets: Whether rows also carry ``offsets`` and ``special_tokens_mask``.
 
         Returns:
@@ -156,8 +158,8 @@ class TextTokenizer:
             ``cut_tokens``, the number of tokens that it lost.
 
         Raises:
-            RequestError: If an item is neither a text nor a pair, is longer than ``MAX_TEXT_CHARACTERS``, or holds half
-                of a surrogate pair.
+            RequestError: If an item is neither a text nor a pair, is longer than ``MAX_TEXT_CHARACTERS``, holds half of
+                a surrogate pair, or has no tokens.
             PackageError: If the tokenizer fails.
         """
         check_texts_or_pairs(texts)
@@ -166,7 +168,23 @@ class TextTokenizer:
         given = [text if isinstance(text, str) else tuple(text) for text in texts]
         with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
             encodings = encode(given)
+        for index, encoding in enumerate(encodings):
+            if not len(encoding):
+                raise RequestError(
+                    f"text {index} has no tokens, and the model reads one at least",
+                    hint="its tokenizer adds none of its own: leave the text out",
+                )
         return [self._row(encoding, offsets=offsets) for encoding in encodings]
+
+    def readable(self, batches: Sequence[Sequence[T]]) -> list[list[T]]:
+        """The texts or pairs of each batch that have a token: the empty text has none where a tokenizer adds none."""
+        kept = []
+        for batch in batches:
+            given = [text if isinstance(text, str) else tuple(text) for text in batch]
+            with translated_tokenizer("tokenizing the samples with the package's tokenizer.json", hint=_MEND):
+                encodings = self._tokenizer.encode_batch(given)
+            kept.append([text for text, encoding in zip(batch, encodings, strict=True) if len(encoding)])
+        return [batch for batch in kept if batch]
 
     def count_prompt(self, prompt: str) -> int:
         """The number of tokens that a prompt takes up at the front of a row, special tokens before it included."""

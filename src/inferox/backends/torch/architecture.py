@@ -29,6 +29,8 @@ _HEADS = frozenset(
         "generator_predictions",
         "head",
         "lm_head",
+        "lm_predictions",
+        "mask_predictions",
         "mlm_head",
         "pooler",
         "pre_classifier",
@@ -109,7 +111,8 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
     module, report = loaded
     _check_shapes(report["mismatched_keys"], architecture)
     _check_missing(report["missing_keys"], architecture)
-    return Instantiated(module.eval(), _check_left_over(report["unexpected_keys"], module, architecture))
+    left_over = {*report["unexpected_keys"], *_passed_by(weights, module)}
+    return Instantiated(module.eval(), _check_left_over(left_over, module, architecture))
 
 
 def _find_class(architecture: str) -> type[PreTrainedModel]:
@@ -202,13 +205,29 @@ def _check_missing(missing: Iterable[str], architecture: str) -> None:
 
 def _check_left_over(unexpected: Iterable[str], module: PreTrainedModel, architecture: str) -> tuple[str, ...]:
     names = sorted(unexpected)
-    unknown = [name for name in names if not _TABLES.search(name) and not _is_absent_head(name, module)]
+    ignored = set(_passed_by(names, module))
+    unknown = [
+        name for name in names if name not in ignored and not _TABLES.search(name) and not _is_absent_head(name, module)
+    ]
     if unknown:
         raise LoadError(
             f"{len(unknown)} weights have no place in {architecture}: {listed(unknown)}",
             hint="the config and the weights are not of the same model",
         )
     return tuple(names)
+
+
+def _passed_by(names: Iterable[str], module: PreTrainedModel) -> list[str]:
+    """Weights that transformers knows to belong to a part which the class lacks on purpose, and loads past."""
+    patterns = module._keys_to_ignore_on_load_unexpected or ()  # noqa: SLF001 - transformers has no other way to ask
+    own = module.state_dict().keys()
+    prefix = f"{module.base_model_prefix}."
+    return [
+        name
+        for name in names
+        if any(re.search(pattern, name) for pattern in patterns)
+        and not {name, name.removeprefix(prefix), prefix + name} & own
+    ]
 
 
 def _is_absent_head(name: str, module: PreTrainedModel) -> bool:
