@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import openvino
 
-from inferox.backends.openvino.compilation import compile_model
 from inferox.backends.openvino.errors import translated
 from inferox.core import (
     DataType,
@@ -19,14 +18,13 @@ from inferox.core import (
     Precision,
     SourceFacts,
     TensorSpec,
-    resolve_threads,
 )
 from inferox.sources.array_files import read_arrays
 from inferox.sources.graph_dims import name_dims
 from inferox.sources.graph_source import GraphSource, check_examples
 from inferox.sources.model_directory import find_directory, read_config
 from inferox.sources.openvino_indices import find_index_bounds
-from inferox.sources.openvino_run import run_compiled
+from inferox.sources.openvino_run import compile_file, run_compiled
 
 _PRECISIONS = {
     "f64": Precision.FP32,
@@ -56,7 +54,7 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
     if not path.with_suffix(".bin").is_file():
         raise PackageError(f"{path.name} has no weights: {path.stem}.bin must lie beside it")
     with translated(f"loading {path.name}", default=LoadError):
-        compiled = compile_model(path, "CPU", Precision.FP32, threads=resolve_threads(None))
+        compiled = compile_file(path)
         model = openvino.Core().read_model(path)
         inputs = _inputs(compiled, dims, find_index_bounds(model))
         outputs = [output.any_name for output in compiled.outputs]
@@ -77,7 +75,7 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
             directory=directory,
             program=path,
         ),
-        run_compiled(compiled, path.stem, inputs, outputs),
+        run_compiled(compiled, path, inputs, outputs),
         inputs,
         backend="openvino",
         precision=_precision(constants),

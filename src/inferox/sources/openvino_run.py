@@ -12,6 +12,7 @@ import openvino
 
 from inferox.backends.openvino.compilation import compile_model
 from inferox.backends.openvino.errors import translated
+from inferox.backends.openvino.request import compute
 from inferox.core import ExecutionError, LoadError, Precision, TensorSpec, resolve_threads
 from inferox.sources.measure import Arrays, Run
 
@@ -27,27 +28,45 @@ def open_openvino(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[st
     Raises:
         LoadError: If OpenVINO refuses it.
     """
+    return run_compiled(compile_file(path), path, inputs, outputs)
+
+
+def compile_file(path: Path) -> openvino.CompiledModel:
+    """Compiles a file for the CPU, in single precision.
+
+    Args:
+        path: An ONNX file, or the ``.xml`` file of an IR.
+
+    Raises:
+        LoadError: If OpenVINO refuses it.
+    """
     with translated(f"loading {path.name}", default=LoadError):
-        compiled = compile_model(path, "CPU", Precision.FP32, threads=resolve_threads(None))
-    return run_compiled(compiled, path.stem, inputs, outputs)
+        return compile_model(path, "CPU", Precision.FP32, threads=resolve_threads(None))
 
 
 def run_compiled(
-    compiled: openvino.CompiledModel, name: str, inputs: Sequence[TensorSpec], outputs: Sequence[str]
+    compiled: openvino.CompiledModel, path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]
 ) -> Run:
     """What computes a compiled model.
 
     Args:
         compiled: The model.
-        name: What messages call it.
+        path: The file that it was compiled from, and is again after a failure.
         inputs: What it takes.
         outputs: The names of what it gives.
     """
 
     def run(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
-        with translated(f"computing {name}", default=ExecutionError):
+        nonlocal compiled
+        with translated(f"computing {path.stem}", default=ExecutionError):
             request = compiled.create_infer_request()
-            request.infer({spec.name: np.asarray(arrays[spec.name], order="C") for spec in inputs})
+            for spec in inputs:
+                request.set_tensor(spec.name, openvino.Tensor(np.require(arrays[spec.name], requirements="C")))
+            try:
+                compute(request)
+            except BaseException:
+                compiled = compile_file(path)
+                raise
             return {output: np.array(request.get_tensor(output).data) for output in outputs}
 
     return run

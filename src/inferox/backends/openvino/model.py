@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from inferox.backends.host import HostTensor
 from inferox.backends.openvino.compilation import Goal
 from inferox.backends.openvino.errors import translated
 from inferox.backends.openvino.filling import fill_up
+from inferox.backends.openvino.request import compute
 from inferox.core import (
     Dim,
     ExecutionError,
@@ -106,24 +107,28 @@ class OpenVinoModel(Model):
         idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         for lane in lanes:
             idle.put(lane)
+        failed = Event()
 
-        def compute(inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        def compute_one(inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
             arrays = self._to_arrays(self._checked(inputs))
             lane = idle.get()
             try:
                 with translated(f"computing {self._name}", default=ExecutionError):
-                    return self._infer(lane, arrays)
+                    outputs = self._infer(lane, arrays)
             except BaseException:
+                failed.set()
                 self._lanes = []  # for the reason that _compute gives
                 raise
             finally:
                 idle.put(lane)
+            # A call that failed in another lane meanwhile may have left its numbers where this one's belong.
+            return self._compute(inputs) if failed.is_set() else outputs
 
         running: deque[Future[dict[str, Tensor]]] = deque()
         with ThreadPoolExecutor(len(lanes), thread_name_prefix="openvino") as pool:
             try:
                 for inputs in calls:
-                    running.append(pool.submit(compute, inputs))
+                    running.append(pool.submit(compute_one, inputs))
                     if len(running) > len(lanes):
                         yield running.popleft().result()
                 while running:
@@ -157,7 +162,7 @@ class OpenVinoModel(Model):
         for spec in self._signature.inputs:
             request.set_tensor(spec.name, openvino.Tensor(arrays[spec.name], shared_memory=True))
             extents |= zip(spec.dims, arrays[spec.name].shape, strict=True)
-        request.infer()
+        compute(request)
         outputs: dict[str, Tensor] = {}
         for spec in self._signature.outputs:
             found = np.array(request.get_tensor(spec.name).data)
