@@ -14,6 +14,7 @@ from typing import Any
 from inferox.build.artifacts import Calls, Exported, Measurement, export_artifacts, open_exporters
 from inferox.build.calibration import make_calibration
 from inferox.build.mates import make_probes
+from inferox.build.proof import prove
 from inferox.build.reference import compute_samples, keep_common, uses_task_samples
 from inferox.core import (
     CONFIG_FILE,
@@ -29,13 +30,16 @@ from inferox.core import (
 from inferox.package import (
     FORMAT_VERSION,
     ArtifactEvidence,
+    InputProof,
     Limits,
     Metadata,
     ModelInfo,
     PackageWriter,
     ParityClass,
     ParityReport,
+    ProofStatus,
     Tolerance,
+    save_proof,
 )
 from inferox.sources import open_source
 from inferox.tasks import TaskChoice, choose_task, open_task
@@ -55,6 +59,7 @@ class PackReport:
         task: What its numbers mean.
         size_bytes: Its size on disk.
         evidence: How well each artifact agrees with the reference.
+        proof: How far answers are proven from the text or image on, against the library that defines the model.
         refused: For each artifact that was tried and left out, why.
         left_out_weights: Weights of the checkpoint that the model has no use for.
         notes: What its maker should know besides, in sentences.
@@ -65,6 +70,7 @@ class PackReport:
     task: str
     size_bytes: int
     evidence: tuple[ArtifactEvidence, ...]
+    proof: InputProof
     refused: Mapping[str, str]
     left_out_weights: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -104,7 +110,8 @@ def pack(
             model that brings some. Never the samples on which it is measured, but for example inputs of masks alone.
         tolerance: What every artifact must reach to be let into the package: some limits by name, such as
             ``{"cosine_min": 0.97}``, or all. What is not stated is what its precision asks for.
-        strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole.
+        strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole, and likewise where no
+            library is there that could prove the package from a text or image on.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
         dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
             is ``batch``, the others are fixed) does not fit.
@@ -118,6 +125,8 @@ def pack(
     Raises:
         PackageError: If the source is no model or a damaged one, if no artifact agrees with the reference (with
             ``strict``, if one does not), if there is nothing to calibrate on, or if the package cannot be written.
+        DisagreementError: If the package would not answer as the library that defines the model does. No option
+            hides that.
         UntrustedCodeError: If the source is code and ``trust_code`` is not set.
         BackendNotFoundError: If a backend is not registered.
         BackendUnavailableError: If a backend cannot run here.
@@ -149,6 +158,11 @@ def pack(
         report("writing the weights")
         _write_files(model, choice, writer.root)
         opened = open_task(choice.name, choice.options, writer.root, model.signature)
+        report(f"proving {choice.name} against the library that defines it")
+        proven = prove(model, opened)
+        _require_proof(proven.proof, strict=strict)
+        if proven.cases:
+            save_proof(proven.cases, writer.root)
         report("computing the reference")
         references = compute_samples(model, opened)
         references = replace(references, probes=make_probes(model, opened, references))
@@ -173,7 +187,7 @@ def pack(
         path = writer.commit(
             _metadata(model, label, created_at),
             _model_info(model, choice, exported),
-            ParityReport(evidence),
+            ParityReport(evidence, proven.proof),
             stored,
         )
     return PackReport(
@@ -182,10 +196,19 @@ def pack(
         task=choice.name,
         size_bytes=_size_bytes(path),
         evidence=evidence,
+        proof=proven.proof,
         refused=exported.refused,
         left_out_weights=model.facts.left_out,
         notes=(*model.facts.notes, *_notes(exported.evidence, calls, calibrated=calibration is not None)),
     )
+
+
+def _require_proof(proof: InputProof, *, strict: bool) -> None:
+    if strict and proof.status is ProofStatus.NOT_PROVEN:
+        raise PackageError(
+            f"the package would not be proven from {proof.source}: {proof.reason}",
+            hint="pack it without strict to have it say so",
+        )
 
 
 def _notes(evidence: Sequence[ArtifactEvidence], calls: Calls, *, calibrated: bool) -> Iterator[str]:

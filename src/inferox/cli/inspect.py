@@ -65,6 +65,7 @@ def _print(package: Package, console: Console) -> None:
         "task": info.task,
         "parameters": f"{info.num_parameters:,}" if info.num_parameters is not None else None,
         "size": bytes_text(package.size_bytes),
+        "proof": None if package.parity is None else str(package.parity.from_input or "not recorded"),
         "digest": package.digest,
         "trust": f"{package.trust_tier.value}: {_TRUST_TEXTS[package.trust_tier.value]}",
     }

@@ -149,6 +149,7 @@ def _print_json(report: PackReport) -> None:
                 "name": report.name,
                 "task": report.task,
                 "size_bytes": report.size_bytes,
+                "from_input": report.proof.to_json(),
                 "artifacts": [item.to_json() for item in report.evidence],
                 "refused": dict(report.refused),
                 "notes": list(report.notes),
@@ -165,6 +166,7 @@ def _print_table(report: PackReport) -> None:
     from inferox.report.quantities import bytes_text
 
     click.echo(f"{report.name} ({report.task}): {report.path}, {bytes_text(report.size_bytes)}")
+    click.echo(f"{report.proof}")
     Console().print(evidence_table(report.evidence))
     if report.left_out_weights:
         listed = ", ".join(report.left_out_weights[:_LISTED]) + (

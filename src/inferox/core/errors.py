@@ -7,6 +7,7 @@
     │   ├── IntegrityError        a file differs from what the manifest lists, or is missing
     │   ├── UnsafePathError       a path that leaves the package, a link, or a lying archive
     │   ├── UntrustedCodeError    loading would run code that the operator has not allowed
+    │   ├── DisagreementError     the package does not answer as the library that defines the model
     │   └── FormatVersionError    written by a newer Inferox
     ├── BackendError              a runtime cannot do what was asked
     │   ├── BackendNotFoundError      no backend of that name is registered
@@ -84,6 +85,20 @@ class UnsafePathError(PackageError):
 
 class UntrustedCodeError(PackageError):
     """Loading would run code that comes with the model, and the operator has not allowed that."""
+
+
+class DisagreementError(PackageError):
+    """A package would not answer as the library that defines its model does.
+
+    Args:
+        message: The first input that differs, the stage, and both values.
+        stage: The stage at which they differ, such as ``token ids``, ``pixels``, ``outputs`` or ``answer``.
+        hint: Where to look for the cause.
+    """
+
+    def __init__(self, message: str, *, stage: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.stage = stage
 
 
 class FormatVersionError(PackageError):

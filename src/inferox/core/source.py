@@ -32,6 +32,8 @@ class SourceFacts:
         config: The model's ``config.json``; empty where there is none.
         directory: The folder with the files that describe its use, such as ``tokenizer.json``.
         program: The file that holds the whole model, where the source is one file.
+        origin: The model directory as its author published it, which the libraries that define the model can load;
+            ``None`` where the source is not one.
         left_out: Weights of the checkpoint that the architecture has no use for, such as a pretraining head.
         notes: What the maker of its package should know besides, in sentences.
     """
@@ -48,6 +50,7 @@ class SourceFacts:
     directory: Path | None = None
     program: Path | None = None
     left_out: tuple[str, ...] = ()
+    origin: Path | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -6,6 +6,7 @@ from inferox.package.invariance import BatchInvariance, as_inherent, measure_inv
 from inferox.package.manifest import FORMAT_VERSION, Fields, FileEntry, Metadata, ModelInfo, read_json
 from inferox.package.measurement import measure
 from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, Limits, ParityClass, Tolerance, classify
+from inferox.package.proof import InputProof, ProofCase, ProofInput, ProofStatus, load_proof, save_proof
 from inferox.package.reader import Package, open_package
 from inferox.package.reading import Arrays, Reading
 from inferox.package.samples import SampleBatch, Samples
@@ -24,6 +25,7 @@ __all__ = [
     "BatchInvariance",
     "Fields",
     "FileEntry",
+    "InputProof",
     "Limits",
     "Metadata",
     "ModelInfo",
@@ -31,6 +33,9 @@ __all__ = [
     "PackageWriter",
     "ParityClass",
     "ParityReport",
+    "ProofCase",
+    "ProofInput",
+    "ProofStatus",
     "Reading",
     "RowAgreement",
     "SampleBatch",
@@ -40,10 +45,12 @@ __all__ = [
     "as_inherent",
     "classify",
     "collect_evidence",
+    "load_proof",
     "measure",
     "measure_invariance",
     "measure_model",
     "open_package",
     "read_json",
+    "save_proof",
     "write_json",
 ]

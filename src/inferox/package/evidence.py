@@ -25,6 +25,7 @@ from inferox.package.parity import (
     Tolerance,
     classify,
 )
+from inferox.package.proof import InputProof
 from inferox.package.reading import Arrays, Reading
 from inferox.package.samples import Samples
 from inferox.package.weakness import find_weakness
@@ -166,13 +167,16 @@ class ParityReport:
 
     Attributes:
         artifacts: What was measured of each artifact.
+        from_input: How far answers are proven from the text or image on; ``None`` where that was not recorded.
     """
 
     artifacts: tuple[ArtifactEvidence, ...]
+    from_input: InputProof | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The report as ``parity.json`` has it."""
-        return {"artifacts": [item.to_json() for item in self.artifacts]}
+        proof = {} if self.from_input is None else {"from_input": self.from_input.to_json()}
+        return {"artifacts": [item.to_json() for item in self.artifacts], **proof}
 
     @classmethod
     def from_json(cls, data: Any) -> ParityReport:
@@ -181,7 +185,11 @@ class ParityReport:
         Raises:
             ManifestError: If a field is missing or malformed.
         """
-        return cls(Fields(data, PARITY_FILE).map("artifacts", ArtifactEvidence.from_json))
+        fields = Fields(data, PARITY_FILE)
+        return cls(
+            fields.map("artifacts", ArtifactEvidence.from_json),
+            None if data.get("from_input") is None else InputProof.from_json(data["from_input"]),
+        )
 
 
 def measure_model(

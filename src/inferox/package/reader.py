@@ -20,6 +20,7 @@ from inferox.package.manifest import (
     read_object,
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
+from inferox.package.proof import ProofCase, load_proof
 from inferox.package.samples import SAMPLES_FILE, Samples
 from inferox.package.staging import recover, wait_for_target
 from inferox.package.store import Store
@@ -75,6 +76,15 @@ class Package:
         """
         path = self.root / SAMPLES_FILE
         return Samples.load(path) if path.is_file() else None
+
+    def proof_cases(self) -> tuple[ProofCase, ...] | None:
+        """Reads the inputs of its proof with the answers of the defining library; ``None`` where it has none.
+
+        Raises:
+            ManifestError: If a field is missing or malformed.
+            IntegrityError: If the tensors cannot be read.
+        """
+        return load_proof(self.root)
 
 
 def open_package(path: str | Path, *, store: Store | None = None) -> Package:

@@ -57,6 +57,7 @@ def open_huggingface(
         ConfigError: If the task needs a head that the model lacks.
         LoadError: If the weights are not those that the architecture needs.
     """
+    origin = directory
     laid_out = lay_out(directory, task=task)
     title = name or directory.resolve().name
     directory = directory if laid_out is None else Path(laid_out.name)
@@ -89,6 +90,7 @@ def open_huggingface(
             directory=directory if converted is None else Path(converted.name),
             left_out=loaded.left_out,
             notes=chosen.notes,
+            origin=origin,
         ),
         loaded.module,
         Examples(

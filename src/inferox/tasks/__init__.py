@@ -1,11 +1,20 @@
 """What the numbers mean: from text and images to tensors, and back to answers."""
 
+from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale
 from inferox.tasks.classify import ClassifyTask
 from inferox.tasks.detect import TaskChoice, choose_task, detect_task
 from inferox.tasks.embed import EmbedTask
 from inferox.tasks.image_classify import ImageClassifyTask
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.labels import LabelScore
+from inferox.tasks.proof_comparison import (
+    StageDifference,
+    compare_row,
+    encode_input,
+    thin_pixels,
+    thin_tokens,
+    with_prompt,
+)
 from inferox.tasks.raw import RawTask
 from inferox.tasks.registry import TASK_NAMES, open_task
 from inferox.tasks.rerank import RankedDocument, RerankTask
@@ -17,6 +26,7 @@ from inferox.tasks.tokenizer import TextTokenizer
 
 __all__ = [
     "TASK_NAMES",
+    "AnswerDifference",
     "ClassifyTask",
     "EmbedTask",
     "ImageClassifyTask",
@@ -26,13 +36,21 @@ __all__ = [
     "RawTask",
     "RerankTask",
     "Span",
+    "StageDifference",
     "Task",
     "TaskChoice",
     "TextTokenizer",
     "TokenClassifyTask",
     "choose_task",
+    "compare_answers",
+    "compare_row",
     "detect_task",
+    "encode_input",
+    "find_answer_scale",
     "open_task",
     "read_tensors",
+    "thin_pixels",
+    "thin_tokens",
     "to_json",
+    "with_prompt",
 ]

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 from inferox.batching import Outputs, Row
 from inferox.core import Signature
+from inferox.package import ProofInput
 from inferox.tasks.calibration_texts import calibration_texts
 from inferox.tasks.labels import Labels, LabelScore
+from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.signature import find_output
 from inferox.tasks.task import Task
 from inferox.tasks.text_samples import sample_texts
@@ -61,6 +63,19 @@ class ClassifyTask(Task):
     ) -> list[tuple[LabelScore, ...]]:
         """Scores the labels of each row; see ``Task``."""
         return [self._labels.rank(output[self._logits.name]) for output in outputs]
+
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
+        return self._tokenizer.max_length
+
+    def proof_inputs(self) -> list[ProofInput]:
+        """Varied texts; see ``Task``."""
+        return make_proof_inputs(
+            self.name,
+            max_length=self._tokenizer.max_length,
+            special_tokens=self._tokenizer.special_tokens,
+        )
 
     def calibration_items(self) -> list[str]:
         """Natural texts; see ``Task``."""

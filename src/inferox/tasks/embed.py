@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import BATCH, DataType, ManifestError, RequestError, Signature, TensorSpec
-from inferox.package import Arrays, Reading
+from inferox.package import Arrays, ProofInput, Reading
 from inferox.tasks.calibration_texts import calibration_texts
 from inferox.tasks.embed_modules import open_module
 from inferox.tasks.options import optional, required_list
 from inferox.tasks.pooling import POOLING_MODES, pool
+from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.signature import find_output, last_extent
 from inferox.tasks.task import Task
 from inferox.tasks.text_samples import sample_texts
@@ -135,6 +136,20 @@ class EmbedTask(Task):
             return {"embedding": self.to_matrix(vectors)}
 
         return Reading((TensorSpec("embedding", DataType.F32, (BATCH, self._dimension)),), read)
+
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
+        return self._tokenizer.max_length
+
+    def proof_inputs(self) -> list[ProofInput]:
+        """Varied texts; see ``Task``."""
+        return make_proof_inputs(
+            self.name,
+            max_length=self._tokenizer.max_length,
+            special_tokens=self._tokenizer.special_tokens,
+            prompts=tuple(name for name in self._prompts if self._prompts[name]),
+        )
 
     def calibration_items(self) -> list[str]:
         """Natural texts; see ``Task``."""

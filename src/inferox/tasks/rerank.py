@@ -11,12 +11,13 @@ import numpy as np
 
 from inferox.batching import Outputs, Row
 from inferox.core import ConfigError, ManifestError, Model, RequestError, Signature
-from inferox.package import Reading
+from inferox.package import ProofInput, Reading
 from inferox.sources.sentence_modules import SETTINGS_FILE, read_modules, unsupported_module
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
 from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.labels import read_labels
 from inferox.tasks.options import optional, required
+from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.sentence_settings import check_transformer_settings, read_model_settings
 from inferox.tasks.signature import find_output, last_extent
 from inferox.tasks.task import Task
@@ -126,6 +127,19 @@ class RerankTask(Task):
     def reading(self, signature: Signature) -> Reading:  # noqa: ARG002 - a score is all that is read
         """The scores before the activation, and their order; see ``Task``."""
         return Reading.of_outputs((self._scores,), ranks=True)
+
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
+        return self._tokenizer.max_length
+
+    def proof_inputs(self) -> list[ProofInput]:
+        """Varied texts; see ``Task``."""
+        return make_proof_inputs(
+            self.name,
+            max_length=self._tokenizer.max_length,
+            special_tokens=self._tokenizer.special_tokens,
+        )
 
     def calibration_items(self) -> list[tuple[str, str]]:
         """Natural pairs; see ``Task``."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
 from inferox.core import Model, RequestError, Signature
-from inferox.package import Reading
+from inferox.package import ProofInput, Reading
 from inferox.tasks.truncation import report_truncation
 
 
@@ -64,6 +64,18 @@ class Task(ABC):
     @abstractmethod
     def calibration_items(self) -> list[Any]:
         """Items on which a quantiser may watch the model: as it meets them, none of them a sample. Always the same."""
+
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a row; ``None`` where there is no limit, or a row has no tokens."""
+        return None
+
+    def proof_inputs(self) -> list[ProofInput]:
+        """Inputs on which the task is proven against the library that defines the model; empty where it takes tensors.
+
+        The same at every call.
+        """
+        return []
 
     def reading(self, signature: Signature) -> Reading:
         """What of the model's outputs is compared between runtimes: the outputs, unless a task makes vectors of them.

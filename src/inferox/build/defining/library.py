@@ -1,0 +1,78 @@
+"""What a library that defines a model is asked."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from inferox.package import ProofInput
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a library makes of one input, stage by stage.
+
+    Attributes:
+        tokens: What the model is given, by name, without the batch dim and without padding. Of an image, its pixels.
+        outputs: What the model gives, by name, without the batch dim; empty where it was not computed.
+        answer: The answer: a vector, a number, or labels with scores as JSON values; ``None`` where it was not
+            computed.
+    """
+
+    tokens: Arrays
+    outputs: Arrays = field(default_factory=dict)
+    answer: Any = None
+
+
+class DefiningLibrary(ABC):
+    """A model as the library that defines it loads it: in single precision, on the CPU, with none of our own code."""
+
+    name: ClassVar[str]
+    """The library's distribution, such as ``sentence-transformers``."""
+
+    distributions: ClassVar[tuple[str, ...]]
+    """The distributions whose versions decide what it answers."""
+
+    def versions(self) -> dict[str, str]:
+        """The versions of the distributions that take part."""
+        return {name: version(name) for name in self.distributions}
+
+    @abstractmethod
+    def define(self, proof_input: ProofInput) -> Definition:
+        """Answers one input by itself, through the library's public interface.
+
+        Args:
+            proof_input: The input.
+
+        Raises:
+            Exception: Whatever the library raises for an input that it does not take.
+        """
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what the libraries tell about loading a model from the terminal: packing says what matters itself."""
+    from transformers.utils import logging as hf_logging
+
+    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    logger = logging.getLogger("sentence_transformers")
+    level = logger.level
+    hf_logging.set_verbosity(logging.CRITICAL)
+    hf_logging.disable_progress_bar()
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        logger.setLevel(level)
+        if bars:
+            hf_logging.enable_progress_bar()

@@ -1,0 +1,143 @@
+"""transformers' pipelines: what defines the labels of texts, of their parts, and of images."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+import transformers
+from transformers.image_utils import load_image
+
+from inferox.build.defining.library import DefiningLibrary, Definition
+from inferox.package import ProofInput
+
+_OPTIONS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+_UNKNOWN_LIMIT = 1_000_000
+"""Beyond this, ``model_max_length`` is the number that transformers writes for "unknown"."""
+
+
+class TextLabelLibrary(DefiningLibrary):
+    """The pipeline ``text-classification``, with texts and with pairs.
+
+    Args:
+        directory: The model's own folder.
+        max_length: The most tokens of a row, for a tokenizer that states no limit of its own and so defines no cut.
+    """
+
+    name: ClassVar[str] = "transformers"
+    distributions: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
+
+    def __init__(self, directory: Path, max_length: int | None) -> None:
+        self._tokenizer = _open_tokenizer(directory, max_length)
+        self._model = _open_model(transformers.AutoModelForSequenceClassification, directory)
+        self._pipeline: Any = transformers.pipeline(
+            "text-classification", model=self._model, tokenizer=self._tokenizer, device="cpu"
+        )
+
+    def define(self, proof_input: ProofInput) -> Definition:
+        """Tokens, logits and scored labels; see ``DefiningLibrary``."""
+        item = proof_input.item
+        texts = {"text": item} if isinstance(item, str) else {"text": item[0], "text_pair": item[1]}
+        encoded = self._tokenizer(**texts, truncation=True, return_tensors="pt")
+        tokens = {name: value[0].numpy() for name, value in encoded.items()}
+        if not proof_input.answered:
+            return Definition(tokens)
+        with torch.inference_mode():
+            logits = self._model(**encoded).logits[0].float().numpy()
+            answer = self._pipeline(texts, top_k=None, truncation=True)
+        return Definition(tokens, {"logits": logits}, _labels(answer))
+
+
+class TokenLabelLibrary(DefiningLibrary):
+    """The pipeline ``token-classification`` with the aggregation ``simple``.
+
+    Args:
+        directory: The model's own folder.
+        max_length: The most tokens of a row, for a tokenizer that states no limit of its own and so defines no cut.
+    """
+
+    name: ClassVar[str] = "transformers"
+    distributions: ClassVar[tuple[str, ...]] = TextLabelLibrary.distributions
+
+    def __init__(self, directory: Path, max_length: int | None) -> None:
+        self._tokenizer = _open_tokenizer(directory, max_length)
+        self._model = _open_model(transformers.AutoModelForTokenClassification, directory)
+        self._pipeline: Any = transformers.pipeline(
+            "token-classification",
+            model=self._model,
+            tokenizer=self._tokenizer,
+            aggregation_strategy="simple",
+            device="cpu",
+        )
+
+    def define(self, proof_input: ProofInput) -> Definition:
+        """Tokens with their characters, logits and labelled parts of a text; see ``DefiningLibrary``."""
+        encoded = self._tokenizer(proof_input.item, truncation=True, return_tensors="pt", return_offsets_mapping=True)
+        tokens = {name: value[0].numpy() for name, value in encoded.items()}
+        tokens["offsets"] = tokens.pop("offset_mapping")
+        if not proof_input.answered:
+            return Definition(tokens)
+        encoded.pop("offset_mapping")
+        with torch.inference_mode():
+            logits = self._model(**encoded).logits[0].float().numpy()
+            parts = self._pipeline(proof_input.item)
+        answer = [
+            {
+                "label": part["entity_group"],
+                "score": float(part["score"]),
+                "start": int(part["start"]),
+                "end": int(part["end"]),
+            }
+            for part in parts
+        ]
+        return Definition(tokens, {"logits": logits}, answer)
+
+
+class ImageLabelLibrary(DefiningLibrary):
+    """The pipeline ``image-classification``.
+
+    Args:
+        directory: The model's own folder.
+    """
+
+    name: ClassVar[str] = "transformers"
+    distributions: ClassVar[tuple[str, ...]] = ("transformers", "pillow", "torch")
+
+    def __init__(self, directory: Path) -> None:
+        self._processor: Any = transformers.AutoImageProcessor.from_pretrained(str(directory), **_OPTIONS)
+        self._model = _open_model(transformers.AutoModelForImageClassification, directory)
+        self._pipeline: Any = transformers.pipeline(
+            "image-classification", model=self._model, image_processor=self._processor, device="cpu"
+        )
+
+    def define(self, proof_input: ProofInput) -> Definition:
+        """Pixels, logits and scored labels; see ``DefiningLibrary``."""
+        from PIL import Image
+
+        if not isinstance(proof_input.item, bytes):
+            raise TypeError(f"expected the bytes of an image, and got {type(proof_input.item).__name__}")
+        image = load_image(Image.open(BytesIO(proof_input.item)))
+        pixels = self._processor(image, return_tensors="pt")["pixel_values"]
+        with torch.inference_mode():
+            logits = self._model(pixel_values=pixels).logits[0].float().numpy()
+            answer = self._pipeline(Image.open(BytesIO(proof_input.item)), top_k=len(logits))
+        return Definition({"pixel_values": pixels[0].numpy()}, {"logits": logits}, _labels(answer))
+
+
+def _open_tokenizer(directory: Path, max_length: int | None) -> Any:
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(directory), **_OPTIONS)
+    if tokenizer.model_max_length > _UNKNOWN_LIMIT and max_length is not None:
+        tokenizer.model_max_length = max_length
+    return tokenizer
+
+
+def _open_model(kind: Any, directory: Path) -> Any:
+    return kind.from_pretrained(str(directory), dtype=torch.float32, **_OPTIONS).eval()
+
+
+def _labels(answer: Any) -> list[dict[str, Any]]:
+    while answer and isinstance(answer[0], list):
+        answer = answer[0]
+    return [{"label": part["label"], "score": float(part["score"])} for part in answer]

@@ -1,0 +1,204 @@
+"""Proving a package from a user's text or image to the answer, against the library that defines the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Row, pad_rows, split_rows
+from inferox.build.defining import DefiningLibrary, Definition, NoDefinition, open_defining_library
+from inferox.build.defining.library import quiet
+from inferox.core import DisagreementError, RequestError, SourceModel
+from inferox.package import (
+    TOLERANCES,
+    InputProof,
+    ParityClass,
+    ProofCase,
+    ProofInput,
+    ProofStatus,
+)
+from inferox.tasks import (
+    AnswerDifference,
+    StageDifference,
+    Task,
+    compare_answers,
+    compare_row,
+    encode_input,
+    find_answer_scale,
+    thin_tokens,
+    to_json,
+    with_prompt,
+)
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+_EXACT = TOLERANCES[ParityClass.EXACT]
+
+_HINTS = {
+    "token": "the package's tokenizer or its settings (case, accents, prompt, limit, cut) are not the model's",
+    "attention": "the package's tokenizer or its settings are not the model's",
+    "pixels": "the images are read, turned, resized or scaled in another way than the model's own files say",
+    "outputs": "the tokens are the same, so that the architecture or the weights are not what the library loads",
+    "answer": "the tokens and outputs are the same, so that pooling, a layer after it, or the activation is not",
+}
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What came of proving a package.
+
+    Attributes:
+        proof: How far it is proven.
+        cases: The inputs with the library's answers, which the package keeps; empty where it is not proven.
+    """
+
+    proof: InputProof
+    cases: tuple[ProofCase, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Compared:
+    case: ProofCase
+    actual: Any
+    outputs: tuple[Arrays, Arrays]
+
+
+def prove(source: SourceModel, task: Task) -> Proven:
+    """Compares a task on the reference runtime with the library that defines the model, stage by stage.
+
+    The token ids, token types and offsets must be equal, pixels equal but for the order of sums, outputs and answers
+    within the tolerance of the class ``exact``. No option lowers that.
+
+    Args:
+        source: The model.
+        task: What its outputs mean, opened from the files of the package.
+
+    Raises:
+        DisagreementError: If a stage differs; it names the first input that does.
+    """
+    inputs = task.proof_inputs()
+    if not inputs:
+        return Proven(InputProof(ProofStatus.NOT_APPLICABLE, "tensors"))
+    kind = "image" if isinstance(inputs[0].item, bytes) else "text"
+    library = open_defining_library(source, task.name, task.max_length)
+    if isinstance(library, NoDefinition):
+        return Proven(InputProof(ProofStatus.NOT_PROVEN, kind, reason=library.reason))
+    with quiet():
+        compared, refused = _compare_all(source, task, library, inputs)
+    if not compared:
+        reason = f"{library.name} answers none of the {len(inputs)} inputs: {refused}"
+        return Proven(InputProof(ProofStatus.NOT_PROVEN, kind, library=library.name, reason=reason))
+    _check_outputs(library, compared)
+    differences = _check_answers(library, compared)
+    cosines = [item.cosine for item in differences if item.cosine is not None]
+    proof = InputProof(
+        ProofStatus.PROVEN,
+        kind,
+        library=library.name,
+        versions=library.versions(),
+        inputs=len(compared),
+        max_rel=max((item.max_rel for item in differences), default=None),
+        cosine_min=min(cosines, default=None),
+    )
+    return Proven(proof, tuple(item.case for item in compared))
+
+
+def _compare_all(
+    source: SourceModel, task: Task, library: DefiningLibrary, inputs: Sequence[ProofInput]
+) -> tuple[list[_Compared], str | None]:
+    """Compares the tokens of each input at once, and computes what is left to compare.
+
+    Returns:
+        What was compared, and why the library refused the last of those inputs that it does not take.
+    """
+    compared, refused = [], None
+    for proof_input in inputs:
+        try:
+            definition = library.define(proof_input)
+        except Exception as error:  # noqa: BLE001 - what the library does not take is not defined
+            refused = (str(error).strip() or type(error).__name__).partition("\n")[0]
+            continue
+        compared.append(_compare(source, task, library, proof_input, definition))
+    return compared, refused
+
+
+def _compare(
+    source: SourceModel, task: Task, library: DefiningLibrary, proof_input: ProofInput, definition: Definition
+) -> _Compared:
+    try:
+        row = encode_input(task, proof_input)
+    except RequestError as error:
+        difference = StageDifference("input", f"what {library.name} makes of it", f"a refusal: {error.message}")
+        raise _disagreement(library, proof_input, difference) from error
+    found = compare_row(definition.tokens, row)
+    if found is not None:
+        raise _disagreement(library, proof_input, found)
+    case = ProofCase(proof_input, thin_tokens(definition.tokens), definition.answer)
+    if not proof_input.answered:
+        return _Compared(case, None, ({}, {}))
+    outputs, answer = _compute(source, task, proof_input, row)
+    return _Compared(case, answer, (definition.outputs, outputs))
+
+
+def _compute(source: SourceModel, task: Task, proof_input: ProofInput, row: Row) -> tuple[Arrays, Any]:
+    """The outputs and the answer of one row on the reference runtime."""
+    signature = source.signature
+    outputs = split_rows(source.compute(pad_rows([row], signature, task.fill)), [row], signature)
+    answer = with_prompt(task, proof_input).decode([proof_input.item], [row], outputs)[0]
+    return outputs[0], answer if isinstance(answer, np.ndarray) else to_json(answer)
+
+
+def _check_outputs(library: DefiningLibrary, compared: Sequence[_Compared]) -> None:
+    for name in dict.fromkeys(name for item in compared for name in item.outputs[0]):
+        pairs = [(item, item.outputs[0][name], item.outputs[1][name]) for item in compared if name in item.outputs[0]]
+        finite = [np.abs(expected[np.isfinite(expected)]).max(initial=0.0) for _, expected, _ in pairs]
+        scale = max([float(np.finfo(np.float32).tiny), *(float(number) for number in finite)])
+        for item, expected, actual in pairs:
+            difference = _output_difference(name, expected, actual, scale)
+            if difference is not None:
+                raise _disagreement(library, item.case.input, difference)
+
+
+def _output_difference(
+    name: str, expected: npt.NDArray[Any], actual: npt.NDArray[Any], scale: float
+) -> StageDifference | None:
+    if expected.shape != actual.shape:
+        return StageDifference(f"outputs ({name})", f"shape {list(expected.shape)}", f"shape {list(actual.shape)}")
+    with np.errstate(invalid="ignore"):
+        distance = np.abs(expected.astype(np.float64) - actual.astype(np.float64))
+    # The same infinity is no difference, and neither is NaN where the library has it too.
+    same = (expected == actual) | (np.isnan(expected) & np.isnan(actual))
+    distance = np.where(same, 0.0, np.nan_to_num(distance, nan=np.inf))
+    if distance.size == 0 or distance.max() <= (_EXACT.max_rel or 0.0) * scale:
+        return None
+    place = np.unravel_index(int(distance.argmax()), distance.shape)
+    where = ", ".join(str(int(index)) for index in place)
+    return StageDifference(f"outputs ({name} at {where})", f"{expected[place]:.7g}", f"{actual[place]:.7g}")
+
+
+def _check_answers(library: DefiningLibrary, compared: Sequence[_Compared]) -> list[AnswerDifference]:
+    answered = [item for item in compared if item.case.input.answered]
+    scale = find_answer_scale([item.case.answer for item in answered])
+    differences = []
+    for item in answered:
+        found = compare_answers(item.case.answer, item.actual, scale=scale, tie=_EXACT.tie)
+        limit = _EXACT.max_rel or 0.0
+        if found.max_rel > limit or not found.decisions or (found.cosine or 1.0) < _EXACT.cosine_min:
+            raise _disagreement(library, item.case.input, StageDifference("answer", found.expected, found.actual))
+        differences.append(found)
+    return differences
+
+
+def _disagreement(library: DefiningLibrary, proof_input: ProofInput, difference: StageDifference) -> DisagreementError:
+    versions = library.versions()
+    hint = next((text for stage, text in _HINTS.items() if difference.stage.startswith(stage)), None)
+    return DisagreementError(
+        f"the package would not answer as {library.name} {versions[library.name]} does: "
+        f"for {proof_input} they differ in the stage {difference}",
+        stage=difference.stage,
+        hint=hint,
+    )

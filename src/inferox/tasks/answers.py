@@ -1,0 +1,125 @@
+"""Comparing two answers of one task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+_UNIT = 1.0
+"""The largest score that there can be where scores are probabilities; the least scale of differences."""
+
+
+@dataclass(frozen=True)
+class AnswerDifference:
+    """How far an answer is from the one that was expected.
+
+    Attributes:
+        max_rel: The largest difference of a number, as a share of the scale; infinity where they cannot be compared.
+        cosine: The cosine of two vectors; ``None`` where the answers are not vectors.
+        decisions: Whether the same was decided: the best label, or the labelled parts of a text. What the expected
+            answer tells apart by no more than the tolerated tie is not a decision.
+        expected: The expected answer, shortened for people.
+        actual: The answer, shortened for people.
+    """
+
+    max_rel: float
+    cosine: float | None
+    decisions: bool
+    expected: str
+    actual: str
+
+
+def find_answer_scale(answers: Sequence[Any]) -> float:
+    """The largest absolute number of all answers, of which differences are a share; at least 1 for scores.
+
+    Args:
+        answers: Answers of one task: vectors, numbers, or lists of labels with scores, as JSON values.
+    """
+    largest = [float(np.abs(answer).max()) for answer in answers if isinstance(answer, np.ndarray) and answer.size]
+    if largest:
+        return max(*largest, float(np.finfo(np.float32).tiny))
+    numbers = [abs(number) for answer in answers for number in _scores(answer)]
+    return max([_UNIT, *numbers])
+
+
+def compare_answers(expected: Any, actual: Any, *, scale: float, tie: float) -> AnswerDifference:
+    """Compares an answer with the expected one.
+
+    Args:
+        expected: A vector, shape ``[dimension]``; a number; or a list of labels with scores, each an object with
+            ``label`` and ``score``, and for parts of a text with ``start`` and ``end``.
+        actual: The answer in the same form.
+        scale: The number of which differences are a share; see ``find_answer_scale``.
+        tie: The margin, as a share of the scale, up to which the expected answer decides nothing.
+    """
+    if isinstance(expected, np.ndarray):
+        return _compare_vectors(expected, np.asarray(actual), scale)
+    if isinstance(expected, int | float):
+        different = abs(float(actual) - expected) if isinstance(actual, int | float) else float("inf")
+        return _difference(expected, actual, different / scale, decisions=True)
+    if any("start" in part for part in expected) or any("start" in part for part in actual):
+        return _compare_spans(expected, actual, scale)
+    return _compare_labels(expected, actual, scale, tie)
+
+
+def _compare_vectors(expected: npt.NDArray[Any], actual: npt.NDArray[Any], scale: float) -> AnswerDifference:
+    shapes = f"shape {list(expected.shape)}", f"shape {list(actual.shape)}"
+    if expected.shape != actual.shape:
+        return AnswerDifference(float("inf"), None, True, *shapes)
+    wide, other = expected.astype(np.float64), actual.astype(np.float64)
+    if not (np.isfinite(wide).all() and np.isfinite(other).all()):
+        return AnswerDifference(float("inf"), None, True, _numbers(wide), _numbers(other))
+    lengths = float(np.linalg.norm(wide) * np.linalg.norm(other))
+    same = bool(np.abs(wide - other).max(initial=0.0) == 0)
+    cosine = 1.0 if same else float(wide @ other) / lengths if lengths else 0.0
+    return AnswerDifference(
+        float(np.abs(wide - other).max(initial=0.0)) / scale, cosine, True, _numbers(wide), _numbers(other)
+    )
+
+
+def _compare_labels(
+    expected: Sequence[Mapping[str, Any]], actual: Sequence[Mapping[str, Any]], scale: float, tie: float
+) -> AnswerDifference:
+    wanted = sorted(expected, key=lambda part: (part["label"], part["score"]))
+    found = sorted(actual, key=lambda part: (part["label"], part["score"]))
+    if [part["label"] for part in wanted] != [part["label"] for part in found]:
+        return _difference(expected, actual, float("inf"), decisions=False)
+    different = max((abs(a["score"] - b["score"]) for a, b in zip(wanted, found, strict=True)), default=0.0)
+    ranked = sorted((part["score"] for part in expected), reverse=True)
+    decided = len(ranked) > 1 and ranked[0] - ranked[1] > tie * scale
+    best, taken = (max(parts, key=lambda part: part["score"])["label"] for parts in (expected, actual))
+    return _difference(expected, actual, different / scale, decisions=not decided or best == taken)
+
+
+def _compare_spans(
+    expected: Sequence[Mapping[str, Any]], actual: Sequence[Mapping[str, Any]], scale: float
+) -> AnswerDifference:
+    places = [[(part["label"], part["start"], part["end"]) for part in parts] for parts in (expected, actual)]
+    if places[0] != places[1]:
+        return _difference(expected, actual, float("inf"), decisions=False)
+    different = max((abs(a["score"] - b["score"]) for a, b in zip(expected, actual, strict=True)), default=0.0)
+    return _difference(expected, actual, different / scale, decisions=True)
+
+
+def _difference(expected: Any, actual: Any, max_rel: float, *, decisions: bool) -> AnswerDifference:
+    return AnswerDifference(max_rel, None, decisions, _shorten(expected), _shorten(actual))
+
+
+def _scores(answer: Any) -> list[float]:
+    if isinstance(answer, int | float):
+        return [float(answer)]
+    return [float(part["score"]) for part in answer] if isinstance(answer, list | tuple) else []
+
+
+def _numbers(vector: npt.NDArray[Any]) -> str:
+    listed = ", ".join(f"{number:.6g}" for number in vector.ravel()[:6])
+    return f"[{listed}{', …' if vector.size > 6 else ''}]"  # noqa: PLR2004 - as many as a line holds
+
+
+def _shorten(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 200 else f"{text[:200]}…"  # noqa: PLR2004 - as much as an error can hold

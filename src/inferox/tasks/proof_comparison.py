@@ -1,0 +1,154 @@
+"""Comparing what a task makes of an input of a proof with what the defining library makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Row
+from inferox.core import RequestError
+from inferox.package import ProofInput
+from inferox.tasks.embed import EmbedTask
+from inferox.tasks.task import Task
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+_STAGES = {
+    "input_ids": "token ids",
+    "token_type_ids": "token types",
+    "attention_mask": "attention mask",
+    "offsets": "token offsets",
+    "pixel_values": "pixels",
+}
+"""What the stages of a proof are called, by the array in which they differ."""
+
+_PIXEL_TOLERANCE = 1e-5
+"""The largest difference of two pixels, as a share of the largest: what the order of sums does to single precision."""
+
+_KEPT_PIXELS = 2048
+"""How many pixels of an image a package keeps: enough to see another size, resampling, orientation or scale."""
+
+_AROUND = 5
+"""How many values on either side of a difference are shown."""
+
+
+@dataclass(frozen=True)
+class StageDifference:
+    """Where a task and the defining library part.
+
+    Attributes:
+        stage: The stage, such as ``token ids``, ``pixels``, ``outputs`` or ``answer``.
+        expected: What the library has there, shortened for people.
+        actual: What the task has there.
+    """
+
+    stage: str
+    expected: str
+    actual: str
+
+    def __str__(self) -> str:
+        return f"{self.stage}: expected {self.expected}, got {self.actual}"
+
+
+def encode_input(task: Task, proof_input: ProofInput) -> Row:
+    """Makes the model's row of an input of a proof.
+
+    Args:
+        task: The task.
+        proof_input: The input.
+
+    Raises:
+        RequestError: If the task does not take it.
+    """
+    return with_prompt(task, proof_input).encode([proof_input.item])[0]
+
+
+def with_prompt(task: Task, proof_input: ProofInput) -> Task:
+    """The task with the prompt of an input; as it is where the input names none.
+
+    Raises:
+        RequestError: If the task has no such prompt.
+    """
+    if proof_input.prompt is None:
+        return task
+    if not isinstance(task, EmbedTask):
+        raise RequestError(f"the task {task.name} has no prompts, and {proof_input.prompt!r} was asked for")
+    return task.with_prompt(proof_input.prompt)
+
+
+def compare_row(expected: Arrays, row: Row) -> StageDifference | None:
+    """Compares the row of a task with the tokens or pixels of the defining library.
+
+    Args:
+        expected: What the library gives the model, by name. Token types that it leaves out are 0 for the model.
+        row: What the task gives the model.
+
+    Returns:
+        The first stage that differs; ``None`` where all are the same.
+    """
+    ids = expected.get("input_ids")
+    for name, stage in _STAGES.items():
+        if name not in row:
+            # A model that does not take an input cannot be given it wrongly.
+            continue
+        wanted = expected.get(name)
+        if wanted is None and name == "token_type_ids" and ids is not None:
+            wanted = np.zeros_like(ids)
+        if wanted is None:
+            continue
+        difference = _compare_arrays(stage, wanted, row[name])
+        if difference is not None:
+            return difference
+    return None
+
+
+def thin_tokens(tokens: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """The tokens of an input as a package keeps them: integers as int32, and of an image some of its pixels.
+
+    Args:
+        tokens: What the model is given, by name.
+    """
+    return {
+        name: thin_pixels(array) if name == "pixel_values" else array.astype(np.int32)
+        for name, array in tokens.items()
+        if name in _STAGES
+    }
+
+
+def thin_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Pixels at even distances; shape ``[kept + 3]``, float32. The last three are the shape of the image.
+
+    Args:
+        pixels: A prepared image; shape ``[channels, height, width]``.
+    """
+    flat = pixels.reshape(-1)
+    places = np.linspace(0, flat.size - 1, min(_KEPT_PIXELS, flat.size)).astype(np.int64)
+    return np.concatenate([flat[places], pixels.shape]).astype(np.float32)
+
+
+def _compare_arrays(stage: str, expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> StageDifference | None:
+    if expected.shape != actual.shape and stage == "pixels":
+        return StageDifference(stage, f"shape {list(expected.shape)}", f"shape {list(actual.shape)}")
+    common = min(len(expected), len(actual))
+    if stage == "pixels":
+        scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
+        different = np.abs(expected.astype(np.float64) - actual) > _PIXEL_TOLERANCE * scale
+    else:
+        different = expected[:common] != actual[:common]
+    places = np.argwhere(different)
+    if not len(places) and expected.shape == actual.shape:
+        return None
+    place = tuple(int(index) for index in places[0]) if len(places) else (common,)
+    if stage == "pixels":
+        return StageDifference(f"{stage} at {list(place)}", f"{expected[place]:.6g}", f"{actual[place]:.6g}")
+    return StageDifference(f"{stage} at {place[0]}", _around(expected, place[0]), _around(actual, place[0]))
+
+
+def _around(values: npt.NDArray[Any], place: int) -> str:
+    first, after = max(0, place - _AROUND), min(len(values), place + _AROUND + 1)
+    listed = " ".join(str(value) for value in values[first:after].tolist())
+    return f"{'… ' if first else ''}{listed}{' …' if after < len(values) else ''} ({len(values)} in all)"
