@@ -127,9 +127,18 @@ class ImageLabelLibrary(DefiningLibrary):
 
 
 def _open_tokenizer(directory: Path, max_length: int | None) -> Any:
+    """The model's tokenizer, which cuts where the model ends: a config may state less than its tokenizer does.
+
+    The pipelines go on beyond what the config states where positions are not learned, and so past what the model was
+    trained for. sentence-transformers does not, and neither does a package.
+    """
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(directory), **_OPTIONS)
-    if tokenizer.model_max_length > _UNKNOWN_LIMIT and max_length is not None:
-        tokenizer.model_max_length = max_length
+    config = transformers.AutoConfig.from_pretrained(str(directory), **_OPTIONS)
+    stated = getattr(config, "max_position_embeddings", None)
+    if tokenizer.model_max_length > _UNKNOWN_LIMIT:
+        tokenizer.model_max_length = tokenizer.model_max_length if max_length is None else max_length
+    elif isinstance(stated, int) and stated > 0:
+        tokenizer.model_max_length = min(tokenizer.model_max_length, stated)
     return tokenizer
 
 
