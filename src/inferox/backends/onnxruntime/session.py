@@ -7,7 +7,8 @@ from pathlib import Path
 
 from onnxruntime import GraphOptimizationLevel, InferenceSession, NodeArg, SessionOptions
 
-from inferox.core import DataType, GraphPort
+from inferox.backends.onnx.content import check_onnx
+from inferox.core import DataType, GraphPort, LoadError
 
 _FATAL = 4
 """What ends the process. Every other error is raised as well: what ONNX Runtime prints of it says nothing more."""
@@ -55,9 +56,16 @@ def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
         threads: How many CPU threads it may use.
 
     Raises:
+        LoadError: If the file is not an ONNX model, or takes weights from elsewhere than files in its folder.
         Exception: Whatever ONNX Runtime raises, to be translated by the caller.
     """
+    if isinstance(graph, Path):
+        if graph.suffix != ".onnx":
+            raise LoadError(f"{graph.name} is not an .onnx file")
+        check_onnx(graph)
     options = SessionOptions()
+    # By its name or its first bytes, a file could be in ONNX Runtime's own format, which is not checked.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 ONNX, IR = "onnx", "openvino-ir"
 """The formats of artifacts that this backend reads."""
 
+_SUFFIXES = {ONNX: ".onnx", IR: ".xml"}
+"""The end of the name of a graph's file, which says what its content must be."""
+
 _TOLERANCE = 1e-4
 
 
@@ -130,6 +133,8 @@ class OpenVinoBackend(Backend):
             raise LoadError("OpenVINO compiles every model when it loads it", hint="leave out compile")
         threads = resolve_threads(options.threads)
         path, target = artifact.path("graph"), to_openvino(device)
+        if path.suffix != _SUFFIXES[artifact.format]:
+            raise LoadError(f"{path.name} is not an {_SUFFIXES[artifact.format]} file, as {artifact.format} needs")
 
         def compile_for(goal: Goal) -> CompiledModel:
             return compile_model(path, target, artifact.precision, threads=threads, goal=goal)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from math import prod
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import Any
 
 import openvino
 
+from inferox.backends.onnx.content import check_onnx
+from inferox.backends.openvino.ir_content import check_ir
 from inferox.core import DataType, GraphPort, LoadError, Precision, UnsupportedDTypeError
 
-_SUFFIXES = {".onnx", ".xml"}
+_CHECKS: Mapping[str, Callable[[Path], None]] = {".onnx": check_onnx, ".xml": check_ir}
+"""What a file must be, by the end of its name. OpenVINO looks at the content alone."""
 
 _HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}
 """The type in which a device computes what is not quantised. Left alone, OpenVINO would round to its fastest."""
@@ -23,12 +25,6 @@ _CAPABILITIES = {Precision.FP16: ("FP16", DataType.F16), Precision.BF16: ("BF16"
 
 _DTYPES = {dtype.value: dtype for dtype in DataType if dtype is not DataType.BOOL} | {"boolean": DataType.BOOL}
 """Our data types by OpenVINO's names for them."""
-
-_MEMORY_TAG = b"_ORT_MEM_ADDR_"
-"""In the place of a file's name, lets ONNX Runtime pass weights within a process: the offset is then an address.
-
-OpenVINO believes it in files too, and reads whatever lies at that address (seen with 2026.4).
-"""
 
 
 class Goal(Enum):
@@ -52,14 +48,15 @@ def compile_model(
 
     Raises:
         UnsupportedDTypeError: If the device does not compute in the precision.
-        LoadError: If the file is neither an ONNX file nor an IR, takes weights from the memory of the process, or keeps
-            a state.
+        LoadError: If the content of the file is not what its name says, it takes weights from elsewhere than files in
+            its folder, or it keeps a state.
         Exception: Whatever OpenVINO raises, to be translated by the caller.
     """
-    if path.suffix not in _SUFFIXES:
+    check = _CHECKS.get(path.suffix)
+    if check is None:
         # By any other name, OpenVINO would let each of its readers guess.
         raise LoadError(f"{path.name} is neither an .onnx file nor the .xml file of an IR")
-    _check_memory(path)
+    check(path)
     core = openvino.Core()
     model = core.read_model(path)
     if precision in _CAPABILITIES and _is_held_in(model, _HINTS[precision]):
@@ -94,19 +91,6 @@ def list_ports(outputs: Sequence[openvino.ConstOutput]) -> list[GraphPort]:
         )
         for port in outputs
     ]
-
-
-def _check_memory(path: Path) -> None:
-    # Opening it comes first for every suffix: a folder would be taken for a model of another framework.
-    with path.open("rb") as file:
-        if path.suffix != ".onnx" or path.stat().st_size == 0:
-            return
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            if content.find(_MEMORY_TAG) != -1:
-                raise LoadError(
-                    f"{path.name} takes weights from an address in memory, which no file can know",
-                    hint="export the model again, with its weights in files",
-                )
 
 
 def _is_held_in(model: openvino.Model, kind: str) -> bool:

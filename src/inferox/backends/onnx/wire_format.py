@@ -1,0 +1,58 @@
+"""Protobuf's wire format, read without the schema's library: running models does not need the onnx package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+"""The wire types of fields. The others, groups, have been out of use since before ONNX."""
+
+_FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
+_LONGEST_VARINT = 10
+_CONTINUES = 0x80
+"""The bit of a byte that says that a number goes on."""
+
+
+class WireFormatError(Exception):
+    """Bytes that are not a message."""
+
+
+def read_fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
+    """Reads the fields of a message, one by one.
+
+    Args:
+        message: The bytes of the message.
+
+    Yields:
+        The number of each field, its wire type, and its value: a number for a varint, otherwise its bytes.
+
+    Raises:
+        WireFormatError: If the bytes are not a message.
+    """
+    place, end = 0, len(message)
+    while place < end:
+        tag, place = _read_varint(message, place)
+        number, kind = tag >> 3, tag & 7
+        if kind == VARINT:
+            value, place = _read_varint(message, place)
+            yield number, kind, value
+            continue
+        if kind == BYTES:
+            size, place = _read_varint(message, place)
+        elif kind in _FIXED_SIZES:
+            size = _FIXED_SIZES[kind]
+        else:
+            raise WireFormatError(f"field {number} has the wire type {kind}")
+        if size > end - place:
+            raise WireFormatError(f"field {number} is cut off")
+        yield number, kind, message[place : place + size]
+        place += size
+
+
+def _read_varint(message: memoryview, place: int) -> tuple[int, int]:
+    value = 0
+    for index, byte in enumerate(message[place : place + _LONGEST_VARINT]):
+        value |= (byte & ~_CONTINUES) << (7 * index)
+        if not byte & _CONTINUES:
+            return value, place + index + 1
+    raise WireFormatError("a number is cut off, or longer than 10 bytes")
