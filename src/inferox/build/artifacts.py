@@ -201,7 +201,13 @@ def _measure(
         raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")
     with RoutedModel([backend.load(artifact, None, options)], padded, backend.tensor_builder(DeviceId.cpu())) as model:
         evidence = measure_model(
-            model, artifact, samples, measurement.reading, measurement.tolerance, beside_others=True
+            model,
+            artifact,
+            samples,
+            measurement.reading,
+            measurement.tolerance,
+            beside_others=True,
+            distributions=backend.distributions,
         )
     if evidence.parity_class is ParityClass.FAIL:
         raise ExecutionError(f"it misses its tolerance: {evidence.agreement}")

@@ -80,6 +80,14 @@ class Backend(ABC):
     def name(self) -> str:
         """The backend's name, such as ``torch``."""
 
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """The distributions that may install the runtime, whose versions stand in the evidence.
+
+        By default the one that has the backend's name.
+        """
+        return (self.name,)
+
     @abstractmethod
     def probe(self) -> Availability:
         """Asks whether the backend can run here. Never raises."""

@@ -118,7 +118,15 @@ def _measure(
     with opened.view(artifact, loaded) as model:
         reading = opened.task(model.signature).reading(model.signature)
         required = known.tolerance.with_limits(tolerance) if known else tolerance
-        found = measure_model(model, artifact, samples, reading, required, beside_others=True)
+        found = measure_model(
+            model,
+            artifact,
+            samples,
+            reading,
+            required,
+            beside_others=True,
+            distributions=get_backend(artifact.backend).distributions,
+        )
     found = replace(found, is_reference=known is not None and known.is_reference)
     if found.batch is None or known is None or known.batch is None:
         return found

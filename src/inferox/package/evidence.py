@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
@@ -28,11 +27,10 @@ from inferox.package.parity import (
 from inferox.package.proof import InputProof
 from inferox.package.reading import Arrays, Reading
 from inferox.package.samples import Samples
+from inferox.package.versions import installed_versions
 from inferox.package.weakness import find_weakness
 
 PARITY_FILE = "parity.json"
-
-_VERSIONS_OF = ("inferox", "numpy", "torch", "transformers")
 
 _AGREEMENT = ("max_abs", "max_rel", "cosine_mean", "cosine_min", "argmax_agreement", "ranking_agreement")
 """The figures of an agreement that are recorded."""
@@ -201,6 +199,7 @@ def measure_model(
     *,
     scales: Mapping[str, float] | None = None,
     beside_others: bool = False,
+    distributions: Sequence[str] = (),
 ) -> ArtifactEvidence:
     """Runs a model on the samples and measures what comes.
 
@@ -213,6 +212,7 @@ def measure_model(
         scales: The number of which differences are a share, by output, where the samples are some of many:
             ``reading.scales`` of them all. ``None`` for those of these samples.
         beside_others: Whether rows are also computed alone, and compared with the same rows in a batch.
+        distributions: What may install the runtime, to record its version; the backend's name where there is none.
 
     Raises:
         BackendError: If the runtime fails, or the artifact does not take a sample.
@@ -224,7 +224,9 @@ def measure_model(
 
     try:
         outputs = [compute(batch.inputs) for batch in samples.batches]
-        evidence = collect_evidence(artifact, samples, outputs, reading, tolerance, scales=scales)
+        evidence = collect_evidence(
+            artifact, samples, outputs, reading, tolerance, scales=scales, distributions=distributions
+        )
         if not beside_others:
             return evidence
         found = measure_invariance(compute, samples, outputs, model.signature, reading, precision=artifact.precision)
@@ -242,6 +244,7 @@ def collect_evidence(
     tolerance: Tolerance | Limits | None = None,
     *,
     scales: Mapping[str, float] | None = None,
+    distributions: Sequence[str] = (),
 ) -> ArtifactEvidence:
     """Measures an artifact's outputs and classifies them.
 
@@ -252,6 +255,7 @@ def collect_evidence(
         reading: What of the outputs is compared.
         tolerance: What it must reach; what is not stated is what its precision asks for.
         scales: The number of which differences are a share, by output; ``None`` for the largest of these samples.
+        distributions: What may install the runtime, to record its version; the backend's name where there is none.
 
     Raises:
         ConfigError: If the tolerance has no limit of a name.
@@ -268,7 +272,7 @@ def collect_evidence(
         agreement=agreement,
         tolerance=required,
         parity_class=classify(agreement, required),
-        versions=_versions(artifact.backend),
+        versions=installed_versions(distributions or (artifact.backend,)),
         machine=f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
         rows=tuple(
             RowAgreement(call, row, found.max_abs, found.cosine_min, found.max_rel, found.argmax_agreement)
@@ -336,13 +340,3 @@ def _read_class(name: str) -> ParityClass:
         raise ManifestError(
             f"'class' of an artifact of {PARITY_FILE} must be one of {known}, and is {name!r}"
         ) from None
-
-
-def _versions(backend: str) -> dict[str, str]:
-    found = {}
-    for name in dict.fromkeys((*_VERSIONS_OF, backend)):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from inferox.core import (
     Precision,
     UnsupportedDTypeError,
 )
+from inferox.engine import verify
 from inferox.package import ParityClass
 from inferox.sources import open_source
 from tests.backends.candle.artifacts import TEXT, load, padded, text_artifact
@@ -190,3 +192,12 @@ def test_candles_own_exceptions_come_without_a_backtrace() -> None:
     assert str(caught.value) == (
         'candle failed while multiplying: ShapeMismatchBinaryOp { lhs: [2, 3], rhs: [2, 3], op: "matmul" }'
     )
+
+
+def test_the_version_of_candle_stands_in_the_evidence(tmp_path: Path, minilm_directory: Path) -> None:
+    save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
+    inferox.pack(tmp_path / "bert", tmp_path / "package", backends=("candle",))
+    parity = inferox.open_package(tmp_path / "package").parity
+    assert parity is not None
+    assert {item.versions["candle-nn"] for item in parity.artifacts} == {version("candle-nn")}
+    assert {item.versions["candle-nn"] for item in verify(tmp_path / "package").evidence} == {version("candle-nn")}

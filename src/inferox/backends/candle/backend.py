@@ -51,6 +51,11 @@ class CandleBackend(Backend):
         """The backend's name."""
         return "candle"
 
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """The distribution that installs Candle."""
+        return (DISTRIBUTION,)
+
     def probe(self) -> Availability:
         """Asks whether Candle can be imported. Never raises."""
         availability = probe_module("candle", extra="candle")

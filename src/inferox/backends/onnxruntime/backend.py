@@ -40,6 +40,11 @@ class OnnxRuntimeBackend(Backend):
         """The backend's name."""
         return "onnxruntime"
 
+    @property
+    def distributions(self) -> tuple[str, ...]:
+        """The distributions that install ONNX Runtime, each with other devices."""
+        return ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+
     def probe(self) -> Availability:
         """Asks whether ONNX Runtime can be imported. Never raises."""
         return probe_module("onnxruntime", extra="onnx")

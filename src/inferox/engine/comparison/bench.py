@@ -123,7 +123,14 @@ class Bench:
 
         def measure(some: Samples, *, beside_others: bool = False) -> ArtifactEvidence:
             return measure_model(
-                self._model, self._artifact, some, reading, tolerance, scales=scales, beside_others=beside_others
+                self._model,
+                self._artifact,
+                some,
+                reading,
+                tolerance,
+                scales=scales,
+                beside_others=beside_others,
+                distributions=get_backend(self._artifact.backend).distributions,
             )
 
         rows = [
