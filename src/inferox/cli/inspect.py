@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.options import debug_option, json_option
 
 if TYPE_CHECKING:
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
     from inferox.package import Package
 
 
-@click.command(short_help="Show what a package is.", epilog="Example: inferox inspect minilm.mlpkg")
+@click.command(
+    cls=IsolatableCommand, short_help="Show what a package is.", epilog="Example: inferox inspect minilm.mlpkg"
+)
 @click.argument("package")
 @json_option
 @debug_option

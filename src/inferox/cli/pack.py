@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def _split(text: str) -> list[str]:
 
 
 @click.command(
+    cls=IsolatableCommand,
     short_help="Make a package of a model.",
     epilog="Example: inferox pack ./all-MiniLM-L6-v2 -o minilm.mlpkg",
 )

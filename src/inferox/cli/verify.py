@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ EXIT_MISSED = 3
 
 
 @click.command(
+    cls=IsolatableCommand,
     short_help="Measure a package again on this machine.",
     epilog="Example: inferox verify minilm.mlpkg --backend onnxruntime",
 )

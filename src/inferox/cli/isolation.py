@@ -1,0 +1,131 @@
+"""Commands that can run in a process of their own, so that what a stranger sent cannot end this one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import click
+
+_GIB = 2**30
+_SHARE = 0.8
+"""How much of the free memory the process may have where nothing is said: the machine is not to swap."""
+
+_LIMIT_S = 600.0
+
+
+class IsolatableCommand(click.Command):
+    """A command that ``--isolated`` runs in a child process with limits of memory and time.
+
+    A runtime that crashes on a hostile or damaged model ends the child alone, and what is left is one error.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params += [
+            click.Option(
+                ["--isolated"],
+                is_flag=True,
+                help="Run in a process of its own with limits of memory and time, which a crash of a runtime ends.",
+            ),
+            click.Option(
+                ["--memory-limit"],
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="GIB",
+                help="With --isolated: how much memory it may take. By default 80% of what is free.",
+            ),
+            click.Option(
+                ["--time-limit"],
+                type=click.FloatRange(min=0, min_open=True),
+                metavar="SECONDS",
+                help=f"With --isolated: how long it may take. By default {_LIMIT_S:g} seconds.",
+            ),
+        ]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keeps the words of the command for the child process."""
+        ctx.meta[__name__] = list(args)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command, here or in a child process.
+
+        Raises:
+            click.UsageError: If there are limits and nothing that they are for.
+            LoadError: If the child process crashes or takes too long.
+        """
+        isolated, memory_gib, time_s = (ctx.params.pop(name) for name in ("isolated", "memory_limit", "time_limit"))
+        if not isolated:
+            if memory_gib is not None or time_s is not None:
+                raise click.UsageError("--memory-limit and --time-limit are for --isolated", ctx)
+            return super().invoke(ctx)
+        form = {True: ["--json"], False: ["--table"]}.get(ctx.params.get("as_json"), [])  # type: ignore[arg-type]
+        words = [ctx.info_name or "", *form, *_without_isolation(ctx.meta[__name__])]
+        memory_bytes = int(memory_gib * _GIB) if memory_gib is not None else _default_memory_bytes()
+        code = _run_child(words, memory_bytes, time_s or _LIMIT_S)
+        if code:
+            sys.exit(code)
+        return None
+
+
+def _without_isolation(words: list[str]) -> list[str]:
+    """The words without the options that are for the parent."""
+    kept: list[str] = []
+    waiting = iter(words)
+    for word in waiting:
+        if word == "--":
+            return [*kept, word, *waiting]
+        if word in {"--memory-limit", "--time-limit"}:
+            next(waiting, None)
+        elif word != "--isolated" and not word.startswith(("--memory-limit=", "--time-limit=")):
+            kept.append(word)
+    return kept
+
+
+def _default_memory_bytes() -> int:
+    from inferox.backends.host import free_memory_bytes
+
+    return int(free_memory_bytes() * _SHARE)
+
+
+def _run_child(words: list[str], memory_bytes: int, time_s: float) -> int:
+    from inferox.core import LoadError
+
+    child = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
+        # -P keeps the current folder, which may hold anything, out of what is imported.
+        [sys.executable, "-P", "-m", "inferox.cli.isolated_process", str(memory_bytes), *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        output, errors = child.communicate(timeout=time_s)
+    except subprocess.TimeoutExpired as error:
+        raise LoadError(
+            f"the isolated process took longer than {time_s:g} s", hint="give it more with --time-limit"
+        ) from error
+    finally:
+        _end(child)
+    if child.returncode < 0:
+        raise LoadError(
+            f"the isolated process was ended by {signal.Signals(-child.returncode).name}: a runtime crashed on what it "
+            f"was given, or needed more than the {memory_bytes / _GIB:.1f} GiB of memory that it may have",
+            hint="do not load this model elsewhere; --backend and --backends tell which runtime it is",
+        )
+    click.echo(output.decode(errors="replace"), nl=False)
+    click.echo(errors.decode(errors="replace"), err=True, nl=False)
+    return child.returncode
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ends the child with whatever it started."""
+    if child.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
+    child.communicate()
