@@ -64,15 +64,21 @@ def verify(
         )
     if as_json:
         import json
+        from dataclasses import asdict
 
         evidence = [item.to_json() for item in found.evidence]
+        proof = {
+            "from_input": None if found.proof is None else found.proof.to_json(),
+            "repeated": {artifact: asdict(item) for artifact, item in found.repeated.items()},
+        }
         reasons = {"not_run": dict(found.not_run), "failed": dict(found.failed)}
-        click.echo(json.dumps({"name": found.name, "passed": found.passed, "artifacts": evidence, **reasons}))
+        click.echo(json.dumps({"name": found.name, "passed": found.passed, "artifacts": evidence, **proof, **reasons}))
     else:
         from inferox.cli.tables import evidence_table
 
         if found.evidence:
             Console().print(evidence_table(found.evidence))
+        click.echo(_proof_text(found))
         for artifact, reason in found.not_run.items():
             click.echo(f"not run: {artifact}: {reason}")
         for artifact, reason in found.failed.items():
@@ -82,9 +88,26 @@ def verify(
         sys.exit(EXIT_MISSED)
 
 
+def _proof_text(found: Verification) -> str:
+    if found.proof is None:
+        return "from text or image: not recorded when it was packed"
+    if not found.repeated:
+        return str(found.proof)
+    held = sum(item.difference is None for item in found.repeated.values())
+    inputs = max(item.inputs for item in found.repeated.values())
+    worst = max(item.max_rel for item in found.repeated.values())
+    return (
+        f"from {found.proof.source}: {inputs} inputs answered as {found.proof.library} did by {held} of "
+        f"{len(found.repeated)} artifacts, max rel {worst:.1e}"
+    )
+
+
 def _report_misses(found: Verification) -> None:
     for artifact, reason in found.failed.items():
         click.echo(f"inferox: {artifact} fails: {reason}", err=True)
+    for artifact, repeated in found.repeated.items():
+        if repeated.difference is not None:
+            click.echo(f"inferox: {artifact} does not repeat the proof: {repeated.difference}", err=True)
     for item in found.evidence:
         if item.parity_class.value == "fail":
             click.echo(f"inferox: {item.artifact} misses its tolerance: {item.agreement}", err=True)

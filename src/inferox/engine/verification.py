@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
@@ -16,11 +17,23 @@ from inferox.core import (
     Model,
     NoUsableBackendError,
     PackageError,
+    RequestError,
     UnsupportedDTypeError,
 )
+from inferox.engine.input_proof import RepeatedProof, repeat_proof
 from inferox.engine.loading import Opened
 from inferox.engine.selection import ANY_QUALITY, AUTO, Wish, select
-from inferox.package import ArtifactEvidence, Limits, ParityClass, Samples, Tolerance, measure_model, open_package
+from inferox.package import (
+    ArtifactEvidence,
+    InputProof,
+    Limits,
+    ParityClass,
+    ProofCase,
+    Samples,
+    Tolerance,
+    measure_model,
+    open_package,
+)
 
 
 @dataclass(frozen=True)
@@ -32,17 +45,23 @@ class Verification:
         evidence: How well each artifact that could be run agrees with the stored outputs of the reference.
         not_run: For each artifact that is not for this machine or was not allowed or asked for, why.
         failed: For each artifact whose runtime is here and could not load or compute it, why.
+        proof: How far the package was proven from the text or image on when it was packed; ``None`` where that was not
+            recorded.
+        repeated: What came of repeating that proof, by the artifact's name; empty where it was not proven.
     """
 
     name: str
     evidence: tuple[ArtifactEvidence, ...]
     not_run: Mapping[str, str]
     failed: Mapping[str, str]
+    proof: InputProof | None = None
+    repeated: Mapping[str, RepeatedProof] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
-        """Whether every artifact that is for this machine computes, and keeps within its tolerance."""
-        return not self.failed and all(item.parity_class is not ParityClass.FAIL for item in self.evidence)
+        """Whether every artifact that is for this machine computes, keeps its tolerance, and repeats the proof."""
+        repeats = all(item.difference is None for item in self.repeated.values())
+        return repeats and not self.failed and all(item.parity_class is not ParityClass.FAIL for item in self.evidence)
 
 
 def verify(
@@ -80,53 +99,84 @@ def verify(
     name, samples = opened.package.metadata.name, opened.samples
     if samples is None:
         raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")
-    wanted = DeviceId.of(device)
-    options = LoadOptions(name, threads=threads, trust_code=trust_code)
-    evidence: list[ArtifactEvidence] = []
-    not_run: dict[str, str] = {}
-    failed: dict[str, str] = {}
+    repetition = _Repetition(opened, samples, tolerance, progress)
+    wanted, options = DeviceId.of(device), LoadOptions(name, threads=threads, trust_code=trust_code)
     for candidate in select(opened.package, wish):
-        artifact = candidate.artifact
         if candidate.passed_over is not None:
-            not_run[artifact.name] = candidate.passed_over
-            continue
-        progress(f"measuring {artifact.name}")
-        try:
-            loaded = get_backend(artifact.backend).load(artifact, wanted, options)
-        except (BackendUnavailableError, UnsupportedDTypeError) as error:
-            not_run[artifact.name] = str(error)
-            continue
-        except BackendError as error:
-            failed[artifact.name] = str(error)
-            continue
-        try:
-            evidence.append(_measure(opened, artifact, loaded, samples, tolerance))
-        except BackendError as error:
-            failed[artifact.name] = str(error)
+            repetition.not_run[candidate.artifact.name] = candidate.passed_over
         else:
-            if reason := _why_batches_fail(evidence[-1], opened.evidence.get(artifact.name)):
-                failed[artifact.name] = reason
-    if not evidence and not failed:
-        raise NoUsableBackendError(name, not_run, hint="'inferox doctor' says what each backend lacks")
-    return Verification(name, tuple(evidence), not_run, failed)
+            repetition.run(candidate.artifact, wanted, options)
+    if not repetition.evidence and not repetition.failed:
+        raise NoUsableBackendError(name, repetition.not_run, hint="'inferox doctor' says what each backend lacks")
+    parity = opened.package.parity
+    return Verification(
+        name,
+        tuple(repetition.evidence),
+        repetition.not_run,
+        repetition.failed,
+        None if parity is None else parity.from_input,
+        repetition.repeated,
+    )
+
+
+@dataclass
+class _Repetition:
+    """Measures artifacts one by one, and collects what comes of it."""
+
+    opened: Opened
+    samples: Samples
+    tolerance: Tolerance | Limits | None
+    progress: Callable[[str], None]
+    evidence: list[ArtifactEvidence] = field(default_factory=list)
+    not_run: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, RepeatedProof] = field(default_factory=dict)
+
+    @cached_property
+    def cases(self) -> tuple[ProofCase, ...]:
+        """The inputs of the package's proof."""
+        return self.opened.package.proof_cases() or ()
+
+    def run(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> None:
+        """Loads an artifact, measures it on the samples, and repeats the proof with it."""
+        self.progress(f"measuring {artifact.name}")
+        try:
+            loaded = get_backend(artifact.backend).load(artifact, device, options)
+        except (BackendUnavailableError, UnsupportedDTypeError) as error:
+            self.not_run[artifact.name] = str(error)
+            return
+        except BackendError as error:
+            self.failed[artifact.name] = str(error)
+            return
+        try:
+            with self.opened.view(artifact, loaded) as model:
+                found = _measure(self.opened, artifact, model, self.samples, self.tolerance)
+                self.evidence.append(found)
+                if self.cases:
+                    task = self.opened.task(model.signature)
+                    self.repeated[artifact.name] = repeat_proof(task, model, self.cases, found.tolerance)
+        except (BackendError, RequestError) as error:
+            self.failed[artifact.name] = str(error)
+            return
+        if reason := _why_batches_fail(found, self.opened.evidence.get(artifact.name)):
+            self.failed[artifact.name] = reason
 
 
 def _measure(
-    opened: Opened, artifact: Artifact, loaded: Model, samples: Samples, tolerance: Tolerance | Limits | None
+    opened: Opened, artifact: Artifact, model: Model, samples: Samples, tolerance: Tolerance | Limits | None
 ) -> ArtifactEvidence:
     known = opened.evidence.get(artifact.name)
-    with opened.view(artifact, loaded) as model:
-        reading = opened.task(model.signature).reading(model.signature)
-        required = known.tolerance.with_limits(tolerance) if known else tolerance
-        found = measure_model(
-            model,
-            artifact,
-            samples,
-            reading,
-            required,
-            beside_others=True,
-            distributions=get_backend(artifact.backend).distributions,
-        )
+    reading = opened.task(model.signature).reading(model.signature)
+    required = known.tolerance.with_limits(tolerance) if known else tolerance
+    found = measure_model(
+        model,
+        artifact,
+        samples,
+        reading,
+        required,
+        beside_others=True,
+        distributions=get_backend(artifact.backend).distributions,
+    )
     found = replace(found, is_reference=known is not None and known.is_reference)
     if found.batch is None or known is None or known.batch is None:
         return found
