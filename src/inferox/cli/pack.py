@@ -69,7 +69,11 @@ def _split(text: str) -> list[str]:
     help="Texts, one a line, that int8 is calibrated on: best such as the model will meet. By default varied ones.",
 )
 @tolerance_option
-@click.option("--strict", is_flag=True, help="Fail where an artifact cannot be made, or misses its tolerance.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Fail where an artifact cannot be made, misses its tolerance, or nothing proves the answers from text on.",
+)
 @click.option(
     "--samples",
     type=click.Path(path_type=Path),

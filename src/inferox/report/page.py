@@ -56,6 +56,7 @@ def _header(comparison: Comparison) -> Markup:
     facts = {
         "Package": f"{comparison.name}, version {comparison.version}, digest {comparison.digest[:12]}",
         "Task": comparison.task,
+        "Proof": None if comparison.proof is None else str(comparison.proof),
         "Threads": f"{comparison.threads} for each runtime",
         "Machine": f"{machine.processor}, {machine.cores} cores, {bytes_text(machine.memory_bytes)}, {machine.system}",
         "Versions": ", ".join((f"inferox {machine.inferox}", f"Python {machine.python}", *sorted(set(versions)))),

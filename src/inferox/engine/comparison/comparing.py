@@ -89,6 +89,7 @@ def compare(
         duration_s=time.perf_counter() - began,
         artifacts=tuple(sorted(measured, key=lambda item: -item.throughput.rows_per_s.median)),
         not_run=not_run,
+        proof=None if package.parity is None else package.parity.from_input,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from inferox.engine.comparison.machine import Machine
 from inferox.engine.comparison.plan import Plan
-from inferox.package import ArtifactEvidence
+from inferox.package import ArtifactEvidence, InputProof
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,7 @@ class Comparison:
         duration_s: How long it took, in seconds.
         artifacts: What was measured of each artifact that could be run, the quickest with mixed lengths first.
         not_run: For each artifact that could not be run here, why.
+        proof: How far the package is proven from a text or image on; ``None`` where that was not recorded.
     """
 
     name: str
@@ -208,6 +209,7 @@ class Comparison:
     duration_s: float
     artifacts: tuple[ArtifactMeasurement, ...]
     not_run: Mapping[str, str]
+    proof: InputProof | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was measured, raw rounds included, as JSON values."""
@@ -221,6 +223,7 @@ class Comparison:
             "plan": asdict(self.plan),
             "started_at": self.started_at,
             "duration_s": self.duration_s,
+            "from_input": None if self.proof is None else self.proof.to_json(),
             "artifacts": [item.to_json() for item in self.artifacts],
             "not_run": dict(self.not_run),
         }
