@@ -15,7 +15,7 @@ from onnx import NodeProto, helper
 
 from inferox.backends.onnxruntime import OnnxRuntimeBackend
 from inferox.backends.openvino import OpenVinoBackend
-from inferox.core import Backend, DataType, ExecutionError, LoadOptions, Model, Signature, TensorSpec
+from inferox.core import Backend, DataType, ExecutionError, LoadError, LoadOptions, Model, Signature, TensorSpec
 from inferox.sources.openvino_run import open_openvino
 from tests.backends.test_graphs import make_artifact, save_graph
 
@@ -201,3 +201,18 @@ def test_a_reference_that_failed_computes_right_again(
         np.testing.assert_allclose(run(call)["y"], expected, rtol=1e-5, atol=1e-6)
         with pytest.raises(ExecutionError):
             run(failure.bad)
+
+
+def test_a_failure_is_told_by_the_error_alone(
+    model: Model, failure: Failure, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Runtimes that print it too, in colours and with places in their own code, are kept from it."""
+    with pytest.raises(ExecutionError):
+        model.forward(failure.bad)
+    graph = tmp_path / "graph.onnx"
+    graph.write_bytes(graph.read_bytes().replace(b"y", b"z", 1))
+    for backend in RUNTIMES:
+        artifact = make_artifact(graph, failure.signature, backend=backend.name)
+        with pytest.raises(LoadError):
+            backend.load(artifact, None, LoadOptions("graph"))
+    assert capfd.readouterr() == ("", "")
