@@ -60,6 +60,7 @@ def read_onnx(path: Path) -> ModelProto:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
         raise PackageError(f"{path.name} is no ONNX file, or a damaged one: {error}") from error
+    _check_versions(model, path.name)
     _check_operators(model, path.name)
     for item in (*model.graph.input, *model.graph.output):
         kind = item.type.WhichOneof("value")
@@ -125,6 +126,18 @@ def find_loose_axes(model: ModelProto) -> dict[str, tuple[int, ...]]:
         )
         for item in model.graph.output
     }
+
+
+def _check_versions(model: ModelProto, name: str) -> None:
+    """Refuses versions of the operators that do not exist yet: some runtimes take them for whichever they know."""
+    newest = onnx.defs.onnx_opset_version()
+    for opset in model.opset_import:
+        if opset.domain in {"", "ai.onnx"} and opset.version > newest:
+            raise PackageError(
+                f"{name} is written in version {opset.version} of ONNX's operators, and onnx {onnx.__version__} knows "
+                f"those up to {newest}",
+                hint="upgrade onnx, or export the model for an older version",
+            )
 
 
 def _check_operators(model: ModelProto, name: str) -> None:

@@ -144,8 +144,10 @@ def assert_computes(model: Model, module: torch.nn.Module, array: np.ndarray) ->
 def test_the_weights_lie_in_the_package_once(package: Path) -> None:
     opened = inferox.open_package(package)
     graph = onnx.load(opened.root / "model.onnx", load_external_data=False)
-    weights = {tensor.name for tensor in graph.graph.initializer if tensor.data_location == TensorProto.EXTERNAL}
-    assert len(weights) > 30
+    # Runtimes read small constants to infer shapes, so that those stay in the graph.
+    inside = [tensor for tensor in graph.graph.initializer if tensor.data_location != TensorProto.EXTERNAL]
+    assert len(inside) < len(graph.graph.initializer)
+    assert all(tensor.ByteSize() < 2048 for tensor in inside)
     for tensor in graph.graph.initializer:
         for fact in tensor.external_data:
             assert fact.key != "location" or fact.value == "weights/model.safetensors"
