@@ -440,5 +440,5 @@ def test_inputs_of_absurd_extents(ir: Path) -> None:
 
 def test_a_graph_by_another_name(tmp_path: Path) -> None:
     shutil.copyfile(save_affine(tmp_path / "affine.onnx"), tmp_path / "model.pb")
-    with pytest.raises(LoadError, match=r"neither an \.onnx file"):
+    with pytest.raises(LoadError, match=r"is not an \.onnx file"):
         load(OpenVinoBackend(), tmp_path / "model.pb")

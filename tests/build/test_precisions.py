@@ -237,6 +237,7 @@ def test_a_package_of_quantised_artifacts_alone_holds_no_other_weights(tmp_path:
     assert {name for name in files if Path(name).suffix in {".bin", ".xml", ".onnx", ".safetensors"}} == {
         "backends/openvino/int8-packed.bin",
         "backends/openvino/int8-packed.xml",
+        "proof.safetensors",
         "samples.safetensors",
     }
     assert not (package / "weights").exists()

@@ -16,6 +16,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_MAPPING_NAMES,
 )
 
+from inferox.backends.torch.construction import offline
 from inferox.core import ConfigError, ManifestError, PackageError
 from inferox.sources.purpose import describe_input, describe_purpose, is_two_tower
 
@@ -160,9 +161,10 @@ def lacks_padding(config: Mapping[str, Any], architecture: str) -> bool:
 def _complete(config: Mapping[str, Any]) -> transformers.PretrainedConfig:
     """The config with what it leaves out, which is the default of its model type."""
     try:
-        settings: transformers.PretrainedConfig = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(
-            dict(config)
-        )
+        with offline():
+            settings: transformers.PretrainedConfig = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(
+                dict(config)
+            )
     except Exception as error:  # transformers validates configs with exceptions of several libraries
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise ManifestError(f"config.json is not valid: {reason}", hint="fetch the model again") from error

@@ -68,7 +68,7 @@ def test_where_candle_is_missing_or_another(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_weights_lie_in_the_package_once(package: Path) -> None:
     (artifact,) = [item for item in inferox.open_package(package).artifacts if item.backend == "candle"]
     assert dict(artifact.files) == {"config": CONFIG_FILE, "weights": WEIGHTS_FILE}
-    assert len(list(artifact.root.rglob("*.safetensors"))) == 2  # with the samples
+    assert len(list(artifact.root.rglob("*.safetensors"))) == 3  # with the samples and the proof
     evidence = inferox.open_package(package).parity.artifacts  # type: ignore[union-attr]
     assert {item.parity_class for item in evidence} == {ParityClass.EXACT}
 

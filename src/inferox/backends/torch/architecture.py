@@ -16,6 +16,7 @@ import transformers
 from transformers import CONFIG_MAPPING, PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as hf_logging
 
+from inferox.backends.torch.construction import bounded, offline
 from inferox.backends.torch.errors import listed, translated
 from inferox.core import LoadError
 
@@ -95,9 +96,12 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
     """
     model_class = _find_class(architecture)
     _check_counts(config, weights)
-    settings = _read_config(config, model_class)
+    with offline():
+        settings = _read_config(config, model_class)
     arguments: dict[str, Any] = {"add_pooling_layer": _has_pooler(weights)} if _takes_pooler(model_class) else {}
-    with _alone, _silent(), translated(f"making a {architecture} from its config", default=LoadError):
+    elements = sum(tensor.numel() for tensor in weights.values())
+    making = translated(f"making a {architecture} from its config", default=LoadError)
+    with _alone, _silent(), making, offline(), bounded(len(weights), elements):
         # With output_loading_info, which the annotation leaves aside, the report comes too.
         loaded: Any = model_class.from_pretrained(
             None,
