@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from inferox.core import IntegrityError
 from inferox.package import SampleBatch, Samples
+from inferox.package.samples import SAMPLES_FILE
 
 ARRAYS = hnp.arrays(
     st.sampled_from([np.float32, np.int64, np.uint8, np.bool_]), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)
@@ -25,7 +26,7 @@ NAMED = st.dictionaries(
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
-@given(st.lists(st.builds(SampleBatch, NAMED, NAMED), max_size=3))
+@given(st.lists(st.builds(SampleBatch, NAMED, NAMED), min_size=1, max_size=3))
 def test_samples_read_back_bit_for_bit(tmp_path: Path, batches: list[SampleBatch]) -> None:
     path = tmp_path / "samples.safetensors"
     Samples(tuple(batches)).save(path)
@@ -77,3 +78,10 @@ def test_probes_read_back_beside_the_calls(tmp_path: Path) -> None:
     save_file({"0.inputs.x": ids, "0.outputs.x": ids, "probe1.inputs.x": ids}, path)
     with pytest.raises(IntegrityError, match="must number its probes from 0"):
         Samples.load(path)
+
+
+@pytest.mark.parametrize("keys", [[], ["0.inputs.x"], ["0.outputs.y"], ["0.inputs.x", "0.outputs.y", "1.outputs.y"]])
+def test_samples_with_which_nothing_can_be_measured(tmp_path: Path, keys: list[str]) -> None:
+    save_file({key: np.zeros(1, np.float32) for key in keys}, tmp_path / SAMPLES_FILE)
+    with pytest.raises(IntegrityError, match="so that nothing can be measured"):
+        Samples.load(tmp_path / SAMPLES_FILE)

@@ -107,6 +107,10 @@ class Samples:
         for kind, numbered in (("calls", calls), ("probes", probes)):
             if sorted(numbered) != list(range(len(numbered))):
                 raise IntegrityError(f"{path.name} must number its {kind} from 0, and has {sorted(numbered)}")
+        bare = next((index for index, call in sorted(calls.items()) if not (call["inputs"] and call["outputs"])), None)
+        if not calls or bare is not None:
+            lack = "has no calls" if bare is None else f"has a call without inputs or without outputs ({bare})"
+            raise IntegrityError(f"{path.name} {lack}, so that nothing can be measured", hint="pack the model again")
         return cls(
             tuple(SampleBatch(**calls[index]) for index in range(len(calls))),
             tuple(probes[index] for index in range(len(probes))),
