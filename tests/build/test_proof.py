@@ -20,9 +20,10 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 import inferox
 from inferox.build import packing
 from inferox.build.defining import choice as defining_choice
-from inferox.core import DisagreementError, ManifestError, PackageError
+from inferox.build.defining.sentence_encoders import SentenceEncoderLibrary
+from inferox.core import DisagreementError, IntegrityError, PackageError
 from inferox.engine import verify
-from inferox.package import ProofStatus, open_package
+from inferox.package import ProofCase, ProofInput, ProofStatus, load_proof, open_package, save_proof
 from inferox.tasks import TaskChoice, TextTokenizer
 from tests.sources.checkpoints import make_model
 
@@ -272,6 +273,37 @@ def test_verify_fails_where_the_package_answers_otherwise(tmp_path: Path, minilm
     assert all(stage in (item.difference or "") for item in found.repeated.values())
 
 
+@pytest.mark.parametrize("value", [np.zeros((2, 2)), np.zeros(0), np.zeros((), np.float32), np.array([True])])
+@pytest.mark.parametrize("part", ["tokens.input_ids", "tokens.offsets", "answer", "image"])
+def test_tensors_of_another_shape_are_refused(tmp_path: Path, part: str, value: Any) -> None:
+    case = ProofCase(ProofInput("a text"), {"input_ids": np.array([1, 2], np.int32)}, np.ones(3, np.float32))
+    save_proof([case], tmp_path)
+    assert load_proof(tmp_path) is not None
+    tensors = load_file(tmp_path / "proof.safetensors")
+    save_file({**tensors, f"0.{part}": value}, tmp_path / "proof.safetensors")
+    if part == "tokens.offsets" and value.ndim == 2:
+        assert load_proof(tmp_path) is not None
+        return
+    with pytest.raises(IntegrityError, match="axes of numbers"):
+        load_proof(tmp_path)
+
+
+def test_a_library_that_takes_few_inputs_proves_nothing(
+    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    define = SentenceEncoderLibrary.define
+
+    def define_few(self: SentenceEncoderLibrary, proof_input: ProofInput) -> Any:
+        if len(proof_input.item) > 12:
+            raise ValueError("too long for me")
+        return define(self, proof_input)
+
+    monkeypatch.setattr(SentenceEncoderLibrary, "define", define_few)
+    report = inferox.pack(save_source(tmp_path / "source", minilm_directory), tmp_path / "model.mlpkg")
+    assert report.proof.status is ProofStatus.NOT_PROVEN
+    assert "too long for me" in str(report.proof)
+
+
 @pytest.mark.parametrize(
     ("alter", "message"),
     [
@@ -279,6 +311,10 @@ def test_verify_fails_where_the_package_answers_otherwise(tmp_path: Path, minilm
         (lambda cases: cases[0].update(text=3), "'text'"),
         (lambda cases: cases[0].pop("answered"), "'answered'"),
         (lambda cases: cases.clear(), "belongs to no case"),
+        (lambda cases: cases[0].update(answer="high"), "'answer'"),
+        (lambda cases: cases[0].update(answer=[{"label": "a"}]), "'score'"),
+        (lambda cases: cases[0].update(answer=[{"label": "a", "score": 1, "start": "x"}]), "'start'"),
+        (lambda cases: cases[0].update(answer=[3]), "JSON object"),
     ],
 )
 def test_a_malformed_proof_is_refused(
@@ -291,6 +327,5 @@ def test_a_malformed_proof_is_refused(
     alter(proof["cases"])
     path.write_text(json.dumps(proof), encoding="utf-8")
     rewrite_manifest(tmp_path / "model")
-    with pytest.raises(PackageError, match=message) as caught:
+    with pytest.raises(PackageError, match=message):
         verify(tmp_path / "model")
-    assert isinstance(caught.value, ManifestError | PackageError)

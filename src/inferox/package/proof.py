@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ class InputProof:
         library: The library that defines the model, such as ``sentence-transformers``; ``None`` where none was asked.
         versions: The versions of the libraries that answered, by distribution.
         inputs: How many inputs were compared.
+        refused: How many inputs the library itself does not take, and so does not define.
         max_rel: The largest difference of an answer, as a share of the largest number of all answers.
         cosine_min: The least cosine of two answers that are vectors; ``None`` where they are not.
         reason: Why it is not proven; ``None`` where it is.
@@ -54,6 +56,7 @@ class InputProof:
     library: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     inputs: int = 0
+    refused: int = 0
     max_rel: float | None = None
     cosine_min: float | None = None
     reason: str | None = None
@@ -62,7 +65,8 @@ class InputProof:
         if self.status is ProofStatus.PROVEN:
             versions = self.versions.get(self.library or "", "")
             figures = f", max rel {self.max_rel:.1e}" if self.max_rel is not None else ""
-            return f"proven from {self.source}: {self.inputs} inputs, as {self.library} {versions}{figures}"
+            refused = f", {self.refused} refused by it" if self.refused else ""
+            return f"proven from {self.source}: {self.inputs} inputs, as {self.library} {versions}{refused}{figures}"
         if self.status is ProofStatus.NOT_PROVEN:
             return f"not proven from {self.source}: {self.reason}"
         return "takes tensors: proven from tensors alone"
@@ -75,6 +79,7 @@ class InputProof:
             "library": self.library,
             "versions": dict(self.versions),
             "inputs": self.inputs,
+            "refused": self.refused,
             "max_rel": self.max_rel,
             "cosine_min": self.cosine_min,
             "reason": self.reason,
@@ -101,6 +106,7 @@ class InputProof:
             library=fields.optional("library", str),
             versions=versions,
             inputs=fields.optional("inputs", int) or 0,
+            refused=fields.optional("refused", int) or 0,
             max_rel=fields.optional_number("max_rel"),
             cosine_min=fields.optional_number("cosine_min"),
             reason=fields.optional("reason", str),
@@ -205,6 +211,13 @@ def load_proof(root: Path) -> tuple[ProofCase, ...] | None:
         if match is None or int(match["index"]) >= len(records):
             raise IntegrityError(f"{PROOF_TENSORS} holds {key!r}, which belongs to no case of {PROOF_FILE}")
         index = int(match["index"])
+        axes = 2 if match["name"] == "offsets" else 1
+        if array.ndim != axes or not array.size or array.dtype.kind not in "iuf":
+            raise IntegrityError(
+                f"{key!r} of {PROOF_TENSORS} must have {axes} axes of numbers, and has {array.dtype} "
+                f"{list(array.shape)}",
+                hint="pack the model again",
+            )
         if match["name"]:
             tokens.setdefault(index, {})[match["name"]] = array
         elif match["part"] == "image":
@@ -229,7 +242,26 @@ def _read_record(data: Any) -> _Record:
     fields = Fields(data, f"a case of {PROOF_FILE}")
     text, pair = fields.optional("text", str), fields.optional("text_pair", str)
     item = text if pair is None or text is None else (text, pair)
-    return _Record(item, fields.optional("prompt", str), fields.required("answered", bool), data.get("answer"))
+    answered, answer = fields.required("answered", bool), data.get("answer")
+    return _Record(item, fields.optional("prompt", str), answered, None if answer is None else _read_answer(answer))
+
+
+def _read_answer(data: Any) -> float | list[dict[str, Any]]:
+    """An answer that is not a vector: a score, or labels with scores and for parts of a text with their places."""
+    if isinstance(data, list):
+        return [_read_part(part) for part in data]
+    number = Fields({"answer": data}, f"a case of {PROOF_FILE}").number("answer")
+    if not isfinite(number):
+        raise ManifestError(f"'answer' of a case of {PROOF_FILE} must be finite, and is {number}")
+    return number
+
+
+def _read_part(data: Any) -> dict[str, Any]:
+    fields = Fields(data, f"a label of an answer of {PROOF_FILE}")
+    part: dict[str, Any] = {"label": fields.required("label", str), "score": fields.number("score")}
+    if "start" in data or "end" in data:
+        part |= {"start": fields.required("start", int), "end": fields.required("end", int)}
+    return part
 
 
 def _join(
