@@ -158,14 +158,14 @@ def pack(
         report("writing the weights")
         _write_files(model, choice, writer.root)
         opened = open_task(choice.name, choice.options, writer.root, model.signature)
+        report("computing the reference")
+        references = compute_samples(model, opened)
+        references = replace(references, probes=make_probes(model, opened, references))
         report(f"proving {choice.name} against the library that defines it")
         proven = prove(model, opened)
         _require_proof(proven.proof, strict=strict)
         if proven.cases:
             save_proof(proven.cases, writer.root)
-        report("computing the reference")
-        references = compute_samples(model, opened)
-        references = replace(references, probes=make_probes(model, opened, references))
         label = name or model.facts.name
         calls = make_calibration(model, opened, calibration) if Precision.INT8 in wanted else ()
         exported = export_artifacts(
