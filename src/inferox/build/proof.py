@@ -29,6 +29,7 @@ from inferox.tasks import (
     compare_row,
     encode_input,
     find_answer_scale,
+    is_finite_answer,
     thin_tokens,
     to_json,
     with_prompt,
@@ -37,6 +38,12 @@ from inferox.tasks import (
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 _EXACT = TOLERANCES[ParityClass.EXACT]
+
+_LEAST_SHARE = 0.5
+"""The share of the inputs of each kind that the library must answer for a package to be proven."""
+
+_SHOWN = 120
+"""How many characters an error shows of an answer."""
 
 _HINTS = {
     "token": "the package's tokenizer or its settings (case, accents, prompt, limit, cut) are not the model's",
@@ -89,8 +96,9 @@ def prove(source: SourceModel, task: Task) -> Proven:
         return Proven(InputProof(ProofStatus.NOT_PROVEN, kind, reason=library.reason))
     with quiet():
         compared, refused = _compare_all(source, task, library, inputs)
-    if 2 * len(compared) < len(inputs):
-        reason = f"{library.name} answers {len(compared)} of {len(inputs)} inputs; of the others it says: {refused}"
+    reason = _find_gap(library, inputs, [item.case.input for item in compared])
+    if reason is not None:
+        reason = f"{reason}; of the others it says: {refused}"
         return Proven(InputProof(ProofStatus.NOT_PROVEN, kind, library=library.name, reason=reason))
     _check_outputs(library, compared)
     differences = _check_answers(library, compared)
@@ -108,6 +116,23 @@ def prove(source: SourceModel, task: Task) -> Proven:
     return Proven(proof, tuple(item.case for item in compared))
 
 
+def _find_gap(library: DefiningLibrary, inputs: Sequence[ProofInput], compared: Sequence[ProofInput]) -> str | None:
+    """Which kind of input the library takes too few of for anything to be proven; ``None`` where there is none."""
+    for kind in dict.fromkeys(["inputs", *map(_kind, inputs)]):
+        asked, answered = (sum(kind in {"inputs", _kind(item)} for item in items) for items in (inputs, compared))
+        if answered < _LEAST_SHARE * asked:
+            return f"{library.name} answers {answered} of {asked} {kind}"
+    return None
+
+
+def _kind(proof_input: ProofInput) -> str:
+    if proof_input.prompt is not None:
+        return "texts with a prompt"
+    if isinstance(proof_input.item, bytes):
+        return "images"
+    return "texts" if isinstance(proof_input.item, str) else "pairs of texts"
+
+
 def _compare_all(
     source: SourceModel, task: Task, library: DefiningLibrary, inputs: Sequence[ProofInput]
 ) -> tuple[list[_Compared], str | None]:
@@ -122,6 +147,9 @@ def _compare_all(
             definition = library.define(proof_input)
         except Exception as error:  # noqa: BLE001 - what the library does not take is not defined
             refused = (str(error).strip() or type(error).__name__).partition("\n")[0]
+            continue
+        if proof_input.answered and not is_finite_answer(definition.answer):
+            refused = f"{definition.answer}, which is no answer of finite numbers"[:_SHOWN]
             continue
         compared.append(_compare(source, task, library, proof_input, definition))
     return compared, refused
@@ -155,7 +183,12 @@ def _compute(source: SourceModel, task: Task, proof_input: ProofInput, row: Row)
 
 def _check_outputs(library: DefiningLibrary, compared: Sequence[_Compared]) -> None:
     for name in dict.fromkeys(name for item in compared for name in item.outputs[0]):
-        pairs = [(item, item.outputs[0][name], item.outputs[1][name]) for item in compared if name in item.outputs[0]]
+        # What a package keeps inside, such as the token vectors before a head, shows in what it does give.
+        pairs = [
+            (item, item.outputs[0][name], item.outputs[1][name])
+            for item in compared
+            if name in item.outputs[0] and name in item.outputs[1]
+        ]
         finite = [np.abs(expected[np.isfinite(expected)]).max(initial=0.0) for _, expected, _ in pairs]
         scale = max([float(np.finfo(np.float32).tiny), *(float(number) for number in finite)])
         for item, expected, actual in pairs:
@@ -188,7 +221,9 @@ def _check_answers(library: DefiningLibrary, compared: Sequence[_Compared]) -> l
     for item in answered:
         found = compare_answers(item.case.answer, item.actual, scale=scale, tie=_EXACT.tie)
         limit = _EXACT.max_rel or 0.0
-        if found.max_rel > limit or not found.decisions or (found.cosine or 1.0) < _EXACT.cosine_min:
+        cosine = 1.0 if found.cosine is None else found.cosine
+        # Not "greater": NaN is neither.
+        if not (found.max_rel <= limit and found.decisions and cosine >= _EXACT.cosine_min):
             raise _disagreement(library, item.case.input, StageDifference("answer", found.expected, found.actual))
         differences.append(found)
     return differences

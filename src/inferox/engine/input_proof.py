@@ -69,7 +69,7 @@ def repeat_proof(task: Task, model: Model, cases: Sequence[ProofCase], tolerance
         if np.isfinite(compared.max_rel):
             worst = max(worst, compared.max_rel)
         # Answers that decide otherwise, such as by another label, are counted, as some may.
-        far = tolerance.max_rel is not None and compared.max_rel > tolerance.max_rel and compared.decisions
+        far = tolerance.max_rel is not None and not compared.max_rel <= tolerance.max_rel and compared.decisions
         if far or not cosine >= tolerance.cosine_min:
             first = first or f"{case.input}: answer: expected {compared.expected}, got {compared.actual}"
     answered = sum(case.input.answered for case in cases)

@@ -105,12 +105,19 @@ class InputProof:
             source=fields.required("source", str),
             library=fields.optional("library", str),
             versions=versions,
-            inputs=fields.optional("inputs", int) or 0,
-            refused=fields.optional("refused", int) or 0,
+            inputs=_read_count(fields, "inputs"),
+            refused=_read_count(fields, "refused"),
             max_rel=fields.optional_number("max_rel"),
             cosine_min=fields.optional_number("cosine_min"),
             reason=fields.optional("reason", str),
         )
+
+
+def _read_count(fields: Fields, name: str) -> int:
+    count = fields.optional(name, int) or 0
+    if count < 0:
+        raise ManifestError(f"{name!r} of 'from_input' of parity.json must be 0 or more, and is {count}")
+    return count
 
 
 @dataclass(frozen=True)
@@ -259,6 +266,8 @@ def _read_answer(data: Any) -> float | list[dict[str, Any]]:
 def _read_part(data: Any) -> dict[str, Any]:
     fields = Fields(data, f"a label of an answer of {PROOF_FILE}")
     part: dict[str, Any] = {"label": fields.required("label", str), "score": fields.number("score")}
+    if not isfinite(part["score"]):
+        raise ManifestError(f"'score' of a label of {PROOF_FILE} must be finite, and is {part['score']}")
     if "start" in data or "end" in data:
         part |= {"start": fields.required("start", int), "end": fields.required("end", int)}
     return part
@@ -273,6 +282,8 @@ def _join(
 ) -> ProofCase:
     item = image if record.item is None else record.item
     answer = record.answer if vector is None else vector
+    if (image is not None and record.item is not None) or (vector is not None and record.answer is not None):
+        raise ManifestError(f"case {index} of {PROOF_FILE} has two inputs or two answers", hint="pack the model again")
     if item is None or (record.answered and answer is None):
         raise ManifestError(
             f"case {index} of {PROOF_FILE} has no {'input' if item is None else 'answer'}", hint="pack the model again"

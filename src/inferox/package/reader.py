@@ -20,7 +20,7 @@ from inferox.package.manifest import (
     read_object,
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
-from inferox.package.proof import ProofCase, load_proof
+from inferox.package.proof import ProofCase, ProofStatus, load_proof
 from inferox.package.samples import SAMPLES_FILE, Samples
 from inferox.package.staging import recover, wait_for_target
 from inferox.package.store import Store
@@ -82,9 +82,19 @@ class Package:
 
         Raises:
             ManifestError: If a field is missing or malformed.
-            IntegrityError: If the tensors cannot be read.
+            IntegrityError: If the tensors cannot be read, or the package was recorded as proven on another number of
+                inputs than it carries.
         """
-        return load_proof(self.root)
+        cases = load_proof(self.root)
+        proof = None if self.parity is None else self.parity.from_input
+        proven = proof is not None and proof.status is ProofStatus.PROVEN
+        recorded = proof.inputs if proof is not None and proven else 0
+        if recorded != len(cases or ()) or (proven and not cases):
+            raise IntegrityError(
+                f"{PARITY_FILE} records {recorded} inputs as proven, and the package carries {len(cases or ())}",
+                hint="pack the model again",
+            )
+        return cases
 
 
 def open_package(path: str | Path, *, store: Store | None = None) -> Package:

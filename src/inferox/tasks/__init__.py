@@ -1,6 +1,6 @@
 """What the numbers mean: from text and images to tensors, and back to answers."""
 
-from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale
+from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale, is_finite_answer
 from inferox.tasks.classify import ClassifyTask
 from inferox.tasks.detect import TaskChoice, choose_task, detect_task
 from inferox.tasks.embed import EmbedTask
@@ -47,6 +47,7 @@ __all__ = [
     "detect_task",
     "encode_input",
     "find_answer_scale",
+    "is_finite_answer",
     "open_task",
     "read_tensors",
     "thin_pixels",

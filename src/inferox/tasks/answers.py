@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,10 @@ import numpy.typing as npt
 
 _UNIT = 1.0
 """The largest score that there can be where scores are probabilities; the least scale of differences."""
+
+
+_SHORT = 1e-5
+"""The length of a vector, as a share of the scale, up to which its direction means nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +44,24 @@ def find_answer_scale(answers: Sequence[Any]) -> float:
     Args:
         answers: Answers of one task: vectors, numbers, or lists of labels with scores, as JSON values.
     """
-    largest = [float(np.abs(answer).max()) for answer in answers if isinstance(answer, np.ndarray) and answer.size]
-    if largest:
-        return max(*largest, float(np.finfo(np.float32).tiny))
+    # Beside infinity every difference would be nothing, and beside NaN none could be told.
+    vectors = [answer[np.isfinite(answer)] for answer in answers if isinstance(answer, np.ndarray)]
+    if vectors:
+        tiny = float(np.finfo(np.float32).tiny)
+        return max([tiny, *(float(np.abs(vector).max(initial=0.0)) for vector in vectors)])
     numbers = [abs(number) for answer in answers for number in _scores(answer)]
-    return max([_UNIT, *numbers])
+    return max([_UNIT, *(number for number in numbers if math.isfinite(number))])
+
+
+def is_finite_answer(answer: Any) -> bool:
+    """Whether an answer is of a form that can be compared, and all its numbers are finite.
+
+    Args:
+        answer: The answer: a vector, a number, or labels with scores, as JSON values.
+    """
+    if isinstance(answer, np.ndarray):
+        return answer.ndim == 1 and bool(np.isfinite(answer).all())
+    return _form(answer) is not None and all(math.isfinite(number) for number in _scores(answer))
 
 
 def compare_answers(expected: Any, actual: Any, *, scale: float, tie: float) -> AnswerDifference:
@@ -56,12 +74,16 @@ def compare_answers(expected: Any, actual: Any, *, scale: float, tie: float) -> 
         scale: The number of which differences are a share; see ``find_answer_scale``.
         tie: The margin, as a share of the scale, up to which the expected answer decides nothing.
     """
-    if isinstance(expected, np.ndarray):
-        return _compare_vectors(expected, np.asarray(actual), scale)
-    if isinstance(expected, int | float):
-        different = abs(float(actual) - expected) if isinstance(actual, int | float) else float("inf")
-        return _difference(expected, actual, different / scale, decisions=True)
-    if not (expected and actual) or "start" in expected[0]:
+    form = _form(expected)
+    if form is None or form != _form(actual):
+        return _difference(expected, actual, math.inf, decisions=True)
+    if form == "vector":
+        return _compare_vectors(expected, actual, scale)
+    if not (is_finite_answer(expected) and is_finite_answer(actual)):
+        return _difference(expected, actual, math.inf, decisions=True)
+    if form == "number":
+        return _difference(expected, actual, abs(actual - expected) / scale, decisions=True)
+    if form == "spans":
         return _compare_spans(expected, actual, scale)
     return _compare_labels(expected, actual, scale, tie)
 
@@ -73,9 +95,10 @@ def _compare_vectors(expected: npt.NDArray[Any], actual: npt.NDArray[Any], scale
     wide, other = expected.astype(np.float64), actual.astype(np.float64)
     if not (np.isfinite(wide).all() and np.isfinite(other).all()):
         return AnswerDifference(float("inf"), None, True, _numbers(wide), _numbers(other))
-    lengths = float(np.linalg.norm(wide) * np.linalg.norm(other))
-    same = bool(np.abs(wide - other).max(initial=0.0) == 0)
-    cosine = 1.0 if same else float(wide @ other) / lengths if lengths else 0.0
+    long, longer = sorted(float(np.linalg.norm(vector)) for vector in (wide, other))
+    # Two vectors that are nothing beside the others have no direction that means anything: their difference counts.
+    nothing = longer <= _SHORT * scale
+    cosine = 1.0 if nothing else float(wide @ other) / (long * longer) if long else 0.0
     return AnswerDifference(
         float(np.abs(wide - other).max(initial=0.0)) / scale, cosine, True, _numbers(wide), _numbers(other)
     )
@@ -87,7 +110,8 @@ def _compare_labels(
     wanted = sorted(expected, key=lambda part: (part["label"], part["score"]))
     found = sorted(actual, key=lambda part: (part["label"], part["score"]))
     if [part["label"] for part in wanted] != [part["label"] for part in found]:
-        return _difference(expected, actual, float("inf"), decisions=False)
+        # Other labels are another model, and no other decision.
+        return _difference(expected, actual, math.inf, decisions=True)
     different = max((abs(a["score"] - b["score"]) for a, b in zip(wanted, found, strict=True)), default=0.0)
     ranked = sorted((part["score"] for part in expected), reverse=True)
     decided = len(ranked) > 1 and ranked[0] - ranked[1] > tie * scale
@@ -107,6 +131,21 @@ def _compare_spans(
 
 def _difference(expected: Any, actual: Any, max_rel: float, *, decisions: bool) -> AnswerDifference:
     return AnswerDifference(max_rel, None, decisions, _shorten(expected), _shorten(actual))
+
+
+def _form(answer: Any) -> str | None:
+    """What an answer is; ``None`` where it is nothing that any task answers."""
+    if isinstance(answer, np.ndarray):
+        return "vector" if answer.ndim == 1 else None
+    if isinstance(answer, int | float) and not isinstance(answer, bool):
+        return "number"
+    if not isinstance(answer, list | tuple) or not all(
+        isinstance(part, Mapping) and {"label", "score"} <= part.keys() for part in answer
+    ):
+        return None
+    placed = [{"start", "end"} <= part.keys() for part in answer]
+    # A text without any labelled part has an empty list of them; of labels there is always one.
+    return "spans" if all(placed) else None if any(placed) else "labels"
 
 
 def _scores(answer: Any) -> list[float]:

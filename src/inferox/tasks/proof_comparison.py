@@ -26,6 +26,9 @@ _STAGES = {
 }
 """What the stages of a proof are called, by the array in which they differ."""
 
+_ON_BOTH_SIDES = frozenset({"input_ids", "offsets", "pixel_values"})
+"""What the library gives wherever the task has it, and the other way round. A model may do without the others."""
+
 _PIXEL_TOLERANCE = 1e-5
 """The largest difference of two pixels, as a share of the largest: what the order of sums does to single precision."""
 
@@ -84,26 +87,30 @@ def compare_row(expected: Arrays, row: Row) -> StageDifference | None:
     """Compares the row of a task with the tokens or pixels of the defining library.
 
     Args:
-        expected: What the library gives the model, by name. Token types that it leaves out are 0 for the model.
+        expected: What the library gives the model, by name. Token types that it leaves out are 0 for the model, and the
+            attention mask is 1.
         row: What the task gives the model.
 
     Returns:
         The first stage that differs; ``None`` where all are the same.
     """
-    ids = expected.get("input_ids")
     for name, stage in _STAGES.items():
+        if name in _ON_BOTH_SIDES and (name in expected) != (name in row):
+            there, absent = f"an array {name!r}", f"no {name!r}"
+            return StageDifference(stage, *((there, absent) if name in expected else (absent, there)))
         if name not in row:
             # A model that does not take an input cannot be given it wrongly.
             continue
-        wanted = expected.get(name)
-        if wanted is None and name == "token_type_ids" and ids is not None:
-            wanted = np.zeros_like(ids)
-        if wanted is None:
-            continue
+        wanted = expected[name] if name in expected else _default(name, expected["input_ids"])
         difference = _compare_arrays(stage, wanted, row[name])
         if difference is not None:
             return difference
     return None
+
+
+def _default(name: str, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What a model takes for an input of tokens that it is not given."""
+    return np.ones_like(ids) if name == "attention_mask" else np.zeros_like(ids)
 
 
 def thin_tokens(tokens: Arrays) -> dict[str, npt.NDArray[Any]]:
@@ -131,12 +138,16 @@ def thin_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def _compare_arrays(stage: str, expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> StageDifference | None:
-    if expected.shape != actual.shape and stage == "pixels":
+    # Rows of tokens may differ in length, and the first token that differs says more than the lengths.
+    free = 0 if stage == "pixels" else 1
+    if not expected.ndim == actual.ndim > 0 or expected.shape[free:] != actual.shape[free:]:
         return StageDifference(stage, f"shape {list(expected.shape)}", f"shape {list(actual.shape)}")
     common = min(len(expected), len(actual))
     if stage == "pixels":
-        scale = max(1.0, float(np.abs(expected).max(initial=0.0)))
-        different = np.abs(expected.astype(np.float64) - actual) > _PIXEL_TOLERANCE * scale
+        scale = max(1.0, float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0)))
+        with np.errstate(invalid="ignore"):
+            # Not "greater": a pixel that is NaN is a difference too.
+            different = ~(np.abs(expected.astype(np.float64) - actual) <= _PIXEL_TOLERANCE * scale)
     else:
         different = expected[:common] != actual[:common]
     places = np.argwhere(different)
