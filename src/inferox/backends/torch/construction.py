@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ _NETWORK_EVENTS = frozenset({"socket.connect", "socket.getaddrinfo", "socket.get
 _MODEL_FILES = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".model", ".txt"})
 """How files with settings, weights and vocabularies end."""
 
-_INSTALLED = tuple(str(Path(folder).resolve()) for folder in {sys.prefix, sys.base_prefix})
+_INSTALLED = tuple(os.path.realpath(folder) + os.sep for folder in {sys.prefix, sys.base_prefix})
 """Where Python's own files and those of the installed libraries lie."""
 
 _MODULES_PER_WEIGHT = 16
@@ -26,7 +27,10 @@ _FEWEST_MODULES = 2_000
 _ELEMENTS_PER_ELEMENT = 2
 """An honest model has about as many elements as its checkpoint; twice as many where tied weights are stored once."""
 _FEWEST_ELEMENTS = 1 << 22
-"""Tables that an architecture computes for itself are not in a checkpoint."""
+"""A small model has a few tensors, such as tied ones, more than its checkpoint."""
+_FEWEST_TABLE_ELEMENTS = 1 << 27
+"""Tables that an architecture computes for itself are not in a checkpoint: GPT-Neo has a mask of positions squared in
+each layer, which is ten times the weights of a small model."""
 
 _state = threading.local()
 
@@ -37,9 +41,10 @@ def _refuse_reach(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event in _NETWORK_EVENTS:
         raise _reach("the network")
-    if event == "open" and isinstance(arguments[0], str):
-        path = arguments[0]
-        if Path(path).suffix in _MODEL_FILES and not str(Path(path).absolute()).startswith(_INSTALLED):
+    if event == "open" and isinstance(arguments[0], str | bytes):
+        path = os.fsdecode(arguments[0])
+        # What a path leads to decides: ".." and links may lead out of the folders of the libraries.
+        if Path(path).suffix in _MODEL_FILES and not os.path.realpath(path).startswith(_INSTALLED):
             raise _reach(f"the file {path}")
 
 
@@ -89,6 +94,12 @@ def bounded(weights: int, elements: int) -> Iterator[None]:
     numbers = _Counter(
         "numbers", _FEWEST_ELEMENTS + _ELEMENTS_PER_ELEMENT * elements, f"weights of {elements:,} numbers"
     )
+    tables = _Counter(
+        "numbers in tables",
+        _FEWEST_TABLE_ELEMENTS + _ELEMENTS_PER_ELEMENT * elements,
+        f"weights of {elements:,} numbers",
+    )
+    parameters = _Counter("parameters", _FEWEST_MODULES + _MODULES_PER_WEIGHT * weights, f"{weights:,} weights")
     owner = threading.get_ident()
 
     def on_this_thread(count: Callable[[Any], None]) -> Callable[[Any, str, Any], None]:
@@ -98,14 +109,15 @@ def bounded(weights: int, elements: int) -> Iterator[None]:
 
         return hook
 
-    count_module, count_tensor = (
-        on_this_thread(lambda _: modules.add(1)),
-        on_this_thread(lambda value: numbers.add(_size(value))),
-    )
+    def count_parameter(value: Any) -> None:
+        # Modules without children register nothing but these while a list of them grows.
+        parameters.add(1)
+        numbers.add(_size(value))
+
     handles = [
-        registration.register_module_module_registration_hook(count_module),
-        registration.register_module_parameter_registration_hook(count_tensor),
-        registration.register_module_buffer_registration_hook(count_tensor),
+        registration.register_module_module_registration_hook(on_this_thread(lambda _: modules.add(1))),
+        registration.register_module_parameter_registration_hook(on_this_thread(count_parameter)),
+        registration.register_module_buffer_registration_hook(on_this_thread(lambda value: tables.add(_size(value)))),
     ]
     try:
         yield
