@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from inferox.core import InferoxError, InputTooLongError, PackageError
 from inferox.tasks import TextTokenizer
-from inferox.tasks.tokenizer import MAX_TEXT_CHARACTERS
+from inferox.tasks.texts import MAX_TEXT_CHARACTERS
 from inferox.tasks.tokenizer_border import translated_tokenizer
 
 from .models import text_signature

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from inferox.batching import Row, pad_rows, split_rows
 from inferox.build.defining import DefiningLibrary, Definition, NoDefinition, open_defining_library
 from inferox.build.defining.library import quiet
-from inferox.core import DisagreementError, RequestError, SourceModel
+from inferox.core import DisagreementError, RequestError, SourceModel, first_line
 from inferox.package import (
     TOLERANCES,
     InputProof,
@@ -146,7 +146,7 @@ def _compare_all(
         try:
             definition = library.define(proof_input)
         except Exception as error:  # noqa: BLE001 - what the library does not take is not defined
-            refused = (str(error).strip() or type(error).__name__).partition("\n")[0]
+            refused = first_line(error)
             continue
         if proof_input.answered and not is_finite_answer(definition.answer):
             refused = f"{definition.answer}, which is no answer of finite numbers"[:_SHOWN]

@@ -33,6 +33,7 @@ from inferox.core.errors import (
     UnsafePathError,
     UnsupportedDTypeError,
     UntrustedCodeError,
+    first_line,
 )
 from inferox.core.graph_port import GraphPort, check_graph
 from inferox.core.model import MemoryRequirements, Model, ModelMetadata
@@ -121,6 +122,7 @@ __all__ = [
     "available_cores",
     "check_graph",
     "dtype_of",
+    "first_line",
     "limit_rayon",
     "probe_module",
     "resolve_shape",

@@ -63,6 +63,15 @@ class InferoxWarning(UserWarning):
     """The category of every warning that Inferox gives on purpose: an answer is right, but not all that it seems."""
 
 
+def first_line(error: BaseException) -> str:
+    """What a foreign exception says, on one line; its type where it says nothing.
+
+    Args:
+        error: The exception.
+    """
+    return (str(error).strip() or type(error).__name__).partition("\n")[0]
+
+
 class ConfigError(InferoxError):
     """A setting is wrong."""
 

@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer
 from transformers.utils import logging as hf_logging
 
-from inferox.core import PackageError
+from inferox.core import PackageError, first_line
 from inferox.sources.tokenizer_names import LIMIT_IS_RESOLVED, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 
 _RAW_HINT = "pack it with the task raw, and tokenize with transformers yourself"
@@ -86,7 +86,7 @@ def _load(directory: Path) -> Any:
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # every class fails in its own way, and the Rust library's panics are no Exceptions
-        reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
+        reason = first_line(error)
         raise PackageError(
             f"transformers cannot make a tokenizer of the files in {directory.name}: {reason}",
             hint="mend or complete the tokenizer's files (a SentencePiece model needs: pip install sentencepiece "
@@ -181,7 +181,7 @@ def _answer(tokenizer: Any, first: str, second: str | None) -> Mapping[str, Any]
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
-        reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
+        reason = first_line(error)
         raise PackageError(
             f"the tokenizer {type(tokenizer).__name__} fails on the text {first!r}: {reason}",
             hint="mend its files (a vocabulary without an unknown token fails so), or pack with the task raw",

@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.tqdm import tqdm
 
-from inferox.core import PackageError
+from inferox.core import PackageError, first_line
 from inferox.sources.file_names import DESCRIPTIONS, PICKLED_SHARDS, PICKLED_WEIGHTS, SAFE_SHARDS, SAFE_WEIGHTS, WEIGHTS
 
 _PREFIX = "hf://"
@@ -111,7 +111,7 @@ def _translate(error: Exception, repo_id: str, revision: str) -> PackageError:
     if isinstance(error, LocalEntryNotFoundError):
         return _not_cached(error, repo_id, revision)
     return PackageError(
-        f"fetching {repo_id} failed: {type(error).__name__}: {_first_line(error)}",
+        f"fetching {repo_id} failed: {type(error).__name__}: {first_line(error)}",
         hint="try again: what has come already is kept",
     )
 
@@ -121,19 +121,15 @@ def _not_cached(error: LocalEntryNotFoundError, repo_id: str, revision: str) -> 
         reason, hint = "HF_HUB_OFFLINE forbids fetching it", "unset HF_HUB_OFFLINE, or fill the cache first"
     else:
         cause = error.__cause__ or error
-        reason = f"{constants.ENDPOINT} cannot be reached ({_first_line(cause)})"
+        reason = f"{constants.ENDPOINT} cannot be reached ({first_line(cause)})"
         hint = "check the network, HF_ENDPOINT and the proxy settings"
     # Where a part of it is there, the library's first sentence lists what is not.
     missing = (
-        _first_line(error).partition("). ")[0] + ")" if hasattr(error, "snapshot_path") else "nothing of it is there"
+        first_line(error).partition("). ")[0] + ")" if hasattr(error, "snapshot_path") else "nothing of it is there"
     )
     return PackageError(
         f"{repo_id} at {revision} is not in the cache {constants.HF_HUB_CACHE}, and {reason}: {missing}", hint=hint
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).strip().partition("\n")[0]
 
 
 def _bar_class(repo_id: str, progress: Callable[[str], None]) -> type[Any]:

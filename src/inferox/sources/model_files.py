@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from inferox.core import PackageError
 from inferox.sources.auto_tokenizer import save_tokenizer
 from inferox.sources.file_names import DESCRIPTIONS, PICKLED_WEIGHTS, VOCABULARIES
+from inferox.sources.temporary import make_folder
 from inferox.sources.tokenizer_names import TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 
 _TOKENIZER_FILES = (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, *VOCABULARIES)
@@ -33,17 +33,12 @@ def complete_files(directory: Path, config: Mapping[str, Any]) -> TemporaryDirec
     """
     if not any((directory / name).is_file() for name in _TOKENIZER_FILES):
         return None
-    folder: TemporaryDirectory[str] = TemporaryDirectory(prefix="inferox-")
-    try:
-        _copy_descriptions(directory, Path(folder.name))
-        save_tokenizer(directory, Path(folder.name), config)
-    except OSError as error:
-        folder.cleanup()
-        raise PackageError(f"the files of {directory} cannot be copied: {error}") from error
-    except BaseException:
-        folder.cleanup()
-        raise
-    return folder
+
+    def fill(folder: Path) -> None:
+        _copy_descriptions(directory, folder)
+        save_tokenizer(directory, folder, config)
+
+    return make_folder(fill, f"the files of {directory} cannot be copied")
 
 
 def _copy_descriptions(directory: Path, target: Path) -> None:

@@ -21,6 +21,7 @@ from inferox.sources.sentence_modules import (
     read_modules,
     unsupported_module,
 )
+from inferox.sources.temporary import make_folder
 
 _MODEL_FILES = (SETTINGS_FILE, "README.md")
 """What belongs to the model as a whole, wherever its transformer lies."""
@@ -63,16 +64,9 @@ def lay_out(directory: Path, *, task: str | None) -> TemporaryDirectory[str] | N
     unreadable = [module for module in modules[1:] if module.folder and _is_unreadable(directory / module.folder)]
     if not unreadable and not modules[0].folder:
         return None
-    folder: TemporaryDirectory[str] = TemporaryDirectory(prefix="inferox-")
-    try:
-        _fill(Path(folder.name), directory, modules, unreadable)
-    except OSError as error:
-        folder.cleanup()
-        raise PackageError(f"the files of {directory} cannot be linked: {error}") from error
-    except BaseException:
-        folder.cleanup()
-        raise
-    return folder
+    return make_folder(
+        lambda folder: _fill(folder, directory, modules, unreadable), f"the files of {directory} cannot be linked"
+    )
 
 
 def _is_unreadable(folder: Path) -> bool:

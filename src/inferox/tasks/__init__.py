@@ -11,7 +11,6 @@ from inferox.tasks.proof_comparison import (
     StageDifference,
     compare_row,
     encode_input,
-    thin_pixels,
     thin_tokens,
     with_prompt,
 )
@@ -50,7 +49,6 @@ __all__ = [
     "is_finite_answer",
     "open_task",
     "read_tensors",
-    "thin_pixels",
     "thin_tokens",
     "to_json",
     "with_prompt",

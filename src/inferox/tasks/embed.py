@@ -12,22 +12,19 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import BATCH, DataType, ManifestError, RequestError, Signature, TensorSpec
-from inferox.package import Arrays, ProofInput, Reading
-from inferox.tasks.calibration_texts import calibration_texts
+from inferox.package import Arrays, Reading
 from inferox.tasks.embed_modules import open_module
 from inferox.tasks.options import optional, required_list
 from inferox.tasks.pooling import POOLING_MODES, pool
-from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.signature import find_output, last_extent
-from inferox.tasks.task import Task
-from inferox.tasks.text_samples import sample_texts
-from inferox.tasks.tokenizer import TextTokenizer, check_texts
+from inferox.tasks.text_task import TextTask
+from inferox.tasks.texts import check_texts
 
 _USUAL_PROMPTS = {"query": "", "document": ""}
 """The prompts that every model has, so that callers need not know whether it makes a difference."""
 
 
-class EmbedTask(Task):
+class EmbedTask(TextTask):
     """Makes a vector of each text: tokens to vectors, pooling, and the layers after it.
 
     Items are strings. Results are vectors: shape ``[dimension]``, float32.
@@ -46,7 +43,7 @@ class EmbedTask(Task):
     name: ClassVar[str] = "embed"
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
-        self._tokenizer = TextTokenizer.open(root, options, signature)
+        super().__init__(root, options, signature)
         self._output = find_output(signature, "last_hidden_state", ndim=3, task=self.name, shape="[batch, seq, hidden]")
         self._pooling = required_list(options, "pooling", str)
         unknown = [mode for mode in self._pooling if mode not in POOLING_MODES]
@@ -75,11 +72,6 @@ class EmbedTask(Task):
     def prompts(self) -> Mapping[str, str]:
         """What can be put before texts, by name: for instance one for queries and one for documents."""
         return self._prompts
-
-    @property
-    def fill(self) -> Mapping[str, int]:
-        """The number that each input is padded with."""
-        return self._tokenizer.fill
 
     def with_prompt(self, name: str) -> EmbedTask:
         """The same task, with another prompt before each text.
@@ -136,28 +128,6 @@ class EmbedTask(Task):
             return {"embedding": self.to_matrix(vectors)}
 
         return Reading((TensorSpec("embedding", DataType.F32, (BATCH, self._dimension)),), read)
-
-    @property
-    def max_length(self) -> int | None:
-        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
-        return self._tokenizer.max_length
-
-    def proof_inputs(self) -> list[ProofInput]:
-        """Varied texts; see ``Task``."""
-        return make_proof_inputs(
-            self.name,
-            max_length=self._tokenizer.max_length,
-            special_tokens=self._tokenizer.special_tokens,
-            prompts=tuple(name for name in self._prompts if self._prompts[name]),
-        )
-
-    def calibration_items(self) -> list[str]:
-        """Natural texts; see ``Task``."""
-        return calibration_texts()
-
-    def samples(self) -> list[list[str]]:
-        """Texts from the empty one to the model's limit; see ``Task``."""
-        return self._tokenizer.readable(sample_texts(self._tokenizer.max_length, self._tokenizer.special_tokens))
 
     def _use_prompt(self, prompt: str) -> None:
         self._prompt = prompt

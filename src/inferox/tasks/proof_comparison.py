@@ -120,13 +120,13 @@ def thin_tokens(tokens: Arrays) -> dict[str, npt.NDArray[Any]]:
         tokens: What the model is given, by name.
     """
     return {
-        name: thin_pixels(array) if name == "pixel_values" else array.astype(np.int32)
+        name: _thin_pixels(array) if name == "pixel_values" else array.astype(np.int32)
         for name, array in tokens.items()
         if name in _STAGES
     }
 
 
-def thin_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+def _thin_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Pixels at even distances; shape ``[kept + 3]``, float32. The last three are the shape of the image.
 
     Args:

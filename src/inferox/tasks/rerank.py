@@ -11,18 +11,17 @@ import numpy as np
 
 from inferox.batching import Outputs, Row
 from inferox.core import ConfigError, ManifestError, Model, RequestError, Signature
-from inferox.package import ProofInput, Reading
+from inferox.package import Reading
 from inferox.sources.sentence_modules import SETTINGS_FILE, read_modules, unsupported_module
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
 from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.labels import read_labels
 from inferox.tasks.options import optional, required
-from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.sentence_settings import check_transformer_settings, read_model_settings
 from inferox.tasks.signature import find_output, last_extent
-from inferox.tasks.task import Task
 from inferox.tasks.text_samples import sample_pairs
-from inferox.tasks.tokenizer import TextTokenizer, check_pairs
+from inferox.tasks.text_task import TextTask
+from inferox.tasks.texts import check_pairs
 from inferox.tasks.truncation import report_truncation
 
 
@@ -39,7 +38,7 @@ class RankedDocument:
     score: float
 
 
-class RerankTask(Task):
+class RerankTask(TextTask):
     """Scores how well a document answers a query, reading both together.
 
     Items are pairs of a query and a document. Results are scores: higher is better.
@@ -57,7 +56,7 @@ class RerankTask(Task):
     name: ClassVar[str] = "rerank"
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
-        self._tokenizer = TextTokenizer.open(root, options, signature)
+        super().__init__(root, options, signature)
         self._scores = find_output(signature, "logits", ndim=2, task=self.name, shape="[batch, 1]")
         if last_extent(self._scores) != 1:
             raise ManifestError(f"the task rerank reads one score a pair, and the model gives {self._scores}")
@@ -66,11 +65,6 @@ class RerankTask(Task):
             raise ManifestError(f"{activation!r} is no activation function; there are {', '.join(ACTIVATIONS)}")
         self._activate = ACTIVATIONS[activation]
         self._prompt = optional(options, "prompt", str) or ""
-
-    @property
-    def fill(self) -> Mapping[str, int]:
-        """The number that each input is padded with."""
-        return self._tokenizer.fill
 
     def encode(self, items: Sequence[tuple[str, str]]) -> list[Row]:
         """Makes a row of each pair; see ``Task``. An empty text is legal."""
@@ -127,19 +121,6 @@ class RerankTask(Task):
     def reading(self, signature: Signature) -> Reading:  # noqa: ARG002 - a score is all that is read
         """The scores before the activation, and their order; see ``Task``."""
         return Reading.of_outputs((self._scores,), ranks=True)
-
-    @property
-    def max_length(self) -> int | None:
-        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
-        return self._tokenizer.max_length
-
-    def proof_inputs(self) -> list[ProofInput]:
-        """Varied texts; see ``Task``."""
-        return make_proof_inputs(
-            self.name,
-            max_length=self._tokenizer.max_length,
-            special_tokens=self._tokenizer.special_tokens,
-        )
 
     def calibration_items(self) -> list[tuple[str, str]]:
         """Natural pairs; see ``Task``."""

@@ -13,14 +13,11 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import Signature
-from inferox.package import ProofInput
-from inferox.tasks.calibration_texts import calibration_texts
 from inferox.tasks.labels import Labels
-from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.signature import find_output
-from inferox.tasks.task import Task
-from inferox.tasks.text_samples import sample_texts
-from inferox.tasks.tokenizer import OFFSETS, SPECIAL_TOKENS, TextTokenizer, check_texts
+from inferox.tasks.text_task import TextTask
+from inferox.tasks.texts import check_texts
+from inferox.tasks.tokenizer import OFFSETS, SPECIAL_TOKENS
 
 _OUTSIDE = "O"
 """The label of tokens that belong to no span."""
@@ -46,7 +43,7 @@ class Span:
     text: str
 
 
-class TokenClassifyTask(Task):
+class TokenClassifyTask(TextTask):
     """Finds the spans of a text that have a label.
 
     Each token takes its most probable label. Tokens that follow one another with the same label form a span; ``B-``
@@ -66,7 +63,7 @@ class TokenClassifyTask(Task):
     name: ClassVar[str] = "token-classify"
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
-        self._tokenizer = TextTokenizer.open(root, options, signature)
+        super().__init__(root, options, signature)
         self._logits = find_output(signature, "logits", ndim=3, task=self.name, shape="[batch, seq, labels]")
         self._labels = Labels({**options, "activation": "softmax"}, self._logits)
 
@@ -74,11 +71,6 @@ class TokenClassifyTask(Task):
     def labels(self) -> Sequence[str]:
         """The labels, in the order of the logits."""
         return self._labels.names
-
-    @property
-    def fill(self) -> Mapping[str, int]:
-        """The number that each input is padded with."""
-        return self._tokenizer.fill
 
     def encode(self, items: Sequence[str]) -> list[Row]:
         """Makes a row of each text, with the characters of its tokens; see ``Task``. An empty text is legal."""
@@ -91,27 +83,6 @@ class TokenClassifyTask(Task):
             tuple(self._spans(text, row, output[self._logits.name]))
             for text, row, output in zip(items, rows, outputs, strict=True)
         ]
-
-    @property
-    def max_length(self) -> int | None:
-        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
-        return self._tokenizer.max_length
-
-    def proof_inputs(self) -> list[ProofInput]:
-        """Varied texts; see ``Task``."""
-        return make_proof_inputs(
-            self.name,
-            max_length=self._tokenizer.max_length,
-            special_tokens=self._tokenizer.special_tokens,
-        )
-
-    def calibration_items(self) -> list[str]:
-        """Natural texts; see ``Task``."""
-        return calibration_texts()
-
-    def samples(self) -> list[list[str]]:
-        """Texts from the empty one to the model's limit; see ``Task``."""
-        return self._tokenizer.readable(sample_texts(self._tokenizer.max_length, self._tokenizer.special_tokens))
 
     def _spans(self, text: str, row: Row, logits: npt.NDArray[Any]) -> Iterator[Span]:
         # A model with a fixed length gives logits for the padding too.

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer, normalizers
 
 from inferox.batching import Row
-from inferox.core import SEQUENCE, InputTooLongError, ManifestError, PackageError, RequestError, Signature, TensorSpec
+from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec
 from inferox.tasks.options import optional
+from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.tokenizer_border import translated_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS
 
@@ -25,14 +26,8 @@ OFFSETS = "offsets"
 SPECIAL_TOKENS = "special_tokens_mask"
 """The array of a row that says which tokens the tokenizer added, such as ``[CLS]``: [seq], bool."""
 
-Text = str | tuple[str, str]
-"""A text, or a pair of texts that the model reads together."""
-
 MAX_FILE_BYTES = 256 * 2**20
 """The largest ``tokenizer.json`` that is read: several times those of the largest vocabularies."""
-
-MAX_TEXT_CHARACTERS = 10_000_000
-"""The longest text that is taken, before any is cut to the model's limit."""
 
 _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; mend it and pack the model again"
 
@@ -243,74 +238,6 @@ def _share(room: int, first: int, second: int) -> tuple[int, int]:
         if short + long > room:
             short, long = room // 2, room - room // 2
     return (short, long) if first <= second else (long, short)
-
-
-def check_texts(items: Sequence[str]) -> None:
-    """Checks that items are texts that can be tokenised.
-
-    Raises:
-        RequestError: If the items are a single text, or one is no text or holds half of a surrogate pair.
-    """
-    _check_list(items)
-    for index, item in enumerate(items):
-        _check_text(item, f"text {index}")
-
-
-def check_pairs(items: Sequence[tuple[str, str]]) -> None:
-    """Checks that items are pairs of texts that can be tokenised.
-
-    Raises:
-        RequestError: If an item is no pair, or one of its texts is no text or holds half of a surrogate pair.
-    """
-    _check_list(items)
-    for index, item in enumerate(items):
-        if not _is_pair(item):
-            raise RequestError(f"item {index} must be a pair of texts, and is {_describe(item)}")
-        _check_text(item[0], f"the first text of pair {index}")
-        _check_text(item[1], f"the second text of pair {index}")
-
-
-def check_texts_or_pairs(items: Sequence[Text]) -> None:
-    """Checks that items are texts, or pairs of texts, that can be tokenised.
-
-    Raises:
-        RequestError: If an item is neither, or holds half of a surrogate pair.
-    """
-    _check_list(items)
-    for index, item in enumerate(items):
-        if _is_pair(item):
-            _check_text(item[0], f"the first text of pair {index}")
-            _check_text(item[1], f"the second text of pair {index}")
-        else:
-            _check_text(item, f"text {index}")
-
-
-def _check_list(items: Sequence[Any]) -> None:
-    if isinstance(items, str | bytes):
-        raise RequestError("expected a list of texts, and got a single one", hint="put it in a list")
-
-
-def _is_pair(item: Any) -> bool:
-    return isinstance(item, tuple | list) and len(item) == 2  # noqa: PLR2004 - a pair is two
-
-
-def _describe(item: Any) -> str:
-    kind = f"of the type {type(item).__name__}"
-    return f"{kind} with {len(item)} parts" if isinstance(item, tuple | list) else kind
-
-
-def _check_text(text: Any, subject: str) -> None:
-    if not isinstance(text, str):
-        raise RequestError(f"{subject} must be a string, and is {_describe(text)}")
-    if len(text) > MAX_TEXT_CHARACTERS:
-        raise InputTooLongError(subject, length=len(text), limit=MAX_TEXT_CHARACTERS, unit="characters")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise RequestError(
-            f"{subject} has half of a surrogate pair at character {error.start}: U+{ord(text[error.start]):04X}",
-            hint="the text was cut or decoded wrongly; send valid Unicode",
-        ) from error
 
 
 def _read(path: Path) -> Tokenizer:

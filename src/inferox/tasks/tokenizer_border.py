@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from inferox.core import InferoxError, PackageError
+from inferox.core import InferoxError, PackageError, first_line
 
 _NOT_FAILURES = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
@@ -29,5 +29,5 @@ def translated_tokenizer(action: str, *, hint: str) -> Iterator[None]:
     except (*_NOT_FAILURES, InferoxError, MemoryError):
         raise
     except BaseException as error:
-        reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
+        reason = first_line(error)
         raise PackageError(f"{action} failed: {reason}", hint=hint) from error

@@ -6,6 +6,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -56,6 +57,22 @@ class DefiningLibrary(ABC):
         Raises:
             Exception: Whatever the library raises for an input that it does not take.
         """
+
+
+@contextmanager
+def captured(module: Any) -> Iterator[list[Any]]:
+    """Keeps what a module gives while a library answers, so that it need not compute twice.
+
+    Args:
+        module: A ``torch.nn.Module``.
+    """
+    outputs: list[Any] = []
+    # A copy, because modules that follow may write into the same mapping.
+    handle = module.register_forward_hook(lambda _module, _inputs, output: outputs.append(copy(output)))
+    try:
+        yield outputs
+    finally:
+        handle.remove()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ import torch
 import transformers
 from transformers.image_utils import load_image
 
-from inferox.build.defining.library import DefiningLibrary, Definition
+from inferox.build.defining.library import Arrays, DefiningLibrary, Definition, captured
 from inferox.package import ProofInput
 
 _OPTIONS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -44,10 +45,9 @@ class TextLabelLibrary(DefiningLibrary):
         tokens = {name: value[0].numpy() for name, value in encoded.items()}
         if not proof_input.answered:
             return Definition(tokens)
-        with torch.inference_mode():
-            logits = self._model(**encoded).logits[0].float().numpy()
+        with torch.inference_mode(), captured(self._model) as computed:
             answer = self._pipeline(texts, top_k=None, truncation=True)
-        return Definition(tokens, {"logits": logits}, _labels(answer))
+        return Definition(tokens, _logits(computed), _labels(answer))
 
 
 class TokenLabelLibrary(DefiningLibrary):
@@ -79,9 +79,7 @@ class TokenLabelLibrary(DefiningLibrary):
         tokens["offsets"] = tokens.pop("offset_mapping")
         if not proof_input.answered:
             return Definition(tokens)
-        encoded.pop("offset_mapping")
-        with torch.inference_mode():
-            logits = self._model(**encoded).logits[0].float().numpy()
+        with torch.inference_mode(), captured(self._model) as computed:
             parts = self._pipeline(proof_input.item)
         answer = [
             {
@@ -92,7 +90,7 @@ class TokenLabelLibrary(DefiningLibrary):
             }
             for part in parts
         ]
-        return Definition(tokens, {"logits": logits}, answer)
+        return Definition(tokens, _logits(computed), answer)
 
 
 class ImageLabelLibrary(DefiningLibrary):
@@ -120,10 +118,9 @@ class ImageLabelLibrary(DefiningLibrary):
             raise TypeError(f"expected the bytes of an image, and got {type(proof_input.item).__name__}")
         image = load_image(Image.open(BytesIO(proof_input.item)))
         pixels = self._processor(image, return_tensors="pt")["pixel_values"]
-        with torch.inference_mode():
-            logits = self._model(pixel_values=pixels).logits[0].float().numpy()
-            answer = self._pipeline(Image.open(BytesIO(proof_input.item)), top_k=len(logits))
-        return Definition({"pixel_values": pixels[0].numpy()}, {"logits": logits}, _labels(answer))
+        with torch.inference_mode(), captured(self._model) as computed:
+            answer = self._pipeline(Image.open(BytesIO(proof_input.item)), top_k=self._model.config.num_labels)
+        return Definition({"pixel_values": pixels[0].numpy()}, _logits(computed), _labels(answer))
 
 
 def _open_tokenizer(directory: Path, max_length: int | None) -> Any:
@@ -144,6 +141,10 @@ def _open_tokenizer(directory: Path, max_length: int | None) -> Any:
 
 def _open_model(kind: Any, directory: Path) -> Any:
     return kind.from_pretrained(str(directory), dtype=torch.float32, **_OPTIONS).eval()
+
+
+def _logits(computed: Sequence[Any]) -> Arrays:
+    return {"logits": computed[0].logits[0].float().numpy()}
 
 
 def _labels(answer: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
-from inferox.build.defining.library import Arrays, DefiningLibrary, Definition
+from inferox.build.defining.library import Arrays, DefiningLibrary, Definition, captured
 from inferox.package import ProofInput
 
 _OPTIONS: dict[str, Any] = {
@@ -42,10 +42,13 @@ class SentenceEncoderLibrary(DefiningLibrary):
         tokens = _tokens(features)
         if not proof_input.answered:
             return Definition(tokens)
-        with torch.inference_mode():
-            vectors = self._model[0](dict(features))["token_embeddings"]
+        with torch.inference_mode(), captured(self._model[0]) as computed:
             answer = self._model.encode([proof_input.item], prompt_name=proof_input.prompt, show_progress_bar=False)[0]
-        return Definition(tokens, {"last_hidden_state": _attended(vectors, features)}, np.asarray(answer, np.float32))
+        return Definition(
+            tokens,
+            {"last_hidden_state": _attended(computed[0]["token_embeddings"], features)},
+            np.asarray(answer, np.float32),
+        )
 
 
 class CrossEncoderLibrary(DefiningLibrary):
@@ -68,12 +71,11 @@ class CrossEncoderLibrary(DefiningLibrary):
         tokens = _tokens(features)
         if not proof_input.answered:
             return Definition(tokens)
-        with torch.inference_mode():
-            computed = self._model(dict(features))
+        with torch.inference_mode(), captured(self._model) as computed:
             score = self._model.predict([proof_input.item], show_progress_bar=False)[0]
-        outputs = {"logits": computed["scores"].reshape(-1).float().numpy()}
-        if "token_embeddings" in computed:
-            outputs["last_hidden_state"] = _attended(computed["token_embeddings"], features)
+        outputs = {"logits": computed[0]["scores"].reshape(-1).float().numpy()}
+        if "token_embeddings" in computed[0]:
+            outputs["last_hidden_state"] = _attended(computed[0]["token_embeddings"], features)
         return Definition(tokens, outputs, float(score))
 
 

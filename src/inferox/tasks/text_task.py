@@ -1,0 +1,64 @@
+"""What all tasks that read texts have in common: the tokenizer, and the texts on which they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inferox.core import Signature
+from inferox.package import ProofInput
+from inferox.tasks.calibration_texts import calibration_texts
+from inferox.tasks.proof_inputs import make_proof_inputs
+from inferox.tasks.task import Task
+from inferox.tasks.text_samples import sample_texts
+from inferox.tasks.tokenizer import TextTokenizer
+
+
+class TextTask(Task):
+    """A task whose items are texts, or pairs of texts.
+
+    Args:
+        root: The folder of the package.
+        options: The options of the tokenizer, among those of the task.
+        signature: What the model takes and gives.
+
+    Raises:
+        ManifestError: If an option is missing or wrong.
+        PackageError: If a file is missing or cannot be read.
+    """
+
+    def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
+        self._tokenizer = TextTokenizer.open(root, options, signature)
+
+    @property
+    def fill(self) -> Mapping[str, int]:
+        """The number that each input is padded with."""
+        return self._tokenizer.fill
+
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
+        return self._tokenizer.max_length
+
+    @property
+    def prompts(self) -> Mapping[str, str]:
+        """What can be put before texts, by name."""
+        return {}
+
+    def proof_inputs(self) -> list[ProofInput]:
+        """Varied texts, some with each prompt; see ``Task``."""
+        return make_proof_inputs(
+            self.name,
+            max_length=self.max_length,
+            special_tokens=self._tokenizer.special_tokens,
+            prompts=tuple(name for name, text in self.prompts.items() if text),
+        )
+
+    def calibration_items(self) -> list[Any]:
+        """Natural texts; see ``Task``."""
+        return calibration_texts()
+
+    def samples(self) -> list[list[Any]]:
+        """Texts from the empty one to the model's limit; see ``Task``."""
+        return self._tokenizer.readable(sample_texts(self.max_length, self._tokenizer.special_tokens))

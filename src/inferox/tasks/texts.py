@@ -1,0 +1,82 @@
+"""Texts and pairs of texts as callers give them, checked before a tokenizer sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from inferox.core import InputTooLongError, RequestError
+
+Text = str | tuple[str, str]
+"""A text, or a pair of texts that the model reads together."""
+
+MAX_TEXT_CHARACTERS = 10_000_000
+"""The longest text that is taken, before any is cut to the model's limit."""
+
+
+def check_texts(items: Sequence[str]) -> None:
+    """Checks that items are texts that can be tokenised.
+
+    Raises:
+        RequestError: If the items are a single text, or one is no text or holds half of a surrogate pair.
+    """
+    _check_list(items)
+    for index, item in enumerate(items):
+        _check_text(item, f"text {index}")
+
+
+def check_pairs(items: Sequence[tuple[str, str]]) -> None:
+    """Checks that items are pairs of texts that can be tokenised.
+
+    Raises:
+        RequestError: If an item is no pair, or one of its texts is no text or holds half of a surrogate pair.
+    """
+    _check_list(items)
+    for index, item in enumerate(items):
+        if not _is_pair(item):
+            raise RequestError(f"item {index} must be a pair of texts, and is {_describe(item)}")
+        _check_text(item[0], f"the first text of pair {index}")
+        _check_text(item[1], f"the second text of pair {index}")
+
+
+def check_texts_or_pairs(items: Sequence[Text]) -> None:
+    """Checks that items are texts, or pairs of texts, that can be tokenised.
+
+    Raises:
+        RequestError: If an item is neither, or holds half of a surrogate pair.
+    """
+    _check_list(items)
+    for index, item in enumerate(items):
+        if _is_pair(item):
+            _check_text(item[0], f"the first text of pair {index}")
+            _check_text(item[1], f"the second text of pair {index}")
+        else:
+            _check_text(item, f"text {index}")
+
+
+def _check_list(items: Sequence[Any]) -> None:
+    if isinstance(items, str | bytes):
+        raise RequestError("expected a list of texts, and got a single one", hint="put it in a list")
+
+
+def _is_pair(item: Any) -> bool:
+    return isinstance(item, tuple | list) and len(item) == 2  # noqa: PLR2004 - a pair is two
+
+
+def _describe(item: Any) -> str:
+    kind = f"of the type {type(item).__name__}"
+    return f"{kind} with {len(item)} parts" if isinstance(item, tuple | list) else kind
+
+
+def _check_text(text: Any, subject: str) -> None:
+    if not isinstance(text, str):
+        raise RequestError(f"{subject} must be a string, and is {_describe(text)}")
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise InputTooLongError(subject, length=len(text), limit=MAX_TEXT_CHARACTERS, unit="characters")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"{subject} has half of a surrogate pair at character {error.start}: U+{ord(text[error.start]):04X}",
+            hint="the text was cut or decoded wrongly; send valid Unicode",
+        ) from error
