@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 import inferox
@@ -302,6 +303,22 @@ def test_a_library_that_takes_few_inputs_proves_nothing(
     report = inferox.pack(save_source(tmp_path / "source", minilm_directory), tmp_path / "model.mlpkg")
     assert report.proof.status is ProofStatus.NOT_PROVEN
     assert "too long for me" in str(report.proof)
+
+
+def test_a_panic_of_the_library_is_one_error(
+    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Backtracks beyond what the engine of the tokenizers library allows itself.
+    panicking = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))  # noqa: S106
+    panicking.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+b"), "isolated")
+
+    def panic(self: SentenceEncoderLibrary, proof_input: ProofInput) -> Any:  # noqa: ARG001
+        return panicking.encode("a" * 40)
+
+    monkeypatch.setattr(SentenceEncoderLibrary, "define", panic)
+    with pytest.raises(PackageError, match=r"asking sentence-transformers for '.*' failed: .*retry-limit"):
+        inferox.pack(save_source(tmp_path / "source", minilm_directory), tmp_path / "model.mlpkg")
+    assert not (tmp_path / "model.mlpkg").exists()
 
 
 @pytest.mark.parametrize(

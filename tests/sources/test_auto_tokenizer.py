@@ -192,3 +192,13 @@ def test_do_lower_case_of_sentence_transformers(directory: Path, tmp_path: Path)
 
     assert options["max_length"] == 20
     assert rows[0]["input_ids"].tolist() == rows[1]["input_ids"].tolist()
+
+
+def test_random_tokens_are_refused(tmp_path: Path) -> None:
+    model = models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")], dropout=0.1)
+    made = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer(model))
+    made.save_pretrained(tmp_path / "model")
+    (tmp_path / "target").mkdir()
+
+    with pytest.raises(PackageError, match=r"'model.dropout' of tokenizer.json is 0.1\d*, which makes .* random"):
+        save_tokenizer(tmp_path / "model", tmp_path / "target", {})

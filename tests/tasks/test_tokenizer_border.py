@@ -10,9 +10,10 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from inferox.core import InferoxError, InputTooLongError, PackageError
+from inferox.sources.tokenizer_limits import check_tokenizer
 from inferox.tasks import TextTokenizer
 from inferox.tasks.texts import MAX_TEXT_CHARACTERS
-from inferox.tasks.tokenizer_border import translated_tokenizer
+from inferox.tasks.tokenizer_border import translated_panics, translated_tokenizer
 
 from .models import text_signature
 
@@ -77,3 +78,40 @@ def test_a_text_beyond_the_limit_of_characters_is_refused_at_once(tmp_path: Path
 
     with pytest.raises(InputTooLongError, match="text 1 has 10000001 characters"):
         tokenizer.encode(["a", "a" * (MAX_TEXT_CHARACTERS + 1)])
+
+
+@pytest.mark.parametrize("dropout", [0.5, 1, 1e-30])
+def test_random_tokens_are_refused(dropout: float, tmp_path: Path) -> None:
+    model = {"type": "BPE", "dropout": dropout, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+    with pytest.raises(PackageError, match=r"'model\.dropout' of tokenizer.json"):
+        open_tokenizer(write(tmp_path, model=model))
+    with pytest.raises(PackageError, match=r"'model\.dropout' of tokenizer.json"):
+        check_tokenizer({"model": model})
+
+
+@pytest.mark.parametrize("dropout", [None, 0, 0.0])
+def test_no_dropout_is_taken(dropout: float | None, tmp_path: Path) -> None:
+    model = {"type": "BPE", "dropout": dropout, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+    tokenizer = open_tokenizer(write(tmp_path, model=model))
+    assert tokenizer.encode(["ab"])[0]["input_ids"].tolist() == [2]
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"model": 3}', "{", "", "[" * 100_000, "\xff"])
+def test_what_is_no_tokenizer_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(content, encoding="latin-1")
+    with pytest.raises(PackageError, match=r"tokenizer\.json"):
+        open_tokenizer(tmp_path)
+
+
+def test_only_panics_are_translated_as_panics() -> None:
+    class PanicException(BaseException):
+        """As pyo3 makes it."""
+
+    with (
+        pytest.raises(PackageError, match=r"asking x failed: out of bounds \(mend it\)"),
+        translated_panics("asking x", hint="mend it"),
+    ):
+        raise PanicException("out of bounds")
+    for error in (ValueError("no"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), translated_panics("asking x", hint="mend it"):
+            raise error

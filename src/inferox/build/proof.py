@@ -12,7 +12,7 @@ import numpy.typing as npt
 from inferox.batching import Row, pad_rows, split_rows
 from inferox.build.defining import DefiningLibrary, Definition, NoDefinition, open_defining_library
 from inferox.build.defining.library import quiet
-from inferox.core import DisagreementError, RequestError, SourceModel, first_line
+from inferox.core import DisagreementError, PackageError, RequestError, SourceModel, first_line
 from inferox.package import (
     TOLERANCES,
     InputProof,
@@ -32,6 +32,7 @@ from inferox.tasks import (
     is_finite_answer,
     thin_tokens,
     to_json,
+    translated_panics,
     with_prompt,
 )
 
@@ -86,6 +87,7 @@ def prove(source: SourceModel, task: Task) -> Proven:
 
     Raises:
         DisagreementError: If a stage differs; it names the first input that does.
+        PackageError: If native code of the library panics.
     """
     inputs = task.proof_inputs()
     if not inputs:
@@ -144,7 +146,9 @@ def _compare_all(
     compared, refused = [], None
     for proof_input in inputs:
         try:
-            definition = library.define(proof_input)
+            definition = _define(library, proof_input)
+        except PackageError:
+            raise
         except Exception as error:  # noqa: BLE001 - what the library does not take is not defined
             refused = first_line(error)
             continue
@@ -153,6 +157,15 @@ def _compare_all(
             continue
         compared.append(_compare(source, task, library, proof_input, definition))
     return compared, refused
+
+
+def _define(library: DefiningLibrary, proof_input: ProofInput) -> Definition:
+    """Asks the library, of whose tokenizer a panic is no refusal of one input but a fault of the model's files."""
+    with translated_panics(
+        f"asking {library.name} for {proof_input}",
+        hint="native code of the library panicked, most likely on the model's tokenizer: mend its files",
+    ):
+        return library.define(proof_input)
 
 
 def _compare(

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from transformers.utils import logging as hf_logging
 
 from inferox.core import PackageError, first_line
+from inferox.sources.tokenizer_limits import check_tokenizer
 from inferox.sources.tokenizer_names import LIMIT_IS_RESOLVED, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 
 _RAW_HINT = "pack it with the task raw, and tokenize with transformers yourself"
@@ -50,7 +51,7 @@ def save_tokenizer(directory: Path, target: Path, config: Mapping[str, Any]) -> 
 
     Raises:
         PackageError: If transformers cannot make the tokenizer, or it does something in Python that ``tokenizer.json``
-            cannot express.
+            cannot express, or something that no package may.
         OSError: If a file cannot be written.
     """
     with _quiet():
@@ -59,7 +60,9 @@ def save_tokenizer(directory: Path, target: Path, config: Mapping[str, Any]) -> 
         settings = _settings(tokenizer, directory, config)
         backend.no_padding()
         backend.no_truncation()
-        backend.save(str(target / TOKENIZER_FILE))
+        content = backend.to_str(pretty=True)
+        check_tokenizer(json.loads(content))
+        (target / TOKENIZER_FILE).write_text(content, encoding="utf-8")
         (target / TOKENIZER_CONFIG_FILE).write_text(
             json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )

@@ -22,6 +22,7 @@ from inferox.tasks.task import Task
 from inferox.tasks.tensor_files import read_tensors
 from inferox.tasks.token_classify import Span, TokenClassifyTask
 from inferox.tasks.tokenizer import TextTokenizer
+from inferox.tasks.tokenizer_border import translated_panics
 
 __all__ = [
     "TASK_NAMES",
@@ -51,5 +52,6 @@ __all__ = [
     "read_tensors",
     "thin_tokens",
     "to_json",
+    "translated_panics",
     "with_prompt",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +12,8 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer, normalizers
 
 from inferox.batching import Row
-from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec
+from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec, first_line
+from inferox.sources.tokenizer_limits import check_tokenizer
 from inferox.tasks.options import optional
 from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.tokenizer_border import translated_tokenizer
@@ -249,8 +251,14 @@ def _read(path: Path) -> Tokenizer:
     size_bytes = path.stat().st_size
     if size_bytes > MAX_FILE_BYTES:
         raise PackageError(f"{path.name} has {size_bytes} bytes, and {MAX_FILE_BYTES} are the most that is read")
+    content = path.read_bytes()
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise PackageError(f"{path.name} is not JSON: {first_line(error)}", hint="fetch the model again") from error
+    check_tokenizer(document)
     with translated_tokenizer(f"reading {path.name}", hint="fetch the model again"):
-        return Tokenizer.from_file(str(path))
+        return Tokenizer.from_buffer(content)
 
 
 def _fill(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None) -> dict[str, int]:

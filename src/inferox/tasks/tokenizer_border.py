@@ -29,5 +29,24 @@ def translated_tokenizer(action: str, *, hint: str) -> Iterator[None]:
     except (*_NOT_FAILURES, InferoxError, MemoryError):
         raise
     except BaseException as error:
-        reason = first_line(error)
-        raise PackageError(f"{action} failed: {reason}", hint=hint) from error
+        raise PackageError(f"{action} failed: {first_line(error)}", hint=hint) from error
+
+
+@contextmanager
+def translated_panics(action: str, *, hint: str) -> Iterator[None]:
+    """Translates panics of native code, and lets every ``Exception`` pass to a caller that knows what it means.
+
+    Args:
+        action: What is being done, such as ``asking transformers``.
+        hint: What the reader can do about it.
+
+    Raises:
+        PackageError: If native code panics.
+        Exception: Whatever else is raised.
+    """
+    try:
+        yield
+    except (*_NOT_FAILURES, Exception):
+        raise
+    except BaseException as error:
+        raise PackageError(f"{action} failed: {first_line(error)}", hint=hint) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inferox.build.defining.library import DefiningLibrary, quiet
 from inferox.core import SourceModel, first_line
+from inferox.tasks import translated_panics
 
 INSTALL_HINT = "pip install 'inferox[reference]'"
 """What brings every library that defines a model."""
@@ -45,7 +46,7 @@ def open_defining_library(source: SourceModel, task: str, max_length: int | None
     if find_spec(library.replace("-", "_")) is None:
         return NoDefinition(f"{library} is not installed: {INSTALL_HINT}")
     try:
-        with quiet():
+        with quiet(), translated_panics(f"opening the model with {library}", hint="mend the model's files"):
             return _open(task, directory, max_length)
     except Exception as error:  # noqa: BLE001 - the libraries raise whatever they like for a model that they do not take
         return NoDefinition(f"{library} does not load this model: {first_line(error)}")
