@@ -8,8 +8,8 @@ from inferox.core import ConfigError, InferoxError, PackageError
 from inferox.sources.architecture import choose_architecture, lacks_padding, takes_images, text_inputs
 
 
-def choose(model_type: str, stated: str, task: str | None = None, *, embeds: bool = False) -> str:
-    chosen = choose_architecture({"model_type": model_type, "architectures": [stated]}, task, embeds=embeds)
+def choose(model_type: str, stated: str, task: str | None = None, *, pools: bool = False) -> str:
+    chosen = choose_architecture({"model_type": model_type, "architectures": [stated]}, task, pools=pools)
     takes_images(chosen.name)
     return chosen.name
 
@@ -125,7 +125,7 @@ def test_an_encoder_that_is_made_a_decoder_is_refused() -> None:
 )
 def test_vectors_are_those_of_the_encoder_where_they_are_asked_for(model_type: str, stated: str, chosen: str) -> None:
     assert choose(model_type, stated, "embed") == chosen
-    assert choose(model_type, stated, embeds=True) == chosen
+    assert choose(model_type, stated, pools=True) == chosen
 
 
 def test_raw_takes_the_class_as_it_is() -> None:

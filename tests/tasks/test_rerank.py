@@ -9,13 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import CrossEncoder
-from transformers import AutoModelForSequenceClassification
+from sentence_transformers import CrossEncoder, SentenceTransformer
+from sentence_transformers.base.modules import Dense, Router, Transformer
+from sentence_transformers.cross_encoder.modules import LogitScore
+from sentence_transformers.sentence_transformer.modules import LayerNorm, Normalize, Pooling, StaticEmbedding
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from inferox.core import ConfigError, ManifestError, RequestError
+from inferox.sources.huggingface import open_huggingface
 from inferox.tasks import RankedDocument, RerankTask, choose_task, open_task
 
-from .models import FunctionModel, logits, text_signature, torch_model
+from .models import FunctionModel, logits, text_signature, token_vectors, torch_model
 from .test_classify import save_classifier
 from .test_embed import varied_texts
 
@@ -119,7 +123,7 @@ def test_a_single_document_is_refused(directory: Path) -> None:
 def test_a_model_with_several_labels_is_refused(tokenizer_directory: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"this one has 3 labels \(use the task classify"):
         choose_task(tmp_path, {"num_labels": 3}, None, task="rerank")
-    with pytest.raises(ManifestError, match="reads one score a pair"):
+    with pytest.raises(ManifestError, match="reads one score per pair"):
         open_task("rerank", {"activation": "sigmoid"}, tokenizer_directory, text_signature(logits(3)))
 
 
@@ -165,3 +169,108 @@ def test_samples_are_pairs(directory: Path) -> None:
 
     for batch in task.samples():
         assert len(task.encode(batch)) == len(batch)
+
+
+def score_layer(width: int, scores: int = 1, output: str = "scores") -> Dense:
+    torch.manual_seed(scores)
+    return Dense(width, scores, activation_function=torch.nn.Identity(), module_output_name=output)
+
+
+@pytest.fixture
+def encoder(directory: Path) -> Transformer:
+    """The encoder of the classifier, of width 16, as the first of several modules."""
+    module: Transformer = Transformer(str(directory))
+    return module
+
+
+def save_modules(path: Path, *modules: Any, **settings: Any) -> CrossEncoder:
+    reference: CrossEncoder = CrossEncoder(modules=list(modules), device="cpu", **settings)
+    reference.save_pretrained(str(path))
+    return reference
+
+
+@pytest.mark.parametrize("include_prompt", [True, False])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "lasttoken"])
+def test_layers_of_its_own_equal_cross_encoder(
+    encoder: Transformer, tmp_path: Path, pooling: Any, include_prompt: bool
+) -> None:
+    stored = tmp_path / "stored"
+    reference = save_modules(
+        stored,
+        encoder,
+        Pooling(16, pooling_mode=pooling, include_prompt=include_prompt),
+        LayerNorm(16),
+        Dense(16, 8, activation_function=torch.nn.GELU()),
+        Normalize(),
+        score_layer(8),
+        prompts={"it": "rank: "},
+        default_prompt_name="it",
+    )
+    model = torch_model(AutoModel.from_pretrained(stored), text_signature(token_vectors(16)))
+    choice = choose_task(stored, json.loads((stored / "config.json").read_text()), model.signature)
+    task = open_task(choice.name, json.loads(json.dumps(choice.options)), stored, model.signature)
+    texts = varied_texts(40)
+    pairs = list(zip(texts, texts[::-1], strict=True))
+
+    scores = task.run(model, pairs)
+
+    assert isinstance(task, RerankTask)
+    assert set(choice.files) >= {"3_Dense/model.safetensors", "5_Dense/model.safetensors"}
+    np.testing.assert_allclose(scores, reference.predict(pairs), atol=1e-5)
+    assert len({round(score, 4) for score in scores}) > 10
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            lambda: [Pooling(16), score_layer(16, 3)],
+            "2_Dense/config.json sets 'out_features' to 3, and the task rerank",
+        ),
+        (lambda: [Pooling(16)], "modules.json lists Transformer, Pooling, of which none gives scores"),
+        (lambda: [Pooling(16), score_layer(16), Normalize()], "lists Transformer, Pooling, Dense, Normalize, of which"),
+        (lambda: [Pooling(16), score_layer(16, output="sentence_embedding")], "'module_output_name' to 'sentence_emb"),
+        (lambda: [score_layer(16)], "modules.json lists Transformer, Dense; what is supported is one Transformer, one"),
+    ],
+)
+def test_layers_that_give_no_score_are_refused(encoder: Transformer, tmp_path: Path, layers: Any, message: str) -> None:
+    stored = tmp_path / "stored"
+    save_modules(stored, encoder, *layers())
+
+    with pytest.raises(ConfigError) as caught:
+        choose_task(stored, json.loads((stored / "config.json").read_text()), None)
+
+    assert message in str(caught.value)
+
+
+def test_a_model_of_vectors_gives_no_scores(encoder: Transformer, tmp_path: Path) -> None:
+    stored = tmp_path / "stored"
+    SentenceTransformer(modules=[encoder, Pooling(16)], device="cpu").save_pretrained(str(stored))
+
+    with pytest.raises(
+        ConfigError, match=r"the model_type SentenceTransformer: .* not scores of pairs \(use the task em"
+    ):
+        choose_task(stored, {"model_type": "bert"}, None, task="rerank")
+
+
+def test_what_is_no_transformer_is_named(encoder: Transformer, tokenizer_directory: Path, tmp_path: Path) -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_directory)
+    pooled = [encoder, Pooling(16)]
+    kinds = {
+        "StaticEmbedding": (StaticEmbedding(tokenizer, embedding_dim=4), "averages the rows of a table"),
+        "Router": (Router.for_query_document(pooled, pooled), "through different encoders"),
+    }
+    for kind, (module, what) in kinds.items():
+        stored = tmp_path / kind
+        SentenceTransformer(modules=[module], device="cpu").save_pretrained(str(stored))
+
+        with pytest.raises(ConfigError, match=rf"module 0 in modules\.json is of the type {kind}, which .*{what}"):
+            open_huggingface(stored, task=None)
+
+
+def test_scores_of_a_language_model_are_refused_by_what_they_are(encoder: Transformer, tmp_path: Path) -> None:
+    stored = tmp_path / "stored"
+    save_modules(stored, encoder, LogitScore(5, 6))
+
+    with pytest.raises(ConfigError, match=r"module 1 in modules\.json .* of the type LogitScore, which reads a score"):
+        choose_task(stored, {"architectures": ["Qwen3ForCausalLM"]}, None)

@@ -61,7 +61,7 @@ class Architecture:
     notes: tuple[str, ...] = ()
 
 
-def choose_architecture(config: Mapping[str, Any], task: str | None, *, embeds: bool = False) -> Architecture:
+def choose_architecture(config: Mapping[str, Any], task: str | None, *, pools: bool = False) -> Architecture:
     """Chooses the class of transformers that a checkpoint is loaded as.
 
     That is the class that the config states, where it has a head that a task reads; otherwise the encoder without its
@@ -71,7 +71,7 @@ def choose_architecture(config: Mapping[str, Any], task: str | None, *, embeds: 
     Args:
         config: The model's ``config.json``.
         task: What the numbers are to mean; ``None`` where the checkpoint decides.
-        embeds: Whether the checkpoint says in ``modules.json`` that it is for vectors, whatever its head.
+        pools: Whether the checkpoint says in ``modules.json`` that its token vectors are pooled, whatever its head.
 
     Raises:
         ManifestError: If the config states no model type, or one that transformers does not know.
@@ -81,16 +81,16 @@ def choose_architecture(config: Mapping[str, Any], task: str | None, *, embeds: 
     """
     bare = _bare_class(config)
     stated = _stated(config)
-    if task in _HEAD_BY_TASK:
+    if task in _HEAD_BY_TASK and not (task == "rerank" and pools):
         return Architecture(_with_head(stated or bare, task))
     if task == "raw":
         return Architecture(stated or _require_encoder(config, bare))
-    if task is None and not embeds:
+    if task is None and not pools:
         if stated.endswith(_HEADS):
             return Architecture(stated)
         _check_purpose(stated, bare, config)
     chosen = stated if _is_bare(stated, config) else _require_encoder(config, bare)
-    return Architecture(chosen, _notes(stated, chosen, asked=task == "embed" or embeds))
+    return Architecture(chosen, _notes(stated, chosen, asked=task == "embed" or pools))
 
 
 def architecture_family(config: Mapping[str, Any], architecture: str) -> str:

@@ -27,7 +27,7 @@ from inferox.sources.model_card import read_license
 from inferox.sources.model_files import complete_files
 from inferox.sources.position_tables import measure_position_limit
 from inferox.sources.sentence_layout import lay_out
-from inferox.sources.sentence_modules import is_embedder
+from inferox.sources.sentence_modules import pools_tokens
 from inferox.sources.torch_source import Examples, TorchSource
 
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
@@ -62,7 +62,7 @@ def open_huggingface(
     title = name or directory.resolve().name
     directory = directory if laid_out is None else Path(laid_out.name)
     config = _read_config(directory)
-    chosen = choose_architecture(config, task, embeds=is_embedder(directory))
+    chosen = choose_architecture(config, task, pools=pools_tokens(directory))
     architecture = chosen.name
     reads_images = takes_images(architecture)
     converted = None if reads_images or task == "raw" else complete_files(directory, config)

@@ -40,12 +40,24 @@ _UNSUPPORTED = {
     "MultiVectorMask": "which gives a vector for each token rather than one for the text",
     "Router": "which sends queries and documents through different encoders",
     "SpladePooling": "which gives a number for each token of the vocabulary",
-    "StaticEmbedding": "which is a table of token vectors without a transformer",
+    "StaticEmbedding": "which averages the rows of a table of token vectors, without a transformer",
     "WeightedLayerPooling": "which mixes the outputs of several layers of the transformer",
     "WordEmbeddings": "which is a table of word vectors without a transformer",
     "WordWeights": "which weights words by a table",
 }
 """What the modules do that Inferox does not compute."""
+
+_ROUTES = (
+    "pack each encoder by itself, from a folder with its own modules.json: SentenceTransformer(modules=[...]).save"
+)
+
+_INSTEAD = {
+    "Asym": _ROUTES,
+    "Router": _ROUTES,
+    "StaticEmbedding": "it needs no runtime, since a text's vector is the mean of rows of its table: use "
+    "sentence-transformers or model2vec, or pack a function that returns it as a module (python:module:factory)",
+}
+"""What can be done with them, where that is not the same for all."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +102,10 @@ def read_modules(directory: Path) -> list[SentenceModule]:
     return [_read_module(entry, index) for index, entry in enumerate(entries)]
 
 
-def is_embedder(directory: Path) -> bool:
-    """Whether a folder states that its model makes a vector of a text, whatever the head of its transformer.
+def pools_tokens(directory: Path) -> bool:
+    """Whether a folder states that the token vectors of its transformer are read, whatever the head of that.
+
+    All of sentence-transformers' models read them but a cross-encoder that has no pooling.
 
     Raises:
         PackageError: If a file is not JSON.
@@ -104,16 +118,19 @@ def is_embedder(directory: Path) -> bool:
         return True
     except (OSError, ValueError, RecursionError) as error:
         raise PackageError(f"{SETTINGS_FILE} cannot be read: {error}", hint="fetch the model again") from error
-    return not isinstance(settings, dict) or settings.get("model_type") != "CrossEncoder"
+    if isinstance(settings, dict) and settings.get("model_type") == "CrossEncoder":
+        return any(module.kind == "Pooling" for module in read_modules(directory))
+    return True
 
 
 def unsupported_module(module: SentenceModule, index: int) -> ConfigError:
     """The error for a module that Inferox does not compute."""
     does = _UNSUPPORTED.get(module.kind)
     where = f"module {index} in {MODULES_FILE}" + (f" (folder {module.folder!r})" if module.folder else "")
+    usual = RAW_HINT if index else "Inferox packs models whose first module is a Transformer"
     return ConfigError(
         f"{where} is of the type {module.kind}" + (f", {does}" if does else "") + "; this is not supported",
-        hint=RAW_HINT if index else "Inferox packs models whose first module is a Transformer",
+        hint=_INSTEAD.get(module.kind, usual),
     )
 
 

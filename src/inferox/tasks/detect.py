@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, Signature
-from inferox.sources.sentence_modules import MODULES_FILE
+from inferox.sources.sentence_modules import MODULES_FILE, read_modules
 from inferox.sources.tokenizer_names import TOKENIZER_CONFIG_FILE
 from inferox.tasks.embed_files import read_embed_files
 from inferox.tasks.image_files import image_settings_file, read_image_options
 from inferox.tasks.labels import read_label_options, read_labels
 from inferox.tasks.registry import TASK_NAMES, unknown_task
-from inferox.tasks.rerank import read_rerank_options
+from inferox.tasks.rerank_files import read_rerank_files
 from inferox.tasks.sentence_settings import read_model_settings
 from inferox.tasks.text_files import read_text_options, text_files
 from inferox.tasks.tokenizer import TOKENIZER_FILE
@@ -94,6 +94,8 @@ def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Si
     kind = _sentence_transformers_kind(directory)
     if kind == "SentenceTransformer":
         return "embed"
+    if kind == "CrossEncoder" and _has_layers(directory):
+        return "rerank"
     architecture = _architecture(config)
     if architecture.endswith("ForSequenceClassification"):
         return "rerank" if _is_reranker(kind, config) else "classify"
@@ -112,6 +114,11 @@ def _sentence_transformers_kind(directory: Path) -> str | None:
     if kind == "CrossEncoder":
         return "CrossEncoder"
     return "SentenceTransformer" if (directory / MODULES_FILE).is_file() else None
+
+
+def _has_layers(directory: Path) -> bool:
+    """Whether a cross-encoder's scores come from modules after its transformer, rather than from a head of that."""
+    return any(module.kind not in {"Transformer", "Dropout"} for module in read_modules(directory))
 
 
 def _is_reranker(kind: str | None, config: Mapping[str, Any]) -> bool:
@@ -165,8 +172,9 @@ def _describe_token_classify(directory: Path, config: Mapping[str, Any]) -> Task
 
 
 def _describe_rerank(directory: Path, config: Mapping[str, Any]) -> TaskChoice:
-    options = {**read_text_options(directory, config), **read_rerank_options(directory, config)}
-    return TaskChoice("rerank", options, text_files(directory))
+    found = read_rerank_files(directory, config)
+    options = {**read_text_options(directory, config), **found.options}
+    return TaskChoice("rerank", options, (*text_files(directory), *found.files))
 
 
 def _describe_image_classify(directory: Path, config: Mapping[str, Any]) -> TaskChoice:

@@ -13,10 +13,8 @@ import numpy.typing as npt
 from inferox.batching import Outputs, Row
 from inferox.core import BATCH, DataType, ManifestError, RequestError, Signature, TensorSpec
 from inferox.package import Arrays, Reading
-from inferox.tasks.embed_modules import open_module
-from inferox.tasks.options import optional, required_list
-from inferox.tasks.pooling import POOLING_MODES, pool
-from inferox.tasks.signature import find_output, last_extent
+from inferox.tasks.options import optional
+from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_texts
 
@@ -44,20 +42,15 @@ class EmbedTask(TextTask):
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
         super().__init__(root, options, signature)
-        self._output = find_output(signature, "last_hidden_state", ndim=3, task=self.name, shape="[batch, seq, hidden]")
-        self._pooling = required_list(options, "pooling", str)
-        unknown = [mode for mode in self._pooling if mode not in POOLING_MODES]
-        if unknown or not self._pooling:
-            raise ManifestError(f"'pooling' must list some of {', '.join(POOLING_MODES)}, and is {self._pooling}")
-        self._modules = [open_module(module, root) for module in required_list(options, "modules", dict)]
+        self._vectors = PooledVectors(root, options, signature, task=self.name)
         self._prompts = {**_USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
         if not all(isinstance(text, str) for text in self._prompts.values()):
             raise ManifestError(f"'prompts' must give a text for each name, and is {self._prompts!r}")
-        self._include_prompt = optional(options, "include_prompt", bool) is not False
         self._truncate_dim = optional(options, "truncate_dim", int)
         if self._truncate_dim is not None and self._truncate_dim < 1:
             raise ManifestError(f"'truncate_dim' must be 1 or more, and is {self._truncate_dim}")
-        self._dimension = self._width(self._output)
+        width = self._vectors.dimension
+        self._dimension = width if self._truncate_dim is None else min(width, self._truncate_dim)
         default = optional(options, "default_prompt", str)
         if default is not None and default not in self._prompts:
             raise ManifestError(f"'default_prompt' is {default!r}, and the prompts are {', '.join(self._prompts)}")
@@ -101,14 +94,7 @@ class EmbedTask(TextTask):
         outputs: Sequence[Outputs],
     ) -> list[npt.NDArray[np.float32]]:
         """Makes a vector of each row's token vectors; see ``Task``."""
-        if not rows:
-            return []
-        # A model with a fixed length gives vectors for the padding too.
-        tokens = (output[self._output.name][: len(row["input_ids"])] for row, output in zip(rows, outputs, strict=True))
-        vectors = np.stack([pool(item, self._pooling, skip=self._skip) for item in tokens])
-        for module in self._modules:
-            vectors = module(vectors)
-        return list(vectors[:, : self._truncate_dim])
+        return list(self._vectors.compute(rows, outputs, skip=self._skip)[:, : self._truncate_dim])
 
     def to_matrix(self, results: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """Stacks results; shape ``[n, dimension]``, also for none."""
@@ -118,23 +104,11 @@ class EmbedTask(TextTask):
         """The vectors of the texts; see ``Task``."""
 
         def read(inputs: Arrays, outputs: Arrays) -> Arrays:
-            mask = inputs.get("attention_mask")
-            lengths = [inputs["input_ids"].shape[1]] * len(inputs["input_ids"]) if mask is None else mask.sum(axis=1)
-            rows = [{"input_ids": ids[:length]} for ids, length in zip(inputs["input_ids"], lengths, strict=True)]
-            whole = outputs.get(self._output.name)
-            if whole is None or whole.ndim != 3 or len(whole) != len(rows):  # noqa: PLR2004 - [batch, seq, hidden]
-                return {}
-            vectors = self.decode([""] * len(rows), rows, [{self._output.name: tokens} for tokens in whole])
-            return {"embedding": self.to_matrix(vectors)}
+            vectors = self._vectors.compute_batch(inputs, outputs, skip=self._skip)
+            return {} if vectors is None else {"embedding": vectors[:, : self._truncate_dim]}
 
         return Reading((TensorSpec("embedding", DataType.F32, (BATCH, self._dimension)),), read)
 
     def _use_prompt(self, prompt: str) -> None:
         self._prompt = prompt
-        self._skip = self._tokenizer.count_prompt(prompt) if prompt and not self._include_prompt else 0
-
-    def _width(self, output: TensorSpec) -> int:
-        width = last_extent(output) * len(self._pooling)
-        for module in self._modules:
-            width = module.width(width)
-        return width if self._truncate_dim is None else min(width, self._truncate_dim)
+        self._skip = self._tokenizer.count_prompt(prompt) if prompt and not self._vectors.include_prompt else 0

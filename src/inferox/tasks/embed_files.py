@@ -31,11 +31,11 @@ _TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 @dataclass
-class EmbedFiles:
-    """What was found.
+class ModuleFiles:
+    """What a model's files say of the layers after its transformer.
 
     Attributes:
-        options: The options of the task ``embed`` but for those of its texts, as JSON values.
+        options: The options of the task but for those of its texts, as JSON values.
         files: The files with the weights of the layers after pooling, relative to the model's folder.
     """
 
@@ -43,7 +43,7 @@ class EmbedFiles:
     files: list[str] = field(default_factory=list)
 
 
-def read_embed_files(directory: Path, config: Mapping[str, Any]) -> EmbedFiles:
+def read_embed_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles:
     """Reads how a model's token vectors become the vector of a text.
 
     Args:
@@ -60,7 +60,7 @@ def read_embed_files(directory: Path, config: Mapping[str, Any]) -> EmbedFiles:
     settings = read_model_settings(directory)
     if not modules:
         _check_without_modules(directory)
-        return EmbedFiles(_options([_default_pooling(config)], {}))
+        return ModuleFiles(_options([_default_pooling(config)], {}))
     if settings.get("model_type", "SentenceTransformer") != "SentenceTransformer":
         raise ConfigError(
             f"{SETTINGS_FILE} states the model_type {settings['model_type']}, which gives no vectors",
@@ -74,7 +74,7 @@ def read_embed_files(directory: Path, config: Mapping[str, Any]) -> EmbedFiles:
     return found
 
 
-def read_chain(directory: Path, modules: Sequence[SentenceModule], *, output: str) -> EmbedFiles:
+def read_chain(directory: Path, modules: Sequence[SentenceModule], *, output: str) -> ModuleFiles:
     """Reads a transformer, the pooling of its token vectors, and the layers after it.
 
     Args:
@@ -100,7 +100,7 @@ def read_chain(directory: Path, modules: Sequence[SentenceModule], *, output: st
             "of Dense, LayerNorm and Normalize",
             hint="pack it with --task raw, and compute the rest yourself",
         )
-    found = EmbedFiles({**describe_pooling(directory, computed[1][1]), "modules": []})
+    found = ModuleFiles({**describe_pooling(directory, computed[1][1]), "modules": []})
     last = len(computed) - 1
     for position, (_, module) in enumerate(computed[2:], start=2):
         wanted = output if position == last else SENTENCE_EMBEDDING

@@ -7,18 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from inferox.batching import Outputs, Row
-from inferox.core import ConfigError, ManifestError, Model, RequestError, Signature
+from inferox.core import ManifestError, Model, RequestError, Signature
 from inferox.package import Reading
-from inferox.sources.sentence_modules import SETTINGS_FILE, read_modules, unsupported_module
-from inferox.tasks.activation import ACTIVATIONS, activation_of_class
+from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.calibration_texts import calibration_pairs
-from inferox.tasks.labels import read_labels
 from inferox.tasks.options import optional, required
-from inferox.tasks.sentence_settings import check_transformer_settings, read_model_settings
-from inferox.tasks.signature import find_output, last_extent
+from inferox.tasks.pair_scores import LogitScores, PooledScores
+from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.text_samples import sample_pairs
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_pairs
@@ -41,15 +37,17 @@ class RankedDocument:
 class RerankTask(TextTask):
     """Scores how well a document answers a query, reading both together.
 
-    Items are pairs of a query and a document. Results are scores: higher is better.
+    Items are pairs of a query and a document. Results are scores: higher is better. A score is what a classifier's head
+    gives, or what pooling and the layers after it make of the token vectors of an encoder.
 
     Args:
         root: The folder of the package.
-        options: ``activation`` and ``prompt``, as ``read_rerank_options`` gives them, and those of the tokenizer.
+        options: ``activation`` and ``prompt``, for an encoder also ``pooling``, ``modules`` and ``include_prompt``, as
+            ``read_rerank_files`` gives them; and those of the tokenizer.
         signature: What the model takes and gives.
 
     Raises:
-        ManifestError: If an option is missing or wrong, or the model does not give one score a pair.
+        ManifestError: If an option is missing or wrong, or the model does not give one score per pair.
         PackageError: If a file is missing or cannot be read.
     """
 
@@ -57,14 +55,14 @@ class RerankTask(TextTask):
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
         super().__init__(root, options, signature)
-        self._scores = find_output(signature, "logits", ndim=2, task=self.name, shape="[batch, 1]")
-        if last_extent(self._scores) != 1:
-            raise ManifestError(f"the task rerank reads one score a pair, and the model gives {self._scores}")
         activation = required(options, "activation", str)
         if activation not in ACTIVATIONS:
             raise ManifestError(f"{activation!r} is no activation function; there are {', '.join(ACTIVATIONS)}")
         self._activate = ACTIVATIONS[activation]
         self._prompt = optional(options, "prompt", str) or ""
+        self._scores = (
+            self._open_head(root, options, signature) if "pooling" in options else LogitScores(signature, self.name)
+        )
 
     def encode(self, items: Sequence[tuple[str, str]]) -> list[Row]:
         """Makes a row of each pair; see ``Task``. An empty text is legal."""
@@ -73,13 +71,12 @@ class RerankTask(TextTask):
 
     def decode(
         self,
-        items: Sequence[tuple[str, str]],  # noqa: ARG002 - a score depends on the logits alone
-        rows: Sequence[Row],  # noqa: ARG002
+        items: Sequence[tuple[str, str]],  # noqa: ARG002 - a score depends on the tokens alone
+        rows: Sequence[Row],
         outputs: Sequence[Outputs],
     ) -> list[float]:
         """Scores each pair; see ``Task``."""
-        logits = np.array([output[self._scores.name][0] for output in outputs], dtype=np.float32)
-        scores: list[float] = self._activate(logits).tolist()
+        scores: list[float] = self._activate(self._scores.compute(rows, outputs)).tolist()
         return scores
 
     def rank(
@@ -120,7 +117,7 @@ class RerankTask(TextTask):
 
     def reading(self, signature: Signature) -> Reading:  # noqa: ARG002 - a score is all that is read
         """The scores before the activation, and their order; see ``Task``."""
-        return Reading.of_outputs((self._scores,), ranks=True)
+        return self._scores.reading()
 
     def calibration_items(self) -> list[tuple[str, str]]:
         """Natural pairs; see ``Task``."""
@@ -130,63 +127,7 @@ class RerankTask(TextTask):
         """Pairs from empty texts to the model's limit; see ``Task``."""
         return self._tokenizer.readable(sample_pairs(self._tokenizer.max_length, self._tokenizer.special_tokens))
 
-
-def read_rerank_options(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads how a cross-encoder's scores are made.
-
-    Args:
-        directory: The folder of the model.
-        config: Its ``config.json``.
-
-    Returns:
-        ``activation``: what sentence-transformers' files or the config name, otherwise ``sigmoid``; and ``prompt``,
-        what is put before each query.
-
-    Raises:
-        ConfigError: If the model gives several scores, or has a layer or an activation that this task does not compute.
-        PackageError: If a file cannot be read.
-    """
-    labels = read_labels(config)
-    if len(labels) != 1:
-        raise ConfigError(
-            f"the task rerank needs a model with one score a pair, and this one has {len(labels)} labels",
-            hint="use the task classify, which takes pairs of texts too",
-        )
-    modules = read_modules(directory)
-    for index, module in enumerate(modules):
-        if module.kind not in {"Transformer", "Dropout"}:
-            raise unsupported_module(module, index)
-    # Without modules.json, sentence-transformers leaves its other settings aside.
-    settings = read_model_settings(directory) if modules else {}
-    if modules:
-        check_transformer_settings(
-            directory, task="sequence-classification", method_output="logits", module_output="scores"
-        )
-    default = settings.get("default_prompt_name")
-    prompts = settings.get("prompts", {})
-    if default is not None and default not in prompts:
-        raise ConfigError(
-            f"{SETTINGS_FILE} states the default_prompt_name {default!r}, and has the prompts {sorted(prompts)}",
-            hint="add the prompt, or take the default away",
-        )
-    prompt = None if default is None else prompts[default]
-    return {"activation": _activation(settings, config), "prompt": prompt}
-
-
-def _activation(settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
-    inner = config.get("sentence_transformers")
-    stated = (
-        settings.get("activation_fn")
-        or (inner.get("activation_fn") if isinstance(inner, dict) else None)
-        or config.get("sbert_ce_default_activation_function")
-    )
-    # sentence-transformers does not import classes of other libraries either, and goes on with its default.
-    if not isinstance(stated, str) or not stated.startswith("torch."):
-        return "sigmoid"
-    activation = activation_of_class(stated)
-    if activation is None:
-        raise ConfigError(
-            f"the model's scores go through {stated}, which the task rerank does not compute",
-            hint="pack it with the task raw, and compute it yourself",
-        )
-    return activation
+    def _open_head(self, root: Path, options: Mapping[str, Any], signature: Signature) -> PooledScores:
+        vectors = PooledVectors(root, options, signature, task=self.name)
+        pooled_prompt = not self._prompt or vectors.include_prompt
+        return PooledScores(vectors, 0 if pooled_prompt else self._tokenizer.count_prompt(self._prompt))

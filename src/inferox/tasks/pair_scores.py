@@ -1,0 +1,92 @@
+"""Where the scores of pairs come from, before the activation: a classifier's logit, or layers after pooling."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Outputs, Row
+from inferox.core import BATCH, DataType, ManifestError, Signature, TensorSpec
+from inferox.package import Arrays, Reading
+from inferox.tasks.pooled_vectors import PooledVectors
+from inferox.tasks.signature import find_output, last_extent
+
+
+class PairScores(ABC):
+    """Where the scores of pairs come from, before the activation."""
+
+    @abstractmethod
+    def compute(self, rows: Sequence[Row], outputs: Sequence[Outputs]) -> npt.NDArray[np.float32]:
+        """The scores of rows.
+
+        Args:
+            rows: The rows of tokens.
+            outputs: The model's outputs for each row, without the batch dim.
+
+        Returns:
+            One score per row; shape ``[n]``, float32.
+        """
+
+    @abstractmethod
+    def reading(self) -> Reading:
+        """What of the model's outputs is compared between runtimes."""
+
+
+class LogitScores(PairScores):
+    """The only logit of a classifier.
+
+    Args:
+        signature: What the model takes and gives.
+        task: The task that reads the scores, for messages.
+
+    Raises:
+        ManifestError: If the model does not give one logit per pair.
+    """
+
+    def __init__(self, signature: Signature, task: str) -> None:
+        self._logits = find_output(signature, "logits", ndim=2, task=task, shape="[batch, 1]")
+        if last_extent(self._logits) != 1:
+            raise ManifestError(f"the task rerank reads one score per pair, and the model gives {self._logits}")
+
+    def compute(self, rows: Sequence[Row], outputs: Sequence[Outputs]) -> npt.NDArray[np.float32]:  # noqa: ARG002
+        """See ``PairScores``."""
+        return np.array([output[self._logits.name][0] for output in outputs], dtype=np.float32)
+
+    def reading(self) -> Reading:
+        """See ``PairScores``."""
+        return Reading.of_outputs((self._logits,), ranks=True)
+
+
+class PooledScores(PairScores):
+    """The only number that pooling and the layers after it make of a pair's token vectors.
+
+    Args:
+        vectors: Pooling and the layers after it.
+        skip: How many tokens at the front of each row, a prompt's, are not pooled.
+
+    Raises:
+        ManifestError: If they give more than one number per pair.
+    """
+
+    def __init__(self, vectors: PooledVectors, skip: int) -> None:
+        if vectors.dimension != 1:
+            raise ManifestError(
+                f"the task rerank reads one score per pair, and the layers after pooling give {vectors.dimension}"
+            )
+        self._vectors, self._skip = vectors, skip
+
+    def compute(self, rows: Sequence[Row], outputs: Sequence[Outputs]) -> npt.NDArray[np.float32]:
+        """See ``PairScores``."""
+        return self._vectors.compute(rows, outputs, skip=self._skip)[:, 0]
+
+    def reading(self) -> Reading:
+        """See ``PairScores``."""
+
+        def read(inputs: Arrays, outputs: Arrays) -> Arrays:
+            scores = self._vectors.compute_batch(inputs, outputs, skip=self._skip)
+            return {} if scores is None else {"scores": scores}
+
+        return Reading((TensorSpec("scores", DataType.F32, (BATCH, 1)),), read, ranks=True)
