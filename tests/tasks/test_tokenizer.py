@@ -180,11 +180,13 @@ def test_a_missing_tokenizer_is_an_error_that_says_how_to_get_one(tmp_path: Path
         open_tokenizer(tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", "\x00\x01"])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[1]", "\x00\x01", '{"model": 3}', '{"model": {"type": "X"}}', "[" * 100_000, "\xff"]
+)
 def test_a_damaged_tokenizer_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "tokenizer.json").write_text(content)
+    (tmp_path / "tokenizer.json").write_text(content, encoding="latin-1")
 
-    with pytest.raises(PackageError, match=r"reading tokenizer\.json failed"):
+    with pytest.raises(PackageError, match=r"tokenizer\.json (failed|is not JSON|must be a JSON object)"):
         open_tokenizer(tmp_path)
 
 

@@ -96,13 +96,6 @@ def test_no_dropout_is_taken(dropout: float | None, tmp_path: Path) -> None:
     assert tokenizer.encode(["ab"])[0]["input_ids"].tolist() == [2]
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"model": 3}', "{", "", "[" * 100_000, "\xff"])
-def test_what_is_no_tokenizer_is_refused(content: str, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_text(content, encoding="latin-1")
-    with pytest.raises(PackageError, match=r"tokenizer\.json"):
-        open_tokenizer(tmp_path)
-
-
 def test_only_panics_are_translated_as_panics() -> None:
     class PanicException(BaseException):
         """As pyo3 makes it."""
