@@ -84,6 +84,32 @@ def test_a_model_with_a_fixed_number_of_rows_gets_just_as_many(count: int) -> No
     assert len(model.shapes) == -(-count // 3)
 
 
+@pytest.mark.parametrize(("rows", "max_tokens"), [(3, 1), (3, 10), (3, 1024), (32, 1024)])
+def test_a_fixed_number_of_rows_is_filled_whatever_the_limit_of_tokens(rows: int, max_tokens: int) -> None:
+    """A batch that is not full costs as much as one that is."""
+    model = adding_model(rows=rows)
+    lengths = [200] * (2 * rows)
+
+    results = run_all(
+        model, [row(length, start=index) for index, length in enumerate(lengths)], fill=FILL, max_tokens=max_tokens
+    )
+
+    check(lengths, results)
+    assert model.shapes == [(rows, 200)] * 2
+
+
+def test_extents_that_are_never_padded_are_no_tokens() -> None:
+    """The height and width of images may have names, and their rows have no tokens to be counted."""
+    image = TensorSpec("image", DataType.F32, (BATCH, 3, "height", "width"))
+    signature = Signature((image,), (floats("total", BATCH),))
+    model = FunctionModel(signature, lambda inputs: {"total": inputs["image"].sum(axis=(1, 2, 3))})
+    rows = [{"image": np.full((3, 224, 224), index, np.float32)} for index in range(32)]
+
+    batches = [indices for indices, _ in run_batches(model, rows, fill={}, max_rows=16)]
+
+    assert [len(indices) for indices in batches] == [16, 16]
+
+
 def test_rows_that_differ_in_what_is_not_padded_never_share_a_batch() -> None:
     image = floats("image", BATCH, "height", "width")
     model = FunctionModel(

@@ -15,6 +15,7 @@ from inferox.core import (
     BATCH,
     SEQUENCE,
     DataType,
+    DeviceId,
     Layout,
     MemoryRequirements,
     RequestError,
@@ -22,6 +23,7 @@ from inferox.core import (
     Signature,
     TensorSpec,
 )
+from inferox.testing.numpy_backend import NumpyBackend
 from tests.tasks.models import FunctionModel
 
 from .models import Arrays, floats
@@ -62,7 +64,7 @@ class Part(FunctionModel):
 
 def make_routed(*layouts: Layout, choose: Choice = lambda _rows, _longest: 0) -> tuple[RoutedModel, list[Part]]:
     parts = [Part(layout) for layout in layouts]
-    return RoutedModel(parts, SIGNATURE, HostTensorBuilder("numpy"), choose=choose), parts
+    return RoutedModel(parts, SIGNATURE, lambda _: NumpyBackend(), choose=choose), parts
 
 
 def make_inputs(mask: list[list[int]]) -> Arrays:
@@ -98,7 +100,7 @@ def test_a_batch_of_nothing_but_padding_has_zeros_or_numbers_without_meaning() -
         packed_signature(signature), lambda inputs: {"vectors": compute_packed(inputs)["vectors"]}, Layout.PACKED
     )
     inputs = make_inputs([[0, 0, 0], [0, 0, 0]])
-    found = run(RoutedModel([part], signature, HostTensorBuilder("numpy")), inputs)["vectors"]
+    found = run(RoutedModel([part], signature, lambda _: NumpyBackend()), inputs)["vectors"]
     assert found.shape == (2, 3, 1)
     assert not found[1].any()
     assert not inputs["attention_mask"].any()  # the caller's own
@@ -108,13 +110,38 @@ def test_callers_see_the_padded_signature_and_the_tensors_of_a_backend() -> None
     model, _ = make_routed(Layout.PACKED)
     assert model.signature == SIGNATURE
     inputs = make_inputs([[1, 1], [1, 0]])
-    builder = HostTensorBuilder("numpy")
+    builder = NumpyBackend().tensor_builder()
     tensors = {name: builder.from_numpy(array) for name, array in inputs.items()}
     outputs = model.forward(tensors)
     assert outputs["vectors"].shape == (2, 2, 1)
     assert type(outputs["vectors"]) is type(tensors["input_ids"])
     with pytest.raises(ShapeMismatchError):
         model.forward({**inputs, "attention_mask": np.ones((2, 3), np.int64)})
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_no_rows_have_an_answer_in_either_layout(layout: Layout) -> None:
+    found = run(make_routed(layout)[0], {name: np.zeros((0, 5), np.int64) for name in ("input_ids", "attention_mask")})
+    assert {name: array.shape for name, array in found.items()} == {"vectors": (0, 5, 1), "total": (0,)}
+    assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_answers_lie_on_the_device_of_the_artifact(layout: Layout) -> None:
+    """A third party's backend may have no tensors but those of its own accelerator."""
+    asked: list[DeviceId | None] = []
+
+    class Accelerator(NumpyBackend):
+        def tensor_builder(self, device: DeviceId | None = None) -> HostTensorBuilder:
+            asked.append(device)
+            assert device == DeviceId("npu", 1)
+            return HostTensorBuilder("npu")
+
+    part = Part(layout)
+    part._metadata = replace(part.metadata, device=DeviceId("npu", 1))
+    model = RoutedModel([part], SIGNATURE, lambda _: Accelerator())
+    assert run(model, make_inputs([[1, 1], [1, 0]]))["total"].tolist() == [3.0, 3.0]
+    assert asked == [DeviceId("npu", 1)] * (layout is Layout.PACKED)
 
 
 def test_each_batch_goes_where_it_is_computed_best() -> None:

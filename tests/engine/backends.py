@@ -90,10 +90,11 @@ class EchoModel(Model):
 
 
 class EchoBackend(Backend):
-    """Loads whatever is its own, unless the artifact says ``fails``."""
+    """Loads whatever is its own, unless the artifact says ``fails``: then it ``raises`` something."""
 
     def __init__(self, name: str, *, reason: str | None = None) -> None:
         self._name, self._reason = name, reason
+        self.raises: Exception = LoadError("an operator is missing")
         self.models: list[EchoModel] = []
 
     @property
@@ -120,7 +121,7 @@ class EchoBackend(Backend):
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
         if artifact.options.get("fails"):
-            raise LoadError("an operator is missing")
+            raise self.raises
         self.models.append(EchoModel(artifact, device, options))
         return self.models[-1]
 

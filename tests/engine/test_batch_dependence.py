@@ -13,11 +13,9 @@ import numpy.typing as npt
 import pytest
 
 import inferox
-from inferox.backends.host import HostTensorBuilder
 from inferox.batching import RoutedModel, run_batches
 from inferox.core import BATCH, DataType, Precision, Signature, TensorSpec
 from inferox.engine import Wish, load, select, verify
-from inferox.engine.selection import ANY_QUALITY
 from inferox.package import (
     TOLERANCES,
     ArtifactEvidence,
@@ -27,6 +25,7 @@ from inferox.package import (
     ParityReport,
 )
 from inferox.package.parity import DISAGREEMENT
+from inferox.testing.numpy_backend import NumpyBackend
 from tests.engine.backends import make_artifact, make_package
 from tests.tasks.models import FunctionModel
 
@@ -44,7 +43,7 @@ def mix(call: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
 @pytest.mark.parametrize(("invariant", "shapes"), [(False, [(1, 2)] * 3), (True, [(3, 2)]), (None, [(3, 2)])])
 def test_its_rows_are_computed_one_by_one(invariant: bool | None, shapes: list[tuple[int, ...]]) -> None:
     inner = FunctionModel(ROWS, mix)
-    model = RoutedModel([inner], ROWS, HostTensorBuilder("numpy"), batch_invariant=invariant)
+    model = RoutedModel([inner], ROWS, lambda _: NumpyBackend(), batch_invariant=invariant)
     rows = [{"x": np.array([number, 1], np.float32)} for number in (2, 400, 3)]
     found = {
         index: outputs["y"].tolist()
@@ -75,7 +74,7 @@ def test_it_is_taken_only_where_its_precision_is_asked_for() -> None:
     assert "depends on the batch: a row differs by up to 0.3" in str(why_not(package))
     assert "asked for by name" in str(why_not(package, quality="quantized"))
     assert why_not(package, precision="int8") is None
-    assert why_not(package, quality=ANY_QUALITY) is None
+    assert why_not(package, to_measure=True) is None
     assert why_not(with_batch(HOLDS, ParityClass.CLOSE, Precision.INT8)) is None
     assert why_not(with_batch(None, ParityClass.CLOSE, Precision.INT8)) is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 import inferox
+from inferox.backends.host import HostTensor
 from inferox.core import (
     Artifact,
     BackendUnavailableError,
@@ -25,23 +27,26 @@ from inferox.core import (
     InferoxError,
     LoadError,
     LoadOptions,
+    ManifestError,
     Model,
     NoUsableBackendError,
+    PackageError,
     Precision,
     RequestError,
     Signature,
+    Tensor,
+    TensorLike,
     TensorSpec,
     UntrustedCodeError,
 )
 from inferox.engine import Wish
 from inferox.engine.loading import Loader, Opened
 from inferox.engine.profile import Cell, FoundProfile, Profile, machine_name
-from inferox.engine.selection import ANY_QUALITY
 from inferox.package import TOLERANCES, Package, ParityClass, SampleBatch, Samples, Tolerance
 from inferox.package.samples import SAMPLES_FILE
 from tests.build.modules import make_cnn
 from tests.build.test_kinds import TEXTS, save_text_model
-from tests.engine.backends import EchoBackend, make_artifact, make_package, use
+from tests.engine.backends import EchoBackend, EchoModel, make_artifact, make_package, use
 from tests.package.packages import make_samples
 
 
@@ -73,7 +78,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
 
 def load(package: Package, profile: Profile | None = None) -> inferox.TaskModel:
     loader = Loader(Opened(package), None, LoadOptions("p", threads=1, trust_code=True))
-    return loader.load(Wish(quality=ANY_QUALITY, trust_code=True), FoundProfile(profile))
+    return loader.load(Wish(trust_code=True, to_measure=True), FoundProfile(profile))
 
 
 def make_profile(cells: Mapping[str, tuple[Cell, ...]]) -> Profile:
@@ -90,6 +95,70 @@ def test_the_first_that_works_is_taken_and_the_others_are_named(
     assert loaded.metadata.precision is Precision.BF16
     assert f"p does not run on {failing.name}: an operator is missing" in caplog.text
     assert [model.metadata.precision for model in echo.models] == [Precision.BF16]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ManifestError("its config is damaged"), "its config is damaged"),
+        (ConfigError("no such option"), "no such option"),
+        (RequestError("no such input"), "no such input"),
+        (KeyError("layers"), "the backend echo failed while loading .*: KeyError: 'layers'"),
+        (RuntimeError("first\nsecond"), "the backend echo failed while loading .*: RuntimeError: first"),
+        (MemoryError(), "the backend echo failed while loading .*: MemoryError: MemoryError"),
+        (OSError(5, "broken disk"), r"the backend echo failed while loading .*: OSError: \[Errno 5\] broken disk"),
+    ],
+)
+def test_whatever_one_artifact_fails_with_the_next_is_tried(echo: EchoBackend, error: Exception, reason: str) -> None:
+    failing, working = make_artifact("echo", fails=True), make_artifact("echo", precision=Precision.BF16)
+    echo.raises = error
+    loaded = load(make_package(failing, working))
+    assert loaded.metadata.precision is Precision.BF16
+    assert re.match(reason, loaded.metadata.passed_over[failing.name])
+    with pytest.raises(NoUsableBackendError):
+        load(make_package(failing))
+
+
+def test_a_backend_that_cannot_say_what_it_reads_is_passed_over(
+    echo: EchoBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def can_load(artifact: Artifact) -> bool:
+        if artifact.format == "onnx":
+            raise KeyError(artifact.format)
+        return True
+
+    monkeypatch.setattr(echo, "can_load", can_load)
+    broken, working = make_artifact("echo", "onnx"), make_artifact("echo")
+    loaded = load(make_package(broken, working))
+    assert (
+        "asking the backend echo whether it reads this format failed: KeyError: 'onnx'"
+        in (loaded.metadata.passed_over[broken.name])
+    )
+
+
+def test_one_that_fails_at_a_stored_sample_in_its_own_way_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, echo: EchoBackend
+) -> None:
+    def compute(model: EchoModel, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        if model.metadata.format == "onnx":
+            raise ZeroDivisionError("division by zero")
+        return {name: HostTensor(np.asarray(value), "echo") for name, value in inputs.items()}
+
+    monkeypatch.setattr(EchoModel, "_compute", compute)
+    broken, other = make_artifact("echo", "onnx"), make_artifact("echo", precision=Precision.BF16)
+    loaded = load_measured(tmp_path, make_samples(), broken, other)
+    assert "failed while computing 'p': ZeroDivisionError: division by zero" in loaded.metadata.passed_over[broken.name]
+    assert [model.closed for model in echo.models] == [True, False]
+
+
+def test_what_is_wrong_with_the_whole_package_stops_it(echo: EchoBackend, tmp_path: Path) -> None:
+    (tmp_path / SAMPLES_FILE).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / SAMPLES_FILE).write_bytes(b"damaged")
+    first, second = make_artifact("echo"), make_artifact("echo", precision=Precision.BF16)
+    with pytest.raises(PackageError) as caught:
+        load(make_package(first, second, measured={first.name: ParityClass.CLOSE}, root=tmp_path))
+    assert not isinstance(caught.value, NoUsableBackendError)
+    assert not echo.models
 
 
 def test_what_comes_later_is_not_loaded_and_says_so(echo: EchoBackend) -> None:
@@ -230,11 +299,11 @@ def test_one_that_computes_something_else_than_when_it_was_packed_is_passed_over
     assert [model.closed for model in echo.models] == [True, False]
 
 
-def test_what_was_loaded_is_closed_where_the_task_does_not_fit(echo: EchoBackend) -> None:
+def test_nothing_is_loaded_where_the_task_does_not_fit(echo: EchoBackend) -> None:
     loader = Loader(Opened(make_package(make_artifact("echo")), "embed"), None, LoadOptions("p"))
     with pytest.raises(InferoxError):
         loader.load(Wish(), FoundProfile(None))
-    assert [model.closed for model in echo.models] == [True]
+    assert not echo.models
 
 
 def test_a_device_that_is_not_there(package: Path) -> None:

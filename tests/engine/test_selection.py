@@ -20,7 +20,7 @@ from inferox.core import (
     Precision,
 )
 from inferox.engine import Wish, select
-from inferox.engine.selection import ANY_QUALITY, BACKEND_ORDER
+from inferox.engine.selection import BACKEND_ORDER
 from inferox.package import ParityClass
 from tests.engine.backends import EchoBackend, make_artifact, make_package
 
@@ -118,12 +118,12 @@ def test_what_is_asked_for() -> None:
         ({"quality": "exact"}, {"exact"}),
         ({"quality": "close"}, {"exact", "close"}),
         ({"quality": "quantized"}, {"exact", "close", "quantized"}),
-        ({"quality": ANY_QUALITY}, {"exact", "close", "quantized"}),
+        ({"to_measure": True}, {"exact", "close", "quantized"}),
         ({"precision": "fp32"}, {"exact", "close", "quantized"}),
         ({"precision": "fp32", "quality": "close"}, {"exact", "close"}),
     ],
 )
-def test_quality(wish: dict[str, str], allowed: set[str]) -> None:
+def test_quality(wish: dict[str, Any], allowed: set[str]) -> None:
     artifacts = {item: make_artifact("echo", f"{item.value}-onnx") for item in ParityClass}
     package = make_package(*artifacts.values(), measured={each.name: item for item, each in artifacts.items()})
     found = {item.artifact.name: item.passed_over for item in select(package, Wish.parse(trust_code=True, **wish))}
@@ -137,7 +137,7 @@ def test_what_was_not_measured_will_not_do_where_a_quality_is_asked_for(quality:
     reason = f"its parity is not known, and {quality} is asked for"
     assert reasons(artifact, quality=quality) == {artifact.name: reason}
     assert reasons(artifact) == reasons(artifact, precision="fp32") == {artifact.name: None}
-    assert reasons(artifact, quality=ANY_QUALITY) == {artifact.name: None}
+    assert reasons(artifact, to_measure=True) == {artifact.name: None}
 
 
 def test_wrong_wishes() -> None:
@@ -145,8 +145,9 @@ def test_wrong_wishes() -> None:
         Wish.parse("nope")
     with pytest.raises(ConfigError, match="'fp8'"):
         Wish.parse(precision="fp8")
-    with pytest.raises(ConfigError, match="no quality 'perfect'"):
-        Wish.parse(quality="perfect")
+    for quality in ("perfect", "any", "fail", ""):
+        with pytest.raises(ConfigError, match=f"no quality {quality!r}"):
+            Wish.parse(quality=quality)
 
 
 def test_a_distribution_that_registers_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:

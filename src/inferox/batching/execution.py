@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -45,7 +46,8 @@ def run_batches(
             computes it best, in that one's layout.
         rows: The rows, in any order.
         fill: The number that an input is padded with; rows that differ in any other input never share a batch.
-        max_tokens: The most tokens of a batch, padding included.
+        max_tokens: The most tokens of a batch, padding included. Where the model takes a fixed number of rows, a
+            batch costs the same however few of them are filled, and this limit does not apply.
         max_rows: The most rows of a batch.
 
     Yields:
@@ -58,8 +60,10 @@ def run_batches(
     """
     fixed = _fixed_rows(model.signature)
     most = 1 if model.metadata.batch_invariant is False else fixed or max_rows
-    lengths = [_length(row, model.signature, index) for index, row in enumerate(rows)]
-    plan = _plan(rows, lengths, model.signature, fill, max_tokens=max_tokens, max_rows=most)
+    ragged = _ragged_dims(model.signature, fill)
+    lengths = [_length(row, model.signature, ragged, index) for index, row in enumerate(rows)]
+    limit = max_tokens if fixed is None else sys.maxsize
+    plan = _plan(rows, lengths, model.signature, fill, max_tokens=limit, max_rows=most)
 
     def choose(indices: list[int]) -> Model:
         return model.for_batch(fixed or len(indices), max(lengths[index] for index in indices))
@@ -77,12 +81,19 @@ def _fill_up(rows: list[Row], fixed: int | None) -> list[Row]:
     return rows if fixed is None else [*rows, *[rows[-1]] * (fixed - len(rows))]
 
 
-def _length(row: Row, signature: Signature, index: int) -> int:
+def _ragged_dims(signature: Signature, fill: Mapping[str, int]) -> frozenset[str]:
+    """The dims along which rows are padded, and so have tokens; the height and width of an image are none of them."""
+    padded = [spec for spec in signature.inputs if spec.name in fill]
+    return frozenset(dim for spec in padded for dim in spec.dims[1:] if isinstance(dim, str))
+
+
+def _length(row: Row, signature: Signature, ragged: frozenset[str], index: int) -> int:
+    """The number of tokens of a row; 1 where rows have none."""
     extents = row_extents(row, signature)
     for dim, extent in extents.items():
         if extent == 0:
             raise ShapeMismatchError(f"row {index}", f"[{dim} >= 1]", [0], hint="leave out rows that are empty")
-    return max(extents.values(), default=1)
+    return max((extents[dim] for dim in ragged), default=1)
 
 
 def _compute(

@@ -145,6 +145,22 @@ def unpack_batch(
     return padded
 
 
+def empty_outputs(inputs: Mapping[str, npt.NDArray[Any]], signature: Signature) -> dict[str, npt.NDArray[Any]]:
+    """The answer to a padded batch without rows: arrays without elements, in the shapes that the signature states.
+
+    Args:
+        inputs: The inputs by name, as the padded signature lists them.
+        signature: The padded signature.
+    """
+    extents = signature.check_inputs(inputs)
+    return {
+        spec.name: np.zeros(
+            [extents.get(dim, 0) if isinstance(dim, str) else dim for dim in spec.dims], spec.dtype.numpy_dtype
+        )
+        for spec in signature.outputs
+    }
+
+
 def split_packed(
     outputs: Mapping[str, npt.NDArray[Any]], rows: Sequence[Row], signature: Signature
 ) -> list[dict[str, npt.NDArray[Any]]]:

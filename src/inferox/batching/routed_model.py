@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from inferox.batching.packed import pack_batch, unpack_batch
+import numpy.typing as npt
+
+from inferox.batching.packed import empty_outputs, pack_batch, unpack_batch
 from inferox.core import (
     GRID,
+    Backend,
     Layout,
     MemoryRequirements,
     Model,
     Signature,
     Tensor,
-    TensorBuilder,
     TensorLike,
     to_array,
 )
@@ -28,7 +31,8 @@ class RoutedModel(Model):
     Args:
         models: The loaded artifacts, at least one; they are closed with this model.
         signature: The padded signature of the package.
-        builder: Makes tensors of what a packed artifact gives, when it is laid out as a padded batch.
+        backend: Finds a backend by its name: it makes the tensors that a packed artifact's answers are laid out in as a
+            padded batch, on the device on which the artifact runs.
         choose: Which of the models computes a batch.
         batch_invariant: Whether each of them gives a row the same outputs in any batch; ``None`` where that was not
             measured.
@@ -38,7 +42,7 @@ class RoutedModel(Model):
         self,
         models: Sequence[Model],
         signature: Signature,
-        builder: TensorBuilder,
+        backend: Callable[[str], Backend],
         *,
         choose: Choice = lambda _rows, _longest: 0,
         batch_invariant: bool | None = None,
@@ -48,7 +52,7 @@ class RoutedModel(Model):
         metadata = replace(models[0].metadata, shared_with=others, batch_invariant=batch_invariant)
         super().__init__(models[0].name, metadata, signature, MemoryRequirements(needed))
         self._models = tuple(models)
-        self._builder = builder
+        self._backend = backend
         self._choose = choose
 
     def for_batch(self, rows: int, longest: int) -> Model:
@@ -66,7 +70,12 @@ class RoutedModel(Model):
         if model.metadata.layout is Layout.PADDED:
             return model.forward(inputs)
         arrays = {name: to_array(value) for name, value in inputs.items()}
+        padded = self._compute_packed(model, arrays) if shape[0] else empty_outputs(arrays, self.signature)
+        builder = self._backend(model.metadata.backend).tensor_builder(model.metadata.device)
+        return {name: builder.from_numpy(value) for name, value in padded.items()}
+
+    @staticmethod
+    def _compute_packed(model: Model, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         packed = pack_batch(arrays, model.signature)
         outputs = {name: value.numpy() for name, value in model.forward(packed).items()}
-        padded = unpack_batch(outputs, model.signature, packed[GRID])
-        return {name: self._builder.from_numpy(value) for name, value in padded.items()}
+        return unpack_batch(outputs, model.signature, packed[GRID])

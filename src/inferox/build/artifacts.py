@@ -20,10 +20,10 @@ from inferox.core import (
     Backend,
     BackendError,
     ConfigError,
-    DeviceId,
     ExecutionError,
     Exporter,
     ExportRequest,
+    InferoxError,
     Layout,
     LoadOptions,
     Precision,
@@ -128,7 +128,7 @@ def export_artifacts(
             try:
                 evidence = _measure(backend, artifact, measurement, source, name)
                 evidence = _judge_batches(evidence, artifact, measure_source)
-            except BackendError as error:
+            except InferoxError as error:
                 exported.refused[artifact.name] = _why(error)
                 continue
             exported.artifacts.append(artifact)
@@ -138,7 +138,7 @@ def export_artifacts(
     return exported
 
 
-def _why(error: BackendError) -> str:
+def _why(error: InferoxError) -> str:
     """What an error says, but for the advice to do what is being done: to pack the model."""
     return error.message if error.hint is not None and _PACK_AGAIN in error.hint else str(error)
 
@@ -199,7 +199,7 @@ def _measure(
     if len(samples.batches) < needed:
         taken = ", ".join(map(str, padded.inputs))
         raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")
-    with RoutedModel([backend.load(artifact, None, options)], padded, backend.tensor_builder(DeviceId.cpu())) as model:
+    with RoutedModel([backend.load(artifact, None, options)], padded, lambda _: backend) as model:
         evidence = measure_model(
             model,
             artifact,

@@ -9,7 +9,7 @@ from importlib import import_module
 
 from inferox.core.artifact import Artifact, TrustTier
 from inferox.core.device import Device, DeviceId
-from inferox.core.errors import BackendUnavailableError, LoadError, UntrustedCodeError
+from inferox.core.errors import BackendUnavailableError, InferoxError, LoadError, UntrustedCodeError, first_line
 from inferox.core.model import Model
 from inferox.core.source import Exporter
 from inferox.core.tensor import TensorBuilder
@@ -162,6 +162,8 @@ class Backend(ABC):
             UnsupportedDTypeError: If the device lacks the artifact's precision.
             LoadError: If the runtime refuses the artifact, or it is none of this backend's.
             OutOfMemoryError: If it does not fit.
+
+        What else ``_open`` raises becomes a ``LoadError`` that names the exception: callers go on to the next artifact.
         """
         if not self.can_load(artifact):
             raise LoadError(f"the backend {self.name} does not read {artifact.name}")
@@ -171,7 +173,16 @@ class Backend(ABC):
                 hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
             )
         self.require()
-        return self._open(artifact, device or self.default_device(), options)
+        try:
+            return self._open(artifact, device or self.default_device(), options)
+        except InferoxError:
+            raise
+        except Exception as error:
+            raise LoadError(
+                f"the backend {self.name} failed while loading {artifact.name}: "
+                f"{type(error).__name__}: {first_line(error)}",
+                hint="report it to the authors of the backend",
+            ) from error
 
     @abstractmethod
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:

@@ -10,7 +10,7 @@ from typing import Self
 
 from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
 from inferox.core.device import DeviceId
-from inferox.core.errors import ExecutionError, UnknownInputError
+from inferox.core.errors import ExecutionError, InferoxError, UnknownInputError, first_line
 from inferox.core.spec import Signature
 from inferox.core.tensor import Tensor, TensorLike
 
@@ -128,7 +128,17 @@ class Model(ABC):
             OutOfMemoryError: If the device has too little memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
-        return self._compute(self._checked(inputs))
+        checked = self._checked(inputs)
+        try:
+            return self._compute(checked)
+        except InferoxError:
+            raise
+        except Exception as error:
+            raise ExecutionError(
+                f"the backend {self._metadata.backend} failed while computing {self._name!r}: "
+                f"{type(error).__name__}: {first_line(error)}",
+                hint="report it to the authors of the backend",
+            ) from error
 
     def forward_all(
         self,

@@ -12,10 +12,10 @@ from inferox.backends.registry import get_backend
 from inferox.batching import Choice, RoutedModel
 from inferox.core import (
     Artifact,
-    BackendError,
     BackendUnavailableError,
     DeviceId,
     ExecutionError,
+    InferoxError,
     Layout,
     LoadOptions,
     Model,
@@ -124,13 +124,12 @@ class Opened:
         """Loaded artifacts as callers see them: behind the padded signature.
 
         Args:
-            artifact: The first of them, whose backend makes what they return into tensors.
+            artifact: The first of them.
             models: All of them, loaded.
             choose: Which of them computes a batch.
         """
-        builder = get_backend(artifact.backend).tensor_builder(DeviceId.cpu())
         signature, invariant = self.signature(artifact), self._are_invariant(models)
-        return RoutedModel(models, signature, builder, choose=choose, batch_invariant=invariant)
+        return RoutedModel(models, signature, get_backend, choose=choose, batch_invariant=invariant)
 
     def _are_invariant(self, models: Sequence[Model]) -> bool | None:
         """Whether none of the artifacts depends on the batch; ``None`` where that was not measured of all of them."""
@@ -179,7 +178,7 @@ class Loader:
     route: Route = field(default_factory=lambda: Route(()))
     loaded: list[Artifact] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
-    failures: dict[str, BackendError] = field(default_factory=dict)
+    failures: dict[str, InferoxError] = field(default_factory=dict)
 
     def load(self, wish: Wish, found: FoundProfile) -> TaskModel:
         """Loads the best artifacts that a wish allows; see ``load`` of this module."""
@@ -190,6 +189,7 @@ class Loader:
         allowed = [candidate.artifact for candidate in self.candidates if candidate.passed_over is None]
         classes = {name: evidence.parity_class for name, evidence in self.opened.evidence.items()}
         self.route = plan_routes(allowed, found.profile, classes, weak=weak_artifacts(self.opened.evidence.values()))
+        self._check_package()
         models: list[Model] = []
         try:
             self._open_best(models)
@@ -213,9 +213,9 @@ class Loader:
             The model, in its own layout.
 
         Raises:
-            BackendError: If it cannot be loaded, or computes something else than it should.
+            InferoxError: If it cannot be loaded, or computes something else than it should.
         """
-        limit_rayon(self.options.threads)  # before a tokenizer makes the pool
+        limit_rayon(self.options.threads)
         model = get_backend(artifact.backend).load(artifact, self.device, self.options)
         try:
             self._try(model, artifact)
@@ -234,6 +234,17 @@ class Loader:
             model.close()
             raise
 
+    def _check_package(self) -> None:
+        """Opens what every artifact needs, so that what fails afterwards is the fault of a single artifact.
+
+        Raises:
+            PackageError: If the samples or the task's files are damaged.
+            ConfigError: If the task that was asked for does not suit the model.
+        """
+        limit_rayon(self.options.threads)  # before a tokenizer makes the pool
+        _ = self.opened.samples
+        self.opened.task(self.opened.package.info.signature)
+
     def _open_best(self, models: list[Model]) -> None:
         """Opens the artifacts that share the work; where one fails, the next best takes its place."""
         left = list(self.route.order)
@@ -241,7 +252,7 @@ class Loader:
             left.remove(artifact)
             try:
                 models.append(self.open(artifact))
-            except BackendError as error:
+            except InferoxError as error:
                 self.reasons[artifact.name], self.failures[artifact.name] = str(error), error
             else:
                 self.loaded.append(artifact)

@@ -15,6 +15,7 @@ from inferox.core import (
     Layout,
     Precision,
     TrustTier,
+    first_line,
 )
 from inferox.package import ArtifactEvidence, Package, ParityClass
 
@@ -32,9 +33,6 @@ QUALITIES = {
 
 DEFAULT_QUALITY = "close"
 """The quality where none is asked for, nor a precision that says how much is to be given up."""
-
-ANY_QUALITY = "any"
-"""What is asked for where artifacts are to be measured: one that was not measured before will do as well."""
 
 BACKEND_ORDER = ("openvino", "onnxruntime", "torch", "candle")
 """The order of backends on a CPU where nothing was measured: the quickest to start and to compute come first."""
@@ -72,14 +70,16 @@ class Wish:
         backend: A registered backend, or ``auto``.
         precision: The only precision that will do; ``None`` for any.
         quality: The worst quality that will do, of artifacts whose parity is known; ``None`` for ``close``, or for any
-            where a precision is asked for, known or not; ``ANY_QUALITY`` for any.
+            where a precision is asked for, known or not.
         trust_code: Whether code that comes with the package may run.
+        to_measure: Whether artifacts are to be measured: any quality will do then, known or not.
     """
 
     backend: str = AUTO
     precision: Precision | None = None
     quality: str | None = None
     trust_code: bool = False
+    to_measure: bool = False
 
     @classmethod
     def parse(
@@ -89,6 +89,7 @@ class Wish:
         quality: str | None = None,
         *,
         trust_code: bool = False,
+        to_measure: bool = False,
     ) -> Wish:
         """Reads a wish from the words in which it is stated.
 
@@ -98,21 +99,23 @@ class Wish:
         """
         if backend != AUTO and backend not in backend_names():
             raise BackendNotFoundError(backend, backend_names())
-        if quality not in {None, ANY_QUALITY, *QUALITIES}:
+        if quality not in {None, *QUALITIES}:
             raise ConfigError(f"there is no quality {quality!r}", hint=f"use one of {', '.join(QUALITIES)}")
-        return cls(backend, None if precision is None else Precision.parse(precision), quality, trust_code)
+        parsed = None if precision is None else Precision.parse(precision)
+        return cls(backend, parsed, quality, trust_code, to_measure)
 
     @property
     def classes(self) -> tuple[ParityClass, ...]:
         """The classes of parity that will do."""
-        if self.quality is None:
-            return QUALITIES[DEFAULT_QUALITY if self.precision is None else "quantized"]
-        return QUALITIES["quantized" if self.quality == ANY_QUALITY else self.quality]
+        if self.to_measure:
+            return QUALITIES["quantized"]
+        default = DEFAULT_QUALITY if self.precision is None else "quantized"
+        return QUALITIES[self.quality or default]
 
     @property
     def needs_evidence(self) -> bool:
         """Whether an artifact whose parity is not known will not do."""
-        return self.quality not in {None, ANY_QUALITY}
+        return self.quality is not None and not self.to_measure
 
 
 def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
@@ -159,15 +162,22 @@ def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, Arti
         return reason
     if artifact.backend not in backend_names():
         return f"no backend named {artifact.backend} is registered"
+    if reason := _why_not_read(artifact):
+        return reason
+    if artifact.trust_tier is TrustTier.CODE and not wish.trust_code:
+        return _UNTRUSTED
+    return None
+
+
+def _why_not_read(artifact: Artifact) -> str | None:
     try:
         reads = get_backend(artifact.backend).can_load(artifact)
     except BackendUnavailableError as error:
         return str(error)
-    if not reads:
-        return f"the backend {artifact.backend} does not read this format"
-    if artifact.trust_tier is TrustTier.CODE and not wish.trust_code:
-        return _UNTRUSTED
-    return None
+    except Exception as error:  # noqa: BLE001 - a third party's backend may fail in any way
+        failure = f"{type(error).__name__}: {first_line(error)}"
+        return f"asking the backend {artifact.backend} whether it reads this format failed: {failure}"
+    return None if reads else f"the backend {artifact.backend} does not read this format"
 
 
 def _why_not_good_enough(wish: Wish, evidence: ArtifactEvidence | None) -> str | None:
@@ -178,6 +188,6 @@ def _why_not_good_enough(wish: Wish, evidence: ArtifactEvidence | None) -> str |
         asked = f"and {wish.classes[-1].value} is asked for"
         return f"its parity is {known}, {f'which --quality {known} allows' if can_be_asked_for else asked}"
     batch = None if evidence is None else evidence.batch
-    if batch is None or batch.holds or batch.inherent or wish.precision is not None or wish.quality == ANY_QUALITY:
+    if batch is None or batch.holds or batch.inherent or wish.precision is not None or wish.to_measure:
         return None
     return f"it {batch}, and is taken only where its precision is asked for by name"

@@ -18,7 +18,6 @@ from inferox.batching import MAX_TOKENS, can_be_packed, run_batches
 from inferox.core import (
     BATCH,
     SEQUENCE,
-    BackendError,
     DeviceId,
     InferoxError,
     LoadOptions,
@@ -37,7 +36,7 @@ from inferox.engine.profile import (
     runtime_version,
     save_profile,
 )
-from inferox.engine.selection import ANY_QUALITY, AUTO, Wish, select
+from inferox.engine.selection import AUTO, Wish, select
 from inferox.engine.task_model import TaskModel
 from inferox.package import Samples, Store, open_package
 from inferox.tasks import RawTask, Task
@@ -105,7 +104,7 @@ def tune(
         NoUsableBackendError: If no artifact can be measured here; it lists the reason for each.
         ConfigError: If the device is none, or the profile cannot be written.
     """
-    wish = Wish.parse(backend, None, ANY_QUALITY, trust_code=trust_code)
+    wish = Wish.parse(backend, trust_code=trust_code, to_measure=True)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store))
@@ -149,7 +148,7 @@ def _open_all(
         progress(f"loading {artifact.name}", 0, 1)
         try:
             yield artifact.name, loader.open_alone(artifact)
-        except BackendError as error:
+        except InferoxError as error:
             not_run[artifact.name] = str(error)
 
 

@@ -10,19 +10,18 @@ from pathlib import Path
 from inferox.backends.registry import get_backend
 from inferox.core import (
     Artifact,
-    BackendError,
     BackendUnavailableError,
     DeviceId,
+    InferoxError,
     LoadOptions,
     Model,
     NoUsableBackendError,
     PackageError,
-    RequestError,
     UnsupportedDTypeError,
 )
 from inferox.engine.input_proof import RepeatedProof, repeat_proof
 from inferox.engine.loading import Opened
-from inferox.engine.selection import ANY_QUALITY, AUTO, Wish, select
+from inferox.engine.selection import AUTO, Wish, select
 from inferox.package import (
     ArtifactEvidence,
     InputProof,
@@ -94,7 +93,7 @@ def verify(
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
         ConfigError: If the device or the precision is none, or the tolerance has no limit of a name.
     """
-    wish = Wish.parse(backend, precision, ANY_QUALITY, trust_code=trust_code)
+    wish = Wish.parse(backend, precision, trust_code=trust_code, to_measure=True)
     opened = Opened(open_package(path))
     name, samples = opened.package.metadata.name, opened.samples
     if samples is None:
@@ -145,7 +144,7 @@ class _Repetition:
         except (BackendUnavailableError, UnsupportedDTypeError) as error:
             self.not_run[artifact.name] = str(error)
             return
-        except BackendError as error:
+        except InferoxError as error:
             self.failed[artifact.name] = str(error)
             return
         try:
@@ -155,7 +154,7 @@ class _Repetition:
                 if self.cases:
                     task = self.opened.task(model.signature)
                     self.repeated[artifact.name] = repeat_proof(task, model, self.cases, found.tolerance)
-        except (BackendError, RequestError) as error:
+        except InferoxError as error:
             self.failed[artifact.name] = str(error)
             return
         if reason := _why_batches_fail(found, self.opened.evidence.get(artifact.name)):

@@ -16,7 +16,7 @@ from inferox.engine.comparison.machine import this_machine
 from inferox.engine.comparison.measurements import Comparison
 from inferox.engine.comparison.plan import FULL, Plan
 from inferox.engine.comparison.worker_process import WorkerError
-from inferox.engine.selection import ANY_QUALITY, AUTO, Wish, select
+from inferox.engine.selection import AUTO, Wish, select
 from inferox.package import Package, open_package
 
 Progress = Callable[[float, float, str], object]
@@ -64,7 +64,7 @@ def compare(
     budget = resolve_threads(threads)
     entrants = [
         Entrant(candidate.artifact, reason=candidate.passed_over)
-        for candidate in select(package, Wish.parse(backend, None, ANY_QUALITY, trust_code=trust_code))
+        for candidate in select(package, Wish.parse(backend, trust_code=trust_code, to_measure=True))
     ]
     load = {"package": str(path), "device": device, "threads": budget, "trust_code": trust_code}
     try:
