@@ -130,4 +130,5 @@ def use(backend: EchoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts a backend in the place of all others."""
     monkeypatch.setattr("inferox.engine.loading.get_backend", lambda _: backend)
     monkeypatch.setattr("inferox.engine.selection.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.engine.tuning.get_backend", lambda _: backend)
     monkeypatch.setattr("inferox.engine.selection.backend_names", lambda: (backend.name,))

@@ -19,6 +19,7 @@ from inferox.core import ConfigError, DeviceId, ManifestError
 from inferox.engine.profile import (
     Cell,
     FoundProfile,
+    Placement,
     Profile,
     device_text,
     find_profile,
@@ -55,6 +56,8 @@ def make_profile(cells: tuple[Cell, ...] = (Cell(1, 8, 0.5), Cell(4, 8, 1.5)), *
 )
 def test_a_profile_reads_back(cells: dict[str, tuple[Cell, ...]], threads: int, versions: dict[str, str]) -> None:
     profile = replace(make_profile(), cells=cells, threads=threads, device="cuda:1", versions=versions)
+    placements = {name: Placement(device, is_default=device > name) for name, device in versions.items()}
+    profile = replace(profile, placements=placements)
     assert Profile.from_json(json.loads(json.dumps(profile.to_json()))) == profile
 
 
@@ -89,7 +92,7 @@ def change(**fields: Any) -> Callable[[Path], object]:
         lambda path: path.write_text("[]"),
         lambda path: path.write_text("[" * 100_000),
         lambda path: path.write_text(path.read_text()[:-20]),
-        change(version=3),
+        change(version=2),
         change(version=None),
         change(threads="2"),
         change(threads=None),
@@ -105,6 +108,11 @@ def change(**fields: Any) -> Callable[[Path], object]:
         change(cells={"a": [[1, 8, math.nan]]}),
         change(cells={"a": [[1, 8, math.inf]]}),
         change(cells={"a": [[math.inf, 8, 1.0]]}),
+        change(placements=None),
+        change(placements={"a": "cpu"}),
+        change(placements={"a": ["cpu"]}),
+        change(placements={"a": ["cpu", 1]}),
+        change(placements={"a": [None, True]}),
     ],
 )
 def test_a_file_that_was_damaged_is_ignored_and_named(tmp_path: Path, spoil: Callable[[Path], object]) -> None:
@@ -159,11 +167,49 @@ def test_the_nearest_profile_is_named_whatever_its_file_is_called(
     assert find_profile(DIGEST, store, 2) == FoundProfile(None, f"it was measured {reason}")
 
 
-def test_what_was_measured_by_default_says_nothing_of_a_device(tmp_path: Path) -> None:
+CPU, GPU = Placement("cpu", is_default=True), Placement("cuda:0", is_default=True)
+FORCED = Placement("cpu", is_default=False)
+"""PyTorch on the CPU of a machine with a GPU."""
+
+
+@pytest.mark.parametrize(
+    ("measured_on", "placements", "wanted", "holds"),
+    [
+        ("default", {"openvino/a": CPU, "torch/a": CPU}, "cpu", {"openvino/a", "torch/a"}),
+        ("default", {"openvino/a": CPU, "torch/a": GPU}, "cpu", {"openvino/a"}),
+        ("default", {"openvino/a": CPU, "torch/a": GPU}, "cuda:0", {"torch/a"}),
+        ("default", {"openvino/a": CPU, "torch/a": GPU}, "cuda:1", set()),
+        ("cpu", {"openvino/a": CPU, "torch/a": CPU}, None, {"openvino/a", "torch/a"}),
+        ("cpu", {"openvino/a": CPU, "torch/a": FORCED}, None, {"openvino/a"}),
+        ("cuda:0", {"torch/a": GPU}, None, {"torch/a"}),
+        ("cuda:0", {"torch/a": GPU}, "cpu", set()),
+        ("default", {}, "cpu", set()),
+    ],
+)
+def test_a_device_is_the_same_by_default_and_by_name(
+    tmp_path: Path, measured_on: str, placements: dict[str, Placement], wanted: str | None, holds: set[str]
+) -> None:
+    store, cells = Store(tmp_path), (Cell(1, 8, 0.5),)
+    measured = make_profile(device=measured_on, placements=placements)
+    save_profile(replace(measured, cells=dict.fromkeys(placements, cells)), store)
+    found = find_profile(DIGEST, store, 2, DeviceId.of(wanted))
+    if holds:
+        assert found.profile is not None
+        assert set(found.profile.cells) == set(found.profile.placements) == holds
+        assert found.ignored is None
+    else:
+        where = "each runtime's default device" if measured_on == "default" else f"the device {measured_on}"
+        assert found == FoundProfile(None, f"it was measured on {where}")
+
+
+def test_what_was_measured_under_the_name_that_is_asked_for_comes_first(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    save_profile(make_profile(), store)
-    reason = "it was measured on each runtime's default device"
-    assert find_profile(DIGEST, store, 2, DeviceId.cpu()) == FoundProfile(None, reason)
+    kept = [make_profile(device=device, placements={"a": CPU}) for device in ("default", "cpu")]
+    for profile in kept:
+        save_profile(profile, store)
+    assert [find_profile(DIGEST, store, 2, device) for device in (None, DeviceId.cpu())] == [
+        FoundProfile(profile) for profile in kept
+    ]
 
 
 @pytest.mark.parametrize(

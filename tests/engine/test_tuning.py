@@ -21,6 +21,7 @@ from inferox.batching import MAX_TOKENS, execution
 from inferox.core import (
     SEQUENCE,
     DataType,
+    DeviceId,
     ExecutionError,
     Model,
     NoUsableBackendError,
@@ -30,7 +31,7 @@ from inferox.core import (
     TensorSpec,
 )
 from inferox.engine import Tuning, explain, tune
-from inferox.engine.profile import FoundProfile, Profile, find_profile, machine_name
+from inferox.engine.profile import FoundProfile, Placement, Profile, find_profile, machine_name
 from inferox.package import ParityClass, SampleBatch, Samples, Store, open_package
 from inferox.package.samples import SAMPLES_FILE
 from tests.build.modules import make_cnn
@@ -66,6 +67,8 @@ def test_every_artifact_is_measured_and_the_profile_kept(package: Path, store: S
     kept = find_profile(found.profile.digest, store, 1).profile
     assert kept == found.profile
     assert (kept.machine, kept.threads, kept.device) == (machine_name(), 1, "default")
+    assert kept.placements == dict.fromkeys(artifacts, Placement("cpu", is_default=True))
+    assert find_profile(found.profile.digest, store, 1, DeviceId.cpu()).profile == replace(kept, device="cpu")
     assert kept.versions == {name: version(name) for name in ("onnxruntime", "openvino")}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -18,7 +18,7 @@ from inferox.core import ConfigError, DeviceId, ManifestError, available_cores, 
 from inferox.engine.processor import processor_facts
 from inferox.package import Fields, Store, read_json, write_json
 
-_VERSION = 2
+_VERSION = 3
 
 _DEFAULT = "default"
 
@@ -43,6 +43,27 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Where an artifact was measured.
+
+    Attributes:
+        device: The device.
+        is_default: Whether its backend chooses that device where none is named.
+    """
+
+    device: str
+    is_default: bool
+
+    def suits(self, wanted: str) -> bool:
+        """Whether the artifact would run there again.
+
+        Args:
+            wanted: The device that is asked for, as ``device_text`` gives it.
+        """
+        return self.is_default if wanted == _DEFAULT else self.device == wanted
+
+
+@dataclass(frozen=True)
 class Profile:
     """The measurements of a package on a machine.
 
@@ -54,6 +75,7 @@ class Profile:
         versions: The version of each backend's runtime, by the backend's name.
         created_at: When it was last measured, in ISO 8601.
         cells: For each artifact that could be measured, its times.
+        placements: For each of them, where it was measured. "The default device" and "the CPU" may be the same.
     """
 
     digest: str
@@ -63,6 +85,24 @@ class Profile:
     versions: Mapping[str, str]
     created_at: str
     cells: Mapping[str, tuple[Cell, ...]]
+    placements: Mapping[str, Placement] = field(default_factory=dict)
+
+    def on(self, device: str) -> Profile:
+        """What of it holds where a device is asked for: all, or the artifacts that were measured on that device.
+
+        Args:
+            device: The device, as ``device_text`` gives it.
+        """
+        if device == self.device:
+            return self
+        suits = {name for name, placement in self.placements.items() if placement.suits(device)}
+        return replace(
+            self,
+            device=device,
+            versions={name: text for name, text in self.versions.items() if any(_is_of(name, item) for item in suits)},
+            cells={name: cells for name, cells in self.cells.items() if name in suits},
+            placements={name: placement for name, placement in self.placements.items() if name in suits},
+        )
 
     def seconds(self, artifact: str, rows: int, length: int) -> float:
         """How long an artifact is expected to take for a batch: interpolated between the nearest shapes measured.
@@ -130,6 +170,9 @@ class Profile:
             "cells": {
                 name: [[cell.rows, cell.length, cell.seconds] for cell in cells] for name, cells in self.cells.items()
             },
+            "placements": {
+                name: [placement.device, placement.is_default] for name, placement in self.placements.items()
+            },
         }
 
     @classmethod
@@ -149,6 +192,13 @@ class Profile:
             }
         except (TypeError, ValueError, OverflowError) as error:
             raise ManifestError(f"the cells of a profile must be lists of rows, length and seconds: {error}") from error
+        placements = {}
+        for name, listed in fields.required("placements", dict).items():
+            match listed:
+                case [str(device), bool(is_default)]:
+                    placements[name] = Placement(device, is_default)
+                case _:
+                    raise ManifestError(f"the placement of {name} in a profile must be a device and a boolean")
         listed_cells = [cell for each in cells.values() for cell in each]
         if any(cell.rows < 1 or cell.length < 1 or not 0 < cell.seconds < float("inf") for cell in listed_cells):
             raise ManifestError("the cells of a profile must have finite rows, lengths and seconds above 0")
@@ -160,6 +210,7 @@ class Profile:
             versions={str(name): str(text) for name, text in fields.required("versions", dict).items()},
             created_at=fields.required("created_at", str),
             cells=cells,
+            placements=placements,
         )
 
 
@@ -203,7 +254,8 @@ def find_profile(digest: str, store: Store, threads: int, device: DeviceId | Non
 
     What cannot be read, or was measured under other conditions, is ignored: it could only choose less well. So are the
     times of a runtime that was upgraded since. Where only measurements under other conditions are there, the answer
-    says how those of the nearest differ (``Profile.distance``).
+    says how those of the nearest differ (``Profile.distance``). What was measured on a backend's default device holds
+    where that device is asked for by name, and the other way round.
 
     Args:
         digest: The package's digest.
@@ -221,6 +273,8 @@ def find_profile(digest: str, store: Store, threads: int, device: DeviceId | Non
             unreadable = f"{path} cannot be read: {error}"
     if not profiles:
         return FoundProfile(None, unreadable)
+    here = [profile.on(wanted) for profile in profiles]
+    profiles = [of_device if of_device.cells else whole for of_device, whole in zip(here, profiles, strict=True)]
     nearest = min(profiles, key=lambda profile: profile.distance(digest, machine, threads, wanted))
     if differences := nearest.differences(digest, machine, threads, wanted):
         return FoundProfile(None, f"it was measured {' and '.join(differences)}")
@@ -261,13 +315,17 @@ def _leave_out_stale(profile: Profile) -> FoundProfile:
     stale = {name: measured for name, measured in profile.versions.items() if measured != runtime_version(name)}
     if not stale:
         return FoundProfile(profile)
-    fresh = {name: cells for name, cells in profile.cells.items() if name.partition("/")[0] not in stale}
+    fresh = {name: cells for name, cells in profile.cells.items() if not any(_is_of(item, name) for item in stale)}
     versions = {name: measured for name, measured in profile.versions.items() if name not in stale}
     changes = [f"{name} {measured}, and now {runtime_version(name)} is installed" for name, measured in stale.items()]
     return FoundProfile(
         replace(profile, cells=fresh, versions=versions) if fresh else None,
         f"it was measured with {'; with '.join(changes)}",
     )
+
+
+def _is_of(backend: str, artifact: str) -> bool:
+    return artifact.partition("/")[0] == backend
 
 
 def _timestamp(created_at: str) -> float:

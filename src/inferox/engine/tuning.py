@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inferox.backends.registry import get_backend
 from inferox.batching import MAX_TOKENS, can_be_packed, run_batches
 from inferox.core import (
     BATCH,
@@ -29,6 +30,7 @@ from inferox.core import (
 from inferox.engine.loading import Loader, Opened
 from inferox.engine.profile import (
     Cell,
+    Placement,
     Profile,
     device_text,
     find_profile,
@@ -116,6 +118,7 @@ def tune(
         models.update(_open_all(loader, wish, not_run, progress))  # one by one: what is open is closed in any case
         cells = _measure(models, opened, not_run, progress) if models else {}
         runtimes = {models[artifact].metadata.backend for artifact in cells}
+        placements = {artifact: _placement(models[artifact]) for artifact in cells}
     finally:
         for model in models.values():
             model.close()
@@ -129,11 +132,23 @@ def tune(
         versions={runtime: runtime_version(runtime) for runtime in sorted(runtimes)},
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         cells=cells,
+        placements=placements,
     )
     if known := find_profile(digest, store, budget, wanted).profile:
         kept = {name: measured for name, measured in known.cells.items() if name not in models}
-        profile = replace(profile, cells={**kept, **cells}, versions={**known.versions, **profile.versions})
+        places = {name: placement for name, placement in known.placements.items() if name in kept}
+        profile = replace(
+            profile,
+            cells={**kept, **cells},
+            versions={**known.versions, **profile.versions},
+            placements={**places, **placements},
+        )
     return Tuning(title, profile, save_profile(profile, store), not_run)
+
+
+def _placement(model: TaskModel) -> Placement:
+    device = model.metadata.device
+    return Placement(str(device), device == get_backend(model.metadata.backend).default_device())
 
 
 def _open_all(
