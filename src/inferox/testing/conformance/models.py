@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -13,8 +13,6 @@ import pytest
 
 from inferox.backends.host import HostTensor
 from inferox.core import (
-    Artifact,
-    Backend,
     DataType,
     DTypeMismatchError,
     ExecutionError,
@@ -26,7 +24,7 @@ from inferox.core import (
     TensorLike,
     UnknownInputError,
 )
-from inferox.testing.conformance.subject import OPTIONS, Arrays, Subject, read
+from inferox.testing.conformance.subject import Arrays, Subject, read
 
 _THREADS = 8
 _CALLS = 48
@@ -221,8 +219,8 @@ class ModelTests(Subject):
                     self.assert_close(outputs, right)
 
     @pytest.mark.parametrize("attempt", range(5))
-    def test_closing_while_others_compute(self, backend: Backend, artifact: Artifact, attempt: int) -> None:
-        model = backend.load(artifact, None, OPTIONS)
+    def test_closing_while_others_compute(self, load_model: Callable[[], Model], attempt: int) -> None:
+        model = load_model()
         inputs = self.make_inputs(4, seed=attempt)
         expected = read(model.forward(inputs))
         begun = threading.Barrier(_THREADS + 1)

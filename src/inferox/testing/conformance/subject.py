@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -126,9 +126,14 @@ class Subject:
         return cls.make_artifact(tmp_path_factory.mktemp("artifact"))
 
     @pytest.fixture
-    def model(self, backend: Backend, artifact: Artifact) -> Iterator[Model]:
+    def load_model(self, backend: Backend, artifact: Artifact) -> Callable[[], Model]:
+        """Loads the artifact on the default device."""
+        return lambda: backend.load(artifact, None, OPTIONS)
+
+    @pytest.fixture
+    def model(self, load_model: Callable[[], Model]) -> Iterator[Model]:
         """The artifact, loaded on the default device."""
-        with backend.load(artifact, None, OPTIONS) as model:
+        with load_model() as model:
             yield model
 
 
