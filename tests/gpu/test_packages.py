@@ -48,6 +48,9 @@ def test_both_layouts_of_a_text_encoder(tmp_path: Path, minilm_directory: Path, 
     for artifact in opened.package.artifacts:
         with loader.open_alone(artifact) as there:
             np.testing.assert_allclose(there.embed(TEXTS), expected, atol=2e-3)
+            ids = np.ones((2, 3), np.int64)
+            outputs = there.forward(dict.fromkeys(there.signature.input_names, ids))
+            assert {tensor.device for tensor in outputs.values()} == {DeviceId.cuda(0)}
 
 
 def test_an_exported_program_moves_to_the_device(tmp_path: Path) -> None:
