@@ -91,7 +91,7 @@ def test_ranked_pairs_are_the_same_in_every_form_of_input(run: Run, packages: Pa
         ("classify", b'{"text_pair": "y"}', "must be a JSON string, a list of two, or an object"),
         ("classify", b'{"text": "x", "text_pair": null}', "must be a JSON string, a list of two"),
         ("classify", b'["x", "y", "z"]', "must be a JSON string, a list of two"),
-        ("classify", b'{"text": "x", "text": "y"}', "states the key 'text' twice"),
+        ("classify", b'{"text": "x", "text": "y"}', "the field 'text' appears twice"),
         ("embed", b'["x", "y"]', "must be a JSON string, or an object"),
         ("rerank", b'{"query": "x", "documents": ["y"], "top_k": 3}', "unknown key top_k"),
         ("rerank", b'{"query": "x", "documents": ["y"], "document": "y"}', "must be a list of two texts, or an object"),

@@ -48,10 +48,10 @@ def test_a_description_reads_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        (b'{"name": 1, "name": 2}', "'name' stands twice"),
-        (b'{"a": {"b": 1, "b": 1}}', "'b' stands twice"),
-        (rb'{"name": "\ud800"}', "surrogates not allowed"),
-        (rb'{"\udfff": 1}', "surrogates not allowed"),
+        (b'{"name": 1, "name": 2}', "'name' appears twice"),
+        (b'{"a": {"b": 1, "b": 1}}', "'b' appears twice"),
+        (rb'{"name": "\ud800"}', "name: .* half of a character"),
+        (rb'{"\udfff": 1}', "half of a character"),
     ],
 )
 def test_json_that_others_could_read_otherwise(tmp_path: Path, content: bytes, text: str) -> None:

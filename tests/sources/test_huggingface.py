@@ -203,7 +203,11 @@ def test_not_a_model_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "is no JSON file"), ("[]", "must be a JSON object"), ('{"hidden_size": 3}', "states no model_type")],
+    [
+        ("{", r"config\.json is not JSON"),
+        ("[]", "must be a JSON object"),
+        ('{"hidden_size": 3}', "states no model_type"),
+    ],
 )
 def test_malformed_config(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)

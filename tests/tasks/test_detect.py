@@ -173,11 +173,11 @@ def test_pooling_is_read_in_its_old_and_new_form(tmp_path: Path, pooling: dict[s
         ({"modules": [{"path": "1"}]}, PackageError, r"module 0 in modules\.json needs 'type' as a string"),
         ({"modules": {"0": 1}}, PackageError, r"modules\.json must be a list of objects"),
         ({"modules": [1]}, PackageError, r"modules\.json must be a list of objects"),
-        ({"modules": "["}, PackageError, r"modules\.json cannot be read"),
+        ({"modules": "["}, PackageError, r"modules\.json is not JSON"),
         (
             {"modules": [TRANSFORMER], "sentence_bert_config": "x"},
             PackageError,
-            r"sentence_bert_config\.json cannot be",
+            r"sentence_bert_config\.json is not JSON",
         ),
         (
             {**CHAIN, "tokenizer_config": []},

@@ -234,7 +234,7 @@ def test_old_files_equal_transformers(tmp_path: Path, stated: dict[str, Any], mo
     [
         (None, PackageError, r"there is no preprocessor_config\.json"),
         ("[]", PackageError, r"preprocessor_config\.json must be a JSON object"),
-        ("{", PackageError, r"preprocessor_config\.json cannot be read"),
+        ("{", PackageError, r"preprocessor_config\.json is not JSON"),
         ('{"image_processor_type": "DonutImageProcessor"}', ConfigError, "asks for DonutImageProcessor, which"),
         (
             '{"image_processor_type": "ViTImageProcessor", "do_thumbnail": true, "crop_pct": 0.9}',
@@ -248,8 +248,8 @@ def test_old_files_equal_transformers(tmp_path: Path, stated: dict[str, Any], mo
         ),
         (
             '{"image_processor_type": "ViTImageProcessor", "size": 1e400}',
-            ConfigError,
-            "'size' must be a number of pixels",
+            PackageError,
+            "size: the number 1e400 is too large",
         ),
         (
             '{"image_processor_type": "ViTImageProcessor", "size": true}',
@@ -267,11 +267,11 @@ def test_old_files_equal_transformers(tmp_path: Path, stated: dict[str, Any], mo
             ConfigError,
             "'std' must be numbers abo",
         ),
-        ('{"image_processor_type": "ViTImageProcessor", "image_std": NaN}', ConfigError, "'std' must be three finite"),
+        ('{"image_processor_type": "ViTImageProcessor", "image_std": NaN}', PackageError, "image_std: NaN is not"),
         (
             '{"image_processor_type": "ViTImageProcessor", "rescale_factor": NaN}',
-            ConfigError,
-            "'rescale_factor' must be a",
+            PackageError,
+            "rescale_factor: NaN is not",
         ),
         (
             '{"image_processor_type": "ViTImageProcessor", "resample": null}',

@@ -46,7 +46,7 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str, content: bytes) 
     path = tmp_path / f"it{suffix}"
     path.write_bytes(content)
 
-    with pytest.raises(RequestError, match=rf"it\{suffix} is no \{suffix} file that can be read"):
+    with pytest.raises(RequestError, match=rf"it\{suffix} is (no \{suffix} file that can be read|not JSON)"):
         read_tensors(path)
 
 

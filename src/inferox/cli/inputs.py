@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.cli.items import PairOptions, items_of
-from inferox.core import ConfigError, RequestError
+from inferox.core import ConfigError, InferoxError, RequestError, parse_json
 from inferox.tasks import ImageFile, read_tensors
 from inferox.tasks.image_file import MAX_FILE_BYTES
 
@@ -107,26 +106,16 @@ def _read_records(source: str, *, is_json: bool, task: str) -> Iterator[Any]:
 
 
 def _parse(text: str, where: str) -> Any:
-    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            names = [key for key, _ in pairs]
-            twice = next(key for key in names if names.count(key) > 1)
-            raise RequestError(f"{where} states the key {twice!r} twice")
-        return found
-
-    try:
-        return json.loads(text, object_pairs_hook=check)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{where} is not JSON: {error}") from error
+    # NaN and infinities are numbers that tensors may hold. Lines have no limit of their own: the caller wrote them.
+    return parse_json(text, where, error_type=RequestError, max_bytes=sys.maxsize, allow_non_finite=True)
 
 
 def _warn_of_json(text: str, name: str) -> None:
     if not text.startswith(("{", "[")):
         return
     try:
-        looks_like_json = isinstance(json.loads(text), dict | list)
-    except (ValueError, RecursionError):
+        looks_like_json = isinstance(parse_json(text, name), dict | list)
+    except InferoxError:
         return
     if looks_like_json:
         _logger.warning("the first line of %s looks like JSON and is taken as a text; --jsonl reads it as JSON", name)

@@ -36,8 +36,10 @@ from inferox.core.errors import (
     first_line,
 )
 from inferox.core.graph_port import GraphPort, check_graph
+from inferox.core.json_reader import MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
 from inferox.core.model import MemoryRequirements, Model, ModelMetadata
 from inferox.core.ragged import RaggedBatch
+from inferox.core.shown_text import printable, shown
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
 from inferox.core.spec import (
     BATCH,
@@ -61,6 +63,7 @@ __all__ = [
     "EMPTY_PLACE",
     "GRID",
     "HIDDEN_PLACE",
+    "MAX_JSON_BYTES",
     "SEQUENCE",
     "SLOTS",
     "TOKENS",
@@ -124,9 +127,14 @@ __all__ = [
     "dtype_of",
     "first_line",
     "limit_rayon",
+    "parse_json",
+    "printable",
     "probe_module",
+    "read_json_file",
+    "read_json_object",
     "resolve_shape",
     "resolve_threads",
+    "shown",
     "threads_text",
     "to_array",
 ]

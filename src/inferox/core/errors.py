@@ -38,12 +38,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from inferox.core.shown_text import printable
+
 if TYPE_CHECKING:
     from inferox.core.dtype import DataType
+
+_MAX_CHARACTERS = 4_000
+"""How long a message may be: what a foreign file holds must not fill the terminal of whoever reads the error."""
 
 
 class InferoxError(Exception):
     """The root of every error that Inferox raises on purpose.
+
+    A message is one line of printable characters: others are written out (``printable``), and what is longer than any
+    reader wants is cut. It may hold names and values out of foreign files.
 
     Args:
         message: One sentence: what was expected and what came.
@@ -51,12 +59,17 @@ class InferoxError(Exception):
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _bounded(message)
+        self.hint = None if hint is None else _bounded(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+def _bounded(text: str) -> str:
+    shown = printable(text[:_MAX_CHARACTERS])
+    return shown if len(text) <= _MAX_CHARACTERS else f"{shown}… ({len(text):,} characters)"
 
 
 class InferoxWarning(UserWarning):

@@ -126,7 +126,9 @@ def _artifacts(root: Path) -> Iterator[Artifact]:
         files = _files_of(folder)
         if files is None:
             continue
-        config = read_object(folder / "config.json") if (folder / "config.json").is_file() else {}
+        config = (
+            read_object(folder / "config.json", allow_non_finite=True) if (folder / "config.json").is_file() else {}
+        )
         architecture = _architecture(config)
         # Of other models, such as those of images, format 1 does not say what they take and give.
         if "factory" not in files and (architecture is None or config.get("model_type") not in _BARE_ARCHITECTURES):

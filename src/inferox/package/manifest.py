@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from inferox.core import Artifact, FormatVersionError, ManifestError, Signature
+from inferox.core import Artifact, FormatVersionError, ManifestError, Signature, read_json_file
 
 FORMAT_VERSION = "2.0"
 """The format that packages are written in."""
@@ -21,7 +20,7 @@ READABLE_VERSIONS = ("1.0", "2.x")
 METADATA_FILE = "metadata.json"
 MODEL_INFO_FILE = "model_info.json"
 
-_MAX_MANIFEST_BYTES = 16 << 20
+_HINT = "pack the model again, or fetch it again"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 Value = TypeVar("Value")
@@ -288,43 +287,33 @@ class Fields:
         return tuple(read(item) for item in self.required(name, list))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, allow_non_finite: bool = False) -> Any:
     """Reads a JSON file of a package.
 
     Args:
         path: The file.
+        allow_non_finite: Whether ``NaN`` and ``Infinity`` are numbers, as in the configs of transformers.
 
     Raises:
-        ManifestError: If it is missing, larger than any manifest, not UTF-8, no JSON, or names a field twice.
+        ManifestError: If it is missing, or what ``read_json_file`` refuses.
     """
     try:
-        with path.open("rb") as stream:
-            content = stream.read(_MAX_MANIFEST_BYTES + 1)
+        return read_json_file(path, hint=_HINT, allow_non_finite=allow_non_finite)
     except FileNotFoundError as error:
-        raise ManifestError(f"{path.name} is missing", hint="pack the model again") from error
-    except OSError as error:
-        raise ManifestError(f"{path.name} cannot be read: {error.strerror}") from error
-    if len(content) > _MAX_MANIFEST_BYTES:
-        raise ManifestError(f"{path.name} has more than {_MAX_MANIFEST_BYTES >> 20} MiB, which no manifest has")
-    try:
-        value = json.loads(content.decode("utf-8"), object_pairs_hook=_without_duplicates)
-        # "\ud800" parses, and is half of a character: it could neither be printed nor be looked up on the disk.
-        json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"{path.name} is no JSON in UTF-8: {error}", hint="pack the model again") from error
-    return value
+        raise ManifestError(f"{path.name} is missing", hint=_HINT) from error
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, *, allow_non_finite: bool = False) -> dict[str, Any]:
     """Reads a JSON file of a package whose outermost value must be an object.
 
     Args:
         path: The file.
+        allow_non_finite: Whether ``NaN`` and ``Infinity`` are numbers, as in the configs of transformers.
 
     Raises:
         ManifestError: If it cannot be read, or is anything else.
     """
-    value = read_json(path)
+    value = read_json(path, allow_non_finite=allow_non_finite)
     if not isinstance(value, dict):
         raise ManifestError(f"{path.name} must be a JSON object, and is of the type {type(value).__name__}")
     return value
@@ -333,11 +322,3 @@ def read_object(path: Path) -> dict[str, Any]:
 def to_json_bytes(data: Any) -> bytes:
     """JSON as the files of a package have it: indented, and ending in a line break."""
     return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"the field {twice!r} stands twice")
-    return fields

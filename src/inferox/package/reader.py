@@ -191,7 +191,7 @@ def _configs(info: ModelInfo) -> Iterator[Path]:
 
 def _read_config(files_root: Path, info: ModelInfo) -> dict[str, Any]:
     path = next((path for path in (files_root / CONFIG_FILE, *_configs(info)) if path.is_file()), None)
-    return {} if path is None else read_object(path)
+    return {} if path is None else read_object(path, allow_non_finite=True)
 
 
 def _check_listing(root: Path, metadata: Metadata) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from inferox.core import ConfigError, IntegrityError, PackageError
+from inferox.core import ConfigError, IntegrityError, ManifestError, PackageError, read_json_object
 from inferox.package.archive import extract_archive
 from inferox.package.manifest import FileEntry
 from inferox.package.writer import hash_file
@@ -145,10 +145,9 @@ class Store:
 
     def _read(self, path: Path) -> dict[str, list[int]]:
         try:
-            found = json.loads(self._record(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_json_object(self._record(path))
+        except (OSError, ManifestError):
             return {}
-        return found if isinstance(found, dict) else {}
 
     def _write(self, path: Path, record: dict[str, list[int]]) -> None:
         target = self._record(path)

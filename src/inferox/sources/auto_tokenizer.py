@@ -13,7 +13,7 @@ import transformers
 from tokenizers import Tokenizer
 from transformers.utils import logging as hf_logging
 
-from inferox.core import PackageError, first_line
+from inferox.core import PackageError, first_line, read_json_object
 from inferox.sources.tokenizer_limits import check_tokenizer
 from inferox.sources.tokenizer_names import LIMIT_IS_RESOLVED, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 
@@ -77,7 +77,7 @@ def gives_token_types(directory: Path) -> bool:
     Args:
         directory: The folder to which it was written.
     """
-    settings = json.loads((directory / TOKENIZER_CONFIG_FILE).read_text(encoding="utf-8"))
+    settings = read_json_object(directory / TOKENIZER_CONFIG_FILE, allow_non_finite=True)
     return "token_type_ids" in settings["model_input_names"]
 
 

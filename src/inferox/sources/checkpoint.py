@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +18,12 @@ from inferox.core import (
     UnsafePathError,
     UnsupportedDTypeError,
     UntrustedCodeError,
+    read_json_object,
 )
 from inferox.sources.file_names import WEIGHTS
+
+_MAX_INDEX_BYTES = 64 << 20
+"""The largest list of shards: a model of 70,000 tensors, as mixtures of experts have them, needs 14 MB."""
 
 _FOREIGN_FILES = {
     "tf_model.h5": "TensorFlow",
@@ -93,12 +96,12 @@ def _no_weights(directory: Path) -> PackageError:
 def _read_index(path: Path) -> dict[Path, list[str]]:
     """The files that a list of shards names, with the weights that each must hold."""
     try:
-        places = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
+        places = read_json_object(path, hint="fetch the model again", max_bytes=_MAX_INDEX_BYTES)["weight_map"]
         shards: dict[str, list[str]] = {}
         for name, shard in places.items():
             shards.setdefault(shard, []).append(name)
         files = {path.parent / shard: names for shard, names in shards.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(
             f"{path.name} must be a JSON object whose weight_map gives the file of each weight: {error!r}",
             hint="fetch the model again",

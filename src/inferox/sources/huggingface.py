@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from inferox.backends.torch.architecture import instantiate
-from inferox.core import BATCH, SEQUENCE, DataType, ManifestError, PackageError, SourceFacts, TensorSpec
+from inferox.core import BATCH, SEQUENCE, DataType, PackageError, SourceFacts, TensorSpec, read_json_object
 from inferox.sources.architecture import (
     NO_PADDING,
     architecture_family,
@@ -113,13 +112,7 @@ def _read_config(directory: Path) -> dict[str, Any]:
             f"not a model directory: {directory} has no config.json",
             hint="a model directory is what save_pretrained of transformers writes",
         )
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ManifestError(f"config.json is no JSON file: {error}", hint="fetch the model again") from error
-    if not isinstance(config, dict):
-        raise ManifestError(f"config.json must be a JSON object, and is a {type(config).__name__}")
-    return config
+    return read_json_object(path, hint="fetch the model again", allow_non_finite=True)
 
 
 def _text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bool) -> tuple[TensorSpec, ...]:

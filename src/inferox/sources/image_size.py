@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inferox.core import ManifestError, PackageError
+from inferox.core import PackageError, read_json_object
 
 _PREPROCESSOR_FILE = "preprocessor_config.json"
 _PROCESSOR_FILE = "processor_config.json"
@@ -54,14 +53,9 @@ def read_image_size(directory: Path, config: Mapping[str, Any]) -> tuple[int, in
 
 def _read_preprocessor(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(path, hint="fetch the model again")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise ManifestError(f"{path.name} is no JSON file: {error}", hint="fetch the model again") from error
-    if not isinstance(settings, dict):
-        raise ManifestError(f"{path.name} must be a JSON object, and is a {type(settings).__name__}")
-    return settings
 
 
 def _edges(size: Any) -> tuple[int, int] | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from inferox.core import ManifestError
+from inferox.core import ManifestError, read_json_object
 
 _GRAPH_FOLDERS = frozenset({"onnx", "openvino"})
 """Where sentence-transformers and optimum put the graphs of a model, below the folder of everything else."""
@@ -43,9 +42,6 @@ def read_config(directory: Path | None) -> dict[str, Any]:
     if directory is None:
         return {}
     try:
-        config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ManifestError(f"config.json is no JSON file: {error}", hint="fetch the model again") from error
-    if not isinstance(config, dict):
-        raise ManifestError(f"config.json must be a JSON object, and is a {type(config).__name__}")
-    return config
+        return read_json_object(directory / "config.json", hint="fetch the model again", allow_non_finite=True)
+    except FileNotFoundError as error:
+        raise ManifestError("config.json is missing", hint="fetch the model again") from error

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from inferox.core import ConfigError, IntegrityError, PackageError
+from inferox.core import ConfigError, IntegrityError, PackageError, read_json_file
 from inferox.sources.checkpoint import read_checkpoint
 from inferox.sources.file_names import PICKLED_WEIGHTS, SAFE_WEIGHTS
 from inferox.sources.sentence_modules import (
@@ -98,7 +98,7 @@ def _fill(
     for module in modules[1:]:
         if module.folder and (directory / module.folder).is_dir():
             _fill_layer(target / module.folder, directory / module.folder, convert=module in unreadable)
-    entries = json.loads((directory / MODULES_FILE).read_text(encoding="utf-8"))
+    entries = read_json_file(directory / MODULES_FILE, error_type=PackageError, hint="fetch the model again")
     entries[0]["path"] = ""
     (target / MODULES_FILE).unlink(missing_ok=True)
     (target / MODULES_FILE).write_text(json.dumps(entries, indent=2), encoding="utf-8")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from inferox.core import ConfigError, ManifestError, PackageError, UnsafePathError
+from inferox.core import ConfigError, ManifestError, PackageError, UnsafePathError, read_json_file
 
 MODULES_FILE = "modules.json"
 """The list of a sentence-transformers model's modules, in the order in which they compute."""
@@ -89,11 +88,9 @@ def read_modules(directory: Path) -> list[SentenceModule]:
         UnsafePathError: If a module lies outside the model's folder.
     """
     try:
-        entries = json.loads((directory / MODULES_FILE).read_text(encoding="utf-8"))
+        entries = read_json_file(directory / MODULES_FILE, error_type=PackageError, hint="fetch the model again")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, RecursionError) as error:
-        raise PackageError(f"{MODULES_FILE} cannot be read: {error}", hint="fetch the model again") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise PackageError(f"{MODULES_FILE} must be a list of objects")
     if not entries:
@@ -113,11 +110,9 @@ def pools_tokens(directory: Path) -> bool:
     if not (directory / MODULES_FILE).is_file():
         return False
     try:
-        settings = json.loads((directory / SETTINGS_FILE).read_text(encoding="utf-8"))
+        settings = read_json_file(directory / SETTINGS_FILE, error_type=PackageError, hint="fetch the model again")
     except FileNotFoundError:
         return True
-    except (OSError, ValueError, RecursionError) as error:
-        raise PackageError(f"{SETTINGS_FILE} cannot be read: {error}", hint="fetch the model again") from error
     if isinstance(settings, dict) and settings.get("model_type") == "CrossEncoder":
         return any(module.kind == "Pooling" for module in read_modules(directory))
     return True

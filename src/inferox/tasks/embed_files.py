@@ -146,7 +146,8 @@ def _check_without_modules(directory: Path) -> None:
             hint="fetch the whole model",
         )
     template = next((name for name in _CHAT_TEMPLATES if (directory / name).is_file()), None)
-    if template is None and (read_json(directory / _TOKENIZER_CONFIG) or {}).get("chat_template"):
+    config = read_json(directory / _TOKENIZER_CONFIG, allow_non_finite=True) or {}
+    if template is None and config.get("chat_template"):
         template = f"chat_template of {_TOKENIZER_CONFIG}"
     if template is not None:
         raise ConfigError(

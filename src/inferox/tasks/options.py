@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
-from inferox.core import ManifestError, PackageError, UnsafePathError
+from inferox.core import ManifestError, PackageError, UnsafePathError, read_json_object
 
 T = TypeVar("T")
 
@@ -63,21 +62,22 @@ def required_list(values: Mapping[str, Any], name: str, kind: type[T]) -> list[T
     return items
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path, *, allow_non_finite: bool = False) -> dict[str, Any] | None:
     """Reads a JSON object; ``None`` where there is no such file.
 
+    Args:
+        path: The file.
+        allow_non_finite: Whether ``NaN`` and ``Infinity`` are numbers, as in files that transformers alone reads.
+
     Raises:
-        PackageError: If the file is no JSON object.
+        PackageError: If the file is not a JSON object, or what ``read_json_file`` refuses.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return read_json_object(
+            path, error_type=PackageError, hint="fetch the model again", allow_non_finite=allow_non_finite
+        )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise PackageError(f"{path.name} cannot be read: {error}", hint="fetch the model again") from error
-    if not isinstance(value, dict):
-        raise PackageError(f"{path.name} must be a JSON object, and is a {type(value).__name__}")
-    return value
 
 
 def member_path(root: Path, relative: str) -> Path:

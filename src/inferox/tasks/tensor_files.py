@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from inferox.core import RequestError
+from inferox.core import RequestError, parse_json
 
 _DAMAGES = (
     OSError,
@@ -55,7 +55,8 @@ def read_tensors(path: Path) -> dict[str, Any]:
             return _read_npz(path)
         if path.suffix == ".safetensors":
             return load(content)
-        tensors = json.loads(content)
+        # Numbers may be NaN or infinite, as those of arrays may. The caller wrote the file, of whatever size.
+        tensors = parse_json(content, path.name, error_type=RequestError, max_bytes=sys.maxsize, allow_non_finite=True)
     except _DAMAGES as error:
         raise RequestError(f"{path.name} is no {path.suffix} file that can be read: {error}") from error
     if not isinstance(tensors, dict):

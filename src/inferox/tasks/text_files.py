@@ -53,7 +53,7 @@ def read_text_options(directory: Path, config: Mapping[str, Any]) -> dict[str, A
         PackageError: If a file is no JSON object.
     """
     sentence = next(filter(None, (read_json(directory / name) for name in _SENTENCE_FILES)), {})
-    tokenizer = read_json(directory / TOKENIZER_CONFIG_FILE) or {}
+    tokenizer = read_json(directory / TOKENIZER_CONFIG_FILE, allow_non_finite=True) or {}
     special = read_json(directory / "special_tokens_map.json") or {}
     return {
         "max_length": _max_length(sentence, tokenizer, config),

@@ -34,6 +34,7 @@ from inferox.core import (
     Precision,
     Tensor,
     TensorLike,
+    read_json_object,
     resolve_threads,
     to_array,
 )
@@ -146,7 +147,7 @@ class NumpyBackend(Backend):
         self.tensor_builder(device)  # refuses a device that is not there
         resolve_threads(options.threads)  # refuses a number below 1; NumPy's threads are the process' own
         with translated(f"loading {options.package}", default=LoadError):
-            config = json.loads(artifact.path("config").read_text(encoding="utf-8"))
+            config = read_json_object(artifact.path("config"), error_type=LoadError)
             weights: dict[str, npt.NDArray[Any]] = load_file(artifact.path("weights"))
             layers = [(weights[f"{name}.weight"].T, weights[f"{name}.bias"]) for name in config["layers"]]
         return NumpyModel(artifact, device, options.package, layers)

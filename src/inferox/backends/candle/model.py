@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from inferox.core import (
     Signature,
     Tensor,
     TensorLike,
+    read_json_object,
 )
 
 
@@ -97,9 +97,6 @@ def _require_one_float(signature: Signature) -> None:
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise LoadError(f"{path.name} must be a JSON object, and cannot be read as one: {error}") from error
-    if not isinstance(config, dict):
-        raise LoadError(f"{path.name} must be a JSON object, and is a {type(config).__name__}")
-    return config
+        return read_json_object(path, error_type=LoadError, hint="pack the model again", allow_non_finite=True)
+    except FileNotFoundError as error:
+        raise LoadError(f"{path.name} is missing", hint="fetch the package again") from error

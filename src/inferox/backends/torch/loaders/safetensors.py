@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from safetensors.torch import load_file
 
 from inferox.backends.torch.loaders.module import place_module
 from inferox.backends.torch.model import Program
-from inferox.core import Artifact, Layout, LoadError, LoadOptions
+from inferox.core import Artifact, Layout, LoadError, LoadOptions, read_json_object
 
 
 def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
@@ -45,9 +44,6 @@ def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOpti
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LoadError(f"{path.name} must be a JSON object, and is none: {error}") from error
-    if not isinstance(config, dict):
-        raise LoadError(f"{path.name} must be a JSON object, and is a {type(config).__name__}")
-    return config
+        return read_json_object(path, error_type=LoadError, hint="pack the model again", allow_non_finite=True)
+    except FileNotFoundError as error:
+        raise LoadError(f"{path.name} is missing", hint="fetch the package again") from error
