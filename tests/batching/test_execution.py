@@ -181,7 +181,8 @@ class PaddedFront(FunctionModel):
         super().__init__(signature, add_up_text)
         self.packed = FunctionModel(packed_signature(signature), add_up_packed, Layout.PACKED)
 
-    def for_batch(self, rows: int, longest: int) -> Model:  # noqa: ARG002 - one computes them all
+    @property
+    def inner(self) -> Model:
         return self.packed
 
 

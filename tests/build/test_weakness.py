@@ -17,7 +17,7 @@ from inferox.cli.main import main
 from inferox.core import DataType, ManifestError, TensorSpec
 from inferox.engine import verify
 from inferox.engine.profile import Cell, Profile
-from inferox.engine.routing import plan_routes
+from inferox.engine.ranking import rank
 from inferox.package import ArtifactEvidence, Reading, SampleBatch, Samples
 from inferox.package.weakness import find_weakness
 from tests.sources.graphs import make_affine
@@ -97,8 +97,8 @@ def test_the_faster_one_does_not_come_first_where_its_evidence_is_weak(dead: tup
     own, other = inferox.open_package(dead[0]).artifacts
     cells = {item.name: (Cell(1, 1, seconds),) for item, seconds in ((own, 2.0), (other, 1.0))}
     profile = Profile("d", "m", 2, "default", {}, "2026", cells)
-    assert plan_routes([own, other], profile).order == (other, own)
-    assert plan_routes([own, other], profile, weak={other.name}).order == (own, other)
+    assert rank([own, other], profile).order == (other, own)
+    assert rank([own, other], profile, weak={other.name}).order == (own, other)
 
 
 def test_it_is_said_wherever_evidence_is_shown(

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 
 import inferox
-from inferox.batching import RoutedModel, run_batches
+from inferox.batching import PaddedView, run_batches
 from inferox.core import BATCH, DataType, Precision, Signature, TensorSpec
 from inferox.engine import Wish, load, select, verify
 from inferox.package import (
@@ -43,7 +43,7 @@ def mix(call: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
 @pytest.mark.parametrize(("invariant", "shapes"), [(False, [(1, 2)] * 3), (True, [(3, 2)]), (None, [(3, 2)])])
 def test_its_rows_are_computed_one_by_one(invariant: bool | None, shapes: list[tuple[int, ...]]) -> None:
     inner = FunctionModel(ROWS, mix)
-    model = RoutedModel([inner], ROWS, lambda _: NumpyBackend(), batch_invariant=invariant)
+    model = PaddedView(inner, ROWS, NumpyBackend(), batch_invariant=invariant)
     rows = [{"x": np.array([number, 1], np.float32)} for number in (2, 400, 3)]
     found = {
         index: outputs["y"].tolist()

@@ -197,37 +197,19 @@ def test_a_profile_that_is_ignored_is_named(caplog: pytest.LogCaptureFixture) ->
     assert "measurements of p are ignored: it was measured on another machine" in caplog.text
 
 
-def test_two_that_share_the_work(echo: EchoBackend) -> None:
+def test_one_artifact_computes_batches_of_every_shape(echo: EchoBackend) -> None:
+    """A text's numbers never depend on the batch that it is in, and the memory is that of one model."""
     small, large = make_artifact("echo", "onnx"), make_artifact("echo", "openvino-ir")
-    spare = make_artifact("echo", precision=Precision.BF16)
     cells = {
         small.name: (Cell(1, 1, 1.0), Cell(64, 1, 50.0)),
         large.name: (Cell(1, 1, 3.0), Cell(64, 1, 10.0)),
-        spare.name: (Cell(1, 1, 4.0), Cell(64, 1, 60.0)),
     }
-    loaded = load(make_package(spare, small, large), make_profile(cells))
-    assert {model.metadata.format for model in echo.models} == {"onnx", "openvino-ir"}
-    assert loaded.for_batch(1, 1).metadata.format == "onnx"
-    assert loaded.for_batch(64, 1).metadata.format == "openvino-ir"
-    assert loaded.metadata.passed_over == {
-        spare.name: "it was measured slower, or faster by too little to be worth its memory"
-    }
-    assert (loaded.metadata.artifact, loaded.metadata.shared_with) == (large.name, (small.name,))
+    loaded = load(make_package(small, large), make_profile(cells))
+    assert [model.metadata.format for model in echo.models] == ["openvino-ir"]
+    assert loaded.inner is echo.models[0]
+    assert loaded.metadata.passed_over == {small.name: "it was measured slower over all shapes of batches"}
     loaded.close()
-    assert all(model.closed for model in echo.models)
-
-
-def test_a_text_has_the_same_numbers_whatever_its_batch(echo: EchoBackend) -> None:
-    """What computes less exactly shares no work with what does, however much faster it is for some shapes."""
-    full, eight = make_artifact("echo"), make_artifact("echo", precision=Precision.INT8)
-    cells = {
-        full.name: (Cell(1, 1, 1.0), Cell(64, 1, 50.0)),
-        eight.name: (Cell(1, 1, 30.0), Cell(64, 1, 10.0)),
-    }
-    loaded = load(make_package(full, eight), make_profile(cells))
-    assert len(echo.models) == 1
-    assert (loaded.metadata.precision, loaded.metadata.shared_with) == (Precision.FP32, ())
-    assert loaded.for_batch(64, 1).metadata.precision is Precision.FP32
+    assert echo.models[0].closed
 
 
 @pytest.mark.usefixtures("echo")

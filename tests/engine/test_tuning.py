@@ -23,7 +23,6 @@ from inferox.core import (
     DataType,
     DeviceId,
     ExecutionError,
-    Model,
     NoUsableBackendError,
     Signature,
     Tensor,
@@ -123,28 +122,6 @@ def test_the_profile_decides_what_is_loaded(package: Path) -> None:
         assert model.metadata.backend == "openvino"  # with other threads nothing was measured
 
 
-def test_small_batches_go_to_one_and_large_ones_to_another(package: Path) -> None:
-    tuned = tune(package, threads=1)
-    small, large = "onnxruntime/onnx/fp32/padded", "openvino/onnx/fp32/packed"
-    data = tuned.profile.to_json()
-    data["cells"] = {
-        small: [[1, 8, 0.001], [64, 8, 1.0], [1, 40, 0.001], [64, 40, 1.0]],
-        large: [[1, 8, 0.01], [64, 8, 0.1], [1, 40, 0.01], [64, 40, 0.1]],
-    }
-    tuned.path.write_text(json.dumps(data))
-    with inferox.load(package, threads=1) as model:
-        assert {model.metadata.artifact, *model.metadata.shared_with} == {small, large}
-        assert model.for_batch(1, 8).metadata.backend == "onnxruntime"
-        assert model.for_batch(64, 40).metadata.backend == "openvino"
-        alone = model.embed(TEXTS[:1])
-        many = model.embed(TEXTS * 30)
-        np.testing.assert_allclose(many[:1], alone, atol=1e-5)
-    verdicts = {verdict.artifact: verdict for verdict in explain(package, threads=1).verdicts}
-    assert verdicts[small].taken
-    assert verdicts[large].taken
-    assert f"2 of 4 shapes of batches; shares the work with {large}" in verdicts[small].reason
-
-
 def test_an_interrupted_run_changes_nothing(package: Path) -> None:
     before = tune(package, threads=1)
     content = before.path.read_bytes()
@@ -226,7 +203,6 @@ def test_a_request_never_causes_a_fallback(package: Path) -> None:
         with pytest.raises(inferox.InferoxError):
             model.forward({"input_ids": np.zeros((1, 2), np.float32)})
         assert model.metadata == before
-        assert isinstance(model.for_batch(1, 1), Model)
 
 
 def test_a_profile_is_of_one_digest(package: Path, store: Store) -> None:

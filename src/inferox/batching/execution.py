@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy.typing as npt
@@ -42,8 +41,8 @@ def run_batches(
     else was asked.
 
     Args:
-        model: The model, with a padded signature. Where it consists of several, each batch goes to the one that
-            computes it best, in that one's layout.
+        model: The model, with a padded signature. Where it is a view of another one, batches are laid out as that one
+            takes them.
         rows: The rows, in any order.
         fill: The number that an input is padded with; rows that differ in any other input never share a batch.
         max_tokens: The most tokens of a batch, padding included. Where the model takes a fixed number of rows, a
@@ -64,16 +63,11 @@ def run_batches(
     lengths = [_length(row, model.signature, ragged, index) for index, row in enumerate(rows)]
     limit = max_tokens if fixed is None else sys.maxsize
     plan = _plan(rows, lengths, model.signature, fill, max_tokens=limit, max_rows=most)
-
-    def choose(indices: list[int]) -> Model:
-        return model.for_batch(fixed or len(indices), max(lengths[index] for index in indices))
-
-    for chosen, group in groupby(plan, choose):
-        batches = list(group)
-        laid_out = (_fill_up([rows[index] for index in indices], fixed) for indices in batches)
-        computed = _compute(chosen, laid_out, len(batches), fill)
-        for indices, outputs in zip(batches, computed, strict=True):
-            yield indices, outputs[: len(indices)]
+    batches = list(plan)
+    laid_out = (_fill_up([rows[index] for index in indices], fixed) for indices in batches)
+    computed = _compute(model.inner, laid_out, len(batches), fill)
+    for indices, outputs in zip(batches, computed, strict=True):
+        yield indices, outputs[: len(indices)]
 
 
 def _fill_up(rows: list[Row], fixed: int | None) -> list[Row]:

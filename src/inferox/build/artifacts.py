@@ -12,7 +12,7 @@ from typing import Any
 import numpy.typing as npt
 
 from inferox.backends.registry import backend_names, get_backend
-from inferox.batching import RoutedModel, can_be_packed, pack_batch, packed_signature
+from inferox.batching import PaddedView, can_be_packed, pack_batch, packed_signature
 from inferox.build.reference import taken_samples
 from inferox.core import (
     WEIGHTS_FILE,
@@ -199,7 +199,7 @@ def _measure(
     if len(samples.batches) < needed:
         taken = ", ".join(map(str, padded.inputs))
         raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")
-    with RoutedModel([backend.load(artifact, None, options)], padded, lambda _: backend) as model:
+    with PaddedView(backend.load(artifact, None, options), padded, backend) as model:
         evidence = measure_model(
             model,
             artifact,

@@ -26,7 +26,6 @@ class ModelMetadata:
         layout: How it takes rows of different lengths.
         device: Where it runs.
         passed_over: For each artifact that was tried or considered first, why it was not taken.
-        shared_with: The other artifacts that are loaded and share the work: each batch goes to the fastest of them.
         batch_invariant: Whether a row has the same outputs in any batch as alone, but for rounding; ``None`` where that
             was not measured. Rows of a model that is not are computed one by one, and must not be put into one batch.
     """
@@ -37,7 +36,6 @@ class ModelMetadata:
     layout: Layout
     device: DeviceId
     passed_over: Mapping[str, str] = field(default_factory=dict)
-    shared_with: tuple[str, ...] = ()
     batch_invariant: bool | None = None
 
     @property
@@ -99,13 +97,9 @@ class Model(ABC):
         """The memory that it needs."""
         return self._memory
 
-    def for_batch(self, rows: int, longest: int) -> Model:  # noqa: ARG002 - for models that consist of several
-        """The model that computes a batch of so many rows best: itself, unless it consists of several.
-
-        Args:
-            rows: The number of rows.
-            longest: The length of the longest row, in tokens; 1 where rows have no length.
-        """
+    @property
+    def inner(self) -> Model:
+        """The model that computes, in its own layout: itself, unless it is a view of another one."""
         return self
 
     def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:

@@ -70,14 +70,14 @@ def explain(
         loader.load(wish, found).close()
     refused = [item.artifact for item in loader.candidates if item.passed_over is not None]
     verdicts = []
-    for artifact in (*loader.route.order, *refused):
-        evidence, taken = opened.evidence.get(artifact.name), artifact in loader.loaded
+    for artifact in (*loader.ranking.order, *refused):
+        evidence, taken = opened.evidence.get(artifact.name), artifact == loader.taken
         verdicts.append(
             Verdict(
                 artifact.name,
                 evidence.parity_class if evidence else None,
                 taken,
-                loader.route.why_taken(artifact, loader.loaded) if taken else loader.reasons[artifact.name],
+                loader.ranking.why_taken(artifact) if taken else loader.reasons[artifact.name],
             )
         )
     return Explanation(opened.package.metadata.name, tuple(verdicts), found)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
-from inferox.batching import Choice, RoutedModel
+from inferox.batching import PaddedView
 from inferox.core import (
     Artifact,
     BackendUnavailableError,
@@ -27,7 +27,7 @@ from inferox.core import (
     resolve_threads,
 )
 from inferox.engine.profile import FoundProfile, find_profile
-from inferox.engine.routing import Route, plan_routes
+from inferox.engine.ranking import Ranking, rank
 from inferox.engine.selection import AUTO, Candidate, Wish, select, weak_artifacts
 from inferox.engine.task_model import TaskModel
 from inferox.package import (
@@ -58,8 +58,8 @@ def load(
 ) -> TaskModel:
     """Loads a package on the runtime that is fastest here.
 
-    Where ``inferox tune`` has measured the package on this machine, that decides, for small batches and large ones
-    apart; otherwise the order of ``inferox.engine.select``. An artifact that cannot be loaded, or that computes
+    Where ``inferox tune`` has measured the package on this machine, that decides; otherwise the order of
+    ``inferox.engine.select``. An artifact that cannot be loaded, or that computes
     something else for a stored sample than it should, is passed over for the next.
 
     Args:
@@ -120,22 +120,16 @@ class Opened:
         """What callers see of an artifact, whatever its layout: the padded signature."""
         return self.package.info.signature if artifact.layout is Layout.PACKED else artifact.signature
 
-    def view(self, artifact: Artifact, *models: Model, choose: Choice = lambda _rows, _longest: 0) -> RoutedModel:
-        """Loaded artifacts as callers see them: behind the padded signature.
+    def view(self, artifact: Artifact, model: Model) -> PaddedView:
+        """A loaded artifact as callers see it: behind the padded signature.
 
         Args:
-            artifact: The first of them.
-            models: All of them, loaded.
-            choose: Which of them computes a batch.
+            artifact: The artifact.
+            model: The same, loaded.
         """
-        signature, invariant = self.signature(artifact), self._are_invariant(models)
-        return RoutedModel(models, signature, get_backend, choose=choose, batch_invariant=invariant)
-
-    def _are_invariant(self, models: Sequence[Model]) -> bool | None:
-        """Whether none of the artifacts depends on the batch; ``None`` where that was not measured of all of them."""
-        known = [self.evidence.get(model.metadata.artifact) for model in models]
-        measured = [None if item is None or item.batch is None else item.batch.holds for item in known]
-        return False if False in measured else None if None in measured else True
+        known = self.evidence.get(artifact.name)
+        invariant = None if known is None or known.batch is None else known.batch.holds
+        return PaddedView(model, self.signature(artifact), get_backend(artifact.backend), batch_invariant=invariant)
 
     def task(self, signature: Signature) -> Task:
         """Opens the task; once for each signature, as its tokenizer takes its time.
@@ -165,8 +159,8 @@ class Loader:
         device: Where to load; ``None`` for each backend's default device.
         options: How to load.
         candidates: The artifacts of the package and whether they may be tried, once ``load`` was called.
-        route: The order in which they are tried, once ``load`` was called.
-        loaded: Those that were loaded, in their order.
+        ranking: The order in which they are tried, once ``load`` was called.
+        taken: The one that was loaded; ``None`` where none was.
         reasons: Why each artifact that was considered was not taken, by its name.
         failures: What was raised by those that failed, by their names.
     """
@@ -175,33 +169,25 @@ class Loader:
     device: DeviceId | None
     options: LoadOptions
     candidates: tuple[Candidate, ...] = ()
-    route: Route = field(default_factory=lambda: Route(()))
-    loaded: list[Artifact] = field(default_factory=list)
+    ranking: Ranking = field(default_factory=lambda: Ranking(()))
+    taken: Artifact | None = None
     reasons: dict[str, str] = field(default_factory=dict)
     failures: dict[str, InferoxError] = field(default_factory=dict)
 
     def load(self, wish: Wish, found: FoundProfile) -> TaskModel:
-        """Loads the best artifacts that a wish allows; see ``load`` of this module."""
+        """Loads the best artifact that a wish allows; see ``load`` of this module."""
         self.candidates = select(self.opened.package, wish)
         self.reasons |= {item.artifact.name: item.passed_over for item in self.candidates if item.passed_over}
         if found.ignored:
             _logger.warning("measurements of %s are ignored: %s", self.options.package, found.ignored)
         allowed = [candidate.artifact for candidate in self.candidates if candidate.passed_over is None]
-        classes = {name: evidence.parity_class for name, evidence in self.opened.evidence.items()}
-        self.route = plan_routes(allowed, found.profile, classes, weak=weak_artifacts(self.opened.evidence.values()))
+        self.ranking = rank(allowed, found.profile, weak=weak_artifacts(self.opened.evidence.values()))
         self._check_package()
-        models: list[Model] = []
-        try:
-            self._open_best(models)
-            self._log_reasons()
-            self._require_one()
-            choose = self.route.choice([artifact.name for artifact in self.loaded])
-            routed = self.opened.view(self.loaded[0], *models, choose=choose)
-            return TaskModel(routed, self.opened.task(routed.signature), passed_over=self.reasons)
-        except BaseException:
-            for model in models:
-                model.close()
-            raise
+        model = self._open_first()
+        self._log_reasons()
+        if self.taken is None or model is None:
+            raise self._nothing_usable()
+        return self._with_task(self.taken, model)
 
     def open(self, artifact: Artifact) -> Model:
         """Loads an artifact and tries it on a stored sample.
@@ -226,10 +212,12 @@ class Loader:
 
     def open_alone(self, artifact: Artifact) -> TaskModel:
         """Loads one artifact, with its task; see ``open``."""
-        model = self.open(artifact)
+        return self._with_task(artifact, self.open(artifact))
+
+    def _with_task(self, artifact: Artifact, model: Model) -> TaskModel:
         try:
             view = self.opened.view(artifact, model)
-            return TaskModel(view, self.opened.task(view.signature), passed_over={})
+            return TaskModel(view, self.opened.task(view.signature), passed_over=self.reasons)
         except BaseException:
             model.close()
             raise
@@ -245,23 +233,23 @@ class Loader:
         _ = self.opened.samples
         self.opened.task(self.opened.package.info.signature)
 
-    def _open_best(self, models: list[Model]) -> None:
-        """Opens the artifacts that share the work; where one fails, the next best takes its place."""
-        left = list(self.route.order)
-        while (artifact := self.route.choose_next(left, self.loaded)) is not None:
-            left.remove(artifact)
+    def _open_first(self) -> Model | None:
+        """Opens the first artifact in order that works, and notes why each of the others is not taken."""
+        model = None
+        for artifact in self.ranking.order:
+            if self.taken is not None:
+                self.reasons[artifact.name] = self.ranking.why_not(artifact, self.taken)
+                continue
             try:
-                models.append(self.open(artifact))
+                model, self.taken = self.open(artifact), artifact
             except InferoxError as error:
                 self.reasons[artifact.name], self.failures[artifact.name] = str(error), error
-            else:
-                self.loaded.append(artifact)
-        self.reasons |= {artifact.name: self.route.why_not(artifact, self.loaded) for artifact in left}
+        return model
 
     def _log_reasons(self) -> None:
-        for artifact in self.loaded:
-            reason = self.route.why_taken(artifact, self.loaded)
-            _logger.info("%s runs on %s: %s", self.options.package, artifact.name, reason)
+        if self.taken is not None:
+            reason = self.ranking.why_taken(self.taken)
+            _logger.info("%s runs on %s: %s", self.options.package, self.taken.name, reason)
         for name, reason in self.reasons.items():
             # A runtime that is not installed is nothing to worry about where another one does the work.
             failed = not isinstance(self.failures.get(name), BackendUnavailableError | None)
@@ -269,13 +257,14 @@ class Loader:
             _logger.log(level, "%s does not run on %s: %s", self.options.package, name, reason)
 
     def _try(self, model: Model, artifact: Artifact) -> None:
-        """Computes the smallest sample, and refuses a model that misses the tolerance that it kept when packed."""
+        """Opens its task, computes the smallest sample, and refuses a model that misses the tolerance that it kept."""
+        view = self.opened.view(artifact, model)
+        task = self.opened.task(view.signature)
         samples, evidence = self.opened.samples, self.opened.evidence.get(artifact.name)
         if samples is None or evidence is None:
             return
         smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
-        view = self.opened.view(artifact, model)
-        reading = self.opened.task(view.signature).reading(view.signature)
+        reading = task.reading(view.signature)
         # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
         tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min, order_min=0.0)
         one, scales = Samples((smallest,)), reading.scales(samples)
@@ -286,18 +275,17 @@ class Loader:
                 hint="'inferox verify' measures the whole package again",
             )
 
-    def _require_one(self) -> None:
-        if self.loaded:
-            return
+    def _nothing_usable(self) -> InferoxError:
         package = self.opened.package
         data = any(artifact.trust_tier is TrustTier.DATA for artifact in package.artifacts)
         if not data and any(candidate.needs_trust for candidate in self.candidates):
             # Said so where trust is all that is missing, rather than as one reason among several.
-            raise UntrustedCodeError(
+            return UntrustedCodeError(
                 f"{self.options.package!r} can only be run by code that comes with it",
                 hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
             )
         tried = "'inferox doctor' says what each backend lacks"
         hint = tried if self.failures else "'inferox inspect' says what the package has"
-        failure = next(reversed(self.failures.values()), None)
-        raise NoUsableBackendError(self.options.package, self.reasons, hint=hint) from failure
+        error = NoUsableBackendError(self.options.package, self.reasons, hint=hint)
+        error.__cause__ = next(reversed(self.failures.values()), None)
+        return error

@@ -165,9 +165,10 @@ class TaskModel(Model):
         """
         return self._task.run(self._model, items, truncate=truncate)
 
-    def for_batch(self, rows: int, longest: int) -> Model:
-        """The artifact that computes such a batch; see ``Model``."""
-        return self._model.for_batch(rows, longest)
+    @property
+    def inner(self) -> Model:
+        """The loaded artifact, in its own layout; see ``Model``."""
+        return self._model.inner
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         return self._model.forward(inputs)

@@ -1,4 +1,4 @@
-"""One model of several artifacts, each in its own layout."""
+"""A loaded artifact of either layout behind the padded signature."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferox.backends.host import HostTensorBuilder
-from inferox.batching import Choice, RoutedModel, packed_signature, run_batches
+from inferox.batching import PaddedView, packed_signature, run_batches
 from inferox.core import (
     BATCH,
     SEQUENCE,
@@ -62,9 +62,9 @@ class Part(FunctionModel):
         self.closed += 1
 
 
-def make_routed(*layouts: Layout, choose: Choice = lambda _rows, _longest: 0) -> tuple[RoutedModel, list[Part]]:
-    parts = [Part(layout) for layout in layouts]
-    return RoutedModel(parts, SIGNATURE, lambda _: NumpyBackend(), choose=choose), parts
+def make_view(layout: Layout) -> tuple[PaddedView, Part]:
+    part = Part(layout)
+    return PaddedView(part, SIGNATURE, NumpyBackend()), part
 
 
 def make_inputs(mask: list[list[int]]) -> Arrays:
@@ -72,7 +72,7 @@ def make_inputs(mask: list[list[int]]) -> Arrays:
     return {"input_ids": np.arange(1, kept.size + 1).reshape(kept.shape) * kept, "attention_mask": kept}
 
 
-def run(model: RoutedModel, inputs: Arrays) -> Arrays:
+def run(model: PaddedView, inputs: Arrays) -> Arrays:
     return {name: value.numpy() for name, value in model.forward(inputs).items()}
 
 
@@ -82,7 +82,7 @@ def run(model: RoutedModel, inputs: Arrays) -> Arrays:
     )
 )
 def test_a_packed_artifact_answers_as_a_padded_one_does(mask: list[list[int]]) -> None:
-    packed, padded = make_routed(Layout.PACKED)[0], make_routed(Layout.PADDED)[0]
+    packed, padded = make_view(Layout.PACKED)[0], make_view(Layout.PADDED)[0]
     inputs = make_inputs(mask)
     if not all(any(row) for row in mask):
         with pytest.raises(RequestError, match="hides all of its tokens"):
@@ -100,14 +100,14 @@ def test_a_batch_of_nothing_but_padding_has_zeros_or_numbers_without_meaning() -
         packed_signature(signature), lambda inputs: {"vectors": compute_packed(inputs)["vectors"]}, Layout.PACKED
     )
     inputs = make_inputs([[0, 0, 0], [0, 0, 0]])
-    found = run(RoutedModel([part], signature, lambda _: NumpyBackend()), inputs)["vectors"]
+    found = run(PaddedView(part, signature, NumpyBackend()), inputs)["vectors"]
     assert found.shape == (2, 3, 1)
     assert not found[1].any()
     assert not inputs["attention_mask"].any()  # the caller's own
 
 
 def test_callers_see_the_padded_signature_and_the_tensors_of_a_backend() -> None:
-    model, _ = make_routed(Layout.PACKED)
+    model, _ = make_view(Layout.PACKED)
     assert model.signature == SIGNATURE
     inputs = make_inputs([[1, 1], [1, 0]])
     builder = NumpyBackend().tensor_builder()
@@ -121,7 +121,7 @@ def test_callers_see_the_padded_signature_and_the_tensors_of_a_backend() -> None
 
 @pytest.mark.parametrize("layout", list(Layout))
 def test_no_rows_have_an_answer_in_either_layout(layout: Layout) -> None:
-    found = run(make_routed(layout)[0], {name: np.zeros((0, 5), np.int64) for name in ("input_ids", "attention_mask")})
+    found = run(make_view(layout)[0], {name: np.zeros((0, 5), np.int64) for name in ("input_ids", "attention_mask")})
     assert {name: array.shape for name, array in found.items()} == {"vectors": (0, 5, 1), "total": (0,)}
     assert {array.dtype for array in found.values()} == {np.dtype(np.float32)}
 
@@ -139,33 +139,14 @@ def test_answers_lie_on_the_device_of_the_artifact(layout: Layout) -> None:
 
     part = Part(layout)
     part._metadata = replace(part.metadata, device=DeviceId("npu", 1))
-    model = RoutedModel([part], SIGNATURE, lambda _: Accelerator())
+    model = PaddedView(part, SIGNATURE, Accelerator())
     assert run(model, make_inputs([[1, 1], [1, 0]]))["total"].tolist() == [3.0, 3.0]
     assert asked == [DeviceId("npu", 1)] * (layout is Layout.PACKED)
 
 
-def test_each_batch_goes_where_it_is_computed_best() -> None:
-    asked = []
-
-    def choose(rows: int, longest: int) -> int:
-        asked.append((rows, longest))
-        return int(rows * longest > 4)
-
-    model, (small, large) = make_routed(Layout.PADDED, Layout.PACKED, choose=choose)
-    model.forward(make_inputs([[1, 1], [1, 0]]))
-    assert (small.shapes, large.shapes) == ([(2, 2)], [])
-    model.forward(make_inputs([[1, 1, 1], [1, 0, 0]]))
-    assert (small.shapes, large.shapes) == ([(2, 2)], [(4,)])
-    assert asked == [(2, 2), (2, 3)]
-    assert model.for_batch(1, 4) is small
-    assert model.for_batch(1, 5) is large
-
-
-@given(lengths=st.lists(st.integers(1, 9), max_size=12), max_rows=st.integers(1, 5))
-def test_rows_go_straight_to_the_layout_of_their_artifact(lengths: list[int], max_rows: int) -> None:
-    model, (padded, packed) = make_routed(
-        Layout.PADDED, Layout.PACKED, choose=lambda rows, longest: int(rows * longest > 8)
-    )
+@given(lengths=st.lists(st.integers(1, 9), max_size=12), max_rows=st.integers(1, 5), layout=st.sampled_from(Layout))
+def test_rows_go_straight_to_the_layout_of_the_artifact(lengths: list[int], max_rows: int, layout: Layout) -> None:
+    model, part = make_view(layout)
     rows = [{"input_ids": np.arange(1, length + 1), "attention_mask": np.ones(length, np.int64)} for length in lengths]
     seen = []
     for indices, outputs in run_batches(model, rows, fill=FILL, max_rows=max_rows):
@@ -174,14 +155,15 @@ def test_rows_go_straight_to_the_layout_of_their_artifact(lengths: list[int], ma
             np.testing.assert_array_equal(output["vectors"][:, 0], 2 * rows[index]["input_ids"])
             assert output["total"] == rows[index]["input_ids"].sum()
     assert sorted(seen) == list(range(len(lengths)))
-    assert all(count * longest <= 8 for count, longest in padded.shapes)
-    assert all(len(shape) == 1 for shape in packed.shapes)
+    assert {len(shape) for shape in part.shapes} <= {1 if layout is Layout.PACKED else 2}
 
 
-def test_it_is_what_its_first_artifact_is_and_names_the_others() -> None:
-    model, (first, second) = make_routed(Layout.PACKED, Layout.PADDED)
-    others = ("numpy/function/fp32/padded",)
-    assert (model.name, model.metadata) == ("function", replace(first.metadata, shared_with=others))
-    assert model.memory_requirements() == MemoryRequirements(7)
+@pytest.mark.parametrize("invariant", [True, False, None])
+def test_it_is_what_its_artifact_is(invariant: bool | None) -> None:
+    part = Part(Layout.PACKED)
+    model = PaddedView(part, SIGNATURE, NumpyBackend(), batch_invariant=invariant)
+    assert (model.name, model.metadata) == ("function", replace(part.metadata, batch_invariant=invariant))
+    assert model.memory_requirements() == MemoryRequirements(3)
+    assert model.inner is part
     model.close()
-    assert (first.closed, second.closed) == (1, 1)
+    assert part.closed == 1
