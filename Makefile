@@ -14,7 +14,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 
 .DEFAULT_GOAL := help
 # docs is also a folder.
-.PHONY: help setup demo test check format docs test-gpu test-bert-torch audit clean
+.PHONY: help setup demo test fuzz check format docs test-gpu test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -45,6 +45,9 @@ demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentence
 
 test: $(READY)  ## Run the tests, one process per core
 	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --durations 15
+
+fuzz: $(READY)  ## Try 20,000 hostile packages, archives and images (FUZZ="--cases 500 --only config.json" for fewer)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 check: $(READY)  ## Lint, types, and the direction of imports
 	$(BIN)/ruff format --check .

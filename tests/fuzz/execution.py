@@ -1,0 +1,180 @@
+"""Running one case: the package is changed, the commands of a user run on it, and it is put right again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import inferox
+from inferox.cli.main import cli
+from inferox.core import InferoxError
+from inferox.engine.selection import AUTO
+from inferox.package.archive import write_archive
+from inferox.package.manifest import METADATA_FILE, MODEL_INFO_FILE
+from inferox.package.store import STORE_VARIABLE
+from tests.fuzz.archives import change_archive
+from tests.fuzz.cases import ANSWERED, ARCHIVE, IMAGE, Case
+from tests.fuzz.documents import Document
+from tests.fuzz.images import change_image, make_image
+
+_CHEAP = ("onnxruntime", "candle")
+_ALL = (*_CHEAP * 6, "openvino", "torch", AUTO)
+"""The backends in the proportion in which they are taken: mostly those that are quick to load."""
+
+_VERIFIED_SHARE = 0.25
+"""How many of the cases of parity.json are verified, which takes longer than all else."""
+
+_INSPECTED = ("metadata.json", "model_info.json", "parity.json")
+_VERIFIED = ("parity.json", "proof.json", "proof.safetensors", "samples.safetensors")
+
+
+class StrayFileError(Exception):
+    """A case left a file where nothing may be written."""
+
+
+class Workspace:
+    """A folder of a process of its own, in which cases run one after the other.
+
+    Args:
+        corpus: The folder with the packages, which is left as it is.
+        root: An empty folder.
+    """
+
+    def __init__(self, corpus: Path, root: Path) -> None:
+        self._packages = root / "packages"
+        self._root = root
+        shutil.copytree(corpus, self._packages, ignore=shutil.ignore_patterns(".*"))
+        self._backends = {path.parent.name: _backends_of(path) for path in self._packages.glob(f"*/{MODEL_INFO_FILE}")}
+        self._store = root / "store"
+        self._store.mkdir(mode=0o700)
+        os.environ[STORE_VARIABLE] = str(self._store)
+        self._archive = root / "archive.mlpkg"
+        if (self._packages / "raw").is_dir():
+            write_archive(self._packages / "raw", self._archive)
+        self._tensors = root / "tensors.npz"
+        np.savez(self._tensors, x=np.ones((1, 4), np.float32))
+        self._image = root / "image.png"
+        self._image.write_bytes(make_image("png"))
+        self._changed_archive = root / "changed.mlpkg"
+        self._changed_archive.touch()
+        self._files = self._list_files()
+
+    def run(self, case: Case) -> str:
+        """Runs a case.
+
+        Returns:
+            ``answered``, or the name of the error of Inferox that it ended in.
+
+        Raises:
+            Exception: Whatever else it ended in.
+        """
+        runners = {ARCHIVE: self._run_archive, IMAGE: self._run_image}
+        try:
+            runners.get(case.family, self._run_document)(case)
+            outcome = ANSWERED
+        except InferoxError as error:
+            str(error).encode(errors="backslashreplace")
+            outcome = type(error).__name__
+        self._check_files()
+        return outcome
+
+    def _run_document(self, case: Case) -> None:
+        with self._changed(case):
+            for words in self._commands(case):
+                _run_command(words)
+
+    def _run_archive(self, case: Case) -> None:
+        self._changed_archive.write_bytes(change_archive(self._archive, case.choice))
+        try:
+            _run_command(["inspect", "--json", str(self._changed_archive)])
+        finally:
+            shutil.rmtree(self._store / "packages", ignore_errors=True)
+
+    def _run_image(self, case: Case) -> None:
+        content = change_image(case.subject.partition("/")[2], case.choice)
+        self._image_model.run([content])
+
+    @cached_property
+    def _image_model(self) -> Any:
+        return inferox.load(self._packages / "image-classify", threads=1)
+
+    @contextmanager
+    def _changed(self, case: Case) -> Iterator[None]:
+        """The package with the change of a case, and with the digests that fit it."""
+        path = self._packages / case.subject
+        manifest = self._packages / case.package / METADATA_FILE
+        before, manifest_before = path.read_bytes(), manifest.read_bytes()
+        document = Document.read(path)
+        content = document.change(case.place(document), case.change)
+        try:
+            path.write_bytes(content)
+            if path != manifest:
+                manifest.write_text(_with_digest(manifest_before, case.family, content), encoding="utf-8")
+            yield
+        finally:
+            path.write_bytes(before)
+            manifest.write_bytes(manifest_before)
+
+    def _commands(self, case: Case) -> Iterator[list[str]]:
+        package, file = str(self._packages / case.package), case.family
+        form = case.choice.choice(("--table", "--json"))
+        if file in _INSPECTED:
+            yield ["inspect", form, package]
+        backend = self._choose(case, ("torch",) if file == "config.json" else _ALL)
+        yield ["run", form, package, "--backend", backend, "--threads", "1", *self._item(case)]
+        if file in _VERIFIED and (file != "parity.json" or case.choice.random() < _VERIFIED_SHARE):
+            yield ["verify", form, package, "--backend", self._choose(case, _CHEAP), "--threads", "1"]
+
+    def _choose(self, case: Case, backends: Sequence[str]) -> str:
+        """One of the backends that the package is for, or whichever is best where none of them is."""
+        there = [backend for backend in backends if backend in self._backends[case.package]]
+        return case.choice.choice(there or [AUTO])
+
+    def _item(self, case: Case) -> list[str]:
+        if case.package == "rerank":
+            return ["--query", "the boat", "goats"]
+        return [{"raw": str(self._tensors), "image-classify": str(self._image)}.get(case.package, "the boats")]
+
+    def _list_files(self) -> list[str]:
+        return sorted(path.name for path in (*self._root.iterdir(), *self._packages.glob("*/*")))
+
+    def _check_files(self) -> None:
+        found = self._list_files()
+        if found != self._files:
+            raise StrayFileError(f"written or removed: {sorted(set(found) ^ set(self._files))}")
+
+
+def _backends_of(model_info: Path) -> set[str]:
+    return {AUTO, *json.loads(model_info.read_bytes())["supported_backends"]}
+
+
+def _with_digest(manifest: bytes, path: str, content: bytes) -> str:
+    """The manifest with the size and the digest of a file as they now are."""
+    data = json.loads(manifest)
+    for entry in data["files"]:
+        if entry["path"] == path:
+            entry.update(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+    return json.dumps(data)
+
+
+def _run_command(words: list[str]) -> None:
+    """Runs a command as ``inferox`` would, but with its errors let out, and an output that must be UTF-8."""
+    written, sys.stdout = sys.stdout, io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    try:
+        cli.main(words, prog_name="inferox", standalone_mode=False)
+    except SystemExit as stop:
+        if stop.code not in {0, 3}:  # 3 is what verify ends with where an artifact fails
+            raise RuntimeError(f"inferox {words[0]} ended with {stop.code}") from stop
+    finally:
+        sys.stdout = written
