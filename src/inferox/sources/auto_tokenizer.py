@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from transformers.utils import logging as hf_logging
 
 from inferox.core import PackageError, first_line, read_json_object
-from inferox.sources.tokenizer_limits import check_tokenizer
+from inferox.sources.tokenizer_limits import read_tokenizer
 from inferox.sources.tokenizer_names import LIMIT_IS_RESOLVED, TOKENIZER_CONFIG_FILE, TOKENIZER_FILE
 
 _RAW_HINT = "pack it with the task raw, and tokenize with transformers yourself"
@@ -60,9 +60,9 @@ def save_tokenizer(directory: Path, target: Path, config: Mapping[str, Any]) -> 
         settings = _settings(tokenizer, directory, config)
         backend.no_padding()
         backend.no_truncation()
-        content = backend.to_str(pretty=True)
-        check_tokenizer(json.loads(content))
-        (target / TOKENIZER_FILE).write_text(content, encoding="utf-8")
+        content = backend.to_str(pretty=True).encode()
+        read_tokenizer(content)
+        (target / TOKENIZER_FILE).write_bytes(content)
         (target / TOKENIZER_CONFIG_FILE).write_text(
             json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -82,6 +82,10 @@ def gives_token_types(directory: Path) -> bool:
 
 
 def _load(directory: Path) -> Any:
+    stated = directory / TOKENIZER_FILE
+    if stated.is_file():
+        # Before transformers reads it: what it asks for may already run while it is read.
+        read_tokenizer(stated.read_bytes())
     try:
         return transformers.AutoTokenizer.from_pretrained(
             str(directory), local_files_only=True, trust_remote_code=False

@@ -1,44 +1,317 @@
-"""What a ``tokenizer.json`` may ask for."""
+"""What a ``tokenizer.json`` may ask for: how far its steps may make a text grow, and how long they may take."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inferox.core import PackageError
+from inferox.core import PackageError, first_line, shown
 from inferox.sources.tokenizer_names import TOKENIZER_FILE
+from inferox.sources.tokenizer_patterns import check_pattern
 
-_SHOWN = 80
-"""How many characters of a value a message shows."""
+MAX_FILE_BYTES = 256 * 2**20
+"""The largest ``tokenizer.json`` that is read: several times those of the largest vocabularies."""
+
+MAX_STEPS = 32
+"""The most steps of each kind: normalizers, pre-tokenizers, decoders, post-processors; the most known is 9."""
+
+MAX_GROWTH = 16
+"""How many times as long a text may become through what the steps replace and add; known tokenizers reach 2."""
+
+MAX_ADDED_CHARACTERS = 256
+"""The longest text that a step puts before or into a text."""
+
+MAX_TEMPLATE_TOKENS = 256
+"""The most tokens that are added to a text or pair."""
+
+MAX_WORD_CHARACTERS = 500
+"""The longest word that WordPiece may try to divide, in time that grows with the cube of its length; known: 100."""
+
+MAX_PIECE_CHARACTERS = 128
+"""The longest piece of a Unigram vocabulary, which looks for all of them from each character on; known: 16 to 48."""
+
+MAX_PIECE_PREFIXES = 32
+"""How many pieces of a Unigram vocabulary may begin one another."""
+
+MAX_TOKEN_CHARACTERS = 1024
+"""The longest added token, and the longest text that is looked for."""
+
+MAX_ADDED_TOKENS_CHARACTERS = 4_000_000
+"""How long all added tokens may be together."""
+
+_SECTIONS = {
+    "normalizer": "normalizers",
+    "pre_tokenizer": "pretokenizers",
+    "post_processor": "processors",
+    "decoder": "decoders",
+}
+
+_GROWTH_WHEN_REPEATED = {
+    # What Unicode's own tables do at most; the first of them is the text's doing, and no choice of the package.
+    **dict.fromkeys(("NFKC", "NFKD"), 18),
+    **dict.fromkeys(("NFC", "NFD", "BertNormalizer"), 4),
+    # Each byte beyond ASCII is written as a character of two bytes, which a second pass takes for two.
+    **dict.fromkeys(("ByteLevel", "Metaspace", "Lowercase"), 2),
+}
+
+_FORMS = {"NFC": "form", "NFD": "form", "NFKC": "form", "NFKD": "form", "BertNormalizer": "form"}
+"""Steps of which the first that comes is free, whichever it is."""
+
+_PRECOMPILED_GROWTH = 18
+"""What the maps that SentencePiece compiles make of one character at most, as Unicode's NFKC does."""
+
+_STEADY = frozenset(
+    # Normalizers, pre-tokenizers, post-processors and decoders that make nothing longer than once a character.
+    (
+        *("Strip", "StripAccents", "Nmt"),
+        *("BertPreTokenizer", "CharDelimiterSplit", "Whitespace", "Punctuation", "WhitespaceSplit", "Digits"),
+        *("UnicodeScripts", "FixedLength", "Split"),
+        *("BertProcessing", "RobertaProcessing"),
+        *("BPEDecoder", "WordPiece", "CTC", "Fuse", "ByteFallback", "ByteFallbackDecoder"),
+    )
+)
+
+
+def read_tokenizer(content: bytes) -> Any:
+    """Reads and checks the content of ``tokenizer.json``.
+
+    Args:
+        content: The bytes of the file.
+
+    Returns:
+        The JSON document.
+
+    Raises:
+        PackageError: If it is too large, is not JSON, has a field twice, or ``check_tokenizer`` refuses it.
+    """
+    if len(content) > MAX_FILE_BYTES:
+        raise PackageError(f"{TOKENIZER_FILE} has {len(content)} bytes, and {MAX_FILE_BYTES} are the most that is read")
+    try:
+        # Not the strict reader of settings: it looks at each number of a vocabulary, which takes seconds.
+        document = json.loads(content, object_pairs_hook=_make_object)
+    except (ValueError, RecursionError) as error:
+        raise PackageError(
+            f"{TOKENIZER_FILE} is not JSON: {first_line(error)}", hint="fetch the model again"
+        ) from error
+    check_tokenizer(document)
+    return document
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        # Of two values the library might take the one that is not checked here.
+        twice, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"the field {shown(twice)} appears twice")
+    return made
 
 
 def check_tokenizer(document: Any) -> None:
-    """Checks that a tokenizer always gives the same tokens for the same text.
+    """Checks that a tokenizer gives the same tokens each time, in time and memory that grow in proportion to the text.
 
     Args:
         document: The content of ``tokenizer.json``.
 
     Raises:
-        PackageError: If it is not an object with a model, or the model drops merges at random.
+        PackageError: If it is not an object with a model, the model drops merges at random, a step is unknown, or
+            something goes beyond a limit; it names the place in the file.
     """
     if not isinstance(document, Mapping):
-        raise PackageError(f"{TOKENIZER_FILE} must be a JSON object, and is {describe(document)}")
-    model = document.get("model")
-    if not isinstance(model, Mapping):
-        raise PackageError(f"'model' of {TOKENIZER_FILE} must be a JSON object, and is {describe(model)}")
-    dropout = model.get("dropout")
-    if dropout is not None and dropout != 0:
+        raise PackageError(f"{TOKENIZER_FILE} must be a JSON object, and is {_shorten(document)}")
+    _check_model(document.get("model"))
+    _check_added_tokens(document.get("added_tokens"))
+    growths = {section: _Steps(section).measure(document.get(section)) for section in _SECTIONS}
+    # Nothing is decoded here, so that what a decoder adds never comes to be.
+    growth = growths["normalizer"] * growths["pre_tokenizer"] * growths["post_processor"]
+    if growth > MAX_GROWTH:
         raise PackageError(
-            f"'model.dropout' of {TOKENIZER_FILE} is {describe(dropout)}, which makes the tokens of a text random",
-            hint="dropout is meant for training: set it to null, and pack the model again",
+            f"the steps of {TOKENIZER_FILE} may make a text {growth} times as long, and {MAX_GROWTH} times is the most "
+            "that is taken",
+            hint="take out replacements by longer texts, and steps that come twice",
         )
 
 
-def describe(value: Any) -> str:
-    """A JSON value as a message shows it, shortened.
+class _Steps:
+    """The steps of one section, and how far they make a text grow."""
 
-    Args:
-        value: The value.
-    """
+    def __init__(self, section: str) -> None:
+        self._section = section
+        self._growth = 1
+        self._count = 0
+        self._seen: Counter[str] = Counter()
+        self._template_tokens = 0
+
+    def measure(self, step: Any) -> int:
+        if step is not None:
+            self._take(step, self._section)
+        return self._growth
+
+    def _take(self, step: Any, place: str) -> None:
+        kind = step.get("type") if isinstance(step, Mapping) else None
+        if not isinstance(kind, str):
+            raise PackageError(
+                f"{place} of {TOKENIZER_FILE} must be an object with a type, and is {_shorten(step)}",
+                hint="write it anew with AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY)",
+            )
+        # Sequences count too, so that they do not lie in one another without end.
+        self._count += 1
+        if self._count > MAX_STEPS:
+            raise PackageError(
+                f"{self._section} of {TOKENIZER_FILE} has more than {MAX_STEPS} steps, the most that is taken"
+            )
+        if kind == "Sequence":
+            self._take_sequence(step, place)
+            return
+        # The product is held down so that hostile numbers stay small; beyond the limit the size does not matter.
+        self._growth = min(self._growth * self._measure_step(kind, step, place), 10**9)
+
+    def _take_sequence(self, step: Mapping[str, Any], place: str) -> None:
+        key = _SECTIONS[self._section]
+        inner = step.get(key)
+        if not isinstance(inner, list):
+            raise PackageError(f"{place}.{key} of {TOKENIZER_FILE} must be a list, and is {_shorten(inner)}")
+        for index, item in enumerate(inner):
+            self._take(item, f"{place}.{key}[{index}]")
+
+    def _measure_step(self, kind: str, step: Mapping[str, Any], place: str) -> int:
+        subject = f"{place} ({kind}) of {TOKENIZER_FILE}"
+        for key in ("content", "prepend", "replacement"):
+            if len(str(step.get(key) or "")) > MAX_ADDED_CHARACTERS:
+                raise PackageError(f"{subject} adds a text of more than {MAX_ADDED_CHARACTERS} characters")
+        if kind in {"Replace", "Split"}:
+            return self._measure_pattern(kind, step, subject)
+        if kind == "Prepend":
+            # It is put before each part of a text that added tokens divide, and such a part may be one character.
+            return 1 + len(str(step.get("prepend") or ""))
+        if kind == "TemplateProcessing":
+            return self._measure_template(step, subject)
+        if kind == "Precompiled":
+            return self._measure_precompiled(step, subject)
+        if kind in _GROWTH_WHEN_REPEATED:
+            name = _FORMS.get(kind, kind)
+            self._seen[name] += 1
+            return 1 if self._seen[name] == 1 else _GROWTH_WHEN_REPEATED[kind]
+        if kind not in _STEADY:
+            raise PackageError(
+                f"{subject} is a step that this version of Inferox does not know", hint="upgrade Inferox"
+            )
+        return 1
+
+    def _measure_pattern(self, kind: str, step: Mapping[str, Any], subject: str) -> int:
+        pattern = step.get("pattern")
+        forms = pattern if isinstance(pattern, Mapping) else {}
+        form, text = next(iter(forms.items()), (None, None))
+        if len(forms) != 1 or form not in {"String", "Regex"} or not isinstance(text, str):
+            raise PackageError(f"{subject} must have the pattern of a String or a Regex, and has {_shorten(pattern)}")
+        if len(text) > MAX_TOKEN_CHARACTERS and form == "String":
+            raise PackageError(f"{subject} looks for a text of more than {MAX_TOKEN_CHARACTERS} characters")
+        may_be_empty = check_pattern(text, subject) if form == "Regex" else not text
+        if kind == "Split":
+            return 1
+        added = len(str(step.get("content") or ""))
+        if may_be_empty:
+            # The content then comes between any two characters.
+            return 1 + added
+        return max(1, added if form == "Regex" else -(-added // len(text)))
+
+    def _measure_precompiled(self, step: Mapping[str, Any], subject: str) -> int:
+        """How much longer than SentencePiece's own maps this one makes a character."""
+        try:
+            table = base64.b64decode(step["precompiled_charsmap"], validate=True)
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise PackageError(f"{subject} has no precompiled_charsmap in base64") from error
+        # A trie of as many bytes as the first four say, then the texts that take the place of others, each ended by 0.
+        texts = table[4 + int.from_bytes(table[:4], "little") :].split(b"\0")
+        longest = max(len(text.decode("utf-8", errors="ignore")) for text in texts)
+        self._seen["Precompiled"] += 1
+        if self._seen["Precompiled"] == 1 and longest <= _PRECOMPILED_GROWTH:
+            return 1
+        return max(1, longest)
+
+    def _measure_template(self, step: Mapping[str, Any], subject: str) -> int:
+        tokens = step.get("special_tokens")
+        sizes = (
+            {name: len(token.get("ids") or []) for name, token in tokens.items() if isinstance(token, Mapping)}
+            if isinstance(tokens, Mapping)
+            else {}
+        )
+        growth, most = 1, 0
+        for key in ("single", "pair"):
+            pieces = [piece for piece in step.get(key) or [] if isinstance(piece, Mapping)]
+            special = [piece["SpecialToken"] for piece in pieces if isinstance(piece.get("SpecialToken"), Mapping)]
+            texts = Counter(str(piece["Sequence"].get("id")) for piece in pieces if _is_sequence(piece))
+            most = max(most, sum(sizes.get(str(token.get("id")), 1) for token in special))
+            growth = max([growth, *texts.values()])
+        self._template_tokens += most
+        if self._template_tokens > MAX_TEMPLATE_TOKENS:
+            raise PackageError(f"{subject} adds {self._template_tokens} tokens, and {MAX_TEMPLATE_TOKENS} are the most")
+        return growth
+
+
+def _is_sequence(piece: Mapping[str, Any]) -> bool:
+    return isinstance(piece.get("Sequence"), Mapping)
+
+
+def _check_model(model: Any) -> None:
+    """Checks the settings of a model on which its time depends; the library checks the others."""
+    if not isinstance(model, Mapping):
+        raise PackageError(f"'model' of {TOKENIZER_FILE} must be a JSON object, and is {_shorten(model)}")
+    dropout = model.get("dropout")
+    if dropout is not None and dropout != 0:
+        raise PackageError(
+            f"'model.dropout' of {TOKENIZER_FILE} is {_shorten(dropout)}, which makes the tokens of a text random",
+            hint="dropout is meant for training: set it to null, and pack the model again",
+        )
+    most = model.get("max_input_chars_per_word")
+    if isinstance(most, int | float) and most > MAX_WORD_CHARACTERS:
+        raise PackageError(
+            f"'model.max_input_chars_per_word' of {TOKENIZER_FILE} is {_shorten(most)}, and {MAX_WORD_CHARACTERS} "
+            "is the most that is taken"
+        )
+    for key in ("continuing_subword_prefix", "end_of_word_suffix"):
+        if len(str(model.get(key) or "")) > MAX_ADDED_CHARACTERS:
+            raise PackageError(f"{key} of {TOKENIZER_FILE} has more than {MAX_ADDED_CHARACTERS} characters")
+    if isinstance(model.get("vocab"), list):
+        _check_pieces([item[0] for item in model["vocab"] if _is_piece(item)])
+
+
+def _check_pieces(pieces: Sequence[str]) -> None:
+    """Checks the pieces of a Unigram vocabulary, of which all that begin at a character are found and copied there."""
+    known = set(pieces)
+    for piece in pieces:
+        if len(piece) > MAX_PIECE_CHARACTERS:
+            raise PackageError(
+                f"'model.vocab' of {TOKENIZER_FILE} has a piece of {len(piece)} characters, and {MAX_PIECE_CHARACTERS} "
+                "are the most that is taken"
+            )
+        if len(piece) > MAX_PIECE_PREFIXES:
+            prefixes = sum(piece[:length] in known for length in range(1, len(piece)))
+            if prefixes > MAX_PIECE_PREFIXES:
+                raise PackageError(
+                    f"'model.vocab' of {TOKENIZER_FILE} has {prefixes} pieces with which the piece {_shorten(piece)} "
+                    f"begins, and {MAX_PIECE_PREFIXES} are the most that is taken"
+                )
+
+
+def _is_piece(item: Any) -> bool:
+    return isinstance(item, list) and bool(item) and isinstance(item[0], str)
+
+
+def _check_added_tokens(added: Any) -> None:
+    given = added if isinstance(added, list) else []
+    lengths = [len(str(token.get("content") or "")) for token in given if isinstance(token, Mapping)]
+    longest, together = max(lengths, default=0), sum(lengths)
+    if longest > MAX_TOKEN_CHARACTERS or together > MAX_ADDED_TOKENS_CHARACTERS:
+        raise PackageError(
+            f"'added_tokens' of {TOKENIZER_FILE} have up to {longest} characters and {together} together, and "
+            f"{MAX_TOKEN_CHARACTERS} and {MAX_ADDED_TOKENS_CHARACTERS} are the most that is taken"
+        )
+
+
+def _shorten(value: Any) -> str:
     shown = repr(value)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return shown if len(shown) <= 80 else shown[:80] + "…"  # noqa: PLR2004 - a line of a message

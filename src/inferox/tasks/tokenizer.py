@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,8 +11,8 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer, normalizers
 
 from inferox.batching import Row
-from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec, first_line
-from inferox.sources.tokenizer_limits import check_tokenizer
+from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec
+from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
 from inferox.tasks.options import optional
 from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.tokenizer_border import translated_tokenizer
@@ -27,9 +26,6 @@ OFFSETS = "offsets"
 
 SPECIAL_TOKENS = "special_tokens_mask"
 """The array of a row that says which tokens the tokenizer added, such as ``[CLS]``: [seq], bool."""
-
-MAX_FILE_BYTES = 256 * 2**20
-"""The largest ``tokenizer.json`` that is read: several times those of the largest vocabularies."""
 
 _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; mend it and pack the model again"
 
@@ -248,15 +244,9 @@ def _read(path: Path) -> Tokenizer:
             f"there is no {path.name}",
             hint="AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) of transformers writes it",
         )
-    size_bytes = path.stat().st_size
-    if size_bytes > MAX_FILE_BYTES:
-        raise PackageError(f"{path.name} has {size_bytes} bytes, and {MAX_FILE_BYTES} are the most that is read")
-    content = path.read_bytes()
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise PackageError(f"{path.name} is not JSON: {first_line(error)}", hint="fetch the model again") from error
-    check_tokenizer(document)
+    with path.open("rb") as stream:
+        content = stream.read(MAX_FILE_BYTES + 1)
+    read_tokenizer(content)
     with translated_tokenizer(f"reading {path.name}", hint="fetch the model again"):
         return Tokenizer.from_buffer(content)
 

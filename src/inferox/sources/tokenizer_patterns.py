@@ -1,0 +1,307 @@
+"""Regular expressions of a tokenizer: those that are taken need time in proportion to the text.
+
+The tokenizers library runs them on an engine that backtracks. ``(a+)+b`` takes time that doubles with each character,
+and ``a+b`` time that grows with the square of a text's length. What is not shown here to be linear is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from inferox.core import PackageError
+
+MAX_PATTERN_CHARACTERS = 4096
+"""The longest pattern that is taken: several times that of the longest known."""
+
+MAX_STEPS_PER_CHARACTER = 250
+"""How many characters the engine may look at for each place where it begins to search; known patterns need 130."""
+
+_SPACES = frozenset({r"\s++$", r"\s+$", r"\s*[\r\n]+", r"\s*[\r\n]", r"\s*[\r\n]++", r"\s+(?!\S)", r"\s++"})
+"""Alternatives on white space that may fail after reading all of it; linear if one of ``_SPACES_TAKEN`` comes after."""
+
+_SPACES_TAKEN = frozenset({r"\s+", r"\s++", r"\s+(?!\S)"})
+"""Alternatives that take white space of two characters or more, but for the last one at most."""
+
+_ESCAPE = re.compile(
+    r"\\(?:[sSdDwWnrt]|[pP]\{\^?[A-Za-z_ ]+\}|x[0-9A-Fa-f]{2}|x\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|[^A-Za-z0-9])",
+    re.ASCII | re.DOTALL,
+)
+_LITERAL = re.compile(r"[^\\()\[\]{*+?|^$]", re.DOTALL)
+_GROUP = re.compile(r"\((?:\?:|\?i:)?(?!\?)")
+_QUANTIFIER = re.compile(r"[?*+][?+]?|\{(\d{0,4})(,?)(\d{0,4})\}(\+?)", re.ASCII)
+
+
+@dataclass(frozen=True)
+class _Element:
+    """One part of an alternative: a character, a class or a group, and how often it may come.
+
+    Attributes:
+        source: What it is, without its quantifier.
+        low: How often it comes at least.
+        high: How often it comes at most; ``None`` for without end.
+        inner: The alternatives of a group; ``None`` for a character or a class.
+    """
+
+    source: str
+    low: int
+    high: int | None
+    inner: tuple[tuple[_Element, ...], ...] | None = None
+
+
+_Alternative = tuple[_Element, ...]
+
+
+class _NotLinearError(Exception):
+    """The pattern has something of which no bound is known."""
+
+
+def check_pattern(pattern: str, subject: str) -> bool:
+    """Checks that a pattern needs time in proportion to the text that it is searched in.
+
+    Args:
+        pattern: A regular expression in the syntax of the tokenizers library (Oniguruma's).
+        subject: Where it stands, for the message.
+
+    Returns:
+        Whether it may match nothing, between any two characters.
+
+    Raises:
+        PackageError: If it is too long, or not known to be linear.
+    """
+    if len(pattern) > MAX_PATTERN_CHARACTERS:
+        raise PackageError(
+            f"{subject} has a pattern of {len(pattern)} characters, and {MAX_PATTERN_CHARACTERS} are the most that is "
+            "taken"
+        )
+    try:
+        sources = _split(pattern)
+        parsed = [None if _is_spaces(sources, index) else _parse(part) for index, part in enumerate(sources)]
+        steps = _count_all(parsed)
+    except _NotLinearError as error:
+        raise PackageError(
+            f"{subject} has the pattern {_shorten(pattern)!r}, whose time is not known to grow only in proportion to "
+            f"the text: {error}",
+            hint="put nothing that must match behind a repetition, or divide the pattern into several steps",
+        ) from error
+    if steps > MAX_STEPS_PER_CHARACTER:
+        raise PackageError(
+            f"{subject} has the pattern {_shorten(pattern)!r}, which may look at {steps} characters from each place in "
+            f"a text, and {MAX_STEPS_PER_CHARACTER} are the most that is taken"
+        )
+    return any(alternative is not None and all(map(_may_be_empty, alternative)) for alternative in parsed)
+
+
+def _may_be_empty(element: _Element) -> bool:
+    if element.low == 0:
+        return True
+    return element.inner is not None and any(all(map(_may_be_empty, inner)) for inner in element.inner)
+
+
+def _shorten(pattern: str) -> str:
+    return pattern if len(pattern) <= 100 else pattern[:100] + "…"  # noqa: PLR2004 - a line of a message
+
+
+def _is_spaces(sources: list[str], index: int) -> bool:
+    """Whether an alternative reads white space that itself or a later one, with only such between them, then takes."""
+    for source in sources[index:]:
+        if source in _SPACES_TAKEN:
+            return True
+        if source not in _SPACES:
+            return False
+    return False
+
+
+def _count_all(alternatives: list[_Alternative | None]) -> int:
+    """The most characters that are looked at from one place before the pattern matches or fails there.
+
+    What a match takes is not counted: the search goes on behind it.
+    """
+    steps = 0
+    for index, alternative in enumerate(alternatives):
+        if alternative is None:
+            continue
+        following = alternatives[index + 1] if index + 1 < len(alternatives) else None
+        steps += _count(alternative, following)
+    return steps
+
+
+def _count(alternative: _Alternative, following: _Alternative | None) -> int:
+    if len(alternative) == 1 and alternative[0].inner is not None and alternative[0].low == alternative[0].high == 1:
+        return _count_all(list(alternative[0].inner))
+    paths, length = 1, 0
+    for index, element in enumerate(alternative):
+        if element.high is None:
+            rest = alternative[index + 1 :]
+            if not _cannot_fail(rest) and not _is_cased_word(alternative, index, following):
+                raise _NotLinearError(f"after the repetition of {element.source!r} it needs more, and may go back")
+            # What the repetitions take belongs to the match; only what is looked at in vain behind them counts.
+            vain = sum(_count_in_vain(part) for part in (element, *rest))
+            return paths * (length + element.low + vain)
+        choices, longest = _bound(element)
+        paths, length = paths * choices, length + longest
+        if paths * length > MAX_STEPS_PER_CHARACTER:
+            break
+    return paths * max(1, length)
+
+
+def _count_in_vain(element: _Element) -> int:
+    """How many characters are looked at where one more repetition of an element fails."""
+    if element.inner is None:
+        return 1
+    choices, longest = _bound(replace(element, low=0, high=1))
+    return choices * max(1, longest)
+
+
+def _cannot_fail(rest: _Alternative) -> bool:
+    """Whether everything that follows may also be missing, so that nothing makes the engine go back."""
+    return all(element.low == 0 for element in rest)
+
+
+def _is_cased_word(alternative: _Alternative, index: int, following: _Alternative | None) -> bool:
+    """Whether ``A*B+`` is followed by the alternative ``A+B*``, which takes what the first read in vain.
+
+    Several tokenizers split words where lower case turns into upper case like this.
+    """
+    if following is None or len(following) != len(alternative) or len(alternative) < index + 2:
+        return False
+    first, second = alternative[index], alternative[index + 1]
+    swapped = (_Element(first.source, 1, None), _Element(second.source, 0, None))
+    return (
+        (first.low, second.low, second.high, first.inner, second.inner) == (0, 1, None, None, None)
+        and following == (*alternative[:index], *swapped, *alternative[index + 2 :])
+        and _cannot_fail(alternative[index + 2 :])
+    )
+
+
+def _bound(element: _Element) -> tuple[int, int]:
+    """In how many ways an element may match, and how many characters it may look at."""
+    if element.high is None:
+        raise _NotLinearError(f"{element.source!r} is repeated without end inside a group")
+    spread = element.high - element.low + 1
+    if element.inner is None:
+        return spread, element.high
+    if element.high > 1:
+        raise _NotLinearError(f"the group {element.source!r} is repeated")
+    choices, longest = 0, 0
+    for alternative in element.inner:
+        paths, length = 1, 0
+        for inner in alternative:
+            ways, characters = _bound(inner)
+            paths, length = min(paths * ways, MAX_STEPS_PER_CHARACTER + 1), length + characters
+        choices, longest = choices + paths, max(longest, length)
+    return choices + (spread - 1), longest
+
+
+def _split(pattern: str) -> list[str]:
+    """The alternatives of a pattern, as they are written."""
+    parts, start = [], 0
+    for place, symbol in _walk(pattern):
+        if symbol == "|":
+            parts.append(pattern[start:place])
+            start = place + 1
+    return [*parts, pattern[start:]]
+
+
+def _walk(pattern: str) -> Iterator[tuple[int, str]]:
+    """Each symbol outside groups, and where it stands; a class, a group or an escape is one symbol."""
+    place = 0
+    while place < len(pattern):
+        end = _end_of_symbol(pattern, place)
+        yield place, pattern[place:end]
+        place = end
+
+
+def _end_of_symbol(pattern: str, place: int) -> int:
+    if pattern[place] == "[":
+        return _end_of_class(pattern, place)
+    if pattern[place] == "(":
+        return _end_of_group(pattern, place)
+    if pattern[place] == "\\":
+        return _end_of_escape(pattern, place)
+    return place + 1
+
+
+def _end_of_escape(pattern: str, place: int) -> int:
+    found = _ESCAPE.match(pattern, place)
+    if found is None:
+        raise _NotLinearError(f"{pattern[place : place + 2]!r} is not among the escapes that are understood")
+    return found.end()
+
+
+def _end_of_class(pattern: str, place: int) -> int:
+    depth = 0
+    while place < len(pattern):
+        if pattern[place] == "\\":
+            place = _end_of_escape(pattern, place)
+            continue
+        if pattern[place] == "[":
+            depth += 1
+            place += 1 if pattern[place + 1 : place + 2] == "^" else 0
+            if pattern[place + 1 : place + 2] == "]":
+                raise _NotLinearError("a class of characters begins with ']'")
+        elif pattern[place] == "]":
+            depth -= 1
+            if depth == 0:
+                return place + 1
+        place += 1
+    raise _NotLinearError("a class of characters is not closed")
+
+
+def _end_of_group(pattern: str, place: int) -> int:
+    depth = 0
+    while place < len(pattern):
+        if pattern[place] == "(":
+            depth += 1
+        elif pattern[place] == ")":
+            depth -= 1
+            if depth == 0:
+                return place + 1
+        place = place + 1 if pattern[place] == "(" else _end_of_symbol(pattern, place)
+    raise _NotLinearError("a group is not closed")
+
+
+def _parse(source: str) -> _Alternative:
+    """The elements of one alternative."""
+    elements, place = [], 0
+    while place < len(source):
+        end = _end_of_symbol(source, place)
+        symbol = source[place:end]
+        inner = None
+        if symbol[0] == "(":
+            inner = _parse_group(symbol)
+        elif symbol[0] not in "[\\" and not _LITERAL.fullmatch(symbol):
+            raise _NotLinearError(f"{symbol!r} is not understood where it stands")
+        low, high, place = _read_quantifier(source, end)
+        elements.append(_Element(symbol, low, high, inner))
+    return tuple(elements)
+
+
+def _parse_group(symbol: str) -> tuple[_Alternative, ...]:
+    opening = _GROUP.match(symbol)
+    if opening is None:
+        raise _NotLinearError(f"{symbol!r} is a kind of group that is not understood")
+    return tuple(_parse(part) for part in _split(symbol[opening.end() : -1]))
+
+
+def _read_quantifier(source: str, place: int) -> tuple[int, int | None, int]:
+    """How often what ends at a place comes, at least and at most, and where the quantifier ends."""
+    found = _QUANTIFIER.match(source, place)
+    if found is None:
+        return 1, 1, place
+    end = found.end()
+    if source[end : end + 1] in {"?", "*", "+", "{"}:
+        raise _NotLinearError(f"{source[place : end + 1]!r} repeats a repetition")
+    if source[place] != "{":
+        low = 1 if source[place] == "+" else 0
+        return low, (1 if source[place] == "?" else None), end
+    first, comma, last, again = found.groups()
+    if not first and not last:
+        raise _NotLinearError(f"{found.group()!r} states no number")
+    low = int(first or 0)
+    high = None if comma and not last else int(last) if comma else low
+    if high is not None and high < low:
+        raise _NotLinearError(f"{found.group()!r} states its numbers in the wrong order")
+    # Where other engines take "{1,3}+" for a possessive quantifier, this one repeats the repetition.
+    return low, None if again else high, end
