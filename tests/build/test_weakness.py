@@ -16,7 +16,8 @@ import inferox
 from inferox.cli.main import main
 from inferox.core import DataType, ManifestError, TensorSpec
 from inferox.engine import verify
-from inferox.engine.profile import Cell, Profile
+from inferox.engine.cell import Cell
+from inferox.engine.profile import Profile
 from inferox.engine.ranking import rank
 from inferox.package import ArtifactEvidence, Reading, SampleBatch, Samples
 from inferox.package.weakness import find_weakness

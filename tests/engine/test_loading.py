@@ -40,8 +40,9 @@ from inferox.core import (
     UntrustedCodeError,
 )
 from inferox.engine import Wish
+from inferox.engine.cell import Cell
 from inferox.engine.loading import Loader, Opened
-from inferox.engine.profile import Cell, FoundProfile, Profile, machine_name
+from inferox.engine.profile import FoundProfile, Profile, machine_name
 from inferox.package import TOLERANCES, Package, ParityClass, SampleBatch, Samples, Tolerance
 from inferox.package.samples import SAMPLES_FILE
 from tests.build.modules import make_cnn

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferox.core import ConfigError, DeviceId, ManifestError
+from inferox.engine.cell import Cell
 from inferox.engine.profile import (
-    Cell,
     FoundProfile,
     Placement,
     Profile,

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferox.core import Artifact, Precision
-from inferox.engine.profile import Cell, Profile
+from inferox.engine.cell import Cell
+from inferox.engine.profile import Profile
 from inferox.engine.ranking import Ranking, rank
 from tests.engine.backends import make_artifact
 

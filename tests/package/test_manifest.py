@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from inferox.core import ManifestError
-from inferox.package import FORMAT_VERSION, FileEntry, Metadata, ModelInfo
-from inferox.package.manifest import Fields, read_json, read_object, to_json_bytes
+from inferox.package import FORMAT_VERSION, Fields, FileEntry, Metadata, ModelInfo
+from inferox.package.manifest import read_json, read_object, to_json_bytes
 from tests.package.packages import make_info
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8"), max_size=20)
 OPTIONAL = st.none() | TEXT
 ENTRIES = st.builds(
-    FileEntry, TEXT, st.integers(0, 2**63), st.text(alphabet="0123456789abcdef", min_size=64, max_size=64)
+    FileEntry, TEXT, st.integers(0, 2**63 - 1), st.text(alphabet="0123456789abcdef", min_size=64, max_size=64)
 )
 METADATA = st.builds(
     Metadata,

@@ -11,6 +11,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,7 +189,7 @@ def test_nothing_is_discarded_that_is_not_there(tmp_path: Path, store: Store) ->
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
-@pytest.mark.parametrize("name", ["", "packages", "verified"])
+@pytest.mark.parametrize("name", ["", "packages", "verified", "profiles"])
 def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path, name: str, mode: int) -> None:
     folder = tmp_path / "store" / name
     folder.mkdir(parents=True)
@@ -239,6 +240,95 @@ def test_a_record_that_cannot_be_written_leaves_nothing(
     monkeypatch.setattr(json, "dump", fail)
     assert open_package(write_package(tmp_path / "p")).metadata.name == "small"
     assert list((store.root / "verified").iterdir()) == []
+
+
+def replace_unpacked(root: Path, replacement: Path) -> None:
+    shutil.rmtree(root)
+    shutil.copytree(replacement, root)
+
+
+def test_another_package_in_the_place_of_an_unpacked_one_is_replaced(tmp_path: Path, store: Store) -> None:
+    archive = write_package(tmp_path / "p.mlpkg")
+    root = open_package(archive).root
+    other = write_package(tmp_path / "other", weights=b"of a stranger")
+
+    def link() -> None:
+        shutil.rmtree(root)
+        root.symlink_to(other)
+
+    def put_a_file() -> None:
+        shutil.rmtree(root)
+        shutil.copy(archive, root)
+
+    def put_a_package() -> None:
+        replace_unpacked(root, other)
+
+    def open_to_all() -> None:
+        root.chmod(0o777)
+
+    for put in (put_a_package, link, put_a_file, open_to_all):
+        put()
+        package = open_package(archive)
+        assert package.root == root
+        assert package.artifacts[0].path("weights").read_bytes() == WEIGHTS
+        assert not root.is_symlink()
+        assert root.stat().st_mode & 0o022 == 0
+        assert [path.name for path in (store.root / "packages").iterdir()] == [root.name]
+    assert (other / "metadata.json").is_file()
+
+
+def test_a_forged_record_of_an_archives_digest_leads_nowhere(tmp_path: Path, store: Store) -> None:
+    other = write_package(tmp_path / "other.mlpkg", weights=b"of a stranger")
+    open_package(other)
+    archive = write_package(tmp_path / "p.mlpkg")
+    store._write(archive, {writer.hash_file(other): store_module._fingerprint(archive)})
+    assert open_package(archive).artifacts[0].path("weights").read_bytes() == WEIGHTS
+
+
+def test_a_package_of_format_1_in_the_place_of_another(tmp_path: Path, store: Store) -> None:
+    for name in ("p", "other"):
+        (tmp_path / name).mkdir()
+        manifest = {"version": "1.0", "name": "old", "files": ["model_info.json"]}
+        (tmp_path / name / "metadata.json").write_text(json.dumps(manifest))
+        info: dict[str, Any] = {"model_type": name, "supported_backends": []}
+        (tmp_path / name / "model_info.json").write_text(json.dumps(info))
+    write_archive(tmp_path / "p", tmp_path / "p.mlpkg")
+    package = open_package(tmp_path / "p.mlpkg", store=store)
+    replace_unpacked(package.root, tmp_path / "other")
+    assert open_package(tmp_path / "p.mlpkg", store=store).info.model_type == "p"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o757])
+def test_a_store_below_a_folder_that_others_can_write_to_is_refused(tmp_path: Path, mode: int) -> None:
+    above = tmp_path / "above"
+    (above / "mine" / "store").mkdir(parents=True, mode=0o700)
+    above.chmod(mode)
+    for root in (above / "mine" / "store", above / "mine" / "new" / "store"):
+        with pytest.raises(ConfigError, match=f"{above} belongs to another user, or its group or any user can write"):
+            Store(root)
+    above.chmod(mode | 0o1000)
+    Store(above / "mine" / "store")
+
+
+def test_a_store_behind_a_link_is_checked_where_it_lies(tmp_path: Path) -> None:
+    (tmp_path / "open" / "store").mkdir(parents=True)
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link").symlink_to(tmp_path / "open" / "store")
+    with pytest.raises(ConfigError, match=r"open belongs to"):
+        Store(tmp_path / "link")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="giving folders away needs root")
+def test_a_link_or_a_folder_above_that_is_another_users_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    os.chown(tmp_path / "link", 12345, 12345, follow_symlinks=False)
+    with pytest.raises(ConfigError, match="link belongs to another user"):
+        Store(tmp_path / "link")
+    (tmp_path / "theirs").mkdir()
+    os.chown(tmp_path / "theirs", 12345, 12345)
+    with pytest.raises(ConfigError, match="theirs belongs to another user"):
+        Store(tmp_path / "theirs" / "store")
 
 
 UNPACK = """

@@ -36,7 +36,7 @@ from inferox.core.errors import (
     first_line,
 )
 from inferox.core.graph_port import GraphPort, check_graph
-from inferox.core.json_reader import MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
+from inferox.core.json_reader import MAX_INTEGER, MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
 from inferox.core.model import MemoryRequirements, Model, ModelMetadata
 from inferox.core.ragged import RaggedBatch
 from inferox.core.shown_text import printable, shown
@@ -63,6 +63,7 @@ __all__ = [
     "EMPTY_PLACE",
     "GRID",
     "HIDDEN_PLACE",
+    "MAX_INTEGER",
     "MAX_JSON_BYTES",
     "SEQUENCE",
     "SLOTS",

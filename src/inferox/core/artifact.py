@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from inferox.core.errors import ConfigError, ManifestError
+from inferox.core.shown_text import shown
 from inferox.core.spec import Signature
 
 DATA_FORMATS = frozenset({"safetensors", "onnx", "openvino-ir"})
 """The formats whose loading runs nothing that came with the model. Every other format counts as code."""
+
+
+_WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+
+Member = TypeVar("Member", bound=Enum)
 
 
 class TrustTier(Enum):
@@ -136,15 +143,40 @@ class Artifact:
         Raises:
             ManifestError: If a field is missing or of the wrong type.
         """
-        try:
-            backend, format_, files = data["backend"], data["format"], data["files"]
-            precision, layout = Precision(data["precision"]), Layout(data["layout"])
-            signature, options = Signature.from_json(data["signature"]), data.get("options", {})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ManifestError(
-                f"an artifact needs backend, format, precision, layout, files and signature: {error}"
-            ) from error
-        texts = [backend, format_, *files, *files.values()] if isinstance(files, dict) else [None]
-        if not all(isinstance(text, str) for text in texts) or not isinstance(options, dict):
-            raise ManifestError(f"the artifact {backend}/{format_} has fields of the wrong type")
-        return cls(backend, format_, precision, layout, files, signature, root, options)
+        if not isinstance(data, dict):
+            raise ManifestError(f"an artifact must be a JSON object, and is of the type {type(data).__name__}")
+        lacking = sorted({"backend", "format", "precision", "layout", "files", "signature"} - data.keys())
+        if lacking:
+            raise ManifestError(f"an artifact lacks {', '.join(lacking)}")
+        files, options = data["files"], data.get("options", {})
+        if not isinstance(files, dict) or not all(isinstance(path, str) for path in files.values()):
+            raise ManifestError(f"'files' of an artifact must be an object of paths, and is {shown(files)}")
+        if not isinstance(options, dict):
+            raise ManifestError(f"'options' of an artifact must be an object, and is {shown(options)}")
+        return cls(
+            backend=_check_word("backend", data["backend"]),
+            format=_check_word("format", data["format"]),
+            precision=_find_member("precision", Precision, data["precision"]),
+            layout=_find_member("layout", Layout, data["layout"]),
+            files={_check_word("a role of files", role): path for role, path in files.items()},
+            signature=Signature.from_json(data["signature"]),
+            root=root,
+            options=options,
+        )
+
+
+def _check_word(field_name: str, value: Any) -> str:
+    """A name that stands in an artifact's name, and so in tables, logs and paths of folders."""
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
+        raise ManifestError(
+            f"{field_name!r} of an artifact must be a word of letters, digits, '.', '-' and '_', and is {shown(value)}"
+        )
+    return value
+
+
+def _find_member(field_name: str, kind: type[Member], value: Any) -> Member:
+    try:
+        return kind(value)
+    except ValueError:
+        known = ", ".join(item.value for item in kind)
+        raise ManifestError(f"{field_name!r} of an artifact must be one of {known}, and is {shown(value)}") from None

@@ -27,6 +27,9 @@ MAX_JSON_DEPTH = 64
 MAX_INTEGER_DIGITS = 100
 """How many digits an integer may have. Honest files have up to 31: transformers writes ``int(1e30)`` for "no limit"."""
 
+MAX_INTEGER = 2**63 - 1
+"""The largest integer that a field may hold, and but for its sign the smallest: 64 bits, as in other formats."""
+
 _PATH_CHARACTERS = 120
 
 

@@ -18,6 +18,8 @@ from inferox.core.errors import (
     ShapeMismatchError,
     UnknownInputError,
 )
+from inferox.core.json_reader import MAX_INTEGER
+from inferox.core.shown_text import shown
 from inferox.core.tensor import TensorLike, dtype_of, to_array
 
 Dim = int | str
@@ -46,6 +48,15 @@ EMPTY_PLACE = -1
 
 HIDDEN_PLACE = -2
 """What a hidden token's index is subtracted from, so that every negative place of the grid is one that nobody sees."""
+
+_NAME_CHARACTERS = 1024
+"""How long the name of a tensor or dim may be: exporters put whole paths of modules there."""
+
+_MAX_AXES = 64
+"""The most axes that NumPy's arrays have."""
+
+_MAX_EXTENT = 2**31 - 1
+"""The largest fixed extent of an axis: what runtimes index with 32 bits."""
 
 _UNITS = {BATCH: "rows", SEQUENCE: "tokens"}
 """What the usual dims count."""
@@ -138,15 +149,22 @@ class TensorSpec:
             ManifestError: If a field is missing or of the wrong type.
         """
         try:
-            name, dtype, dims = data["name"], DataType(data["dtype"]), tuple(data["dims"])
+            name, dtype, dims = data["name"], DataType(data["dtype"]), data["dims"]
         except (KeyError, TypeError, ValueError) as error:
-            raise ManifestError(f"a tensor of the signature needs name, dtype and dims, and is {data!r}") from error
-        if not isinstance(name, str) or not all(_is_dim(dim) for dim in dims):
-            raise ManifestError(f"the dims of {name!r} must be names or numbers from 0 up, and are {list(dims)}")
+            raise ManifestError(f"a tensor needs name, dtype and dims, and is {shown(data)}") from error
+        if not _is_name(name):
+            raise ManifestError(
+                f"the name of a tensor must be 1 to {_NAME_CHARACTERS} printable characters, and is {shown(name)}"
+            )
+        if not isinstance(dims, list) or len(dims) > _MAX_AXES or not all(_is_dim(dim) for dim in dims):
+            raise ManifestError(
+                f"the dims of {name!r} must be at most {_MAX_AXES} names or numbers from 0 to {_MAX_EXTENT}, and are "
+                f"{shown(dims)}"
+            )
         below = data.get("below")
         if below is not None and not _is_count(below):
-            raise ManifestError(f"'below' of {name!r} must be a number from 1 up, and is {below!r}")
-        return cls(name, dtype, dims, below)
+            raise ManifestError(f"'below' of {name!r} must be a number from 1 up, of 64 bits, and is {shown(below)}")
+        return cls(name, dtype, tuple(dims), below)
 
 
 @dataclass(frozen=True)
@@ -234,21 +252,25 @@ class Signature:
             ManifestError: If a field is missing or of the wrong type, or a name stands twice.
         """
         if not isinstance(data, dict) or not all(isinstance(data.get(side), list) for side in ("inputs", "outputs")):
-            raise ManifestError(f"a signature needs the lists inputs and outputs, and is {data!r}")
+            raise ManifestError(f"a signature needs the lists inputs and outputs, and is {shown(data)}")
         inputs, outputs = (tuple(TensorSpec.from_json(item) for item in data[side]) for side in ("inputs", "outputs"))
         for side, specs in (("inputs", inputs), ("outputs", outputs)):
             names = [spec.name for spec in specs]
             if len(set(names)) != len(names):
-                raise ManifestError(f"the {side} of a signature must have different names, and are {names}")
+                raise ManifestError(f"the {side} of a signature must have different names, and are {shown(names)}")
         limits = data.get("limits", {})
-        if not isinstance(limits, dict) or not all(_is_count(limit) for limit in limits.values()):
-            raise ManifestError(f"the limits of a signature must be numbers from 1 up by dim, and are {limits!r}")
+        if not isinstance(limits, dict) or not all(_is_name(dim) and _is_count(limit) for dim, limit in limits.items()):
+            raise ManifestError(f"the limits of a signature must be numbers from 1 up by dim, and are {shown(limits)}")
         return cls(inputs, outputs, limits)
 
 
 def _is_dim(dim: Any) -> bool:
-    return (isinstance(dim, str) and bool(dim)) or (type(dim) is int and dim >= 0)
+    return _is_name(dim) or (type(dim) is int and 0 <= dim <= _MAX_EXTENT)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _NAME_CHARACTERS and value.isprintable()
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value > 0
+    return type(value) is int and 0 < value <= MAX_INTEGER

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import ConfigError, DeviceId, ManifestError, available_cores, threads_text
+from inferox.core import ConfigError, DeviceId, ManifestError, available_cores, shown, threads_text
+from inferox.engine.cell import Cell
 from inferox.engine.processor import processor_facts
 from inferox.package import Fields, Store, read_json, write_json
 
@@ -25,21 +26,6 @@ _DEFAULT = "default"
 _DISTRIBUTIONS = {"candle": "candle-nn"}
 """Runtimes whose distribution has another name. It is found without this too, in the time that reading the names of all
 that is installed takes."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One shape of batch.
-
-    Attributes:
-        rows: The number of rows.
-        length: The length of each, in tokens; 1 where rows have no length.
-        seconds: The median time of a call.
-    """
-
-    rows: int
-    length: int
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -167,9 +153,7 @@ class Profile:
             "device": self.device,
             "versions": dict(self.versions),
             "created_at": self.created_at,
-            "cells": {
-                name: [[cell.rows, cell.length, cell.seconds] for cell in cells] for name, cells in self.cells.items()
-            },
+            "cells": {name: [cell.to_json() for cell in cells] for name, cells in self.cells.items()},
             "placements": {
                 name: [placement.device, placement.is_default] for name, placement in self.placements.items()
             },
@@ -184,30 +168,22 @@ class Profile:
         """
         fields = Fields(data, "a profile")
         if fields.required("version", int) != _VERSION:
-            raise ManifestError(f"a profile must be of version {_VERSION}, and is of {data['version']}")
-        try:
-            cells = {
-                str(name): tuple(Cell(int(rows), int(length), float(seconds)) for rows, length, seconds in listed)
-                for name, listed in fields.required("cells", dict).items()
-            }
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ManifestError(f"the cells of a profile must be lists of rows, length and seconds: {error}") from error
+            raise ManifestError(f"a profile must be of version {_VERSION}, and is of {shown(data['version'])}")
+        measured = Fields(fields.required("cells", dict), "'cells' of a profile")
+        cells = {name: measured.map(name, Cell.from_json) for name in data["cells"]}
         placements = {}
         for name, listed in fields.required("placements", dict).items():
             match listed:
                 case [str(device), bool(is_default)]:
                     placements[name] = Placement(device, is_default)
                 case _:
-                    raise ManifestError(f"the placement of {name} in a profile must be a device and a boolean")
-        listed_cells = [cell for each in cells.values() for cell in each]
-        if any(cell.rows < 1 or cell.length < 1 or not 0 < cell.seconds < float("inf") for cell in listed_cells):
-            raise ManifestError("the cells of a profile must have finite rows, lengths and seconds above 0")
+                    raise ManifestError(f"the placement of {shown(name)} in a profile must be a device and a boolean")
         return cls(
             digest=fields.required("digest", str),
             machine=fields.required("machine", str),
-            threads=fields.required("threads", int),
+            threads=fields.count("threads"),
             device=fields.required("device", str),
-            versions={str(name): str(text) for name, text in fields.required("versions", dict).items()},
+            versions=fields.text_by_name("versions"),
             created_at=fields.required("created_at", str),
             cells=cells,
             placements=placements,
@@ -242,7 +218,7 @@ def save_profile(profile: Profile, store: Store) -> Path:
     """
     path = _path(store, profile.digest, profile.machine, profile.threads, profile.device)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        store.make_profiles(path.parent.name)
         write_json(path, profile.to_json())
     except OSError as error:
         raise ConfigError(f"the profile cannot be written to {path.parent}: {error.strerror or error}") from error
@@ -339,7 +315,7 @@ def _timestamp(created_at: str) -> float:
 
 def _path(store: Store, digest: str, machine: str, threads: int, device: str) -> Path:
     name = sha256(f"{machine}\n{threads}\n{device}".encode()).hexdigest()[:16]
-    return store.root / "profiles" / digest[:32] / f"{name}.json"
+    return store.profiles / digest[:32] / f"{name}.json"
 
 
 def _interpolate(at: float, places: list[float], seconds: list[float]) -> float:

@@ -27,9 +27,9 @@ from inferox.core import (
     Signature,
     resolve_threads,
 )
+from inferox.engine.cell import Cell
 from inferox.engine.loading import Loader, Opened
 from inferox.engine.profile import (
-    Cell,
     Placement,
     Profile,
     device_text,

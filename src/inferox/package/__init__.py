@@ -1,9 +1,11 @@
 """What lies on disk: writing, reading and verifying packages."""
 
 from inferox.package.archive import ALIGNMENT_BYTES, ARCHIVE_SUFFIX
+from inferox.package.array_file import read_arrays
 from inferox.package.evidence import ArtifactEvidence, ParityReport, RowAgreement, collect_evidence, measure_model
+from inferox.package.fields import Fields
 from inferox.package.invariance import BatchInvariance, as_inherent, measure_invariance
-from inferox.package.manifest import FORMAT_VERSION, Fields, FileEntry, Metadata, ModelInfo, read_json
+from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo, read_json
 from inferox.package.measurement import measure
 from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, Limits, ParityClass, Tolerance, classify
 from inferox.package.proof import InputProof, ProofCase, ProofInput, ProofStatus, load_proof, save_proof
@@ -50,6 +52,7 @@ __all__ = [
     "measure_invariance",
     "measure_model",
     "open_package",
+    "read_arrays",
     "read_json",
     "save_proof",
     "write_json",

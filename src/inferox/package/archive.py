@@ -7,6 +7,7 @@ import shutil
 import stat
 import struct
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -38,6 +39,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _ENCRYPTED = 0x1
 _UTF8 = 0x800
 _MAX_DIRECTORY_BYTES = 16 << 20
+_DAMAGES = (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError)
+"""What zipfile raises for an archive that is not one, or is cut or damaged."""
 
 
 def write_archive(folder: Path, archive: Path) -> None:
@@ -90,21 +93,63 @@ def extract_archive(archive: Path, folder: Path) -> None:
     try:
         # The stream that is checked is the one that is read: a file that is replaced in between changes nothing.
         with archive.open("rb") as stream:
-            directory = _check_end(stream)
-            bundle = zipfile.ZipFile(stream)
-            members = bundle.infolist()
-            _check_names(members)
-            _check_places(stream, members, directory)
+            bundle, members = _open_checked(stream)
             _check_space(members, folder)
             for member in members:
                 target = folder / member.filename
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with bundle.open(member) as source, target.open("xb") as copy:
                     shutil.copyfileobj(source, copy, _COPY_BYTES)
-    except (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError) as error:
-        raise IntegrityError(
-            f"{archive} is no package, or a truncated or damaged one: {error}", hint="fetch it again"
-        ) from error
+    except _DAMAGES as error:
+        raise _damaged(archive, error) from error
+
+
+def holds_same(archive: Path, folder: Path, names: Collection[str] | None = None) -> bool:
+    """Whether files of an archive lie in a folder just as they are in the archive.
+
+    Args:
+        archive: The file.
+        folder: The folder.
+        names: The files to compare; ``None`` for all that the archive has.
+
+    Raises:
+        UnsafePathError: If the archive is hostile.
+        IntegrityError: If it is damaged.
+        OSError: If it cannot be read, or a file of the folder cannot.
+    """
+    try:
+        with archive.open("rb") as stream:
+            bundle, members = _open_checked(stream)
+            compared = [member for member in members if names is None or member.filename in names]
+            if names is not None and len(compared) < len(names):
+                return False
+            return all(_is_same(bundle, member, folder / member.filename) for member in compared)
+    except _DAMAGES as error:
+        raise _damaged(archive, error) from error
+
+
+def _is_same(bundle: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> bool:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != member.file_size:
+        return False
+    with bundle.open(member) as packed, path.open("rb") as unpacked:
+        while block := packed.read(_COPY_BYTES):
+            if unpacked.read(len(block)) != block:
+                return False
+    return True
+
+
+def _open_checked(stream: BinaryIO) -> tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]:
+    """Opens an archive once every member of it has been checked."""
+    directory = _check_end(stream)
+    bundle = zipfile.ZipFile(stream)
+    members = bundle.infolist()
+    _check_names(members)
+    _check_places(stream, members, directory)
+    return bundle, members
+
+
+def _damaged(archive: Path, error: Exception) -> IntegrityError:
+    return IntegrityError(f"{archive} is no package, or a truncated or damaged one: {error}", hint="fetch it again")
 
 
 def is_archive(path: Path) -> bool:

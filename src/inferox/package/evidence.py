@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import Artifact, ExecutionError, ManifestError, Model, RequestError
+from inferox.core import Artifact, ExecutionError, ManifestError, Model, RequestError, shown
+from inferox.package.fields import Fields
 from inferox.package.invariance import BatchInvariance, measure_invariance
-from inferox.package.manifest import Fields
 from inferox.package.measurement import find_scales, is_nothing_alike, measure, measure_rows
 from inferox.package.parity import (
+    COSINE_LIMIT,
     DISAGREEMENT,
     LEAST_CLASS,
     NOTHING_ALIKE,
@@ -142,15 +143,12 @@ class ArtifactEvidence:
             ManifestError: If a field is missing or malformed.
         """
         fields = Fields(data, f"an artifact of {PARITY_FILE}")
-        versions = fields.required("versions", dict)
-        if not all(isinstance(text, str) for text in versions.values()):
-            raise ManifestError(f"'versions' of an artifact of {PARITY_FILE} must hold texts, and is {versions}")
         return cls(
             artifact=fields.required("artifact", str),
             agreement=_read_agreement(fields.required("agreement", dict)),
             tolerance=_read_tolerance(fields.required("tolerance", dict)),
             parity_class=_read_class(fields.required("class", str)),
-            versions=versions,
+            versions=fields.text_by_name("versions"),
             machine=fields.required("machine", str),
             rows=fields.map("rows", _read_row) if "rows" in data else (),
             batch=BatchInvariance.from_json(data["batch"]) if data.get("batch") is not None else None,
@@ -294,24 +292,24 @@ def _read_agreement(data: dict[str, Any]) -> Agreement:
     if "max_abs" in data and data["max_abs"] is None:
         return DISAGREEMENT
     return Agreement(
-        max_abs=fields.number("max_abs"),
-        max_rel=fields.number("max_rel"),
-        cosine_mean=fields.number("cosine_mean"),
-        cosine_min=fields.number("cosine_min"),
-        argmax_agreement=fields.optional_number("argmax_agreement"),
-        ranking_agreement=fields.optional_number("ranking_agreement"),
+        max_abs=fields.number("max_abs", least=0),
+        max_rel=fields.number("max_rel", least=0),
+        cosine_mean=fields.number("cosine_mean", least=-COSINE_LIMIT, most=COSINE_LIMIT),
+        cosine_min=fields.number("cosine_min", least=-COSINE_LIMIT, most=COSINE_LIMIT),
+        argmax_agreement=fields.optional_number("argmax_agreement", least=0, most=1),
+        ranking_agreement=fields.optional_number("ranking_agreement", least=0, most=1),
     )
 
 
 def _read_row(data: Any) -> RowAgreement:
     fields = Fields(data, f"a row of {PARITY_FILE}")
     return RowAgreement(
-        fields.required("call", int),
-        fields.required("row", int),
-        _or_infinity(fields.optional_number("max_abs")),
-        fields.number("cosine_min"),
-        _or_infinity(fields.optional_number("max_rel")) if "max_rel" in data else None,
-        fields.optional_number("argmax_agreement"),
+        fields.count("call"),
+        fields.count("row"),
+        _or_infinity(fields.optional_number("max_abs", least=0)),
+        fields.number("cosine_min", least=-COSINE_LIMIT, most=COSINE_LIMIT),
+        _or_infinity(fields.optional_number("max_rel", least=0)) if "max_rel" in data else None,
+        fields.optional_number("argmax_agreement", least=0, most=1),
     )
 
 
@@ -338,5 +336,5 @@ def _read_class(name: str) -> ParityClass:
     except ValueError:
         known = ", ".join(item.value for item in ParityClass)
         raise ManifestError(
-            f"'class' of an artifact of {PARITY_FILE} must be one of {known}, and is {name!r}"
+            f"'class' of an artifact of {PARITY_FILE} must be one of {known}, and is {shown(name)}"
         ) from None

@@ -18,10 +18,10 @@ from inferox.core import (
     TensorSpec,
     UnsafePathError,
 )
+from inferox.package.fields import Fields
 from inferox.package.manifest import (
     METADATA_FILE,
     MODEL_INFO_FILE,
-    Fields,
     FileEntry,
     Metadata,
     ModelInfo,
@@ -92,9 +92,9 @@ def read_format1(root: Path, manifest: Any) -> tuple[Metadata, ModelInfo]:
         task="",
         task_options={},
         signature=artifacts[0].signature if artifacts else Signature((), ()),
-        hidden_size=info.optional("hidden_size", int),
-        num_layers=info.optional("num_layers", int),
-        vocab_size=info.optional("vocab_size", int),
+        hidden_size=info.optional_count("hidden_size"),
+        num_layers=info.optional_count("num_layers"),
+        vocab_size=info.optional_count("vocab_size"),
         num_parameters=None,
         artifacts=artifacts,
     )

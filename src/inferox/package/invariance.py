@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.core import BATCH, SEQUENCE, InferoxError, Precision, Signature, TensorSpec
-from inferox.package.manifest import Fields
+from inferox.package.fields import Fields
 from inferox.package.measurement import find_scales, measure
-from inferox.package.parity import TOLERANCES, Agreement, ParityClass, Tolerance
+from inferox.package.parity import COSINE_LIMIT, TOLERANCES, Agreement, ParityClass, Tolerance
 from inferox.package.reading import Arrays, Reading
 from inferox.package.samples import SampleBatch, Samples
 
@@ -99,12 +99,13 @@ class BatchInvariance:
             ManifestError: If a field is missing or malformed.
         """
         fields = Fields(data, "'batch' of an artifact of parity.json")
-        largest, least = fields.optional_number("max_rel"), fields.optional_number("cosine_min")
+        largest = fields.optional_number("max_rel", least=0)
+        least = fields.optional_number("cosine_min", least=-COSINE_LIMIT, most=COSINE_LIMIT)
         limits = Fields(fields.required("limits", dict), "'limits' of a 'batch' of parity.json")
         return cls(
             max_rel=float("inf") if largest is None else largest,
             cosine_min=-1.0 if least is None else least,
-            rows=fields.required("rows", int),
+            rows=fields.count("rows"),
             inherent=fields.required("inherent", bool),
             limit=replace(_CLOSE, max_rel=limits.number("max_rel"), cosine_min=limits.number("cosine_min")),
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from inferox.core import Artifact, FormatVersionError, ManifestError, Signature, read_json_file
+from inferox.core import Artifact, FormatVersionError, ManifestError, Signature, read_json_file, shown
+from inferox.package.fields import Fields
 
 FORMAT_VERSION = "2.0"
 """The format that packages are written in."""
@@ -22,8 +23,6 @@ MODEL_INFO_FILE = "model_info.json"
 
 _HINT = "pack the model again, or fetch it again"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -52,10 +51,10 @@ class FileEntry:
             ManifestError: If a field is missing or malformed.
         """
         fields = Fields(data, f"a file of {METADATA_FILE}")
-        size = fields.required("size", int)
+        size = fields.count("size")
         sha256 = fields.required("sha256", str)
-        if size < 0 or not _SHA256.fullmatch(sha256):
-            raise ManifestError(f"{METADATA_FILE}: size and sha256 of a file are malformed: {data!r}")
+        if not _SHA256.fullmatch(sha256):
+            raise ManifestError(f"'sha256' of a file of {METADATA_FILE} must be 64 hexadecimal digits: {shown(data)}")
         return cls(fields.required("path", str), size, sha256)
 
 
@@ -198,93 +197,12 @@ class ModelInfo:
             task=fields.required("task", str),
             task_options=fields.required("task_options", dict),
             signature=Signature.from_json(fields.required("signature", dict)),
-            hidden_size=fields.optional("hidden_size", int),
-            num_layers=fields.optional("num_layers", int),
-            vocab_size=fields.optional("vocab_size", int),
-            num_parameters=fields.optional("num_parameters", int),
+            hidden_size=fields.optional_count("hidden_size"),
+            num_layers=fields.optional_count("num_layers"),
+            vocab_size=fields.optional_count("vocab_size"),
+            num_parameters=fields.optional_count("num_parameters"),
             artifacts=artifacts,
         )
-
-
-class Fields:
-    """The fields of a JSON object, read strictly.
-
-    Args:
-        data: The JSON value.
-        subject: What it is, for errors.
-
-    Raises:
-        ManifestError: If it is no object.
-    """
-
-    def __init__(self, data: Any, subject: str) -> None:
-        if not isinstance(data, dict):
-            raise ManifestError(f"{subject} must be a JSON object, and is of the type {type(data).__name__}")
-        self._data = data
-        self._subject = subject
-
-    def required(self, name: str, kind: type[Value]) -> Value:
-        """The value of a field that must be there.
-
-        Raises:
-            ManifestError: If it is missing, or of another type.
-        """
-        value = self.optional(name, kind)
-        if value is None:
-            raise ManifestError(f"{self._subject} lacks {name!r}, which must be of the type {kind.__name__}")
-        return value
-
-    def optional(self, name: str, kind: type[Value]) -> Value | None:
-        """The value of a field that may be missing or null.
-
-        Raises:
-            ManifestError: If it is of another type.
-        """
-        value = self._data.get(name)
-        if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
-            raise ManifestError(
-                f"{name!r} of {self._subject} must be of the type {kind.__name__}, and is of {type(value).__name__}"
-            )
-        return value
-
-    def number(self, name: str) -> float:
-        """The value of a field that must be a number, with or without a fraction.
-
-        Raises:
-            ManifestError: If it is missing, null or of another type.
-        """
-        value = self._data.get(name)
-        try:
-            return float(value) if type(value) is int else self.required(name, float)
-        except OverflowError as error:
-            raise ManifestError(f"{name!r} of {self._subject} is larger than any number can be") from error
-
-    def optional_number(self, name: str) -> float | None:
-        """The value of a field that may be missing or null, and otherwise must be a number.
-
-        Raises:
-            ManifestError: If it is of another type.
-        """
-        return None if self._data.get(name) is None else self.number(name)
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """The value of a field that must be a list of texts.
-
-        Raises:
-            ManifestError: If it is missing, or anything else.
-        """
-        values = self.required(name, list)
-        if not all(isinstance(value, str) for value in values):
-            raise ManifestError(f"{name!r} of {self._subject} must be a list of texts")
-        return tuple(values)
-
-    def map(self, name: str, read: Callable[[Any], Value]) -> tuple[Value, ...]:
-        """The values of a field that must be a list, each read by a function.
-
-        Raises:
-            ManifestError: If it is missing or no list.
-        """
-        return tuple(read(item) for item in self.required(name, list))
 
 
 def read_json(path: Path, *, allow_non_finite: bool = False) -> Any:

@@ -15,6 +15,10 @@ Limits = Mapping[str, float]
 """Some of the fields of a ``Tolerance`` by name, where the others are to stay as they are."""
 
 
+COSINE_LIMIT = 1.001
+"""How large a cosine may be that a file states, with its rounding."""
+
+
 class ParityClass(Enum):
     """How well an artifact agrees, from best to worst."""
 

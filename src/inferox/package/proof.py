@@ -6,17 +6,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
-from inferox.core import IntegrityError, ManifestError
-from inferox.package.manifest import Fields, read_json, to_json_bytes
+from inferox.core import IntegrityError, ManifestError, shown
+from inferox.package.array_file import read_arrays
+from inferox.package.fields import Fields
+from inferox.package.manifest import read_json, to_json_bytes
+from inferox.package.parity import COSINE_LIMIT
 
 PROOF_FILE = "proof.json"
 """Where a package keeps the inputs of its proof and the answers that are not arrays, relative to its root."""
@@ -25,6 +26,10 @@ PROOF_TENSORS = "proof.safetensors"
 """Where a package keeps the tokens, images and vectors of its proof, relative to its root."""
 
 _KEY = re.compile(r"(?P<index>\d{1,6})\.(?P<part>image|answer|tokens\.(?P<name>[A-Za-z_]{1,64}))")
+
+
+_TYPES = {"image": ("uint8",), "answer": ("float32",)}
+_TOKEN_TYPES = ("int32", "int64", "float32")
 
 
 class ProofStatus(Enum):
@@ -96,28 +101,18 @@ class InputProof:
         status = fields.required("status", str)
         known = [item.value for item in ProofStatus]
         if status not in known:
-            raise ManifestError(f"'status' of 'from_input' of parity.json must be one of {known}, and is {status!r}")
-        versions = fields.optional("versions", dict) or {}
-        if not all(isinstance(text, str) for text in versions.values()):
-            raise ManifestError(f"'versions' of 'from_input' of parity.json must hold strings, and is {versions}")
+            raise ManifestError(f"'status' of 'from_input' of parity.json must be one of {known}: {shown(status)}")
         return cls(
             status=ProofStatus(status),
             source=fields.required("source", str),
             library=fields.optional("library", str),
-            versions=versions,
-            inputs=_read_count(fields, "inputs"),
-            refused=_read_count(fields, "refused"),
-            max_rel=fields.optional_number("max_rel"),
-            cosine_min=fields.optional_number("cosine_min"),
+            versions=fields.text_by_name("versions"),
+            inputs=fields.optional_count("inputs") or 0,
+            refused=fields.optional_count("refused") or 0,
+            max_rel=fields.optional_number("max_rel", least=0),
+            cosine_min=fields.optional_number("cosine_min", least=-COSINE_LIMIT, most=COSINE_LIMIT),
             reason=fields.optional("reason", str),
         )
-
-
-def _read_count(fields: Fields, name: str) -> int:
-    count = fields.optional(name, int) or 0
-    if count < 0:
-        raise ManifestError(f"{name!r} of 'from_input' of parity.json must be 0 or more, and is {count}")
-    return count
 
 
 @dataclass(frozen=True)
@@ -206,25 +201,16 @@ def load_proof(root: Path) -> tuple[ProofCase, ...] | None:
     if not (root / PROOF_FILE).is_file():
         return None
     records = Fields(read_json(root / PROOF_FILE), PROOF_FILE).map("cases", _read_record)
-    try:
-        arrays = load_file(root / PROOF_TENSORS)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise IntegrityError(f"{PROOF_TENSORS} cannot be read: {error}", hint="pack the model again") from error
+    arrays = read_arrays(root / PROOF_TENSORS)
     images: dict[int, bytes] = {}
     answers: dict[int, npt.NDArray[Any]] = {}
     tokens: dict[int, dict[str, npt.NDArray[Any]]] = {}
     for key, array in arrays.items():
         match = _KEY.fullmatch(key)
         if match is None or int(match["index"]) >= len(records):
-            raise IntegrityError(f"{PROOF_TENSORS} holds {key!r}, which belongs to no case of {PROOF_FILE}")
+            raise IntegrityError(f"{PROOF_TENSORS} holds {shown(key)}, which belongs to no case of {PROOF_FILE}")
         index = int(match["index"])
-        axes = 2 if match["name"] == "offsets" else 1
-        if array.ndim != axes or not array.size or array.dtype.kind not in "iuf":
-            raise IntegrityError(
-                f"{key!r} of {PROOF_TENSORS} must have {axes} axes of numbers, and has {array.dtype} "
-                f"{list(array.shape)}",
-                hint="pack the model again",
-            )
+        _check_array(key, match, array)
         if match["name"]:
             tokens.setdefault(index, {})[match["name"]] = array
         elif match["part"] == "image":
@@ -235,6 +221,24 @@ def load_proof(root: Path) -> tuple[ProofCase, ...] | None:
         _join(index, record, images.get(index), answers.get(index), tokens.get(index, {}))
         for index, record in enumerate(records)
     )
+
+
+def _check_array(key: str, match: re.Match[str], array: npt.NDArray[Any]) -> None:
+    """Checks that an array is of the kind that its name says.
+
+    Raises:
+        IntegrityError: If it is not.
+    """
+    axes = 2 if match["name"] == "offsets" else 1
+    types = _TYPES.get(match["part"], _TOKEN_TYPES)
+    if array.ndim != axes or not array.size or array.dtype.name not in types:
+        raise IntegrityError(
+            f"{key!r} of {PROOF_TENSORS} must have {axes} axes of {' or '.join(types)}, and has {array.dtype} "
+            f"{list(array.shape)}",
+            hint="pack the model again",
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise IntegrityError(f"{key!r} of {PROOF_TENSORS} must hold finite numbers alone", hint="pack the model again")
 
 
 @dataclass(frozen=True)
@@ -257,19 +261,14 @@ def _read_answer(data: Any) -> float | list[dict[str, Any]]:
     """An answer that is not a vector: a score, or labels with scores and for parts of a text with their places."""
     if isinstance(data, list):
         return [_read_part(part) for part in data]
-    number = Fields({"answer": data}, f"a case of {PROOF_FILE}").number("answer")
-    if not isfinite(number):
-        raise ManifestError(f"'answer' of a case of {PROOF_FILE} must be finite, and is {number}")
-    return number
+    return Fields({"answer": data}, f"a case of {PROOF_FILE}").number("answer")
 
 
 def _read_part(data: Any) -> dict[str, Any]:
     fields = Fields(data, f"a label of an answer of {PROOF_FILE}")
     part: dict[str, Any] = {"label": fields.required("label", str), "score": fields.number("score")}
-    if not isfinite(part["score"]):
-        raise ManifestError(f"'score' of a label of {PROOF_FILE} must be finite, and is {part['score']}")
     if "start" in data or "end" in data:
-        part |= {"start": fields.required("start", int), "end": fields.required("end", int)}
+        part |= {"start": fields.count("start"), "end": fields.count("end")}
     return part
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
-from inferox.core import DataType, IntegrityError, UnsupportedDTypeError
+from inferox.core import IntegrityError, shown
+from inferox.package.array_file import read_arrays
 
 SAMPLES_FILE = "samples.safetensors"
 
@@ -86,13 +86,7 @@ class Samples:
         Raises:
             IntegrityError: If the file cannot be read, or holds anything but numbered calls.
         """
-        try:
-            arrays = load_file(path)
-            # With ml_dtypes imported, safetensors would also give types that NumPy itself lacks.
-            for array in arrays.values():
-                _ = DataType.from_numpy(array.dtype).numpy_dtype
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError, UnsupportedDTypeError) as error:
-            raise IntegrityError(f"{path.name} cannot be read: {error}", hint="pack the model again") from error
+        arrays = read_arrays(path)
         calls: dict[int, dict[str, dict[str, npt.NDArray[Any]]]] = {}
         probes: dict[int, dict[str, npt.NDArray[Any]]] = {}
         for key, array in arrays.items():
@@ -101,12 +95,12 @@ class Samples:
                 continue
             match = _KEY.fullmatch(key)
             if match is None:
-                raise IntegrityError(f"{path.name} holds {key!r}, which is no part of a numbered call")
+                raise IntegrityError(f"{path.name} holds {shown(key)}, which is no part of a numbered call")
             call = calls.setdefault(int(match["batch"]), {"inputs": {}, "outputs": {}})
             call[match["side"]][match["name"]] = array
         for kind, numbered in (("calls", calls), ("probes", probes)):
             if sorted(numbered) != list(range(len(numbered))):
-                raise IntegrityError(f"{path.name} must number its {kind} from 0, and has {sorted(numbered)}")
+                raise IntegrityError(f"{path.name} must number its {kind} from 0, and has {shown(sorted(numbered))}")
         bare = next((index for index, call in sorted(calls.items()) if not (call["inputs"] and call["outputs"])), None)
         if not calls or bare is not None:
             lack = "has no calls" if bare is None else f"has a call without inputs or without outputs ({bare})"

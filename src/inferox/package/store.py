@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -16,8 +15,10 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from inferox.core import ConfigError, IntegrityError, ManifestError, PackageError, read_json_object
-from inferox.package.archive import extract_archive
-from inferox.package.manifest import FileEntry
+from inferox.package.archive import extract_archive, holds_same
+from inferox.package.format1 import is_format1
+from inferox.package.manifest import METADATA_FILE, FileEntry, read_json
+from inferox.package.private_folders import check_private
 from inferox.package.writer import hash_file
 
 STORE_VARIABLE = "INFEROX_STORE"
@@ -25,6 +26,7 @@ STORE_VARIABLE = "INFEROX_STORE"
 
 _PACKAGES = "packages"
 _VERIFIED = "verified"
+_PROFILES = "profiles"
 _UNPACKING = ".unpacking-"
 _LEFTOVER_AGE_S = 24 * 60 * 60
 
@@ -38,17 +40,40 @@ class Store:
         root: The folder; ``None`` for ``$INFEROX_STORE``, or the user's cache folder.
 
     Raises:
-        ConfigError: If others could write to it.
+        ConfigError: If others could write to it, or to a folder above it.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         stated = os.environ.get(STORE_VARIABLE)
         self.root = root or (Path(stated) if stated else user_cache_path("inferox"))
-        for folder in (self.root, self.root / _PACKAGES, self.root / _VERIFIED):
+        for folder in (self.root, self.root / _PACKAGES, self.root / _VERIFIED, self.root / _PROFILES):
             self._check_private(folder)
+
+    @property
+    def profiles(self) -> Path:
+        """The folder for what was measured on this machine. It may not exist yet."""
+        return self.root / _PROFILES
+
+    def make_profiles(self, digest: str) -> Path:
+        """Makes the folder for what was measured of a package.
+
+        Args:
+            digest: The name of the folder, out of the package's digest.
+
+        Raises:
+            ConfigError: If others could write to it.
+            OSError: If it cannot be made.
+        """
+        folder = self.profiles / digest
+        self._make_private(self.profiles)
+        self._make_private(folder)
+        return folder
 
     def unpack(self, archive: Path) -> Path:
         """Unpacks an archive once; the second time, and in other processes, it is there already.
+
+        What is there already is used only where its manifest is the one in the archive, which lists the digest of every
+        other file; otherwise it is replaced.
 
         Args:
             archive: An ``.mlpkg`` file.
@@ -67,10 +92,11 @@ class Store:
             folder = self.root / _PACKAGES / self._digest(archive)
         except OSError as error:
             raise PackageError(f"{archive} cannot be read: {error.strerror or error}") from error
-        if folder.is_dir():
+        if folder.is_dir() and self._is_unpacked(archive, folder):
             return folder
         try:
             self._make_private(folder.parent)
+            self._remove(folder)
             _remove_leftovers(folder.parent)
             staging = Path(tempfile.mkdtemp(prefix=_UNPACKING, dir=folder.parent))
         except OSError as error:
@@ -100,16 +126,7 @@ class Store:
         Raises:
             OSError: If the archive cannot be read.
         """
-        folder = self.root / _PACKAGES / self._digest(archive)
-        try:
-            # Under its own name it could be found half deleted.
-            with tempfile.TemporaryDirectory(
-                prefix=_UNPACKING, dir=folder.parent, ignore_cleanup_errors=True
-            ) as staging:
-                folder.rename(Path(staging) / "discarded")
-        except OSError:
-            return False
-        return True
+        return self._remove(self.root / _PACKAGES / self._digest(archive))
 
     def verify(self, path: Path, entry: FileEntry) -> bool:
         """Whether a file has the digest that the manifest says.
@@ -131,6 +148,31 @@ class Store:
             return False
         # Taken before it was read: a file that changes meanwhile is not what is recorded, and is read again.
         self._write(path, {entry.sha256: before})
+        return True
+
+    def _is_unpacked(self, archive: Path, folder: Path) -> bool:
+        """Whether a folder holds what an archive does, as far as that is not checked when it is opened."""
+        try:
+            if folder.is_symlink():
+                return False
+            self._check_private(folder)
+            # Format 1 does not list the digests of its files.
+            names = None if is_format1(read_json(folder / METADATA_FILE)) else (METADATA_FILE,)
+            return holds_same(archive, folder, names)
+        except (OSError, PackageError, ConfigError):
+            return False
+
+    @staticmethod
+    def _remove(folder: Path) -> bool:
+        """Removes an unpacked package; ``False`` where there is none, or it cannot be removed."""
+        try:
+            # Under its own name it could be found half deleted.
+            with tempfile.TemporaryDirectory(
+                prefix=_UNPACKING, dir=folder.parent, ignore_cleanup_errors=True
+            ) as staging:
+                folder.rename(Path(staging) / "discarded")
+        except OSError:
+            return False
         return True
 
     def _digest(self, archive: Path) -> str:
@@ -165,15 +207,7 @@ class Store:
             self._check_private(each)
 
     def _check_private(self, folder: Path) -> None:
-        """Refuses a folder that others could fill, for what lies in it is taken to be what this user put there."""
-        if not hasattr(os, "geteuid") or not folder.exists():
-            return
-        status = folder.stat()
-        if status.st_uid not in {os.geteuid(), 0} or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ConfigError(
-                f"{folder} belongs to another user, or its group or any user can write to it",
-                hint=f"chmod go-w {folder}, or set {STORE_VARIABLE} to a folder of your own",
-            )
+        check_private(folder, hint=f"set {STORE_VARIABLE} to a folder of your own")
 
     def _unusable(self, error: OSError) -> ConfigError:
         return ConfigError(

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from inferox.core import ConfigError, IntegrityError, PackageError
+from inferox.core import ConfigError, IntegrityError, ManifestError, PackageError
 from inferox.package.archive import ARCHIVE_SUFFIX, is_archive, write_archive
 from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.manifest import (
@@ -110,14 +110,17 @@ class PackageWriter:
             PackageError: If it cannot be written.
         """
         with _translated(self._output):
-            (self.root / MODEL_INFO_FILE).write_bytes(to_json_bytes(info.to_json()))
+            self._write_json(MODEL_INFO_FILE, info.to_json())
+            ModelInfo.from_json(read_json(self.root / MODEL_INFO_FILE), self.root)
             if parity is not None:
-                (self.root / PARITY_FILE).write_bytes(to_json_bytes(parity.to_json()))
+                self._write_json(PARITY_FILE, parity.to_json())
+                ParityReport.from_json(read_json(self.root / PARITY_FILE))
             if samples is not None:
                 samples.save(self.root / SAMPLES_FILE)
             complete = Metadata.from_json(replace(metadata, files=self._list_entries()).to_json())
             check_artifacts(complete, info)
-            (self.root / METADATA_FILE).write_bytes(to_json_bytes(complete.to_json()))
+            self._write_json(METADATA_FILE, complete.to_json())
+            read_json(self.root / METADATA_FILE)
             self._put_in_place()
         return self._output
 
@@ -131,6 +134,13 @@ class PackageWriter:
         # Other failures in the block, such as a source that is missing, are not the output's fault.
         if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
             raise _cannot_write(self._output, error) from error
+
+    def _write_json(self, name: str, data: Any) -> None:
+        try:
+            content = to_json_bytes(data)
+        except (ValueError, TypeError) as error:  # NaN, half of a character, or what JSON does not have
+            raise ManifestError(f"{name} cannot be written: {error}") from error
+        (self.root / name).write_bytes(content)
 
     def _check_output(self) -> None:
         """Refuses to replace anything without leave, and with leave anything but a package."""

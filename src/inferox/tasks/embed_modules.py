@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
-from inferox.core import ManifestError, PackageError
+from inferox.core import IntegrityError, ManifestError, PackageError
+from inferox.package import read_arrays
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.options import member_path, required
 
@@ -181,9 +180,9 @@ class _Weights:
     @classmethod
     def read(cls, path: Path) -> _Weights:
         try:
-            return cls(path, load_file(path))
-        except (OSError, SafetensorError) as error:
-            raise PackageError(f"{path.name} of {path.parent.name} cannot be read: {error}") from error
+            return cls(path, read_arrays(path))
+        except IntegrityError as error:
+            raise PackageError(f"{path.parent.name} of the package: {error.message}", hint=error.hint) from error
 
     def find(self, name: str) -> Matrix | None:
         tensor = self.tensors.get(name)

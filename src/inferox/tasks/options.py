@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
-from inferox.core import ManifestError, PackageError, UnsafePathError, read_json_object
+from inferox.core import MAX_INTEGER, ManifestError, PackageError, UnsafePathError, read_json_object, shown
 
 T = TypeVar("T")
 
@@ -26,15 +26,31 @@ def optional(values: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
     value = values.get(name)
     if value is None:
         return None
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return kind(value)  # type: ignore[call-arg] # kind is float here
-        except OverflowError as error:
-            raise ManifestError(f"{name!r} is larger than any number of the type float") from error
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ManifestError(f"{name!r} must be of the type {kind.__name__}, and is {value!r}")
+    if type(value) is int and abs(value) > MAX_INTEGER:
+        raise ManifestError(f"{name!r} must be a number of 64 bits, and is {shown(value)}")
+    if kind is float and type(value) is int:
+        return kind(value)  # type: ignore[call-arg] # kind is float here
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise ManifestError(f"{name!r} must be of the type {kind.__name__}, and is {shown(value)}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ManifestError(f"{name!r} must be a finite number, and is {value!r}")
+    return value
+
+
+def optional_count(values: Mapping[str, Any], name: str, *, least: int = 0) -> int | None:
+    """Reads a whole number that counts something, and may be missing or null.
+
+    Args:
+        values: The JSON object.
+        name: The field.
+        least: The least number that it may be.
+
+    Raises:
+        ManifestError: If the field is of another type or out of range.
+    """
+    value = optional(values, name, int)
+    if value is not None and value < least:
+        raise ManifestError(f"{name!r} must be {least} or more, and is {value}")
     return value
 
 
@@ -46,7 +62,9 @@ def required(values: Mapping[str, Any], name: str, kind: type[T]) -> T:
     """
     value = optional(values, name, kind)
     if value is None:
-        raise ManifestError(f"the task's options need {name!r} of the type {kind.__name__}; they have {sorted(values)}")
+        raise ManifestError(
+            f"the task's options need {name!r} of the type {kind.__name__}, and have {shown(sorted(values))}"
+        )
     return value
 
 
@@ -57,9 +75,7 @@ def required_list(values: Mapping[str, Any], name: str, kind: type[T]) -> list[T
         ManifestError: If the field is missing, no list, or has an item of another type.
     """
     items = required(values, name, list)
-    if not all(isinstance(item, kind) for item in items):
-        raise ManifestError(f"{name!r} must be a list of {kind.__name__}, and is {items!r}")
-    return items
+    return [required({f"{name}[{index}]": item}, f"{name}[{index}]", kind) for index, item in enumerate(items)]
 
 
 def read_json(path: Path, *, allow_non_finite: bool = False) -> dict[str, Any] | None:
@@ -88,5 +104,5 @@ def member_path(root: Path, relative: str) -> Path:
     """
     parts = PurePosixPath(relative.replace("\\", "/")).parts
     if not parts or ".." in parts or PurePosixPath(*parts).is_absolute() or PureWindowsPath(relative).drive:
-        raise UnsafePathError(f"{relative!r} leads out of the model's folder")
+        raise UnsafePathError(f"{shown(relative)} leads out of the model's folder")
     return root / relative

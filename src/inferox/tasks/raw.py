@@ -12,7 +12,7 @@ import numpy.typing as npt
 from inferox.batching import Outputs, Row
 from inferox.core import BATCH, ConfigError, Model, RequestError, Signature, TensorSpec, UnknownInputError
 from inferox.tasks.number_lists import to_array
-from inferox.tasks.options import optional
+from inferox.tasks.options import optional_count
 from inferox.tasks.task import Task
 
 Tensors = Mapping[str, Any]
@@ -49,7 +49,7 @@ class RawTask(Task):
     def __init__(self, options: Mapping[str, Any], signature: Signature) -> None:
         self._signature = signature
         self._allow_non_finite = False
-        self._vocab_size = optional(options, "vocab_size", int)
+        self._vocab_size = optional_count(options, "vocab_size", least=1)
 
     @property
     def fill(self) -> Mapping[str, int]:

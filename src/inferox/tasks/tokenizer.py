@@ -13,7 +13,7 @@ from tokenizers import Encoding, Tokenizer, normalizers
 from inferox.batching import Row
 from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec
 from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
-from inferox.tasks.options import optional
+from inferox.tasks.options import optional, optional_count
 from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.tokenizer_border import translated_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS
@@ -112,9 +112,9 @@ class TextTokenizer:
         return cls(
             tokenizer,
             signature.inputs,
-            max_length=_shorter(optional(options, "max_length", int), signature.limits.get(SEQUENCE)),
+            max_length=_shorter(optional_count(options, "max_length", least=1), signature.limits.get(SEQUENCE)),
             truncation_side=side,
-            pad_id=optional(options, "pad_token_id", int) if pad_id is None else pad_id,
+            pad_id=optional_count(options, "pad_token_id") if pad_id is None else pad_id,
             token_types=optional(options, "token_types", bool) is not False,
         )
 
