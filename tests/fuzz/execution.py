@@ -94,7 +94,7 @@ class Workspace:
     def _run_document(self, case: Case) -> None:
         with self._changed(case):
             if case.family in _OF_PROOF:
-                # Most cases end here, in a few milliseconds; what is measured before verify reads it does not depend on it.
+                # Most cases end here, in a few milliseconds, where verify would measure every sample first.
                 open_package(self._packages / case.package).proof_cases()
             for words in self._commands(case):
                 _run_command(words)

@@ -597,6 +597,14 @@ def test_malformed_evidence_is_refused(change: dict[str, Any]) -> None:
         ArtifactEvidence.from_json({**evidence.to_json(), **change})
 
 
+def test_an_output_that_the_samples_lack_agrees_with_nothing() -> None:
+    reference = random(2, 3)
+    renamed = TensorSpec("renamed", DataType.F32, LOGITS.dims)
+    samples, outputs = Samples((batch(LOGITS, reference),)), [{"renamed": reference}]
+    evidence = collect_evidence(make_artifact(Precision.FP32), samples, outputs, Reading.of_outputs([renamed]))
+    assert evidence.parity_class is ParityClass.FAIL
+
+
 def test_infinities_agree_with_the_same_ones_in_the_same_places() -> None:
     masked = np.array([[1.0, -np.inf, 0.5], [2.0, 3.0, np.inf]], np.float32)
     finite = np.where(np.isinf(masked), np.float32(0), masked)

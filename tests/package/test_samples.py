@@ -20,13 +20,18 @@ from inferox.package.samples import SAMPLES_FILE
 ARRAYS = hnp.arrays(
     st.sampled_from([np.float32, np.int64, np.uint8, np.bool_]), hnp.array_shapes(min_dims=0, max_dims=3, min_side=0)
 )
-NAMED = st.dictionaries(
-    st.text(min_size=1, max_size=12, alphabet=st.characters(codec="utf-8")), ARRAYS, min_size=1, max_size=3
+NAMES = st.sets(st.text(min_size=1, max_size=12, alphabet=st.characters(codec="utf-8")), min_size=1, max_size=3)
+CALLS = st.tuples(NAMES, NAMES).flatmap(
+    lambda sides: st.lists(
+        st.builds(SampleBatch, *(st.fixed_dictionaries(dict.fromkeys(sorted(names), ARRAYS)) for names in sides)),
+        min_size=1,
+        max_size=3,
+    )
 )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
-@given(st.lists(st.builds(SampleBatch, NAMED, NAMED), min_size=1, max_size=3))
+@given(CALLS)
 def test_samples_read_back_bit_for_bit(tmp_path: Path, batches: list[SampleBatch]) -> None:
     path = tmp_path / "samples.safetensors"
     Samples(tuple(batches)).save(path)
@@ -45,6 +50,18 @@ def test_samples_read_back_bit_for_bit(tmp_path: Path, batches: list[SampleBatch
 def test_anything_but_numbered_calls_is_refused(tmp_path: Path, names: list[str]) -> None:
     save_file({name: np.zeros(1) for name in names}, tmp_path / "s.safetensors")
     with pytest.raises(IntegrityError):
+        Samples.load(tmp_path / "s.safetensors")
+
+
+@pytest.mark.parametrize(
+    "odd", ["1.inputs.y", "1.outputs.y", "0.outputs.y", "probe0.inputs.y"], ids=lambda name: name.rpartition(".")[0]
+)
+def test_calls_with_other_tensors_than_the_first_are_refused(tmp_path: Path, odd: str) -> None:
+    names = ["0.inputs.x", "0.outputs.x", "1.inputs.x", "1.outputs.x", "probe0.inputs.x"]
+    save_file({name: np.zeros(1) for name in names}, tmp_path / "s.safetensors")
+    assert len(Samples.load(tmp_path / "s.safetensors").probes) == 1
+    save_file({name: np.zeros(1) for name in (*names, odd)}, tmp_path / "s.safetensors")
+    with pytest.raises(IntegrityError, match="'y' is in one alone"):
         Samples.load(tmp_path / "s.safetensors")
 
 

@@ -133,12 +133,13 @@ def is_nothing_alike(
         actual: The outputs that are measured, by name, for each call.
     """
     pairs = [
-        (batch.outputs[spec.name], found.get(spec.name))
+        (batch.outputs.get(spec.name), found.get(spec.name))
         for batch, found in zip(expected, actual, strict=True)
         for spec in specs
     ]
     return bool(pairs) and all(
-        found is not None and not wanted.size and found.shape == wanted.shape for wanted, found in pairs
+        wanted is not None and found is not None and not wanted.size and found.shape == wanted.shape
+        for wanted, found in pairs
     )
 
 

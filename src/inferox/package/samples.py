@@ -105,7 +105,25 @@ class Samples:
         if not calls or bare is not None:
             lack = "has no calls" if bare is None else f"has a call without inputs or without outputs ({bare})"
             raise IntegrityError(f"{path.name} {lack}, so that nothing can be measured", hint="pack the model again")
-        return cls(
-            tuple(SampleBatch(**calls[index]) for index in range(len(calls))),
-            tuple(probes[index] for index in range(len(probes))),
-        )
+        batches = tuple(SampleBatch(**calls[index]) for index in range(len(calls)))
+        samples = cls(batches, tuple(probes[index] for index in range(len(probes))))
+        _check_alike(samples, path.name)
+        return samples
+
+
+def _check_alike(samples: Samples, file: str) -> None:
+    """Checks that all calls have the same tensors, and all probes the same inputs as the calls.
+
+    Raises:
+        IntegrityError: If one has others.
+    """
+    first = samples.batches[0]
+    named = [(f"call {index}", batch.inputs, batch.outputs) for index, batch in enumerate(samples.batches)]
+    named += [(f"probe {index}", inputs, first.outputs) for index, inputs in enumerate(samples.probes)]
+    for subject, inputs, outputs in named:
+        different = (inputs.keys() ^ first.inputs.keys()) | (outputs.keys() ^ first.outputs.keys())
+        if different:
+            raise IntegrityError(
+                f"{file}: {subject} and call 0 must have the same tensors, and {min(different)!r} is in one alone",
+                hint="pack the model again",
+            )
