@@ -17,8 +17,8 @@ from inferox.cli.main import main
 from inferox.core import DataType, ManifestError, TensorSpec
 from inferox.engine import verify
 from inferox.engine.cell import Cell
+from inferox.engine.plan import rank
 from inferox.engine.profile import Profile
-from inferox.engine.ranking import rank
 from inferox.package import ArtifactEvidence, Reading, SampleBatch, Samples
 from inferox.package.weakness import find_weakness
 from tests.sources.graphs import make_affine

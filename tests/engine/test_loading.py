@@ -42,6 +42,7 @@ from inferox.core import (
 from inferox.engine import Wish
 from inferox.engine.cell import Cell
 from inferox.engine.loading import Loader, Opened
+from inferox.engine.plan import make_plan
 from inferox.engine.profile import FoundProfile, Profile, machine_name
 from inferox.package import TOLERANCES, Package, ParityClass, SampleBatch, Samples, Tolerance
 from inferox.package.samples import SAMPLES_FILE
@@ -79,7 +80,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
 
 def load(package: Package, profile: Profile | None = None) -> inferox.TaskModel:
     loader = Loader(Opened(package), None, LoadOptions("p", threads=1, trust_code=True))
-    return loader.load(Wish(trust_code=True, to_measure=True), FoundProfile(profile))
+    return loader.load(make_plan(package, Wish(trust_code=True, to_measure=True), FoundProfile(profile)))
 
 
 def make_profile(cells: Mapping[str, tuple[Cell, ...]]) -> Profile:
@@ -193,8 +194,9 @@ def test_a_runtime_that_is_missing_is_no_warning(
 
 @pytest.mark.usefixtures("echo")
 def test_a_profile_that_is_ignored_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    loader = Loader(Opened(make_package(make_artifact("echo"))), None, LoadOptions("p"))
-    loader.load(Wish(), FoundProfile(None, "it was measured on another machine"))
+    package = make_package(make_artifact("echo"))
+    plan = make_plan(package, Wish(), FoundProfile(None, "it was measured on another machine"))
+    Loader(Opened(package), None, LoadOptions("p")).load(plan)
     assert "measurements of p are ignored: it was measured on another machine" in caplog.text
 
 
@@ -283,9 +285,10 @@ def test_one_that_computes_something_else_than_when_it_was_packed_is_passed_over
 
 
 def test_nothing_is_loaded_where_the_task_does_not_fit(echo: EchoBackend) -> None:
-    loader = Loader(Opened(make_package(make_artifact("echo")), "embed"), None, LoadOptions("p"))
+    package = make_package(make_artifact("echo"))
+    loader = Loader(Opened(package, "embed"), None, LoadOptions("p"))
     with pytest.raises(InferoxError):
-        loader.load(Wish(), FoundProfile(None))
+        loader.load(make_plan(package, Wish(), FoundProfile(None)))
     assert not echo.models
 
 

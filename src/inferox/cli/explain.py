@@ -39,7 +39,7 @@ def explain(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Load a package as run does, and say of every artifact why it was taken or passed over, and what was measured.
+    """Say of every artifact why run would take it or pass it over, and what was measured. No artifact is loaded.
 
     Ends with exit code 5 where nothing can run it here.
     """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
-from inferox.core import DeviceId, LoadOptions, NoUsableBackendError, UntrustedCodeError, resolve_threads
-from inferox.engine.loading import Loader, Opened
+from inferox.backends.registry import get_backend, probe_backend
+from inferox.core import Artifact, DeviceId, resolve_threads
+from inferox.engine.plan import make_plan
 from inferox.engine.profile import FoundProfile, find_profile
 from inferox.engine.selection import AUTO, Wish
 from inferox.package import ParityClass, Store, open_package
@@ -20,8 +21,8 @@ class Verdict:
     Attributes:
         artifact: Its name.
         parity_class: How well it agreed when it was packed; ``None`` where that was not recorded.
-        taken: Whether it is loaded.
-        reason: Why it is loaded, or was passed over.
+        taken: Whether ``load`` tries it first, of those whose backends can run here.
+        reason: Why it is, or is not.
     """
 
     artifact: str
@@ -55,7 +56,10 @@ def explain(
     threads: int | None = None,
     trust_code: bool = False,
 ) -> Explanation:
-    """Loads a package as ``load`` does, and says of every artifact why it was taken or passed over.
+    """Says of every artifact why ``load`` would take it or pass it over.
+
+    No artifact is loaded: the plan says what is tried first, and each runtime whether it can run here. What fails
+    while it is loaded is passed over for the next, which ``load`` alone can tell.
 
     Takes and raises the same as ``load``, but for ``NoUsableBackendError`` and ``UntrustedCodeError``: where nothing
     can be loaded, no verdict says that it is taken.
@@ -63,21 +67,31 @@ def explain(
     wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
-    opened = Opened(open_package(path, store=store))
-    found = find_profile(opened.package.digest, store, budget, wanted)
-    loader = Loader(opened, wanted, LoadOptions(opened.package.metadata.name, threads=threads, trust_code=trust_code))
-    with suppress(NoUsableBackendError, UntrustedCodeError):
-        loader.load(wish, found).close()
-    refused = [item.artifact for item in loader.candidates if item.passed_over is not None]
-    verdicts = []
-    for artifact in (*loader.ranking.order, *refused):
-        evidence, taken = opened.evidence.get(artifact.name), artifact == loader.taken
-        verdicts.append(
-            Verdict(
-                artifact.name,
-                evidence.parity_class if evidence else None,
-                taken,
-                loader.ranking.why_taken(artifact) if taken else loader.reasons[artifact.name],
-            )
-        )
-    return Explanation(opened.package.metadata.name, tuple(verdicts), found)
+    package = open_package(path, store=store)
+    found = find_profile(package.digest, store, budget, wanted)
+    plan = make_plan(package, wish, found)
+    reasons, unavailable = dict(plan.rejected), cache(partial(_why_unavailable, device=wanted))
+    taken: Artifact | None = None
+    for artifact in plan.order:
+        if taken is not None:
+            reasons[artifact.name] = plan.why_not(artifact, taken)
+        elif reason := unavailable(artifact.backend):
+            reasons[artifact.name] = reason
+        else:
+            taken, reasons[artifact.name] = artifact, plan.why_taken(artifact)
+    parity = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
+    names = [artifact.name for artifact in plan.order] + list(plan.rejected)
+    verdicts = [
+        Verdict(name, parity.get(name), taken is not None and name == taken.name, reasons[name]) for name in names
+    ]
+    return Explanation(package.metadata.name, tuple(verdicts), found)
+
+
+def _why_unavailable(backend: str, device: DeviceId | None) -> str | None:
+    """Why a backend cannot run here, or not on a device; ``None`` where it can."""
+    availability = probe_backend(backend)
+    if not availability.available:
+        return f"the backend {backend} cannot run here: {availability.reason}"
+    if device is None or any(found.id == device for found in get_backend(backend).devices()):
+        return None
+    return f"the backend {backend} has no device {device} here"

@@ -26,9 +26,9 @@ from inferox.core import (
     limit_rayon,
     resolve_threads,
 )
-from inferox.engine.profile import FoundProfile, find_profile
-from inferox.engine.ranking import Ranking, rank
-from inferox.engine.selection import AUTO, Candidate, Wish, select, weak_artifacts
+from inferox.engine.plan import Plan, make_plan
+from inferox.engine.profile import find_profile
+from inferox.engine.selection import AUTO, Wish
 from inferox.engine.task_model import TaskModel
 from inferox.package import (
     ArtifactEvidence,
@@ -59,8 +59,8 @@ def load(
     """Loads a package on the runtime that is fastest here.
 
     Where ``inferox tune`` has measured the package on this machine, that decides; otherwise the order of
-    ``inferox.engine.select``. An artifact that cannot be loaded, or that computes
-    something else for a stored sample than it should, is passed over for the next.
+    ``inferox.engine.select``. An artifact that cannot be loaded, or that computes something else for a stored sample
+    than it should, is passed over for the next.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
@@ -89,7 +89,8 @@ def load(
     store, budget = Store(), resolve_threads(threads)
     opened = Opened(open_package(path, store=store), task)
     options = LoadOptions(opened.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
-    return Loader(opened, wanted, options).load(wish, find_profile(opened.package.digest, store, budget, wanted))
+    plan = make_plan(opened.package, wish, find_profile(opened.package.digest, store, budget, wanted))
+    return Loader(opened, wanted, options).load(plan)
 
 
 @dataclass(frozen=True)
@@ -150,44 +151,44 @@ class Opened:
         return open_task(name, options, package.files_root, signature)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Loader:
-    """Loads artifacts of a package, one after the other, and notes why one was passed over.
+    """Loads artifacts of a package.
 
     Attributes:
         opened: The package.
         device: Where to load; ``None`` for each backend's default device.
         options: How to load.
-        candidates: The artifacts of the package and whether they may be tried, once ``load`` was called.
-        ranking: The order in which they are tried, once ``load`` was called.
-        taken: The one that was loaded; ``None`` where none was.
-        reasons: Why each artifact that was considered was not taken, by its name.
-        failures: What was raised by those that failed, by their names.
     """
 
     opened: Opened
     device: DeviceId | None
     options: LoadOptions
-    candidates: tuple[Candidate, ...] = ()
-    ranking: Ranking = field(default_factory=lambda: Ranking(()))
-    taken: Artifact | None = None
-    reasons: dict[str, str] = field(default_factory=dict)
-    failures: dict[str, InferoxError] = field(default_factory=dict)
 
-    def load(self, wish: Wish, found: FoundProfile) -> TaskModel:
-        """Loads the best artifact that a wish allows; see ``load`` of this module."""
-        self.candidates = select(self.opened.package, wish)
-        self.reasons |= {item.artifact.name: item.passed_over for item in self.candidates if item.passed_over}
-        if found.ignored:
-            _logger.warning("measurements of %s are ignored: %s", self.options.package, found.ignored)
-        allowed = [candidate.artifact for candidate in self.candidates if candidate.passed_over is None]
-        self.ranking = rank(allowed, found.profile, weak=weak_artifacts(self.opened.evidence.values()))
+    def load(self, plan: Plan) -> TaskModel:
+        """Loads the first artifact of a plan that works; see ``load`` of this module.
+
+        Args:
+            plan: What is tried.
+        """
+        if plan.ignored:
+            _logger.warning("measurements of %s are ignored: %s", self.options.package, plan.ignored)
         self._check_package()
-        model = self._open_first()
-        self._log_reasons()
-        if self.taken is None or model is None:
-            raise self._nothing_usable()
-        return self._with_task(self.taken, model)
+        failures: dict[str, InferoxError] = {}
+        for index, artifact in enumerate(plan.order):
+            try:
+                model = self.open(artifact)
+            except InferoxError as error:
+                failures[artifact.name] = error
+                continue
+            later = {other.name: plan.why_not(other, artifact) for other in plan.order[index + 1 :]}
+            reasons = {**plan.rejected, **_texts(failures), **later}
+            _logger.info("%s runs on %s: %s", self.options.package, artifact.name, plan.why_taken(artifact))
+            self._log_reasons(reasons, failures)
+            return self._with_task(artifact, model, reasons)
+        reasons = {**plan.rejected, **_texts(failures)}
+        self._log_reasons(reasons, failures)
+        raise self._nothing_usable(plan, reasons, failures)
 
     def open(self, artifact: Artifact) -> Model:
         """Loads an artifact and tries it on a stored sample.
@@ -212,12 +213,12 @@ class Loader:
 
     def open_alone(self, artifact: Artifact) -> TaskModel:
         """Loads one artifact, with its task; see ``open``."""
-        return self._with_task(artifact, self.open(artifact))
+        return self._with_task(artifact, self.open(artifact), {})
 
-    def _with_task(self, artifact: Artifact, model: Model) -> TaskModel:
+    def _with_task(self, artifact: Artifact, model: Model, reasons: Mapping[str, str]) -> TaskModel:
         try:
             view = self.opened.view(artifact, model)
-            return TaskModel(view, self.opened.task(view.signature), passed_over=self.reasons)
+            return TaskModel(view, self.opened.task(view.signature), passed_over=reasons)
         except BaseException:
             model.close()
             raise
@@ -233,26 +234,10 @@ class Loader:
         _ = self.opened.samples
         self.opened.task(self.opened.package.info.signature)
 
-    def _open_first(self) -> Model | None:
-        """Opens the first artifact in order that works, and notes why each of the others is not taken."""
-        model = None
-        for artifact in self.ranking.order:
-            if self.taken is not None:
-                self.reasons[artifact.name] = self.ranking.why_not(artifact, self.taken)
-                continue
-            try:
-                model, self.taken = self.open(artifact), artifact
-            except InferoxError as error:
-                self.reasons[artifact.name], self.failures[artifact.name] = str(error), error
-        return model
-
-    def _log_reasons(self) -> None:
-        if self.taken is not None:
-            reason = self.ranking.why_taken(self.taken)
-            _logger.info("%s runs on %s: %s", self.options.package, self.taken.name, reason)
-        for name, reason in self.reasons.items():
+    def _log_reasons(self, reasons: Mapping[str, str], failures: Mapping[str, InferoxError]) -> None:
+        for name, reason in reasons.items():
             # A runtime that is not installed is nothing to worry about where another one does the work.
-            failed = not isinstance(self.failures.get(name), BackendUnavailableError | None)
+            failed = not isinstance(failures.get(name), BackendUnavailableError | None)
             level = logging.WARNING if failed else logging.INFO
             _logger.log(level, "%s does not run on %s: %s", self.options.package, name, reason)
 
@@ -275,17 +260,22 @@ class Loader:
                 hint="'inferox verify' measures the whole package again",
             )
 
-    def _nothing_usable(self) -> InferoxError:
-        package = self.opened.package
-        data = any(artifact.trust_tier is TrustTier.DATA for artifact in package.artifacts)
-        if not data and any(candidate.needs_trust for candidate in self.candidates):
+    def _nothing_usable(
+        self, plan: Plan, reasons: Mapping[str, str], failures: Mapping[str, InferoxError]
+    ) -> InferoxError:
+        data = any(artifact.trust_tier is TrustTier.DATA for artifact in self.opened.package.artifacts)
+        if not data and plan.needs_trust:
             # Said so where trust is all that is missing, rather than as one reason among several.
             return UntrustedCodeError(
                 f"{self.options.package!r} can only be run by code that comes with it",
                 hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
             )
         tried = "'inferox doctor' says what each backend lacks"
-        hint = tried if self.failures else "'inferox inspect' says what the package has"
-        error = NoUsableBackendError(self.options.package, self.reasons, hint=hint)
-        error.__cause__ = next(reversed(self.failures.values()), None)
+        hint = tried if failures else "'inferox inspect' says what the package has"
+        error = NoUsableBackendError(self.options.package, reasons, hint=hint)
+        error.__cause__ = list(failures.values())[-1] if failures else None
         return error
+
+
+def _texts(failures: Mapping[str, InferoxError]) -> dict[str, str]:
+    return {name: str(error) for name, error in failures.items()}

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferox.core import Artifact, Precision
 from inferox.engine.cell import Cell
-from inferox.engine.profile import Profile
-from inferox.engine.ranking import Ranking, rank
-from tests.engine.backends import make_artifact
+from inferox.engine.plan import Plan, make_plan, rank
+from inferox.engine.profile import FoundProfile, Profile
+from inferox.engine.selection import Wish
+from tests.engine.backends import EchoBackend, make_artifact, make_package, use
 
 SMALL, LARGE = make_artifact("small"), make_artifact("large")
 SHAPES = [(1, 8), (16, 8), (1, 128), (16, 128)]
@@ -29,7 +31,7 @@ def make_profile(times: dict[str, list[float]]) -> Profile:
     return Profile("d", "m", 2, "default", {}, "2026", cells)
 
 
-def ranking_of(*measured: tuple[Artifact, list[float]]) -> Ranking:
+def ranking_of(*measured: tuple[Artifact, list[float]]) -> Plan:
     return rank(
         [artifact for artifact, _ in measured], make_profile({artifact.name: times for artifact, times in measured})
     )
@@ -87,3 +89,20 @@ def test_a_profile_of_other_artifacts_says_nothing() -> None:
 
 def test_nothing_is_ranked_of_nothing() -> None:
     assert rank([], make_profile({})).order == ()
+
+
+def test_a_plan_says_why_the_others_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(EchoBackend("echo"), monkeypatch)
+    first, half, code = (
+        make_artifact("echo"),
+        make_artifact("echo", precision=Precision.FP16),
+        make_artifact("echo", "x"),
+    )
+    other = make_artifact("nowhere")
+    plan = make_plan(make_package(code, half, first, other), Wish(), FoundProfile(None, "it was measured elsewhere"))
+    assert plan.order == (first, half)
+    assert set(plan.rejected) == {code.name, other.name}
+    assert "trust_code" in plan.rejected[code.name]
+    assert plan.rejected[other.name] == "no backend named nowhere is registered"
+    assert (plan.needs_trust, plan.ignored) == (True, "it was measured elsewhere")
+    assert not make_plan(make_package(first), Wish(), FoundProfile(None)).needs_trust
