@@ -50,6 +50,21 @@ def steps(key: str, *given_steps: dict[str, Any]) -> dict[str, Any]:
 DOUBLED = replace({"String": "a"}, "aa")
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "a template that is a number": (
+        {"post_processor": {"type": "TemplateProcessing", "single": 1e999, "pair": [], "special_tokens": {}}},
+        r"single of post_processor .* must be a list, and is inf",
+    ),
+    "ids of a template that are a number": (
+        {
+            "post_processor": {
+                "type": "TemplateProcessing",
+                "single": [],
+                "pair": [],
+                "special_tokens": {"[SEP]": {"id": "[SEP]", "ids": 3, "tokens": ["[SEP]"]}},
+            }
+        },
+        r"ids of post_processor .* must be a list, and is 3",
+    ),
     "nested replacements": (
         {"normalizer": steps("normalizers", *[DOUBLED] * 30)},
         r"may make a text \d+ times as long",

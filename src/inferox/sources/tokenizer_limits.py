@@ -93,11 +93,11 @@ def read_tokenizer(content: bytes) -> Any:
     try:
         # Not the strict reader of settings: it looks at each number of a vocabulary, which takes seconds.
         document = json.loads(content, object_pairs_hook=_make_object)
+        check_tokenizer(document)  # writing a deeply nested value into a message takes as many frames as reading it
     except (ValueError, RecursionError) as error:
         raise PackageError(
             f"{TOKENIZER_FILE} is not JSON: {first_line(error)}", hint="fetch the model again"
         ) from error
-    check_tokenizer(document)
     return document
 
 
@@ -235,13 +235,17 @@ class _Steps:
     def _measure_template(self, step: Mapping[str, Any], subject: str) -> int:
         tokens = step.get("special_tokens")
         sizes = (
-            {name: len(token.get("ids") or []) for name, token in tokens.items() if isinstance(token, Mapping)}
+            {
+                name: len(_as_list(token.get("ids"), subject, f"special_tokens.{shown(name)}.ids"))
+                for name, token in tokens.items()
+                if isinstance(token, Mapping)
+            }
             if isinstance(tokens, Mapping)
             else {}
         )
         growth, most = 1, 0
         for key in ("single", "pair"):
-            pieces = [piece for piece in step.get(key) or [] if isinstance(piece, Mapping)]
+            pieces = [piece for piece in _as_list(step.get(key), subject, key) if isinstance(piece, Mapping)]
             special = [piece["SpecialToken"] for piece in pieces if isinstance(piece.get("SpecialToken"), Mapping)]
             texts = Counter(str(piece["Sequence"].get("id")) for piece in pieces if _is_sequence(piece))
             most = max(most, sum(sizes.get(str(token.get("id")), 1) for token in special))
@@ -250,6 +254,15 @@ class _Steps:
         if self._template_tokens > MAX_TEMPLATE_TOKENS:
             raise PackageError(f"{subject} adds {self._template_tokens} tokens, and {MAX_TEMPLATE_TOKENS} are the most")
         return growth
+
+
+def _as_list(value: Any, subject: str, key: str) -> list[Any]:
+    """A value that must be a list, or is not there."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise PackageError(f"{key} of {subject} must be a list, and is {_shorten(value)}")
+    return value
 
 
 def _is_sequence(piece: Mapping[str, Any]) -> bool:
