@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.options import debug_option, json_option, trust_code_option
+from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -93,11 +94,10 @@ def compare(
 @contextmanager
 def _progress() -> Iterator[Progress]:
     """A bar on standard error, where that is a terminal."""
-    from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     columns = (
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
@@ -110,12 +110,11 @@ def _progress() -> Iterator[Progress]:
 
 
 def _print(found: Comparison) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     from inferox.core import threads_text
 
-    console = Console()
+    console = make_console()
     machine = found.machine
     budget = threads_text(found.threads)
     console.print(Text(f"{found.name} ({found.task}), {budget} for each runtime"), style="bold")
@@ -127,7 +126,7 @@ def _print(found: Comparison) -> None:
     length = found.artifacts[0].one_row.length
     console.print(Text(f"{notes} One row has {length} tokens." if length else notes), style="dim")
     for artifact, reason in found.not_run.items():
-        click.echo(f"not run: {artifact}: {reason}")
+        say(f"not run: {artifact}: {reason}")
 
 
 def _footnote(plan: Plan) -> str:

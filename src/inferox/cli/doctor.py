@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.options import debug_option, json_option
+from inferox.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from inferox.core import Device
@@ -91,7 +92,6 @@ def _examine_device(name: str, version: str | None, device: Device) -> Finding:
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -110,4 +110,4 @@ def _print(findings: list[Finding]) -> None:
             "" if finding.memory_free_bytes is None else bytes_text(finding.memory_free_bytes),
             verdict,
         )
-    Console().print(table)
+    make_console().print(table)

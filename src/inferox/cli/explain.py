@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.options import debug_option, json_option, quality_option, trust_code_option
+from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
     from inferox.engine import Explanation
@@ -79,12 +80,12 @@ def _print_json(found: Explanation) -> None:
 
 
 def _print_table(found: Explanation) -> None:
-    from rich.console import Console
     from rich.text import Text
 
     from inferox.cli.tables import plain_table, profile_table
+    from inferox.core import printable
 
-    table = plain_table(Text(found.name))
+    table = plain_table(Text(printable(found.name)))
     table.add_column("artifacts", no_wrap=True)
     table.add_column("parity", no_wrap=True)
     table.add_column("why")
@@ -94,13 +95,13 @@ def _print_table(found: Explanation) -> None:
         table.add_row(
             Text("\n".join(verdict.artifact for verdict in alike)),
             "\n".join("–" if verdict.parity_class is None else verdict.parity_class.value for verdict in alike),
-            Text.assemble(mark, reason),
+            Text.assemble(mark, printable(reason)),
         )
-    console = Console()
+    console = make_console()
     console.print(table)
     if found.found.profile is not None:
         console.print(profile_table(found.found.profile))
     if found.found.ignored:
-        click.echo(f"measurements are ignored: {found.found.ignored}")
+        say(f"measurements are ignored: {found.found.ignored}")
     elif found.found.profile is None:
-        click.echo("nothing was measured on this machine: 'inferox tune' does that")
+        say("nothing was measured on this machine: 'inferox tune' does that")

@@ -8,6 +8,7 @@ import click
 
 from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.options import debug_option, json_option
+from inferox.cli.terminal import make_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,9 +35,7 @@ def inspect(package: str, *, as_json: bool) -> None:
 
         click.echo(json.dumps(_to_json(opened)))
     else:
-        from rich.console import Console
-
-        _print(opened, Console())
+        _print(opened, make_console())
 
 
 def _to_json(package: Package) -> dict[str, Any]:
@@ -55,6 +54,7 @@ def _print(package: Package, console: Console) -> None:
     from rich.text import Text
 
     from inferox.cli.tables import evidence_table
+    from inferox.core import printable
     from inferox.report.quantities import bytes_text
 
     metadata, info = package.metadata, package.info
@@ -74,7 +74,7 @@ def _print(package: Package, console: Console) -> None:
     }
     for heading, text in rows.items():
         if text:
-            facts.add_row(Text(heading, style="bold"), Text(text))
+            facts.add_row(Text(heading, style="bold"), Text(printable(text)))
     console.print(facts)
 
     signature = Table("", "tensor", "type", "dims", title="Signature", title_justify="left")

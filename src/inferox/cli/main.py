@@ -17,6 +17,7 @@ from inferox.cli.explain import explain
 from inferox.cli.inspect import inspect
 from inferox.cli.pack import pack
 from inferox.cli.run import run
+from inferox.cli.terminal import say
 from inferox.cli.tune import tune
 from inferox.cli.verify import verify
 
@@ -88,7 +89,7 @@ def _run(words: list[str]) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("inferox: interrupted", err=True)
+        say("inferox: interrupted", err=True)
         return EXIT_INTERRUPTED
     except (_UnreadError, BrokenPipeError):
         _silence_output()
@@ -96,7 +97,7 @@ def _run(words: list[str]) -> int:
     except OSError as error:
         if error.errno not in _OUTPUT_FAULTS:
             return _fail(error, debug=debug)
-        click.echo(f"inferox: standard output cannot be written: {error.strerror}", err=True)
+        say(f"inferox: standard output cannot be written: {error.strerror}", err=True)
         _silence_output()
         return EXIT_FAILED
     except Exception as error:  # noqa: BLE001 - whatever it is, a user sees one line and no traceback
@@ -116,10 +117,10 @@ def _fail(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     elif isinstance(error, InferoxError):
-        click.echo(f"inferox: {error.message}", err=True)
+        say(f"inferox: {error.message}", err=True)
         if error.hint:
-            click.echo(f"  hint: {error.hint}", err=True)
+            say(f"  hint: {error.hint}", err=True)
     else:
-        click.echo(f"inferox: unexpected {type(error).__name__}: {error}", err=True)
-        click.echo("  hint: run it again with --debug for the traceback, and report it", err=True)
+        say(f"inferox: unexpected {type(error).__name__}: {error}", err=True)
+        say("  hint: run it again with --debug for the traceback, and report it", err=True)
     return exit_code_of(error)

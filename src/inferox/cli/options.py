@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from inferox.cli.terminal import LineFormatter
+
 if TYPE_CHECKING:
     from inferox.package import Limits
 
@@ -16,7 +18,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _set_up_logging(_context: click.Context, _parameter: click.Parameter, debug: bool) -> None:
-    logging.basicConfig(format="inferox: %(message)s", level=logging.DEBUG if debug else logging.WARNING, force=True)
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("inferox: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG if debug else logging.WARNING, force=True)
     # Libraries warn their developers; whoever runs a command can do nothing about it.
     logging.captureWarnings(capture=True)
     logging.getLogger("py.warnings").setLevel(logging.DEBUG if debug else logging.ERROR)

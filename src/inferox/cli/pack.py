@@ -9,6 +9,7 @@ import click
 
 from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
+from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
     from inferox.build import PackReport
@@ -113,11 +114,9 @@ def pack(
     (.pt2), an ONNX file (.onnx), OpenVINO IR (.xml), or python:module:factory, a function that returns a
     torch.nn.Module and example inputs.
     """
-    from rich.console import Console
-
     from inferox.build import pack as build_package
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with console.status("packing", spinner="dots") as status:
         report = build_package(
             source,
@@ -136,9 +135,9 @@ def pack(
             progress=status.update,
         )
     for artifact, reason in report.refused.items():
-        click.echo(f"inferox: left out {artifact}: {reason}", err=True)
+        say(f"inferox: left out {artifact}: {reason}", err=True)
     for note in report.notes:
-        click.echo(f"inferox: note: {note}", err=True)
+        say(f"inferox: note: {note}", err=True)
     if as_json:
         _print_json(report)
     else:
@@ -166,16 +165,14 @@ def _print_json(report: PackReport) -> None:
 
 
 def _print_table(report: PackReport) -> None:
-    from rich.console import Console
-
     from inferox.cli.tables import evidence_table
     from inferox.report.quantities import bytes_text
 
-    click.echo(f"{report.name} ({report.task}): {report.path}, {bytes_text(report.size_bytes)}")
-    click.echo(f"{report.proof}")
-    Console().print(evidence_table(report.evidence))
+    say(f"{report.name} ({report.task}): {report.path}, {bytes_text(report.size_bytes)}")
+    say(f"{report.proof}")
+    make_console().print(evidence_table(report.evidence))
     if report.left_out_weights:
         listed = ", ".join(report.left_out_weights[:_LISTED]) + (
             ", …" if len(report.left_out_weights) > _LISTED else ""
         )
-        click.echo(f"left out {len(report.left_out_weights)} weights that the model has no use for: {listed}")
+        say(f"left out {len(report.left_out_weights)} weights that the model has no use for: {listed}")

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from inferox.cli.output_file import open_output, writing
 from inferox.cli.records import to_record
+from inferox.cli.terminal import make_console
 from inferox.core import ConfigError
 from inferox.tasks import Task
 
@@ -140,12 +141,10 @@ class Tables(Sink):
 
     def finish(self) -> None:
         """Prints the table."""
-        from rich.console import Console
-
         from inferox.cli.tables import result_table
 
         if self._task is not None:
-            Console().print(result_table(self._task.name, self._items, self._results))
+            make_console().print(result_table(self._task.name, self._items, self._results))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inferox.cli.options import debug_option, json_option, quality_option, trust_code_option
+from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
     from inferox.cli.items import PairOptions
@@ -157,10 +158,9 @@ def _check_pairs(pairs: PairOptions, task: str) -> None:
 
 
 def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncate: str) -> None:
-    from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed} items"), TimeElapsedColumn())
     # Enough items at once to form batches of rows alike in length, and few enough to hold. A raw call is a batch.
     window_size = 1 if task.name == "raw" else 4 * task.max_rows
@@ -203,4 +203,4 @@ def _say_truncation(cut_tokens: list[int], truncate: str) -> None:
 
     cut = [count for count in cut_tokens if count]
     if cut and truncate == "warn":
-        click.echo(f"inferox: {describe_truncation(len(cut), len(cut_tokens), max(cut))}", err=True)
+        say(f"inferox: {describe_truncation(len(cut), len(cut_tokens), max(cut))}", err=True)

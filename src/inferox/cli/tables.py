@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from inferox.core import threads_text
+from inferox.core import printable, threads_text
 from inferox.engine.profile import Profile
 from inferox.package import ArtifactEvidence
 from inferox.report.quantities import three_digits
@@ -22,7 +22,7 @@ from inferox.tasks import LabelScore, Span
 
 def shorten(text: str, width: int) -> Text:
     """A text on one line of at most ``width`` characters, with line breaks and control characters made visible."""
-    line = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    line = printable(text)
     return Text(line if len(line) <= width else line[: width - 1] + "…")
 
 
@@ -50,7 +50,7 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> RenderableType:
     for item in evidence:
         agreement = item.agreement
         table.add_row(
-            Text(item.artifact),
+            Text(printable(item.artifact)),
             item.parity_class.value + (" (weak)" if item.weak is not None else ""),
             f"{agreement.max_rel:.1e}",
             f"{agreement.cosine_mean:.6f}",
@@ -59,7 +59,7 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> RenderableType:
         )
     reasons = dict.fromkeys(item.weak for item in evidence if item.weak is not None)
     if reasons:
-        table.caption = Text(f"weak evidence: {'; '.join(reasons)}")
+        table.caption = Text(printable(f"weak evidence: {'; '.join(reasons)}"))
         table.caption_justify = "left"
     return Group(table, *_batch_lines(evidence))
 
@@ -67,13 +67,18 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> RenderableType:
 def _batch_lines(evidence: Sequence[ArtifactEvidence]) -> list[Text]:
     """Of which artifacts a row has the same outputs in any batch, and of which by how much not."""
     measured = [(item.artifact, item.batch) for item in evidence if item.batch is not None]
-    lines = [Text(f"{artifact} {batch}", style="bold") for artifact, batch in measured if not batch.holds]
+    lines = [Text(printable(f"{artifact} {batch}"), style="bold") for artifact, batch in measured if not batch.holds]
     holds = [artifact for artifact, batch in measured if batch.holds]
     if holds:
         which = "All" if len(holds) == len(evidence) else ", ".join(holds)
-        lines.insert(0, Text(f"Batch invariant (a row has the same outputs alone and beside others): {which}"))
+        lines.insert(
+            0, Text(printable(f"Batch invariant (a row has the same outputs alone and beside others): {which}"))
+        )
     unknown = [item.artifact for item in evidence if item.batch is None]
-    return [*lines, *([Text(f"Not measured beside other rows: {', '.join(unknown)}", style="dim")] if unknown else [])]
+    return [
+        *lines,
+        *([Text(printable(f"Not measured beside other rows: {', '.join(unknown)}"), style="dim")] if unknown else []),
+    ]
 
 
 def _share_text(share: float | None) -> str:

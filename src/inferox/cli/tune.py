@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.options import debug_option, json_option, trust_code_option
+from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
     from inferox.engine import Tuning
@@ -31,12 +32,11 @@ def tune(
     The result lies in the local store, and is used whenever the package is loaded on this machine with as many threads.
     It is written at the end: an interrupted run changes nothing.
     """
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     from inferox.engine import tune as measure
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         step = bar.add_task("loading")
@@ -57,11 +57,9 @@ def tune(
 
 
 def _print(found: Tuning) -> None:
-    from rich.console import Console
-
     from inferox.cli.tables import profile_table
 
-    Console().print(profile_table(found.profile))
+    make_console().print(profile_table(found.profile))
     for artifact, reason in found.not_run.items():
-        click.echo(f"not measured: {artifact}: {reason}")
-    click.echo(f"kept in {found.path}")
+        say(f"not measured: {artifact}: {reason}")
+    say(f"kept in {found.path}")

@@ -9,6 +9,7 @@ import click
 
 from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
+from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
     from inferox.engine import Verification
@@ -46,11 +47,9 @@ def verify(
 
     Ends with exit code 3 where an artifact misses its tolerance, or fails on a runtime that is here.
     """
-    from rich.console import Console
-
     from inferox.engine import verify as measure_again
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     with console.status("measuring", spinner="dots") as status:
         found = measure_again(
             package,
@@ -77,12 +76,12 @@ def verify(
         from inferox.cli.tables import evidence_table
 
         if found.evidence:
-            Console().print(evidence_table(found.evidence))
-        click.echo(_proof_text(found))
+            make_console().print(evidence_table(found.evidence))
+        say(_proof_text(found))
         for artifact, reason in found.not_run.items():
-            click.echo(f"not run: {artifact}: {reason}")
+            say(f"not run: {artifact}: {reason}")
         for artifact, reason in found.failed.items():
-            click.echo(f"failed: {artifact}: {reason}")
+            say(f"failed: {artifact}: {reason}")
     if not found.passed:
         _report_misses(found)
         sys.exit(EXIT_MISSED)
@@ -104,12 +103,12 @@ def _proof_text(found: Verification) -> str:
 
 def _report_misses(found: Verification) -> None:
     for artifact, reason in found.failed.items():
-        click.echo(f"inferox: {artifact} fails: {reason}", err=True)
+        say(f"inferox: {artifact} fails: {reason}", err=True)
     for artifact, repeated in found.repeated.items():
         if repeated.difference is not None:
-            click.echo(f"inferox: {artifact} does not repeat the proof: {repeated.difference}", err=True)
+            say(f"inferox: {artifact} does not repeat the proof: {repeated.difference}", err=True)
     for item in found.evidence:
         if item.parity_class.value == "fail":
-            click.echo(f"inferox: {item.artifact} misses its tolerance: {item.agreement}", err=True)
+            say(f"inferox: {item.artifact} misses its tolerance: {item.agreement}", err=True)
             for row in item.missed_rows():
-                click.echo(f"  {row}", err=True)
+                say(f"  {row}", err=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
+from inferox.core import printable
+
 _VOID = frozenset({"meta", "br"})
 
 
@@ -43,6 +45,4 @@ def _attribute(value: str | float) -> str:
 
 def _visible(text: str) -> str:
     """Text that a page can hold: control characters and lone surrogates are written out."""
-    return "".join(
-        character if character.isprintable() or character in "\n " else repr(character)[1:-1] for character in text
-    )
+    return "\n".join(printable(line) for line in text.split("\n"))
