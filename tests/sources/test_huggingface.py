@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -263,3 +264,22 @@ def test_text_with_images_is_not_supported(tmp_path: Path) -> None:
     transformers.CLIPModel(config).save_pretrained(tmp_path)
     with pytest.raises(PackageError, match="a CLIPModel compares texts with images, with an encoder for each"):
         open_source(tmp_path)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(("key", "task"), [("num_labels", "classify"), ("num_labels", "raw"), ("rotations", "embed")])
+def test_a_config_that_asks_for_endless_work_is_named(
+    key: str, task: str, minilm_directory: Path, tmp_path: Path
+) -> None:
+    head = "ForSequenceClassification" if task == "classify" else "Model"
+    directory = save_model(make_model("bert", head), tmp_path)
+    shutil.copy(minilm_directory / "tokenizer.json", directory / "tokenizer.json")
+    config = json.loads((directory / "config.json").read_text())
+    config.pop("id2label", None)
+    (directory / "config.json").write_text(json.dumps({**config, key: 10**9}))
+    if key == "rotations":  # which is no count, nor anything that a BERT knows
+        assert open_source(directory, task=task).facts.config[key] == 10**9
+        return
+
+    with pytest.raises(LoadError, match=f"its largest numbers are {key} = 1,000,000,000"):
+        open_source(directory, task=task)

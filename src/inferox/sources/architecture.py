@@ -16,8 +16,8 @@ from transformers.models.auto.modeling_auto import (
     MODEL_MAPPING_NAMES,
 )
 
-from inferox.backends.torch.construction import offline
-from inferox.core import ConfigError, ManifestError, PackageError
+from inferox.backends.torch.config_class import read_config
+from inferox.core import ConfigError, LoadError, ManifestError, PackageError
 from inferox.sources.purpose import describe_input, describe_purpose, is_two_tower
 
 _HEAD_BY_TASK = {
@@ -145,6 +145,16 @@ def text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: bo
     return tuple(names)
 
 
+def check_config(config: Mapping[str, Any]) -> None:
+    """Checks that the class of the model type takes a config, and that this ends.
+
+    Raises:
+        ManifestError: If the config is not valid.
+        LoadError: If it asks for more work than any model's.
+    """
+    _complete(config)
+
+
 def lacks_padding(config: Mapping[str, Any], architecture: str) -> bool:
     """Whether a class finds the last token of a row by its padding, and the config states no padding token.
 
@@ -161,10 +171,9 @@ def lacks_padding(config: Mapping[str, Any], architecture: str) -> bool:
 def _complete(config: Mapping[str, Any]) -> transformers.PretrainedConfig:
     """The config with what it leaves out, which is the default of its model type."""
     try:
-        with offline():
-            settings: transformers.PretrainedConfig = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(
-                dict(config)
-            )
+        settings = read_config(config)
+    except LoadError:
+        raise
     except Exception as error:  # transformers validates configs with exceptions of several libraries
         reason = " ".join(line.strip() for line in str(error).splitlines()[:2])
         raise ManifestError(f"config.json is not valid: {reason}", hint="fetch the model again") from error

@@ -14,6 +14,7 @@ from inferox.core import BATCH, SEQUENCE, DataType, PackageError, SourceFacts, T
 from inferox.sources.architecture import (
     NO_PADDING,
     architecture_family,
+    check_config,
     choose_architecture,
     lacks_padding,
     takes_images,
@@ -64,6 +65,8 @@ def open_huggingface(
     chosen = choose_architecture(config, task, pools=pools_tokens(directory))
     architecture = chosen.name
     reads_images = takes_images(architecture)
+    # Before anything else reads the config, such as the tokenizer, which would not end for some.
+    check_config(config)
     converted = None if reads_images or task == "raw" else complete_files(directory, config)
     gives_types = converted is not None and gives_token_types(Path(converted.name))
     if not reads_images and lacks_padding(config, architecture):

@@ -14,8 +14,11 @@ from typing import Any
 import torch
 import transformers
 from transformers import CONFIG_MAPPING, PretrainedConfig, PreTrainedModel
+from transformers.initialization import no_init_weights
 from transformers.utils import logging as hf_logging
 
+from inferox.backends.torch.config_class import read_config, steps_counted
+from inferox.backends.torch.config_numbers import LargeNumbers
 from inferox.backends.torch.construction import bounded, offline
 from inferox.backends.torch.errors import listed, translated
 from inferox.core import LoadError
@@ -57,8 +60,8 @@ _NOT_THE_MODELS = re.compile(
 One may name a kernel that is fetched from the hub and run; another takes the outputs' names away.
 """
 
-_LAYERS = re.compile(r"^(num_hidden_layers|num_layers|n_layers?|(en|de)coder_layers|depths?)$")
-"""What configs call the number of layers, or a list of such numbers."""
+_ENTRIES_PER_WEIGHT = 16
+"""What it takes to make the module of a weight, in entries of a config."""
 
 _alone = Lock()
 """Held while a module is made: transformers changes PyTorch for the whole process meanwhile, and we its logging."""
@@ -95,13 +98,12 @@ def instantiate(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor], 
             weight is missing, left over, or of another shape.
     """
     model_class = _find_class(architecture)
-    _check_counts(config, weights)
-    with offline():
-        settings = _read_config(config, model_class)
+    settings = _read_config(config, model_class)
     arguments: dict[str, Any] = {"add_pooling_layer": _has_pooler(weights)} if _takes_pooler(model_class) else {}
     elements = sum(tensor.numel() for tensor in weights.values())
     making = translated(f"making a {architecture} from its config", default=LoadError)
     with _alone, _silent(), making, offline(), bounded(len(weights), elements):
+        _try_smaller(config, model_class, arguments, weights=len(weights))
         # With output_loading_info, which the annotation leaves aside, the report comes too.
         loaded: Any = model_class.from_pretrained(
             None,
@@ -149,7 +151,7 @@ def _read_config(config: Mapping[str, Any], model_class: type[PreTrainedModel]) 
     if config.get("quantization_config") is not None:
         raise LoadError("the weights are quantised by another library", hint="use the model before it was quantised")
     with translated(f"reading the config of this {model_type} model", default=LoadError):
-        settings: PretrainedConfig = CONFIG_MAPPING[model_type].from_dict(_settings_of_the_model(config))
+        settings = read_config(_settings_of_the_model(config))
     # Related classes take each other's configs and weights without complaint, and compute something else with them.
     if model_class.config_class is None or not isinstance(settings, model_class.config_class):
         raise LoadError(
@@ -166,19 +168,25 @@ def _settings_of_the_model(value: Any) -> Any:
     return value
 
 
-def _check_counts(config: Mapping[str, Any], weights: Mapping[str, torch.Tensor]) -> None:
-    """Refuses more labels or layers than there can be weights for: a few digits could ask for work without an end."""
-    widest = max((extent for tensor in weights.values() for extent in tensor.shape), default=0)
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            _check_counts(value, weights)
-        limit = widest if name == "num_labels" else len(weights) if _LAYERS.search(str(name)) else None
-        counts = [count for count in (value if isinstance(value, list) else [value]) if isinstance(count, int)]
-        if limit is not None and counts and max(counts) > limit:
-            raise LoadError(
-                f"the config states {name} {max(counts)}, and the weights are enough for {limit} at most",
-                hint="the config and the weights are not of the same model",
-            )
+def _try_smaller(
+    config: Mapping[str, Any], model_class: type[PreTrainedModel], arguments: Mapping[str, Any], *, weights: int
+) -> None:
+    """Makes the model without memory and with smaller numbers where the config has large ones, to see it end.
+
+    Modules are counted as they are made, but what a class does before the first, such as a list of as many rates as
+    there are layers, is not.
+    """
+    numbers = LargeNumbers(config)
+    if not numbers:
+        return
+    smaller = read_config(_settings_of_the_model(numbers.made_smaller()))
+    try:
+        with torch.device("meta"), no_init_weights(), steps_counted(_ENTRIES_PER_WEIGHT * weights, numbers):
+            model_class(smaller, **arguments)
+    except LoadError as error:
+        known = str(numbers) in error.message
+        message = error.message if known else f"{error.message}; its largest numbers are {numbers}"
+        raise LoadError(message, hint=error.hint) from error
 
 
 def _takes_pooler(model_class: type[PreTrainedModel]) -> bool:
