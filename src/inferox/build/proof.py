@@ -110,6 +110,7 @@ def prove(source: SourceModel, task: Task) -> Proven:
         kind,
         library=library.name,
         versions=library.versions(),
+        settings=library.settings(),
         inputs=len(compared),
         refused=len(inputs) - len(compared),
         max_rel=max((item.max_rel for item in differences), default=None),

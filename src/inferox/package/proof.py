@@ -49,6 +49,8 @@ class InputProof:
         source: What the proof begins with: ``text`` or ``image``; ``tensors`` where the task takes nothing else.
         library: The library that defines the model, such as ``sentence-transformers``; ``None`` where none was asked.
         versions: The versions of the libraries that answered, by distribution.
+        settings: What was chosen where the library offers more than one way to prepare an input, such as
+            ``image_processor``: the class that prepared the images.
         inputs: How many inputs were compared.
         refused: How many inputs the library itself does not take, and so does not define.
         max_rel: The largest difference of an answer, as a share of the largest number of all answers.
@@ -60,6 +62,7 @@ class InputProof:
     source: str
     library: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
     inputs: int = 0
     refused: int = 0
     max_rel: float | None = None
@@ -83,6 +86,7 @@ class InputProof:
             "source": self.source,
             "library": self.library,
             "versions": dict(self.versions),
+            "settings": dict(self.settings),
             "inputs": self.inputs,
             "refused": self.refused,
             "max_rel": self.max_rel,
@@ -107,6 +111,7 @@ class InputProof:
             source=fields.required("source", str),
             library=fields.optional("library", str),
             versions=fields.text_by_name("versions"),
+            settings=fields.text_by_name("settings"),
             inputs=fields.optional_count("inputs") or 0,
             refused=fields.optional_count("refused") or 0,
             max_rel=fields.optional_number("max_rel", least=0),

@@ -47,6 +47,10 @@ class DefiningLibrary(ABC):
         """The versions of the distributions that take part."""
         return {name: version(name) for name in self.distributions}
 
+    def settings(self) -> dict[str, str]:
+        """What was chosen where the library offers more than one way to prepare an input, by name; mostly empty."""
+        return {}
+
     @abstractmethod
     def define(self, proof_input: ProofInput) -> Definition:
         """Answers one input by itself, through the library's public interface.

@@ -15,6 +15,9 @@ from inferox.build.defining.library import Arrays, DefiningLibrary, Definition, 
 from inferox.package import ProofInput
 
 _OPTIONS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+_PILLOW = "pil"
+"""What transformers calls the image processors that use Pillow."""
+
 _UNKNOWN_LIMIT = 1_000_000
 """Beyond this, ``model_max_length`` is the number that transformers writes for "unknown"."""
 
@@ -94,17 +97,23 @@ class TokenLabelLibrary(DefiningLibrary):
 
 
 class ImageLabelLibrary(DefiningLibrary):
-    """The pipeline ``image-classification``.
+    """The pipeline ``image-classification``, with the image processor that uses Pillow.
+
+    Where torchvision is installed, transformers would take another, which resizes to other pixels. A package prepares
+    images with Pillow, wherever it is packed and wherever it runs.
 
     Args:
         directory: The model's own folder.
+
+    Raises:
+        ValueError: If transformers has no image processor of this kind that uses Pillow.
     """
 
     name: ClassVar[str] = "transformers"
     distributions: ClassVar[tuple[str, ...]] = ("transformers", "pillow", "torch")
 
     def __init__(self, directory: Path) -> None:
-        self._processor: Any = transformers.AutoImageProcessor.from_pretrained(str(directory), **_OPTIONS)
+        self._processor = _open_image_processor(directory)
         self._model = _open_model(transformers.AutoModelForImageClassification, directory)
         self._pipeline: Any = transformers.pipeline(
             "image-classification", model=self._model, image_processor=self._processor, device="cpu"
@@ -121,6 +130,18 @@ class ImageLabelLibrary(DefiningLibrary):
         with torch.inference_mode(), captured(self._model) as computed:
             answer = self._pipeline(Image.open(BytesIO(proof_input.item)), top_k=self._model.config.num_labels)
         return Definition({"pixel_values": pixels[0].numpy()}, _logits(computed), _labels(answer))
+
+    def settings(self) -> dict[str, str]:
+        """The class of the image processor; see ``DefiningLibrary``."""
+        return {"image_processor": type(self._processor).__name__}
+
+
+def _open_image_processor(directory: Path) -> Any:
+    processor: Any = transformers.AutoImageProcessor.from_pretrained(str(directory), backend=_PILLOW, **_OPTIONS)
+    # Transformers falls back to another backend with no more than a warning.
+    if getattr(processor, "backend", None) != _PILLOW:
+        raise ValueError(f"it has no image processor that uses Pillow for this model, only {type(processor).__name__}")
+    return processor
 
 
 def _open_tokenizer(directory: Path, max_length: int | None) -> Any:

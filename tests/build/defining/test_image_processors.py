@@ -1,0 +1,71 @@
+"""The image processor that defines a model's pixels uses Pillow, whatever else is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoImageProcessor
+from transformers.models.auto import image_processing_auto
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+import inferox
+from inferox.build.defining.pipelines import ImageLabelLibrary
+from inferox.package import ProofStatus, open_package
+from tests.build.test_proof import save_vit
+
+
+class ViTImageProcessor(ViTImageProcessorPil):
+    """Stands for the processor that uses torchvision, which has this name: it resizes to other pixels."""
+
+    @property
+    def backend(self) -> str:
+        return "torchvision"
+
+    def resize(self, *arguments: Any, **options: Any) -> Any:
+        return 255 - super().resize(*arguments, **options)
+
+
+def install_torchvision(monkeypatch: pytest.MonkeyPatch, *, with_pillow: bool = True) -> None:
+    """Lets transformers find a processor for torchvision, as it does where torchvision is installed."""
+    find: Callable[[str], Any] = image_processing_auto.get_image_processor_class_from_name
+
+    def find_installed(name: str) -> Any:
+        if name == "ViTImageProcessorPil" and not with_pillow:
+            return None
+        return ViTImageProcessor if name == "ViTImageProcessor" else find(name)
+
+    monkeypatch.setattr(image_processing_auto, "is_torchvision_available", lambda: True)
+    monkeypatch.setattr(image_processing_auto, "get_image_processor_class_from_name", find_installed)
+
+
+def test_torchvision_changes_no_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = save_vit(tmp_path / "source")
+    install_torchvision(monkeypatch)
+    assert type(AutoImageProcessor.from_pretrained(source)) is ViTImageProcessor
+
+    report = inferox.pack(source, tmp_path / "model.mlpkg", strict=True)
+
+    assert report.proof.settings == {"image_processor": "ViTImageProcessorPil"}
+    parity = open_package(tmp_path / "model.mlpkg").parity
+    assert parity is not None
+    assert parity.from_input == report.proof
+
+
+def test_a_model_without_a_processor_that_uses_pillow_is_not_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = save_vit(tmp_path / "source")
+    install_torchvision(monkeypatch, with_pillow=False)
+
+    report = inferox.pack(source, tmp_path / "model.mlpkg")
+
+    assert report.proof.status is ProofStatus.NOT_PROVEN
+    assert "no image processor that uses Pillow for this model, only ViTImageProcessor" in str(report.proof)
+
+
+def test_the_processor_is_that_of_pillow_without_torchvision_too(tmp_path: Path) -> None:
+    library = ImageLabelLibrary(save_vit(tmp_path / "source"))
+    assert library.settings() == {"image_processor": "ViTImageProcessorPil"}
