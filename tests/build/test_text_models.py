@@ -218,3 +218,35 @@ def test_a_decoder_reranker_without_a_padding_token(tmp_path: Path) -> None:
 
     expected = [float(reference.predict([("goats", text)])[0]) for text in TEXTS]
     assert [found[index] for index in range(len(TEXTS))] == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("model_type", ["Qwen3", "GPT2"])
+def test_a_decoder_classifier_is_padded_with_the_number_that_it_looks_for(model_type: str, tmp_path: Path) -> None:
+    """The class finds the last token of a row by the padding of its config, whatever the tokenizer's is called."""
+    settings = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 128} if model_type == "GPT2" else {}
+    config = getattr(transformers, f"{model_type}Config")(**{**DECODER, **settings, "pad_token_id": 0, "num_labels": 3})
+    directory = save(tmp_path / "model", f"{model_type}ForSequenceClassification", config)
+    add_byte_tokenizer(directory, ends=False)  # its padding is 256
+
+    report = pack(directory)
+
+    assert [(item.artifact, str(item.batch)) for item in report.evidence] == [
+        ("torch/safetensors/fp32/padded", "batch invariant")
+    ]
+    assert report.refused == {}
+    assert any("looks for the last token of each row by its padding" in note for note in report.notes)
+    with inferox.load(report.path) as model:
+        assert model.metadata.batch_invariant
+        alone = [model.classify([text])[0] for text in TEXTS]
+        for found, wanted in zip(model.classify(TEXTS), alone, strict=True):
+            expected = {item.label: item.score for item in wanted}
+            assert {item.label: item.score for item in found} == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_text_model_without_a_tokenizer_says_so(tmp_path: Path) -> None:
+    directory = save(tmp_path / "model", "Qwen3Model", transformers.Qwen3Config(**{**DECODER, "pad_token_id": 0}))
+    report = pack(directory)
+    assert report.task == "raw"
+    assert any("no tokenizer was found beside the model" in note for note in report.notes)
+    asked = pack(directory, task="raw")
+    assert not any("no tokenizer" in note for note in asked.notes)

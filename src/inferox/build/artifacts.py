@@ -132,10 +132,28 @@ def export_artifacts(
                 exported.refused[artifact.name] = _why(error)
                 continue
             exported.artifacts.append(artifact)
-            exported.evidence.append(replace(evidence, is_reference=backend.name == source.backend))
+            exported.evidence.append(replace(evidence, is_reference=_is_reference(artifact, source)))
     used = {file for artifact in exported.artifacts for file in artifact.files.values()}
     _remove_files(root, _list_files(root) - given - used)
     return exported
+
+
+def finds_last_token(source: SourceModel) -> bool:
+    """Whether a model is of a class of transformers that looks for the last token of each row by its padding.
+
+    Decoders that classify do so, in a row of their inputs, so that several rows end to end have one last token.
+
+    Args:
+        source: The model.
+    """
+    decodes = source.facts.architecture_family == "DecoderOnly"
+    return decodes and (source.facts.architecture or "").endswith("ForSequenceClassification")
+
+
+def _is_reference(artifact: Artifact, source: SourceModel) -> bool:
+    """Whether an artifact is what computed the reference: in the same runtime, number format and layout."""
+    same = artifact.backend == source.backend and artifact.precision is source.precision
+    return same and artifact.layout is Layout.PADDED
 
 
 def _why(error: InferoxError) -> str:
@@ -172,7 +190,7 @@ def open_exporters(names: Sequence[str]) -> list[tuple[Backend, Exporter]]:
 def _requests(
     source: SourceModel, exporter: Exporter, precisions: Sequence[Precision], calibration: Calls
 ) -> Iterator[ExportRequest]:
-    packs = source.facts.kind == "huggingface" and can_be_packed(source.signature)
+    packs = source.facts.kind == "huggingface" and can_be_packed(source.signature) and not finds_last_token(source)
     for precision in precisions:
         for layout in sorted(exporter.layouts, key=lambda item: item is Layout.PADDED):
             if layout is Layout.PADDED:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inferox.build.artifacts import Calls, Exported, Measurement, export_artifacts, open_exporters
+from inferox.build.artifacts import Exported, Measurement, export_artifacts, open_exporters
 from inferox.build.calibration import make_calibration
 from inferox.build.mates import make_probes
+from inferox.build.notes import list_notes
 from inferox.build.proof import prove
 from inferox.build.reference import compute_samples, keep_common, uses_task_samples
 from inferox.core import (
@@ -35,7 +36,6 @@ from inferox.package import (
     Metadata,
     ModelInfo,
     PackageWriter,
-    ParityClass,
     ParityReport,
     ProofStatus,
     Tolerance,
@@ -43,10 +43,6 @@ from inferox.package import (
 )
 from inferox.sources import open_source
 from inferox.tasks import TaskChoice, choose_task, open_task
-
-_FEW_TEXTS = 64
-"""Ranges that are learned from fewer texts miss many that the model will meet. With 2, the least cosine of a sentence
-encoder was 0.87; with a few hundred, 0.99."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +186,7 @@ def pack(
             ParityReport(evidence, proven.proof),
             stored,
         )
+    notes = list_notes(model, choice, exported, calls, asked=task is not None, calibrated=calibration is not None)
     return PackReport(
         path=path,
         name=label,
@@ -199,7 +196,7 @@ def pack(
         proof=proven.proof,
         refused=exported.refused,
         left_out_weights=model.facts.left_out,
-        notes=(*model.facts.notes, *_notes(exported.evidence, calls, calibrated=calibration is not None)),
+        notes=(*model.facts.notes, *notes),
     )
 
 
@@ -209,33 +206,6 @@ def _require_proof(proof: InputProof, *, strict: bool) -> None:
             f"the package would not be proven from {proof.source}: {proof.reason}",
             hint="pack it without strict to have it say so",
         )
-
-
-def _notes(evidence: Sequence[ArtifactEvidence], calls: Calls, *, calibrated: bool) -> Iterator[str]:
-    texts = sum(len(next(iter(call.values()))) for call in calls)
-    if calibrated and texts < _FEW_TEXTS:
-        number = "1 text" if texts == 1 else f"{texts} texts"
-        yield f"int8 was calibrated on {number}, which is few: give {_FEW_TEXTS} or more that differ"
-    for reason, names in _weak_artifacts(evidence).items():
-        yield (
-            f"the evidence for {', '.join(names)} is weak: {reason}; give real inputs with --samples, or take the "
-            "agreement for unproven"
-        )
-    for item in evidence:
-        if item.batch is not None and not item.batch.holds:
-            yield f"{item.artifact} {item.batch}: its rows are computed one by one"
-    classes = {item.parity_class for item in evidence}
-    if classes == {ParityClass.QUANTIZED}:
-        yield "nothing in it is as close as is asked for by default: run it with --quality quantized or --precision"
-
-
-def _weak_artifacts(evidence: Sequence[ArtifactEvidence]) -> dict[str, list[str]]:
-    """The artifacts whose evidence is weak, by the reason. What computed the reference itself needs no evidence."""
-    found: dict[str, list[str]] = {}
-    for item in evidence:
-        if item.weak is not None and not item.is_reference:
-            found.setdefault(item.weak, []).append(item.artifact)
-    return found
 
 
 def _size_bytes(package: Path) -> int:

@@ -14,7 +14,16 @@ WEIGHTS = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
 SAFE_SHARDS, PICKLED_SHARDS = "model-*-of-*.safetensors", "pytorch_model-*-of-*.bin"
 """The files among which weights can be divided, as patterns."""
 
-VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+VOCABULARIES = (
+    "vocab.txt",
+    "vocab.json",
+    "sentencepiece.bpe.model",
+    "sentencepiece.model",
+    "spiece.model",
+    "spm.model",
+    "source.spm",
+    "tokenizer.model",
+)
 """Where older checkpoints keep the vocabulary of their tokenizer."""
 
 DESCRIPTIONS = (

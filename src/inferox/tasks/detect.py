@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, Signature
+from inferox.sources.file_names import VOCABULARIES
 from inferox.sources.sentence_modules import MODULES_FILE, read_modules
 from inferox.sources.tokenizer_names import TOKENIZER_CONFIG_FILE
 from inferox.tasks.embed_files import read_embed_files
@@ -139,15 +140,7 @@ def _architecture(config: Mapping[str, Any]) -> str:
 
 
 def _has_tokenizer(directory: Path) -> bool:
-    names = (
-        TOKENIZER_FILE,
-        TOKENIZER_CONFIG_FILE,
-        "vocab.txt",
-        "vocab.json",
-        "sentencepiece.bpe.model",
-        "spiece.model",
-    )
-    return any((directory / name).is_file() for name in names)
+    return any((directory / name).is_file() for name in (TOKENIZER_FILE, TOKENIZER_CONFIG_FILE, *VOCABULARIES))
 
 
 def _describe_raw(config: Mapping[str, Any]) -> TaskChoice:

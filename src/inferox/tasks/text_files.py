@@ -60,7 +60,7 @@ def read_text_options(directory: Path, config: Mapping[str, Any]) -> dict[str, A
         "truncation_side": tokenizer.get("truncation_side", "right"),
         "lowercase": sentence.get("do_lower_case") is True,
         "pad_token": _content(tokenizer.get("pad_token") or special.get("pad_token")),
-        "pad_token_id": _number(config.get("pad_token_id")),
+        "pad_token_id": _token_id(config.get("pad_token_id")),
         "token_types": "token_type_ids" in tokenizer.get("model_input_names", ("token_type_ids",)),
         "split_special_tokens": tokenizer.get("split_special_tokens") is True,
     }
@@ -94,6 +94,12 @@ def _positions(config: Mapping[str, Any]) -> int | None:
 def _number(value: Any) -> int | None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     return value if whole else None
+
+
+def _token_id(value: Any) -> int | None:
+    """A token's number; ``None`` for the negative ones with which configs say that there is no such token."""
+    number = _number(value)
+    return None if number is None or number < 0 else number
 
 
 def _content(token: Any) -> str | None:

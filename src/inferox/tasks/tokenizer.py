@@ -106,6 +106,11 @@ class TextTokenizer:
             tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
         pad_token = optional(options, "pad_token", str)
         pad_id = None if pad_token is None else tokenizer.token_to_id(pad_token)
+        # Classes that look for the last token of a row by its padding mean the model's own number, whatever the
+        # tokenizer calls it.
+        model_pad_id = optional_count(options, "pad_token_id")
+        if model_pad_id is not None and _is_token(model_pad_id, signature):
+            pad_id = model_pad_id
         side = optional(options, "truncation_side", str) or "right"
         if side not in {"left", "right"}:
             raise ManifestError(f"'truncation_side' must be left or right, and is {side!r}")
@@ -114,7 +119,7 @@ class TextTokenizer:
             signature.inputs,
             max_length=_shorter(optional_count(options, "max_length", least=1), signature.limits.get(SEQUENCE)),
             truncation_side=side,
-            pad_id=optional_count(options, "pad_token_id") if pad_id is None else pad_id,
+            pad_id=pad_id,
             token_types=optional(options, "token_types", bool) is not False,
         )
 
@@ -203,6 +208,11 @@ class TextTokenizer:
         kept = select_tokens(encoding.sequence_ids, self._max_length, self._truncation_side)
         cut = {name: array[kept] for name, array in row.items()}
         return {**cut, CUT_TOKENS: np.array(len(encoding) - int(kept.sum()), dtype=np.int64)}
+
+
+def _is_token(number: int, signature: Signature) -> bool:
+    bounds = [spec.below for spec in signature.inputs if spec.name == "input_ids"]
+    return all(bound is None or number < bound for bound in bounds)
 
 
 def select_tokens(sequences: Sequence[int | None], max_length: int, side: str) -> npt.NDArray[np.bool_]:
