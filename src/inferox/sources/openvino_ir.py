@@ -57,7 +57,7 @@ def open_openvino_ir(path: Path, *, samples: Path | None, dims: Mapping[str, Seq
         compiled = compile_file(path)
         model = openvino.Core().read_model(path)
         inputs = _inputs(compiled, dims, find_index_bounds(model))
-        outputs = [output.any_name for output in compiled.outputs]
+        outputs = [output.any_name for output in model.outputs]
         # Compiling folds and merges constants, so that they are counted in the file.
         constants = [node for node in model.get_ops() if node.get_type_name() == "Constant"]
 

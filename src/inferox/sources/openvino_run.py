@@ -12,6 +12,7 @@ import openvino
 
 from inferox.backends.openvino.compilation import compile_model
 from inferox.backends.openvino.errors import translated
+from inferox.backends.openvino.integers import check_integers
 from inferox.backends.openvino.request import compute
 from inferox.core import ExecutionError, LoadError, Precision, TensorSpec, resolve_threads
 from inferox.sources.measure import Arrays, Run
@@ -61,6 +62,7 @@ def run_compiled(
         with translated(f"computing {path.stem}", default=ExecutionError):
             request = compiled.create_infer_request()
             for spec in inputs:
+                check_integers(spec, arrays[spec.name])
                 request.set_tensor(spec.name, openvino.Tensor(np.require(arrays[spec.name], requirements="C")))
             try:
                 compute(request)

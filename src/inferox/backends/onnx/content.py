@@ -45,7 +45,7 @@ _NESTED: Mapping[str, Mapping[int, str]] = {
 _EXTERNAL_KEYS = frozenset({"location", "offset", "length", "checksum"})
 
 
-def check_onnx(path: Path) -> None:
+def check_onnx(path: Path) -> memoryview:
     """Refuses a file that is not an ONNX model, or that takes weights from anywhere but files in its folder.
 
     Every tensor is looked at: initializers, attributes of nodes, sparse tensors, those of nested graphs and of
@@ -53,6 +53,9 @@ def check_onnx(path: Path) -> None:
 
     Args:
         path: The file.
+
+    Returns:
+        Its bytes, mapped into memory.
 
     Raises:
         LoadError: If it is something else, or takes weights from elsewhere.
@@ -68,6 +71,7 @@ def check_onnx(path: Path) -> None:
         _Walk(path).visit("model", content, 0)
     except WireFormatError as error:
         raise LoadError(f"{path.name} is not an ONNX model, or a damaged one: {error}") from error
+    return content
 
 
 def _check_model(model: memoryview, path: Path) -> None:

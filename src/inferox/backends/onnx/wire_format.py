@@ -31,14 +31,14 @@ def read_fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryvie
     """
     place, end = 0, len(message)
     while place < end:
-        tag, place = _read_varint(message, place)
+        tag, place = _read_varint(message, place, end)
         number, kind = tag >> 3, tag & 7
         if kind == VARINT:
-            value, place = _read_varint(message, place)
+            value, place = _read_varint(message, place, end)
             yield number, kind, value
             continue
         if kind == BYTES:
-            size, place = _read_varint(message, place)
+            size, place = _read_varint(message, place, end)
         elif kind in _FIXED_SIZES:
             size = _FIXED_SIZES[kind]
         else:
@@ -49,7 +49,9 @@ def read_fields(message: memoryview) -> Iterator[tuple[int, int, int | memoryvie
         place += size
 
 
-def _read_varint(message: memoryview, place: int) -> tuple[int, int]:
+def _read_varint(message: memoryview, place: int, end: int) -> tuple[int, int]:
+    if place < end and (byte := message[place]) < _CONTINUES:
+        return byte, place + 1  # as most numbers are
     value = 0
     for index, byte in enumerate(message[place : place + _LONGEST_VARINT]):
         value |= (byte & ~_CONTINUES) << (7 * index)

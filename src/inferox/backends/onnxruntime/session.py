@@ -8,10 +8,17 @@ from pathlib import Path
 from onnxruntime import GraphOptimizationLevel, InferenceSession, NodeArg, SessionOptions
 
 from inferox.backends.onnx.content import check_onnx
+from inferox.backends.onnx.wire_format import WireFormatError
+from inferox.backends.onnxruntime.guards import guard_divisions
 from inferox.core import DataType, GraphPort, LoadError
 
 _FATAL = 4
 """What ends the process. Every other error is raised as well: what ONNX Runtime prints of it says nothing more."""
+
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+
+_WRONG_FOR_INTEGERS = "DivMulFusion"
+"""Makes a / b of (1 / b) * a, which is another number for integers, and goes past the check of b."""
 
 _DTYPES = {
     "double": DataType.F64,
@@ -59,10 +66,6 @@ def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
         LoadError: If the file is not an ONNX model, or takes weights from elsewhere than files in its folder.
         Exception: Whatever ONNX Runtime raises, to be translated by the caller.
     """
-    if isinstance(graph, Path):
-        if graph.suffix != ".onnx":
-            raise LoadError(f"{graph.name} is not an .onnx file")
-        check_onnx(graph)
     options = SessionOptions()
     # By its name or its first bytes, a file could be in ONNX Runtime's own format, which is not checked.
     options.add_session_config_entry("session.load_model_format", "ONNX")
@@ -70,10 +73,25 @@ def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    guarded = _read_guarded(graph) if isinstance(graph, Path) else None
+    if guarded is not None and isinstance(graph, Path):
+        options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
     # Its fallback tries the same provider again, after printing to standard output.
     return InferenceSession(
-        graph if isinstance(graph, bytes) else str(graph),
+        guarded or (graph if isinstance(graph, bytes) else str(graph)),
         options,
         providers=["CPUExecutionProvider"],
         enable_fallback=False,
+        disabled_optimizers=[] if guarded is None else [_WRONG_FOR_INTEGERS],
     )
+
+
+def _read_guarded(path: Path) -> bytes | None:
+    """The bytes of a graph with checks for what ONNX Runtime does not survive; ``None`` if it needs none."""
+    if path.suffix != ".onnx":
+        raise LoadError(f"{path.name} is not an .onnx file")
+    content = check_onnx(path)
+    try:
+        return guard_divisions(content, path.name)
+    except WireFormatError as error:
+        raise LoadError(f"{path.name} is not an ONNX model, or a damaged one: {error}") from error

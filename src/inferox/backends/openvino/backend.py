@@ -136,8 +136,10 @@ class OpenVinoBackend(Backend):
         if path.suffix != _SUFFIXES[artifact.format]:
             raise LoadError(f"{path.name} is not an {_SUFFIXES[artifact.format]} file, as {artifact.format} needs")
 
+        bounds = {spec.name: spec.below for spec in artifact.signature.inputs if spec.below is not None}
+
         def compile_for(goal: Goal) -> CompiledModel:
-            return compile_model(path, target, artifact.precision, threads=threads, goal=goal)
+            return compile_model(path, target, artifact.precision, threads=threads, goal=goal, bounds=bounds)
 
         with translated(f"loading {options.package}", default=LoadError):
             compiled = compile_for(Goal.LATENCY)

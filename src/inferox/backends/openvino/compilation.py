@@ -11,10 +11,12 @@ from typing import Any
 import openvino
 
 from inferox.backends.onnx.content import check_onnx
+from inferox.backends.openvino.errors import CHECK_PREFIX
+from inferox.backends.openvino.guards import add_guards
 from inferox.backends.openvino.ir_content import check_ir
 from inferox.core import DataType, GraphPort, LoadError, Precision, UnsupportedDTypeError
 
-_CHECKS: Mapping[str, Callable[[Path], None]] = {".onnx": check_onnx, ".xml": check_ir}
+_CHECKS: Mapping[str, Callable[[Path], object]] = {".onnx": check_onnx, ".xml": check_ir}
 """What a file must be, by the end of its name. OpenVINO looks at the content alone."""
 
 _HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}
@@ -35,7 +37,13 @@ class Goal(Enum):
 
 
 def compile_model(
-    path: Path, device: str, precision: Precision, *, threads: int, goal: Goal = Goal.LATENCY
+    path: Path,
+    device: str,
+    precision: Precision,
+    *,
+    threads: int,
+    goal: Goal = Goal.LATENCY,
+    bounds: Mapping[str, int] | None = None,
 ) -> openvino.CompiledModel:
     """Compiles a graph for a device.
 
@@ -45,11 +53,13 @@ def compile_model(
         precision: The number format in which it is to compute.
         threads: How many CPU threads it may use.
         goal: What it is compiled for.
+        bounds: For inputs whose elements are checked before they are given to it to be from 0 up and below a number,
+            that number.
 
     Raises:
         UnsupportedDTypeError: If the device does not compute in the precision.
         LoadError: If the content of the file is not what its name says, it takes weights from elsewhere than files in
-            its folder, or it keeps a state.
+            its folder, keeps a state, has operators whose indices cannot be checked, or fails whatever its inputs are.
         Exception: Whatever OpenVINO raises, to be translated by the caller.
     """
     check = _CHECKS.get(path.suffix)
@@ -68,6 +78,8 @@ def compile_model(
             f"{path.name} keeps a state from call to call, so that an answer would depend on those before it",
             hint="export the model without its state",
         )
+    if device == "CPU":
+        add_guards(model, bounds or {}, path.name)
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": goal.value}
     if device == "CPU":
         # Threads that are pinned to cores fight with those of other runtimes in the process for them.
@@ -78,7 +90,7 @@ def compile_model(
 
 
 def list_ports(outputs: Sequence[openvino.ConstOutput]) -> list[GraphPort]:
-    """What a compiled model takes or gives.
+    """What a compiled model takes or gives, without what is there for checks alone.
 
     Args:
         outputs: Its inputs or outputs.
@@ -90,6 +102,7 @@ def list_ports(outputs: Sequence[openvino.ConstOutput]) -> list[GraphPort]:
             port.partial_shape.rank.get_length() if port.partial_shape.rank.is_static else None,
         )
         for port in outputs
+        if CHECK_PREFIX not in port.names
     ]
 
 

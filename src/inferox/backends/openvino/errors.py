@@ -9,12 +9,18 @@ from contextlib import contextmanager
 from inferox.backends.host import free_memory_bytes
 from inferox.core import ExecutionError, InferoxError, LoadError, OutOfMemoryError
 
+CHECK_PREFIX = "inferox check: "
+"""What the names of nodes that check something in a graph begin with; what is wrong follows."""
+
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|bad allocation|out of memory|std::length_error|Cannot allocate", re.IGNORECASE)
 _NODE = re.compile(r"^While validating ONNX node '[^']*': ")
 _FRAME = re.compile(
     r"^(Exception from |Check '.*' failed at |FrontEnd API failed with |(Loading|Converting) input model$|"
     r"Model wasn't fully converted|-- .* with a message:$|While validating node '.*:$|\[ ?\w+ ?\]$)"
 )
+_CHECK = re.compile(rf"^Node {CHECK_PREFIX}(?P<told>.*) of type \w+$", re.MULTILINE)
+"""How OpenVINO names the node of a check of ours that failed."""
+
 _SUMMARY = "-- Conversion is failed for"
 
 
@@ -45,6 +51,9 @@ def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Ite
 
 def _reason(error: Exception) -> str:
     """The line of an exception that says what went wrong, without the places in OpenVINO's own code."""
+    check = _CHECK.search(str(error))
+    if check is not None:
+        return check["told"]
     lines = [_NODE.sub("", line.strip()) for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not _FRAME.match(line)]
     # A summary of what is wrong comes as a list.

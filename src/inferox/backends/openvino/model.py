@@ -17,6 +17,7 @@ from inferox.backends.host import HostTensor
 from inferox.backends.openvino.compilation import Goal
 from inferox.backends.openvino.errors import translated
 from inferox.backends.openvino.filling import fill_up
+from inferox.backends.openvino.integers import check_integers
 from inferox.backends.openvino.request import compute
 from inferox.core import (
     Dim,
@@ -140,6 +141,8 @@ class OpenVinoModel(Model):
     def _to_arrays(self, inputs: Mapping[str, TensorLike]) -> dict[str, npt.NDArray[Any]]:
         # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call.
         arrays = {name: _to_shared(inputs[name]) for name in self._signature.input_names}
+        for spec in self._signature.inputs:
+            check_integers(spec, arrays[spec.name])
         return fill_up(arrays) if self._metadata.layout is Layout.PACKED else arrays
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
