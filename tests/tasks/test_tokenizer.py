@@ -98,7 +98,7 @@ def test_a_fixed_length_of_the_model_is_a_limit(tokenizer_directory: Path) -> No
     ("options", "pad_id"),
     [
         ({"pad_token": "[MASK]"}, 103),
-        ({"pad_token": "[MASK]", "pad_token_id": 7}, 103),
+        ({"pad_token": "[MASK]", "pad_token_id": 7}, 7),
         ({"pad_token": "not a token", "pad_token_id": 7}, 7),
         ({"pad_token": None, "pad_token_id": 7}, 7),
         ({"pad_token": None}, 5),
