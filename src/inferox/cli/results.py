@@ -18,6 +18,7 @@ from inferox.cli.records import to_record
 from inferox.cli.terminal import make_console
 from inferox.core import ConfigError
 from inferox.tasks import Task
+from inferox.tasks.truncation import CutTokens
 
 _JSON_LINES = (".jsonl", ".ndjson")
 _ARRAYS = (".npz", ".safetensors")
@@ -28,7 +29,7 @@ class Sink(ABC):
 
     @abstractmethod
     def write(
-        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[int] | None = None
+        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[CutTokens] | None = None
     ) -> None:
         """Takes the results of some items.
 
@@ -36,7 +37,7 @@ class Sink(ABC):
             task: The task that they are of.
             items: The items.
             results: One result an item.
-            cut_tokens: The number of tokens that each item's text lost; ``None`` for a task without texts.
+            cut_tokens: What each item's text lost; ``None`` for a task without texts.
 
         Raises:
             ConfigError: If results of this task cannot be written here.
@@ -59,11 +60,11 @@ class JsonLines(Sink):
         self._count = 0
 
     def write(
-        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[int] | None = None
+        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[CutTokens] | None = None
     ) -> None:
         """Writes a line a result; see ``Sink``."""
         for place, (item, result) in enumerate(zip(items, results, strict=True)):
-            cut = {} if cut_tokens is None else {"cut_tokens": cut_tokens[place]}
+            cut = {} if cut_tokens is None else _to_fields(cut_tokens[place])
             record = {"index": self._count, **to_record(task.name, item, result), **cut}
             self._stream.write(json.dumps(record) + "\n")
             self._count += 1
@@ -71,6 +72,12 @@ class JsonLines(Sink):
 
     def finish(self) -> None:
         """Does nothing: every line is written."""
+
+
+def _to_fields(tokens: CutTokens) -> dict[str, Any]:
+    """What a record says of the tokens that its text lost."""
+    more = {"more_cut": True} if tokens.is_least else {}
+    return {"cut_tokens": tokens.count, **more}
 
 
 class Arrays(Sink):
@@ -92,7 +99,7 @@ class Arrays(Sink):
         task: Task,
         items: Sequence[Any],  # noqa: ARG002 - arrays alone
         results: Sequence[Any],
-        cut_tokens: Sequence[int] | None = None,  # noqa: ARG002
+        cut_tokens: Sequence[CutTokens] | None = None,  # noqa: ARG002
     ) -> None:
         """Keeps the arrays; see ``Sink``."""
         if task.name == "embed":
@@ -132,7 +139,7 @@ class Tables(Sink):
         task: Task,
         items: Sequence[Any],
         results: Sequence[Any],
-        cut_tokens: Sequence[int] | None = None,  # noqa: ARG002 - standard error says what was cut
+        cut_tokens: Sequence[CutTokens] | None = None,  # noqa: ARG002 - standard error says what was cut
     ) -> None:
         """Keeps the results; see ``Sink``."""
         self._task = task
@@ -186,7 +193,7 @@ class _FileSink(Sink):
         self._sink, self._target = sink, target
 
     def write(
-        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[int] | None = None
+        self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[CutTokens] | None = None
     ) -> None:
         with writing(self._target):
             self._sink.write(task, items, results, cut_tokens)

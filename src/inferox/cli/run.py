@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from inferox.cli.results import Sink
     from inferox.engine import TaskModel
     from inferox.tasks import Task
+    from inferox.tasks.truncation import CutTokens
 
 
 @click.command(
@@ -165,7 +166,7 @@ def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncat
     # Enough items at once to form batches of rows alike in length, and few enough to hold. A raw call is a batch.
     window_size = 1 if task.name == "raw" else 4 * task.max_rows
     done = 0
-    cut_tokens: list[int] = []
+    cut_tokens: list[CutTokens] = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("running", total=None)
         while window := list(islice(items, window_size)):
@@ -180,8 +181,8 @@ def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncat
 
 def _run_window(
     model: TaskModel, task: Task, window: list[Any], done: int, truncate: str
-) -> tuple[list[Any], list[int] | None]:
-    """The results, and the number of tokens that each text lost; ``None`` where items are not texts."""
+) -> tuple[list[Any], list[CutTokens] | None]:
+    """The results, and what each text lost; ``None`` where items are not texts."""
     from inferox.core import RequestError
     from inferox.tasks.truncation import count_cut_tokens, report_truncation
 
@@ -198,9 +199,8 @@ def _run_window(
         raise RequestError(f"counting from item {done}: {error.message}", hint=error.hint) from error
 
 
-def _say_truncation(cut_tokens: list[int], truncate: str) -> None:
+def _say_truncation(cut_tokens: list[CutTokens], truncate: str) -> None:
     from inferox.tasks.truncation import describe_truncation
 
-    cut = [count for count in cut_tokens if count]
-    if cut and truncate == "warn":
-        say(f"inferox: {describe_truncation(len(cut), len(cut_tokens), max(cut))}", err=True)
+    if truncate == "warn" and any(tokens.count for tokens in cut_tokens):
+        say(f"inferox: {describe_truncation(cut_tokens)}", err=True)

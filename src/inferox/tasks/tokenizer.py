@@ -8,15 +8,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Encoding, Tokenizer, normalizers
+from tokenizers import Tokenizer, normalizers
 
 from inferox.batching import Row
 from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec
 from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
 from inferox.tasks.options import optional, optional_count
+from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable
 from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.tokenizer_border import translated_tokenizer
-from inferox.tasks.truncation import CUT_TOKENS
+from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
 
 TOKENIZER_FILE = "tokenizer.json"
 """Where a package keeps its tokenizer, relative to its root."""
@@ -76,6 +77,7 @@ class TextTokenizer:
         self._max_length = _shortest(max_length, inputs)
         self._token_types = token_types
         self._truncation_side = truncation_side
+        self._is_cuttable = is_cuttable(tokenizer, truncation_side)
         tokenizer.no_padding()
         tokenizer.no_truncation()
         if self._max_length is not None:
@@ -153,7 +155,8 @@ class TextTokenizer:
 
         Returns:
             A row for each text: each input of the model by name; shape ``[seq]``. One that was cut also has
-            ``cut_tokens``, the number of tokens that it lost.
+            ``cut_tokens``, the number of tokens that it lost, and where not all of a long text was tokenised, so that
+            it lost more than those, ``more_cut``.
 
         Raises:
             RequestError: If an item is neither a text nor a pair, is longer than ``MAX_TEXT_CHARACTERS``, holds half of
@@ -163,16 +166,19 @@ class TextTokenizer:
         check_texts_or_pairs(texts)
         # The fast way works out no offsets.
         encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
-        given = [text if isinstance(text, str) else tuple(text) for text in texts]
+        given: list[Text] = [text if isinstance(text, str) else (text[0], text[1]) for text in texts]
         with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
-            encodings = encode(given)
-        for index, encoding in enumerate(encodings):
-            if not len(encoding):
+            if self._max_length is not None and self._is_cuttable:
+                encodings = encode_cut(encode, given, self._max_length, self._truncation_side)
+            else:
+                encodings = [CutEncoding(encoding) for encoding in encode(given)]
+        for index, item in enumerate(encodings):
+            if not len(item.encoding):
                 raise RequestError(
                     f"text {index} has no tokens, and the model reads one at least",
                     hint="its tokenizer adds none of its own: leave the text out",
                 )
-        return [self._row(encoding, offsets=offsets) for encoding in encodings]
+        return [self._row(item, offsets=offsets) for item in encodings]
 
     def readable(self, batches: Sequence[Sequence[T]]) -> list[list[T]]:
         """The texts or pairs of each batch that have a token: the empty text has none where a tokenizer adds none."""
@@ -191,7 +197,8 @@ class TextTokenizer:
         trailing = bool(encoding.special_tokens_mask) and encoding.special_tokens_mask[-1] == 1
         return len(encoding.ids) - int(trailing)
 
-    def _row(self, encoding: Encoding, *, offsets: bool) -> Row:
+    def _row(self, item: CutEncoding, *, offsets: bool) -> Row:
+        encoding = item.encoding
         given = {
             "input_ids": encoding.ids,
             "attention_mask": encoding.attention_mask,
@@ -202,12 +209,14 @@ class TextTokenizer:
         }
         if offsets:
             row[OFFSETS] = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+            row[OFFSETS][[owner == item.cut_sequence for owner in encoding.sequence_ids]] += item.shift
             row[SPECIAL_TOKENS] = np.array(encoding.special_tokens_mask, dtype=np.bool_)
         if self._max_length is None or len(encoding) <= self._max_length:
             return row
         kept = select_tokens(encoding.sequence_ids, self._max_length, self._truncation_side)
         cut = {name: array[kept] for name, array in row.items()}
-        return {**cut, CUT_TOKENS: np.array(len(encoding) - int(kept.sum()), dtype=np.int64)}
+        cut[CUT_TOKENS] = np.array(len(encoding) - int(kept.sum()), dtype=np.int64)
+        return cut if item.is_whole else {**cut, MORE_CUT: np.array(True)}
 
 
 def _is_token(number: int, signature: Signature) -> bool:

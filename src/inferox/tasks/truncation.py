@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from inferox.batching import Row
@@ -13,15 +14,32 @@ CUT_TOKENS = "cut_tokens"
 """The array of a row with the number of tokens that were cut off its text; shape ``[]``, int64. Absent from rows that
 are whole."""
 
+MORE_CUT = "more_cut"
+"""The array of a row whose text lost more tokens than ``cut_tokens`` counts, because not all of a long text was
+tokenised; shape ``[]``, bool. Absent from all other rows."""
+
 Truncation = Literal["error", "warn", "cut"]
 """What is done about texts that are too long: refuse them, cut them and say so, or cut them."""
 
 TRUNCATIONS: tuple[str, ...] = get_args(Truncation)
 
 
-def count_cut_tokens(row: Row) -> int:
-    """The number of tokens that were cut off the text of a row; 0 where it is whole."""
-    return int(row[CUT_TOKENS]) if CUT_TOKENS in row else 0
+@dataclass(frozen=True)
+class CutTokens:
+    """What was cut off a text.
+
+    Attributes:
+        count: The number of tokens; 0 for a text that is whole.
+        is_least: Whether there were more, which were not counted.
+    """
+
+    count: int = 0
+    is_least: bool = False
+
+
+def count_cut_tokens(row: Row) -> CutTokens:
+    """The number of tokens that were cut off the text of a row."""
+    return CutTokens(int(row[CUT_TOKENS]), MORE_CUT in row) if CUT_TOKENS in row else CutTokens()
 
 
 def report_truncation(rows: Sequence[Row], truncate: str, *, stacklevel: int = 3) -> None:
@@ -38,25 +56,28 @@ def report_truncation(rows: Sequence[Row], truncate: str, *, stacklevel: int = 3
     """
     if truncate not in TRUNCATIONS:
         raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, and is {truncate!r}")
-    cut = {index: count for index, count in enumerate(map(count_cut_tokens, rows)) if count}
+    counted = list(map(count_cut_tokens, rows))
+    cut = {index: tokens for index, tokens in enumerate(counted) if tokens.count}
     if not cut or truncate == "cut":
         return
     if truncate == "error":
-        index, count = next(iter(cut.items()))
+        index, tokens = next(iter(cut.items()))
         kept = len(rows[index]["input_ids"])
-        raise InputTooLongError(f"text {index}", length=kept + count, limit=kept, unit="tokens")
-    warnings.warn(describe_truncation(len(cut), len(rows), max(cut.values())), InferoxWarning, stacklevel=stacklevel)
+        unit = "tokens or more" if tokens.is_least else "tokens"
+        raise InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
+    warnings.warn(describe_truncation(counted), InferoxWarning, stacklevel=stacklevel)
 
 
-def describe_truncation(cut: int, total: int, most: int) -> str:
+def describe_truncation(tokens: Sequence[CutTokens]) -> str:
     """One sentence that says what was cut.
 
     Args:
-        cut: The number of texts that were cut.
-        total: The number of texts.
-        most: The most tokens that were cut off one.
+        tokens: What was cut off each text, those that are whole included.
     """
+    total, cut = len(tokens), sum(item.count > 0 for item in tokens)
+    most = max((item.count for item in tokens), default=0)
+    extent = f"by {most} tokens or more" if any(item.is_least for item in tokens) else f"by up to {most} tokens"
     return (
         f"{cut} of {total} {'text is' if total == 1 else 'texts are'} longer than the model takes and "
-        f"{'was' if cut == 1 else 'were'} cut, by up to {most} tokens"
+        f"{'was' if cut == 1 else 'were'} cut, {extent}"
     )

@@ -1,0 +1,246 @@
+"""Cutting long texts before they are tokenised, where that is known to change no token that stays."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+
+from inferox.tasks.texts import Text
+
+MIN_WINDOW_CHARACTERS = 8192
+"""The least of a text that is tokenised. Texts of up to twice that are never cut, so that their tokens are counted."""
+
+_WINDOW_PER_TOKEN = 16
+"""How many characters are tokenised at first for each token that may stay."""
+
+_MARGIN_TOKENS = 16
+"""How many more tokens there must be than may stay: what is next to a cut, such as its white space, is not used."""
+
+_GROWTH = 4
+"""How many times as much is tokenised where too few tokens came of it."""
+
+_SEARCHED_BACK = 4096
+"""How far before a place is looked for a boundary at first."""
+
+_BOUNDARY = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z0-9])", re.ASCII)
+"""One space between two words. The steps that are listed below treat what is on either side of it by itself."""
+
+_ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+_LOCAL_NORMALIZERS = frozenset(
+    # They look at one character, or at one with its combining marks.
+    ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "StripAccents")
+)
+_LOCAL_PATTERNS = frozenset({" {2,}", r"\s+", r"[\n\r\t]", r"\n", r"\s"})
+"""Patterns of replacements that match white space alone, of which a boundary has no more than one."""
+
+_SPLITTING = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"})
+"""Pre-tokenizers that divide a text at white space and take it away."""
+
+_LOCAL = _SPLITTING | {"Digits", "Punctuation", "ByteLevel", "Metaspace"}
+
+_ENDINGS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_WHITE_SPACE = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+_AHEAD = r"[^\r\n\p{L}\p{N}]?"
+
+_WORD_PATTERNS = frozenset(
+    (
+        # In each, a space only begins a match or lies in white space: none has a letter or digit with a space after it.
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+        *(
+            rf"{_ENDINGS}|{_AHEAD}\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_WHITE_SPACE}"
+            for digits in (r"\p{N}", r"\p{N}{1,3}")
+        ),
+        *(
+            rf"{_AHEAD}{_UPPER}*{_LOWER}+{endings}|{_AHEAD}{_UPPER}+{_LOWER}*{endings}|{digits}|"
+            rf" ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_WHITE_SPACE}"
+            for digits in (r"\p{N}", r"\p{N}{1,3}")
+            for endings in ("", f"{_ENDINGS}?")
+        ),
+        r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
+        r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
+    )
+)
+
+Encode = Callable[[Sequence[Text]], list[Encoding]]
+
+
+@dataclass(frozen=True)
+class CutEncoding:
+    """The tokens of a text or pair, of which a long text may have been cut.
+
+    Attributes:
+        encoding: The tokens: all of them, or those at one end of a text that was cut.
+        is_whole: Whether they are all.
+        cut_sequence: Which text of a pair was cut at its front: 0 or 1.
+        shift: How many characters were cut off its front.
+    """
+
+    encoding: Encoding
+    is_whole: bool = True
+    cut_sequence: int = 0
+    shift: int = 0
+
+
+def encode_cut(encode: Encode, texts: Sequence[Text], max_length: int, side: str) -> list[CutEncoding]:
+    """Tokenises as much of each text as is needed to know the tokens that stay.
+
+    Of a pair, one text is cut at most: where both are long, it takes all tokens to know which text has more.
+
+    Args:
+        encode: Tokenises texts.
+        texts: The texts or pairs.
+        max_length: The most tokens that stay of each.
+        side: Where more tokens are dropped: ``right`` or ``left``.
+
+    Returns:
+        The tokens of each text or pair.
+    """
+    found: list[CutEncoding | None] = [None] * len(texts)
+    window = max(MIN_WINDOW_CHARACTERS, _WINDOW_PER_TOKEN * max_length)
+    while pending := [index for index, item in enumerate(found) if item is None]:
+        cuts = [_cut(texts[index], window, side) for index in pending]
+        encodings = encode([cut.text for cut in cuts])
+        for index, cut, encoding in zip(pending, cuts, encodings, strict=True):
+            if cut.is_whole or _is_enough(encoding, cut.sequence, max_length):
+                found[index] = CutEncoding(encoding, cut.is_whole, cut.sequence, cut.shift)
+        window *= _GROWTH
+    return [item for item in found if item is not None]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    text: Text
+    is_whole: bool = True
+    sequence: int = 0
+    shift: int = 0
+
+
+def _cut(text: Text, window: int, side: str) -> _Cut:
+    parts = (text,) if isinstance(text, str) else text
+    long = [index for index, part in enumerate(parts) if len(part) > 2 * window]
+    if len(long) != 1 or any(len(part) > window for index, part in enumerate(parts) if index != long[0]):
+        return _Cut(text)
+    sequence = long[0]
+    place = _find_boundary(parts[sequence], window, side)
+    if place is None:
+        return _Cut(text)
+    kept = parts[sequence][:place] if side == "right" else parts[sequence][place:]
+    shift = 0 if side == "right" else place
+    if isinstance(text, str):
+        return _Cut(kept, is_whole=False, sequence=sequence, shift=shift)
+    return _Cut((kept, text[1]) if sequence == 0 else (text[0], kept), is_whole=False, sequence=sequence, shift=shift)
+
+
+def _find_boundary(text: str, window: int, side: str) -> int | None:
+    """Where a text can be cut so that at least a window of it is left; ``None`` for nowhere."""
+    if side == "right":
+        match = _BOUNDARY.search(text, window)
+        return None if match is None else match.start()
+    start = len(text) - window
+    for first in (max(0, start - _SEARCHED_BACK), 0):
+        last = None
+        for match in _BOUNDARY.finditer(text, first, start):
+            last = match.start()
+        if last is not None:
+            return last
+    return None
+
+
+def _is_enough(encoding: Encoding, sequence: int, max_length: int) -> bool:
+    """Whether the text that was cut has more tokens than stay, and more than the other one."""
+    owners = encoding.sequence_ids
+    count, other = owners.count(sequence), owners.count(1 - sequence)
+    return count >= max(max_length, other + 1) + _MARGIN_TOKENS
+
+
+def is_cuttable(tokenizer: Tokenizer, side: str) -> bool:
+    """Whether a text may be cut at a space between two words without changing tokens away from the cut.
+
+    Args:
+        tokenizer: The tokenizer.
+        side: Where a text is cut: ``right`` or ``left``.
+    """
+    normalizer, splitter = _state(tokenizer.normalizer), _state(tokenizer.pre_tokenizer)
+    return (
+        all(_is_local_normalizer(step, side) for step in _flatten(normalizer, "normalizers"))
+        and _keeps_words(tokenizer.normalizer)
+        and _splits_at_spaces(_flatten(splitter, "pretokenizers"))
+        and not any(_has_space(token.content, tokenizer) for token in tokenizer.get_added_tokens_decoder().values())
+    )
+
+
+def _state(component: Any) -> Mapping[str, Any] | None:
+    """What a normalizer or pre-tokenizer is, as ``tokenizer.json`` writes it."""
+    if component is None:
+        return None
+    state: Mapping[str, Any] = json.loads(component.__getstate__())
+    return state
+
+
+def _flatten(step: Mapping[str, Any] | None, key: str) -> list[Mapping[str, Any]]:
+    if step is None:
+        return []
+    if step["type"] != "Sequence":
+        return [step]
+    return [inner for item in step[key] for inner in _flatten(item, key)]
+
+
+def _is_local_normalizer(step: Mapping[str, Any], side: str) -> bool:
+    if step["type"] in _LOCAL_NORMALIZERS:
+        return True
+    if step["type"] == "Strip":
+        # At the left it would take the space with which a text that was cut there begins.
+        return side == "right" or step["strip_left"] is False
+    if step["type"] != "Replace":
+        return False
+    pattern = step["pattern"]
+    if "Regex" in pattern:
+        return pattern["Regex"] in _LOCAL_PATTERNS and step["content"] == " "
+    text = pattern["String"]
+    return text != "" and not any(character.isspace() or character in _ALPHANUMERIC for character in text)
+
+
+def _keeps_words(normalizer: Any) -> bool:
+    """Whether a space between two words is still one after normalising, whatever the words begin and end with."""
+    if normalizer is None:
+        return True
+    made = [normalizer.normalize_str(f"x{character} {character}x") for character in _ALPHANUMERIC]
+    return all(re.fullmatch(r"[A-Za-z0-9]{2,} [A-Za-z0-9]{2,}", text) for text in made)
+
+
+def _splits_at_spaces(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one step divides a text at each boundary, and the others look at each part by itself."""
+    for place, step in enumerate(steps):
+        if _splits(step):
+            return all(later["type"] in _LOCAL or _is_word_split(later) for later in steps[place + 1 :])
+        if step["type"] not in {"Digits", "Punctuation"}:
+            return False
+    return False
+
+
+def _splits(step: Mapping[str, Any]) -> bool:
+    if step["type"] == "ByteLevel":
+        return step.get("use_regex") is True
+    if step["type"] == "Metaspace":
+        return step.get("split") is True
+    return step["type"] in _SPLITTING or _is_word_split(step)
+
+
+def _is_word_split(step: Mapping[str, Any]) -> bool:
+    if step["type"] != "Split" or step["pattern"].get("Regex") not in _WORD_PATTERNS:
+        return False
+    return (step["behavior"], step["invert"]) in {("Isolated", False), ("Removed", True), ("Isolated", True)}
+
+
+def _has_space(content: str, tokenizer: Tokenizer) -> bool:
+    """Whether an added token may reach across a space."""
+    normalizer: Any = tokenizer.normalizer
+    normalized = content if normalizer is None else normalizer.normalize_str(content)
+    return any(character.isspace() for character in content + normalized)
