@@ -16,6 +16,8 @@ ANSWERED = "answered"
 
 ARCHIVE = "archive"
 IMAGE = "image"
+PROFILES = "profiles"
+"""The folder of a corpus with what the store keeps of each package: ``profiles/embed/profile.json``."""
 
 _SHARE = 0.1
 """How much of a run each of the two kinds has whose cases have no end."""
@@ -36,20 +38,22 @@ class Case:
 
     @property
     def subject(self) -> str:
-        """What is changed: a file of a package, or the kind of archive or image."""
+        """What is changed: a file of a package or of the store, or the kind of archive or image."""
         return self.name.partition("#")[0]
 
     @property
     def family(self) -> str:
         """The name of the file, or ``archive`` or ``image``."""
         head, _, file = self.subject.partition("/")
+        if head == PROFILES:
+            return file.partition("/")[2]
         return head if head in {ARCHIVE, IMAGE} else file
 
     @property
     def package(self) -> str:
         """The package that it needs."""
         head, _, rest = self.subject.partition("/")
-        return {ARCHIVE: rest, IMAGE: "image-classify"}.get(head, head)
+        return {ARCHIVE: rest, IMAGE: "image-classify", PROFILES: rest.partition("/")[0]}.get(head, head)
 
     @property
     def change(self) -> str:

@@ -30,6 +30,7 @@ VALUES: dict[str, str] = {
     "surrogate": r'"\ud800"',
     "path": '"../../../../etc/passwd"',
     "long-text": '"' + r"\u001b[2J\u0000\n\u202e" * 5_000 + '"',
+    "nested": "[" * 60 + "]" * 60,
     "deep": "[" * _DEPTH + "]" * _DEPTH,
     "empty-list": "[]",
     "empty-object": "{}",

@@ -17,21 +17,27 @@ from typing import Any
 import numpy as np
 
 import inferox
+from inferox.cli.explain import EXIT_NOTHING_USABLE
 from inferox.cli.main import cli
+from inferox.cli.verify import EXIT_MISSED
 from inferox.core import InferoxError
+from inferox.engine.profile import Profile, save_profile
 from inferox.engine.selection import AUTO
 from inferox.package import open_package
 from inferox.package.archive import write_archive
 from inferox.package.manifest import METADATA_FILE, MODEL_INFO_FILE
-from inferox.package.store import STORE_VARIABLE
+from inferox.package.store import STORE_VARIABLE, Store
 from tests.fuzz.archives import change_archive
-from tests.fuzz.cases import ANSWERED, ARCHIVE, IMAGE, Case
+from tests.fuzz.cases import ANSWERED, ARCHIVE, IMAGE, PROFILES, Case
 from tests.fuzz.documents import Document
 from tests.fuzz.images import change_image, make_image
 
 _CHEAP = ("onnxruntime", "candle")
 _ALL = (*_CHEAP * 6, "openvino", "torch", AUTO)
 """The backends in the proportion in which they are taken: mostly those that are quick to load."""
+
+_BACKENDS = {"config.json": ("torch",), "profile.json": (AUTO,)}
+"""What runs the cases of files that a single backend reads, or that say which one is taken."""
 
 _VERIFIED_SHARE = 0.1
 """How many of the cases that a run reads as well are verified, which takes longer than all else."""
@@ -61,6 +67,10 @@ class Workspace:
         self._store = root / "store"
         self._store.mkdir(mode=0o700)
         os.environ[STORE_VARIABLE] = str(self._store)
+        self._profiles = {
+            path.parent.name: save_profile(Profile.from_json(json.loads(path.read_bytes())), Store())
+            for path in self._packages.glob(f"{PROFILES}/*/*.json")
+        }
         self._archive = root / "archive.mlpkg"
         if (self._packages / "raw").is_dir():
             write_archive(self._packages / "raw", self._archive)
@@ -117,14 +127,15 @@ class Workspace:
     @contextmanager
     def _changed(self, case: Case) -> Iterator[None]:
         """The package with the change of a case, and with the digests that fit it."""
-        path = self._packages / case.subject
+        is_profile = case.subject.startswith(PROFILES)
+        path = self._profiles[case.package] if is_profile else self._packages / case.subject
         manifest = self._packages / case.package / METADATA_FILE
         before, manifest_before = path.read_bytes(), manifest.read_bytes()
         document = Document.read(path)
         content = document.change(case.place(document), case.change)
         try:
             path.write_bytes(content)
-            if path != manifest:
+            if path != manifest and not is_profile:
                 manifest.write_text(_with_digest(manifest_before, case.family, content), encoding="utf-8")
             yield
         finally:
@@ -136,8 +147,10 @@ class Workspace:
         form = case.choice.choice(("--table", "--json"))
         if file in _INSPECTED:
             yield ["inspect", form, package]
+        if file == "profile.json":
+            yield ["explain", form, package, "--threads", "1"]
         if file not in _OF_PROOF:
-            backend = self._choose(case, ("torch",) if file == "config.json" else _ALL)
+            backend = self._choose(case, _BACKENDS.get(file, _ALL))
             yield ["run", form, package, "--backend", backend, "--threads", "1", *self._item(case)]
         if file in _OF_PROOF or (file in _VERIFIED and case.choice.random() < _VERIFIED_SHARE):
             yield ["verify", form, package, "--backend", self._choose(case, _CHEAP), "--threads", "1"]
@@ -180,7 +193,8 @@ def _run_command(words: list[str]) -> None:
     try:
         cli.main(words, prog_name="inferox", standalone_mode=False)
     except SystemExit as stop:
-        if stop.code not in {0, 3}:  # 3 is what verify ends with where an artifact fails
+        # What verify ends with where an artifact fails, and explain where nothing can run the package.
+        if stop.code not in {0, EXIT_MISSED, EXIT_NOTHING_USABLE}:
             raise RuntimeError(f"inferox {words[0]} ended with {stop.code}") from stop
     finally:
         sys.stdout = written
