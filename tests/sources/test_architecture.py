@@ -83,6 +83,9 @@ def test_a_head_that_is_the_purpose_is_refused_with_what_can_be_asked_for(
         ("marian", "MarianMTModel", "generates text with an encoder and a decoder"),
         ("bart", "BartModel", "computes with an encoder and a decoder"),
         ("patchtst", "PatchTSTForPrediction", "reads time series (past_values)"),
+        ("bart", "BartForSequenceClassification", "classifies by the end-of-text token of a decoder"),
+        ("mbart", "MBartForSequenceClassification", "classifies by the end-of-text token of a decoder"),
+        ("t5", "T5ForSequenceClassification", "classifies by the end-of-text token of a decoder"),
     ],
 )
 def test_what_no_task_can_take_is_refused_by_its_name(model_type: str, stated: str, purpose: str) -> None:
@@ -101,6 +104,16 @@ def test_what_no_task_can_take_is_refused_by_its_name(model_type: str, stated: s
 def test_what_has_no_text_encoder_of_its_own_is_refused_for_embed(model_type: str, stated: str) -> None:
     with pytest.raises(PackageError, match=r"a (CLIPModel compares|Wav2Vec2Model reads|bart model .* generates text)"):
         choose(model_type, stated, "embed")
+
+
+@pytest.mark.parametrize("task", ["classify", "rerank"])
+def test_a_classifier_with_a_decoder_is_refused_for_a_task_too(task: str) -> None:
+    with pytest.raises(PackageError, match="a BartForSequenceClassification classifies by the end-of-text token"):
+        choose("bart", "BartForSequenceClassification", task)
+
+
+def test_the_tokens_of_an_encoder_are_classified_without_its_decoder() -> None:
+    assert choose("t5", "T5ForTokenClassification") == "T5ForTokenClassification"
 
 
 def test_an_encoder_that_is_made_a_decoder_is_refused() -> None:

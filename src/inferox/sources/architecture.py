@@ -82,12 +82,12 @@ def choose_architecture(config: Mapping[str, Any], task: str | None, *, pools: b
     bare = _bare_class(config)
     stated = _stated(config)
     if task in _HEAD_BY_TASK and not (task == "rerank" and pools):
-        return Architecture(_with_head(stated or bare, task))
+        return Architecture(_without_decoder(_with_head(stated or bare, task), config))
     if task == "raw":
         return Architecture(stated or _require_encoder(config, bare))
     if task is None and not pools:
         if stated.endswith(_HEADS):
-            return Architecture(stated)
+            return Architecture(_without_decoder(stated, config))
         _check_purpose(stated, bare, config)
     chosen = stated if _is_bare(stated, config) else _require_encoder(config, bare)
     return Architecture(chosen, _notes(stated, chosen, asked=task == "embed" or pools))
@@ -221,6 +221,17 @@ def _require_encoder(config: Mapping[str, Any], bare: str) -> str:
             hint=_FROM_PYTHON,
         )
     return bare
+
+
+def _without_decoder(architecture: str, config: Mapping[str, Any]) -> str:
+    """Refuses a classifier that answers from the end of a decoder's text: its rows cannot share a batch."""
+    if architecture.endswith("ForSequenceClassification") and _is_encoder_decoder(config):
+        raise PackageError(
+            f"a {architecture} classifies by the end-of-text token of a decoder, of which all rows of a batch must "
+            f"have equally many, and pairs have more than texts: that is not supported; {_SUPPORTED}",
+            hint=_FROM_PYTHON,
+        )
+    return architecture
 
 
 def _stated(config: Mapping[str, Any]) -> str:

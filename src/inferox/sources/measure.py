@@ -17,8 +17,16 @@ Run = Callable[[Arrays], dict[str, npt.NDArray[Any]]]
 """Computes named outputs from named inputs. Raises ``ExecutionError`` where the model fails."""
 
 
+_GIVEN_EXAMPLES = "check that they have the names, types and shapes that the model takes"
+
+
 def measure_signature(
-    run: Run, inputs: Sequence[TensorSpec], examples: Arrays, *, assumed: frozenset[str] = frozenset()
+    run: Run,
+    inputs: Sequence[TensorSpec],
+    examples: Arrays,
+    *,
+    assumed: frozenset[str] = frozenset(),
+    hint: str = _GIVEN_EXAMPLES,
 ) -> Signature:
     """Finds what a model gives, by running it on examples as they are, and once more for each named dim.
 
@@ -31,6 +39,7 @@ def measure_signature(
         examples: Inputs that fit.
         assumed: Dims that nobody stated: where the model takes no other extent, they become fixed; where it takes one
             together with other such dims of the same extent, they all get the first one's name.
+        hint: What can be done where the model fails on the examples.
 
     Raises:
         PackageError: If the model fails on the examples, or with another extent of a named dim that is not assumed; or
@@ -43,7 +52,7 @@ def measure_signature(
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in examples.items())
         raise PackageError(
             f"the model fails on its example inputs {shapes}: {error.message}",
-            hint="check that they have the names, types and shapes that the model takes",
+            hint=hint,
         ) from error
     outputs = {name: TensorSpec(name, DataType.from_numpy(value.dtype), value.shape) for name, value in base.items()}
     fixed: dict[Dim, int] = {}

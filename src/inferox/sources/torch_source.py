@@ -30,6 +30,9 @@ Call = Callable[[Any, Mapping[str, torch.Tensor]], Any]
 """Calls a module with named tensors, as its kind wants them."""
 
 
+_MADE_UP_EXAMPLES = "they were made up here; give real ones by packing a function: python:module:factory"
+
+
 @dataclass(frozen=True)
 class Examples:
     """Inputs on which a model is tried.
@@ -85,7 +88,8 @@ class TorchSource(SourceModel):
         self._holds = holds
         arrays = {name: value.numpy() for name, value in examples.tensors.items()}
         self._examples = arrays if examples.came_with_model else None
-        measured = measure_signature(self._try, examples.specs, arrays, assumed=examples.assumed)
+        made_up = {} if examples.came_with_model else {"hint": _MADE_UP_EXAMPLES}
+        measured = measure_signature(self._try, examples.specs, arrays, assumed=examples.assumed, **made_up)
         self._signature = replace(measured, limits=limits or {})
 
     @property
