@@ -152,7 +152,7 @@ class ProofCase:
     Attributes:
         input: The input.
         tokens: What the model is given, by name: the token ids and types, shape ``[seq]``, and the characters of each
-            token, shape ``[seq, 2]``, int32; of an image, some of its pixels, float32.
+            token, shape ``[seq, 2]``, int32; of an image, some of its pixels, float32, and their whole shape, int32.
         answer: The answer: a vector, float32, or JSON values; ``None`` where it was not computed.
     """
 

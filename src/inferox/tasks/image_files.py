@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError, ManifestError, PackageError
-from inferox.tasks.image_kinds import COMMON_KEYS, DEFAULTS, KIND_BY_MODEL, WITHOUT_EFFECT
+from inferox.tasks.image_kinds import COMMON_KEYS, DEFAULTS, KIND_BY_MODEL, RETIRED, WITHOUT_EFFECT
 from inferox.tasks.image_preprocessor import ImagePreprocessor
 from inferox.tasks.options import read_json
 
@@ -100,7 +100,7 @@ def _kind(file: str, stated: Mapping[str, Any], config: Mapping[str, Any]) -> st
             f"it knows {', '.join(DEFAULTS)}",
             hint=_RAW_HINT,
         )
-    known = COMMON_KEYS | DEFAULTS[kind].keys() | WITHOUT_EFFECT
+    known = COMMON_KEYS | DEFAULTS[kind].keys() | RETIRED.get(kind, frozenset()) | WITHOUT_EFFECT
     # What is switched off is not asked for.
     asked = {name: value for name, value in stated.items() if name not in known and value not in (None, False)}
     if asked:

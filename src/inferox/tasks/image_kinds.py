@@ -121,6 +121,14 @@ WITHOUT_EFFECT = frozenset(
 )
 """Settings that say nothing about the numbers of an image that is red, green and blue."""
 
+RETIRED = {
+    "MobileViT": frozenset({"do_flip_channels"}),
+    "PoolFormer": frozenset({"do_resize_and_center_crop"}),
+}
+"""Settings by which the first published models of a kind ask for what the kind does anyway where the file is silent.
+
+Later versions of transformers gave them other names, and disregard the old ones."""
+
 KIND_BY_MODEL = {
     "beit": "Beit",
     "bit": "Bit",

@@ -22,11 +22,12 @@ _STAGES = {
     "token_type_ids": "token types",
     "attention_mask": "attention mask",
     "offsets": "token offsets",
+    "pixel_shape": "pixels (shape)",
     "pixel_values": "pixels",
 }
 """What the stages of a proof are called, by the array in which they differ."""
 
-_ON_BOTH_SIDES = frozenset({"input_ids", "offsets", "pixel_values"})
+_ON_BOTH_SIDES = frozenset({"input_ids", "offsets", "pixel_shape", "pixel_values"})
 """What the library gives wherever the task has it, and the other way round. A model may do without the others."""
 
 _PIXEL_TOLERANCE = 1e-5
@@ -118,23 +119,30 @@ def thin_tokens(tokens: Arrays) -> dict[str, npt.NDArray[Any]]:
 
     Args:
         tokens: What the model is given, by name.
+
+    Returns:
+        The tokens, by name. Of an image, ``pixel_values`` are pixels at even distances, shape ``[kept]``, float32, and
+        ``pixel_shape`` is the shape of the whole, ``[channels, height, width]``, int32.
     """
-    return {
-        name: _thin_pixels(array) if name == "pixel_values" else array.astype(np.int32)
-        for name, array in tokens.items()
-        if name in _STAGES
-    }
+    kept: dict[str, npt.NDArray[Any]] = {}
+    for name, array in tokens.items():
+        if name == "pixel_values":
+            # Apart from the pixels: numbers that large would set the scale of their differences.
+            kept |= {"pixel_shape": np.array(array.shape, np.int32), name: _thin_pixels(array)}
+        elif name in _STAGES:
+            kept[name] = array.astype(np.int32)
+    return kept
 
 
 def _thin_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Pixels at even distances; shape ``[kept + 3]``, float32. The last three are the shape of the image.
+    """Pixels at even distances; shape ``[kept]``, float32.
 
     Args:
         pixels: A prepared image; shape ``[channels, height, width]``.
     """
     flat = pixels.reshape(-1)
     places = np.linspace(0, flat.size - 1, min(_KEPT_PIXELS, flat.size)).astype(np.int64)
-    return np.concatenate([flat[places], pixels.shape]).astype(np.float32)
+    return flat[places].astype(np.float32)
 
 
 def _compare_arrays(stage: str, expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> StageDifference | None:
@@ -144,7 +152,7 @@ def _compare_arrays(stage: str, expected: npt.NDArray[Any], actual: npt.NDArray[
         return StageDifference(stage, f"shape {list(expected.shape)}", f"shape {list(actual.shape)}")
     common = min(len(expected), len(actual))
     if stage == "pixels":
-        scale = max(1.0, float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0)))
+        scale = float(np.abs(expected[np.isfinite(expected)]).max(initial=0.0))
         with np.errstate(invalid="ignore"):
             # Not "greater": a pixel that is NaN is a difference too.
             different = ~(np.abs(expected.astype(np.float64) - actual) <= _PIXEL_TOLERANCE * scale)
