@@ -146,7 +146,7 @@ def test_results_that_are_no_arrays(run: Run, packages: Packages, tmp_path: Path
 
 
 def test_a_bad_text_far_down_is_found_again(run: Run, packages: Packages) -> None:
-    lines = [json.dumps("x")] * 1030 + ['"\\ud800"']
+    lines = [json.dumps("x")] * 1030 + [json.dumps("x" * 10_000_001)]
     done = run("run", packages["embed"], "--jsonl", "-", stdin="\n".join(lines).encode())
     assert done.code == 4
     assert "counting from item 1024: text 6" in done.err
