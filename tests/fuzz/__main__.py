@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from inferox.cli.main import EXIT_INTERRUPTED
 from inferox.core import available_cores
 from tests.fuzz.cases import Case, Selection, select_cases
 from tests.fuzz.results import collect
@@ -77,7 +78,7 @@ def fuzz(
         click.echo(json.dumps(results.to_json()))
     else:
         results.print(Console())
-    sys.exit(1 if results.violations else 0)
+    sys.exit(1 if results.violations else EXIT_INTERRUPTED if results.is_interrupted else 0)
 
 
 def _shown(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
@@ -91,7 +92,9 @@ def _shown(outcomes: Iterable[Outcome], total: int) -> Iterator[Outcome]:
             violations += outcome.is_violation
             progress.update(bar, advance=1, description=f"cases, {violations} violations")
             if outcome.is_violation:
-                progress.console.print(f"{outcome.ending}: {outcome.case.name}", markup=False, highlight=False)
+                progress.console.print(
+                    f"{outcome.ending}: {outcome.case.name}", markup=False, highlight=False, soft_wrap=True
+                )
             if not console.is_terminal and number % _LINE_EVERY == 0:
                 click.echo(f"{number:,} of {total:,} cases, {violations} violations", err=True)
             yield outcome

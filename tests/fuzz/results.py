@@ -27,12 +27,14 @@ class Results:
         endings: How often each file's cases ended in which way.
         violations: The cases that ended in a way that no case may end in.
         slowest: The cases that took longest.
+        is_interrupted: Whether the run was ended from outside before its last case.
     """
 
     selection: Selection
     endings: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     violations: list[Outcome] = field(default_factory=list)
     slowest: list[Outcome] = field(default_factory=list)
+    is_interrupted: bool = False
 
     def add(self, outcome: Outcome) -> None:
         """Counts an outcome."""
@@ -43,6 +45,11 @@ class Results:
         self.slowest = sorted((*self.slowest, outcome), key=lambda item: -item.seconds)[:_SLOWEST]
 
     @property
+    def count(self) -> int:
+        """How many cases ended."""
+        return sum(counts.total() for counts in self.endings.values()) + len(self.violations)
+
+    @property
     def families(self) -> list[str]:
         """The files, and ``archive`` and ``image``."""
         return sorted({*self.endings, *(item.case.family for item in self.violations)})
@@ -51,7 +58,8 @@ class Results:
         """The results for programs."""
         chosen = self.selection
         return {
-            "cases": sum(sum(counts.values()) for counts in self.endings.values()) + len(self.violations),
+            "cases": self.count,
+            "interrupted": self.is_interrupted,
             "changes_to_fields": [chosen.fields_tried, chosen.fields],
             "changes_to_places": [chosen.places_tried, chosen.places],
             "endings": {name: dict(self.endings[name]) for name in self.families},
@@ -77,26 +85,34 @@ class Results:
             table.add_row(Text(name), f"{total:,}", f"{counts[ANSWERED]:,}", errors, f"{violations:,}")
         console.print(table)
         chosen = self.selection
-        console.print(  # a field is a place, with those that differ in the index of a list or the package counted once
-            f"{chosen.fields_tried:,} of {chosen.fields:,} changes to fields, and {chosen.places_tried:,} of "
-            f"{chosen.places:,} changes to places, were tried."
-        )
-        slowest = ", ".join(f"{item.seconds:.1f} s {item.case.name}" for item in self.slowest)
-        console.print(Text(f"slowest: {slowest}"))
+        if chosen.places:
+            # A field is a place, with those that differ in the index of a list or the package counted once.
+            console.print(
+                f"{chosen.fields_tried:,} of {chosen.fields:,} changes to fields, and {chosen.places_tried:,} of "
+                f"{chosen.places:,} changes to places, were tried."
+            )
+        if self.is_interrupted:
+            console.print(f"interrupted: the other {len(chosen.cases) - self.count:,} cases were not tried")
+        console.print("The slowest:")
+        for outcome in self.slowest:
+            console.print(Text(f"  {outcome.seconds:.1f} s  {outcome.case.name}"), soft_wrap=True)
         for outcome in self.violations:
-            console.print(Text(f"\n{outcome.ending}: {outcome.case.name}", style="bold red"))
-            console.print(Text(outcome.details.rstrip()))
+            console.print(Text(f"\n{outcome.ending}: {outcome.case.name}", style="bold red"), soft_wrap=True)
+            console.print(Text(outcome.details.rstrip()), soft_wrap=True)
             console.print(Text(f"repeat it: {repeat_line(outcome)}"), soft_wrap=True)
 
 
 def repeat_line(outcome: Outcome) -> str:
     """The command that repeats a case."""
-    return f"python -m tests.fuzz --case {shlex.quote(outcome.case.name)}"
+    return f".venv/bin/python -m tests.fuzz --case {shlex.quote(outcome.case.name)}"
 
 
 def collect(selection: Selection, outcomes: Iterable[Outcome]) -> Results:
-    """Counts all outcomes of a selection."""
+    """Counts all outcomes of a selection, or those that there are when the user interrupts."""
     results = Results(selection)
-    for outcome in outcomes:
-        results.add(outcome)
+    try:
+        for outcome in outcomes:
+            results.add(outcome)
+    except KeyboardInterrupt:
+        results.is_interrupted = True
     return results

@@ -71,7 +71,7 @@ def test_what_no_case_may_end_in_is_reported_and_the_next_one_runs() -> None:
     ]
     assert "raise KeyError" in outcomes[0].details
     results = collect(Selection(tuple(cases), 0, 0, 0, 0), outcomes)
-    assert results.to_json()["violations"][1]["repeat"] == "python -m tests.fuzz --case crash"
+    assert results.to_json()["violations"][1]["repeat"] == ".venv/bin/python -m tests.fuzz --case crash"
 
 
 def test_a_case_is_repeated_by_its_name(corpus: Path) -> None:
