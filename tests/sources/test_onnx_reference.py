@@ -284,3 +284,51 @@ def test_indices_are_bounded_within_functions_of_the_graph(tmp_path: Path) -> No
     model = helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
     onnx.save(model, tmp_path / "graph.onnx")
     assert open_source(tmp_path / "graph.onnx").signature.inputs[0].below == 20
+
+
+def make_cubic() -> ModelProto:
+    """A cubic resize of images without a channel dim to computed sizes, which ONNX Runtime loads and does not run."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Mul", ["shape", "factors"], ["sizes"]),
+        helper.make_node("Resize", ["x", "", "", "sizes"], ["y"], mode="cubic"),
+    ]
+    return make(
+        nodes, {"x": (F, ["batch", 4, 6])}, {"y": (F, ["batch", 8, 12])}, {"factors": np.array([1, 2, 2], np.int64)}
+    )
+
+
+@pytest.mark.parametrize("with_samples", [True, False])
+def test_a_graph_that_onnx_runtime_loads_and_does_not_run_falls_to_openvino(tmp_path: Path, with_samples: bool) -> None:
+    onnx.save(make_cubic(), tmp_path / "graph.onnx")
+    np.savez(tmp_path / "x.npz", x=floats(3, 4, 6))
+    samples = tmp_path / "x.npz" if with_samples else None
+    report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=samples)
+    assert [item.artifact for item in report.evidence] == ["openvino/onnx/fp32/padded"]
+    assert report.notes[0].startswith("openvino is the reference, because ")
+    assert "Resize" in report.notes[0]
+
+
+def test_examples_that_no_runtime_takes_are_to_blame(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "one"], ["width"]),
+        helper.make_node("Reshape", ["weight", "width"], ["vector"]),
+        helper.make_node("Mul", ["x", "vector"], ["y"]),
+    ]
+    constants = {"one": np.array([1]), "weight": floats(4)}
+    onnx.save(make(nodes, {"x": (F, ["n", "m"])}, {"y": (F, ["n", "m"])}, constants), tmp_path / "graph.onnx")
+    np.savez(tmp_path / "x.npz", x=floats(2, 5))
+    with pytest.raises(PackageError, match="fails on its example inputs") as caught:
+        open_source(tmp_path / "graph.onnx", samples=tmp_path / "x.npz")
+    assert "check that they have the names" in str(caught.value)
+
+
+def test_a_graph_of_nothing_but_infinities_is_compared_as_it_is_and_weak(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Where", ["never", "x", "infinity"], ["y"])]
+    constants = {"never": np.array([False] * 4), "infinity": np.array(-np.inf, np.float32)}
+    onnx.save(make(nodes, {"x": (F, ["batch", 4])}, {"y": (F, ["batch", 4])}, constants), tmp_path / "graph.onnx")
+    np.savez(tmp_path / "x.npz", x=floats(3, 4))
+    report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=tmp_path / "x.npz", backends=RUNTIMES)
+    assert [item.weak for item in report.evidence] == ["every number of the output 'y' is -inf in the samples"] * 2
+    assert inferox.load(tmp_path / "package").metadata.backend == "onnxruntime"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -57,48 +59,74 @@ def open_onnx(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[D
     inputs = _inputs(model, set(weights), dims, examples)
     if examples is not None:
         check_examples(examples, inputs)
-    backend, run, reason = _open_runtime(path, inputs, [item.name for item in model.graph.output])
     directory = find_directory(path)
     config = read_config(directory)
-    return GraphSource(
-        SourceFacts(
-            kind="onnx",
-            name=directory.name if directory else path.stem,
-            model_type=config.get("model_type", "onnx"),
-            config=config,
-            directory=directory,
-            program=path,
-            notes=tuple(_notes(model, weights, backend, reason)),
-        ),
-        run,
-        inputs,
-        backend=backend,
-        precision=find_precision(model),
-        loose_axes=find_loose_axes(model),
-        examples=examples,
-        stated=frozenset(dim for each in (dims or {}).values() for dim in each if isinstance(dim, str)),
-        weights=_to_arrays(weights, path.parent),
-        num_parameters=sum(int(np.prod(item.dims)) for item in weights.values() if _is_floating(item)),
+    facts = SourceFacts(
+        kind="onnx",
+        name=directory.name if directory else path.stem,
+        model_type=config.get("model_type", "onnx"),
+        config=config,
+        directory=directory,
+        program=path,
+        notes=tuple(_notes(model, weights)),
     )
 
+    def make(backend: str, run: Run, *notes: str) -> GraphSource:
+        return GraphSource(
+            replace(facts, notes=(*notes, *facts.notes)),
+            run,
+            inputs,
+            backend=backend,
+            precision=find_precision(model),
+            loose_axes=find_loose_axes(model),
+            examples=examples,
+            stated=frozenset(dim for each in (dims or {}).values() for dim in each if isinstance(dim, str)),
+            weights=_to_arrays(weights, path.parent),
+            num_parameters=sum(int(np.prod(item.dims)) for item in weights.values() if _is_floating(item)),
+        )
 
-def _open_runtime(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> tuple[str, Run, str | None]:
-    """Opens the graph with ONNX Runtime, or else with OpenVINO.
+    outputs = [item.name for item in model.graph.output]
+    try:
+        return make("onnxruntime", _open_onnxruntime(path, inputs, outputs))
+    except (LoadError, PackageError) as error:
+        failure = _runtime_failure(error)
+        if failure is None or find_spec("openvino") is None:
+            raise
+        return _make_with_openvino(make, partial(_open_openvino, path, inputs, outputs), error, failure)
 
-    Returns:
-        The backend, what computes the graph, and why it is not ONNX Runtime.
+
+def _runtime_failure(error: LoadError | PackageError) -> str | None:
+    """Why ONNX Runtime does not run a graph; ``None`` where something else is wrong with it or its examples."""
+    if isinstance(error, LoadError):
+        return error.message
+    cause = error.__cause__
+    return cause.message if isinstance(cause, ExecutionError) else None
+
+
+def _make_with_openvino(
+    make: Callable[..., GraphSource], open_other: Callable[[], Run], error: LoadError | PackageError, failure: str
+) -> GraphSource:
+    """Makes OpenVINO the reference of a graph that ONNX Runtime does not run.
+
+    Args:
+        make: Makes the source of a backend, of what computes the graph, and of a note.
+        open_other: Opens the graph with OpenVINO.
+        error: What was raised with ONNX Runtime. Where OpenVINO loads the graph and does not run it either, the
+            examples are to blame, and the error is raised again.
+        failure: What is said of ONNX Runtime.
     """
     try:
-        return "onnxruntime", _open_onnxruntime(path, inputs, outputs), None
-    except LoadError as error:
-        if find_spec("openvino") is None:
-            raise
-        from inferox.sources.openvino_run import open_openvino
+        return make("openvino", open_other(), f"openvino is the reference, because {failure}")
+    except LoadError as other:
+        raise type(error)(f"{error.message}; {other.message}", hint=error.hint) from error
+    except PackageError:
+        raise error from error.__cause__
 
-        try:
-            return "openvino", open_openvino(path, inputs, outputs), error.message
-        except LoadError as other:
-            raise LoadError(f"{error.message}; {other.message}", hint=error.hint) from error
+
+def _open_openvino(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> Run:
+    from inferox.sources.openvino_run import open_openvino
+
+    return open_openvino(path, inputs, outputs)
 
 
 def _open_onnxruntime(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> Run:
@@ -113,9 +141,7 @@ def _open_onnxruntime(path: Path, inputs: Sequence[TensorSpec], outputs: Sequenc
     return run
 
 
-def _notes(model: ModelProto, weights: Mapping[str, TensorProto], backend: str, reason: str | None) -> Iterator[str]:
-    if reason is not None:
-        yield f"{backend} is the reference, because {reason}"
+def _notes(model: ModelProto, weights: Mapping[str, TensorProto]) -> Iterator[str]:
     defaults = [item.name for item in model.graph.input if item.name in weights]
     # Before version 4, graphs list all of their weights as inputs too.
     if defaults and model.ir_version >= 4:  # noqa: PLR2004
