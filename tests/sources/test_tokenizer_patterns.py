@@ -34,11 +34,18 @@ KNOWN = (
         r"\s{2,}|[\n\r\t]",
     ),
     r"\s+(?!\S)",
+    # DeepSeek's, with the characters themselves in the place of their escapes.
+    (
+        "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+        "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+    ),
+    *(r"(?<!\n)\n(?!\n)", r"(?<=\p{L})[.,](?=\s)"),
 )
 
 BACKTRACKING = (
     *("(a+)+b", "a+b", "a+?b", "(a|a)*b", "(?:a+c)?", "b*(?:a+c)?", ".*x", "(a*)*", "(a+|b)+", "a*a*b", "a{1,3}+b"),
     *(r"\s+$", r"\s*[\r\n]+", r"\s++$|\s*[\r\n]", "(?=(a+))a*b", r"(a)\1+", "(a{1,30}){1,30}b"),
+    *("a+(?!b)", "a(?=b+)", "(?!ab)c", "(?!(?:a|b))c", "(?<!a*)b", "(?=a)*"),
     *("a{0,200}b", "(?<x>a+)b", "(?>a+)b", "(?#)a+b", "[]a]+b", "[a", "(a", "a)", "*a", "a**", "(*FAIL)", r"\Ra", "^a"),
     *(_CASED.split("|", maxsplit=1)[0] + "(?:x)", "|".join(["abcdefgh"] * 100), "a" * 5000),
     r"\p{N}{1,3}(?=(?:\p{N}{3})*\b)",
@@ -56,6 +63,6 @@ def test_patterns_that_may_go_back_are_refused(pattern: str) -> None:
         check_pattern(pattern, "the step")
 
 
-@pytest.mark.parametrize("pattern", ["", "a*", "a?b*", "a|", "(?:|a)+", "(?:a?)", "x{0,3}"])
+@pytest.mark.parametrize("pattern", ["", "(?=a)", "(?<!b)", "a*", "a?b*", "a|", "(?:|a)+", "(?:a?)", "x{0,3}"])
 def test_what_matches_nothing_is_told(pattern: str) -> None:
     assert check_pattern(pattern, "x")

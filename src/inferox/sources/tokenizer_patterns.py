@@ -29,6 +29,9 @@ _ESCAPE = re.compile(
     re.ASCII | re.DOTALL,
 )
 _LITERAL = re.compile(r"[^\\()\[\]{*+?|^$]", re.DOTALL)
+_LOOK = re.compile(r"\(\?<?[=!]")
+"""What opens a group that looks ahead or back. With a single character in it, it looks at one place."""
+
 _GROUP = re.compile(r"\((?:\?:|\?i:)?(?!\?)")
 _QUANTIFIER = re.compile(r"[?*+][?+]?|\{(\d{0,4})(,?)(\d{0,4})\}(\+?)", re.ASCII)
 
@@ -94,7 +97,7 @@ def check_pattern(pattern: str, subject: str) -> bool:
 
 
 def _may_be_empty(element: _Element) -> bool:
-    if element.low == 0:
+    if element.low == 0 or _LOOK.match(element.source):
         return True
     return element.inner is not None and any(all(map(_may_be_empty, inner)) for inner in element.inner)
 
@@ -105,7 +108,9 @@ def _shorten(pattern: str) -> str:
 
 def _is_spaces(sources: list[str], index: int) -> bool:
     """Whether an alternative reads white space that itself or a later one, with only such between them, then takes."""
-    for source in sources[index:]:
+    for written in sources[index:]:
+        # Some files have the characters themselves where others have the escapes.
+        source = written.replace("\r", r"\r").replace("\n", r"\n")
         if source in _SPACES_TAKEN:
             return True
         if source not in _SPACES:
@@ -269,13 +274,25 @@ def _parse(source: str) -> _Alternative:
         end = _end_of_symbol(source, place)
         symbol = source[place:end]
         inner = None
-        if symbol[0] == "(":
+        if _LOOK.match(symbol):
+            _check_look(symbol)
+        elif symbol[0] == "(":
             inner = _parse_group(symbol)
         elif symbol[0] not in "[\\" and not _LITERAL.fullmatch(symbol):
             raise _NotLinearError(f"{symbol!r} is not understood where it stands")
         low, high, place = _read_quantifier(source, end)
+        if _LOOK.match(symbol) and (low, high) != (1, 1):
+            raise _NotLinearError(f"{source[end - len(symbol) : place]!r} repeats a look")
         elements.append(_Element(symbol, low, high, inner))
     return tuple(elements)
+
+
+def _check_look(symbol: str) -> None:
+    """Refuses a group that looks ahead or back for more than one character."""
+    opening = _LOOK.match(symbol)
+    inner = _parse(symbol[opening.end() : -1]) if opening else ()
+    if len(inner) != 1 or inner[0].inner is not None or (inner[0].low, inner[0].high) != (1, 1):
+        raise _NotLinearError(f"{symbol!r} looks for more than one character")
 
 
 def _parse_group(symbol: str) -> tuple[_Alternative, ...]:
