@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from traceback import walk_tb
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import Row, pad_rows, split_rows
-from inferox.build.defining import DefiningLibrary, Definition, NoDefinition, open_defining_library
+from inferox.build.defining import INSTALL_HINT, DefiningLibrary, Definition, NoDefinition, open_defining_library
 from inferox.build.defining.library import quiet
-from inferox.core import DisagreementError, PackageError, RequestError, SourceModel, first_line
+from inferox.build.proof_in_batches import find_difference_in_batches
+from inferox.core import SEQUENCE, DisagreementError, PackageError, RequestError, SourceModel, first_line
 from inferox.package import (
+    OWN_LIMIT,
     TOLERANCES,
     InputProof,
     ParityClass,
@@ -22,6 +26,7 @@ from inferox.package import (
     ProofStatus,
 )
 from inferox.tasks import (
+    CUT_TOKENS,
     AnswerDifference,
     StageDifference,
     Task,
@@ -43,10 +48,15 @@ _EXACT = TOLERANCES[ParityClass.EXACT]
 _LEAST_SHARE = 0.5
 """The share of the inputs of each kind that the library must answer for a package to be proven."""
 
+_ADAPTERS = "inferox.build.defining."
+"""Where the modules lie that ask the libraries."""
+
 _SHOWN = 120
 """How many characters an error shows of an answer."""
 
 _HINTS = {
+    "input": "the library takes what the package refuses: the package's limits or settings are not the model's",
+    "batch": "each input alone is answered right: rows of a batch are exchanged, or their padding counts",
     "token": "the package's tokenizer or its settings (case, accents, prompt, limit, cut) are not the model's",
     "attention": "the package's tokenizer or its settings are not the model's",
     "pixels": "the images are read, turned, resized or scaled in another way than the model's own files say",
@@ -61,7 +71,7 @@ class Proven:
 
     Attributes:
         proof: How far it is proven.
-        cases: The inputs with the library's answers, which the package keeps; empty where it is not proven.
+        cases: The inputs with the library's answers, which the package keeps; empty where there are none.
     """
 
     proof: InputProof
@@ -73,6 +83,16 @@ class _Compared:
     case: ProofCase
     actual: Any
     outputs: tuple[Arrays, Arrays]
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    input: ProofInput
+    reason: str
+
+
+class _OwnFault(Exception):  # noqa: N818 - it never leaves this file
+    """A fault in how Inferox asks a library, as with a version that has other functions."""
 
 
 def prove(source: SourceModel, task: Task) -> Proven:
@@ -96,39 +116,66 @@ def prove(source: SourceModel, task: Task) -> Proven:
     library = open_defining_library(source, task.name, task.max_length)
     if isinstance(library, NoDefinition):
         return Proven(InputProof(ProofStatus.NOT_PROVEN, kind, reason=library.reason))
-    with quiet():
-        compared, refused = _compare_all(source, task, library, inputs)
-    reason = _find_gap(library, inputs, [item.case.input for item in compared])
-    if reason is not None:
-        reason = f"{reason}; of the others it says: {refused}"
-        return Proven(InputProof(ProofStatus.NOT_PROVEN, kind, library=library.name, reason=reason))
+    unknown = InputProof(ProofStatus.NOT_PROVEN, kind, library.name, library.versions(), library.settings())
+    try:
+        with quiet():
+            compared, refusals = _compare_all(source, task, library, inputs)
+    except _OwnFault as fault:
+        return Proven(replace(unknown, reason=str(fault)))
     _check_outputs(library, compared)
     differences = _check_answers(library, compared)
+    _check_batches(source, task, library, compared)
     cosines = [item.cosine for item in differences if item.cosine is not None]
-    proof = InputProof(
-        ProofStatus.PROVEN,
-        kind,
-        library=library.name,
-        versions=library.versions(),
-        settings=library.settings(),
+    gap = _find_gap(task, library, inputs, refusals)
+    proof = replace(
+        unknown,
+        status=ProofStatus.PROVEN if gap is None else ProofStatus.NOT_PROVEN,
         inputs=len(compared),
-        refused=len(inputs) - len(compared),
+        refused=len(refusals),
         max_rel=max((item.max_rel for item in differences), default=None),
         cosine_min=min(cosines, default=None),
+        reason=gap,
+        refused_inputs=tuple(str(refusal.input) for refusal in refusals),
+        refusal=refusals[0].reason if refusals else None,
+        limit=OWN_LIMIT if library.takes_own_limit else None,
     )
     return Proven(proof, tuple(item.case for item in compared))
 
 
-def _find_gap(library: DefiningLibrary, inputs: Sequence[ProofInput], compared: Sequence[ProofInput]) -> str | None:
+def _find_gap(
+    task: Task, library: DefiningLibrary, inputs: Sequence[ProofInput], refusals: Sequence[_Refusal]
+) -> str | None:
     """Which kind of input the library takes too few of for anything to be proven; ``None`` where there is none."""
-    for kind in dict.fromkeys(["inputs", *map(_kind, inputs)]):
-        asked, answered = (sum(kind in {"inputs", _kind(item)} for item in items) for items in (inputs, compared))
-        if answered < _LEAST_SHARE * asked:
-            return f"{library.name} answers {answered} of {asked} {kind}"
+    if not refusals:
+        return None
+    reasons = {id(refusal.input): refusal.reason for refusal in refusals}
+    asked: dict[str, list[ProofInput]] = {}
+    for item in inputs:
+        for kind in _kinds(task, item):
+            asked.setdefault(kind, []).append(item)
+    for kind, items in asked.items():
+        refused = [reasons[id(item)] for item in items if id(item) in reasons]
+        answered = len(items) - len(refused)
+        if answered < _LEAST_SHARE * len(items):
+            return f"{library.name} answers {answered} of {len(items)} {kind}; of the others it says: {refused[0]}"
     return None
 
 
-def _kind(proof_input: ProofInput) -> str:
+def _kinds(task: Task, proof_input: ProofInput) -> list[str]:
+    """The kinds that an input is one of. A package is proven only if it is proven for each of them."""
+    kinds = ["inputs", _form(proof_input)]
+    if isinstance(proof_input.item, bytes):
+        return kinds
+    texts = [proof_input.item] if isinstance(proof_input.item, str) else proof_input.item
+    if any(token in text for token in task.special_tokens for text in texts):
+        kinds.append("texts with special tokens")
+    with suppress(RequestError):
+        if CUT_TOKENS in encode_input(task, proof_input):
+            kinds.append("texts beyond the limit")
+    return kinds
+
+
+def _form(proof_input: ProofInput) -> str:
     if proof_input.prompt is not None:
         return "texts with a prompt"
     if isinstance(proof_input.item, bytes):
@@ -138,26 +185,69 @@ def _kind(proof_input: ProofInput) -> str:
 
 def _compare_all(
     source: SourceModel, task: Task, library: DefiningLibrary, inputs: Sequence[ProofInput]
-) -> tuple[list[_Compared], str | None]:
+) -> tuple[list[_Compared], list[_Refusal]]:
     """Compares the tokens of each input at once, and computes what is left to compare.
 
     Returns:
-        What was compared, and why the library refused the last of those inputs that it does not take.
+        What was compared, and what the library does not take, with its reason.
+
+    Raises:
+        _OwnFault: If Inferox does not know how to ask the library.
     """
-    compared, refused = [], None
+    compared, refusals = [], []
     for proof_input in inputs:
         try:
             definition = _define(library, proof_input)
+            _require_answer(source, library, proof_input, definition)
         except PackageError:
             raise
-        except Exception as error:  # noqa: BLE001 - what the library does not take is not defined
-            refused = first_line(error)
-            continue
-        if proof_input.answered and not is_finite_answer(definition.answer):
-            refused = f"{definition.answer}, which is no answer of finite numbers"[:_SHOWN]
+        except Exception as error:
+            if _is_own(error):
+                raise _OwnFault(_describe_fault(library, error)) from error
+            # What the library does not take is not defined.
+            refusals.append(_Refusal(proof_input, first_line(error)))
             continue
         compared.append(_compare(source, task, library, proof_input, definition))
-    return compared, refused
+    return compared, refusals
+
+
+def _require_answer(
+    source: SourceModel, library: DefiningLibrary, proof_input: ProofInput, definition: Definition
+) -> None:
+    """Requires an answer of finite numbers. That of an input too long to be compared is asked for only in doubt.
+
+    A library may cut where its files say and not where the model's table of positions ends, and then fails.
+
+    Raises:
+        ValueError: If a number is not finite.
+        Exception: Whatever the library raises for an input that it does not take.
+    """
+    limit = source.signature.limits.get(SEQUENCE)
+    if proof_input.answered:
+        answer = definition.answer
+    elif limit is not None and len(definition.tokens.get("input_ids", ())) > limit:
+        answer = _define(library, replace(proof_input, answered=True)).answer
+    else:
+        return
+    if not is_finite_answer(answer):
+        raise ValueError(f"{answer}, which is no answer of finite numbers"[:_SHOWN])
+
+
+def _is_own(error: Exception) -> bool:
+    """Whether an error comes of how Inferox asks, rather than out of a library that was asked."""
+    if not isinstance(error, AttributeError | KeyError | NameError | TypeError):
+        return False
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    # What has no attribute or key of a name says so itself; who asked for it is at fault.
+    asking = [frame for frame in frames if frame.f_code.co_name not in {"__getattr__", "__getitem__"}]
+    return bool(asking) and str(asking[-1].f_globals.get("__name__")).startswith(_ADAPTERS)
+
+
+def _describe_fault(library: DefiningLibrary, error: Exception) -> str:
+    return (
+        f"Inferox does not know how to ask {library.name} {library.versions()[library.name]} "
+        f"({type(error).__name__}: {first_line(error)}); install a version that it knows: {INSTALL_HINT}"
+    )
 
 
 def _define(library: DefiningLibrary, proof_input: ProofInput) -> Definition:
@@ -241,6 +331,12 @@ def _check_answers(library: DefiningLibrary, compared: Sequence[_Compared]) -> l
             raise _disagreement(library, item.case.input, StageDifference("answer", found.expected, found.actual))
         differences.append(found)
     return differences
+
+
+def _check_batches(source: SourceModel, task: Task, library: DefiningLibrary, compared: Sequence[_Compared]) -> None:
+    found = find_difference_in_batches(source, task, [item.case for item in compared])
+    if found is not None:
+        raise _disagreement(library, found[0].input, StageDifference("batch", "its answer alone", found[1]))
 
 
 def _disagreement(library: DefiningLibrary, proof_input: ProofInput, difference: StageDifference) -> DisagreementError:

@@ -136,7 +136,7 @@ def pack(
         )
     for artifact, reason in report.refused.items():
         say(f"inferox: left out {artifact}: {reason}", err=True)
-    for note in report.notes:
+    for note in (*report.proof.notes(), *report.notes):
         say(f"inferox: note: {note}", err=True)
     if as_json:
         _print_json(report)

@@ -63,12 +63,11 @@ def verify(
         )
     if as_json:
         import json
-        from dataclasses import asdict
 
         evidence = [item.to_json() for item in found.evidence]
         proof = {
             "from_input": None if found.proof is None else found.proof.to_json(),
-            "repeated": {artifact: asdict(item) for artifact, item in found.repeated.items()},
+            "repeated": {artifact: item.to_json() for artifact, item in found.repeated.items()},
         }
         reasons = {"not_run": dict(found.not_run), "failed": dict(found.failed)}
         click.echo(json.dumps({"name": found.name, "passed": found.passed, "artifacts": evidence, **proof, **reasons}))
@@ -90,15 +89,14 @@ def verify(
 def _proof_text(found: Verification) -> str:
     if found.proof is None:
         return "from text or image: not recorded when it was packed"
-    if not found.repeated:
-        return str(found.proof)
-    held = sum(item.difference is None for item in found.repeated.values())
-    inputs = max(item.inputs for item in found.repeated.values())
-    worst = max(item.max_rel for item in found.repeated.values())
-    return (
-        f"from {found.proof.source}: {inputs} inputs answered as {found.proof.library} did by {held} of "
-        f"{len(found.repeated)} artifacts, max rel {worst:.1e}"
-    )
+    lines = [str(found.proof)]
+    lines += [
+        f"  {artifact} matches {found.proof.library}'s answers from {found.proof.source} again: {item}"
+        if item.difference is None
+        else f"  {artifact} does not match {found.proof.library}'s answers from {found.proof.source}: {item}"
+        for artifact, item in found.repeated.items()
+    ]
+    return "\n".join(lines)
 
 
 def _report_misses(found: Verification) -> None:

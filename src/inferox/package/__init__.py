@@ -8,7 +8,7 @@ from inferox.package.invariance import BatchInvariance, as_inherent, measure_inv
 from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo, read_json
 from inferox.package.measurement import measure
 from inferox.package.parity import LEAST_CLASS, TOLERANCES, Agreement, Limits, ParityClass, Tolerance, classify
-from inferox.package.proof import InputProof, ProofCase, ProofInput, ProofStatus, load_proof, save_proof
+from inferox.package.proof import OWN_LIMIT, InputProof, ProofCase, ProofInput, ProofStatus, load_proof, save_proof
 from inferox.package.reader import Package, open_package
 from inferox.package.reading import Arrays, Reading
 from inferox.package.samples import SampleBatch, Samples
@@ -20,6 +20,7 @@ __all__ = [
     "ARCHIVE_SUFFIX",
     "FORMAT_VERSION",
     "LEAST_CLASS",
+    "OWN_LIMIT",
     "TOLERANCES",
     "Agreement",
     "Arrays",

@@ -28,6 +28,12 @@ PROOF_TENSORS = "proof.safetensors"
 _KEY = re.compile(r"(?P<index>\d{1,6})\.(?P<part>image|answer|tokens\.(?P<name>[A-Za-z_]{1,64}))")
 
 
+OWN_LIMIT = "package"
+"""What an ``InputProof`` says of the limit where the library was given the package's own."""
+
+_LISTED = 4
+"""How many of the inputs that a library does not take are named."""
+
 _TYPES = {"image": ("uint8",), "answer": ("float32",)}
 _TOKEN_TYPES = ("int32", "int64", "float32")
 
@@ -53,6 +59,10 @@ class InputProof:
             ``image_processor``: the class that prepared the images.
         inputs: How many inputs were compared.
         refused: How many inputs the library itself does not take, and so does not define.
+        refused_inputs: Those inputs, shortened for people.
+        refusal: What the library says of the first of them; ``None`` where it takes all.
+        limit: ``package`` where the model's files state no limit on the tokens of a row, so that the library was given
+            the package's own, and the cut of longer texts is not proven; ``None`` otherwise.
         max_rel: The largest difference of an answer, as a share of the largest number of all answers.
         cosine_min: The least cosine of two answers that are vectors; ``None`` where they are not.
         reason: Why it is not proven; ``None`` where it is.
@@ -68,16 +78,39 @@ class InputProof:
     max_rel: float | None = None
     cosine_min: float | None = None
     reason: str | None = None
+    refused_inputs: tuple[str, ...] = ()
+    refusal: str | None = None
+    limit: str | None = None
 
     def __str__(self) -> str:
         if self.status is ProofStatus.PROVEN:
-            versions = self.versions.get(self.library or "", "")
+            version = self.versions.get(self.library or "", "")
             figures = f", max rel {self.max_rel:.1e}" if self.max_rel is not None else ""
-            refused = f", {self.refused} refused by it" if self.refused else ""
-            return f"proven from {self.source}: {self.inputs} inputs, as {self.library} {versions}{refused}{figures}"
+            cosine = f", least cosine {self.cosine_min:.6f}" if self.cosine_min is not None else ""
+            refused = f" ({self.refused} not taken by it)" if self.refused else ""
+            return (
+                f"proven from {self.source}: matches {self.library} {version} on {self.inputs} of "
+                f"{self.inputs + self.refused} {self.source}s{refused}{figures}{cosine}"
+            )
         if self.status is ProofStatus.NOT_PROVEN:
             return f"not proven from {self.source}: {self.reason}"
         return "takes tensors: proven from tensors alone"
+
+    def notes(self) -> tuple[str, ...]:
+        """What the maker of a package must know of what is not proven, in sentences; empty where nothing is."""
+        notes = [str(self)] if self.status is ProofStatus.NOT_PROVEN else []
+        if self.refused_inputs:
+            listed = ", ".join(self.refused_inputs[:_LISTED]) + (", …" if self.refused > _LISTED else "")
+            notes.append(
+                f"not proven for {self.refused} {self.source}s that {self.library} does not take: {listed}; "
+                f"of the first it says: {self.refusal}"
+            )
+        if self.limit == OWN_LIMIT:
+            notes.append(
+                "the model's files state no limit on the tokens of a text, so that where the package cuts longer ones "
+                "is not proven"
+            )
+        return tuple(notes)
 
     def to_json(self) -> dict[str, Any]:
         """The proof as ``parity.json`` has it."""
@@ -92,6 +125,9 @@ class InputProof:
             "max_rel": self.max_rel,
             "cosine_min": self.cosine_min,
             "reason": self.reason,
+            "refused_inputs": list(self.refused_inputs),
+            "refusal": self.refusal,
+            "limit": self.limit,
         }
 
     @classmethod
@@ -106,6 +142,9 @@ class InputProof:
         known = [item.value for item in ProofStatus]
         if status not in known:
             raise ManifestError(f"'status' of 'from_input' of parity.json must be one of {known}: {shown(status)}")
+        limit = fields.optional("limit", str)
+        if limit not in {None, OWN_LIMIT}:
+            raise ManifestError(f"'limit' of 'from_input' of parity.json must be {OWN_LIMIT!r} or null: {shown(limit)}")
         return cls(
             status=ProofStatus(status),
             source=fields.required("source", str),
@@ -117,6 +156,9 @@ class InputProof:
             max_rel=fields.optional_number("max_rel", least=0),
             cosine_min=fields.optional_number("cosine_min", least=-COSINE_LIMIT, most=COSINE_LIMIT),
             reason=fields.optional("reason", str),
+            refused_inputs=fields.texts("refused_inputs") if "refused_inputs" in data else (),
+            refusal=fields.optional("refusal", str),
+            limit=limit,
         )
 
 

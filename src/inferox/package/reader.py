@@ -82,13 +82,13 @@ class Package:
 
         Raises:
             ManifestError: If a field is missing or malformed.
-            IntegrityError: If the tensors cannot be read, or the package was recorded as proven on another number of
-                inputs than it carries.
+            IntegrityError: If the tensors cannot be read, or the package records another number of inputs
+                than it carries.
         """
         cases = load_proof(self.root)
         proof = None if self.parity is None else self.parity.from_input
         proven = proof is not None and proof.status is ProofStatus.PROVEN
-        recorded = proof.inputs if proof is not None and proven else 0
+        recorded = 0 if proof is None else proof.inputs
         if recorded != len(cases or ()) or (proven and not cases):
             raise IntegrityError(
                 f"{PARITY_FILE} records {recorded} inputs as proven, and the package carries {len(cases or ())}",

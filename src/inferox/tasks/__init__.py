@@ -1,5 +1,6 @@
 """What the numbers mean: from text and images to tensors, and back to answers."""
 
+from inferox.tasks.answer_agreement import AnswerAgreement, agree
 from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale, is_finite_answer
 from inferox.tasks.classify import ClassifyTask
 from inferox.tasks.detect import TaskChoice, choose_task, detect_task
@@ -23,9 +24,12 @@ from inferox.tasks.tensor_files import read_tensors
 from inferox.tasks.token_classify import Span, TokenClassifyTask
 from inferox.tasks.tokenizer import TextTokenizer
 from inferox.tasks.tokenizer_border import translated_panics
+from inferox.tasks.truncation import CUT_TOKENS
 
 __all__ = [
+    "CUT_TOKENS",
     "TASK_NAMES",
+    "AnswerAgreement",
     "AnswerDifference",
     "ClassifyTask",
     "EmbedTask",
@@ -41,6 +45,7 @@ __all__ = [
     "TaskChoice",
     "TextTokenizer",
     "TokenClassifyTask",
+    "agree",
     "choose_task",
     "compare_answers",
     "compare_row",

@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import Row
-from inferox.core import RequestError
 from inferox.package import ProofInput
-from inferox.tasks.embed import EmbedTask
 from inferox.tasks.task import Task
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -77,11 +75,7 @@ def with_prompt(task: Task, proof_input: ProofInput) -> Task:
     Raises:
         RequestError: If the task has no such prompt.
     """
-    if proof_input.prompt is None:
-        return task
-    if not isinstance(task, EmbedTask):
-        raise RequestError(f"the task {task.name} has no prompts, and {proof_input.prompt!r} was asked for")
-    return task.with_prompt(proof_input.prompt)
+    return task if proof_input.prompt is None else task.with_prompt(proof_input.prompt)
 
 
 def compare_row(expected: Arrays, row: Row) -> StageDifference | None:

@@ -91,6 +91,7 @@ def make_proof_inputs(
     if task == "classify":
         inputs += [ProofInput(pair, answered=answered) for pair, answered in _pairs(texts[3:15], long)]
     inputs += [ProofInput(text, prompt) for prompt in prompts for text in (texts[3], texts[0], texts[12])]
+    inputs += [ProofInput(long[-1][0], prompt, answered=long[-1][1]) for prompt in prompts]
     return inputs
 
 

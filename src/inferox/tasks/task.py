@@ -70,6 +70,22 @@ class Task(ABC):
         """The most tokens of a row; ``None`` where there is no limit, or a row has no tokens."""
         return None
 
+    @property
+    def special_tokens(self) -> Sequence[str]:
+        """The texts that its tokenizer takes for one token each, such as ``[MASK]``; empty where it has none."""
+        return ()
+
+    def with_prompt(self, name: str) -> Task:
+        """The same task, with a prompt of the model before each text.
+
+        Args:
+            name: The name of the prompt.
+
+        Raises:
+            RequestError: If there is no such prompt, as in a task that has none.
+        """
+        raise RequestError(f"the task {self.name} has no prompts, and {name!r} was asked for")
+
     def proof_inputs(self) -> list[ProofInput]:
         """Inputs on which the task is proven against the library that defines the model; empty where it takes tensors.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,11 @@ class TextTask(Task):
         return self._tokenizer.max_length
 
     @property
+    def special_tokens(self) -> Sequence[str]:
+        """The texts that its tokenizer takes for one token each; see ``Task``."""
+        return self._tokenizer.special_tokens
+
+    @property
     def prompts(self) -> Mapping[str, str]:
         """What can be put before texts, by name."""
         return {}
@@ -51,7 +56,7 @@ class TextTask(Task):
         return make_proof_inputs(
             self.name,
             max_length=self.max_length,
-            special_tokens=self._tokenizer.special_tokens,
+            special_tokens=self.special_tokens,
             prompts=tuple(name for name, text in self.prompts.items() if text),
         )
 

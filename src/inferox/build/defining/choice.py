@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from inferox.build.defining.library import DefiningLibrary, quiet
+from inferox.build.defining.library import DefiningLibrary, find_version, quiet
 from inferox.core import SourceModel, first_line
 from inferox.tasks import translated_panics
 
 INSTALL_HINT = "pip install 'inferox[reference]'"
 """What brings every library that defines a model."""
+
+
+_LEAST_MAJOR = {"sentence-transformers": 6, "transformers": 5}
+"""The least major version of each library that has what is asked of it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,12 @@ def open_defining_library(source: SourceModel, task: str, max_length: int | None
     library = "sentence-transformers" if task in _OF_SENTENCE_TRANSFORMERS else "transformers"
     if find_spec(library.replace("-", "_")) is None:
         return NoDefinition(f"{library} is not installed: {INSTALL_HINT}")
+    found = find_version(library)
+    if found.partition(".")[0].isdecimal() and int(found.partition(".")[0]) < _LEAST_MAJOR[library]:
+        return NoDefinition(
+            f"{library} {found} is installed, and {_LEAST_MAJOR[library]}.0 or newer is needed: "
+            f"{INSTALL_HINT.replace('install', 'install --upgrade')}"
+        )
     try:
         with quiet(), translated_panics(f"opening the model with {library}", hint="mend the model's files"):
             return _open(task, directory, max_length)

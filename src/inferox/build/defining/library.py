@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
 import numpy.typing as npt
@@ -45,7 +46,12 @@ class DefiningLibrary(ABC):
 
     def versions(self) -> dict[str, str]:
         """The versions of the distributions that take part."""
-        return {name: version(name) for name in self.distributions}
+        return {name: find_version(name) for name in self.distributions}
+
+    @property
+    def takes_own_limit(self) -> bool:
+        """Whether it cuts texts at the package's limit, because the model's files state none."""
+        return False
 
     def settings(self) -> dict[str, str]:
         """What was chosen where the library offers more than one way to prepare an input, by name; mostly empty."""
@@ -61,6 +67,26 @@ class DefiningLibrary(ABC):
         Raises:
             Exception: Whatever the library raises for an input that it does not take.
         """
+
+
+_MODULES = {"pillow": "PIL"}
+"""The modules of distributions that other distributions bring too, as pillow-simd does."""
+
+
+def find_version(distribution: str) -> str:
+    """The version of a distribution; of its module, where that came with another distribution or with none.
+
+    Args:
+        distribution: The distribution, whose module is there.
+
+    Returns:
+        The version; ``unknown`` where the module does not say it.
+    """
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        module = import_module(_MODULES.get(distribution, distribution.replace("-", "_")))
+        return str(getattr(module, "__version__", "unknown"))
 
 
 @contextmanager

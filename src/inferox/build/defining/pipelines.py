@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,8 +22,8 @@ _UNKNOWN_LIMIT = 1_000_000
 """Beyond this, ``model_max_length`` is the number that transformers writes for "unknown"."""
 
 
-class TextLabelLibrary(DefiningLibrary):
-    """The pipeline ``text-classification``, with texts and with pairs.
+class TokenizedLibrary(DefiningLibrary):
+    """A pipeline whose model reads the tokens of texts.
 
     Args:
         directory: The model's own folder.
@@ -33,12 +33,37 @@ class TextLabelLibrary(DefiningLibrary):
     name: ClassVar[str] = "transformers"
     distributions: ClassVar[tuple[str, ...]] = ("transformers", "tokenizers", "torch")
 
+    kind: ClassVar[Any]
+    """The class of ``transformers`` that opens the model."""
+
+    pipeline: ClassVar[str]
+    """The name of the pipeline."""
+
+    options: ClassVar[Mapping[str, Any]] = {}
+    """What the pipeline is told besides."""
+
     def __init__(self, directory: Path, max_length: int | None) -> None:
-        self._tokenizer = _open_tokenizer(directory, max_length)
-        self._model = _open_model(transformers.AutoModelForSequenceClassification, directory)
-        self._pipeline: Any = transformers.pipeline(
-            "text-classification", model=self._model, tokenizer=self._tokenizer, device="cpu"
+        self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(directory), **_OPTIONS)
+        self._takes_own_limit = max_length is not None and self._tokenizer.model_max_length > _UNKNOWN_LIMIT
+        _limit(self._tokenizer, directory, max_length)
+        self._model = _open_model(self.kind, directory)
+        # Its types know pipelines by literal names alone.
+        open_pipeline: Any = transformers.pipeline
+        self._pipeline: Any = open_pipeline(
+            self.pipeline, model=self._model, tokenizer=self._tokenizer, device="cpu", **self.options
         )
+
+    @property
+    def takes_own_limit(self) -> bool:
+        """Whether it cuts texts at the package's limit; see ``DefiningLibrary``."""
+        return self._takes_own_limit
+
+
+class TextLabelLibrary(TokenizedLibrary):
+    """The pipeline ``text-classification``, with texts and with pairs."""
+
+    kind: ClassVar[Any] = transformers.AutoModelForSequenceClassification
+    pipeline: ClassVar[str] = "text-classification"
 
     def define(self, proof_input: ProofInput) -> Definition:
         """Tokens, logits and scored labels; see ``DefiningLibrary``."""
@@ -53,27 +78,12 @@ class TextLabelLibrary(DefiningLibrary):
         return Definition(tokens, _logits(computed), _labels(answer))
 
 
-class TokenLabelLibrary(DefiningLibrary):
-    """The pipeline ``token-classification`` with the aggregation ``simple``.
+class TokenLabelLibrary(TokenizedLibrary):
+    """The pipeline ``token-classification`` with the aggregation ``simple``."""
 
-    Args:
-        directory: The model's own folder.
-        max_length: The most tokens of a row, for a tokenizer that states no limit of its own and so defines no cut.
-    """
-
-    name: ClassVar[str] = "transformers"
-    distributions: ClassVar[tuple[str, ...]] = TextLabelLibrary.distributions
-
-    def __init__(self, directory: Path, max_length: int | None) -> None:
-        self._tokenizer = _open_tokenizer(directory, max_length)
-        self._model = _open_model(transformers.AutoModelForTokenClassification, directory)
-        self._pipeline: Any = transformers.pipeline(
-            "token-classification",
-            model=self._model,
-            tokenizer=self._tokenizer,
-            aggregation_strategy="simple",
-            device="cpu",
-        )
+    kind: ClassVar[Any] = transformers.AutoModelForTokenClassification
+    pipeline: ClassVar[str] = "token-classification"
+    options: ClassVar[Mapping[str, Any]] = {"aggregation_strategy": "simple"}
 
     def define(self, proof_input: ProofInput) -> Definition:
         """Tokens with their characters, logits and labelled parts of a text; see ``DefiningLibrary``."""
@@ -144,20 +154,18 @@ def _open_image_processor(directory: Path) -> Any:
     return processor
 
 
-def _open_tokenizer(directory: Path, max_length: int | None) -> Any:
-    """The model's tokenizer, which cuts where the model ends: a config may state less than its tokenizer does.
+def _limit(tokenizer: Any, directory: Path, max_length: int | None) -> None:
+    """Has a model's tokenizer cut where the model ends: a config may state less than its tokenizer does.
 
     The pipelines go on beyond what the config states where positions are not learned, and so past what the model was
     trained for. sentence-transformers does not, and neither does a package.
     """
-    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(directory), **_OPTIONS)
     config = transformers.AutoConfig.from_pretrained(str(directory), **_OPTIONS)
     stated = getattr(config, "max_position_embeddings", None)
     if tokenizer.model_max_length > _UNKNOWN_LIMIT:
         tokenizer.model_max_length = tokenizer.model_max_length if max_length is None else max_length
     elif isinstance(stated, int) and stated > 0:
         tokenizer.model_max_length = min(tokenizer.model_max_length, stated)
-    return tokenizer
 
 
 def _open_model(kind: Any, directory: Path) -> Any:
