@@ -14,10 +14,10 @@ from inferox.core import ManifestError, Model, RequestError, Signature
 from inferox.package import ProofInput
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.image_preprocessor import ImagePreprocessor
+from inferox.tasks.image_samples import sample_images
 from inferox.tasks.images import check_kind, has_several_frames, read_image
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.options import required
-from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.signature import find_output
 from inferox.tasks.task import Task, as_list
 
@@ -136,8 +136,8 @@ class ImageClassifyTask(Task):
         return [self._labels.rank(output[self._logits.name]) for output in outputs]
 
     def proof_inputs(self) -> list[ProofInput]:
-        """Encoded images of many kinds; see ``Task``."""
-        return make_proof_inputs(self.name, max_length=None, special_tokens=())
+        """Encoded images of many kinds, some much larger than the model takes; see ``Task``."""
+        return [ProofInput(image) for image in sample_images(self._prepare.resized_edge)]
 
     def calibration_items(self) -> list[npt.NDArray[np.uint8]]:
         """Images like the samples, and others, every second one in bright colours; see ``Task``."""

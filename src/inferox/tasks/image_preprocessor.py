@@ -92,6 +92,11 @@ class ImagePreprocessor:
                 return (size["height"], size["width"]) if set(size) == _EDGES else None
         return None
 
+    @property
+    def resized_edge(self) -> int | None:
+        """The longer edge that a square image is resized to, before any crop; ``None`` where none is resized."""
+        return None if self._size is None else self._size.get("shortest_edge", max(self._size.values()))
+
     def __call__(self, image: Pixels | PillowImage, subject: str) -> npt.NDArray[np.float32]:
         """Prepares an image.
 

@@ -17,15 +17,27 @@ _ORIENTATION = 0x0112
 """The EXIF tag that says how a viewer turns and mirrors an image."""
 
 
-def sample_images() -> list[bytes]:
-    """Makes small encoded images that differ in everything that reading and preparing an image depends on.
+_LARGER = 2.5
+"""How many times the edge that images are resized to the large samples have: most photographs are larger by as much."""
+
+_LONGEST_EDGE = 4096
+"""The longest edge of a large sample: beyond it, few images are larger than what the model takes."""
+
+
+def sample_images(resized_edge: int | None = None) -> list[bytes]:
+    """Makes encoded images that differ in everything that reading and preparing an image depends on.
 
     Among them are each mode that common formats have (one bit, grey, grey with alpha, palette, RGB, RGBA, CMYK, YCbCr,
     16 and 32 bits), transparency in each of its forms, all eight EXIF orientations, sizes from one pixel to more
-    than a model takes, and long and narrow ones.
+    than a model takes, and long and narrow ones. Two are so large, one of them high and one wide, that resizing
+    takes several of their pixels for each that it gives.
+
+    Args:
+        resized_edge: About what edge the model's images are resized to; ``None`` where they are not resized.
 
     Returns:
-        The contents of files, the same at every call with the same version of Pillow; about 70 KB altogether.
+        The contents of files, the same at every call with the same version of Pillow; about 100 KB altogether for
+        a model that takes 224 by 224 pixels.
 
     Raises:
         ConfigError: If Pillow is missing.
@@ -40,6 +52,7 @@ def sample_images() -> list[bytes]:
         *_grey(Image, random),
         *_transparent(Image, random),
         *_printed(Image, random),
+        *(_large(Image, resized_edge) if resized_edge else ()),
         *(_turned(Image, random, orientation) for orientation in range(1, 9)),
     ]
 
@@ -105,6 +118,24 @@ def _turned(pillow: Any, random: np.random.Generator, orientation: int) -> bytes
     exif[_ORIENTATION] = orientation
     kind, options = ("JPEG", {"quality": 90}) if orientation % 2 else ("PNG", {})
     return _encode(pillow.fromarray(_draw(random, 30, 54)), kind, exif=exif, **options)
+
+
+def _large(pillow: Any, resized_edge: int) -> list[bytes]:
+    """Images that are larger than what the model takes: a wide one of fine checks, and a high one of few edges."""
+    short = min(int(_LARGER * resized_edge), _LONGEST_EDGE * 3 // 4) + 1
+    long = short * 4 // 3
+    wide, high = _draw_checks(short, long, 1), _draw_checks(long, short, max(1, resized_edge // 4))
+    return [_encode(pillow.fromarray(wide), "PNG"), _encode(pillow.fromarray(high), "JPEG", quality=80)]
+
+
+def _draw_checks(height: int, width: int, finest: int) -> npt.NDArray[np.uint8]:
+    """Coloured slopes under checks of nine sizes, on which every way to resample shows and which encode to little."""
+    rows, columns = np.arange(height, dtype=np.int32)[:, None], np.arange(width, dtype=np.int32)[None, :]
+    high, wide = (finest + places * 3 // extent for places, extent in ((rows, height), (columns, width)))
+    checks = (rows // high + columns // wide) % 2 * 60
+    down, across = np.broadcast_arrays(rows * 150 // height, columns * 150 // width)
+    channels = (down + checks, across + checks, 255 - (down + across) // 2 - checks)
+    return np.stack(channels, axis=2).astype(np.uint8)
 
 
 def _draw(random: np.random.Generator, height: int, width: int) -> npt.NDArray[np.uint8]:

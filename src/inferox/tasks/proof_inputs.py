@@ -1,11 +1,10 @@
-"""The inputs on which a package is proven against the library that defines its model."""
+"""The texts on which a package is proven against the library that defines its model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from inferox.package import ProofInput
-from inferox.tasks.image_samples import sample_images
 
 _TEXTS = (
     "",
@@ -67,7 +66,7 @@ _MOST_SPECIAL = 12
 def make_proof_inputs(
     task: str, *, max_length: int | None, special_tokens: Sequence[str], prompts: Sequence[str] = ()
 ) -> list[ProofInput]:
-    """Makes varied inputs for a task: many scripts and cases, white space, special tokens, the empty and the too long.
+    """Makes varied inputs for a task with texts: many scripts, white space, special tokens, the empty and the too long.
 
     Args:
         task: The task's name.
@@ -78,8 +77,6 @@ def make_proof_inputs(
     Returns:
         The inputs, the same at every call; empty for a task that takes tensors.
     """
-    if task == "image-classify":
-        return [ProofInput(image) for image in sample_images()]
     texts = [*_TEXTS, *_special_texts(special_tokens)]
     long = _long_texts(max_length)
     if task == "rerank":
