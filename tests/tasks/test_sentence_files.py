@@ -300,12 +300,13 @@ def test_nothing_is_made_up_where_modules_json_did_not_come_along(tmp_path: Path
         choose_task(tmp_path, CONFIG, None, task="embed")
 
 
+@pytest.mark.parametrize("task", ["embed", "rerank"])
 @pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
-def test_a_chat_template_without_modules_json_is_refused(tmp_path: Path, file: str) -> None:
+def test_a_chat_template_without_modules_json_is_refused(tmp_path: Path, file: str, task: str) -> None:
     (tmp_path / file).write_text(json.dumps({"chat_template": "{{ messages }}"}))
 
     with pytest.raises(ConfigError, match=r"there is a chat template .* and no modules\.json"):
-        choose_task(tmp_path, CONFIG, None, task="embed")
+        choose_task(tmp_path, {**CONFIG, "num_labels": 1}, None, task=task)
 
 
 @pytest.mark.parametrize(

@@ -16,18 +16,15 @@ from inferox.sources.sentence_modules import (
     unsupported_module,
 )
 from inferox.tasks.layer_files import SENTENCE_EMBEDDING, describe_layer, describe_pooling
-from inferox.tasks.options import read_json
 from inferox.tasks.sentence_settings import (
     TRANSFORMER_FILES,
     check_transformer_settings,
     read_model_settings,
+    refuse_chat_template,
 )
 
 _USUAL_PROMPTS = frozenset({"query", "document"})
 """The prompts that sentence-transformers gives every model."""
-
-_CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json")
-_TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 @dataclass
@@ -145,13 +142,4 @@ def _check_without_modules(directory: Path) -> None:
             f"{present[0]} lies in {directory.name}, and {MODULES_FILE}, which says what it is for, does not",
             hint="fetch the whole model",
         )
-    template = next((name for name in _CHAT_TEMPLATES if (directory / name).is_file()), None)
-    config = read_json(directory / _TOKENIZER_CONFIG, allow_non_finite=True) or {}
-    if template is None and config.get("chat_template"):
-        template = f"chat_template of {_TOKENIZER_CONFIG}"
-    if template is not None:
-        raise ConfigError(
-            f"there is a chat template ({template}) and no {MODULES_FILE}: sentence-transformers would put each text "
-            "into that template, which is not supported",
-            hint="state how texts are embedded: save the model with sentence-transformers, or remove the template",
-        )
+    refuse_chat_template(directory)

@@ -19,7 +19,7 @@ from inferox.tasks.activation import activation_of_class
 from inferox.tasks.embed_files import ModuleFiles, read_chain
 from inferox.tasks.labels import read_labels
 from inferox.tasks.options import member_path, read_json
-from inferox.tasks.sentence_settings import check_transformer_settings, read_model_settings
+from inferox.tasks.sentence_settings import check_transformer_settings, read_model_settings, refuse_chat_template
 
 SCORES = "scores"
 """What sentence-transformers calls the scores of a pair."""
@@ -43,6 +43,8 @@ def read_rerank_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles
         PackageError: If a file is missing or cannot be read.
     """
     modules = read_modules(directory)
+    if not modules:
+        refuse_chat_template(directory)
     # Without modules.json, sentence-transformers leaves its other settings aside.
     settings = read_model_settings(directory) if modules else {}
     # What the modules are comes before labels, which the config of an encoder does not have.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError
-from inferox.sources.sentence_modules import RAW_HINT, SETTINGS_FILE
+from inferox.sources.sentence_modules import MODULES_FILE, RAW_HINT, SETTINGS_FILE
+from inferox.sources.tokenizer_names import TOKENIZER_CONFIG_FILE
 from inferox.tasks.options import read_json
 
 TRANSFORMER_FILES = tuple(
@@ -15,6 +16,8 @@ TRANSFORMER_FILES = tuple(
     for kind in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 """The names under which sentence-transformers has stored the settings of the transformer, newest first."""
+
+_CHAT_TEMPLATES = ("chat_template.jinja", "chat_template.json")
 
 Check = Callable[[Any], bool]
 
@@ -184,3 +187,24 @@ _MEANINGS = {
     "activation_fn": "it must be the name of a class or null",
     "requirements": "versions of other packages are not checked",
 }
+
+
+def refuse_chat_template(directory: Path) -> None:
+    """Refuses a model without ``modules.json`` whose texts sentence-transformers would put into a chat template.
+
+    Args:
+        directory: The folder of the model.
+
+    Raises:
+        ConfigError: If it has a chat template.
+    """
+    template = next((name for name in _CHAT_TEMPLATES if (directory / name).is_file()), None)
+    config = read_json(directory / TOKENIZER_CONFIG_FILE, allow_non_finite=True) or {}
+    if template is None and config.get("chat_template"):
+        template = f"chat_template of {TOKENIZER_CONFIG_FILE}"
+    if template is not None:
+        raise ConfigError(
+            f"there is a chat template ({template}) and no {MODULES_FILE}: sentence-transformers would put each text "
+            "into that template, which is not supported",
+            hint="state how texts are read: save the model with sentence-transformers, or remove the template",
+        )
