@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from transformers.models.auto import image_processing_auto
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 import inferox
+from inferox.build.defining import DefiningLibrary, NoDefinition, open_defining_library
 from inferox.build.defining.pipelines import ImageLabelLibrary
 from inferox.package import ProofStatus, open_package
+from inferox.sources import open_source
 from tests.build.test_proof import save_vit
 
 
@@ -64,6 +67,29 @@ def test_a_model_without_a_processor_that_uses_pillow_is_not_proven(
 
     assert report.proof.status is ProofStatus.NOT_PROVEN
     assert "no image processor that uses Pillow for this model, only ViTImageProcessor" in str(report.proof)
+
+
+def test_a_processor_by_a_name_that_transformers_gave_up_is_told_by_its_new_name(tmp_path: Path) -> None:
+    source = save_vit(tmp_path / "source")
+    path = source / "preprocessor_config.json"
+    stated = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**stated, "image_processor_type": "ViTFeatureExtractor"}), encoding="utf-8")
+
+    found = _open(source)
+
+    assert isinstance(found, NoDefinition)
+    assert "preprocessor_config.json names ViTFeatureExtractor" in found.reason
+    assert "write ViTImageProcessor there" in found.reason
+    path.write_text(json.dumps({**stated, "image_processor_type": "ViTImageProcessor"}), encoding="utf-8")
+    assert isinstance(_open(source), ImageLabelLibrary)
+    path.write_text(json.dumps({**stated, "image_processor_type": "NoSuchImageProcessor"}), encoding="utf-8")
+    found = _open(source)
+    assert isinstance(found, NoDefinition)
+    assert "Unrecognized image processor" in found.reason
+
+
+def _open(directory: Path) -> DefiningLibrary | NoDefinition:
+    return open_defining_library(open_source(directory), "image-classify", None)
 
 
 def test_the_processor_is_that_of_pillow_without_torchvision_too(tmp_path: Path) -> None:

@@ -13,10 +13,14 @@ from transformers.image_utils import load_image
 
 from inferox.build.defining.library import Arrays, DefiningLibrary, Definition, captured
 from inferox.package import ProofInput
+from inferox.tasks.image_files import image_settings_file
 
 _OPTIONS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _PILLOW = "pil"
 """What transformers calls the image processors that use Pillow."""
+
+_RETIRED_SUFFIX = "FeatureExtractor"
+"""How the classes of image processors ended in versions of transformers before 5."""
 
 _UNKNOWN_LIMIT = 1_000_000
 """Beyond this, ``model_max_length`` is the number that transformers writes for "unknown"."""
@@ -116,7 +120,7 @@ class ImageLabelLibrary(DefiningLibrary):
         directory: The model's own folder.
 
     Raises:
-        ValueError: If transformers has no image processor of this kind that uses Pillow.
+        ValueError: If transformers has no image processor of this kind, or none that uses Pillow.
     """
 
     name: ClassVar[str] = "transformers"
@@ -147,7 +151,18 @@ class ImageLabelLibrary(DefiningLibrary):
 
 
 def _open_image_processor(directory: Path) -> Any:
-    processor: Any = transformers.AutoImageProcessor.from_pretrained(str(directory), backend=_PILLOW, **_OPTIONS)
+    try:
+        processor: Any = transformers.AutoImageProcessor.from_pretrained(str(directory), backend=_PILLOW, **_OPTIONS)
+    except ValueError as error:
+        stated, _ = transformers.ImageProcessingMixin.get_image_processor_dict(str(directory), local_files_only=True)
+        named = str(stated.get("image_processor_type"))
+        if not named.endswith(_RETIRED_SUFFIX):
+            raise
+        # Versions before 5 wrote this name into many files, and their classes were the image processors.
+        raise ValueError(
+            f"{image_settings_file(directory)} names {named}, which transformers 5 no longer has: "
+            f"write {named.removesuffix(_RETIRED_SUFFIX)}ImageProcessor there, and pack again"
+        ) from error
     # Transformers falls back to another backend with no more than a warning.
     if getattr(processor, "backend", None) != _PILLOW:
         raise ValueError(f"it has no image processor that uses Pillow for this model, only {type(processor).__name__}")
