@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inferox.core import ManifestError
+from inferox.core import ManifestError, to_json_bytes
 from inferox.package import FORMAT_VERSION, Fields, FileEntry, Metadata, ModelInfo
-from inferox.package.manifest import read_json, read_object, to_json_bytes
+from inferox.package.manifest import read_json, read_object
 from tests.package.packages import make_info
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8"), max_size=20)

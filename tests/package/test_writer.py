@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from inferox.core import ConfigError, InferoxError, IntegrityError, PackageError, UnsafePathError
+from inferox.core import ConfigError, InferoxError, IntegrityError, PackageError, UnsafePathError, to_json_bytes
 from inferox.package import PackageWriter, open_package
-from inferox.package.manifest import to_json_bytes
 from tests.package.packages import WEIGHTS, write_package
 
 OUTPUTS = ["p", "p.mlpkg"]

@@ -37,6 +37,7 @@ from inferox.core.errors import (
 )
 from inferox.core.graph_port import GraphPort, check_graph
 from inferox.core.json_reader import MAX_INTEGER, MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
+from inferox.core.json_writer import to_json_bytes
 from inferox.core.model import MemoryRequirements, Model, ModelMetadata
 from inferox.core.ragged import RaggedBatch
 from inferox.core.shown_text import printable, shown
@@ -138,4 +139,5 @@ __all__ = [
     "shown",
     "threads_text",
     "to_array",
+    "to_json_bytes",
 ]

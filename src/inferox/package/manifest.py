@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -235,8 +234,3 @@ def read_object(path: Path, *, allow_non_finite: bool = False) -> dict[str, Any]
     if not isinstance(value, dict):
         raise ManifestError(f"{path.name} must be a JSON object, and is of the type {type(value).__name__}")
     return value
-
-
-def to_json_bytes(data: Any) -> bytes:
-    """JSON as the files of a package have it: indented, and ending in a line break."""
-    return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
-from inferox.core import IntegrityError, ManifestError, shown
+from inferox.core import IntegrityError, ManifestError, read_json_file, shown, to_json_bytes
 from inferox.package.array_file import read_arrays
 from inferox.package.fields import Fields
-from inferox.package.manifest import read_json, to_json_bytes
 from inferox.package.parity import COSINE_LIMIT
+
+_HINT = "pack the model again, or fetch it again"
 
 PROOF_FILE = "proof.json"
 """Where a package keeps the inputs of its proof and the answers that are not arrays, relative to its root."""
@@ -247,7 +248,11 @@ def load_proof(root: Path) -> tuple[ProofCase, ...] | None:
     """
     if not (root / PROOF_FILE).is_file():
         return None
-    records = Fields(read_json(root / PROOF_FILE), PROOF_FILE).map("cases", _read_record)
+    try:
+        content = read_json_file(root / PROOF_FILE, hint=_HINT)
+    except FileNotFoundError as error:
+        raise ManifestError(f"{PROOF_FILE} is missing", hint=_HINT) from error
+    records = Fields(content, PROOF_FILE).map("cases", _read_record)
     arrays = read_arrays(root / PROOF_TENSORS)
     images: dict[int, bytes] = {}
     answers: dict[int, npt.NDArray[Any]] = {}

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from inferox.core import ConfigError, IntegrityError, ManifestError, PackageError
+from inferox.core import ConfigError, IntegrityError, ManifestError, PackageError, to_json_bytes
 from inferox.package.archive import ARCHIVE_SUFFIX, is_archive, write_archive
 from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.manifest import (
@@ -23,7 +23,6 @@ from inferox.package.manifest import (
     Metadata,
     ModelInfo,
     read_json,
-    to_json_bytes,
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.samples import SAMPLES_FILE, Samples
