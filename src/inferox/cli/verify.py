@@ -91,9 +91,9 @@ def _proof_text(found: Verification) -> str:
         return "from text or image: not recorded when it was packed"
     lines = [str(found.proof)]
     lines += [
-        f"  {artifact} matches {found.proof.library}'s answers from {found.proof.source} again: {item}"
+        f"  {artifact} gives the answers of {found.proof.library} from {found.proof.source} again: {item}"
         if item.difference is None
-        else f"  {artifact} does not match {found.proof.library}'s answers from {found.proof.source}: {item}"
+        else f"  {artifact} does not give the answers of {found.proof.library} from {found.proof.source}: {item}"
         for artifact, item in found.repeated.items()
     ]
     return "\n".join(lines)
