@@ -175,7 +175,7 @@ def open_peer(model: str, threads: int) -> Embed:
 def open_artifact(options: argparse.Namespace) -> Embed:
     """One artifact of a package by itself."""
     from inferox.core import LoadOptions
-    from inferox.engine.loading import Loader, Opened
+    from inferox.loading.loader import Loader, Opened
     from inferox.package import open_package
 
     opened = Opened(open_package(options.model))

@@ -12,5 +12,5 @@ def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
     here = Path(__file__).parent
     folders = {path.relative_to(here).parts for path in here.rglob("test_*.py")}
     names = {part for parts in folders for part in parts[:-1]}
-    assert "build" in names
+    assert "packing" in names
     assert not [name for name in names for skipped in pytestconfig.getini("norecursedirs") if fnmatch(name, skipped)]

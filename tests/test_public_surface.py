@@ -62,7 +62,7 @@ def test_the_core_loads_numpy_alone() -> None:
 
 
 def test_running_needs_no_torch_until_a_backend_does() -> None:
-    code = "import inferox.tasks, inferox.package, inferox.engine, inferox.cli.tables, inferox.cli.results"
+    code = "import inferox.tasks, inferox.package, inferox.loading, inferox.cli.tables, inferox.cli.results"
     assert loaded_after(code) & {"torch", "transformers"} == set()
 
 

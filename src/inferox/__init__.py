@@ -16,10 +16,10 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inferox.build import PackReport, pack
     from inferox.core import DataType, DeviceId, InferoxError, Model, RaggedBatch, Signature, TensorSpec
-    from inferox.engine import TaskModel, load
+    from inferox.loading import TaskModel, load
     from inferox.package import Package, open_package
+    from inferox.packing import PackReport, pack
 
 __version__ = version("inferox")
 
@@ -28,15 +28,15 @@ _HOMES = {
     "DeviceId": "inferox.core",
     "InferoxError": "inferox.core",
     "Model": "inferox.core",
-    "PackReport": "inferox.build",
+    "PackReport": "inferox.packing",
     "Package": "inferox.package",
     "RaggedBatch": "inferox.core",
     "Signature": "inferox.core",
-    "TaskModel": "inferox.engine",
+    "TaskModel": "inferox.loading",
     "TensorSpec": "inferox.core",
-    "load": "inferox.engine",
+    "load": "inferox.loading",
     "open_package": "inferox.package",
-    "pack": "inferox.build",
+    "pack": "inferox.packing",
 }
 
 __all__ = [

@@ -22,7 +22,7 @@ from inferox.core import (
     UnsafePathError,
     UntrustedCodeError,
 )
-from inferox.engine import load
+from inferox.loading import load
 from inferox.package import open_package
 from inferox.package.writer import hash_file
 from tests.package.packages import make_info, write_package

@@ -35,7 +35,7 @@ from inferox.core import (
     Signature,
     TensorSpec,
 )
-from tests.build.test_kinds import save_text_model
+from tests.packing.test_kinds import save_text_model
 
 RUNTIMES = [OnnxRuntimeBackend(), OpenVinoBackend()]
 

@@ -12,8 +12,8 @@ import pytest
 
 import inferox
 from inferox.cli.main import main
-from tests.build.modules import make_cnn
-from tests.build.test_kinds import save_text_model
+from tests.packing.modules import make_cnn
+from tests.packing.test_kinds import save_text_model
 from tests.sources.checkpoints import make_model, save_model
 
 

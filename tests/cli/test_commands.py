@@ -20,9 +20,9 @@ from inferox.core import (
     NoUsableBackendError,
     RequestError,
 )
-from inferox.package import TOLERANCES, ParityClass
-from tests.build.test_kinds import save_text_model
+from inferox.parity import TOLERANCES, ParityClass
 from tests.cli.conftest import Run
+from tests.packing.test_kinds import save_text_model
 
 
 @pytest.mark.parametrize("command", ["pack", "inspect", "verify", "run", "doctor"])
@@ -115,7 +115,7 @@ def test_pack_within_a_tolerance(run: Run, tmp_path: Path, minilm_directory: Pat
 
 
 def test_pack_strictly(run: Run, tmp_path: Path) -> None:
-    arguments = ("pack", "python:tests.build.modules:make_cnn", "-o", tmp_path / "p")
+    arguments = ("pack", "python:tests.packing.modules:make_cnn", "-o", tmp_path / "p")
     done = run(*arguments, "--precision", "fp32", "--precision", "bf16", "--strict")
     assert (done.code, "torch/bf16/padded: a python program" in done.err) == (3, True)
     assert not (tmp_path / "p").exists()
@@ -131,7 +131,7 @@ def test_calibration_files_that_hold_no_texts(run: Run, tmp_path: Path, minilm_d
     assert (done.code, "nope.txt cannot be read" in done.err) == (3, True)
     done = run("pack", tmp_path / "bert", *settings, tmp_path / "blank.txt")
     assert (done.code, "blank.txt holds no text" in done.err) == (3, True)
-    done = run("pack", "python:tests.build.modules:make_cnn", *settings, tmp_path / "blank.txt")
+    done = run("pack", "python:tests.packing.modules:make_cnn", *settings, tmp_path / "blank.txt")
     assert (done.code, "the task raw is not calibrated on a file of texts" in done.err) == (2, True)
     assert not (tmp_path / "p").exists()
 
@@ -164,7 +164,8 @@ def test_names_that_are_none(run: Run, words: tuple[str, ...], message: str) -> 
 
 
 def test_calibration_of_nothing(run: Run, tmp_path: Path) -> None:
-    done = run("pack", "python:tests.build.modules:make_cnn", "-o", tmp_path / "p", "--calibration", tmp_path / "texts")
+    model, texts = "python:tests.packing.modules:make_cnn", tmp_path / "texts"
+    done = run("pack", model, "-o", tmp_path / "p", "--calibration", texts)
     assert (done.code, "int8 alone is calibrated" in done.err) == (2, True)
 
 
@@ -175,7 +176,7 @@ def test_dims_that_cannot_be_read(run: Run, tmp_path: Path, text: str) -> None:
 
 
 def test_dims_on_the_command_line(run: Run, tmp_path: Path) -> None:
-    done = run("pack", "python:tests.build.modules:make_lstm", "-o", tmp_path / "p", "--dims", "steps=batch,7,4")
+    done = run("pack", "python:tests.packing.modules:make_lstm", "-o", tmp_path / "p", "--dims", "steps=batch,7,4")
     assert done.code == 0, done.err
 
 

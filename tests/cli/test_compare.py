@@ -10,9 +10,9 @@ import pytest
 
 import inferox
 from inferox.cli.compare import _print
-from inferox.engine.comparison import FULL, QUICK, Plan
-from tests.build.modules import make_cnn
+from inferox.measuring.comparison import FULL, QUICK, Plan
 from tests.cli.conftest import Run
+from tests.packing.modules import make_cnn
 from tests.report.comparisons import make_comparison
 
 

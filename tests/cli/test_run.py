@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save_file
 
 import inferox
 from inferox.core import InferoxWarning, InputTooLongError
-from tests.build.test_kinds import save_text_model
 from tests.cli.conftest import Done, Run
+from tests.packing.test_kinds import save_text_model
 
 Packages = dict[str, Path]
 

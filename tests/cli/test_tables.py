@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from inferox.cli.tables import evidence_table
-from inferox.package import TOLERANCES, Agreement, ArtifactEvidence, BatchInvariance, ParityClass
+from inferox.parity import TOLERANCES, Agreement, ArtifactEvidence, BatchInvariance, ParityClass
 
 NAMES = ("onnxruntime/onnx/fp32/padded", "torch/torch-export/fp32/padded", "openvino/openvino-ir/int8/padded")
 

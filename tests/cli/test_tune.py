@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import inferox
-from tests.build.modules import make_cnn
 from tests.cli.conftest import Run
+from tests.packing.modules import make_cnn
 
 
 @pytest.fixture

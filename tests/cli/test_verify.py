@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import inferox
-from inferox.engine import verify
-from inferox.package import TOLERANCES, ParityClass, SampleBatch, Samples
+from inferox.measuring import verify
 from inferox.package.writer import hash_file
-from tests.build.modules import make_cnn
+from inferox.parity import TOLERANCES, ParityClass, SampleBatch, Samples
 from tests.cli.conftest import Run
-from tests.engine.comparison.faulty import registered, write_faulty_package
+from tests.measuring.comparison.faulty import registered, write_faulty_package
+from tests.packing.modules import make_cnn
 
 
 @pytest.fixture(scope="module")

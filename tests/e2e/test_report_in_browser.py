@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import inferox
-from tests.build.modules import make_cnn
+from tests.packing.modules import make_cnn
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

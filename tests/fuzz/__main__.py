@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from inferox.cli.main import EXIT_INTERRUPTED
-from inferox.core import available_cores
+from inferox.machine import available_cores
 from tests.fuzz.cases import Case, Selection, select_cases
 from tests.fuzz.results import collect
 from tests.fuzz.workers import Limits, Outcome, run_cases

@@ -13,8 +13,8 @@ import torch
 import transformers
 
 import inferox
-from inferox.engine.cell import Cell
-from inferox.engine.profile import Placement, Profile, device_text, machine_name, runtime_version
+from inferox.loading.cell import Cell
+from inferox.loading.profile import Placement, Profile, device_text, machine_name, runtime_version
 from inferox.package import open_package
 from tests.fuzz.cases import PROFILES
 

@@ -21,8 +21,8 @@ from inferox.cli.explain import EXIT_NOTHING_USABLE
 from inferox.cli.main import cli
 from inferox.cli.verify import EXIT_MISSED
 from inferox.core import InferoxError
-from inferox.engine.profile import Profile, save_profile
-from inferox.engine.selection import AUTO
+from inferox.loading.profile import Profile, save_profile
+from inferox.loading.selection import AUTO
 from inferox.package import open_package
 from inferox.package.archive import write_archive
 from inferox.package.manifest import METADATA_FILE, MODEL_INFO_FILE

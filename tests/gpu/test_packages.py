@@ -11,9 +11,9 @@ import torch
 
 import inferox
 from inferox.core import DeviceId, Layout, LoadOptions
-from inferox.engine.loading import Loader, Opened
-from tests.build.modules import make_cnn
-from tests.build.test_kinds import TEXTS, save_text_model
+from inferox.loading.loader import Loader, Opened
+from tests.packing.modules import make_cnn
+from tests.packing.test_kinds import TEXTS, save_text_model
 
 pytestmark = [
     pytest.mark.gpu,

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from inferox.core import Artifact, DataType, Layout, Precision, Signature, TensorSpec
-from inferox.package import FORMAT_VERSION, Metadata, ModelInfo, PackageWriter, ParityReport, SampleBatch, Samples
+from inferox.package import FORMAT_VERSION, Metadata, ModelInfo, PackageWriter
+from inferox.parity import ParityReport, SampleBatch, Samples
 
 SPEC = TensorSpec("x", DataType.F32, ("batch", 2))
 SIGNATURE = Signature((SPEC,), (SPEC,))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from inferox.core import ManifestError, to_json_bytes
-from inferox.package import FORMAT_VERSION, Fields, FileEntry, Metadata, ModelInfo
+from inferox.core import Fields, ManifestError, to_json_bytes
+from inferox.package import FORMAT_VERSION, FileEntry, Metadata, ModelInfo
 from inferox.package.manifest import read_json, read_object
 from tests.package.packages import make_info
 

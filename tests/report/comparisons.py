@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from inferox.engine.comparison import (
-    QUICK,
-    ArtifactMeasurement,
-    Comparison,
-    Latency,
-    Machine,
-    RowParity,
-    Start,
-    Throughput,
-)
-from inferox.package import TOLERANCES, Agreement, ArtifactEvidence, ParityClass
+from inferox.machine.description import Machine
+from inferox.measuring.comparison import QUICK, ArtifactMeasurement, Comparison, Latency, RowParity, Start, Throughput
+from inferox.parity import TOLERANCES, Agreement, ArtifactEvidence, ParityClass
 
 MACHINE = Machine("Linux x86_64", "A Processor", 2, 16_000_000_000, "3.11.7", "0.1.0")
 

@@ -16,7 +16,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from inferox.core import BATCH, SEQUENCE, DataType, PackageError, Signature, TensorSpec
 from inferox.sources.auto_tokenizer import compare_tokenizers, save_tokenizer
 from inferox.tasks import TextTokenizer
-from inferox.tasks.text_files import read_text_options
+from inferox.tasks.files.texts import read_text_options
 
 TEXTS = [
     "Hello World THE Café",

@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import inferox
 from inferox.core import ConfigError, DataType, LoadError, PackageError, TensorSpec
-from inferox.package import ParityClass
+from inferox.parity import ParityClass
 from inferox.sources import open_source
-from tests.build.test_kinds import TEXTS, save_text_model
+from tests.packing.test_kinds import TEXTS, save_text_model
 from tests.sources.graphs import WIDE_BIAS, WIDE_WEIGHT, make_affine, save_affine
 
 

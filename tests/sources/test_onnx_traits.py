@@ -14,8 +14,8 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import inferox
-from inferox.engine.tuning import _batch as build_batch
-from inferox.package import ParityClass
+from inferox.measuring.tuning import _batch as build_batch
+from inferox.parity import ParityClass
 from tests.sources.graphs import WIDE_WEIGHT
 
 Arrays = Mapping[str, Any]

@@ -10,7 +10,7 @@ import pytest
 
 import inferox
 from inferox.core import PackageError
-from inferox.package import ParityClass
+from inferox.parity import ParityClass
 from tests.sources.graphs import BIAS, WEIGHT, save_affine
 
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from inferox.core import ConfigError, Dim, LoadError, PackageError, SourceModel, UntrustedCodeError
 from inferox.sources import open_source
-from tests.build.modules import make_cnn, make_lstm
+from tests.packing.modules import make_cnn, make_lstm
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 

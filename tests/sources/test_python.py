@@ -15,7 +15,7 @@ import torch
 
 from inferox.core import ConfigError, DataType, Dim, PackageError, SourceModel, TensorSpec
 from inferox.sources import open_source
-from tests.build.modules import make_cnn, make_lstm, make_tied
+from tests.packing.modules import make_cnn, make_lstm, make_tied
 
 LINEAR = "def make():\n    return torch.nn.Linear(4, 3), {'input': torch.ones(2, 4)}\n"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from inferox.package import TOLERANCES, ParityClass
+from inferox.parity import TOLERANCES, ParityClass
 from inferox.tasks import agree
 
 _QUANTIZED = TOLERANCES[ParityClass.QUANTIZED]

@@ -23,8 +23,8 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from inferox.core import ConfigError, PackageError
-from inferox.tasks.image_files import image_settings_file, read_image_options
-from inferox.tasks.image_kinds import DEFAULTS, KIND_BY_MODEL
+from inferox.tasks.files.image_kinds import DEFAULTS, KIND_BY_MODEL
+from inferox.tasks.files.images import image_settings_file, read_image_options
 from inferox.tasks.image_preprocessor import ImagePreprocessor
 from inferox.tasks.image_samples import sample_images
 from inferox.tasks.images import read_image

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from transformers import AutoImageProcessor
 
-from inferox.tasks.image_files import read_image_options
+from inferox.tasks.files.images import read_image_options
 from inferox.tasks.image_preprocessor import ImagePreprocessor
 
 from .test_images import picture

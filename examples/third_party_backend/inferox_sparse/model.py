@@ -23,9 +23,9 @@ from inferox.core import (
     ModelMetadata,
     Tensor,
     TensorLike,
-    resolve_threads,
     to_array,
 )
+from inferox.machine import resolve_threads
 
 from .errors import translated
 

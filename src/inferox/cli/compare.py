@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from inferox.engine.comparison import ArtifactMeasurement, Comparison, Plan, Progress, Spread
+    from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Plan, Progress, Spread
 
 
 @click.command(
@@ -67,8 +67,8 @@ def compare(
     from contextlib import nullcontext
 
     from inferox.cli.output_file import open_output, writing
-    from inferox.engine.comparison import FULL, QUICK
-    from inferox.engine.comparison import compare as measure
+    from inferox.measuring.comparison import FULL, QUICK
+    from inferox.measuring.comparison import compare as measure
 
     plan = QUICK if quick else FULL
     if timeout_s is not None:
@@ -112,7 +112,7 @@ def _progress() -> Iterator[Progress]:
 def _print(found: Comparison) -> None:
     from rich.text import Text
 
-    from inferox.core import threads_text
+    from inferox.machine import threads_text
 
     console = make_console()
     machine = found.machine

@@ -11,7 +11,7 @@ from inferox.cli.options import debug_option, json_option, quality_option, trust
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
-    from inferox.engine import Explanation
+    from inferox.loading import Explanation
 
 EXIT_NOTHING_USABLE = 5
 
@@ -44,7 +44,7 @@ def explain(
 
     Ends with exit code 5 where nothing can run it here.
     """
-    from inferox.engine import explain as find_reasons
+    from inferox.loading import explain as find_reasons
 
     found = find_reasons(package, backend, device, precision, quality=quality, threads=threads, trust_code=trust_code)
     if as_json:

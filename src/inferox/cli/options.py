@@ -12,7 +12,7 @@ import click
 from inferox.cli.terminal import LineFormatter
 
 if TYPE_CHECKING:
-    from inferox.package import Limits
+    from inferox.parity import Limits
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -12,9 +12,9 @@ from inferox.cli.options import debug_option, json_option, tolerance_option, tru
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
-    from inferox.build import PackReport
     from inferox.core import Dim
-    from inferox.package import Limits
+    from inferox.packing import PackReport
+    from inferox.parity import Limits
 
 _LISTED = 4
 """How many weights that were left out are named."""
@@ -114,7 +114,7 @@ def pack(
     (.pt2), an ONNX file (.onnx), OpenVINO IR (.xml), or python:module:factory, a function that returns a
     torch.nn.Module and example inputs.
     """
-    from inferox.build import pack as build_package
+    from inferox.packing import pack as build_package
 
     console = make_console(stderr=True)
     with console.status("packing", spinner="dots") as status:

@@ -14,7 +14,7 @@ from inferox.cli.terminal import make_console, say
 if TYPE_CHECKING:
     from inferox.cli.items import PairOptions
     from inferox.cli.results import Sink
-    from inferox.engine import TaskModel
+    from inferox.loading import TaskModel
     from inferox.tasks import Task
     from inferox.tasks.truncation import CutTokens
 
@@ -106,7 +106,7 @@ def run(
     from inferox.cli.inputs import read_items
     from inferox.cli.items import PairOptions
     from inferox.cli.results import open_sink
-    from inferox.engine import load
+    from inferox.loading import load
 
     with (
         open_sink(output, as_json=as_json, force=force) as sink,

@@ -13,9 +13,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from inferox.core import printable, threads_text
-from inferox.engine.profile import Profile
-from inferox.package import ArtifactEvidence
+from inferox.core import printable
+from inferox.loading.profile import Profile
+from inferox.machine import threads_text
+from inferox.parity import ArtifactEvidence
 from inferox.report.quantities import three_digits
 from inferox.tasks import LabelScore, Span
 

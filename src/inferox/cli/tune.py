@@ -10,7 +10,7 @@ from inferox.cli.options import debug_option, json_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
-    from inferox.engine import Tuning
+    from inferox.measuring import Tuning
 
 
 @click.command(
@@ -34,7 +34,7 @@ def tune(
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from inferox.engine import tune as measure
+    from inferox.measuring import tune as measure
 
     console = make_console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())

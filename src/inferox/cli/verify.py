@@ -12,8 +12,8 @@ from inferox.cli.options import debug_option, json_option, tolerance_option, tru
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
-    from inferox.engine import Verification
-    from inferox.package import Limits
+    from inferox.measuring import Verification
+    from inferox.parity import Limits
 
 EXIT_MISSED = 3
 
@@ -47,7 +47,7 @@ def verify(
 
     Ends with exit code 3 where an artifact misses its tolerance, or fails on a runtime that is here.
     """
-    from inferox.engine import verify as measure_again
+    from inferox.measuring import verify as measure_again
 
     console = make_console(stderr=True)
     with console.status("measuring", spinner="dots") as status:

@@ -35,6 +35,7 @@ from inferox.core.errors import (
     UntrustedCodeError,
     first_line,
 )
+from inferox.core.fields import Fields
 from inferox.core.graph_port import GraphPort, check_graph
 from inferox.core.json_reader import MAX_INTEGER, MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
 from inferox.core.json_writer import to_json_bytes
@@ -55,7 +56,6 @@ from inferox.core.spec import (
     TensorSpec,
 )
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape, to_array
-from inferox.core.threads import available_cores, limit_rayon, resolve_threads, threads_text
 
 __all__ = [
     "BATCH",
@@ -88,6 +88,7 @@ __all__ = [
     "ExecutionError",
     "ExportRequest",
     "Exporter",
+    "Fields",
     "FormatVersionError",
     "GraphPort",
     "InferoxError",
@@ -124,20 +125,16 @@ __all__ = [
     "UnsafePathError",
     "UnsupportedDTypeError",
     "UntrustedCodeError",
-    "available_cores",
     "check_graph",
     "dtype_of",
     "first_line",
-    "limit_rayon",
     "parse_json",
     "printable",
     "probe_module",
     "read_json_file",
     "read_json_object",
     "resolve_shape",
-    "resolve_threads",
     "shown",
-    "threads_text",
     "to_array",
     "to_json_bytes",
 ]

@@ -18,7 +18,7 @@ from inferox.core import (
     TensorSpec,
     UnsafePathError,
 )
-from inferox.package.fields import Fields
+from inferox.core.fields import Fields
 from inferox.package.manifest import (
     METADATA_FILE,
     MODEL_INFO_FILE,

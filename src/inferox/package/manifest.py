@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import Artifact, FormatVersionError, ManifestError, Signature, read_json_file, shown
-from inferox.package.fields import Fields
+from inferox.core.fields import Fields
 
 FORMAT_VERSION = "2.0"
 """The format that packages are written in."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from inferox.core import CONFIG_FILE, Artifact, IntegrityError, ManifestError, PackageError, TrustTier, UnsafePathError
 from inferox.package.archive import is_archive
-from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.format1 import is_format1, read_format1
 from inferox.package.manifest import (
     METADATA_FILE,
@@ -20,11 +19,12 @@ from inferox.package.manifest import (
     read_object,
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
-from inferox.package.proof import ProofCase, ProofStatus, load_proof
-from inferox.package.samples import SAMPLES_FILE, Samples
 from inferox.package.staging import recover, wait_for_target
 from inferox.package.store import Store
 from inferox.package.writer import check_artifacts, hash_file
+from inferox.parity.evidence import PARITY_FILE, ParityReport
+from inferox.parity.proof import ProofCase, ProofStatus, load_proof
+from inferox.parity.samples import SAMPLES_FILE, Samples
 
 _TOKENIZER_FILE = "tokenizer.json"
 

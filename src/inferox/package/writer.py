@@ -15,7 +15,6 @@ from typing import Any, Self
 
 from inferox.core import ConfigError, IntegrityError, ManifestError, PackageError, to_json_bytes
 from inferox.package.archive import ARCHIVE_SUFFIX, is_archive, write_archive
-from inferox.package.evidence import PARITY_FILE, ParityReport
 from inferox.package.manifest import (
     METADATA_FILE,
     MODEL_INFO_FILE,
@@ -25,8 +24,9 @@ from inferox.package.manifest import (
     read_json,
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
-from inferox.package.samples import SAMPLES_FILE, Samples
 from inferox.package.staging import make_staging, recover, remove_staging, replace_folder
+from inferox.parity.evidence import PARITY_FILE, ParityReport
+from inferox.parity.samples import SAMPLES_FILE, Samples
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DISK_FAULTS = _DISK_FULL | {errno.EIO, errno.EROFS, errno.EFBIG}

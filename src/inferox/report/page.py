@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
-from inferox.core import threads_text
-from inferox.engine.comparison import ArtifactMeasurement, Comparison, Plan, Spread
+from inferox.machine import threads_text
+from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Plan, Spread
 from inferox.report.charts import colour_class, mark
 from inferox.report.elements import Markup, element, join
 from inferox.report.plots import latency_plot, parity_plot, throughput_plot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from inferox.engine.comparison import Comparison, RowParity
+from inferox.measuring.comparison import Comparison, RowParity
 from inferox.report.charts import Axis, Caption, Point, Series, dot_chart, line_chart
 from inferox.report.elements import Markup
 from inferox.report.quantities import axis_text, seconds_text, three_digits

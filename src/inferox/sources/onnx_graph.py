@@ -25,8 +25,8 @@ from inferox.core import (
     SourceFacts,
     TensorSpec,
     UnsupportedDTypeError,
-    resolve_threads,
 )
+from inferox.machine import resolve_threads
 from inferox.sources.array_files import read_arrays
 from inferox.sources.graph_dims import name_dims
 from inferox.sources.graph_source import GraphSource, check_examples

@@ -14,7 +14,8 @@ from inferox.backends.openvino.compilation import compile_model
 from inferox.backends.openvino.errors import translated
 from inferox.backends.openvino.integers import check_integers
 from inferox.backends.openvino.request import compute
-from inferox.core import ExecutionError, LoadError, Precision, TensorSpec, resolve_threads
+from inferox.core import ExecutionError, LoadError, Precision, TensorSpec
+from inferox.machine import resolve_threads
 from inferox.sources.measure import Arrays, Run
 
 

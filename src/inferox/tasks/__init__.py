@@ -3,8 +3,8 @@
 from inferox.tasks.answer_agreement import AnswerAgreement, agree
 from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale, is_finite_answer
 from inferox.tasks.classify import ClassifyTask
-from inferox.tasks.detect import TaskChoice, choose_task, detect_task
 from inferox.tasks.embed import EmbedTask
+from inferox.tasks.files.detection import TaskChoice, choose_task, detect_task
 from inferox.tasks.image_classify import ImageClassifyTask
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.labels import LabelScore

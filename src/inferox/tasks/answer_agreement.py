@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from inferox.package import Tolerance
+from inferox.parity import Tolerance
 from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import BATCH, DataType, ManifestError, RequestError, Signature, TensorSpec
-from inferox.package import Arrays, Reading
+from inferox.parity import Arrays, Reading
 from inferox.tasks.options import optional
 from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.text_task import TextTask

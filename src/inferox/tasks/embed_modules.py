@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.core import IntegrityError, ManifestError, PackageError
-from inferox.package import read_arrays
+from inferox.parity import read_arrays
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.options import member_path, required
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import ManifestError, Model, RequestError, Signature
-from inferox.package import ProofInput
+from inferox.parity import ProofInput
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.image_preprocessor import ImagePreprocessor
 from inferox.tasks.image_samples import sample_images

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import BATCH, DataType, ManifestError, Signature, TensorSpec
-from inferox.package import Arrays, Reading
+from inferox.parity import Arrays, Reading
 from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.signature import find_output, last_extent
 

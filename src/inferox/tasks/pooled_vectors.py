@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import ManifestError, Signature
-from inferox.package import Arrays
+from inferox.parity import Arrays
 from inferox.tasks.embed_modules import open_module
 from inferox.tasks.options import optional, required_list
 from inferox.tasks.pooling import POOLING_MODES, pool

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import Row
-from inferox.package import ProofInput
+from inferox.parity import ProofInput
 from inferox.tasks.task import Task
 
 Arrays = Mapping[str, npt.NDArray[Any]]

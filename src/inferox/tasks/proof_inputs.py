@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from inferox.package import ProofInput
+from inferox.parity import ProofInput
 
 _TEXTS = (
     "",

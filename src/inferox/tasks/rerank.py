@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from inferox.batching import Outputs, Row
 from inferox.core import ManifestError, Model, RequestError, Signature
-from inferox.package import Reading
+from inferox.parity import Reading
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.options import optional, required

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
 from inferox.core import Model, RequestError, Signature
-from inferox.package import ProofInput, Reading
+from inferox.parity import ProofInput, Reading
 from inferox.tasks.truncation import report_truncation
 
 

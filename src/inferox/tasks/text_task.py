@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import Signature
-from inferox.package import ProofInput
+from inferox.parity import ProofInput
 from inferox.tasks.calibration_texts import calibration_texts
 from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.task import Task

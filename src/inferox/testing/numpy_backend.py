@@ -35,9 +35,9 @@ from inferox.core import (
     Tensor,
     TensorLike,
     read_json_object,
-    resolve_threads,
     to_array,
 )
+from inferox.machine import resolve_threads
 from inferox.testing.mlp import LAYERS, SIGNATURE, save_mlp_weights
 
 CONFIG = "backends/numpy/mlp.json"

@@ -28,11 +28,11 @@ from inferox.core import (
     Precision,
     UnsupportedDTypeError,
 )
-from inferox.engine import verify
-from inferox.package import ParityClass
+from inferox.measuring import verify
+from inferox.parity import ParityClass
 from inferox.sources import open_source
 from tests.backends.candle.artifacts import TEXT, load, padded, text_artifact
-from tests.build.test_kinds import TEXTS, save_text_model
+from tests.packing.test_kinds import TEXTS, save_text_model
 from tests.sources.checkpoints import make_model, make_texts, save_model
 
 

@@ -17,7 +17,7 @@ from torch import nn
 import inferox
 from inferox.backends.candle.export import LAYERS_FILE, CandleExporter
 from inferox.core import WEIGHTS_FILE, Artifact, LoadError, OutOfMemoryError, TrustTier
-from inferox.package import ParityClass
+from inferox.parity import ParityClass
 from inferox.sources import open_source
 from tests.backends.candle.artifacts import load, padded
 

@@ -26,7 +26,7 @@ from inferox.core import (
     SourceModel,
 )
 from inferox.sources.python import open_factory
-from tests.build.modules import Counting, Overwriting, make_lstm, make_stepping
+from tests.packing.modules import Counting, Overwriting, make_lstm, make_stepping
 
 
 class Crowded(torch.nn.Module):

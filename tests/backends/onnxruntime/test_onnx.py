@@ -31,9 +31,9 @@ from inferox.core import (
     ShapeMismatchError,
     TrustTier,
 )
-from inferox.package import ParityClass
-from tests.build.modules import make_cnn, make_lstm, make_stepping, make_tied
-from tests.build.test_kinds import TEXTS, save_text_model
+from inferox.parity import ParityClass
+from tests.packing.modules import make_cnn, make_lstm, make_stepping, make_tied
+from tests.packing.test_kinds import TEXTS, save_text_model
 from tests.sources.checkpoints import make_model, save_model
 
 BOTH = ("torch", "onnxruntime")

@@ -32,7 +32,7 @@ from inferox.sources.huggingface import open_huggingface
 from inferox.sources.program import open_program
 from inferox.sources.python import open_factory
 from tests.backends.torch.artifacts import AFFINE_SIGNATURE, affine_inputs, affine_output, load, make_affine, run
-from tests.build.modules import Counting, Overwriting, make_cnn, make_lstm, make_tied
+from tests.packing.modules import Counting, Overwriting, make_cnn, make_lstm, make_tied
 from tests.sources.checkpoints import make_model, make_texts, save_model
 
 Inputs = Mapping[str, npt.NDArray[Any]]

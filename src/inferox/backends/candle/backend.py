@@ -23,9 +23,9 @@ from inferox.core import (
     ModelMetadata,
     Precision,
     UnsupportedDTypeError,
-    limit_rayon,
     probe_module,
 )
+from inferox.machine import limit_rayon
 
 if TYPE_CHECKING:
     from inferox.backends.candle.builder import CandleTensorBuilder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 
 from inferox.core import Device, DeviceId, MemoryInfo
-from inferox.core.cgroup import memory_limit
+from inferox.machine.cgroup import memory_limit
 
 
 class HostDevice(Device):

@@ -22,8 +22,8 @@ from inferox.core import (
     ModelMetadata,
     check_graph,
     probe_module,
-    resolve_threads,
 )
+from inferox.machine import resolve_threads
 
 FORMAT = "onnx"
 """The format of artifacts that this backend reads."""

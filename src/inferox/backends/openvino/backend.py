@@ -25,8 +25,8 @@ from inferox.core import (
     ModelMetadata,
     check_graph,
     probe_module,
-    resolve_threads,
 )
+from inferox.machine import resolve_threads
 
 if TYPE_CHECKING:
     from openvino import CompiledModel

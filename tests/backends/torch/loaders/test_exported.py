@@ -22,7 +22,7 @@ from tests.backends.torch.artifacts import (
     make_artifact,
     run,
 )
-from tests.build.modules import make_tied
+from tests.packing.modules import make_tied
 
 CPU = torch.device("cpu")
 DYNAMIC = {"x": {0: Dim.AUTO}, "scale": {0: Dim.AUTO}}

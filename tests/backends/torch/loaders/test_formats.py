@@ -18,8 +18,8 @@ from inferox.core import (
     ManifestError,
     ModelMetadata,
     Precision,
-    available_cores,
 )
+from inferox.machine import available_cores
 from tests.backends.torch.artifacts import AFFINE_SIGNATURE, load, make_affine, make_artifact
 
 

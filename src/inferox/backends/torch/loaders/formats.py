@@ -17,7 +17,8 @@ from inferox.backends.torch.loaders.safetensors import load_safetensors
 from inferox.backends.torch.loaders.state_dict import load_state_dict
 from inferox.backends.torch.loaders.torchscript import load_torchscript
 from inferox.backends.torch.model import Program, TorchModel
-from inferox.core import Artifact, DeviceId, LoadError, LoadOptions, ModelMetadata, resolve_threads
+from inferox.core import Artifact, DeviceId, LoadError, LoadOptions, ModelMetadata
+from inferox.machine import resolve_threads
 
 Loader = Callable[[Artifact, torch.device, LoadOptions], Program]
 

@@ -1,5 +1,0 @@
-"""Packing: from a source to a package, with the evidence that it is right."""
-
-from inferox.build.packing import PackReport, pack
-
-__all__ = ["PackReport", "pack"]

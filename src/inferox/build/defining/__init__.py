@@ -1,6 +1,0 @@
-"""The libraries that define what a model answers, each behind one interface."""
-
-from inferox.build.defining.choice import INSTALL_HINT, NoDefinition, open_defining_library
-from inferox.build.defining.library import DefiningLibrary, Definition
-
-__all__ = ["INSTALL_HINT", "DefiningLibrary", "Definition", "NoDefinition", "open_defining_library"]

@@ -1,0 +1,18 @@
+"""Which artifact of a package runs here, and loading it."""
+
+from inferox.loading.explanation import Explanation, Verdict, explain
+from inferox.loading.loader import load
+from inferox.loading.selection import QUALITIES, Candidate, Wish, select
+from inferox.loading.task_model import TaskModel
+
+__all__ = [
+    "QUALITIES",
+    "Candidate",
+    "Explanation",
+    "TaskModel",
+    "Verdict",
+    "Wish",
+    "explain",
+    "load",
+    "select",
+]

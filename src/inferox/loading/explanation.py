@@ -1,0 +1,99 @@
+"""Why a package runs on what it runs on, as facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from inferox.backends.registry import get_backend, probe_backend
+from inferox.core import Artifact, DeviceId
+from inferox.loading.plan import make_plan
+from inferox.loading.profile import FoundProfile, find_profile
+from inferox.loading.selection import AUTO, Wish
+from inferox.machine import resolve_threads
+from inferox.package import Store, open_package
+from inferox.parity import ParityClass
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one artifact.
+
+    Attributes:
+        artifact: Its name.
+        parity_class: How well it agreed when it was packed; ``None`` where that was not recorded.
+        taken: Whether ``load`` tries it first, of those whose backends can run here.
+        reason: Why it is, or is not.
+    """
+
+    artifact: str
+    parity_class: ParityClass | None
+    taken: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a package runs on what it runs on.
+
+    Attributes:
+        name: The package's name.
+        verdicts: Every artifact, in the order in which they were considered.
+        found: What was measured on this machine.
+    """
+
+    name: str
+    verdicts: tuple[Verdict, ...]
+    found: FoundProfile
+
+
+def explain(
+    path: str | Path,
+    backend: str = AUTO,
+    device: str | DeviceId | None = None,
+    precision: str | None = None,
+    *,
+    quality: str | None = None,
+    threads: int | None = None,
+    trust_code: bool = False,
+) -> Explanation:
+    """Says of every artifact why ``load`` would take it or pass it over.
+
+    No artifact is loaded: the plan says what is tried first, and each runtime whether it can run here. What fails
+    while it is loaded is passed over for the next, which ``load`` alone can tell.
+
+    Takes and raises the same as ``load``, but for ``NoUsableBackendError`` and ``UntrustedCodeError``: where nothing
+    can be loaded, no verdict says that it is taken.
+    """
+    wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
+    wanted = DeviceId.of(device)
+    store, budget = Store(), resolve_threads(threads)
+    package = open_package(path, store=store)
+    found = find_profile(package.digest, store, budget, wanted)
+    plan = make_plan(package, wish, found)
+    reasons, unavailable = dict(plan.rejected), cache(partial(_why_unavailable, device=wanted))
+    taken: Artifact | None = None
+    for artifact in plan.order:
+        if taken is not None:
+            reasons[artifact.name] = plan.why_not(artifact, taken)
+        elif reason := unavailable(artifact.backend):
+            reasons[artifact.name] = reason
+        else:
+            taken, reasons[artifact.name] = artifact, plan.why_taken(artifact)
+    parity = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
+    names = [artifact.name for artifact in plan.order] + list(plan.rejected)
+    verdicts = [
+        Verdict(name, parity.get(name), taken is not None and name == taken.name, reasons[name]) for name in names
+    ]
+    return Explanation(package.metadata.name, tuple(verdicts), found)
+
+
+def _why_unavailable(backend: str, device: DeviceId | None) -> str | None:
+    """Why a backend cannot run here, or not on a device; ``None`` where it can."""
+    availability = probe_backend(backend)
+    if not availability.available:
+        return f"the backend {backend} cannot run here: {availability.reason}"
+    if device is None or any(found.id == device for found in get_backend(backend).devices()):
+        return None
+    return f"the backend {backend} has no device {device} here"

@@ -1,0 +1,273 @@
+"""Loading a package: open, choose, load, try, and fall back to the next artifact where one fails."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from inferox.backends.registry import get_backend
+from inferox.batching import PaddedView
+from inferox.core import (
+    Artifact,
+    BackendUnavailableError,
+    DeviceId,
+    ExecutionError,
+    InferoxError,
+    Layout,
+    LoadOptions,
+    Model,
+    NoUsableBackendError,
+    Signature,
+    TrustTier,
+    UntrustedCodeError,
+)
+from inferox.loading.plan import Plan, make_plan
+from inferox.loading.profile import find_profile
+from inferox.loading.selection import AUTO, Wish
+from inferox.loading.task_model import TaskModel
+from inferox.machine import limit_rayon, resolve_threads
+from inferox.package import Package, Store, open_package
+from inferox.parity import ArtifactEvidence, ParityClass, Samples, measure_model
+from inferox.tasks import Task, choose_task, open_task
+
+_logger = logging.getLogger(__name__)
+
+
+def load(
+    path: str | Path,
+    backend: str = AUTO,
+    device: str | DeviceId | None = None,
+    precision: str | None = None,
+    *,
+    quality: str | None = None,
+    task: str | None = None,
+    threads: int | None = None,
+    compile: bool = False,  # noqa: A002 - PyTorch's own word for it
+    trust_code: bool = False,
+) -> TaskModel:
+    """Loads a package on the runtime that is fastest here.
+
+    Where ``inferox tune`` has measured the package on this machine, that decides; otherwise the order of
+    ``inferox.loading.select``. An artifact that cannot be loaded, or that computes something else for a stored sample
+    than it should, is passed over for the next.
+
+    Args:
+        path: A package: a folder, or an ``.mlpkg`` file.
+        backend: A registered backend, or ``auto``.
+        device: Where to load it, such as ``cuda:0``; ``None`` for the backend's default device.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for the best there is.
+        quality: How well it must agree with the original: ``exact``, ``close`` or ``quantized``; ``None`` for
+            ``close``, or for any where a precision is asked for.
+        task: What the numbers mean, where the package's own statement is to be overridden.
+        threads: How many CPU threads the runtime may use; ``None`` for one a core that this process may use.
+        compile: Whether to compile the model just in time, where the backend can.
+        trust_code: Whether code that comes with the package may run. Only say so for a package whose origin you trust.
+
+    Returns:
+        The model, to be used as a context manager or closed.
+
+    Raises:
+        PackageError: If there is no package at the path, or it is damaged, unsafe or too new.
+        UntrustedCodeError: If it can only be run by code that comes with it, and that is not allowed.
+        BackendNotFoundError: If the backend that is asked for is not registered.
+        NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
+        ConfigError: If the device, the precision, the quality or the task is none.
+    """
+    wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
+    wanted = DeviceId.of(device)
+    store, budget = Store(), resolve_threads(threads)
+    opened = Opened(open_package(path, store=store), task)
+    options = LoadOptions(opened.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
+    plan = make_plan(opened.package, wish, find_profile(opened.package.digest, store, budget, wanted))
+    return Loader(opened, wanted, options).load(plan)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A package with what it takes to run and to measure its artifacts.
+
+    Attributes:
+        package: The package.
+        wanted_task: What the numbers mean, where the package's own statement is overridden.
+    """
+
+    package: Package
+    wanted_task: str | None = None
+    _tasks: dict[Signature, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def samples(self) -> Samples | None:
+        """The sample calls; ``None`` where it has none."""
+        return self.package.samples()
+
+    @cached_property
+    def evidence(self) -> Mapping[str, ArtifactEvidence]:
+        """What was measured when it was packed, by the artifact's name."""
+        parity = self.package.parity
+        return {item.artifact: item for item in parity.artifacts} if parity else {}
+
+    def signature(self, artifact: Artifact) -> Signature:
+        """What callers see of an artifact, whatever its layout: the padded signature."""
+        return self.package.info.signature if artifact.layout is Layout.PACKED else artifact.signature
+
+    def view(self, artifact: Artifact, model: Model) -> PaddedView:
+        """A loaded artifact as callers see it: behind the padded signature.
+
+        Args:
+            artifact: The artifact.
+            model: The same, loaded.
+        """
+        known = self.evidence.get(artifact.name)
+        invariant = None if known is None or known.batch is None else known.batch.holds
+        return PaddedView(model, self.signature(artifact), get_backend(artifact.backend), batch_invariant=invariant)
+
+    def task(self, signature: Signature) -> Task:
+        """Opens the task; once for each signature, as its tokenizer takes its time.
+
+        Args:
+            signature: The padded signature.
+        """
+        if signature not in self._tasks:
+            self._tasks[signature] = self._open_task(signature)
+        return self._tasks[signature]
+
+    def _open_task(self, signature: Signature) -> Task:
+        package, wanted = self.package, self.wanted_task
+        name, options = package.info.task, package.info.task_options
+        if not name or wanted not in {None, name}:
+            choice = choose_task(package.files_root, package.config, signature, task=wanted)
+            name, options = choice.name, choice.options
+        return open_task(name, options, package.files_root, signature)
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Loads artifacts of a package.
+
+    Attributes:
+        opened: The package.
+        device: Where to load; ``None`` for each backend's default device.
+        options: How to load.
+    """
+
+    opened: Opened
+    device: DeviceId | None
+    options: LoadOptions
+
+    def load(self, plan: Plan) -> TaskModel:
+        """Loads the first artifact of a plan that works; see ``load`` of this module.
+
+        Args:
+            plan: What is tried.
+        """
+        if plan.ignored:
+            _logger.warning("measurements of %s are ignored: %s", self.options.package, plan.ignored)
+        self._check_package()
+        failures: dict[str, InferoxError] = {}
+        for index, artifact in enumerate(plan.order):
+            try:
+                model = self.open(artifact)
+            except InferoxError as error:
+                failures[artifact.name] = error
+                continue
+            later = {other.name: plan.why_not(other, artifact) for other in plan.order[index + 1 :]}
+            reasons = {**plan.rejected, **_texts(failures), **later}
+            _logger.info("%s runs on %s: %s", self.options.package, artifact.name, plan.why_taken(artifact))
+            self._log_reasons(reasons, failures)
+            return self._with_task(artifact, model, reasons)
+        reasons = {**plan.rejected, **_texts(failures)}
+        self._log_reasons(reasons, failures)
+        raise self._nothing_usable(plan, reasons, failures)
+
+    def open(self, artifact: Artifact) -> Model:
+        """Loads an artifact and tries it on a stored sample.
+
+        Args:
+            artifact: The artifact.
+
+        Returns:
+            The model, in its own layout.
+
+        Raises:
+            InferoxError: If it cannot be loaded, or computes something else than it should.
+        """
+        limit_rayon(self.options.threads)
+        model = get_backend(artifact.backend).load(artifact, self.device, self.options)
+        try:
+            self._try(model, artifact)
+        except BaseException:
+            model.close()
+            raise
+        return model
+
+    def open_alone(self, artifact: Artifact) -> TaskModel:
+        """Loads one artifact, with its task; see ``open``."""
+        return self._with_task(artifact, self.open(artifact), {})
+
+    def _with_task(self, artifact: Artifact, model: Model, reasons: Mapping[str, str]) -> TaskModel:
+        try:
+            view = self.opened.view(artifact, model)
+            return TaskModel(view, self.opened.task(view.signature), passed_over=reasons)
+        except BaseException:
+            model.close()
+            raise
+
+    def _check_package(self) -> None:
+        """Opens what every artifact needs, so that what fails afterwards is the fault of a single artifact.
+
+        Raises:
+            PackageError: If the samples or the task's files are damaged.
+            ConfigError: If the task that was asked for does not suit the model.
+        """
+        limit_rayon(self.options.threads)  # before a tokenizer makes the pool
+        _ = self.opened.samples
+        self.opened.task(self.opened.package.info.signature)
+
+    def _log_reasons(self, reasons: Mapping[str, str], failures: Mapping[str, InferoxError]) -> None:
+        for name, reason in reasons.items():
+            # A runtime that is not installed is nothing to worry about where another one does the work.
+            failed = not isinstance(failures.get(name), BackendUnavailableError | None)
+            level = logging.WARNING if failed else logging.INFO
+            _logger.log(level, "%s does not run on %s: %s", self.options.package, name, reason)
+
+    def _try(self, model: Model, artifact: Artifact) -> None:
+        """Opens its task, computes the smallest sample, and refuses a model that misses the tolerance that it kept."""
+        view = self.opened.view(artifact, model)
+        task = self.opened.task(view.signature)
+        samples, evidence = self.opened.samples, self.opened.evidence.get(artifact.name)
+        if samples is None or evidence is None:
+            return
+        smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
+        reading = task.reading(view.signature)
+        # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
+        tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min, order_min=0.0)
+        one, scales = Samples((smallest,)), reading.scales(samples)
+        found = measure_model(view, artifact, one, reading, tolerance, scales=scales)
+        if found.parity_class is ParityClass.FAIL:
+            raise ExecutionError(
+                f"{artifact.name} computes something else here than when it was packed: {found.agreement}",
+                hint="'inferox verify' measures the whole package again",
+            )
+
+    def _nothing_usable(
+        self, plan: Plan, reasons: Mapping[str, str], failures: Mapping[str, InferoxError]
+    ) -> InferoxError:
+        data = any(artifact.trust_tier is TrustTier.DATA for artifact in self.opened.package.artifacts)
+        if not data and plan.needs_trust:
+            # Said so where trust is all that is missing, rather than as one reason among several.
+            return UntrustedCodeError(
+                f"{self.options.package!r} can only be run by code that comes with it",
+                hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
+            )
+        tried = "'inferox doctor' says what each backend lacks"
+        hint = tried if failures else "'inferox inspect' says what the package has"
+        error = NoUsableBackendError(self.options.package, reasons, hint=hint)
+        error.__cause__ = list(failures.values())[-1] if failures else None
+        return error
+
+
+def _texts(failures: Mapping[str, InferoxError]) -> dict[str, str]:
+    return {name: str(error) for name, error in failures.items()}

@@ -1,0 +1,106 @@
+"""The plan of what runs here: the order in which artifacts are tried, and the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from inferox.core import Artifact
+from inferox.loading.profile import FoundProfile, Profile
+from inferox.loading.selection import Wish, select, weak_artifacts
+from inferox.package import Package
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The artifacts of a package in the order in which they are tried, and why the others are not.
+
+    Attributes:
+        order: The artifacts that may be tried, the best first.
+        rejected: For each of the others, by name, why it is not tried.
+        needs_trust: Whether one of those lacks nothing but the operator's trust.
+        profile: The measurements that decide; ``None`` where nothing was measured.
+        ignored: Why what else was measured does not decide; ``None`` where nothing else was.
+        ratios: For each artifact that was measured, by name, its time as a multiple of the fastest's, shape by shape.
+        weak: The names of those whose agreement is shown by weak evidence.
+    """
+
+    order: tuple[Artifact, ...]
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    needs_trust: bool = False
+    profile: Profile | None = None
+    ignored: str | None = None
+    ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    weak: frozenset[str] = frozenset()
+
+    def why_taken(self, artifact: Artifact) -> str:
+        """The reason why an artifact was taken, as a phrase.
+
+        Args:
+            artifact: The artifact.
+        """
+        if self.profile is None:
+            return "the first in the order that holds where nothing was measured (inferox tune)"
+        if artifact.name not in self.ratios:
+            return "it was not measured, and nothing that was measured can be loaded"
+        return "measured fastest here over all shapes of batches"
+
+    def why_not(self, artifact: Artifact, taken: Artifact) -> str:
+        """The reason why an artifact that could have been loaded was not.
+
+        Args:
+            artifact: The artifact.
+            taken: The one that was.
+        """
+        if artifact.name in self.weak:
+            return f"the evidence that it agrees with the reference, which {taken.backend} computed, is weak"
+        if self.profile is None:
+            return f"it comes after {taken.backend} in the order that holds where nothing was measured"
+        if artifact.name not in self.ratios:
+            return "it was not measured when the package was tuned"
+        return "it was measured slower over all shapes of batches"
+
+
+def make_plan(package: Package, wish: Wish, found: FoundProfile) -> Plan:
+    """Plans what is tried of a package. Loads nothing, and imports no runtime.
+
+    Args:
+        package: The package.
+        wish: What is asked for.
+        found: What was measured on this machine.
+    """
+    candidates = select(package, wish)
+    allowed = [candidate.artifact for candidate in candidates if candidate.passed_over is None]
+    weak = weak_artifacts(package.parity.artifacts if package.parity else ())
+    return replace(
+        rank(allowed, found.profile, weak=weak),
+        rejected={item.artifact.name: item.passed_over for item in candidates if item.passed_over is not None},
+        needs_trust=any(candidate.needs_trust for candidate in candidates),
+        ignored=found.ignored,
+    )
+
+
+def rank(artifacts: Sequence[Artifact], profile: Profile | None, *, weak: Collection[str] = ()) -> Plan:
+    """Decides the order in which artifacts are tried.
+
+    Those that were measured come first, the one that is fastest over all shapes before the others. Every shape counts
+    alike: a total time would be that of the largest.
+
+    Args:
+        artifacts: The artifacts that may be loaded, in the order that holds where nothing was measured.
+        profile: The measurements that hold here; ``None`` where there are none.
+        weak: The names of those whose agreement is shown by weak evidence. They come last, however fast they are, as
+            long as there are others.
+    """
+    firm = [item for item in artifacts if item.name not in weak] or artifacts
+    measured = [] if profile is None else [item for item in firm if profile.cells.get(item.name)]
+    if profile is None or not measured:
+        return Plan(tuple(artifacts), weak=frozenset(weak))
+    shapes = sorted({(cell.rows, cell.length) for item in measured for cell in profile.cells[item.name]})
+    times = {item.name: [profile.seconds(item.name, *shape) for shape in shapes] for item in measured}
+    best = [min(column) for column in zip(*times.values(), strict=True)]
+    ratios = {name: [mine / least for mine, least in zip(row, best, strict=True)] for name, row in times.items()}
+    measured.sort(key=lambda item: sum(ratios[item.name]))
+    unmeasured = [item for item in artifacts if item.name not in ratios]
+    order = (*measured, *unmeasured)
+    return Plan(order, profile=profile, ratios=ratios, weak=frozenset(weak))

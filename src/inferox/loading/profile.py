@@ -1,0 +1,326 @@
+"""What was measured of a package on this machine: how long each artifact takes for batches of different shapes."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from inferox.core import ConfigError, DeviceId, Fields, ManifestError, shown
+from inferox.loading.cell import Cell
+from inferox.machine import available_cores, threads_text
+from inferox.machine.processor import processor_facts
+from inferox.package import Store, read_json, write_json
+
+_VERSION = 3
+
+_DEFAULT = "default"
+
+_DISTRIBUTIONS = {"candle": "candle-nn"}
+"""Runtimes whose distribution has another name. It is found without this too, in the time that reading the names of all
+that is installed takes."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where an artifact was measured.
+
+    Attributes:
+        device: The device.
+        is_default: Whether its backend chooses that device where none is named.
+    """
+
+    device: str
+    is_default: bool
+
+    def suits(self, wanted: str) -> bool:
+        """Whether the artifact would run there again.
+
+        Args:
+            wanted: The device that is asked for, as ``device_text`` gives it.
+        """
+        return self.is_default if wanted == _DEFAULT else self.device == wanted
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The measurements of a package on a machine.
+
+    Attributes:
+        digest: The package's digest.
+        machine: The machine, as ``machine_name`` gives it.
+        threads: The thread budget that every artifact had.
+        device: The device that was asked for, as ``device_text`` gives it.
+        versions: The version of each backend's runtime, by the backend's name.
+        created_at: When it was last measured, in ISO 8601.
+        cells: For each artifact that could be measured, its times.
+        placements: For each of them, where it was measured. "The default device" and "the CPU" may be the same.
+    """
+
+    digest: str
+    machine: str
+    threads: int
+    device: str
+    versions: Mapping[str, str]
+    created_at: str
+    cells: Mapping[str, tuple[Cell, ...]]
+    placements: Mapping[str, Placement] = field(default_factory=dict)
+
+    def on(self, device: str) -> Profile:
+        """What of it holds where a device is asked for: all, or the artifacts that were measured on that device.
+
+        Args:
+            device: The device, as ``device_text`` gives it.
+        """
+        if device == self.device:
+            return self
+        suits = {name for name, placement in self.placements.items() if placement.suits(device)}
+        return replace(
+            self,
+            device=device,
+            versions={name: text for name, text in self.versions.items() if any(_is_of(name, item) for item in suits)},
+            cells={name: cells for name, cells in self.cells.items() if name in suits},
+            placements={name: placement for name, placement in self.placements.items() if name in suits},
+        )
+
+    def seconds(self, artifact: str, rows: int, length: int) -> float:
+        """How long an artifact is expected to take for a batch: interpolated between the nearest shapes measured.
+
+        Times are interpolated in logarithms of rows, length and time, as a time that grows in proportion is a straight
+        line there. Beyond the grid they grow as the number of tokens does.
+
+        Args:
+            artifact: The artifact.
+            rows: The number of rows.
+            length: The length of the longest, in tokens.
+
+        Returns:
+            Seconds; infinity for an artifact that was not measured, or that failed at lengths that others can compute.
+        """
+        cells = self.cells.get(artifact)
+        if not cells:
+            return float("inf")
+        longest = max(cell.length for cell in cells)
+        if longest < length and any(longest < cell.length for each in self.cells.values() for cell in each):
+            return float("inf")
+        lengths = sorted({cell.length for cell in cells})
+        by_length = []
+        for known in lengths:
+            column = sorted((cell.rows, cell.seconds) for cell in cells if cell.length == known)
+            by_length.append(_interpolate(rows, [float(count) for count, _ in column], [time for _, time in column]))
+        return _interpolate(length, [float(known) for known in lengths], by_length)
+
+    def differences(self, digest: str, machine: str, threads: int, device: str) -> list[str]:
+        """What of the conditions that it was measured under is not so, as phrases; empty where all is."""
+        where = "each runtime's default device" if self.device == _DEFAULT else f"the device {self.device}"
+        phrases = {
+            "of another package": self.digest != digest,
+            "on another machine": self.machine != machine,
+            f"with {threads_text(self.threads)}": self.threads != threads,
+            f"on {where}": self.device != device,
+        }
+        return [phrase for phrase, differs in phrases.items() if differs]
+
+    def distance(self, digest: str, machine: str, threads: int, device: str) -> tuple[int, bool, bool, int, float, str]:
+        """How far its conditions are from others, as a key that sorts the nearest first.
+
+        In this order: the fewest conditions that differ; the same machine; the same device; the nearest number of
+        threads. Of two that are equally near, the one that was measured last comes first.
+        """
+        return (
+            len(self.differences(digest, machine, threads, device)),
+            self.machine != machine,
+            self.device != device,
+            abs(self.threads - threads),
+            -_timestamp(self.created_at),
+            f"{self.machine}\n{self.device}\n{self.threads}",
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The profile as the store keeps it."""
+        return {
+            "version": _VERSION,
+            "digest": self.digest,
+            "machine": self.machine,
+            "threads": self.threads,
+            "device": self.device,
+            "versions": dict(self.versions),
+            "created_at": self.created_at,
+            "cells": {name: [cell.to_json() for cell in cells] for name, cells in self.cells.items()},
+            "placements": {
+                name: [placement.device, placement.is_default] for name, placement in self.placements.items()
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> Profile:
+        """Reads a profile.
+
+        Raises:
+            ManifestError: If a field is missing or malformed.
+        """
+        fields = Fields(data, "a profile")
+        if fields.required("version", int) != _VERSION:
+            raise ManifestError(f"a profile must be of version {_VERSION}, and is of {shown(data['version'])}")
+        measured = Fields(fields.required("cells", dict), "'cells' of a profile")
+        cells = {name: measured.map(name, Cell.from_json) for name in data["cells"]}
+        placements = {}
+        for name, listed in fields.required("placements", dict).items():
+            match listed:
+                case [str(device), bool(is_default)]:
+                    placements[name] = Placement(device, is_default)
+                case _:
+                    raise ManifestError(f"the placement of {shown(name)} in a profile must be a device and a boolean")
+        return cls(
+            digest=fields.required("digest", str),
+            machine=fields.required("machine", str),
+            threads=fields.count("threads"),
+            device=fields.required("device", str),
+            versions=fields.text_by_name("versions"),
+            created_at=fields.required("created_at", str),
+            cells=cells,
+            placements=placements,
+        )
+
+
+@dataclass(frozen=True)
+class FoundProfile:
+    """What the store has for a package.
+
+    Attributes:
+        profile: The measurements that hold here; ``None`` where there are none.
+        ignored: Why what else is there is not used; ``None`` where nothing is.
+    """
+
+    profile: Profile | None
+    ignored: str | None = None
+
+
+def save_profile(profile: Profile, store: Store) -> Path:
+    """Writes a profile, in the place of an older one of the same package, machine, thread budget and device.
+
+    Args:
+        profile: The profile.
+        store: Where profiles are kept.
+
+    Returns:
+        The file.
+
+    Raises:
+        ConfigError: If it cannot be written.
+    """
+    path = _path(store, profile.digest, profile.machine, profile.threads, profile.device)
+    try:
+        store.make_profiles(path.parent.name)
+        write_json(path, profile.to_json())
+    except OSError as error:
+        raise ConfigError(f"the profile cannot be written to {path.parent}: {error.strerror or error}") from error
+    return path
+
+
+def find_profile(digest: str, store: Store, threads: int, device: DeviceId | None = None) -> FoundProfile:
+    """Looks for the measurements of a package on this machine.
+
+    What cannot be read, or was measured under other conditions, is ignored: it could only choose less well. So are the
+    times of a runtime that was upgraded since. Where only measurements under other conditions are there, the answer
+    says how those of the nearest differ (``Profile.distance``). What was measured on a backend's default device holds
+    where that device is asked for by name, and the other way round.
+
+    Args:
+        digest: The package's digest.
+        store: Where profiles are kept.
+        threads: The thread budget.
+        device: The device that is asked for; ``None`` for each backend's default device.
+    """
+    machine, wanted = machine_name(), device_text(device)
+    own = _path(store, digest, machine, threads, wanted)
+    profiles, unreadable = [], None
+    for path in [own] if own.is_file() else sorted(own.parent.glob("*.json")):
+        try:
+            profiles.append(Profile.from_json(read_json(path)))
+        except ManifestError as error:
+            unreadable = f"{path} cannot be read: {error}"
+    if not profiles:
+        return FoundProfile(None, unreadable)
+    here = [profile.on(wanted) for profile in profiles]
+    profiles = [of_device if of_device.cells else whole for of_device, whole in zip(here, profiles, strict=True)]
+    nearest = min(profiles, key=lambda profile: profile.distance(digest, machine, threads, wanted))
+    if differences := nearest.differences(digest, machine, threads, wanted):
+        return FoundProfile(None, f"it was measured {' and '.join(differences)}")
+    return _leave_out_stale(nearest)
+
+
+def device_text(device: DeviceId | None) -> str:
+    """A device as a profile names it: ``default`` for each backend's default device."""
+    return _DEFAULT if device is None else str(device)
+
+
+@cache
+def runtime_version(backend: str) -> str:
+    """The version of a backend's runtime, which is not imported for that; ``none`` where none is installed."""
+    try:
+        return version(_DISTRIBUTIONS.get(backend, backend))
+    except PackageNotFoundError:
+        return next((version(name) for name in packages_distributions().get(backend, ())), "none")
+
+
+def machine_name() -> str:
+    """What decides how fast an artifact is here: the processor, the cores that may be used, and the system."""
+    return f"{platform.system()} {platform.machine()}, {_processor()}, {available_cores()} cores"
+
+
+def _processor() -> str:
+    """The processor's name."""
+    stated = processor_facts()
+    if not stated:
+        return platform.processor() or "unknown processor"
+    model = stated.get("model name", platform.processor() or "unknown processor")
+    # Virtual machines hide the name, and not what the processor can do.
+    abilities = sha256(stated.get("flags", stated.get("Features", "")).encode()).hexdigest()[:8]
+    return f"{model} ({abilities})"
+
+
+def _leave_out_stale(profile: Profile) -> FoundProfile:
+    stale = {name: measured for name, measured in profile.versions.items() if measured != runtime_version(name)}
+    if not stale:
+        return FoundProfile(profile)
+    fresh = {name: cells for name, cells in profile.cells.items() if not any(_is_of(item, name) for item in stale)}
+    versions = {name: measured for name, measured in profile.versions.items() if name not in stale}
+    changes = [f"{name} {measured}, and now {runtime_version(name)} is installed" for name, measured in stale.items()]
+    return FoundProfile(
+        replace(profile, cells=fresh, versions=versions) if fresh else None,
+        f"it was measured with {'; with '.join(changes)}",
+    )
+
+
+def _is_of(backend: str, artifact: str) -> bool:
+    return artifact.partition("/")[0] == backend
+
+
+def _timestamp(created_at: str) -> float:
+    """Seconds since 1970; 0 for what is not a date, so that it comes last."""
+    try:
+        moment = datetime.fromisoformat(created_at)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _path(store: Store, digest: str, machine: str, threads: int, device: str) -> Path:
+    name = sha256(f"{machine}\n{threads}\n{device}".encode()).hexdigest()[:16]
+    return store.profiles / digest[:32] / f"{name}.json"
+
+
+def _interpolate(at: float, places: list[float], seconds: list[float]) -> float:
+    """A value between measured ones, straight in logarithms; beyond them in proportion to the place."""
+    if at >= places[-1]:
+        return seconds[-1] * at / places[-1]
+    return float(np.exp(np.interp(np.log(max(at, places[0])), np.log(places), np.log(seconds))))

@@ -1,0 +1,194 @@
+"""Which artifacts of a package may be loaded, and the order in which they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferox.backends.registry import backend_names, get_backend
+from inferox.core import (
+    Artifact,
+    BackendNotFoundError,
+    BackendUnavailableError,
+    ConfigError,
+    Layout,
+    Precision,
+    TrustTier,
+    first_line,
+)
+from inferox.package import Package
+from inferox.parity import ArtifactEvidence, ParityClass
+
+_UNTRUSTED = "loading it runs code that comes with the package, which was not allowed (trust_code, --trust-code)"
+
+AUTO = "auto"
+"""The choice that is left to Inferox."""
+
+QUALITIES = {
+    "exact": (ParityClass.EXACT,),
+    "close": (ParityClass.EXACT, ParityClass.CLOSE),
+    "quantized": (ParityClass.EXACT, ParityClass.CLOSE, ParityClass.QUANTIZED),
+}
+"""The classes of parity that each quality allows."""
+
+DEFAULT_QUALITY = "close"
+"""The quality where none is asked for, nor a precision that says how much is to be given up."""
+
+BACKEND_ORDER = ("openvino", "onnxruntime", "torch", "candle")
+"""The order of backends on a CPU where nothing was measured: the quickest to start and to compute come first."""
+
+_GPU_ORDER = ("torch", "openvino", "onnxruntime", "candle")
+"""The order where there is an NVIDIA GPU, which PyTorch alone of these uses."""
+
+_NVIDIA_DRIVER = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
+"""What is there where NVIDIA's driver is; looking takes no time, and importing PyTorch to ask it takes seconds."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An artifact and whether it may be tried.
+
+    Attributes:
+        artifact: The artifact.
+        passed_over: Why it is not tried; ``None`` where it is.
+    """
+
+    artifact: Artifact
+    passed_over: str | None
+
+    @property
+    def needs_trust(self) -> bool:
+        """Whether the operator's trust is all that is missing."""
+        return self.passed_over == _UNTRUSTED
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What an operator asks for.
+
+    Attributes:
+        backend: A registered backend, or ``auto``.
+        precision: The only precision that will do; ``None`` for any.
+        quality: The worst quality that will do, of artifacts whose parity is known; ``None`` for ``close``, or for any
+            where a precision is asked for, known or not.
+        trust_code: Whether code that comes with the package may run.
+        to_measure: Whether artifacts are to be measured: any quality will do then, known or not.
+    """
+
+    backend: str = AUTO
+    precision: Precision | None = None
+    quality: str | None = None
+    trust_code: bool = False
+    to_measure: bool = False
+
+    @classmethod
+    def parse(
+        cls,
+        backend: str = AUTO,
+        precision: str | None = None,
+        quality: str | None = None,
+        *,
+        trust_code: bool = False,
+        to_measure: bool = False,
+    ) -> Wish:
+        """Reads a wish from the words in which it is stated.
+
+        Raises:
+            BackendNotFoundError: If the backend is not registered.
+            ConfigError: If there is no such precision or quality.
+        """
+        if backend != AUTO and backend not in backend_names():
+            raise BackendNotFoundError(backend, backend_names())
+        if quality not in {None, *QUALITIES}:
+            raise ConfigError(f"there is no quality {quality!r}", hint=f"use one of {', '.join(QUALITIES)}")
+        parsed = None if precision is None else Precision.parse(precision)
+        return cls(backend, parsed, quality, trust_code, to_measure)
+
+    @property
+    def classes(self) -> tuple[ParityClass, ...]:
+        """The classes of parity that will do."""
+        if self.to_measure:
+            return QUALITIES["quantized"]
+        default = DEFAULT_QUALITY if self.precision is None else "quantized"
+        return QUALITIES[self.quality or default]
+
+    @property
+    def needs_evidence(self) -> bool:
+        """Whether an artifact whose parity is not known will not do."""
+        return self.quality is not None and not self.to_measure
+
+
+def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
+    """Puts the artifacts of a package in the order in which they are tried where nothing was measured.
+
+    Data comes before code, then fp32 before lower precisions, then what computed the reference before what was shown to
+    agree with it by weak evidence, then the backends in ``BACKEND_ORDER`` (PyTorch first
+    where there is an NVIDIA GPU, others last), then packed before padded, then the order of the manifest. Whether a
+    backend can run here is not asked, as that imports it: it is tried when its turn comes.
+
+    Args:
+        package: The package.
+        wish: What is asked for.
+    """
+    measured = {item.artifact: item for item in package.parity.artifacts} if package.parity else {}
+    weak = weak_artifacts(package.parity.artifacts if package.parity else ())
+    ordered = sorted(package.artifacts, key=lambda artifact: _preference(artifact, artifact.name in weak))
+    return tuple(Candidate(artifact, _why_passed_over(artifact, wish, measured)) for artifact in ordered)
+
+
+def weak_artifacts(evidence: Iterable[ArtifactEvidence]) -> frozenset[str]:
+    """The names of those that agree with the reference on samples that show little, and did not compute it themselves.
+
+    Args:
+        evidence: What was measured of each artifact of a package.
+    """
+    return frozenset(item.artifact for item in evidence if item.weak is not None and not item.is_reference)
+
+
+def _preference(artifact: Artifact, weak: bool) -> tuple[bool, int, bool, int, bool]:
+    order = _GPU_ORDER if any(path.exists() for path in _NVIDIA_DRIVER) else BACKEND_ORDER
+    place = order.index(artifact.backend) if artifact.backend in order else len(order)
+    code, precision = artifact.trust_tier is TrustTier.CODE, list(Precision).index(artifact.precision)
+    return code, precision, weak, place, artifact.layout is Layout.PADDED
+
+
+def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, ArtifactEvidence]) -> str | None:
+    if wish.backend not in {AUTO, artifact.backend}:
+        return f"the backend {wish.backend} was asked for"
+    if wish.precision not in {None, artifact.precision}:
+        return f"the precision {wish.precision.value} was asked for" if wish.precision else None
+    evidence = measured.get(artifact.name)
+    if reason := _why_not_good_enough(wish, evidence):
+        return reason
+    if artifact.backend not in backend_names():
+        return f"no backend named {artifact.backend} is registered"
+    if reason := _why_not_read(artifact):
+        return reason
+    if artifact.trust_tier is TrustTier.CODE and not wish.trust_code:
+        return _UNTRUSTED
+    return None
+
+
+def _why_not_read(artifact: Artifact) -> str | None:
+    try:
+        reads = get_backend(artifact.backend).can_load(artifact)
+    except BackendUnavailableError as error:
+        return str(error)
+    except Exception as error:  # noqa: BLE001 - a third party's backend may fail in any way
+        failure = f"{type(error).__name__}: {first_line(error)}"
+        return f"asking the backend {artifact.backend} whether it reads this format failed: {failure}"
+    return None if reads else f"the backend {artifact.backend} does not read this format"
+
+
+def _why_not_good_enough(wish: Wish, evidence: ArtifactEvidence | None) -> str | None:
+    parity_class = None if evidence is None else evidence.parity_class
+    if wish.needs_evidence if parity_class is None else parity_class not in wish.classes:
+        known = "not known" if parity_class is None else parity_class.value
+        can_be_asked_for = wish.quality is None and parity_class in QUALITIES["quantized"]
+        asked = f"and {wish.classes[-1].value} is asked for"
+        return f"its parity is {known}, {f'which --quality {known} allows' if can_be_asked_for else asked}"
+    batch = None if evidence is None else evidence.batch
+    if batch is None or batch.holds or batch.inherent or wish.precision is not None or wish.to_measure:
+        return None
+    return f"it {batch}, and is taken only where its precision is asked for by name"

@@ -1,0 +1,49 @@
+"""The machine on which something was measured, in words that tell it from others."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import psutil
+
+from inferox.machine.processor import processor_facts
+from inferox.machine.threads import available_cores
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where something was measured.
+
+    Attributes:
+        system: The operating system and the architecture.
+        processor: The processor's name.
+        cores: How many cores the process may use.
+        memory_bytes: All of the machine's memory.
+        python: The version of Python.
+        inferox: The version of Inferox.
+    """
+
+    system: str
+    processor: str
+    cores: int
+    memory_bytes: int
+    python: str
+    inferox: str
+
+
+def this_machine() -> Machine:
+    """Describes the machine that this process runs on."""
+    return Machine(
+        system=f"{platform.system()} {platform.machine()}",
+        processor=_processor(),
+        cores=available_cores(),
+        memory_bytes=psutil.virtual_memory().total,
+        python=platform.python_version(),
+        inferox=version("inferox"),
+    )
+
+
+def _processor() -> str:
+    return processor_facts().get("model name") or platform.processor() or platform.machine()

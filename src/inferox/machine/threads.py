@@ -1,0 +1,84 @@
+"""The number of CPU threads that one loaded model may use, the same for every runtime."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+
+from inferox.core.errors import ConfigError
+from inferox.machine.cgroup import cpu_limit
+
+_RAYON = "RAYON_NUM_THREADS"
+
+
+@dataclass
+class _Setting:
+    """What stands in an environment variable that both the operator and this process may set."""
+
+    written: str | None = None
+    """What this process wrote last; whatever else is found there is the operator's."""
+
+    operators: str | None = None
+    """What the operator has set; ``None`` for nothing."""
+
+
+_rayon = _Setting()
+
+
+def available_cores() -> int:
+    """The cores that this process may use: those it may be scheduled on, and no more than its container allows.
+
+    A part of a core counts as a whole one, as a thread that waits for its share of time costs less than a core that
+    stands idle.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = cpu_limit()
+    return max(1, cores if limit is None else min(cores, math.ceil(limit)))
+
+
+def resolve_threads(threads: int | None) -> int:
+    """The thread budget that holds where one was asked for or not.
+
+    Args:
+        threads: How many threads were asked for; ``None`` for one for each core that this process may use.
+
+    Raises:
+        ConfigError: If what is asked for is no number from 1 up.
+    """
+    if threads is None:
+        return available_cores()
+    if type(threads) is not int or threads < 1:
+        raise ConfigError(f"the number of threads must be a number from 1 up, and is {threads!r}")
+    return threads
+
+
+def threads_text(count: int) -> str:
+    """A thread budget in words: ``1 thread``, ``2 threads``."""
+    return "1 thread" if count == 1 else f"{count} threads"
+
+
+def limit_rayon(threads: int | None) -> int:
+    """Gives the thread budget to libraries written in Rust (tokenizers, Candle), which share one pool in a process.
+
+    They read it from ``RAYON_NUM_THREADS``: the size of the pool when they first use it, so that no later budget can
+    raise it. A value that the operator has set there holds, but for models whose caller asks for another number.
+
+    Args:
+        threads: How many threads were asked for; ``None`` for what the operator has set, or else for one for each core
+            that this process may use.
+
+    Returns:
+        The budget that the variable states now.
+
+    Raises:
+        ConfigError: If fewer than one are asked for.
+    """
+    found = os.environ.get(_RAYON)
+    if found != _rayon.written:
+        _rayon.operators = found
+    operators = None if threads is not None else _rayon.operators
+    value = str(resolve_threads(threads)) if operators is None else operators
+    os.environ[_RAYON] = _rayon.written = value
+    # Rayon itself takes one thread for each core where the value is none that it can use.
+    return int(value) if value.isdecimal() and int(value) else available_cores()

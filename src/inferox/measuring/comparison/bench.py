@@ -1,0 +1,192 @@
+"""One loaded artifact, and what can be measured of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from inferox.backends.registry import get_backend
+from inferox.batching import run_batches
+from inferox.core import BATCH, Artifact, DeviceId, LoadOptions, PackageError, Signature
+from inferox.loading.loader import Opened
+from inferox.machine.memory import peak_memory_bytes
+from inferox.measuring.comparison.workload import Workload
+from inferox.package import Package, open_package
+from inferox.parity import ArtifactEvidence, SampleBatch, Samples, measure_model
+
+_FEWEST_CALLS, _MOST_CALLS = 3, 200
+"""How often a call is repeated, whatever its time."""
+
+_MASK = "attention_mask"
+
+
+class Bench:
+    """An artifact, loaded and put through its first computation.
+
+    Args:
+        package: The path of a package.
+        artifact: The name of one of its artifacts.
+        device: Where to load it; ``None`` for the backend's default device.
+        threads: How many CPU threads the runtime may use.
+        trust_code: Whether code that comes with the package may run.
+
+    Raises:
+        InferoxError: If the package cannot be opened, or the artifact not be loaded or run.
+    """
+
+    def __init__(self, package: str, artifact: str, device: str | None, *, threads: int, trust_code: bool) -> None:
+        self._opened = Opened(open_package(Path(package)))
+        self._package = self._opened.package
+        self._artifact = _find(self._package, artifact)
+        options = LoadOptions(self._package.metadata.name, threads=threads, trust_code=trust_code)
+        wanted = DeviceId.of(device)
+        backend = get_backend(self._artifact.backend)
+        began = time.perf_counter()
+        loaded = backend.load(self._artifact, wanted, options)
+        self._load_s = time.perf_counter() - began
+        self._model = self._opened.view(self._artifact, loaded)
+        self._task = self._opened.task(self._model.signature)
+        self._samples = self._opened.samples
+        self._workload = Workload(self._task, self._package.info.signature, self._samples)
+        self._task.run(self._model, [self._workload.first()])
+        self._singles: list[Any] = []
+
+    def started(self) -> dict[str, Any]:
+        """How long loading took, in seconds, and on which device the model is."""
+        return {"load_s": self._load_s, "device": str(self._model.metadata.device)}
+
+    def describe(self) -> dict[str, Any]:
+        """What there is to measure: the length of each single row, which of them is typical, and sizes of batches."""
+        self._singles = self._workload.singles()
+        lengths = [self._workload.length(self._workload.rows([item])[0]) for item in self._singles]
+        return {
+            "lengths": lengths,
+            "typical": self._workload.typical(self._singles),
+            "batches": self._workload.batches(),
+        }
+
+    def latency(self, *, index: int, budget_s: float) -> dict[str, Any]:
+        """Computes one row again and again.
+
+        Args:
+            index: Which of the single rows.
+            budget_s: For how long, in seconds.
+        """
+        items = [self._singles[index]]
+        # What ran in between has taken this process' place in the caches.
+        self._task.run(self._model, items)
+        seconds: list[float] = []
+        while len(seconds) < _FEWEST_CALLS or (sum(seconds) < budget_s and len(seconds) < _MOST_CALLS):
+            seconds.append(_time(lambda: self._task.run(self._model, items)))
+        return {"seconds": seconds}
+
+    def throughput(self, *, items: int) -> dict[str, Any]:
+        """Answers items of mixed lengths once, in the batches that the task chooses.
+
+        Args:
+            items: How many.
+        """
+        made = self._workload.mixed(items)
+        rows = self._workload.rows(made)
+        seconds = _time(lambda: self._task.run(self._model, made))
+        return {"rows": len(rows), "tokens": self._workload.tokens(rows), "seconds": seconds}
+
+    def batch(self, *, items: int, size: int) -> dict[str, Any]:
+        """Computes rows of mixed lengths once, in batches of at most some size, without making rows or answers.
+
+        Args:
+            items: How many.
+            size: The most tokens of a batch or, where rows have no length, the most rows.
+        """
+        rows = self._workload.rows(self._workload.mixed(items))
+        tokens = self._workload.tokens(rows)
+        limits = {"max_rows": size} if tokens is None else {"max_tokens": size, "max_rows": len(rows)}
+
+        def compute() -> None:
+            for _ in run_batches(self._model, rows, fill=self._task.fill, **limits):
+                pass
+
+        return {"rows": len(rows), "tokens": tokens, "seconds": _time(compute)}
+
+    def memory(self) -> dict[str, Any]:
+        """The most memory that this process has had, in bytes."""
+        return {"peak_memory_bytes": peak_memory_bytes()}
+
+    def parity(self) -> dict[str, Any]:
+        """Runs the samples, and compares with the reference: all of them, and each row by itself."""
+        samples = self._samples
+        if samples is None:
+            return {"evidence": None, "rows": []}
+        known, reading = self._opened.evidence.get(self._artifact.name), self._task.reading(self._model.signature)
+        tolerance, scales = known.tolerance if known else None, reading.scales(samples)
+
+        def measure(some: Samples, *, beside_others: bool = False) -> ArtifactEvidence:
+            return measure_model(
+                self._model,
+                self._artifact,
+                some,
+                reading,
+                tolerance,
+                scales=scales,
+                beside_others=beside_others,
+                distributions=get_backend(self._artifact.backend).distributions,
+            )
+
+        rows = [
+            {"length": _sample_length(row), **_figures(measure(Samples((row,))))}
+            for row in single_rows(samples, self._package.info.signature)
+        ]
+        return {"evidence": measure(samples, beside_others=True).to_json(), "rows": rows}
+
+    def close(self) -> None:
+        """Frees what the model holds."""
+        self._model.close()
+
+
+def single_rows(samples: Samples, signature: Signature) -> list[SampleBatch]:
+    """Cuts sample calls into calls of one row each.
+
+    Args:
+        samples: The sample calls.
+        signature: The dims of their inputs and outputs.
+
+    Returns:
+        The rows in order, as they were padded; the calls as they are, where not everything in them has a batch dim.
+    """
+    specs = (*signature.inputs, *signature.outputs)
+    if not all(spec.dims[:1] == (BATCH,) for spec in specs):
+        return list(samples.batches)
+    return [
+        SampleBatch(
+            {name: array[index : index + 1] for name, array in batch.inputs.items()},
+            {name: array[index : index + 1] for name, array in batch.outputs.items()},
+        )
+        for batch in samples.batches
+        for index in range(len(next(iter(batch.inputs.values()))))
+    ]
+
+
+def _find(package: Package, name: str) -> Artifact:
+    for artifact in package.artifacts:
+        if artifact.name == name:
+            return artifact
+    raise PackageError(f"{package.metadata.name!r} has no artifact {name!r}")
+
+
+def _sample_length(row: SampleBatch) -> int | None:
+    mask = row.inputs.get(_MASK)
+    return None if mask is None else int((mask != 0).sum())
+
+
+def _figures(evidence: ArtifactEvidence) -> Mapping[str, float | None]:
+    agreement = evidence.to_json()["agreement"]
+    comparable = agreement["max_abs"] is not None
+    return {"max_abs": agreement["max_abs"], "cosine": agreement["cosine_min"] if comparable else None}
+
+
+def _time(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began

@@ -1,0 +1,160 @@
+"""Measuring every artifact of a package side by side: in processes of their own, in turn, round by round."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from operator import methodcaller
+from pathlib import Path
+from typing import Any
+
+from inferox.core import DeviceId, NoUsableBackendError
+from inferox.loading.selection import AUTO, Wish, select
+from inferox.machine import resolve_threads
+from inferox.machine.description import this_machine
+from inferox.measuring.comparison.entrant import Entrant
+from inferox.measuring.comparison.measurements import Comparison
+from inferox.measuring.comparison.plan import FULL, Plan
+from inferox.measuring.comparison.worker_process import WorkerError
+from inferox.package import Package, open_package
+
+Progress = Callable[[float, float, str], object]
+"""Is told how many steps are done, of how many, and what is done now."""
+
+_CALIBRATION_ITEMS = 16
+_FEWEST_ITEMS, _MOST_ITEMS = 8, 1024
+"""How many items of mixed lengths a round computes, whatever their time."""
+
+
+def compare(
+    path: str | Path,
+    backend: str = AUTO,
+    device: str | None = None,
+    *,
+    threads: int | None = None,
+    trust_code: bool = False,
+    plan: Plan = FULL,
+    progress: Progress = lambda _done, _total, _text: None,
+) -> Comparison:
+    """Measures every artifact of a package that can be run here.
+
+    Each is loaded in a process of its own. Only one of them computes at any time, and every measurement goes round all
+    of them before the next begins, so that whatever else the machine does meets all alike.
+
+    Args:
+        path: A package: a folder, or an ``.mlpkg`` file.
+        backend: The only backend to measure, or ``auto`` for all.
+        device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
+        threads: How many CPU threads each runtime may use; ``None`` for one a core that this process may use.
+        trust_code: Whether code that comes with the package may run.
+        plan: How much is measured, and for how long.
+        progress: Is told how far it has come.
+
+    Raises:
+        PackageError: If there is no package, or it is damaged or unsafe.
+        BackendNotFoundError: If the backend that is asked for is not registered.
+        NoUsableBackendError: If no artifact can be run here; it lists the reason for each.
+        ConfigError: If the device is none.
+    """
+    began, started_at = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+    package = open_package(path)
+    if device is not None:
+        DeviceId.parse(device)
+    budget = resolve_threads(threads)
+    entrants = [
+        Entrant(candidate.artifact, reason=candidate.passed_over)
+        for candidate in select(package, Wish.parse(backend, trust_code=trust_code, to_measure=True))
+    ]
+    load = {"package": str(path), "device": device, "threads": budget, "trust_code": trust_code}
+    try:
+        _Course(entrants, load, plan, progress).run()
+    finally:
+        for entrant in entrants:
+            entrant.leave()
+    shared = _shared_files(package)
+    measured = [entrant.measurement(shared) for entrant in entrants if entrant.reason is None]
+    not_run = {entrant.artifact.name: entrant.reason for entrant in entrants if entrant.reason is not None}
+    if not measured:
+        raise NoUsableBackendError(package.metadata.name, not_run, hint="'inferox doctor' says what each backend lacks")
+    return Comparison(
+        name=package.metadata.name,
+        version=package.metadata.version,
+        digest=package.digest,
+        task=package.info.task,
+        machine=this_machine(),
+        threads=budget,
+        plan=plan,
+        started_at=started_at,
+        duration_s=time.perf_counter() - began,
+        artifacts=tuple(sorted(measured, key=lambda item: -item.throughput.rows_per_s.median)),
+        not_run=not_run,
+        proof=None if package.parity is None else package.parity.from_input,
+    )
+
+
+class _Course:
+    """The measurements, one after the other, each by all entrants in turn.
+
+    Args:
+        entrants: Those that take part.
+        load: What a worker is told to load with, besides the artifact's name.
+        plan: How much is measured.
+        progress: Is told how far it has come.
+    """
+
+    def __init__(self, entrants: Sequence[Entrant], load: dict[str, Any], plan: Plan, progress: Progress) -> None:
+        self._entrants = entrants
+        self._load = load
+        self._plan = plan
+        self._progress = progress
+        self._done = 0.0
+        # The starts, a look ahead, a round to warm up, the rounds, and the outputs.
+        self._steps = (plan.starts + 1 + 1 + plan.rounds + 1) * len(self._running())
+
+    def run(self) -> None:
+        """Measures everything."""
+        plan = self._plan
+        for number in range(plan.starts):
+            self._each(lambda entrant: entrant.start(self._load, timeout_s=plan.timeout_s), number, "starting")
+        self._each(lambda entrant: entrant.look_ahead(_CALIBRATION_ITEMS), 0, "looking ahead")
+        slowest = max((entrant.calibration_s for entrant in self._running()), default=1.0)
+        items = _items_for(plan.throughput_s, slowest / _CALIBRATION_ITEMS)
+        self._round(0, items, "warming up")
+        for entrant in self._entrants:
+            entrant.answers.clear()
+        for number in range(1, plan.rounds + 1):
+            self._round(number, items, f"round {number} of {plan.rounds}")
+        self._each(lambda entrant: entrant.finish(), 0, "comparing outputs")
+
+    def _round(self, number: int, items: int, text: str) -> None:
+        # All artifacts are of one task, so that any of them says what there is to measure.
+        measures = next((entrant.measures(items, self._plan.latency_s) for entrant in self._running()), [])
+        for measure in measures:
+            self._each(methodcaller("measure", measure), number, text, share=1 / len(measures))
+
+    def _running(self) -> list[Entrant]:
+        return [entrant for entrant in self._entrants if entrant.reason is None]
+
+    def _each(self, act: Callable[[Entrant], None], number: int, text: str, *, share: float = 1.0) -> None:
+        """Lets all entrants that still take part act in turn, beginning with another one in each round."""
+        running = self._running()
+        for offset in range(len(running)):
+            entrant = running[(number + offset) % len(running)]
+            self._progress(self._done, self._steps, f"{text}: {entrant.artifact.name}")
+            try:
+                act(entrant)
+            except WorkerError as error:
+                entrant.reason = str(error)
+                entrant.leave()
+            self._done += share
+
+
+def _items_for(budget_s: float, item_s: float) -> int:
+    return min(max(round(budget_s / max(item_s, 1e-9)), _FEWEST_ITEMS), _MOST_ITEMS)
+
+
+def _shared_files(package: Package) -> Counter[Path]:
+    """How many artifacts read each file."""
+    return Counter(path for artifact in package.artifacts for path in {artifact.path(role) for role in artifact.files})

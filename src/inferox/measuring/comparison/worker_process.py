@@ -1,0 +1,148 @@
+"""A worker, as the process that started it sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import Any, Self
+
+_MODULE = "inferox.measuring.comparison.worker"
+
+_TAIL_BYTES = 4096
+_LONGEST_LINE = 300
+
+
+class WorkerError(Exception):
+    """A worker failed, crashed, or took too long; its text says which, as a reason for people."""
+
+
+class WorkerProcess:
+    """A process in which one artifact is measured. It is a context manager that ends the process.
+
+    It is started apart from the terminal: an interruption from the keyboard reaches the parent alone, which ends it.
+
+    Args:
+        threads: How many threads libraries may start that take the number from the environment.
+        timeout_s: The most that one answer may take, in seconds.
+    """
+
+    def __init__(self, *, threads: int, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ``end``
+        self._started = time.perf_counter()
+        self._process = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
+            # -P keeps the current folder, which may hold anything, out of what is imported.
+            [sys.executable, "-P", "-m", _MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "RAYON_NUM_THREADS": str(threads)},
+            start_new_session=True,
+        )
+        self._lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the process was started, in seconds."""
+        return time.perf_counter() - self._started
+
+    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Sends a command and waits for its answer.
+
+        Args:
+            command: The command.
+            arguments: Its arguments, as JSON values.
+
+        Raises:
+            WorkerError: If the worker says that it failed, ends, or takes too long.
+        """
+        self._send({"command": command, **arguments})
+        try:
+            line = self._lines.get(timeout=self._timeout_s)
+        except queue.Empty:
+            raise WorkerError(f"it took longer than {self._timeout_s:g} s to {_DOING[command]}") from None
+        if line is None:
+            raise WorkerError(self._why_ended())
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise WorkerError(answer["error"])
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def end(self) -> None:
+        """Ends the process, whatever it is doing. Ending it twice does nothing."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._errors):
+            if stream is not None:
+                _close(stream)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it was started with a pipe
+        try:
+            self._process.stdin.write(json.dumps(message).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError:
+            # It has ended, and so does the reading of its answers, which says how.
+            return
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it was started with a pipe
+        with self._process.stdout as stream:
+            for line in stream:
+                self._lines.put(line)
+        self._lines.put(None)
+
+    def _why_ended(self) -> str:
+        code = self._process.wait()
+        if code < 0:
+            name = signal.Signals(-code).name
+            hint = " (the system may have run out of memory)" if name == "SIGKILL" else ""
+            return f"its process was ended by {name}{hint}"
+        said = self._last_words()
+        return f"its process ended by itself with exit code {code}" + (f": {said}" if said else "")
+
+    def _last_words(self) -> str:
+        size = self._errors.seek(0, os.SEEK_END)
+        self._errors.seek(max(0, size - _TAIL_BYTES))
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        return next((line.strip()[:_LONGEST_LINE] for line in reversed(lines) if line.strip()), "")
+
+
+_DOING = {
+    "load": "load and give a first result",
+    "describe": "prepare its inputs",
+    "latency": "compute single rows",
+    "throughput": "compute rows of mixed lengths",
+    "batch": "compute batches of one size",
+    "memory": "say how much memory it has",
+    "parity": "compute the samples",
+}
+"""What a worker does, in words."""
+
+
+def _close(stream: Any) -> None:
+    try:
+        stream.close()
+    except OSError:
+        # What was left to be written has no reader any more.
+        return

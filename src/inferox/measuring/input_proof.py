@@ -1,0 +1,121 @@
+"""Repeating the proof of a package from a user's text or image on, without the library that defines the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inferox.core import Model
+from inferox.parity import TOLERANCES, ParityClass, ProofCase, Tolerance
+from inferox.tasks import Task, agree, compare_row, encode_input, thin_tokens, to_json, with_prompt
+
+_WINDOW = 16
+"""How many inputs are answered by one call, so that rows stand in batches as they do for a user."""
+
+
+@dataclass(frozen=True)
+class RepeatedProof:
+    """What came of repeating a proof with one artifact.
+
+    Attributes:
+        inputs: How many inputs were compared.
+        max_rel: The largest finite difference of an answer, as a share of the largest number of all answers.
+        cosine_min: The least cosine of two answers that are vectors; ``None`` where they are not.
+        order: The share of decisions that are the same: labels, parts of a text, or which of two scores is larger;
+            ``None`` where nothing is decided.
+        parity_class: The best class whose limits the answers keep; ``fail`` where they miss the tolerance.
+        difference: The first input whose tokens differ or whose answer misses the tolerance; ``None`` where none does.
+    """
+
+    inputs: int
+    max_rel: float
+    cosine_min: float | None
+    order: float | None
+    parity_class: ParityClass
+    difference: str | None
+
+    def __str__(self) -> str:
+        cosine = "" if self.cosine_min is None else f", least cosine {self.cosine_min:.6f}"
+        order = "" if self.order is None else f", order {self.order:.1%}"
+        which = "missed" if self.difference else f"within {self.parity_class.value}"
+        return f"{which} on {self.inputs} inputs, max rel {self.max_rel:.1e}{cosine}{order}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What came of it, as ``inferox verify --json`` shows it."""
+        return {
+            "inputs": self.inputs,
+            "class": self.parity_class.value,
+            "max_rel": self.max_rel,
+            "cosine_min": self.cosine_min,
+            "order": self.order,
+            "difference": self.difference,
+        }
+
+
+def repeat_proof(task: Task, model: Model, cases: Sequence[ProofCase], tolerance: Tolerance) -> RepeatedProof:
+    """Answers the inputs that a package was proven on, and compares with what the defining library answered.
+
+    They are answered several at a time, so that what depends on the other rows of a batch shows too.
+
+    Args:
+        task: The task of the package.
+        model: An artifact, loaded, with the padded signature of its package.
+        cases: The inputs, with the library's tokens and answers.
+        tolerance: What the answers must reach. The tokens must be equal whatever it allows.
+
+    Raises:
+        RequestError: If the task does not take an input.
+        BackendError: If the runtime fails.
+    """
+    different = _compare_tokens(task, cases)
+    answered = [case for case in cases if case.input.answered and id(case) not in different]
+    compared = list(_answer(task, model, answered))
+    pairs = [(case.answer, actual) for case, actual in compared]
+    found = agree(pairs, tolerance)
+    difference = next(iter(different.values()), None)
+    if difference is None and found.miss is not None:
+        index, reason = found.miss
+        difference = f"{compared[index][0].input}: answer: {reason}"
+    return RepeatedProof(
+        len(cases),
+        found.max_rel,
+        found.cosine_min,
+        found.order,
+        ParityClass.FAIL if difference else _classify(pairs),
+        difference,
+    )
+
+
+def _compare_tokens(task: Task, cases: Sequence[ProofCase]) -> dict[int, str]:
+    """The cases whose tokens differ, by identity, with how."""
+    found = {}
+    for case in cases:
+        difference = compare_row(case.tokens, thin_tokens(encode_input(task, case.input)))
+        if difference is not None:
+            found[id(case)] = f"{case.input}: {difference}"
+    return found
+
+
+def _answer(task: Task, model: Model, cases: Sequence[ProofCase]) -> Iterator[tuple[ProofCase, Any]]:
+    for window in _windows(cases):
+        answers = with_prompt(task, window[0].input).run(model, [case.input.item for case in window])
+        for case, answer in zip(window, answers, strict=True):
+            yield case, answer if isinstance(answer, np.ndarray) else to_json(answer)
+
+
+def _windows(cases: Sequence[ProofCase]) -> Iterator[list[ProofCase]]:
+    """The cases that are answered by one call: several with the same prompt."""
+    by_prompt: dict[str | None, list[ProofCase]] = {}
+    for case in cases:
+        by_prompt.setdefault(case.input.prompt, []).append(case)
+    for alike in by_prompt.values():
+        for first in range(0, len(alike), _WINDOW):
+            yield alike[first : first + _WINDOW]
+
+
+def _classify(pairs: Sequence[tuple[Any, Any]]) -> ParityClass:
+    reached = (name for name, limits in TOLERANCES.items() if agree(pairs, limits).miss is None)
+    return next(reached, ParityClass.QUANTIZED)

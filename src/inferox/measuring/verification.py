@@ -1,0 +1,190 @@
+"""Measuring a package again, on the machine where it is to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from inferox.backends.registry import get_backend
+from inferox.core import (
+    Artifact,
+    BackendUnavailableError,
+    DeviceId,
+    InferoxError,
+    LoadOptions,
+    Model,
+    NoUsableBackendError,
+    PackageError,
+    UnsupportedDTypeError,
+)
+from inferox.loading.loader import Opened
+from inferox.loading.selection import AUTO, Wish, select
+from inferox.measuring.input_proof import RepeatedProof, repeat_proof
+from inferox.package import open_package
+from inferox.parity import (
+    ArtifactEvidence,
+    InputProof,
+    Limits,
+    ParityClass,
+    ProofCase,
+    Samples,
+    Tolerance,
+    measure_model,
+)
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What came of measuring a package again.
+
+    Attributes:
+        name: The package's name.
+        evidence: How well each artifact that could be run agrees with the stored outputs of the reference.
+        not_run: For each artifact that is not for this machine or was not allowed or asked for, why.
+        failed: For each artifact whose runtime is here and could not load or compute it, why.
+        proof: How far the package was proven from the text or image on when it was packed; ``None`` where that was not
+            recorded.
+        repeated: What came of repeating that proof, by the artifact's name; empty where it was not proven.
+    """
+
+    name: str
+    evidence: tuple[ArtifactEvidence, ...]
+    not_run: Mapping[str, str]
+    failed: Mapping[str, str]
+    proof: InputProof | None = None
+    repeated: Mapping[str, RepeatedProof] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every artifact that is for this machine computes, keeps its tolerance, and repeats the proof."""
+        repeats = all(item.difference is None for item in self.repeated.values())
+        return repeats and not self.failed and all(item.parity_class is not ParityClass.FAIL for item in self.evidence)
+
+
+def verify(
+    path: str | Path,
+    backend: str = AUTO,
+    device: str | DeviceId | None = None,
+    precision: str | None = None,
+    *,
+    tolerance: Tolerance | Limits | None = None,
+    threads: int | None = None,
+    trust_code: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Verification:
+    """Runs every artifact of a package that can be run here on the package's samples, and measures what comes.
+
+    Args:
+        path: A package: a folder, or an ``.mlpkg`` file.
+        backend: The only backend to measure, or ``auto`` for all.
+        device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
+        precision: The only precision to measure; ``None`` for all.
+        tolerance: What every artifact must reach: some limits by name, such as ``{"cosine_min": 0.97}``, or all. What
+            is not stated is what each had to reach when it was packed.
+        threads: How many CPU threads each runtime may use; ``None`` for one a core that this process may use.
+        trust_code: Whether code that comes with the package may run.
+        progress: Told what is being done, one phrase at a time.
+
+    Raises:
+        PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.
+        BackendNotFoundError: If the backend that is asked for is not registered.
+        NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
+        ConfigError: If the device or the precision is none, or the tolerance has no limit of a name.
+    """
+    wish = Wish.parse(backend, precision, trust_code=trust_code, to_measure=True)
+    opened = Opened(open_package(path))
+    name, samples = opened.package.metadata.name, opened.samples
+    if samples is None:
+        raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")
+    repetition = _Repetition(opened, samples, tolerance, progress)
+    wanted, options = DeviceId.of(device), LoadOptions(name, threads=threads, trust_code=trust_code)
+    for candidate in select(opened.package, wish):
+        if candidate.passed_over is not None:
+            repetition.not_run[candidate.artifact.name] = candidate.passed_over
+        else:
+            repetition.run(candidate.artifact, wanted, options)
+    if not repetition.evidence and not repetition.failed:
+        raise NoUsableBackendError(name, repetition.not_run, hint="'inferox doctor' says what each backend lacks")
+    parity = opened.package.parity
+    return Verification(
+        name,
+        tuple(repetition.evidence),
+        repetition.not_run,
+        repetition.failed,
+        None if parity is None else parity.from_input,
+        repetition.repeated,
+    )
+
+
+@dataclass
+class _Repetition:
+    """Measures artifacts one by one, and collects what comes of it."""
+
+    opened: Opened
+    samples: Samples
+    tolerance: Tolerance | Limits | None
+    progress: Callable[[str], None]
+    evidence: list[ArtifactEvidence] = field(default_factory=list)
+    not_run: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    repeated: dict[str, RepeatedProof] = field(default_factory=dict)
+
+    @cached_property
+    def cases(self) -> tuple[ProofCase, ...]:
+        """The inputs of the package's proof."""
+        return self.opened.package.proof_cases() or ()
+
+    def run(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> None:
+        """Loads an artifact, measures it on the samples, and repeats the proof with it."""
+        self.progress(f"measuring {artifact.name}")
+        try:
+            loaded = get_backend(artifact.backend).load(artifact, device, options)
+        except (BackendUnavailableError, UnsupportedDTypeError) as error:
+            self.not_run[artifact.name] = str(error)
+            return
+        except InferoxError as error:
+            self.failed[artifact.name] = str(error)
+            return
+        try:
+            with self.opened.view(artifact, loaded) as model:
+                found = _measure(self.opened, artifact, model, self.samples, self.tolerance)
+                self.evidence.append(found)
+                if self.cases:
+                    task = self.opened.task(model.signature)
+                    self.repeated[artifact.name] = repeat_proof(task, model, self.cases, found.tolerance)
+        except InferoxError as error:
+            self.failed[artifact.name] = str(error)
+            return
+        if reason := _why_batches_fail(found, self.opened.evidence.get(artifact.name)):
+            self.failed[artifact.name] = reason
+
+
+def _measure(
+    opened: Opened, artifact: Artifact, model: Model, samples: Samples, tolerance: Tolerance | Limits | None
+) -> ArtifactEvidence:
+    known = opened.evidence.get(artifact.name)
+    reading = opened.task(model.signature).reading(model.signature)
+    required = known.tolerance.with_limits(tolerance) if known else tolerance
+    found = measure_model(
+        model,
+        artifact,
+        samples,
+        reading,
+        required,
+        beside_others=True,
+        distributions=get_backend(artifact.backend).distributions,
+    )
+    found = replace(found, is_reference=known is not None and known.is_reference)
+    if found.batch is None or known is None or known.batch is None:
+        return found
+    # The model itself is not here to be asked whether it depends on the batch as well; that was found when packing.
+    return replace(found, batch=replace(found.batch, inherent=known.batch.inherent))
+
+
+def _why_batches_fail(found: ArtifactEvidence, known: ArtifactEvidence | None) -> str | None:
+    """Why an artifact fails that was batch invariant when it was packed; ``None`` where it does not."""
+    if found.batch is None or found.batch.holds or known is None or known.batch is None or not known.batch.holds:
+        return None
+    return f"it {found.batch}, and was batch invariant when it was packed"

@@ -1,0 +1,284 @@
+"""Exporting artifacts and measuring each against the reference; what misses its tolerance is taken out again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from inferox.backends.registry import backend_names, get_backend
+from inferox.batching import PaddedView, can_be_packed, pack_batch, packed_signature
+from inferox.core import (
+    WEIGHTS_FILE,
+    Artifact,
+    Backend,
+    BackendError,
+    ConfigError,
+    ExecutionError,
+    Exporter,
+    ExportRequest,
+    InferoxError,
+    Layout,
+    LoadOptions,
+    Precision,
+    SourceModel,
+)
+from inferox.packing.reference import taken_samples
+from inferox.parity import (
+    ArtifactEvidence,
+    BatchInvariance,
+    Limits,
+    ParityClass,
+    Reading,
+    Samples,
+    Tolerance,
+    as_inherent,
+    measure_invariance,
+    measure_model,
+)
+
+_PACK_AGAIN = "pack the model again"
+
+Calls = Sequence[Mapping[str, npt.NDArray[Any]]]
+"""Calls of a model: inputs by name, as padded batches."""
+
+
+@dataclass
+class Exported:
+    """What came of exporting.
+
+    Attributes:
+        artifacts: The artifacts that agree with the reference.
+        evidence: How well each of them agrees, in the same order.
+        refused: For each that was tried and left out, why.
+    """
+
+    artifacts: list[Artifact] = field(default_factory=list)
+    evidence: list[ArtifactEvidence] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What artifacts are measured with.
+
+    Attributes:
+        samples: Inputs and the reference's outputs.
+        reading: What of the outputs is compared.
+        tolerance: What every artifact must reach; what is not stated is what its precision asks for.
+        complete: Whether an artifact must take every sample: those of a task show what its items look like, and one
+            that cannot take them all is of no use to it.
+    """
+
+    samples: Samples
+    reading: Reading
+    tolerance: Tolerance | Limits | None = None
+    complete: bool = True
+
+
+def export_artifacts(
+    source: SourceModel,
+    root: Path,
+    measurement: Measurement,
+    *,
+    name: str,
+    exporters: Sequence[tuple[Backend, Exporter]],
+    precisions: Sequence[Precision],
+    calibration: Calls,
+    progress: Callable[[str], None],
+) -> Exported:
+    """Exports a model for several backends, in every precision and layout, and measures what comes.
+
+    Args:
+        source: The model.
+        root: The folder of the package that is being made; its weights and config lie there already.
+        measurement: What artifacts are measured with.
+        name: The name of the package.
+        exporters: The backends, and what writes artifacts for each.
+        precisions: The number formats to export.
+        calibration: Calls on which a quantiser may watch the model.
+        progress: Told what is being done.
+    """
+    exported = Exported()
+
+    @cache
+    def measure_source() -> BatchInvariance | None:
+        outputs = [batch.outputs for batch in measurement.samples.batches]
+        return measure_invariance(source.compute, measurement.samples, outputs, source.signature, measurement.reading)
+
+    # Unlike what belongs to the task, weights are only of use to artifacts: quantised ones may have their own.
+    given = _list_files(root) - {WEIGHTS_FILE}
+    for backend, exporter in exporters:
+        for request in _requests(source, exporter, precisions, calibration):
+            if request.precision is Precision.INT8 and _has_weights_of_its_own(exported.artifacts, backend.name):
+                continue  # they are those of the packed layout: a second copy would do the same, more slowly
+            label = f"{backend.name}/{request.precision.value}/{request.layout.value}"
+            progress(f"exporting {label}")
+            try:
+                artifact = exporter.export(source, root, request)
+            except BackendError as error:
+                exported.refused[label] = _why(error)
+                continue
+            progress(f"measuring {artifact.name}")
+            try:
+                evidence = _measure(backend, artifact, measurement, source, name)
+                evidence = _judge_batches(evidence, artifact, measure_source)
+            except InferoxError as error:
+                exported.refused[artifact.name] = _why(error)
+                continue
+            exported.artifacts.append(artifact)
+            exported.evidence.append(replace(evidence, is_reference=_is_reference(artifact, source)))
+    used = {file for artifact in exported.artifacts for file in artifact.files.values()}
+    _remove_files(root, _list_files(root) - given - used)
+    return exported
+
+
+def finds_last_token(source: SourceModel) -> bool:
+    """Whether a model is of a class of transformers that looks for the last token of each row by its padding.
+
+    Decoders that classify do so, in a row of their inputs, so that several rows end to end have one last token.
+
+    Args:
+        source: The model.
+    """
+    decodes = source.facts.architecture_family == "DecoderOnly"
+    return decodes and (source.facts.architecture or "").endswith("ForSequenceClassification")
+
+
+def _is_reference(artifact: Artifact, source: SourceModel) -> bool:
+    """Whether an artifact is what computed the reference: in the same runtime, number format and layout."""
+    same = artifact.backend == source.backend and artifact.precision is source.precision
+    return same and artifact.layout is Layout.PADDED
+
+
+def _why(error: InferoxError) -> str:
+    """What an error says, but for the advice to do what is being done: to pack the model."""
+    return error.message if error.hint is not None and _PACK_AGAIN in error.hint else str(error)
+
+
+def open_exporters(names: Sequence[str]) -> list[tuple[Backend, Exporter]]:
+    """Finds what writes artifacts for some backends.
+
+    Args:
+        names: Registered backends.
+
+    Raises:
+        BackendNotFoundError: If one is not registered.
+        BackendUnavailableError: If one cannot run here, or lacks what it takes to export.
+        ConfigError: If none is named, or one only reads artifacts.
+    """
+    if not names:
+        raise ConfigError(
+            "no backend is named to write artifacts for", hint=f"use some of {', '.join(backend_names())}"
+        )
+    found = []
+    for name in dict.fromkeys(names):
+        backend = get_backend(name)
+        backend.require()
+        exporter = backend.exporter()
+        if exporter is None:
+            raise ConfigError(f"the backend {name} only reads artifacts, and writes none")
+        found.append((backend, exporter))
+    return found
+
+
+def _requests(
+    source: SourceModel, exporter: Exporter, precisions: Sequence[Precision], calibration: Calls
+) -> Iterator[ExportRequest]:
+    packs = source.facts.kind == "huggingface" and can_be_packed(source.signature) and not finds_last_token(source)
+    for precision in precisions:
+        for layout in sorted(exporter.layouts, key=lambda item: item is Layout.PADDED):
+            if layout is Layout.PADDED:
+                yield ExportRequest(precision, layout, source.signature, calibration)
+            elif packs:
+                signature = packed_signature(source.signature)
+                packed = [pack_batch(call, signature) for call in calibration]
+                yield ExportRequest(precision, layout, signature, packed)
+
+
+def _measure(
+    backend: Backend, artifact: Artifact, measurement: Measurement, source: SourceModel, name: str
+) -> ArtifactEvidence:
+    """Measures an artifact.
+
+    Raises:
+        BackendError: If it cannot be loaded, takes none of the samples, fails, or misses its tolerance.
+    """
+    # The artifact was made from what the operator named as the source a moment ago: it is as trusted as that.
+    options = LoadOptions(name, trust_code=True)
+    padded = source.signature if artifact.layout is Layout.PACKED else artifact.signature
+    samples = taken_samples(measurement.samples, padded)
+    needed = len(measurement.samples.batches) if measurement.complete else 1
+    if len(samples.batches) < needed:
+        taken = ", ".join(map(str, padded.inputs))
+        raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")
+    with PaddedView(backend.load(artifact, None, options), padded, backend) as model:
+        evidence = measure_model(
+            model,
+            artifact,
+            samples,
+            measurement.reading,
+            measurement.tolerance,
+            beside_others=True,
+            distributions=backend.distributions,
+        )
+    if evidence.parity_class is ParityClass.FAIL:
+        raise ExecutionError(f"it misses its tolerance: {evidence.agreement}")
+    return evidence
+
+
+def _judge_batches(
+    evidence: ArtifactEvidence, artifact: Artifact, measure_source: Callable[[], BatchInvariance | None]
+) -> ArtifactEvidence:
+    """Decides whether an artifact may be written whose rows depend on what shares their batch.
+
+    It may where the model itself is such, and in int8, which was asked for by name.
+
+    Args:
+        evidence: What was measured of it.
+        artifact: The artifact.
+        measure_source: Measures the model itself.
+
+    Returns:
+        The evidence, which says whether the model itself depends on the batch.
+
+    Raises:
+        ExecutionError: If it may not.
+    """
+    if evidence.batch is None or evidence.batch.holds:
+        return evidence
+    of_model = measure_source()
+    if of_model is not None and not of_model.holds:
+        return replace(evidence, batch=as_inherent(evidence.batch))
+    if artifact.precision is Precision.INT8:
+        return evidence
+    raise ExecutionError(f"it {evidence.batch}, and the model itself does not")
+
+
+def _has_weights_of_its_own(artifacts: Sequence[Artifact], backend: str) -> bool:
+    """Whether there is a packed artifact of a backend with weights that were quantised when it was made."""
+    wanted = (backend, Precision.INT8, Layout.PACKED)
+    return any(
+        (artifact.backend, artifact.precision, artifact.layout) == wanted
+        and WEIGHTS_FILE not in artifact.files.values()
+        for artifact in artifacts
+    )
+
+
+def _list_files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+
+
+def _remove_files(root: Path, files: Iterable[str]) -> None:
+    """Removes what no artifact needs: of those that were left out or failed half way, and intermediate steps."""
+    for relative in files:
+        path = root / relative
+        path.unlink()
+        for folder in path.parents[: len(Path(relative).parents) - 1]:
+            with suppress(OSError):  # something else is in it
+                folder.rmdir()

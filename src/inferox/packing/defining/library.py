@@ -1,0 +1,125 @@
+"""What a library that defines a model is asked."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, ClassVar
+
+import numpy.typing as npt
+
+from inferox.parity import ProofInput
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Definition:
+    """What a library makes of one input, stage by stage.
+
+    Attributes:
+        tokens: What the model is given, by name, without the batch dim and without padding. Of an image, its pixels.
+        outputs: What the model gives, by name, without the batch dim; empty where it was not computed.
+        answer: The answer: a vector, a number, or labels with scores as JSON values; ``None`` where it was not
+            computed.
+    """
+
+    tokens: Arrays
+    outputs: Arrays = field(default_factory=dict)
+    answer: Any = None
+
+
+class DefiningLibrary(ABC):
+    """A model as the library that defines it loads it: in single precision, on the CPU, with none of our own code."""
+
+    name: ClassVar[str]
+    """The library's distribution, such as ``sentence-transformers``."""
+
+    distributions: ClassVar[tuple[str, ...]]
+    """The distributions whose versions decide what it answers."""
+
+    def versions(self) -> dict[str, str]:
+        """The versions of the distributions that take part."""
+        return {name: find_version(name) for name in self.distributions}
+
+    @property
+    def takes_own_limit(self) -> bool:
+        """Whether it cuts texts at the package's limit, because the model's files state none."""
+        return False
+
+    def settings(self) -> dict[str, str]:
+        """What was chosen where the library offers more than one way to prepare an input, by name; mostly empty."""
+        return {}
+
+    @abstractmethod
+    def define(self, proof_input: ProofInput) -> Definition:
+        """Answers one input by itself, through the library's public interface.
+
+        Args:
+            proof_input: The input.
+
+        Raises:
+            Exception: Whatever the library raises for an input that it does not take.
+        """
+
+
+_MODULES = {"pillow": "PIL"}
+"""The modules of distributions that other distributions bring too, as pillow-simd does."""
+
+
+def find_version(distribution: str) -> str:
+    """The version of a distribution; of its module, where that came with another distribution or with none.
+
+    Args:
+        distribution: The distribution, whose module is there.
+
+    Returns:
+        The version; ``unknown`` where the module does not say it.
+    """
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        module = import_module(_MODULES.get(distribution, distribution.replace("-", "_")))
+        return str(getattr(module, "__version__", "unknown"))
+
+
+@contextmanager
+def captured(module: Any) -> Iterator[list[Any]]:
+    """Keeps what a module gives while a library answers, so that it need not compute twice.
+
+    Args:
+        module: A ``torch.nn.Module``.
+    """
+    outputs: list[Any] = []
+    # A copy, because modules that follow may write into the same mapping.
+    handle = module.register_forward_hook(lambda _module, _inputs, output: outputs.append(copy(output)))
+    try:
+        yield outputs
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what the libraries tell about loading a model from the terminal: packing says what matters itself."""
+    from transformers.utils import logging as hf_logging
+
+    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    logger = logging.getLogger("sentence_transformers")
+    level = logger.level
+    hf_logging.set_verbosity(logging.CRITICAL)
+    hf_logging.disable_progress_bar()
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        logger.setLevel(level)
+        if bars:
+            hf_logging.enable_progress_bar()

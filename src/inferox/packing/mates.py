@@ -1,0 +1,114 @@
+"""Probes: calls in which rows stand beside others that are made to disturb them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Row, pad_rows
+from inferox.core import BATCH, InferoxError, LoadError, Signature, SourceModel
+from inferox.parity import Samples
+from inferox.tasks import Task
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+_IDS = "input_ids"
+
+_VICTIMS = 3
+"""How many rows of a probe are compared."""
+
+_LONGEST = 64
+"""The length of the long mates in tokens, where the model takes so many: each probe is computed by every artifact."""
+
+_LOUDEST = 64
+"""From how many tokens with the longest vectors a mate is drawn."""
+
+_LOUD = 16.0
+"""How many times as large as a sample's the numbers of a mate are."""
+
+
+def make_probes(source: SourceModel, task: Task, samples: Samples) -> tuple[Arrays, ...]:
+    """Makes calls in which rows of the samples stand beside very long ones and ones of very large activations.
+
+    Args:
+        source: The model. A probe that it cannot compute is left out.
+        task: What its numbers mean.
+        samples: The sample calls.
+
+    Returns:
+        The inputs of each probe; none where rows have no batch to share.
+    """
+    if source.example_inputs is None and _IDS in task.fill and _IDS in source.signature.input_names:
+        probe: Arrays | None = _probe_texts(source, task)
+    else:
+        probe = _probe_tensors(samples, source.signature)
+    return (probe,) if probe is not None and _computes(source, probe) else ()
+
+
+def _probe_texts(source: SourceModel, task: Task) -> Arrays:
+    batches = [task.encode(items) for items in task.samples()]
+    victims = sorted(batches[-1], key=lambda row: len(row[_IDS]))[-_VICTIMS:]
+    longest = max((row for rows in batches for row in rows), key=lambda row: len(row[_IDS]))
+    loud = _loud_ids(source)
+    if loud is None:
+        loud = np.unique(np.concatenate([row[_IDS] for rows in batches for row in rows]))
+    drawn = np.random.default_rng(0).choice(loud, _LONGEST)
+    repeated = np.full(_LONGEST // 2, loud[0])
+    mates = [_replace_inner(longest, ids) for ids in (drawn, repeated)]
+    return pad_rows([*victims, *mates], source.signature, task.fill)
+
+
+def _replace_inner(row: Row, ids: npt.NDArray[Any]) -> Row:
+    """A row with other tokens between its first and its last, which are often those that mark its ends."""
+    length = min(len(row[_IDS]), len(ids))
+    kept = np.arange(len(row[_IDS])) < length - 1
+    kept[-1] = True
+    cut = {name: array[kept] if array.ndim else array for name, array in row.items()}
+    inner = cut[_IDS].copy()
+    inner[1:-1] = ids[: max(0, len(inner) - 2)]
+    return {**cut, _IDS: inner}
+
+
+def _loud_ids(source: SourceModel) -> npt.NDArray[np.int64] | None:
+    """The tokens that a model gives the longest vectors, the longest first; ``None`` where its table is not found."""
+    below = next((spec.below for spec in source.signature.inputs if spec.name == _IDS), None)
+    try:
+        module = source.module
+    except LoadError:  # a graph of another runtime
+        return None
+    parts = module.modules() if hasattr(module, "modules") else ()
+    for part in parts:
+        if below is not None and getattr(part, "num_embeddings", None) == below:
+            lengths = part.weight.detach().float().norm(dim=-1).numpy()
+            return np.argsort(-lengths, kind="stable")[:_LOUDEST].astype(np.int64)
+    return None
+
+
+def _probe_tensors(samples: Samples, signature: Signature) -> Arrays | None:
+    """The first row of the smallest call, with two rows beside it whose numbers are many times as large."""
+    rowwise = {spec.name for spec in signature.inputs if spec.dims[:1] == (BATCH,)}
+    if not rowwise or not samples.batches:
+        return None
+    smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
+    return {
+        name: np.concatenate([array[:1], *_disturb(array[:1])]) if name in rowwise else array
+        for name, array in smallest.inputs.items()
+    }
+
+
+def _disturb(row: npt.NDArray[Any]) -> Sequence[npt.NDArray[Any]]:
+    if row.dtype.kind == "f" and len(np.unique(row)) > 2:  # noqa: PLR2004 - of a mask
+        return [(row * factor).astype(row.dtype) for factor in (_LOUD, -_LOUD)]
+    # Integers may be indices: other numbers of the same row are known to be in range.
+    return [np.roll(row, 1, axis=-1), row[..., ::-1]] if row.ndim > 1 else [row, row]
+
+
+def _computes(source: SourceModel, inputs: Arrays) -> bool:
+    try:
+        source.compute(inputs)
+    except InferoxError:
+        return False
+    return True

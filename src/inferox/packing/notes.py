@@ -1,0 +1,62 @@
+"""What the maker of a package should know besides its evidence, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from inferox.batching import can_be_packed
+from inferox.core import Precision, SourceModel
+from inferox.packing.artifacts import Calls, Exported, finds_last_token
+from inferox.parity import ArtifactEvidence, ParityClass
+from inferox.tasks import TaskChoice
+
+_FEW_TEXTS = 64
+"""Ranges that are learned from fewer texts miss many that the model will meet. With 2, the least cosine of a sentence
+encoder was 0.87; with a few hundred, 0.99."""
+
+
+def list_notes(
+    source: SourceModel, choice: TaskChoice, exported: Exported, calls: Calls, *, asked: bool, calibrated: bool
+) -> Iterator[str]:
+    """Says what the maker of a package should know of it.
+
+    Args:
+        source: The model.
+        choice: The task that it was packed for.
+        exported: The artifacts and their evidence.
+        calls: Calls on which a quantiser watched the model.
+        asked: Whether the task was asked for by name.
+        calibrated: Whether those calls were given, rather than made up.
+    """
+    if choice.name == "raw" and not asked and source.facts.kind == "huggingface" and can_be_packed(source.signature):
+        yield "no tokenizer was found beside the model, so that the package takes token ids (task raw) and not texts"
+    if finds_last_token(source):
+        yield (
+            f"there is no packed layout: {source.facts.architecture} looks for the last token of each row by its "
+            "padding, and so needs padded rows"
+        )
+    texts = sum(len(next(iter(call.values()))) for call in calls)
+    if calibrated and texts < _FEW_TEXTS:
+        number = "1 text" if texts == 1 else f"{texts} texts"
+        yield f"int8 was calibrated on {number}, which is few: give {_FEW_TEXTS} or more that differ"
+    for reason, names in _weak_artifacts(exported.evidence).items():
+        yield (
+            f"the evidence for {', '.join(names)} is weak: {reason}; give real inputs with --samples, or take the "
+            "agreement for unproven"
+        )
+    for item in exported.evidence:
+        if item.batch is not None and not item.batch.holds:
+            yield f"{item.artifact} {item.batch}: its rows are computed one by one"
+    if {item.parity_class for item in exported.evidence} == {ParityClass.QUANTIZED}:
+        found = {artifact.precision for artifact in exported.artifacts}
+        precisions = " or ".join(f"--precision {item.value}" for item in Precision if item in found)
+        yield f"nothing in it is as close as is asked for by default: run it with --quality quantized or {precisions}"
+
+
+def _weak_artifacts(evidence: Sequence[ArtifactEvidence]) -> dict[str, list[str]]:
+    """The artifacts whose evidence is weak, by the reason. What computed the reference itself needs no evidence."""
+    found: dict[str, list[str]] = {}
+    for item in evidence:
+        if item.weak is not None and not item.is_reference:
+            found.setdefault(item.weak, []).append(item.artifact)
+    return found

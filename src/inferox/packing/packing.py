@@ -1,0 +1,301 @@
+"""Packing a model: source, reference, artifacts, evidence, package."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from inferox.core import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    Backend,
+    ConfigError,
+    Dim,
+    Exporter,
+    PackageError,
+    Precision,
+    SourceModel,
+)
+from inferox.package import FORMAT_VERSION, Metadata, ModelInfo, PackageWriter
+from inferox.packing.artifacts import Exported, Measurement, export_artifacts, open_exporters
+from inferox.packing.calibration import make_calibration
+from inferox.packing.mates import make_probes
+from inferox.packing.notes import list_notes
+from inferox.packing.proof import prove
+from inferox.packing.reference import compute_samples, keep_common, uses_task_samples
+from inferox.parity import ArtifactEvidence, InputProof, Limits, ParityReport, ProofStatus, Tolerance, save_proof
+from inferox.sources import open_source
+from inferox.tasks import TaskChoice, choose_task, open_task
+
+
+@dataclass(frozen=True)
+class PackReport:
+    """What packing did.
+
+    Attributes:
+        path: The package.
+        name: Its name.
+        task: What its numbers mean.
+        size_bytes: Its size on disk.
+        evidence: How well each artifact agrees with the reference.
+        proof: How far answers are proven from the text or image on, against the library that defines the model.
+        refused: For each artifact that was tried and left out, why.
+        left_out_weights: Weights of the checkpoint that the model has no use for.
+        notes: What its maker should know besides, in sentences.
+    """
+
+    path: Path
+    name: str
+    task: str
+    size_bytes: int
+    evidence: tuple[ArtifactEvidence, ...]
+    proof: InputProof
+    refused: Mapping[str, str]
+    left_out_weights: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def pack(
+    source: str | Path | Callable[[], Any],
+    output: str | Path,
+    *,
+    task: str | None = None,
+    name: str | None = None,
+    backends: Sequence[str] | None = None,
+    precisions: Sequence[str] = ("fp32",),
+    calibration: str | Path | None = None,
+    tolerance: Tolerance | Limits | None = None,
+    strict: bool = False,
+    samples: str | Path | None = None,
+    dims: Mapping[str, Sequence[Dim]] | None = None,
+    trust_code: bool = False,
+    force: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> PackReport:
+    """Packs a model: loads it, exports it, measures every artifact against it, and writes the package.
+
+    Args:
+        source: A Hugging Face model directory, ``hf://org/name[@revision]``, a TorchScript file, an exported program,
+            an ONNX file, OpenVINO IR (``.xml``), ``python:module:factory``, or a function that returns a
+            ``torch.nn.Module`` (with example inputs).
+        output: The package to write: an ``.mlpkg`` file where the name ends so, otherwise a folder.
+        task: What the numbers mean; found from the model's own files where it is ``None``.
+        name: The package's name; ``None`` for the source's own.
+        backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``; ``None`` for the one that
+            computes the source itself. All read the same weights.
+        precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``.
+        calibration: What ``int8`` is calibrated on: for text models a file with one text a line, best such as the model
+            will meet; ``None`` for varied texts or images of our own, or for variations of the example inputs of a
+            model that brings some. Never the samples on which it is measured, but for example inputs of masks alone.
+        tolerance: What every artifact must reach to be let into the package: some limits by name, such as
+            ``{"cosine_min": 0.97}``, or all. What is not stated is what its precision asks for.
+        strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole, and likewise where no
+            library is there that could prove the package from a text or image on.
+        samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
+        dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
+            is ``batch``, the others are fixed) does not fit.
+        trust_code: Whether code that the source is (TorchScript, an exported program) may be loaded.
+        force: Whether an existing package at ``output`` may be replaced.
+        progress: Told what is being done, one phrase at a time.
+
+    Returns:
+        What was written, how well it agrees, and what was left out.
+
+    Raises:
+        PackageError: If the source is no model or a damaged one, if no artifact agrees with the reference (with
+            ``strict``, if one does not), if there is nothing to calibrate on, or if the package cannot be written.
+        DisagreementError: If the package would not answer as the library that defines the model does. No option
+            hides that.
+        UntrustedCodeError: If the source is code and ``trust_code`` is not set.
+        BackendNotFoundError: If a backend is not registered.
+        BackendUnavailableError: If a backend cannot run here.
+        ConfigError: If the task or a precision is none, if the tolerance has no limit of a name, if there is nothing
+            that ``calibration`` is for, or if ``output`` exists and ``force`` is not set.
+    """
+    report = progress or (lambda _: None)
+    wanted = _parse_precisions(precisions)
+    if calibration is not None and Precision.INT8 not in wanted:
+        raise ConfigError(
+            "calibration texts are given, and int8 alone is calibrated",
+            hint="add int8 to the precisions, or leave out the texts",
+        )
+    created_at = _created_at()
+    # Which runtime an ONNX file falls to, where none is named, is known once it is open.
+    exporters = None if backends is None else open_exporters(backends)
+    with PackageWriter(Path(output), force=force) as writer:
+        report("loading the model")
+        model = open_source(
+            source,
+            task=task,
+            samples=None if samples is None else Path(samples),
+            dims=dims,
+            trust_code=trust_code,
+            progress=report,
+        )
+        exporters = open_exporters([model.backend]) if exporters is None else exporters
+        choice = choose_task(model.facts.directory, model.facts.config, model.signature, task=task)
+        report("writing the weights")
+        _write_files(model, choice, writer.root)
+        opened = open_task(choice.name, choice.options, writer.root, model.signature)
+        report("computing the reference")
+        references = compute_samples(model, opened)
+        references = replace(references, probes=make_probes(model, opened, references))
+        report(f"proving {choice.name} against the library that defines it")
+        proven = prove(model, opened)
+        _require_proof(proven.proof, strict=strict)
+        if proven.cases:
+            save_proof(proven.cases, writer.root)
+        label = name or model.facts.name
+        calls = make_calibration(model, opened, calibration) if Precision.INT8 in wanted else ()
+        exported = export_artifacts(
+            model,
+            writer.root,
+            Measurement(
+                references, opened.reading(model.signature), tolerance, complete=uses_task_samples(model, opened)
+            ),
+            name=label,
+            exporters=exporters,
+            precisions=wanted,
+            calibration=calls,
+            progress=report,
+        )
+        _require_artifacts(label, exported, strict=strict)
+        _require_own(model, exported, exporters)
+        stored, evidence = keep_common(references, exported.artifacts, exported.evidence, model.signature)
+        report("writing the package")
+        path = writer.commit(
+            _metadata(model, label, created_at),
+            _model_info(model, choice, exported),
+            ParityReport(evidence, proven.proof),
+            stored,
+        )
+    notes = list_notes(model, choice, exported, calls, asked=task is not None, calibrated=calibration is not None)
+    return PackReport(
+        path=path,
+        name=label,
+        task=choice.name,
+        size_bytes=_size_bytes(path),
+        evidence=evidence,
+        proof=proven.proof,
+        refused=exported.refused,
+        left_out_weights=model.facts.left_out,
+        notes=(*model.facts.notes, *notes),
+    )
+
+
+def _require_proof(proof: InputProof, *, strict: bool) -> None:
+    if strict and proof.status is ProofStatus.NOT_PROVEN:
+        raise PackageError(
+            f"the package would not be proven from {proof.source}: {proof.reason}",
+            hint="pack it without strict to have it say so",
+        )
+
+
+def _size_bytes(package: Path) -> int:
+    files = [package] if package.is_file() else [path for path in package.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files)
+
+
+def _parse_precisions(names: Sequence[str]) -> list[Precision]:
+    wanted = [Precision.parse(name) for name in dict.fromkeys(names)]
+    if not wanted:
+        raise ConfigError("no precision is named to write artifacts in")
+    return wanted
+
+
+def _write_files(model: SourceModel, choice: TaskChoice, root: Path) -> None:
+    weights = root / WEIGHTS_FILE
+    weights.parent.mkdir()
+    if not model.save_weights(weights):
+        weights.parent.rmdir()
+    if model.facts.config:
+        (root / CONFIG_FILE).write_text(
+            json.dumps(model.facts.config, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )
+    if model.facts.directory is None:
+        return
+    for relative in choice.files:
+        if not (model.facts.directory / relative).is_file():
+            raise PackageError(
+                f"the task {choice.name} needs {relative}, which the model does not have",
+                hint="choose another task with --task, such as raw",
+            )
+        target = root / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(model.facts.directory / relative, target)
+
+
+def _require_artifacts(name: str, exported: Exported, *, strict: bool) -> None:
+    reasons = "; ".join(f"{artifact}: {reason}" for artifact, reason in exported.refused.items())
+    if not exported.artifacts:
+        raise PackageError(f"nothing that could run {name!r} came of packing it: {reasons}")
+    if strict and exported.refused:
+        raise PackageError(
+            f"{name!r} is not packed, as not every artifact that was asked for came of it: {reasons}",
+            hint="pack it without strict to keep those that agree",
+        )
+
+
+def _require_own(model: SourceModel, exported: Exported, exporters: Sequence[tuple[Backend, Exporter]]) -> None:
+    """Refuses a package that the model's own runtime was asked for, and cannot run."""
+    own = model.backend
+    asked = own in {backend.name for backend, _ in exporters}
+    if asked and own not in {artifact.backend for artifact in exported.artifacts}:
+        reasons = [reason for artifact, reason in exported.refused.items() if artifact.startswith(f"{own}/")]
+        raise PackageError(
+            f"{own}, the runtime of {model.facts.name!r} itself, does not run what came of packing it: "
+            f"{'; '.join(reasons)}",
+            hint=f"leave {own} out of the backends to pack it for the others alone",
+        )
+
+
+def _created_at() -> str:
+    """Now; or the time that the environment states, for packages that are the same each time they are made."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ConfigError(f"SOURCE_DATE_EPOCH must be a number of seconds since 1970, and is {epoch!r}") from error
+    return created.isoformat(timespec="seconds")
+
+
+def _metadata(model: SourceModel, name: str, created_at: str) -> Metadata:
+    return Metadata(
+        format_version=FORMAT_VERSION,
+        name=name,
+        version="1",
+        repo_id=model.facts.repo_id,
+        revision=model.facts.revision,
+        created_at=created_at,
+        license=model.facts.license,
+        files=(),
+    )
+
+
+def _model_info(model: SourceModel, choice: TaskChoice, exported: Exported) -> ModelInfo:
+    facts = model.facts
+    return ModelInfo(
+        model_type=facts.model_type,
+        repo_id=facts.repo_id,
+        architecture_family=facts.architecture_family,
+        supported_backends=tuple(dict.fromkeys(artifact.backend for artifact in exported.artifacts)),
+        task=choice.name,
+        task_options=choice.options,
+        signature=model.signature,
+        hidden_size=_first_number(facts.config, "hidden_size", "dim", "d_model"),
+        num_layers=_first_number(facts.config, "num_hidden_layers", "n_layers", "num_layers"),
+        vocab_size=_first_number(facts.config, "vocab_size"),
+        num_parameters=model.num_parameters,
+        artifacts=tuple(exported.artifacts),
+    )
+
+
+def _first_number(config: Mapping[str, Any], *keys: str) -> int | None:
+    """The first of several names under which architectures state the same number."""
+    return next((config[key] for key in keys if isinstance(config.get(key), int)), None)

@@ -1,0 +1,207 @@
+"""The samples of a package: varied inputs, and what the reference makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import Row, pad_rows
+from inferox.core import Artifact, BackendError, Layout, ManifestError, ShapeMismatchError, Signature, SourceModel
+from inferox.parity import ArtifactEvidence, SampleBatch, Samples
+from inferox.sources.measure import stretch
+from inferox.tasks import RawTask, Task
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+_FEW = 3
+
+_NEXT_TO_NOTHING = 1e-3
+"""The share of an output's largest number of all calls below which all of a call's numbers are next to nothing."""
+
+_LEAST_BUDGET_BYTES = 2**17
+_BUDGET_SHARE = 0.1
+"""How large samples may be: this share of the model, or 128 KiB where that is less."""
+
+
+def compute_samples(source: SourceModel, task: Task) -> Samples:
+    """Runs the reference over varied inputs.
+
+    A source that brings example inputs is sampled with those: as they are, and cut off or repeated to other extents of
+    each named dim, as far as the source takes them. Otherwise the task makes the inputs: rows of different lengths in
+    mixed batches.
+
+    Args:
+        source: The model.
+        task: What its numbers mean.
+
+    Raises:
+        ManifestError: If the reference gives NaN, which no artifact could be compared with.
+    """
+    examples = source.example_inputs
+    if uses_task_samples(source, task):
+        encoded = (rows for items in task.samples() for rows in _groups(task.encode(items), task))
+        return Samples(tuple(batch for rows in encoded for batch in _compute_rows(source, task, rows)))
+    others = source.probe_inputs or (() if examples is None else tuple(_varied(examples, source.signature)))
+    first, *others = others if examples is None else (examples, *others)
+    batches = [_compute(source, first)]
+    for inputs in others:
+        # Where the model itself gives no numbers, nothing is asked of its artifacts.
+        with suppress(BackendError, ManifestError):
+            batches.append(_compute(source, inputs))
+    if examples is None:
+        return Samples(_within_budget(_lively(batches), source, at_least=0))
+    return Samples(_within_budget(batches, source, at_least=1))
+
+
+def uses_task_samples(source: SourceModel, task: Task) -> bool:
+    """Whether a task makes the samples of a model: where nothing is known of what the numbers mean, the source does.
+
+    Args:
+        source: The model.
+        task: What its numbers mean.
+    """
+    return source.example_inputs is None and not (task.name == RawTask.name and source.probe_inputs)
+
+
+def _compute_rows(source: SourceModel, task: Task, rows: Sequence[Row]) -> list[SampleBatch]:
+    """Computes rows in one batch; or one by one, where the model does not take them together.
+
+    A model without a mask takes no padding, and some refuse rows with different numbers of end tokens.
+    """
+    try:
+        return [_compute(source, pad_rows(rows, source.signature, task.fill))]
+    except (BackendError, ShapeMismatchError):
+        if len(rows) == 1:
+            raise
+        return [_compute(source, pad_rows([row], source.signature, task.fill)) for row in rows]
+
+
+def taken_samples(samples: Samples, signature: Signature) -> Samples:
+    """The calls that an artifact takes: those that have the extents that it is fixed to.
+
+    Args:
+        samples: The calls.
+        signature: The padded signature of the artifact.
+    """
+    return samples.with_batches(batch for batch in samples.batches if _takes(signature, batch.inputs))
+
+
+def keep_common(
+    samples: Samples, artifacts: Sequence[Artifact], evidence: Sequence[ArtifactEvidence], signature: Signature
+) -> tuple[Samples, tuple[ArtifactEvidence, ...]]:
+    """Leaves a package those samples that each of its artifacts takes, so that any of them can be measured again.
+
+    Args:
+        samples: The calls that artifacts were measured with, each with those that it takes.
+        artifacts: The artifacts.
+        evidence: How well each agrees, in the same order.
+        signature: The padded signature of the model.
+
+    Returns:
+        The calls to be stored, and the evidence with its rows numbered by them.
+    """
+    signatures = [signature if artifact.layout is Layout.PACKED else artifact.signature for artifact in artifacts]
+    common = samples
+    for each in signatures:
+        common = taken_samples(common, each)
+    stored = {id(batch): call for call, batch in enumerate(common.batches)}
+
+    def number(item: ArtifactEvidence, taken: Samples) -> ArtifactEvidence:
+        calls = {call: stored[id(batch)] for call, batch in enumerate(taken.batches) if id(batch) in stored}
+        return replace(item, rows=tuple(replace(row, call=calls[row.call]) for row in item.rows if row.call in calls))
+
+    return common, tuple(
+        number(item, taken_samples(samples, each)) for item, each in zip(evidence, signatures, strict=True)
+    )
+
+
+def _groups(rows: Sequence[Row], task: Task) -> Iterable[Sequence[Row]]:
+    """The rows that may share a call: all of them, unless the model is never given padding."""
+    if task.fill:
+        return [rows]
+    alike: dict[Any, list[Row]] = {}
+    for row in rows:
+        alike.setdefault(tuple((name, array.shape) for name, array in row.items()), []).append(row)
+    return alike.values()
+
+
+def _takes(signature: Signature, inputs: Arrays) -> bool:
+    try:
+        signature.check_inputs(inputs)
+    except ShapeMismatchError:
+        return False
+    return True
+
+
+def _varied(examples: Arrays, signature: Signature) -> Iterator[Arrays]:
+    """The examples with other extents of one named dim at a time: few, one more, and twice as many.
+
+    A model that takes multiples only takes twice as many.
+    """
+    extents = {
+        dim: extent
+        for spec in signature.inputs
+        for dim, extent in zip(spec.dims, examples[spec.name].shape, strict=True)
+        if isinstance(dim, str)
+    }
+    for dim, extent in extents.items():
+        for other in sorted({1, _FEW, extent + 1, 2 * extent} - {extent}):
+            yield {spec.name: stretch(examples[spec.name], spec, dim, other) for spec in signature.inputs}
+
+
+def _lively(batches: Sequence[SampleBatch]) -> list[SampleBatch]:
+    """Those calls of made-up inputs that show something of the model.
+
+    Where it gives next to nothing, as a detector that finds nothing, rounding is all that there is to compare.
+    """
+    largest: dict[str, float] = {}
+    for batch in batches:
+        for name, number in _largest_numbers(batch).items():
+            largest[name] = max(number, largest.get(name, 0.0))
+    return [
+        batch
+        for batch in batches
+        if all(number >= _NEXT_TO_NOTHING * largest[name] for name, number in _largest_numbers(batch).items())
+    ] or list(batches)
+
+
+def _largest_numbers(batch: SampleBatch) -> dict[str, float]:
+    """The largest finite number of each floating-point output that has any."""
+    finite = {
+        name: np.abs(value[np.isfinite(value)]) for name, value in batch.outputs.items() if value.dtype.kind == "f"
+    }
+    return {name: float(numbers.max()) for name, numbers in finite.items() if numbers.size}
+
+
+def _within_budget(batches: Sequence[SampleBatch], source: SourceModel, *, at_least: int) -> tuple[SampleBatch, ...]:
+    """As many calls as a package of that model has room for: the largest go first, and the first ``at_least`` stay."""
+    budget_bytes = max(_LEAST_BUDGET_BYTES, int(_BUDGET_SHARE * source.size_bytes))
+    kept = list(batches)
+    while len(kept) > 1 and sum(map(_size_bytes, kept)) > budget_bytes:
+        del kept[max(range(at_least, len(kept)), key=lambda index: _size_bytes(kept[index]))]
+    return tuple(kept)
+
+
+def _size_bytes(batch: SampleBatch) -> int:
+    return sum(array.nbytes for arrays in (batch.inputs, batch.outputs) for array in arrays.values())
+
+
+def _compute(source: SourceModel, inputs: Arrays) -> SampleBatch:
+    outputs = source.compute(inputs)
+    _check_numbers(outputs)
+    return SampleBatch(dict(inputs), outputs)
+
+
+def _check_numbers(outputs: Arrays) -> None:
+    """Refuses NaN. Infinities are compared as they are: masked logits are -inf."""
+    for name, value in outputs.items():
+        if value.dtype.kind == "f" and np.isnan(value).any():
+            raise ManifestError(
+                f"the reference's output {name!r} has NaN on the sample inputs",
+                hint="check the weights: a model that gives no numbers cannot be compared with anything",
+            )

@@ -1,0 +1,292 @@
+"""Batch invariance: whether a row's outputs are the same whatever rows share its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import BATCH, SEQUENCE, InferoxError, Precision, Signature, TensorSpec
+from inferox.core.fields import Fields
+from inferox.parity.measurement import find_scales, measure
+from inferox.parity.reading import Arrays, Reading
+from inferox.parity.samples import SampleBatch, Samples
+from inferox.parity.tolerance import COSINE_LIMIT, TOLERANCES, Agreement, ParityClass, Tolerance
+
+_MASK = "attention_mask"
+
+_MOST_ROWS = 10
+"""How many rows are computed alone: enough for each kind of sample, and few enough to cost less than the samples do."""
+
+_CLOSE = TOLERANCES[ParityClass.CLOSE]
+
+LIMITS = {
+    Precision.FP32: _CLOSE,
+    Precision.FP16: _CLOSE,
+    Precision.BF16: replace(_CLOSE, max_rel=0.05, cosine_min=0.999),
+    Precision.INT8: _CLOSE,
+}
+"""How far a row in a batch may be from the same row alone: what another order of summation does in that precision.
+
+Runtimes choose other kernels for other shapes. In bf16, which has 8 bits of mantissa, that alone changed the logits of
+a small tagger by up to 0.011, at a cosine of 0.9998; one scale for a whole batch changes more than the limits allow.
+In int8 both orders give the same integers.
+"""
+
+Compute = Callable[[Arrays], Arrays]
+"""Computes a call: outputs by name from inputs by name, both as padded batches."""
+
+
+@dataclass(frozen=True)
+class BatchInvariance:
+    """How far rows in a batch are from the same rows alone, in one and the same artifact.
+
+    Attributes:
+        max_rel: The largest absolute difference, as a share of the largest number of that output.
+        cosine_min: The least cosine between a vector in a batch and the same vector alone.
+        rows: How many rows of batches were compared.
+        inherent: Whether the model itself, as the reference computes it, depends on the batch as well.
+        limit: What the difference and the cosine had to keep.
+    """
+
+    max_rel: float
+    cosine_min: float
+    rows: int
+    inherent: bool = False
+    limit: Tolerance = _CLOSE
+
+    @property
+    def holds(self) -> bool:
+        """Whether a row's outputs are the same alone and in any batch, but for rounding."""
+        return self.max_rel <= (self.limit.max_rel or 0.0) and self.cosine_min >= self.limit.cosine_min
+
+    def limit_class(self, reached: ParityClass) -> ParityClass:
+        """The class of an artifact, given what it reached by itself: never ``exact`` where batches change more.
+
+        Args:
+            reached: How well it agrees with the reference.
+        """
+        exact = TOLERANCES[ParityClass.EXACT]
+        same = self.max_rel <= (exact.max_rel or 0.0) and self.cosine_min >= exact.cosine_min
+        return ParityClass.CLOSE if reached is ParityClass.EXACT and self.holds and not same else reached
+
+    def __str__(self) -> str:
+        if self.holds:
+            return "batch invariant"
+        figures = f"a row differs by up to {self.max_rel:.2g} (cosine {self.cosine_min:.6f}) from the same row alone"
+        return f"depends on the batch: {figures}{', as the model itself does' if self.inherent else ''}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures as ``parity.json`` has them; ``null`` for what could not be compared."""
+        comparable = bool(np.isfinite(self.max_rel))
+        return {
+            "invariant": self.holds,
+            "inherent": self.inherent,
+            "max_rel": self.max_rel if comparable else None,
+            "cosine_min": self.cosine_min if comparable else None,
+            "rows": self.rows,
+            "limits": {"max_rel": self.limit.max_rel, "cosine_min": self.limit.cosine_min},
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> BatchInvariance:
+        """Reads figures.
+
+        Raises:
+            ManifestError: If a field is missing or malformed.
+        """
+        fields = Fields(data, "'batch' of an artifact of parity.json")
+        largest = fields.optional_number("max_rel", least=0)
+        least = fields.optional_number("cosine_min", least=-COSINE_LIMIT, most=COSINE_LIMIT)
+        limits = Fields(fields.required("limits", dict), "'limits' of a 'batch' of parity.json")
+        return cls(
+            max_rel=float("inf") if largest is None else largest,
+            cosine_min=-1.0 if least is None else least,
+            rows=fields.count("rows"),
+            inherent=fields.required("inherent", bool),
+            limit=replace(_CLOSE, max_rel=limits.number("max_rel"), cosine_min=limits.number("cosine_min")),
+        )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a call, and what the call gave for it."""
+
+    alone: Arrays
+    outputs: Arrays
+    extent: int | None
+
+    @property
+    def key(self) -> tuple[bytes, ...]:
+        return tuple(self.alone[name].tobytes() for name in sorted(self.alone))
+
+
+def measure_invariance(
+    compute: Compute,
+    samples: Samples,
+    outputs: Sequence[Arrays],
+    signature: Signature,
+    reading: Reading,
+    *,
+    precision: Precision = Precision.FP32,
+) -> BatchInvariance | None:
+    """Compares rows of batches with the same rows alone.
+
+    Rows of the sample calls are compared, and in the probes those rows that are also in a sample call: the others are
+    there to disturb them.
+
+    Args:
+        compute: Computes a call.
+        samples: The sample calls and the probes.
+        outputs: What ``compute`` gives for each sample call.
+        signature: The padded signature of what computes.
+        reading: What of the outputs is compared.
+        precision: The number format in which ``compute`` computes.
+
+    Returns:
+        The figures; ``None`` where there is nothing to compare: no rows, or no two of them in one call.
+
+    Raises:
+        InferoxError: If a probe cannot be computed.
+    """
+    shape = _RowShape.of(signature, reading)
+    if shape is None:
+        return None
+    calls = list(zip((batch.inputs for batch in samples.batches), outputs, strict=True))
+    rows = [list(shape.rows(inputs, found)) for inputs, found in calls]
+    known = {row.key: row.outputs for found in rows if len(found) == 1 and shape.count == 1 for row in found}
+    wanted = {row.key for found in rows for row in found}
+    probes = [list(shape.rows(inputs, compute(inputs))) for inputs in samples.probes if shape.takes(inputs)]
+    together = [row for found in (*reversed(probes), *reversed(rows)) if len(found) > 1 for row in found]
+    compared: list[Agreement] = []
+    scales = reading.scales(samples)
+    for row in together:
+        if row.key not in wanted or (row.key not in known and len(known) >= _MOST_ROWS):
+            continue
+        if row.key not in known:
+            alone = _try(compute, shape.repeat(row.alone))
+            if alone is None:
+                continue
+            known[row.key] = next(shape.rows(shape.repeat(row.alone), alone)).outputs
+        compared.append(_compare(row, known[row.key], reading, shape.specs, scales))
+    if not compared:
+        return None
+    return BatchInvariance(
+        max_rel=max(item.max_rel for item in compared),
+        cosine_min=min(item.cosine_min for item in compared),
+        rows=len(compared),
+        limit=LIMITS[precision],
+    )
+
+
+@dataclass(frozen=True)
+class _RowShape:
+    """Where rows are in the tensors of a signature.
+
+    Attributes:
+        signature: The signature.
+        specs: Those tensors that are compared which have rows.
+        count: The number of rows of a call that is as short as can be: 1, unless the model was traced with a number.
+    """
+
+    signature: Signature
+    specs: tuple[TensorSpec, ...]
+    count: int
+
+    @classmethod
+    def of(cls, signature: Signature, reading: Reading) -> _RowShape | None:
+        firsts = {spec.dims[0] for spec in signature.inputs if spec.dims}
+        first = BATCH if BATCH in firsts else next(iter(firsts)) if len(firsts) == 1 else None
+        if first != BATCH and not (isinstance(first, int) and first > 1):
+            return None
+        specs = tuple(spec for spec in reading.specs if spec.dims[:1] in {(first,), (BATCH,)})
+        if not specs:
+            return None
+        return cls(signature, specs, first if isinstance(first, int) else 1)
+
+    def takes(self, inputs: Arrays) -> bool:
+        try:
+            self.signature.check_inputs(inputs)
+        except InferoxError:
+            return False
+        return True
+
+    def rows(self, inputs: Arrays, outputs: Arrays) -> Iterator[_Row]:
+        """The rows of a call without what pads them; those that are nothing but padding are left out."""
+        sizes = [len(inputs[spec.name]) for spec in self.signature.inputs if self._is_rowwise(spec)]
+        mask = inputs.get(_MASK)
+        for index in range(min(sizes)):
+            extent = None if mask is None or mask.ndim != 2 else _attended(mask[index])  # noqa: PLR2004 - [batch, seq]
+            if extent == 0:
+                continue
+            yield _Row(
+                {spec.name: self._cut(spec, inputs[spec.name], index, extent) for spec in self.signature.inputs},
+                {
+                    spec.name: self._cut(spec, outputs[spec.name], index, extent)
+                    for spec in self.signature.outputs
+                    if spec.name in outputs and self._is_rowwise(spec)
+                },
+                extent,
+            )
+
+    def repeat(self, inputs: Arrays) -> Arrays:
+        """A call of one row as often as the model must have it."""
+        if self.count == 1:
+            return inputs
+        return {
+            spec.name: np.repeat(inputs[spec.name], self.count, axis=0) if self._is_rowwise(spec) else inputs[spec.name]
+            for spec in self.signature.inputs
+        }
+
+    def _is_rowwise(self, spec: TensorSpec) -> bool:
+        return spec.dims[:1] == (BATCH,) or (self.count > 1 and spec.dims[:1] == (self.count,))
+
+    def _cut(self, spec: TensorSpec, array: npt.NDArray[Any], index: int, extent: int | None) -> npt.NDArray[Any]:
+        if not self._is_rowwise(spec) or array.ndim != len(spec.dims) or len(array) <= index:
+            return array
+        whole = [slice(None if extent is None or dim != SEQUENCE else extent) for dim in spec.dims[1:]]
+        return np.ascontiguousarray(array[(slice(index, index + 1), *whole)])
+
+
+def _attended(mask: npt.NDArray[Any]) -> int:
+    """The number of places up to the last one that is attended."""
+    (places,) = np.nonzero(mask)
+    return int(places[-1]) + 1 if len(places) else 0
+
+
+def _try(compute: Compute, inputs: Arrays) -> Arrays | None:
+    """What is computed; ``None`` where the model does not take a single row."""
+    try:
+        return compute(inputs)
+    except InferoxError:
+        return None
+
+
+def _compare(
+    row: _Row, alone: Arrays, reading: Reading, specs: Sequence[TensorSpec], scales: Mapping[str, float]
+) -> Agreement:
+    expected, actual = _same_infinities(reading.read(row.alone, alone), reading.read(row.alone, row.outputs))
+    batch = SampleBatch(row.alone, expected)
+    own = find_scales(specs, [batch])
+    largest = {name: max(value, scales.get(name, 0.0)) for name, value in own.items()}
+    return measure(specs, [batch], [actual], scales=largest)
+
+
+def _same_infinities(expected: Arrays, actual: Arrays) -> tuple[dict[str, npt.NDArray[Any]], ...]:
+    """Both, with zeros where both have the same infinity or NaN, such as masked logits: nothing differs there."""
+    left, right = dict(expected), dict(actual)
+    for name in left.keys() & right.keys():
+        if left[name].dtype.kind != "f" or left[name].shape != right[name].shape:
+            continue
+        same = ~np.isfinite(left[name]) & ((left[name] == right[name]) | (np.isnan(left[name]) & np.isnan(right[name])))
+        if same.any():
+            left[name], right[name] = np.where(same, 0, left[name]), np.where(same, 0, right[name])
+    return left, right
+
+
+def as_inherent(found: BatchInvariance) -> BatchInvariance:
+    """The same figures, of a model that depends on the batch itself."""
+    return replace(found, inherent=True)

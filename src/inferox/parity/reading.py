@@ -1,0 +1,44 @@
+"""What of a model's outputs is compared between runtimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from inferox.core import TensorSpec
+from inferox.parity.measurement import find_scales
+from inferox.parity.samples import SampleBatch, Samples
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+"""Named tensors of a padded batch."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a model's outputs is compared: what the model's task makes of them.
+
+    Attributes:
+        specs: The tensors that are compared, as they are in padded batches.
+        read: Makes them from a padded batch's inputs and outputs.
+        ranks: Whether the rows of a call are ranked by their first number.
+    """
+
+    specs: Sequence[TensorSpec]
+    read: Callable[[Arrays, Arrays], Arrays]
+    ranks: bool = False
+
+    @classmethod
+    def of_outputs(cls, specs: Sequence[TensorSpec], *, ranks: bool = False) -> Reading:
+        """The outputs as they are."""
+        return cls(specs, lambda _, outputs: outputs, ranks)
+
+    def reference(self, samples: Samples) -> list[SampleBatch]:
+        """The sample calls, with what is compared in the place of the reference's outputs."""
+        return [SampleBatch(batch.inputs, self.read(batch.inputs, batch.outputs)) for batch in samples.batches]
+
+    def scales(self, samples: Samples) -> dict[str, float]:
+        """The largest number of each tensor over all sample calls, of which differences are a share."""
+        return find_scales(self.specs, self.reference(samples))

@@ -1,0 +1,145 @@
+"""How token vectors become the vector of a text, as sentence-transformers' files say it: pooling, layers, prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inferox.core import ConfigError, PackageError
+from inferox.sources.sentence_modules import (
+    MODULES_FILE,
+    SETTINGS_FILE,
+    SentenceModule,
+    read_modules,
+    unsupported_module,
+)
+from inferox.tasks.files.layers import SENTENCE_EMBEDDING, describe_layer, describe_pooling
+from inferox.tasks.files.sentence_settings import (
+    TRANSFORMER_FILES,
+    check_transformer_settings,
+    read_model_settings,
+    refuse_chat_template,
+)
+
+_USUAL_PROMPTS = frozenset({"query", "document"})
+"""The prompts that sentence-transformers gives every model."""
+
+
+@dataclass
+class ModuleFiles:
+    """What a model's files say of the layers after its transformer.
+
+    Attributes:
+        options: The options of the task but for those of its texts, as JSON values.
+        files: The files with the weights of the layers after pooling, relative to the model's folder.
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    files: list[str] = field(default_factory=list)
+
+
+def read_embed_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles:
+    """Reads how a model's token vectors become the vector of a text.
+
+    Args:
+        directory: The folder of the model. Without ``modules.json`` it is pooled as sentence-transformers pools such
+            models: the last token of a ``...ForCausalLM``, the mean of all tokens of any other.
+        config: Its ``config.json``.
+
+    Raises:
+        ConfigError: If the model has a layer or a setting that this task does not compute.
+        PackageError: If a file is missing, cannot be read, or a field is of the wrong type.
+        UnsafePathError: If a layer lies outside the model's folder.
+    """
+    modules = read_modules(directory)
+    settings = read_model_settings(directory)
+    if not modules:
+        _check_without_modules(directory)
+        return ModuleFiles(_options([_default_pooling(config)], {}))
+    if settings.get("model_type", "SentenceTransformer") != "SentenceTransformer":
+        raise ConfigError(
+            f"{SETTINGS_FILE} states the model_type {settings['model_type']}, which gives no vectors",
+            hint="use the task rerank",
+        )
+    check_transformer_settings(
+        directory, task="feature-extraction", method_output="last_hidden_state", module_output="token_embeddings"
+    )
+    found = read_chain(directory, modules, output=SENTENCE_EMBEDDING)
+    found.options = {**_options(found.options["pooling"], settings), **found.options}
+    return found
+
+
+def read_chain(directory: Path, modules: Sequence[SentenceModule], *, output: str) -> ModuleFiles:
+    """Reads a transformer, the pooling of its token vectors, and the layers after it.
+
+    Args:
+        directory: The folder of the model.
+        modules: Its modules.
+        output: What sentence-transformers calls the output of the last layer: ``sentence_embedding`` or ``scores``.
+
+    Returns:
+        ``pooling``, ``include_prompt`` and ``modules``, and the files of those.
+
+    Raises:
+        ConfigError: If a module is of another kind, or in another order.
+        PackageError: If a file is missing, cannot be read, or a field is of the wrong type.
+    """
+    computed = [(index, module) for index, module in enumerate(modules) if module.kind != "Dropout"]
+    for index, module in computed:
+        if module.kind not in {"Transformer", "Pooling", "Dense", "LayerNorm", "Normalize"}:
+            raise unsupported_module(module, index)
+    kinds = [module.kind for _, module in computed]
+    if kinds[:2] != ["Transformer", "Pooling"] or {"Transformer", "Pooling"} & set(kinds[2:]):
+        raise ConfigError(
+            f"{MODULES_FILE} lists {', '.join(kinds)}; what is supported is one Transformer, one Pooling, and then any "
+            "of Dense, LayerNorm and Normalize",
+            hint="pack it with --task raw, and compute the rest yourself",
+        )
+    found = ModuleFiles({**describe_pooling(directory, computed[1][1]), "modules": []})
+    last = len(computed) - 1
+    for position, (_, module) in enumerate(computed[2:], start=2):
+        wanted = output if position == last else SENTENCE_EMBEDDING
+        layer, files = describe_layer(directory, module, output=wanted)
+        found.options["modules"].append(layer)
+        found.files.extend(files)
+    return found
+
+
+def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    prompts, default = settings.get("prompts", {}), settings.get("default_prompt_name")
+    if default is not None and default not in {*prompts, *_USUAL_PROMPTS}:
+        raise ConfigError(
+            f"{SETTINGS_FILE} states the default_prompt_name {default!r}, and has the prompts {sorted(prompts)}",
+            hint="add the prompt, or take the default away",
+        )
+    return {
+        "pooling": pooling,
+        "include_prompt": True,
+        "modules": [],
+        "prompts": prompts,
+        "default_prompt": default,
+        "truncate_dim": settings.get("truncate_dim"),
+    }
+
+
+def _default_pooling(config: Mapping[str, Any]) -> str:
+    names = config.get("architectures")
+    stated = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
+    return "last" if stated.endswith("ForCausalLM") and config.get("is_causal", True) else "mean"
+
+
+def _check_without_modules(directory: Path) -> None:
+    """Refuses a model of which a part seems to be missing, and one whose texts would go through a template.
+
+    sentence-transformers would leave the files aside that only ``modules.json`` gives a meaning.
+    """
+    pooling = [path.relative_to(directory).as_posix() for path in directory.glob("[0-9]*_*/config.json")]
+    present = [name for name in (SETTINGS_FILE, *TRANSFORMER_FILES, *pooling) if (directory / name).is_file()]
+    if present:
+        raise PackageError(
+            f"{present[0]} lies in {directory.name}, and {MODULES_FILE}, which says what it is for, does not",
+            hint="fetch the whole model",
+        )
+    refuse_chat_template(directory)

@@ -1,0 +1,135 @@
+"""A backend in a few lines of NumPy, whose artifacts can be told to fail."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from inferox.backends.host import HostTensor, HostTensorBuilder
+from inferox.core import (
+    Artifact,
+    Availability,
+    Backend,
+    DataType,
+    Device,
+    DeviceId,
+    ExecutionError,
+    Layout,
+    LoadError,
+    LoadOptions,
+    MemoryRequirements,
+    Model,
+    ModelMetadata,
+    Precision,
+    Signature,
+    Tensor,
+    TensorBuilder,
+    TensorLike,
+    TensorSpec,
+)
+from inferox.package import Package
+from inferox.parity import TOLERANCES, ArtifactEvidence, ParityClass, ParityReport, Tolerance
+from inferox.parity.tolerance import DISAGREEMENT
+from tests.package.packages import make_info, make_metadata
+
+SPEC = TensorSpec("x", DataType.F32, ("batch", 2))
+
+
+def make_artifact(
+    backend: str,
+    format_: str = "safetensors",
+    precision: Precision = Precision.FP32,
+    layout: Layout = Layout.PADDED,
+    signature: Signature = Signature((SPEC,), (SPEC,)),  # noqa: B008 - it is frozen
+    **options: Any,
+) -> Artifact:
+    return Artifact(backend, format_, precision, layout, {}, signature, Path(), options)
+
+
+def make_package(
+    *artifacts: Artifact,
+    measured: Mapping[str, ParityClass] | None = None,
+    root: Path = Path("/nowhere"),
+    tolerance: Tolerance = TOLERANCES[ParityClass.CLOSE],
+    **info_fields: Any,
+) -> Package:
+    """A package of artifacts, of which some were measured."""
+    info = replace(make_info(Path()), artifacts=artifacts, **info_fields)
+    evidence = tuple(
+        ArtifactEvidence(name, DISAGREEMENT, tolerance, parity_class, {}, "a machine")
+        for name, parity_class in (measured or {}).items()
+    )
+    return Package(root, root, make_metadata(), info, ParityReport(evidence), {}, "0" * 64)
+
+
+class EchoModel(Model):
+    """Gives back what it gets, and notes it. Told ``takes``, it fails at rows that are longer."""
+
+    def __init__(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
+        super().__init__(options.package, ModelMetadata.of(artifact, device), artifact.signature, MemoryRequirements(0))
+        self.options = options
+        self.calls: list[dict[str, npt.NDArray[Any]]] = []
+        self.closed = False
+        self._takes = artifact.options.get("takes", sys.maxsize)
+
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        self.calls.append(arrays)
+        if any(array.shape[1] > self._takes for array in arrays.values()):
+            raise ExecutionError("index out of range")
+        return {name: HostTensor(arrays[name], "echo") for name in self.signature.output_names}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class EchoBackend(Backend):
+    """Loads whatever is its own, unless the artifact says ``fails``: then it ``raises`` something."""
+
+    def __init__(self, name: str, *, reason: str | None = None) -> None:
+        self._name, self._reason = name, reason
+        self.raises: Exception = LoadError("an operator is missing")
+        self.models: list[EchoModel] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def probe(self) -> Availability:
+        return Availability("1", self._reason, "install it" if self._reason else None)
+
+    def devices(self) -> Sequence[Device]:
+        return ()
+
+    def default_device(self) -> DeviceId:
+        return DeviceId.cpu()
+
+    def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:  # noqa: ARG002 - the contract
+        return HostTensorBuilder(self._name)
+
+    def self_test(self, device: DeviceId) -> None:
+        pass
+
+    def can_load(self, artifact: Artifact) -> bool:
+        return artifact.backend == self._name and artifact.format != "strange"
+
+    def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
+        if artifact.options.get("fails"):
+            raise self.raises
+        self.models.append(EchoModel(artifact, device, options))
+        return self.models[-1]
+
+
+def use(backend: EchoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts a backend in the place of all others."""
+    monkeypatch.setattr("inferox.loading.loader.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.loading.selection.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.measuring.tuning.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.loading.selection.backend_names", lambda: (backend.name,))

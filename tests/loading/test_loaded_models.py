@@ -1,0 +1,128 @@
+"""What ``inferox.load`` gives keeps the contract of a model as its backend does, in either layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+import inferox
+from inferox.backends.registry import get_backend
+from inferox.core import Artifact, Backend, DeviceId, Layout, Model
+from inferox.package import PackageWriter
+from inferox.testing.conformance.models import ModelTests
+from inferox.testing.conformance.subject import Arrays, Subject
+from inferox.testing.mlp import SIGNATURE
+from tests.backends.candle import test_conformance as candle
+from tests.backends.onnxruntime import test_conformance as onnxruntime
+from tests.backends.openvino import test_conformance as openvino
+from tests.backends.torch import test_conformance as torch_subjects
+from tests.package.packages import make_info, make_metadata
+from tests.packing.test_kinds import save_text_model
+
+LENGTH = 6
+
+
+def write_perceptron(output: Path, subject: type[Subject]) -> Path:
+    """Writes a package with the artifact that a backend's own conformance tests load."""
+    with PackageWriter(output) as writer:
+        artifact = subject.make_artifact(writer.root)
+        backends = (artifact.backend,)
+        info = replace(make_info(writer.root), supported_backends=backends, signature=SIGNATURE, artifacts=(artifact,))
+        return writer.commit(make_metadata(), info, None, None)
+
+
+class LoadedPerceptron(ModelTests):
+    """The suite's perceptron out of a package."""
+
+    subject: ClassVar[type[Subject]]
+
+    @classmethod
+    def make_backend(cls) -> Backend:
+        return cls.subject.make_backend()
+
+    @classmethod
+    def make_artifact(cls, root: Path) -> Artifact:
+        return cls.subject.make_artifact(root)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def package(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return write_perceptron(tmp_path_factory.mktemp("loaded") / "package", cls.subject)
+
+    @pytest.fixture
+    def load_model(self, package: Path) -> Callable[[], Model]:
+        return lambda: inferox.load(package, device=DeviceId.cpu(), trust_code=True)
+
+
+class TestTorch(LoadedPerceptron):
+    subject = torch_subjects.TestTorchScript
+
+
+class TestOnnxRuntime(LoadedPerceptron):
+    subject = onnxruntime.TestWeightsInTheGraph
+
+
+class TestOpenVino(LoadedPerceptron):
+    subject = openvino.TestOnnx
+
+
+class TestCandle(LoadedPerceptron):
+    subject = candle.TestCandle
+
+
+@pytest.fixture(scope="module")
+def text_model(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, Any]:
+    """A package with packed artifacts, and the module that it was made of."""
+    folder = tmp_path_factory.mktemp("text")
+    module = save_text_model(folder / "source", minilm_directory, "bert", "Model")
+    inferox.pack(folder / "source", folder / "package", backends=("torch", "onnxruntime", "openvino"))
+    return folder / "package", module
+
+
+class LoadedText(ModelTests):
+    """A text model whose artifact is packed, behind the padded signature of its package."""
+
+    runtime_name: ClassVar[str]
+    module: ClassVar[Any]
+
+    @classmethod
+    def make_backend(cls) -> Backend:
+        return get_backend(cls.runtime_name)
+
+    @classmethod
+    def make_inputs(cls, rows: int, *, seed: int = 0) -> Arrays:
+        ids = np.random.default_rng(seed).integers(1000, 2000, (rows, LENGTH))
+        return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+
+    @classmethod
+    def compute_expected(cls, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        with torch.inference_mode():
+            outputs = cls.module(**{name: torch.from_numpy(array.copy()) for name, array in inputs.items()})
+        return {"last_hidden_state": outputs.last_hidden_state.numpy()}
+
+    @pytest.fixture
+    def load_model(self, text_model: tuple[Path, Any]) -> Callable[[], Model]:
+        package, type(self).module = text_model
+        return lambda: inferox.load(package, self.runtime_name, DeviceId.cpu())
+
+    def test_its_artifact_is_packed(self, model: Model) -> None:
+        assert model.metadata.layout is Layout.PACKED
+
+
+class TestPackedTorch(LoadedText):
+    runtime_name = "torch"
+
+
+class TestPackedOnnxRuntime(LoadedText):
+    runtime_name = "onnxruntime"
+
+
+class TestPackedOpenVino(LoadedText):
+    runtime_name = "openvino"

@@ -1,0 +1,404 @@
+"""Measuring a package on a machine, and what is made of that."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from itertools import pairwise
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+import inferox
+from inferox.batching import MAX_TOKENS, execution
+from inferox.core import (
+    SEQUENCE,
+    DataType,
+    DeviceId,
+    ExecutionError,
+    NoUsableBackendError,
+    Signature,
+    Tensor,
+    TensorLike,
+    TensorSpec,
+)
+from inferox.loading import explain
+from inferox.loading.profile import FoundProfile, Placement, Profile, find_profile, machine_name
+from inferox.measuring import Tuning, tune
+from inferox.package import Store, open_package
+from inferox.parity import ParityClass, SampleBatch, Samples
+from inferox.parity.samples import SAMPLES_FILE
+from tests.loading.backends import EchoBackend, EchoModel, make_artifact, make_package, use
+from tests.packing.modules import make_cnn
+from tests.packing.test_kinds import TEXTS, save_text_model
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
+    folder = tmp_path_factory.mktemp("tuned")
+    save_text_model(folder / "source", minilm_directory, "bert", "Model")
+    inferox.pack(folder / "source", folder / "bert", backends=("onnxruntime", "openvino"))
+    return folder / "bert"
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "store"))
+    monkeypatch.setattr("inferox.measuring.tuning._TURN_S", 0.0)  # what the times are does not matter
+    return Store()
+
+
+def test_every_artifact_is_measured_and_the_profile_kept(package: Path, store: Store) -> None:
+    told: list[tuple[int, int]] = []
+    found = tune(package, threads=1, progress=lambda _what, done, of: told.append((done, of)))
+    assert found.not_run == {}
+    artifacts = {artifact.name for artifact in open_package(package).artifacts}
+    assert set(found.profile.cells) == artifacts
+    shapes = {(cell.rows, cell.length) for cell in next(iter(found.profile.cells.values()))}
+    assert {(1, 8), (64, 8), (1, 40)} <= shapes  # 40 is the model's limit
+    assert all(rows * length <= MAX_TOKENS for rows, length in shapes)
+    assert told[-1][0] == told[-1][1] - 1
+    kept = find_profile(found.profile.digest, store, 1).profile
+    assert kept == found.profile
+    assert (kept.machine, kept.threads, kept.device) == (machine_name(), 1, "default")
+    assert kept.placements == dict.fromkeys(artifacts, Placement("cpu", is_default=True))
+    assert find_profile(found.profile.digest, store, 1, DeviceId.cpu()).profile == replace(kept, device="cpu")
+    assert kept.versions == {name: version(name) for name in ("onnxruntime", "openvino")}
+
+
+def test_what_was_not_measured_this_time_is_kept(package: Path) -> None:
+    before = tune(package, threads=1)
+    after = tune(package, "openvino", threads=1)
+    assert set(after.not_run) == {name for name in before.profile.cells if name.startswith("onnxruntime")}
+    assert set(after.profile.cells) == set(before.profile.cells)
+    assert after.profile.versions == before.profile.versions
+    for name, cells in before.profile.cells.items():
+        assert (after.profile.cells[name] == cells) is name.startswith("onnxruntime")
+
+
+def test_what_no_longer_holds_is_not_kept(package: Path) -> None:
+    tuned = tune(package, threads=1)
+    data = tuned.profile.to_json()
+    data["versions"]["onnxruntime"] = "0.1"
+    tuned.path.write_text(json.dumps(data))
+    found = explain(package, threads=1).found
+    assert str(found.ignored).startswith("it was measured with onnxruntime 0.1, and now ")
+    assert found.profile is not None
+    assert {name.partition("/")[0] for name in found.profile.cells} == {"openvino"}
+    assert set(tune(package, "openvino", threads=1).profile.cells) == set(found.profile.cells)
+
+
+def test_each_thread_budget_has_its_own_measurements(package: Path) -> None:
+    two, one = tune(package, threads=2), tune(package, threads=1)
+    assert explain(package, threads=2).found == FoundProfile(two.profile)
+    assert explain(package, threads=1).found == FoundProfile(one.profile)
+    found = explain(package, threads=3)
+    assert found.found == FoundProfile(None, "it was measured with 2 threads")  # the nearest
+    assert "nothing was measured" in found.verdicts[0].reason
+
+
+def test_the_profile_decides_what_is_loaded(package: Path) -> None:
+    tuned = tune(package, threads=1)
+    slow, fast = "openvino/onnx/fp32/packed", "onnxruntime/onnx/fp32/padded"
+    data = tuned.profile.to_json()
+    data["cells"] = {
+        name: [[rows, length, 0.001 if name == fast else 1.0] for rows, length, _ in cells]
+        for name, cells in data["cells"].items()
+    }
+    tuned.path.write_text(json.dumps(data))
+    with inferox.load(package, threads=1) as model:
+        assert (model.metadata.backend, model.metadata.layout.value) == ("onnxruntime", "padded")
+        assert "slower" in model.metadata.passed_over[slow]
+        expected = model.embed(TEXTS)
+    with inferox.load(package, backend="openvino", threads=1) as model:
+        assert model.metadata.backend == "openvino"
+        np.testing.assert_allclose(model.embed(TEXTS), expected, atol=1e-5)
+    with inferox.load(package, threads=2) as model:
+        assert model.metadata.backend == "openvino"  # with other threads nothing was measured
+
+
+def test_an_interrupted_run_changes_nothing(package: Path) -> None:
+    before = tune(package, threads=1)
+    content = before.path.read_bytes()
+
+    def interrupt(_what: str, done: int, _of: int) -> None:
+        if done > 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(package, threads=1, progress=interrupt)
+    assert before.path.read_bytes() == content
+    assert [path.name for path in before.path.parent.iterdir()] == [before.path.name]
+
+
+def test_a_profile_of_another_machine_is_ignored_and_said_to_be(
+    package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tune(package, threads=1)
+    monkeypatch.setattr("inferox.loading.profile.machine_name", lambda: "another machine")
+    found = explain(package, threads=1)
+    assert found.found.profile is None
+    assert found.found.ignored is not None
+    assert "another machine" in found.found.ignored
+    with inferox.load(package, threads=1):
+        pass
+    assert any("are ignored" in record.message for record in caplog.records)
+
+
+def test_a_model_without_lengths(tmp_path: Path) -> None:
+    inferox.pack(make_cnn, tmp_path / "cnn", backends=("onnxruntime", "openvino"))
+    found = tune(tmp_path / "cnn")
+    assert {cell.length for cells in found.profile.cells.values() for cell in cells} == {1}
+
+
+def test_nothing_that_could_be_measured(package: Path) -> None:
+    with pytest.raises(NoUsableBackendError, match="candle was asked for"):
+        tune(package, "candle")
+
+
+def test_every_verdict_has_its_reason(package: Path) -> None:
+    found = explain(package)
+    assert found.found.profile is None
+    taken = [verdict for verdict in found.verdicts if verdict.taken]
+    assert [verdict.artifact for verdict in taken] == ["openvino/onnx/fp32/packed"]
+    assert all(verdict.reason for verdict in found.verdicts)
+    assert {verdict.parity_class for verdict in found.verdicts} == {ParityClass.EXACT}
+    nothing = explain(package, "candle")
+    assert not any(verdict.taken for verdict in nothing.verdicts)
+    assert all("candle was asked for" in verdict.reason for verdict in nothing.verdicts)
+
+
+def test_an_artifact_that_computes_something_else_here_is_passed_over(
+    package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from inferox.backends.openvino.model import OpenVinoModel
+
+    compute = OpenVinoModel._compute
+
+    def wrong(self: OpenVinoModel, inputs: object) -> dict[str, object]:
+        return {
+            name: type(tensor)(-tensor.numpy(), "openvino")  # type: ignore[call-arg]
+            for name, tensor in compute(self, inputs).items()  # type: ignore[arg-type]
+        }
+
+    monkeypatch.setattr(OpenVinoModel, "_compute", wrong)
+    with inferox.load(package) as model:
+        assert model.metadata.backend == "onnxruntime"
+        assert "computes something else here" in model.metadata.passed_over["openvino/onnx/fp32/packed"]
+    assert any("openvino/onnx/fp32/padded" in record.message for record in caplog.records)
+    with pytest.raises(NoUsableBackendError, match="something else") as caught:
+        inferox.load(package, backend="openvino")
+    assert isinstance(caught.value.__cause__, ExecutionError)
+    assert set(caught.value.reasons) == {artifact.name for artifact in open_package(package).artifacts}
+
+
+def test_a_request_never_causes_a_fallback(package: Path) -> None:
+    with inferox.load(package) as model:
+        before = model.metadata
+        with pytest.raises(inferox.InferoxError):
+            model.forward({"input_ids": np.zeros((1, 2), np.float32)})
+        assert model.metadata == before
+
+
+def test_a_profile_is_of_one_digest(package: Path, store: Store) -> None:
+    tuned = tune(package, threads=1)
+    assert isinstance(tuned.profile, Profile)
+    assert find_profile("0" * 64, store, 1).profile is None
+
+
+def test_the_layout_is_timed_too(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch is laid out and cut apart as it is when texts are computed, which here takes a second each."""
+    late = [0.0]
+    for name in ("pad_rows", "pack_rows", "split_rows", "split_packed"):
+        function = getattr(execution, name)
+
+        def delay(*arguments: Any, function: Callable[..., Any] = function) -> Any:
+            late[0] += 1.0
+            return function(*arguments)
+
+        monkeypatch.setattr(execution, name, delay)
+    monkeypatch.setattr("inferox.measuring.tuning.perf_counter", lambda: perf_counter() + late[0])
+    cells = tune(package, threads=1).profile.cells
+    assert len(cells) == 4
+    assert all(2 < cell.seconds < 3 for each in cells.values() for cell in each)
+
+
+IDS, MASK = (TensorSpec(name, DataType.I64, ("batch", "seq")) for name in ("input_ids", "attention_mask"))
+TEXT = Signature((IDS, MASK), (IDS,))
+
+
+@pytest.fixture
+def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
+    """A backend in the place of all others."""
+    backend = EchoBackend("echo")
+    use(backend, monkeypatch)
+    return backend
+
+
+@pytest.fixture
+def tune_texts(echo: EchoBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Tuning]:
+    """Tunes a raw text model of as many artifacts as are told by their options, with samples of 3 and 48 tokens."""
+    _ = echo
+
+    def batch(length: int) -> SampleBatch:
+        ids = np.arange(2 * length).reshape(2, length)
+        mask = (np.arange(length) < np.array([[length], [length // 2]])).astype(np.int64)
+        return SampleBatch({"input_ids": ids, "attention_mask": mask}, {"input_ids": ids})
+
+    def call(
+        *options: dict[str, Any],
+        config: dict[str, Any] | None = None,
+        limits: dict[str, int] | None = None,
+        **arguments: Any,
+    ) -> Tuning:
+        Samples((batch(3), batch(48))).save(tmp_path / SAMPLES_FILE)
+        signature = replace(TEXT, limits=limits or {})
+        artifacts = [
+            make_artifact("echo", f"{index}-onnx", signature=signature, **each) for index, each in enumerate(options)
+        ]
+        opened = replace(make_package(*artifacts, root=tmp_path, signature=signature), config=config or {})
+        monkeypatch.setattr("inferox.measuring.tuning.open_package", lambda *_, **__: opened)
+        return tune("anywhere", trust_code=True, **arguments)
+
+    return call
+
+
+def shapes_of(tuning: Tuning) -> list[list[tuple[int, int]]]:
+    return [[(cell.rows, cell.length) for cell in cells] for _, cells in sorted(tuning.profile.cells.items())]
+
+
+def test_rows_are_as_long_as_the_model_takes_them(tune_texts: Callable[..., Tuning]) -> None:
+    (shapes,) = shapes_of(tune_texts({}, config={"model_type": "bert", "max_position_embeddings": 40}))
+    assert {length for _, length in shapes} == {8, 32, 40}
+    (shapes,) = shapes_of(tune_texts({}, config={"model_type": "roberta", "max_position_embeddings": 40}))
+    assert {length for _, length in shapes} == {8, 32, 38}
+    (shapes,) = shapes_of(tune_texts({}, limits={SEQUENCE: 36}))
+    assert {length for _, length in shapes} == {8, 32, 36}
+    (shapes,) = shapes_of(tune_texts({}))  # nothing says so: as long as the longest sample
+    assert {length for _, length in shapes} == {8, 32, 48}
+
+
+def test_a_shape_that_one_fails_at_is_left_out(echo: EchoBackend, tune_texts: Callable[..., Tuning]) -> None:
+    found = tune_texts({"takes": 32}, {})
+    short, whole = shapes_of(found)
+    assert short == [shape for shape in whole if shape[1] <= 32]
+    assert {length for _, length in whole} == {8, 32, 48}
+    assert found.not_run == {"echo/0-onnx/fp32/padded": "1 rows of 48: index out of range"}
+    longer = [call["input_ids"].shape for call in echo.models[0].calls if call["input_ids"].shape[1] > 32]
+    assert longer == [(1, 48)]  # and no larger one was tried
+
+
+def test_where_nothing_is_measured_nothing_is_kept(tune_texts: Callable[..., Tuning]) -> None:
+    before = tune_texts({}, threads=1)
+    content = before.path.read_bytes()
+    with pytest.raises(NoUsableBackendError, match="1 rows of 8: index out of range"):
+        tune_texts({"takes": 4}, threads=1)
+    assert before.path.read_bytes() == content
+
+
+def test_what_can_no_longer_be_measured_is_not_kept(tune_texts: Callable[..., Tuning]) -> None:
+    assert len(tune_texts({}, {}).profile.cells) == 2
+    found = tune_texts({"takes": 4}, {})
+    assert set(found.profile.cells) == {"echo/1-onnx/fp32/padded"}
+
+
+def test_batches_have_no_padding(echo: EchoBackend, tune_texts: Callable[..., Tuning]) -> None:
+    found = tune_texts({})
+    assert {call["input_ids"].shape for call in echo.models[0].calls} == set(shapes_of(found)[0])
+    assert all((call["attention_mask"] == 1).all() for call in echo.models[0].calls)
+
+
+def test_every_artifact_has_the_same_thread_budget(
+    echo: EchoBackend, tune_texts: Callable[..., Tuning], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAYON_NUM_THREADS", "7")
+    tune_texts({}, {}, {}, threads=3)
+    assert [model.options.threads for model in echo.models] == [3, 3, 3]
+    assert os.environ["RAYON_NUM_THREADS"] == "3"
+
+
+@pytest.fixture
+def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[EchoModel], float]], None]:
+    """Sets how many seconds each call takes, on a clock that shows nothing else."""
+    monkeypatch.setattr("inferox.measuring.tuning._TURN_S", 0.02)
+
+    def set_seconds(seconds: Callable[[EchoModel], float]) -> None:
+        now = [0.0]
+        compute = EchoModel._compute
+
+        def wait(self: EchoModel, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+            now[0] += seconds(self)
+            return compute(self, inputs)
+
+        monkeypatch.setattr(EchoModel, "_compute", wait)
+        monkeypatch.setattr("inferox.measuring.tuning.perf_counter", lambda: now[0])
+
+    return set_seconds
+
+
+Take = Callable[[Callable[[EchoModel], float]], None]
+
+
+def seconds_of(tuning: Tuning) -> set[float]:
+    return {cell.seconds for cells in tuning.profile.cells.values() for cell in cells}
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(2**-10, 42), (2**-6, 4), (1.0, 2)])
+def test_short_calls_are_repeated(
+    echo: EchoBackend, tune_texts: Callable[..., Tuning], take: Take, seconds: float, calls: int
+) -> None:
+    take(lambda _: seconds)
+    found = tune_texts({})
+    made = Counter(call["input_ids"].shape for call in echo.models[0].calls)
+    (shapes,) = shapes_of(found)
+    assert made == dict.fromkeys(shapes, 5 * calls)
+
+
+def test_a_call_that_takes_much_longer_does_not_count(tune_texts: Callable[..., Tuning], take: Take) -> None:
+    take(lambda model: 1.0 if len(model.calls) % 50 == 49 else 2**-10)
+    assert seconds_of(tune_texts({})) == {2**-10}
+
+
+def test_what_the_one_before_left_running_is_waited_for(tune_texts: Callable[..., Tuning], take: Take) -> None:
+    """A runtime's threads spin for a while after a call, and whoever computes then is slowed down."""
+    last: list[object] = [None, 0.0]
+
+    def seconds(model: EchoModel) -> float:
+        left = last[1] if last[0] is model else 0.015
+        assert isinstance(left, float)
+        taken = 3 * 2**-10 if left > 0 else 2**-10
+        last[:] = [model, left - taken]
+        return taken
+
+    take(seconds)
+    assert seconds_of(tune_texts({}, {})) == {2**-10}
+
+
+def test_nobody_comes_always_after_the_same_one(
+    echo: EchoBackend, tune_texts: Callable[..., Tuning], take: Take
+) -> None:
+    turns: list[EchoModel] = []
+
+    def note(model: EchoModel) -> float:
+        turns.append(model)
+        return 1.0
+
+    take(note)
+    tune_texts({}, {}, {}, {})
+    pairs = Counter((before, after) for before, after in pairwise(turns[::2]) if before is not after)  # twice a turn
+    assert max(pairs.values()) <= 2 / 3 * len(turns[::2]) / len(echo.models)
+
+
+def test_batches_have_no_more_rows_than_the_task_forms(
+    tune_texts: Callable[..., Tuning], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inferox.tasks.RawTask.max_rows", 9)
+    (shapes,) = shapes_of(tune_texts({}))
+    assert {rows for rows, _ in shapes} == {1, 4, 9}

@@ -1,0 +1,66 @@
+"""Measuring a package again: what failed is told apart from what is not for this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inferox.core import NoUsableBackendError
+from inferox.loading import load
+from inferox.measuring import verify
+from inferox.parity import ParityClass, SampleBatch, Samples
+from tests.measuring.comparison.faulty import registered, write_faulty_package
+
+FP32, FP16, BF16, INT8 = (f"faulty/safetensors/{precision}/padded" for precision in ("fp32", "fp16", "bf16", "int8"))
+
+
+@pytest.fixture(autouse=True)
+def _faulty_backend(tmp_path: Path) -> Iterator[None]:
+    with registered(tmp_path / "site"):
+        yield
+
+
+def test_what_fails_does_not_pass(tmp_path: Path) -> None:
+    found = verify(write_faulty_package(tmp_path / "p", [None, "refuses", "fails", "absent"]))
+    assert [item.artifact for item in found.evidence] == [FP32]
+    assert found.failed == {FP16: "an operator is missing", BF16: "the device is gone"}
+    assert found.not_run == {INT8: "there is no such device here"}
+    assert not found.passed
+
+
+def test_an_artifact_that_does_not_take_a_sample_fails_alone(tmp_path: Path) -> None:
+    found = verify(write_faulty_package(tmp_path / "p", ["picky", None]))
+    assert [item.artifact for item in found.evidence] == [FP16]
+    assert (found.failed, found.passed) == (
+        {FP32: f"{FP32} refuses a sample: it takes other rows (pack the model again)"},
+        False,
+    )
+
+
+def test_what_is_not_for_this_machine_is_no_failure(tmp_path: Path) -> None:
+    found = verify(write_faulty_package(tmp_path / "p", [None, "absent"]))
+    assert (found.passed, found.failed, set(found.not_run)) == (True, {}, {FP16})
+    only = verify(write_faulty_package(tmp_path / "q", [None, "refuses"]), precision="fp32")
+    assert (only.passed, only.failed) == (True, {})
+    assert "the precision fp32 was asked for" in only.not_run[FP16]
+
+
+def test_where_all_fail_there_is_a_verdict_and_where_none_is_for_this_machine_there_is_none(tmp_path: Path) -> None:
+    found = verify(write_faulty_package(tmp_path / "p", ["refuses"]))
+    assert (found.passed, found.evidence, found.failed) == (False, (), {FP32: "an operator is missing"})
+    with pytest.raises(NoUsableBackendError, match="there is no such device here"):
+        verify(write_faulty_package(tmp_path / "q", ["absent"]))
+
+
+def test_a_lone_row_near_zero_that_passed_when_packed_does_not_stop_it_from_loading(tmp_path: Path) -> None:
+    large, nothing = np.array([[1, 2], [3, 4]], np.float32), np.array([[0, 1e-9]], np.float32)
+    calls = SampleBatch({"x": large}, {"x": 2 * large}), SampleBatch({"x": nothing}, {"x": nothing[:, ::-1]})
+    first = write_faulty_package(tmp_path / "p", [None], samples=Samples(calls))
+    (evidence,) = verify(first).evidence
+    assert evidence.parity_class is ParityClass.EXACT
+    again = write_faulty_package(tmp_path / "q", [None], samples=Samples(calls), evidence=[evidence])
+    with load(again, backend="faulty") as model:
+        assert model.run([{"x": large}])[0]["x"].tolist() == (2 * large).tolist()

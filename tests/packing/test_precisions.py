@@ -1,0 +1,247 @@
+"""Lower precisions: let in where they agree, left out with the figure where they do not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import inferox
+from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, PackageError, Precision
+from inferox.measuring import verify
+from inferox.parity import ParityClass, Tolerance
+from tests.packing.modules import make_cnn
+
+UNSEEN = [
+    "The mayor opened the new swimming pool on Saturday.",
+    "How long does it take to boil an egg at high altitude?",
+    "Quarterly revenue fell short of what analysts had expected.",
+    "ein Satz, den niemand vorher gesehen hat",
+    "x",
+    "the cat sat on the mat " * 30,
+]
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, inferox.PackReport]:
+    """MiniLM in eight bits, for the two runtimes that quantise."""
+    path = tmp_path_factory.mktemp("int8") / "minilm"
+    return path, inferox.pack(minilm_directory, path, backends=("openvino", "onnxruntime"), precisions=("fp32", "int8"))
+
+
+def test_openvino_keeps_its_tolerance_on_texts_that_it_was_not_calibrated_on(
+    quantized: tuple[Path, inferox.PackReport],
+) -> None:
+    path, report = quantized
+    found = {item.artifact: item for item in report.evidence}["openvino/openvino-ir/int8/packed"]
+    assert found.parity_class is ParityClass.QUANTIZED
+    with inferox.load(path, precision="fp32") as exact, inferox.load(path, precision="int8") as model:
+        assert model.metadata.precision.value == "int8"
+        expected, vectors = exact.embed(UNSEEN), model.embed(UNSEEN)
+    cosines = (expected * vectors).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(vectors, axis=1)
+    assert cosines.mean() >= 0.995
+    assert cosines.min() >= 0.98
+    assert np.abs(expected - vectors).max() > 1e-4  # it is another computation
+
+
+@pytest.fixture(scope="module")
+def eight_bits(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, inferox.PackReport]:
+    """MiniLM for PyTorch, whole and in eight bits."""
+    path = tmp_path_factory.mktemp("torch") / "minilm"
+    return path, inferox.pack(minilm_directory, path, backends=("torch",), precisions=("fp32", "int8"))
+
+
+def test_pytorch_keeps_its_tolerance_in_both_layouts(eight_bits: tuple[Path, inferox.PackReport]) -> None:
+    path, report = eight_bits
+    found = {item.artifact: item.parity_class for item in report.evidence if "int8" in item.artifact}
+    assert found == {
+        "torch/safetensors/int8/packed": ParityClass.QUANTIZED,
+        "torch/safetensors/int8/padded": ParityClass.QUANTIZED,
+    }
+    assert not report.refused
+    # What was quantised did not compute the reference, although its runtime did.
+    assert [item.artifact for item in report.evidence if item.is_reference] == ["torch/safetensors/fp32/padded"]
+    with inferox.load(path) as exact, inferox.load(path, precision="int8") as model:
+        assert exact.metadata.precision is Precision.FP32
+        assert model.metadata.precision is Precision.INT8
+        expected, vectors = exact.embed(UNSEEN), model.embed(UNSEEN)
+    cosines = (expected * vectors).sum(axis=1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(vectors, axis=1)
+    assert cosines.mean() >= 0.998
+    assert cosines.min() >= 0.99
+    assert np.abs(expected - vectors).max() > 1e-4  # it is another computation
+
+
+def test_eight_bits_of_pytorch_are_made_from_the_one_weights_file(
+    eight_bits: tuple[Path, inferox.PackReport],
+) -> None:
+    path, _ = eight_bits
+    assert {tuple(item.files.values()) for item in inferox.open_package(path).artifacts} == {
+        (CONFIG_FILE, WEIGHTS_FILE)
+    }
+    assert not (path / "backends").exists()
+    assert [file.name for file in (path / "weights").iterdir()] == ["model.safetensors"]
+
+
+def test_eight_bits_of_pytorch_are_verified(eight_bits: tuple[Path, inferox.PackReport]) -> None:
+    path, report = eight_bits
+    again = verify(path, precision="int8")
+    assert again.passed
+    assert len(again.evidence) == 2
+    packed = {item.artifact: item.agreement.cosine_min for item in report.evidence}
+    for item in again.evidence:
+        assert item.agreement.cosine_min == pytest.approx(packed[item.artifact], abs=1e-4)
+
+
+def test_without_torchao_pack_says_what_to_install(
+    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("torchao", "torchao.quantization"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(PackageError, match=r"int8 here: torchao\S* is not installed.*inferox\[torch-int8\]"):
+        inferox.pack(minilm_directory, tmp_path / "p", backends=("torch",), precisions=("int8",))
+    assert not (tmp_path / "p").exists()
+
+
+def test_packing_and_running_print_nothing(tmp_path: Path, minilm_directory: Path) -> None:
+    script = f"""
+import inferox
+inferox.pack({str(minilm_directory)!r}, {str(tmp_path / "p")!r}, backends=("torch",), precisions=("fp32", "int8"))
+inferox.load({str(tmp_path / "p")!r}, precision="int8").embed(["a"])
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - our own lines
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_onnx_runtime_keeps_its_tolerance_with_a_scale_for_each_block(
+    quantized: tuple[Path, inferox.PackReport],
+) -> None:
+    path, report = quantized
+    assert not report.refused
+    found = {item.artifact: item for item in report.evidence}["onnxruntime/onnx/int8/packed"]
+    assert found.parity_class is ParityClass.QUANTIZED
+    own = path / "backends" / "onnxruntime" / "int8-packed.onnx"
+    assert own.stat().st_size < (path / WEIGHTS_FILE).stat().st_size * 0.3
+    assert not list(path.rglob("*.folded.onnx"))
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_a_vector_in_eight_bits_is_the_same_alone_and_beside_any_mates(
+    quantized: tuple[Path, inferox.PackReport], backend: str
+) -> None:
+    path, report = quantized
+    evidence = [item for item in report.evidence if item.artifact.startswith(backend)]
+    assert all(item.batch is not None and item.batch.holds for item in evidence)
+    mates = ["quantum Monday river " * 70, "[MASK] [SEP] " * 20, "unaffable ##ly 🙂 \u0e01\u0e32\u0e23"]
+    with inferox.load(path, backend=backend, precision="int8") as model:
+        alone = np.concatenate([model.embed([text]) for text in UNSEEN])
+        together = model.embed([*UNSEEN, *mates])[: len(UNSEEN)]
+    assert (alone * together).sum(axis=1) / np.linalg.norm(alone, axis=1) / np.linalg.norm(together, axis=1) == (
+        pytest.approx(np.ones(len(UNSEEN)), abs=1e-4)
+    )
+
+
+def make_mlp() -> tuple[torch.nn.Module, dict[str, np.ndarray]]:
+    """Layers over rows without a length, which become Gemm nodes."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(torch.nn.Linear(48, 64), torch.nn.ReLU(), torch.nn.Linear(64, 40))
+    return layers, {"input": np.random.default_rng(0).standard_normal((2, 48)).astype(np.float32)}
+
+
+def test_products_with_a_bias_are_quantised_too(tmp_path: Path) -> None:
+    report = inferox.pack(make_mlp, tmp_path / "p", backends=("onnxruntime",), precisions=("int8",))
+    (evidence,) = report.evidence
+    assert 1e-4 < evidence.agreement.max_rel < 0.1  # it is another computation, and a good one
+    assert evidence.batch is not None
+    assert evidence.batch.holds
+
+
+def test_quantising_leaves_the_log_as_it_was(tmp_path: Path) -> None:
+    script = f"""
+import logging
+import inferox
+from tests.build.test_precisions import make_mlp
+inferox.pack(make_mlp, {str(tmp_path / "p")!r}, backends=("onnxruntime",), precisions=("int8",))
+assert logging.getLogger().handlers == [] and logging.getLogger().level == logging.WARNING
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - our own lines
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_quality_decides_whether_eight_bits_will_do(quantized: tuple[Path, inferox.PackReport]) -> None:
+    path, _ = quantized
+    with inferox.load(path) as model:
+        assert model.metadata.precision.value == "fp32"
+        assert "quality" in model.metadata.passed_over["openvino/openvino-ir/int8/packed"]
+    with pytest.raises(ConfigError, match="there is no quality 'best'"):
+        inferox.load(path, quality="best")
+    with pytest.raises(inferox.InferoxError, match="exact is asked for"):
+        inferox.load(path, precision="int8", quality="exact")
+
+
+def test_calibration_on_texts_of_ones_own(tmp_path: Path, minilm_directory: Path) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("\n".join(f"{text} number {index}" for index in range(20) for text in UNSEEN), encoding="utf-8")
+    report = inferox.pack(
+        minilm_directory,
+        tmp_path / "package",
+        backends=("openvino",),
+        precisions=("int8",),
+        calibration=texts,
+        tolerance=Tolerance(max_rel=None, cosine_mean=0.9, cosine_min=0.8),
+    )
+    assert [item.artifact for item in report.evidence] == ["openvino/openvino-ir/int8/packed"]
+    assert report.evidence[0].tolerance.cosine_min == 0.8
+
+
+@pytest.mark.parametrize("content", ["", "\n \n\t\n"])
+def test_a_calibration_file_without_text(tmp_path: Path, minilm_directory: Path, content: str) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text(content)
+    with pytest.raises(PackageError, match="holds no text"):
+        inferox.pack(minilm_directory, tmp_path / "p", backends=("openvino",), precisions=("int8",), calibration=texts)
+    assert not (tmp_path / "p").exists()
+
+
+def test_calibration_files_that_cannot_be_read(tmp_path: Path, minilm_directory: Path) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe\x00\x81")
+    for file in (binary, tmp_path / "missing", tmp_path):
+        with pytest.raises(PackageError, match="cannot be read"):
+            inferox.pack(
+                minilm_directory, tmp_path / "p", backends=("openvino",), precisions=("int8",), calibration=file
+            )
+    with pytest.raises(ConfigError, match="not calibrated on a file of texts"):
+        inferox.pack(make_cnn, tmp_path / "p", backends=("openvino",), precisions=("int8",), calibration=binary)
+
+
+def test_a_module_is_calibrated_on_variations_of_its_examples(tmp_path: Path) -> None:
+    report = inferox.pack(make_cnn, tmp_path / "cnn", backends=("openvino",), precisions=("fp32", "int8"))
+    exact, quantized = report.evidence
+    assert (exact.artifact, exact.parity_class) == ("openvino/onnx/fp32/padded", ParityClass.EXACT)
+    assert quantized.artifact == "openvino/openvino-ir/int8/padded"
+    assert 1e-4 < quantized.agreement.max_rel < 0.1  # it is another computation, and a good one
+
+
+def test_strict_keeps_nothing_where_one_is_left_out(tmp_path: Path, minilm_directory: Path) -> None:
+    with pytest.raises(PackageError, match="came of it: candle/int8/padded: candle computes in"):
+        inferox.pack(minilm_directory, tmp_path / "p", backends=("candle",), precisions=("fp32", "int8"), strict=True)
+    assert not (tmp_path / "p").exists()
+
+
+def test_a_package_of_quantised_artifacts_alone_holds_no_other_weights(tmp_path: Path, minilm_directory: Path) -> None:
+    package = tmp_path / "package"
+    inferox.pack(minilm_directory, package, backends=("openvino",), precisions=("int8",))
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert {name for name in files if Path(name).suffix in {".bin", ".xml", ".onnx", ".safetensors"}} == {
+        "backends/openvino/int8-packed.bin",
+        "backends/openvino/int8-packed.xml",
+        "proof.safetensors",
+        "samples.safetensors",
+    }
+    assert not (package / "weights").exists()
+    with inferox.load(package, precision="int8") as model:
+        assert model.embed(["a text"]).shape == (1, 384)

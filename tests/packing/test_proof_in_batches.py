@@ -1,0 +1,73 @@
+"""The proof from input covers what shows in batches alone, such as exchanged answers, and long prompted texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import inferox
+from inferox.core import DisagreementError
+from inferox.measuring import verify
+from inferox.package import open_package
+from inferox.parity import ProofStatus
+from inferox.tasks import EmbedTask
+from inferox.tasks.pooled_vectors import PooledVectors
+from tests.packing.test_proof import save_source
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
+    return save_source(tmp_path_factory.mktemp("batches") / "source", minilm_directory)
+
+
+@pytest.fixture(scope="module")
+def package(source: Path) -> Path:
+    report = inferox.pack(source, source.parent / "model")
+    assert report.proof.status is ProofStatus.PROVEN
+    return source.parent / "model"
+
+
+def exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gives two texts of one batch each other's vectors."""
+    decode = EmbedTask.decode
+    monkeypatch.setattr(EmbedTask, "decode", lambda self, *arguments: decode(self, *arguments)[::-1])
+
+
+def share_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pools every text of a batch like the first."""
+    compute = PooledVectors.compute
+
+    def compute_wrongly(self: Any, rows: Any, outputs: Any, **options: Any) -> Any:
+        return compute(self, [rows[0]] * len(rows), [outputs[0]] * len(rows), **options)
+
+    monkeypatch.setattr(PooledVectors, "compute", compute_wrongly)
+
+
+@pytest.mark.parametrize("broken", [exchange, share_skip])
+def test_packing_fails_where_a_batch_is_answered_otherwise(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
+) -> None:
+    broken(monkeypatch)
+    with pytest.raises(DisagreementError, match="in the stage batch"):
+        inferox.pack(source, tmp_path / "model")
+
+
+@pytest.mark.parametrize("broken", [exchange, share_skip])
+def test_verify_fails_where_a_batch_is_answered_otherwise(
+    package: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
+) -> None:
+    broken(monkeypatch)
+    found = verify(package)
+    assert not found.passed
+    assert all("answer" in (item.difference or "") for item in found.repeated.values())
+
+
+def test_each_prompt_has_a_text_beyond_the_limit(package: Path) -> None:
+    cases = open_package(package).proof_cases() or ()
+    for prompt in ("query", "passage"):
+        assert any(len(case.tokens["input_ids"]) == 40 for case in cases if case.input.prompt == prompt)
+    found = verify(package)
+    assert found.passed
+    assert all(str(item).startswith("within exact on") for item in found.repeated.values())
