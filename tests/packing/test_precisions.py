@@ -163,7 +163,7 @@ def test_quantising_leaves_the_log_as_it_was(tmp_path: Path) -> None:
     script = f"""
 import logging
 import inferox
-from tests.build.test_precisions import make_mlp
+from tests.packing.test_precisions import make_mlp
 inferox.pack(make_mlp, {str(tmp_path / "p")!r}, backends=("onnxruntime",), precisions=("int8",))
 assert logging.getLogger().handlers == [] and logging.getLogger().level == logging.WARNING
 """
