@@ -101,8 +101,16 @@ DAMAGES: dict[str, tuple[type[InferoxError], str, Callable[[Path], Any]]] = {
     "listed twice": (ManifestError, "twice", lambda p: edit_metadata(p, lambda d: d["files"].append(d["files"][0]))),
     "newer": (FormatVersionError, "format 3.0", lambda p: edit_metadata(p, lambda d: d.update(format_version="3.0"))),
     "no digest": (ManifestError, "sha256", lambda p: edit_metadata(p, lambda d: d["files"][0].pop("sha256"))),
-    "odd digest": (ManifestError, "malformed", lambda p: edit_metadata(p, lambda d: d["files"][0].update(sha256="00"))),
-    "negative": (ManifestError, "malformed", lambda p: edit_metadata(p, lambda d: d["files"][0].update(size=-1))),
+    "odd digest": (
+        ManifestError,
+        "must be 64 hexadecimal digits",
+        lambda p: edit_metadata(p, lambda d: d["files"][0].update(sha256="00")),
+    ),
+    "negative": (
+        ManifestError,
+        "must be 0 or more",
+        lambda p: edit_metadata(p, lambda d: d["files"][0].update(size=-1)),
+    ),
     "a boolean size": (ManifestError, "size", lambda p: edit_metadata(p, lambda d: d["files"][0].update(size=True))),
     "no name": (ManifestError, "'name'", lambda p: edit_metadata(p, lambda d: d.pop("name"))),
     "a list": (ManifestError, "JSON object", lambda p: (p / "metadata.json").write_text("[]")),

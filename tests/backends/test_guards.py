@@ -130,6 +130,17 @@ def reshapes(good: Sequence[int], bad: Sequence[int]) -> Case:
     return Case(nodes, {"table": TABLE}, (calls[0], TABLE.reshape(good)), calls[1:], is_fixed=True)
 
 
+def ranges() -> Case:
+    """Numbers from 0 up to 6, with a step that is an input, added to themselves to keep the other input in use."""
+    nodes = [
+        helper.make_node("Add", ["i", "j"], ["k"]),
+        helper.make_node("ReduceMax", ["k"], ["step"], keepdims=0),
+        helper.make_node("Range", ["none", "six", "step"], ["y"]),
+    ]
+    calls = [{"i": integers(step), "j": integers(0)} for step in (2, 0)]
+    return Case(nodes, {"none": np.array(0), "six": np.array(6)}, (calls[0], [0, 2, 4]), calls[1:])
+
+
 def broadcasts() -> Case:
     nodes = [helper.make_node("Add", ["i", "j"], ["y"])]
     good = {"i": integers(1, 2, 3), "j": integers(4, 5, 6)}
@@ -170,6 +181,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "Slice axis": lambda: slices(0, 9, step=False),
     "Reshape": lambda: reshapes([3, 4], [5, 7]),
     "broadcast": broadcasts,
+    "Range": ranges,
     "Div int32": lambda: divides("Div", np.int32),
     "Div int64": lambda: divides("Div", np.int64),
     "Mod int32": lambda: divides("Mod", np.int32),

@@ -143,7 +143,7 @@ def test_what_the_maker_of_a_quantised_package_should_know(run: Run, tmp_path: P
     assert done.code == 0, done.err
     first, second = json.loads(done.out)["notes"]
     assert first == "int8 was calibrated on 2 texts, which is few: give 64 or more that differ"
-    assert second.endswith("run it with --quality quantized or --precision")
+    assert second.endswith("run it with --quality quantized or --precision int8")
     assert f"inferox: note: {second}" in done.err
     refused = run("run", tmp_path / "p", "a text")
     assert (refused.code, "--quality quantized" in refused.err) == (5, True)

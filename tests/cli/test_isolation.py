@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -17,19 +20,24 @@ from tests.sources.graphs import make_affine, save_affine
 
 
 def make_crash() -> ModelProto:
-    """y = x @ weight + bias + (the least integer / -1), which processors refuse with a signal."""
-    least = np.array([np.iinfo(np.int64).min])
+    """y = x @ weight + bias + 0 * (frames of no length), by which ONNX Runtime divides."""
     nodes = [
-        helper.make_node("ReduceMin", ["x"], ["zero"], keepdims=0),
-        helper.make_node("Cast", ["zero"], ["number"], to=TensorProto.INT64),
-        helper.make_node("Mul", ["number", "nothing"], ["none"]),
-        helper.make_node("Add", ["none", "minus"], ["divisor"]),
-        helper.make_node("Div", ["least", "divisor"], ["quotient"]),
-        helper.make_node("Cast", ["quotient"], ["floating"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMin", ["x"], ["least"], keepdims=0),
+        helper.make_node("Cast", ["least"], ["number"], to=TensorProto.INT64),
+        helper.make_node("Mul", ["number", "nothing"], ["length"]),
+        helper.make_node("STFT", ["signal", "step", "", "length"], ["frames"]),
+        helper.make_node("ReduceSum", ["frames"], ["total"], keepdims=0),
+        helper.make_node("Mul", ["total", "zero"], ["floating"]),
         helper.make_node("Add", ["sum", "floating"], ["y"]),
     ]
     model = make_affine(*nodes)
-    for name, array in {"least": least, "nothing": np.array([0]), "minus": np.array([-1])}.items():
+    constants = {
+        "nothing": np.array(0),
+        "signal": np.ones((1, 32, 1), np.float32),
+        "step": np.array(4),
+        "zero": np.array(0, np.float32),
+    }
+    for name, array in constants.items():
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     return model
 
@@ -75,7 +83,29 @@ def test_time_and_memory_are_limited(run: Run, package: Path) -> None:
     late = run("verify", package, "--isolated", "--time-limit", "0.01")
     assert late.code == 3
     assert "took longer than 0.01 s" in late.err
-    assert run("verify", package, "--isolated", "--memory-limit=0.02").code != 0
+    small = run("verify", package, "--isolated", "--memory-limit=0.02")
+    assert (small.code, small.out) == (3, "")
+    assert "memory" in small.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_the_process_ends_with_its_parent() -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time\\nfrom inferox.cli.isolated_process import "
+        "end_with_parent\\nend_with_parent()\\nprint(1, flush=True)\\ntime.sleep(60)'], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\n"
+        "print(child.pid, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:  # noqa: S603 - the text above
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.terminate()
+        parent.wait(timeout=30)
+        psutil.wait_procs([child], timeout=30)
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 def test_limits_are_for_isolated_commands(run: Run, package: Path) -> None:

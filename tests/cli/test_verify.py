@@ -17,6 +17,7 @@ from inferox.parity import TOLERANCES, ParityClass, SampleBatch, Samples
 from tests.cli.conftest import Run
 from tests.measuring.comparison.faulty import registered, write_faulty_package
 from tests.packing.modules import make_cnn
+from tests.packing.test_kinds import save_text_model
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +133,11 @@ def test_in_python(package: Path) -> None:
     found = verify(package, "onnxruntime", threads=1)
     assert found.passed
     assert np.isfinite(found.evidence[0].agreement.max_abs)
+
+
+def test_a_proof_takes_a_line_for_each_artifact(run: Run, minilm_directory: Path, tmp_path: Path) -> None:
+    save_text_model(tmp_path / "source", minilm_directory, "bert", "Model")
+    inferox.pack(tmp_path / "source", tmp_path / "package")
+    lines = run("verify", tmp_path / "package", "--table").out.splitlines()
+    assert any(line.startswith("proven from text: matches ") for line in lines)
+    assert sum("gives the answers of sentence-transformers from text again: within" in line for line in lines) == 2

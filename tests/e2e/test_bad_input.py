@@ -104,7 +104,7 @@ def test_malformed_json_lines(inferox: Command, minilm_package: Path) -> None:
 
 
 def test_a_lone_surrogate_names_the_text(inferox: Command, minilm_package: Path) -> None:
-    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b'"a"\n"\\ud800"\n'), 4, "text 1")
+    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b'"a"\n"\\ud800"\n'), 4, "line 2")
 
 
 @pytest.mark.parametrize("text", ["", "nul \x00 inside", "word " * 20_000])

@@ -225,7 +225,7 @@ def test_a_proof_that_is_recorded_and_not_there_is_refused(tmp_path: Path, packa
             arrays.pop(key)
 
     fewer = alter_package(packages["embed"], tmp_path / "fewer", lambda cases: cases.pop(), drop_last)
-    with pytest.raises(IntegrityError, match="inputs as proven"):
+    with pytest.raises(IntegrityError, match="answers as compared"):
         verify(fewer)
     gone = alter_package(packages["embed"], tmp_path / "gone", lambda _: None)
     manifest = json.loads((gone / "metadata.json").read_text(encoding="utf-8"))
@@ -233,11 +233,26 @@ def test_a_proof_that_is_recorded_and_not_there_is_refused(tmp_path: Path, packa
     (gone / "metadata.json").write_text(json.dumps(manifest), encoding="utf-8")
     for name in ("proof.json", "proof.safetensors"):
         (gone / name).unlink()
-    with pytest.raises(IntegrityError, match="inputs as proven"):
+    with pytest.raises(IntegrityError, match="answers as compared"):
         verify(gone)
 
 
-@pytest.mark.parametrize("name", ["inputs", "refused"])
+@pytest.mark.parametrize("task", ["embed", "classify"])
+def test_answers_that_are_taken_out_are_missed(tmp_path: Path, packages: dict[str, Path], task: str) -> None:
+    def forget(cases: list[Any]) -> None:
+        for case in cases:
+            case["answered"] = False
+            case.pop("answer", None)
+
+    def drop_answers(arrays: dict[str, Any]) -> None:
+        for key in [key for key in arrays if key.endswith(".answer")]:
+            arrays.pop(key)
+
+    with pytest.raises(IntegrityError, match="and 0"):
+        verify(alter_package(packages[task], tmp_path / "forged", forget, drop_answers))
+
+
+@pytest.mark.parametrize("name", ["inputs", "answered", "refused"])
 def test_counts_are_not_negative(name: str) -> None:
     record = {**InputProof(ProofStatus.PROVEN, "text").to_json(), name: -1}
     with pytest.raises(PackageError, match=f"'{name}'"):

@@ -298,12 +298,12 @@ def make_cubic() -> ModelProto:
     )
 
 
-@pytest.mark.parametrize("with_samples", [True, False])
-def test_a_graph_that_onnx_runtime_loads_and_does_not_run_falls_to_openvino(tmp_path: Path, with_samples: bool) -> None:
+def test_a_graph_that_onnx_runtime_loads_and_does_not_run_falls_to_openvino(tmp_path: Path) -> None:
     onnx.save(make_cubic(), tmp_path / "graph.onnx")
     np.savez(tmp_path / "x.npz", x=floats(3, 4, 6))
-    samples = tmp_path / "x.npz" if with_samples else None
-    report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=samples)
+    with pytest.raises(PackageError, match="real ones are needed"):
+        inferox.pack(tmp_path / "graph.onnx", tmp_path / "package")
+    report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=tmp_path / "x.npz")
     assert [item.artifact for item in report.evidence] == ["openvino/onnx/fp32/padded"]
     assert report.notes[0].startswith("openvino is the reference, because ")
     assert "Resize" in report.notes[0]
@@ -332,3 +332,41 @@ def test_a_graph_of_nothing_but_infinities_is_compared_as_it_is_and_weak(tmp_pat
     report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=tmp_path / "x.npz", backends=RUNTIMES)
     assert [item.weak for item in report.evidence] == ["every number of the output 'y' is -inf in the samples"] * 2
     assert inferox.load(tmp_path / "package").metadata.backend == "onnxruntime"
+
+
+@pytest.mark.parametrize("kind", [TensorProto.BOOL, TensorProto.UINT8, TensorProto.INT8, TensorProto.INT16])
+def test_a_cast_that_changes_indices_bounds_nothing(tmp_path: Path, kind: int) -> None:
+    """``ids != 0`` picks one of two rows, and ids are no index of two."""
+    nodes = [
+        helper.make_node("Cast", ["ids"], ["narrow"], to=kind),
+        helper.make_node("Cast", ["narrow"], ["index"], to=INT64),
+        helper.make_node("Gather", ["table", "index"], ["y"]),
+    ]
+    rows = 2 if kind == TensorProto.BOOL else 60
+    onnx.save(
+        make(nodes, {"ids": (INT64, ["n"])}, {"y": (F, ["n", 3])}, {"table": floats(rows, 3)}), tmp_path / "graph.onnx"
+    )
+    np.savez(tmp_path / "x.npz", ids=np.array([0, 1, 5, 50]))
+    inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=tmp_path / "x.npz", backends=RUNTIMES)
+    for backend in RUNTIMES:
+        with inferox.load(tmp_path / "package", backend=backend) as model:
+            model.forward({"ids": np.array([0, 5, 65536])})
+
+
+def test_the_table_of_a_branch_bounds_nothing(tmp_path: Path) -> None:
+    def branch(table: str) -> onnx.GraphProto:
+        node = helper.make_node("Gather", [table, "ids"], [f"{table}_rows"])
+        return helper.make_graph([node], table, [], [helper.make_tensor_value_info(f"{table}_rows", F, None)])
+
+    nodes = [
+        helper.make_node("ReduceMax", ["ids"], ["largest"], keepdims=0),
+        helper.make_node("Less", ["largest", "four"], ["is_small"]),
+        helper.make_node("If", ["is_small"], ["y"], then_branch=branch("small"), else_branch=branch("large")),
+    ]
+    constants = {"four": np.array(4), "small": floats(4, 3), "large": floats(100, 3)}
+    onnx.save(make(nodes, {"ids": (INT64, ["n"])}, {"y": (F, ["n", 3])}, constants), tmp_path / "graph.onnx")
+    np.savez(tmp_path / "x.npz", ids=np.array([0, 50, 99]))
+    inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=tmp_path / "x.npz")
+    with inferox.load(tmp_path / "package") as model:
+        for ids in ([1, 3], [1, 99]):
+            model.forward({"ids": np.array(ids)})

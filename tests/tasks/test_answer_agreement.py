@@ -49,3 +49,14 @@ def test_vectors_are_held_to_their_cosine() -> None:
 
 def test_nothing_agrees() -> None:
     assert agree([], _QUANTIZED).miss is None
+
+
+@pytest.mark.parametrize("parity_class", [ParityClass.EXACT, ParityClass.CLOSE])
+def test_one_label_that_is_far_off_misses_however_many_others_agree(parity_class: ParityClass) -> None:
+    def labels(first: float) -> list[dict[str, object]]:
+        return [{"label": "a", "score": first}, {"label": "b", "score": 1 - first}]
+
+    same, exchanged = (labels(0.7), labels(0.7)), (labels(0.7), labels(0.3))
+    found = agree([*[same] * 64, exchanged], TOLERANCES[parity_class])
+    assert found.miss is not None
+    assert found.miss[0] == 64

@@ -103,7 +103,7 @@ def test_no_texts_give_no_results(tokenizer_directory: Path, tmp_path: Path) -> 
         ({}, text_signature(logits("labels")), r"reads one output \[batch, labels\], and the model gives"),
         ({}, text_signature(), r"reads one output \[batch, labels\]"),
         ({"activation": "tanh"}, text_signature(logits(2)), "'activation' must be one of softmax, sigmoid, identity"),
-        ({"labels": [1, 2]}, text_signature(logits(2)), "'labels' must be a list of str"),
+        ({"labels": [1, 2]}, text_signature(logits(2)), r"'labels\[0\]' must be of the type str"),
         ({"labels": None}, text_signature(logits(2)), "the task's options need 'labels'"),
     ],
 )

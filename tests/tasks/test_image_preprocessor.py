@@ -115,7 +115,7 @@ def test_an_image_that_is_larger_than_its_padding_is_refused() -> None:
         ({"mean": [1, 1, 2], "std": [1e-50, 1, 1]}, "'std' must be numbers above 0"),
         ({"mean": [1, 1, 2], "std": [1e-45, 1, 1]}, "give values beyond single precision"),
         ({"std_again": [0, 1, 1]}, "'std_again' must be numbers above 0"),
-        ({"rescale_factor": 10**400}, "'rescale_factor' is larger than any number of the type float"),
+        ({"rescale_factor": 10**400}, "'rescale_factor' must be a number of 64 bits"),
         ({"rescale_factor": math.nan}, "'rescale_factor' must be a finite number"),
         ({"rescale_factor": 1e300}, "give values beyond single precision"),
         ({"rescale_offset": -math.inf}, "'rescale_offset' must be a finite number"),

@@ -6,7 +6,6 @@ asked for by name.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -257,10 +256,9 @@ class RacingModel(NumpyModel):
         if self._layers is None:
             raise self._closed()
         time.sleep(0.05)
-        (weight, bias), *_ = self._layers
-        (value,) = inputs.values()
-        _ = np.asarray(value) @ weight + bias
-        return super()._compute(inputs)
+        outputs = super()._compute(inputs)
+        closed = vars(self)["_layers"] is None  # in the meantime
+        return {"y": HostTensor(np.zeros((4, 3), np.float32), "numpy")} if closed else outputs
 
 
 class TestClosingBreaksWhatIsUnderWay(Faulty):
@@ -302,17 +300,6 @@ class SwallowingBackend(NumpyBackend):
 class TestTheCauseIsSwallowed(Faulty):
     caught_by = "test_a_damaged_file"
     faulty_backend = SwallowingBackend
-
-
-class ForeignBackend(NumpyBackend):
-    def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
-        json.loads(artifact.path("config").read_text(encoding="utf-8"))
-        return super()._open(artifact, device, options)
-
-
-class TestForeignExceptionsPass(Faulty):
-    caught_by = "test_a_damaged_file"
-    faulty_backend = ForeignBackend
 
 
 class GreedyBackend(NumpyBackend):

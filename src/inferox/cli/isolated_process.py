@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 from inferox.cli.main import main
+
+_PR_SET_PDEATHSIG = 1
+"""The option of Linux's ``prctl`` for the signal that a process gets when its parent ends."""
+
+_PARENT_IS_GONE = 1
 
 
 def limit_process(memory_bytes: int) -> None:
@@ -24,6 +31,19 @@ def limit_process(memory_bytes: int) -> None:
         resource.setrlimit(limit, (lower, lower))
 
 
+def end_with_parent() -> None:
+    """Has Linux end this process as soon as its parent ends, which alone keeps its time limit."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(_PARENT_IS_GONE)
+
+
 if __name__ == "__main__":
+    end_with_parent()
     limit_process(int(sys.argv[1]))
     main(sys.argv[2:])

@@ -116,6 +116,14 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float) -> int:
             f"was given, or needed more than the {memory_bytes / _GIB:.1f} GiB of memory that it may have",
             hint="do not load this model elsewhere; --backend and --backends tell which runtime it is",
         )
+    if child.returncode and b"inferox" not in output + errors:
+        said = errors.decode(errors="replace").strip().splitlines()
+        raise LoadError(
+            f"the isolated process ended with exit code {child.returncode} and no answer: "
+            f"{said[-1] if said else 'it said nothing'}",
+            hint=f"it may have needed more than the {memory_bytes / _GIB:.2f} GiB of memory that it may have: "
+            "--memory-limit gives it more",
+        )
     click.echo(output.decode(errors="replace"), nl=False)
     click.echo(errors.decode(errors="replace"), err=True, nl=False)
     return child.returncode

@@ -76,7 +76,8 @@ def verify(
 
         if found.evidence:
             make_console().print(evidence_table(found.evidence))
-        say(_proof_text(found))
+        for line in _proof_lines(found):
+            say(line)
         for artifact, reason in found.not_run.items():
             say(f"not run: {artifact}: {reason}")
         for artifact, reason in found.failed.items():
@@ -86,9 +87,9 @@ def verify(
         sys.exit(EXIT_MISSED)
 
 
-def _proof_text(found: Verification) -> str:
+def _proof_lines(found: Verification) -> list[str]:
     if found.proof is None:
-        return "from text or image: not recorded when it was packed"
+        return ["from text or image: not recorded when it was packed"]
     lines = [str(found.proof)]
     lines += [
         f"  {artifact} gives the answers of {found.proof.library} from {found.proof.source} again: {item}"
@@ -96,7 +97,7 @@ def _proof_text(found: Verification) -> str:
         else f"  {artifact} does not give the answers of {found.proof.library} from {found.proof.source}: {item}"
         for artifact, item in found.repeated.items()
     ]
-    return "\n".join(lines)
+    return lines
 
 
 def _report_misses(found: Verification) -> None:

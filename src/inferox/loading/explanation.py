@@ -75,10 +75,10 @@ def explain(
     reasons, unavailable = dict(plan.rejected), cache(partial(_why_unavailable, device=wanted))
     taken: Artifact | None = None
     for artifact in plan.order:
-        if taken is not None:
-            reasons[artifact.name] = plan.why_not(artifact, taken)
-        elif reason := unavailable(artifact.backend):
+        if reason := unavailable(artifact.backend):
             reasons[artifact.name] = reason
+        elif taken is not None:
+            reasons[artifact.name] = plan.why_not(artifact, taken)
         else:
             taken, reasons[artifact.name] = artifact, plan.why_taken(artifact)
     parity = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}

@@ -26,7 +26,7 @@ class RepeatedProof:
         cosine_min: The least cosine of two answers that are vectors; ``None`` where they are not.
         order: The share of decisions that are the same: labels, parts of a text, or which of two scores is larger;
             ``None`` where nothing is decided.
-        parity_class: The best class whose limits the answers keep; ``fail`` where they miss the tolerance.
+        parity_class: The best class whose limits the answers keep; ``fail`` where they keep those of none.
         difference: The first input whose tokens differ or whose answer misses the tolerance; ``None`` where none does.
     """
 
@@ -40,7 +40,9 @@ class RepeatedProof:
     def __str__(self) -> str:
         cosine = "" if self.cosine_min is None else f", least cosine {self.cosine_min:.6f}"
         order = "" if self.order is None else f", order {self.order:.1%}"
-        which = "missed" if self.difference else f"within {self.parity_class.value}"
+        beyond = "outside every class, as the tolerance of the package allows,"
+        kept = beyond if self.parity_class is ParityClass.FAIL else f"within {self.parity_class.value}"
+        which = "missed" if self.difference else kept
         return f"{which} on {self.inputs} inputs, max rel {self.max_rel:.1e}{cosine}{order}"
 
     def to_json(self) -> dict[str, Any]:
@@ -118,4 +120,4 @@ def _windows(cases: Sequence[ProofCase]) -> Iterator[list[ProofCase]]:
 
 def _classify(pairs: Sequence[tuple[Any, Any]]) -> ParityClass:
     reached = (name for name, limits in TOLERANCES.items() if agree(pairs, limits).miss is None)
-    return next(reached, ParityClass.QUANTIZED)
+    return next(reached, ParityClass.FAIL)

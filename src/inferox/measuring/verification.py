@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
@@ -98,7 +97,7 @@ def verify(
     name, samples = opened.package.metadata.name, opened.samples
     if samples is None:
         raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")
-    repetition = _Repetition(opened, samples, tolerance, progress)
+    repetition = _Repetition(opened, samples, opened.package.proof_cases() or (), tolerance, progress)
     wanted, options = DeviceId.of(device), LoadOptions(name, threads=threads, trust_code=trust_code)
     for candidate in select(opened.package, wish):
         if candidate.passed_over is not None:
@@ -124,17 +123,13 @@ class _Repetition:
 
     opened: Opened
     samples: Samples
+    cases: tuple[ProofCase, ...]
     tolerance: Tolerance | Limits | None
     progress: Callable[[str], None]
     evidence: list[ArtifactEvidence] = field(default_factory=list)
     not_run: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     repeated: dict[str, RepeatedProof] = field(default_factory=dict)
-
-    @cached_property
-    def cases(self) -> tuple[ProofCase, ...]:
-        """The inputs of the package's proof."""
-        return self.opened.package.proof_cases() or ()
 
     def run(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> None:
         """Loads an artifact, measures it on the samples, and repeats the proof with it."""

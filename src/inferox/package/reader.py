@@ -88,10 +88,12 @@ class Package:
         cases = load_proof(self.root)
         proof = None if self.parity is None else self.parity.from_input
         proven = proof is not None and proof.status is ProofStatus.PROVEN
-        recorded = 0 if proof is None else proof.inputs
-        if recorded != len(cases or ()) or (proven and not cases):
+        recorded = (0, 0) if proof is None else (proof.inputs, proof.answered)
+        carried = len(cases or ()), sum(case.input.answered for case in cases or ())
+        if recorded != carried or (proven and not cases):
             raise IntegrityError(
-                f"{PARITY_FILE} records {recorded} inputs as proven, and the package carries {len(cases or ())}",
+                f"{PARITY_FILE} records {recorded[0]} inputs and {recorded[1]} answers as compared, and the package "
+                f"carries {carried[0]} and {carried[1]}",
                 hint="pack the model again",
             )
         return cases

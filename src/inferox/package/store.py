@@ -92,11 +92,13 @@ class Store:
             folder = self.root / _PACKAGES / self._digest(archive)
         except OSError as error:
             raise PackageError(f"{archive} cannot be read: {error.strerror or error}") from error
-        if folder.is_dir() and self._is_unpacked(archive, folder):
+        there = os.path.lexists(folder)
+        if there and folder.is_dir() and self._is_unpacked(archive, folder):
             return folder
         try:
             self._make_private(folder.parent)
-            self._remove(folder)
+            if there:  # and not put there by another process in the meantime
+                self._remove(folder)
             _remove_leftovers(folder.parent)
             staging = Path(tempfile.mkdtemp(prefix=_UNPACKING, dir=folder.parent))
         except OSError as error:
@@ -108,7 +110,7 @@ class Store:
             staging.rename(folder)
         except OSError as error:
             # Another process was faster, and what it put there is the same.
-            if not folder.is_dir():
+            if not self._is_unpacked(archive, folder):
                 raise PackageError(f"{archive} cannot be unpacked to {folder}: {error.strerror or error}") from error
         finally:
             shutil.rmtree(staging, ignore_errors=True)

@@ -224,7 +224,7 @@ def _write_files(model: SourceModel, choice: TaskChoice, root: Path) -> None:
         if not (model.facts.directory / relative).is_file():
             raise PackageError(
                 f"the task {choice.name} needs {relative}, which the model does not have",
-                hint="choose another task with --task, such as raw",
+                hint="copy the files of its tokenizer beside it; or pack it with --task raw, which takes tensors",
             )
         target = root / relative
         target.parent.mkdir(parents=True, exist_ok=True)

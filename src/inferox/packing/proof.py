@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from traceback import walk_tb
 from typing import Any
@@ -18,7 +17,6 @@ from inferox.packing.defining.library import DefiningLibrary, Definition, quiet
 from inferox.packing.proof_in_batches import find_difference_in_batches
 from inferox.parity import OWN_LIMIT, TOLERANCES, InputProof, ParityClass, ProofCase, ProofInput, ProofStatus
 from inferox.tasks import (
-    CUT_TOKENS,
     AnswerDifference,
     StageDifference,
     Task,
@@ -123,6 +121,7 @@ def prove(source: SourceModel, task: Task) -> Proven:
         unknown,
         status=ProofStatus.PROVEN if gap is None else ProofStatus.NOT_PROVEN,
         inputs=len(compared),
+        answered=sum(item.case.input.answered for item in compared),
         refused=len(refusals),
         max_rel=max((item.max_rel for item in differences), default=None),
         cosine_min=min(cosines, default=None),
@@ -161,9 +160,6 @@ def _kinds(task: Task, proof_input: ProofInput) -> list[str]:
     texts = [proof_input.item] if isinstance(proof_input.item, str) else proof_input.item
     if any(token in text for token in task.special_tokens for text in texts):
         kinds.append("texts with special tokens")
-    with suppress(RequestError):
-        if CUT_TOKENS in encode_input(task, proof_input):
-            kinds.append("texts beyond the limit")
     return kinds
 
 

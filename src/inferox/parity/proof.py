@@ -59,6 +59,7 @@ class InputProof:
         settings: What was chosen where the library offers more than one way to prepare an input, such as
             ``image_processor``: the class that prepared the images.
         inputs: How many inputs were compared.
+        answered: Of how many of them the answers were compared too, and not the tokens alone.
         refused: How many inputs the library itself does not take, and so does not define.
         refused_inputs: Those inputs, shortened for people.
         refusal: What the library says of the first of them; ``None`` where it takes all.
@@ -82,6 +83,7 @@ class InputProof:
     refused_inputs: tuple[str, ...] = ()
     refusal: str | None = None
     limit: str | None = None
+    answered: int = 0
 
     def __str__(self) -> str:
         if self.status is ProofStatus.PROVEN:
@@ -122,6 +124,7 @@ class InputProof:
             "versions": dict(self.versions),
             "settings": dict(self.settings),
             "inputs": self.inputs,
+            "answered": self.answered,
             "refused": self.refused,
             "max_rel": self.max_rel,
             "cosine_min": self.cosine_min,
@@ -160,6 +163,7 @@ class InputProof:
             refused_inputs=fields.texts("refused_inputs") if "refused_inputs" in data else (),
             refusal=fields.optional("refusal", str),
             limit=limit,
+            answered=fields.optional_count("answered") or 0,
         )
 
 

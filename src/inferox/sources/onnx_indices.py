@@ -9,6 +9,9 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 from onnx.inliner import inline_local_functions
 
+_WHOLE = frozenset({TensorProto.INT32, TensorProto.INT64})
+"""What a cast to keeps every index; narrower types wrap around, and truth values have two."""
+
 _PASS_ON = frozenset({"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"})
 """Operators whose first input's elements are those of the output, in another arrangement."""
 
@@ -54,7 +57,8 @@ def _walk(graph: GraphProto, scope: _Scope, bounds: dict[str, int]) -> None:
     for item in graph.initializer:
         _add_constant(scope, item.name, item)
     for node in graph.node:
-        for attribute in node.attribute:
+        # What a branch indexes is no bound: it may not be taken.
+        for attribute in node.attribute if node.op_type != "If" else ():
             for inner in _subgraphs(attribute):
                 nested = _Scope(dict(scope.constants), dict(scope.sources), dict(scope.values))
                 for item in inner.input:
@@ -85,10 +89,14 @@ def _follow(node: NodeProto, scope: _Scope, bounds: dict[str, int]) -> None:
         _bound_embeddings(node, scope, bounds)
     elif node.op_type in {"Cast", "DequantizeLinear", "Identity"} and node.input[0] in scope.constants:
         scope.constants[node.output[0]] = scope.constants[node.input[0]]
-    elif node.op_type in _PASS_ON and node.input[0] in scope.sources:
+    elif node.op_type in _PASS_ON and node.input[0] in scope.sources and not _is_narrowing(node):
         scope.sources[node.output[0]] = scope.sources[node.input[0]]
     elif node.op_type in {"Add", "Sub"}:
         _shift(node, scope)
+
+
+def _is_narrowing(node: NodeProto) -> bool:
+    return node.op_type == "Cast" and any(item.name == "to" and item.i not in _WHOLE for item in node.attribute)
 
 
 def _bound_embeddings(node: NodeProto, scope: _Scope, bounds: dict[str, int]) -> None:

@@ -39,6 +39,13 @@ def find_index_bounds(model: openvino.Model) -> dict[str, int]:
 
 def _first_of(node: openvino.Node, between: frozenset[str]) -> openvino.Node:
     """The node behind others of some types, by their first inputs."""
-    while node.get_type_name() in between:
+    while node.get_type_name() in between and not _is_narrowing(node):
         node = node.input_value(0).get_node()
     return node
+
+
+def _is_narrowing(node: openvino.Node) -> bool:
+    """Whether a node makes indices of a type in which some of them are others: narrower ones, or truth values."""
+    target = node.get_output_element_type(0)
+    narrow = target.is_integral() and target.get_size() < 4  # noqa: PLR2004 - bytes
+    return bool(node.get_type_name() == "Convert" and narrow)

@@ -142,8 +142,9 @@ def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Map
     module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, {})  # noqa: PLR2004 - a pair
     if not isinstance(module, torch.nn.Module) or not isinstance(inputs, Mapping):
         raise PackageError(
-            f"{label} must return a torch.nn.Module, or one and its example inputs by name, "
-            f"and returned a {type(made).__name__}"
+            f"{label} must return a torch.nn.Module, or a pair of one and its example inputs by name, and returned "
+            f"{_describe(made)}",
+            hint="return (module, {'name': array, ...}), with the names of its forward's parameters",
         )
     _check_precision(module, label)
     return module.eval(), inputs
@@ -172,3 +173,10 @@ def _parameters(module: torch.nn.Module, examples: Mapping[str, torch.Tensor]) -
             f"the example inputs must be named as forward's parameters ({', '.join(known)}): {'; '.join(faults)}"
         )
     return [name for name in known if name in examples]
+
+
+def _describe(made: Any) -> str:
+    """What a function returned, with the types of the parts of a tuple."""
+    if isinstance(made, tuple):
+        return f"a tuple of {', '.join(type(part).__name__ for part in made) or 'nothing'}"
+    return f"a {type(made).__name__}"

@@ -63,9 +63,10 @@ def agree(pairs: Sequence[tuple[Any, Any]], tolerance: Tolerance) -> AnswerAgree
 
 
 def _is_near(found: AnswerDifference, tolerance: Tolerance) -> bool:
-    """Whether one answer is near enough. One that decides otherwise, as by another label, is counted by its order."""
+    """Whether one answer is near enough. Other parts of a text have no distance: they are counted by their order."""
+    apart = np.isinf(found.max_rel) and not found.decisions
     # Not "greater": NaN is neither.
-    near = tolerance.max_rel is None or found.max_rel <= tolerance.max_rel or not found.decisions
+    near = tolerance.max_rel is None or found.max_rel <= tolerance.max_rel or apart
     return near and (found.cosine is None or found.cosine >= tolerance.cosine_min)
 
 

@@ -149,10 +149,18 @@ def _guard_axes(node: Node, assertions: Assertions) -> None:
 
 
 def _guard_steps(node: Node, assertions: Assertions) -> None:
-    place = 3
+    place = 2 if node.get_type_name() == "Range" else 3
     if node.get_input_size() > place:
         steps = node.input_value(place)
         assertions.require_not(opset13.equal(steps, _constant(0, steps)).output(0), node, place, "a step is 0")
+
+
+def _guard_blocks(node: Node, assertions: Assertions) -> None:
+    """The sizes of the output and of a block, which the plugin divides by."""
+    for place in (1, 2):
+        sizes = node.input_value(place)
+        least = opset13.less(sizes, _constant(1, sizes))
+        assertions.require_not(least.output(0), node, place, "a size is less than 1")
 
 
 def _guard_division(node: Node, assertions: Assertions) -> None:
@@ -222,7 +230,8 @@ _Rule = Callable[[Node, Assertions], None]
 _RULES: Mapping[str, _Rule] = {
     "GatherND": _guard_gather_nd,
     "ScatterElementsUpdate": _guard_scatter_elements,
-    "StridedSlice": _guard_steps,
+    **dict.fromkeys(("StridedSlice", "Range"), _guard_steps),
+    "Col2Im": _guard_blocks,
     "DeformableConvolution": _guard_offsets,
     **dict.fromkeys(("Divide", "Mod", "FloorMod"), _guard_division),
     **dict.fromkeys((*_AXES, *_FOURIER), _guard_axes),

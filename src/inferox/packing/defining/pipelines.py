@@ -194,4 +194,5 @@ def _logits(computed: Sequence[Any]) -> Arrays:
 def _labels(answer: Any) -> list[dict[str, Any]]:
     while answer and isinstance(answer[0], list):
         answer = answer[0]
-    return [{"label": part["label"], "score": float(part["score"])} for part in answer]
+    # Configs may name labels by numbers or by nothing; a package has their texts.
+    return [{"label": str(part["label"]), "score": float(part["score"])} for part in answer]

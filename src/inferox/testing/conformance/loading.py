@@ -62,7 +62,7 @@ def _make_folder(path: Path) -> None:
 
 DAMAGES: dict[Callable[[Path], None], bool] = {
     _remove: True,
-    _make_folder: True,
+    _make_folder: False,
     _fill_with_nonsense: True,
     _empty: False,
     _cut: False,
