@@ -283,9 +283,6 @@ def test_tensors_of_another_shape_are_refused(tmp_path: Path, part: str, value: 
     assert load_proof(tmp_path) is not None
     tensors = load_file(tmp_path / "proof.safetensors")
     save_file({**tensors, f"0.{part}": value}, tmp_path / "proof.safetensors")
-    if part == "tokens.offsets" and value.ndim == 2:
-        assert load_proof(tmp_path) is not None
-        return
     with pytest.raises(IntegrityError, match=r"proof\.safetensors must have"):
         load_proof(tmp_path)
 
