@@ -334,7 +334,7 @@ def test_a_graph_of_nothing_but_infinities_is_compared_as_it_is_and_weak(tmp_pat
     assert inferox.load(tmp_path / "package").metadata.backend == "onnxruntime"
 
 
-@pytest.mark.parametrize("kind", [TensorProto.BOOL, TensorProto.UINT8, TensorProto.INT8, TensorProto.INT16])
+@pytest.mark.parametrize("kind", [TensorProto.BOOL, TensorProto.UINT8, TensorProto.INT8])
 def test_a_cast_that_changes_indices_bounds_nothing(tmp_path: Path, kind: int) -> None:
     """``ids != 0`` picks one of two rows, and ids are no index of two."""
     nodes = [
