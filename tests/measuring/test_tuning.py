@@ -23,6 +23,7 @@ from inferox.core import (
     DataType,
     DeviceId,
     ExecutionError,
+    IntegrityError,
     NoUsableBackendError,
     Signature,
     Tensor,
@@ -156,6 +157,15 @@ def test_a_model_without_lengths(tmp_path: Path) -> None:
     inferox.pack(make_cnn, tmp_path / "cnn", backends=("onnxruntime", "openvino"))
     found = tune(tmp_path / "cnn")
     assert {cell.length for cells in found.profile.cells.values() for cell in cells} == {1}
+
+
+def test_damaged_samples_are_no_fault_of_an_artifact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(EchoBackend("echo"), monkeypatch)
+    (tmp_path / SAMPLES_FILE).write_bytes(b"damaged")
+    package = make_package(make_artifact("echo"), root=tmp_path)
+    monkeypatch.setattr("inferox.measuring.tuning.open_package", lambda *_, **__: package)
+    with pytest.raises(IntegrityError):
+        tune(tmp_path, threads=1)
 
 
 def test_nothing_that_could_be_measured(package: Path) -> None:

@@ -165,7 +165,7 @@ class Loader:
         """
         if plan.ignored:
             _logger.warning("measurements of %s are ignored: %s", self.options.package, plan.ignored)
-        self._check_package()
+        self.check_package()
         failures: dict[str, InferoxError] = {}
         for index, artifact in enumerate(plan.order):
             try:
@@ -215,7 +215,7 @@ class Loader:
             model.close()
             raise
 
-    def _check_package(self) -> None:
+    def check_package(self) -> None:
         """Opens what every artifact needs, so that what fails afterwards is the fault of a single artifact.
 
         Raises:

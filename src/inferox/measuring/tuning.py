@@ -113,6 +113,7 @@ def tune(
     opened = Opened(open_package(path, store=store))
     digest, title = opened.package.digest, opened.package.metadata.name
     loader = Loader(opened, wanted, LoadOptions(title, threads=budget, trust_code=trust_code))
+    loader.check_package()
     models: dict[str, TaskModel] = {}
     not_run: dict[str, str] = {}
     try:
