@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from inferox.core import Model
 from inferox.parity import TOLERANCES, ParityClass, ProofCase, Tolerance
-from inferox.tasks import Task, agree, compare_row, encode_input, thin_tokens, to_json, with_prompt
+from inferox.tasks import Task, agree, answer_cases, compare_row, encode_input, thin_tokens
 
 _WINDOW = 16
 """How many inputs are answered by one call, so that rows stand in batches as they do for a user."""
@@ -74,7 +72,7 @@ def repeat_proof(task: Task, model: Model, cases: Sequence[ProofCase], tolerance
     """
     different = _compare_tokens(task, cases)
     answered = [case for case in cases if case.input.answered and id(case) not in different]
-    compared = list(_answer(task, model, answered))
+    compared = list(answer_cases(task, model, answered, at_once=_WINDOW))
     pairs = [(case.answer, actual) for case, actual in compared]
     found = agree(pairs, tolerance)
     difference = next(iter(different.values()), None)
@@ -99,23 +97,6 @@ def _compare_tokens(task: Task, cases: Sequence[ProofCase]) -> dict[int, str]:
         if difference is not None:
             found[id(case)] = f"{case.input}: {difference}"
     return found
-
-
-def _answer(task: Task, model: Model, cases: Sequence[ProofCase]) -> Iterator[tuple[ProofCase, Any]]:
-    for window in _windows(cases):
-        answers = with_prompt(task, window[0].input).run(model, [case.input.item for case in window])
-        for case, answer in zip(window, answers, strict=True):
-            yield case, answer if isinstance(answer, np.ndarray) else to_json(answer)
-
-
-def _windows(cases: Sequence[ProofCase]) -> Iterator[list[ProofCase]]:
-    """The cases that are answered by one call: several with the same prompt."""
-    by_prompt: dict[str | None, list[ProofCase]] = {}
-    for case in cases:
-        by_prompt.setdefault(case.input.prompt, []).append(case)
-    for alike in by_prompt.values():
-        for first in range(0, len(alike), _WINDOW):
-            yield alike[first : first + _WINDOW]
 
 
 def _classify(pairs: Sequence[tuple[Any, Any]]) -> ParityClass:

@@ -26,7 +26,7 @@ from inferox.tasks import (
     find_answer_scale,
     is_finite_answer,
     thin_tokens,
-    to_json,
+    to_proof_answer,
     translated_panics,
     with_prompt,
 )
@@ -270,7 +270,7 @@ def _compute(source: SourceModel, task: Task, proof_input: ProofInput, row: Row)
     signature = source.signature
     outputs = split_rows(source.compute(pad_rows([row], signature, task.fill)), [row], signature)
     answer = with_prompt(task, proof_input).decode([proof_input.item], [row], outputs)[0]
-    return outputs[0], answer if isinstance(answer, np.ndarray) else to_json(answer)
+    return outputs[0], to_proof_answer(answer)
 
 
 def _check_outputs(library: DefiningLibrary, compared: Sequence[_Compared]) -> None:

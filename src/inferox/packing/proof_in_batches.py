@@ -11,7 +11,7 @@ from inferox.batching import Row, pad_rows, split_rows
 from inferox.core import BackendError, SourceModel
 from inferox.packing.reference_model import ReferenceModel
 from inferox.parity import TOLERANCES, ParityClass, ProofCase
-from inferox.tasks import Task, agree, encode_input, to_json, with_prompt
+from inferox.tasks import Task, agree, answer_cases, encode_input
 
 _CLOSE = TOLERANCES[ParityClass.CLOSE]
 """What another order of summation may do, as in what the evidence calls batch invariant."""
@@ -34,26 +34,18 @@ def find_difference_in_batches(
         The first input that has another answer beside others, with the difference; ``None`` where there is none, or
         where the model itself depends on the batch, as the evidence says then.
     """
-    by_prompt: dict[str | None, list[ProofCase]] = {}
-    for case in cases:
-        if case.input.answered:
-            by_prompt.setdefault(case.input.prompt, []).append(case)
-    ordered = [case for alike in by_prompt.values() for case in alike]
-    model = ReferenceModel(source)
-    answers: list[Any] = []
+    answered = [case for case in cases if case.input.answered]
     try:
-        for alike in by_prompt.values():
-            answers += with_prompt(task, alike[0].input).run(model, [case.input.item for case in alike])
+        compared = list(answer_cases(task, ReferenceModel(source), answered))
     except BackendError:
         # Some models do not take rows of several lengths, which the evidence of the artifacts says.
         return None
-    given = [answer if isinstance(answer, np.ndarray) else to_json(answer) for answer in answers]
-    found = agree([(case.answer, answer) for case, answer in zip(ordered, given, strict=True)], _CLOSE)
+    found = agree([(case.answer, answer) for case, answer in compared], _CLOSE)
     if found.miss is None:
         return None
     index, reason = found.miss
-    rows = [encode_input(task, case.input) for case in ordered]
-    return None if _depends_on_batch(source, task, rows[index], rows) else (ordered[index], reason)
+    rows = [encode_input(task, case.input) for case, _ in compared]
+    return None if _depends_on_batch(source, task, rows[index], rows) else (compared[index][0], reason)
 
 
 def _depends_on_batch(source: SourceModel, task: Task, row: Row, rows: Sequence[Row]) -> bool:

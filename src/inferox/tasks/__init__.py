@@ -10,9 +10,11 @@ from inferox.tasks.image_file import ImageFile
 from inferox.tasks.labels import LabelScore
 from inferox.tasks.proof_comparison import (
     StageDifference,
+    answer_cases,
     compare_row,
     encode_input,
     thin_tokens,
+    to_proof_answer,
     with_prompt,
 )
 from inferox.tasks.raw import RawTask
@@ -46,6 +48,7 @@ __all__ = [
     "TextTokenizer",
     "TokenClassifyTask",
     "agree",
+    "answer_cases",
     "choose_task",
     "compare_answers",
     "compare_row",
@@ -57,6 +60,7 @@ __all__ = [
     "read_tensors",
     "thin_tokens",
     "to_json",
+    "to_proof_answer",
     "translated_panics",
     "with_prompt",
 ]

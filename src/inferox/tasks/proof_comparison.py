@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import Row
-from inferox.parity import ProofInput
+from inferox.core import Model
+from inferox.parity import ProofCase, ProofInput
+from inferox.tasks.results import to_json
 from inferox.tasks.task import Task
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -67,6 +69,43 @@ def encode_input(task: Task, proof_input: ProofInput) -> Row:
         RequestError: If the task does not take it.
     """
     return with_prompt(task, proof_input).encode([proof_input.item])[0]
+
+
+def answer_cases(
+    task: Task, model: Model, cases: Sequence[ProofCase], *, at_once: int | None = None
+) -> Iterator[tuple[ProofCase, Any]]:
+    """Answers inputs of a proof several at a time: those with the same prompt by one call.
+
+    Args:
+        task: The task.
+        model: The model, of the signature that the task was opened for.
+        cases: The inputs.
+        at_once: How many inputs a call answers at most; ``None`` for all with the same prompt.
+
+    Yields:
+        Each input with its answer as a proof has it, in the order of their prompts.
+
+    Raises:
+        RequestError: If the task does not take an input.
+        BackendError: If the runtime fails.
+    """
+    by_prompt: dict[str | None, list[ProofCase]] = {}
+    for case in cases:
+        by_prompt.setdefault(case.input.prompt, []).append(case)
+    for alike in by_prompt.values():
+        step = at_once or len(alike)
+        for window in (alike[first : first + step] for first in range(0, len(alike), step)):
+            answers = with_prompt(task, window[0].input).run(model, [case.input.item for case in window])
+            yield from zip(window, map(to_proof_answer, answers), strict=True)
+
+
+def to_proof_answer(answer: Any) -> Any:
+    """The answer of a task as a proof has it: a vector, or a JSON value.
+
+    Args:
+        answer: The answer.
+    """
+    return answer if isinstance(answer, np.ndarray) else to_json(answer)
 
 
 def with_prompt(task: Task, proof_input: ProofInput) -> Task:
