@@ -116,7 +116,7 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float) -> int:
             f"was given, or needed more than the {memory_bytes / _GIB:.1f} GiB of memory that it may have",
             hint="do not load this model elsewhere; --backend and --backends tell which runtime it is",
         )
-    if child.returncode and b"inferox" not in output + errors:
+    if child.returncode and not any(line.startswith(b"inferox: ") for line in errors.splitlines()):
         said = errors.decode(errors="replace").strip().splitlines()
         raise LoadError(
             f"the isolated process ended with exit code {child.returncode} and no answer: "

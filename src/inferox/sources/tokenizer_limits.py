@@ -121,7 +121,7 @@ def check_tokenizer(document: Any) -> None:
             something goes beyond a limit; it names the place in the file.
     """
     if not isinstance(document, Mapping):
-        raise PackageError(f"{TOKENIZER_FILE} must be a JSON object, and is {_shorten(document)}")
+        raise PackageError(f"{TOKENIZER_FILE} must be a JSON object, and is {shown(document)}")
     _check_model(document.get("model"))
     _check_added_tokens(document.get("added_tokens"))
     growths = {section: _Steps(section).measure(document.get(section)) for section in _SECTIONS}
@@ -154,7 +154,7 @@ class _Steps:
         kind = step.get("type") if isinstance(step, Mapping) else None
         if not isinstance(kind, str):
             raise PackageError(
-                f"{place} of {TOKENIZER_FILE} must be an object with a type, and is {_shorten(step)}",
+                f"{place} of {TOKENIZER_FILE} must be an object with a type, and is {shown(step)}",
                 hint="write it anew with AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY)",
             )
         # Sequences count too, so that they do not lie in one another without end.
@@ -173,7 +173,7 @@ class _Steps:
         key = _SECTIONS[self._section]
         inner = step.get(key)
         if not isinstance(inner, list):
-            raise PackageError(f"{place}.{key} of {TOKENIZER_FILE} must be a list, and is {_shorten(inner)}")
+            raise PackageError(f"{place}.{key} of {TOKENIZER_FILE} must be a list, and is {shown(inner)}")
         for index, item in enumerate(inner):
             self._take(item, f"{place}.{key}[{index}]")
 
@@ -206,7 +206,7 @@ class _Steps:
         forms = pattern if isinstance(pattern, Mapping) else {}
         form, text = next(iter(forms.items()), (None, None))
         if len(forms) != 1 or form not in {"String", "Regex"} or not isinstance(text, str):
-            raise PackageError(f"{subject} must have the pattern of a String or a Regex, and has {_shorten(pattern)}")
+            raise PackageError(f"{subject} must have the pattern of a String or a Regex, and has {shown(pattern)}")
         if len(text) > MAX_TOKEN_CHARACTERS and form == "String":
             raise PackageError(f"{subject} looks for a text of more than {MAX_TOKEN_CHARACTERS} characters")
         may_be_empty = check_pattern(text, subject) if form == "Regex" else not text
@@ -261,7 +261,7 @@ def _as_list(value: Any, subject: str, key: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise PackageError(f"{key} of {subject} must be a list, and is {_shorten(value)}")
+        raise PackageError(f"{key} of {subject} must be a list, and is {shown(value)}")
     return value
 
 
@@ -272,17 +272,17 @@ def _is_sequence(piece: Mapping[str, Any]) -> bool:
 def _check_model(model: Any) -> None:
     """Checks the settings of a model on which its time depends; the library checks the others."""
     if not isinstance(model, Mapping):
-        raise PackageError(f"'model' of {TOKENIZER_FILE} must be a JSON object, and is {_shorten(model)}")
+        raise PackageError(f"'model' of {TOKENIZER_FILE} must be a JSON object, and is {shown(model)}")
     dropout = model.get("dropout")
     if dropout is not None and dropout != 0:
         raise PackageError(
-            f"'model.dropout' of {TOKENIZER_FILE} is {_shorten(dropout)}, which makes the tokens of a text random",
+            f"'model.dropout' of {TOKENIZER_FILE} is {shown(dropout)}, which makes the tokens of a text random",
             hint="dropout is meant for training: set it to null, and pack the model again",
         )
     most = model.get("max_input_chars_per_word")
     if isinstance(most, int | float) and most > MAX_WORD_CHARACTERS:
         raise PackageError(
-            f"'model.max_input_chars_per_word' of {TOKENIZER_FILE} is {_shorten(most)}, and {MAX_WORD_CHARACTERS} "
+            f"'model.max_input_chars_per_word' of {TOKENIZER_FILE} is {shown(most)}, and {MAX_WORD_CHARACTERS} "
             "is the most that is taken"
         )
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
@@ -305,7 +305,7 @@ def _check_pieces(pieces: Sequence[str]) -> None:
             prefixes = sum(piece[:length] in known for length in range(1, len(piece)))
             if prefixes > MAX_PIECE_PREFIXES:
                 raise PackageError(
-                    f"'model.vocab' of {TOKENIZER_FILE} has {prefixes} pieces with which the piece {_shorten(piece)} "
+                    f"'model.vocab' of {TOKENIZER_FILE} has {prefixes} pieces with which the piece {shown(piece)} "
                     f"begins, and {MAX_PIECE_PREFIXES} are the most that is taken"
                 )
 
@@ -323,8 +323,3 @@ def _check_added_tokens(added: Any) -> None:
             f"'added_tokens' of {TOKENIZER_FILE} have up to {longest} characters and {together} together, and "
             f"{MAX_TOKEN_CHARACTERS} and {MAX_ADDED_TOKENS_CHARACTERS} are the most that is taken"
         )
-
-
-def _shorten(value: Any) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:80] + "…"  # noqa: PLR2004 - a line of a message

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from inferox.core import PackageError
+from inferox.core import PackageError, shown
 
 MAX_PATTERN_CHARACTERS = 4096
 """The longest pattern that is taken: several times that of the longest known."""
@@ -84,13 +84,13 @@ def check_pattern(pattern: str, subject: str) -> bool:
         steps = _count_all(parsed)
     except _NotLinearError as error:
         raise PackageError(
-            f"{subject} has the pattern {_shorten(pattern)!r}, whose time is not known to grow only in proportion to "
+            f"{subject} has the pattern {shown(pattern)}, whose time is not known to grow only in proportion to "
             f"the text: {error}",
             hint="put nothing that must match behind a repetition, or divide the pattern into several steps",
         ) from error
     if steps > MAX_STEPS_PER_CHARACTER:
         raise PackageError(
-            f"{subject} has the pattern {_shorten(pattern)!r}, which may look at {steps} characters from each place in "
+            f"{subject} has the pattern {shown(pattern)}, which may look at {steps} characters from each place in "
             f"a text, and {MAX_STEPS_PER_CHARACTER} are the most that is taken"
         )
     return any(alternative is not None and all(map(_may_be_empty, alternative)) for alternative in parsed)
@@ -100,10 +100,6 @@ def _may_be_empty(element: _Element) -> bool:
     if element.low == 0 or _LOOK.match(element.source):
         return True
     return element.inner is not None and any(all(map(_may_be_empty, inner)) for inner in element.inner)
-
-
-def _shorten(pattern: str) -> str:
-    return pattern if len(pattern) <= 100 else pattern[:100] + "…"  # noqa: PLR2004 - a line of a message
 
 
 def _is_spaces(sources: list[str], index: int) -> bool:

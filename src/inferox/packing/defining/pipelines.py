@@ -14,6 +14,7 @@ from transformers.image_utils import load_image
 from inferox.packing.defining.library import Arrays, DefiningLibrary, Definition, captured
 from inferox.parity import ProofInput
 from inferox.tasks.files.images import image_settings_file
+from inferox.tasks.files.texts import UNKNOWN_LIMIT
 
 _OPTIONS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _PILLOW = "pil"
@@ -21,9 +22,6 @@ _PILLOW = "pil"
 
 _RETIRED_SUFFIX = "FeatureExtractor"
 """How the classes of image processors ended in versions of transformers before 5."""
-
-_UNKNOWN_LIMIT = 1_000_000
-"""Beyond this, ``model_max_length`` is the number that transformers writes for "unknown"."""
 
 
 class TokenizedLibrary(DefiningLibrary):
@@ -48,7 +46,7 @@ class TokenizedLibrary(DefiningLibrary):
 
     def __init__(self, directory: Path, max_length: int | None) -> None:
         self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(directory), **_OPTIONS)
-        self._takes_own_limit = max_length is not None and self._tokenizer.model_max_length > _UNKNOWN_LIMIT
+        self._takes_own_limit = max_length is not None and self._tokenizer.model_max_length > UNKNOWN_LIMIT
         _limit(self._tokenizer, directory, max_length)
         self._model = _open_model(self.kind, directory)
         # Its types know pipelines by literal names alone.
@@ -177,7 +175,7 @@ def _limit(tokenizer: Any, directory: Path, max_length: int | None) -> None:
     """
     config = transformers.AutoConfig.from_pretrained(str(directory), **_OPTIONS)
     stated = getattr(config, "max_position_embeddings", None)
-    if tokenizer.model_max_length > _UNKNOWN_LIMIT:
+    if tokenizer.model_max_length > UNKNOWN_LIMIT:
         tokenizer.model_max_length = tokenizer.model_max_length if max_length is None else max_length
     elif isinstance(stated, int) and stated > 0:
         tokenizer.model_max_length = min(tokenizer.model_max_length, stated)

@@ -35,7 +35,7 @@ _POSITIONS_AFTER_PADDING = frozenset(
 )
 """Types of model that count positions from ``pad_token_id + 1``, so that the table has so many more than a row may."""
 
-_LONGEST_SANE = 1_000_000
+UNKNOWN_LIMIT = 1_000_000
 """Beyond this, ``model_max_length`` is the number that transformers writes for "unknown"."""
 
 
@@ -78,7 +78,7 @@ def _max_length(sentence: Mapping[str, Any], tokenizer: Mapping[str, Any], confi
     # sentence-transformers' own stands; the signature of such a source has the limit of the model's own tables.
     positions = None if tokenizer.get(LIMIT_IS_RESOLVED) is True else _positions(config)
     stated = stated or _number(tokenizer.get("model_max_length"))
-    limits = [limit for limit in (stated, positions) if limit is not None and 0 < limit <= _LONGEST_SANE]
+    limits = [limit for limit in (stated, positions) if limit is not None and 0 < limit <= UNKNOWN_LIMIT]
     return min(limits, default=None)
 
 
