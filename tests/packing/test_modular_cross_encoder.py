@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +17,7 @@ from inferox.parity import ProofStatus
 
 from .test_proof import Break, keep_case, lose_token_types, set_option
 from .test_text_models import BERT, TEXTS, add_tokenizer, save
+from .without_libraries import verify_without_libraries
 
 
 @pytest.fixture(scope="module")
@@ -51,17 +50,7 @@ def test_it_is_proven_and_verified_without_the_libraries(modular: Path, tmp_path
             ranked = model.rerank("GOATS", TEXTS)
         assert [item.index for item in ranked] == [item["corpus_id"] for item in expected]
         assert [item.score for item in ranked] == pytest.approx([item["score"] for item in expected], abs=1e-6)
-    program = (
-        "import sys\n"
-        "for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules[name] = None\n"
-        "from inferox.measuring import verify\n"
-        f"found = verify({str(report.path)!r})\n"
-        "assert found.passed and found.repeated and all(item.inputs > 40 for item in found.repeated.values())\n"
-    )
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    verify_without_libraries(report.path)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +25,7 @@ from inferox.packing.defining import choice as defining_choice
 from inferox.packing.defining.sentence_encoders import SentenceEncoderLibrary
 from inferox.parity import ProofCase, ProofInput, ProofStatus, load_proof, save_proof
 from inferox.tasks import TaskChoice, TextTokenizer
+from tests.packing.without_libraries import verify_without_libraries
 from tests.sources.checkpoints import make_model
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -248,17 +247,7 @@ def test_a_model_of_tensors_needs_no_proof(tmp_path: Path, minilm_directory: Pat
 def test_verify_repeats_the_proof_without_the_libraries(tmp_path: Path, minilm_directory: Path) -> None:
     source = save_source(tmp_path / "source", minilm_directory)
     inferox.pack(source, tmp_path / "model.mlpkg", backends=["onnxruntime"])
-    program = (
-        "import sys\n"
-        "for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules[name] = None\n"
-        "from inferox.measuring import verify\n"
-        f"found = verify({str(tmp_path / 'model.mlpkg')!r})\n"
-        "assert found.passed and all(item.inputs > 40 for item in found.repeated.values()) and found.repeated\n"
-    )
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    verify_without_libraries(tmp_path / "model.mlpkg")
 
 
 @pytest.mark.parametrize("part", ["tokens.input_ids", "answer"])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,14 +18,7 @@ from inferox.parity import ProofStatus
 
 from .test_proof import Break, keep_case, set_option
 from .test_text_models import BERT, DECODER, TEXTS, add_byte_tokenizer, add_modules, add_tokenizer, save
-
-_VERIFY = """
-import sys
-for name in ('torch', 'transformers', 'sentence_transformers'): sys.modules[name] = None
-from inferox.measuring import verify
-found = verify(sys.argv[1])
-assert found.passed and found.repeated and all(item.inputs > 40 for item in found.repeated.values()), found
-"""
+from .without_libraries import verify_without_libraries
 
 
 def save_deberta(directory: Path, minilm: Path) -> Path:
@@ -72,10 +63,7 @@ def test_a_model_is_proven_and_verified_without_the_libraries(
     report = inferox.pack(directories[name], tmp_path / "model.mlpkg", backends=["onnxruntime"])
 
     assert (report.task, report.proof.status, report.proof.library) == (task, ProofStatus.PROVEN, library)
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", _VERIFY, str(report.path)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    verify_without_libraries(report.path)
     with inferox.load(report.path) as model:
         _CHECKS[name](model, directories[name])
 
