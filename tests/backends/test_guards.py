@@ -141,6 +141,21 @@ def ranges() -> Case:
     return Case(nodes, {"none": np.array(0), "six": np.array(6)}, (calls[0], [0, 2, 4]), calls[1:])
 
 
+def blocks() -> Case:
+    """Columns put back into an image by blocks whose size is an input."""
+    nodes = [
+        helper.make_node("Add", ["i", "j"], ["k"]),
+        helper.make_node("Col2Im", ["table", "extents", "k"], ["y"]),
+    ]
+    columns = np.arange(36, dtype=np.float32).reshape(1, 4, 9)
+    image = np.zeros((1, 1, 4, 4), np.float32)
+    for place, column in enumerate(columns[0].T):
+        row, left = divmod(place, 3)
+        image[0, 0, row : row + 2, left : left + 2] += column.reshape(2, 2)
+    calls = [{"i": integers(*size), "j": integers(0, 0)} for size in ((2, 2), (0, 0), (-1, 2))]
+    return Case(nodes, {"table": columns, "extents": integers(4, 4)}, (calls[0], image), calls[1:], is_fixed=True)
+
+
 def broadcasts() -> Case:
     nodes = [helper.make_node("Add", ["i", "j"], ["y"])]
     good = {"i": integers(1, 2, 3), "j": integers(4, 5, 6)}
@@ -182,6 +197,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "Reshape": lambda: reshapes([3, 4], [5, 7]),
     "broadcast": broadcasts,
     "Range": ranges,
+    "Col2Im": blocks,
     "Div int32": lambda: divides("Div", np.int32),
     "Div int64": lambda: divides("Div", np.int64),
     "Mod int32": lambda: divides("Mod", np.int32),
@@ -210,7 +226,7 @@ def make_model(case: Case) -> tuple[ModelProto, Signature]:
         [pairs[2][0]],
         [numpy_helper.from_array(array, name) for name, array in case.weights.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
     return model, Signature((pairs[0][1], pairs[1][1]), (pairs[2][1],))
 
 
