@@ -9,7 +9,7 @@ from importlib import import_module
 
 from inferox.core.artifact import Artifact, TrustTier
 from inferox.core.device import Device, DeviceId
-from inferox.core.errors import BackendUnavailableError, InferoxError, LoadError, UntrustedCodeError, first_line
+from inferox.core.errors import BackendUnavailableError, InferoxError, LoadError, UntrustedCodeError, backend_failure
 from inferox.core.model import Model
 from inferox.core.source import Exporter
 from inferox.core.tensor import TensorBuilder
@@ -178,11 +178,7 @@ class Backend(ABC):
         except InferoxError:
             raise
         except Exception as error:
-            raise LoadError(
-                f"the backend {self.name} failed while loading {artifact.name}: "
-                f"{type(error).__name__}: {first_line(error)}",
-                hint="report it to the authors of the backend",
-            ) from error
+            raise backend_failure(LoadError, self.name, f"loading {artifact.name}", error) from error
 
     @abstractmethod
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:

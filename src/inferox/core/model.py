@@ -10,7 +10,7 @@ from typing import Self
 
 from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
 from inferox.core.device import DeviceId
-from inferox.core.errors import ExecutionError, InferoxError, UnknownInputError, first_line
+from inferox.core.errors import ExecutionError, InferoxError, UnknownInputError, backend_failure
 from inferox.core.spec import Signature
 from inferox.core.tensor import Tensor, TensorLike
 
@@ -128,11 +128,7 @@ class Model(ABC):
         except InferoxError:
             raise
         except Exception as error:
-            raise ExecutionError(
-                f"the backend {self._metadata.backend} failed while computing {self._name!r}: "
-                f"{type(error).__name__}: {first_line(error)}",
-                hint="report it to the authors of the backend",
-            ) from error
+            raise backend_failure(ExecutionError, self._metadata.backend, f"computing {self._name!r}", error) from error
 
     def forward_all(
         self,
