@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -147,6 +148,35 @@ def test_broken_standard_streams(minilm_package: Path, redirection: str, code: i
     assert done.returncode == code
     assert text in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_an_interrupt_that_a_library_swallows_is_heard_at_the_next_step(tmp_path: Path) -> None:
+    (tmp_path / "deaf.py").write_text(
+        "import time, torch\n"
+        "def make():\n"
+        "    open('began', 'w').close()\n"
+        "    try:\n"
+        "        time.sleep(60)\n"
+        "    except BaseException:\n"
+        "        pass\n"
+        "    return torch.nn.Linear(2, 2), {'input': torch.zeros(1, 2)}\n"
+    )
+    program = Path(sys.executable).with_name("inferox")
+    process = subprocess.Popen(  # noqa: S603 - our own program
+        [program, "pack", "python:deaf:make", "-o", tmp_path / "x.mlpkg", "--trust-code"],
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "began").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted" in message
+    assert b"Traceback" not in message
+    assert not list(tmp_path.glob("*.mlpkg*"))
 
 
 def test_an_interrupted_pack_leaves_nothing(minilm_directory: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.interrupts import interruptible
 from inferox.cli.options import debug_option, json_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
@@ -106,7 +107,9 @@ def _progress() -> Iterator[Progress]:
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("opening the package", total=None)
-        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=escape(text))
+        yield interruptible(
+            lambda done, total, text: bar.update(task, completed=done, total=total, description=escape(text))
+        )
 
 
 def _print(found: Comparison) -> None:

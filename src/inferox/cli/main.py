@@ -15,6 +15,7 @@ from inferox.cli.compare import compare
 from inferox.cli.doctor import doctor
 from inferox.cli.explain import explain
 from inferox.cli.inspect import inspect
+from inferox.cli.interrupts import remembered_interrupts
 from inferox.cli.pack import pack
 from inferox.cli.run import run
 from inferox.cli.terminal import say
@@ -80,7 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(words: list[str]) -> int:
     debug = "--debug" in words
     try:
-        cli.main(words, prog_name="inferox", standalone_mode=False)
+        with remembered_interrupts():
+            cli.main(words, prog_name="inferox", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.exceptions.Exit as stop:

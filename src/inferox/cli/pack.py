@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
 from inferox.cli.terminal import make_console, say
@@ -132,7 +133,7 @@ def pack(
             dims=dims or None,
             trust_code=trust_code,
             force=force,
-            progress=status.update,
+            progress=interruptible(status.update),
         )
     for artifact, reason in report.refused.items():
         say(f"inferox: left out {artifact}: {reason}", err=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferox.cli.interrupts import interruptible
 from inferox.cli.options import debug_option, json_option, quality_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
@@ -168,13 +169,13 @@ def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncat
     done = 0
     cut_tokens: list[CutTokens] = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("running", total=None)
+        bar, advance = progress.add_task("running", total=None), interruptible(progress.advance)
         while window := list(islice(items, window_size)):
             results, cut = _run_window(model, task, window, done, truncate)
             sink.write(task, window, results, cut)
             cut_tokens += cut or ()
             done += len(window)
-            progress.advance(bar, len(window))
+            advance(bar, len(window))
 
     _say_truncation(cut_tokens, truncate)
 

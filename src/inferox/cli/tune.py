@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.interrupts import interruptible
 from inferox.cli.options import debug_option, json_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
@@ -46,7 +47,7 @@ def tune(
             device,
             threads=threads,
             trust_code=trust_code,
-            progress=lambda what, done, of: bar.update(step, description=what, completed=done, total=of),
+            progress=interruptible(lambda what, done, of: bar.update(step, description=what, completed=done, total=of)),
         )
     if as_json:
         import json

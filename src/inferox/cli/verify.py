@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
 from inferox.cli.terminal import make_console, say
@@ -59,7 +60,7 @@ def verify(
             tolerance=tolerance,
             threads=threads,
             trust_code=trust_code,
-            progress=status.update,
+            progress=interruptible(status.update),
         )
     if as_json:
         import json
