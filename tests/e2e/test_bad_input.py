@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -150,6 +151,15 @@ def test_broken_standard_streams(minilm_package: Path, redirection: str, code: i
     assert b"Traceback" not in done.stderr
 
 
+@pytest.fixture
+def _hears_interrupts() -> Iterator[None]:
+    """A shell has its background jobs ignore interrupts, and these tests with everything that they start."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupt_that_a_library_swallows_is_heard_at_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "deaf.py").write_text(
         "import time, torch\n"
@@ -179,10 +189,12 @@ def test_an_interrupt_that_a_library_swallows_is_heard_at_the_next_step(tmp_path
     assert not list(tmp_path.glob("*.mlpkg*"))
 
 
+@pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupted_pack_leaves_nothing(minilm_directory: Path, tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("inferox")
     process = subprocess.Popen(  # noqa: S603 - our own program
-        [program, "pack", minilm_directory, "-o", tmp_path / "x.mlpkg"], stderr=subprocess.PIPE
+        [program, "pack", minilm_directory, "-o", tmp_path / "x.mlpkg"],
+        stderr=subprocess.PIPE,
     )
     deadline = time.monotonic() + 60
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:

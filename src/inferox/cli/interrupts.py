@@ -21,11 +21,13 @@ def remembered_interrupts() -> Iterator[None]:
     An exception that is raised while Python runs a finaliser, or in a library that catches everything, is lost, and
     with it the user's wish. ``interruptible`` looks for what was remembered.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python lets no other thread set handlers
+    previous = signal.getsignal(signal.SIGINT)
+    # A shell has its background jobs ignore interrupts, which stays so; and only the main thread may set handlers.
+    if previous is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
         return
     _pending.clear()
-    previous = signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
