@@ -175,10 +175,10 @@ def open_peer(model: str, threads: int) -> Embed:
 def open_artifact(options: argparse.Namespace) -> Embed:
     """One artifact of a package by itself."""
     from inferox.core import LoadOptions
-    from inferox.loading.loader import Loader, Opened
+    from inferox.loading.loader import Loader, PackageContext
     from inferox.package import open_package
 
-    opened = Opened(open_package(options.model))
+    opened = PackageContext(open_package(options.model))
     loader = Loader(opened, None, LoadOptions("benchmark", threads=options.threads))
     artifact = next(item for item in opened.package.artifacts if item.name == options.serve)
     return loader.open_alone(artifact).embed

@@ -27,7 +27,7 @@ from tests.tasks.models import FunctionModel
 
 from .models import Arrays, floats, ids, mask, row
 
-FILL = {"ids": 0, "mask": 0}
+PAD_VALUES = {"ids": 0, "mask": 0}
 OUTPUTS = (floats("vectors", BATCH, SEQUENCE, 1), floats("total", BATCH, 1))
 
 
@@ -66,7 +66,7 @@ def test_results_come_in_the_order_of_the_rows(lengths: list[int], max_tokens: i
     rows = [row(length, start=index) for index, length in enumerate(lengths)]
     model = adding_model()
 
-    results = run_all(model, rows, fill=FILL, max_tokens=max_tokens, max_rows=max_rows)
+    results = run_all(model, rows, pad_values=PAD_VALUES, max_tokens=max_tokens, max_rows=max_rows)
 
     check(lengths, results)
     assert all(count <= max_rows and (count == 1 or count * longest <= max_tokens) for count, longest in model.shapes)
@@ -77,7 +77,7 @@ def test_a_model_with_a_fixed_number_of_rows_gets_just_as_many(count: int) -> No
     lengths = [5, 2, 9, 1, 1, 3, 8][:count]
     model = adding_model(rows=3)
 
-    results = run_all(model, [row(length, start=index) for index, length in enumerate(lengths)], fill=FILL)
+    results = run_all(model, [row(length, start=index) for index, length in enumerate(lengths)], pad_values=PAD_VALUES)
 
     check(lengths, results)
     assert all(shape[0] == 3 for shape in model.shapes)
@@ -91,7 +91,10 @@ def test_a_fixed_number_of_rows_is_filled_whatever_the_limit_of_tokens(rows: int
     lengths = [200] * (2 * rows)
 
     results = run_all(
-        model, [row(length, start=index) for index, length in enumerate(lengths)], fill=FILL, max_tokens=max_tokens
+        model,
+        [row(length, start=index) for index, length in enumerate(lengths)],
+        pad_values=PAD_VALUES,
+        max_tokens=max_tokens,
     )
 
     check(lengths, results)
@@ -105,7 +108,7 @@ def test_extents_that_are_never_padded_are_no_tokens() -> None:
     model = FunctionModel(signature, lambda inputs: {"total": inputs["image"].sum(axis=(1, 2, 3))})
     rows = [{"image": np.full((3, 224, 224), index, np.float32)} for index in range(32)]
 
-    batches = [indices for indices, _ in run_batches(model, rows, fill={}, max_rows=16)]
+    batches = [indices for indices, _ in run_batches(model, rows, pad_values={}, max_rows=16)]
 
     assert [len(indices) for indices in batches] == [16, 16]
 
@@ -118,7 +121,7 @@ def test_rows_that_differ_in_what_is_not_padded_never_share_a_batch() -> None:
     shapes = [(2, 3), (4, 4), (2, 3), (3, 2)]
     rows = [{"image": np.full(shape, index, dtype=np.float32)} for index, shape in enumerate(shapes)]
 
-    results = run_all(model, rows, fill={})
+    results = run_all(model, rows, pad_values={})
 
     assert [float(result["mean"]) for result in results] == [0, 1, 2, 3]
     assert sorted(model.shapes) == [(1, 3, 2), (1, 4, 4), (2, 2, 3)]
@@ -126,7 +129,7 @@ def test_rows_that_differ_in_what_is_not_padded_never_share_a_batch() -> None:
 
 def test_batches_are_computed_one_at_a_time() -> None:
     model = adding_model()
-    batches = run_batches(model, [row(1), row(2), row(3)], fill=FILL, max_rows=1)
+    batches = run_batches(model, [row(1), row(2), row(3)], pad_values=PAD_VALUES, max_rows=1)
 
     assert next(batches)[0] == [0]
     assert len(model.shapes) == 1
@@ -142,14 +145,18 @@ def test_batches_are_computed_one_at_a_time() -> None:
 )
 def test_a_model_without_rows_is_refused(signature: Signature) -> None:
     with pytest.raises(ConfigError, match="no batch dim that all its inputs and outputs share"):
-        next(run_batches(FunctionModel(signature, add_up), [row(1)], fill=FILL))
+        next(run_batches(FunctionModel(signature, add_up), [row(1)], pad_values=PAD_VALUES))
 
 
 def test_a_bad_row_is_refused_before_anything_is_computed() -> None:
     model = adding_model()
 
     with pytest.raises(ShapeMismatchError):
-        next(run_batches(model, [row(1), {**row(2), "mask": np.ones(3, dtype=np.int64)}], fill=FILL, max_rows=1))
+        next(
+            run_batches(
+                model, [row(1), {**row(2), "mask": np.ones(3, dtype=np.int64)}], pad_values=PAD_VALUES, max_rows=1
+            )
+        )
     assert model.shapes == []
 
 
@@ -168,9 +175,9 @@ def add_up_text(inputs: Arrays) -> Arrays:
 
 def add_up_packed(inputs: Arrays) -> Arrays:
     """The same for rows end to end."""
-    grid, tokens = inputs["grid"], inputs["input_ids"]
-    total = (np.where(grid >= 0, tokens[grid.clip(0)], 0)).sum(axis=1).astype(np.float32)
-    of_token = total[inputs["slots"] // grid.shape[1]]
+    pad_indices, tokens = inputs["pad_indices"], inputs["input_ids"]
+    total = (np.where(pad_indices >= 0, tokens[pad_indices.clip(0)], 0)).sum(axis=1).astype(np.float32)
+    of_token = total[inputs["unpad_indices"] // pad_indices.shape[1]]
     return {"vectors": (tokens + of_token).astype(np.float32)[:, None], "total": total}
 
 
@@ -195,8 +202,8 @@ def text_row(mask_: Sequence[int], start: int = 1) -> Arrays:
 def test_a_rows_own_mask_holds_packed_as_it_does_padded(masks: list[list[int]]) -> None:
     rows = [text_row(each, start=index) for index, each in enumerate(masks)]
 
-    padded = run_all(FunctionModel(TEXT, add_up_text), rows, fill=TEXT_FILL)
-    packed = run_all(PaddedFront(TEXT), rows, fill=TEXT_FILL)
+    padded = run_all(FunctionModel(TEXT, add_up_text), rows, pad_values=TEXT_FILL)
+    packed = run_all(PaddedFront(TEXT), rows, pad_values=TEXT_FILL)
 
     for each, expected, found in zip(masks, padded, packed, strict=True):
         assert found["vectors"].shape == expected["vectors"].shape == (len(each), 1)
@@ -209,13 +216,13 @@ def test_a_row_that_shows_no_token(masks: list[list[int]]) -> None:
     rows = [text_row(each) for each in masks]
     tokens_alone = Signature(TEXT.inputs, TEXT.outputs[:1])
 
-    found = run_all(PaddedFront(tokens_alone), rows, fill=TEXT_FILL)
+    found = run_all(PaddedFront(tokens_alone), rows, pad_values=TEXT_FILL)
 
     for each, output in zip(masks, found, strict=True):
         assert output["vectors"].shape == (len(each), 1)
         np.testing.assert_array_equal(output["vectors"][np.array(each) == 0], 0)
-    with pytest.raises(RequestError, match="the attention_mask of row 0 hides all of its tokens"):
-        run_all(PaddedFront(TEXT), rows, fill=TEXT_FILL)
+    with pytest.raises(RequestError, match="the attention_mask of row 0 is all zeros"):
+        run_all(PaddedFront(TEXT), rows, pad_values=TEXT_FILL)
 
 
 @pytest.mark.parametrize("model", [FunctionModel(TEXT, add_up_text), PaddedFront(TEXT)], ids=["padded", "packed"])
@@ -223,5 +230,5 @@ def test_an_empty_row_is_named_before_anything_is_computed(model: FunctionModel)
     rows = [text_row([1, 1]), text_row([1]), text_row([]), text_row([1])]
 
     with pytest.raises(ShapeMismatchError, match=r"row 2 must have the shape \[seq >= 1\], and has \[0\]"):
-        next(run_batches(model, rows, fill=TEXT_FILL, max_rows=1))
+        next(run_batches(model, rows, pad_values=TEXT_FILL, max_rows=1))
     assert model.shapes == [] == getattr(model, "packed", model).shapes

@@ -74,8 +74,8 @@ def test_the_packed_signature() -> None:
         (
             TensorSpec("input_ids", DataType.I64, (TOKENS,)),
             TensorSpec("token_type_ids", DataType.I32, (TOKENS,)),
-            TensorSpec("grid", DataType.I64, (BATCH, SEQUENCE)),
-            TensorSpec("slots", DataType.I64, (TOKENS,)),
+            TensorSpec("pad_indices", DataType.I64, (BATCH, SEQUENCE)),
+            TensorSpec("unpad_indices", DataType.I64, (TOKENS,)),
         ),
         (floats("vectors", TOKENS, 3), floats("pooled", BATCH, 2)),
     )
@@ -109,7 +109,7 @@ def test_what_is_packed_can_be_unpacked_whatever_the_mask(mask: npt.NDArray[np.i
     same = Signature(PACKED.inputs, (PACKED.inputs[0], PACKED.inputs[1], floats("pooled", BATCH, 2)))
     pooled = np.random.default_rng(seed).random((len(mask), 2), np.float32)
     outputs = {**packed, "pooled": pooled}
-    unpacked = unpack_batch(outputs, same, packed["grid"])
+    unpacked = unpack_batch(outputs, same, packed["pad_indices"])
     for name in ("input_ids", "token_type_ids"):
         np.testing.assert_array_equal(unpacked[name], batch[name] * mask)
         assert unpacked[name].dtype == batch[name].dtype
@@ -119,15 +119,15 @@ def test_what_is_packed_can_be_unpacked_whatever_the_mask(mask: npt.NDArray[np.i
 @given(mask=masks())
 def test_grid_and_slots_are_inverse_of_each_other(mask: npt.NDArray[np.int64]) -> None:
     packed = pack_batch(make_batch(mask), TOKEN_WISE)
-    grid, slots = packed["grid"], packed["slots"]
+    pad_indices, unpad_indices = packed["pad_indices"], packed["unpad_indices"]
 
-    assert grid.dtype == slots.dtype == np.dtype(np.int64)
-    assert grid.shape == mask.shape
-    np.testing.assert_array_equal(grid >= 0, mask != 0)
-    np.testing.assert_array_equal(grid != -1, up_to_the_last_shown(mask))
-    np.testing.assert_array_equal(slots, np.flatnonzero(grid != -1))
-    at_slots = grid.reshape(-1)[slots]
-    np.testing.assert_array_equal(np.where(at_slots >= 0, at_slots, -2 - at_slots), np.arange(len(slots)))
+    assert pad_indices.dtype == unpad_indices.dtype == np.dtype(np.int64)
+    assert pad_indices.shape == mask.shape
+    np.testing.assert_array_equal(pad_indices >= 0, mask != 0)
+    np.testing.assert_array_equal(pad_indices != -1, up_to_the_last_shown(mask))
+    np.testing.assert_array_equal(unpad_indices, np.flatnonzero(pad_indices != -1))
+    at_slots = pad_indices.reshape(-1)[unpad_indices]
+    np.testing.assert_array_equal(np.where(at_slots >= 0, at_slots, -2 - at_slots), np.arange(len(unpad_indices)))
 
 
 @given(lengths=LENGTHS, seed=st.integers(0, 99))
@@ -178,16 +178,16 @@ def test_rows_with_masks_are_packed_as_their_batch_is(mask: npt.NDArray[np.int64
 def test_a_small_batch() -> None:
     packed = pack_batch(make_batch(np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0]])), TOKEN_WISE)
 
-    assert packed["grid"].tolist() == [[0, 1, -1], [-1, -1, -1], [-4, 3, -1]]
-    assert packed["slots"].tolist() == [0, 1, 6, 7]
+    assert packed["pad_indices"].tolist() == [[0, 1, -1], [-1, -1, -1], [-4, 3, -1]]
+    assert packed["unpad_indices"].tolist() == [0, 1, 6, 7]
 
 
 def test_where_every_token_is_hidden_one_is_shown() -> None:
     batch = make_batch(np.zeros((2, 3), np.int64))
     packed = pack_batch(batch, TOKEN_WISE)
 
-    assert packed["grid"].tolist() == [[0, -1, -1], [-1, -1, -1]]
-    assert packed["slots"].tolist() == [0]
+    assert packed["pad_indices"].tolist() == [[0, -1, -1], [-1, -1, -1]]
+    assert packed["unpad_indices"].tolist() == [0]
     assert not batch["attention_mask"].any()
 
 

@@ -31,7 +31,7 @@ from .models import Arrays, floats
 IDS = TensorSpec("input_ids", DataType.I64, (BATCH, SEQUENCE))
 MASK = TensorSpec("attention_mask", DataType.I64, (BATCH, SEQUENCE))
 SIGNATURE = Signature((IDS, MASK), (floats("vectors", BATCH, SEQUENCE, 1), floats("total", BATCH)))
-FILL = {"input_ids": 0, "attention_mask": 0}
+PAD_VALUES = {"input_ids": 0, "attention_mask": 0}
 
 
 def compute_padded(inputs: Arrays) -> Arrays:
@@ -42,9 +42,9 @@ def compute_padded(inputs: Arrays) -> Arrays:
 
 def compute_packed(inputs: Arrays) -> Arrays:
     """The same for tokens that lie end to end."""
-    tokens, grid = inputs["input_ids"].astype(np.float32), inputs["grid"]
-    assert len(inputs["slots"]) == len(tokens)
-    return {"vectors": 2 * tokens[:, None], "total": np.where(grid >= 0, tokens[grid], 0).sum(axis=1)}
+    tokens, pad_indices = inputs["input_ids"].astype(np.float32), inputs["pad_indices"]
+    assert len(inputs["unpad_indices"]) == len(tokens)
+    return {"vectors": 2 * tokens[:, None], "total": np.where(pad_indices >= 0, tokens[pad_indices], 0).sum(axis=1)}
 
 
 class Part(FunctionModel):
@@ -85,7 +85,7 @@ def test_a_packed_artifact_answers_as_a_padded_one_does(mask: list[list[int]]) -
     packed, padded = make_view(Layout.PACKED)[0], make_view(Layout.PADDED)[0]
     inputs = make_inputs(mask)
     if not all(any(row) for row in mask):
-        with pytest.raises(RequestError, match="hides all of its tokens"):
+        with pytest.raises(RequestError, match="is all zeros"):
             packed.forward(inputs)
         return
     found, expected = run(packed, inputs), run(padded, inputs)
@@ -149,7 +149,7 @@ def test_rows_go_straight_to_the_layout_of_the_artifact(lengths: list[int], max_
     model, part = make_view(layout)
     rows = [{"input_ids": np.arange(1, length + 1), "attention_mask": np.ones(length, np.int64)} for length in lengths]
     seen = []
-    for indices, outputs in run_batches(model, rows, fill=FILL, max_rows=max_rows):
+    for indices, outputs in run_batches(model, rows, pad_values=PAD_VALUES, max_rows=max_rows):
         for index, output in zip(indices, outputs, strict=True):
             seen.append(index)
             np.testing.assert_array_equal(output["vectors"][:, 0], 2 * rows[index]["input_ids"])

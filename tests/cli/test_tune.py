@@ -67,7 +67,7 @@ def test_what_only_code_can_run(run: Run, packages: dict[str, Path]) -> None:
     assert not artifact["taken"]
     assert "--trust-code" in artifact["reason"]
     table = run("explain", packages["raw"], "--table")
-    assert (table.code, "passed over" in table.out) == (5, True)
+    assert (table.code, "rejected" in table.out) == (5, True)
     assert run("explain", packages["raw"], "--json", "--trust-code").code == 0
 
 

@@ -118,7 +118,7 @@ WRONG: dict[str, Callable[[], Any]] = {
         {"inputs": [{"name": "x", "dtype": "f32", "dims": ["a"] * 1000}], "outputs": []}
     ),
     "an index bound of 10**99": lambda: Signature.from_json(
-        {"inputs": [{"name": "x", "dtype": "i64", "dims": [], "below": HUGE}], "outputs": []}
+        {"inputs": [{"name": "x", "dtype": "i64", "dims": [], "upper_bound": HUGE}], "outputs": []}
     ),
     "a limit of 10**99": lambda: Signature.from_json({"inputs": [], "outputs": [], "limits": {"seq": HUGE}}),
     "a name with a line break": lambda: Signature.from_json(

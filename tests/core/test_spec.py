@@ -75,7 +75,7 @@ def test_a_fixed_dim_is_fixed() -> None:
         image.check_inputs({"pixel_values": np.zeros((5, 4, 8, 8), np.float32)})
 
 
-LIMITED = Signature((TensorSpec("input_ids", DataType.I64, ("batch", "seq"), below=100),), (), {"seq": 5})
+LIMITED = Signature((TensorSpec("input_ids", DataType.I64, ("batch", "seq"), upper_bound=100),), (), {"seq": 5})
 
 
 @pytest.mark.parametrize("wrong", [-1, 100, 2**40, -(2**63)])
@@ -97,7 +97,7 @@ def test_a_row_that_is_too_long() -> None:
 
 def test_limits_outlast_dims_that_become_fixed() -> None:
     fixed = LIMITED.fixed({"batch": 3})
-    assert fixed.inputs[0] == TensorSpec("input_ids", DataType.I64, (3, "seq"), below=100)
+    assert fixed.inputs[0] == TensorSpec("input_ids", DataType.I64, (3, "seq"), upper_bound=100)
     assert fixed.limits == {"seq": 5}
 
 
@@ -151,8 +151,8 @@ SPEC = {"name": "x", "dtype": "f32", "dims": ["batch", 3]}
         {"inputs": [{"name": "x"}], "outputs": []},
         {"inputs": [SPEC, SPEC], "outputs": []},
         {"inputs": ["x"], "outputs": []},
-        {"inputs": [{**SPEC, "below": 0}], "outputs": []},
-        {"inputs": [{**SPEC, "below": "9"}], "outputs": []},
+        {"inputs": [{**SPEC, "upper_bound": 0}], "outputs": []},
+        {"inputs": [{**SPEC, "upper_bound": "9"}], "outputs": []},
         {"inputs": [SPEC], "outputs": [], "limits": {"batch": 0}},
         {"inputs": [SPEC], "outputs": [], "limits": {"batch": True}},
         {"inputs": [SPEC], "outputs": [], "limits": ["batch"]},

@@ -11,7 +11,7 @@ import torch
 
 import inferox
 from inferox.core import DeviceId, Layout, LoadOptions
-from inferox.loading.loader import Loader, Opened
+from inferox.loading.loader import Loader, PackageContext
 from tests.packing.modules import make_cnn
 from tests.packing.test_kinds import TEXTS, save_text_model
 
@@ -40,12 +40,12 @@ def test_both_layouts_of_a_text_encoder(tmp_path: Path, minilm_directory: Path, 
     if precision == "int8":
         pytest.importorskip("torchao", reason="torchao, which quantises for PyTorch, is not installed")
     inferox.pack(minilm_directory, tmp_path / "p", precisions=(precision,))
-    opened = Opened(inferox.open_package(tmp_path / "p"))
-    loader = Loader(opened, DeviceId.cuda(0), LoadOptions("encoder"))
+    context = PackageContext(inferox.open_package(tmp_path / "p"))
+    loader = Loader(context, DeviceId.cuda(0), LoadOptions("encoder"))
     with inferox.load(tmp_path / "p", device="cpu", precision=precision) as here:
         expected = here.embed(TEXTS)
-    assert {artifact.layout for artifact in opened.package.artifacts} == {Layout.PADDED, Layout.PACKED}
-    for artifact in opened.package.artifacts:
+    assert {artifact.layout for artifact in context.package.artifacts} == {Layout.PADDED, Layout.PACKED}
+    for artifact in context.package.artifacts:
         with loader.open_alone(artifact) as there:
             np.testing.assert_allclose(there.embed(TEXTS), expected, atol=2e-3)
             ids = np.ones((2, 3), np.int64)

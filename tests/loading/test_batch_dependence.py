@@ -15,7 +15,7 @@ import pytest
 import inferox
 from inferox.batching import PaddedView, run_batches
 from inferox.core import BATCH, DataType, Precision, Signature, TensorSpec
-from inferox.loading import Wish, load, select
+from inferox.loading import Requirements, load, select
 from inferox.measuring import verify
 from inferox.package import Package
 from inferox.parity import TOLERANCES, ArtifactEvidence, BatchInvariance, ParityClass, ParityReport
@@ -42,7 +42,7 @@ def test_its_rows_are_computed_one_by_one(invariant: bool | None, shapes: list[t
     rows = [{"x": np.array([number, 1], np.float32)} for number in (2, 400, 3)]
     found = {
         index: outputs["y"].tolist()
-        for indices, batch in run_batches(model, rows, fill={})
+        for indices, batch in run_batches(model, rows, pad_values={})
         for index, outputs in zip(indices, batch, strict=True)
     }
     assert inner.shapes == shapes
@@ -60,8 +60,8 @@ def with_batch(batch: BatchInvariance | None, parity_class: ParityClass, precisi
 
 
 def why_not(package: Package, **wishes: Any) -> str | None:
-    (candidate,) = select(package, Wish.parse(**wishes))
-    return candidate.passed_over
+    (candidate,) = select(package, Requirements.parse(**wishes))
+    return candidate.rejected
 
 
 def test_it_is_taken_only_where_its_precision_is_asked_for() -> None:

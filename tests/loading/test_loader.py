@@ -39,9 +39,9 @@ from inferox.core import (
     TensorSpec,
     UntrustedCodeError,
 )
-from inferox.loading import Wish
+from inferox.loading import Requirements
 from inferox.loading.cell import Cell
-from inferox.loading.loader import Loader, Opened
+from inferox.loading.loader import Loader, PackageContext
 from inferox.loading.plan import make_plan
 from inferox.loading.profile import FoundProfile, Profile, machine_name
 from inferox.package import Package
@@ -80,8 +80,8 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> EchoBackend:
 
 
 def load(package: Package, profile: Profile | None = None) -> inferox.TaskModel:
-    loader = Loader(Opened(package), None, LoadOptions("p", threads=1, trust_code=True))
-    return loader.load(make_plan(package, Wish(trust_code=True, to_measure=True), FoundProfile(profile)))
+    loader = Loader(PackageContext(package), None, LoadOptions("p", threads=1, trust_code=True))
+    return loader.load(make_plan(package, Requirements(trust_code=True, to_measure=True), FoundProfile(profile)))
 
 
 def make_profile(cells: Mapping[str, tuple[Cell, ...]]) -> Profile:
@@ -94,7 +94,7 @@ def test_the_first_that_works_is_taken_and_the_others_are_named(
     failing, working = make_artifact("echo", fails=True), make_artifact("echo", precision=Precision.BF16)
     with caplog.at_level(logging.WARNING):
         loaded = load(make_package(working, failing))
-    assert loaded.metadata.passed_over == {failing.name: "an operator is missing"}
+    assert loaded.metadata.rejected == {failing.name: "an operator is missing"}
     assert loaded.metadata.precision is Precision.BF16
     assert f"p does not run on {failing.name}: an operator is missing" in caplog.text
     assert [model.metadata.precision for model in echo.models] == [Precision.BF16]
@@ -117,7 +117,7 @@ def test_whatever_one_artifact_fails_with_the_next_is_tried(echo: EchoBackend, e
     echo.raises = error
     loaded = load(make_package(failing, working))
     assert loaded.metadata.precision is Precision.BF16
-    assert re.match(reason, loaded.metadata.passed_over[failing.name])
+    assert re.match(reason, loaded.metadata.rejected[failing.name])
     with pytest.raises(NoUsableBackendError):
         load(make_package(failing))
 
@@ -135,7 +135,7 @@ def test_a_backend_that_cannot_say_what_it_reads_is_passed_over(
     loaded = load(make_package(broken, working))
     assert (
         "asking the backend echo whether it reads this format failed: KeyError: 'onnx'"
-        in (loaded.metadata.passed_over[broken.name])
+        in (loaded.metadata.rejected[broken.name])
     )
 
 
@@ -150,7 +150,7 @@ def test_one_that_fails_at_a_stored_sample_in_its_own_way_is_passed_over(
     monkeypatch.setattr(EchoModel, "_compute", compute)
     broken, other = make_artifact("echo", "onnx"), make_artifact("echo", precision=Precision.BF16)
     loaded = load_measured(tmp_path, make_samples(), broken, other)
-    assert "failed while computing 'p': ZeroDivisionError: division by zero" in loaded.metadata.passed_over[broken.name]
+    assert "failed while computing 'p': ZeroDivisionError: division by zero" in loaded.metadata.rejected[broken.name]
     assert [model.closed for model in echo.models] == [True, False]
 
 
@@ -168,7 +168,7 @@ def test_what_comes_later_is_not_loaded_and_says_so(echo: EchoBackend) -> None:
     full, half = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
     loaded = load(make_package(full, half))
     assert len(echo.models) == 1
-    assert loaded.metadata.passed_over == {
+    assert loaded.metadata.rejected == {
         half.name: "it comes after echo in the order that holds where nothing was measured"
     }
 
@@ -196,8 +196,8 @@ def test_a_runtime_that_is_missing_is_no_warning(
 @pytest.mark.usefixtures("echo")
 def test_a_profile_that_is_ignored_is_named(caplog: pytest.LogCaptureFixture) -> None:
     package = make_package(make_artifact("echo"))
-    plan = make_plan(package, Wish(), FoundProfile(None, "it was measured on another machine"))
-    Loader(Opened(package), None, LoadOptions("p")).load(plan)
+    plan = make_plan(package, Requirements(), FoundProfile(None, "it was measured on another machine"))
+    Loader(PackageContext(package), None, LoadOptions("p")).load(plan)
     assert "measurements of p are ignored: it was measured on another machine" in caplog.text
 
 
@@ -211,7 +211,7 @@ def test_one_artifact_computes_batches_of_every_shape(echo: EchoBackend) -> None
     loaded = load(make_package(small, large), make_profile(cells))
     assert [model.metadata.format for model in echo.models] == ["openvino-ir"]
     assert loaded.inner is echo.models[0]
-    assert loaded.metadata.passed_over == {small.name: "it was measured slower over all shapes of batches"}
+    assert loaded.metadata.rejected == {small.name: "it was measured slower over all shapes of batches"}
     loaded.close()
     assert echo.models[0].closed
 
@@ -251,7 +251,7 @@ def test_one_that_refuses_a_stored_sample_is_passed_over(tmp_path: Path) -> None
     strange, other = make_artifact("echo", signature=Signature((spec,), (spec,))), make_artifact("echo", "onnx")
     loaded = load_measured(tmp_path, make_samples(), strange, other)
     assert loaded.metadata.format == "onnx"
-    assert "refuses a sample" in loaded.metadata.passed_over[strange.name]
+    assert "refuses a sample" in loaded.metadata.rejected[strange.name]
     with pytest.raises(NoUsableBackendError) as caught:
         load_measured(tmp_path, make_samples(), strange)
     assert isinstance(caught.value.__cause__, ExecutionError)
@@ -281,15 +281,15 @@ def test_one_that_computes_something_else_than_when_it_was_packed_is_passed_over
     strayed, unmeasured = make_artifact("echo"), make_artifact("echo", precision=Precision.FP16)
     loaded = load_measured(tmp_path, make_samples(), strayed, unmeasured)  # twice what the backend gives back
     assert loaded.metadata.precision is Precision.FP16
-    assert "computes something else here than when it was packed" in loaded.metadata.passed_over[strayed.name]
+    assert "computes something else here than when it was packed" in loaded.metadata.rejected[strayed.name]
     assert [model.closed for model in echo.models] == [True, False]
 
 
 def test_nothing_is_loaded_where_the_task_does_not_fit(echo: EchoBackend) -> None:
     package = make_package(make_artifact("echo"))
-    loader = Loader(Opened(package, "embed"), None, LoadOptions("p"))
+    loader = Loader(PackageContext(package, "embed"), None, LoadOptions("p"))
     with pytest.raises(InferoxError):
-        loader.load(make_plan(package, Wish(), FoundProfile(None)))
+        loader.load(make_plan(package, Requirements(), FoundProfile(None)))
     assert not echo.models
 
 

@@ -12,7 +12,7 @@ from inferox.core import Artifact, Precision
 from inferox.loading.cell import Cell
 from inferox.loading.plan import Plan, make_plan, rank
 from inferox.loading.profile import FoundProfile, Profile
-from inferox.loading.selection import Wish
+from inferox.loading.selection import Requirements
 from tests.loading.backends import EchoBackend, make_artifact, make_package, use
 
 SMALL, LARGE = make_artifact("small"), make_artifact("large")
@@ -99,10 +99,12 @@ def test_a_plan_says_why_the_others_are_not_tried(monkeypatch: pytest.MonkeyPatc
         make_artifact("echo", "x"),
     )
     other = make_artifact("nowhere")
-    plan = make_plan(make_package(code, half, first, other), Wish(), FoundProfile(None, "it was measured elsewhere"))
+    plan = make_plan(
+        make_package(code, half, first, other), Requirements(), FoundProfile(None, "it was measured elsewhere")
+    )
     assert plan.order == (first, half)
     assert set(plan.rejected) == {code.name, other.name}
     assert "trust_code" in plan.rejected[code.name]
     assert plan.rejected[other.name] == "no backend named nowhere is registered"
     assert (plan.needs_trust, plan.ignored) == (True, "it was measured elsewhere")
-    assert not make_plan(make_package(first), Wish(), FoundProfile(None)).needs_trust
+    assert not make_plan(make_package(first), Requirements(), FoundProfile(None)).needs_trust

@@ -19,7 +19,7 @@ from inferox.core import (
     Layout,
     Precision,
 )
-from inferox.loading import Wish, select
+from inferox.loading import Requirements, select
 from inferox.loading.selection import BACKEND_ORDER
 from inferox.parity import ParityClass
 from tests.loading.backends import EchoBackend, make_artifact, make_package
@@ -36,12 +36,14 @@ def backends(monkeypatch: pytest.MonkeyPatch) -> dict[str, Backend]:
     return known
 
 
-def order(*artifacts: Artifact, wish: Wish = Wish()) -> list[Artifact]:  # noqa: B008 - it is frozen
-    return [item.artifact for item in select(make_package(*artifacts), wish)]
+def order(*artifacts: Artifact, requirements: Requirements = Requirements()) -> list[Artifact]:  # noqa: B008 - it is frozen
+    return [item.artifact for item in select(make_package(*artifacts), requirements)]
 
 
 def reasons(*artifacts: Artifact, **wishes: Any) -> dict[str, str | None]:
-    return {item.artifact.name: item.passed_over for item in select(make_package(*artifacts), Wish.parse(**wishes))}
+    return {
+        item.artifact.name: item.rejected for item in select(make_package(*artifacts), Requirements.parse(**wishes))
+    }
 
 
 @given(data=st.data())
@@ -88,7 +90,7 @@ def test_each_reason() -> None:
 
 def test_whether_trust_is_all_that_is_missing() -> None:
     code, other = make_artifact("echo", "torchscript"), make_artifact("absent", "torchscript")
-    found = select(make_package(code, other), Wish.parse("echo"))
+    found = select(make_package(code, other), Requirements.parse("echo"))
     assert {item.artifact.name: item.needs_trust for item in found} == {code.name: True, other.name: False}
 
 
@@ -112,7 +114,7 @@ def test_what_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "allowed"),
+    ("requirements", "allowed"),
     [
         ({}, {"exact", "close"}),
         ({"quality": "exact"}, {"exact"}),
@@ -123,10 +125,13 @@ def test_what_is_asked_for() -> None:
         ({"precision": "fp32", "quality": "close"}, {"exact", "close"}),
     ],
 )
-def test_quality(wish: dict[str, Any], allowed: set[str]) -> None:
+def test_quality(requirements: dict[str, Any], allowed: set[str]) -> None:
     artifacts = {item: make_artifact("echo", f"{item.value}-onnx") for item in ParityClass}
     package = make_package(*artifacts.values(), measured={each.name: item for item, each in artifacts.items()})
-    found = {item.artifact.name: item.passed_over for item in select(package, Wish.parse(trust_code=True, **wish))}
+    found = {
+        item.artifact.name: item.rejected
+        for item in select(package, Requirements.parse(trust_code=True, **requirements))
+    }
     assert {item.value for item, each in artifacts.items() if found[each.name] is None} == allowed
     assert str(found[artifacts[ParityClass.FAIL].name]).startswith("its parity is fail, and ")
 
@@ -142,12 +147,12 @@ def test_what_was_not_measured_will_not_do_where_a_quality_is_asked_for(quality:
 
 def test_wrong_wishes() -> None:
     with pytest.raises(BackendNotFoundError, match=r"'nope'; registered: absent, .*echo"):
-        Wish.parse("nope")
+        Requirements.parse("nope")
     with pytest.raises(ConfigError, match="'fp8'"):
-        Wish.parse(precision="fp8")
+        Requirements.parse(precision="fp8")
     for quality in ("perfect", "any", "fail", ""):
         with pytest.raises(ConfigError, match=f"no quality {quality!r}"):
-            Wish.parse(quality=quality)
+            Requirements.parse(quality=quality)
 
 
 def test_a_distribution_that_registers_nonsense(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def test_the_profile_decides_what_is_loaded(package: Path) -> None:
     tuned.path.write_text(json.dumps(data))
     with inferox.load(package, threads=1) as model:
         assert (model.metadata.backend, model.metadata.layout.value) == ("onnxruntime", "padded")
-        assert "slower" in model.metadata.passed_over[slow]
+        assert "slower" in model.metadata.rejected[slow]
         expected = model.embed(TEXTS)
     with inferox.load(package, backend="openvino", threads=1) as model:
         assert model.metadata.backend == "openvino"
@@ -201,7 +201,7 @@ def test_an_artifact_that_computes_something_else_here_is_passed_over(
     monkeypatch.setattr(OpenVinoModel, "_compute", wrong)
     with inferox.load(package) as model:
         assert model.metadata.backend == "onnxruntime"
-        assert "computes something else here" in model.metadata.passed_over["openvino/onnx/fp32/packed"]
+        assert "computes something else here" in model.metadata.rejected["openvino/onnx/fp32/packed"]
     assert any("openvino/onnx/fp32/padded" in record.message for record in caplog.records)
     with pytest.raises(NoUsableBackendError, match="something else") as caught:
         inferox.load(package, backend="openvino")
@@ -273,8 +273,8 @@ def tune_texts(echo: EchoBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         artifacts = [
             make_artifact("echo", f"{index}-onnx", signature=signature, **each) for index, each in enumerate(options)
         ]
-        opened = replace(make_package(*artifacts, root=tmp_path, signature=signature), config=config or {})
-        monkeypatch.setattr("inferox.measuring.tuning.open_package", lambda *_, **__: opened)
+        context = replace(make_package(*artifacts, root=tmp_path, signature=signature), config=config or {})
+        monkeypatch.setattr("inferox.measuring.tuning.open_package", lambda *_, **__: context)
         return tune("anywhere", trust_code=True, **arguments)
 
     return call

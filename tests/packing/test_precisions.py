@@ -28,7 +28,7 @@ UNSEEN = [
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, inferox.PackReport]:
-    """MiniLM in eight bits, for the two runtimes that quantise."""
+    """MiniLM in int8, for the two runtimes that quantise."""
     path = tmp_path_factory.mktemp("int8") / "minilm"
     return path, inferox.pack(minilm_directory, path, backends=("openvino", "onnxruntime"), precisions=("fp32", "int8"))
 
@@ -50,7 +50,7 @@ def test_openvino_keeps_its_tolerance_on_texts_that_it_was_not_calibrated_on(
 
 @pytest.fixture(scope="module")
 def eight_bits(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, inferox.PackReport]:
-    """MiniLM for PyTorch, whole and in eight bits."""
+    """MiniLM for PyTorch, whole and in int8."""
     path = tmp_path_factory.mktemp("torch") / "minilm"
     return path, inferox.pack(minilm_directory, path, backends=("torch",), precisions=("fp32", "int8"))
 
@@ -175,7 +175,7 @@ def test_quality_decides_whether_eight_bits_will_do(quantized: tuple[Path, infer
     path, _ = quantized
     with inferox.load(path) as model:
         assert model.metadata.precision.value == "fp32"
-        assert "quality" in model.metadata.passed_over["openvino/openvino-ir/int8/packed"]
+        assert "quality" in model.metadata.rejected["openvino/openvino-ir/int8/packed"]
     with pytest.raises(ConfigError, match="there is no quality 'best'"):
         inferox.load(path, quality="best")
     with pytest.raises(inferox.InferoxError, match="exact is asked for"):

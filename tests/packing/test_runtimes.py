@@ -11,7 +11,7 @@ import pytest
 
 import inferox
 from inferox.core import LoadOptions
-from inferox.loading.loader import Loader, Opened
+from inferox.loading.loader import Loader, PackageContext
 from inferox.measuring import verify
 from inferox.parity import ParityClass
 from tests.packing.modules import make_cnn
@@ -64,10 +64,10 @@ def test_the_bert_family_runs_on_all_four(tmp_path: Path, minilm_directory: Path
 
 def answers_of(path: Path, items: list[Any]) -> dict[str, list[Any]]:
     """What each artifact of a package answers by itself."""
-    opened = Opened(inferox.open_package(path))
-    loader = Loader(opened, None, LoadOptions(opened.package.metadata.name))
+    context = PackageContext(inferox.open_package(path))
+    loader = Loader(context, None, LoadOptions(context.package.metadata.name))
     answers = {}
-    for artifact in opened.package.artifacts:
+    for artifact in context.package.artifacts:
         with loader.open_alone(artifact) as model:
             assert model.metadata.layout is artifact.layout
             answers[artifact.name] = model.run(items)

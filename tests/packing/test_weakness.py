@@ -19,7 +19,7 @@ from inferox.loading.cell import Cell
 from inferox.loading.plan import rank
 from inferox.loading.profile import Profile
 from inferox.measuring import verify
-from inferox.parity import ArtifactEvidence, Reading, SampleBatch, Samples
+from inferox.parity import ArtifactEvidence, ParityTarget, SampleBatch, Samples
 from inferox.parity.weakness import find_weakness
 from tests.sources.graphs import make_affine
 from tests.sources.test_onnx_traits import RUNTIMES, floats, make
@@ -29,8 +29,8 @@ Array = npt.NDArray[np.float32]
 
 
 def weakness(*calls: tuple[Array, Array], name: str = "x") -> str | None:
-    reading = Reading.of_outputs((TensorSpec("y", DataType.F32, ("batch", 3)),))
-    return find_weakness(Samples(tuple(SampleBatch({name: x}, {"y": y}) for x, y in calls)), reading)
+    parity_target = ParityTarget.of_outputs((TensorSpec("y", DataType.F32, ("batch", 3)),))
+    return find_weakness(Samples(tuple(SampleBatch({name: x}, {"y": y}) for x, y in calls)), parity_target)
 
 
 def test_varied_samples_are_not_weak() -> None:
@@ -62,8 +62,8 @@ def make_dead() -> ModelProto:
     """A graph whose output is nothing for any numbers that are made up."""
     nodes = [
         helper.make_node("MatMul", ["x", "weight"], ["product"]),
-        helper.make_node("Sub", ["product", "threshold"], ["below"]),
-        helper.make_node("Relu", ["below"], ["y"]),
+        helper.make_node("Sub", ["product", "threshold"], ["upper_bound"]),
+        helper.make_node("Relu", ["upper_bound"], ["y"]),
     ]
     constants = {"weight": np.abs(floats(4, 3)), "threshold": np.array([1e6], np.float32)}
     return make(nodes, {"x": (F, ["batch", 4])}, {"y": (F, ["batch", 3])}, constants)

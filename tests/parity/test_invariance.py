@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from inferox.core import BATCH, SEQUENCE, DataType, ExecutionError, Precision, Signature, TensorSpec
-from inferox.parity import BatchInvariance, ParityClass, Reading, SampleBatch, Samples, measure_invariance
+from inferox.parity import BatchInvariance, ParityClass, ParityTarget, SampleBatch, Samples, measure_invariance
 from inferox.parity.invariance import LIMITS
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -35,7 +35,7 @@ def find(
 ) -> BatchInvariance | None:
     samples = Samples(tuple(SampleBatch(call, compute(call)) for call in calls), probes)
     outputs = [batch.outputs for batch in samples.batches]
-    return measure_invariance(compute, samples, outputs, signature, Reading.of_outputs(signature.outputs))
+    return measure_invariance(compute, samples, outputs, signature, ParityTarget.of_outputs(signature.outputs))
 
 
 def test_rows_that_are_computed_each_by_itself_are_the_same() -> None:

@@ -21,7 +21,7 @@ from inferox.parity import (
     ArtifactEvidence,
     ParityClass,
     ParityReport,
-    Reading,
+    ParityTarget,
     SampleBatch,
     Samples,
     Tolerance,
@@ -127,7 +127,7 @@ def test_a_lone_score_near_zero_is_a_share_of_the_largest_of_all_calls() -> None
     calls = [batch(SCORE, np.array([[5.0]], np.float32)), batch(SCORE, np.array([[0.001]], np.float32))]
     outputs = [{"logits": np.array([[5.0]], np.float32)}, {"logits": np.array([[0.002]], np.float32)}]
     evidence = collect_evidence(
-        make_artifact(Precision.FP32), Samples(tuple(calls)), outputs, Reading.of_outputs((SCORE,))
+        make_artifact(Precision.FP32), Samples(tuple(calls)), outputs, ParityTarget.of_outputs((SCORE,))
     )
     assert evidence.parity_class is ParityClass.CLOSE
     assert evidence.agreement.max_rel == pytest.approx(0.001 / 5, rel=1e-5)
@@ -341,7 +341,7 @@ def make_artifact(precision: Precision) -> Artifact:
     return Artifact("torch", "safetensors", precision, Layout.PADDED, {}, Signature((), (LOGITS,)), Path(), {})
 
 
-OUTPUTS = Reading.of_outputs((LOGITS,))
+OUTPUTS = ParityTarget.of_outputs((LOGITS,))
 
 
 @given(scores=st.lists(st.integers(-5, 5), min_size=2, max_size=8), seed=st.integers(0, 9))
@@ -465,8 +465,8 @@ def test_the_rows_are_named_that_decide_otherwise() -> None:
 
 def test_no_row_is_named_where_only_their_order_misses() -> None:
     reference, actual = (np.array(scores, np.float32)[:, None] for scores in ([1, 1.01, 3], [1.01, 1, 3]))
-    samples, reading = Samples((batch(SCORE, reference),)), Reading.of_outputs((SCORE,), ranks=True)
-    evidence = collect_evidence(make_artifact(Precision.FP32), samples, [{"logits": actual}], reading)
+    samples, parity_target = Samples((batch(SCORE, reference),)), ParityTarget.of_outputs((SCORE,), ranks=True)
+    evidence = collect_evidence(make_artifact(Precision.FP32), samples, [{"logits": actual}], parity_target)
     assert evidence.agreement.ranking_agreement == pytest.approx(2 / 3)
     assert (evidence.parity_class, evidence.missed_rows()) == (ParityClass.FAIL, ())
 
@@ -524,7 +524,7 @@ def test_what_is_compared_is_what_the_reading_makes_of_it() -> None:
         return {"logits": outputs["logits"] / inputs["x"]}
 
     found = [{"logits": reference + np.array([[0], [4]], np.float32)}]
-    evidence = collect_evidence(make_artifact(Precision.BF16), samples, found, Reading((LOGITS,), read))
+    evidence = collect_evidence(make_artifact(Precision.BF16), samples, found, ParityTarget((LOGITS,), read))
     assert evidence.agreement.max_abs == pytest.approx(1)
     assert [row.max_abs for row in evidence.rows] == [0, pytest.approx(1)]
 
@@ -535,8 +535,8 @@ def test_evidence_reads_back(shift: float, ranks: bool) -> None:
     reference = random(2, 3)
     samples = Samples((batch(LOGITS, reference),))
     outputs = [{"logits": reference + np.float32(shift)}]
-    reading = Reading.of_outputs((LOGITS,), ranks=ranks)
-    evidence = collect_evidence(make_artifact(Precision.BF16), samples, outputs, reading)
+    parity_target = ParityTarget.of_outputs((LOGITS,), ranks=ranks)
+    evidence = collect_evidence(make_artifact(Precision.BF16), samples, outputs, parity_target)
     assert evidence.artifact == "torch/safetensors/bf16/padded"
     assert evidence.versions["torch"]
     assert len(evidence.rows) == 2
@@ -601,7 +601,7 @@ def test_an_output_that_the_samples_lack_agrees_with_nothing() -> None:
     reference = random(2, 3)
     renamed = TensorSpec("renamed", DataType.F32, LOGITS.dims)
     samples, outputs = Samples((batch(LOGITS, reference),)), [{"renamed": reference}]
-    evidence = collect_evidence(make_artifact(Precision.FP32), samples, outputs, Reading.of_outputs([renamed]))
+    evidence = collect_evidence(make_artifact(Precision.FP32), samples, outputs, ParityTarget.of_outputs([renamed]))
     assert evidence.parity_class is ParityClass.FAIL
 
 

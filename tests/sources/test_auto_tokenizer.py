@@ -45,7 +45,7 @@ def assert_like_transformers(directory: Path, target: Path) -> None:
             assert row["input_ids"].tolist() == expected["input_ids"][index]
             assert row["attention_mask"].tolist() == expected["attention_mask"][index]
             assert row["token_type_ids"].tolist() == types[index]
-    assert opened.fill["input_ids"] == (reference.pad_token_id or 0)
+    assert opened.pad_values["input_ids"] == (reference.pad_token_id or 0)
 
 
 @pytest.fixture

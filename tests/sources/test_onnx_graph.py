@@ -99,22 +99,24 @@ def test_a_file_that_is_not_there_asks_for_no_pytorch(tmp_path: Path) -> None:
         assert "torch" not in done.stderr
 
 
-@pytest.mark.parametrize(("below", "output"), [(".", "last_hidden_state"), ("onnx", "token_embeddings")])
+@pytest.mark.parametrize(("upper_bound", "output"), [(".", "last_hidden_state"), ("onnx", "token_embeddings")])
 def test_a_directory_with_a_tokenizer_is_an_encoder(
-    tmp_path: Path, minilm_directory: Path, below: str, output: str
+    tmp_path: Path, minilm_directory: Path, upper_bound: str, output: str
 ) -> None:
     save_text_model(tmp_path / "source", minilm_directory, "bert", "Model")
     inferox.pack(tmp_path / "source", tmp_path / "exported", backends=("onnxruntime",))
     folder = tmp_path / "encoder"
-    (folder / below).mkdir(parents=True)
+    (folder / upper_bound).mkdir(parents=True)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tmp_path / "exported" / name, folder / name)
-    shutil.copytree(tmp_path / "exported" / "weights", folder / below / "weights")
+    shutil.copytree(tmp_path / "exported" / "weights", folder / upper_bound / "weights")
     graph = onnx.load(tmp_path / "exported" / "model.onnx", load_external_data=False)
     graph.graph.node.append(helper.make_node("Identity", [graph.graph.output[0].name], ["token_embeddings"]))
     graph.graph.output[0].name = output
-    onnx.save(graph, folder / below / "model.onnx")
-    report = inferox.pack(folder / below / "model.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"))
+    onnx.save(graph, folder / upper_bound / "model.onnx")
+    report = inferox.pack(
+        folder / upper_bound / "model.onnx", tmp_path / "package", backends=("onnxruntime", "openvino")
+    )
     assert (report.name, report.task, report.refused) == ("encoder", "embed", {})
     with inferox.load(tmp_path / "package") as model, inferox.load(tmp_path / "exported") as expected:
         assert model.metadata.backend == "openvino"

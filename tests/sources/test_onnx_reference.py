@@ -31,19 +31,19 @@ def make_lookup(*, shift: int = 0, name: str = "words", kind: int = INT64) -> Mo
     return make(nodes, {name: (kind, ["rows", "time"])}, {"y": (F, ["rows", "time", 1, 3])}, constants)
 
 
-@pytest.mark.parametrize(("shift", "below"), [(0, 50), (2, 48)])
+@pytest.mark.parametrize(("shift", "upper_bound"), [(0, 50), (2, 48)])
 @pytest.mark.parametrize("kind", [INT64, TensorProto.INT32])
 def test_indices_are_bounded_by_their_table_for_every_runtime(
-    tmp_path: Path, shift: int, below: int, kind: int
+    tmp_path: Path, shift: int, upper_bound: int, kind: int
 ) -> None:
     dtype = helper.tensor_dtype_to_np_dtype(kind)
     package = check_pack(
-        make_lookup(shift=shift, kind=kind), tmp_path, None, {"words": np.array([[0, below - 1]], dtype)}
+        make_lookup(shift=shift, kind=kind), tmp_path, None, {"words": np.array([[0, upper_bound - 1]], dtype)}
     )
     for backend in RUNTIMES:
         with inferox.load(package, backend=backend) as model:
-            for wrong in (below, 1_000_000):
-                with pytest.raises(RequestError, match=f"from 0 to {below - 1}, and holds {wrong}"):
+            for wrong in (upper_bound, 1_000_000):
+                with pytest.raises(RequestError, match=f"from 0 to {upper_bound - 1}, and holds {wrong}"):
                     model.forward({"words": np.array([[1, wrong]], dtype)})
 
 
@@ -283,7 +283,7 @@ def test_indices_are_bounded_within_functions_of_the_graph(tmp_path: Path) -> No
     graph = make([node], {"words": (INT64, ["batch"])}, {"y": (F, ["batch", 3])}, {"table": floats(20, 3)}).graph
     model = helper.make_model(graph, opset_imports=opsets, functions=[function], ir_version=8)
     onnx.save(model, tmp_path / "graph.onnx")
-    assert open_source(tmp_path / "graph.onnx").signature.inputs[0].below == 20
+    assert open_source(tmp_path / "graph.onnx").signature.inputs[0].upper_bound == 20
 
 
 def make_cubic() -> ModelProto:

@@ -69,7 +69,7 @@ def test_embeddings_equal_sentence_transformers(roberta_directory: Path, roberta
     reference = SentenceTransformer(str(roberta_directory), device="cpu")
     reference.max_seq_length = 64
     assert choice.options["max_length"] == 64
-    assert task.fill["input_ids"] == 1
+    assert task.pad_values["input_ids"] == 1
     np.testing.assert_allclose(vectors, reference.encode(texts), atol=1e-5)
 
 

@@ -111,7 +111,7 @@ def test_rows_are_padded_with_the_models_own_token(
     tokenizer.enable_padding(pad_id=5, pad_type_id=3, length=40)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
 
-    assert open_tokenizer(tmp_path, **options).fill == {
+    assert open_tokenizer(tmp_path, **options).pad_values == {
         "input_ids": pad_id,
         "attention_mask": 0,
         "token_type_ids": 3,
@@ -122,8 +122,8 @@ def test_a_model_without_a_mask_is_given_no_padding_unless_its_length_is_fixed(t
     free = TextTokenizer.open(tokenizer_directory, {}, text_signature(inputs=("input_ids",)))
     fixed = TextTokenizer.open(tokenizer_directory, {}, text_signature(inputs=("input_ids",), dims=(BATCH, 8)))
 
-    assert free.fill == {}
-    assert fixed.fill["input_ids"] == 0
+    assert free.pad_values == {}
+    assert fixed.pad_values["input_ids"] == 0
 
 
 @pytest.mark.parametrize(

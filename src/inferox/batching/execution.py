@@ -31,7 +31,7 @@ def run_batches(
     model: Model,
     rows: Sequence[Row],
     *,
-    fill: Mapping[str, int],
+    pad_values: Mapping[str, int],
     max_tokens: int = MAX_TOKENS,
     max_rows: int = MAX_ROWS,
 ) -> Iterator[tuple[list[int], list[Outputs]]]:
@@ -44,7 +44,7 @@ def run_batches(
         model: The model, with a padded signature. Where it is a view of another one, batches are laid out as that one
             takes them.
         rows: The rows, in any order.
-        fill: The number that an input is padded with; rows that differ in any other input never share a batch.
+        pad_values: The number that an input is padded with; rows that differ in any other input never share a batch.
         max_tokens: The most tokens of a batch, padding included. Where the model takes a fixed number of rows, a
             batch costs the same however few of them are filled, and this limit does not apply.
         max_rows: The most rows of a batch.
@@ -59,25 +59,25 @@ def run_batches(
     """
     fixed = _fixed_rows(model.signature)
     most = 1 if model.metadata.batch_invariant is False else fixed or max_rows
-    ragged = _ragged_dims(model.signature, fill)
+    ragged = _ragged_dims(model.signature, pad_values)
     lengths = [_length(row, model.signature, ragged, index) for index, row in enumerate(rows)]
     limit = max_tokens if fixed is None else sys.maxsize
-    plan = _plan(rows, lengths, model.signature, fill, max_tokens=limit, max_rows=most)
+    plan = _plan(rows, lengths, model.signature, pad_values, max_tokens=limit, max_rows=most)
     batches = list(plan)
-    laid_out = (_fill_up([rows[index] for index in indices], fixed) for indices in batches)
-    computed = _compute(model.inner, laid_out, len(batches), fill)
+    laid_out = (_repeat_last_row([rows[index] for index in indices], fixed) for indices in batches)
+    computed = _compute(model.inner, laid_out, len(batches), pad_values)
     for indices, outputs in zip(batches, computed, strict=True):
         yield indices, outputs[: len(indices)]
 
 
-def _fill_up(rows: list[Row], fixed: int | None) -> list[Row]:
+def _repeat_last_row(rows: list[Row], fixed: int | None) -> list[Row]:
     """A model that was traced with a number of rows takes no other: the last row is computed again to fill it."""
     return rows if fixed is None else [*rows, *[rows[-1]] * (fixed - len(rows))]
 
 
-def _ragged_dims(signature: Signature, fill: Mapping[str, int]) -> frozenset[str]:
+def _ragged_dims(signature: Signature, pad_values: Mapping[str, int]) -> frozenset[str]:
     """The dims along which rows are padded, and so have tokens; the height and width of an image are none of them."""
-    padded = [spec for spec in signature.inputs if spec.name in fill]
+    padded = [spec for spec in signature.inputs if spec.name in pad_values]
     return frozenset(dim for spec in padded for dim in spec.dims[1:] if isinstance(dim, str))
 
 
@@ -91,7 +91,7 @@ def _length(row: Row, signature: Signature, ragged: frozenset[str], index: int) 
 
 
 def _compute(
-    model: Model, batches: Iterable[Sequence[Row]], count: int, fill: Mapping[str, int]
+    model: Model, batches: Iterable[Sequence[Row]], count: int, pad_values: Mapping[str, int]
 ) -> Iterator[list[Outputs]]:
     """Computes batches in the layout of a model, and cuts each apart again."""
     packed, signature = model.metadata.layout is Layout.PACKED, model.signature
@@ -100,7 +100,7 @@ def _compute(
     def lay_out() -> Iterator[Arrays]:
         for rows in batches:
             laid_out.append(rows)
-            yield pack_rows(rows, signature) if packed else pad_rows(rows, signature, fill)
+            yield pack_rows(rows, signature) if packed else pad_rows(rows, signature, pad_values)
 
     for computed in model.forward_all(lay_out(), count):
         rows, split = laid_out.popleft(), split_packed if packed else split_rows
@@ -115,13 +115,13 @@ def _plan(
     rows: Sequence[Row],
     lengths: Sequence[int],
     signature: Signature,
-    fill: Mapping[str, int],
+    pad_values: Mapping[str, int],
     *,
     max_tokens: int,
     max_rows: int,
 ) -> Iterator[list[int]]:
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
-    rigid = [name for name in signature.input_names if name not in fill]
+    rigid = [name for name in signature.input_names if name not in pad_values]
     alike: defaultdict[tuple[tuple[int, ...], ...], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         alike[tuple(row[name].shape for name in rigid)].append(index)

@@ -23,14 +23,14 @@ Row = Mapping[str, npt.NDArray[Any]]
 """One item: the model's inputs by name, without the batch dim, and whatever else its task needs to read the outputs."""
 
 
-def pad_rows(rows: Sequence[Row], signature: Signature, fill: Mapping[str, int]) -> dict[str, npt.NDArray[Any]]:
+def pad_rows(rows: Sequence[Row], signature: Signature, pad_values: Mapping[str, int]) -> dict[str, npt.NDArray[Any]]:
     """Lays rows out as a batch: padded at their ends to the longest row, or to a fixed extent of the signature.
 
     Args:
         rows: At least one row. Arrays that the signature does not list are left out.
         signature: The inputs. The first dim of each is ``batch``, or a number that the number of rows must equal.
-        fill: The number that an input is padded with. An input that is not listed is never padded: its rows must be
-            alike.
+        pad_values: The number that an input is padded with. An input that is not listed is never padded: its rows must
+            be alike.
 
     Returns:
         Each input of the signature by name, in the signature's data type; shape ``[rows, ...]``.
@@ -46,7 +46,7 @@ def pad_rows(rows: Sequence[Row], signature: Signature, fill: Mapping[str, int])
     extents = [row_extents(row, signature) for row in rows]
     longest = {dim: max(extent[dim] for extent in extents) for dim in extents[0]}
     return {
-        spec.name: _pad([row[spec.name] for row in rows], spec, longest, fill.get(spec.name))
+        spec.name: _pad([row[spec.name] for row in rows], spec, longest, pad_values.get(spec.name))
         for spec in signature.inputs
     }
 
@@ -105,18 +105,18 @@ def row_extents(row: Row, signature: Signature) -> dict[str, int]:
 
 
 def _pad(
-    arrays: Sequence[npt.NDArray[Any]], spec: TensorSpec, longest: Mapping[str, int], fill: int | None
+    arrays: Sequence[npt.NDArray[Any]], spec: TensorSpec, longest: Mapping[str, int], pad_value: int | None
 ) -> npt.NDArray[Any]:
     if isinstance(spec.dims[0], int) and spec.dims[0] != len(arrays):
         raise ShapeMismatchError(f"input {spec.name!r}", spec.shape_text, [len(arrays), *arrays[0].shape])
     target = tuple(_extent(dim, longest) for dim in spec.dims[1:])
     for array in arrays:
-        fits = array.shape == target if fill is None else all(np.less_equal(array.shape, target))
+        fits = array.shape == target if pad_value is None else all(np.less_equal(array.shape, target))
         if not fits:
             raise _mismatch(spec, array, hint=f"a row of this batch must have the shape {list(target)}")
     if all(array.shape == target for array in arrays):
         return np.stack(arrays)
-    padded = np.full((len(arrays), *target), fill, dtype=spec.dtype.numpy_dtype)
+    padded = np.full((len(arrays), *target), pad_value, dtype=spec.dtype.numpy_dtype)
     for index, array in enumerate(arrays):
         padded[index][tuple(slice(extent) for extent in array.shape)] = array
     return padded

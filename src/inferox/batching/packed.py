@@ -1,11 +1,11 @@
 """The packed layout: rows of different lengths end to end, without padding.
 
 Every layer but attention treats each token alone, so that tokens of all rows can go through it as one long row. Only
-attention must know which tokens belong together. It is told by two tables of indices: ``grid`` says which token stands
-at each place of the padded batch, and ``slots`` at which place of the padded batch each token stands.
+attention must know which tokens belong together. It is told by two tables of indices: ``pad_indices`` says which token
+stands at each place of the padded batch, and ``unpad_indices`` at which place of the padded batch each token stands.
 
-A row is packed up to the last token that its mask shows. Hidden tokens before that one come along, because a model may
-count positions over them, or answer from the row's first; ``grid`` marks them, and no token sees them.
+A row is packed up to the last token that its mask attends to. Masked tokens before that one come along, because a model
+may count positions over them, or answer from the row's first; ``pad_indices`` marks them, and no token attends to them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from inferox.batching.layout import Row, row_extents
 from inferox.core import (
     BATCH,
     EMPTY_PLACE,
-    GRID,
-    HIDDEN_PLACE,
+    MASKED_PLACE,
+    PAD_INDICES,
     SEQUENCE,
-    SLOTS,
     TOKENS,
+    UNPAD_INDICES,
     DataType,
     RequestError,
     ShapeMismatchError,
@@ -35,7 +35,7 @@ from inferox.core import (
 )
 
 MASK = "attention_mask"
-"""The input that tells tokens from padding in the padded layout; in the packed layout ``grid`` says it."""
+"""The input that tells tokens from padding in the padded layout; in the packed layout ``pad_indices`` says it."""
 
 _PADDED_DIMS = (BATCH, SEQUENCE)
 
@@ -53,10 +53,10 @@ def packed_signature(signature: Signature) -> Signature:
 
     Returns:
         The same inputs and outputs with one axis ``tokens`` in the place of ``batch, seq``, without the mask, and with
-        ``grid`` and ``slots``.
+        ``pad_indices`` and ``unpad_indices``.
     """
     inputs = [replace(spec, dims=(TOKENS,)) for spec in signature.inputs if spec.name != MASK]
-    tables = (TensorSpec(GRID, DataType.I64, _PADDED_DIMS), TensorSpec(SLOTS, DataType.I64, (TOKENS,)))
+    tables = (TensorSpec(PAD_INDICES, DataType.I64, _PADDED_DIMS), TensorSpec(UNPAD_INDICES, DataType.I64, (TOKENS,)))
     outputs = [
         replace(spec, dims=(TOKENS, *spec.dims[2:])) if spec.dims[:2] == _PADDED_DIMS else spec
         for spec in signature.outputs
@@ -79,7 +79,7 @@ def pack_rows(rows: Sequence[Row], signature: Signature) -> dict[str, npt.NDArra
         UnknownInputError: If a row lacks an input.
         DTypeMismatchError: If an array has another data type than the signature says.
         ShapeMismatchError: If there are no rows, a row is empty, or its arrays disagree about its length.
-        RequestError: If a row has nothing but hidden tokens, and the model has answers for whole rows.
+        RequestError: If a row has nothing but masked tokens, and the model has answers for whole rows.
     """
     if not rows:
         raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
@@ -89,7 +89,7 @@ def pack_rows(rows: Sequence[Row], signature: Signature) -> dict[str, npt.NDArra
         raise ShapeMismatchError(f"row {lengths.index(0)}", f"[{SEQUENCE} >= 1]", [0])
     mask = _mask_of(rows, lengths)
     _check_rows(mask, signature)
-    mask = _show_one(mask)
+    mask = _attend_one(mask)
     kept = _kept_lengths(mask)
     joined = {
         spec.name: np.concatenate([row[spec.name][:count] for row, count in zip(rows, kept, strict=True)])
@@ -111,37 +111,37 @@ def pack_batch(inputs: Mapping[str, npt.NDArray[Any]], signature: Signature) -> 
 
     Raises:
         ShapeMismatchError: If the batch has no rows, or no places in them.
-        RequestError: If a row has nothing but hidden tokens, and the model has answers for whole rows.
+        RequestError: If a row has nothing but masked tokens, and the model has answers for whole rows.
     """
     mask = inputs[MASK] != 0
     if not mask.size:
         raise ShapeMismatchError(f"input {MASK!r}", f"[{BATCH} >= 1, {SEQUENCE} >= 1]", mask.shape)
     _check_rows(mask, signature)
-    mask = _show_one(mask)
+    mask = _attend_one(mask)
     kept = _kept_lengths(mask)
     placed = _placed(kept, mask.shape[1])
     return {**{spec.name: inputs[spec.name][placed] for spec in _tokenwise(signature).inputs}, **_tables(mask, kept)}
 
 
 def unpack_batch(
-    outputs: Mapping[str, npt.NDArray[Any]], signature: Signature, grid: npt.NDArray[np.int64]
+    outputs: Mapping[str, npt.NDArray[Any]], signature: Signature, pad_indices: npt.NDArray[np.int64]
 ) -> dict[str, npt.NDArray[Any]]:
-    """Lays packed outputs out as a padded batch, with zeros for padding and for hidden tokens.
+    """Lays packed outputs out as a padded batch, with zeros for padding and for masked tokens.
 
     Args:
         outputs: The outputs by name, as the packed signature lists them.
         signature: The packed signature.
-        grid: The token at each place of the padded batch, as ``pack_batch`` gives it; shape ``[batch, seq]``.
+        pad_indices: The token at each place of the padded batch, as ``pack_batch`` gives it; shape ``[batch, seq]``.
     """
-    shown = grid >= 0
+    attended = pad_indices >= 0
     padded = {}
     for spec in signature.outputs:
         values = outputs[spec.name]
         if spec.dims[0] != TOKENS:
             padded[spec.name] = values
             continue
-        padded[spec.name] = np.zeros((*grid.shape, *values.shape[1:]), dtype=values.dtype)
-        padded[spec.name][shown] = values[grid[shown]]
+        padded[spec.name] = np.zeros((*pad_indices.shape, *values.shape[1:]), dtype=values.dtype)
+        padded[spec.name][attended] = values[pad_indices[attended]]
     return padded
 
 
@@ -172,7 +172,7 @@ def split_packed(
         signature: The packed signature.
 
     Returns:
-        The outputs of each row by name: views of the batch's memory, but for rows with hidden tokens, which get zeros
+        The outputs of each row by name: views of the batch's memory, but for rows with masked tokens, which get zeros
         at their places.
 
     Raises:
@@ -181,9 +181,9 @@ def split_packed(
     first = signature.input_names[0]
     lengths = [len(row[first]) for row in rows]
     mask = _mask_of(rows, lengths)
-    hides = int(mask.sum()) < sum(lengths)
-    shown = [own[:length] for own, length in zip(mask.copy(), lengths, strict=True)] if hides else []
-    ends = np.cumsum(_kept_lengths(_show_one(mask)) if hides else lengths)
+    masks = int(mask.sum()) < sum(lengths)
+    attended = [own[:length] for own, length in zip(mask.copy(), lengths, strict=True)] if masks else []
+    ends = np.cumsum(_kept_lengths(_attend_one(mask)) if masks else lengths)
     split: list[dict[str, npt.NDArray[Any]]] = [{} for _ in rows]
     for spec in signature.outputs:
         values, tokens = outputs[spec.name], spec.dims[0] == TOKENS
@@ -192,8 +192,8 @@ def split_packed(
                 f"output {spec.name!r} of a batch of {len(rows)} rows", spec.shape_text, values.shape
             )
         parts = [values[begin:end] for begin, end in pairwise((0, *ends))] if tokens else values
-        if tokens and hides:
-            parts = [_blank(part, own) for part, own in zip(parts, shown, strict=True)]
+        if tokens and masks:
+            parts = [_blank(part, own) for part, own in zip(parts, attended, strict=True)]
         for row, part in zip(split, parts, strict=True):
             row[spec.name] = part
     return split
@@ -201,7 +201,9 @@ def split_packed(
 
 def _tokenwise(signature: Signature) -> Signature:
     """The inputs that rows bring, as they are in a padded batch."""
-    inputs = tuple(replace(spec, dims=_PADDED_DIMS) for spec in signature.inputs if spec.name not in {GRID, SLOTS})
+    inputs = tuple(
+        replace(spec, dims=_PADDED_DIMS) for spec in signature.inputs if spec.name not in {PAD_INDICES, UNPAD_INDICES}
+    )
     return Signature(inputs, ())
 
 
@@ -212,21 +214,21 @@ def _mask_of(rows: Sequence[Row], lengths: Sequence[int]) -> npt.NDArray[np.bool
         if each is not None and each.shape != (length,):
             raise ShapeMismatchError(f"input {MASK!r} of row {index}", f"[{length}]", each.shape)
     mask = _placed(np.array(lengths, dtype=np.int64), max(lengths))
-    shown = [np.ones(length, bool) if each is None else each for each, length in zip(own, lengths, strict=True)]
-    mask[mask] = np.concatenate(shown) != 0
+    attended = [np.ones(length, bool) if each is None else each for each, length in zip(own, lengths, strict=True)]
+    mask[mask] = np.concatenate(attended) != 0
     return mask
 
 
 def _check_rows(mask: npt.NDArray[np.bool_], signature: Signature) -> None:
-    shown = mask.any(axis=1)
-    if not shown.all() and any(spec.dims[:1] != (TOKENS,) for spec in signature.outputs):
+    attended = mask.any(axis=1)
+    if not attended.all() and any(spec.dims[:1] != (TOKENS,) for spec in signature.outputs):
         raise RequestError(
-            f"the {MASK} of row {int(shown.argmin())} hides all of its tokens, and the model answers for whole rows",
+            f"the {MASK} of row {int(attended.argmin())} is all zeros, and the model has row-level outputs",
             hint="leave out rows that have no tokens",
         )
 
 
-def _show_one(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def _attend_one(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The mask, with a token where it has none."""
     if not mask.any():
         mask[0, 0] = True
@@ -244,17 +246,17 @@ def _placed(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.bool
 
 def _tables(mask: npt.NDArray[np.bool_], kept: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
     placed = _placed(kept, mask.shape[1])
-    slots = np.flatnonzero(placed)
-    grid = np.full(mask.shape, EMPTY_PLACE, dtype=np.int64)
-    grid[placed] = np.arange(len(slots))
-    hidden = placed & ~mask
-    grid[hidden] = HIDDEN_PLACE - grid[hidden]
-    return {GRID: grid, SLOTS: slots.astype(np.int64)}
+    unpad_indices = np.flatnonzero(placed)
+    pad_indices = np.full(mask.shape, EMPTY_PLACE, dtype=np.int64)
+    pad_indices[placed] = np.arange(len(unpad_indices))
+    masked = placed & ~mask
+    pad_indices[masked] = MASKED_PLACE - pad_indices[masked]
+    return {PAD_INDICES: pad_indices, UNPAD_INDICES: unpad_indices.astype(np.int64)}
 
 
-def _blank(part: npt.NDArray[Any], shown: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-    if shown.all():
+def _blank(part: npt.NDArray[Any], attended: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
+    if attended.all():
         return part
-    whole = np.zeros((len(shown), *part.shape[1:]), dtype=part.dtype)
-    whole[shown] = part[shown[: len(part)]]
+    whole = np.zeros((len(attended), *part.shape[1:]), dtype=part.dtype)
+    whole[attended] = part[attended[: len(part)]]
     return whole

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from inferox.batching.packed import empty_outputs, pack_batch, unpack_batch
-from inferox.core import GRID, Backend, Layout, Model, Signature, Tensor, TensorLike, to_array
+from inferox.core import PAD_INDICES, Backend, Layout, Model, Signature, Tensor, TensorLike, to_array
 
 
 class PaddedView(Model):
@@ -53,4 +53,4 @@ class PaddedView(Model):
     def _compute_packed(self, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         packed = pack_batch(arrays, self._inner.signature)
         outputs = {name: value.numpy() for name, value in self._inner.forward(packed).items()}
-        return unpack_batch(outputs, self._inner.signature, packed[GRID])
+        return unpack_batch(outputs, self._inner.signature, packed[PAD_INDICES])

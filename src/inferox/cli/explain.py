@@ -91,7 +91,7 @@ def _print_table(found: Explanation) -> None:
     table.add_column("why")
     for taken, reason in dict.fromkeys((verdict.taken, verdict.reason) for verdict in found.verdicts):
         alike = [verdict for verdict in found.verdicts if (verdict.taken, verdict.reason) == (taken, reason)]
-        mark = ("taken: ", "bold green") if taken else ("passed over: ", "dim")
+        mark = ("taken: ", "bold green") if taken else ("rejected: ", "dim")
         table.add_row(
             Text("\n".join(verdict.artifact for verdict in alike)),
             "\n".join("–" if verdict.parity_class is None else verdict.parity_class.value for verdict in alike),

@@ -170,7 +170,7 @@ class NoUsableBackendError(BackendError):
 
     Args:
         package: The name of the package.
-        reasons: For each artifact that was considered, why it was passed over.
+        reasons: For each artifact that was considered, why it was rejected.
         hint: What the reader can do about it.
     """
 

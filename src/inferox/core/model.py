@@ -25,7 +25,7 @@ class ModelMetadata:
         precision: The number format in which it computes.
         layout: How it takes rows of different lengths.
         device: Where it runs.
-        passed_over: For each artifact that was tried or considered first, why it was not taken.
+        rejected: For each artifact that was tried or considered first, why it was not taken.
         batch_invariant: Whether a row has the same outputs in any batch as alone, but for rounding; ``None`` where that
             was not measured. Rows of a model that is not are computed one by one, and must not be put into one batch.
     """
@@ -35,7 +35,7 @@ class ModelMetadata:
     precision: Precision
     layout: Layout
     device: DeviceId
-    passed_over: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, str] = field(default_factory=dict)
     batch_invariant: bool | None = None
 
     @property

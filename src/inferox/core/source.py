@@ -55,7 +55,7 @@ class SourceFacts:
 
 
 class SourceModel(ABC):
-    """A model in memory, in single precision: the reference that every artifact is measured against."""
+    """A model in memory, in fp32: the reference that every artifact is measured against."""
 
     @property
     @abstractmethod
@@ -104,7 +104,7 @@ class SourceModel(ABC):
 
     @abstractmethod
     def compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-        """Computes the reference outputs, eagerly and in single precision.
+        """Computes the reference outputs, eagerly and in fp32.
 
         Args:
             inputs: The tensors by name, as the signature lists them.

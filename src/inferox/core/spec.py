@@ -34,20 +34,20 @@ SEQUENCE = "seq"
 TOKENS = "tokens"
 """The dim that counts the tokens of all rows together, in the packed layout."""
 
-GRID = "grid"
+PAD_INDICES = "pad_indices"
 """The input of the packed layout that says which token stands at each place of the padded batch: [batch, seq], int64.
 
-Its index where it is shown, ``HIDDEN_PLACE - index`` where the mask hides it, ``EMPTY_PLACE`` where there is none.
+Its index where it is attended to, ``MASKED_PLACE - index`` where it is masked, ``EMPTY_PLACE`` where there is none.
 """
 
-SLOTS = "slots"
+UNPAD_INDICES = "unpad_indices"
 """The input of the packed layout with each token's place in the padded batch, ``row * seq + position``: [tokens]."""
 
 EMPTY_PLACE = -1
-"""What stands in the grid where there is no token."""
+"""What stands in the pad indices where there is no token."""
 
-HIDDEN_PLACE = -2
-"""What a hidden token's index is subtracted from, so that every negative place of the grid is one that nobody sees."""
+MASKED_PLACE = -2
+"""What a masked token's index is subtracted from: every negative number is a place that no token attends to."""
 
 _NAME_CHARACTERS = 1024
 """How long the name of a tensor or dim may be: exporters put whole paths of modules there."""
@@ -70,14 +70,14 @@ class TensorSpec:
         name: The tensor's name.
         dtype: The type of its elements.
         dims: The extent of each axis. Equal names have equal extents within one call.
-        below: For indices, the number of things that they tell apart: each is from 0 up and below it. ``None`` where
-            nothing is known of the elements.
+        upper_bound: For indices, the number that each is below; none is negative. ``None`` where nothing is known of
+            the elements.
     """
 
     name: str
     dtype: DataType
     dims: tuple[Dim, ...]
-    below: int | None = None
+    upper_bound: int | None = None
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype}{self.shape_text}"
@@ -124,22 +124,22 @@ class TensorSpec:
             if expected != extent:
                 bound = f"{dim} is {expected} in another input" if isinstance(dim, str) else None
                 raise ShapeMismatchError(f"input {self.name!r}", self.shape_text, value.shape, hint=bound)
-        if self.below is not None:
-            self._check_indices(value, self.below)
+        if self.upper_bound is not None:
+            self._check_indices(value, self.upper_bound)
 
-    def _check_indices(self, value: TensorLike, below: int) -> None:
+    def _check_indices(self, value: TensorLike, upper_bound: int) -> None:
         """Some runtimes would read whatever lies behind a table, and a GPU is lost to its process."""
         if not isinstance(value, np.ndarray) and value.device.kind != "cpu":
             return
         array = to_array(value)
-        if array.size and not (array.min() >= 0 and array.max() < below):
-            wrong = int(array[(array < 0) | (array >= below)][0])
-            raise RequestError(f"input {self.name!r} must hold numbers from 0 to {below - 1}, and holds {wrong}")
+        if array.size and not (array.min() >= 0 and array.max() < upper_bound):
+            wrong = int(array[(array < 0) | (array >= upper_bound)][0])
+            raise RequestError(f"input {self.name!r} must hold numbers from 0 to {upper_bound - 1}, and holds {wrong}")
 
     def to_json(self) -> dict[str, Any]:
         """The specification as the manifest writes it."""
-        below = {} if self.below is None else {"below": self.below}
-        return {"name": self.name, "dtype": self.dtype.value, "dims": list(self.dims), **below}
+        upper_bound = {} if self.upper_bound is None else {"upper_bound": self.upper_bound}
+        return {"name": self.name, "dtype": self.dtype.value, "dims": list(self.dims), **upper_bound}
 
     @classmethod
     def from_json(cls, data: Any) -> TensorSpec:
@@ -161,10 +161,12 @@ class TensorSpec:
                 f"the dims of {name!r} must be at most {_MAX_AXES} names or numbers from 0 to {_MAX_EXTENT}, and are "
                 f"{shown(dims)}"
             )
-        below = data.get("below")
-        if below is not None and not _is_count(below):
-            raise ManifestError(f"'below' of {name!r} must be a number from 1 up, of 64 bits, and is {shown(below)}")
-        return cls(name, dtype, tuple(dims), below)
+        upper_bound = data.get("upper_bound")
+        if upper_bound is not None and not _is_count(upper_bound):
+            raise ManifestError(
+                f"'upper_bound' of {name!r} must be a positive integer of 64 bits, and is {shown(upper_bound)}"
+            )
+        return cls(name, dtype, tuple(dims), upper_bound)
 
 
 @dataclass(frozen=True)
@@ -260,7 +262,9 @@ class Signature:
                 raise ManifestError(f"the {side} of a signature must have different names, and are {shown(names)}")
         limits = data.get("limits", {})
         if not isinstance(limits, dict) or not all(_is_name(dim) and _is_count(limit) for dim, limit in limits.items()):
-            raise ManifestError(f"the limits of a signature must be numbers from 1 up by dim, and are {shown(limits)}")
+            raise ManifestError(
+                f"the limits of a signature must give a positive integer for each dim, and are {shown(limits)}"
+            )
         return cls(inputs, outputs, limits)
 
 

@@ -2,16 +2,16 @@
 
 from inferox.loading.explanation import Explanation, Verdict, explain
 from inferox.loading.loader import load
-from inferox.loading.selection import QUALITIES, Candidate, Wish, select
+from inferox.loading.selection import QUALITIES, Candidate, Requirements, select
 from inferox.loading.task_model import TaskModel
 
 __all__ = [
     "QUALITIES",
     "Candidate",
     "Explanation",
+    "Requirements",
     "TaskModel",
     "Verdict",
-    "Wish",
     "explain",
     "load",
     "select",

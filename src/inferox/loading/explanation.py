@@ -10,7 +10,7 @@ from inferox.backends.registry import get_backend, probe_backend
 from inferox.core import Artifact, DeviceId
 from inferox.loading.plan import make_plan
 from inferox.loading.profile import FoundProfile, find_profile
-from inferox.loading.selection import AUTO, Wish
+from inferox.loading.selection import AUTO, Requirements
 from inferox.machine import resolve_threads
 from inferox.package import Store, open_package
 from inferox.parity import ParityClass
@@ -61,17 +61,17 @@ def explain(
     """Says of every artifact why ``load`` would take it or pass it over.
 
     No artifact is loaded: the plan says what is tried first, and each runtime whether it can run here. What fails
-    while it is loaded is passed over for the next, which ``load`` alone can tell.
+    while it is loaded is rejected, and the next is tried, which ``load`` alone can tell.
 
     Takes and raises the same as ``load``, but for ``NoUsableBackendError`` and ``UntrustedCodeError``: where nothing
     can be loaded, no verdict says that it is taken.
     """
-    wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
+    requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
     package = open_package(path, store=store)
     found = find_profile(package.digest, store, budget, wanted)
-    plan = make_plan(package, wish, found)
+    plan = make_plan(package, requirements, found)
     reasons, unavailable = dict(plan.rejected), cache(partial(_why_unavailable, device=wanted))
     taken: Artifact | None = None
     for artifact in plan.order:

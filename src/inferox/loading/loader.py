@@ -26,7 +26,7 @@ from inferox.core import (
 )
 from inferox.loading.plan import Plan, make_plan
 from inferox.loading.profile import find_profile
-from inferox.loading.selection import AUTO, Wish
+from inferox.loading.selection import AUTO, Requirements
 from inferox.loading.task_model import TaskModel
 from inferox.machine import limit_rayon, resolve_threads
 from inferox.package import Package, Store, open_package
@@ -52,7 +52,7 @@ def load(
 
     Where ``inferox tune`` has measured the package on this machine, that decides; otherwise the order of
     ``inferox.loading.select``. An artifact that cannot be loaded, or that computes something else for a stored sample
-    than it should, is passed over for the next.
+    than it should, is rejected, and the next is tried.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
@@ -76,17 +76,17 @@ def load(
         NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
         ConfigError: If the device, the precision, the quality or the task is none.
     """
-    wish = Wish.parse(backend, precision, quality, trust_code=trust_code)
+    requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
-    opened = Opened(open_package(path, store=store), task)
-    options = LoadOptions(opened.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
-    plan = make_plan(opened.package, wish, find_profile(opened.package.digest, store, budget, wanted))
-    return Loader(opened, wanted, options).load(plan)
+    context = PackageContext(open_package(path, store=store), task)
+    options = LoadOptions(context.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
+    plan = make_plan(context.package, requirements, find_profile(context.package.digest, store, budget, wanted))
+    return Loader(context, wanted, options).load(plan)
 
 
 @dataclass(frozen=True)
-class Opened:
+class PackageContext:
     """A package with what it takes to run and to measure its artifacts.
 
     Attributes:
@@ -148,12 +148,12 @@ class Loader:
     """Loads artifacts of a package.
 
     Attributes:
-        opened: The package.
+        context: The package.
         device: Where to load; ``None`` for each backend's default device.
         options: How to load.
     """
 
-    opened: Opened
+    context: PackageContext
     device: DeviceId | None
     options: LoadOptions
 
@@ -209,8 +209,8 @@ class Loader:
 
     def _with_task(self, artifact: Artifact, model: Model, reasons: Mapping[str, str]) -> TaskModel:
         try:
-            view = self.opened.view(artifact, model)
-            return TaskModel(view, self.opened.task(view.signature), passed_over=reasons)
+            view = self.context.view(artifact, model)
+            return TaskModel(view, self.context.task(view.signature), rejected=reasons)
         except BaseException:
             model.close()
             raise
@@ -223,8 +223,8 @@ class Loader:
             ConfigError: If the task that was asked for does not suit the model.
         """
         limit_rayon(self.options.threads)  # before a tokenizer makes the pool
-        _ = self.opened.samples
-        self.opened.task(self.opened.package.info.signature)
+        _ = self.context.samples
+        self.context.task(self.context.package.info.signature)
 
     def _log_reasons(self, reasons: Mapping[str, str], failures: Mapping[str, InferoxError]) -> None:
         for name, reason in reasons.items():
@@ -235,17 +235,17 @@ class Loader:
 
     def _try(self, model: Model, artifact: Artifact) -> None:
         """Opens its task, computes the smallest sample, and refuses a model that misses the tolerance that it kept."""
-        view = self.opened.view(artifact, model)
-        task = self.opened.task(view.signature)
-        samples, evidence = self.opened.samples, self.opened.evidence.get(artifact.name)
+        view = self.context.view(artifact, model)
+        task = self.context.task(view.signature)
+        samples, evidence = self.context.samples, self.context.evidence.get(artifact.name)
         if samples is None or evidence is None:
             return
         smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
-        reading = task.reading(view.signature)
+        parity_target = task.parity_target(view.signature)
         # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
         tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min, order_min=0.0)
-        one, scales = Samples((smallest,)), reading.scales(samples)
-        found = measure_model(view, artifact, one, reading, tolerance, scales=scales)
+        one, scales = Samples((smallest,)), parity_target.scales(samples)
+        found = measure_model(view, artifact, one, parity_target, tolerance, scales=scales)
         if found.parity_class is ParityClass.FAIL:
             raise ExecutionError(
                 f"{artifact.name} computes something else here than when it was packed: {found.agreement}",
@@ -255,7 +255,7 @@ class Loader:
     def _nothing_usable(
         self, plan: Plan, reasons: Mapping[str, str], failures: Mapping[str, InferoxError]
     ) -> InferoxError:
-        data = any(artifact.trust_tier is TrustTier.DATA for artifact in self.opened.package.artifacts)
+        data = any(artifact.trust_tier is TrustTier.DATA for artifact in self.context.package.artifacts)
         if not data and plan.needs_trust:
             # Said so where trust is all that is missing, rather than as one reason among several.
             return UntrustedCodeError(

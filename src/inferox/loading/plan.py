@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from inferox.core import Artifact
 from inferox.loading.profile import FoundProfile, Profile
-from inferox.loading.selection import Wish, select, weak_artifacts
+from inferox.loading.selection import Requirements, select, weak_artifacts
 from inferox.package import Package
 
 
@@ -61,20 +61,20 @@ class Plan:
         return "it was measured slower over all shapes of batches"
 
 
-def make_plan(package: Package, wish: Wish, found: FoundProfile) -> Plan:
+def make_plan(package: Package, requirements: Requirements, found: FoundProfile) -> Plan:
     """Plans what is tried of a package. Loads nothing, and imports no runtime.
 
     Args:
         package: The package.
-        wish: What is asked for.
+        requirements: What is asked for.
         found: What was measured on this machine.
     """
-    candidates = select(package, wish)
-    allowed = [candidate.artifact for candidate in candidates if candidate.passed_over is None]
+    candidates = select(package, requirements)
+    allowed = [candidate.artifact for candidate in candidates if candidate.rejected is None]
     weak = weak_artifacts(package.parity.artifacts if package.parity else ())
     return replace(
         rank(allowed, found.profile, weak=weak),
-        rejected={item.artifact.name: item.passed_over for item in candidates if item.passed_over is not None},
+        rejected={item.artifact.name: item.rejected for item in candidates if item.rejected is not None},
         needs_trust=any(candidate.needs_trust for candidate in candidates),
         ignored=found.ignored,
     )

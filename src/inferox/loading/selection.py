@@ -51,20 +51,20 @@ class Candidate:
 
     Attributes:
         artifact: The artifact.
-        passed_over: Why it is not tried; ``None`` where it is.
+        rejected: Why it is not tried; ``None`` where it is.
     """
 
     artifact: Artifact
-    passed_over: str | None
+    rejected: str | None
 
     @property
     def needs_trust(self) -> bool:
         """Whether the operator's trust is all that is missing."""
-        return self.passed_over == _UNTRUSTED
+        return self.rejected == _UNTRUSTED
 
 
 @dataclass(frozen=True)
-class Wish:
+class Requirements:
     """What an operator asks for.
 
     Attributes:
@@ -91,8 +91,8 @@ class Wish:
         *,
         trust_code: bool = False,
         to_measure: bool = False,
-    ) -> Wish:
-        """Reads a wish from the words in which it is stated.
+    ) -> Requirements:
+        """Reads requirements from the words in which they are stated.
 
         Raises:
             BackendNotFoundError: If the backend is not registered.
@@ -119,7 +119,7 @@ class Wish:
         return self.quality is not None and not self.to_measure
 
 
-def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
+def select(package: Package, requirements: Requirements) -> tuple[Candidate, ...]:
     """Puts the artifacts of a package in the order in which they are tried where nothing was measured.
 
     Data comes before code, then fp32 before lower precisions, then what computed the reference before what was shown to
@@ -129,12 +129,12 @@ def select(package: Package, wish: Wish) -> tuple[Candidate, ...]:
 
     Args:
         package: The package.
-        wish: What is asked for.
+        requirements: What is asked for.
     """
     measured = {item.artifact: item for item in package.parity.artifacts} if package.parity else {}
     weak = weak_artifacts(package.parity.artifacts if package.parity else ())
     ordered = sorted(package.artifacts, key=lambda artifact: _preference(artifact, artifact.name in weak))
-    return tuple(Candidate(artifact, _why_passed_over(artifact, wish, measured)) for artifact in ordered)
+    return tuple(Candidate(artifact, _why_rejected(artifact, requirements, measured)) for artifact in ordered)
 
 
 def weak_artifacts(evidence: Iterable[ArtifactEvidence]) -> frozenset[str]:
@@ -153,19 +153,21 @@ def _preference(artifact: Artifact, weak: bool) -> tuple[bool, int, bool, int, b
     return code, precision, weak, place, artifact.layout is Layout.PADDED
 
 
-def _why_passed_over(artifact: Artifact, wish: Wish, measured: Mapping[str, ArtifactEvidence]) -> str | None:
-    if wish.backend not in {AUTO, artifact.backend}:
-        return f"the backend {wish.backend} was asked for"
-    if wish.precision not in {None, artifact.precision}:
-        return f"the precision {wish.precision.value} was asked for" if wish.precision else None
+def _why_rejected(
+    artifact: Artifact, requirements: Requirements, measured: Mapping[str, ArtifactEvidence]
+) -> str | None:
+    if requirements.backend not in {AUTO, artifact.backend}:
+        return f"the backend {requirements.backend} was asked for"
+    if requirements.precision not in {None, artifact.precision}:
+        return f"the precision {requirements.precision.value} was asked for" if requirements.precision else None
     evidence = measured.get(artifact.name)
-    if reason := _why_not_good_enough(wish, evidence):
+    if reason := _why_not_good_enough(requirements, evidence):
         return reason
     if artifact.backend not in backend_names():
         return f"no backend named {artifact.backend} is registered"
     if reason := _why_not_read(artifact):
         return reason
-    if artifact.trust_tier is TrustTier.CODE and not wish.trust_code:
+    if artifact.trust_tier is TrustTier.CODE and not requirements.trust_code:
         return _UNTRUSTED
     return None
 
@@ -181,14 +183,14 @@ def _why_not_read(artifact: Artifact) -> str | None:
     return None if reads else f"the backend {artifact.backend} does not read this format"
 
 
-def _why_not_good_enough(wish: Wish, evidence: ArtifactEvidence | None) -> str | None:
+def _why_not_good_enough(requirements: Requirements, evidence: ArtifactEvidence | None) -> str | None:
     parity_class = None if evidence is None else evidence.parity_class
-    if wish.needs_evidence if parity_class is None else parity_class not in wish.classes:
+    if requirements.needs_evidence if parity_class is None else parity_class not in requirements.classes:
         known = "not known" if parity_class is None else parity_class.value
-        can_be_asked_for = wish.quality is None and parity_class in QUALITIES["quantized"]
-        asked = f"and {wish.classes[-1].value} is asked for"
+        can_be_asked_for = requirements.quality is None and parity_class in QUALITIES["quantized"]
+        asked = f"and {requirements.classes[-1].value} is asked for"
         return f"its parity is {known}, {f'which --quality {known} allows' if can_be_asked_for else asked}"
     batch = None if evidence is None else evidence.batch
-    if batch is None or batch.holds or batch.inherent or wish.precision is not None or wish.to_measure:
+    if batch is None or batch.holds or batch.inherent or requirements.precision is not None or requirements.to_measure:
         return None
     return f"it {batch}, and is taken only where its precision is asked for by name"

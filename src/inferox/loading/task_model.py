@@ -37,11 +37,11 @@ class TaskModel(Model):
     Args:
         model: The loaded model; it is closed with this one.
         task: What the numbers mean.
-        passed_over: For each artifact that was considered first, why it was not taken.
+        rejected: For each artifact that was considered first, why it was not taken.
     """
 
-    def __init__(self, model: Model, task: Task, *, passed_over: Mapping[str, str]) -> None:
-        metadata = replace(model.metadata, passed_over=dict(passed_over))
+    def __init__(self, model: Model, task: Task, *, rejected: Mapping[str, str]) -> None:
+        metadata = replace(model.metadata, rejected=dict(rejected))
         super().__init__(model.name, metadata, model.signature, model.memory_requirements())
         self._model = model
         self._task = task

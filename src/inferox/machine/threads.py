@@ -44,12 +44,12 @@ def resolve_threads(threads: int | None) -> int:
         threads: How many threads were asked for; ``None`` for one for each core that this process may use.
 
     Raises:
-        ConfigError: If what is asked for is no number from 1 up.
+        ConfigError: If what is asked for is not a positive integer.
     """
     if threads is None:
         return available_cores()
     if type(threads) is not int or threads < 1:
-        raise ConfigError(f"the number of threads must be a number from 1 up, and is {threads!r}")
+        raise ConfigError(f"the number of threads must be a positive integer, and is {threads!r}")
     return threads
 
 

@@ -27,7 +27,7 @@ from inferox.core import (
     Signature,
 )
 from inferox.loading.cell import Cell
-from inferox.loading.loader import Loader, Opened
+from inferox.loading.loader import Loader, PackageContext
 from inferox.loading.profile import (
     Placement,
     Profile,
@@ -37,7 +37,7 @@ from inferox.loading.profile import (
     runtime_version,
     save_profile,
 )
-from inferox.loading.selection import AUTO, Wish, select
+from inferox.loading.selection import AUTO, Requirements, select
 from inferox.loading.task_model import TaskModel
 from inferox.machine import resolve_threads
 from inferox.package import Store, open_package
@@ -107,18 +107,20 @@ def tune(
         NoUsableBackendError: If no artifact can be measured here; it lists the reason for each.
         ConfigError: If the device is none, or the profile cannot be written.
     """
-    wish = Wish.parse(backend, trust_code=trust_code, to_measure=True)
+    requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
-    opened = Opened(open_package(path, store=store))
-    digest, title = opened.package.digest, opened.package.metadata.name
-    loader = Loader(opened, wanted, LoadOptions(title, threads=budget, trust_code=trust_code))
+    context = PackageContext(open_package(path, store=store))
+    digest, title = context.package.digest, context.package.metadata.name
+    loader = Loader(context, wanted, LoadOptions(title, threads=budget, trust_code=trust_code))
     loader.check_package()
     models: dict[str, TaskModel] = {}
     not_run: dict[str, str] = {}
     try:
-        models.update(_open_all(loader, wish, not_run, progress))  # one by one: what is open is closed in any case
-        cells = _measure(models, opened, not_run, progress) if models else {}
+        models.update(
+            _open_all(loader, requirements, not_run, progress)
+        )  # one by one: what is open is closed in any case
+        cells = _measure(models, context, not_run, progress) if models else {}
         runtimes = {models[artifact].metadata.backend for artifact in cells}
         placements = {artifact: _placement(models[artifact]) for artifact in cells}
     finally:
@@ -154,13 +156,13 @@ def _placement(model: TaskModel) -> Placement:
 
 
 def _open_all(
-    loader: Loader, wish: Wish, not_run: dict[str, str], progress: Progress
+    loader: Loader, requirements: Requirements, not_run: dict[str, str], progress: Progress
 ) -> Iterator[tuple[str, TaskModel]]:
     """Opens every artifact that can be loaded here, and notes why the others cannot."""
-    for candidate in select(loader.opened.package, wish):
+    for candidate in select(loader.context.package, requirements):
         artifact = candidate.artifact
-        if candidate.passed_over is not None:
-            not_run[artifact.name] = candidate.passed_over
+        if candidate.rejected is not None:
+            not_run[artifact.name] = candidate.rejected
             continue
         progress(f"loading {artifact.name}", 0, 1)
         try:
@@ -170,15 +172,15 @@ def _open_all(
 
 
 def _measure(
-    models: Mapping[str, TaskModel], opened: Opened, not_run: dict[str, str], progress: Progress
+    models: Mapping[str, TaskModel], context: PackageContext, not_run: dict[str, str], progress: Progress
 ) -> dict[str, tuple[Cell, ...]]:
     """Measures all models over all shapes. A shape that one fails at is left out, and so are those that are larger."""
-    signature, samples = opened.package.info.signature, opened.samples
+    signature, samples = context.package.info.signature, context.samples
     if samples is None:
         raise PackageError(
-            f"{opened.package.metadata.name!r} carries no samples to be measured with", hint="pack the model again"
+            f"{context.package.metadata.name!r} carries no samples to be measured with", hint="pack the model again"
         )
-    shapes = _shapes(opened, samples, next(iter(models.values())).task)
+    shapes = _shapes(context, samples, next(iter(models.values())).task)
     cells: dict[str, list[Cell]] = {name: [] for name in models}
     failed: dict[str, list[Shape]] = {name: [] for name in models}
     for index, (rows, length) in enumerate(shapes):
@@ -243,26 +245,26 @@ def _call(model: TaskModel, batch: Mapping[str, npt.NDArray[Any]]) -> Callable[[
         return lambda: task.run(model, [batch])
     count = len(next(iter(batch.values())))
     rows = [{name: array[index] for name, array in batch.items()} for index in range(count)]
-    return lambda: list(run_batches(model, rows, fill=task.fill, max_tokens=sys.maxsize, max_rows=count))
+    return lambda: list(run_batches(model, rows, pad_values=task.pad_values, max_tokens=sys.maxsize, max_rows=count))
 
 
-def _shapes(opened: Opened, samples: Samples, task: Task) -> list[Shape]:
+def _shapes(context: PackageContext, samples: Samples, task: Task) -> list[Shape]:
     """The batches to measure, shorter ones first: rows and lengths as far as the model takes them."""
-    signature = opened.package.info.signature
+    signature = context.package.info.signature
     named = {dim for spec in signature.inputs for dim in spec.dims if isinstance(dim, str)}
     if BATCH not in named:
         return [(1, 1)]
     counts = sorted({min(rows, task.max_rows) for rows in _ROWS})
     if SEQUENCE not in named:
         return [(rows, 1) for rows in counts]
-    longest = _longest(opened, samples)
+    longest = _longest(context, samples)
     lengths = sorted({min(length, longest) for length in _LENGTHS})
     return [(rows, length) for length in lengths for rows in counts if rows == 1 or rows * length <= MAX_TOKENS]
 
 
-def _longest(opened: Opened, samples: Samples) -> int:
+def _longest(context: PackageContext, samples: Samples) -> int:
     """The most tokens of a row that the model takes, as far as that is known; otherwise those of the longest sample."""
-    package = opened.package
+    package = context.package
     sampled = max(
         batch.inputs[spec.name].shape[axis]
         for batch in samples.batches

@@ -18,8 +18,8 @@ from inferox.core import (
     PackageError,
     UnsupportedDTypeError,
 )
-from inferox.loading.loader import Opened
-from inferox.loading.selection import AUTO, Wish, select
+from inferox.loading.loader import PackageContext
+from inferox.loading.selection import AUTO, Requirements, select
 from inferox.measuring.input_proof import RepeatedProof, repeat_proof
 from inferox.package import open_package
 from inferox.parity import (
@@ -92,21 +92,21 @@ def verify(
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
         ConfigError: If the device or the precision is none, or the tolerance has no limit of a name.
     """
-    wish = Wish.parse(backend, precision, trust_code=trust_code, to_measure=True)
-    opened = Opened(open_package(path))
-    name, samples = opened.package.metadata.name, opened.samples
+    requirements = Requirements.parse(backend, precision, trust_code=trust_code, to_measure=True)
+    context = PackageContext(open_package(path))
+    name, samples = context.package.metadata.name, context.samples
     if samples is None:
         raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")
-    repetition = _Repetition(opened, samples, opened.package.proof_cases() or (), tolerance, progress)
+    repetition = _Repetition(context, samples, context.package.proof_cases() or (), tolerance, progress)
     wanted, options = DeviceId.of(device), LoadOptions(name, threads=threads, trust_code=trust_code)
-    for candidate in select(opened.package, wish):
-        if candidate.passed_over is not None:
-            repetition.not_run[candidate.artifact.name] = candidate.passed_over
+    for candidate in select(context.package, requirements):
+        if candidate.rejected is not None:
+            repetition.not_run[candidate.artifact.name] = candidate.rejected
         else:
             repetition.run(candidate.artifact, wanted, options)
     if not repetition.evidence and not repetition.failed:
         raise NoUsableBackendError(name, repetition.not_run, hint="'inferox doctor' says what each backend lacks")
-    parity = opened.package.parity
+    parity = context.package.parity
     return Verification(
         name,
         tuple(repetition.evidence),
@@ -121,7 +121,7 @@ def verify(
 class _Repetition:
     """Measures artifacts one by one, and collects what comes of it."""
 
-    opened: Opened
+    context: PackageContext
     samples: Samples
     cases: tuple[ProofCase, ...]
     tolerance: Tolerance | Limits | None
@@ -143,30 +143,30 @@ class _Repetition:
             self.failed[artifact.name] = str(error)
             return
         try:
-            with self.opened.view(artifact, loaded) as model:
-                found = _measure(self.opened, artifact, model, self.samples, self.tolerance)
+            with self.context.view(artifact, loaded) as model:
+                found = _measure(self.context, artifact, model, self.samples, self.tolerance)
                 self.evidence.append(found)
                 if self.cases:
-                    task = self.opened.task(model.signature)
+                    task = self.context.task(model.signature)
                     self.repeated[artifact.name] = repeat_proof(task, model, self.cases, found.tolerance)
         except InferoxError as error:
             self.failed[artifact.name] = str(error)
             return
-        if reason := _why_batches_fail(found, self.opened.evidence.get(artifact.name)):
+        if reason := _why_batches_fail(found, self.context.evidence.get(artifact.name)):
             self.failed[artifact.name] = reason
 
 
 def _measure(
-    opened: Opened, artifact: Artifact, model: Model, samples: Samples, tolerance: Tolerance | Limits | None
+    context: PackageContext, artifact: Artifact, model: Model, samples: Samples, tolerance: Tolerance | Limits | None
 ) -> ArtifactEvidence:
-    known = opened.evidence.get(artifact.name)
-    reading = opened.task(model.signature).reading(model.signature)
+    known = context.evidence.get(artifact.name)
+    parity_target = context.task(model.signature).parity_target(model.signature)
     required = known.tolerance.with_limits(tolerance) if known else tolerance
     found = measure_model(
         model,
         artifact,
         samples,
-        reading,
+        parity_target,
         required,
         beside_others=True,
         distributions=get_backend(artifact.backend).distributions,

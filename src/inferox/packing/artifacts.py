@@ -34,7 +34,7 @@ from inferox.parity import (
     BatchInvariance,
     Limits,
     ParityClass,
-    Reading,
+    ParityTarget,
     Samples,
     Tolerance,
     as_inherent,
@@ -69,14 +69,14 @@ class Measurement:
 
     Attributes:
         samples: Inputs and the reference's outputs.
-        reading: What of the outputs is compared.
+        parity_target: What of the outputs is compared.
         tolerance: What every artifact must reach; what is not stated is what its precision asks for.
         complete: Whether an artifact must take every sample: those of a task show what its items look like, and one
             that cannot take them all is of no use to it.
     """
 
     samples: Samples
-    reading: Reading
+    parity_target: ParityTarget
     tolerance: Tolerance | Limits | None = None
     complete: bool = True
 
@@ -109,7 +109,9 @@ def export_artifacts(
     @cache
     def measure_source() -> BatchInvariance | None:
         outputs = [batch.outputs for batch in measurement.samples.batches]
-        return measure_invariance(source.compute, measurement.samples, outputs, source.signature, measurement.reading)
+        return measure_invariance(
+            source.compute, measurement.samples, outputs, source.signature, measurement.parity_target
+        )
 
     # Unlike what belongs to the task, weights are only of use to artifacts: quantised ones may have their own.
     given = _list_files(root) - {WEIGHTS_FILE}
@@ -222,7 +224,7 @@ def _measure(
             model,
             artifact,
             samples,
-            measurement.reading,
+            measurement.parity_target,
             measurement.tolerance,
             beside_others=True,
             distributions=backend.distributions,

@@ -52,12 +52,12 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
     elif not uses_task_samples(source, task):
         return vary_examples(source.probe_inputs[0] if source.example_inputs is None else source.example_inputs)
     rows = task.encode(items)
-    if any(name not in task.fill for name in source.signature.input_names):
-        return [pad_rows([row], source.signature, task.fill) for row in rows]
+    if any(name not in task.pad_values for name in source.signature.input_names):
+        return [pad_rows([row], source.signature, task.pad_values) for row in rows]
     # Batches as they are computed later: a range is the mean of what batches have as their largest numbers.
     lengths = [row[source.signature.input_names[0]].shape[0] for row in rows]
     batches = plan_batches(lengths, max_tokens=MAX_TOKENS, max_rows=_ROWS)
-    return [pad_rows([rows[index] for index in batch], source.signature, task.fill) for batch in batches]
+    return [pad_rows([rows[index] for index in batch], source.signature, task.pad_values) for batch in batches]
 
 
 def vary_examples(examples: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, npt.NDArray[Any]]]:

@@ -41,7 +41,7 @@ def make_probes(source: SourceModel, task: Task, samples: Samples) -> tuple[Arra
     Returns:
         The inputs of each probe; none where rows have no batch to share.
     """
-    if source.example_inputs is None and _IDS in task.fill and _IDS in source.signature.input_names:
+    if source.example_inputs is None and _IDS in task.pad_values and _IDS in source.signature.input_names:
         probe: Arrays | None = _probe_texts(source, task)
     else:
         probe = _probe_tensors(samples, source.signature)
@@ -58,7 +58,7 @@ def _probe_texts(source: SourceModel, task: Task) -> Arrays:
     drawn = np.random.default_rng(0).choice(loud, _LONGEST)
     repeated = np.full(_LONGEST // 2, loud[0])
     mates = [_replace_inner(longest, ids) for ids in (drawn, repeated)]
-    return pad_rows([*victims, *mates], source.signature, task.fill)
+    return pad_rows([*victims, *mates], source.signature, task.pad_values)
 
 
 def _replace_inner(row: Row, ids: npt.NDArray[Any]) -> Row:
@@ -74,14 +74,14 @@ def _replace_inner(row: Row, ids: npt.NDArray[Any]) -> Row:
 
 def _loud_ids(source: SourceModel) -> npt.NDArray[np.int64] | None:
     """The tokens that a model gives the longest vectors, the longest first; ``None`` where its table is not found."""
-    below = next((spec.below for spec in source.signature.inputs if spec.name == _IDS), None)
+    upper_bound = next((spec.upper_bound for spec in source.signature.inputs if spec.name == _IDS), None)
     try:
         module = source.module
     except LoadError:  # a graph of another runtime
         return None
     parts = module.modules() if hasattr(module, "modules") else ()
     for part in parts:
-        if below is not None and getattr(part, "num_embeddings", None) == below:
+        if upper_bound is not None and getattr(part, "num_embeddings", None) == upper_bound:
             lengths = part.weight.detach().float().norm(dim=-1).numpy()
             return np.argsort(-lengths, kind="stable")[:_LOUDEST].astype(np.int64)
     return None

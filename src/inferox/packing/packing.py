@@ -157,7 +157,7 @@ def pack(
             model,
             writer.root,
             Measurement(
-                references, opened.reading(model.signature), tolerance, complete=uses_task_samples(model, opened)
+                references, opened.parity_target(model.signature), tolerance, complete=uses_task_samples(model, opened)
             ),
             name=label,
             exporters=exporters,

@@ -268,7 +268,7 @@ def _compare(
 def _compute(source: SourceModel, task: Task, proof_input: ProofInput, row: Row) -> tuple[Arrays, Any]:
     """The outputs and the answer of one row on the reference runtime."""
     signature = source.signature
-    outputs = split_rows(source.compute(pad_rows([row], signature, task.fill)), [row], signature)
+    outputs = split_rows(source.compute(pad_rows([row], signature, task.pad_values)), [row], signature)
     answer = with_prompt(task, proof_input).decode([proof_input.item], [row], outputs)[0]
     return outputs[0], to_proof_answer(answer)
 

@@ -51,10 +51,10 @@ def find_difference_in_batches(
 def _depends_on_batch(source: SourceModel, task: Task, row: Row, rows: Sequence[Row]) -> bool:
     """Whether the model itself gives a row other outputs beside the longest of all."""
     name = source.signature.inputs[0].name
-    mate = max(rows, key=lambda other: len(other[name])) if task.fill else row
+    mate = max(rows, key=lambda other: len(other[name])) if task.pad_values else row
 
     def compute(together: Sequence[Row]) -> Any:
-        padded = source.compute(pad_rows(together, source.signature, task.fill))
+        padded = source.compute(pad_rows(together, source.signature, task.pad_values))
         return split_rows(padded, together, source.signature)[0]
 
     alone, beside = compute([row]), compute([row, mate])

@@ -74,11 +74,11 @@ def _compute_rows(source: SourceModel, task: Task, rows: Sequence[Row]) -> list[
     A model without a mask takes no padding, and some refuse rows with different numbers of end tokens.
     """
     try:
-        return [_compute(source, pad_rows(rows, source.signature, task.fill))]
+        return [_compute(source, pad_rows(rows, source.signature, task.pad_values))]
     except (BackendError, ShapeMismatchError):
         if len(rows) == 1:
             raise
-        return [_compute(source, pad_rows([row], source.signature, task.fill)) for row in rows]
+        return [_compute(source, pad_rows([row], source.signature, task.pad_values)) for row in rows]
 
 
 def taken_samples(samples: Samples, signature: Signature) -> Samples:
@@ -122,7 +122,7 @@ def keep_common(
 
 def _groups(rows: Sequence[Row], task: Task) -> Iterable[Sequence[Row]]:
     """The rows that may share a call: all of them, unless the model is never given padding."""
-    if task.fill:
+    if task.pad_values:
         return [rows]
     alike: dict[Any, list[Row]] = {}
     for row in rows:

@@ -13,8 +13,8 @@ from inferox.core import Artifact, ExecutionError, ManifestError, Model, Request
 from inferox.core.fields import Fields
 from inferox.parity.invariance import BatchInvariance, measure_invariance
 from inferox.parity.measurement import find_scales, is_nothing_alike, measure, measure_rows
+from inferox.parity.parity_target import Arrays, ParityTarget
 from inferox.parity.proof import InputProof
-from inferox.parity.reading import Arrays, Reading
 from inferox.parity.samples import Samples
 from inferox.parity.tolerance import (
     COSINE_LIMIT,
@@ -192,7 +192,7 @@ def measure_model(
     model: Model,
     artifact: Artifact,
     samples: Samples,
-    reading: Reading,
+    parity_target: ParityTarget,
     tolerance: Tolerance | Limits | None = None,
     *,
     scales: Mapping[str, float] | None = None,
@@ -205,7 +205,7 @@ def measure_model(
         model: The artifact, loaded, with the padded signature of its package.
         artifact: The artifact.
         samples: The sample calls, with the reference's outputs.
-        reading: What of the outputs is compared.
+        parity_target: What of the outputs is compared.
         tolerance: What it must reach; what is not stated is what its precision asks for.
         scales: The number of which differences are a share, by output, where the samples are some of many:
             ``reading.scales`` of them all. ``None`` for those of these samples.
@@ -223,11 +223,13 @@ def measure_model(
     try:
         outputs = [compute(batch.inputs) for batch in samples.batches]
         evidence = collect_evidence(
-            artifact, samples, outputs, reading, tolerance, scales=scales, distributions=distributions
+            artifact, samples, outputs, parity_target, tolerance, scales=scales, distributions=distributions
         )
         if not beside_others:
             return evidence
-        found = measure_invariance(compute, samples, outputs, model.signature, reading, precision=artifact.precision)
+        found = measure_invariance(
+            compute, samples, outputs, model.signature, parity_target, precision=artifact.precision
+        )
     except RequestError as error:
         raise ExecutionError(f"{artifact.name} refuses a sample: {error}", hint="pack the model again") from error
     reached = evidence.parity_class if found is None else found.limit_class(evidence.parity_class)
@@ -238,7 +240,7 @@ def collect_evidence(
     artifact: Artifact,
     samples: Samples,
     outputs: Sequence[Arrays],
-    reading: Reading,
+    parity_target: ParityTarget,
     tolerance: Tolerance | Limits | None = None,
     *,
     scales: Mapping[str, float] | None = None,
@@ -250,7 +252,7 @@ def collect_evidence(
         artifact: The artifact.
         samples: The sample calls, with the reference's outputs.
         outputs: The artifact's outputs for each call, by name, as they are in padded batches.
-        reading: What of the outputs is compared.
+        parity_target: What of the outputs is compared.
         tolerance: What it must reach; what is not stated is what its precision asks for.
         scales: The number of which differences are a share, by output; ``None`` for the largest of these samples.
         distributions: What may install the runtime, to record its version; the backend's name where there is none.
@@ -258,11 +260,11 @@ def collect_evidence(
     Raises:
         ConfigError: If the tolerance has no limit of a name.
     """
-    expected, specs = reading.reference(samples), reading.specs
-    actual = [reading.read(batch.inputs, found) for batch, found in zip(samples.batches, outputs, strict=True)]
+    expected, specs = parity_target.reference(samples), parity_target.specs
+    actual = [parity_target.read(batch.inputs, found) for batch, found in zip(samples.batches, outputs, strict=True)]
     required = TOLERANCES[LEAST_CLASS[artifact.precision]].with_limits(tolerance)
     scales = find_scales(specs, expected) if scales is None else scales
-    agreement = measure(specs, expected, actual, ranks=reading.ranks, tie=required.tie, scales=scales)
+    agreement = measure(specs, expected, actual, ranks=parity_target.ranks, tie=required.tie, scales=scales)
     if agreement == DISAGREEMENT and is_nothing_alike(specs, expected, actual):
         agreement = NOTHING_ALIKE
     return ArtifactEvidence(
@@ -277,7 +279,7 @@ def collect_evidence(
             for call, (batch, output) in enumerate(zip(expected, actual, strict=True))
             for row, found in enumerate(measure_rows(specs, batch, output, tie=required.tie, scales=scales))
         ),
-        weak=find_weakness(samples, reading),
+        weak=find_weakness(samples, parity_target),
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from inferox.core import BATCH, SEQUENCE, InferoxError, Precision, Signature, TensorSpec
 from inferox.core.fields import Fields
 from inferox.parity.measurement import find_scales, measure
-from inferox.parity.reading import Arrays, Reading
+from inferox.parity.parity_target import Arrays, ParityTarget
 from inferox.parity.samples import SampleBatch, Samples
 from inferox.parity.tolerance import COSINE_LIMIT, TOLERANCES, Agreement, ParityClass, Tolerance
 
@@ -129,7 +129,7 @@ def measure_invariance(
     samples: Samples,
     outputs: Sequence[Arrays],
     signature: Signature,
-    reading: Reading,
+    parity_target: ParityTarget,
     *,
     precision: Precision = Precision.FP32,
 ) -> BatchInvariance | None:
@@ -143,7 +143,7 @@ def measure_invariance(
         samples: The sample calls and the probes.
         outputs: What ``compute`` gives for each sample call.
         signature: The padded signature of what computes.
-        reading: What of the outputs is compared.
+        parity_target: What of the outputs is compared.
         precision: The number format in which ``compute`` computes.
 
     Returns:
@@ -152,7 +152,7 @@ def measure_invariance(
     Raises:
         InferoxError: If a probe cannot be computed.
     """
-    shape = _RowShape.of(signature, reading)
+    shape = _RowShape.of(signature, parity_target)
     if shape is None:
         return None
     calls = list(zip((batch.inputs for batch in samples.batches), outputs, strict=True))
@@ -162,7 +162,7 @@ def measure_invariance(
     probes = [list(shape.rows(inputs, compute(inputs))) for inputs in samples.probes if shape.takes(inputs)]
     together = [row for found in (*reversed(probes), *reversed(rows)) if len(found) > 1 for row in found]
     compared: list[Agreement] = []
-    scales = reading.scales(samples)
+    scales = parity_target.scales(samples)
     for row in together:
         if row.key not in wanted or (row.key not in known and len(known) >= _MOST_ROWS):
             continue
@@ -171,7 +171,7 @@ def measure_invariance(
             if alone is None:
                 continue
             known[row.key] = next(shape.rows(shape.repeat(row.alone), alone)).outputs
-        compared.append(_compare(row, known[row.key], reading, shape.specs, scales))
+        compared.append(_compare(row, known[row.key], parity_target, shape.specs, scales))
     if not compared:
         return None
     return BatchInvariance(
@@ -197,12 +197,12 @@ class _RowShape:
     count: int
 
     @classmethod
-    def of(cls, signature: Signature, reading: Reading) -> _RowShape | None:
+    def of(cls, signature: Signature, parity_target: ParityTarget) -> _RowShape | None:
         firsts = {spec.dims[0] for spec in signature.inputs if spec.dims}
         first = BATCH if BATCH in firsts else next(iter(firsts)) if len(firsts) == 1 else None
         if first != BATCH and not (isinstance(first, int) and first > 1):
             return None
-        specs = tuple(spec for spec in reading.specs if spec.dims[:1] in {(first,), (BATCH,)})
+        specs = tuple(spec for spec in parity_target.specs if spec.dims[:1] in {(first,), (BATCH,)})
         if not specs:
             return None
         return cls(signature, specs, first if isinstance(first, int) else 1)
@@ -266,9 +266,11 @@ def _try(compute: Compute, inputs: Arrays) -> Arrays | None:
 
 
 def _compare(
-    row: _Row, alone: Arrays, reading: Reading, specs: Sequence[TensorSpec], scales: Mapping[str, float]
+    row: _Row, alone: Arrays, parity_target: ParityTarget, specs: Sequence[TensorSpec], scales: Mapping[str, float]
 ) -> Agreement:
-    expected, actual = _same_infinities(reading.read(row.alone, alone), reading.read(row.alone, row.outputs))
+    expected, actual = _same_infinities(
+        parity_target.read(row.alone, alone), parity_target.read(row.alone, row.outputs)
+    )
     batch = SampleBatch(row.alone, expected)
     own = find_scales(specs, [batch])
     largest = {name: max(value, scales.get(name, 0.0)) for name, value in own.items()}

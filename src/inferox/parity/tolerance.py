@@ -79,14 +79,14 @@ TOLERANCES = {
     ParityClass.CLOSE: Tolerance(max_rel=0.02, cosine_mean=0.9999, cosine_min=0.9999, order_min=0.98, tie=2**-10),
     ParityClass.QUANTIZED: Tolerance(max_rel=0.5, cosine_mean=0.995, cosine_min=0.98, order_min=0.9, tie=0.05),
 }
-"""What each class asks for. ``exact`` is what different orders of summation do to single precision; ``close`` holds for
-half precision; ``quantized`` for eight bits. A cosine sees directions alone: the largest difference is limited as well,
+"""What each class asks for. ``exact`` is what different orders of summation do to fp32; ``close`` holds for
+half precision; ``quantized`` for int8. A cosine sees directions alone: the largest difference is limited as well,
 so that outputs which are merely scaled do not pass.
 
 Both see little of what is read off numbers by their order, such as the best label: large numbers that lie close
 together may change places. So what the reference decides by more than a class' numbers can resolve has to stay the
 same. What they cannot: 1e-5 is the largest difference of ``exact``; 2**-10 is the spacing of half precision at the
-largest number, nearer than which two numbers may be one; 0.05 is a dozen spacings of eight bits (2**-8), as roundings
+largest number, nearer than which two numbers may be one; 0.05 is a dozen spacings of int8 (2**-8), as roundings
 add up over the layers. They add up in half precision as well, to 0.001 to 0.002 with encoders of two layers, of whose
 closest pairs up to 1.8 % were exchanged: ``close`` allows one decision in fifty, and so none where there are fewer.
 ``quantized`` allows one in ten, as there single numbers may be off by far more than a tie.

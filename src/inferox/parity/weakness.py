@@ -8,25 +8,25 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.parity.reading import Reading
+from inferox.parity.parity_target import ParityTarget
 from inferox.parity.samples import SampleBatch, Samples
 
 _SETTINGS = ("mask", "type", "segment", "len")
 """Parts of the names of inputs that hold the same number throughout in many an honest call."""
 
 
-def find_weakness(samples: Samples, reading: Reading) -> str | None:
+def find_weakness(samples: Samples, parity_target: ParityTarget) -> str | None:
     """Finds why samples show little of a model, if they do.
 
     Args:
         samples: The sample calls, with the reference's outputs.
-        reading: What of the outputs is compared.
+        parity_target: What of the outputs is compared.
 
     Returns:
         Why agreement on them proves little: an input is the same number throughout, or an output has no elements, or is
         the same for every input. ``None`` where the samples exercise the model.
     """
-    return next(_reasons(samples.batches, reading.reference(samples)), None)
+    return next(_reasons(samples.batches, parity_target.reference(samples)), None)
 
 
 def _reasons(calls: Sequence[SampleBatch], compared: Sequence[SampleBatch]) -> Iterator[str]:

@@ -207,6 +207,6 @@ Rows/s is of {rows}, of mixed lengths, from the items to the answers. The plot b
 tokens and reading answers.
 Peak memory is the most resident memory of the process while speed was measured; the interpreter, and pages shared \
 with other processes, are part of it. Files on disk that several artifacts read are counted for each, and shared.
-Parity compares with what the model itself computed in single precision when it was packed, measured again here on \
+Parity compares with what the model itself computed in fp32 when it was packed, measured again here on \
 the package's samples.
 """

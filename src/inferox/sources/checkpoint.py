@@ -35,7 +35,7 @@ _FOREIGN_FILES = {
 
 
 def read_checkpoint(directory: Path) -> dict[str, torch.Tensor]:
-    """Reads the weights of a model directory into memory, in single precision.
+    """Reads the weights of a model directory into memory, in fp32.
 
     Safetensors come before PyTorch's own format, one file before several. PyTorch's own format is a pickle: it is read
     with ``weights_only``, which loads tensors and runs nothing.
@@ -53,7 +53,7 @@ def read_checkpoint(directory: Path) -> dict[str, torch.Tensor]:
         IntegrityError: If a file is missing, truncated or damaged.
         UnsafePathError: If the list names a file outside the folder.
         UntrustedCodeError: If a file can only be read by running code in it.
-        UnsupportedDTypeError: If a weight is in double precision, which single precision would round.
+        UnsupportedDTypeError: If a weight is in double precision, which fp32 would round.
     """
     found = next((directory / name for name in WEIGHTS if (directory / name).is_file()), None)
     if found is None:
@@ -76,7 +76,7 @@ def _widen(name: str, tensor: torch.Tensor) -> torch.Tensor:
     if tensor.dtype is torch.float64:
         raise UnsupportedDTypeError(
             DataType.F64,
-            f"a reference in single precision, in which the weight {name} would be rounded,",
+            f"a reference in fp32, in which the weight {name} would be rounded,",
             [DataType.F32, DataType.F16, DataType.BF16],
             hint="round the weights yourself: model.float().save_pretrained(...)",
         )

@@ -16,7 +16,7 @@ from inferox.core import BATCH, DataType, PackageError, TensorSpec
 Call = dict[str, npt.NDArray[Any]]
 
 MOST_ELEMENTS = 2**27
-"""The largest example that is made: half a GiB in single precision, and more than two images of 4096 x 4096."""
+"""The largest example that is made: half a GiB in fp32, and more than two images of 4096 x 4096."""
 
 _MOST_TRIES = 256
 
@@ -69,8 +69,8 @@ class Draw:
         if spec.dtype.is_floating:
             numbers = self._random.standard_normal(tuple(shape)) * self._scale
             return np.asarray(np.abs(numbers) if self._positive else numbers, dtype=dtype)
-        if spec.below is not None:
-            return self._indices(spec.below, shape).astype(dtype)
+        if spec.upper_bound is not None:
+            return self._indices(spec.upper_bound, shape).astype(dtype)
         if "mask" in name:
             return np.ones(tuple(shape), dtype)
         if name in _SAMPLING_RATES:
@@ -80,10 +80,10 @@ class Draw:
         highest = 2 if spec.dtype is DataType.BOOL else 256 if spec.dtype is DataType.U8 else _FEW_INTEGERS
         return np.asarray(self._random.integers(0, highest, tuple(shape)), dtype=dtype)
 
-    def _indices(self, below: int, shape: Sequence[int]) -> npt.NDArray[Any]:
-        drawn = np.asarray(self._random.integers(0, below, tuple(shape)))
+    def _indices(self, upper_bound: int, shape: Sequence[int]) -> npt.NDArray[Any]:
+        drawn = np.asarray(self._random.integers(0, upper_bound, tuple(shape)))
         if drawn.size > 1:
-            drawn.flat[0], drawn.flat[-1] = below - 1, 0
+            drawn.flat[0], drawn.flat[-1] = upper_bound - 1, 0
         return drawn
 
 
@@ -191,4 +191,4 @@ def _is_wide(spec: TensorSpec) -> bool:
 
 
 def _has_unknown_integers(inputs: Sequence[TensorSpec]) -> bool:
-    return any(not spec.dtype.is_floating and spec.below is None for spec in inputs)
+    return any(not spec.dtype.is_floating and spec.upper_bound is None for spec in inputs)

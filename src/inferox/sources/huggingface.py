@@ -97,7 +97,7 @@ def open_huggingface(
         loaded.module,
         Examples(
             examples,
-            tuple(replace(spec, below=_table_size(loaded.module, spec.name)) for spec in inputs),
+            tuple(replace(spec, upper_bound=_table_size(loaded.module, spec.name)) for spec in inputs),
             came_with_model=False,
         ),
         call=lambda module, tensors: module(**tensors),

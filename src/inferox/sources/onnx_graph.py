@@ -159,8 +159,8 @@ def _inputs(
     specs = []
     for item in items:
         dtype = _data_type(item.type.tensor_type.elem_type)
-        below = None if dtype.is_floating or dtype is DataType.BOOL else bounds.get(item.name)
-        specs.append(TensorSpec(item.name, dtype, named[item.name], below))
+        upper_bound = None if dtype.is_floating or dtype is DataType.BOOL else bounds.get(item.name)
+        specs.append(TensorSpec(item.name, dtype, named[item.name], upper_bound))
     return tuple(specs)
 
 

@@ -21,7 +21,7 @@ def open_source(
     trust_code: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> SourceModel:
-    """Opens a model in single precision, on the CPU, as the reference of a package.
+    """Opens a model in fp32, on the CPU, as the reference of a package.
 
     Args:
         source: A Hugging Face model directory; ``hf://org/name[@revision]``; a TorchScript file; an exported program

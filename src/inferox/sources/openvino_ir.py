@@ -111,6 +111,6 @@ def _inputs(
     specs = []
     for port in compiled.inputs:
         dtype = DataType.from_numpy(np.dtype(port.element_type.to_dtype()))
-        below = None if dtype.is_floating or dtype is DataType.BOOL else bounds.get(port.any_name)
-        specs.append(TensorSpec(port.any_name, dtype, named[port.any_name], below))
+        upper_bound = None if dtype.is_floating or dtype is DataType.BOOL else bounds.get(port.any_name)
+        specs.append(TensorSpec(port.any_name, dtype, named[port.any_name], upper_bound))
     return tuple(specs)

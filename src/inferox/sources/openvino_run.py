@@ -20,7 +20,7 @@ from inferox.sources.measure import Arrays, Run
 
 
 def open_openvino(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> Run:
-    """Compiles a graph for the CPU, in single precision.
+    """Compiles a graph for the CPU, in fp32.
 
     Args:
         path: An ONNX file, or the ``.xml`` file of an IR.
@@ -34,7 +34,7 @@ def open_openvino(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[st
 
 
 def compile_file(path: Path) -> openvino.CompiledModel:
-    """Compiles a file for the CPU, in single precision.
+    """Compiles a file for the CPU, in fp32.
 
     Args:
         path: An ONNX file, or the ``.xml`` file of an IR.

@@ -65,7 +65,7 @@ def lay_out(directory: Path, *, task: str | None) -> TemporaryDirectory[str] | N
     if not unreadable and not modules[0].folder:
         return None
     return make_folder(
-        lambda folder: _fill(folder, directory, modules, unreadable), f"the files of {directory} cannot be linked"
+        lambda folder: _pad_values(folder, directory, modules, unreadable), f"the files of {directory} cannot be linked"
     )
 
 
@@ -83,7 +83,7 @@ def _is_unreadable(folder: Path) -> bool:
         ) from error
 
 
-def _fill(
+def _pad_values(
     target: Path, directory: Path, modules: Sequence[SentenceModule], unreadable: Sequence[SentenceModule]
 ) -> None:
     transformer = directory / modules[0].folder

@@ -179,7 +179,7 @@ def data_type(tensor: torch.Tensor) -> DataType:
     if dtype is DataType.BF16:
         raise UnsupportedDTypeError(
             dtype,
-            "the reference, which computes in single precision,",
+            "the reference, which computes in fp32,",
             [known for known in DataType if known is not DataType.BF16],
             hint="call .float() on the model and its inputs",
         )

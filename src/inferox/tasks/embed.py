@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import BATCH, DataType, ManifestError, RequestError, Signature, TensorSpec
-from inferox.parity import Arrays, Reading
+from inferox.parity import Arrays, ParityTarget
 from inferox.tasks.options import optional
 from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.text_task import TextTask
@@ -100,14 +100,14 @@ class EmbedTask(TextTask):
         """Stacks results; shape ``[n, dimension]``, also for none."""
         return np.stack(results) if len(results) else np.empty((0, self._dimension), dtype=np.float32)
 
-    def reading(self, signature: Signature) -> Reading:  # noqa: ARG002 - the vectors have a form of their own
+    def parity_target(self, signature: Signature) -> ParityTarget:  # noqa: ARG002 - the vectors have a form of their own
         """The vectors of the texts; see ``Task``."""
 
         def read(inputs: Arrays, outputs: Arrays) -> Arrays:
             vectors = self._vectors.compute_batch(inputs, outputs, skip=self._skip)
             return {} if vectors is None else {"embedding": vectors[:, : self._truncate_dim]}
 
-        return Reading((TensorSpec("embedding", DataType.F32, (BATCH, self._dimension)),), read)
+        return ParityTarget((TensorSpec("embedding", DataType.F32, (BATCH, self._dimension)),), read)
 
     def _use_prompt(self, prompt: str) -> None:
         self._prompt = prompt

@@ -84,7 +84,7 @@ class ImageClassifyTask(Task):
         return self._labels.names
 
     @property
-    def fill(self) -> Mapping[str, int]:
+    def pad_values(self) -> Mapping[str, int]:
         """Empty: images of different sizes never share a batch."""
         return {}
 

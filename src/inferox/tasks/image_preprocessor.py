@@ -21,7 +21,7 @@ _LONGEST_EDGE = 8192
 """The longest edge that a package may ask for."""
 
 _LARGEST_AREA = 2**24
-"""The most pixels that a package may ask for: 64 MiB for each channel of a tensor of single precision."""
+"""The most pixels that a package may ask for: 64 MiB for each channel of a tensor of fp32."""
 
 _EDGES = frozenset({"height", "width"})
 _SIZE_KEYS = (
@@ -191,7 +191,7 @@ def _scaled_values(options: Mapping[str, Any]) -> npt.NDArray[np.float32]:
             values = values / std_again[:, None]
     if not np.isfinite(values).all():
         raise ManifestError(
-            "'rescale_factor', 'mean' and 'std' give values beyond single precision: "
+            "'rescale_factor', 'mean' and 'std' give values beyond fp32: "
             f"{factor}, {None if mean is None else mean.tolist()} and {None if std is None else std.tolist()}"
         )
     return values

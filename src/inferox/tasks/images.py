@@ -52,7 +52,7 @@ def read_image(image: Any, subject: str, *, composite_on_white: bool = False) ->
     """Reads an image as transformers' image pipelines do.
 
     It is turned upright as its EXIF orientation says, and converted with Pillow's ``convert("RGB")``: transparency is
-    dropped, so that the colours stored under transparent parts show; values of more than eight bits are cut off at
+    dropped, so that the colours stored under transparent parts show; values of more than int8 are cut off at
     255. Of a file with several frames, the first is read.
 
     Args:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from inferox.batching import Outputs, Row
 from inferox.core import BATCH, DataType, ManifestError, Signature, TensorSpec
-from inferox.parity import Arrays, Reading
+from inferox.parity import Arrays, ParityTarget
 from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.signature import find_output, last_extent
 
@@ -31,7 +31,7 @@ class PairScores(ABC):
         """
 
     @abstractmethod
-    def reading(self) -> Reading:
+    def parity_target(self) -> ParityTarget:
         """What of the model's outputs is compared between runtimes."""
 
 
@@ -55,9 +55,9 @@ class LogitScores(PairScores):
         """See ``PairScores``."""
         return np.array([output[self._logits.name][0] for output in outputs], dtype=np.float32)
 
-    def reading(self) -> Reading:
+    def parity_target(self) -> ParityTarget:
         """See ``PairScores``."""
-        return Reading.of_outputs((self._logits,), ranks=True)
+        return ParityTarget.of_outputs((self._logits,), ranks=True)
 
 
 class PooledScores(PairScores):
@@ -82,11 +82,11 @@ class PooledScores(PairScores):
         """See ``PairScores``."""
         return self._vectors.compute(rows, outputs, skip=self._skip)[:, 0]
 
-    def reading(self) -> Reading:
+    def parity_target(self) -> ParityTarget:
         """See ``PairScores``."""
 
         def read(inputs: Arrays, outputs: Arrays) -> Arrays:
             scores = self._vectors.compute_batch(inputs, outputs, skip=self._skip)
             return {} if scores is None else {"scores": scores}
 
-        return Reading((TensorSpec("scores", DataType.F32, (BATCH, 1)),), read, ranks=True)
+        return ParityTarget((TensorSpec("scores", DataType.F32, (BATCH, 1)),), read, ranks=True)

@@ -31,7 +31,7 @@ _ON_BOTH_SIDES = frozenset({"input_ids", "offsets", "pixel_shape", "pixel_values
 """What the library gives wherever the task has it, and the other way round. A model may do without the others."""
 
 _PIXEL_TOLERANCE = 1e-5
-"""The largest difference of two pixels, as a share of the largest: what the order of sums does to single precision."""
+"""The largest difference of two pixels, as a share of the largest: what the order of sums does to fp32."""
 
 _KEPT_PIXELS = 2048
 """How many pixels of an image a package keeps: enough to see another size, resampling, orientation or scale."""

@@ -52,7 +52,7 @@ class RawTask(Task):
         self._vocab_size = optional_count(options, "vocab_size", least=1)
 
     @property
-    def fill(self) -> Mapping[str, int]:
+    def pad_values(self) -> Mapping[str, int]:
         """Empty: what a tensor means is unknown, and so is whether padding would change it."""
         return {}
 
@@ -129,8 +129,8 @@ class RawTask(Task):
         dtype = spec.dtype.numpy_dtype
         if spec.dtype.is_floating:
             return random.standard_normal(shape).astype(dtype)
-        if spec.below is not None:
-            return random.integers(0, spec.below, shape).astype(dtype)
+        if spec.upper_bound is not None:
+            return random.integers(0, spec.upper_bound, shape).astype(dtype)
         if spec.name == "input_ids" and self._vocab_size:
             return random.integers(0, self._vocab_size, shape).astype(dtype)
         return np.full(shape, int("mask" in spec.name), dtype=dtype)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from inferox.batching import Outputs, Row
 from inferox.core import ManifestError, Model, RequestError, Signature
-from inferox.parity import Reading
+from inferox.parity import ParityTarget
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.options import optional, required
@@ -115,9 +115,9 @@ class RerankTask(TextTask):
         ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
         return ranked[:top_k]
 
-    def reading(self, signature: Signature) -> Reading:  # noqa: ARG002 - a score is all that is read
+    def parity_target(self, signature: Signature) -> ParityTarget:  # noqa: ARG002 - a score is all that is read
         """The scores before the activation, and their order; see ``Task``."""
-        return self._scores.reading()
+        return self._scores.parity_target()
 
     def calibration_items(self) -> list[tuple[str, str]]:
         """Natural pairs; see ``Task``."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
 from inferox.core import Model, RequestError, Signature
-from inferox.parity import ProofInput, Reading
+from inferox.parity import ParityTarget, ProofInput
 from inferox.tasks.truncation import report_truncation
 
 
@@ -27,7 +27,7 @@ class Task(ABC):
 
     @property
     @abstractmethod
-    def fill(self) -> Mapping[str, int]:
+    def pad_values(self) -> Mapping[str, int]:
         """The number that each input is padded with; inputs that are not listed are never padded."""
 
     @abstractmethod
@@ -93,13 +93,13 @@ class Task(ABC):
         """
         return []
 
-    def reading(self, signature: Signature) -> Reading:
+    def parity_target(self, signature: Signature) -> ParityTarget:
         """What of the model's outputs is compared between runtimes: the outputs, unless a task makes vectors of them.
 
         Args:
             signature: The padded signature of the package.
         """
-        return Reading.of_outputs(signature.outputs)
+        return ParityTarget.of_outputs(signature.outputs)
 
     def run(self, model: Model, items: Sequence[Any], *, truncate: str = "cut") -> list[Any]:
         """Answers items: encodes them, computes them in batches of rows alike in length, and decodes.
@@ -139,7 +139,7 @@ class Task(ABC):
             BackendError: If the runtime fails.
         """
         results: list[Any] = [None] * len(rows)
-        for indices, outputs in run_batches(model, rows, fill=self.fill, max_rows=self.max_rows):
+        for indices, outputs in run_batches(model, rows, pad_values=self.pad_values, max_rows=self.max_rows):
             batch = [items[index] for index in indices]
             decoded = self.decode(batch, [rows[index] for index in indices], outputs)
             for index, result in zip(indices, decoded, strict=True):

@@ -32,9 +32,9 @@ class TextTask(Task):
         self._tokenizer = TextTokenizer.open(root, options, signature)
 
     @property
-    def fill(self) -> Mapping[str, int]:
+    def pad_values(self) -> Mapping[str, int]:
         """The number that each input is padded with."""
-        return self._tokenizer.fill
+        return self._tokenizer.pad_values
 
     @property
     def max_length(self) -> int | None:

@@ -71,7 +71,7 @@ class TextTokenizer:
                 f"a text becomes {', '.join(_GIVEN)}, and the model takes {[spec.name for spec in inputs]}",
                 hint="use the task raw, which passes tensors on as they are",
             )
-        self._fill = _fill(tokenizer, inputs, pad_id)
+        self._pad_values = _pad_values(tokenizer, inputs, pad_id)
         self._inputs = tuple(inputs)
         self._tokenizer = tokenizer
         self._max_length = _shortest(max_length, inputs)
@@ -126,9 +126,9 @@ class TextTokenizer:
         )
 
     @property
-    def fill(self) -> Mapping[str, int]:
+    def pad_values(self) -> Mapping[str, int]:
         """The number that each input is padded with; empty for a model without a mask, which is never given padding."""
-        return self._fill
+        return self._pad_values
 
     @property
     def max_length(self) -> int | None:
@@ -141,9 +141,9 @@ class TextTokenizer:
 
         Those that the model marks the parts of a row with come first.
         """
-        below = next((spec.below for spec in self._inputs if spec.name == "input_ids"), None)
+        upper_bound = next((spec.upper_bound for spec in self._inputs if spec.name == "input_ids"), None)
         added = sorted(self._tokenizer.get_added_tokens_decoder().items())
-        known = [(token.special, token.content) for index, token in added if below is None or index < below]
+        known = [(token.special, token.content) for index, token in added if upper_bound is None or index < upper_bound]
         return tuple(content for _, content in sorted(known, key=lambda item: not item[0]))
 
     def encode(self, texts: Sequence[Text], *, offsets: bool = False) -> list[Row]:
@@ -220,7 +220,7 @@ class TextTokenizer:
 
 
 def _is_token(number: int, signature: Signature) -> bool:
-    bounds = [spec.below for spec in signature.inputs if spec.name == "input_ids"]
+    bounds = [spec.upper_bound for spec in signature.inputs if spec.name == "input_ids"]
     return all(bound is None or number < bound for bound in bounds)
 
 
@@ -270,7 +270,7 @@ def _read(path: Path) -> Tokenizer:
         return Tokenizer.from_buffer(content)
 
 
-def _fill(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None) -> dict[str, int]:
+def _pad_values(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None) -> dict[str, int]:
     """The numbers to pad with; none where the model has no mask and would take padding for text, unless it must be."""
     masked = any(spec.name == "attention_mask" for spec in inputs)
     if not masked and _shortest(None, inputs) is None:

@@ -30,7 +30,7 @@ SIGNATURE = Signature(
 """``x``: f32 ``[batch, 8]``; ``y``: f32 ``[batch, 3]``."""
 
 WEIGHTS_BYTES = 4 * sum((fan_in + 1) * fan_out for fan_in, fan_out in pairwise(WIDTHS))
-"""The bytes of all weights in single precision."""
+"""The bytes of all weights in fp32."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 

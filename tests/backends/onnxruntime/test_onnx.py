@@ -160,7 +160,7 @@ def test_embeddings_agree_between_the_backends(package: Path) -> None:
         assert other.metadata.backend == "onnxruntime"
         later = "it comes after onnxruntime in the order that holds where nothing was measured"
         asked = "the backend onnxruntime was asked for"
-        assert other.metadata.passed_over == {
+        assert other.metadata.rejected == {
             "onnxruntime/onnx/fp32/padded": later,
             "torch/safetensors/fp32/packed": asked,
             "torch/safetensors/fp32/padded": asked,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferox.backends.openvino.filling import fill_up
+from inferox.backends.openvino.filling import pad_to_multiple
 from inferox.batching import pack_rows, packed_signature
 from inferox.core import BATCH, SEQUENCE, DataType, Signature, TensorSpec
 
@@ -31,12 +31,12 @@ def pack(lengths: list[int]) -> dict[str, np.ndarray]:
 @given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=6))
 def test_every_token_keeps_its_row_and_its_place(lengths: list[int]) -> None:
     packed = pack(lengths)
-    filled = fill_up(packed)
+    filled = pad_to_multiple(packed)
     PACKED.check_inputs(filled)
-    longest = packed["grid"].shape[1]
-    np.testing.assert_array_equal(filled["grid"][:, :longest], packed["grid"])
-    assert (filled["grid"][:, longest:] == -1).all()
-    at_slots = filled["grid"].reshape(-1)[filled["slots"]]
+    longest = packed["pad_indices"].shape[1]
+    np.testing.assert_array_equal(filled["pad_indices"][:, :longest], packed["pad_indices"])
+    assert (filled["pad_indices"][:, longest:] == -1).all()
+    at_slots = filled["pad_indices"].reshape(-1)[filled["unpad_indices"]]
     np.testing.assert_array_equal(np.where(at_slots >= 0, at_slots, -2 - at_slots), np.arange(sum(lengths)))
     np.testing.assert_array_equal(filled["input_ids"], packed["input_ids"])
 
@@ -47,6 +47,6 @@ def test_every_token_keeps_its_row_and_its_place(lengths: list[int]) -> None:
 )
 def test_rows_are_filled_up_where_that_takes_few_places(longest: int, width: int) -> None:
     packed = pack([longest, 1])
-    kept = packed["grid"].copy()
-    assert fill_up(packed)["grid"].shape == (2, width)
-    np.testing.assert_array_equal(packed["grid"], kept)
+    kept = packed["pad_indices"].copy()
+    assert pad_to_multiple(packed)["pad_indices"].shape == (2, width)
+    np.testing.assert_array_equal(packed["pad_indices"], kept)

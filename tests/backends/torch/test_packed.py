@@ -47,7 +47,7 @@ def compute_packed(module: torch.nn.Module, inputs: Arrays, signature: Signature
         outputs = {name: value.numpy() for name, value in call(wrapped, given).items()}
     finally:
         wrapped.release()
-    return unpack_batch(outputs, packed, given["grid"])
+    return unpack_batch(outputs, packed, given["pad_indices"])
 
 
 def assert_agrees(module: Any, inputs: Arrays, signature: Signature) -> None:

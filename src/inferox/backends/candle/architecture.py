@@ -213,7 +213,7 @@ def _refuse_variants(config: Mapping[str, Any], model_type: str) -> None:
 def _size(config: Mapping[str, Any], name: str) -> int:
     value = config.get(name)
     if type(value) is not int or value < 1:
-        raise LoadError(f"the config must state {name} as a number from 1 up, and states {value!r}")
+        raise LoadError(f"the config must state {name} as a positive integer, and states {value!r}")
     return value
 
 

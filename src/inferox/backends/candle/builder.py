@@ -116,6 +116,6 @@ def _candle_dtype(dtype: DataType) -> candle.DType:
 
 
 def _to_bf16(wide: npt.NDArray[np.float64]) -> candle.Tensor:
-    """Rounds to the nearest once: Candle itself goes by way of single precision."""
+    """Rounds to the nearest once: Candle itself goes by way of fp32."""
     with translated("rounding to bf16", default=ExecutionError):
         return to_candle(round_to_odd(wide)).to_dtype(candle.bf16)

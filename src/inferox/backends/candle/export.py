@@ -52,7 +52,7 @@ class CandleExporter(Exporter):
     """Finds out whether the backend computes a model, and describes it where no config does."""
 
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
-        """Writes an artifact in single precision; see ``Exporter``. The weights are those of the package.
+        """Writes an artifact in fp32; see ``Exporter``. The weights are those of the package.
 
         Raises:
             LoadError: If the model has a part that the backend does not compute; the message names it.

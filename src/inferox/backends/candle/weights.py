@@ -28,7 +28,7 @@ _NAMED = 5
 class Weights:
     """The weights of one file, by name.
 
-    Every weight comes in single precision. Half precision is widened to it, which is exact.
+    Every weight comes in fp32. Half precision is widened to it, which is exact.
 
     Args:
         tensors: The tensors by name.
@@ -49,7 +49,7 @@ class Weights:
             shape: The shape that it must have; ``None`` for an extent that is free.
 
         Raises:
-            LoadError: If it is missing, or has another shape, or a data type that single precision cannot hold.
+            LoadError: If it is missing, or has another shape, or a data type that fp32 cannot hold.
         """
         if name not in self._tensors:
             raise LoadError(

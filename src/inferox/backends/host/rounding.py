@@ -1,4 +1,4 @@
-"""Rounding to types narrower than single precision, where a library only knows the way through it."""
+"""Rounding to types narrower than fp32, where a library only knows the way through it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 
 def round_to_odd(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
-    """Narrows to single precision so that a second rounding, to ``f16`` or ``bf16``, is as good as a single one.
+    """Narrows to fp32 so that a second rounding, to ``f16`` or ``bf16``, is as good as a single one.
 
     Rounded to the nearest twice, a number may end on the wrong side: the first rounding makes a tie of what lay just
-    beside it. Here whatever is no number of single precision becomes the neighbour whose last bit is 1, which is never
+    beside it. Here whatever is not an fp32 number becomes the neighbour whose last bit is 1, which is never
     a tie of a type that has at least two bits less.
 
     Source: S. Boldo and G. Melquiond, "Emulation of a FMA and Correctly Rounded Sums: Proved Algorithms Using Rounding
@@ -20,7 +20,7 @@ def round_to_odd(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         wide: Numbers in double precision; infinities and NaN stay what they are.
 
     Returns:
-        Numbers of the same shape; finite ones beyond single precision are its greatest.
+        Numbers of the same shape; finite ones beyond the range of fp32 become its largest.
     """
     with np.errstate(over="ignore"):
         nearest = np.asarray(wide).astype(np.float32)

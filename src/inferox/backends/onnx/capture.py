@@ -126,8 +126,8 @@ def _state_extents(captured: _Captured, signature: Signature) -> ModelProto:
 def _packed_examples(signature: Signature) -> dict[str, torch.Tensor]:
     """Two rows of 6 and 2 tokens."""
     tables = {
-        "grid": torch.tensor([[0, 1, 2, 3, 4, 5], [6, 7, -1, -1, -1, -1]]),
-        "slots": torch.arange(8),
+        "pad_indices": torch.tensor([[0, 1, 2, 3, 4, 5], [6, 7, -1, -1, -1, -1]]),
+        "unpad_indices": torch.arange(8),
     }
     return {name: tables.get(name, torch.ones(8, dtype=torch.int64)) for name in signature.input_names}
 

@@ -55,7 +55,7 @@ def graph_precision(source: SourceModel, request: ExportRequest) -> Precision:
 
 
 def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Graph:
-    """Writes the graph of a model in single precision; one that lies in the package already is taken as it is.
+    """Writes the graph of a model in fp32; one that lies in the package already is taken as it is.
 
     Args:
         source: The model.

@@ -15,7 +15,7 @@ class OnnxExporter(Exporter):
     layouts = (Layout.PADDED, Layout.PACKED)
 
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
-        """Writes the graph in single precision or in eight bits; see ``Exporter``.
+        """Writes the graph in fp32 or in int8; see ``Exporter``.
 
         Raises:
             LoadError: If the module cannot be captured or has an operator that ONNX lacks, or for half precision, in

@@ -1,4 +1,4 @@
-"""From a graph in single precision to one whose matrix products are in int8, with ONNX Runtime's own tools."""
+"""From a graph in fp32 to one whose matrix products are in int8, with ONNX Runtime's own tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from onnxruntime.quantization.onnx_model import ONNXModel
 _BLOCK_SIZE = 32
 """How many numbers share a scale.
 
-Measured with MiniLM: of the vectors to those in single precision, the least cosine is 0.9977 with 32 and 0.9941 with
+Measured with MiniLM: of the vectors to those in fp32, the least cosine is 0.9977 with 32 and 0.9941 with
 128, and with a scale for each whole batch, which dynamic quantisation computes, 0.970.
 """
 

@@ -1,4 +1,4 @@
-"""The OpenVINO backend: the fastest on Intel's CPUs, above all in eight bits. Nothing here imports it before use."""
+"""The OpenVINO backend: the fastest on Intel's CPUs, above all in int8. Nothing here imports it before use."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class OpenVinoBackend(Backend):
         return artifact.backend == self.name and artifact.format in {ONNX, IR}
 
     def exporter(self) -> Exporter:
-        """What writes ONNX graphs, and IR in eight bits, at pack time.
+        """What writes ONNX graphs, and IR in int8, at pack time.
 
         Raises:
             BackendUnavailableError: If what it takes to write them is not installed.
@@ -136,7 +136,7 @@ class OpenVinoBackend(Backend):
         if path.suffix != _SUFFIXES[artifact.format]:
             raise LoadError(f"{path.name} is not an {_SUFFIXES[artifact.format]} file, as {artifact.format} needs")
 
-        bounds = {spec.name: spec.below for spec in artifact.signature.inputs if spec.below is not None}
+        bounds = {spec.name: spec.upper_bound for spec in artifact.signature.inputs if spec.upper_bound is not None}
 
         def compile_for(goal: Goal) -> CompiledModel:
             return compile_model(path, target, artifact.precision, threads=threads, goal=goal, bounds=bounds)

@@ -11,7 +11,7 @@ from inferox.core import Artifact, Exporter, ExportRequest, Layout, LoadError, P
 
 
 class OpenVinoExporter(Exporter):
-    """Writes the ONNX graph that ONNX Runtime reads too, and quantises it to an IR where eight bits are wanted."""
+    """Writes the ONNX graph that ONNX Runtime reads too, and quantises it to an IR where int8 is wanted."""
 
     layouts = (Layout.PADDED, Layout.PACKED)
 

@@ -24,7 +24,7 @@ def check_integers(spec: TensorSpec, array: npt.NDArray[Any]) -> None:
     """
     if array.dtype.kind not in "iu" or array.dtype.itemsize <= _NARROW.dtype.itemsize or not array.size:
         return
-    if spec.below is not None and spec.below - 1 <= _NARROW.max:
+    if spec.upper_bound is not None and spec.upper_bound - 1 <= _NARROW.max:
         return
     if array.min() < _NARROW.min or array.max() > _NARROW.max:
         wrong = int(array[(array < _NARROW.min) | (array > _NARROW.max)][0])

@@ -16,7 +16,7 @@ import openvino
 from inferox.backends.host import HostTensor
 from inferox.backends.openvino.compilation import Goal
 from inferox.backends.openvino.errors import translated
-from inferox.backends.openvino.filling import fill_up
+from inferox.backends.openvino.filling import pad_to_multiple
 from inferox.backends.openvino.integers import check_integers
 from inferox.backends.openvino.request import compute
 from inferox.core import (
@@ -143,7 +143,7 @@ class OpenVinoModel(Model):
         arrays = {name: _to_shared(inputs[name]) for name in self._signature.input_names}
         for spec in self._signature.inputs:
             check_integers(spec, arrays[spec.name])
-        return fill_up(arrays) if self._metadata.layout is Layout.PACKED else arrays
+        return pad_to_multiple(arrays) if self._metadata.layout is Layout.PACKED else arrays
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         arrays = self._to_arrays(inputs)

@@ -91,7 +91,7 @@ class TorchTensorBuilder(TensorBuilder):
         numbers = _real_numbers(values, dtype) if dtype.is_floating else _whole_numbers(values, dtype)
         with translated(f"making a tensor of {len(values)} values", default=ExecutionError):
             wide = _wide(numbers, dtype)
-            # PyTorch goes to the narrow types by way of single precision, and would round twice.
+            # PyTorch goes to the narrow types by way of fp32, and would round twice.
             twice = dtype in {DataType.F16, DataType.BF16}
             narrow = (torch.from_numpy(round_to_odd(wide.numpy())) if twice else wide).to(dtypes.to_torch(dtype))
         if dtype.is_floating:

@@ -17,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.hooks import RemovableHandle
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from inferox.core import HIDDEN_PLACE, TOKENS, LoadError, Signature
+from inferox.core import MASKED_PLACE, TOKENS, LoadError, Signature
 
 _NAME = "inferox_packed"
 
@@ -30,7 +30,7 @@ class _Batch:
     tokens: torch.Tensor
     """The index of the token at each place, hidden or not, and 0 where there is none; shape ``[batch, seq]``, int64."""
 
-    slots: torch.Tensor
+    unpad_indices: torch.Tensor
     """The place of each token; shape ``[tokens]``, int64."""
 
 
@@ -72,24 +72,24 @@ class PackedModule(torch.nn.Module):
     def forward(
         self,
         input_ids: torch.Tensor,
-        grid: torch.Tensor,
-        slots: torch.Tensor,
+        pad_indices: torch.Tensor,
+        unpad_indices: torch.Tensor,
         token_type_ids: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """Computes rows that lie end to end.
 
         Args:
             input_ids: The tokens; shape ``[tokens]``, int64.
-            grid: The index of the token at each place of the padded batch, -2 less the index of one that is hidden, -1
+            pad_indices: The index of the token at each place of the padded batch, -2 less the index of a masked one, -1
                 where it is empty; shape ``[batch, seq]``, int64.
-            slots: The place of each token in the padded batch; shape ``[tokens]``, int64.
+            unpad_indices: The place of each token in the padded batch; shape ``[tokens]``, int64.
             token_type_ids: Which text of a pair each token is of; shape ``[tokens]``, int64.
 
         Returns:
             The outputs of the signature by name: ``[tokens, ...]``, or ``[batch, ...]`` from heads that label rows.
         """
-        seen = grid >= 0
-        batch = _Batch(seen, torch.where(seen, grid, HIDDEN_PLACE - grid).clamp(min=0), slots)
+        seen = pad_indices >= 0
+        batch = _Batch(seen, torch.where(seen, pad_indices, MASKED_PLACE - pad_indices).clamp(min=0), unpad_indices)
         inputs = {"input_ids": input_ids[None], "position_ids": self._positions(input_ids, batch)[None]}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids[None]
@@ -109,12 +109,12 @@ class PackedModule(torch.nn.Module):
     def _positions(self, input_ids: torch.Tensor, batch: _Batch) -> torch.Tensor:
         rows, longest = batch.tokens.shape
         if self._padding is None:
-            # A remainder of the slots would do, and has no ONNX translation where the length is free.
-            places = torch.arange(longest, device=batch.slots.device).expand(rows, longest)
-            return places.reshape(-1).index_select(0, batch.slots)
+            # A remainder of the unpad indices would do, and has no ONNX translation where the length is free.
+            places = torch.arange(longest, device=batch.unpad_indices.device).expand(rows, longest)
+            return places.reshape(-1).index_select(0, batch.unpad_indices)
         counted = (input_ids != self._padding).to(torch.int64)
         before = counted.cumsum(0) - counted
-        first = batch.tokens[:, :1].expand(rows, longest).reshape(-1).index_select(0, batch.slots)
+        first = batch.tokens[:, :1].expand(rows, longest).reshape(-1).index_select(0, batch.unpad_indices)
         positions: torch.Tensor = (before - before.index_select(0, first) + 1) * counted + self._padding
         return positions
 
@@ -160,7 +160,7 @@ def _attend(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,  # noqa: ARG001 - transformers passes it; rows are told apart by the grid
+    attention_mask: torch.Tensor | None,  # noqa: ARG001 - transformers passes it; rows are told apart by the pad indices
     *,
     scaling: float | None = None,
     sliding_window: int | None = None,
@@ -188,7 +188,7 @@ def _attend(
     bias = torch.where(seen, 0.0, torch.finfo(query.dtype).min).to(query.dtype)
     attended = scaled_dot_product_attention(spread(query), spread(key), spread(value), attn_mask=bias, scale=scaling)
     flat = attended.transpose(1, 2).reshape(rows * longest, -1)
-    gathered = flat.index_select(0, batch.slots)
+    gathered = flat.index_select(0, batch.unpad_indices)
     return gathered.reshape(1, -1, query.shape[1], value.shape[3]), None
 
 

@@ -1,9 +1,9 @@
-"""From a module in single precision to one whose linear layers have weights of eight bits, with torchao.
+"""From a module in fp32 to one whose linear layers have weights of int8, with torchao.
 
 Only the weights are quantised, by output channel; they are widened again, layer by layer, as they are used. Measured
-with MiniLM on 98 varied texts, mean and least cosine to single precision: 0.9995 and 0.996 so; 0.998 and 0.993 with
+with MiniLM on 98 varied texts, mean and least cosine to fp32: 0.9995 and 0.996 so; 0.998 and 0.993 with
 activations quantised too, by token around a zero point, and 0.997 and 0.981 without one. Both are two to ten times
-slower on CPUs than single precision, and this a tenth.
+slower on CPUs than fp32, and this a tenth.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def require_torchao() -> None:
 
 
 def quantize(module: torch.nn.Module) -> None:
-    """Gives the linear layers of a module weights of eight bits, where it is. All else stays as it is.
+    """Gives the linear layers of a module weights of int8, where it is. All else stays as it is.
 
     Args:
-        module: A module in single precision.
+        module: A module in fp32.
 
     Raises:
         BackendUnavailableError: If torchao cannot be imported.

@@ -10,7 +10,7 @@ from typing import Any
 from inferox.backends.registry import get_backend
 from inferox.batching import run_batches
 from inferox.core import BATCH, Artifact, DeviceId, LoadOptions, PackageError, Signature
-from inferox.loading.loader import Opened
+from inferox.loading.loader import PackageContext
 from inferox.machine.memory import peak_memory_bytes
 from inferox.measuring.comparison.workload import Workload
 from inferox.package import Package, open_package
@@ -37,8 +37,8 @@ class Bench:
     """
 
     def __init__(self, package: str, artifact: str, device: str | None, *, threads: int, trust_code: bool) -> None:
-        self._opened = Opened(open_package(Path(package)))
-        self._package = self._opened.package
+        self._context = PackageContext(open_package(Path(package)))
+        self._package = self._context.package
         self._artifact = _find(self._package, artifact)
         options = LoadOptions(self._package.metadata.name, threads=threads, trust_code=trust_code)
         wanted = DeviceId.of(device)
@@ -46,9 +46,9 @@ class Bench:
         began = time.perf_counter()
         loaded = backend.load(self._artifact, wanted, options)
         self._load_s = time.perf_counter() - began
-        self._model = self._opened.view(self._artifact, loaded)
-        self._task = self._opened.task(self._model.signature)
-        self._samples = self._opened.samples
+        self._model = self._context.view(self._artifact, loaded)
+        self._task = self._context.task(self._model.signature)
+        self._samples = self._context.samples
         self._workload = Workload(self._task, self._package.info.signature, self._samples)
         self._task.run(self._model, [self._workload.first()])
         self._singles: list[Any] = []
@@ -105,7 +105,7 @@ class Bench:
         limits = {"max_rows": size} if tokens is None else {"max_tokens": size, "max_rows": len(rows)}
 
         def compute() -> None:
-            for _ in run_batches(self._model, rows, fill=self._task.fill, **limits):
+            for _ in run_batches(self._model, rows, pad_values=self._task.pad_values, **limits):
                 pass
 
         return {"rows": len(rows), "tokens": tokens, "seconds": _time(compute)}
@@ -119,15 +119,18 @@ class Bench:
         samples = self._samples
         if samples is None:
             return {"evidence": None, "rows": []}
-        known, reading = self._opened.evidence.get(self._artifact.name), self._task.reading(self._model.signature)
-        tolerance, scales = known.tolerance if known else None, reading.scales(samples)
+        known, parity_target = (
+            self._context.evidence.get(self._artifact.name),
+            self._task.parity_target(self._model.signature),
+        )
+        tolerance, scales = known.tolerance if known else None, parity_target.scales(samples)
 
         def measure(some: Samples, *, beside_others: bool = False) -> ArtifactEvidence:
             return measure_model(
                 self._model,
                 self._artifact,
                 some,
-                reading,
+                parity_target,
                 tolerance,
                 scales=scales,
                 beside_others=beside_others,

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import DeviceId, NoUsableBackendError
-from inferox.loading.selection import AUTO, Wish, select
+from inferox.loading.selection import AUTO, Requirements, select
 from inferox.machine import resolve_threads
 from inferox.machine.description import this_machine
-from inferox.measuring.comparison.entrant import Entrant
+from inferox.measuring.comparison.artifact_run import ArtifactRun
 from inferox.measuring.comparison.measurements import Comparison
 from inferox.measuring.comparison.plan import FULL, Plan
 from inferox.measuring.comparison.worker_process import WorkerError
@@ -63,19 +63,21 @@ def compare(
     if device is not None:
         DeviceId.parse(device)
     budget = resolve_threads(threads)
-    entrants = [
-        Entrant(candidate.artifact, reason=candidate.passed_over)
-        for candidate in select(package, Wish.parse(backend, trust_code=trust_code, to_measure=True))
+    runs = [
+        ArtifactRun(candidate.artifact, reason=candidate.rejected)
+        for candidate in select(package, Requirements.parse(backend, trust_code=trust_code, to_measure=True))
     ]
     load = {"package": str(path), "device": device, "threads": budget, "trust_code": trust_code}
     try:
-        _Course(entrants, load, plan, progress).run()
+        _Schedule(runs, load, plan, progress).run()
     finally:
-        for entrant in entrants:
-            entrant.leave()
+        for artifact_run in runs:
+            artifact_run.leave()
     shared = _shared_files(package)
-    measured = [entrant.measurement(shared) for entrant in entrants if entrant.reason is None]
-    not_run = {entrant.artifact.name: entrant.reason for entrant in entrants if entrant.reason is not None}
+    measured = [artifact_run.measurement(shared) for artifact_run in runs if artifact_run.reason is None]
+    not_run = {
+        artifact_run.artifact.name: artifact_run.reason for artifact_run in runs if artifact_run.reason is not None
+    }
     if not measured:
         raise NoUsableBackendError(package.metadata.name, not_run, hint="'inferox doctor' says what each backend lacks")
     return Comparison(
@@ -94,18 +96,18 @@ def compare(
     )
 
 
-class _Course:
-    """The measurements, one after the other, each by all entrants in turn.
+class _Schedule:
+    """The measurements, one after the other, each by all runs in turn.
 
     Args:
-        entrants: Those that take part.
+        runs: Those that take part.
         load: What a worker is told to load with, besides the artifact's name.
         plan: How much is measured.
         progress: Is told how far it has come.
     """
 
-    def __init__(self, entrants: Sequence[Entrant], load: dict[str, Any], plan: Plan, progress: Progress) -> None:
-        self._entrants = entrants
+    def __init__(self, runs: Sequence[ArtifactRun], load: dict[str, Any], plan: Plan, progress: Progress) -> None:
+        self._runs = runs
         self._load = load
         self._plan = plan
         self._progress = progress
@@ -117,37 +119,39 @@ class _Course:
         """Measures everything."""
         plan = self._plan
         for number in range(plan.starts):
-            self._each(lambda entrant: entrant.start(self._load, timeout_s=plan.timeout_s), number, "starting")
-        self._each(lambda entrant: entrant.look_ahead(_CALIBRATION_ITEMS), 0, "looking ahead")
-        slowest = max((entrant.calibration_s for entrant in self._running()), default=1.0)
+            self._each(
+                lambda artifact_run: artifact_run.start(self._load, timeout_s=plan.timeout_s), number, "starting"
+            )
+        self._each(lambda artifact_run: artifact_run.look_ahead(_CALIBRATION_ITEMS), 0, "looking ahead")
+        slowest = max((artifact_run.calibration_s for artifact_run in self._running()), default=1.0)
         items = _items_for(plan.throughput_s, slowest / _CALIBRATION_ITEMS)
         self._round(0, items, "warming up")
-        for entrant in self._entrants:
-            entrant.answers.clear()
+        for artifact_run in self._runs:
+            artifact_run.answers.clear()
         for number in range(1, plan.rounds + 1):
             self._round(number, items, f"round {number} of {plan.rounds}")
-        self._each(lambda entrant: entrant.finish(), 0, "comparing outputs")
+        self._each(lambda artifact_run: artifact_run.finish(), 0, "comparing outputs")
 
     def _round(self, number: int, items: int, text: str) -> None:
         # All artifacts are of one task, so that any of them says what there is to measure.
-        measures = next((entrant.measures(items, self._plan.latency_s) for entrant in self._running()), [])
+        measures = next((artifact_run.measures(items, self._plan.latency_s) for artifact_run in self._running()), [])
         for measure in measures:
             self._each(methodcaller("measure", measure), number, text, share=1 / len(measures))
 
-    def _running(self) -> list[Entrant]:
-        return [entrant for entrant in self._entrants if entrant.reason is None]
+    def _running(self) -> list[ArtifactRun]:
+        return [artifact_run for artifact_run in self._runs if artifact_run.reason is None]
 
-    def _each(self, act: Callable[[Entrant], None], number: int, text: str, *, share: float = 1.0) -> None:
-        """Lets all entrants that still take part act in turn, beginning with another one in each round."""
+    def _each(self, act: Callable[[ArtifactRun], None], number: int, text: str, *, share: float = 1.0) -> None:
+        """Lets all runs that still take part act in turn, beginning with another one in each round."""
         running = self._running()
         for offset in range(len(running)):
-            entrant = running[(number + offset) % len(running)]
-            self._progress(self._done, self._steps, f"{text}: {entrant.artifact.name}")
+            artifact_run = running[(number + offset) % len(running)]
+            self._progress(self._done, self._steps, f"{text}: {artifact_run.artifact.name}")
             try:
-                act(entrant)
+                act(artifact_run)
             except WorkerError as error:
-                entrant.reason = str(error)
-                entrant.leave()
+                artifact_run.reason = str(error)
+                artifact_run.leave()
             self._done += share
 
 

@@ -98,7 +98,7 @@ class Workload:
         """The sizes of batches that are tried, in tokens or, where rows have no length, in rows."""
         if isinstance(self._task, RawTask):
             return ()
-        return (128, 256, 512, 1024, 2048, 4096) if self._task.fill else (1, 2, 4, 8, 16)
+        return (128, 256, 512, 1024, 2048, 4096) if self._task.pad_values else (1, 2, 4, 8, 16)
 
     def rows(self, items: Sequence[Any]) -> list[Row]:
         """The rows of items. Where a model's calls have no rows, each counts as one."""
@@ -111,7 +111,7 @@ class Workload:
 
     def length(self, row: Row) -> int | None:
         """A row's length in tokens; ``None`` where rows have none."""
-        return max((row[name].shape[-1] for name in self._task.fill if name in row), default=None)
+        return max((row[name].shape[-1] for name in self._task.pad_values if name in row), default=None)
 
     def tokens(self, rows: Sequence[Row]) -> int | None:
         """The tokens of rows; ``None`` where rows have no length."""

@@ -35,7 +35,7 @@ _ROUNDS = 40
 _LEAST_WEIGHTS_BYTES = 2 << 20
 """Weights that a leak of can be told from the noise of an allocator."""
 _SMALLER = {Precision.FP32: 1, Precision.FP16: 2, Precision.BF16: 2, Precision.INT8: 4}
-"""How much smaller than in single precision the weights may be."""
+"""How much smaller than in fp32 the weights may be."""
 
 
 def _remove(path: Path) -> None:

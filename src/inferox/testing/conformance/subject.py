@@ -35,7 +35,7 @@ class Subject:
         runtime: The module of the runtime, such as ``onnxruntime``, which nothing imports before it is needed;
             ``None`` where the runtime cannot be missing.
         code_formats: The formats that the backend reads and that run code which comes with the package.
-        weights_bytes: The bytes of the weights in single precision.
+        weights_bytes: The bytes of the weights in fp32.
         tolerance: How far a number may be from the expected one, as a share of it and absolutely.
     """
 

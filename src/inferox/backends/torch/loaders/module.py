@@ -13,7 +13,7 @@ from inferox.backends.torch.quantization import quantize, stored_tensors
 from inferox.core import Artifact, LoadOptions, Precision
 
 _SINGLE = frozenset({Precision.FP32, Precision.INT8})
-"""The precisions that compute in single precision, whatever they keep the weights in."""
+"""The precisions that compute in fp32, whatever they keep the weights in."""
 
 
 def place_module(

@@ -16,7 +16,7 @@ from inferox.core import Artifact, Layout, LoadError, LoadOptions, read_json_obj
 def load_safetensors(artifact: Artifact, device: torch.device, options: LoadOptions) -> Program:
     """Loads weights into one of transformers' architectures.
 
-    The weights are mapped from the file, so that those of single precision are never held twice on the CPU.
+    The weights are mapped from the file, so that those of fp32 are never held twice on the CPU.
 
     Args:
         artifact: An artifact with the files ``config`` and ``weights`` and the option ``architecture``.

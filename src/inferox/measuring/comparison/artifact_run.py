@@ -29,7 +29,7 @@ class Measure:
 
 
 @dataclass
-class Entrant:
+class ArtifactRun:
     """An artifact that takes part, and what has been measured of it so far.
 
     Attributes:

@@ -17,7 +17,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParityTarget:
     """What of a model's outputs is compared: what the model's task makes of them.
 
     Attributes:
@@ -31,7 +31,7 @@ class Reading:
     ranks: bool = False
 
     @classmethod
-    def of_outputs(cls, specs: Sequence[TensorSpec], *, ranks: bool = False) -> Reading:
+    def of_outputs(cls, specs: Sequence[TensorSpec], *, ranks: bool = False) -> ParityTarget:
         """The outputs as they are."""
         return cls(specs, lambda _, outputs: outputs, ranks)
 
