@@ -201,9 +201,9 @@ def test_a_row_without_a_shown_token_has_no_answer() -> None:
     batch = make_batch(np.array([[0, 1], [0, 0]]))
     rows = [{name: array[index] for name, array in batch.items()} for index in range(2)]
 
-    with pytest.raises(RequestError, match="the attention_mask of row 1 hides all"):
+    with pytest.raises(RequestError, match="the attention_mask of row 1 is all zeros"):
         pack_batch(batch, PACKED)
-    with pytest.raises(RequestError, match="the attention_mask of row 1 hides all"):
+    with pytest.raises(RequestError, match="the attention_mask of row 1 is all zeros"):
         pack_rows(rows, PACKED)
 
 
