@@ -1,4 +1,4 @@
-"""One file for a package: a zip whose members are stored as they are, each beginning at a multiple of 64 bytes."""
+"""One file for a package: a zip whose members are stored as they are, end to end."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from inferox.package.paths import MAX_FILES, check_distinct, check_member_path, 
 
 ARCHIVE_SUFFIX = ".mlpkg"
 
-ALIGNMENT_BYTES = 64
-"""Where members begin: at multiples of what a cache line and the widest vector instructions read."""
-
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
 _END = struct.Struct("<4sHHHHIIH")
@@ -30,9 +27,6 @@ _END64_LOCATOR_SIGNATURE = b"PK\x06\x07"
 _SIZES64 = struct.Struct("<QQ")
 _SIZES64_FIELD = 0x0001
 _SIZE_IS_64_BITS = 0xFFFFFFFF
-_PADDING_FIELD = 0xD935
-"""The extra field that Android's zipalign uses for padding."""
-
 _FIELD_HEADER_BYTES = 4
 _COPY_BYTES = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -54,23 +48,13 @@ def write_archive(folder: Path, archive: Path) -> None:
         UnsafePathError: If something in the folder is a link or a special file.
         OSError: If a file cannot be read, or the archive cannot be written.
     """
-    with archive.open("wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as bundle:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
         for name in list_files(folder):
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = (stat.S_IFREG | 0o644) << 16
-            size = (folder / name).stat().st_size
-            info.file_size = size
-            info.extra = _padding(stream.tell(), name, size)
+            info.file_size = (folder / name).stat().st_size
             with (folder / name).open("rb") as source, bundle.open(info, "w") as target:
                 shutil.copyfileobj(source, target, _COPY_BYTES)
-
-
-def _padding(offset: int, name: str, size: int) -> bytes:
-    """An extra field that makes the data behind a local header begin at a multiple of the alignment."""
-    zip64 = 20 if size * 1.05 > zipfile.ZIP64_LIMIT else 0
-    begin = offset + _LOCAL_HEADER.size + len(name.encode()) + zip64 + _FIELD_HEADER_BYTES
-    fill = -begin % ALIGNMENT_BYTES
-    return struct.pack("<HH", _PADDING_FIELD, fill) + bytes(fill)
 
 
 def extract_archive(archive: Path, folder: Path) -> None:
