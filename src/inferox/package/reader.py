@@ -19,7 +19,7 @@ from inferox.package.manifest import (
     read_object,
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
-from inferox.package.staging import recover, wait_for_target
+from inferox.package.staging import find_replaced, wait_for_target
 from inferox.package.store import Store
 from inferox.package.writer import check_artifacts, hash_file
 from inferox.parity.evidence import PARITY_FILE, ParityReport
@@ -125,12 +125,11 @@ def open_package(path: str | Path, *, store: Store | None = None) -> Package:
 
 def _open(location: Path, store: Store) -> Package:
     if not location.exists() and location.parent.is_dir():
-        recover(location)
         wait_for_target(location)
     if location.is_file():
         return _open_archive(location, store)
     if not location.is_dir():
-        raise PackageError(f"there is no package at {location}")
+        raise _nothing_there(location)
     if not (location / METADATA_FILE).is_file():
         raise _no_package(location)
     return _open_folder(location, store)
@@ -146,6 +145,16 @@ def _open_archive(archive: Path, store: Store) -> Package:
         if not store.discard(archive):
             raise
         return _open_folder(store.unpack(archive), store)
+
+
+def _nothing_there(location: Path) -> PackageError:
+    replaced = find_replaced(location)
+    if replaced is None:
+        return PackageError(f"there is no package at {location}")
+    return PackageError(
+        f"there is no package at {location}: whoever was replacing it did not end, and the old one lies at {replaced}",
+        hint="write it again, or move the old one back",
+    )
 
 
 def _no_package(folder: Path) -> PackageError:

@@ -43,7 +43,8 @@ def replace_folder(new: Path, target: Path, staging: Path) -> None:
     """Puts a folder in the place of another.
 
     Few systems exchange two folders in one step. Here the old one is first moved into the staging folder; where this
-    ends before the new one is in its place, ``remove_staging`` or ``recover`` moves the old one back.
+    ends before the new one is in its place, ``remove_staging``, or ``recover`` in the next writer, moves the old one
+    back. Readers move nothing: on a shared disk a writer that still runs may be another machine's.
 
     Args:
         new: The folder, complete.
@@ -67,10 +68,24 @@ def wait_for_target(target: Path) -> None:
     Raises:
         OSError: If the folder of the target cannot be read.
     """
-    pattern = f".{glob.escape(target.name)}{_MARK}*/{_REPLACED}"
     deadline = time.monotonic() + _LONGEST_WAIT_S
-    while not target.exists() and any(target.parent.glob(pattern)) and time.monotonic() < deadline:
+    while not target.exists() and find_replaced(target) and time.monotonic() < deadline:
         time.sleep(_POLL_S)
+
+
+def find_replaced(target: Path) -> Path | None:
+    """Finds the old target that a writer has moved away, and has not yet put a new one in the place of.
+
+    Args:
+        target: What is being replaced.
+
+    Returns:
+        Where it lies; ``None`` where there is none.
+
+    Raises:
+        OSError: If the folder of the target cannot be read.
+    """
+    return next(target.parent.glob(f".{glob.escape(target.name)}{_MARK}*/{_REPLACED}"), None)
 
 
 def remove_staging(staging: Path, target: Path) -> None:

@@ -40,7 +40,7 @@ class PackageWriter:
     killed writer left beside it is removed by the next one.
 
     A file is replaced in one step. A folder cannot be: for an instant there is none, and where a writer is killed in
-    that instant, the next reader or writer puts the old one back.
+    that instant, the next writer puts the old one back. Until then readers are told where it lies.
 
     Args:
         output: Where the package is to lie.
