@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+
+import click
 
 from inferox.cli.main import cli
 
@@ -20,11 +23,16 @@ def render() -> str:
     """The page, with the help of the program and of each of its commands."""
     context = cli.make_context("inferox", [], resilient_parsing=True, terminal_width=_WIDTH)
     parts = [HEADING, f"```text\n{cli.get_help(context)}\n```\n"]
-    for name in sorted(cli.commands):
-        command = cli.commands[name]
-        inner = command.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=_WIDTH)
-        parts.append(f"## inferox {name}\n\n```text\n{command.get_help(inner)}\n```\n")
+    parts += _render_commands(cli, context)
     return "\n".join(parts)
+
+
+def _render_commands(group: click.Group, context: click.Context) -> Iterator[str]:
+    for name, command in sorted(group.commands.items()):
+        inner = command.make_context(name, [], parent=context, resilient_parsing=True, terminal_width=_WIDTH)
+        yield f"## {inner.command_path}\n\n```text\n{command.get_help(inner)}\n```\n"
+        if isinstance(command, click.Group):
+            yield from _render_commands(command, inner)
 
 
 if __name__ == "__main__":

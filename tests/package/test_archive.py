@@ -18,9 +18,7 @@ FILES = st.dictionaries(NAMES, st.binary(max_size=300), max_size=6)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(FILES, st.booleans())
-def test_files_come_back(
-    tmp_path_factory: object, files: dict[str, bytes], nested: bool
-) -> None:
+def test_files_come_back(tmp_path_factory: object, files: dict[str, bytes], nested: bool) -> None:
     root: Path = tmp_path_factory.mktemp("archive")  # type: ignore[attr-defined]  # pytest's own factory
     source, target = root / "source", root / "target"
     folder = source / "a" / "b" if nested else source

@@ -65,9 +65,9 @@ def test_a_change_is_noticed_also_where_its_time_is_set_back(tmp_path: Path) -> 
 
 def test_an_archive_is_unpacked_once(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = write_package(tmp_path / "p.mlpkg")
-    folder = store.unpack(archive)
+    folder = store.unpack(archive).root
     monkeypatch.setattr(store_module, "extract_archive", lambda *_: pytest.fail("unpacked again"))
-    assert store.unpack(archive) == folder
+    assert store.unpack(archive).root == folder
 
 
 def test_an_archive_that_is_replaced_is_unpacked_again(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_store_that_was_deleted_is_made_again(tmp_path: Path, store: Store) ->
 def test_the_store_is_private(tmp_path: Path) -> None:
     store = Store(tmp_path / "new" / "store")
     open_package(write_package(tmp_path / "p.mlpkg"), store=store)
-    for folder in (store.root, store.root / "packages", store.root / "verified"):
+    for folder in (store.root, *(store.root / name for name in ("packages", "verified", "uses"))):
         assert folder.stat().st_mode & 0o077 == 0
 
 
@@ -189,7 +189,7 @@ def test_nothing_is_discarded_that_is_not_there(tmp_path: Path, store: Store) ->
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
-@pytest.mark.parametrize("name", ["", "packages", "verified", "profiles"])
+@pytest.mark.parametrize("name", ["", "packages", "verified", "profiles", "uses"])
 def test_a_store_that_others_can_write_to_is_refused(tmp_path: Path, name: str, mode: int) -> None:
     folder = tmp_path / "store" / name
     folder.mkdir(parents=True)
@@ -337,7 +337,7 @@ from pathlib import Path
 from inferox.package import Store
 store = Store(Path(sys.argv[1]))
 sys.stdin.read(1)
-print(store.unpack(Path(sys.argv[2])).name)
+print(store.unpack(Path(sys.argv[2])).root.name)
 """
 
 

@@ -18,6 +18,7 @@ from inferox.cli.inspect import inspect
 from inferox.cli.interrupts import remembered_interrupts
 from inferox.cli.pack import pack
 from inferox.cli.run import run
+from inferox.cli.store import store
 from inferox.cli.terminal import say
 from inferox.cli.tune import tune
 from inferox.cli.verify import verify
@@ -64,7 +65,7 @@ def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
-for _command in (pack, inspect, verify, tune, explain, run, compare, doctor):
+for _command in (pack, inspect, verify, tune, explain, run, compare, doctor, store):
     cli.add_command(_command)
 
 

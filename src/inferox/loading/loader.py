@@ -196,6 +196,7 @@ class Loader:
         """
         limit_rayon(self.options.threads)
         model = get_backend(artifact.backend).load(artifact, self.device, self.options)
+        self.context.package.keep_for(model)
         try:
             self._try(model, artifact)
         except BaseException:

@@ -4,6 +4,9 @@ from inferox.package.archive import ARCHIVE_SUFFIX
 from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo, read_json
 from inferox.package.reader import Package, open_package
 from inferox.package.store import Store, write_json
+from inferox.package.store_limit import parse_size
+from inferox.package.stored_package import StoredPackage
+from inferox.package.unpacked_packages import Pruning
 from inferox.package.writer import PackageWriter
 
 __all__ = [
@@ -14,8 +17,11 @@ __all__ = [
     "ModelInfo",
     "Package",
     "PackageWriter",
+    "Pruning",
     "Store",
+    "StoredPackage",
     "open_package",
+    "parse_size",
     "read_json",
     "write_json",
 ]

@@ -245,5 +245,5 @@ def _check_space(members: list[zipfile.ZipInfo], folder: Path) -> None:
     if needed > free:
         raise PackageError(
             f"unpacking needs {needed:,} bytes below {folder}, and {free:,} are free",
-            hint="free some space, or move the store with INFEROX_STORE",
+            hint="free some space, such as by 'inferox store prune --all', or move the store with INFEROX_STORE",
         )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from inferox.core import CONFIG_FILE, Artifact, IntegrityError, ManifestError, PackageError, TrustTier, UnsafePathError
 from inferox.package.archive import is_archive
+from inferox.package.file_lock import FileLock
 from inferox.package.format1 import is_format1, read_format1
 from inferox.package.manifest import (
     METADATA_FILE,
@@ -20,7 +22,7 @@ from inferox.package.manifest import (
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.staging import find_replaced, wait_for_target
-from inferox.package.store import Store
+from inferox.package.store import Store, Unpacked
 from inferox.package.writer import check_artifacts, hash_file
 from inferox.parity.evidence import PARITY_FILE, ParityReport
 from inferox.parity.proof import ProofCase, ProofStatus, load_proof
@@ -42,6 +44,7 @@ class Package:
         parity: How well its artifacts agree with the reference; ``None`` where that was not recorded.
         config: The model's ``config.json``; empty where there is none.
         digest: The SHA-256 digest of the manifest, and so of everything that it lists.
+        lock: Keeps the package in the store as long as this object lives; ``None`` where it does not lie there.
     """
 
     root: Path
@@ -51,6 +54,7 @@ class Package:
     parity: ParityReport | None
     config: Mapping[str, Any]
     digest: str
+    lock: FileLock | None = field(default=None, repr=False, compare=False)
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -67,6 +71,15 @@ class Package:
         """Code if any artifact is code."""
         tiers = {artifact.trust_tier for artifact in self.artifacts}
         return TrustTier.CODE if TrustTier.CODE in tiers else TrustTier.DATA
+
+    def keep_for(self, reader: object) -> None:
+        """Keeps the package in the store also as long as another object lives that reads its files.
+
+        Args:
+            reader: The object, such as a loaded model.
+        """
+        if self.lock is not None:
+            weakref.finalize(reader, _let_go, self.lock)
 
     def samples(self) -> Samples | None:
         """Reads the sample calls; ``None`` where it has none.
@@ -139,12 +152,20 @@ def _open_archive(archive: Path, store: Store) -> Package:
     if not is_archive(archive):
         raise IntegrityError(f"{archive} is no package, or a damaged one: it does not begin as an archive")
     try:
-        return _open_folder(store.unpack(archive), store)
+        return _open_unpacked(store.unpack(archive), store)
     except (IntegrityError, ManifestError, UnsafePathError):
         # What it was unpacked to may have been changed since.
         if not store.discard(archive):
             raise
-        return _open_folder(store.unpack(archive), store)
+        return _open_unpacked(store.unpack(archive), store)
+
+
+def _open_unpacked(unpacked: Unpacked, store: Store) -> Package:
+    return replace(_open_folder(unpacked.root, store), lock=unpacked.lock)
+
+
+def _let_go(_: FileLock) -> None:
+    """What is called when a reader has gone, and until then refers to the lock."""
 
 
 def _nothing_there(location: Path) -> PackageError:

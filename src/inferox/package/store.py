@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import tempfile
-import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ from platformdirs import user_cache_path
 
 from inferox.core import ConfigError, IntegrityError, ManifestError, PackageError, read_json_object
 from inferox.package.archive import extract_archive, holds_same
+from inferox.package.file_lock import READ_ONLY, FileLock
 from inferox.package.format1 import is_format1
 from inferox.package.manifest import METADATA_FILE, FileEntry, read_json
 from inferox.package.private_folders import check_private
+from inferox.package.store_limit import STORE_LIMIT_VARIABLE, stated_limit
+from inferox.package.stored_package import StoredPackage
+from inferox.package.unpacked_packages import Pruning, UnpackedPackages
 from inferox.package.writer import hash_file
 
 STORE_VARIABLE = "INFEROX_STORE"
@@ -27,27 +32,49 @@ STORE_VARIABLE = "INFEROX_STORE"
 _PACKAGES = "packages"
 _VERIFIED = "verified"
 _PROFILES = "profiles"
-_UNPACKING = ".unpacking-"
-_LEFTOVER_AGE_S = 24 * 60 * 60
+_USES = "uses"
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """An archive that lies unpacked in the store.
+
+    Attributes:
+        root: The folder.
+        lock: Keeps it there as long as this is held; ``None`` where the store can only be read, and so not be pruned.
+    """
+
+    root: Path
+    lock: FileLock | None
 
 
 class Store:
-    """A private folder that can be deleted at any time. It is made when something is first written to it.
+    """A private folder that can be deleted while nobody uses it. It is made when something is first written to it.
 
     Where it cannot be written, archives cannot be unpacked; folders open all the same, and are verified every time.
+    Of unpacked packages it keeps as many as are within ``limit_bytes``, and those in use. Profiles are small and took
+    minutes to measure: they are kept.
 
     Args:
         root: The folder; ``None`` for ``$INFEROX_STORE``, or the user's cache folder.
 
+    Attributes:
+        root: The folder.
+        limit_bytes: What unpacked packages may hold, as ``$INFEROX_STORE_LIMIT`` states it; ``None`` for no limit.
+
     Raises:
-        ConfigError: If others could write to it, or to a folder above it.
+        ConfigError: If others could write to it, or to a folder above it, or the limit is not a size.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         stated = os.environ.get(STORE_VARIABLE)
         self.root = root or (Path(stated) if stated else user_cache_path("inferox"))
-        for folder in (self.root, self.root / _PACKAGES, self.root / _VERIFIED, self.root / _PROFILES):
-            self._check_private(folder)
+        self.limit_bytes = stated_limit()
+        for name in ("", _PACKAGES, _VERIFIED, _PROFILES, _USES):
+            self._check_private(self.root / name)
+        self._packages = UnpackedPackages(self.root / _PACKAGES, self.root / _USES)
 
     @property
     def profiles(self) -> Path:
@@ -69,11 +96,11 @@ class Store:
         self._make_private(folder)
         return folder
 
-    def unpack(self, archive: Path) -> Path:
+    def unpack(self, archive: Path) -> Unpacked:
         """Unpacks an archive once; the second time, and in other processes, it is there already.
 
         What is there already is used only where its manifest is the one in the archive, which lists the digest of every
-        other file; otherwise it is replaced.
+        other file; otherwise it is replaced. Where it was not there, others may be removed for it: see ``prune``.
 
         Args:
             archive: An ``.mlpkg`` file.
@@ -89,32 +116,23 @@ class Store:
         """
         try:
             before = _fingerprint(archive)
-            folder = self.root / _PACKAGES / self._digest(archive)
+            digest = self._digest(archive)
         except OSError as error:
             raise PackageError(f"{archive} cannot be read: {error.strerror or error}") from error
-        there = os.path.lexists(folder)
-        if there and folder.is_dir() and self._is_unpacked(archive, folder):
-            return folder
+        unpacked = Unpacked(self._packages.folder / digest, self._use(digest))
+        there = os.path.lexists(unpacked.root)
+        if there and unpacked.root.is_dir() and self._is_unpacked(archive, unpacked.root):
+            return unpacked
         try:
-            self._make_private(folder.parent)
+            self._make_private(self._packages.folder)
             if there:  # and not put there by another process in the meantime
-                self._remove(folder)
-            _remove_leftovers(folder.parent)
-            staging = Path(tempfile.mkdtemp(prefix=_UNPACKING, dir=folder.parent))
+                self._packages.discard(digest)
+            staging = self._packages.make_staging()
         except OSError as error:
             raise self._unusable(error) from error
-        try:
-            extract_archive(archive, staging)
-            if _fingerprint(archive) != before:
-                raise IntegrityError(f"{archive} changed while it was unpacked", hint="try again once it is written")
-            staging.rename(folder)
-        except OSError as error:
-            # Another process was faster, and what it put there is the same.
-            if not self._is_unpacked(archive, folder):
-                raise PackageError(f"{archive} cannot be unpacked to {folder}: {error.strerror or error}") from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        return folder
+        self._extract(archive, before, staging, unpacked.root)
+        self._keep_limit()
+        return unpacked
 
     def discard(self, archive: Path) -> bool:
         """Removes what an archive was unpacked to, so that it is unpacked again.
@@ -128,7 +146,41 @@ class Store:
         Raises:
             OSError: If the archive cannot be read.
         """
-        return self._remove(self.root / _PACKAGES / self._digest(archive))
+        return self._packages.discard(self._digest(archive))
+
+    def packages(self) -> tuple[StoredPackage, ...]:
+        """Lists the unpacked packages; the one that was used last is the last.
+
+        Raises:
+            ConfigError: If the store cannot be read.
+        """
+        try:
+            return self._packages.list()
+        except OSError as error:
+            raise self._unusable(error, "read") from error
+
+    def prune(self, limit_bytes: int, *, dry_run: bool = False) -> Pruning:
+        """Removes the packages that were not used for the longest time, until the others are within a limit.
+
+        A package that some process has open is never removed. One that is removed is unpacked again from its archive
+        when it is next opened.
+
+        Args:
+            limit_bytes: The limit; 0 removes all that are not in use.
+            dry_run: Whether to remove nothing, and say what would be removed.
+
+        Raises:
+            ConfigError: If the store cannot be read.
+        """
+        try:
+            done = self._packages.prune(limit_bytes, dry_run=dry_run)
+        except OSError as error:
+            raise self._unusable(error, "read") from error
+        if not dry_run:
+            for path in (path for package in done.removed for path in package.files):
+                with suppress(OSError):
+                    self._record(path).unlink()
+        return done
 
     def verify(self, path: Path, entry: FileEntry) -> bool:
         """Whether a file has the digest that the manifest says.
@@ -164,18 +216,46 @@ class Store:
         except (OSError, PackageError, ConfigError):
             return False
 
-    @staticmethod
-    def _remove(folder: Path) -> bool:
-        """Removes an unpacked package; ``False`` where there is none, or it cannot be removed."""
+    def _extract(self, archive: Path, before: list[int], staging: Path, folder: Path) -> None:
         try:
-            # Under its own name it could be found half deleted.
-            with tempfile.TemporaryDirectory(
-                prefix=_UNPACKING, dir=folder.parent, ignore_cleanup_errors=True
-            ) as staging:
-                folder.rename(Path(staging) / "discarded")
-        except OSError:
-            return False
-        return True
+            extract_archive(archive, staging)
+            if _fingerprint(archive) != before:
+                raise IntegrityError(f"{archive} changed while it was unpacked", hint="try again once it is written")
+            staging.rename(folder)
+        except OSError as error:
+            # Another process was faster, and what it put there is the same.
+            if not self._is_unpacked(archive, folder):
+                raise PackageError(f"{archive} cannot be unpacked to {folder}: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _use(self, digest: str) -> FileLock | None:
+        """The lock that keeps a package in the store; ``None`` where the store can only be read."""
+        try:
+            self._make_private(self.root / _USES)
+            return self._packages.use(digest)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno in READ_ONLY:
+                return None
+            raise self._unusable(error) from error
+
+    def _keep_limit(self) -> None:
+        """Removes what is beyond the limit, and says what was removed, and what could not be."""
+        if self.limit_bytes is None:
+            return
+        done = self.prune(self.limit_bytes)
+        for package in done.removed:
+            _logger.info("the store is full: %s, %s bytes, is removed", package.name, f"{package.size_bytes:,}")
+        if done.size_bytes > self.limit_bytes:
+            _logger.warning(
+                "the packages in the store %s have %s bytes, and its limit is %s (%s); they are in use",
+                self.root,
+                f"{done.size_bytes:,}",
+                f"{self.limit_bytes:,}",
+                STORE_LIMIT_VARIABLE,
+            )
 
     def _digest(self, archive: Path) -> str:
         """The SHA-256 digest of an archive, computed again only where it has changed."""
@@ -211,9 +291,9 @@ class Store:
     def _check_private(self, folder: Path) -> None:
         check_private(folder, hint=f"set {STORE_VARIABLE} to a folder of your own")
 
-    def _unusable(self, error: OSError) -> ConfigError:
+    def _unusable(self, error: OSError, action: str = "written") -> ConfigError:
         return ConfigError(
-            f"the store {self.root} cannot be written: {error.strerror}",
+            f"the store {self.root} cannot be {action}: {error.strerror}",
             hint=f"set {STORE_VARIABLE} to a folder that can",
         )
 
@@ -235,14 +315,6 @@ def write_json(path: Path, data: Any) -> None:
         Path(name).replace(path)
     finally:
         Path(name).unlink(missing_ok=True)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Removes what killed processes had half unpacked. What is a day old is nobody's work any more."""
-    for path in folder.glob(f"{_UNPACKING}*"):
-        with suppress(OSError):
-            if time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def _fingerprint(path: Path) -> list[int]:

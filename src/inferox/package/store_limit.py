@@ -1,0 +1,54 @@
+"""How much the store may hold."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from inferox.core import ConfigError, shown
+
+STORE_LIMIT_VARIABLE = "INFEROX_STORE_LIMIT"
+"""The environment variable that limits the store."""
+
+DEFAULT_LIMIT_BYTES = 50 * 1000**3
+"""What the store may hold where nothing else is stated."""
+
+_NO_LIMIT = "none"
+_SIZE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?) ?(?P<unit>[KMGT]?i?B)?", re.ASCII | re.IGNORECASE)
+_UNITS = {"b": 1} | {
+    f"{letter}{form}": step**power
+    for power, letter in enumerate("kmgt", 1)
+    for form, step in (("b", 1000), ("ib", 1024))
+}
+
+
+def stated_limit() -> int | None:
+    """The limit of the store in bytes, as the environment states it; ``None`` where it says that there is none.
+
+    Raises:
+        ConfigError: If it states something else.
+    """
+    text = os.environ.get(STORE_LIMIT_VARIABLE, "").strip()
+    if not text:
+        return DEFAULT_LIMIT_BYTES
+    return None if text.lower() == _NO_LIMIT else parse_size(text, STORE_LIMIT_VARIABLE)
+
+
+def parse_size(text: str, where: str) -> int:
+    """Reads a size such as ``20 GB``, ``1.5GiB`` or ``1000``, which is in bytes.
+
+    Args:
+        text: The size.
+        where: What states it, for the message.
+
+    Raises:
+        ConfigError: If it is not a size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    factor = None if match is None else _UNITS.get((match["unit"] or "B").lower())
+    if match is None or factor is None:
+        raise ConfigError(
+            f"{where} must be a size, and is {shown(text)}",
+            hint="state a number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 20GB",
+        )
+    return int(float(match["number"]) * factor)
