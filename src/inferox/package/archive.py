@@ -1,20 +1,28 @@
-"""One file for a package: a zip whose members are stored as they are, end to end."""
+"""One file for a package: a zip whose members are stored as they are, end to end; large ones begin at a block."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from inferox.core import IntegrityError, PackageError, UnsafePathError
+from inferox.package.block_sharing import BLOCK_BYTES, share_blocks
 from inferox.package.paths import MAX_FILES, check_distinct, check_member_path, list_files
 
 ARCHIVE_SUFFIX = ".mlpkg"
+
+_logger = logging.getLogger(__name__)
+
+_LARGE_BYTES = 1 << 20
+"""From which size on a member begins at a block of the disk, so that what it is unpacked to can share its blocks."""
 
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -27,6 +35,9 @@ _END64_LOCATOR_SIGNATURE = b"PK\x06\x07"
 _SIZES64 = struct.Struct("<QQ")
 _SIZES64_FIELD = 0x0001
 _SIZE_IS_64_BITS = 0xFFFFFFFF
+_PADDING_FIELD = 0xD935
+"""The extra field that Android's zipalign uses for padding."""
+
 _FIELD_HEADER_BYTES = 4
 _COPY_BYTES = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -48,20 +59,33 @@ def write_archive(folder: Path, archive: Path) -> None:
         UnsafePathError: If something in the folder is a link or a special file.
         OSError: If a file cannot be read, or the archive cannot be written.
     """
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as bundle:
+    with archive.open("wb") as stream, zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as bundle:
         for name in list_files(folder):
             info = zipfile.ZipInfo(name, _EPOCH)
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             info.file_size = (folder / name).stat().st_size
+            info.extra = _padding(stream.tell(), info)
             with (folder / name).open("rb") as source, bundle.open(info, "w") as target:
                 shutil.copyfileobj(source, target, _COPY_BYTES)
+            info.extra = b""  # the directory need not repeat it
+
+
+def _padding(offset: int, info: zipfile.ZipInfo) -> bytes:
+    """An extra field that makes the data behind a large member's header begin at a block."""
+    if info.file_size < _LARGE_BYTES:
+        return b""
+    zip64 = 20 if info.file_size * 1.05 > zipfile.ZIP64_LIMIT else 0
+    begin = offset + _LOCAL_HEADER.size + len(info.filename.encode()) + zip64 + _FIELD_HEADER_BYTES
+    fill = -begin % BLOCK_BYTES
+    return struct.pack("<HH", _PADDING_FIELD, fill) + bytes(fill)
 
 
 def extract_archive(archive: Path, folder: Path) -> None:
     """Unpacks an archive, which is taken to be hostile, into an empty folder.
 
     Nothing is written before every member has been checked. Only archives as ``write_archive`` makes them are unpacked:
-    members stored end to end, and nothing in front of them, between them or behind them.
+    members stored end to end, and nothing in front of them, between them or behind them. Large members share their
+    blocks on the disk with the archive where the file system can do that; otherwise they are copied.
 
     Args:
         archive: The file.
@@ -78,14 +102,51 @@ def extract_archive(archive: Path, folder: Path) -> None:
         # The stream that is checked is the one that is read: a file that is replaced in between changes nothing.
         with archive.open("rb") as stream:
             bundle, members = _open_checked(stream)
-            _check_space(members, folder)
+            shared = {member.filename: _share(stream, member, folder / member.filename) for member in members}
+            _check_space(members, folder, sum(shared.values()))
             for member in members:
-                target = folder / member.filename
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with bundle.open(member) as source, target.open("xb") as copy:
-                    shutil.copyfileobj(source, copy, _COPY_BYTES)
+                _complete(stream, bundle, member, folder / member.filename, shared[member.filename])
     except _DAMAGES as error:
         raise _damaged(archive, error) from error
+
+
+def _share(stream: BinaryIO, member: zipfile.ZipInfo, target: Path) -> int:
+    """Makes a large member's file of the archive's own blocks, but for its last few bytes; 0 where that cannot be."""
+    if member.file_size < _LARGE_BYTES:
+        return 0
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.open("xb") as copy:
+        shared_bytes = share_blocks(stream, _data_offset(stream, member), member.file_size, copy)
+    if not shared_bytes:
+        target.unlink()
+    how = "shares its blocks with the archive" if shared_bytes else "is a copy, as it cannot share the archive's blocks"
+    _logger.info("%s, %s bytes, %s", member.filename, f"{member.file_size:,}", how)
+    return shared_bytes
+
+
+def _complete(
+    stream: BinaryIO, bundle: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, shared_bytes: int
+) -> None:
+    """Writes what a member's file does not share with the archive, and checks the whole."""
+    if not shared_bytes:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with bundle.open(member) as source, target.open("xb") as copy:
+            shutil.copyfileobj(source, copy, _COPY_BYTES)
+        return
+    stream.seek(_data_offset(stream, member) + shared_bytes)
+    checksum = 0
+    with target.open("r+b") as copy:
+        while block := copy.read(_COPY_BYTES):
+            checksum = zlib.crc32(block, checksum)
+        tail = stream.read(member.file_size - shared_bytes)
+        copy.write(tail)
+    if zlib.crc32(tail, checksum) != member.CRC:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {member.filename!r}")
+
+
+def _data_offset(stream: BinaryIO, member: zipfile.ZipInfo) -> int:
+    *_, name_bytes, extra_bytes = _read(stream, _LOCAL_HEADER, member.header_offset)
+    return int(member.header_offset + _LOCAL_HEADER.size + name_bytes + extra_bytes)
 
 
 def holds_same(archive: Path, folder: Path, names: Collection[str] | None = None) -> bool:
@@ -240,8 +301,8 @@ def _read(stream: BinaryIO, form: struct.Struct, offset: int) -> tuple[Any, ...]
     return form.unpack(stream.read(form.size))
 
 
-def _check_space(members: list[zipfile.ZipInfo], folder: Path) -> None:
-    needed, free = sum(member.file_size for member in members), shutil.disk_usage(folder).free
+def _check_space(members: list[zipfile.ZipInfo], folder: Path, shared_bytes: int) -> None:
+    needed, free = sum(member.file_size for member in members) - shared_bytes, shutil.disk_usage(folder).free
     if needed > free:
         raise PackageError(
             f"unpacking needs {needed:,} bytes below {folder}, and {free:,} are free",
