@@ -19,6 +19,7 @@ from inferox.core import ConfigError, IntegrityError, PackageError
 from inferox.package import FileEntry, Store, open_package, writer
 from inferox.package import store as store_module
 from inferox.package.archive import extract_archive, write_archive
+from inferox.package.file_lock import FileLock
 from tests.package.packages import WEIGHTS, write_package
 
 
@@ -123,7 +124,22 @@ def test_a_store_that_cannot_be_written_stops_archives_alone(tmp_path: Path) -> 
         open_package(write_package(tmp_path / "p.mlpkg"), store=store)
 
 
-def test_what_killed_unpackings_left_is_removed_after_a_day(tmp_path: Path, store: Store) -> None:
+def test_what_killed_unpackings_left_is_removed_by_the_next(tmp_path: Path, store: Store) -> None:
+    left, running = (store.root / "packages" / f".unpacking-{name}" for name in ("left", "running"))
+    for folder in (left, running):
+        folder.mkdir(parents=True)
+    (store.root / "uses").mkdir()
+    (store.root / "uses" / left.name).touch()
+    with FileLock.share(store.root / "uses" / running.name):
+        root = open_package(write_package(tmp_path / "p.mlpkg")).root
+    assert sorted(path.name for path in (store.root / "packages").iterdir()) == [running.name, root.name]
+    assert {path.name for path in (store.root / "uses").iterdir()} == {running.name, root.name, ".pruning"}
+
+
+def test_where_there_are_no_locks_what_killed_unpackings_left_is_removed_after_a_day(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FileLock, "exclude", lambda *_, **__: None)
     old, recent = (store.root / "packages" / f".unpacking-{name}" for name in ("old", "recent"))
     for folder in (old, recent):
         folder.mkdir(parents=True)
@@ -139,7 +155,7 @@ def test_an_archive_that_changes_while_it_is_unpacked(
     archive = write_package(tmp_path / "p.mlpkg")
     original = extract_archive
 
-    def extract(path: Path, folder: Path) -> None:
+    def extract(path: Path, folder: Path, _: object) -> None:
         original(path, folder)
         write_package(archive, force=True, weights=b"new")
 

@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from inferox.core import ConfigError, IntegrityError
+from inferox.core import ConfigError, IntegrityError, PackageError
 from inferox.package import Store, StoredPackage, file_lock, open_package
 from inferox.package.archive import write_archive
 from inferox.package.file_lock import FileLock
@@ -255,6 +256,35 @@ def test_packages_in_use_beyond_the_limit_are_said(
         open_package(write_package(tmp_path / "small.mlpkg", weights=b"small"))
     assert "the store is full: small, " in caplog.messages[-1]
     assert first_digest not in names(store)
+
+
+@pytest.mark.parametrize("limit", ["50GB", "none"])
+def test_a_disk_that_is_full_has_room_made_on_it(
+    tmp_path: Path, store: Store, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk has room for two packages and a bit."""
+    monkeypatch.setenv("INFEROX_STORE_LIMIT", limit)
+    archives = write_packages(tmp_path, 4)
+
+    def measure_disk(_: object) -> SimpleNamespace:
+        return SimpleNamespace(free=250_000 - sum(package.size_bytes for package in store.packages()))
+
+    monkeypatch.setattr(shutil, "disk_usage", measure_disk)
+    first, second = (open_package(archive) for archive in archives[:2])
+    with pytest.raises(PackageError, match=r"unpacking needs .* are free .*inferox store prune --all"):
+        open_package(archives[2])
+    digest = first.root.name
+    del first
+    with pytest.raises(PackageError, match="unpacking needs"):
+        open_package(write_package(tmp_path / "large.mlpkg", weights=bytes(300_000)))
+    assert names(store) == {digest, second.root.name}, "nothing is removed in vain"
+    if limit == "none":
+        with pytest.raises(PackageError, match="unpacking needs"):
+            open_package(archives[2])
+        return
+    third = open_package(archives[2])
+    assert names(store) == {second.root.name, third.root.name}
+    assert digest not in names(store)
 
 
 def test_a_store_without_a_limit_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

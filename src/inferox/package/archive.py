@@ -9,7 +9,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -80,7 +80,7 @@ def _padding(offset: int, info: zipfile.ZipInfo) -> bytes:
     return struct.pack("<HH", _PADDING_FIELD, fill) + bytes(fill)
 
 
-def extract_archive(archive: Path, folder: Path) -> None:
+def extract_archive(archive: Path, folder: Path, make_room: Callable[[int], object] | None = None) -> None:
     """Unpacks an archive, which is taken to be hostile, into an empty folder.
 
     Nothing is written before every member has been checked. Only archives as ``write_archive`` makes them are unpacked:
@@ -90,6 +90,7 @@ def extract_archive(archive: Path, folder: Path) -> None:
     Args:
         archive: The file.
         folder: An empty folder.
+        make_room: What is called with the number of bytes that the disk lacks, before that is an error.
 
     Raises:
         UnsafePathError: If a member would lie outside the folder, is a link or a special file, stands twice, or lies
@@ -103,7 +104,7 @@ def extract_archive(archive: Path, folder: Path) -> None:
         with archive.open("rb") as stream:
             bundle, members = _open_checked(stream)
             shared = {member.filename: _share(stream, member, folder / member.filename) for member in members}
-            _check_space(members, folder, sum(shared.values()))
+            _check_space(sum(member.file_size for member in members) - sum(shared.values()), folder, make_room)
             for member in members:
                 _complete(stream, bundle, member, folder / member.filename, shared[member.filename])
     except _DAMAGES as error:
@@ -301,8 +302,11 @@ def _read(stream: BinaryIO, form: struct.Struct, offset: int) -> tuple[Any, ...]
     return form.unpack(stream.read(form.size))
 
 
-def _check_space(members: list[zipfile.ZipInfo], folder: Path, shared_bytes: int) -> None:
-    needed, free = sum(member.file_size for member in members) - shared_bytes, shutil.disk_usage(folder).free
+def _check_space(needed: int, folder: Path, make_room: Callable[[int], object] | None) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free and make_room is not None:
+        make_room(needed - free)
+        free = shutil.disk_usage(folder).free
     if needed > free:
         raise PackageError(
             f"unpacking needs {needed:,} bytes below {folder}, and {free:,} are free",

@@ -29,12 +29,21 @@ def share_blocks(source: BinaryIO, offset: int, size_bytes: int, target: BinaryI
         does not share blocks, or the files lie on two.
     """
     whole_bytes = size_bytes - size_bytes % BLOCK_BYTES
-    if sys.platform != "linux" or offset % BLOCK_BYTES or not whole_bytes:
+    if offset % BLOCK_BYTES or not whole_bytes:
         return 0
-    import fcntl
-
     try:
-        fcntl.ioctl(target.fileno(), _CLONE_RANGE, _RANGE.pack(source.fileno(), offset, whole_bytes, 0))
+        _clone(source, offset, whole_bytes, target)
     except OSError:
         return 0
     return whole_bytes
+
+
+if sys.platform == "linux":
+    import fcntl
+
+    def _clone(source: BinaryIO, offset: int, size_bytes: int, target: BinaryIO) -> None:
+        fcntl.ioctl(target.fileno(), _CLONE_RANGE, _RANGE.pack(source.fileno(), offset, size_bytes, 0))
+else:
+
+    def _clone(source: BinaryIO, offset: int, size_bytes: int, target: BinaryIO) -> None:  # noqa: ARG001
+        raise OSError("only Linux shares parts of files")

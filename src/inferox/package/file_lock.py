@@ -8,6 +8,7 @@ import sys
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +28,8 @@ class FileLock:
     all of them to have it alone. A file system that has no locks lets everybody share, and nobody have it alone.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
         self._close: Callable[[], object] = weakref.finalize(self, os.close, descriptor)
 
     @classmethod
@@ -45,12 +47,12 @@ class FileLock:
             try:
                 _lock(descriptor, shared=True, wait=True)
             except OSError:
-                return cls(descriptor)  # this file system has no locks
+                return cls(path, descriptor)  # this file system has no locks
             except BaseException:
                 os.close(descriptor)
                 raise
             if os.fstat(descriptor).st_nlink:
-                return cls(descriptor)
+                return cls(path, descriptor)
             os.close(descriptor)  # whoever had it alone has removed it: others would lock another file
 
     @classmethod
@@ -77,13 +79,21 @@ class FileLock:
             os.close(descriptor)
             raise
         if os.fstat(descriptor).st_nlink:
-            return cls(descriptor)
+            return cls(path, descriptor)
         os.close(descriptor)
         return None
 
     def close(self) -> None:
         """Gives the lock back. Closing twice does nothing."""
         self._close()
+
+    def remove(self) -> None:
+        """Removes the file, and gives the lock back. Whoever waits for it makes the file anew. Never raises."""
+        if sys.platform == "win32":
+            self.close()  # removes nothing that is open, neither here nor elsewhere
+        with suppress(OSError):
+            self._path.unlink()
+        self.close()
 
     def __enter__(self) -> Self:
         return self

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -127,10 +126,10 @@ class Store:
             self._make_private(self._packages.folder)
             if there:  # and not put there by another process in the meantime
                 self._packages.discard(digest)
-            staging = self._packages.make_staging()
+            with self._packages.staging() as staging:
+                self._extract(archive, before, staging, unpacked.root)
         except OSError as error:
             raise self._unusable(error) from error
-        self._extract(archive, before, staging, unpacked.root)
         self._keep_limit()
         return unpacked
 
@@ -218,7 +217,7 @@ class Store:
 
     def _extract(self, archive: Path, before: list[int], staging: Path, folder: Path) -> None:
         try:
-            extract_archive(archive, staging)
+            extract_archive(archive, staging, self._make_room)
             if _fingerprint(archive) != before:
                 raise IntegrityError(f"{archive} changed while it was unpacked", hint="try again once it is written")
             staging.rename(folder)
@@ -226,8 +225,6 @@ class Store:
             # Another process was faster, and what it put there is the same.
             if not self._is_unpacked(archive, folder):
                 raise PackageError(f"{archive} cannot be unpacked to {folder}: {error.strerror or error}") from error
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
     def _use(self, digest: str) -> FileLock | None:
         """The lock that keeps a package in the store; ``None`` where the store can only be read."""
@@ -241,13 +238,19 @@ class Store:
                 return None
             raise self._unusable(error) from error
 
+    def _make_room(self, missing_bytes: int) -> None:
+        """Removes packages that are not in use where the disk is full, if that helps, and unless there is no limit."""
+        if self.limit_bytes is None:
+            return
+        limit_bytes = max(0, sum(package.size_bytes for package in self.packages()) - missing_bytes)
+        if self.prune(limit_bytes, dry_run=True).freed_bytes >= missing_bytes:
+            self._prune_and_say(limit_bytes, "the disk is full")
+
     def _keep_limit(self) -> None:
         """Removes what is beyond the limit, and says what was removed, and what could not be."""
         if self.limit_bytes is None:
             return
-        done = self.prune(self.limit_bytes)
-        for package in done.removed:
-            _logger.info("the store is full: %s, %s bytes, is removed", package.name, f"{package.size_bytes:,}")
+        done = self._prune_and_say(self.limit_bytes, "the store is full")
         if done.size_bytes > self.limit_bytes:
             _logger.warning(
                 "the packages in the store %s have %s bytes, and its limit is %s (%s); they are in use",
@@ -256,6 +259,12 @@ class Store:
                 f"{self.limit_bytes:,}",
                 STORE_LIMIT_VARIABLE,
             )
+
+    def _prune_and_say(self, limit_bytes: int, reason: str) -> Pruning:
+        done = self.prune(limit_bytes)
+        for package in done.removed:
+            _logger.info("%s: %s, %s bytes, is removed", reason, package.name, f"{package.size_bytes:,}")
+        return done
 
     def _digest(self, archive: Path) -> str:
         """The SHA-256 digest of an archive, computed again only where it has changed."""

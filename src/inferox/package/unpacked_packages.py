@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +17,7 @@ from inferox.package.stored_package import StoredPackage
 
 _STAGING = ".unpacking-"
 _LEFTOVER_AGE_S = 24 * 60 * 60
-_DISCARDED = "discarded"
+_REMOVED = ".removed-"
 _PRUNING = ".pruning"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -77,22 +77,29 @@ class UnpackedPackages:
             os.utime(path, ns=(now, now))
         return lock
 
-    def make_staging(self) -> Path:
-        """Makes a folder that nobody takes for a package, and removes what killed processes left in such.
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A folder that nobody takes for a package, and that is removed at the end; also what killed processes left.
 
         Raises:
             OSError: If it cannot be made.
         """
         self._remove_leftovers()
-        return Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.folder))
+        folder = self.folder / f"{_STAGING}{secrets.token_hex(8)}"
+        lock = FileLock.share(self._uses / folder.name)
+        try:
+            folder.mkdir(mode=0o700)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.remove()
 
     def discard(self, digest: str) -> bool:
         """Removes what lies in the place of a package, whoever uses it; ``False`` where it cannot be removed."""
-        staging = self._move_away(self.folder / digest)
-        if staging is None:
-            return False
-        shutil.rmtree(staging, ignore_errors=True)
-        return True
+        moved = self._move_away(self.folder / digest)
+        if moved is not None:
+            _delete(moved)
+        return moved is not None
 
     def list(self) -> tuple[StoredPackage, ...]:
         """Lists the packages; the one that was used last is the last."""
@@ -108,24 +115,19 @@ class UnpackedPackages:
             limit_bytes: The limit; 0 removes all that are not in use.
             dry_run: Whether to remove nothing, and say what would be removed.
         """
-        removed, kept, stagings = [], [], []
+        removed, kept = [], []
         with self._alone():
             packages = self._list()
             size = sum(package.size_bytes for package in packages)
             for package in packages:
                 spared = package.in_use or 0 < limit_bytes >= size
-                staging = None if spared or dry_run else self._evict(package)
-                if spared or not (dry_run or staging):
+                if spared or not (dry_run or self._evict(package)):
                     kept.append(package)
-                    continue
-                removed.append(package)
-                size -= package.size_bytes
-                if staging is not None:
-                    stagings.append(staging)
-            if not dry_run:
-                self._remove_leftovers()
-        for staging in stagings:
-            shutil.rmtree(staging, ignore_errors=True)
+                else:
+                    removed.append(package)
+                    size -= package.size_bytes
+        if not dry_run:
+            self._remove_leftovers()
         return Pruning(tuple(removed), tuple(kept))
 
     @contextmanager
@@ -168,51 +170,62 @@ class UnpackedPackages:
         held.close()
         return False
 
-    def _evict(self, package: StoredPackage) -> Path | None:
-        """Moves a package away that nobody uses."""
-        use = self._uses / package.digest
+    def _evict(self, package: StoredPackage) -> bool:
+        """Moves a package away; ``False`` where somebody uses it, or it cannot be moved."""
         try:
             self._uses.mkdir(mode=0o700, exist_ok=True)
-            lock = FileLock.exclude(use)
+            lock = FileLock.exclude(self._uses / package.digest)
         except OSError:
-            return None
+            return False
         if lock is None:
-            return None
+            return False
         with lock:
-            staging = self._move_away(package.root)
-            if staging is not None:
-                with suppress(OSError):  # as Windows does not remove what is open
-                    use.unlink()
-        return staging
+            if self._move_away(package.root) is None:
+                return False
+            lock.remove()
+        return True
 
     def _move_away(self, folder: Path) -> Path | None:
-        """Moves a folder to a staging folder, as under its own name it could be found half deleted."""
+        """Gives a folder a name that says that it is to be deleted: under its own it could be found half deleted."""
+        moved = self.folder / f"{_REMOVED}{secrets.token_hex(8)}"
         try:
-            staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.folder))
+            folder.rename(moved)
         except OSError:
             return None
-        try:
-            folder.rename(staging / _DISCARDED)
-        except OSError:
-            staging.rmdir()
-            return None
-        return staging
+        return moved
 
     def _remove_leftovers(self) -> None:
-        """Removes what killed processes had half removed, and what they had half unpacked a day ago or earlier."""
+        """Removes what killed processes had half removed or half unpacked, and locks of what is not there."""
+        for path in self.folder.glob(f"{_REMOVED}*"):
+            _delete(path)
         for path in self.folder.glob(f"{_STAGING}*"):
             with suppress(OSError):
-                if (path / _DISCARDED).exists() or time.time() - path.stat().st_mtime > _LEFTOVER_AGE_S:
-                    shutil.rmtree(path, ignore_errors=True)
-        for path in self._uses.glob("[0-9a-f]*"):
-            if not (self.folder / path.name).exists():
-                self._remove_lock(path)
+                if self._remove_lock(self._uses / path.name) or _is_old(path):
+                    _delete(path)
+        for path in self._uses.glob("*"):
+            if path.name != _PRUNING and not (self.folder / path.name).exists():
+                with suppress(OSError):
+                    self._remove_lock(path)
 
     @staticmethod
-    def _remove_lock(path: Path) -> None:
-        """Removes the lock of a package that is not there, unless somebody is unpacking it."""
-        with suppress(OSError):
-            lock = FileLock.exclude(path)
-            if lock is not None:
-                with lock:
-                    path.unlink()
+    def _remove_lock(path: Path) -> bool:
+        """Removes a lock; ``False`` where somebody holds it."""
+        lock = FileLock.exclude(path)
+        if lock is None:
+            return False
+        lock.remove()
+        return True
+
+
+def _is_old(staging: Path) -> bool:
+    """Whether a folder is a day old, where there are no locks to tell that nobody works there."""
+    return time.time() - staging.stat().st_mtime > _LEFTOVER_AGE_S
+
+
+def _delete(path: Path) -> None:
+    """Deletes a folder, or what was put in the place of one. Never raises."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with suppress(OSError):
+        path.unlink()
