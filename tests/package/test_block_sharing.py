@@ -51,7 +51,8 @@ def share_like_a_file_system(source: BinaryIO, offset: int, size_bytes: int, tar
     """Does with files what sharing does, on the same conditions."""
     assert offset % BLOCK_BYTES == 0
     whole_bytes = size_bytes - size_bytes % BLOCK_BYTES
-    target.write(os.pread(source.fileno(), whole_bytes, offset))
+    source.seek(offset)
+    target.write(source.read(whole_bytes))
     return whole_bytes
 
 

@@ -314,11 +314,12 @@ print("done", flush=True)
 
 PRUNE = """
 import sys
+from pathlib import Path
 from inferox.package import Store
 print("ready", flush=True)
 removed = 0
-while not select.select([sys.stdin], [], [], 0)[0]:
-    removed += len(Store().prune(int(sys.argv[1])).removed)
+while not Path(sys.argv[1]).exists():
+    removed += len(Store().prune(int(sys.argv[2])).removed)
 print(removed, flush=True)
 """
 
@@ -326,8 +327,8 @@ print(removed, flush=True)
 def test_processes_that_open_and_prune_at_once_never_meet_half_a_package(tmp_path: Path, store: Store) -> None:
     write_packages(tmp_path, 3, 300_000)
     with (
-        running("import select" + PRUNE, 0) as eager,
-        running("import select" + PRUNE, 650_000) as modest,
+        running(PRUNE, tmp_path / "stop", 0) as eager,
+        running(PRUNE, tmp_path / "stop", 650_000) as modest,
         running(OPEN, tmp_path, 150) as first,
         running(OPEN, tmp_path, 150) as second,
     ):
@@ -335,8 +336,9 @@ def test_processes_that_open_and_prune_at_once_never_meet_half_a_package(tmp_pat
             out, err = opener.communicate(timeout=120)
             assert (out, opener.returncode) == ("done\n", 0), err
         removed = 0
+        (tmp_path / "stop").touch()
         for pruner in (eager, modest):
-            out, err = pruner.communicate("\n", timeout=60)
+            out, err = pruner.communicate(timeout=60)
             assert pruner.returncode == 0, err
             removed += int(out)
     assert removed > 10
