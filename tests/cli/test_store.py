@@ -51,10 +51,7 @@ def test_an_empty_store(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("archives")
 def test_prune_to_a_limit(run: Run) -> None:
-    assert (
-        "2 packages would be removed, which frees 3.0 MB"
-        in run("store", "prune", "--limit", "3.5MB", "--dry-run", "--table").out
-    )
+    assert "would remove 2 packages, 3.0 MB" in run("store", "prune", "--limit", "3.5MB", "--dry-run", "--table").out
     dry = json.loads(run("store", "prune", "--limit", "3.5MB", "--dry-run", "--json").out)
     done = json.loads(run("store", "prune", "--limit", "3.5MB", "--json").out)
     assert (dry.pop("dry_run"), done.pop("dry_run")) == (True, False)
@@ -70,16 +67,27 @@ def test_prune_to_the_stores_own_limit(run: Run, monkeypatch: pytest.MonkeyPatch
     assert json.loads(run("store", "prune").out)["removed"] == []
     monkeypatch.setenv("INFEROX_STORE_LIMIT", "5.5MB")
     table = run("store", "prune", "--table").out
-    assert "1 package removed, which freed 1.0 MB" in table
-    assert "2 packages kept, 5.0 MB" in table
+    assert "removed 1 package, 1.0 MB" in table
+    assert "kept 2 packages, 5.0 MB\n" in table
 
 
 def test_prune_all_but_what_is_in_use(run: Run, archives: list[Path]) -> None:
     held = open_package(archives[0])
     table = run("store", "prune", "--all", "--table").out
-    assert "2 packages removed, which freed 5.0 MB" in table
-    assert "1 package in use or not removable kept, 1.0 MB" in table
+    assert "removed 2 packages, 5.0 MB" in table
+    assert "kept 1 package, 1.0 MB; 1 in use\n" in table
     assert held.artifacts[0].path("weights").is_file()
+
+
+@pytest.mark.usefixtures("archives")
+def test_prune_what_cannot_be_removed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    table = run("store", "prune", "--all", "--table").out
+    assert "removed 0 packages, 0 B" in table
+    assert "kept 3 packages, 6.0 MB\n3 packages beyond the limit could not be removed" in table
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,12 @@ def _say(done: Pruning, limit_bytes: int, *, dry_run: bool) -> None:
 
     if done.removed:
         _print(done.removed)
-    tense = "would be removed, which frees" if dry_run else "removed, which freed"
-    say(f"{_count(done.removed)} {tense} {bytes_text(done.freed_bytes)}")
-    used = " in use or not removable" if done.size_bytes > limit_bytes else ""
-    say(f"{_count(done.kept)}{used} kept, {bytes_text(done.size_bytes)}")
+    action = "would remove" if dry_run else "removed"
+    say(f"{action} {_count(done.removed)}, {bytes_text(done.freed_bytes)}")
+    in_use = [package for package in done.kept if package.in_use]
+    say(f"kept {_count(done.kept)}, {bytes_text(done.size_bytes)}{f'; {len(in_use)} in use' if in_use else ''}")
+    if done.size_bytes > limit_bytes and len(in_use) < len(done.kept):
+        say(f"{_count(done.kept[len(in_use) :])} beyond the limit could not be removed")
 
 
 def _print(packages: Sequence[StoredPackage]) -> None:
