@@ -333,7 +333,9 @@ def past_the_end(graph: ModelProto) -> None:
 @pytest.mark.parametrize("break_", [outside, past_the_end, cycle, nameless, unknown, custom])
 def test_packages_with_hostile_graphs(tmp_path: Path, break_: Callable[[ModelProto], object]) -> None:
     package = tmp_path / "package"
-    inferox.pack(save_affine(tmp_path / "affine.onnx"), package, backends=("onnxruntime", "openvino"))
+    inferox.pack(
+        save_affine(tmp_path / "affine.onnx"), package, backends=("onnxruntime", "openvino"), precisions=("fp32",)
+    )
     (tmp_path / "secret.bin").write_bytes(bytes(48))
     graph = make_affine()
     break_(graph)

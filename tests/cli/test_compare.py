@@ -19,7 +19,7 @@ from tests.report.comparisons import make_comparison
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("compare") / "cnn"
-    inferox.pack(make_cnn, path, backends=("torch", "onnxruntime", "openvino"), name="<cnn> & co")
+    inferox.pack(make_cnn, path, backends=("torch", "onnxruntime", "openvino"), precisions=("fp32",), name="<cnn> & co")
     return path
 
 

@@ -15,7 +15,7 @@ from tests.packing.modules import make_cnn
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "store"))
-    inferox.pack(make_cnn, tmp_path / "cnn", backends=("onnxruntime", "openvino"))
+    inferox.pack(make_cnn, tmp_path / "cnn", backends=("onnxruntime", "openvino"), precisions=("fp32",))
     return tmp_path / "cnn"
 
 

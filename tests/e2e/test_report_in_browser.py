@@ -31,7 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from inferox.cli.main import main
 
     folder = tmp_path_factory.mktemp("report")
-    inferox.pack(make_cnn, folder / "cnn", backends=("onnxruntime", "openvino"), name="cnn")
+    inferox.pack(make_cnn, folder / "cnn", backends=("onnxruntime", "openvino"), precisions=("fp32",), name="cnn")
     with pytest.raises(SystemExit) as ended:
         main(["compare", str(folder / "cnn"), "--quick", "--json", "--html", str(folder / "report.html")])
     assert ended.value.code == 0

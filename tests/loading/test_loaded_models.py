@@ -82,7 +82,9 @@ def text_model(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path)
     """A package with packed artifacts, and the module that it was made of."""
     folder = tmp_path_factory.mktemp("text")
     module = save_text_model(folder / "source", minilm_directory, "bert", "Model")
-    inferox.pack(folder / "source", folder / "package", backends=("torch", "onnxruntime", "openvino"))
+    inferox.pack(
+        folder / "source", folder / "package", backends=("torch", "onnxruntime", "openvino"), precisions=("fp32",)
+    )
     return folder / "package", module
 
 

@@ -50,7 +50,7 @@ print(json.dumps({"wall": wall, "spent": spent, "cores": cores}))
 def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
     """MiniLM for every runtime."""
     path = tmp_path_factory.mktemp("threads") / "minilm.mlpkg"
-    inferox.pack(minilm_directory, path, backends=("torch", "onnxruntime", "openvino", "candle"))
+    inferox.pack(minilm_directory, path, backends=("torch", "onnxruntime", "openvino", "candle"), precisions=("fp32",))
     return path
 
 

@@ -45,7 +45,7 @@ from tests.packing.test_kinds import TEXTS, save_text_model
 def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
     folder = tmp_path_factory.mktemp("tuned")
     save_text_model(folder / "source", minilm_directory, "bert", "Model")
-    inferox.pack(folder / "source", folder / "bert", backends=("onnxruntime", "openvino"))
+    inferox.pack(folder / "source", folder / "bert", backends=("onnxruntime", "openvino"), precisions=("fp32",))
     return folder / "bert"
 
 
@@ -154,7 +154,7 @@ def test_a_profile_of_another_machine_is_ignored_and_said_to_be(
 
 
 def test_a_model_without_lengths(tmp_path: Path) -> None:
-    inferox.pack(make_cnn, tmp_path / "cnn", backends=("onnxruntime", "openvino"))
+    inferox.pack(make_cnn, tmp_path / "cnn", backends=("onnxruntime", "openvino"), precisions=("fp32",))
     found = tune(tmp_path / "cnn")
     assert {cell.length for cells in found.profile.cells.values() for cell in cells} == {1}
 

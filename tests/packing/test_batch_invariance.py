@@ -88,7 +88,12 @@ def test_a_model_that_mixes_rows_itself_is_packed_as_it_is_and_the_evidence_says
     module: torch.nn.Module, tmp_path: Path
 ) -> None:
     # One example row: only rows beside it that are unlike it can tell.
-    report = inferox.pack(factory_of(module), tmp_path / "p", backends=["onnxruntime", "openvino"])  # type: ignore[arg-type]
+    report = inferox.pack(
+        factory_of(module),  # type: ignore[arg-type]
+        tmp_path / "p",
+        backends=["onnxruntime", "openvino"],
+        precisions=("fp32",),
+    )
     assert not report.refused
     for evidence in report.evidence:
         assert evidence.parity_class is ParityClass.EXACT

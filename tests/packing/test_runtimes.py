@@ -51,7 +51,9 @@ def test_the_bert_family_runs_on_all_four(tmp_path: Path, minilm_directory: Path
         settings = tmp_path / "source" / "tokenizer_config.json"
         names = {"model_input_names": ["input_ids", "attention_mask"]}
         settings.write_text(json.dumps({**json.loads(settings.read_text(encoding="utf-8")), **names}), encoding="utf-8")
-    report = inferox.pack(tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), strict=True)
+    report = inferox.pack(
+        tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), precisions=("fp32",), strict=True
+    )
     assert report.refused == {}
     check(tmp_path / "package", PACKED | PADDED | CANDLE)
     answers = answers_of(tmp_path / "package", TEXTS)
@@ -96,7 +98,7 @@ def test_a_cross_encoder_ranks_alike_on_all_four(tmp_path: Path, minilm_director
 
 def test_a_model_that_cannot_be_packed_stays_padded_and_is_said_to(tmp_path: Path, minilm_directory: Path) -> None:
     save_text_model(tmp_path / "source", minilm_directory, "mpnet", "Model")
-    report = inferox.pack(tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"))
+    report = inferox.pack(tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), precisions=("fp32",))
     check(tmp_path / "package", PADDED)
     assert set(report.refused) == {
         "torch/fp32/packed",
@@ -111,12 +113,14 @@ def test_a_model_that_cannot_be_packed_stays_padded_and_is_said_to(tmp_path: Pat
 @pytest.mark.parametrize(("model_type", "head"), [("vit", "ForImageClassification"), ("resnet", "Model")])
 def test_vision_runs_on_three(tmp_path: Path, model_type: str, head: str) -> None:
     save_model(make_model(model_type, head), tmp_path / "source")
-    report = inferox.pack(tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), task="raw")
+    report = inferox.pack(
+        tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), precisions=("fp32",), task="raw"
+    )
     check(tmp_path / "package", PADDED)
     assert "Conv2d" in report.refused["candle/fp32/padded"]
 
 
 def test_a_hand_written_module_runs_on_three(tmp_path: Path) -> None:
-    inferox.pack(make_cnn, tmp_path / "package", backends=GRAPHS)
+    inferox.pack(make_cnn, tmp_path / "package", backends=GRAPHS, precisions=("fp32",))
     names = {"torch/torch-export/fp32/padded", "onnxruntime/onnx/fp32/padded", "openvino/onnx/fp32/padded"}
     check(tmp_path / "package", names, trust_code=True)

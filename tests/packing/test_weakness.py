@@ -73,7 +73,7 @@ def make_dead() -> ModelProto:
 def dead(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...]]:
     folder = tmp_path_factory.mktemp("dead")
     onnx.save(make_dead(), folder / "graph.onnx")
-    report = inferox.pack(folder / "graph.onnx", folder / "package", backends=RUNTIMES)
+    report = inferox.pack(folder / "graph.onnx", folder / "package", backends=RUNTIMES, precisions=("fp32",))
     assert [(item.weak is not None, item.is_reference) for item in report.evidence] == [(True, True), (True, False)]
     return folder / "package", report.notes
 
@@ -89,7 +89,9 @@ def test_its_own_runtime_comes_first_then(dead: tuple[Path, tuple[str, ...]], tm
     with inferox.load(dead[0], backend="openvino") as model:
         assert model.metadata.backend == "openvino"
     onnx.save(make_affine(), tmp_path / "graph.onnx")
-    assert inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", backends=RUNTIMES).notes == ()
+    assert (
+        inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", backends=RUNTIMES, precisions=("fp32",)).notes == ()
+    )
     with inferox.load(tmp_path / "package") as model:
         assert model.metadata.backend == "openvino"
 

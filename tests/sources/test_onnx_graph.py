@@ -29,7 +29,7 @@ def test_it_becomes_a_package_for_both_runtimes_with_one_copy_of_the_weights(
     tmp_path: Path, beside: str | None
 ) -> None:
     path = save_affine(tmp_path / "affine.onnx", beside=beside, weight=WIDE_WEIGHT)
-    report = inferox.pack(path, tmp_path / "package", backends=("onnxruntime", "openvino"))
+    report = inferox.pack(path, tmp_path / "package", backends=("onnxruntime", "openvino"), precisions=("fp32",))
     assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT] * 2
     assert report.name == "affine"
     graph = onnx.load(tmp_path / "package" / "model.onnx", load_external_data=False)
@@ -130,7 +130,9 @@ def test_fixed_rows_stay_fixed(tmp_path: Path) -> None:
 
 def test_a_negative_extent_is_a_free_one(tmp_path: Path) -> None:
     onnx.save(make_affine(rows=-1), tmp_path / "affine.onnx")
-    inferox.pack(tmp_path / "affine.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"))
+    inferox.pack(
+        tmp_path / "affine.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"), precisions=("fp32",)
+    )
     assert inferox.open_package(tmp_path / "package").info.signature.inputs[0].dims == ("batch", 4)
 
 
@@ -169,7 +171,9 @@ def test_images_keep_the_names_of_their_dims(tmp_path: Path) -> None:
     graph = helper.make_graph([node], "image", [sides[0]], [sides[1]], [kernel])
     opsets = [helper.make_opsetid("", 11)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=6), tmp_path / "image.onnx")
-    report = inferox.pack(tmp_path / "image.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"))
+    report = inferox.pack(
+        tmp_path / "image.onnx", tmp_path / "package", backends=("onnxruntime", "openvino"), precisions=("fp32",)
+    )
     assert [item.parity_class for item in report.evidence] == [ParityClass.EXACT] * 2
     signature = inferox.open_package(tmp_path / "package").info.signature
     assert signature.inputs[0].dims == ("batch", 3, "H", "W")

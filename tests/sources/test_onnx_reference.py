@@ -223,7 +223,7 @@ def make_quantised() -> ModelProto:
 )
 def test_graphs_are_labelled_as_what_they_are(tmp_path: Path, model: ModelProto, precision: str) -> None:
     onnx.save(model, tmp_path / "graph.onnx")
-    report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", backends=RUNTIMES)
+    report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", backends=RUNTIMES, precisions=("fp32",))
     assert report.refused == {}
     assert [item.artifact for item in report.evidence] == [f"{name}/onnx/{precision}/padded" for name in RUNTIMES]
     for backend in RUNTIMES:
@@ -238,11 +238,13 @@ def test_losing_its_own_runtime_is_an_error(tmp_path: Path, monkeypatch: pytest.
     onnx.save(make_affine(), tmp_path / "graph.onnx")
     monkeypatch.setattr("inferox.backends.onnxruntime.export.graph_precision", _refuse)
     with pytest.raises(PackageError, match=r"onnxruntime, the runtime of 'graph' itself.*this build lacks a kernel"):
-        inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", backends=RUNTIMES)
+        inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", backends=RUNTIMES, precisions=("fp32",))
     assert not (tmp_path / "package").exists()
     assert [
         item.artifact
-        for item in inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", backends=("openvino",)).evidence
+        for item in inferox.pack(
+            tmp_path / "graph.onnx", tmp_path / "package", backends=("openvino",), precisions=("fp32",)
+        ).evidence
     ] == ["openvino/onnx/fp32/padded"]
 
 
@@ -329,7 +331,13 @@ def test_a_graph_of_nothing_but_infinities_is_compared_as_it_is_and_weak(tmp_pat
     constants = {"never": np.array([False] * 4), "infinity": np.array(-np.inf, np.float32)}
     onnx.save(make(nodes, {"x": (F, ["batch", 4])}, {"y": (F, ["batch", 4])}, constants), tmp_path / "graph.onnx")
     np.savez(tmp_path / "x.npz", x=floats(3, 4))
-    report = inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=tmp_path / "x.npz", backends=RUNTIMES)
+    report = inferox.pack(
+        tmp_path / "graph.onnx",
+        tmp_path / "package",
+        samples=tmp_path / "x.npz",
+        backends=RUNTIMES,
+        precisions=("fp32",),
+    )
     assert [item.weak for item in report.evidence] == ["every number of the output 'y' is -inf in the samples"] * 2
     assert inferox.load(tmp_path / "package").metadata.backend == "onnxruntime"
 
@@ -347,7 +355,13 @@ def test_a_cast_that_changes_indices_bounds_nothing(tmp_path: Path, kind: int) -
         make(nodes, {"ids": (INT64, ["n"])}, {"y": (F, ["n", 3])}, {"table": floats(rows, 3)}), tmp_path / "graph.onnx"
     )
     np.savez(tmp_path / "x.npz", ids=np.array([0, 1, 5, 50]))
-    inferox.pack(tmp_path / "graph.onnx", tmp_path / "package", samples=tmp_path / "x.npz", backends=RUNTIMES)
+    inferox.pack(
+        tmp_path / "graph.onnx",
+        tmp_path / "package",
+        samples=tmp_path / "x.npz",
+        backends=RUNTIMES,
+        precisions=("fp32",),
+    )
     for backend in RUNTIMES:
         with inferox.load(tmp_path / "package", backend=backend) as model:
             model.forward({"ids": np.array([0, 5, 65536])})

@@ -52,7 +52,7 @@ def check_pack(model: ModelProto, folder: Path, example: Arrays | None, *others:
     if example is not None:
         samples = folder / "samples.npz"
         np.savez(samples, **example)
-    report = inferox.pack(path, package, backends=RUNTIMES, samples=samples)
+    report = inferox.pack(path, package, backends=RUNTIMES, precisions=("fp32",), samples=samples)
     assert report.refused == {}
     assert {item.parity_class for item in report.evidence} <= {ParityClass.EXACT, ParityClass.CLOSE}
     session = onnxruntime.InferenceSession(path)

@@ -22,7 +22,7 @@ def graph(tmp_path: Path) -> Path:
 
 
 def test_openvino_alone_runs_it(tmp_path: Path, graph: Path) -> None:
-    report = inferox.pack(graph, tmp_path / "package")
+    report = inferox.pack(graph, tmp_path / "package", precisions=("fp32",))
     assert [(item.artifact, item.parity_class) for item in report.evidence] == [
         ("openvino/openvino-ir/fp32/padded", ParityClass.EXACT)
     ]

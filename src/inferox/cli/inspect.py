@@ -96,6 +96,8 @@ def _print(package: Package, console: Console) -> None:
     console.print(files)
     if package.parity is not None:
         console.print(evidence_table(package.parity.artifacts))
+        for name, reason in package.parity.unmeasured.items():
+            console.print(Text(printable(f"Not measured: {name}: {reason}")))
 
 
 _TRUST_TEXTS = {

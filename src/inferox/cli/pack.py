@@ -60,10 +60,9 @@ def _split(text: str) -> list[str]:
     "precisions",
     metavar="NAME,…",
     multiple=True,
-    default=("fp32",),
-    show_default=True,
-    callback=lambda _context, _parameter, texts: [name for text in texts for name in _split(text)],
-    help="The number formats to write artifacts in, such as fp32,int8: fp32, bf16, fp16 or int8.",
+    callback=lambda _context, _parameter, texts: [name for text in texts for name in _split(text)] if texts else None,
+    help="The number formats to write artifacts in, such as fp32,int8: fp32, bf16, fp16 or int8. By default fp32, and "
+    "bf16 with openvino where it is close to the original, as that costs no bytes.",
 )
 @click.option(
     "--calibration",
@@ -99,7 +98,7 @@ def pack(
     task: str | None,
     name: str | None,
     backends: list[str] | None,
-    precisions: list[str],
+    precisions: list[str] | None,
     calibration: str | None,
     tolerance: Limits | None,
     strict: bool,

@@ -144,6 +144,21 @@ class Backend(ABC):
     def can_load(self, artifact: Artifact) -> bool:
         """Whether the artifact is one of this backend's, in a format that it reads. Opens no file."""
 
+    def lacks(self, artifact: Artifact, device: DeviceId | None) -> str | None:  # noqa: ARG002 - for backends to answer
+        """What this machine lacks to compute an artifact in its precision, as a sentence. Imports no runtime.
+
+        Where something is lacking, the artifact is only loaded if its precision is asked for by name, and the runtime
+        decides.
+
+        Args:
+            artifact: An artifact that this backend reads.
+            device: Where it is to be loaded; ``None`` for the default device.
+
+        Returns:
+            What is lacking; ``None`` where nothing is, or only the runtime could tell.
+        """
+        return None
+
     def exporter(self) -> Exporter | None:
         """What writes artifacts of this backend at pack time; ``None`` where it only reads them."""
         return None

@@ -145,6 +145,11 @@ class Exporter(ABC):
     layouts: ClassVar[tuple[Layout, ...]] = (Layout.PADDED,)
     """The layouts in which the backend's artifacts may take rows."""
 
+    free_precisions: ClassVar[tuple[Precision, ...]] = ()
+    """The precisions in which the backend computes the files of an fp32 artifact as they are.
+
+    An artifact in one of them costs no bytes, and is made without being asked for."""
+
     @abstractmethod
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
         """Writes an artifact.

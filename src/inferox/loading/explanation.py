@@ -66,7 +66,7 @@ def explain(
     Takes and raises the same as ``load``, but for ``NoUsableBackendError`` and ``UntrustedCodeError``: where nothing
     can be loaded, no verdict says that it is taken.
     """
-    requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code)
+    requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code, device=device)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
     package = open_package(path, store=store)

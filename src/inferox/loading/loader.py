@@ -30,7 +30,7 @@ from inferox.loading.selection import AUTO, Requirements
 from inferox.loading.task_model import TaskModel
 from inferox.machine import limit_rayon, resolve_threads
 from inferox.package import Package, Store, open_package
-from inferox.parity import ArtifactEvidence, ParityClass, Samples, measure_model
+from inferox.parity import LEAST_CLASS, TOLERANCES, ArtifactEvidence, ParityClass, Samples, measure_model
 from inferox.tasks import Task, choose_task, open_task
 
 _logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def load(
         NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
         ConfigError: If the device, the precision, the quality or the task is none.
     """
-    requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code)
+    requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code, device=device)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
     context = PackageContext(open_package(path, store=store), task)
@@ -108,6 +108,11 @@ class PackageContext:
         """What was measured when it was packed, by the artifact's name."""
         parity = self.package.parity
         return {item.artifact: item for item in parity.artifacts} if parity else {}
+
+    @property
+    def unmeasured(self) -> Mapping[str, str]:
+        """Why those could not be measured when it was packed that were not, by the artifact's name."""
+        return self.package.parity.unmeasured if self.package.parity else {}
 
     def signature(self, artifact: Artifact) -> Signature:
         """What callers see of an artifact, whatever its layout: the padded signature."""
@@ -239,17 +244,19 @@ class Loader:
         view = self.context.view(artifact, model)
         task = self.context.task(view.signature)
         samples, evidence = self.context.samples, self.context.evidence.get(artifact.name)
-        if samples is None or evidence is None:
+        if samples is None or (evidence is None and artifact.name not in self.context.unmeasured):
             return
         smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
         parity_target = task.parity_target(view.signature)
         # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
-        tolerance = replace(evidence.tolerance, cosine_mean=evidence.tolerance.cosine_min, order_min=0.0)
+        kept = TOLERANCES[LEAST_CLASS[artifact.precision]] if evidence is None else evidence.tolerance
+        tolerance = replace(kept, cosine_mean=kept.cosine_min, order_min=0.0)
         one, scales = Samples((smallest,)), parity_target.scales(samples)
         found = measure_model(view, artifact, one, parity_target, tolerance, scales=scales)
         if found.parity_class is ParityClass.FAIL:
+            other = "the model" if evidence is None else "when it was packed"
             raise ExecutionError(
-                f"{artifact.name} computes something else here than when it was packed: {found.agreement}",
+                f"{artifact.name} computes something else here than {other}: {found.agreement}",
                 hint="'inferox verify' measures the whole package again",
             )
 

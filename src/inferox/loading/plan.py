@@ -43,7 +43,9 @@ class Plan:
             return "the first in the order that holds where nothing was measured (inferox tune)"
         if artifact.name not in self.ratios:
             return "it was not measured, and nothing that was measured can be loaded"
-        return "measured fastest here over all shapes of batches"
+        here = self.profile.classes.get(artifact.name)
+        agrees = "" if here is None else f", and its parity here is {here.value}"
+        return f"measured fastest here over all shapes of batches{agrees}"
 
     def why_not(self, artifact: Artifact, taken: Artifact) -> str:
         """The reason why an artifact that could have been loaded was not.
@@ -54,6 +56,9 @@ class Plan:
         """
         if artifact.name in self.weak:
             return f"the evidence that it agrees with the reference, which {taken.backend} computed, is weak"
+        if self.profile is None and artifact.precision is not taken.precision:
+            faster = f"'inferox tune' measures whether {artifact.precision.value} is faster here"
+            return f"{taken.precision.value} comes first where nothing was measured; {faster}"
         if self.profile is None:
             return f"it comes after {taken.backend} in the order that holds where nothing was measured"
         if artifact.name not in self.ratios:
@@ -69,7 +74,8 @@ def make_plan(package: Package, requirements: Requirements, found: FoundProfile)
         requirements: What is asked for.
         found: What was measured on this machine.
     """
-    candidates = select(package, requirements)
+    here = {} if found.profile is None else found.profile.classes
+    candidates = select(package, requirements, here)
     allowed = [candidate.artifact for candidate in candidates if candidate.rejected is None]
     weak = weak_artifacts(package.parity.artifacts if package.parity else ())
     return replace(

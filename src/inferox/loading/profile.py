@@ -19,8 +19,9 @@ from inferox.loading.cell import Cell
 from inferox.machine import available_cores, threads_text
 from inferox.machine.processor import processor_facts
 from inferox.package import Store, read_json, write_json
+from inferox.parity import ParityClass
 
-_VERSION = 3
+_VERSION = 4
 
 _DEFAULT = "default"
 
@@ -63,6 +64,8 @@ class Profile:
         created_at: When it was last measured, in ISO 8601.
         cells: For each artifact that could be measured, its times.
         placements: For each of them, where it was measured. "The default device" and "the CPU" may be the same.
+        classes: For those that compute in another precision than fp32, the class of parity that they reached there:
+            how processors round, and which arithmetic they have, differs.
     """
 
     digest: str
@@ -73,6 +76,7 @@ class Profile:
     created_at: str
     cells: Mapping[str, tuple[Cell, ...]]
     placements: Mapping[str, Placement] = field(default_factory=dict)
+    classes: Mapping[str, ParityClass] = field(default_factory=dict)
 
     def on(self, device: str) -> Profile:
         """What of it holds where a device is asked for: all, or the artifacts that were measured on that device.
@@ -89,6 +93,7 @@ class Profile:
             versions={name: text for name, text in self.versions.items() if any(_is_of(name, item) for item in suits)},
             cells={name: cells for name, cells in self.cells.items() if name in suits},
             placements={name: placement for name, placement in self.placements.items() if name in suits},
+            classes={name: reached for name, reached in self.classes.items() if name in suits},
         )
 
     def seconds(self, artifact: str, rows: int, length: int) -> float:
@@ -158,6 +163,7 @@ class Profile:
             "placements": {
                 name: [placement.device, placement.is_default] for name, placement in self.placements.items()
             },
+            "classes": {name: reached.value for name, reached in self.classes.items()},
         }
 
     @classmethod
@@ -188,6 +194,10 @@ class Profile:
             created_at=fields.required("created_at", str),
             cells=cells,
             placements=placements,
+            classes={
+                name: ParityClass.read(reached, f"the class of {shown(name)} in a profile")
+                for name, reached in fields.text_by_name("classes").items()
+            },
         )
 
 
@@ -294,9 +304,10 @@ def _leave_out_stale(profile: Profile) -> FoundProfile:
         return FoundProfile(profile)
     fresh = {name: cells for name, cells in profile.cells.items() if not any(_is_of(item, name) for item in stale)}
     versions = {name: measured for name, measured in profile.versions.items() if name not in stale}
+    classes = {name: reached for name, reached in profile.classes.items() if name in fresh}
     changes = [f"{name} {measured}, and now {runtime_version(name)} is installed" for name, measured in stale.items()]
     return FoundProfile(
-        replace(profile, cells=fresh, versions=versions) if fresh else None,
+        replace(profile, cells=fresh, versions=versions, classes=classes) if fresh else None,
         f"it was measured with {'; with '.join(changes)}",
     )
 

@@ -12,13 +12,14 @@ from inferox.core import (
     BackendNotFoundError,
     BackendUnavailableError,
     ConfigError,
+    DeviceId,
     Layout,
     Precision,
     TrustTier,
     first_line,
 )
 from inferox.package import Package
-from inferox.parity import ArtifactEvidence, ParityClass
+from inferox.parity import ArtifactEvidence, ParityClass, ParityReport
 
 _UNTRUSTED = "loading it runs code that comes with the package, which was not allowed (trust_code, --trust-code)"
 
@@ -74,6 +75,7 @@ class Requirements:
             where a precision is asked for, known or not.
         trust_code: Whether code that comes with the package may run.
         to_measure: Whether artifacts are to be measured: any quality will do then, known or not.
+        device: Where to load; ``None`` for each backend's default device.
     """
 
     backend: str = AUTO
@@ -81,6 +83,7 @@ class Requirements:
     quality: str | None = None
     trust_code: bool = False
     to_measure: bool = False
+    device: DeviceId | None = None
 
     @classmethod
     def parse(
@@ -91,19 +94,20 @@ class Requirements:
         *,
         trust_code: bool = False,
         to_measure: bool = False,
+        device: str | DeviceId | None = None,
     ) -> Requirements:
         """Reads requirements from the words in which they are stated.
 
         Raises:
             BackendNotFoundError: If the backend is not registered.
-            ConfigError: If there is no such precision or quality.
+            ConfigError: If there is no such precision, quality or device.
         """
         if backend != AUTO and backend not in backend_names():
             raise BackendNotFoundError(backend, backend_names())
         if quality not in {None, *QUALITIES}:
             raise ConfigError(f"there is no quality {quality!r}", hint=f"use one of {', '.join(QUALITIES)}")
         parsed = None if precision is None else Precision.parse(precision)
-        return cls(backend, parsed, quality, trust_code, to_measure)
+        return cls(backend, parsed, quality, trust_code, to_measure, DeviceId.of(device))
 
     @property
     def classes(self) -> tuple[ParityClass, ...]:
@@ -114,12 +118,43 @@ class Requirements:
         return QUALITIES[self.quality or default]
 
     @property
+    def takes_unmeasured(self) -> bool:
+        """Whether an artifact will do that could not be measured when it was packed."""
+        return self.to_measure or (self.quality is None and self.precision is not None)
+
+    @property
     def needs_evidence(self) -> bool:
         """Whether an artifact whose parity is not known will not do."""
         return self.quality is not None and not self.to_measure
 
 
-def select(package: Package, requirements: Requirements) -> tuple[Candidate, ...]:
+@dataclass(frozen=True)
+class _Known:
+    """What is known of how well an artifact agrees with the original.
+
+    Attributes:
+        evidence: What was measured when it was packed; ``None`` where nothing was.
+        unmeasured: Why it could not be measured then; ``None`` where it could, or that was not recorded.
+        here: Its class when it was measured on this machine; ``None`` where it was not.
+    """
+
+    evidence: ArtifactEvidence | None
+    unmeasured: str | None
+    here: ParityClass | None
+
+    @property
+    def parity_class(self) -> ParityClass | None:
+        """The worst class that was measured. One that was not measured when it was packed is ``close`` at best."""
+        packed = None if self.evidence is None else self.evidence.parity_class
+        if packed is None and self.unmeasured is not None:
+            packed = self.here and ParityClass.CLOSE
+        found = [item for item in (packed, self.here) if item is not None]
+        return max(found, key=list(ParityClass).index, default=None)
+
+
+def select(
+    package: Package, requirements: Requirements, here: Mapping[str, ParityClass] | None = None
+) -> tuple[Candidate, ...]:
     """Puts the artifacts of a package in the order in which they are tried where nothing was measured.
 
     Data comes before code, then fp32 before lower precisions, then what computed the reference before what was shown to
@@ -130,11 +165,16 @@ def select(package: Package, requirements: Requirements) -> tuple[Candidate, ...
     Args:
         package: The package.
         requirements: What is asked for.
+        here: The class of parity of each artifact that was measured on this machine, by its name.
     """
-    measured = {item.artifact: item for item in package.parity.artifacts} if package.parity else {}
-    weak = weak_artifacts(package.parity.artifacts if package.parity else ())
+    parity = package.parity or ParityReport(())
+    measured, weak = {item.artifact: item for item in parity.artifacts}, weak_artifacts(parity.artifacts)
+
+    def known(name: str) -> _Known:
+        return _Known(measured.get(name), parity.unmeasured.get(name), (here or {}).get(name))
+
     ordered = sorted(package.artifacts, key=lambda artifact: _preference(artifact, artifact.name in weak))
-    return tuple(Candidate(artifact, _why_rejected(artifact, requirements, measured)) for artifact in ordered)
+    return tuple(Candidate(item, _why_rejected(item, requirements, known(item.name))) for item in ordered)
 
 
 def weak_artifacts(evidence: Iterable[ArtifactEvidence]) -> frozenset[str]:
@@ -153,38 +193,40 @@ def _preference(artifact: Artifact, weak: bool) -> tuple[bool, int, bool, int, b
     return code, precision, weak, place, artifact.layout is Layout.PADDED
 
 
-def _why_rejected(
-    artifact: Artifact, requirements: Requirements, measured: Mapping[str, ArtifactEvidence]
-) -> str | None:
+def _why_rejected(artifact: Artifact, requirements: Requirements, known: _Known) -> str | None:
     if requirements.backend not in {AUTO, artifact.backend}:
         return f"the backend {requirements.backend} was asked for"
     if requirements.precision not in {None, artifact.precision}:
         return f"the precision {requirements.precision.value} was asked for" if requirements.precision else None
-    evidence = measured.get(artifact.name)
-    if reason := _why_not_good_enough(requirements, evidence):
-        return reason
     if artifact.backend not in backend_names():
         return f"no backend named {artifact.backend} is registered"
-    if reason := _why_not_read(artifact):
+    if reason := _why_not_read(artifact, requirements) or _why_not_good_enough(requirements, known):
         return reason
     if artifact.trust_tier is TrustTier.CODE and not requirements.trust_code:
         return _UNTRUSTED
     return None
 
 
-def _why_not_read(artifact: Artifact) -> str | None:
+def _why_not_read(artifact: Artifact, requirements: Requirements) -> str | None:
     try:
-        reads = get_backend(artifact.backend).can_load(artifact)
+        backend = get_backend(artifact.backend)
+        if not backend.can_load(artifact):
+            return f"the backend {artifact.backend} does not read this format"
+        # What is asked for by name is tried: a runtime may convert to fp32 and back where the arithmetic is missing.
+        return backend.lacks(artifact, requirements.device) if requirements.precision is None else None
     except BackendUnavailableError as error:
         return str(error)
     except Exception as error:  # noqa: BLE001 - a third party's backend may fail in any way
         failure = f"{type(error).__name__}: {first_line(error)}"
         return f"asking the backend {artifact.backend} whether it reads this format failed: {failure}"
-    return None if reads else f"the backend {artifact.backend} does not read this format"
 
 
-def _why_not_good_enough(requirements: Requirements, evidence: ArtifactEvidence | None) -> str | None:
-    parity_class = None if evidence is None else evidence.parity_class
+def _why_not_good_enough(requirements: Requirements, known_of: _Known) -> str | None:
+    evidence, parity_class = known_of.evidence, known_of.parity_class
+    if parity_class is None and known_of.unmeasured is not None and not requirements.takes_unmeasured:
+        return (
+            f"it was not measured where it was packed ({known_of.unmeasured}), nor here, which 'inferox tune' would do"
+        )
     if requirements.needs_evidence if parity_class is None else parity_class not in requirements.classes:
         known = "not known" if parity_class is None else parity_class.value
         can_be_asked_for = requirements.quality is None and parity_class in QUALITIES["quantized"]

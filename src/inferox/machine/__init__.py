@@ -1,10 +1,14 @@
 """What this machine is and allows: cores, memory, the processor, and the thread budget."""
 
+from inferox.machine.processor import BF16_FLAGS, processor_flags, processor_name
 from inferox.machine.threads import available_cores, limit_rayon, resolve_threads, threads_text
 
 __all__ = [
+    "BF16_FLAGS",
     "available_cores",
     "limit_rayon",
+    "processor_flags",
+    "processor_name",
     "resolve_threads",
     "threads_text",
 ]

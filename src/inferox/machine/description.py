@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import psutil
 
-from inferox.machine.processor import processor_facts
+from inferox.machine.processor import processor_name
 from inferox.machine.threads import available_cores
 
 
@@ -37,13 +37,9 @@ def this_machine() -> Machine:
     """Describes the machine that this process runs on."""
     return Machine(
         system=f"{platform.system()} {platform.machine()}",
-        processor=_processor(),
+        processor=processor_name(),
         cores=available_cores(),
         memory_bytes=psutil.virtual_memory().total,
         python=platform.python_version(),
         inferox=version("inferox"),
     )
-
-
-def _processor() -> str:
-    return processor_facts().get("model name") or platform.processor() or platform.machine()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 _CPU_INFO = Path("/proc/cpuinfo")
 """Where Linux describes the processor. Python itself gives no name of it there."""
+
+BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
+"""What Linux lists for a processor that multiplies in bf16: Intel's AMX, AVX-512, and Arm's extension."""
 
 
 def processor_facts() -> dict[str, str]:
@@ -15,3 +19,15 @@ def processor_facts() -> dict[str, str]:
     except OSError:
         return {}
     return {name.strip(): text.strip() for name, colon, text in (line.partition(":") for line in lines) if colon}
+
+
+def processor_flags() -> frozenset[str] | None:
+    """The instructions that this process may use, by Linux's names for them; ``None`` where they are not stated."""
+    facts = processor_facts()
+    stated = facts.get("flags", facts.get("Features"))
+    return None if stated is None else frozenset(stated.split())
+
+
+def processor_name() -> str:
+    """The processor's name, as far as it is known."""
+    return processor_facts().get("model name") or platform.processor() or platform.machine()

@@ -24,6 +24,7 @@ from inferox.core import (
     LoadOptions,
     NoUsableBackendError,
     PackageError,
+    Precision,
     Signature,
 )
 from inferox.loading.cell import Cell
@@ -40,8 +41,9 @@ from inferox.loading.profile import (
 from inferox.loading.selection import AUTO, Requirements, select
 from inferox.loading.task_model import TaskModel
 from inferox.machine import resolve_threads
+from inferox.measuring.agreement import class_here
 from inferox.package import Store, open_package
-from inferox.parity import Samples
+from inferox.parity import ParityClass, Samples
 from inferox.tasks import RawTask, Task
 from inferox.tasks.files.texts import read_text_options
 
@@ -107,7 +109,7 @@ def tune(
         NoUsableBackendError: If no artifact can be measured here; it lists the reason for each.
         ConfigError: If the device is none, or the profile cannot be written.
     """
-    requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True)
+    requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True, device=device)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
     context = PackageContext(open_package(path, store=store))
@@ -115,11 +117,11 @@ def tune(
     loader = Loader(context, wanted, LoadOptions(title, threads=budget, trust_code=trust_code))
     loader.check_package()
     models: dict[str, TaskModel] = {}
+    classes: dict[str, ParityClass] = {}
     not_run: dict[str, str] = {}
     try:
-        models.update(
-            _open_all(loader, requirements, not_run, progress)
-        )  # one by one: what is open is closed in any case
+        # One by one: what is open is closed in any case.
+        models.update(_open_all(loader, requirements, classes, not_run, progress))
         cells = _measure(models, context, not_run, progress) if models else {}
         runtimes = {models[artifact].metadata.backend for artifact in cells}
         placements = {artifact: _placement(models[artifact]) for artifact in cells}
@@ -137,6 +139,7 @@ def tune(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         cells=cells,
         placements=placements,
+        classes={name: reached for name, reached in classes.items() if name in cells},
     )
     if known := find_profile(digest, store, budget, wanted).profile:
         kept = {name: measured for name, measured in known.cells.items() if name not in models}
@@ -146,6 +149,7 @@ def tune(
             cells={**kept, **cells},
             versions={**known.versions, **profile.versions},
             placements={**places, **placements},
+            classes={**{name: known.classes[name] for name in kept if name in known.classes}, **profile.classes},
         )
     return Tuning(title, profile, save_profile(profile, store), not_run)
 
@@ -156,9 +160,18 @@ def _placement(model: TaskModel) -> Placement:
 
 
 def _open_all(
-    loader: Loader, requirements: Requirements, not_run: dict[str, str], progress: Progress
+    loader: Loader,
+    requirements: Requirements,
+    classes: dict[str, ParityClass],
+    not_run: dict[str, str],
+    progress: Progress,
 ) -> Iterator[tuple[str, TaskModel]]:
-    """Opens every artifact that can be loaded here, and notes why the others cannot."""
+    """Opens every artifact that can be loaded here and agrees, and notes why the others cannot or do not.
+
+    Single precision is the same everywhere, and one sample shows that it works. Below it, processors round in different
+    places, so that the class that an artifact reaches here is measured and noted as well.
+    """
+    samples = loader.context.samples
     for candidate in select(loader.context.package, requirements):
         artifact = candidate.artifact
         if candidate.rejected is not None:
@@ -166,9 +179,19 @@ def _open_all(
             continue
         progress(f"loading {artifact.name}", 0, 1)
         try:
-            yield artifact.name, loader.open_alone(artifact)
+            model = loader.open_alone(artifact)
         except InferoxError as error:
             not_run[artifact.name] = str(error)
+            continue
+        try:
+            if samples is not None and artifact.precision is not Precision.FP32:
+                progress(f"comparing {artifact.name}", 0, 1)
+                classes[artifact.name] = class_here(loader.context, artifact, model, samples)
+        except InferoxError as error:
+            model.close()
+            not_run[artifact.name] = str(error)
+            continue
+        yield artifact.name, model
 
 
 def _measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from inferox.backends.registry import get_backend
@@ -13,13 +13,13 @@ from inferox.core import (
     DeviceId,
     InferoxError,
     LoadOptions,
-    Model,
     NoUsableBackendError,
     PackageError,
     UnsupportedDTypeError,
 )
 from inferox.loading.loader import PackageContext
 from inferox.loading.selection import AUTO, Requirements, select
+from inferox.measuring.agreement import measure_again, why_batches_fail
 from inferox.measuring.input_proof import RepeatedProof, repeat_proof
 from inferox.package import open_package
 from inferox.parity import (
@@ -30,7 +30,6 @@ from inferox.parity import (
     ProofCase,
     Samples,
     Tolerance,
-    measure_model,
 )
 
 
@@ -92,7 +91,7 @@ def verify(
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
         ConfigError: If the device or the precision is none, or the tolerance has no limit of a name.
     """
-    requirements = Requirements.parse(backend, precision, trust_code=trust_code, to_measure=True)
+    requirements = Requirements.parse(backend, precision, trust_code=trust_code, to_measure=True, device=device)
     context = PackageContext(open_package(path))
     name, samples = context.package.metadata.name, context.samples
     if samples is None:
@@ -144,7 +143,7 @@ class _Repetition:
             return
         try:
             with self.context.view(artifact, loaded) as model:
-                found = _measure(self.context, artifact, model, self.samples, self.tolerance)
+                found = measure_again(self.context, artifact, model, self.samples, self.tolerance)
                 self.evidence.append(found)
                 if self.cases:
                     task = self.context.task(model.signature)
@@ -152,34 +151,5 @@ class _Repetition:
         except InferoxError as error:
             self.failed[artifact.name] = str(error)
             return
-        if reason := _why_batches_fail(found, self.context.evidence.get(artifact.name)):
+        if reason := why_batches_fail(found, self.context.evidence.get(artifact.name)):
             self.failed[artifact.name] = reason
-
-
-def _measure(
-    context: PackageContext, artifact: Artifact, model: Model, samples: Samples, tolerance: Tolerance | Limits | None
-) -> ArtifactEvidence:
-    known = context.evidence.get(artifact.name)
-    parity_target = context.task(model.signature).parity_target(model.signature)
-    required = known.tolerance.with_limits(tolerance) if known else tolerance
-    found = measure_model(
-        model,
-        artifact,
-        samples,
-        parity_target,
-        required,
-        beside_others=True,
-        distributions=get_backend(artifact.backend).distributions,
-    )
-    found = replace(found, is_reference=known is not None and known.is_reference)
-    if found.batch is None or known is None or known.batch is None:
-        return found
-    # The model itself is not here to be asked whether it depends on the batch as well; that was found when packing.
-    return replace(found, batch=replace(found.batch, inherent=known.batch.inherent))
-
-
-def _why_batches_fail(found: ArtifactEvidence, known: ArtifactEvidence | None) -> str | None:
-    """Why an artifact fails that was batch invariant when it was packed; ``None`` where it does not."""
-    if found.batch is None or found.batch.holds or known is None or known.batch is None or not known.batch.holds:
-        return None
-    return f"it {found.batch}, and was batch invariant when it was packed"

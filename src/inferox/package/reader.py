@@ -24,8 +24,9 @@ from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.staging import find_replaced, wait_for_target
 from inferox.package.store import Store, Unpacked
 from inferox.package.writer import check_artifacts, hash_file
-from inferox.parity.evidence import PARITY_FILE, ParityReport
+from inferox.parity.evidence import PARITY_FILE
 from inferox.parity.proof import ProofCase, ProofStatus, load_proof
+from inferox.parity.report import ParityReport
 from inferox.parity.samples import SAMPLES_FILE, Samples
 
 _TOKENIZER_FILE = "tokenizer.json"

@@ -25,7 +25,8 @@ from inferox.package.manifest import (
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.staging import make_staging, recover, remove_staging, replace_folder
-from inferox.parity.evidence import PARITY_FILE, ParityReport
+from inferox.parity.evidence import PARITY_FILE
+from inferox.parity.report import ParityReport
 from inferox.parity.samples import SAMPLES_FILE, Samples
 
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ from inferox.core import (
     Precision,
     SourceModel,
 )
+from inferox.packing.free_precisions import FreeArtifacts, make_free
 from inferox.packing.reference import taken_samples
 from inferox.parity import (
+    TOLERANCES,
     ArtifactEvidence,
     BatchInvariance,
     Limits,
@@ -56,11 +58,13 @@ class Exported:
         artifacts: The artifacts that agree with the reference.
         evidence: How well each of them agrees, in the same order.
         refused: For each that was tried and left out, why.
+        free: What came of the precisions that cost no bytes; those that are worth taking are among the artifacts.
     """
 
     artifacts: list[Artifact] = field(default_factory=list)
     evidence: list[ArtifactEvidence] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)
+    free: FreeArtifacts = field(default_factory=FreeArtifacts)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ def export_artifacts(
     precisions: Sequence[Precision],
     calibration: Calls,
     progress: Callable[[str], None],
+    with_free: bool = False,
 ) -> Exported:
     """Exports a model for several backends, in every precision and layout, and measures what comes.
 
@@ -103,6 +108,8 @@ def export_artifacts(
         precisions: The number formats to export.
         calibration: Calls on which a quantiser may watch the model.
         progress: Told what is being done.
+        with_free: Whether to add what costs no bytes: the files of fp32 artifacts in each exporter's
+            ``free_precisions``.
     """
     exported = Exported()
 
@@ -112,6 +119,9 @@ def export_artifacts(
         return measure_invariance(
             source.compute, measurement.samples, outputs, source.signature, measurement.parity_target
         )
+
+    def measure(backend: Backend, by: Measurement, artifact: Artifact) -> ArtifactEvidence:
+        return _judge_batches(_measure(backend, artifact, by, source, name), artifact, measure_source)
 
     # Unlike what belongs to the task, weights are only of use to artifacts: quantised ones may have their own.
     given = _list_files(root) - {WEIGHTS_FILE}
@@ -128,16 +138,25 @@ def export_artifacts(
                 continue
             progress(f"measuring {artifact.name}")
             try:
-                evidence = _measure(backend, artifact, measurement, source, name)
-                evidence = _judge_batches(evidence, artifact, measure_source)
+                evidence = measure(backend, measurement, artifact)
             except InferoxError as error:
                 exported.refused[artifact.name] = _why(error)
                 continue
             exported.artifacts.append(artifact)
             exported.evidence.append(replace(evidence, is_reference=_is_reference(artifact, source)))
+        for artifact in make_free(exporter, exported.artifacts, backend) if with_free else ():
+            progress(f"measuring {artifact.name}")
+            exported.free.add(artifact, backend, partial(measure, backend, _for_free(measurement)))
+    exported.artifacts += exported.free.artifacts
+    exported.evidence += exported.free.evidence
     used = {file for artifact in exported.artifacts for file in artifact.files.values()}
     _remove_files(root, _list_files(root) - given - used)
     return exported
+
+
+def _for_free(measurement: Measurement) -> Measurement:
+    """What an artifact is measured with that nobody asked for: it is held to ``close``, here and wherever it runs."""
+    return replace(measurement, tolerance=TOLERANCES[ParityClass.CLOSE].with_limits(measurement.tolerance))
 
 
 def finds_last_token(source: SourceModel) -> bool:

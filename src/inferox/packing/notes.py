@@ -47,6 +47,10 @@ def list_notes(
     for item in exported.evidence:
         if item.batch is not None and not item.batch.holds:
             yield f"{item.artifact} {item.batch}: its rows are computed one by one"
+    for name, reason in exported.free.left_out.items():
+        yield f"{name}, which would cost no bytes, is left out: {reason}"
+    for artifact, reason in exported.free.unmeasured:
+        yield f"{artifact.name} is in the package and not measured: {reason}; 'inferox tune' measures it where it runs"
     if {item.parity_class for item in exported.evidence} == {ParityClass.QUANTIZED}:
         found = {artifact.precision for artifact in exported.artifacts}
         precisions = " or ".join(f"--precision {item.value}" for item in Precision if item in found)

@@ -68,7 +68,7 @@ def pack(
     task: str | None = None,
     name: str | None = None,
     backends: Sequence[str] | None = None,
-    precisions: Sequence[str] = ("fp32",),
+    precisions: Sequence[str] | None = None,
     calibration: str | Path | None = None,
     tolerance: Tolerance | Limits | None = None,
     strict: bool = False,
@@ -89,7 +89,8 @@ def pack(
         name: The package's name; ``None`` for the source's own.
         backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``; ``None`` for the one that
             computes the source itself. All read the same weights.
-        precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``.
+        precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``; ``None`` for
+            ``fp32`` and what costs no bytes: ``bf16`` with OpenVINO, where it is ``close``.
         calibration: What ``int8`` is calibrated on: for text models a file with one text a line, best such as the model
             will meet; ``None`` for varied texts or images of our own, or for variations of the example inputs of a
             model that brings some. Never the samples on which it is measured, but for example inputs of masks alone.
@@ -119,7 +120,7 @@ def pack(
             that ``calibration`` is for, or if ``output`` exists and ``force`` is not set.
     """
     report = progress or (lambda _: None)
-    wanted = _parse_precisions(precisions)
+    wanted = [Precision.FP32] if precisions is None else _parse_precisions(precisions)
     if calibration is not None and Precision.INT8 not in wanted:
         raise ConfigError(
             "calibration texts are given, and int8 alone is calibrated",
@@ -164,6 +165,7 @@ def pack(
             precisions=wanted,
             calibration=calls,
             progress=report,
+            with_free=precisions is None,
         )
         _require_artifacts(label, exported, strict=strict)
         _require_own(model, exported, exporters)
@@ -172,7 +174,9 @@ def pack(
         path = writer.commit(
             _metadata(model, label, created_at),
             _model_info(model, choice, exported),
-            ParityReport(evidence, proven.proof),
+            ParityReport(
+                evidence, proven.proof, {artifact.name: reason for artifact, reason in exported.free.unmeasured}
+            ),
             stored,
         )
     notes = list_notes(model, choice, exported, calls, asked=task is not None, calibrated=calibration is not None)
@@ -292,7 +296,7 @@ def _model_info(model: SourceModel, choice: TaskChoice, exported: Exported) -> M
         num_layers=_first_number(facts.config, "num_hidden_layers", "n_layers", "num_layers"),
         vocab_size=_first_number(facts.config, "vocab_size"),
         num_parameters=model.num_parameters,
-        artifacts=tuple(exported.artifacts),
+        artifacts=(*exported.artifacts, *(artifact for artifact, _ in exported.free.unmeasured)),
     )
 
 

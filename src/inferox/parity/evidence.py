@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import Artifact, ExecutionError, ManifestError, Model, RequestError, shown
+from inferox.core import Artifact, ExecutionError, Model, RequestError
 from inferox.core.fields import Fields
 from inferox.parity.invariance import BatchInvariance, measure_invariance
 from inferox.parity.measurement import find_scales, is_nothing_alike, measure, measure_rows
 from inferox.parity.parity_target import Arrays, ParityTarget
-from inferox.parity.proof import InputProof
 from inferox.parity.samples import Samples
 from inferox.parity.tolerance import (
     COSINE_LIMIT,
@@ -147,44 +146,13 @@ class ArtifactEvidence:
             artifact=fields.required("artifact", str),
             agreement=_read_agreement(fields.required("agreement", dict)),
             tolerance=_read_tolerance(fields.required("tolerance", dict)),
-            parity_class=_read_class(fields.required("class", str)),
+            parity_class=ParityClass.read(fields.required("class", str), f"'class' of an artifact of {PARITY_FILE}"),
             versions=fields.text_by_name("versions"),
             machine=fields.required("machine", str),
             rows=fields.map("rows", _read_row) if "rows" in data else (),
             batch=BatchInvariance.from_json(data["batch"]) if data.get("batch") is not None else None,
             weak=fields.optional("weak", str),
             is_reference=fields.optional("is_reference", bool) or False,
-        )
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """The evidence of a package.
-
-    Attributes:
-        artifacts: What was measured of each artifact.
-        from_input: How far answers are proven from the text or image on; ``None`` where that was not recorded.
-    """
-
-    artifacts: tuple[ArtifactEvidence, ...]
-    from_input: InputProof | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as ``parity.json`` has it."""
-        proof = {} if self.from_input is None else {"from_input": self.from_input.to_json()}
-        return {"artifacts": [item.to_json() for item in self.artifacts], **proof}
-
-    @classmethod
-    def from_json(cls, data: Any) -> ParityReport:
-        """Reads a report.
-
-        Raises:
-            ManifestError: If a field is missing or malformed.
-        """
-        fields = Fields(data, PARITY_FILE)
-        return cls(
-            fields.map("artifacts", ArtifactEvidence.from_json),
-            None if data.get("from_input") is None else InputProof.from_json(data["from_input"]),
         )
 
 
@@ -330,13 +298,3 @@ def _read_tolerance(data: dict[str, Any]) -> Tolerance:
         order_min=fields.optional_number("order_min") or 0.0,
         tie=fields.optional_number("tie") or 0.0,
     )
-
-
-def _read_class(name: str) -> ParityClass:
-    try:
-        return ParityClass(name)
-    except ValueError:
-        known = ", ".join(item.value for item in ParityClass)
-        raise ManifestError(
-            f"'class' of an artifact of {PARITY_FILE} must be one of {known}, and is {shown(name)}"
-        ) from None

@@ -9,7 +9,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ConfigError, Precision
+from inferox.core import ConfigError, ManifestError, Precision, shown
 
 Limits = Mapping[str, float]
 """Some of the fields of a ``Tolerance`` by name, where the others are to stay as they are."""
@@ -26,6 +26,23 @@ class ParityClass(Enum):
     CLOSE = "close"
     QUANTIZED = "quantized"
     FAIL = "fail"
+
+    @classmethod
+    def read(cls, name: str, place: str) -> ParityClass:
+        """Reads a class from a file.
+
+        Args:
+            name: Its name.
+            place: What of the file it is, for the message.
+
+        Raises:
+            ManifestError: If there is no such class.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            known = ", ".join(item.value for item in cls)
+            raise ManifestError(f"{place} must be one of {known}, and is {shown(name)}") from None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,10 +23,11 @@ from inferox.core import (
     LoadOptions,
     Model,
     ModelMetadata,
+    Precision,
     check_graph,
     probe_module,
 )
-from inferox.machine import resolve_threads
+from inferox.machine import BF16_FLAGS, processor_flags, resolve_threads
 
 if TYPE_CHECKING:
     from openvino import CompiledModel
@@ -42,7 +43,14 @@ _TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class OpenVinoBackend(Backend):
-    """Runs ONNX graphs and OpenVINO's own IR with OpenVINO. All of them are equal, and hold nothing."""
+    """Runs ONNX graphs and OpenVINO's own IR with OpenVINO.
+
+    Attributes:
+        flags: Asked for the processor's instructions, ``None`` where they are not known. OpenVINO itself also states
+            bf16 for processors on which it converts to fp32 and back.
+    """
+
+    flags: Callable[[], frozenset[str] | None] = processor_flags
 
     @property
     def name(self) -> str:
@@ -106,6 +114,15 @@ class OpenVinoBackend(Backend):
     def can_load(self, artifact: Artifact) -> bool:
         """Whether the artifact is one of this backend's, in a format that it reads."""
         return artifact.backend == self.name and artifact.format in {ONNX, IR}
+
+    def lacks(self, artifact: Artifact, device: DeviceId | None) -> str | None:
+        """What the processor lacks to compute in bf16. Of other devices and precisions, OpenVINO alone can tell."""
+        if artifact.precision is not Precision.BF16 or device not in {None, DeviceId.cpu()}:
+            return None
+        flags = self.flags()
+        if flags is None or flags & BF16_FLAGS:
+            return None
+        return f"the processor has no bf16 arithmetic ({', '.join(sorted(BF16_FLAGS))})"
 
     def exporter(self) -> Exporter:
         """What writes ONNX graphs, and IR in int8, at pack time.

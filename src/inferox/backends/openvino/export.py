@@ -14,6 +14,7 @@ class OpenVinoExporter(Exporter):
     """Writes the ONNX graph that ONNX Runtime reads too, and quantises it to an IR where int8 is wanted."""
 
     layouts = (Layout.PADDED, Layout.PACKED)
+    free_precisions = (Precision.BF16,)
 
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
         """Writes an artifact; see ``Exporter``. Half precision is what the device makes of the same graph.

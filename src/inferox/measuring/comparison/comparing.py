@@ -10,7 +10,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
-from inferox.core import DeviceId, NoUsableBackendError
+from inferox.core import NoUsableBackendError
 from inferox.loading.selection import AUTO, Requirements, select
 from inferox.machine import resolve_threads
 from inferox.machine.description import this_machine
@@ -60,13 +60,9 @@ def compare(
     """
     began, started_at = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     package = open_package(path)
-    if device is not None:
-        DeviceId.parse(device)
+    requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True, device=device)
     budget = resolve_threads(threads)
-    runs = [
-        ArtifactRun(candidate.artifact, reason=candidate.rejected)
-        for candidate in select(package, Requirements.parse(backend, trust_code=trust_code, to_measure=True))
-    ]
+    runs = [ArtifactRun(candidate.artifact, reason=candidate.rejected) for candidate in select(package, requirements)]
     load = {"package": str(path), "device": device, "threads": budget, "trust_code": trust_code}
     try:
         _Schedule(runs, load, plan, progress).run()

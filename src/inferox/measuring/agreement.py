@@ -1,0 +1,84 @@
+"""Measuring again, on this machine, how well an artifact agrees with what the model computed when it was packed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from inferox.backends.registry import get_backend
+from inferox.core import Artifact, ExecutionError, Model
+from inferox.loading.loader import PackageContext
+from inferox.parity import ArtifactEvidence, Limits, ParityClass, Samples, Tolerance, measure_model
+
+
+def measure_again(
+    context: PackageContext,
+    artifact: Artifact,
+    model: Model,
+    samples: Samples,
+    tolerance: Tolerance | Limits | None = None,
+) -> ArtifactEvidence:
+    """Measures an artifact on the stored samples, in batches and alone.
+
+    Args:
+        context: Its package.
+        artifact: The artifact.
+        model: The same, loaded, with the padded signature of its package.
+        samples: The stored calls, with the reference's outputs.
+        tolerance: What it must reach; what is not stated is what it had to reach when it was packed.
+
+    Raises:
+        BackendError: If the runtime fails, or the artifact does not take a sample.
+        ConfigError: If the tolerance has no limit of a name.
+    """
+    known = context.evidence.get(artifact.name)
+    parity_target = context.task(model.signature).parity_target(model.signature)
+    required = known.tolerance.with_limits(tolerance) if known else tolerance
+    found = measure_model(
+        model,
+        artifact,
+        samples,
+        parity_target,
+        required,
+        beside_others=True,
+        distributions=get_backend(artifact.backend).distributions,
+    )
+    found = replace(found, is_reference=known is not None and known.is_reference)
+    if found.batch is None or known is None or known.batch is None:
+        return found
+    # The model itself is not here to be asked whether it depends on the batch as well; that was found when packing.
+    return replace(found, batch=replace(found.batch, inherent=known.batch.inherent))
+
+
+def why_batches_fail(found: ArtifactEvidence, known: ArtifactEvidence | None) -> str | None:
+    """Why an artifact fails that was batch invariant when it was packed; ``None`` where it does not.
+
+    Args:
+        found: What was measured now.
+        known: What was measured when it was packed; ``None`` where nothing was.
+    """
+    if found.batch is None or found.batch.holds or known is None or known.batch is None or not known.batch.holds:
+        return None
+    return f"it {found.batch}, and was batch invariant when it was packed"
+
+
+def class_here(context: PackageContext, artifact: Artifact, model: Model, samples: Samples) -> ParityClass:
+    """The class of parity that an artifact reaches on this machine.
+
+    Args:
+        context: Its package.
+        artifact: The artifact.
+        model: The same, loaded, with the padded signature of its package.
+        samples: The stored calls, with the reference's outputs.
+
+    Raises:
+        ExecutionError: If it misses what it had to reach when it was packed, or its rows depend on the batch here only.
+        BackendError: If the runtime fails.
+    """
+    found, known = measure_again(context, artifact, model, samples), context.evidence.get(artifact.name)
+    if found.parity_class is ParityClass.FAIL:
+        raise ExecutionError(f"it misses its tolerance on this machine: {found.agreement}")
+    if artifact.name in context.unmeasured and found.batch is not None and not found.batch.holds:
+        raise ExecutionError(f"it {found.batch}")
+    if reason := why_batches_fail(found, known):
+        raise ExecutionError(reason)
+    return found.parity_class
