@@ -2,9 +2,13 @@
 
     python benchmarks/offline.py MODEL_DIRECTORY [--texts 2000] [--mix mixed] [--rounds 5] [--threads 2] [--json]
 
-The model is packed for several backends, in fp32 and int8. Each artifact and sentence-transformers (in PyTorch, with
-its own sorting and its own batches of 32), every one in a process of its own, then embed the same texts in turns, round
-after round, with the same number of threads. What counts is the ratio of the medians; agreement is printed too.
+The model is packed for several backends, in fp32, bf16 and int8. Each artifact and sentence-transformers (in PyTorch,
+with its own sorting and its own batches of 32), every one in a process of its own, then embed the same texts in turns,
+round after round, with the same number of threads. What counts is the ratio of the medians; agreement is printed too.
+
+Large matrix products take part as well, in each precision. Texts a second are then also given as a share of the
+machine's limit: what it could embed if it did nothing but the model's matrix products, as fast as it multiplies large
+matrices in that precision.
 """
 
 from __future__ import annotations
@@ -24,10 +28,17 @@ from typing import IO, Any, cast
 
 import numpy as np
 import numpy.typing as npt
+from product_limit import PRECISIONS, count_operations, open_product
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 PEER = "sentence-transformers"
+
+LIMIT = "limit "
+"""What the names of runners begin with that multiply large matrices."""
+
+_PRODUCTS = 5
+"""How many large products a turn is."""
 
 _PHRASES = {
     "english": (
@@ -77,7 +88,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="those to pack for")
-    parser.add_argument("--precisions", default="fp32,int8")
+    parser.add_argument("--precisions", default="fp32,bf16,int8")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -95,10 +106,9 @@ def main() -> None:
         for artifact, reason in packed.refused.items():
             print(f"left out {artifact}: {reason}", file=sys.stderr)
         artifacts = [item.artifact for item in packed.evidence]
-        report = compare(
-            [Runner(PEER, options.model, options), *(Runner(name, str(package), options) for name in artifacts)],
-            options,
-        )
+        runners = [Runner(PEER, options.model, options), *(Runner(name, str(package), options) for name in artifacts)]
+        limits = [Runner(LIMIT + name, str(package), options) for name in PRECISIONS]
+        report = compare(runners, limits, options)
     if options.json:
         print(json.dumps(report, indent=1))
     else:
@@ -129,7 +139,7 @@ class Runner:
         self.vectors = np.array(self._read(), dtype=np.float32)
 
     def run(self) -> float:
-        """Embeds all texts once; gives the seconds that it took."""
+        """Embeds all texts once; gives the seconds that it took, or of a large product the operations a second."""
         self._in.write("go\n")
         self._in.flush()
         return float(self._read())
@@ -148,6 +158,9 @@ class Runner:
 
 def serve(options: argparse.Namespace) -> None:
     """The other side of a ``Runner``: writes the first vectors, and then the seconds of each run that is asked for."""
+    if options.serve.startswith(LIMIT):
+        serve_limit(options)
+        return
     texts = make_texts(options.texts, options.mix)
     embed = open_peer(options.model, options.threads) if options.serve == PEER else open_artifact(options)
     embed(texts)
@@ -156,6 +169,14 @@ def serve(options: argparse.Namespace) -> None:
         started = time.perf_counter()
         embed(texts)
         print(time.perf_counter() - started, flush=True)
+
+
+def serve_limit(options: argparse.Namespace) -> None:
+    """The same of large products, which have no vectors: the best of a few is what the machine can do."""
+    multiply = open_product(options.serve.removeprefix(LIMIT), options.threads)
+    print("[]", flush=True)
+    for _ in sys.stdin:
+        print(max(multiply() for _ in range(_PRODUCTS)), flush=True)
 
 
 def open_peer(model: str, threads: int) -> Embed:
@@ -184,30 +205,38 @@ def open_artifact(options: argparse.Namespace) -> Embed:
     return loader.open_alone(artifact).embed
 
 
-def compare(runners: Sequence[Runner], options: argparse.Namespace) -> dict[str, Any]:
+def compare(runners: Sequence[Runner], limits: Sequence[Runner], options: argparse.Namespace) -> dict[str, Any]:
     """Runs everything in turns.
 
     Returns:
-        For each runner the seconds of each round, texts a second by the median, the ratio to the first runner, and the
-        agreement with it.
+        For each runner the seconds of each round, texts a second by the median, the ratio to the first runner, the
+        share of the machine's limit in its precision, and the agreement with the first.
     """
-    seconds: dict[str, list[float]] = {runner.name: [] for runner in runners}
+    seconds: dict[str, list[float]] = {runner.name: [] for runner in (*runners, *limits)}
     for index in range(options.rounds):
-        for runner in runners:
+        for runner in (*runners, *limits):
             print(f"round {index + 1} of {options.rounds}: {runner.name}", file=sys.stderr)
             seconds[runner.name].append(runner.run())
-    for runner in runners:
+    for runner in (*runners, *limits):
         runner.close()
+    operations = count_operations(options.model, make_texts(options.texts, options.mix))
+    least = {name: operations / statistics.median(seconds[LIMIT + name]) for name in PRECISIONS}
     base = statistics.median(seconds[PEER])
     return {
         runner.name: {
             "seconds": seconds[runner.name],
             "texts_per_second": options.texts / statistics.median(seconds[runner.name]),
             "ratio": base / statistics.median(seconds[runner.name]),
+            "share_of_limit": least[precision_of(runner.name)] / statistics.median(seconds[runner.name]),
             **agreement(runners[0].vectors, runner.vectors),
         }
         for runner in runners
     }
+
+
+def precision_of(runner: str) -> str:
+    """The precision of an artifact by its name; of the peer, fp32."""
+    return next((name for name in PRECISIONS if f"/{name}/" in runner), "fp32")
 
 
 def agreement(expected: npt.NDArray[np.float32], actual: npt.NDArray[np.float32]) -> dict[str, float]:
@@ -231,13 +260,14 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
     )
     table = Table(title=title)
     table.add_column("", overflow="fold")
-    for heading in ("texts/s", "ratio", "max abs", "cosine", "least"):
+    for heading in ("texts/s", "ratio", "limit", "max abs", "cosine", "least"):
         table.add_column(heading, no_wrap=True)
     for name, row in sorted(report.items(), key=lambda item: -item[1]["ratio"]):
         table.add_row(
             name,
             f"{row['texts_per_second']:.0f}",
             f"{row['ratio']:.2f}x",
+            f"{row['share_of_limit']:.0%}",
             f"{row['max_abs']:.1e}",
             f"{row['cosine_mean']:.6f}",
             f"{row['cosine_min']:.6f}",
