@@ -23,13 +23,13 @@ def loaded_after(code: str) -> set[str]:
 
 def test_the_exported_names() -> None:
     assert sorted(inferox.__all__) == [
+        "Batch",
         "DataType",
         "DeviceId",
         "InferoxError",
         "Model",
         "PackReport",
         "Package",
-        "RaggedBatch",
         "Signature",
         "TaskModel",
         "TensorSpec",

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inferox.core import DataType, DeviceId, InferoxError, Model, RaggedBatch, Signature, TensorSpec
+    from inferox.core import Batch, DataType, DeviceId, InferoxError, Model, Signature, TensorSpec
     from inferox.loading import TaskModel, load
     from inferox.package import Package, open_package
     from inferox.packing import PackReport, pack
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 __version__ = version("inferox")
 
 _HOMES = {
+    "Batch": "inferox.core",
     "DataType": "inferox.core",
     "DeviceId": "inferox.core",
     "InferoxError": "inferox.core",
     "Model": "inferox.core",
     "PackReport": "inferox.packing",
     "Package": "inferox.package",
-    "RaggedBatch": "inferox.core",
     "Signature": "inferox.core",
     "TaskModel": "inferox.loading",
     "TensorSpec": "inferox.core",
@@ -40,13 +40,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "Batch",
     "DataType",
     "DeviceId",
     "InferoxError",
     "Model",
     "PackReport",
     "Package",
-    "RaggedBatch",
     "Signature",
     "TaskModel",
     "TensorSpec",

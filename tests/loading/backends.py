@@ -73,7 +73,8 @@ class EchoModel(Model):
     """Gives back what it gets, and notes it. Told ``takes``, it fails at rows that are longer."""
 
     def __init__(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
-        super().__init__(options.package, ModelMetadata.of(artifact, device), artifact.signature, MemoryRequirements(0))
+        metadata, builder = ModelMetadata.of(artifact, device), HostTensorBuilder("numpy")
+        super().__init__(options.package, metadata, artifact.signature, MemoryRequirements(0), builder=builder)
         self.options = options
         self.calls: list[dict[str, npt.NDArray[Any]]] = []
         self.closed = False

@@ -13,14 +13,13 @@ import numpy.typing as npt
 import pytest
 
 import inferox
-from inferox.batching import PaddedView, run_batches
-from inferox.core import BATCH, DataType, Precision, Signature, TensorSpec
+from inferox.batching import run_batches
+from inferox.core import BATCH, Batch, DataType, Precision, Signature, TensorSpec
 from inferox.loading import Requirements, load, select
 from inferox.measuring import verify
 from inferox.package import Package
 from inferox.parity import TOLERANCES, ArtifactEvidence, BatchInvariance, ParityClass, ParityReport
 from inferox.parity.tolerance import DISAGREEMENT
-from inferox.testing.numpy_backend import NumpyBackend
 from tests.loading.backends import make_artifact, make_package
 from tests.tasks.models import FunctionModel
 
@@ -37,15 +36,15 @@ def mix(call: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
 
 @pytest.mark.parametrize(("invariant", "shapes"), [(False, [(1, 2)] * 3), (True, [(3, 2)]), (None, [(3, 2)])])
 def test_its_rows_are_computed_one_by_one(invariant: bool | None, shapes: list[tuple[int, ...]]) -> None:
-    inner = FunctionModel(ROWS, mix)
-    model = PaddedView(inner, ROWS, NumpyBackend(), batch_invariant=invariant)
-    rows = [{"x": np.array([number, 1], np.float32)} for number in (2, 400, 3)]
+    model = FunctionModel(ROWS, mix)
+    model._metadata = replace(model.metadata, batch_invariant=invariant)
+    rows = Batch.of_rows({"x": np.array([[number, 1] for number in (2, 400, 3)], np.float32)})
     found = {
-        index: outputs["y"].tolist()
-        for indices, batch in run_batches(model, rows, pad_values={})
-        for index, outputs in zip(indices, batch, strict=True)
+        index: row["y"].tolist()
+        for indices, _, outputs in run_batches(model, rows)
+        for index, row in zip(indices, outputs, strict=True)
     }
-    assert inner.shapes == shapes
+    assert model.shapes == shapes
     if invariant is False:
         assert found[0] == [1.0, 0.5]
 

@@ -14,7 +14,7 @@ import torch
 
 import inferox
 from inferox.backends.registry import get_backend
-from inferox.core import Artifact, Backend, DeviceId, Layout, Model
+from inferox.core import Artifact, Backend, Batch, DataType, DeviceId, Layout, Model, Signature, TensorSpec, read_padded
 from inferox.package import PackageWriter
 from inferox.testing.conformance.models import ModelTests
 from inferox.testing.conformance.subject import Arrays, Subject
@@ -58,7 +58,7 @@ class LoadedPerceptron(ModelTests):
 
     @pytest.fixture
     def load_model(self, package: Path) -> Callable[[], Model]:
-        return lambda: inferox.load(package, device=DeviceId.cpu(), trust_code=True)
+        return lambda: inferox.load(package, device=DeviceId.cpu(), trust_code=True).model
 
 
 class TestTorch(LoadedPerceptron):
@@ -104,6 +104,12 @@ class LoadedText(ModelTests):
         return {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
 
     @classmethod
+    def make_batch(cls, inputs: Mapping[str, npt.NDArray[Any]]) -> Batch:
+        names = ("input_ids", "attention_mask", "token_type_ids")
+        specs = tuple(TensorSpec(name, DataType.I64, ("batch", "seq")) for name in names)
+        return read_padded(inputs, Signature(specs, ()))[0]
+
+    @classmethod
     def compute_expected(cls, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
         with torch.inference_mode():
             outputs = cls.module(**{name: torch.from_numpy(array.copy()) for name, array in inputs.items()})
@@ -112,7 +118,7 @@ class LoadedText(ModelTests):
     @pytest.fixture
     def load_model(self, text_model: tuple[Path, Any]) -> Callable[[], Model]:
         package, type(self).module = text_model
-        return lambda: inferox.load(package, self.runtime_name, DeviceId.cpu())
+        return lambda: inferox.load(package, self.runtime_name, DeviceId.cpu()).model
 
     def test_its_artifact_is_packed(self, model: Model) -> None:
         assert model.metadata.layout is Layout.PACKED

@@ -63,11 +63,11 @@ def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) ->
 
 def test_the_model_says_what_it_is(package: Path) -> None:
     with inferox.load(package) as model:
-        assert isinstance(model, Model)
+        assert isinstance(model.model, Model)
         assert (model.name, model.task.name) == ("source", "embed")
         metadata = model.metadata
         assert (metadata.backend, metadata.format, metadata.precision) == ("torch", "safetensors", Precision.FP32)
-        assert model.memory_requirements().weights_bytes > 0
+        assert model.model.memory_requirements().weights_bytes > 0
         assert model.embed([]).shape == (0, 16)
 
 
@@ -210,7 +210,7 @@ def test_one_artifact_computes_batches_of_every_shape(echo: EchoBackend) -> None
     }
     loaded = load(make_package(small, large), make_profile(cells))
     assert [model.metadata.format for model in echo.models] == ["openvino-ir"]
-    assert loaded.inner is echo.models[0]
+    assert loaded.model is echo.models[0]
     assert loaded.metadata.rejected == {small.name: "it was measured slower over all shapes of batches"}
     loaded.close()
     assert echo.models[0].closed

@@ -93,8 +93,9 @@ def lose_token_types(monkeypatch: pytest.MonkeyPatch) -> None:
     encode = TextTokenizer.encode
 
     def encode_wrongly(self: TextTokenizer, *arguments: Any, **options: Any) -> Any:
-        rows = encode(self, *arguments, **options)
-        return [{**row, "token_type_ids": np.zeros_like(row["token_type_ids"])} for row in rows]
+        batch = encode(self, *arguments, **options)
+        types = np.zeros_like(batch.ragged["token_type_ids"])
+        return replace(batch, ragged={**batch.ragged, "token_type_ids": types})
 
     monkeypatch.setattr(TextTokenizer, "encode", encode_wrongly)
 

@@ -301,7 +301,7 @@ def test_an_answer_that_is_not_finite_fails_packing(
     rank = Labels.rank
 
     def rank_wrongly(self: Labels, logits: Any) -> Any:
-        return tuple(replace(item, score=NAN) for item in rank(self, logits))
+        return [tuple(replace(item, score=NAN) for item in row) for row in rank(self, logits)]
 
     monkeypatch.setattr(Labels, "rank", rank_wrongly)
     source = save_source(tmp_path / "source", minilm_directory, "ForSequenceClassification", num_labels=3)

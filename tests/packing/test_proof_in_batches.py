@@ -39,8 +39,9 @@ def share_skip(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pools every text of a batch like the first."""
     compute = PooledVectors.compute
 
-    def compute_wrongly(self: Any, rows: Any, outputs: Any, **options: Any) -> Any:
-        return compute(self, [rows[0]] * len(rows), [outputs[0]] * len(rows), **options)
+    def compute_wrongly(self: Any, outputs: Any, **options: Any) -> Any:
+        vectors = compute(self, outputs, **options)
+        return vectors[[0] * len(vectors)]
 
     monkeypatch.setattr(PooledVectors, "compute", compute_wrongly)
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from inferox.backends.host import HostTensorBuilder
 from inferox.core import (
     BATCH,
     SEQUENCE,
@@ -23,6 +24,7 @@ from inferox.core import (
     Tensor,
     TensorLike,
     TensorSpec,
+    to_array,
 )
 
 
@@ -71,9 +73,18 @@ class FunctionModel(Model):
         signature: Signature,
         compute: Callable[[dict[str, npt.NDArray[Any]]], dict[str, npt.NDArray[Any]]],
         layout: Layout = Layout.PADDED,
+        *,
+        max_concurrency: int = 1,
     ) -> None:
         metadata = ModelMetadata("numpy", "function", Precision.FP32, layout, DeviceId.cpu())
-        super().__init__("function", metadata, signature, MemoryRequirements(0))
+        super().__init__(
+            "function",
+            metadata,
+            signature,
+            MemoryRequirements(0),
+            builder=HostTensorBuilder("numpy"),
+            max_concurrency=max_concurrency,
+        )
         self._function = compute
         self.shapes: list[tuple[int, ...]] = []
 
@@ -81,7 +92,7 @@ class FunctionModel(Model):
         pass
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        arrays = {name: to_array(value) for name, value in inputs.items()}
         self.shapes.append(next(iter(arrays.values())).shape)
         return {name: ArrayTensor(value) for name, value in self._function(arrays).items()}
 

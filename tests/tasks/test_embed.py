@@ -64,7 +64,7 @@ def check_equal(directory: Path, texts: list[str]) -> None:
     model = small_model(directory)
     task = open_embed(directory, model)
 
-    vectors = task.to_matrix(task.run(model, texts))
+    vectors = task.run(model, texts)
 
     expected = SentenceTransformer(str(directory), device="cpu").encode(texts)
     assert task.dimension == expected.shape[1]
@@ -75,7 +75,7 @@ def test_equals_sentence_transformers_on_varied_texts(minilm_directory: Path, mi
     texts = varied_texts(200)
     task = open_embed(minilm_directory, minilm)
 
-    vectors = task.to_matrix(task.run(minilm, texts))
+    vectors = task.run(minilm, texts)
 
     assert vectors.dtype == np.float32
     assert vectors.shape == (200, task.dimension) == (200, 384)
@@ -165,9 +165,8 @@ def test_no_texts_give_an_empty_matrix(minilm_directory: Path, minilm: FunctionM
 
     results = task.run(minilm, [])
 
-    assert results == []
-    assert task.to_matrix(results).shape == (0, 384)
-    assert task.to_matrix(results).dtype == np.float32
+    assert results.shape == (0, 384)
+    assert results.dtype == np.float32
 
 
 def test_a_vector_does_not_depend_on_its_batch(minilm_directory: Path, minilm: FunctionModel) -> None:
@@ -285,6 +284,6 @@ def test_items_that_are_no_list(bert_directory: Path, items: Any) -> None:
 def test_a_generator_and_an_array_of_texts(bert_directory: Path) -> None:
     model, texts = small_model(bert_directory), ["one", "two words"]
     task = open_embed(bert_directory, model)
-    expected = task.to_matrix(task.run(model, texts))
+    expected = task.run(model, texts)
     for items in (iter(texts), np.array(texts)):
-        np.testing.assert_array_equal(task.to_matrix(task.run(model, items)), expected)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(task.run(model, items), expected)  # type: ignore[arg-type]

@@ -72,12 +72,15 @@ def test_calls_can_be_taken_apart_and_put_together() -> None:
     task, calls = RawTask({}, SIGNATURE), [call(3, 2), call(1, 5), call(2, 2)]
 
     rows = task.encode(calls)
-    outputs = [{"z": row["x"]} for row in rows]
-    results = task.decode(calls, rows, outputs)
 
     assert [row["x"].shape for row in rows] == [(2,), (2,), (2,), (5,), (2,), (2,)]
-    for item, result in zip(calls, results, strict=True):
-        np.testing.assert_array_equal(result["z"], item["x"])
+    assert [task.count_rows(item) for item in calls] == [3, 1, 2]
+    model = FunctionModel(SIGNATURE, multiply)
+    same = [calls[0], calls[2]]
+    batch = task.encode(same)
+    for found, expected in zip(task.decode(same, batch, model.compute(batch)), task.run(model, same), strict=True):
+        np.testing.assert_array_equal(found["z"], expected["z"])
+    assert len(task.encode([])) == 0
 
 
 @pytest.mark.parametrize(

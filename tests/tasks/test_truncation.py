@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 from inferox.core import ConfigError, InferoxWarning, InputTooLongError
 from inferox.tasks import TextTokenizer
-from inferox.tasks.truncation import count_cut_tokens, report_truncation
+from inferox.tasks.truncation import read_cut_tokens, report_truncation
 
 from .models import text_signature
 
@@ -25,7 +25,7 @@ def test_the_tokens_that_a_row_lost_are_counted(tokenizer_directory: Path, side:
     rows = tokenizer.encode(TEXTS)
 
     lengths = [len(whole(*([text] if isinstance(text, str) else text))["input_ids"]) for text in TEXTS]
-    assert [count_cut_tokens(row).count for row in rows] == [max(0, length - 8) for length in lengths]
+    assert [tokens.count for tokens in read_cut_tokens(rows)] == [max(0, length - 8) for length in lengths]
     assert lengths[0] < 8 < min(lengths[1:])
 
 

@@ -361,7 +361,13 @@ class _Shared(Model):
     """Not a ``NumpyModel``, so that the backend hands out this very one again."""
 
     def __init__(self, inner: Model) -> None:
-        super().__init__(inner.name, inner.metadata, inner.signature, inner.memory_requirements())
+        super().__init__(
+            inner.name,
+            inner.metadata,
+            inner.signature,
+            inner.memory_requirements(),
+            builder=HostTensorBuilder("numpy"),
+        )
         self._inner = inner
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:

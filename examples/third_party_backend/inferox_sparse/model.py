@@ -11,7 +11,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-from inferox.backends.host import HostTensor
+from inferox.backends.host import HostTensor, HostTensorBuilder
 from inferox.core import (
     Artifact,
     DeviceId,
@@ -65,7 +65,8 @@ class SparseModel(Model):
         self, artifact: Artifact, device: DeviceId, package: str, steps: Sequence[Callable[..., Array]]
     ) -> None:
         memory = MemoryRequirements(sum(step.size_bytes for step in steps if isinstance(step, Linear)))
-        super().__init__(package, ModelMetadata.of(artifact, device), artifact.signature, memory)
+        builder = HostTensorBuilder("sparse")
+        super().__init__(package, ModelMetadata.of(artifact, device), artifact.signature, memory, builder=builder)
         self._steps: Sequence[Callable[..., Array]] | None = steps
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ def test_a_pruned_perceptron(tmp_path: Path) -> None:
     with inferox.load(tmp_path / "mlp", backend="sparse") as model:
         found = model.forward(rows)["output"].numpy()
         dense_bytes = 4 * (16 * 256 + 256 * 4)
-        assert model.memory_requirements().weights_bytes < dense_bytes / 2
+        assert model.model.memory_requirements().weights_bytes < dense_bytes / 2
     with torch.inference_mode():
         np.testing.assert_allclose(found, module(torch.from_numpy(rows)).numpy(), atol=1e-6)
 

@@ -46,7 +46,18 @@ def _to_json(package: Package) -> dict[str, Any]:
         "digest": package.digest,
         "size_bytes": package.size_bytes,
         "trust_tier": package.trust_tier.value,
+        "embedding_spaces": _spaces(package),
     }
+
+
+def _spaces(package: Package) -> dict[str, str]:
+    """The id of the embedding space of each artifact; empty where the package does not state its task."""
+    from inferox.package import embedding_space
+
+    info = package.info
+    if not info.task:
+        return {}
+    return {item.name: embedding_space(package, item, info.task, info.task_options) for item in package.artifacts}
 
 
 def _print(package: Package, console: Console) -> None:
@@ -83,9 +94,11 @@ def _print(package: Package, console: Console) -> None:
             signature.add_row(side, Text(spec.name), str(spec.dtype), Text(spec.shape_text))
     console.print(signature)
 
-    artifacts = Table("artifact", "trust", "files", title="Artifacts", title_justify="left")
+    artifacts = Table("artifact", "trust", "space", "files", title="Artifacts", title_justify="left")
+    spaces = _spaces(package)
     for artifact in package.artifacts:
-        artifacts.add_row(Text(artifact.name), artifact.trust_tier.value, Text(", ".join(artifact.files.values())))
+        paths = Text(", ".join(artifact.files.values()))
+        artifacts.add_row(Text(artifact.name), artifact.trust_tier.value, spaces.get(artifact.name, ""), paths)
     console.print(artifacts)
 
     files = Table("file", title="Files", title_justify="left")

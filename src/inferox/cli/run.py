@@ -182,18 +182,18 @@ def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncat
 
 def _run_window(
     model: TaskModel, task: Task, window: list[Any], done: int, truncate: str
-) -> tuple[list[Any], list[CutTokens] | None]:
+) -> tuple[Any, list[CutTokens] | None]:
     """The results, and what each text lost; ``None`` where items are not texts."""
     from inferox.core import RequestError
-    from inferox.tasks.truncation import count_cut_tokens, report_truncation
+    from inferox.tasks.truncation import read_cut_tokens, report_truncation
 
     try:
         if task.name in {"raw", "image-classify"}:
-            return task.run(model, window), None
-        rows = task.encode(window)
+            return task.run(model.model, window), None
+        batch = task.encode(window)
         if truncate == "error":
-            report_truncation(rows, truncate)
-        return task.compute(model, window, rows), [count_cut_tokens(row) for row in rows]
+            report_truncation(batch, truncate)
+        return task.compute(model.model, window, batch), read_cut_tokens(batch)
     except RequestError as error:
         if not done:
             raise

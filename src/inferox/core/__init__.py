@@ -2,6 +2,7 @@
 
 from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier
 from inferox.core.backend import Availability, Backend, LoadOptions, probe_module
+from inferox.core.batch import Batch, join_rows, stack_rows, to_cu_seqlens
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
 from inferox.core.errors import (
@@ -39,14 +40,16 @@ from inferox.core.fields import Fields
 from inferox.core.graph_port import GraphPort, check_graph
 from inferox.core.json_reader import MAX_INTEGER, MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
 from inferox.core.json_writer import to_json_bytes
-from inferox.core.model import MemoryRequirements, Model, ModelMetadata
-from inferox.core.ragged import RaggedBatch
+from inferox.core.layout import check_batch, pad_batch, unpad
+from inferox.core.model import BatchLimits, MemoryRequirements, Model, ModelMetadata
+from inferox.core.outputs import Outputs
+from inferox.core.packed import can_be_packed, pack_batch, packed_signature, padded_signature, read_padded
 from inferox.core.shown_text import printable, shown
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
 from inferox.core.spec import (
     BATCH,
     EMPTY_PLACE,
-    MASKED_PLACE,
+    MASK,
     PAD_INDICES,
     SEQUENCE,
     TOKENS,
@@ -62,7 +65,7 @@ __all__ = [
     "CONFIG_FILE",
     "DATA_FORMATS",
     "EMPTY_PLACE",
-    "MASKED_PLACE",
+    "MASK",
     "MAX_INTEGER",
     "MAX_JSON_BYTES",
     "PAD_INDICES",
@@ -76,6 +79,8 @@ __all__ = [
     "BackendError",
     "BackendNotFoundError",
     "BackendUnavailableError",
+    "Batch",
+    "BatchLimits",
     "CapacityError",
     "ConfigError",
     "DTypeMismatchError",
@@ -106,10 +111,10 @@ __all__ = [
     "ModelNotFoundError",
     "NoUsableBackendError",
     "OutOfMemoryError",
+    "Outputs",
     "OverloadedError",
     "PackageError",
     "Precision",
-    "RaggedBatch",
     "RequestError",
     "ShapeMismatchError",
     "ShuttingDownError",
@@ -125,16 +130,27 @@ __all__ = [
     "UnsafePathError",
     "UnsupportedDTypeError",
     "UntrustedCodeError",
+    "can_be_packed",
+    "check_batch",
     "check_graph",
     "dtype_of",
     "first_line",
+    "join_rows",
+    "pack_batch",
+    "packed_signature",
+    "pad_batch",
+    "padded_signature",
     "parse_json",
     "printable",
     "probe_module",
     "read_json_file",
     "read_json_object",
+    "read_padded",
     "resolve_shape",
     "shown",
+    "stack_rows",
     "to_array",
+    "to_cu_seqlens",
     "to_json_bytes",
+    "unpad",
 ]

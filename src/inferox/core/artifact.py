@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from inferox.core.errors import ConfigError, ManifestError
+from inferox.core.packed import padded_signature
 from inferox.core.shown_text import shown
 from inferox.core.spec import Signature
 
@@ -94,6 +95,11 @@ class Artifact:
     def name(self) -> str:
         """A name that is unique within the package, such as ``torch/safetensors/fp32/padded``."""
         return name_artifact(self.backend, self.format, self.precision, self.layout)
+
+    @property
+    def padded_signature(self) -> Signature:
+        """The named tensors that callers see, whatever its layout."""
+        return padded_signature(self.signature) if self.layout is Layout.PACKED else self.signature
 
     @property
     def trust_tier(self) -> TrustTier:

@@ -9,7 +9,14 @@ from importlib import import_module
 
 from inferox.core.artifact import Artifact, TrustTier
 from inferox.core.device import Device, DeviceId
-from inferox.core.errors import BackendUnavailableError, InferoxError, LoadError, UntrustedCodeError, backend_failure
+from inferox.core.errors import (
+    BackendUnavailableError,
+    ConfigError,
+    InferoxError,
+    LoadError,
+    UntrustedCodeError,
+    backend_failure,
+)
 from inferox.core.model import Model
 from inferox.core.source import Exporter
 from inferox.core.tensor import TensorBuilder
@@ -64,12 +71,24 @@ class LoadOptions:
             process may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether the operator allows code that comes with the package to run.
+        batch_invariant: What was measured of the artifact; see ``ModelMetadata``.
+        streams: How many calls may share the threads when they are made at once, where the runtime can divide them;
+            ``None`` for one per thread. A call that is made alone has all threads.
+
+    Raises:
+        ConfigError: If there are fewer streams than 1.
     """
 
     package: str
     threads: int | None = None
     compile: bool = False
     trust_code: bool = False
+    batch_invariant: bool | None = None
+    streams: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.streams is not None and self.streams < 1:
+            raise ConfigError(f"streams must be a positive integer, and is {self.streams}")
 
 
 class Backend(ABC):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
+
+import numpy.typing as npt
 
 from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
+from inferox.core.batch import Batch
 from inferox.core.device import DeviceId
-from inferox.core.errors import ExecutionError, InferoxError, UnknownInputError, backend_failure
-from inferox.core.spec import Signature
-from inferox.core.tensor import Tensor, TensorLike
+from inferox.core.errors import ConfigError, ExecutionError, InferoxError, UnknownInputError, backend_failure
+from inferox.core.layout import pad_batch
+from inferox.core.outputs import Outputs
+from inferox.core.packed import empty_outputs, pack_batch, padded_signature, read_padded, repad
+from inferox.core.spec import BATCH, SEQUENCE, Signature
+from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, to_array
 
 
 @dataclass(frozen=True)
@@ -28,6 +35,8 @@ class ModelMetadata:
         rejected: For each artifact that was tried or considered first, why it was not taken.
         batch_invariant: Whether a row has the same outputs in any batch as alone, but for rounding; ``None`` where that
             was not measured. Rows of a model that is not are computed one by one, and must not be put into one batch.
+        embedding_space: The id of the space in which its answers lie: vectors of the same space may share an index.
+            ``None`` for an artifact that is loaded outside a package.
     """
 
     backend: str
@@ -37,6 +46,7 @@ class ModelMetadata:
     device: DeviceId
     rejected: Mapping[str, str] = field(default_factory=dict)
     batch_invariant: bool | None = None
+    embedding_space: str | None = None
 
     @property
     def artifact(self) -> str:
@@ -44,9 +54,22 @@ class ModelMetadata:
         return name_artifact(self.backend, self.format, self.precision, self.layout)
 
     @classmethod
-    def of(cls, artifact: Artifact, device: DeviceId) -> ModelMetadata:
-        """What an artifact is, once it is loaded on a device."""
-        return cls(artifact.backend, artifact.format, artifact.precision, artifact.layout, device)
+    def of(cls, artifact: Artifact, device: DeviceId, *, batch_invariant: bool | None = None) -> ModelMetadata:
+        """What an artifact is, once it is loaded on a device.
+
+        Args:
+            artifact: The artifact.
+            device: Where it is loaded.
+            batch_invariant: As the attribute.
+        """
+        return cls(
+            artifact.backend,
+            artifact.format,
+            artifact.precision,
+            artifact.layout,
+            device,
+            batch_invariant=batch_invariant,
+        )
 
 
 @dataclass(frozen=True)
@@ -60,23 +83,57 @@ class MemoryRequirements:
     weights_bytes: int
 
 
-class Model(ABC):
-    """An artifact loaded on a device. Several threads may call ``forward`` at once.
+@dataclass(frozen=True)
+class BatchLimits:
+    """The batches that a model takes.
 
-    It is a context manager that closes itself.
+    Attributes:
+        rows: The most rows of a batch; ``None`` where there is no limit.
+        is_fixed: Whether a batch costs the same however few rows it has, because the model computes ``rows`` of them
+            in any case.
+        tokens_per_row: The most tokens of a row; ``None`` where there is no limit, or rows have no tokens.
+    """
+
+    rows: int | None = None
+    is_fixed: bool = False
+    tokens_per_row: int | None = None
+
+
+class Model(ABC):
+    """An artifact loaded on a device. Several threads may call ``compute`` and ``forward`` at once.
+
+    At most ``max_concurrency`` calls compute at the same time, so that together they keep the thread budget; others
+    wait for their turn. A model is a context manager that closes itself.
 
     Args:
         name: The name of the package that it comes from.
         metadata: What it is and how it came to be chosen.
-        signature: The named tensors that it takes and gives.
+        signature: The named tensors that the artifact takes and gives, in its own layout.
         memory: The memory that it needs.
+        builder: Makes the tensors in which the outputs of a packed artifact are laid out as a padded batch, on the
+            device on which the artifact runs.
+        max_concurrency: How many calls may compute at once.
     """
 
-    def __init__(self, name: str, metadata: ModelMetadata, signature: Signature, memory: MemoryRequirements) -> None:
+    def __init__(
+        self,
+        name: str,
+        metadata: ModelMetadata,
+        signature: Signature,
+        memory: MemoryRequirements,
+        *,
+        builder: TensorBuilder,
+        max_concurrency: int = 1,
+    ) -> None:
         self._name = name
         self._metadata = metadata
         self._signature = signature
+        self._is_packed = metadata.layout is Layout.PACKED
+        self._padded_signature = padded_signature(signature) if self._is_packed else signature
         self._memory = memory
+        self._builder = builder
+        self._max_concurrency = max_concurrency
+        self._turns = BoundedSemaphore(max_concurrency)
 
     @property
     def name(self) -> str:
@@ -90,24 +147,61 @@ class Model(ABC):
 
     @property
     def signature(self) -> Signature:
-        """The named tensors that it takes and gives."""
-        return self._signature
+        """The named tensors that ``forward`` takes and gives: padded, whatever the layout of the artifact."""
+        return self._padded_signature
+
+    @property
+    def max_concurrency(self) -> int:
+        """How many calls compute at once within the thread budget; further callers wait."""
+        return self._max_concurrency
+
+    @property
+    def limits(self) -> BatchLimits:
+        """The batches that it takes.
+
+        Raises:
+            ConfigError: If its rows are not computed independently: an input or output has no batch dim.
+        """
+        fixed = _fixed_rows(self._padded_signature)
+        alone = self._metadata.batch_invariant is False
+        tokens = self._padded_signature.limits.get(SEQUENCE)
+        return BatchLimits(1 if alone else fixed, is_fixed=fixed is not None, tokens_per_row=tokens)
 
     def memory_requirements(self) -> MemoryRequirements:
         """The memory that it needs."""
         return self._memory
 
-    @property
-    def inner(self) -> Model:
-        """The model that computes, in its own layout: itself, unless it is a view of another one."""
-        return self
+    def compute(self, batch: Batch) -> Outputs:
+        """Computes a batch in the artifact's own layout.
+
+        Args:
+            batch: At least one row, and at most ``limits.rows``. Inputs that the signature does not list are left out.
+
+        Returns:
+            The outputs of each row or token, on the model's device until they are read.
+
+        Raises:
+            UnknownInputError: If an input is missing.
+            ShapeMismatchError: If a shape is not what the signature says, or there are no rows, or one has no tokens.
+            DTypeMismatchError: If a data type is not what the signature says.
+            InputTooLongError: If a row is longer than the model takes.
+            RequestError: If an index, such as a token's, is out of range.
+            OutOfMemoryError: If the device has too little memory.
+            ExecutionError: If the runtime fails, or the model is closed.
+        """
+        if self._is_packed:
+            arrays = pack_batch(batch, self._padded_signature)
+        else:
+            arrays = pad_batch(self._filled(batch), self._signature)
+        return Outputs(self._run(arrays), self._signature, batch)
 
     def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
-        """Computes the outputs.
+        """Computes padded tensors.
 
         Args:
             inputs: The tensors by name, as the signature lists them. A model with a single input also takes that
-                tensor alone. NumPy arrays are taken without a copy where the backend allows it.
+                tensor alone. NumPy arrays are taken without a copy where the backend allows it. A packed artifact
+                takes an ``attention_mask`` of ones followed by zeros alone.
 
         Returns:
             The outputs by name, on the model's device. What stands where ``attention_mask`` says padding has no
@@ -118,37 +212,48 @@ class Model(ABC):
             ShapeMismatchError: If a shape is not what the signature says.
             DTypeMismatchError: If a data type is not what the signature says.
             InputTooLongError: If a row is longer than the model takes.
-            RequestError: If an index, such as a token's, is out of range.
+            RequestError: If an index, such as a token's, is out of range, or a packed artifact cannot take the mask.
             OutOfMemoryError: If the device has too little memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
-        checked = self._checked(inputs)
-        try:
-            return self._compute(checked)
-        except InferoxError:
-            raise
-        except Exception as error:
-            raise backend_failure(ExecutionError, self._metadata.backend, f"computing {self._name!r}", error) from error
+        named = self._by_name(inputs)
+        extents = self._padded_signature.check_inputs(named)
+        if not self._is_packed:
+            return self._run(named)
+        padded = self._forward_packed({name: to_array(value) for name, value in named.items()}, extents)
+        return {name: self._builder.from_numpy(value) for name, value in padded.items()}
 
-    def forward_all(
-        self,
-        calls: Iterable[Mapping[str, TensorLike]],
-        count: int,  # noqa: ARG002 - for backends that prepare themselves for many
-    ) -> Iterator[dict[str, Tensor]]:
-        """Computes many calls within the same thread budget: one after the other, unless a backend has a faster way.
+    def _forward_packed(
+        self, arrays: Mapping[str, npt.NDArray[Any]], extents: Mapping[str, int]
+    ) -> dict[str, npt.NDArray[Any]]:
+        batch, lengths = read_padded(arrays, self._padded_signature)
+        if not len(batch):
+            return empty_outputs(extents, self._padded_signature)
+        computed = self.compute(batch)
+        return {
+            spec.name: repad(computed.of_tokens(spec.name), lengths, extents[SEQUENCE])
+            if spec.dims[:2] == (BATCH, SEQUENCE)
+            else computed.of_rows(spec.name)
+            for spec in self._padded_signature.outputs
+        }
 
-        Args:
-            calls: The inputs of each call by name; taken when their turn comes.
-            count: How many there are.
+    def _run(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+        """Computes the outputs of inputs in the artifact's own layout, which are known to fit its signature."""
+        with self._turns:
+            try:
+                return self._compute(inputs)
+            except InferoxError:
+                raise
+            except Exception as error:
+                action = f"computing {self._name!r}"
+                raise backend_failure(ExecutionError, self._metadata.backend, action, error) from error
 
-        Yields:
-            The outputs of each call by name, in order.
-
-        Raises:
-            InferoxError: What ``forward`` raises for a call, in the place of its outputs.
-        """
-        for inputs in calls:
-            yield self.forward(inputs)
+    def _filled(self, batch: Batch) -> Batch:
+        """A model that was traced with a number of rows takes no other: the last row is computed again to fill it."""
+        fixed = self._signature.inputs[0].dims[:1]
+        if not len(batch) or not fixed or not isinstance(fixed[0], int) or len(batch) >= fixed[0]:
+            return batch
+        return batch.select([*range(len(batch)), *[len(batch) - 1] * (fixed[0] - len(batch))])
 
     @abstractmethod
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
@@ -170,11 +275,6 @@ class Model(ABC):
         """What ``_compute`` raises once the model is closed."""
         return ExecutionError(f"the model {self._name!r} is closed", hint="load it again")
 
-    def _checked(self, inputs: Mapping[str, TensorLike] | TensorLike) -> Mapping[str, TensorLike]:
-        named = self._by_name(inputs)
-        self.signature.check_inputs(named)
-        return named
-
     def _by_name(self, inputs: Mapping[str, TensorLike] | TensorLike) -> Mapping[str, TensorLike]:
         if isinstance(inputs, Mapping):
             return inputs
@@ -182,3 +282,16 @@ class Model(ABC):
         if len(names) != 1:
             raise UnknownInputError(missing=names, unexpected=(), expected=names)
         return {names[0]: inputs}
+
+
+def _fixed_rows(signature: Signature) -> int | None:
+    """The number of rows that a model was traced with; ``None`` where every call may choose it."""
+    firsts = {spec.dims[0] if spec.dims else None for spec in (*signature.inputs, *signature.outputs)}
+    first = firsts.pop() if len(firsts) == 1 else None
+    if first is None or (first != BATCH and (isinstance(first, str) or first < 1)):
+        specs = ", ".join(str(spec) for spec in (*signature.inputs, *signature.outputs))
+        raise ConfigError(
+            f"the model has no batch dim that all its inputs and outputs share: {specs}",
+            hint="use the task raw, which passes tensors on as they are",
+        )
+    return first if isinstance(first, int) else None

@@ -34,10 +34,13 @@ SEQUENCE = "seq"
 TOKENS = "tokens"
 """The dim that counts the tokens of all rows together, in the packed layout."""
 
-PAD_INDICES = "pad_indices"
-"""The input of the packed layout that says which token stands at each place of the padded batch: [batch, seq], int64.
+MASK = "attention_mask"
+"""The input of a padded layout that tells tokens from padding: [batch, seq], 1 and 0."""
 
-Its index where it is attended to, ``MASKED_PLACE - index`` where it is masked, ``EMPTY_PLACE`` where there is none.
+PAD_INDICES = "pad_indices"
+"""The input of the packed layout with the token at each place of the padded batch: [batch, seq], int64.
+
+``EMPTY_PLACE`` where there is none.
 """
 
 UNPAD_INDICES = "unpad_indices"
@@ -45,9 +48,6 @@ UNPAD_INDICES = "unpad_indices"
 
 EMPTY_PLACE = -1
 """What stands in the pad indices where there is no token."""
-
-MASKED_PLACE = -2
-"""What a masked token's index is subtracted from: every negative number is a place that no token attends to."""
 
 _NAME_CHARACTERS = 1024
 """How long the name of a tensor or dim may be: exporters put whole paths of modules there."""
@@ -124,16 +124,23 @@ class TensorSpec:
             if expected != extent:
                 bound = f"{dim} is {expected} in another input" if isinstance(dim, str) else None
                 raise ShapeMismatchError(f"input {self.name!r}", self.shape_text, value.shape, hint=bound)
-        if self.upper_bound is not None:
-            self._check_indices(value, self.upper_bound)
+        self.check_indices(value)
 
-    def _check_indices(self, value: TensorLike, upper_bound: int) -> None:
-        """Some runtimes would read whatever lies behind a table, and a GPU is lost to its process."""
-        if not isinstance(value, np.ndarray) and value.device.kind != "cpu":
+    def check_indices(self, value: TensorLike) -> None:
+        """Checks that each index is below the upper bound: some runtimes would read whatever lies behind a table.
+
+        Args:
+            value: The tensor. One that lies on an accelerator is not looked at.
+
+        Raises:
+            RequestError: If an index is out of range.
+        """
+        upper_bound = self.upper_bound
+        if upper_bound is None or (not isinstance(value, np.ndarray) and value.device.kind != "cpu"):
             return
         array = to_array(value)
         if array.size and not (array.min() >= 0 and array.max() < upper_bound):
-            wrong = int(array[(array < 0) | (array >= upper_bound)][0])
+            wrong = int(array[(array < 0) | (array >= upper_bound)].flat[0])
             raise RequestError(f"input {self.name!r} must hold numbers from 0 to {upper_bound - 1}, and holds {wrong}")
 
     def to_json(self) -> dict[str, Any]:

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from inferox.backends.registry import get_backend
-from inferox.batching import PaddedView
 from inferox.core import (
     Artifact,
     BackendUnavailableError,
     DeviceId,
     ExecutionError,
     InferoxError,
-    Layout,
     LoadOptions,
     Model,
     NoUsableBackendError,
@@ -29,7 +28,7 @@ from inferox.loading.profile import find_profile
 from inferox.loading.selection import AUTO, Requirements
 from inferox.loading.task_model import TaskModel
 from inferox.machine import limit_rayon, resolve_threads
-from inferox.package import Package, Store, open_package
+from inferox.package import Package, Store, embedding_space, open_package
 from inferox.parity import LEAST_CLASS, TOLERANCES, ArtifactEvidence, ParityClass, Samples, measure_model
 from inferox.tasks import Task, choose_task, open_task
 
@@ -114,20 +113,17 @@ class PackageContext:
         """Why those could not be measured when it was packed that were not, by the artifact's name."""
         return self.package.parity.unmeasured if self.package.parity else {}
 
-    def signature(self, artifact: Artifact) -> Signature:
-        """What callers see of an artifact, whatever its layout: the padded signature."""
-        return self.package.info.signature if artifact.layout is Layout.PACKED else artifact.signature
-
-    def view(self, artifact: Artifact, model: Model) -> PaddedView:
-        """A loaded artifact as callers see it: behind the padded signature.
+    def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:
+        """Loads an artifact, which then knows whether it was measured to depend on the batch.
 
         Args:
             artifact: The artifact.
-            model: The same, loaded.
+            device: Where to load it; ``None`` for the backend's default device.
+            options: How to load it.
         """
         known = self.evidence.get(artifact.name)
         invariant = None if known is None or known.batch is None else known.batch.holds
-        return PaddedView(model, self.signature(artifact), get_backend(artifact.backend), batch_invariant=invariant)
+        return get_backend(artifact.backend).load(artifact, device, replace(options, batch_invariant=invariant))
 
     def task(self, signature: Signature) -> Task:
         """Opens the task; once for each signature, as its tokenizer takes its time.
@@ -139,13 +135,25 @@ class PackageContext:
             self._tasks[signature] = self._open_task(signature)
         return self._tasks[signature]
 
+    def embedding_space(self, artifact: Artifact) -> str:
+        """The id of the space in which an artifact's answers to the task lie.
+
+        Args:
+            artifact: The artifact.
+        """
+        return embedding_space(self.package, artifact, *self._settings(artifact.padded_signature))
+
     def _open_task(self, signature: Signature) -> Task:
+        name, options = self._settings(signature)
+        return open_task(name, options, self.package.files_root, signature)
+
+    def _settings(self, signature: Signature) -> tuple[str, Mapping[str, Any]]:
+        """The name of the task and its options."""
         package, wanted = self.package, self.wanted_task
-        name, options = package.info.task, package.info.task_options
-        if not name or wanted not in {None, name}:
-            choice = choose_task(package.files_root, package.config, signature, task=wanted)
-            name, options = choice.name, choice.options
-        return open_task(name, options, package.files_root, signature)
+        if package.info.task and wanted in {None, package.info.task}:
+            return package.info.task, package.info.task_options
+        choice = choose_task(package.files_root, package.config, signature, task=wanted)
+        return choice.name, choice.options
 
 
 @dataclass(frozen=True)
@@ -194,13 +202,13 @@ class Loader:
             artifact: The artifact.
 
         Returns:
-            The model, in its own layout.
+            The model.
 
         Raises:
             InferoxError: If it cannot be loaded, or computes something else than it should.
         """
         limit_rayon(self.options.threads)
-        model = get_backend(artifact.backend).load(artifact, self.device, self.options)
+        model = self.context.load(artifact, self.device, self.options)
         self.context.package.keep_for(model)
         try:
             self._try(model, artifact)
@@ -215,8 +223,8 @@ class Loader:
 
     def _with_task(self, artifact: Artifact, model: Model, reasons: Mapping[str, str]) -> TaskModel:
         try:
-            view = self.context.view(artifact, model)
-            return TaskModel(view, self.context.task(view.signature), rejected=reasons)
+            space = self.context.embedding_space(artifact)
+            return TaskModel(model, self.context.task(model.signature), rejected=reasons, embedding_space=space)
         except BaseException:
             model.close()
             raise
@@ -241,18 +249,17 @@ class Loader:
 
     def _try(self, model: Model, artifact: Artifact) -> None:
         """Opens its task, computes the smallest sample, and refuses a model that misses the tolerance that it kept."""
-        view = self.context.view(artifact, model)
-        task = self.context.task(view.signature)
+        task = self.context.task(model.signature)
         samples, evidence = self.context.samples, self.context.evidence.get(artifact.name)
         if samples is None or (evidence is None and artifact.name not in self.context.unmeasured):
             return
         smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
-        parity_target = task.parity_target(view.signature)
+        parity_target = task.parity_target(model.signature)
         # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
         kept = TOLERANCES[LEAST_CLASS[artifact.precision]] if evidence is None else evidence.tolerance
         tolerance = replace(kept, cosine_mean=kept.cosine_min, order_min=0.0)
         one, scales = Samples((smallest,)), parity_target.scales(samples)
-        found = measure_model(view, artifact, one, parity_target, tolerance, scales=scales)
+        found = measure_model(model, artifact, one, parity_target, tolerance, scales=scales)
         if found.parity_class is ParityClass.FAIL:
             other = "the model" if evidence is None else "when it was packed"
             raise ExecutionError(

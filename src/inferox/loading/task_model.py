@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Model, RequestError, Tensor, TensorLike
+from inferox.core import Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike
 from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
@@ -28,32 +29,66 @@ from inferox.tasks.task import as_list
 TaskType = TypeVar("TaskType", bound=Task)
 
 
-class TaskModel(Model):
-    """A model together with its task.
+class TaskModel:
+    """A loaded package: its model, and the task that says what the model's numbers mean.
 
     It has a method for each task; calling that of another task is a ``RequestError``. Batches are formed of rows alike
-    in length, so that callers need not sort or split what they send.
+    in length, so that callers need not sort or split what they send. It is a context manager that closes itself.
 
     Args:
-        model: The loaded model; it is closed with this one.
+        model: The loaded model; it is closed with this.
         task: What the numbers mean.
         rejected: For each artifact that was considered first, why it was not taken.
+        embedding_space: The id of the space in which its answers lie.
     """
 
-    def __init__(self, model: Model, task: Task, *, rejected: Mapping[str, str]) -> None:
-        metadata = replace(model.metadata, rejected=dict(rejected))
-        super().__init__(model.name, metadata, model.signature, model.memory_requirements())
+    def __init__(
+        self, model: Model, task: Task, *, rejected: Mapping[str, str], embedding_space: str | None = None
+    ) -> None:
+        self._metadata = replace(model.metadata, rejected=dict(rejected), embedding_space=embedding_space)
         self._model = model
         self._task = task
+
+    @property
+    def name(self) -> str:
+        """The name of the package."""
+        return self._model.name
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the model is and how it came to be chosen."""
+        return self._metadata
+
+    @property
+    def signature(self) -> Signature:
+        """The named tensors that ``forward`` takes and gives."""
+        return self._model.signature
+
+    @property
+    def model(self) -> Model:
+        """The loaded artifact."""
+        return self._model
 
     @property
     def task(self) -> Task:
         """What the numbers mean."""
         return self._task
 
+    def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
+        """Computes padded tensors; see ``Model.forward``."""
+        return self._model.forward(inputs)
+
     def close(self) -> None:
         """Frees what the model holds. Closing twice does nothing."""
         self._model.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def embed(
         self, texts: Sequence[str], *, prompt: str | None = None, truncate: str = "warn"
@@ -74,7 +109,8 @@ class TaskModel(Model):
         """
         task = self._task_of(EmbedTask)
         chosen = task if prompt is None else task.with_prompt(prompt)
-        return chosen.to_matrix(chosen.run(self._model, texts, truncate=truncate))
+        vectors: npt.NDArray[np.float32] = chosen.run(self._model, texts, truncate=truncate)
+        return vectors
 
     def classify(
         self, texts: Sequence[str | tuple[str, str]], *, truncate: str = "warn"
@@ -92,7 +128,8 @@ class TaskModel(Model):
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
-        return self._task_of(ClassifyTask).run(self._model, texts, truncate=truncate)
+        labels: list[tuple[LabelScore, ...]] = self._task_of(ClassifyTask).run(self._model, texts, truncate=truncate)
+        return labels
 
     def token_classify(self, texts: Sequence[str], *, truncate: str = "warn") -> list[tuple[Span, ...]]:
         """Labels the parts of texts.
@@ -108,7 +145,8 @@ class TaskModel(Model):
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
-        return self._task_of(TokenClassifyTask).run(self._model, texts, truncate=truncate)
+        spans: list[tuple[Span, ...]] = self._task_of(TokenClassifyTask).run(self._model, texts, truncate=truncate)
+        return spans
 
     def rerank(
         self, query: str, documents: Sequence[str], *, top_k: int | None = None, truncate: str = "warn"
@@ -149,7 +187,7 @@ class TaskModel(Model):
             items = [ImageFile.at(image) if isinstance(image, Path) else image for image in items]
         return task.run(self._model, items)
 
-    def run(self, items: Sequence[Any], *, truncate: str = "warn") -> list[Any]:
+    def run(self, items: Sequence[Any], *, truncate: str = "warn") -> Any:
         """Answers items of whichever kind the task takes.
 
         Args:
@@ -158,20 +196,12 @@ class TaskModel(Model):
                 cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
 
         Returns:
-            One result an item, in their order.
+            One result per item, in their order: a list, or for ``embed`` an array of vectors.
 
         Raises:
             RequestError: If an item cannot be computed; the message names it.
         """
         return self._task.run(self._model, items, truncate=truncate)
-
-    @property
-    def inner(self) -> Model:
-        """The loaded artifact, in its own layout; see ``Model``."""
-        return self._model.inner
-
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        return self._model.forward(inputs)
 
     def _task_of(self, kind: type[TaskType]) -> TaskType:
         if not isinstance(self._task, kind):

@@ -93,7 +93,7 @@ def _compare_tokens(task: Task, cases: Sequence[ProofCase]) -> dict[int, str]:
     """The cases whose tokens differ, by identity, with how."""
     found = {}
     for case in cases:
-        difference = compare_row(case.tokens, thin_tokens(encode_input(task, case.input)))
+        difference = compare_row(case.tokens, thin_tokens(encode_input(task, case.input)[0]))
         if difference is not None:
             found[id(case)] = f"{case.input}: {difference}"
     return found

@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.backends.registry import get_backend
-from inferox.batching import MAX_TOKENS, can_be_packed, run_batches
+from inferox.batching import MAX_TOKENS, run_batches
 from inferox.core import (
     BATCH,
+    MASK,
     SEQUENCE,
+    Batch,
     DeviceId,
     InferoxError,
     LoadOptions,
@@ -26,6 +28,7 @@ from inferox.core import (
     PackageError,
     Precision,
     Signature,
+    to_cu_seqlens,
 )
 from inferox.loading.cell import Cell
 from inferox.loading.loader import Loader, PackageContext
@@ -186,7 +189,7 @@ def _open_all(
         try:
             if samples is not None and artifact.precision is not Precision.FP32:
                 progress(f"comparing {artifact.name}", 0, 1)
-                classes[artifact.name] = class_here(loader.context, artifact, model, samples)
+                classes[artifact.name] = class_here(loader.context, artifact, model.model, samples)
         except InferoxError as error:
             model.close()
             not_run[artifact.name] = str(error)
@@ -265,10 +268,19 @@ def _call(model: TaskModel, batch: Mapping[str, npt.NDArray[Any]]) -> Callable[[
     """What a model's task does with a batch once items are encoded: lay its rows out, compute, and cut them apart."""
     task = model.task
     if isinstance(task, RawTask):
-        return lambda: task.run(model, [batch])
+        return lambda: task.run(model.model, [batch])
     count = len(next(iter(batch.values())))
-    rows = [{name: array[index] for name, array in batch.items()} for index in range(count)]
-    return lambda: list(run_batches(model, rows, pad_values=task.pad_values, max_tokens=sys.maxsize, max_rows=count))
+    rows = _without_padding(batch, task)
+    return lambda: list(run_batches(model.model, rows, max_tokens=sys.maxsize, max_rows=count))
+
+
+def _without_padding(batch: Mapping[str, npt.NDArray[Any]], task: Task) -> Batch:
+    """The rows of a padded batch that has no padding."""
+    if not task.pad_values:
+        return Batch.of_rows(batch)
+    rows, length = next(iter(batch.values())).shape[:2]
+    tokens = {name: array.reshape(rows * length, *array.shape[2:]) for name, array in batch.items() if name != MASK}
+    return Batch(tokens, {}, to_cu_seqlens(np.full(rows, length)), task.pad_values)
 
 
 def _shapes(context: PackageContext, samples: Samples, task: Task) -> list[Shape]:
@@ -315,6 +327,6 @@ def _batch(signature: Signature, samples: Samples, rows: int, length: int) -> di
             if dim in extents:
                 array = array.take(np.arange(extents[dim]) % array.shape[axis], axis=axis)
         batch[spec.name] = np.asarray(array, order="C")
-    if can_be_packed(signature):
-        batch["attention_mask"] = np.ones_like(batch["attention_mask"])
+    if MASK in batch:
+        batch[MASK] = np.ones_like(batch[MASK])
     return batch

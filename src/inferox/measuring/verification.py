@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inferox.backends.registry import get_backend
 from inferox.core import (
     Artifact,
     BackendUnavailableError,
@@ -134,7 +133,7 @@ class _Repetition:
         """Loads an artifact, measures it on the samples, and repeats the proof with it."""
         self.progress(f"measuring {artifact.name}")
         try:
-            loaded = get_backend(artifact.backend).load(artifact, device, options)
+            loaded = self.context.load(artifact, device, options)
         except (BackendUnavailableError, UnsupportedDTypeError) as error:
             self.not_run[artifact.name] = str(error)
             return
@@ -142,7 +141,7 @@ class _Repetition:
             self.failed[artifact.name] = str(error)
             return
         try:
-            with self.context.view(artifact, loaded) as model:
+            with loaded as model:
                 found = measure_again(self.context, artifact, model, self.samples, self.tolerance)
                 self.evidence.append(found)
                 if self.cases:

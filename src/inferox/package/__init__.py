@@ -1,6 +1,7 @@
 """What lies on disk: writing, reading and verifying packages."""
 
 from inferox.package.archive import ARCHIVE_SUFFIX
+from inferox.package.embedding_space import embedding_space
 from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo, read_json
 from inferox.package.reader import Package, open_package
 from inferox.package.store import Store, write_json
@@ -20,6 +21,7 @@ __all__ = [
     "Pruning",
     "Store",
     "StoredPackage",
+    "embedding_space",
     "open_package",
     "parse_size",
     "read_json",

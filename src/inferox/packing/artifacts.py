@@ -12,7 +12,6 @@ from typing import Any
 import numpy.typing as npt
 
 from inferox.backends.registry import backend_names, get_backend
-from inferox.batching import PaddedView, can_be_packed, pack_batch, packed_signature
 from inferox.core import (
     WEIGHTS_FILE,
     Artifact,
@@ -27,6 +26,10 @@ from inferox.core import (
     LoadOptions,
     Precision,
     SourceModel,
+    can_be_packed,
+    pack_batch,
+    packed_signature,
+    read_padded,
 )
 from inferox.packing.free_precisions import FreeArtifacts, make_free
 from inferox.packing.reference import taken_samples
@@ -121,7 +124,7 @@ def export_artifacts(
         )
 
     def measure(backend: Backend, by: Measurement, artifact: Artifact) -> ArtifactEvidence:
-        return _judge_batches(_measure(backend, artifact, by, source, name), artifact, measure_source)
+        return _judge_batches(_measure(backend, artifact, by, name), artifact, measure_source)
 
     # Unlike what belongs to the task, weights are only of use to artifacts: quantised ones may have their own.
     given = _list_files(root) - {WEIGHTS_FILE}
@@ -217,14 +220,12 @@ def _requests(
             if layout is Layout.PADDED:
                 yield ExportRequest(precision, layout, source.signature, calibration)
             elif packs:
-                signature = packed_signature(source.signature)
-                packed = [pack_batch(call, signature) for call in calibration]
-                yield ExportRequest(precision, layout, signature, packed)
+                signature = source.signature
+                packed = [pack_batch(read_padded(call, signature)[0], signature) for call in calibration]
+                yield ExportRequest(precision, layout, packed_signature(signature), packed)
 
 
-def _measure(
-    backend: Backend, artifact: Artifact, measurement: Measurement, source: SourceModel, name: str
-) -> ArtifactEvidence:
+def _measure(backend: Backend, artifact: Artifact, measurement: Measurement, name: str) -> ArtifactEvidence:
     """Measures an artifact.
 
     Raises:
@@ -232,13 +233,12 @@ def _measure(
     """
     # The artifact was made from what the operator named as the source a moment ago: it is as trusted as that.
     options = LoadOptions(name, trust_code=True)
-    padded = source.signature if artifact.layout is Layout.PACKED else artifact.signature
-    samples = taken_samples(measurement.samples, padded)
+    samples = taken_samples(measurement.samples, artifact.padded_signature)
     needed = len(measurement.samples.batches) if measurement.complete else 1
     if len(samples.batches) < needed:
-        taken = ", ".join(map(str, padded.inputs))
+        taken = ", ".join(map(str, artifact.padded_signature.inputs))
         raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")
-    with PaddedView(backend.load(artifact, None, options), padded, backend) as model:
+    with backend.load(artifact, None, options) as model:
         evidence = measure_model(
             model,
             artifact,

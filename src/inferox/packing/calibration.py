@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import MAX_TOKENS, pad_rows, plan_batches
-from inferox.core import ConfigError, PackageError, SourceModel
+from inferox.batching import MAX_TOKENS, plan_batches
+from inferox.core import ConfigError, PackageError, SourceModel, pad_batch
 from inferox.packing.reference import uses_task_samples
 from inferox.tasks import Task
 
@@ -53,11 +53,10 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
         return vary_examples(source.probe_inputs[0] if source.example_inputs is None else source.example_inputs)
     rows = task.encode(items)
     if any(name not in task.pad_values for name in source.signature.input_names):
-        return [pad_rows([row], source.signature, task.pad_values) for row in rows]
+        return [pad_batch(rows.select([index]), source.signature) for index in range(len(rows))]
     # Batches as they are computed later: a range is the mean of what batches have as their largest numbers.
-    lengths = [row[source.signature.input_names[0]].shape[0] for row in rows]
-    batches = plan_batches(lengths, max_tokens=MAX_TOKENS, max_rows=_ROWS)
-    return [pad_rows([rows[index] for index in batch], source.signature, task.pad_values) for batch in batches]
+    batches = plan_batches(rows.lengths.tolist(), max_tokens=MAX_TOKENS, max_rows=_ROWS)
+    return [pad_batch(rows.select(batch), source.signature) for batch in batches]
 
 
 def vary_examples(examples: Mapping[str, npt.NDArray[Any]]) -> list[dict[str, npt.NDArray[Any]]]:

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Row, pad_rows
-from inferox.core import BATCH, InferoxError, LoadError, Signature, SourceModel
+from inferox.core import BATCH, Batch, InferoxError, LoadError, Signature, SourceModel, pad_batch, to_cu_seqlens
 from inferox.parity import Samples
 from inferox.tasks import Task
 
@@ -50,26 +49,27 @@ def make_probes(source: SourceModel, task: Task, samples: Samples) -> tuple[Arra
 
 def _probe_texts(source: SourceModel, task: Task) -> Arrays:
     batches = [task.encode(items) for items in task.samples()]
-    victims = sorted(batches[-1], key=lambda row: len(row[_IDS]))[-_VICTIMS:]
-    longest = max((row for rows in batches for row in rows), key=lambda row: len(row[_IDS]))
+    victims = batches[-1].select(np.argsort(batches[-1].lengths, kind="stable")[-_VICTIMS:])
+    samples = Batch.concatenate(batches)
+    longest = samples.select([int(samples.lengths.argmax())])
     loud = _loud_ids(source)
     if loud is None:
-        loud = np.unique(np.concatenate([row[_IDS] for rows in batches for row in rows]))
+        loud = np.unique(samples.ragged[_IDS])
     drawn = np.random.default_rng(0).choice(loud, _LONGEST)
     repeated = np.full(_LONGEST // 2, loud[0])
     mates = [_replace_inner(longest, ids) for ids in (drawn, repeated)]
-    return pad_rows([*victims, *mates], source.signature, task.pad_values)
+    return pad_batch(Batch.concatenate([victims, *mates]), source.signature)
 
 
-def _replace_inner(row: Row, ids: npt.NDArray[Any]) -> Row:
+def _replace_inner(row: Batch, ids: npt.NDArray[Any]) -> Batch:
     """A row with other tokens between its first and its last, which are often those that mark its ends."""
-    length = min(len(row[_IDS]), len(ids))
-    kept = np.arange(len(row[_IDS])) < length - 1
+    length = min(row.token_count, len(ids))
+    kept = np.arange(row.token_count) < length - 1
     kept[-1] = True
-    cut = {name: array[kept] if array.ndim else array for name, array in row.items()}
-    inner = cut[_IDS].copy()
+    ragged = {name: array[kept] for name, array in row.ragged.items()}
+    inner = ragged[_IDS].copy()
     inner[1:-1] = ids[: max(0, len(inner) - 2)]
-    return {**cut, _IDS: inner}
+    return Batch({**ragged, _IDS: inner}, row.dense, to_cu_seqlens(kept.sum(keepdims=True)), row.pad_values)
 
 
 def _loud_ids(source: SourceModel) -> npt.NDArray[np.int64] | None:

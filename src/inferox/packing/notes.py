@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from inferox.batching import can_be_packed
-from inferox.core import Precision, SourceModel
+from inferox.core import Precision, SourceModel, can_be_packed
 from inferox.packing.artifacts import Calls, Exported, finds_last_token
 from inferox.parity import ArtifactEvidence, ParityClass
 from inferox.tasks import TaskChoice

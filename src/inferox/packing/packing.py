@@ -169,7 +169,7 @@ def pack(
         )
         _require_artifacts(label, exported, strict=strict)
         _require_own(model, exported, exporters)
-        stored, evidence = keep_common(references, exported.artifacts, exported.evidence, model.signature)
+        stored, evidence = keep_common(references, exported.artifacts, exported.evidence)
         report("writing the package")
         path = writer.commit(
             _metadata(model, label, created_at),

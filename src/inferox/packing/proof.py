@@ -10,8 +10,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Row, pad_rows, split_rows
-from inferox.core import SEQUENCE, DisagreementError, PackageError, RequestError, SourceModel, first_line
+from inferox.core import (
+    SEQUENCE,
+    Batch,
+    DisagreementError,
+    Outputs,
+    PackageError,
+    RequestError,
+    SourceModel,
+    first_line,
+    pad_batch,
+)
 from inferox.packing.defining.choice import INSTALL_HINT, NoDefinition, open_defining_library
 from inferox.packing.defining.library import DefiningLibrary, Definition, quiet
 from inferox.packing.proof_in_batches import find_difference_in_batches
@@ -251,25 +260,24 @@ def _compare(
     source: SourceModel, task: Task, library: DefiningLibrary, proof_input: ProofInput, definition: Definition
 ) -> _Compared:
     try:
-        row = encode_input(task, proof_input)
+        batch = encode_input(task, proof_input)
     except RequestError as error:
         difference = StageDifference("input", f"what {library.name} makes of it", f"a refusal: {error.message}")
         raise _disagreement(library, proof_input, difference) from error
-    found = compare_row(definition.tokens, row)
+    found = compare_row(definition.tokens, batch[0])
     if found is not None:
         raise _disagreement(library, proof_input, found)
     case = ProofCase(proof_input, thin_tokens(definition.tokens), definition.answer)
     if not proof_input.answered:
         return _Compared(case, None, ({}, {}))
-    outputs, answer = _compute(source, task, proof_input, row)
+    outputs, answer = _compute(source, task, proof_input, batch)
     return _Compared(case, answer, (definition.outputs, outputs))
 
 
-def _compute(source: SourceModel, task: Task, proof_input: ProofInput, row: Row) -> tuple[Arrays, Any]:
+def _compute(source: SourceModel, task: Task, proof_input: ProofInput, batch: Batch) -> tuple[Arrays, Any]:
     """The outputs and the answer of one row on the reference runtime."""
-    signature = source.signature
-    outputs = split_rows(source.compute(pad_rows([row], signature, task.pad_values)), [row], signature)
-    answer = with_prompt(task, proof_input).decode([proof_input.item], [row], outputs)[0]
+    outputs = Outputs(source.compute(pad_batch(batch, source.signature)), source.signature, batch)
+    answer = with_prompt(task, proof_input).decode([proof_input.item], batch, outputs)[0]
     return outputs[0], to_proof_answer(answer)
 
 

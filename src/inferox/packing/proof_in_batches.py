@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from inferox.batching import Row, pad_rows, split_rows
-from inferox.core import BackendError, SourceModel
+from inferox.core import BackendError, Batch, Outputs, SourceModel, pad_batch
 from inferox.packing.reference_model import ReferenceModel
 from inferox.parity import TOLERANCES, ParityClass, ProofCase
 from inferox.tasks import Task, agree, answer_cases, encode_input
@@ -48,16 +47,14 @@ def find_difference_in_batches(
     return None if _depends_on_batch(source, task, rows[index], rows) else (compared[index][0], reason)
 
 
-def _depends_on_batch(source: SourceModel, task: Task, row: Row, rows: Sequence[Row]) -> bool:
+def _depends_on_batch(source: SourceModel, task: Task, row: Batch, rows: Sequence[Batch]) -> bool:
     """Whether the model itself gives a row other outputs beside the longest of all."""
-    name = source.signature.inputs[0].name
-    mate = max(rows, key=lambda other: len(other[name])) if task.pad_values else row
+    mate = max(rows, key=lambda other: other.token_count) if task.pad_values else row
 
-    def compute(together: Sequence[Row]) -> Any:
-        padded = source.compute(pad_rows(together, source.signature, task.pad_values))
-        return split_rows(padded, together, source.signature)[0]
+    def compute(batch: Batch) -> Any:
+        return Outputs(source.compute(pad_batch(batch, source.signature)), source.signature, batch)[0]
 
-    alone, beside = compute([row]), compute([row, mate])
+    alone, beside = compute(row), compute(Batch.concatenate([row, mate]))
     return any(
         float(np.abs(value - beside[output]).max(initial=0.0)) > _ROUNDING * float(np.abs(value).max(initial=0.0))
         for output, value in alone.items()

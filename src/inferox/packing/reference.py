@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Row, pad_rows
-from inferox.core import Artifact, BackendError, Layout, ManifestError, ShapeMismatchError, Signature, SourceModel
+from inferox.core import (
+    Artifact,
+    BackendError,
+    Batch,
+    ManifestError,
+    ShapeMismatchError,
+    Signature,
+    SourceModel,
+    pad_batch,
+)
 from inferox.parity import ArtifactEvidence, SampleBatch, Samples
 from inferox.sources.measure import stretch
 from inferox.tasks import RawTask, Task
@@ -45,7 +53,7 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
     examples = source.example_inputs
     if uses_task_samples(source, task):
         encoded = (rows for items in task.samples() for rows in _groups(task.encode(items), task))
-        return Samples(tuple(batch for rows in encoded for batch in _compute_rows(source, task, rows)))
+        return Samples(tuple(batch for rows in encoded for batch in _compute_rows(source, rows)))
     others = source.probe_inputs or (() if examples is None else tuple(_varied(examples, source.signature)))
     first, *others = others if examples is None else (examples, *others)
     batches = [_compute(source, first)]
@@ -68,17 +76,17 @@ def uses_task_samples(source: SourceModel, task: Task) -> bool:
     return source.example_inputs is None and not (task.name == RawTask.name and source.probe_inputs)
 
 
-def _compute_rows(source: SourceModel, task: Task, rows: Sequence[Row]) -> list[SampleBatch]:
+def _compute_rows(source: SourceModel, rows: Batch) -> list[SampleBatch]:
     """Computes rows in one batch; or one by one, where the model does not take them together.
 
     A model without a mask takes no padding, and some refuse rows with different numbers of end tokens.
     """
     try:
-        return [_compute(source, pad_rows(rows, source.signature, task.pad_values))]
+        return [_compute(source, pad_batch(rows, source.signature))]
     except (BackendError, ShapeMismatchError):
         if len(rows) == 1:
             raise
-        return [_compute(source, pad_rows([row], source.signature, task.pad_values)) for row in rows]
+        return [_compute(source, pad_batch(rows.select([index]), source.signature)) for index in range(len(rows))]
 
 
 def taken_samples(samples: Samples, signature: Signature) -> Samples:
@@ -92,7 +100,7 @@ def taken_samples(samples: Samples, signature: Signature) -> Samples:
 
 
 def keep_common(
-    samples: Samples, artifacts: Sequence[Artifact], evidence: Sequence[ArtifactEvidence], signature: Signature
+    samples: Samples, artifacts: Sequence[Artifact], evidence: Sequence[ArtifactEvidence]
 ) -> tuple[Samples, tuple[ArtifactEvidence, ...]]:
     """Leaves a package those samples that each of its artifacts takes, so that any of them can be measured again.
 
@@ -100,12 +108,11 @@ def keep_common(
         samples: The calls that artifacts were measured with, each with those that it takes.
         artifacts: The artifacts.
         evidence: How well each agrees, in the same order.
-        signature: The padded signature of the model.
 
     Returns:
         The calls to be stored, and the evidence with its rows numbered by them.
     """
-    signatures = [signature if artifact.layout is Layout.PACKED else artifact.signature for artifact in artifacts]
+    signatures = [artifact.padded_signature for artifact in artifacts]
     common = samples
     for each in signatures:
         common = taken_samples(common, each)
@@ -120,14 +127,14 @@ def keep_common(
     )
 
 
-def _groups(rows: Sequence[Row], task: Task) -> Iterable[Sequence[Row]]:
+def _groups(rows: Batch, task: Task) -> Iterable[Batch]:
     """The rows that may share a call: all of them, unless the model is never given padding."""
     if task.pad_values:
         return [rows]
-    alike: dict[Any, list[Row]] = {}
-    for row in rows:
-        alike.setdefault(tuple((name, array.shape) for name, array in row.items()), []).append(row)
-    return alike.values()
+    alike: dict[Any, list[int]] = {}
+    for index, row in enumerate(rows):
+        alike.setdefault(tuple((name, array.shape) for name, array in row.items()), []).append(index)
+    return [rows.select(indices) for indices in alike.values()]
 
 
 def _takes(signature: Signature, inputs: Arrays) -> bool:

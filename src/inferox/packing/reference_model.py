@@ -28,9 +28,10 @@ class ReferenceModel(Model):
     def __init__(self, source: SourceModel) -> None:
         device = DeviceId("cpu")
         metadata = ModelMetadata(source.backend, source.facts.kind, source.precision, Layout.PADDED, device)
-        super().__init__(source.facts.name, metadata, source.signature, MemoryRequirements(source.size_bytes))
+        builder = get_backend(source.backend).tensor_builder(device)
+        memory = MemoryRequirements(source.size_bytes)
+        super().__init__(source.facts.name, metadata, source.signature, memory, builder=builder)
         self._source = source
-        self._builder = get_backend(source.backend).tensor_builder(device)
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         outputs = self._source.compute({name: to_array(value) for name, value in inputs.items()})

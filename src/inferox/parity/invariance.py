@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import BATCH, SEQUENCE, InferoxError, Precision, Signature, TensorSpec
+from inferox.core import BATCH, MASK, SEQUENCE, InferoxError, Precision, Signature, TensorSpec
 from inferox.core.fields import Fields
 from inferox.parity.measurement import find_scales, measure
 from inferox.parity.parity_target import Arrays, ParityTarget
 from inferox.parity.samples import SampleBatch, Samples
 from inferox.parity.tolerance import COSINE_LIMIT, TOLERANCES, Agreement, ParityClass, Tolerance
-
-_MASK = "attention_mask"
 
 _MOST_ROWS = 10
 """How many rows are computed alone: enough for each kind of sample, and few enough to cost less than the samples do."""
@@ -217,7 +215,7 @@ class _RowShape:
     def rows(self, inputs: Arrays, outputs: Arrays) -> Iterator[_Row]:
         """The rows of a call without what pads them; those that are nothing but padding are left out."""
         sizes = [len(inputs[spec.name]) for spec in self.signature.inputs if self._is_rowwise(spec)]
-        mask = inputs.get(_MASK)
+        mask = inputs.get(MASK)
         for index in range(min(sizes)):
             extent = None if mask is None or mask.ndim != 2 else _attended(mask[index])  # noqa: PLR2004 - [batch, seq]
             if extent == 0:

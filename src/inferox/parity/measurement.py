@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import BATCH, SEQUENCE, TensorSpec
+from inferox.core import BATCH, MASK, SEQUENCE, TensorSpec
 from inferox.parity.samples import SampleBatch
 from inferox.parity.tolerance import DISAGREEMENT, Agreement, Decisions
 
-_MASK = "attention_mask"
 _LOGITS = "logits"
 _TINY = float(np.finfo(np.float32).tiny)
 
@@ -197,7 +196,7 @@ def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatc
     if array is None or array.ndim != len(spec.dims):
         return None
     wide: npt.NDArray[np.float64] = array.astype(np.float64)
-    mask = batch.inputs.get(_MASK)
+    mask = batch.inputs.get(MASK)
     if mask is not None and spec.dims[:1] == (BATCH,) and SEQUENCE in spec.dims[1:]:
         axes = [axis for axis, dim in enumerate(spec.dims) if dim == SEQUENCE]
         wide = np.moveaxis(wide, axes, range(1, len(axes) + 1))

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from inferox.batching import Outputs, Row
-from inferox.core import Signature
+from inferox.core import Batch, Outputs, Signature
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.signature import find_output
 from inferox.tasks.text_task import TextTask
-from inferox.tasks.texts import Text
+from inferox.tasks.texts import Text, check_texts_or_pairs
 
 
 class ClassifyTask(TextTask):
@@ -42,15 +41,16 @@ class ClassifyTask(TextTask):
         """The labels, in the order of the logits."""
         return self._labels.names
 
-    def encode(self, items: Sequence[Text]) -> list[Row]:
+    def encode(self, items: Sequence[Text]) -> Batch:
         """Makes a row of each text or pair; see ``Task``. An empty text is legal."""
+        check_texts_or_pairs(items)
         return self._tokenizer.encode(items)
 
     def decode(
         self,
         items: Sequence[Text],  # noqa: ARG002 - a label depends on the logits alone
-        rows: Sequence[Row],  # noqa: ARG002
-        outputs: Sequence[Outputs],
+        batch: Batch,  # noqa: ARG002
+        outputs: Outputs,
     ) -> list[tuple[LabelScore, ...]]:
         """Scores the labels of each row; see ``Task``."""
-        return [self._labels.rank(output[self._logits.name]) for output in outputs]
+        return self._labels.rank(outputs.of_rows(self._logits.name))

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Outputs, Row
-from inferox.core import BATCH, DataType, ManifestError, RequestError, Signature, TensorSpec
+from inferox.core import BATCH, Batch, DataType, ManifestError, Model, Outputs, RequestError, Signature, TensorSpec
 from inferox.parity import Arrays, ParityTarget
 from inferox.tasks.options import optional
 from inferox.tasks.pooled_vectors import PooledVectors
@@ -81,7 +80,7 @@ class EmbedTask(TextTask):
         other._use_prompt(self._prompts[name])  # noqa: SLF001 - a copy of this one
         return other
 
-    def encode(self, items: Sequence[str]) -> list[Row]:
+    def encode(self, items: Sequence[str]) -> Batch:
         """Makes a row of each text; see ``Task``. An empty text is legal."""
         check_texts(items)
         texts = [self._prompt + item for item in items] if self._prompt else items
@@ -90,15 +89,18 @@ class EmbedTask(TextTask):
     def decode(
         self,
         items: Sequence[str],  # noqa: ARG002 - a vector depends on the tokens alone
-        rows: Sequence[Row],
-        outputs: Sequence[Outputs],
-    ) -> list[npt.NDArray[np.float32]]:
-        """Makes a vector of each row's token vectors; see ``Task``."""
-        return list(self._vectors.compute(rows, outputs, skip=self._skip)[:, : self._truncate_dim])
+        batch: Batch,  # noqa: ARG002
+        outputs: Outputs,
+    ) -> npt.NDArray[np.float32]:
+        """Makes a vector of each row's token vectors; shape ``[rows, dimension]``, float32. See ``Task``."""
+        return self._vectors.compute(outputs, skip=self._skip)[:, : self._truncate_dim]
 
-    def to_matrix(self, results: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        """Stacks results; shape ``[n, dimension]``, also for none."""
-        return np.stack(results) if len(results) else np.empty((0, self._dimension), dtype=np.float32)
+    def compute(self, model: Model, items: Sequence[str], batch: Batch) -> npt.NDArray[np.float32]:
+        """Makes a vector of each text; shape ``[n, dimension]``, float32. See ``Task``."""
+        vectors = np.empty((len(items), self._dimension), dtype=np.float32)
+        for indices, decoded in self.compute_batches(model, items, batch):
+            vectors[indices] = decoded
+        return vectors
 
     def parity_target(self, signature: Signature) -> ParityTarget:  # noqa: ARG002 - the vectors have a form of their own
         """The vectors of the texts; see ``Task``."""

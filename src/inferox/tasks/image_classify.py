@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Outputs, Row
-from inferox.core import ManifestError, Model, RequestError, Signature
+from inferox.core import Batch, ManifestError, Model, Outputs, RequestError, Signature, stack_rows
 from inferox.parity import ProofInput
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.image_preprocessor import ImagePreprocessor
@@ -88,9 +87,9 @@ class ImageClassifyTask(Task):
         """Empty: images of different sizes never share a batch."""
         return {}
 
-    def encode(self, items: Sequence[Any]) -> list[Row]:
+    def encode(self, items: Sequence[Any]) -> Batch:
         """Reads and prepares each image; see ``Task``."""
-        return [self._row(item, index) for index, item in enumerate(_check_items(items))]
+        return self._to_batch([self._pixels(item, index) for index, item in enumerate(_check_items(items))])
 
     def run(
         self,
@@ -106,17 +105,23 @@ class ImageClassifyTask(Task):
         """
         items = _check_items(as_list(items))
         results: list[tuple[LabelScore, ...]] = []
-        rows: list[Row] = []
+        prepared: list[npt.NDArray[Any]] = []
         size_bytes = 0
         for index, item in enumerate(items):
-            rows.append(self._row(item, index))
-            size_bytes += rows[-1][self._input.name].nbytes
+            prepared.append(self._pixels(item, index))
+            size_bytes += prepared[-1].nbytes
             if size_bytes >= _MAX_PREPARED_BYTES or index + 1 == len(items):
-                results += self.compute(model, items[len(results) : index + 1], rows)
-                rows, size_bytes = [], 0
+                results += self.compute(model, items[len(results) : index + 1], self._to_batch(prepared))
+                prepared, size_bytes = [], 0
         return results
 
-    def _row(self, item: Any, index: int) -> Row:
+    def _to_batch(self, prepared: Sequence[npt.NDArray[Any]]) -> Batch:
+        if not prepared:
+            prepared_none = np.empty((0, *(dim if isinstance(dim, int) else 0 for dim in self._input.dims[1:])))
+            return Batch.of_rows({self._input.name: prepared_none.astype(self._input.dtype.numpy_dtype)})
+        return Batch.of_rows({self._input.name: stack_rows(prepared)})
+
+    def _pixels(self, item: Any, index: int) -> npt.NDArray[Any]:
         subject = f"image {index}"
         if isinstance(item, ImageFile):
             subject = f"{subject} ({item.name})"
@@ -124,16 +129,16 @@ class ImageClassifyTask(Task):
             if has_several_frames(item):
                 _logger.warning("%s has several frames, and the first is classified", subject)
         image = read_image(item, subject, composite_on_white=self._prepare.composite_on_white)
-        return {self._input.name: self._prepare(image, subject).astype(self._input.dtype.numpy_dtype, copy=False)}
+        return self._prepare(image, subject).astype(self._input.dtype.numpy_dtype, copy=False)
 
     def decode(
         self,
         items: Sequence[Any],  # noqa: ARG002 - a label depends on the logits alone
-        rows: Sequence[Row],  # noqa: ARG002
-        outputs: Sequence[Outputs],
+        batch: Batch,  # noqa: ARG002
+        outputs: Outputs,
     ) -> list[tuple[LabelScore, ...]]:
         """Scores the labels of each image; see ``Task``."""
-        return [self._labels.rank(output[self._logits.name]) for output in outputs]
+        return self._labels.rank(outputs.of_rows(self._logits.name))
 
     def proof_inputs(self) -> list[ProofInput]:
         """Encoded images of many kinds, some much larger than the model takes; see ``Task``."""

@@ -59,10 +59,18 @@ class Labels:
         """The scores; the shape of the logits, float32."""
         return self._activate(logits.astype(np.float32))
 
-    def rank(self, logits: npt.NDArray[Any]) -> tuple[LabelScore, ...]:
-        """The labels of one row, the best first; logits of shape ``[labels]``."""
-        scored = zip(self._names, self.score(logits).tolist(), strict=True)
-        return tuple(sorted((LabelScore(*pair) for pair in scored), key=lambda item: -item.score))
+    def rank(self, logits: npt.NDArray[Any]) -> list[tuple[LabelScore, ...]]:
+        """The labels of each row, the best first.
+
+        Args:
+            logits: Shape ``[rows, labels]``.
+        """
+        scores = self.score(logits)
+        order = np.argsort(-scores, axis=-1, kind="stable")
+        ranked = zip(order.tolist(), np.take_along_axis(scores, order, axis=-1).tolist(), strict=True)
+        return [
+            tuple(LabelScore(self._names[index], score) for index, score in zip(*row, strict=True)) for row in ranked
+        ]
 
 
 def read_label_options(config: Mapping[str, Any]) -> dict[str, Any]:

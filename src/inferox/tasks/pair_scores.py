@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Outputs, Row
-from inferox.core import BATCH, DataType, ManifestError, Signature, TensorSpec
+from inferox.core import BATCH, DataType, ManifestError, Outputs, Signature, TensorSpec
 from inferox.parity import Arrays, ParityTarget
 from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.signature import find_output, last_extent
@@ -19,15 +17,14 @@ class PairScores(ABC):
     """Where the scores of pairs come from, before the activation."""
 
     @abstractmethod
-    def compute(self, rows: Sequence[Row], outputs: Sequence[Outputs]) -> npt.NDArray[np.float32]:
+    def compute(self, outputs: Outputs) -> npt.NDArray[np.float32]:
         """The scores of rows.
 
         Args:
-            rows: The rows of tokens.
-            outputs: The model's outputs for each row, without the batch dim.
+            outputs: The model's outputs of a batch.
 
         Returns:
-            One score per row; shape ``[n]``, float32.
+            One score per row; shape ``[rows]``, float32.
         """
 
     @abstractmethod
@@ -51,9 +48,9 @@ class LogitScores(PairScores):
         if last_extent(self._logits) != 1:
             raise ManifestError(f"the task rerank reads one score per pair, and the model gives {self._logits}")
 
-    def compute(self, rows: Sequence[Row], outputs: Sequence[Outputs]) -> npt.NDArray[np.float32]:  # noqa: ARG002
+    def compute(self, outputs: Outputs) -> npt.NDArray[np.float32]:
         """See ``PairScores``."""
-        return np.array([output[self._logits.name][0] for output in outputs], dtype=np.float32)
+        return outputs.of_rows(self._logits.name)[:, 0].astype(np.float32)
 
     def parity_target(self) -> ParityTarget:
         """See ``PairScores``."""
@@ -78,9 +75,9 @@ class PooledScores(PairScores):
             )
         self._vectors, self._skip = vectors, skip
 
-    def compute(self, rows: Sequence[Row], outputs: Sequence[Outputs]) -> npt.NDArray[np.float32]:
+    def compute(self, outputs: Outputs) -> npt.NDArray[np.float32]:
         """See ``PairScores``."""
-        return self._vectors.compute(rows, outputs, skip=self._skip)[:, 0]
+        return self._vectors.compute(outputs, skip=self._skip)[:, 0]
 
     def parity_target(self) -> ParityTarget:
         """See ``PairScores``."""

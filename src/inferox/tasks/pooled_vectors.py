@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Outputs, Row
-from inferox.core import ManifestError, Signature
+from inferox.core import MASK, ManifestError, Outputs, Signature, to_cu_seqlens, unpad
 from inferox.parity import Arrays
 from inferox.tasks.embed_modules import open_module
 from inferox.tasks.options import optional, required_list
@@ -47,25 +46,17 @@ class PooledVectors:
         for module in self._modules:
             self.dimension = module.width(self.dimension)
 
-    def compute(self, rows: Sequence[Row], outputs: Sequence[Outputs], *, skip: int = 0) -> npt.NDArray[np.float32]:
+    def compute(self, outputs: Outputs, *, skip: int = 0) -> npt.NDArray[np.float32]:
         """Pools each row, and computes the layers.
 
         Args:
-            rows: The rows; only how many tokens they have counts.
-            outputs: The model's outputs for each row, without the batch dim.
+            outputs: The model's outputs of a batch.
             skip: How many tokens at the front of each row, a prompt's, are not pooled.
 
         Returns:
-            The vectors; shape ``[n, dimension]``, float32.
+            The vectors; shape ``[rows, dimension]``, float32.
         """
-        if not rows:
-            return np.empty((0, self.dimension), dtype=np.float32)
-        # A model with a fixed length gives vectors for the padding too.
-        tokens = (output[self._output.name][: len(row["input_ids"])] for row, output in zip(rows, outputs, strict=True))
-        vectors = np.stack([pool(item, self._pooling, skip=skip) for item in tokens])
-        for module in self._modules:
-            vectors = module(vectors)
-        return vectors
+        return self._compute(outputs.of_tokens(self._output.name), outputs.cu_seqlens, skip)
 
     def compute_batch(self, inputs: Arrays, outputs: Arrays, *, skip: int = 0) -> npt.NDArray[np.float32] | None:
         """Does the same with a padded batch.
@@ -78,10 +69,20 @@ class PooledVectors:
         Returns:
             The vectors; ``None`` where the token vectors are missing or of another shape.
         """
-        mask, ids = inputs.get("attention_mask"), inputs["input_ids"]
-        lengths = [ids.shape[1]] * len(ids) if mask is None else mask.sum(axis=1)
-        rows = [{"input_ids": row[:length]} for row, length in zip(ids, lengths, strict=True)]
+        mask, ids = inputs.get(MASK), inputs["input_ids"]
+        lengths = np.full(len(ids), ids.shape[1]) if mask is None else mask.sum(axis=1)
         whole = outputs.get(self._output.name)
-        if whole is None or whole.ndim != _AXES or len(whole) != len(rows):
+        if whole is None or whole.ndim != _AXES or len(whole) != len(ids) or whole.shape[1] < max(lengths, default=0):
             return None
-        return self.compute(rows, [{self._output.name: tokens} for tokens in whole], skip=skip)
+        lengths = lengths.astype(np.int64)
+        return self._compute(unpad(whole, lengths), to_cu_seqlens(lengths), skip)
+
+    def _compute(
+        self, tokens: npt.NDArray[Any], cu_seqlens: npt.NDArray[np.int64], skip: int
+    ) -> npt.NDArray[np.float32]:
+        if len(cu_seqlens) == 1:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        vectors = pool(tokens, cu_seqlens, self._pooling, skip=skip)
+        for module in self._modules:
+            vectors = module(vectors)
+        return vectors

@@ -1,49 +1,101 @@
-"""From the vectors of a text's tokens to the vector of the text."""
+"""From the vectors of texts' tokens to the vectors of the texts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Vector = npt.NDArray[np.float32]
+Vectors = npt.NDArray[np.float32]
 
 
-def pool(tokens: npt.NDArray[Any], modes: Sequence[str], *, skip: int = 0) -> Vector:
-    """Makes one vector of a text's token vectors.
+def pool(
+    tokens: npt.NDArray[Any], cu_seqlens: npt.NDArray[np.int64], modes: Sequence[str], *, skip: int = 0
+) -> Vectors:
+    """Makes one vector of each text's token vectors.
 
     Args:
-        tokens: The vectors of one text's tokens, without padding; shape ``[seq, hidden]``.
+        tokens: The vectors of the tokens of all texts end to end; shape ``[tokens, hidden]``.
+        cu_seqlens: Where each text begins, and where the last one ends; shape ``[texts + 1]``. Each has a token.
         modes: Names from ``POOLING_MODES``; the vectors of several are joined end to end.
-        skip: How many tokens at the front, a prompt's, are left out.
+        skip: How many tokens at the front of each text, a prompt's, are left out.
 
     Returns:
-        The vector; shape ``[len(modes) * hidden]``, float32. Where ``skip`` leaves no token, ``cls`` takes the first
-        token after all, and the other modes give zeros.
+        The vectors; shape ``[texts, len(modes) * hidden]``, float32. Where ``skip`` leaves a text no token, ``cls``
+        takes its first token after all, and the other modes give zeros.
     """
-    vectors = tokens.astype(np.float32, copy=False)
-    kept = vectors[skip:]
-    if not len(kept):
-        nothing = np.zeros(vectors.shape[1:], dtype=np.float32)
-        return np.concatenate([vectors[0] if mode == "cls" else nothing for mode in modes])
-    return np.concatenate([POOLING_MODES[mode](kept, skip) for mode in modes])
+    rows = _Rows(tokens.astype(np.float32, copy=False), cu_seqlens[:-1], cu_seqlens[1:], skip)
+    return np.concatenate([POOLING_MODES[mode](rows) for mode in modes], axis=1)
 
 
-def _weighted_mean(kept: Vector, skip: int) -> Vector:
-    """Later tokens count for more; a token that follows a prompt keeps the weight of its place in the whole row."""
-    weights = np.arange(skip + 1, skip + len(kept) + 1, dtype=np.float32)
-    mean: Vector = weights @ kept / weights.sum()
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    tokens: Vectors
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    skip: int
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """How many tokens of each text are pooled; shape ``[texts]``."""
+        lengths: npt.NDArray[np.int64] = np.maximum(self.ends - self.starts - self.skip, 0)
+        return lengths
+
+    @property
+    def firsts(self) -> npt.NDArray[np.int64]:
+        """The first token of each text that is pooled; its very first where none is."""
+        firsts: npt.NDArray[np.int64] = np.where(self.lengths > 0, self.starts + self.skip, self.starts)
+        return firsts
+
+    def counts(self) -> Vectors:
+        """The number of tokens that are pooled, or 1 where there is none; shape ``[texts, 1]``, float32."""
+        counts: Vectors = np.maximum(self.lengths, 1).astype(np.float32)[:, None]
+        return counts
+
+    def reduce(self, ufunc: np.ufunc, values: Vectors) -> Vectors:
+        """Reduces the entries of each text's tokens that are pooled; zeros where there is none."""
+        reduced = np.zeros((len(self.starts), *values.shape[1:]), dtype=np.float32)
+        some = self.lengths > 0
+        if not some.any():
+            return reduced
+        # Every second segment is what lies between the tokens of two texts that are pooled.
+        bounds = np.stack([self.firsts[some], self.ends[some]], axis=1).reshape(-1)
+        inner = bounds[:-1] if bounds[-1] == len(values) else bounds
+        reduced[some] = ufunc.reduceat(values, inner, axis=0)[::2]
+        return reduced
+
+    def zero_where_empty(self, vectors: Vectors) -> Vectors:
+        """Zeros in the place of a text of which no token is pooled."""
+        return np.where((self.lengths > 0)[:, None], vectors, np.float32(0))
+
+
+def _mean(rows: _Rows) -> Vectors:
+    mean: Vectors = rows.reduce(np.add, rows.tokens) / rows.counts()
     return mean
 
 
-POOLING_MODES: dict[str, Callable[[Vector, int], Vector]] = {
-    "cls": lambda kept, _: kept[0],
-    "max": lambda kept, _: kept.max(axis=0),
-    "mean": lambda kept, _: kept.mean(axis=0),
-    "mean_sqrt_len": lambda kept, _: kept.sum(axis=0) / np.sqrt(np.float32(len(kept))),
+def _mean_sqrt_len(rows: _Rows) -> Vectors:
+    return (rows.reduce(np.add, rows.tokens) / np.sqrt(rows.counts())).astype(np.float32)
+
+
+def _weighted_mean(rows: _Rows) -> Vectors:
+    """Later tokens count for more; a token that follows a prompt keeps the weight of its place in the whole text."""
+    lengths = rows.ends - rows.starts
+    weights = (np.arange(len(rows.tokens)) - np.repeat(rows.starts, lengths) + 1).astype(np.float32)[:, None]
+    total = rows.reduce(np.add, weights)
+    return (rows.reduce(np.add, rows.tokens * weights) / np.maximum(total, 1)).astype(np.float32)
+
+
+POOLING_MODES: dict[str, Callable[[_Rows], Vectors]] = {
+    "cls": lambda rows: rows.tokens[rows.firsts],
+    "max": lambda rows: rows.reduce(np.maximum, rows.tokens),
+    "mean": _mean,
+    "mean_sqrt_len": _mean_sqrt_len,
     "weighted_mean": _weighted_mean,
-    "last": lambda kept, _: kept[-1],
+    "last": lambda rows: rows.zero_where_empty(rows.tokens[rows.ends - 1]),
 }
 """The ways to pool, by name."""

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Row
-from inferox.core import Model
+from inferox.core import MASK, Batch, Model
 from inferox.parity import ProofCase, ProofInput
 from inferox.tasks.results import to_json
 from inferox.tasks.task import Task
@@ -58,8 +57,8 @@ class StageDifference:
         return f"{self.stage}: expected {self.expected}, got {self.actual}"
 
 
-def encode_input(task: Task, proof_input: ProofInput) -> Row:
-    """Makes the model's row of an input of a proof.
+def encode_input(task: Task, proof_input: ProofInput) -> Batch:
+    """Makes the model's row of an input of a proof: a batch of one.
 
     Args:
         task: The task.
@@ -68,7 +67,7 @@ def encode_input(task: Task, proof_input: ProofInput) -> Row:
     Raises:
         RequestError: If the task does not take it.
     """
-    return with_prompt(task, proof_input).encode([proof_input.item])[0]
+    return with_prompt(task, proof_input).encode([proof_input.item])
 
 
 def answer_cases(
@@ -117,7 +116,7 @@ def with_prompt(task: Task, proof_input: ProofInput) -> Task:
     return task if proof_input.prompt is None else task.with_prompt(proof_input.prompt)
 
 
-def compare_row(expected: Arrays, row: Row) -> StageDifference | None:
+def compare_row(expected: Arrays, row: Arrays) -> StageDifference | None:
     """Compares the row of a task with the tokens or pixels of the defining library.
 
     Args:
@@ -132,11 +131,12 @@ def compare_row(expected: Arrays, row: Row) -> StageDifference | None:
         if name in _ON_BOTH_SIDES and (name in expected) != (name in row):
             there, absent = f"an array {name!r}", f"no {name!r}"
             return StageDifference(stage, *((there, absent) if name in expected else (absent, there)))
-        if name not in row:
+        if name not in row and (name != MASK or name not in expected):
             # A model that does not take an input cannot be given it wrongly.
             continue
         wanted = expected[name] if name in expected else _default(name, expected["input_ids"])
-        difference = _compare_arrays(stage, wanted, row[name])
+        # All tokens of a row are attended to: the mask is made when rows are padded.
+        difference = _compare_arrays(stage, wanted, row[name] if name in row else np.ones_like(row["input_ids"]))
         if difference is not None:
             return difference
     return None

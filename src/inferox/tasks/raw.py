@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Outputs, Row
-from inferox.core import BATCH, ConfigError, Model, RequestError, Signature, TensorSpec, UnknownInputError
+from inferox.core import (
+    BATCH,
+    Batch,
+    ConfigError,
+    Model,
+    Outputs,
+    RequestError,
+    Signature,
+    TensorSpec,
+    UnknownInputError,
+    join_rows,
+)
 from inferox.tasks.number_lists import to_array
 from inferox.tasks.options import optional_count
 from inferox.tasks.task import Task
@@ -34,7 +45,7 @@ class RawTask(Task):
 
     Items are whole calls: each input by name, its batch dim included. An array must have the model's data type; nested
     lists, as JSON has them, take it. Results are the outputs by name, likewise. ``run`` computes each call by itself.
-    ``encode`` makes a row of every row of every call, and ``decode`` puts the rows of a call together again.
+    ``encode`` gives the rows of all calls, and ``decode`` takes them apart again by call.
 
     Args:
         options: ``vocab_size``, the number of tokens that sample inputs are drawn from.
@@ -73,14 +84,14 @@ class RawTask(Task):
         calls = self._calls(items)
         return [{name: tensor.numpy() for name, tensor in model.forward(call).items()} for call in calls]
 
-    def encode(self, items: Sequence[Tensors]) -> list[Row]:
+    def encode(self, items: Sequence[Tensors]) -> Batch:
         """Takes calls apart into rows.
 
         Args:
             items: The calls.
 
         Returns:
-            A row for every row of every call, in their order.
+            The rows of every call, in their order: as many of each as ``count_rows`` says.
 
         Raises:
             RequestError: If a call does not fit the signature, or has NaN or infinite numbers.
@@ -88,21 +99,28 @@ class RawTask(Task):
         """
         self._require_batch()
         calls = self._calls(items)
-        return [{name: array[index] for name, array in call.items()} for call in calls for index in range(_rows(call))]
+        if not calls:
+            return Batch.of_rows({spec.name: np.empty(0, dtype=object) for spec in self._signature.inputs})
+        return Batch.of_rows(
+            {spec.name: join_rows([call[spec.name] for call in calls]) for spec in self._signature.inputs}
+        )
 
     def decode(
         self,
         items: Sequence[Tensors],
-        rows: Sequence[Row],  # noqa: ARG002 - the items say how many rows each has
-        outputs: Sequence[Outputs],
+        batch: Batch,  # noqa: ARG002 - the items say how many rows each has
+        outputs: Outputs,
     ) -> list[dict[str, npt.NDArray[Any]]]:
         """Puts the outputs of each call's rows together; see ``Task``."""
-        remaining = iter(outputs)
-        results = []
-        for item in items:
-            mine = [next(remaining) for _ in range(_rows(item))]
-            results.append({name: np.stack([output[name] for output in mine]) for name in self._signature.output_names})
-        return results
+        bounds = np.cumsum([0, *map(self.count_rows, items)]).tolist()
+        return [
+            {name: outputs.of_rows(name)[first:after] for name in self._signature.output_names}
+            for first, after in pairwise(bounds)
+        ]
+
+    def count_rows(self, item: Tensors) -> int:
+        """The number of rows of a call; see ``Task``."""
+        return len(next(iter(item.values())))
 
     def calibration_items(self) -> list[dict[str, npt.NDArray[Any]]]:
         """Random tensors of the kind that samples are, and others; see ``Task``."""
@@ -163,7 +181,3 @@ class RawTask(Task):
             if not self._allow_non_finite and by_name[name].dtype.is_floating and not np.isfinite(array).all():
                 raise RequestError(f"input {name!r} of {subject} has NaN or infinite numbers", hint=_NON_FINITE_HINT)
         return call
-
-
-def _rows(item: Tensors) -> int:
-    return len(next(iter(item.values())))

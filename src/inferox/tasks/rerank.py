@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from inferox.batching import Outputs, Row
-from inferox.core import ManifestError, Model, RequestError, Signature
+from inferox.core import Batch, ManifestError, Model, Outputs, RequestError, Signature
 from inferox.parity import ParityTarget
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.calibration_texts import calibration_pairs
@@ -64,7 +63,7 @@ class RerankTask(TextTask):
             self._open_head(root, options, signature) if "pooling" in options else LogitScores(signature, self.name)
         )
 
-    def encode(self, items: Sequence[tuple[str, str]]) -> list[Row]:
+    def encode(self, items: Sequence[tuple[str, str]]) -> Batch:
         """Makes a row of each pair; see ``Task``. An empty text is legal."""
         check_pairs(items)
         return self._tokenizer.encode([(self._prompt + query, document) for query, document in items])
@@ -72,11 +71,11 @@ class RerankTask(TextTask):
     def decode(
         self,
         items: Sequence[tuple[str, str]],  # noqa: ARG002 - a score depends on the tokens alone
-        rows: Sequence[Row],
-        outputs: Sequence[Outputs],
+        batch: Batch,  # noqa: ARG002
+        outputs: Outputs,
     ) -> list[float]:
         """Scores each pair; see ``Task``."""
-        scores: list[float] = self._activate(self._scores.compute(rows, outputs)).tolist()
+        scores: list[float] = self._activate(self._scores.compute(outputs)).tolist()
         return scores
 
     def rank(
@@ -108,10 +107,10 @@ class RerankTask(TextTask):
         if top_k is not None and top_k < 0:
             raise RequestError(f"top_k must be 0 or more, and is {top_k}")
         pairs = [(query, document) for document in documents]
-        rows = self.encode(pairs)
+        batch = self.encode(pairs)
         # Above this one there is the model's method, and the caller above that is the one to be told.
-        report_truncation(rows, truncate, stacklevel=4)
-        scores = self.compute(model, pairs, rows)
+        report_truncation(batch, truncate, stacklevel=4)
+        scores = self.compute(model, pairs, batch)
         ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
         return ranked[:top_k]
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from inferox.batching import MAX_ROWS, Outputs, Row, run_batches
-from inferox.core import Model, RequestError, Signature
+from inferox.batching import MAX_ROWS, run_batches
+from inferox.core import Batch, Model, Outputs, RequestError, Signature
 from inferox.parity import ParityTarget, ProofInput
 from inferox.tasks.truncation import report_truncation
 
@@ -15,8 +15,8 @@ from inferox.tasks.truncation import report_truncation
 class Task(ABC):
     """What a model's numbers mean.
 
-    ``encode`` and ``decode`` work item by item, so that rows of several callers may share a batch in between. A task
-    holds no state that a call changes: several threads may use it at once.
+    Rows of several callers may share a batch between ``encode`` and ``decode``. A task holds no state that a call
+    changes: several threads may use it at once.
     """
 
     name: ClassVar[str]
@@ -31,31 +31,39 @@ class Task(ABC):
         """The number that each input is padded with; inputs that are not listed are never padded."""
 
     @abstractmethod
-    def encode(self, items: Sequence[Any]) -> list[Row]:
-        """Makes a row of the model's inputs from each item.
+    def encode(self, items: Sequence[Any]) -> Batch:
+        """Makes rows of the model's inputs from items.
 
         Args:
             items: The items, of whichever kind the task takes.
 
         Returns:
-            One row an item, in their order.
+            ``count_rows(item)`` rows for each item, in their order.
 
         Raises:
             RequestError: If an item cannot be computed; the message names it.
         """
 
     @abstractmethod
-    def decode(self, items: Sequence[Any], rows: Sequence[Row], outputs: Sequence[Outputs]) -> list[Any]:
+    def decode(self, items: Sequence[Any], batch: Batch, outputs: Outputs) -> Any:
         """Reads the answer for each item from the model's outputs.
 
         Args:
             items: The items.
-            rows: What ``encode`` made of them.
-            outputs: The model's outputs for each row, by name, without the batch dim.
+            batch: Their rows, as ``encode`` makes them.
+            outputs: What the model computed for those.
 
         Returns:
-            One result an item, in their order.
+            One result per item, in their order: a list, or an array of vectors.
         """
+
+    def count_rows(self, item: Any) -> int:  # noqa: ARG002 - for items that are several rows
+        """The number of rows that ``encode`` makes of an item: one, unless items are whole calls.
+
+        Args:
+            item: The item.
+        """
+        return 1
 
     @abstractmethod
     def samples(self) -> list[list[Any]]:
@@ -101,7 +109,7 @@ class Task(ABC):
         """
         return ParityTarget.of_outputs(signature.outputs)
 
-    def run(self, model: Model, items: Sequence[Any], *, truncate: str = "cut") -> list[Any]:
+    def run(self, model: Model, items: Sequence[Any], *, truncate: str = "cut") -> Any:
         """Answers items: encodes them, computes them in batches of rows alike in length, and decodes.
 
         Args:
@@ -110,7 +118,7 @@ class Task(ABC):
             truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
 
         Returns:
-            One result an item, in their order.
+            One result per item, in their order: a list, or an array of vectors.
 
         Raises:
             InputTooLongError: If a text is too long and ``truncate`` is ``error``.
@@ -118,33 +126,40 @@ class Task(ABC):
             BackendError: If the runtime fails.
         """
         items = as_list(items)
-        rows = self.encode(items)
+        batch = self.encode(items)
         # Above this one there is the model's method, and the caller above that is the one to be told.
-        report_truncation(rows, truncate, stacklevel=4)
-        return self.compute(model, items, rows)
+        report_truncation(batch, truncate, stacklevel=4)
+        return self.compute(model, items, batch)
 
-    def compute(self, model: Model, items: Sequence[Any], rows: Sequence[Row]) -> list[Any]:
+    def compute(self, model: Model, items: Sequence[Any], batch: Batch) -> Any:
         """Answers items that are encoded already: computes them in batches of rows alike in length, and decodes.
 
         Args:
             model: The model, of the signature that the task was opened for.
-            items: The items.
-            rows: What ``encode`` made of them.
+            items: The items, each of one row.
+            batch: What ``encode`` made of them.
 
         Returns:
-            One result an item, in their order.
+            One result per item, in their order: a list, or an array of vectors.
 
         Raises:
             RequestError: If a row does not fit the model's signature; nothing has been computed then.
             BackendError: If the runtime fails.
         """
-        results: list[Any] = [None] * len(rows)
-        for indices, outputs in run_batches(model, rows, pad_values=self.pad_values, max_rows=self.max_rows):
-            batch = [items[index] for index in indices]
-            decoded = self.decode(batch, [rows[index] for index in indices], outputs)
+        results: list[Any] = [None] * len(items)
+        for indices, decoded in self.compute_batches(model, items, batch):
             for index, result in zip(indices, decoded, strict=True):
                 results[index] = result
         return results
+
+    def compute_batches(self, model: Model, items: Sequence[Any], batch: Batch) -> Iterator[tuple[list[int], Any]]:
+        """Answers items batch by batch; see ``compute``.
+
+        Yields:
+            The indices of some items, and their results.
+        """
+        for indices, rows, outputs in run_batches(model, batch, max_rows=self.max_rows):
+            yield indices, self.decode([items[index] for index in indices], rows, outputs)
 
 
 def as_list(items: Any) -> Sequence[Any]:

@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import Outputs, Row
-from inferox.core import Signature
+from inferox.core import Batch, Outputs, Signature
 from inferox.tasks.labels import Labels
 from inferox.tasks.signature import find_output
 from inferox.tasks.text_task import TextTask
@@ -72,31 +71,33 @@ class TokenClassifyTask(TextTask):
         """The labels, in the order of the logits."""
         return self._labels.names
 
-    def encode(self, items: Sequence[str]) -> list[Row]:
+    def encode(self, items: Sequence[str]) -> Batch:
         """Makes a row of each text, with the characters of its tokens; see ``Task``. An empty text is legal."""
         check_texts(items)
         return self._tokenizer.encode(items, offsets=True)
 
-    def decode(self, items: Sequence[str], rows: Sequence[Row], outputs: Sequence[Outputs]) -> list[tuple[Span, ...]]:
+    def decode(self, items: Sequence[str], batch: Batch, outputs: Outputs) -> list[tuple[Span, ...]]:
         """Finds the spans of each text; see ``Task``."""
-        return [
-            tuple(self._spans(text, row, output[self._logits.name]))
-            for text, row, output in zip(items, rows, outputs, strict=True)
-        ]
+        probabilities = self._labels.score(outputs.of_tokens(self._logits.name))
+        indices, scores = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
+        real, offsets = ~batch.ragged[SPECIAL_TOKENS], batch.ragged[OFFSETS]
+        spans = []
+        for text, (first, after) in zip(items, pairwise(outputs.cu_seqlens.tolist()), strict=True):
+            own = np.flatnonzero(real[first:after]) + first
+            labels = [self._labels.names[index] for index in indices[own].tolist()]
+            spans.append(tuple(_find_spans(text, labels, scores[own], offsets[own])))
+        return spans
 
-    def _spans(self, text: str, row: Row, logits: npt.NDArray[Any]) -> Iterator[Span]:
-        # A model with a fixed length gives logits for the padding too.
-        (real,) = np.nonzero(~row[SPECIAL_TOKENS])
-        probabilities = self._labels.score(logits[real])
-        labels = [self._labels.names[index] for index in probabilities.argmax(axis=-1)]
-        scores = probabilities.max(axis=-1)
-        offsets = row[OFFSETS][real]
-        begins = [0, *(index + 1 for index, pair in enumerate(pairwise(labels)) if not _continues(*pair)), len(labels)]
-        for first, after in pairwise(begins):
-            if first == after or _name(labels[first]) == _OUTSIDE:
-                continue
-            start, end = int(offsets[first, 0]), int(offsets[after - 1, 1])
-            yield Span(labels[first].split("-", 1)[-1], float(scores[first:after].mean()), start, end, text[start:end])
+
+def _find_spans(
+    text: str, labels: Sequence[str], scores: npt.NDArray[np.float32], offsets: npt.NDArray[np.int64]
+) -> Iterator[Span]:
+    begins = [0, *(index + 1 for index, pair in enumerate(pairwise(labels)) if not _continues(*pair)), len(labels)]
+    for first, after in pairwise(begins):
+        if first == after or _name(labels[first]) == _OUTSIDE:
+            continue
+        start, end = int(offsets[first, 0]), int(offsets[after - 1, 1])
+        yield Span(labels[first].split("-", 1)[-1], float(scores[first:after].mean()), start, end, text[start:end])
 
 
 def _continues(before: str, label: str) -> bool:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Encoding, Tokenizer, normalizers
 
-from inferox.batching import Row
-from inferox.core import SEQUENCE, ManifestError, PackageError, RequestError, Signature, TensorSpec
+from inferox.core import (
+    MASK,
+    SEQUENCE,
+    Batch,
+    ManifestError,
+    PackageError,
+    RequestError,
+    Signature,
+    TensorSpec,
+    to_cu_seqlens,
+)
 from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
 from inferox.tasks.options import optional, optional_count
 from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable
-from inferox.tasks.texts import Text, check_texts_or_pairs
+from inferox.tasks.texts import Text
 from inferox.tasks.tokenizer_border import translated_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
 
@@ -23,10 +33,10 @@ TOKENIZER_FILE = "tokenizer.json"
 """Where a package keeps its tokenizer, relative to its root."""
 
 OFFSETS = "offsets"
-"""The array of a row with the characters that each token stands for: [seq, 2], int64, start and end."""
+"""The ragged array of a batch with the characters that each token stands for: [tokens, 2], int64, start and end."""
 
 SPECIAL_TOKENS = "special_tokens_mask"
-"""The array of a row that says which tokens the tokenizer added, such as ``[CLS]``: [seq], bool."""
+"""The ragged array of a batch that says which tokens the tokenizer added, such as ``[CLS]``: [tokens], bool."""
 
 _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; mend it and pack the model again"
 
@@ -146,24 +156,23 @@ class TextTokenizer:
         known = [(token.special, token.content) for index, token in added if upper_bound is None or index < upper_bound]
         return tuple(content for _, content in sorted(known, key=lambda item: not item[0]))
 
-    def encode(self, texts: Sequence[Text], *, offsets: bool = False) -> list[Row]:
-        """Makes a row from each text or pair.
+    def encode(self, texts: Sequence[Text], *, offsets: bool = False) -> Batch:
+        """Makes a row of each text or pair.
 
         Args:
-            texts: The texts. An empty one is legal where the tokenizer adds special tokens, which it becomes.
-            offsets: Whether rows also carry ``offsets`` and ``special_tokens_mask``.
+            texts: The texts, as ``inferox.tasks.texts`` checks them. An empty one is legal where the tokenizer adds
+                special tokens, which it becomes.
+            offsets: Whether the batch also carries ``offsets`` and ``special_tokens_mask``.
 
         Returns:
-            A row for each text: each input of the model by name; shape ``[seq]``. One that was cut also has
-            ``cut_tokens``, the number of tokens that it lost, and where not all of a long text was tokenised, so that
-            it lost more than those, ``more_cut``.
+            A row for each text, with the inputs of the model but its mask; and for each row ``cut_tokens``, the number
+            of tokens that it lost, and ``more_cut``, whether it lost more than those because not all of a long text was
+            tokenised.
 
         Raises:
-            RequestError: If an item is neither a text nor a pair, is longer than ``MAX_TEXT_CHARACTERS``, holds half of
-                a surrogate pair, or has no tokens.
+            RequestError: If a text has no tokens.
             PackageError: If the tokenizer fails.
         """
-        check_texts_or_pairs(texts)
         # The fast way works out no offsets.
         encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
         given: list[Text] = [text if isinstance(text, str) else (text[0], text[1]) for text in texts]
@@ -178,7 +187,7 @@ class TextTokenizer:
                     f"text {index} has no tokens, and the model reads one at least",
                     hint="its tokenizer adds none of its own: leave the text out",
                 )
-        return [self._row(item, offsets=offsets) for item in encodings]
+        return self._to_batch(encodings, offsets=offsets)
 
     def readable(self, batches: Sequence[Sequence[T]]) -> list[list[T]]:
         """The texts or pairs of each batch that have a token: the empty text has none where a tokenizer adds none."""
@@ -197,26 +206,53 @@ class TextTokenizer:
         trailing = bool(encoding.special_tokens_mask) and encoding.special_tokens_mask[-1] == 1
         return len(encoding.ids) - int(trailing)
 
-    def _row(self, item: CutEncoding, *, offsets: bool) -> Row:
-        encoding = item.encoding
-        given = {
-            "input_ids": encoding.ids,
-            "attention_mask": encoding.attention_mask,
-            "token_type_ids": encoding.type_ids if self._token_types else [0] * len(encoding),
-        }
-        row: dict[str, npt.NDArray[Any]] = {
-            spec.name: np.array(given[spec.name], dtype=spec.dtype.numpy_dtype) for spec in self._inputs
-        }
+    def _to_batch(self, items: Sequence[CutEncoding], *, offsets: bool) -> Batch:
+        encodings = [item.encoding for item in items]
+        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        ragged: dict[str, npt.NDArray[Any]] = {}
+        for spec in self._inputs:
+            if spec.name != MASK:
+                ragged[spec.name] = self._column(spec, encodings, int(lengths.sum()))
         if offsets:
-            row[OFFSETS] = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-            row[OFFSETS][[owner == item.cut_sequence for owner in encoding.sequence_ids]] += item.shift
-            row[SPECIAL_TOKENS] = np.array(encoding.special_tokens_mask, dtype=np.bool_)
-        if self._max_length is None or len(encoding) <= self._max_length:
-            return row
-        kept = select_tokens(encoding.sequence_ids, self._max_length, self._truncation_side)
-        cut = {name: array[kept] for name, array in row.items()}
-        cut[CUT_TOKENS] = np.array(len(encoding) - int(kept.sum()), dtype=np.int64)
-        return cut if item.is_whole else {**cut, MORE_CUT: np.array(True)}
+            ragged[OFFSETS] = _join(encodings, lambda item: chain.from_iterable(item.offsets), np.int64).reshape(-1, 2)
+            ragged[SPECIAL_TOKENS] = _join(encodings, lambda item: item.special_tokens_mask, np.bool_)
+            _shift_offsets(ragged[OFFSETS], items, lengths)
+        whole = lengths
+        if self._max_length is not None and bool((lengths > self._max_length).any()):
+            kept = [self._select(item, self._max_length) for item in items]
+            lengths = np.array([int(each.sum()) for each in kept], dtype=np.int64)
+            ragged = {name: array[np.concatenate(kept)] for name, array in ragged.items()}
+        more = np.fromiter((not item.is_whole for item in items), np.bool_, len(items))
+        cut = {CUT_TOKENS: whole - lengths, MORE_CUT: more}
+        return Batch(ragged, cut, to_cu_seqlens(lengths), self._pad_values)
+
+    def _column(self, spec: TensorSpec, encodings: Sequence[Encoding], count: int) -> npt.NDArray[Any]:
+        dtype = spec.dtype.numpy_dtype
+        if spec.name == "input_ids":
+            return _join(encodings, lambda item: item.ids, dtype)
+        return _join(encodings, lambda item: item.type_ids, dtype) if self._token_types else np.zeros(count, dtype)
+
+    def _select(self, item: CutEncoding, most: int) -> npt.NDArray[np.bool_]:
+        """Which tokens of a text stay; shape ``[tokens]``."""
+        if len(item.encoding) <= most:
+            return np.ones(len(item.encoding), dtype=np.bool_)
+        return select_tokens(item.encoding.sequence_ids, most, self._truncation_side)
+
+
+def _shift_offsets(offsets: npt.NDArray[Any], items: Sequence[CutEncoding], lengths: npt.NDArray[np.int64]) -> None:
+    """Counts the characters of a text that was cut at its front from where the whole text begins."""
+    ends = np.cumsum(lengths)
+    for index, item in enumerate(items):
+        if item.shift:
+            of_row = offsets[ends[index] - lengths[index] : ends[index]]
+            of_row[[owner == item.cut_sequence for owner in item.encoding.sequence_ids]] += item.shift
+
+
+def _join(
+    encodings: Sequence[Encoding], read: Callable[[Encoding], Iterable[int]], dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """The numbers of all tokens end to end."""
+    return np.fromiter(chain.from_iterable(map(read, encodings)), dtype)
 
 
 def _is_token(number: int, signature: Signature) -> bool:

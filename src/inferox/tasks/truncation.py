@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from inferox.batching import Row
-from inferox.core import ConfigError, InferoxWarning, InputTooLongError
+from inferox.core import Batch, ConfigError, InferoxWarning, InputTooLongError
 
 CUT_TOKENS = "cut_tokens"
-"""The array of a row with the number of tokens that were cut off its text; shape ``[]``, int64. Absent from rows that
-are whole."""
+"""The array of a batch with the number of tokens that were cut off the text of each row; shape ``[rows]``, int64."""
 
 MORE_CUT = "more_cut"
-"""The array of a row whose text lost more tokens than ``cut_tokens`` counts, because not all of a long text was
-tokenised; shape ``[]``, bool. Absent from all other rows."""
+"""The array of a batch that says whose text lost more tokens than ``cut_tokens`` counts, because not all of a long text
+was tokenised; shape ``[rows]``, bool."""
 
 Truncation = Literal["error", "warn", "cut"]
 """What is done about texts that are too long: refuse them, cut them and say so, or cut them."""
@@ -37,16 +35,22 @@ class CutTokens:
     is_least: bool = False
 
 
-def count_cut_tokens(row: Row) -> CutTokens:
-    """The number of tokens that were cut off the text of a row."""
-    return CutTokens(int(row[CUT_TOKENS]), MORE_CUT in row) if CUT_TOKENS in row else CutTokens()
+def read_cut_tokens(batch: Batch) -> list[CutTokens]:
+    """The number of tokens that were cut off the text of each row.
+
+    Args:
+        batch: What a task's ``encode`` made.
+    """
+    if CUT_TOKENS not in batch.dense:
+        return [CutTokens()] * len(batch)
+    return list(map(CutTokens, batch.dense[CUT_TOKENS].tolist(), batch.dense[MORE_CUT].tolist()))
 
 
-def report_truncation(rows: Sequence[Row], truncate: str, *, stacklevel: int = 3) -> None:
+def report_truncation(batch: Batch, truncate: str, *, stacklevel: int = 3) -> None:
     """Says or refuses what was cut.
 
     Args:
-        rows: What a task's ``encode`` made.
+        batch: What a task's ``encode`` made.
         truncate: ``error``, ``warn`` or ``cut``.
         stacklevel: Which caller the warning is about; 1 is this function.
 
@@ -56,13 +60,12 @@ def report_truncation(rows: Sequence[Row], truncate: str, *, stacklevel: int = 3
     """
     if truncate not in TRUNCATIONS:
         raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, and is {truncate!r}")
-    counted = list(map(count_cut_tokens, rows))
-    cut = {index: tokens for index, tokens in enumerate(counted) if tokens.count}
-    if not cut or truncate == "cut":
+    if truncate == "cut" or CUT_TOKENS not in batch.dense or not batch.dense[CUT_TOKENS].any():
         return
+    counted = read_cut_tokens(batch)
     if truncate == "error":
-        index, tokens = next(iter(cut.items()))
-        kept = len(rows[index]["input_ids"])
+        index = int((batch.dense[CUT_TOKENS] > 0).argmax())
+        tokens, kept = counted[index], int(batch.lengths[index])
         unit = "tokens or more" if tokens.is_least else "tokens"
         raise InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
     warnings.warn(describe_truncation(counted), InferoxWarning, stacklevel=stacklevel)

@@ -78,7 +78,8 @@ class NumpyModel(Model):
 
     def __init__(self, artifact: Artifact, device: DeviceId, package: str, layers: Sequence[Layer]) -> None:
         memory = MemoryRequirements(sum(array.nbytes for layer in layers for array in layer))
-        super().__init__(package, ModelMetadata.of(artifact, device), artifact.signature, memory)
+        builder = HostTensorBuilder("numpy")
+        super().__init__(package, ModelMetadata.of(artifact, device), artifact.signature, memory, builder=builder)
         self._layers: Sequence[Layer] | None = layers
 
     def close(self) -> None:

@@ -77,7 +77,7 @@ def test_embeddings_agree_between_the_backends(package: Path) -> None:
     with inferox.load(package, backend="torch") as one, inferox.load(package, backend="candle") as other:
         np.testing.assert_allclose(one.embed(TEXTS), other.embed(TEXTS), atol=1e-5)
         assert other.metadata.backend == "candle"
-        assert other.memory_requirements().weights_bytes > 0
+        assert other.model.memory_requirements().weights_bytes > 0
 
 
 ALONE = """

@@ -112,7 +112,7 @@ def test_a_recurrent_network_takes_every_length(tmp_path: Path) -> None:
     with inferox.load(tmp_path / "p") as model:
         assert model.signature.inputs[0].dims == ("batch", "seq", 4)
         for rows, length in ((3, 7), (1, 1), (2, 12)):
-            assert_computes(model, module, random_array(rows, length, 4))
+            assert_computes(model.model, module, random_array(rows, length, 4))
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
@@ -124,7 +124,7 @@ def test_a_fixed_length_is_stated(tmp_path: Path, backend: str, steps: int) -> N
     with inferox.load(tmp_path / "p") as model:
         assert model.signature.inputs[0].dims == ("batch", captured, 4)
         for rows in (1, 2, 5):
-            assert_computes(model, module, random_array(rows, captured, 4))
+            assert_computes(model.model, module, random_array(rows, captured, 4))
         with pytest.raises(ShapeMismatchError, match=rf"\[batch, {captured}, 4\]"):
             model.forward(random_array(2, captured + 2, 4))
 

@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inferox.backends.openvino.filling import pad_to_multiple
-from inferox.batching import pack_rows, packed_signature
-from inferox.core import BATCH, SEQUENCE, DataType, Signature, TensorSpec
+from inferox.core import (
+    BATCH,
+    SEQUENCE,
+    Batch,
+    DataType,
+    Signature,
+    TensorSpec,
+    pack_batch,
+    packed_signature,
+    to_cu_seqlens,
+)
 
 PADDED = Signature(
     tuple(TensorSpec(name, DataType.I64, (BATCH, SEQUENCE)) for name in ("input_ids", "attention_mask")),
@@ -20,12 +29,7 @@ PACKED = packed_signature(PADDED)
 
 def pack(lengths: list[int]) -> dict[str, np.ndarray]:
     ids = np.arange(1, sum(lengths) + 1)
-    rows = np.split(ids, np.cumsum(lengths)[:-1])
-    # Every third token is hidden, but never a row's last one.
-    masks = [np.append((row[:-1] % 3 != 0), True).astype(np.int64) for row in rows]
-    return pack_rows(
-        [{"input_ids": row, "attention_mask": mask} for row, mask in zip(rows, masks, strict=True)], PACKED
-    )
+    return pack_batch(Batch({"input_ids": ids}, {}, to_cu_seqlens(np.array(lengths))), PADDED)
 
 
 @given(lengths=st.lists(st.integers(1, 70), min_size=1, max_size=6))
@@ -37,7 +41,7 @@ def test_every_token_keeps_its_row_and_its_place(lengths: list[int]) -> None:
     np.testing.assert_array_equal(filled["pad_indices"][:, :longest], packed["pad_indices"])
     assert (filled["pad_indices"][:, longest:] == -1).all()
     at_slots = filled["pad_indices"].reshape(-1)[filled["unpad_indices"]]
-    np.testing.assert_array_equal(np.where(at_slots >= 0, at_slots, -2 - at_slots), np.arange(sum(lengths)))
+    np.testing.assert_array_equal(at_slots, np.arange(sum(lengths)))
     np.testing.assert_array_equal(filled["input_ids"], packed["input_ids"])
 
 

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 from torch.export import Dim
 
 from inferox.backends.torch.export import TorchExporter
-from inferox.batching import packed_signature
 from inferox.core import (
     BATCH,
     CONFIG_FILE,
@@ -27,6 +26,7 @@ from inferox.core import (
     Precision,
     SourceModel,
     TrustTier,
+    packed_signature,
 )
 from inferox.sources.huggingface import open_huggingface
 from inferox.sources.program import open_program

@@ -54,7 +54,8 @@ class FaultyModel(Model):
     """Doubles, unless it is told to fail."""
 
     def __init__(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
-        super().__init__(options.package, ModelMetadata.of(artifact, device), artifact.signature, MemoryRequirements(0))
+        metadata, builder = ModelMetadata.of(artifact, device), HostTensorBuilder("numpy")
+        super().__init__(options.package, metadata, artifact.signature, MemoryRequirements(0), builder=builder)
         self._fault = artifact.options.get("fault")
         self._calls = 0
 

@@ -44,12 +44,12 @@ def test_texts_that_are_cut_are_measured_once(minilm_directory: Path) -> None:
     task = open_task(choice.name, {**choice.options, "max_length": 40}, minilm_directory, signature)
     workload = Workload(task, signature, None)
     singles = workload.singles()
-    lengths = [workload.length(task.encode([item])[0]) for item in singles]
+    lengths = [workload.length(item) for item in singles]
     assert lengths == sorted(set(lengths), key=lambda length: length or 0)
     assert lengths[-1] == 40
     assert len(str(singles[workload.typical(singles)]).split()) == 16
-    rows = workload.rows(workload.mixed(5))
-    assert workload.tokens(rows) == sum(len(row["input_ids"]) for row in rows)
+    rows = task.encode(workload.mixed(5))
+    assert workload.tokens(workload.rows(workload.mixed(5))) == sum(len(row["input_ids"]) for row in rows)
 
 
 def test_tensors_are_the_samples_again() -> None:

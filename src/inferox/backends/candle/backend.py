@@ -150,5 +150,9 @@ class CandleBackend(Backend):
             network = open_network(artifact)
             size = artifact.path("weights").stat().st_size if "weights" in artifact.files else 0
         return CandleModel(
-            options.package, ModelMetadata.of(artifact, device), artifact.signature, network, weights_bytes=size
+            options.package,
+            ModelMetadata.of(artifact, device, batch_invariant=options.batch_invariant),
+            artifact.signature,
+            network,
+            weights_bytes=size,
         )

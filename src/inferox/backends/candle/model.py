@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inferox.backends.candle.architecture import INPUTS, read_architecture
+from inferox.backends.candle.builder import CandleTensorBuilder
 from inferox.backends.candle.encoder import Encoder
 from inferox.backends.candle.errors import translated
 from inferox.backends.candle.network import Network
@@ -45,7 +46,8 @@ class CandleModel(Model):
     def __init__(
         self, name: str, metadata: ModelMetadata, signature: Signature, network: Network, *, weights_bytes: int
     ) -> None:
-        super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes))
+        builder = CandleTensorBuilder()
+        super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes), builder=builder)
         self._network: Network | None = network
 
     def close(self) -> None:

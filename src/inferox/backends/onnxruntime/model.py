@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from inferox.backends.host import HostTensor
+from inferox.backends.host import HostTensor, HostTensorBuilder
 from inferox.backends.onnxruntime.errors import translated
 from inferox.core import (
     ExecutionError,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class OnnxModel(Model):
-    """A session of ONNX Runtime. It runs several calls at once.
+    """A session of ONNX Runtime. Calls run one after the other, each on all threads of the session.
 
     Args:
         name: The name of the package.
@@ -36,7 +36,8 @@ class OnnxModel(Model):
     def __init__(
         self, name: str, metadata: ModelMetadata, signature: Signature, session: InferenceSession, *, weights_bytes: int
     ) -> None:
-        super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes))
+        builder = HostTensorBuilder(metadata.backend)
+        super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes), builder=builder)
         self._session: InferenceSession | None = session
 
     def close(self) -> None:

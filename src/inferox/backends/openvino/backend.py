@@ -141,7 +141,7 @@ class OpenVinoBackend(Backend):
         return OpenVinoExporter()
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
-        from inferox.backends.openvino.compilation import Goal, compile_model, list_ports
+        from inferox.backends.openvino.compilation import compile_model, list_ports
         from inferox.backends.openvino.device import to_openvino
         from inferox.backends.openvino.errors import translated
         from inferox.backends.openvino.model import OpenVinoModel
@@ -155,20 +155,20 @@ class OpenVinoBackend(Backend):
 
         bounds = {spec.name: spec.upper_bound for spec in artifact.signature.inputs if spec.upper_bound is not None}
 
-        def compile_for(goal: Goal) -> CompiledModel:
-            return compile_model(path, target, artifact.precision, threads=threads, goal=goal, bounds=bounds)
+        def compile_for(streams: int) -> CompiledModel:
+            return compile_model(path, target, artifact.precision, threads=threads, streams=streams, bounds=bounds)
 
         with translated(f"loading {options.package}", default=LoadError):
-            compiled = compile_for(Goal.LATENCY)
+            compiled = compile_for(1)
             size = artifact.size_bytes
             inputs, outputs = list_ports(compiled.inputs), list_ports(compiled.outputs)
         check_graph(artifact, inputs, outputs)
         return OpenVinoModel(
             options.package,
-            ModelMetadata.of(artifact, device),
+            ModelMetadata.of(artifact, device, batch_invariant=options.batch_invariant),
             artifact.signature,
             compiled,
             compile_for=compile_for,
-            threads=threads,
+            streams=(options.streams or threads) if device.kind == "cpu" else 1,
             weights_bytes=size,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -29,20 +28,13 @@ _DTYPES = {dtype.value: dtype for dtype in DataType if dtype is not DataType.BOO
 """Our data types by OpenVINO's names for them."""
 
 
-class Goal(Enum):
-    """What a model is compiled for: one call at a time on all threads, or several at once that share the threads."""
-
-    LATENCY = "LATENCY"
-    THROUGHPUT = "THROUGHPUT"
-
-
 def compile_model(
     path: Path,
     device: str,
     precision: Precision,
     *,
     threads: int,
-    goal: Goal = Goal.LATENCY,
+    streams: int = 1,
     bounds: Mapping[str, int] | None = None,
 ) -> openvino.CompiledModel:
     """Compiles a graph for a device.
@@ -52,7 +44,7 @@ def compile_model(
         device: OpenVINO's name for the device.
         precision: The number format in which it is to compute.
         threads: How many CPU threads it may use.
-        goal: What it is compiled for.
+        streams: How many calls share the threads when they are computed at once: 1 for all threads for each.
         bounds: For inputs whose elements are checked before they are given to it to be from 0 up and below a number,
             that number.
 
@@ -80,12 +72,11 @@ def compile_model(
         )
     if device == "CPU":
         add_guards(model, bounds or {}, path.name)
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": goal.value}
+    goal = "LATENCY" if streams == 1 else "THROUGHPUT"
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": goal}
     if device == "CPU":
         # Threads that are pinned to cores fight with those of other runtimes in the process for them.
-        settings |= {"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False}
-        if goal is Goal.LATENCY:
-            settings["NUM_STREAMS"] = 1
+        settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": streams, "ENABLE_CPU_PINNING": False}
     return core.compile_model(model, device, settings)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Lock
 from typing import Any
@@ -13,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from inferox.backends.host import HostTensor
-from inferox.backends.openvino.compilation import Goal
+from inferox.backends.host import HostTensor, HostTensorBuilder
 from inferox.backends.openvino.errors import translated
 from inferox.backends.openvino.filling import pad_to_multiple
 from inferox.backends.openvino.integers import check_integers
@@ -32,15 +30,14 @@ from inferox.core import (
     to_array,
 )
 
-_MANY = 32
-"""So many calls of the usual size take longer than it takes to compile the model once more."""
+Arrays = dict[str, npt.NDArray[Any]]
 
 
 class OpenVinoModel(Model):
-    """A compiled model of OpenVINO. Calls at once are computed one after the other, each on all threads.
+    """A compiled model of OpenVINO. A call that is made alone has all threads.
 
-    Many calls together are faster side by side, each on its share of the threads, which then need not wait for each
-    other within every layer (5% faster on 2 cores). For that the model is compiled once more when it is first needed.
+    Calls that are made at once share the threads in lanes, which then need not wait for each other within every layer
+    (5% faster on 2 cores). For that the model is compiled once more when it is first needed.
 
     Inputs are taken over without a copy where they can be; outputs are copied out of memory that is used again.
 
@@ -48,9 +45,9 @@ class OpenVinoModel(Model):
         name: The name of the package.
         metadata: What it is.
         signature: The named tensors that it takes and gives.
-        compiled: What computes it.
-        compile_for: Compiles it once more.
-        threads: How many CPU threads it may use.
+        compiled: What computes it, one call at a time.
+        compile_for: Compiles it once more, for a number of calls at once.
+        streams: How many calls may be computed at once.
         weights_bytes: The memory that its weights take.
     """
 
@@ -61,104 +58,95 @@ class OpenVinoModel(Model):
         signature: Signature,
         compiled: openvino.CompiledModel,
         *,
-        compile_for: Callable[[Goal], openvino.CompiledModel],
-        threads: int,
+        compile_for: Callable[[int], openvino.CompiledModel],
+        streams: int,
         weights_bytes: int,
     ) -> None:
-        super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes))
+        builder, memory = HostTensorBuilder(metadata.backend), MemoryRequirements(weights_bytes)
+        super().__init__(name, metadata, signature, memory, builder=builder, max_concurrency=streams)
         self._compile_for = compile_for
-        self._threads = threads
-        self._request: openvino.InferRequest | None = compiled.create_infer_request()
         self._lock = Lock()
-        self._lanes: list[openvino.InferRequest] = []
+        self._is_closed = False
+        self._computing = 0
+        self._whole: openvino.InferRequest | None = compiled.create_infer_request()
+        self._lanes: _Lanes | None = None
         self._lanes_lock = Lock()
 
     def close(self) -> None:
-        """Lets go of the compiled models. A ``forward`` that is under way in another thread still ends well."""
+        """Lets go of the compiled models. A call that is under way in another thread still ends well."""
         with self._lock:
-            self._request = None
-            self._lanes = []
+            self._is_closed = True
+            self._whole = self._lanes = None
 
-    def forward_all(self, calls: Iterable[Mapping[str, TensorLike]], count: int) -> Iterator[dict[str, Tensor]]:
-        """Computes many calls; see ``Model``. Other callers' ``forward`` competes with them for the threads."""
-        if count < _MANY or self._threads == 1 or not self._lanes_lock.acquire(blocking=False):
-            yield from super().forward_all(calls, count)
-            return
-        try:
-            yield from self._compute_side_by_side(calls, self._open_lanes())
-        finally:
-            self._lanes_lock.release()
-
-    def _open_lanes(self) -> list[openvino.InferRequest]:
-        if self._lanes:
-            return self._lanes
-        with translated(f"loading {self._name} for many calls", default=ExecutionError):
-            compiled = self._compile_for(Goal.THROUGHPUT)
-            count = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-            lanes = [compiled.create_infer_request() for _ in range(count)]
-        with self._lock:
-            if self._request is None:
-                raise self._closed()
-            self._lanes = lanes
-        return lanes
-
-    def _compute_side_by_side(
-        self, calls: Iterable[Mapping[str, TensorLike]], lanes: Sequence[openvino.InferRequest]
-    ) -> Iterator[dict[str, Tensor]]:
-        idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
-        for lane in lanes:
-            idle.put(lane)
-        failed = Event()
-
-        def compute_one(inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-            arrays = self._to_arrays(self._checked(inputs))
-            lane = idle.get()
-            try:
-                with translated(f"computing {self._name}", default=ExecutionError):
-                    outputs = self._infer(lane, arrays)
-            except BaseException:
-                failed.set()
-                self._lanes = []  # for the reason that _compute gives
-                raise
-            finally:
-                idle.put(lane)
-            # A call that failed in another lane meanwhile may have left its numbers where this one's belong.
-            return self._compute(inputs) if failed.is_set() else outputs
-
-        running: deque[Future[dict[str, Tensor]]] = deque()
-        with ThreadPoolExecutor(len(lanes), thread_name_prefix="openvino") as pool:
-            try:
-                for inputs in calls:
-                    running.append(pool.submit(compute_one, inputs))
-                    if len(running) > len(lanes):
-                        yield running.popleft().result()
-                while running:
-                    yield running.popleft().result()
-            finally:
-                for future in running:
-                    future.cancel()
-
-    def _to_arrays(self, inputs: Mapping[str, TensorLike]) -> dict[str, npt.NDArray[Any]]:
+    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call.
         arrays = {name: _to_shared(inputs[name]) for name in self._signature.input_names}
         for spec in self._signature.inputs:
             check_integers(spec, arrays[spec.name])
-        return pad_to_multiple(arrays) if self._metadata.layout is Layout.PACKED else arrays
+        if self._metadata.layout is Layout.PACKED:
+            arrays = pad_to_multiple(arrays)
+        with translated(f"computing {self._name}", default=ExecutionError), self._counted() as is_alone:
+            return self._compute_alone(arrays) if is_alone else self._compute_in_lane(arrays)
 
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        arrays = self._to_arrays(inputs)
-        with translated(f"computing {self._name}", default=ExecutionError), self._lock:
-            request = self._request
-            if request is None:
+    @contextmanager
+    def _counted(self) -> Iterator[bool]:
+        """Tells whether no other call is being computed."""
+        with self._lock:
+            if self._is_closed:
                 raise self._closed()
-            try:
-                return self._infer(request, arrays)
-            except BaseException:
-                # Once a graph failed within its computation, some later calls get what it computed before
-                # (seen with 2026.4): no other call may meet it.
-                self._request = None
-                self._request = self._compile_for(Goal.LATENCY).create_infer_request()
-                raise
+            is_alone = self._computing == 0
+            self._computing += 1
+        try:
+            yield is_alone
+        finally:
+            with self._lock:
+                self._computing -= 1
+
+    def _compute_alone(self, arrays: Arrays) -> dict[str, Tensor]:
+        request = self._whole or self._compile_for(1).create_infer_request()
+        try:
+            outputs = self._infer(request, arrays)
+        except BaseException:
+            # Once a graph failed within its computation, some later calls get what it computed before
+            # (seen with 2026.4): no other call may meet it.
+            self._keep(None)
+            self._keep(self._compile_for(1).create_infer_request())
+            raise
+        self._keep(request)
+        return outputs
+
+    def _keep(self, request: openvino.InferRequest | None) -> None:
+        with self._lock:
+            self._whole = None if self._is_closed else request
+
+    def _compute_in_lane(self, arrays: Arrays) -> dict[str, Tensor]:
+        lanes = self._open_lanes()
+        lane = lanes.idle.get()
+        try:
+            outputs = self._infer(lane, arrays)
+        except BaseException:
+            lanes.failed.set()
+            self._leave(lanes)  # for the reason that _compute_alone gives
+            raise
+        finally:
+            lanes.idle.put(lane)
+        # A call that failed in another lane meanwhile may have left its numbers where this one's belong.
+        return self._compute_in_lane(arrays) if lanes.failed.is_set() else outputs
+
+    def _open_lanes(self) -> _Lanes:
+        with self._lanes_lock:
+            lanes = self._lanes
+            if lanes is None or lanes.failed.is_set():
+                compiled = self._compile_for(self._max_concurrency)
+                lanes = _Lanes([compiled.create_infer_request() for _ in range(self._max_concurrency)])
+                with self._lock:
+                    self._lanes = None if self._is_closed else lanes
+            return lanes
+
+    def _leave(self, lanes: _Lanes) -> None:
+        with self._lock:
+            if self._lanes is lanes:
+                self._lanes = None
 
     def _infer(self, request: openvino.InferRequest, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:
         extents: dict[Dim, int] = {}
@@ -176,6 +164,21 @@ class OpenVinoModel(Model):
                 )
             outputs[spec.name] = HostTensor(found, "openvino")
         return outputs
+
+
+class _Lanes:
+    """Requests of one compiled model that are computed at once.
+
+    Attributes:
+        idle: Those that nobody uses.
+        failed: Set once one of them failed.
+    """
+
+    def __init__(self, requests: list[openvino.InferRequest]) -> None:
+        self.idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
+        self.failed = Event()
+        for request in requests:
+            self.idle.put(request)
 
 
 def _to_shared(value: TensorLike) -> npt.NDArray[Any]:

@@ -60,9 +60,10 @@ class TorchModel(Model):
     """
 
     def __init__(self, name: str, metadata: ModelMetadata, signature: Signature, program: Program) -> None:
-        super().__init__(name, metadata, signature, MemoryRequirements(program.weights_bytes))
+        self._torch_builder = TorchTensorBuilder(metadata.device)
+        memory = MemoryRequirements(program.weights_bytes)
+        super().__init__(name, metadata, signature, memory, builder=self._torch_builder)
         self._program: Program | None = program
-        self._builder = TorchTensorBuilder(metadata.device)
 
     def close(self) -> None:
         """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
@@ -82,11 +83,11 @@ class TorchModel(Model):
 
     def _place(self, value: TensorLike, compute_dtype: torch.dtype | None) -> torch.Tensor:
         if isinstance(value, np.ndarray):
-            tensor = self._builder.from_numpy(value).torch
+            tensor = self._torch_builder.from_numpy(value).torch
         elif isinstance(value, TorchTensor):
             tensor = value.to_device(self._metadata.device).torch
         else:
-            tensor = self._builder.from_dlpack(value).torch
+            tensor = self._torch_builder.from_dlpack(value).torch
         if compute_dtype is not None and tensor.is_floating_point():
             return tensor.to(compute_dtype)
         return tensor

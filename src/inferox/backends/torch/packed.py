@@ -17,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.hooks import RemovableHandle
 from transformers import AttentionInterface, AttentionMaskInterface
 
-from inferox.core import MASKED_PLACE, TOKENS, LoadError, Signature
+from inferox.core import TOKENS, LoadError, Signature
 
 _NAME = "inferox_packed"
 
@@ -28,7 +28,7 @@ class _Batch:
     """Whether other tokens see what stands at each place; shape ``[batch, seq]``, bool."""
 
     tokens: torch.Tensor
-    """The index of the token at each place, hidden or not, and 0 where there is none; shape ``[batch, seq]``, int64."""
+    """The index of the token at each place, and 0 where there is none; shape ``[batch, seq]``, int64."""
 
     unpad_indices: torch.Tensor
     """The place of each token; shape ``[tokens]``, int64."""
@@ -38,7 +38,7 @@ _batch: ContextVar[_Batch] = ContextVar("inferox_packed_batch")
 
 
 class PackedModule(torch.nn.Module):
-    """A text model that takes tokens of all rows end to end, as ``inferox.batching.packed`` lays them out.
+    """A text model that takes tokens of all rows end to end, as ``inferox.core.packed`` lays them out.
 
     The module that it wraps computes packed rows alone until ``release`` is called.
 
@@ -80,16 +80,15 @@ class PackedModule(torch.nn.Module):
 
         Args:
             input_ids: The tokens; shape ``[tokens]``, int64.
-            pad_indices: The index of the token at each place of the padded batch, -2 less the index of a masked one, -1
-                where it is empty; shape ``[batch, seq]``, int64.
+            pad_indices: The index of the token at each place of the padded batch, -1 where it is empty; shape
+                ``[batch, seq]``, int64.
             unpad_indices: The place of each token in the padded batch; shape ``[tokens]``, int64.
             token_type_ids: Which text of a pair each token is of; shape ``[tokens]``, int64.
 
         Returns:
             The outputs of the signature by name: ``[tokens, ...]``, or ``[batch, ...]`` from heads that label rows.
         """
-        seen = pad_indices >= 0
-        batch = _Batch(seen, torch.where(seen, pad_indices, MASKED_PLACE - pad_indices).clamp(min=0), unpad_indices)
+        batch = _Batch(pad_indices >= 0, pad_indices.clamp(min=0), unpad_indices)
         inputs = {"input_ids": input_ids[None], "position_ids": self._positions(input_ids, batch)[None]}
         if token_type_ids is not None:
             inputs["token_type_ids"] = token_type_ids[None]

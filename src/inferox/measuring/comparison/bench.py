@@ -9,7 +9,7 @@ from typing import Any
 
 from inferox.backends.registry import get_backend
 from inferox.batching import run_batches
-from inferox.core import BATCH, Artifact, DeviceId, LoadOptions, PackageError, Signature
+from inferox.core import BATCH, MASK, Artifact, ConfigError, DeviceId, LoadOptions, PackageError, Signature
 from inferox.loading.loader import PackageContext
 from inferox.machine.memory import peak_memory_bytes
 from inferox.measuring.comparison.workload import Workload
@@ -18,8 +18,6 @@ from inferox.parity import ArtifactEvidence, SampleBatch, Samples, measure_model
 
 _FEWEST_CALLS, _MOST_CALLS = 3, 200
 """How often a call is repeated, whatever its time."""
-
-_MASK = "attention_mask"
 
 
 class Bench:
@@ -42,11 +40,9 @@ class Bench:
         self._artifact = _find(self._package, artifact)
         options = LoadOptions(self._package.metadata.name, threads=threads, trust_code=trust_code)
         wanted = DeviceId.of(device)
-        backend = get_backend(self._artifact.backend)
         began = time.perf_counter()
-        loaded = backend.load(self._artifact, wanted, options)
+        self._model = self._context.load(self._artifact, wanted, options)
         self._load_s = time.perf_counter() - began
-        self._model = self._context.view(self._artifact, loaded)
         self._task = self._context.task(self._model.signature)
         self._samples = self._context.samples
         self._workload = Workload(self._task, self._package.info.signature, self._samples)
@@ -60,7 +56,7 @@ class Bench:
     def describe(self) -> dict[str, Any]:
         """What there is to measure: the length of each single row, which of them is typical, and sizes of batches."""
         self._singles = self._workload.singles()
-        lengths = [self._workload.length(self._workload.rows([item])[0]) for item in self._singles]
+        lengths = [self._workload.length(item) for item in self._singles]
         return {
             "lengths": lengths,
             "typical": self._workload.typical(self._singles),
@@ -91,7 +87,11 @@ class Bench:
         made = self._workload.mixed(items)
         rows = self._workload.rows(made)
         seconds = _time(lambda: self._task.run(self._model, made))
-        return {"rows": len(rows), "tokens": self._workload.tokens(rows), "seconds": seconds}
+        return {
+            "rows": len(made) if rows is None else len(rows),
+            "tokens": self._workload.tokens(rows),
+            "seconds": seconds,
+        }
 
     def batch(self, *, items: int, size: int) -> dict[str, Any]:
         """Computes rows of mixed lengths once, in batches of at most some size, without making rows or answers.
@@ -101,11 +101,13 @@ class Bench:
             size: The most tokens of a batch or, where rows have no length, the most rows.
         """
         rows = self._workload.rows(self._workload.mixed(items))
+        if rows is None:
+            raise ConfigError(f"{self._package.metadata.name!r} has no rows to make batches of")
         tokens = self._workload.tokens(rows)
         limits = {"max_rows": size} if tokens is None else {"max_tokens": size, "max_rows": len(rows)}
 
         def compute() -> None:
-            for _ in run_batches(self._model, rows, pad_values=self._task.pad_values, **limits):
+            for _ in run_batches(self._model, rows, **limits):
                 pass
 
         return {"rows": len(rows), "tokens": tokens, "seconds": _time(compute)}
@@ -179,7 +181,7 @@ def _find(package: Package, name: str) -> Artifact:
 
 
 def _sample_length(row: SampleBatch) -> int | None:
-    mask = row.inputs.get(_MASK)
+    mask = row.inputs.get(MASK)
     return None if mask is None else int((mask != 0).sum())
 
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from inferox.batching import Row
-from inferox.core import BATCH, ConfigError, Signature
+from inferox.core import BATCH, Batch, ConfigError, Signature
 from inferox.parity import Samples
 from inferox.tasks import ImageClassifyTask, RawTask, RerankTask, Task
 
@@ -72,7 +71,7 @@ class Workload:
         if isinstance(self._task, ImageClassifyTask | RawTask):
             return [self.first()]
         items = [self._one(words) for words in _LENGTHS_WORDS]
-        lengths = [self.length(self._task.encode([item])[0]) or 0 for item in items]
+        lengths = [self.length(item) or 0 for item in items]
         # Texts beyond what the model takes are cut, and so of one length.
         rising = takewhile(lambda pair: pair[0] < pair[1], zip([-1, *lengths], lengths, strict=False))
         return items[: len(list(rising))]
@@ -100,23 +99,22 @@ class Workload:
             return ()
         return (128, 256, 512, 1024, 2048, 4096) if self._task.pad_values else (1, 2, 4, 8, 16)
 
-    def rows(self, items: Sequence[Any]) -> list[Row]:
-        """The rows of items. Where a model's calls have no rows, each counts as one."""
+    def rows(self, items: Sequence[Any]) -> Batch | None:
+        """The rows of items; ``None`` where a model's calls have no rows."""
         try:
             return self._task.encode(items)
         except ConfigError:
             if not isinstance(self._task, RawTask):
                 raise
-            return list(items)
+            return None
 
-    def length(self, row: Row) -> int | None:
-        """A row's length in tokens; ``None`` where rows have none."""
-        return max((row[name].shape[-1] for name in self._task.pad_values if name in row), default=None)
+    def length(self, item: Any) -> int | None:
+        """The tokens of an item of one row; ``None`` where rows have none."""
+        return self.tokens(self.rows([item]))
 
-    def tokens(self, rows: Sequence[Row]) -> int | None:
-        """The tokens of rows; ``None`` where rows have no length."""
-        lengths = [self.length(row) for row in rows]
-        return None if None in lengths else sum(length or 0 for length in lengths)
+    def tokens(self, rows: Batch | None) -> int | None:
+        """The tokens of rows; ``None`` where rows have none."""
+        return rows.token_count if rows is not None and rows.ragged else None
 
     def _one(self, words: int) -> Any:
         if isinstance(self._task, RawTask):

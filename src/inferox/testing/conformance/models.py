@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
@@ -13,6 +13,7 @@ import pytest
 
 from inferox.backends.host import HostTensor
 from inferox.core import (
+    Batch,
     DataType,
     DTypeMismatchError,
     ExecutionError,
@@ -165,58 +166,36 @@ class ModelTests(Subject):
             for outputs, expected in zip(found, alone[part::_THREADS], strict=True):
                 self.assert_close(outputs, expected)
 
-    def test_many_calls_are_answered_in_their_order(self, model: Model) -> None:
-        calls = [self.make_inputs(1 + seed % 5, seed=seed) for seed in range(_CALLS)]
-        for array in calls[3].values():
-            array.setflags(write=False)
-        for _ in range(2):  # a backend may prepare itself the first time
-            found = list(map(read, model.forward_all(iter(calls), _CALLS)))
-            assert len(found) == _CALLS
-            for outputs, call in zip(found, calls, strict=True):
-                self.assert_close(outputs, self.compute_expected(call))
-        assert list(model.forward_all(iter(()), 0)) == []
+    @pytest.mark.parametrize("rows", [1, 2, 5])
+    def test_batches_are_computed(self, model: Model, rows: int) -> None:
+        inputs = self.make_inputs(rows)
+        outputs = model.compute(self.make_batch(inputs))
+        assert len(outputs) == rows
+        for row, expected in zip(outputs, split_rows(self.compute_expected(inputs)), strict=True):
+            self.assert_close(row, expected)
 
-    def test_a_call_among_many_that_does_not_fit(self, model: Model) -> None:
-        calls: list[Mapping[str, Any]] = [self.make_inputs(2, seed=seed) for seed in range(_CALLS)]
-        calls[10] = {"no such input": np.zeros(1)}
-        answers = model.forward_all(iter(calls), _CALLS)
-        found: list[Arrays] = []
+    def test_a_batch_that_does_not_fit(self, model: Model) -> None:
         with pytest.raises(RequestError):
-            found.extend(map(read, answers))
-        assert len(found) == 10  # noqa: PLR2004 - those before it
-        for outputs, call in zip(found, calls, strict=False):
-            self.assert_close(outputs, self.compute_expected(call))
+            model.compute(Batch.of_rows({"no such input": np.zeros((1, 1), dtype=np.float32)}))
+        with pytest.raises(RequestError):
+            model.compute(self.make_batch(self.make_inputs(1)).select([]))
         self.assert_computes(model, self.make_inputs(3))
 
-    def test_many_calls_that_nobody_waits_for(self, model: Model) -> None:
-        calls = [self.make_inputs(2, seed=seed) for seed in range(_CALLS)]
-        taken = 0
-
-        def take() -> Iterator[Arrays]:
-            nonlocal taken
-            for call in calls:
-                taken += 1
-                yield call
-
-        answers = model.forward_all(take(), _CALLS)
-        self.assert_close(read(next(answers)), self.compute_expected(calls[0]))
-        answers.close()  # type: ignore[attr-defined] # a generator
-        assert taken < _CALLS / 2
-        self.assert_close(read(next(model.forward_all(iter(calls), _CALLS))), self.compute_expected(calls[0]))
-
-    def test_many_calls_of_several_callers(self, model: Model) -> None:
+    def test_batches_of_several_callers(self, model: Model) -> None:
+        assert model.max_concurrency >= 1
         calls = [self.make_inputs(1 + seed % 5, seed=seed) for seed in range(_CALLS)]
-        expected = [self.compute_expected(call) for call in calls]
-        start = threading.Barrier(4)
+        expected = [split_rows(self.compute_expected(call)) for call in calls]
+        start = threading.Barrier(_THREADS)
 
-        def compute(_: int) -> list[Arrays]:
+        def compute(part: int) -> list[list[Arrays]]:
             start.wait(timeout=60)
-            return [read(outputs) for outputs in model.forward_all(iter(calls), _CALLS)]
+            return [list(model.compute(self.make_batch(call))) for call in calls[part::_THREADS]]
 
-        with ThreadPoolExecutor(4) as pool:
-            for found in pool.map(compute, range(4)):
-                for outputs, right in zip(found, expected, strict=True):
-                    self.assert_close(outputs, right)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for part, found in enumerate(pool.map(compute, range(_THREADS))):
+                for rows, right in zip(found, expected[part::_THREADS], strict=True):
+                    for row, of_row in zip(rows, right, strict=True):
+                        self.assert_close(row, of_row)
 
     @pytest.mark.parametrize("attempt", range(5))
     def test_closing_while_others_compute(self, load_model: Callable[[], Model], attempt: int) -> None:
@@ -242,4 +221,10 @@ class ModelTests(Subject):
             for future in running:
                 future.result(timeout=60)
         with pytest.raises(ExecutionError):
-            next(model.forward_all(iter([inputs] * _CALLS), _CALLS))
+            model.compute(self.make_batch(inputs))
+
+
+def split_rows(outputs: Arrays) -> list[Arrays]:
+    """The outputs of each row, without the batch dim."""
+    rows = len(next(iter(outputs.values())))
+    return [{name: array[index] for name, array in outputs.items()} for index in range(rows)]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inferox.core import Artifact, Backend, DataType, DeviceId, LoadOptions, Model, Tensor, TensorBuilder
+from inferox.core import Artifact, Backend, Batch, DataType, DeviceId, LoadOptions, Model, Tensor, TensorBuilder
 from inferox.testing.mlp import WEIGHTS_BYTES, mlp_inputs, mlp_outputs
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -69,6 +69,15 @@ class Subject:
             seed: Other seeds give other rows.
         """
         return mlp_inputs(rows, seed=seed)
+
+    @classmethod
+    def make_batch(cls, inputs: Mapping[str, npt.NDArray[Any]]) -> Batch:
+        """Makes a batch of inputs.
+
+        Args:
+            inputs: What ``make_inputs`` drew.
+        """
+        return Batch.of_rows(inputs)
 
     @classmethod
     def compute_expected(cls, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:

@@ -55,4 +55,9 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
     with torch.inference_mode(), translated(f"loading {options.package}", default=LoadError):
         program = LOADERS[artifact.format](artifact, target, options)
         torch.set_num_threads(threads)
-    return TorchModel(options.package, ModelMetadata.of(artifact, device), artifact.signature, program)
+    return TorchModel(
+        options.package,
+        ModelMetadata.of(artifact, device, batch_invariant=options.batch_invariant),
+        artifact.signature,
+        program,
+    )

@@ -1,0 +1,121 @@
+"""What a call costs beside tokenising and the runtime: the files it passes, and the time if the runtime did nothing.
+
+    python benchmarks/overhead.py PACKAGE [--backends torch,onnxruntime,openvino] [--json]
+
+Three texts are embedded. ``files`` counts those of Inferox in which a Python function runs (comprehensions apart), and
+``moves`` the calls from one of them into another, counted with ``sys.setprofile`` after a few calls. ``overhead``
+is the median time of a call in which the model gives the outputs of the call before at once, less that of the tokenizer
+alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import inferox
+
+TEXTS = ["a first sentence", "how do I reset my password?", "the weather is fine today, they say"]
+
+_ROOT = str(Path(inferox.__file__).parent)
+
+_CALLS = 400
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("package", help="a package of the task embed")
+    parser.add_argument("--backends", default="torch,onnxruntime,openvino")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    rows = []
+    for backend in arguments.backends.split(","):
+        with inferox.load(arguments.package, backend, threads=arguments.threads) as model:
+            for _ in range(5):
+                model.embed(TEXTS)
+            files, moves = count_moves(lambda model=model: model.embed(TEXTS))
+            rows.append({"backend": backend, "files": files, "moves": moves, "overhead_ms": measure_overhead(model)})
+    if arguments.json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(
+            f"{row['backend']:12} {row['files']:3} files, {row['moves']:3} moves between files, "
+            f"{row['overhead_ms']:.3f} ms beside tokenising and the runtime"
+        )
+
+
+def count_moves(call: Callable[[], Any]) -> tuple[int, int]:
+    """Counts the files of Inferox that a call passes, and the calls from one of them into another.
+
+    Args:
+        call: What is counted.
+    """
+    files: set[str] = set()
+    stack: list[str] = []
+    moves = 0
+
+    def watch(frame: FrameType, event: str, _: Any) -> None:
+        nonlocal moves
+        name = frame.f_code.co_filename
+        if not name.startswith(_ROOT):
+            return
+        if event == "call":
+            moves += bool(stack) and stack[-1] != name
+            stack.append(name)
+            files.add(name)
+        elif event == "return" and stack:
+            stack.pop()
+
+    sys.setprofile(watch)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return len(files), moves
+
+
+def measure_overhead(model: Any) -> float:
+    """The median milliseconds of a call beside tokenising and the runtime.
+
+    Args:
+        model: What ``inferox.load`` gave.
+    """
+    inner, tokenizer = model.model, model.task._tokenizer  # noqa: SLF001 - what is measured has no public name
+    known: dict[str, Any] = {}
+    compute = inner._compute  # noqa: SLF001
+
+    def remember(inputs: Any) -> Any:
+        known.update(compute(inputs))
+        return known
+
+    inner._compute = remember  # noqa: SLF001
+    model.embed(TEXTS)
+    inner._compute = lambda _: known  # noqa: SLF001
+    try:
+        whole, tokenising = [], []
+        for _ in range(_CALLS):
+            whole.append(_time(lambda: model.embed(TEXTS)))
+            tokenising.append(_time(lambda: tokenizer._tokenizer.encode_batch_fast(TEXTS)))  # noqa: SLF001
+    finally:
+        inner._compute = compute  # noqa: SLF001
+    return 1000 * (statistics.median(whole) - statistics.median(tokenising))
+
+
+def _time(call: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

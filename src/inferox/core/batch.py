@@ -1,0 +1,194 @@
+"""A batch: rows of different lengths end to end, which is what travels from a task to a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core.errors import ShapeMismatchError
+from inferox.core.spec import Signature
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Rows of named inputs, of which some are as long as the row and others alike in shape.
+
+    Row ``i`` has the tokens from ``cu_seqlens[i]`` to ``cu_seqlens[i + 1]``, as flash attention counts them. All of
+    them are attended to: the attention mask of a padded layout follows from the lengths. Besides the inputs of a model,
+    a batch carries what a task needs to read the outputs, such as offsets.
+
+    Attributes:
+        ragged: Inputs with an entry for each token; shape ``[tokens, ...]``, all rows end to end.
+        dense: Inputs with an entry for each row; shape ``[rows, ...]``. Where rows differ in shape, as images may, an
+            array ``[rows]`` of the type object, which holds an array for each row.
+        cu_seqlens: Where each row begins, and where the last one ends; shape ``[rows + 1]``, int64, rising from 0. Of a
+            batch without ragged inputs, each row counts as one token.
+        pad_values: The number that fills each ragged input up in a padded layout. Rows of different lengths share no
+            padded batch where an input of the model is not listed.
+        checked_for: The signature that the batch is known to fit; see ``check_batch``.
+
+    Raises:
+        ShapeMismatchError: If an input has not as many entries as there are tokens, or rows.
+    """
+
+    ragged: Mapping[str, Array]
+    dense: Mapping[str, Array]
+    cu_seqlens: npt.NDArray[np.int64]
+    pad_values: Mapping[str, int] = field(default_factory=dict)
+    checked_for: Signature | None = field(default=None, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        counts = self.cu_seqlens
+        rises = counts.ndim == 1 and len(counts) >= 1 and counts[0] == 0 and bool((counts[1:] >= counts[:-1]).all())
+        if counts.dtype != np.int64 or not rises:
+            raise ShapeMismatchError("cu_seqlens of a batch", "[rows + 1] of int64, rising from 0", counts.shape)
+        for inputs, dim, count in ((self.ragged, "tokens", self.token_count), (self.dense, "rows", len(self))):
+            for name, array in inputs.items():
+                if array.ndim < 1 or len(array) != count:
+                    raise ShapeMismatchError(
+                        f"input {name!r} of a batch of {count} {dim}", f"[{dim}, ...]", array.shape
+                    )
+
+    @classmethod
+    def of_rows(cls, dense: Mapping[str, Array]) -> Batch:
+        """A batch of rows that have no tokens.
+
+        Args:
+            dense: At least one input by name; shape ``[rows, ...]``.
+        """
+        rows = len(next(iter(dense.values())))
+        return cls({}, dense, np.arange(rows + 1, dtype=np.int64))
+
+    @classmethod
+    def concatenate(cls, batches: Sequence[Batch]) -> Batch:
+        """The rows of several batches in one.
+
+        Args:
+            batches: At least one; all have the same inputs and pad values.
+        """
+        first = batches[0]
+        lengths = np.concatenate([batch.lengths for batch in batches])
+        return cls(
+            {name: np.concatenate([batch.ragged[name] for batch in batches]) for name in first.ragged},
+            {name: join_rows([batch.dense[name] for batch in batches]) for name in first.dense},
+            to_cu_seqlens(lengths),
+            first.pad_values,
+        )
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.cu_seqlens) - 1
+
+    @property
+    def token_count(self) -> int:
+        """The number of tokens of all rows."""
+        return int(self.cu_seqlens[-1])
+
+    @cached_property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """The number of tokens of each row; shape ``[rows]``, int64."""
+        return np.diff(self.cu_seqlens)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all inputs."""
+        return frozenset((*self.ragged, *self.dense))
+
+    def __getitem__(self, index: int) -> dict[str, Array]:
+        """Row ``index`` by name: views of shape ``[length, ...]`` of ragged inputs, and the entries of dense ones.
+
+        Negative indices count from the end.
+
+        Raises:
+            IndexError: If there is no such row.
+        """
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"row {index} of a batch of {len(self)} rows")
+        tokens = slice(self.cu_seqlens[position], self.cu_seqlens[position + 1])
+        ragged = {name: array[tokens] for name, array in self.ragged.items()}
+        return {**ragged, **{name: np.asarray(array[position]) for name, array in self.dense.items()}}
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        return (self[index] for index in range(len(self)))
+
+    def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Batch:
+        """The batch of some rows.
+
+        Args:
+            indices: The rows in the order in which they are wanted; one may come several times.
+        """
+        rows = np.asarray(indices, dtype=np.int64)
+        if len(rows) == len(self) and bool((rows == np.arange(len(self))).all()):
+            return self
+        lengths = self.lengths[rows]
+        ends = to_cu_seqlens(lengths)
+        tokens = np.repeat(self.cu_seqlens[rows] - ends[:-1], lengths) + np.arange(ends[-1])
+        selected = Batch(
+            {name: array[tokens] for name, array in self.ragged.items()},
+            {name: array[rows] for name, array in self.dense.items()},
+            ends,
+            self.pad_values,
+        )
+        selected.note_check(self.checked_for)
+        return selected
+
+    def note_check(self, signature: Signature | None) -> None:
+        """Notes that the batch fits a signature, so that it need not be checked again.
+
+        Args:
+            signature: The signature; ``None`` for none.
+        """
+        object.__setattr__(self, "checked_for", signature)
+
+
+def to_cu_seqlens(lengths: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+    """Where rows that lie end to end begin, and where the last one ends.
+
+    Args:
+        lengths: The length of each row; shape ``[rows]``.
+
+    Returns:
+        Shape ``[rows + 1]``, int64.
+    """
+    ends = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=ends[1:])
+    return ends
+
+
+def join_rows(arrays: Sequence[Array]) -> Array:
+    """Puts the rows of several arrays into one dense input of a batch.
+
+    Args:
+        arrays: At least one; shape ``[rows, ...]``, alike in data type.
+
+    Returns:
+        Shape ``[all rows, ...]``; where they differ in shape ``[all rows]``, of the type object.
+    """
+    if len({(array.dtype, array.shape[1:]) for array in arrays}) == 1:
+        return np.concatenate(arrays)
+    return stack_rows([row for array in arrays for row in array])
+
+
+def stack_rows(rows: Sequence[Array]) -> Array:
+    """Puts an array of each row into a dense input of a batch.
+
+    Args:
+        rows: At least one array; alike in data type.
+
+    Returns:
+        Shape ``[rows, ...]``; where they differ in shape ``[rows]``, of the type object.
+    """
+    if len({row.shape for row in rows}) == 1:
+        return np.stack(rows)
+    different = np.empty(len(rows), dtype=object)
+    for index, row in enumerate(rows):  # NumPy would try to make one array of a list of arrays
+        different[index] = row
+    return different

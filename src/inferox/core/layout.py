@@ -1,0 +1,204 @@
+"""Batches as padded tensors, and the places of tokens among them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core.batch import Batch
+from inferox.core.errors import (
+    DTypeMismatchError,
+    InputTooLongError,
+    RequestError,
+    ShapeMismatchError,
+    UnknownInputError,
+)
+from inferox.core.spec import BATCH, MASK, Dim, Signature, TensorSpec
+from inferox.core.tensor import dtype_of
+
+Array = npt.NDArray[Any]
+
+
+def check_batch(batch: Batch, signature: Signature) -> None:
+    """Checks that a batch brings every input of a model, with the right types, axes, lengths and indices.
+
+    What was checked for a signature is not checked for it again, and neither are rows that are selected from it.
+
+    Args:
+        batch: The batch.
+        signature: The padded signature of the model.
+
+    Raises:
+        UnknownInputError: If an input is missing.
+        DTypeMismatchError: If an input has another data type than the signature says.
+        ShapeMismatchError: If an input has another number of axes than the signature says, or a row has no tokens.
+        InputTooLongError: If a row is longer than the model takes.
+        RequestError: If an index is out of range, or the model's mask has other dims than ``[batch, seq]``.
+    """
+    if batch.checked_for is signature:
+        return
+    missing = [name for name in signature.input_names if name not in batch.names]
+    if MASK in missing and batch.ragged:
+        missing.remove(MASK)
+        _check_mask(next(spec for spec in signature.inputs if spec.name == MASK))
+    if missing:
+        raise UnknownInputError(missing=missing, unexpected=(), expected=signature.input_names)
+    for spec in signature.inputs:
+        if spec.name in batch.ragged:
+            _check_array(batch.ragged[spec.name], spec, len(spec.dims) - 1)
+            _check_length(batch, spec, signature)
+        elif spec.name in batch.dense:
+            array = batch.dense[spec.name]
+            for part in array if array.dtype == object else (array,):
+                _check_array(part, spec, len(spec.dims) - (array.dtype == object))
+                _check_extents(part, spec, signature)
+    if batch.ragged and not batch.lengths.all():
+        row = int(batch.lengths.argmin())
+        raise ShapeMismatchError(f"row {row}", "[tokens >= 1]", [0], hint="leave out rows that are empty")
+    batch.note_check(signature)
+
+
+def _check_mask(spec: TensorSpec) -> None:
+    if len(spec.dims) != 2:  # noqa: PLR2004 - batch and seq
+        raise RequestError(
+            f"a mask is made for [{BATCH}, seq], and the model takes {spec}",
+            hint="use the task raw, which passes tensors on as they are",
+        )
+
+
+def _check_array(array: Array, spec: TensorSpec, axes: int) -> None:
+    if array.dtype != spec.dtype.numpy_dtype:
+        raise DTypeMismatchError(f"input {spec.name!r}", spec.dtype, dtype_of(array))
+    if array.ndim != axes:
+        raise _mismatch(spec, array.shape)
+    spec.check_indices(array)
+
+
+def _check_length(batch: Batch, spec: TensorSpec, signature: Signature) -> None:
+    limit = signature.limits.get(spec.dims[1]) if isinstance(spec.dims[1], str) else None
+    if limit is not None and len(batch) and batch.lengths.max() > limit:
+        row = int(batch.lengths.argmax())
+        raise InputTooLongError(f"row {row}", length=int(batch.lengths[row]), limit=limit, unit="tokens")
+
+
+def _check_extents(array: Array, spec: TensorSpec, signature: Signature) -> None:
+    dims = spec.dims[len(spec.dims) - array.ndim :]
+    for dim, extent in zip(dims, array.shape, strict=True):
+        if extent == 0 and dim != spec.dims[0]:
+            raise _mismatch(spec, array.shape, hint="leave out rows that are empty")
+        limit = signature.limits.get(dim) if isinstance(dim, str) else None
+        if limit is not None and extent > limit:
+            raise InputTooLongError("an input", length=extent, limit=limit, unit=f"places along {dim}")
+
+
+def pad_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
+    """Lays a batch out as padded tensors: each row to the length of the longest, or to a fixed one of the signature.
+
+    Args:
+        batch: At least one row. Inputs that the signature does not list are left out.
+        signature: The padded signature. The first dim of each input is ``batch``, or a number that the number of rows
+            must equal. ``attention_mask`` is made of the rows' lengths.
+
+    Returns:
+        Each input of the signature by name, in the signature's data type; shape ``[rows, ...]``.
+
+    Raises:
+        UnknownInputError: If an input is missing.
+        DTypeMismatchError: If an input has another data type than the signature says.
+        ShapeMismatchError: If there are no rows, if an input does not fit the signature's dims, or if rows differ in an
+            input that is not padded.
+    """
+    if not len(batch):
+        raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
+    check_batch(batch, signature)
+    padded: dict[str, Array] = {}
+    for spec in signature.inputs:
+        if isinstance(spec.dims[0], int) and spec.dims[0] != len(batch):
+            raise ShapeMismatchError(f"input {spec.name!r}", spec.shape_text, [len(batch)])
+        if spec.name in batch.dense:
+            padded[spec.name] = _stack(batch.dense[spec.name], spec)
+        else:
+            padded[spec.name] = _pad(batch, spec)
+    return padded
+
+
+def token_places(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.bool_]:
+    """Which places of a padded batch hold tokens.
+
+    Args:
+        lengths: The length of each row; shape ``[rows]``.
+        longest: The length to which rows are padded.
+
+    Returns:
+        Shape ``[rows, longest]``.
+    """
+    places: npt.NDArray[np.bool_] = np.arange(longest) < lengths[:, None]
+    return places
+
+
+def _pad(batch: Batch, spec: TensorSpec) -> Array:
+    longest, (_, dim, *_) = int(batch.lengths.max()), spec.dims
+    target = _extent(dim, longest)
+    if longest > target:
+        raise _mismatch(spec, [longest], hint=f"a row of this batch must have a length of up to {target}")
+    whole = bool((batch.lengths == target).all())
+    if spec.name == MASK and MASK not in batch.ragged:
+        return token_places(batch.lengths, target).astype(spec.dtype.numpy_dtype)
+    values, pad_value = batch.ragged[spec.name], batch.pad_values.get(spec.name)
+    if whole:
+        return values.reshape(len(batch), target, *values.shape[1:])
+    if pad_value is None:
+        different = int((batch.lengths != target).argmax())
+        raise _mismatch(
+            spec, [int(batch.lengths[different])], hint=f"a row of this batch must have the length {target}"
+        )
+    spec.check_indices(np.array(pad_value))
+    padded = np.full((len(batch), target, *values.shape[1:]), pad_value, dtype=spec.dtype.numpy_dtype)
+    padded[token_places(batch.lengths, target)] = values
+    return padded
+
+
+def _stack(array: Array, spec: TensorSpec) -> Array:
+    shapes = {part.shape for part in array} if array.dtype == object else {array.shape[1:]}
+    for shape in shapes:
+        fits = all(isinstance(dim, str) or dim == extent for dim, extent in zip(spec.dims[1:], shape, strict=True))
+        if not fits or len(shapes) > 1:
+            raise _mismatch(spec, shape, hint="rows that share a batch must have the same shape")
+    return np.stack(list(array)) if array.dtype == object else array
+
+
+def _extent(dim: Dim, longest: int) -> int:
+    return longest if isinstance(dim, str) else dim
+
+
+def _mismatch(spec: TensorSpec, shape: Any, *, hint: str | None = None) -> ShapeMismatchError:
+    dims = ", ".join(str(dim) for dim in spec.dims[1:])
+    return ShapeMismatchError(f"input {spec.name!r} of a row", f"[{dims}]", shape, hint=hint)
+
+
+def ragged_dims(batch: Batch, signature: Signature) -> frozenset[str]:
+    """The named dims along which a batch's rows differ in length; the height and width of an image are not among them.
+
+    Args:
+        batch: The batch.
+        signature: The padded signature.
+    """
+    specs = [spec for spec in signature.inputs if spec.name in batch.ragged]
+    return frozenset(dim for spec in specs for dim in spec.dims[1:2] if isinstance(dim, str))
+
+
+def unpad(array: Array, lengths: npt.NDArray[np.int64]) -> Array:
+    """Lays the rows of a padded tensor end to end, without their padding.
+
+    Args:
+        array: Shape ``[rows, seq, ...]``.
+        lengths: The length of each row; shape ``[rows]``.
+
+    Returns:
+        Shape ``[tokens, ...]``; the same memory where there is no padding.
+    """
+    if bool((lengths == array.shape[1]).all()):
+        return array.reshape(-1, *array.shape[2:])
+    return array[token_places(lengths, array.shape[1])]

@@ -1,0 +1,110 @@
+"""What a model computed for a batch, in whichever layout it gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core.batch import Batch
+from inferox.core.errors import ShapeMismatchError
+from inferox.core.layout import ragged_dims, unpad
+from inferox.core.spec import TOKENS, Signature, TensorSpec
+from inferox.core.tensor import Tensor
+
+Array = npt.NDArray[Any]
+
+
+class Outputs:
+    """The outputs of a batch: for each row, or for each token of all rows end to end.
+
+    They stay on the model's device until they are read.
+
+    Args:
+        tensors: The outputs by name, as the model gave them: padded, ``[rows, seq, ...]``, or packed,
+            ``[tokens, ...]``. Further rows than the batch has, with which it was filled up, are left out.
+        signature: The signature of the model in its own layout.
+        batch: The rows that were computed.
+
+    Raises:
+        ShapeMismatchError: If an output has not one entry for each row or token, or is shorter than a row.
+    """
+
+    def __init__(self, tensors: Mapping[str, Tensor | Array], signature: Signature, batch: Batch) -> None:
+        self._batch = batch
+        self._ragged_dims = ragged_dims(batch, signature)
+        self._specs = {spec.name: spec for spec in signature.outputs}
+        self._tensors = dict(tensors)
+        for spec in signature.outputs:
+            self._check(spec, self._tensors[spec.name].shape)
+
+    @property
+    def cu_seqlens(self) -> npt.NDArray[np.int64]:
+        """Where each row begins among the tokens; shape ``[rows + 1]``."""
+        return self._batch.cu_seqlens
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self._batch)
+
+    def of_tokens(self, name: str) -> Array:
+        """An output with an entry for each token, without those of padding.
+
+        Args:
+            name: The output. Its padded shape is ``[batch, seq, ...]``.
+
+        Returns:
+            Shape ``[tokens, ...]``: all rows end to end, as ``cu_seqlens`` divides them.
+        """
+        array = self._array(name)
+        return array if self._is_packed(name) else unpad(array, self._batch.lengths)
+
+    def of_rows(self, name: str) -> Array:
+        """An output with an entry for each row.
+
+        Args:
+            name: The output.
+
+        Returns:
+            Shape ``[rows, ...]``.
+        """
+        return self._array(name)
+
+    def __getitem__(self, index: int) -> dict[str, Array]:
+        """The outputs of row ``index`` by name, without the batch dim: views, as long as the row along its dims."""
+        return {name: self._row(name, index) for name in self._specs}
+
+    def __iter__(self) -> Iterator[dict[str, Array]]:
+        return (self[index] for index in range(len(self)))
+
+    def _row(self, name: str, index: int) -> Array:
+        array = self._array(name)
+        if self._is_packed(name):
+            return array[self.cu_seqlens[index] : self.cu_seqlens[index + 1]]
+        length = int(self._batch.lengths[index])
+        places = (slice(length if dim in self._ragged_dims else None) for dim in self._specs[name].dims[1:])
+        return np.asarray(array[(index, *places)])
+
+    def _array(self, name: str) -> Array:
+        tensor = self._tensors[name]
+        array = tensor if isinstance(tensor, np.ndarray) else tensor.numpy()
+        return array if self._is_packed(name) else array[: len(self)]
+
+    def _is_packed(self, name: str) -> bool:
+        return self._specs[name].dims[:1] == (TOKENS,)
+
+    def _check(self, spec: TensorSpec, shape: Sequence[int]) -> None:
+        if len(shape) != len(spec.dims):
+            fits = False
+        elif self._is_packed(spec.name):
+            fits = shape[0] == self._batch.token_count
+        else:
+            rows, longest = len(self._batch), max(self._batch.lengths.tolist(), default=0)
+            dims = zip(spec.dims[1:], shape[1:], strict=True)
+            fits = shape[0] >= rows if isinstance(spec.dims[0], int) else shape[0] == rows
+            fits = fits and all(extent >= longest for dim, extent in dims if dim in self._ragged_dims)
+        if not fits:
+            subject = f"output {spec.name!r} of a batch of {len(self._batch)} rows"
+            raise ShapeMismatchError(subject, spec.shape_text, shape)

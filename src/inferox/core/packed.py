@@ -1,0 +1,165 @@
+"""The packed layout: rows of different lengths end to end, without padding.
+
+Every layer but attention treats each token alone, so that tokens of all rows can go through it as one long row. Only
+attention must know which tokens belong together. It is told by two tables of indices: ``pad_indices`` says which token
+stands at each place of the padded batch, and ``unpad_indices`` at which place of the padded batch each token stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core.batch import Batch, to_cu_seqlens
+from inferox.core.dtype import DataType
+from inferox.core.errors import RequestError, ShapeMismatchError
+from inferox.core.layout import check_batch, token_places
+from inferox.core.spec import (
+    BATCH,
+    EMPTY_PLACE,
+    MASK,
+    PAD_INDICES,
+    SEQUENCE,
+    TOKENS,
+    UNPAD_INDICES,
+    Signature,
+    TensorSpec,
+)
+
+Array = npt.NDArray[Any]
+
+_PADDED_DIMS = (BATCH, SEQUENCE)
+
+_TABLES = frozenset({PAD_INDICES, UNPAD_INDICES})
+
+
+def can_be_packed(signature: Signature) -> bool:
+    """Whether a padded signature has a packed form: all inputs are ``[batch, seq]``, one of them the mask."""
+    return MASK in signature.input_names and all(spec.dims == _PADDED_DIMS for spec in signature.inputs)
+
+
+def packed_signature(signature: Signature) -> Signature:
+    """The packed form of a padded signature.
+
+    Args:
+        signature: A signature that can be packed.
+
+    Returns:
+        The same inputs and outputs with one axis ``tokens`` in the place of ``batch, seq``, without the mask, and with
+        ``pad_indices`` and ``unpad_indices``.
+    """
+    inputs = [replace(spec, dims=(TOKENS,)) for spec in signature.inputs if spec.name != MASK]
+    tables = (TensorSpec(PAD_INDICES, DataType.I64, _PADDED_DIMS), TensorSpec(UNPAD_INDICES, DataType.I64, (TOKENS,)))
+    outputs = [
+        replace(spec, dims=(TOKENS, *spec.dims[2:])) if spec.dims[:2] == _PADDED_DIMS else spec
+        for spec in signature.outputs
+    ]
+    return Signature((*inputs, *tables), tuple(outputs), signature.limits)
+
+
+def padded_signature(signature: Signature) -> Signature:
+    """The padded form of a packed signature, with the mask as its second input.
+
+    Args:
+        signature: A packed signature.
+    """
+    inputs = [replace(spec, dims=_PADDED_DIMS) for spec in signature.inputs if spec.name not in _TABLES]
+    inputs.insert(1, TensorSpec(MASK, DataType.I64, _PADDED_DIMS))
+    outputs = [
+        replace(spec, dims=(*_PADDED_DIMS, *spec.dims[1:])) if spec.dims[:1] == (TOKENS,) else spec
+        for spec in signature.outputs
+    ]
+    return Signature(tuple(inputs), tuple(outputs), signature.limits)
+
+
+def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
+    """Gives a batch the two tables of the packed layout.
+
+    Args:
+        batch: At least one row.
+        signature: The padded signature of the model.
+
+    Returns:
+        Each input of the packed signature by name; those of the batch as they are.
+
+    Raises:
+        UnknownInputError: If an input is missing.
+        DTypeMismatchError: If an input has another data type than the signature says.
+        ShapeMismatchError: If there are no rows, or one has no tokens.
+    """
+    if not len(batch):
+        raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
+    check_batch(batch, signature)
+    tokens = {name: batch.ragged[name] for name in signature.input_names if name != MASK}
+    places = token_places(batch.lengths, int(batch.lengths.max()))
+    unpad_indices = np.flatnonzero(places)
+    pad_indices = np.full(places.shape, EMPTY_PLACE, dtype=np.int64)
+    pad_indices[places] = np.arange(len(unpad_indices))
+    return {**tokens, PAD_INDICES: pad_indices, UNPAD_INDICES: unpad_indices.astype(np.int64)}
+
+
+def read_padded(inputs: Mapping[str, Array], signature: Signature) -> tuple[Batch, npt.NDArray[np.int64]]:
+    """Takes the padding out of a padded batch, as its mask says.
+
+    Args:
+        inputs: The inputs by name, as the padded signature lists them.
+        signature: The padded signature.
+
+    Returns:
+        The rows that have tokens, and the length of every row, shape ``[rows]``.
+
+    Raises:
+        RequestError: If a mask is not ones followed by zeros; or if a row has no tokens, and the model has outputs for
+            whole rows.
+    """
+    mask = inputs[MASK] != 0
+    lengths = mask.sum(axis=1, dtype=np.int64)
+    places = token_places(lengths, mask.shape[1])
+    if not np.array_equal(mask, places):
+        row = int((mask != places).any(axis=1).argmax())
+        raise RequestError(
+            f"the {MASK} of row {row} is not ones followed by zeros, and this artifact computes packed rows",
+            hint="pad rows at their ends, or load an artifact of the padded layout",
+        )
+    if not lengths.all() and any(spec.dims[:2] != _PADDED_DIMS for spec in signature.outputs):
+        raise RequestError(
+            f"the {MASK} of row {int(lengths.argmin())} is all zeros, and the model has row-level outputs",
+            hint="leave out rows that have no tokens",
+        )
+    tokens = {spec.name: inputs[spec.name][places] for spec in signature.inputs if spec.name != MASK}
+    return Batch(tokens, {}, to_cu_seqlens(lengths[lengths > 0])), lengths
+
+
+def repad(tokens: Array, lengths: npt.NDArray[np.int64], longest: int) -> Array:
+    """Lays the tokens of rows out as a padded tensor, with zeros for padding.
+
+    Args:
+        tokens: All rows end to end; shape ``[tokens, ...]``.
+        lengths: The length of each row; shape ``[rows]``.
+        longest: The length to which rows are padded.
+
+    Returns:
+        Shape ``[rows, longest, ...]``.
+    """
+    padded = np.zeros((len(lengths), longest, *tokens.shape[1:]), dtype=tokens.dtype)
+    padded[token_places(lengths, longest)] = tokens
+    return padded
+
+
+def empty_outputs(extents: Mapping[str, int], signature: Signature) -> dict[str, Array]:
+    """The answer to a padded batch without tokens: zeros in the shapes that the signature states.
+
+    Args:
+        extents: The extent of each named dim of the inputs.
+        signature: The padded signature.
+    """
+    return {
+        spec.name: np.zeros(
+            [extents.get(dim, 0) if isinstance(dim, str) else dim for dim in spec.dims], spec.dtype.numpy_dtype
+        )
+        for spec in signature.outputs
+    }
