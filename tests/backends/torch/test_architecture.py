@@ -307,6 +307,15 @@ def test_a_config_does_not_choose_what_the_caller_is_given(
 
 
 @pytest.mark.usefixtures("chatty")
+@pytest.fixture
+def chatty() -> Iterator[None]:
+    before = hf_logging.get_verbosity()
+    hf_logging.set_verbosity(logging.WARNING)
+    yield
+    hf_logging.set_verbosity(before)
+
+
+@pytest.mark.usefixtures("chatty")
 def test_threads_make_modules_at_once() -> None:
     originals = [make_module(*pair) for pair in (*TEXT_CLASSES, *IMAGE_CLASSES)]
 
@@ -319,14 +328,6 @@ def test_threads_make_modules_at_once() -> None:
         assert_equal(module, original)
     assert hf_logging.get_verbosity() == logging.WARNING
     assert torch.nn.Linear(2, 2).weight.any(), "PyTorch initialises its layers again"
-
-
-@pytest.fixture
-def chatty() -> Iterator[None]:
-    before = hf_logging.get_verbosity()
-    hf_logging.set_verbosity(logging.WARNING)
-    yield
-    hf_logging.set_verbosity(before)
 
 
 @pytest.mark.usefixtures("chatty")
