@@ -306,7 +306,6 @@ def test_a_config_does_not_choose_what_the_caller_is_given(
         assert list(module(torch.ones(1, 3, dtype=torch.long))) == ["last_hidden_state", "pooler_output"]
 
 
-@pytest.mark.usefixtures("chatty")
 @pytest.fixture
 def chatty() -> Iterator[None]:
     before = hf_logging.get_verbosity()
