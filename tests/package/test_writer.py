@@ -304,7 +304,7 @@ GONE = 2**22 + 1
 """No process has this number on Linux."""
 
 
-@pytest.mark.parametrize("process", [GONE, os.getpid()])
+@pytest.mark.parametrize("process", [GONE, os.getpid()], ids=["gone", "alive"])
 def test_a_reader_says_where_what_was_moved_aside_lies_and_leaves_it_there(tmp_path: Path, process: int) -> None:
     """The process may run on another machine that shares the disk, where its number means nothing here."""
     staging = leave_replaced(tmp_path, process)
