@@ -96,11 +96,6 @@ class Batch:
         """The number of tokens of each row; shape ``[rows]``, int64."""
         return np.diff(self.cu_seqlens)
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of all inputs."""
-        return frozenset((*self.ragged, *self.dense))
-
     def __getitem__(self, index: int) -> dict[str, Array]:
         """Row ``index`` by name: views of shape ``[length, ...]`` of ragged inputs, and the entries of dense ones.
 

@@ -39,7 +39,7 @@ def check_batch(batch: Batch, signature: Signature) -> None:
     """
     if batch.checked_for is signature:
         return
-    missing = [name for name in signature.input_names if name not in batch.names]
+    missing = [name for name in signature.input_names if name not in batch.ragged and name not in batch.dense]
     if MASK in missing and batch.ragged:
         missing.remove(MASK)
         _check_mask(next(spec for spec in signature.inputs if spec.name == MASK))

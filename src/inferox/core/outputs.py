@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class Outputs:
 
     def __init__(self, tensors: Mapping[str, Tensor | Array], signature: Signature, batch: Batch) -> None:
         self._batch = batch
-        self._ragged_dims = ragged_dims(batch, signature)
+        self._signature = signature
         self._specs = {spec.name: spec for spec in signature.outputs}
         self._tensors = dict(tensors)
         for spec in signature.outputs:
@@ -78,6 +79,10 @@ class Outputs:
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
         return (self[index] for index in range(len(self)))
+
+    @cached_property
+    def _ragged_dims(self) -> frozenset[str]:
+        return ragged_dims(self._batch, self._signature)
 
     def _row(self, name: str, index: int) -> Array:
         array = self._array(name)

@@ -95,7 +95,8 @@ def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
         raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
     check_batch(batch, signature)
     tokens = {name: batch.ragged[name] for name in signature.input_names if name != MASK}
-    places = token_places(batch.lengths, int(batch.lengths.max()))
+    lengths = batch.lengths
+    places = token_places(lengths, int(lengths.max()))
     unpad_indices = np.flatnonzero(places)
     pad_indices = np.full(places.shape, EMPTY_PLACE, dtype=np.int64)
     pad_indices[places] = np.arange(len(unpad_indices))

@@ -43,6 +43,9 @@ from inferox.testing.mlp import LAYERS, SIGNATURE, save_mlp_weights
 CONFIG = "backends/numpy/mlp.json"
 """``{"layers": [...]}``: the layers' names in their order. A ReLU stands after all but the last."""
 
+_MAX_CONCURRENCY = 16
+"""How many calls compute at once. NumPy multiplies matrices this small on the thread of the caller."""
+
 Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """The transposed weight ``[in, out]`` and the bias ``[out]``."""
 
@@ -79,7 +82,10 @@ class NumpyModel(Model):
     def __init__(self, artifact: Artifact, device: DeviceId, package: str, layers: Sequence[Layer]) -> None:
         memory = MemoryRequirements(sum(array.nbytes for layer in layers for array in layer))
         builder = HostTensorBuilder("numpy")
-        super().__init__(package, ModelMetadata.of(artifact, device), artifact.signature, memory, builder=builder)
+        metadata = ModelMetadata.of(artifact, device)
+        super().__init__(
+            package, metadata, artifact.signature, memory, builder=builder, max_concurrency=_MAX_CONCURRENCY
+        )
         self._layers: Sequence[Layer] | None = layers
 
     def close(self) -> None:
