@@ -60,6 +60,12 @@ def test_batches_are_joined_row_by_row(parts: list[list[int]]) -> None:
         assert_same(found, expected)
 
 
+@pytest.mark.parametrize("indices", [[2], [0, -1], [-3]])
+def test_rows_that_are_not_there_cannot_be_selected(indices: list[int]) -> None:
+    with pytest.raises(IndexError, match="of a batch of 2 rows"):
+        make_batch([2, 3]).select(indices)
+
+
 def test_all_rows_in_order_are_the_batch_itself() -> None:
     batch = make_batch([1, 2])
     assert batch.select([0, 1]) is batch

@@ -76,7 +76,7 @@ EVIDENCE = {
 }
 BATCH = {"rows": 1, "inherent": False, "max_rel": 0, "cosine_min": 1, "limits": {"max_rel": 1, "cosine_min": 1}}
 PROFILE = {
-    "version": 3,
+    "version": 4,
     "digest": "d",
     "machine": "m",
     "threads": 1,
@@ -85,6 +85,7 @@ PROFILE = {
     "created_at": "",
     "cells": {"a": [[1, 1, 0.5]]},
     "placements": {},
+    "classes": {},
 }
 
 

@@ -218,6 +218,22 @@ def test_pad_indices_and_unpad_indices_are_inverse_of_each_other(lengths: list[i
     assert (pad_indices[pad_indices < 0] == -1).all()
 
 
+def test_what_is_dense_or_masked_cannot_be_packed() -> None:
+    batch = make_batch([2, 2])
+    masked = replace(batch, ragged={**batch.ragged, MASK: np.array([1, 0, 1, 1])})
+    with pytest.raises(RequestError, match="attention_mask of a batch for packed rows"):
+        pack_batch(masked, TEXT)
+    assert pad_batch(masked, TEXT)[MASK].tolist() == [[1, 0], [1, 1]]
+    dense = Batch.of_rows(
+        {
+            name: np.ones((2, 3), spec.numpy_dtype)
+            for name, spec in (("input_ids", DataType.I64), (MASK, DataType.I64), ("token_type_ids", DataType.I32))
+        }
+    )
+    with pytest.raises(RequestError, match="must not be given row by row"):
+        pack_batch(dense, TEXT)
+
+
 def test_a_small_batch() -> None:
     packed = pack_batch(make_batch([2, 1]), TEXT)
 

@@ -17,10 +17,12 @@ from inferox.core import (
     BATCH,
     MASK,
     SEQUENCE,
+    Batch,
     BatchLimits,
     ConfigError,
     DataType,
     Layout,
+    LoadError,
     RequestError,
     ShapeMismatchError,
     Signature,
@@ -163,6 +165,22 @@ def test_the_limits_of_a_model() -> None:
 def test_a_model_without_rows_has_no_limits(signature: Signature) -> None:
     with pytest.raises(ConfigError, match="no batch dim that all its inputs and outputs share"):
         _ = FunctionModel(signature, compute_padded).limits
+
+
+def test_a_signature_that_is_not_of_the_packed_layout_is_refused() -> None:
+    packed = packed_signature(SIGNATURE)
+    narrow = [replace(spec, dtype=DataType.I32) if spec.name == "pad_indices" else spec for spec in packed.inputs]
+    for inputs in (packed.inputs[:1], packed.inputs[:2], tuple(narrow), (*packed.inputs, ATTENDED)):
+        with pytest.raises(LoadError, match="states a signature that is not of the packed layout"):
+            FunctionModel(Signature(inputs, packed.outputs), compute_packed, Layout.PACKED)
+
+
+def test_inputs_that_disagree_about_a_dim_are_refused() -> None:
+    signature = Signature((floats("a", BATCH, "k"), floats("b", BATCH, "k")), (floats("total", BATCH),))
+    model = FunctionModel(signature, lambda inputs: {"total": inputs["a"][:, 0]})
+    with pytest.raises(ShapeMismatchError, match="k is 3 in another input"):
+        model.compute(Batch.of_rows({"a": np.zeros((2, 3), np.float32), "b": np.zeros((2, 4), np.float32)}))
+    assert model.shapes == []
 
 
 @pytest.mark.parametrize("most", [1, 2, 3])

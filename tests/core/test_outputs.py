@@ -70,6 +70,24 @@ def test_padded_outputs_that_do_not_cover_the_rows_are_refused(change: dict[str,
         Outputs({name: np.zeros(shape) for name, shape in shapes.items()}, TEXT, make_batch([1, 3]))
 
 
+def test_rows_are_counted_from_the_end_and_not_beyond_it() -> None:
+    batch = make_batch([2, 3])
+    vectors = np.arange(15, dtype=np.float32).reshape(5, 3)
+    outputs = Outputs({"vectors": vectors, "pooled": np.zeros((2, 2))}, PACKED, batch)
+    np.testing.assert_array_equal(outputs[-1]["vectors"], vectors[2:])
+    np.testing.assert_array_equal(outputs[-2]["vectors"], vectors[:2])
+    for index in (2, -3):
+        with pytest.raises(IndexError, match=f"row {index} of a batch of 2 rows"):
+            outputs[index]
+
+
+def test_an_output_that_is_shorter_than_a_row_has_no_tokens() -> None:
+    signature = Signature(TEXT.inputs, (floats("vectors", BATCH, "frames", 3),))
+    outputs = Outputs({"vectors": np.zeros((2, 4, 3))}, signature, make_batch([6, 2]))
+    with pytest.raises(ShapeMismatchError, match=r"a tensor of 2 rows must have the shape \[rows, 6, ...\]"):
+        outputs.of_tokens("vectors")
+
+
 @pytest.mark.parametrize(
     "change", [{"vectors": (4, 3)}, {"vectors": (6, 3)}, {"vectors": (5,)}, {"pooled": (3, 2)}, {"pooled": (2,)}]
 )

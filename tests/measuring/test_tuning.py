@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import inferox
-from inferox.batching import MAX_TOKENS, execution
+from inferox.batching import MAX_TOKENS
 from inferox.core import (
     SEQUENCE,
     DataType,
@@ -30,6 +30,7 @@ from inferox.core import (
     TensorLike,
     TensorSpec,
 )
+from inferox.core import model as core_model
 from inferox.loading import explain
 from inferox.loading.profile import FoundProfile, Placement, Profile, find_profile, machine_name
 from inferox.measuring import Tuning, tune
@@ -226,14 +227,14 @@ def test_a_profile_is_of_one_digest(package: Path, store: Store) -> None:
 def test_the_layout_is_timed_too(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each batch is laid out and cut apart as it is when texts are computed, which here takes a second each."""
     late = [0.0]
-    for name in ("pad_rows", "pack_rows", "split_rows", "split_packed"):
-        function = getattr(execution, name)
+    for name in ("pad_batch", "pack_batch", "Outputs"):
+        function = getattr(core_model, name)
 
         def delay(*arguments: Any, function: Callable[..., Any] = function) -> Any:
             late[0] += 1.0
             return function(*arguments)
 
-        monkeypatch.setattr(execution, name, delay)
+        monkeypatch.setattr(core_model, name, delay)
     monkeypatch.setattr("inferox.measuring.tuning.perf_counter", lambda: perf_counter() + late[0])
     cells = tune(package, threads=1).profile.cells
     assert len(cells) == 4

@@ -103,9 +103,9 @@ class Arrays(Sink):
     ) -> None:
         """Keeps the arrays; see ``Sink``."""
         if task.name == "embed":
-            self._vectors += results
+            self._vectors.extend(results)
         elif task.name == "raw":
-            self._calls += results
+            self._calls.extend(results)
         else:
             raise ConfigError(f"the results of {task.name} are no arrays", hint="write them to a .jsonl file")
 
@@ -143,8 +143,8 @@ class Tables(Sink):
     ) -> None:
         """Keeps the results; see ``Sink``."""
         self._task = task
-        self._items += items
-        self._results += results
+        self._items.extend(items)
+        self._results.extend(results)
 
     def finish(self) -> None:
         """Prints the table."""

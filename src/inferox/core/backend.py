@@ -208,11 +208,13 @@ class Backend(ABC):
             )
         self.require()
         try:
-            return self._open(artifact, device or self.default_device(), options)
+            model = self._open(artifact, device or self.default_device(), options)
         except InferoxError:
             raise
         except Exception as error:
             raise backend_failure(LoadError, self.name, f"loading {artifact.name}", error) from error
+        model.note_invariance(options.batch_invariant)
+        return model
 
     @abstractmethod
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:

@@ -118,9 +118,14 @@ class Batch:
         """The batch of some rows.
 
         Args:
-            indices: The rows in the order in which they are wanted; one may come several times.
+            indices: The rows in the order in which they are wanted, from 0 up; one may come several times.
+
+        Raises:
+            IndexError: If there is no such row.
         """
         rows = np.asarray(indices, dtype=np.int64)
+        if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of a batch of {len(self)} rows")
         if len(rows) == len(self) and bool((rows == np.arange(len(self))).all()):
             return self
         lengths = self.lengths[rows]

@@ -198,7 +198,12 @@ def unpad(array: Array, lengths: npt.NDArray[np.int64]) -> Array:
 
     Returns:
         Shape ``[tokens, ...]``; the same memory where there is no padding.
+
+    Raises:
+        ShapeMismatchError: If the tensor is shorter than a row.
     """
+    if array.ndim < 2 or array.shape[1] < max(lengths, default=0):  # noqa: PLR2004 - rows and seq
+        raise ShapeMismatchError(f"a tensor of {len(lengths)} rows", f"[rows, {max(lengths)}, ...]", array.shape)
     if bool((lengths == array.shape[1]).all()):
         return array.reshape(-1, *array.shape[2:])
     return array[token_places(lengths, array.shape[1])]

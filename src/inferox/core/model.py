@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import BoundedSemaphore
 from types import TracebackType
 from typing import Any, Self
@@ -14,10 +14,10 @@ import numpy.typing as npt
 from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
 from inferox.core.batch import Batch
 from inferox.core.device import DeviceId
-from inferox.core.errors import ConfigError, ExecutionError, InferoxError, UnknownInputError, backend_failure
+from inferox.core.errors import ConfigError, ExecutionError, InferoxError, LoadError, UnknownInputError, backend_failure
 from inferox.core.layout import pad_batch
 from inferox.core.outputs import Outputs
-from inferox.core.packed import empty_outputs, pack_batch, padded_signature, read_padded, repad
+from inferox.core.packed import empty_outputs, pack_batch, packed_signature, padded_signature, read_padded, repad
 from inferox.core.spec import BATCH, SEQUENCE, Signature
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, to_array
 
@@ -54,22 +54,9 @@ class ModelMetadata:
         return name_artifact(self.backend, self.format, self.precision, self.layout)
 
     @classmethod
-    def of(cls, artifact: Artifact, device: DeviceId, *, batch_invariant: bool | None = None) -> ModelMetadata:
-        """What an artifact is, once it is loaded on a device.
-
-        Args:
-            artifact: The artifact.
-            device: Where it is loaded.
-            batch_invariant: As the attribute.
-        """
-        return cls(
-            artifact.backend,
-            artifact.format,
-            artifact.precision,
-            artifact.layout,
-            device,
-            batch_invariant=batch_invariant,
-        )
+    def of(cls, artifact: Artifact, device: DeviceId) -> ModelMetadata:
+        """What an artifact is, once it is loaded on a device."""
+        return cls(artifact.backend, artifact.format, artifact.precision, artifact.layout, device)
 
 
 @dataclass(frozen=True)
@@ -113,6 +100,9 @@ class Model(ABC):
         builder: Makes the tensors in which the outputs of a packed artifact are laid out as a padded batch, on the
             device on which the artifact runs.
         max_concurrency: How many calls may compute at once.
+
+    Raises:
+        LoadError: If the signature of a packed artifact is not that of a packed layout.
     """
 
     def __init__(
@@ -130,6 +120,12 @@ class Model(ABC):
         self._signature = signature
         self._is_packed = metadata.layout is Layout.PACKED
         self._padded_signature = padded_signature(signature) if self._is_packed else signature
+        if self._is_packed and packed_signature(self._padded_signature) != signature:
+            raise LoadError(
+                f"{metadata.artifact} states a signature that is not of the packed layout: "
+                f"{', '.join(map(str, signature.inputs))}",
+                hint="pack the model again",
+            )
         self._memory = memory
         self._builder = builder
         self._max_concurrency = max_concurrency
@@ -144,6 +140,14 @@ class Model(ABC):
     def metadata(self) -> ModelMetadata:
         """What it is and how it came to be chosen."""
         return self._metadata
+
+    def note_invariance(self, batch_invariant: bool | None) -> None:
+        """Notes in the metadata what was measured of the artifact's batches.
+
+        Args:
+            batch_invariant: As in ``ModelMetadata``.
+        """
+        self._metadata = replace(self._metadata, batch_invariant=batch_invariant)
 
     @property
     def signature(self) -> Signature:
@@ -193,6 +197,7 @@ class Model(ABC):
             arrays = pack_batch(batch, self._padded_signature)
         else:
             arrays = pad_batch(self._filled(batch), self._signature)
+        self._signature.check_shapes(arrays)
         return Outputs(self._run(arrays), self._signature, batch)
 
     def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:

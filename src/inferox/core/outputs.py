@@ -37,7 +37,7 @@ class Outputs:
         self._batch = batch
         self._signature = signature
         self._specs = {spec.name: spec for spec in signature.outputs}
-        self._tensors = dict(tensors)
+        self._tensors: dict[str, Tensor | Array] = dict(tensors)
         for spec in signature.outputs:
             self._check(spec, self._tensors[spec.name].shape)
 
@@ -74,7 +74,16 @@ class Outputs:
         return self._array(name)
 
     def __getitem__(self, index: int) -> dict[str, Array]:
-        """The outputs of row ``index`` by name, without the batch dim: views, as long as the row along its dims."""
+        """The outputs of row ``index`` by name, without the batch dim: views, as long as the row along its dims.
+
+        Negative indices count from the end.
+
+        Raises:
+            IndexError: If there is no such row.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of a batch of {len(self)} rows")
+        index %= len(self)
         return {name: self._row(name, index) for name in self._specs}
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
@@ -94,7 +103,8 @@ class Outputs:
 
     def _array(self, name: str) -> Array:
         tensor = self._tensors[name]
-        array = tensor if isinstance(tensor, np.ndarray) else tensor.numpy()
+        # Reading copies from an accelerator, and is done once.
+        array = self._tensors[name] = tensor if isinstance(tensor, np.ndarray) else tensor.numpy()
         return array if self._is_packed(name) else array[: len(self)]
 
     def _is_packed(self, name: str) -> bool:
@@ -108,7 +118,7 @@ class Outputs:
         else:
             rows, longest = len(self._batch), max(self._batch.lengths.tolist(), default=0)
             dims = zip(spec.dims[1:], shape[1:], strict=True)
-            fits = shape[0] >= rows if isinstance(spec.dims[0], int) else shape[0] == rows
+            fits = len(shape) > 0 and (shape[0] >= rows if isinstance(spec.dims[0], int) else shape[0] == rows)
             fits = fits and all(extent >= longest for dim, extent in dims if dim in self._ragged_dims)
         if not fits:
             subject = f"output {spec.name!r} of a batch of {len(self._batch)} rows"

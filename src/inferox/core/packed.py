@@ -90,10 +90,17 @@ def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
         UnknownInputError: If an input is missing.
         DTypeMismatchError: If an input has another data type than the signature says.
         ShapeMismatchError: If there are no rows, or one has no tokens.
+        RequestError: If an input is dense, or the batch brings a mask.
     """
     if not len(batch):
         raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
     check_batch(batch, signature)
+    dense = [name for name in signature.input_names if name in batch.dense]
+    if dense or MASK in batch.ragged:
+        raise RequestError(
+            f"{', '.join(dense) or MASK} of a batch for packed rows must not be given row by row, nor masked",
+            hint="use forward, which takes padded tensors, or an artifact of the padded layout",
+        )
     tokens = {name: batch.ragged[name] for name in signature.input_names if name != MASK}
     lengths = batch.lengths
     places = token_places(lengths, int(lengths.max()))

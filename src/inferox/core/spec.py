@@ -103,7 +103,7 @@ class TensorSpec:
         return tuple(shape) == tuple(expected)
 
     def check(self, value: TensorLike, bindings: dict[str, int]) -> None:
-        """Checks a tensor against this specification.
+        """Checks the data type and shape of a tensor against this specification.
 
         Args:
             value: The tensor.
@@ -112,7 +112,6 @@ class TensorSpec:
         Raises:
             DTypeMismatchError: If the data type differs.
             ShapeMismatchError: If an extent differs from the fixed one, or from what its name already stands for.
-            RequestError: If an index is out of range. Those that lie on an accelerator are not looked at.
         """
         actual = dtype_of(value)
         if actual is not self.dtype:
@@ -124,7 +123,6 @@ class TensorSpec:
             if expected != extent:
                 bound = f"{dim} is {expected} in another input" if isinstance(dim, str) else None
                 raise ShapeMismatchError(f"input {self.name!r}", self.shape_text, value.shape, hint=bound)
-        self.check_indices(value)
 
     def check_indices(self, value: TensorLike) -> None:
         """Checks that each index is below the upper bound: some runtimes would read whatever lies behind a table.
@@ -216,6 +214,31 @@ class Signature:
             InputTooLongError: If the extent of a named dim is beyond its limit.
             RequestError: If an index is out of range.
         """
+        bindings = self.check_shapes(inputs)
+        for spec in self.inputs:
+            spec.check_indices(inputs[spec.name])
+        for dim, limit in self.limits.items():
+            extent = bindings.get(dim, 0)
+            if extent > limit:
+                raise InputTooLongError(
+                    "an input", length=extent, limit=limit, unit=_UNITS.get(dim, f"places along {dim}")
+                )
+        return bindings
+
+    def check_shapes(self, inputs: Mapping[str, TensorLike]) -> dict[str, int]:
+        """Checks the names, data types and shapes of tensors alone; see ``check_inputs``.
+
+        Args:
+            inputs: The tensors by name.
+
+        Returns:
+            The extent that each named dim of the inputs has in this call.
+
+        Raises:
+            UnknownInputError: If an input is missing or unknown.
+            DTypeMismatchError: If a data type differs.
+            ShapeMismatchError: If a shape differs, or two inputs disagree about a named dim.
+        """
         expected = self.input_names
         missing = [name for name in expected if name not in inputs]
         unexpected = [name for name in inputs if name not in expected]
@@ -224,12 +247,6 @@ class Signature:
         bindings: dict[str, int] = {}
         for spec in self.inputs:
             spec.check(inputs[spec.name], bindings)
-        for dim, limit in self.limits.items():
-            extent = bindings.get(dim, 0)
-            if extent > limit:
-                raise InputTooLongError(
-                    "an input", length=extent, limit=limit, unit=_UNITS.get(dim, f"places along {dim}")
-                )
         return bindings
 
     def fixed(self, extents: Mapping[str, int]) -> Signature:

@@ -10,7 +10,7 @@ from inferox.core import Batch, Outputs, Signature
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.signature import find_output
 from inferox.tasks.text_task import TextTask
-from inferox.tasks.texts import Text, check_texts_or_pairs
+from inferox.tasks.texts import Text
 
 
 class ClassifyTask(TextTask):
@@ -43,7 +43,6 @@ class ClassifyTask(TextTask):
 
     def encode(self, items: Sequence[Text]) -> Batch:
         """Makes a row of each text or pair; see ``Task``. An empty text is legal."""
-        check_texts_or_pairs(items)
         return self._tokenizer.encode(items)
 
     def decode(

@@ -25,7 +25,7 @@ from inferox.core import (
 from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
 from inferox.tasks.options import optional, optional_count
 from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable
-from inferox.tasks.texts import Text
+from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.tokenizer_border import translated_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
 
@@ -160,8 +160,7 @@ class TextTokenizer:
         """Makes a row of each text or pair.
 
         Args:
-            texts: The texts, as ``inferox.tasks.texts`` checks them. An empty one is legal where the tokenizer adds
-                special tokens, which it becomes.
+            texts: The texts. An empty one is legal where the tokenizer adds special tokens, which it becomes.
             offsets: Whether the batch also carries ``offsets`` and ``special_tokens_mask``.
 
         Returns:
@@ -170,9 +169,11 @@ class TextTokenizer:
             tokenised.
 
         Raises:
-            RequestError: If a text has no tokens.
+            RequestError: If an item is neither a text nor a pair, is longer than ``MAX_TEXT_CHARACTERS``, holds half of
+                a surrogate pair, or has no tokens.
             PackageError: If the tokenizer fails.
         """
+        check_texts_or_pairs(texts)
         # The fast way works out no offsets.
         encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
         given: list[Text] = [text if isinstance(text, str) else (text[0], text[1]) for text in texts]

@@ -68,12 +68,12 @@ def test_text_models_agree(tmp_path: Path, minilm_directory: Path, model_type: s
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta"])
-def test_a_packed_graph_takes_padding_on_either_side(tmp_path: Path, minilm_directory: Path, model_type: str) -> None:
+def test_a_packed_graph_takes_padding_behind_its_rows(tmp_path: Path, minilm_directory: Path, model_type: str) -> None:
     model = save_text_model(tmp_path / "source", minilm_directory, model_type, "Model")
     inferox.pack(tmp_path / "source", tmp_path / "p", backends=["onnxruntime"])
     with inferox.load(tmp_path / "p", task="raw") as loaded:
         assert loaded.metadata.layout is Layout.PACKED
-        for mask in ([[1, 1, 1], [0, 1, 1], [0, 0, 1]], [[1, 1, 1, 1], [1, 1, 0, 0]], [[1]]):
+        for mask in ([[1, 1, 1], [1, 1, 0], [1, 0, 0]], [[1, 1, 1, 1], [1, 1, 0, 0]], [[1]]):
             kept = np.array(mask)
             inputs = {"input_ids": (np.arange(kept.size).reshape(kept.shape) + 5) * kept, "attention_mask": kept}
             if "token_type_ids" in loaded.signature.input_names:

@@ -151,7 +151,7 @@ class CandleBackend(Backend):
             size = artifact.path("weights").stat().st_size if "weights" in artifact.files else 0
         return CandleModel(
             options.package,
-            ModelMetadata.of(artifact, device, batch_invariant=options.batch_invariant),
+            ModelMetadata.of(artifact, device),
             artifact.signature,
             network,
             weights_bytes=size,

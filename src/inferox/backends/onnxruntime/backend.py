@@ -126,5 +126,5 @@ class OnnxRuntimeBackend(Backend):
             session = open_session(artifact.path("graph"), threads=resolve_threads(options.threads))
             size = artifact.size_bytes
         check_graph(artifact, list_ports(session.get_inputs()), list_ports(session.get_outputs()))
-        metadata = ModelMetadata.of(artifact, device, batch_invariant=options.batch_invariant)
+        metadata = ModelMetadata.of(artifact, device)
         return OnnxModel(options.package, metadata, artifact.signature, session, weights_bytes=size)

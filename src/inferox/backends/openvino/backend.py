@@ -165,7 +165,7 @@ class OpenVinoBackend(Backend):
         check_graph(artifact, inputs, outputs)
         return OpenVinoModel(
             options.package,
-            ModelMetadata.of(artifact, device, batch_invariant=options.batch_invariant),
+            ModelMetadata.of(artifact, device),
             artifact.signature,
             compiled,
             compile_for=compile_for,

@@ -57,7 +57,7 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
         torch.set_num_threads(threads)
     return TorchModel(
         options.package,
-        ModelMetadata.of(artifact, device, batch_invariant=options.batch_invariant),
+        ModelMetadata.of(artifact, device),
         artifact.signature,
         program,
     )
