@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -159,6 +159,18 @@ def _hears_interrupts() -> Iterator[None]:
     signal.signal(signal.SIGINT, previous)
 
 
+def assert_interruptible(process: subprocess.Popen[bytes], *, once: Callable[[], bool]) -> None:
+    """Interrupts a command once it has come so far, and expects it to say so and end."""
+    deadline = time.monotonic() + 60
+    while not once() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted" in message
+    assert b"Traceback" not in message
+
+
 @pytest.mark.usefixtures("_hears_interrupts")
 def test_an_interrupt_that_a_library_swallows_is_heard_at_the_next_step(tmp_path: Path) -> None:
     (tmp_path / "deaf.py").write_text(
@@ -178,14 +190,7 @@ def test_an_interrupt_that_a_library_swallows_is_heard_at_the_next_step(tmp_path
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
     )
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "began").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"interrupted" in message
-    assert b"Traceback" not in message
+    assert_interruptible(process, once=(tmp_path / "began").exists)
     assert not list(tmp_path.glob("*.mlpkg*"))
 
 
@@ -196,12 +201,5 @@ def test_an_interrupted_pack_leaves_nothing(minilm_directory: Path, tmp_path: Pa
         [program, "pack", minilm_directory, "-o", tmp_path / "x.mlpkg"],
         stderr=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, message = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"interrupted" in message
-    assert b"Traceback" not in message
+    assert_interruptible(process, once=lambda: bool(list(tmp_path.iterdir())))
     assert list(tmp_path.iterdir()) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -81,22 +81,30 @@ def _plan(rows: Batch, signature: Signature, *, max_tokens: int, max_rows: int) 
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
     lengths = rows.lengths.tolist()
     planned: list[list[int]] = []
-    for members in _alike(rows, signature, lengths):
+    for members in group_alike(rows, signature):
         of_members = [lengths[index] for index in members]
         batches = plan_batches(of_members, max_tokens=max_tokens, max_rows=max_rows)
         planned += [[members[position] for position in batch] for batch in batches]
     return planned
 
 
-def _alike(rows: Batch, signature: Signature, lengths: Sequence[int]) -> Iterable[Sequence[int]]:
-    """The rows that are alike in every input that is not padded."""
+def group_alike(rows: Batch, signature: Signature) -> list[list[int]]:
+    """The rows that may share a batch: those that are alike in every input that is not padded.
+
+    Args:
+        rows: The rows.
+        signature: The padded signature of the model.
+
+    Returns:
+        The indices of the rows of each group, in their order.
+    """
     different = [
         array for spec in signature.inputs if (array := rows.dense.get(spec.name)) is not None and array.dtype == object
     ]
     rigid = any(spec.name in rows.ragged and spec.name not in rows.pad_values for spec in signature.inputs)
     if not different and not rigid:
-        return [range(len(rows))]
+        return [list(range(len(rows)))]
     groups: defaultdict[Any, list[int]] = defaultdict(list)
-    for index, length in enumerate(lengths):
+    for index, length in enumerate(rows.lengths.tolist()):
         groups[(length if rigid else 0, *(array[index].shape for array in different))].append(index)
-    return groups.values()
+    return list(groups.values())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core.batch import Batch
+from inferox.core.batch import Array, Batch
 from inferox.core.errors import (
     DTypeMismatchError,
     InputTooLongError,
@@ -17,8 +17,6 @@ from inferox.core.errors import (
 )
 from inferox.core.spec import BATCH, MASK, Dim, Signature, TensorSpec
 from inferox.core.tensor import dtype_of
-
-Array = npt.NDArray[Any]
 
 
 def check_batch(batch: Batch, signature: Signature) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from threading import BoundedSemaphore
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy.typing as npt
 
 from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
 from inferox.core.batch import Batch
+from inferox.core.closing import Closing
 from inferox.core.device import DeviceId
 from inferox.core.errors import ConfigError, ExecutionError, InferoxError, LoadError, UnknownInputError, backend_failure
 from inferox.core.layout import pad_batch
@@ -86,7 +86,7 @@ class BatchLimits:
     tokens_per_row: int | None = None
 
 
-class Model(ABC):
+class Model(Closing):
     """An artifact loaded on a device. Several threads may call ``compute`` and ``forward`` at once.
 
     At most ``max_concurrency`` calls compute at the same time, so that together they keep the thread budget; others
@@ -263,18 +263,6 @@ class Model(ABC):
     @abstractmethod
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
         """Computes the outputs of inputs that are known to fit the signature."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Frees what the model holds. Closing twice does nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _closed(self) -> ExecutionError:
         """What ``_compute`` raises once the model is closed."""

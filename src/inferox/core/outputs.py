@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core.batch import Batch
+from inferox.core.batch import Array, Batch
 from inferox.core.errors import ShapeMismatchError
 from inferox.core.layout import ragged_dims, unpad
 from inferox.core.spec import TOKENS, Signature, TensorSpec
 from inferox.core.tensor import Tensor
-
-Array = npt.NDArray[Any]
 
 
 class Outputs:

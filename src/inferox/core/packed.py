@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core.batch import Batch, to_cu_seqlens
+from inferox.core.batch import Array, Batch, to_cu_seqlens
 from inferox.core.dtype import DataType
 from inferox.core.errors import RequestError, ShapeMismatchError
 from inferox.core.layout import check_batch, token_places
@@ -29,8 +28,6 @@ from inferox.core.spec import (
     Signature,
     TensorSpec,
 )
-
-Array = npt.NDArray[Any]
 
 _PADDED_DIMS = (BATCH, SEQUENCE)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike
+from inferox.core import Closing, Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike
 from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
@@ -29,7 +28,7 @@ from inferox.tasks.task import as_list
 TaskType = TypeVar("TaskType", bound=Task)
 
 
-class TaskModel:
+class TaskModel(Closing):
     """A loaded package: its model, and the task that says what the model's numbers mean.
 
     It has a method for each task; calling that of another task is a ``RequestError``. Batches are formed of rows alike
@@ -81,14 +80,6 @@ class TaskModel:
     def close(self) -> None:
         """Frees what the model holds. Closing twice does nothing."""
         self._model.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def embed(
         self, texts: Sequence[str], *, prompt: str | None = None, truncate: str = "warn"

@@ -28,7 +28,8 @@ from inferox.core import (
     PackageError,
     Precision,
     Signature,
-    to_cu_seqlens,
+    can_be_packed,
+    read_padded,
 )
 from inferox.loading.cell import Cell
 from inferox.loading.loader import Loader, PackageContext
@@ -270,17 +271,8 @@ def _call(model: TaskModel, batch: Mapping[str, npt.NDArray[Any]]) -> Callable[[
     if isinstance(task, RawTask):
         return lambda: task.run(model.model, [batch])
     count = len(next(iter(batch.values())))
-    rows = _without_padding(batch, task)
+    rows = read_padded(batch, model.signature)[0] if can_be_packed(model.signature) else Batch.of_rows(batch)
     return lambda: list(run_batches(model.model, rows, max_tokens=sys.maxsize, max_rows=count))
-
-
-def _without_padding(batch: Mapping[str, npt.NDArray[Any]], task: Task) -> Batch:
-    """The rows of a padded batch that has no padding."""
-    if not task.pad_values:
-        return Batch.of_rows(batch)
-    rows, length = next(iter(batch.values())).shape[:2]
-    tokens = {name: array.reshape(rows * length, *array.shape[2:]) for name, array in batch.items() if name != MASK}
-    return Batch(tokens, {}, to_cu_seqlens(np.full(rows, length)), task.pad_values)
 
 
 def _shapes(context: PackageContext, samples: Samples, task: Task) -> list[Shape]:

@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from inferox.core import Closing
 
 READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """What the system says where a file may be read, and neither written nor made."""
@@ -20,7 +20,7 @@ _OWNER_ONLY = 0o600
 _POLL_S = 0.01
 
 
-class FileLock:
+class FileLock(Closing):
     """A lock on a file: many may share it, or one has it alone. Held until it is closed or collected.
 
     On Linux and macOS it is ``flock``: it belongs to this object, not to the process, and a child that is forked holds
@@ -93,14 +93,6 @@ class FileLock:
             self.close()  # removes nothing that is open, neither here nor elsewhere
         with suppress(OSError):
             self._path.unlink()
-        self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
         self.close()
 
 

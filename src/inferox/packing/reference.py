@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inferox.batching import group_alike
 from inferox.core import (
     Artifact,
     BackendError,
@@ -52,8 +53,9 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
     """
     examples = source.example_inputs
     if uses_task_samples(source, task):
-        encoded = (rows for items in task.samples() for rows in _groups(task.encode(items), task))
-        return Samples(tuple(batch for rows in encoded for batch in _compute_rows(source, rows)))
+        encoded = [task.encode(items) for items in task.samples()]
+        groups = (rows.select(group) for rows in encoded for group in group_alike(rows, source.signature))
+        return Samples(tuple(batch for rows in groups for batch in _compute_rows(source, rows)))
     others = source.probe_inputs or (() if examples is None else tuple(_varied(examples, source.signature)))
     first, *others = others if examples is None else (examples, *others)
     batches = [_compute(source, first)]
@@ -125,16 +127,6 @@ def keep_common(
     return common, tuple(
         number(item, taken_samples(samples, each)) for item, each in zip(evidence, signatures, strict=True)
     )
-
-
-def _groups(rows: Batch, task: Task) -> Iterable[Batch]:
-    """The rows that may share a call: all of them, unless the model is never given padding."""
-    if task.pad_values:
-        return [rows]
-    alike: dict[Any, list[int]] = {}
-    for index, row in enumerate(rows):
-        alike.setdefault(tuple((name, array.shape) for name, array in row.items()), []).append(index)
-    return [rows.select(indices) for indices in alike.values()]
 
 
 def _takes(signature: Signature, inputs: Arrays) -> bool:
