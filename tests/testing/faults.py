@@ -29,6 +29,7 @@ from inferox.core import (
     Model,
     Tensor,
     TensorLike,
+    to_array,
 )
 from inferox.testing.conformance import BackendConformance
 from inferox.testing.numpy_backend import NumpyBackend, NumpyModel, write_artifact
@@ -157,11 +158,11 @@ class BufferModel(NumpyModel):
         super().__init__(*arguments)
         self._buffers: dict[tuple[int, ...], npt.NDArray[Any]] = {}
 
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        found = super()._compute(inputs)["y"].numpy()
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        found = super()._compute(inputs)["y"]
         buffer = self._buffers.setdefault(found.shape, np.empty_like(found))
         buffer[...] = found
-        return {"y": HostTensor(buffer, "numpy")}
+        return {"y": buffer}
 
 
 class TestResultsAreOverwritten(Faulty):
@@ -172,9 +173,9 @@ class TestResultsAreOverwritten(Faulty):
 class CachingModel(NumpyModel):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._last: dict[tuple[int, ...], dict[str, Tensor]] = {}
+        self._last: dict[tuple[int, ...], dict[str, npt.NDArray[Any]]] = {}
 
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         (value,) = inputs.values()
         return self._last.setdefault(value.shape, super()._compute(inputs))
 
@@ -185,7 +186,7 @@ class TestStaleResults(Faulty):
 
 
 class SharedStateModel(NumpyModel):
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         self._current = inputs
         time.sleep(0.005)  # where a runtime would compute without Python's lock
         return super()._compute(self._current)
@@ -197,9 +198,9 @@ class TestThreadsShareState(Faulty):
 
 
 class MixingModel(NumpyModel):
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        found = super()._compute(inputs)["y"].numpy()
-        return {"y": HostTensor((found + 1e-3 * found.mean(axis=0)).astype(np.float32), "numpy")}
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        found = super()._compute(inputs)["y"]
+        return {"y": (found + 1e-3 * found.mean(axis=0)).astype(np.float32)}
 
 
 class TestRowsAffectEachOther(Faulty):
@@ -208,8 +209,8 @@ class TestRowsAffectEachOther(Faulty):
 
 
 class WidenedModel(NumpyModel):
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        return {"y": HostTensor(super()._compute(inputs)["y"].numpy().astype(np.float64), "numpy")}
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        return {"y": super()._compute(inputs)["y"].astype(np.float64)}
 
 
 class TestOutputsInAnotherType(Faulty):
@@ -218,10 +219,10 @@ class TestOutputsInAnotherType(Faulty):
 
 
 class WritingModel(NumpyModel):
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         found = super()._compute(inputs)
         (value,) = inputs.values()
-        if isinstance(value, np.ndarray) and value.flags.writeable:
+        if value.flags.writeable:
             value *= 2
         return found
 
@@ -233,7 +234,8 @@ class TestInputsAreChanged(Faulty):
 
 class LenientModel(NumpyModel):
     def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
-        return self._compute(self._by_name(inputs))
+        arrays = {name: to_array(value) for name, value in self._by_name(inputs).items()}
+        return {name: HostTensor(value, "numpy") for name, value in self._compute(arrays).items()}
 
 
 class TestRequestsAreNotChecked(Faulty):
@@ -252,13 +254,13 @@ class TestClosedModelsCompute(Faulty):
 
 
 class RacingModel(NumpyModel):
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         if self._layers is None:
             raise self._closed()
         time.sleep(0.05)
         outputs = super()._compute(inputs)
         closed = vars(self)["_layers"] is None  # in the meantime
-        return {"y": HostTensor(np.zeros((4, 3), np.float32), "numpy")} if closed else outputs
+        return {"y": np.zeros((4, 3), np.float32)} if closed else outputs
 
 
 class TestClosingBreaksWhatIsUnderWay(Faulty):

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from inferox.core import ExecutionError, InferoxError, LoadError, OutOfMemoryError
+from inferox.core import ErrorBorder, Fault, first_line
 
 
-@contextmanager
-def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
-    """Turns whatever is raised inside the block into one of Inferox's errors.
+def _read_fault(error: BaseException) -> Fault:
+    return Fault(f"{type(error).__name__}: {first_line(error)}", is_out_of_memory=isinstance(error, MemoryError))
 
-    Args:
-        action: What is being done, as in ``loading mlp``.
-        default: The error for everything but a lack of memory.
-    """
-    try:
-        yield
-    except InferoxError:
-        raise
-    except MemoryError as error:
-        message = f"scipy has too little memory for {action}"
-        raise OutOfMemoryError(message, requested_bytes=None, free_bytes=None) from error
-    except Exception as error:
-        raise default(f"scipy failed while {action}: {type(error).__name__}: {error}") from error
+
+translated = ErrorBorder("scipy", _read_fault)
+"""Translates what SciPy raises inside a block."""

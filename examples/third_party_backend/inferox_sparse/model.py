@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 from scipy.sparse import csr_array  # type: ignore[import-untyped]
 
-from inferox.backends.host import HostTensor, HostTensorBuilder
+from inferox.backends.host import HostTensorBuilder
 from inferox.core import (
     Artifact,
     DeviceId,
-    ExecutionError,
     LoadError,
     LoadOptions,
     MemoryRequirements,
     Model,
     ModelMetadata,
-    Tensor,
-    TensorLike,
-    to_array,
 )
 from inferox.machine import resolve_threads
 
@@ -61,28 +57,28 @@ class Linear:
 class SparseModel(Model):
     """Steps that are computed one after the other. Nothing changes in between, so that threads may share it."""
 
+    takes_arrays: ClassVar[bool] = True
+
     def __init__(
         self, artifact: Artifact, device: DeviceId, package: str, steps: Sequence[Callable[..., Array]]
     ) -> None:
         memory = MemoryRequirements(sum(step.size_bytes for step in steps if isinstance(step, Linear)))
-        builder = HostTensorBuilder("sparse")
-        super().__init__(package, ModelMetadata.of(artifact, device), artifact.signature, memory, builder=builder)
+        metadata, builder = ModelMetadata.of(artifact, device), HostTensorBuilder("sparse")
+        super().__init__(package, metadata, artifact.signature, memory, builder=builder, border=translated)
         self._steps: Sequence[Callable[..., Array]] | None = steps
 
     def close(self) -> None:
         """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
         self._steps = None
 
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+    def _compute(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         steps = self._steps
         if steps is None:
             raise self._closed()
-        with translated(f"computing {self.name}", default=ExecutionError):
-            (given,) = inputs.values()
-            values = to_array(given)
-            for step in steps:
-                values = step(values)
-            return {self.signature.output_names[0]: HostTensor(np.ascontiguousarray(values), "sparse")}
+        (values,) = inputs.values()
+        for step in steps:
+            values = step(values)
+        return {self.signature.output_names[0]: np.ascontiguousarray(values)}
 
 
 def open_model(artifact: Artifact, device: DeviceId, options: LoadOptions) -> SparseModel:

@@ -51,8 +51,9 @@ def run_batches(
     most_rows = min(max_rows, limits.rows or max_rows) if not limits.is_fixed else limits.rows or 1
     most_tokens = sys.maxsize if limits.is_fixed else max_tokens
     plan = _plan(rows, model.signature, max_tokens=most_tokens, max_rows=most_rows)
-    batches = ((indices, rows.select(indices)) for indices in plan)
-    if model.max_concurrency > 1 and len(plan) >= _MANY:
+    # A single batch has all rows in their order.
+    batches = ((indices, rows if len(plan) == 1 else rows.select(indices)) for indices in plan)
+    if len(plan) >= _MANY and model.max_concurrency > 1:
         yield from _compute_side_by_side(model, batches)
     else:
         yield from ((indices, batch, model.compute(batch)) for indices, batch in batches)
@@ -79,9 +80,13 @@ def _finish(indices: list[int], batch: Batch, future: Future[Outputs]) -> Comput
 
 def _plan(rows: Batch, signature: Signature, *, max_tokens: int, max_rows: int) -> list[list[int]]:
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
+    groups = group_alike(rows, signature)
+    count, longest = len(rows), int(rows.lengths.max(initial=0))
+    if len(groups) == 1 and 0 < count <= max_rows and count * longest <= max_tokens:
+        return groups
     lengths = rows.lengths.tolist()
     planned: list[list[int]] = []
-    for members in group_alike(rows, signature):
+    for members in groups:
         of_members = [lengths[index] for index in members]
         batches = plan_batches(of_members, max_tokens=max_tokens, max_rows=max_rows)
         planned += [[members[position] for position in batch] for batch in batches]

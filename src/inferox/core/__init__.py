@@ -3,6 +3,7 @@
 from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier
 from inferox.core.backend import Availability, Backend, LoadOptions, probe_module
 from inferox.core.batch import Batch, join_rows, stack_rows, to_cu_seqlens
+from inferox.core.border import ErrorBorder, Fault
 from inferox.core.closing import Closing
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
@@ -92,9 +93,11 @@ __all__ = [
     "DeviceId",
     "Dim",
     "DisagreementError",
+    "ErrorBorder",
     "ExecutionError",
     "ExportRequest",
     "Exporter",
+    "Fault",
     "Fields",
     "FormatVersionError",
     "GraphPort",

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from inferox.core.artifact import Artifact, TrustTier
+from inferox.core.border import ErrorBorder
 from inferox.core.device import Device, DeviceId
 from inferox.core.errors import (
     BackendUnavailableError,
     ConfigError,
-    InferoxError,
     LoadError,
     UntrustedCodeError,
-    backend_failure,
 )
 from inferox.core.model import Model
 from inferox.core.source import Exporter
@@ -209,10 +208,8 @@ class Backend(ABC):
         self.require()
         try:
             model = self._open(artifact, device or self.default_device(), options)
-        except InferoxError:
-            raise
-        except Exception as error:
-            raise backend_failure(LoadError, self.name, f"loading {artifact.name}", error) from error
+        except Exception as error:  # noqa: BLE001 - always raises
+            ErrorBorder(f"the backend {self.name}").translate(error, f"loading {artifact.name}", default=LoadError)
         model.note_invariance(options.batch_invariant)
         return model
 

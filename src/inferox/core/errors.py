@@ -192,23 +192,6 @@ class ExecutionError(BackendError):
     """A runtime failed while computing."""
 
 
-def backend_failure(
-    kind: type[LoadError | ExecutionError], backend: str, action: str, error: Exception
-) -> LoadError | ExecutionError:
-    """The error for an exception that a backend let through, which no caller of it expects.
-
-    Args:
-        kind: The type of the error.
-        backend: The backend's name.
-        action: What it was doing, as in ``loading onnxruntime/onnx/fp32/padded``.
-        error: The exception.
-    """
-    return kind(
-        f"the backend {backend} failed while {action}: {type(error).__name__}: {first_line(error)}",
-        hint="report it to the authors of the backend",
-    )
-
-
 class OutOfMemoryError(BackendError):
     """A device has too little memory.
 

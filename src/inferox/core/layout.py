@@ -15,7 +15,7 @@ from inferox.core.errors import (
     ShapeMismatchError,
     UnknownInputError,
 )
-from inferox.core.spec import BATCH, MASK, Dim, Signature, TensorSpec
+from inferox.core.spec import BATCH, MASK, Signature, TensorSpec
 from inferox.core.tensor import dtype_of
 
 
@@ -43,10 +43,14 @@ def check_batch(batch: Batch, signature: Signature) -> None:
         _check_mask(next(spec for spec in signature.inputs if spec.name == MASK))
     if missing:
         raise UnknownInputError(missing=missing, unexpected=(), expected=signature.input_names)
+    longest = int(batch.lengths.max(initial=0)) if batch.ragged else 0
     for spec in signature.inputs:
         if spec.name in batch.ragged:
             _check_array(batch.ragged[spec.name], spec, len(spec.dims) - 1)
-            _check_length(batch, spec, signature)
+            limit = signature.limits.get(spec.dims[1]) if isinstance(spec.dims[1], str) else None
+            if limit is not None and longest > limit:
+                row = int(batch.lengths.argmax())
+                raise InputTooLongError(f"row {row}", length=longest, limit=limit, unit="tokens")
         elif spec.name in batch.dense:
             array = batch.dense[spec.name]
             for part in array if array.dtype == object else (array,):
@@ -71,14 +75,8 @@ def _check_array(array: Array, spec: TensorSpec, axes: int) -> None:
         raise DTypeMismatchError(f"input {spec.name!r}", spec.dtype, dtype_of(array))
     if array.ndim != axes:
         raise _mismatch(spec, array.shape)
-    spec.check_indices(array)
-
-
-def _check_length(batch: Batch, spec: TensorSpec, signature: Signature) -> None:
-    limit = signature.limits.get(spec.dims[1]) if isinstance(spec.dims[1], str) else None
-    if limit is not None and len(batch) and batch.lengths.max() > limit:
-        row = int(batch.lengths.argmax())
-        raise InputTooLongError(f"row {row}", length=int(batch.lengths[row]), limit=limit, unit="tokens")
+    if spec.upper_bound is not None:
+        spec.check_indices(array)
 
 
 def _check_extents(array: Array, spec: TensorSpec, signature: Signature) -> None:
@@ -108,17 +106,18 @@ def pad_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
         ShapeMismatchError: If there are no rows, if an input does not fit the signature's dims, or if rows differ in an
             input that is not padded.
     """
-    if not len(batch):
+    rows = len(batch)
+    if not rows:
         raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
     check_batch(batch, signature)
     padded: dict[str, Array] = {}
     for spec in signature.inputs:
-        if isinstance(spec.dims[0], int) and spec.dims[0] != len(batch):
-            raise ShapeMismatchError(f"input {spec.name!r}", spec.shape_text, [len(batch)])
+        if isinstance(spec.dims[0], int) and spec.dims[0] != rows:
+            raise ShapeMismatchError(f"input {spec.name!r}", spec.shape_text, [rows])
         if spec.name in batch.dense:
             padded[spec.name] = _stack(batch.dense[spec.name], spec)
         else:
-            padded[spec.name] = _pad(batch, spec)
+            padded[spec.name] = _pad(batch, spec, rows)
     return padded
 
 
@@ -136,25 +135,24 @@ def token_places(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np
     return places
 
 
-def _pad(batch: Batch, spec: TensorSpec) -> Array:
-    longest, (_, dim, *_) = int(batch.lengths.max()), spec.dims
-    target = _extent(dim, longest)
+def _pad(batch: Batch, spec: TensorSpec, rows: int) -> Array:
+    lengths = batch.lengths
+    longest, (_, dim, *_) = int(lengths.max()), spec.dims
+    target = longest if isinstance(dim, str) else dim
     if longest > target:
         raise _mismatch(spec, [longest], hint=f"a row of this batch must have a length of up to {target}")
-    whole = bool((batch.lengths == target).all())
     if spec.name == MASK and MASK not in batch.ragged:
-        return token_places(batch.lengths, target).astype(spec.dtype.numpy_dtype)
+        return token_places(lengths, target).astype(spec.dtype.numpy_dtype)
     values, pad_value = batch.ragged[spec.name], batch.pad_values.get(spec.name)
-    if whole:
-        return values.reshape(len(batch), target, *values.shape[1:])
+    if bool((lengths == target).all()):
+        return values.reshape(rows, target, *values.shape[1:])
     if pad_value is None:
-        different = int((batch.lengths != target).argmax())
-        raise _mismatch(
-            spec, [int(batch.lengths[different])], hint=f"a row of this batch must have the length {target}"
-        )
-    spec.check_indices(np.array(pad_value))
-    padded = np.full((len(batch), target, *values.shape[1:]), pad_value, dtype=spec.dtype.numpy_dtype)
-    padded[token_places(batch.lengths, target)] = values
+        different = int((lengths != target).argmax())
+        raise _mismatch(spec, [int(lengths[different])], hint=f"a row of this batch must have the length {target}")
+    if spec.upper_bound is not None and not 0 <= pad_value < spec.upper_bound:
+        spec.check_indices(np.array(pad_value))
+    padded = np.full((rows, target, *values.shape[1:]), pad_value, dtype=spec.dtype.numpy_dtype)
+    padded[token_places(lengths, target)] = values
     return padded
 
 
@@ -165,10 +163,6 @@ def _stack(array: Array, spec: TensorSpec) -> Array:
         if not fits or len(shapes) > 1:
             raise _mismatch(spec, shape, hint="rows that share a batch must have the same shape")
     return np.stack(list(array)) if array.dtype == object else array
-
-
-def _extent(dim: Dim, longest: int) -> int:
-    return longest if isinstance(dim, str) else dim
 
 
 def _mismatch(spec: TensorSpec, shape: Any, *, hint: str | None = None) -> ShapeMismatchError:

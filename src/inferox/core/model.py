@@ -6,15 +6,16 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy.typing as npt
 
 from inferox.core.artifact import Artifact, Layout, Precision, name_artifact
 from inferox.core.batch import Batch
+from inferox.core.border import ErrorBorder
 from inferox.core.closing import Closing
 from inferox.core.device import DeviceId
-from inferox.core.errors import ConfigError, ExecutionError, InferoxError, LoadError, UnknownInputError, backend_failure
+from inferox.core.errors import ConfigError, ExecutionError, LoadError, UnknownInputError
 from inferox.core.layout import pad_batch
 from inferox.core.outputs import Outputs
 from inferox.core.packed import empty_outputs, pack_batch, packed_signature, padded_signature, read_padded, repad
@@ -97,13 +98,22 @@ class Model(Closing):
         metadata: What it is and how it came to be chosen.
         signature: The named tensors that the artifact takes and gives, in its own layout.
         memory: The memory that it needs.
-        builder: Makes the tensors in which the outputs of a packed artifact are laid out as a padded batch, on the
-            device on which the artifact runs.
+        builder: Makes the tensors of what is computed as arrays, on the device on which the artifact runs.
+        border: Translates what the runtime raises; ``None`` where nothing is known of its exceptions.
         max_concurrency: How many calls may compute at once.
+
+    Attributes:
+        name: The name of the package that it comes from.
+        signature: The named tensors that ``forward`` takes and gives: padded, whatever the layout of the artifact.
+        layout_signature: The named tensors of the artifact's own layout.
+        max_concurrency: How many calls compute at once within the thread budget; further callers wait.
 
     Raises:
         LoadError: If the signature of a packed artifact is not that of a packed layout.
     """
+
+    takes_arrays: ClassVar[bool] = False
+    """Whether ``_compute`` takes NumPy arrays alone, as that of a runtime without tensors of its own."""
 
     def __init__(
         self,
@@ -113,14 +123,17 @@ class Model(Closing):
         memory: MemoryRequirements,
         *,
         builder: TensorBuilder,
+        border: ErrorBorder | None = None,
         max_concurrency: int = 1,
     ) -> None:
-        self._name = name
+        self.name = name
         self._metadata = metadata
-        self._signature = signature
+        self.layout_signature = signature
         self._is_packed = metadata.layout is Layout.PACKED
-        self._padded_signature = padded_signature(signature) if self._is_packed else signature
-        if self._is_packed and packed_signature(self._padded_signature) != signature:
+        self.signature = padded_signature(signature) if self._is_packed else signature
+        # What lies behind the tokens' dims, or in the place of them, is checked of each batch.
+        self._takes_tokens_alone = all(spec.dims == (BATCH, SEQUENCE) for spec in self.signature.inputs)
+        if self._is_packed and packed_signature(self.signature) != signature:
             raise LoadError(
                 f"{metadata.artifact} states a signature that is not of the packed layout: "
                 f"{', '.join(map(str, signature.inputs))}",
@@ -128,13 +141,9 @@ class Model(Closing):
             )
         self._memory = memory
         self._builder = builder
-        self._max_concurrency = max_concurrency
+        self._border = border or ErrorBorder(f"the backend {metadata.backend}")
+        self.max_concurrency = max_concurrency
         self._turns = BoundedSemaphore(max_concurrency)
-
-    @property
-    def name(self) -> str:
-        """The name of the package that it comes from."""
-        return self._name
 
     @property
     def metadata(self) -> ModelMetadata:
@@ -150,25 +159,15 @@ class Model(Closing):
         self._metadata = replace(self._metadata, batch_invariant=batch_invariant)
 
     @property
-    def signature(self) -> Signature:
-        """The named tensors that ``forward`` takes and gives: padded, whatever the layout of the artifact."""
-        return self._padded_signature
-
-    @property
-    def max_concurrency(self) -> int:
-        """How many calls compute at once within the thread budget; further callers wait."""
-        return self._max_concurrency
-
-    @property
     def limits(self) -> BatchLimits:
         """The batches that it takes.
 
         Raises:
             ConfigError: If its rows are not computed independently: an input or output has no batch dim.
         """
-        fixed = _fixed_rows(self._padded_signature)
+        fixed = _fixed_rows(self.signature)
         alone = self._metadata.batch_invariant is False
-        tokens = self._padded_signature.limits.get(SEQUENCE)
+        tokens = self.signature.limits.get(SEQUENCE)
         return BatchLimits(1 if alone else fixed, is_fixed=fixed is not None, tokens_per_row=tokens)
 
     def memory_requirements(self) -> MemoryRequirements:
@@ -194,11 +193,12 @@ class Model(Closing):
             ExecutionError: If the runtime fails, or the model is closed.
         """
         if self._is_packed:
-            arrays = pack_batch(batch, self._padded_signature)
+            arrays = pack_batch(batch, self.signature)
         else:
-            arrays = pad_batch(self._filled(batch), self._signature)
-        self._signature.check_shapes(arrays)
-        return Outputs(self._run(arrays), self._signature, batch)
+            arrays = pad_batch(self._filled(batch), self.signature)
+            if not self._takes_tokens_alone:
+                self.signature.check_shapes(arrays)
+        return Outputs(self._run(arrays), self.layout_signature, batch)
 
     def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
         """Computes padded tensors.
@@ -221,52 +221,66 @@ class Model(Closing):
             OutOfMemoryError: If the device has too little memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
-        named = self._by_name(inputs)
-        extents = self._padded_signature.check_inputs(named)
-        if not self._is_packed:
-            return self._run(named)
-        padded = self._forward_packed({name: to_array(value) for name, value in named.items()}, extents)
-        return {name: self._builder.from_numpy(value) for name, value in padded.items()}
+        given = self._by_name(inputs)
+        extents = self.signature.check_inputs(given)
+        named = {name: given[name] for name in self.signature.input_names}
+        if self._is_packed:
+            outputs = self._forward_packed({name: to_array(value) for name, value in named.items()}, extents)
+        elif self.takes_arrays:
+            outputs = self._run({name: to_array(value) for name, value in named.items()})
+        else:
+            outputs = self._run(named)
+        return {
+            name: value if isinstance(value, Tensor) else self._builder.from_numpy(value)
+            for name, value in outputs.items()
+        }
 
     def _forward_packed(
         self, arrays: Mapping[str, npt.NDArray[Any]], extents: Mapping[str, int]
-    ) -> dict[str, npt.NDArray[Any]]:
-        batch, lengths = read_padded(arrays, self._padded_signature)
+    ) -> Mapping[str, TensorLike]:
+        batch, lengths = read_padded(arrays, self.signature)
         if not len(batch):
-            return empty_outputs(extents, self._padded_signature)
+            return empty_outputs(extents, self.signature)
         computed = self.compute(batch)
         return {
             spec.name: repad(computed.of_tokens(spec.name), lengths, extents[SEQUENCE])
             if spec.dims[:2] == (BATCH, SEQUENCE)
             else computed.of_rows(spec.name)
-            for spec in self._padded_signature.outputs
+            for spec in self.signature.outputs
         }
 
-    def _run(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+    def _run(self, inputs: Mapping[str, Any]) -> Mapping[str, TensorLike]:
         """Computes the outputs of inputs in the artifact's own layout, which are known to fit its signature."""
         with self._turns:
             try:
                 return self._compute(inputs)
-            except InferoxError:
-                raise
-            except Exception as error:
-                action = f"computing {self._name!r}"
-                raise backend_failure(ExecutionError, self._metadata.backend, action, error) from error
+            except BaseException as error:  # noqa: BLE001 - always raises
+                self._border.translate(error, f"computing {self.name!r}", default=ExecutionError)
 
     def _filled(self, batch: Batch) -> Batch:
         """A model that was traced with a number of rows takes no other: the last row is computed again to fill it."""
-        fixed = self._signature.inputs[0].dims[:1]
+        fixed = self.layout_signature.inputs[0].dims[:1]
         if not len(batch) or not fixed or not isinstance(fixed[0], int) or len(batch) >= fixed[0]:
             return batch
         return batch.select([*range(len(batch)), *[len(batch) - 1] * (fixed[0] - len(batch))])
 
     @abstractmethod
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        """Computes the outputs of inputs that are known to fit the signature."""
+    def _compute(self, inputs: Mapping[str, Any]) -> Mapping[str, TensorLike]:
+        """Computes the outputs of inputs in the artifact's own layout, which are known to fit its signature.
+
+        Whatever it raises is translated by the ``border``.
+
+        Args:
+            inputs: NumPy arrays by name, in the order of the signature; tensors may be among them unless the class
+                ``takes_arrays``.
+
+        Returns:
+            Every output by name, as a tensor of the backend or as an array.
+        """
 
     def _closed(self) -> ExecutionError:
         """What ``_compute`` raises once the model is closed."""
-        return ExecutionError(f"the model {self._name!r} is closed", hint="load it again")
+        return ExecutionError(f"the model {self.name!r} is closed", hint="load it again")
 
     def _by_name(self, inputs: Mapping[str, TensorLike] | TensorLike) -> Mapping[str, TensorLike]:
         if isinstance(inputs, Mapping):

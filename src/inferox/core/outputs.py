@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from inferox.core.batch import Array, Batch
 from inferox.core.errors import ShapeMismatchError
@@ -26,26 +25,26 @@ class Outputs:
         signature: The signature of the model in its own layout.
         batch: The rows that were computed.
 
+    Attributes:
+        cu_seqlens: Where each row begins among the tokens; shape ``[rows + 1]``.
+
     Raises:
         ShapeMismatchError: If an output has not one entry for each row or token, or is shorter than a row.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor | Array], signature: Signature, batch: Batch) -> None:
+        self.cu_seqlens = batch.cu_seqlens
         self._batch = batch
+        self._rows = len(self.cu_seqlens) - 1
         self._signature = signature
         self._specs = {spec.name: spec for spec in signature.outputs}
         self._tensors: dict[str, Tensor | Array] = dict(tensors)
         for spec in signature.outputs:
             self._check(spec, self._tensors[spec.name].shape)
 
-    @property
-    def cu_seqlens(self) -> npt.NDArray[np.int64]:
-        """Where each row begins among the tokens; shape ``[rows + 1]``."""
-        return self._batch.cu_seqlens
-
     def __len__(self) -> int:
         """The number of rows."""
-        return len(self._batch)
+        return self._rows
 
     def of_tokens(self, name: str) -> Array:
         """An output with an entry for each token, without those of padding.
@@ -102,7 +101,7 @@ class Outputs:
         tensor = self._tensors[name]
         # Reading copies from an accelerator, and is done once.
         array = self._tensors[name] = tensor if isinstance(tensor, np.ndarray) else tensor.numpy()
-        return array if self._is_packed(name) else array[: len(self)]
+        return array if self._is_packed(name) else array[: self._rows]
 
     def _is_packed(self, name: str) -> bool:
         return self._specs[name].dims[:1] == (TOKENS,)
@@ -111,12 +110,12 @@ class Outputs:
         if len(shape) != len(spec.dims):
             fits = False
         elif self._is_packed(spec.name):
-            fits = shape[0] == self._batch.token_count
+            fits = shape[0] == self.cu_seqlens[-1]
         else:
-            rows, longest = len(self._batch), max(self._batch.lengths.tolist(), default=0)
+            rows, longest = self._rows, int(self._batch.lengths.max(initial=0))
             dims = zip(spec.dims[1:], shape[1:], strict=True)
             fits = len(shape) > 0 and (shape[0] >= rows if isinstance(spec.dims[0], int) else shape[0] == rows)
             fits = fits and all(extent >= longest for dim, extent in dims if dim in self._ragged_dims)
         if not fits:
-            subject = f"output {spec.name!r} of a batch of {len(self._batch)} rows"
+            subject = f"output {spec.name!r} of a batch of {self._rows} rows"
             raise ShapeMismatchError(subject, spec.shape_text, shape)

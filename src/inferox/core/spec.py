@@ -20,7 +20,7 @@ from inferox.core.errors import (
 )
 from inferox.core.json_reader import MAX_INTEGER
 from inferox.core.shown_text import shown
-from inferox.core.tensor import TensorLike, dtype_of, to_array
+from inferox.core.tensor import TensorLike, dtype_of
 
 Dim = int | str
 """One extent: a number where it is fixed, a name such as ``batch`` or ``seq`` where every call may choose it."""
@@ -136,7 +136,7 @@ class TensorSpec:
         upper_bound = self.upper_bound
         if upper_bound is None or (not isinstance(value, np.ndarray) and value.device.kind != "cpu"):
             return
-        array = to_array(value)
+        array = value if isinstance(value, np.ndarray) else value.numpy()
         if array.size and not (array.min() >= 0 and array.max() < upper_bound):
             wrong = int(array[(array < 0) | (array >= upper_bound)].flat[0])
             raise RequestError(f"input {self.name!r} must hold numbers from 0 to {upper_bound - 1}, and holds {wrong}")

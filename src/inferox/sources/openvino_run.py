@@ -62,8 +62,8 @@ def run_compiled(
         nonlocal compiled
         with translated(f"computing {path.stem}", default=ExecutionError):
             request = compiled.create_infer_request()
+            check_integers(inputs, arrays)
             for spec in inputs:
-                check_integers(spec, arrays[spec.name])
                 request.set_tensor(spec.name, openvino.Tensor(np.require(arrays[spec.name], requirements="C")))
             try:
                 compute(request)

@@ -82,9 +82,7 @@ class EmbedTask(TextTask):
 
     def encode(self, items: Sequence[str]) -> Batch:
         """Makes a row of each text; see ``Task``. An empty text is legal."""
-        check_texts(items)
-        texts = [self._prompt + item for item in items] if self._prompt else items
-        return self._tokenizer.encode(texts)
+        return self._tokenizer.encode(items, check=check_texts, prompt=self._prompt)
 
     def decode(
         self,

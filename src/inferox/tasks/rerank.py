@@ -65,8 +65,7 @@ class RerankTask(TextTask):
 
     def encode(self, items: Sequence[tuple[str, str]]) -> Batch:
         """Makes a row of each pair; see ``Task``. An empty text is legal."""
-        check_pairs(items)
-        return self._tokenizer.encode([(self._prompt + query, document) for query, document in items])
+        return self._tokenizer.encode(items, check=check_pairs, prompt=self._prompt)
 
     def decode(
         self,

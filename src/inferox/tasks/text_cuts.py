@@ -88,6 +88,16 @@ class CutEncoding:
     shift: int = 0
 
 
+def may_be_cut(texts: Sequence[Text]) -> bool:
+    """Whether one of several texts is so long that it may be cut before it is tokenised; see ``encode_cut``.
+
+    Args:
+        texts: The texts or pairs.
+    """
+    most = 2 * MIN_WINDOW_CHARACTERS
+    return any(len(text) > most if isinstance(text, str) else max(map(len, text)) > most for text in texts)
+
+
 def encode_cut(encode: Encode, texts: Sequence[Text], max_length: int, side: str) -> list[CutEncoding]:
     """Tokenises as much of each text as is needed to know the tokens that stay.
 

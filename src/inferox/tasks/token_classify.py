@@ -73,8 +73,7 @@ class TokenClassifyTask(TextTask):
 
     def encode(self, items: Sequence[str]) -> Batch:
         """Makes a row of each text, with the characters of its tokens; see ``Task``. An empty text is legal."""
-        check_texts(items)
-        return self._tokenizer.encode(items, offsets=True)
+        return self._tokenizer.encode(items, check=check_texts, offsets=True)
 
     def decode(self, items: Sequence[str], batch: Batch, outputs: Outputs) -> list[tuple[Span, ...]]:
         """Finds the spans of each text; see ``Task``."""

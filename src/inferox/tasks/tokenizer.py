@@ -24,7 +24,7 @@ from inferox.core import (
 )
 from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
 from inferox.tasks.options import optional, optional_count
-from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable
+from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable, may_be_cut
 from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.tokenizer_border import translated_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
@@ -156,11 +156,20 @@ class TextTokenizer:
         known = [(token.special, token.content) for index, token in added if upper_bound is None or index < upper_bound]
         return tuple(content for _, content in sorted(known, key=lambda item: not item[0]))
 
-    def encode(self, texts: Sequence[Text], *, offsets: bool = False) -> Batch:
+    def encode(
+        self,
+        texts: Sequence[Text],
+        *,
+        check: Callable[[Sequence[Any]], None] = check_texts_or_pairs,
+        prompt: str = "",
+        offsets: bool = False,
+    ) -> Batch:
         """Makes a row of each text or pair.
 
         Args:
             texts: The texts. An empty one is legal where the tokenizer adds special tokens, which it becomes.
+            check: Refuses items that are not of the kind that the task takes.
+            prompt: What is put before each text, or before the first text of each pair.
             offsets: Whether the batch also carries ``offsets`` and ``special_tokens_mask``.
 
         Returns:
@@ -169,16 +178,19 @@ class TextTokenizer:
             tokenised.
 
         Raises:
-            RequestError: If an item is neither a text nor a pair, is longer than ``MAX_TEXT_CHARACTERS``, holds half of
-                a surrogate pair, or has no tokens.
+            RequestError: If an item is not of the kind that is taken, is longer than ``MAX_TEXT_CHARACTERS`` with its
+                prompt, holds half of a surrogate pair, or has no tokens.
             PackageError: If the tokenizer fails.
         """
-        check_texts_or_pairs(texts)
+        check(texts)
+        given: list[Text] = [text if isinstance(text, str) else (text[0], text[1]) for text in texts]
+        if prompt:
+            given = [prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in given]
+            check(given)
         # The fast way works out no offsets.
         encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
-        given: list[Text] = [text if isinstance(text, str) else (text[0], text[1]) for text in texts]
         with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
-            if self._max_length is not None and self._is_cuttable:
+            if self._max_length is not None and self._is_cuttable and may_be_cut(given):
                 encodings = encode_cut(encode, given, self._max_length, self._truncation_side)
             else:
                 encodings = [CutEncoding(encoding) for encoding in encode(given)]

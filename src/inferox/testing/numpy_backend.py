@@ -6,36 +6,31 @@ Inferox does not register it: it is here to be read, and to show that the confor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
-from inferox.backends.host import HostDevice, HostTensor, HostTensorBuilder, free_memory_bytes
+from inferox.backends.host import HostDevice, HostTensorBuilder
 from inferox.core import (
     Artifact,
     Availability,
     Backend,
     DeviceId,
+    ErrorBorder,
     ExecutionError,
-    InferoxError,
     Layout,
     LoadError,
     LoadOptions,
     MemoryRequirements,
     Model,
     ModelMetadata,
-    OutOfMemoryError,
     Precision,
-    Tensor,
-    TensorLike,
     read_json_object,
-    to_array,
 )
 from inferox.machine import resolve_threads
 from inferox.testing.mlp import LAYERS, SIGNATURE, save_mlp_weights
@@ -50,23 +45,8 @@ Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """The transposed weight ``[in, out]`` and the bias ``[out]``."""
 
 
-@contextmanager
-def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
-    """The one border at which foreign exceptions become ours.
-
-    Args:
-        action: What is being done, as in ``loading mlp``.
-        default: The error for everything but a lack of memory.
-    """
-    try:
-        yield
-    except InferoxError:
-        raise
-    except MemoryError as error:
-        message = f"numpy has too little memory for {action}"
-        raise OutOfMemoryError(message, requested_bytes=None, free_bytes=free_memory_bytes()) from error
-    except Exception as error:
-        raise default(f"numpy failed while {action}: {type(error).__name__}: {error}") from error
+translated = ErrorBorder("numpy")
+"""Translates what NumPy raises inside a block."""
 
 
 class NumpyModel(Model):
@@ -79,12 +59,20 @@ class NumpyModel(Model):
         layers: The layers in their order.
     """
 
+    takes_arrays: ClassVar[bool] = True
+
     def __init__(self, artifact: Artifact, device: DeviceId, package: str, layers: Sequence[Layer]) -> None:
         memory = MemoryRequirements(sum(array.nbytes for layer in layers for array in layer))
         builder = HostTensorBuilder("numpy")
         metadata = ModelMetadata.of(artifact, device)
         super().__init__(
-            package, metadata, artifact.signature, memory, builder=builder, max_concurrency=_MAX_CONCURRENCY
+            package,
+            metadata,
+            artifact.signature,
+            memory,
+            builder=builder,
+            border=translated,
+            max_concurrency=_MAX_CONCURRENCY,
         )
         self._layers: Sequence[Layer] | None = layers
 
@@ -92,18 +80,16 @@ class NumpyModel(Model):
         """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
         self._layers = None
 
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         layers = self._layers
         if layers is None:
             raise self._closed()
-        with translated(f"computing {self.name}", default=ExecutionError):
-            (value,) = inputs.values()
-            hidden = to_array(value)
-            for index, (weight, bias) in enumerate(layers):
-                hidden = hidden @ weight + bias
-                if index < len(layers) - 1:
-                    hidden = np.maximum(hidden, 0)
-            return {self.signature.output_names[0]: HostTensor(hidden, "numpy")}
+        (hidden,) = inputs.values()
+        for index, (weight, bias) in enumerate(layers):
+            hidden = hidden @ weight + bias
+            if index < len(layers) - 1:
+                hidden = np.maximum(hidden, 0)
+        return {self.signature.output_names[0]: hidden}
 
 
 @dataclass(frozen=True)

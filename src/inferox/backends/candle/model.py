@@ -17,7 +17,6 @@ from inferox.backends.candle.weights import Weights, read_weights
 from inferox.core import (
     Artifact,
     DataType,
-    ExecutionError,
     LoadError,
     MemoryRequirements,
     Model,
@@ -46,8 +45,8 @@ class CandleModel(Model):
     def __init__(
         self, name: str, metadata: ModelMetadata, signature: Signature, network: Network, *, weights_bytes: int
     ) -> None:
-        builder = CandleTensorBuilder()
-        super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes), builder=builder)
+        builder, memory = CandleTensorBuilder(), MemoryRequirements(weights_bytes)
+        super().__init__(name, metadata, signature, memory, builder=builder, border=translated)
         self._network: Network | None = network
 
     def close(self) -> None:
@@ -58,9 +57,8 @@ class CandleModel(Model):
         network = self._network
         if network is None:
             raise self._closed()
-        (output,) = self._signature.output_names
-        with translated(f"computing {self._name}", default=ExecutionError):
-            return {output: CandleTensor(network(inputs))}
+        (output,) = self.layout_signature.output_names
+        return {output: CandleTensor(network(inputs))}
 
 
 def open_network(artifact: Artifact) -> Network:

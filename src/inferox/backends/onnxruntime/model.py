@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from inferox.backends.host import HostTensor, HostTensorBuilder
+import numpy.typing as npt
+
+from inferox.backends.host import HostTensorBuilder
 from inferox.backends.onnxruntime.errors import translated
-from inferox.core import (
-    ExecutionError,
-    MemoryRequirements,
-    Model,
-    ModelMetadata,
-    Signature,
-    Tensor,
-    TensorLike,
-    to_array,
-)
+from inferox.core import MemoryRequirements, Model, ModelMetadata, Signature
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -33,23 +26,22 @@ class OnnxModel(Model):
         weights_bytes: The memory that its weights take.
     """
 
+    takes_arrays: ClassVar[bool] = True
+
     def __init__(
         self, name: str, metadata: ModelMetadata, signature: Signature, session: InferenceSession, *, weights_bytes: int
     ) -> None:
-        builder = HostTensorBuilder(metadata.backend)
-        super().__init__(name, metadata, signature, MemoryRequirements(weights_bytes), builder=builder)
+        builder, memory = HostTensorBuilder(metadata.backend), MemoryRequirements(weights_bytes)
+        super().__init__(name, metadata, signature, memory, builder=builder, border=translated)
         self._session: InferenceSession | None = session
 
     def close(self) -> None:
         """Lets go of the session. A ``forward`` that is under way in another thread still ends well."""
         self._session = None
 
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         session = self._session
         if session is None:
             raise self._closed()
-        names = self._signature.output_names
-        with translated(f"computing {self._name}", default=ExecutionError):
-            feeds = {name: to_array(inputs[name]) for name in self._signature.input_names}
-            arrays = session.run(names, feeds)
-            return {name: HostTensor(array, "onnxruntime") for name, array in zip(names, arrays, strict=True)}
+        names = self.layout_signature.output_names
+        return dict(zip(names, session.run(names, inputs), strict=True))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from inferox.backends.host import free_memory_bytes
-from inferox.core import ExecutionError, InferoxError, LoadError, OutOfMemoryError
+from inferox.core import ErrorBorder, Fault
 
 CHECK_PREFIX = "inferox check: "
 """What the names of nodes that check something in a graph begin with; what is wrong follows."""
@@ -24,32 +22,13 @@ _CHECK = re.compile(rf"^Node {CHECK_PREFIX}(?P<told>.*) of type \w+$", re.MULTIL
 _SUMMARY = "-- Conversion is failed for"
 
 
-@contextmanager
-def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
-    """Turns whatever OpenVINO raises inside the block into one of our errors, which pass through as they are.
-
-    Args:
-        action: What is being done, as in ``loading minilm``.
-        default: The error for everything but a lack of memory.
-
-    Raises:
-        OutOfMemoryError: If there is too little memory.
-        LoadError: Where that is the default, for every other exception.
-        ExecutionError: Where that is the default, for every other exception.
-    """
-    try:
-        yield
-    except InferoxError:
-        raise
-    except Exception as error:
-        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
-            raise OutOfMemoryError(
-                f"openvino has too little memory for {action}", requested_bytes=None, free_bytes=free_memory_bytes()
-            ) from error
-        raise default(f"openvino failed while {action}: {_reason(error)}") from error
+def _read_fault(error: BaseException) -> Fault:
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return Fault(str(error), is_out_of_memory=True, free_bytes=free_memory_bytes())
+    return Fault(_reason(error))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The line of an exception that says what went wrong, without the places in OpenVINO's own code."""
     check = _CHECK.search(str(error))
     if check is not None:
@@ -59,3 +38,7 @@ def _reason(error: Exception) -> str:
     # A summary of what is wrong comes as a list.
     listed = [line.removeprefix("-- ") for line in told if line.startswith("-- ") and not line.startswith(_SUMMARY)]
     return (listed or told or lines or [type(error).__name__])[0].rstrip(". ")
+
+
+translated = ErrorBorder("openvino", _read_fault)
+"""Translates what OpenVINO raises inside a block."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,25 @@ from inferox.core import ExecutionError, TensorSpec
 _NARROW = np.iinfo(np.int32)
 
 
-def check_integers(spec: TensorSpec, array: npt.NDArray[Any]) -> None:
+def check_integers(inputs: Sequence[TensorSpec], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Refuses 64-bit integers that OpenVINO would cut to their lower 32 bits, so that 2**32 + 1 is taken for 1.
 
     Args:
-        spec: The input.
-        array: What is given for it. It has been checked against the specification.
+        inputs: What the model takes.
+        arrays: The inputs by name. They have been checked against those.
 
     Raises:
         ExecutionError: If a number does not fit 32 bits.
     """
-    if array.dtype.kind not in "iu" or array.dtype.itemsize <= _NARROW.dtype.itemsize or not array.size:
-        return
-    if spec.upper_bound is not None and spec.upper_bound - 1 <= _NARROW.max:
-        return
-    if array.min() < _NARROW.min or array.max() > _NARROW.max:
-        wrong = int(array[(array < _NARROW.min) | (array > _NARROW.max)][0])
-        raise ExecutionError(
-            f"input {spec.name!r} holds {wrong}, and openvino computes 64-bit integers in 32 bits",
-            hint="run it with another runtime",
-        )
+    for spec in inputs:
+        array = arrays[spec.name]
+        if array.dtype.kind not in "iu" or array.dtype.itemsize <= _NARROW.dtype.itemsize or not array.size:
+            continue
+        if spec.upper_bound is not None and spec.upper_bound - 1 <= _NARROW.max:
+            continue
+        if array.min() < _NARROW.min or array.max() > _NARROW.max:
+            wrong = int(array[(array < _NARROW.min) | (array > _NARROW.max)][0])
+            raise ExecutionError(
+                f"input {spec.name!r} holds {wrong}, and openvino computes 64-bit integers in 32 bits",
+                hint="run it with another runtime",
+            )

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Event, Lock
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import openvino
 
-from inferox.backends.host import HostTensor, HostTensorBuilder
+from inferox.backends.host import HostTensorBuilder
 from inferox.backends.openvino.errors import translated
 from inferox.backends.openvino.filling import pad_to_multiple
 from inferox.backends.openvino.integers import check_integers
@@ -25,9 +25,6 @@ from inferox.core import (
     Model,
     ModelMetadata,
     Signature,
-    Tensor,
-    TensorLike,
-    to_array,
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -51,6 +48,8 @@ class OpenVinoModel(Model):
         weights_bytes: The memory that its weights take.
     """
 
+    takes_arrays: ClassVar[bool] = True
+
     def __init__(
         self,
         name: str,
@@ -63,7 +62,7 @@ class OpenVinoModel(Model):
         weights_bytes: int,
     ) -> None:
         builder, memory = HostTensorBuilder(metadata.backend), MemoryRequirements(weights_bytes)
-        super().__init__(name, metadata, signature, memory, builder=builder, max_concurrency=streams)
+        super().__init__(name, metadata, signature, memory, builder=builder, border=translated, max_concurrency=streams)
         self._compile_for = compile_for
         self._lock = Lock()
         self._is_closed = False
@@ -78,14 +77,14 @@ class OpenVinoModel(Model):
             self._is_closed = True
             self._whole = self._lanes = None
 
-    def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
-        # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call.
-        arrays = {name: _to_shared(inputs[name]) for name in self._signature.input_names}
-        for spec in self._signature.inputs:
-            check_integers(spec, arrays[spec.name])
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> Arrays:
+        # OpenVINO keeps no reference to memory that it shares: the arrays must outlive the call. It does not share
+        # memory that is read-only.
+        arrays = {name: np.require(array, requirements=["C", "W"]) for name, array in inputs.items()}
+        check_integers(self.layout_signature.inputs, arrays)
         if self._metadata.layout is Layout.PACKED:
             arrays = pad_to_multiple(arrays)
-        with translated(f"computing {self._name}", default=ExecutionError), self._counted() as is_alone:
+        with self._counted() as is_alone:
             return self._compute_alone(arrays) if is_alone else self._compute_in_lane(arrays)
 
     @contextmanager
@@ -102,7 +101,7 @@ class OpenVinoModel(Model):
             with self._lock:
                 self._computing -= 1
 
-    def _compute_alone(self, arrays: Arrays) -> dict[str, Tensor]:
+    def _compute_alone(self, arrays: Arrays) -> Arrays:
         request = self._whole or self._compile_for(1).create_infer_request()
         try:
             outputs = self._infer(request, arrays)
@@ -119,7 +118,7 @@ class OpenVinoModel(Model):
         with self._lock:
             self._whole = None if self._is_closed else request
 
-    def _compute_in_lane(self, arrays: Arrays) -> dict[str, Tensor]:
+    def _compute_in_lane(self, arrays: Arrays) -> Arrays:
         lanes = self._open_lanes()
         lane = lanes.idle.get()
         try:
@@ -137,8 +136,8 @@ class OpenVinoModel(Model):
         with self._lanes_lock:
             lanes = self._lanes
             if lanes is None or lanes.failed.is_set():
-                compiled = self._compile_for(self._max_concurrency)
-                lanes = _Lanes([compiled.create_infer_request() for _ in range(self._max_concurrency)])
+                compiled = self._compile_for(self.max_concurrency)
+                lanes = _Lanes([compiled.create_infer_request() for _ in range(self.max_concurrency)])
                 with self._lock:
                     self._lanes = None if self._is_closed else lanes
             return lanes
@@ -148,21 +147,21 @@ class OpenVinoModel(Model):
             if self._lanes is lanes:
                 self._lanes = None
 
-    def _infer(self, request: openvino.InferRequest, arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:
+    def _infer(self, request: openvino.InferRequest, arrays: Arrays) -> Arrays:
         extents: dict[Dim, int] = {}
-        for spec in self._signature.inputs:
+        for spec in self.layout_signature.inputs:
             request.set_tensor(spec.name, openvino.Tensor(arrays[spec.name], shared_memory=True))
             extents |= zip(spec.dims, arrays[spec.name].shape, strict=True)
         compute(request)
-        outputs: dict[str, Tensor] = {}
-        for spec in self._signature.outputs:
+        outputs: Arrays = {}
+        for spec in self.layout_signature.outputs:
             found = np.array(request.get_tensor(spec.name).data)
             if not spec.allows(found.shape, extents):
                 # Some failures within the graph are not reported in any other way.
                 raise ExecutionError(
                     f"openvino gave {spec.name} the shape {list(found.shape)}, which must be {spec.shape_text}"
                 )
-            outputs[spec.name] = HostTensor(found, "openvino")
+            outputs[spec.name] = found
         return outputs
 
 
@@ -179,8 +178,3 @@ class _Lanes:
         self.failed = Event()
         for request in requests:
             self.idle.put(request)
-
-
-def _to_shared(value: TensorLike) -> npt.NDArray[Any]:
-    """The memory of an input in row-major order; a copy where it is read-only, which OpenVINO does not share."""
-    return np.require(to_array(value), requirements=["C", "W"])

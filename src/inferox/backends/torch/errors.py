@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 
 from inferox.backends.host import free_memory_bytes
-from inferox.core import BackendError, ExecutionError, InferoxError, LoadError, OutOfMemoryError
+from inferox.core import ErrorBorder, Fault
 
 _SIZE = r"(?P<{name}>[\d.]+) ?(?P<{name}_unit>bytes|KiB|MiB|GiB)"
 _REQUESTED = re.compile(r"tried to allocate " + _SIZE.format(name="size"), re.IGNORECASE)
@@ -33,55 +32,25 @@ _OUT_OF_MEMORY = re.compile(
 _NAMED = 5
 
 
-@contextmanager
-def translated(action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
-    """Turns whatever PyTorch, or a model's own code, raises inside the block into one of our errors.
-
-    Our own errors pass through as they are, and so do requests to stop, such as ``KeyboardInterrupt``.
-
-    Args:
-        action: What is being done, as in ``loading minilm`` or ``computing minilm``.
-        default: The error for everything but a lack of memory.
-
-    Raises:
-        OutOfMemoryError: If the device has too little memory. The sizes are the ones that PyTorch states, which it
-            rounds for GPUs.
-        LoadError: Where that is the default, for every other exception.
-        ExecutionError: Where that is the default, for every other exception.
-    """
-    try:
-        yield
-    except InferoxError:
-        raise
-    except Exception as error:
-        raise _translate(error, action, default) from error
-
-
 def listed(names: Sequence[str]) -> str:
     """The first few of many names, and how many more there are, for a sentence that is to stay readable."""
     return ", ".join(names[:_NAMED]) + (f", and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
-def _translate(error: Exception, action: str, default: type[ExecutionError | LoadError]) -> BackendError:
+def _read_fault(error: BaseException) -> Fault:
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(text)
     ):
-        return _out_of_memory(text, action)
+        # PyTorch rounds the sizes that it states for GPUs.
+        requested = _size(_REQUESTED.search(text))
+        return Fault(text, is_out_of_memory=True, requested_bytes=requested, free_bytes=_free(text))
     hint = None
     if isinstance(error, ModuleNotFoundError):
         hint = f"install the package that has {error.name}"
     if isinstance(error, torch.AcceleratorError):
         hint = "after such an error the process cannot use the GPU any more: restart it"
-    return default(f"torch failed while {action}: {_sentence(error)}", hint=hint)
-
-
-def _out_of_memory(text: str, action: str) -> OutOfMemoryError:
-    requested, free = _size(_REQUESTED.search(text)), _free(text)
-    amounts = [f"{requested} bytes asked"] if requested is not None else []
-    amounts += [f"{free} free"] if free is not None else []
-    message = f"torch has too little memory for {action}" + (f": {', '.join(amounts)}" if amounts else "")
-    return OutOfMemoryError(message, requested_bytes=requested, free_bytes=free)
+    return Fault(_sentence(error), hint=hint)
 
 
 def _free(text: str) -> int | None:
@@ -98,7 +67,7 @@ def _size(match: re.Match[str] | None, name: str = "size") -> int | None:
     return None if match is None else int(float(match[name]) * _UNIT_BYTES[match[f"{name}_unit"].lower()])
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     """The line of an exception that says what went wrong, without the C++ frames and advice that follow it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
@@ -109,3 +78,7 @@ def _sentence(error: Exception) -> str:
         line = f"{line} {lines[1]}"
     line = line.removeprefix("RuntimeError: ").rstrip(". ")
     return line if type(error) is RuntimeError else f"{type(error).__name__}: {line}"
+
+
+translated = ErrorBorder("torch", _read_fault)
+"""Translates what PyTorch, or a model's own code, raises inside a block."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from inferox.backends.torch.builder import TorchTensorBuilder
+from inferox.backends.torch.device import to_torch as to_torch_device
 from inferox.backends.torch.dtype import to_torch as to_torch_dtype
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.quantization import stored_tensors
@@ -60,9 +61,9 @@ class TorchModel(Model):
     """
 
     def __init__(self, name: str, metadata: ModelMetadata, signature: Signature, program: Program) -> None:
-        self._torch_builder = TorchTensorBuilder(metadata.device)
+        self._device, self._torch_builder = to_torch_device(metadata.device), TorchTensorBuilder(metadata.device)
         memory = MemoryRequirements(program.weights_bytes)
-        super().__init__(name, metadata, signature, memory, builder=self._torch_builder)
+        super().__init__(name, metadata, signature, memory, builder=self._torch_builder, border=translated)
         self._program: Program | None = program
 
     def close(self) -> None:
@@ -76,13 +77,17 @@ class TorchModel(Model):
         program = self._program
         if program is None:
             raise self._closed()
-        with torch.inference_mode(), translated(f"computing {self._name}", default=ExecutionError):
-            placed = {name: self._place(inputs[name], program.compute_dtype) for name in self._signature.input_names}
-            returned = name_outputs(program.call(placed), self._signature.output_names)
-            return {spec.name: _finish(returned[spec.name], spec, program) for spec in self._signature.outputs}
+        with torch.inference_mode():
+            placed = {
+                name: self._place(inputs[name], program.compute_dtype) for name in self.layout_signature.input_names
+            }
+            returned = name_outputs(program.call(placed), self.layout_signature.output_names)
+            return {spec.name: _finish(returned[spec.name], spec, program) for spec in self.layout_signature.outputs}
 
     def _place(self, value: TensorLike, compute_dtype: torch.dtype | None) -> torch.Tensor:
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and value.flags.carray and value.dtype.isbuiltin:
+            tensor = torch.from_numpy(value).to(self._device)
+        elif isinstance(value, np.ndarray):
             tensor = self._torch_builder.from_numpy(value).torch
         elif isinstance(value, TorchTensor):
             tensor = value.to_device(self._metadata.device).torch

@@ -35,11 +35,11 @@ class TorchTensor(Tensor):
         if fault:
             raise ExecutionError(f"a tensor must be dense and have memory, and this one is {fault}")
         self._dtype = dtypes.from_torch(tensor.dtype)
-        self._device = devices.from_torch(tensor.device)
-        with translated("taking over a tensor", default=ExecutionError):
-            plain = tensor.detach()
-            # A negation that PyTorch has only noted down would be lost on the way to other libraries.
-            self._tensor = (plain.cpu() if plain.device.type == "vulkan" else plain).resolve_neg()
+        self._tensor = tensor.detach()
+        # A negation that PyTorch has only noted down would be lost on the way to other libraries.
+        if tensor.device.type == "vulkan" or tensor.is_neg():
+            with translated("taking over a tensor", default=ExecutionError):
+                self._tensor = (self._tensor.cpu() if tensor.device.type == "vulkan" else self._tensor).resolve_neg()
 
     @property
     def torch(self) -> torch.Tensor:
@@ -59,7 +59,7 @@ class TorchTensor(Tensor):
     @property
     def device(self) -> DeviceId:
         """Where the elements lie."""
-        return self._device
+        return devices.from_torch(self._tensor.device)
 
     def to_device(self, device: DeviceId) -> TorchTensor:
         """Copies the tensor to another device; returns itself where it already lies there.
@@ -70,7 +70,7 @@ class TorchTensor(Tensor):
             OutOfMemoryError: If it does not fit there.
             ExecutionError: If the copy fails in another way.
         """
-        if device == self._device:
+        if device == self.device:
             return self
         target = devices.to_torch(device)
         dtypes.check_dtype(self._dtype, device)
@@ -110,6 +110,8 @@ class TorchTensor(Tensor):
             UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
         """
         _ = self._dtype.numpy_dtype  # refuses bf16 in our words
+        if self._tensor.device.type == "cpu":
+            return self._tensor.numpy()
         with translated(f"giving {self} to NumPy", default=ExecutionError):
             return self._tensor.cpu().numpy()
 
@@ -136,7 +138,7 @@ class TorchTensor(Tensor):
             raise BufferError(f"{self} can be exported where it is or to the CPU, and not to DLPack's {dl_device}")
         to_cpu = dl_device == _DLPACK_CPU
         # PyTorch exports from its current CUDA device alone; -1 leaves that as it is.
-        with torch.cuda.device(self._device.index if self._device.kind == "cuda" else -1):
+        with torch.cuda.device(self._tensor.device if self._tensor.is_cuda else -1):
             return self._tensor.__dlpack__(
                 stream=stream, max_version=max_version, dl_device=_DLPACK_CPU if to_cpu else None, copy=copy
             )

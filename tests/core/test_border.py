@@ -1,0 +1,70 @@
+"""The border that every backend's exceptions cross."""
+
+from __future__ import annotations
+
+import pytest
+
+from inferox.core import ConfigError, ErrorBorder, ExecutionError, Fault, LoadError, OutOfMemoryError
+
+
+def read_fault(error: BaseException) -> Fault:
+    if isinstance(error, MemoryError):
+        return Fault("", is_out_of_memory=True, requested_bytes=10, free_bytes=3)
+    return Fault(f"it said {error}", hint="ask it again")
+
+
+class PanicException(BaseException):  # noqa: N818 - the name that PyO3 gives to panics
+    pass
+
+
+@pytest.mark.parametrize("default", [LoadError, ExecutionError])
+def test_what_a_runtime_raises_becomes_the_error_asked_for(default: type[LoadError | ExecutionError]) -> None:
+    original = ValueError("no")
+    with (
+        pytest.raises(default, match=r"^rt failed while loading m: it said no \(ask it again\)$") as caught,
+        ErrorBorder("rt", read_fault)("loading m", default=default),
+    ):
+        raise original
+    assert caught.value.__cause__ is original
+
+
+def test_a_lack_of_memory_states_what_is_known() -> None:
+    border = ErrorBorder("rt", read_fault)
+    with (
+        pytest.raises(
+            OutOfMemoryError, match="rt has too little memory for computing m: 10 bytes asked, 3 free"
+        ) as caught,
+        border("computing m", default=ExecutionError),
+    ):
+        raise MemoryError
+    assert (caught.value.requested_bytes, caught.value.free_bytes) == (10, 3)
+
+
+def test_panics_are_failures_only_where_they_are_named() -> None:
+    with (
+        pytest.raises(ExecutionError, match="it said index"),
+        ErrorBorder("rt", read_fault, panics=("PanicException",))("computing m", default=ExecutionError),
+    ):
+        raise PanicException("index")
+    with pytest.raises(PanicException), ErrorBorder("rt", read_fault)("computing m", default=ExecutionError):
+        raise PanicException("index")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(2), ConfigError("ours")])
+def test_requests_to_stop_and_our_own_errors_pass(error: BaseException) -> None:
+    with (
+        pytest.raises(type(error)) as caught,
+        ErrorBorder("rt", read_fault, panics=("PanicException",))("computing m", default=ExecutionError),
+    ):
+        raise error
+    assert caught.value is error
+    assert caught.value.__cause__ is None
+
+
+def test_of_an_unknown_runtime_the_type_is_told_and_its_authors_are_named() -> None:
+    border = ErrorBorder("the backend x")
+    with pytest.raises(LoadError, match="the backend x failed while loading m: KeyError: 'w'") as caught:
+        border.translate(KeyError("w"), "loading m", default=LoadError)
+    assert caught.value.hint == "report it to the authors of the backend"
+    with pytest.raises(OutOfMemoryError):
+        border.translate(MemoryError(), "loading m", default=LoadError)
