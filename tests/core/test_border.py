@@ -13,7 +13,7 @@ def read_fault(error: BaseException) -> Fault:
     return Fault(f"it said {error}", hint="ask it again")
 
 
-class PanicException(BaseException):  # noqa: N818 - the name that PyO3 gives to panics
+class PanicException(BaseException):
     pass
 
 
