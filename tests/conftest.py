@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    # One process per core runs already: more threads each would only wait for one another. Libraries read it once.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+from tests.cores import stay_on_one_core
+
+stay_on_one_core()
 
 # How long an example takes depends on what else the machine does, so that no test may fail for that.
 settings.register_profile("inferox", deadline=None)

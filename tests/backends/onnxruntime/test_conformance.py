@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from inferox.backends.onnxruntime import OnnxRuntimeBackend
 from inferox.core import Artifact, Backend, DataType, Layout, Precision
-from inferox.testing.conformance import BackendConformance
+from inferox.testing.conformance import ArtifactConformance, BackendConformance, Subject
 from inferox.testing.mlp import LAYERS, SIGNATURE, mlp_weights
 
 
@@ -33,7 +33,7 @@ def make_graph() -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-class OnnxRuntimeConformance(BackendConformance):
+class OfOnnxRuntime(Subject):
     dtypes = frozenset(DataType) - {DataType.BF16}
     runtime = "onnxruntime"
 
@@ -42,7 +42,7 @@ class OnnxRuntimeConformance(BackendConformance):
         return OnnxRuntimeBackend()
 
 
-class TestWeightsInTheGraph(OnnxRuntimeConformance):
+class TestWeightsInTheGraph(OfOnnxRuntime, BackendConformance):
     @classmethod
     def make_artifact(cls, root: Path) -> Artifact:
         onnx.save(make_graph(), root / "model.onnx")
@@ -50,7 +50,7 @@ class TestWeightsInTheGraph(OnnxRuntimeConformance):
         return Artifact("onnxruntime", "onnx", Precision.FP32, Layout.PADDED, files, SIGNATURE, root)
 
 
-class TestWeightsBesideTheGraph(OnnxRuntimeConformance):
+class TestWeightsBesideTheGraph(OfOnnxRuntime, ArtifactConformance):
     @classmethod
     def make_artifact(cls, root: Path) -> Artifact:
         onnx.save(make_graph(), root / "model.onnx", save_as_external_data=True, location="weights.bin")

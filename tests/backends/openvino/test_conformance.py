@@ -9,12 +9,12 @@ import openvino
 
 from inferox.backends.openvino import OpenVinoBackend
 from inferox.core import Artifact, Backend, DataType, Layout, Precision
-from inferox.testing.conformance import BackendConformance
+from inferox.testing.conformance import ArtifactConformance, BackendConformance, Subject
 from inferox.testing.mlp import SIGNATURE
 from tests.backends.onnxruntime.test_conformance import make_graph
 
 
-class OpenVinoConformance(BackendConformance):
+class OfOpenVino(Subject):
     dtypes = frozenset(DataType) - {DataType.BF16}
     runtime = "openvino"
 
@@ -23,7 +23,7 @@ class OpenVinoConformance(BackendConformance):
         return OpenVinoBackend()
 
 
-class TestOnnx(OpenVinoConformance):
+class TestOnnx(OfOpenVino, BackendConformance):
     @classmethod
     def make_artifact(cls, root: Path) -> Artifact:
         onnx.save(make_graph(), root / "model.onnx", save_as_external_data=True, location="weights.bin")
@@ -31,7 +31,7 @@ class TestOnnx(OpenVinoConformance):
         return Artifact("openvino", "onnx", Precision.FP32, Layout.PADDED, files, SIGNATURE, root)
 
 
-class TestIr(OpenVinoConformance):
+class TestIr(OfOpenVino, ArtifactConformance):
     @classmethod
     def make_artifact(cls, root: Path) -> Artifact:
         graph = root / "graph.onnx"

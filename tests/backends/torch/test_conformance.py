@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from inferox.backends.torch import TorchBackend
 from inferox.core import WEIGHTS_FILE, Artifact, Backend, DataType, Layout, Precision
-from inferox.testing.conformance import BackendConformance
+from inferox.testing.conformance import ArtifactConformance, BackendConformance, Subject
 from inferox.testing.mlp import SIGNATURE, mlp_inputs, mlp_weights
 from tests.backends.torch.artifacts import make_artifact
 
@@ -36,7 +36,7 @@ def make_mlp() -> torch.nn.Module:
     return module.eval()
 
 
-class TorchConformance(BackendConformance):
+class OfTorch(Subject):
     dtypes = frozenset(DataType)
     runtime = "torch"
     code_formats = ("torchscript", "torch-export", "aotinductor", "state-dict")
@@ -46,7 +46,7 @@ class TorchConformance(BackendConformance):
         return TorchBackend.cpu()
 
 
-class TestTorchScript(TorchConformance):
+class TestTorchScript(OfTorch, BackendConformance):
     @classmethod
     def make_artifact(cls, root: Path) -> Artifact:
         traced = torch.jit.trace(make_mlp(), torch.from_numpy(mlp_inputs(2)["x"]))
@@ -54,7 +54,7 @@ class TestTorchScript(TorchConformance):
         return make_artifact(root, "torchscript", {"program": "model.pt"}, signature=SIGNATURE)
 
 
-class TestExportedProgram(TorchConformance):
+class TestExportedProgram(OfTorch, ArtifactConformance):
     @classmethod
     def make_artifact(cls, root: Path) -> Artifact:
         rows = {0: torch.export.Dim.AUTO}
@@ -63,7 +63,7 @@ class TestExportedProgram(TorchConformance):
         return make_artifact(root, "torch-export", {"program": "model.pt2"}, signature=SIGNATURE)
 
 
-class TestStateDict(TorchConformance):
+class TestStateDict(OfTorch, ArtifactConformance):
     precision = Precision.FP32
 
     @classmethod

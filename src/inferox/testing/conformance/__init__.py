@@ -11,6 +11,13 @@
         def make_artifact(cls, root: Path) -> Artifact:
             return write_my_artifact(root)
 
+What belongs to the backend itself (its probe, devices, builders and tensors) is tested once. A backend that reads more
+than one format or precision subclasses ``ArtifactConformance`` for each further one, which tests loading and computing:
+
+    class OfMyBackend(Subject): ...  # what both state: dtypes, make_backend
+    class TestMyFormat(OfMyBackend, BackendConformance): ...
+    class TestMyOtherFormat(OfMyBackend, ArtifactConformance): ...
+
 It needs pytest, which Inferox itself does not.
 """
 
@@ -29,10 +36,15 @@ from inferox.testing.conformance.builders import BuilderTests  # noqa: E402
 from inferox.testing.conformance.dlpack import DLPackTests  # noqa: E402
 from inferox.testing.conformance.loading import LoadingTests  # noqa: E402
 from inferox.testing.conformance.models import ModelTests  # noqa: E402
+from inferox.testing.conformance.subject import Subject  # noqa: E402
 from inferox.testing.conformance.tensors import TensorTests  # noqa: E402
 
-__all__ = ["BackendConformance"]
+__all__ = ["ArtifactConformance", "BackendConformance", "Subject"]
 
 
-class BackendConformance(BackendTests, BuilderTests, TensorTests, DLPackTests, LoadingTests, ModelTests):
+class ArtifactConformance(LoadingTests, ModelTests):
+    """What Inferox relies on in each format and precision that a backend reads, as tests: loading and computing."""
+
+
+class BackendConformance(BackendTests, BuilderTests, TensorTests, DLPackTests, ArtifactConformance):
     """Everything that Inferox relies on in a backend, as tests. See ``subject.Subject`` for what a subclass states."""

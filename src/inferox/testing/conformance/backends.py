@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -83,16 +82,3 @@ class BackendTests(Subject):
         builder = backend.tensor_builder()
         assert builder.device == backend.default_device()
         assert builder.ones([2], DataType.F32).device == backend.default_device()
-
-    def test_it_reads_its_own_artifacts_alone(self, backend: Backend, artifact: Artifact) -> None:
-        assert artifact.backend == backend.name
-        assert backend.can_load(artifact)
-        assert not backend.can_load(replace(artifact, backend="another"))
-        assert not backend.can_load(replace(artifact, format="no-such-format"))
-        for format_ in self.code_formats:
-            assert backend.can_load(replace(artifact, format=format_))
-
-    def test_asking_what_it_reads_opens_no_file(self, backend: Backend, artifact: Artifact) -> None:
-        missing = replace(artifact, root=artifact.root / "no-such-folder")
-        assert backend.can_load(missing)
-        assert not backend.can_load(replace(missing, backend="another"))

@@ -71,7 +71,20 @@ DAMAGES: dict[Callable[[Path], None], bool] = {
 
 
 class LoadingTests(Subject):
-    """The contract of ``inferox.core.Backend.load`` and of ``Model.close``."""
+    """The contract of ``inferox.core.Backend.can_load`` and ``load``, and of ``Model.close``."""
+
+    def test_it_reads_its_own_artifacts_alone(self, backend: Backend, artifact: Artifact) -> None:
+        assert artifact.backend == backend.name
+        assert backend.can_load(artifact)
+        assert not backend.can_load(replace(artifact, backend="another"))
+        assert not backend.can_load(replace(artifact, format="no-such-format"))
+        for format_ in self.code_formats:
+            assert backend.can_load(replace(artifact, format=format_))
+
+    def test_asking_what_it_reads_opens_no_file(self, backend: Backend, artifact: Artifact) -> None:
+        missing = replace(artifact, root=artifact.root / "no-such-folder")
+        assert backend.can_load(missing)
+        assert not backend.can_load(replace(missing, backend="another"))
 
     @pytest.mark.parametrize("damage", list(DAMAGES), ids=lambda damage: damage.__name__.strip("_"))
     def test_a_damaged_file(
