@@ -55,11 +55,11 @@ def test_doctor_computes_on_every_device(run: Run) -> None:
 def test_doctor_says_why_a_backend_does_not_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from inferox.backends.registry import backend_names, get_backend
 
-    def wrong(*_: object) -> None:
+    def multiply(*_: object) -> None:
         raise ExecutionError("the product is wrong", hint="buy another")
 
     for name in backend_names():
-        monkeypatch.setattr(type(get_backend(name)), "self_test", wrong)
+        monkeypatch.setattr(type(get_backend(name)), "_multiply", multiply)
     done = run("doctor", "--json")
     assert done.code == 5
     assert json.loads(done.out)[-1]["reason"] == "the product is wrong"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from inferox.backends.host import HostTensor, HostTensorBuilder
+from inferox.backends.host import HostBackend, HostTensor, HostTensorBuilder
 from inferox.core import (
+    Array,
     Artifact,
     Availability,
-    Backend,
     DataType,
-    Device,
     DeviceId,
     ExecutionError,
     Layout,
@@ -30,7 +29,6 @@ from inferox.core import (
     Precision,
     Signature,
     Tensor,
-    TensorBuilder,
     TensorLike,
     TensorSpec,
 )
@@ -91,7 +89,7 @@ class EchoModel(Model):
         self.closed = True
 
 
-class EchoBackend(Backend):
+class EchoBackend(HostBackend):
     """Loads whatever is its own, unless the artifact says ``fails``: then it ``raises`` something."""
 
     def __init__(self, name: str, *, reason: str | None = None) -> None:
@@ -106,17 +104,8 @@ class EchoBackend(Backend):
     def probe(self) -> Availability:
         return Availability("1", self._reason, "install it" if self._reason else None)
 
-    def devices(self) -> Sequence[Device]:
-        return ()
-
-    def default_device(self) -> DeviceId:
-        return DeviceId.cpu()
-
-    def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:  # noqa: ARG002 - the contract
-        return HostTensorBuilder(self._name)
-
-    def self_test(self, device: DeviceId) -> None:
-        pass
+    def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:  # noqa: ARG002 - the contract
+        return left @ right
 
     def can_load(self, artifact: Artifact) -> bool:
         return artifact.backend == self._name and artifact.format != "strange"

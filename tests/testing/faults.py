@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from inferox.backends.host import HostTensor, HostTensorBuilder
 from inferox.core import (
+    Array,
     Artifact,
     Availability,
     Backend,
@@ -28,6 +29,7 @@ from inferox.core import (
     MemoryRequirements,
     Model,
     Tensor,
+    TensorBuilder,
     TensorLike,
     to_array,
 )
@@ -339,13 +341,23 @@ class TestTheProbeRaises(Faulty):
 
 
 class OptimisticBackend(NumpyBackend):
-    def self_test(self, device: DeviceId) -> None:
-        pass
+    def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:  # noqa: ARG002 - the fault
+        return super().tensor_builder()
 
 
-class TestTheSelfTestTestsNothing(Faulty):
+class TestADeviceThatIsNotThereWillDo(Faulty):
     caught_by = "test_a_device_that_is_not_there"
     faulty_backend = OptimisticBackend
+
+
+class WrongBackend(NumpyBackend):
+    def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:
+        return super()._multiply(left, right, device) + np.float32(1e-4)
+
+
+class TestAProductIsWrong(Faulty):
+    caught_by = "test_its_devices"
+    faulty_backend = WrongBackend
 
 
 class SharedModelBackend(NumpyBackend):

@@ -2,7 +2,7 @@
 
 from inferox.core.artifact import DATA_FORMATS, Artifact, Layout, Precision, TrustTier
 from inferox.core.backend import Availability, Backend, LoadOptions, probe_module
-from inferox.core.batch import Batch, join_rows, stack_rows, to_cu_seqlens
+from inferox.core.batch import Array, Batch, join_rows, stack_rows, to_cu_seqlens
 from inferox.core.border import ErrorBorder, Fault
 from inferox.core.closing import Closing
 from inferox.core.device import Device, DeviceId, MemoryInfo
@@ -75,6 +75,7 @@ __all__ = [
     "TOKENS",
     "UNPAD_INDICES",
     "WEIGHTS_FILE",
+    "Array",
     "Artifact",
     "Availability",
     "Backend",

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+import numpy as np
+
 from inferox.core.artifact import Artifact, TrustTier
+from inferox.core.batch import Array
 from inferox.core.border import ErrorBorder
 from inferox.core.device import Device, DeviceId
 from inferox.core.errors import (
     BackendUnavailableError,
     ConfigError,
+    ExecutionError,
     LoadError,
     UntrustedCodeError,
 )
@@ -146,9 +150,8 @@ class Backend(ABC):
             BackendUnavailableError: If the backend cannot run here, or there is no such device.
         """
 
-    @abstractmethod
     def self_test(self, device: DeviceId) -> None:
-        """Multiplies two small matrices on a device and compares the product with NumPy's.
+        """Multiplies two small matrices of whole numbers on a device and compares the product with the exact one.
 
         Args:
             device: Where to compute.
@@ -156,6 +159,34 @@ class Backend(ABC):
         Raises:
             BackendUnavailableError: If the backend cannot run here, or there is no such device.
             ExecutionError: If the runtime fails, or the product is wrong.
+        """
+        there = [known.id for known in self.devices()]
+        if device not in there:
+            listed = ", ".join(map(str, there)) or "none"
+            raise BackendUnavailableError(f"{self.name} has no device {device} here; it has {listed}")
+        # Whole numbers this small are exact even where a GPU rounds the factors of a product to 10 bits (TF32).
+        left, right = (np.arange(256, dtype=np.float32).reshape(16, 16) % modulus - 3 for modulus in (7, 5))
+        border = ErrorBorder(f"the backend {self.name}")
+        with border(f"multiplying two matrices on {device}", default=ExecutionError):
+            product = np.asarray(self._multiply(left, right, device))
+        if not np.array_equal(product, left @ right):
+            raise ExecutionError(
+                f"{self.name} multiplies wrongly on {device}: expected a product that begins with "
+                f"{(left @ right).ravel()[:4]}, got {product.ravel()[:4]} in {list(product.shape)}",
+                hint="install the runtime again, and check that it is built for this machine",
+            )
+
+    @abstractmethod
+    def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:
+        """Multiplies two matrices with the runtime, on a device that is there.
+
+        Args:
+            left: The first; float32.
+            right: The second; float32.
+            device: Where to compute.
+
+        Returns:
+            The product, copied to the CPU.
         """
 
     @abstractmethod

@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 
-from inferox.backends.host import HostDevice, HostTensorBuilder
+from inferox.backends.host import HostBackend, HostTensorBuilder
 from inferox.core import (
+    Array,
     Artifact,
     Availability,
-    Backend,
     DeviceId,
     ErrorBorder,
-    ExecutionError,
     Layout,
     LoadError,
     LoadOptions,
@@ -93,7 +92,7 @@ class NumpyModel(Model):
 
 
 @dataclass(frozen=True)
-class NumpyBackend(Backend):
+class NumpyBackend(HostBackend):
     """Runs perceptrons on the CPU with NumPy."""
 
     @property
@@ -105,32 +104,8 @@ class NumpyBackend(Backend):
         """Always available: Inferox itself needs NumPy."""
         return Availability(version=np.__version__)
 
-    def devices(self) -> tuple[HostDevice, ...]:
-        """The CPU."""
-        return (HostDevice(),)
-
-    def default_device(self) -> DeviceId:
-        """The CPU."""
-        return DeviceId.cpu()
-
-    def tensor_builder(self, device: DeviceId | None = None) -> HostTensorBuilder:
-        """Makes tensors on the CPU.
-
-        Raises:
-            BackendUnavailableError: For any other device.
-        """
-        return HostTensorBuilder(self.name).with_device(device or DeviceId.cpu())
-
-    def self_test(self, device: DeviceId) -> None:
-        """Multiplies two small matrices and compares the product with one of whole numbers.
-
-        Raises:
-            BackendUnavailableError: For any device but the CPU.
-            ExecutionError: If the product is wrong.
-        """
-        factor = self.tensor_builder(device).ones([16, 16], SIGNATURE.inputs[0].dtype).numpy()
-        if not np.array_equal(factor @ factor, np.full((16, 16), 16.0)):
-            raise ExecutionError(f"numpy multiplies wrongly on {device}")
+    def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:  # noqa: ARG002 - there is the CPU alone
+        return left @ right
 
     def can_load(self, artifact: Artifact) -> bool:
         """Whether the artifact is one of this backend's, in the format that it reads."""

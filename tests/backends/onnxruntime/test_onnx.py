@@ -286,7 +286,9 @@ def test_the_backend_itself() -> None:
     backend.self_test(DeviceId.cpu())
     with pytest.raises(BackendUnavailableError):
         backend.self_test(DeviceId.cuda(0))
-    assert backend.devices()[0].memory_info().total_bytes > 0
+    memory = backend.devices()[0].memory_info()
+    assert memory is not None
+    assert memory.total_bytes > 0
 
 
 @pytest.mark.parametrize(("backends", "error"), [(["nope"], BackendNotFoundError), ([], ConfigError)])

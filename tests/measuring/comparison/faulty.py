@@ -19,13 +19,12 @@ import numpy as np
 import pytest
 
 from inferox.backends import registry
-from inferox.backends.host import HostDevice, HostTensor, HostTensorBuilder
+from inferox.backends.host import HostBackend, HostTensor, HostTensorBuilder
 from inferox.core import (
+    Array,
     Artifact,
     Availability,
-    Backend,
     BackendUnavailableError,
-    Device,
     DeviceId,
     ExecutionError,
     LoadError,
@@ -36,7 +35,6 @@ from inferox.core import (
     Precision,
     RequestError,
     Tensor,
-    TensorBuilder,
     TensorLike,
 )
 from inferox.package import PackageWriter
@@ -69,7 +67,7 @@ class FaultyModel(Model):
         pass
 
 
-class FaultyBackend(Backend):
+class FaultyBackend(HostBackend):
     """Loads whatever is its own."""
 
     @property
@@ -79,17 +77,8 @@ class FaultyBackend(Backend):
     def probe(self) -> Availability:
         return Availability("1.2.3")
 
-    def devices(self) -> Sequence[Device]:
-        return (HostDevice(),)
-
-    def default_device(self) -> DeviceId:
-        return DeviceId.cpu()
-
-    def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:  # noqa: ARG002 - the contract
-        return HostTensorBuilder(NAME)
-
-    def self_test(self, device: DeviceId) -> None:
-        pass
+    def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:  # noqa: ARG002 - the contract
+        return left @ right
 
     def can_load(self, artifact: Artifact) -> bool:
         return artifact.backend == NAME

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
 
-import numpy as np
-
-from inferox.backends.host import HostDevice
+from inferox.backends.host import HostBackend
 from inferox.core import (
+    Array,
     Artifact,
     Availability,
-    Backend,
     DataType,
     DeviceId,
     ExecutionError,
@@ -22,13 +19,11 @@ from inferox.core import (
     Model,
     ModelMetadata,
     Precision,
+    TensorBuilder,
     UnsupportedDTypeError,
     probe_module,
 )
 from inferox.machine import limit_rayon
-
-if TYPE_CHECKING:
-    from inferox.backends.candle.builder import CandleTensorBuilder
 
 FORMAT = "safetensors"
 """The format of artifacts that this backend reads."""
@@ -36,11 +31,9 @@ FORMAT = "safetensors"
 DISTRIBUTION = "candle-nn"
 """What installs the module ``candle``, whose name another distribution has too."""
 
-_TOLERANCE = 1e-4
-
 
 @dataclass(frozen=True)
-class CandleBackend(Backend):
+class CandleBackend(HostBackend):
     """Runs encoders of the BERT family and chains of layers on the CPU with Candle.
 
     All of them are equal, and hold nothing. The wheels of Candle that are published know no GPU.
@@ -69,51 +62,17 @@ class CandleBackend(Backend):
                 hint="uninstall the distribution that it comes from, and pip install 'inferox[candle]'",
             )
 
-    def devices(self) -> tuple[HostDevice, ...]:
-        """The CPU.
-
-        Raises:
-            BackendUnavailableError: If Candle cannot be imported.
-        """
-        self.require()
-        return (HostDevice(),)
-
-    def default_device(self) -> DeviceId:
-        """The CPU.
-
-        Raises:
-            BackendUnavailableError: If Candle cannot be imported.
-        """
-        return self.devices()[0].id
-
-    def tensor_builder(self, device: DeviceId | None = None) -> CandleTensorBuilder:
-        """Makes tensors on the CPU.
-
-        Raises:
-            BackendUnavailableError: If Candle cannot be imported, or for any other device.
-        """
-        self.require()
+    def _make_builder(self) -> TensorBuilder:
         from inferox.backends.candle.builder import CandleTensorBuilder
 
-        return CandleTensorBuilder().with_device(device or DeviceId.cpu())
+        return CandleTensorBuilder()
 
-    def self_test(self, device: DeviceId) -> None:
-        """Multiplies two small matrices and compares the product with NumPy's.
-
-        Raises:
-            BackendUnavailableError: If Candle cannot be imported, or for any device but the CPU.
-            ExecutionError: If Candle fails, or the product is wrong.
-        """
-        builder = self.tensor_builder(device)
+    def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:
         from inferox.backends.candle.errors import translated
-        from inferox.backends.candle.tensor import CandleTensor
+        from inferox.backends.candle.exchange import to_candle, to_numpy
 
-        left, right = (builder.randn([16, 16], DataType.F32, seed=seed) for seed in (0, 1))
         with translated(f"multiplying two matrices on {device}", default=ExecutionError):
-            product = CandleTensor(left.candle.matmul(right.candle)).numpy()
-        error = float(np.abs(product - left.numpy() @ right.numpy()).max())
-        if not error <= _TOLERANCE:
-            raise ExecutionError(f"candle multiplies wrongly on {device}: a product is off by {error:.3g}")
+            return to_numpy(to_candle(left).matmul(to_candle(right)))
 
     def can_load(self, artifact: Artifact) -> bool:
         """Whether the artifact is one of this backend's, in a format that it reads."""

@@ -1,7 +1,8 @@
-"""What backends that compute on the CPU in NumPy's memory have in common: its device, its tensors, and rounding."""
+"""What backends that compute on the CPU have in common: a base, its device, its tensors, and rounding."""
 
+from inferox.backends.host.backend import HostBackend
 from inferox.backends.host.device import HostDevice, free_memory_bytes
 from inferox.backends.host.rounding import round_to_odd
 from inferox.backends.host.tensor import HostTensor, HostTensorBuilder
 
-__all__ = ["HostDevice", "HostTensor", "HostTensorBuilder", "free_memory_bytes", "round_to_odd"]
+__all__ = ["HostBackend", "HostDevice", "HostTensor", "HostTensorBuilder", "free_memory_bytes", "round_to_odd"]

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inferox.backends.host import HostDevice, HostTensorBuilder
+from inferox.backends.host import HostBackend
 from inferox.core import (
+    Array,
     Artifact,
     Availability,
-    Backend,
     BackendUnavailableError,
-    DataType,
     DeviceId,
     ExecutionError,
     Exporter,
@@ -28,11 +27,9 @@ from inferox.machine import resolve_threads
 FORMAT = "onnx"
 """The format of artifacts that this backend reads."""
 
-_TOLERANCE = 1e-4
-
 
 @dataclass(frozen=True)
-class OnnxRuntimeBackend(Backend):
+class OnnxRuntimeBackend(HostBackend):
     """Runs ONNX graphs on the CPU with ONNX Runtime. All of them are equal, and hold nothing."""
 
     @property
@@ -49,50 +46,14 @@ class OnnxRuntimeBackend(Backend):
         """Asks whether ONNX Runtime can be imported. Never raises."""
         return probe_module("onnxruntime", extra="onnx")
 
-    def devices(self) -> tuple[HostDevice, ...]:
-        """The CPU.
-
-        Raises:
-            BackendUnavailableError: If ONNX Runtime cannot be imported.
-        """
-        self.require()
-        return (HostDevice(),)
-
-    def default_device(self) -> DeviceId:
-        """The CPU.
-
-        Raises:
-            BackendUnavailableError: If ONNX Runtime cannot be imported.
-        """
-        return self.devices()[0].id
-
-    def tensor_builder(self, device: DeviceId | None = None) -> HostTensorBuilder:
-        """Makes tensors on the CPU.
-
-        Raises:
-            BackendUnavailableError: If ONNX Runtime cannot be imported, or for any other device.
-        """
-        self.require()
-        return HostTensorBuilder(self.name).with_device(device or DeviceId.cpu())
-
-    def self_test(self, device: DeviceId) -> None:
-        """Multiplies two small matrices and compares the product with NumPy's.
-
-        Raises:
-            BackendUnavailableError: If ONNX Runtime cannot be imported, or for any device but the CPU.
-            ExecutionError: If ONNX Runtime fails, or the product is wrong.
-        """
-        builder = self.tensor_builder(device)
+    def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:
         from inferox.backends.onnxruntime.errors import translated
         from inferox.backends.onnxruntime.probe_graph import MATMUL_GRAPH
         from inferox.backends.onnxruntime.session import open_session
 
-        left, right = (builder.randn([16, 16], DataType.F32, seed=seed).numpy() for seed in (0, 1))
         with translated(f"multiplying two matrices on {device}", default=ExecutionError):
             (product,) = open_session(MATMUL_GRAPH, threads=1).run(None, {"left": left, "right": right})
-        error = float(np.abs(product - left @ right).max())
-        if not error <= _TOLERANCE:
-            raise ExecutionError(f"onnxruntime multiplies wrongly on {device}: a product is off by {error:.3g}")
+        return np.asarray(product)
 
     def can_load(self, artifact: Artifact) -> bool:
         """Whether the artifact is one of this backend's, in a format that it reads."""
