@@ -58,12 +58,6 @@ class ArrayTensor(Tensor):
     def numpy(self) -> npt.NDArray[Any]:
         return self._array
 
-    def __dlpack__(self, **_: Any) -> Any:
-        return self._array.__dlpack__()
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
-
 
 class FunctionModel(Model):
     """A model that computes with a Python function, and notes the shapes that it was called with."""

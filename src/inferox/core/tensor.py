@@ -14,6 +14,8 @@ from inferox.core.device import DeviceId
 from inferox.core.dtype import DataType
 from inferox.core.errors import RequestError, ShapeMismatchError
 
+_DLPACK_CPU = (1, 0)
+
 
 class Tensor(ABC):
     """An n-dimensional array on a device of one backend.
@@ -80,7 +82,6 @@ class Tensor(ABC):
             UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
         """
 
-    @abstractmethod
     def __dlpack__(
         self,
         *,
@@ -89,11 +90,12 @@ class Tensor(ABC):
         dl_device: tuple[int, int] | None = None,
         copy: bool | None = None,
     ) -> Any:
-        """Exports the memory as a DLPack capsule (Python array API standard)."""
+        """Exports the memory as a DLPack capsule (Python array API standard); by default that of ``numpy()``."""
+        return self.numpy().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
-    @abstractmethod
     def __dlpack_device__(self) -> tuple[int, int]:
-        """The device as DLPack numbers it: type and index."""
+        """The device as DLPack numbers it, type and index; by default the CPU, where the memory of ``numpy()`` is."""
+        return _DLPACK_CPU
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={list(self.shape)}, dtype={self.dtype}, device={self.device})"
@@ -164,6 +166,7 @@ class TensorBuilder(ABC):
 
         Raises:
             UnsupportedDTypeError: If the data type is not a floating-point one.
+            ConfigError: If the seed is negative.
         """
 
 

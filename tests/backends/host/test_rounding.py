@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferox.backends.host import round_to_odd
+from inferox.backends.host.rounding import round_to_odd, to_bf16_bits
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
 F16 = np.dtype(np.float16)
@@ -67,3 +67,17 @@ def test_single_precision_stays_as_it_is(value: float) -> None:
 @pytest.mark.parametrize("value", [1e300, -1e300])
 def test_what_single_precision_cannot_hold_is_its_greatest(value: float) -> None:
     assert round_to_odd(np.array([value])).tolist() == [math.copysign(float(np.finfo(np.float32).max), value)]
+
+
+@given(value=st.floats(allow_nan=False) | st.floats(-4, 4) | st.floats(-1e-38, 1e-38))
+def test_bf16_is_the_nearest_in_one_step(value: float) -> None:
+    found = float(to_bf16_bits(np.array([value])).view(BF16)[0])
+    assert (found, math.copysign(1, found)) == (nearest(value, 8, -126, 127), math.copysign(1, value))
+
+
+@given(bits=st.integers(1, (1 << 52) - 1), sign=st.sampled_from([0, 1]))
+def test_nan_stays_nan_in_bf16(bits: int, sign: int) -> None:
+    value = np.array([(sign << 63) | (0x7FF << 52) | bits], np.uint64).view(np.float64)
+    found = int(to_bf16_bits(value).view(np.uint16)[0])
+    assert found >> 15 == sign
+    assert found & 0x7FFF > 0x7F80

@@ -203,7 +203,7 @@ def test_nothing_is_recorded_for_gradients() -> None:
 
 def test_a_failure_inside_is_ours() -> None:
     model = make_model(lambda inputs: inputs["x"] @ inputs["x"])
-    with pytest.raises(ExecutionError, match=r"torch failed while computing small: .*cannot be multiplied") as caught:
+    with pytest.raises(ExecutionError, match=r"torch failed while computing 'small': .*cannot be multiplied") as caught:
         model.forward(np.ones((3, 2), np.float32))
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert "\n" not in str(caught.value)

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from inferox.backends.candle.bfloat16 import export_bits
 from inferox.backends.candle.errors import translated
 from inferox.backends.candle.exchange import dtype_of_candle, to_bits, to_numpy
-from inferox.core import BackendUnavailableError, DataType, DeviceId, ExecutionError, Tensor, resolve_shape
+from inferox.backends.host import require_cpu
+from inferox.core import DataType, DeviceId, ExecutionError, Tensor, resolve_shape
 
 
 class CandleTensor(Tensor):
@@ -56,7 +57,7 @@ class CandleTensor(Tensor):
         Raises:
             BackendUnavailableError: For every other device.
         """
-        check_device(device)
+        require_cpu(device, "candle")
         return self
 
     def reshape(self, shape: Sequence[int]) -> CandleTensor:
@@ -108,18 +109,4 @@ class CandleTensor(Tensor):
             with translated(f"reading {self}", default=ExecutionError):
                 return export_bits(to_bits(self._tensor))
         # The array is a copy already, whoever asks for one.
-        return self.numpy().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        """The device as DLPack numbers it: the CPU."""
-        return 1, 0
-
-
-def check_device(device: DeviceId) -> None:
-    """Refuses every device but the CPU: the wheels of Candle that are published know no other.
-
-    Raises:
-        BackendUnavailableError: If it is another.
-    """
-    if device != DeviceId.cpu():
-        raise BackendUnavailableError(f"candle has no device {device} here; it has cpu")
+        return super().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)

@@ -1,8 +1,16 @@
 """What backends that compute on the CPU have in common: a base, its device, its tensors, and rounding."""
 
 from inferox.backends.host.backend import HostBackend
-from inferox.backends.host.device import HostDevice, free_memory_bytes
-from inferox.backends.host.rounding import round_to_odd
+from inferox.backends.host.builder import ArrayTensorBuilder
+from inferox.backends.host.device import HostDevice, free_memory_bytes, require_cpu
 from inferox.backends.host.tensor import HostTensor, HostTensorBuilder
 
-__all__ = ["HostBackend", "HostDevice", "HostTensor", "HostTensorBuilder", "free_memory_bytes", "round_to_odd"]
+__all__ = [
+    "ArrayTensorBuilder",
+    "HostBackend",
+    "HostDevice",
+    "HostTensor",
+    "HostTensorBuilder",
+    "free_memory_bytes",
+    "require_cpu",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psutil
 
-from inferox.core import Device, DeviceId, MemoryInfo
+from inferox.core import BackendUnavailableError, Device, DeviceId, MemoryInfo
 from inferox.machine.cgroup import memory_limit
 
 
@@ -32,3 +32,17 @@ class HostDevice(Device):
 def free_memory_bytes() -> int:
     """What a new allocation on the CPU could get."""
     return HostDevice().memory_info().free_bytes
+
+
+def require_cpu(device: DeviceId, owner: str) -> None:
+    """Does nothing for the CPU.
+
+    Args:
+        device: The device that is asked for.
+        owner: Who has no other.
+
+    Raises:
+        BackendUnavailableError: For every other device.
+    """
+    if device != DeviceId.cpu():
+        raise BackendUnavailableError(f"{owner} has no device {device} here; it has cpu")

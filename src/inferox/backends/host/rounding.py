@@ -22,10 +22,25 @@ def round_to_odd(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
     Returns:
         Numbers of the same shape; finite ones beyond the range of fp32 become its largest.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         nearest = np.asarray(wide).astype(np.float32)
     # The bits without the sign count magnitudes: one less is the neighbour towards zero.
     bits = nearest.view(np.uint32)
     np.subtract(bits, 1, out=bits, where=np.abs(nearest) > np.abs(wide))
     np.bitwise_or(bits, 1, out=bits, where=nearest != wide)
     return nearest
+
+
+def to_bf16_bits(wide: npt.NDArray[np.float64]) -> npt.NDArray[np.int16]:
+    """Rounds to the nearest ``bf16`` once, and to the even one of two.
+
+    Args:
+        wide: Numbers in double precision; infinities stay what they are, and NaN is quiet NaN of the same sign.
+
+    Returns:
+        The bits, in the same shape; int16.
+    """
+    odd = round_to_odd(wide)
+    bits = odd.view(np.uint32)
+    nearest = (bits + (0x7FFF + (bits >> 16 & 1))) >> 16
+    return np.where(np.isnan(odd), bits >> 16 | 0x40, nearest).astype(np.uint16).view(np.int16)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from inferox.backends.torch.builder import TorchTensorBuilder
@@ -85,7 +86,7 @@ class TorchModel(Model):
             return {spec.name: _finish(returned[spec.name], spec, program) for spec in self.layout_signature.outputs}
 
     def _place(self, value: TensorLike, compute_dtype: torch.dtype | None) -> torch.Tensor:
-        if isinstance(value, np.ndarray) and value.flags.carray and value.dtype.isbuiltin:
+        if isinstance(value, np.ndarray) and _is_plain(value):
             tensor = torch.from_numpy(value).to(self._device)
         elif isinstance(value, np.ndarray):
             tensor = self._torch_builder.from_numpy(value).torch
@@ -96,6 +97,12 @@ class TorchModel(Model):
         if compute_dtype is not None and tensor.is_floating_point():
             return tensor.to(compute_dtype)
         return tensor
+
+
+def _is_plain(array: npt.NDArray[Any]) -> bool:
+    """Whether PyTorch takes an array's memory as it is."""
+    # An axis of one entry may have a negative stride, which PyTorch refuses, and still count as contiguous.
+    return array.flags.carray and array.dtype.isbuiltin == 1 and min(array.strides, default=0) >= 0
 
 
 def _finish(output: torch.Tensor, spec: TensorSpec, program: Program) -> TorchTensor:

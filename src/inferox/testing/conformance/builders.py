@@ -10,6 +10,7 @@ import pytest
 
 from inferox.core import (
     BackendUnavailableError,
+    ConfigError,
     DataType,
     DTypeMismatchError,
     OutOfMemoryError,
@@ -131,6 +132,10 @@ class BuilderTests(Subject):
         # The standard error of 4,096 draws is 0.016 for the mean and 0.011 for the deviation.
         assert abs(numbers.mean()) < 0.1
         assert abs(numbers.std() - 1) < 0.1
+
+    def test_a_seed_is_not_negative(self, builder: TensorBuilder) -> None:
+        with pytest.raises(ConfigError):
+            builder.randn([4], DataType.F32, seed=-1)
 
     def test_a_draw_leaves_the_process_random_state_alone(self, builder: TensorBuilder) -> None:
         before = np.random.get_state()[1].tobytes()  # type: ignore[index]
