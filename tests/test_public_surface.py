@@ -26,6 +26,8 @@ def test_the_exported_names() -> None:
         "Batch",
         "DataType",
         "DeviceId",
+        "Engine",
+        "EngineConfig",
         "InferoxError",
         "Model",
         "PackReport",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inferox.core import Batch, DataType, DeviceId, InferoxError, Model, Signature, TensorSpec
+    from inferox.engine import Engine, EngineConfig
     from inferox.loading import TaskModel, load
     from inferox.package import Package, open_package
     from inferox.packing import PackReport, pack
@@ -27,6 +28,8 @@ _HOMES = {
     "Batch": "inferox.core",
     "DataType": "inferox.core",
     "DeviceId": "inferox.core",
+    "Engine": "inferox.engine",
+    "EngineConfig": "inferox.engine",
     "InferoxError": "inferox.core",
     "Model": "inferox.core",
     "PackReport": "inferox.packing",
@@ -43,6 +46,8 @@ __all__ = [
     "Batch",
     "DataType",
     "DeviceId",
+    "Engine",
+    "EngineConfig",
     "InferoxError",
     "Model",
     "PackReport",

@@ -1,6 +1,28 @@
 """Which rows join a batch, and the loop that computes them."""
 
 from inferox.batching.execution import MAX_ROWS, MAX_TOKENS, group_alike, run_batches
-from inferox.batching.policy import plan_batches
+from inferox.batching.policy import (
+    FIXED_COST,
+    PACKED_COST,
+    PADDED_COST,
+    BatchBudget,
+    BatchCost,
+    Waiting,
+    choose_batch,
+    plan_batches,
+)
 
-__all__ = ["MAX_ROWS", "MAX_TOKENS", "group_alike", "plan_batches", "run_batches"]
+__all__ = [
+    "FIXED_COST",
+    "MAX_ROWS",
+    "MAX_TOKENS",
+    "PACKED_COST",
+    "PADDED_COST",
+    "BatchBudget",
+    "BatchCost",
+    "Waiting",
+    "choose_batch",
+    "group_alike",
+    "plan_batches",
+    "run_batches",
+]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 from inferox.batching.policy import plan_batches
 from inferox.core import Batch, Model, Outputs, Signature, check_batch
@@ -80,7 +79,7 @@ def _finish(indices: list[int], batch: Batch, future: Future[Outputs]) -> Comput
 
 def _plan(rows: Batch, signature: Signature, *, max_tokens: int, max_rows: int) -> list[list[int]]:
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
-    groups = group_alike(rows, signature)
+    groups = list(group_alike(rows, signature).values())
     count, longest = len(rows), int(rows.lengths.max(initial=0))
     if len(groups) == 1 and 0 < count <= max_rows and count * longest <= max_tokens:
         return groups
@@ -93,7 +92,7 @@ def _plan(rows: Batch, signature: Signature, *, max_tokens: int, max_rows: int) 
     return planned
 
 
-def group_alike(rows: Batch, signature: Signature) -> list[list[int]]:
+def group_alike(rows: Batch, signature: Signature) -> dict[Hashable, list[int]]:
     """The rows that may share a batch: those that are alike in every input that is not padded.
 
     Args:
@@ -101,15 +100,16 @@ def group_alike(rows: Batch, signature: Signature) -> list[list[int]]:
         signature: The padded signature of the model.
 
     Returns:
-        The indices of the rows of each group, in their order.
+        The indices of the rows of each group, in their order, by what is alike in them: groups of several batches that
+        have the same key may share one as well.
     """
     different = [
         array for spec in signature.inputs if (array := rows.dense.get(spec.name)) is not None and array.dtype == object
     ]
     rigid = any(spec.name in rows.ragged and spec.name not in rows.pad_values for spec in signature.inputs)
     if not different and not rigid:
-        return [list(range(len(rows)))]
-    groups: defaultdict[Any, list[int]] = defaultdict(list)
+        return {(): list(range(len(rows)))}
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index, length in enumerate(rows.lengths.tolist()):
         groups[(length if rigid else 0, *(array[index].shape for array in different))].append(index)
-    return list(groups.values())
+    return groups

@@ -74,13 +74,18 @@ class Batch:
             batches: At least one; all have the same inputs and pad values.
         """
         first = batches[0]
+        if len(batches) == 1:
+            return first
         lengths = np.concatenate([batch.lengths for batch in batches])
-        return cls(
+        joined = cls(
             {name: np.concatenate([batch.ragged[name] for batch in batches]) for name in first.ragged},
             {name: join_rows([batch.dense[name] for batch in batches]) for name in first.dense},
             to_cu_seqlens(lengths),
             first.pad_values,
         )
+        if all(batch.checked_for is first.checked_for for batch in batches):
+            joined.note_check(first.checked_for)
+        return joined
 
     def __len__(self) -> int:
         """The number of rows."""

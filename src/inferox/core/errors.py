@@ -56,15 +56,20 @@ class InferoxError(Exception):
     Args:
         message: One sentence: what was expected and what came.
         hint: What the reader can do about it; ``None`` where the message already says so.
+
+    Attributes:
+        item: The item of a request because of which it failed, from 0; ``None`` where that is not known.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
+        self.item: int | None = None
         self.message = _bounded(message)
         self.hint = None if hint is None else _bounded(hint)
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.hint})" if self.hint else self.message
+        message = self.message if self.item is None else f"item {self.item}: {self.message}"
+        return f"{message} ({self.hint})" if self.hint else message
 
 
 def _bounded(text: str) -> str:
@@ -309,7 +314,17 @@ class CapacityError(InferoxError):
 
 
 class OverloadedError(CapacityError):
-    """Too much is waiting already."""
+    """Too much is waiting already.
+
+    Args:
+        message: What waits, and the limit.
+        retry_after_s: After how many seconds it is worth trying again; ``None`` where that is not known.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        hint = "try again later" if retry_after_s is None else f"try again in {retry_after_s:.2g} s"
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
 
 
 class DeadlineExceededError(CapacityError):

@@ -54,7 +54,7 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
     examples = source.example_inputs
     if uses_task_samples(source, task):
         encoded = [task.encode(items) for items in task.samples()]
-        groups = (rows.select(group) for rows in encoded for group in group_alike(rows, source.signature))
+        groups = (rows.select(group) for rows in encoded for group in group_alike(rows, source.signature).values())
         return Samples(tuple(batch for rows in groups for batch in _compute_rows(source, rows)))
     others = source.probe_inputs or (() if examples is None else tuple(_varied(examples, source.signature)))
     first, *others = others if examples is None else (examples, *others)

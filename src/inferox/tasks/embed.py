@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import BATCH, Batch, DataType, ManifestError, Model, Outputs, RequestError, Signature, TensorSpec
+from inferox.core import BATCH, Batch, DataType, ManifestError, Outputs, RequestError, Signature, TensorSpec
 from inferox.parity import Arrays, ParityTarget
 from inferox.tasks.options import optional
 from inferox.tasks.pooled_vectors import PooledVectors
@@ -93,10 +93,10 @@ class EmbedTask(TextTask):
         """Makes a vector of each row's token vectors; shape ``[rows, dimension]``, float32. See ``Task``."""
         return self._vectors.compute(outputs, skip=self._skip)[:, : self._truncate_dim]
 
-    def compute(self, model: Model, items: Sequence[str], batch: Batch) -> npt.NDArray[np.float32]:
-        """Makes a vector of each text; shape ``[n, dimension]``, float32. See ``Task``."""
-        vectors = np.empty((len(items), self._dimension), dtype=np.float32)
-        for indices, decoded in self.compute_batches(model, items, batch):
+    def collect(self, count: int, answers: Iterable[tuple[Sequence[int], Any]]) -> npt.NDArray[np.float32]:
+        """Puts the vectors of several batches into one array; shape ``[count, dimension]``, float32. See ``Task``."""
+        vectors = np.empty((count, self._dimension), dtype=np.float32)
+        for indices, decoded in answers:
             vectors[indices] = decoded
         return vectors
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from inferox.batching import MAX_ROWS, run_batches
@@ -146,8 +146,20 @@ class Task(ABC):
             RequestError: If a row does not fit the model's signature; nothing has been computed then.
             BackendError: If the runtime fails.
         """
-        results: list[Any] = [None] * len(items)
-        for indices, decoded in self.compute_batches(model, items, batch):
+        return self.collect(len(items), self.compute_batches(model, items, batch))
+
+    def collect(self, count: int, answers: Iterable[tuple[Sequence[int], Any]]) -> Any:
+        """Puts the answers of several batches into the order of the items.
+
+        Args:
+            count: The number of items.
+            answers: The indices of some items, and what ``decode`` read for them. Together they are all items.
+
+        Returns:
+            One result per item, in their order: a list, or an array of vectors.
+        """
+        results: list[Any] = [None] * count
+        for indices, decoded in answers:
             for index, result in zip(indices, decoded, strict=True):
                 results[index] = result
         return results

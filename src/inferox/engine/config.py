@@ -1,0 +1,34 @@
+"""How an engine batches, and how much it takes in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inferox.batching import MAX_ROWS, MAX_TOKENS
+from inferox.core import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """The settings of an engine.
+
+    Attributes:
+        threads: How many CPU threads all models together may use; ``None`` for one a core that this process may use.
+        max_batch_tokens: The most tokens of a batch. A row that is longer is computed alone.
+        max_batch_rows: The most rows of a batch.
+        max_waiting_tokens: The most tokens that may wait for one model before requests are refused.
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    threads: int | None = None
+    max_batch_tokens: int = MAX_TOKENS
+    max_batch_rows: int = MAX_ROWS
+    max_waiting_tokens: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "max_batch_tokens", "max_batch_rows", "max_waiting_tokens"):
+            value = getattr(self, name)
+            if (value is not None or name != "threads") and (type(value) is not int or value < 1):
+                raise ConfigError(f"{name} must be a positive integer, and is {value!r}")

@@ -1,0 +1,128 @@
+"""A request: items of one caller, and the answer that it waits for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from inferox.core import Batch, ConfigError
+from inferox.tasks import Task
+
+
+@dataclass(frozen=True)
+class RequestOptions:
+    """What a caller says of a request.
+
+    Attributes:
+        deadline_s: Within how many seconds the answer is needed; ``None`` for no limit.
+        priority: Lower numbers go first. Each second of waiting counts as one, so that none waits for ever.
+        owner: On whose behalf it is made, such as an API key: owners get equal shares of the machine.
+
+    Raises:
+        ConfigError: If the deadline is not a positive number.
+    """
+
+    deadline_s: float | None = None
+    priority: int = 0
+    owner: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.deadline_s is not None and not self.deadline_s > 0:
+            raise ConfigError(f"a deadline must be a positive number of seconds, and is {self.deadline_s!r}")
+
+
+class Request:
+    """Rows that wait for their answers. What changes is guarded by the lock of the queue that it is in.
+
+    Args:
+        task: Reads the answers.
+        items: The items, one for each row; those of a request that is one row itself are calls of their own.
+        batch: Their rows. Where there are none, the answer is there at once.
+        groups: The rows that may share a batch, by what is alike in them.
+        options: What the caller says of it.
+        arrived_s: When it came, on the clock of ``time.monotonic``.
+
+    Attributes:
+        deadline_s: When the answer is needed, on the same clock; infinity where there is no deadline.
+        future: Gets the answer.
+        waiting: The rows that are in no batch yet, by group.
+        served_tokens: How much was computed for it, on the queue's clock of tokens.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        items: Sequence[Any],
+        batch: Batch,
+        groups: Mapping[Hashable, Sequence[int]],
+        *,
+        options: RequestOptions,
+        arrived_s: float,
+    ) -> None:
+        self.task = task
+        self.items = items
+        self.batch = batch
+        self.options = options
+        self.arrived_s = arrived_s
+        self.deadline_s = math.inf if options.deadline_s is None else arrived_s + options.deadline_s
+        self.future: Future[Any] = Future()
+        self.waiting = {key: list(rows) for key, rows in groups.items()}
+        self.lengths: list[int] = batch.lengths.tolist()
+        self.served_tokens = 0.0
+        self._unanswered = len(batch)
+        self._answers: list[tuple[Sequence[int], Any]] = []
+        if not self._unanswered:
+            self.future.set_result(task.collect(0, []))
+
+    @property
+    def waiting_tokens(self) -> int:
+        """The tokens of the rows that are in no batch yet."""
+        return sum(self.lengths[row] for rows in self.waiting.values() for row in rows)
+
+    def take(self, group: Hashable, places: Iterable[int]) -> list[int]:
+        """Takes rows out of those that wait.
+
+        Args:
+            group: Their group.
+            places: Where they stand in it.
+
+        Returns:
+            The rows.
+        """
+        rows, gone = self.waiting[group], set(places)
+        self.waiting[group] = [row for place, row in enumerate(rows) if place not in gone]
+        if not self.waiting[group]:
+            del self.waiting[group]
+        return [rows[place] for place in sorted(gone)]
+
+    def add_answers(self, rows: Sequence[int], answers: Any) -> Sequence[tuple[Sequence[int], Any]] | None:
+        """Notes the answers of some rows.
+
+        Args:
+            rows: The rows.
+            answers: What the task read for them.
+
+        Returns:
+            The answers of all rows, batch by batch, once they are there; ``None`` before.
+        """
+        self._answers.append((rows, answers))
+        self._unanswered -= len(rows)
+        return None if self._unanswered else self._answers
+
+    def is_over(self) -> bool:
+        """Whether nobody waits for the answer any more: it is there, or the caller has gone."""
+        return self.future.done()
+
+    def answer(self, answer: Any) -> None:
+        """Gives the caller the answer, unless it has gone."""
+        with suppress(InvalidStateError):
+            self.future.set_result(answer)
+
+    def fail(self, error: BaseException) -> None:
+        """Gives the caller an error, unless it has gone or has its answer."""
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)

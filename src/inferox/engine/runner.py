@@ -1,0 +1,323 @@
+"""A loaded model with the requests that wait for it, and the threads that compute them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from threading import Lock, Thread
+from typing import Any
+
+import numpy as np
+
+from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget, group_alike
+from inferox.core import (
+    Batch,
+    Closing,
+    DeadlineExceededError,
+    ExecutionError,
+    InferoxError,
+    Layout,
+    OutOfMemoryError,
+    check_batch,
+    first_line,
+)
+from inferox.engine.config import EngineConfig
+from inferox.engine.faults import split_around_faults
+from inferox.engine.queue import Part, RequestQueue
+from inferox.engine.request import Request, RequestOptions
+from inferox.engine.stats import ModelStats
+from inferox.engine.throughput import Throughput
+from inferox.engine.token_limit import TokenLimit
+from inferox.engine.turns import Turns
+from inferox.loading import TaskModel
+from inferox.tasks import RawTask, Task
+from inferox.tasks.task import as_list
+from inferox.tasks.truncation import CutTokens, read_cut_tokens, report_truncation
+
+_logger = logging.getLogger(__name__)
+
+_CALLS = "calls"
+"""The one input of a request whose items are whole calls, which no batch is made of."""
+
+Row = tuple[Request, int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request.
+
+    Attributes:
+        results: One result per item, in their order: a list, or for ``embed`` an array of vectors.
+        model: The name of the model.
+        version: Its version.
+        artifact: The artifact that computed all of it.
+        embedding_space: The id of the space in which vectors lie; ``None`` where that is not known.
+        cut_tokens: What was cut off each text; empty where the items are not texts.
+    """
+
+    results: Any
+    model: str
+    version: str
+    artifact: str
+    embedding_space: str | None
+    cut_tokens: Sequence[CutTokens] = ()
+
+
+class ModelRunner(Closing):
+    """Computes the requests for one model in batches of rows alike in length, whoever they come from.
+
+    Args:
+        name: The name of the model in the engine.
+        version: Its version.
+        loaded: The model; it is closed with this.
+        config: The settings of the engine.
+        turns: The turns on the model's device.
+    """
+
+    def __init__(self, name: str, version: str, loaded: TaskModel, config: EngineConfig, turns: Turns) -> None:
+        self.name = name
+        self.version = version
+        self.loaded = loaded
+        self._model = loaded.model
+        self._turns = turns
+        self._takes_calls = isinstance(loaded.task, RawTask)
+        self._limit = TokenLimit(config.max_batch_tokens)
+        self._budget = self._read_budget(config)
+        self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=self._model.max_concurrency)
+        self._throughput = Throughput()
+        self._tasks: dict[str | None, Task] = {None: loaded.task}
+        self._stats = ModelStats()
+        self._lock = Lock()
+        self._threads: list[Thread] = []
+
+    def make_request(
+        self, items: Sequence[Any], options: RequestOptions, *, prompt: str | None, truncate: str
+    ) -> Request:
+        """Makes the rows of a request.
+
+        Args:
+            items: The items.
+            options: What the caller says of it.
+            prompt: The prompt to put before each text; ``None`` for the model's default.
+            truncate: What is done about texts that are too long; see ``TaskModel.embed``.
+
+        Raises:
+            RequestError: If an item cannot be computed.
+        """
+        arrived_s, given = time.monotonic(), as_list(items)
+        task = self._task_with(prompt)
+        if self._takes_calls:
+            batch, alone = Batch.of_rows({_CALLS: np.empty(1)}), {object(): [0]}
+            return Request(task, given, batch, alone, options=options, arrived_s=arrived_s)
+        batch = task.encode(given)
+        report_truncation(batch, truncate, stacklevel=5)
+        check_batch(batch, self._model.signature)
+        groups = group_alike(batch, self._model.signature)
+        return Request(task, given, batch, groups, options=options, arrived_s=arrived_s)
+
+    def compute(self, request: Request) -> None:
+        """Computes a request on the caller's thread where nobody else waits, or else puts it into the queue.
+
+        Args:
+            request: The request.
+
+        Raises:
+            CapacityError: If it is refused.
+        """
+        if request.is_over():
+            return
+        parts = self._queue.take_alone(request, self._current_budget())
+        if parts is None:
+            self.submit(request)
+        else:
+            self._compute_parts(parts)
+
+    def submit(self, request: Request) -> None:
+        """Puts a request into the queue.
+
+        Args:
+            request: The request.
+
+        Raises:
+            CapacityError: If it is refused.
+        """
+        if request.is_over():
+            return
+        self._refuse_if_late(request)
+        self._queue.add(request, estimate_s=self._throughput.estimate_s)
+        with self._lock:
+            if len(self._threads) < self._model.max_concurrency:
+                name = f"inferox-{self.name}-{len(self._threads)}"
+                self._threads.append(Thread(target=self._run_lane, name=name, daemon=True))
+                self._threads[-1].start()
+
+    def to_answer(self, request: Request, results: Any) -> Answer:
+        """The answer to a request.
+
+        Args:
+            request: The request.
+            results: What was computed for it.
+        """
+        metadata = self.loaded.metadata
+        cut = [] if self._takes_calls else read_cut_tokens(request.batch)
+        return Answer(results, self.name, self.version, metadata.artifact, metadata.embedding_space, cut)
+
+    def stats(self) -> ModelStats:
+        """What the model does at the moment, and has done."""
+        waiting_rows, waiting_tokens = self._queue.waiting_rows(), self._queue.waiting_tokens()
+        return replace(self._stats, waiting_rows=waiting_rows, waiting_tokens=waiting_tokens)
+
+    def close(self) -> None:
+        """Takes no more requests, waits until those that were taken are answered, and closes the model."""
+        self._queue.close()
+        self._queue.wait_until_idle()
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+        self.loaded.close()
+
+    def _task_with(self, prompt: str | None) -> Task:
+        if prompt not in self._tasks:
+            self._tasks[prompt] = self.loaded.task.with_prompt(prompt or "")
+        return self._tasks[prompt]
+
+    def _read_budget(self, config: EngineConfig) -> BatchBudget:
+        if self._takes_calls:
+            return BatchBudget(1, 1)
+        limits = self._model.limits
+        if limits.is_fixed:
+            return BatchBudget(sys.maxsize, limits.rows or 1, cost=FIXED_COST)
+        rows = min(config.max_batch_rows, self.loaded.task.max_rows)
+        is_padded = self._model.metadata.layout is Layout.PADDED
+        cost = PADDED_COST if is_padded else PACKED_COST
+        return BatchBudget(config.max_batch_tokens, min(rows, limits.rows or rows), is_padded, cost)
+
+    def _current_budget(self) -> BatchBudget:
+        return replace(self._budget, tokens=min(self._budget.tokens, self._limit.tokens))
+
+    def _refuse_if_late(self, request: Request) -> None:
+        deadline_s = request.options.deadline_s
+        needed_s = None if deadline_s is None else self._throughput.estimate_s(self._queue.waiting_tokens())
+        if deadline_s is not None and needed_s is not None and needed_s > deadline_s:
+            raise DeadlineExceededError(
+                f"what waits already takes {needed_s:.2g} s, and the answer is needed within {deadline_s:.2g} s",
+                hint="allow more time, or send less at once",
+            )
+
+    def _run_lane(self) -> None:
+        while (parts := self._queue.take(self._current_budget)) is not None:
+            self._compute_parts(parts)
+
+    def _compute_parts(self, parts: Sequence[Part]) -> None:
+        rows = [(part.request, row) for part in parts for row in part.rows]
+        try:
+            with self._turns.of(self):
+                self._compute_rows(rows)
+        except BaseException as error:
+            for request, _ in rows:
+                request.fail(error)
+            raise
+        finally:
+            self._queue.end_batch()
+
+    def _compute_rows(self, rows: Sequence[Row]) -> None:
+        left = list(rows)
+        while left:
+            some = left[: self._count_fitting(left)]
+            try:
+                answers = self._answer_rows(some)
+            except OutOfMemoryError as error:
+                self._note_failure()
+                if len(some) > 1:
+                    _logger.warning("%s: %s; its rows are computed in smaller batches", self.name, error)
+                    self._limit.lower(_count_places(some))
+                    continue
+                self._fail(some[0], error)
+            except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
+                self._note_failure()
+                for part, found in split_around_faults(some, error, self._answer_rows):
+                    if isinstance(found, Exception):
+                        self._fail(part[0], found)
+                    else:
+                        self._deliver(part, found)
+            else:
+                self._deliver(some, answers)
+            left = left[len(some) :]
+
+    def _count_fitting(self, rows: Sequence[Row]) -> int:
+        """How many of some rows fit into the memory, as far as that is known: all of them at first."""
+        if _count_places(rows) <= self._limit.tokens or not self._limit.is_lowered:
+            return len(rows)
+        fitting = 1
+        while fitting < len(rows) and _count_places(rows[: fitting + 1]) <= self._limit.tokens:
+            fitting += 1
+        return fitting
+
+    def _answer_rows(self, rows: Sequence[Row]) -> Sequence[Any]:
+        """Computes rows, and reads their answers."""
+        request = rows[0][0]
+        if self._takes_calls:
+            return [request.task.run(self._model, request.items)]
+        parts = [(request, [row for _, row in group]) for request, group in groupby(rows, itemgetter(0))]
+        batch = Batch.concatenate([request.batch.select(some) for request, some in parts])
+        items = [request.items[row] for request, row in rows]
+        began = time.perf_counter()
+        outputs = self._model.compute(batch)
+        # Texts with several prompts may share a batch, and are not pooled alike.
+        answers = {task: task.decode(items, batch, outputs) for task in {request.task for request, _ in parts}}
+        self._note_batch(batch, time.perf_counter() - began)
+        if len(answers) == 1:
+            found: Sequence[Any] = answers[request.task]
+            return found
+        return [answers[request.task][index] for index, (request, _) in enumerate(rows)]
+
+    def _note_batch(self, batch: Batch, seconds: float) -> None:
+        self._throughput.learn(batch.token_count, seconds)
+        self._limit.raise_slowly()
+        with self._lock:
+            known = self._stats
+            self._stats = replace(
+                known,
+                batches=known.batches + 1,
+                rows=known.rows + len(batch),
+                tokens=known.tokens + batch.token_count,
+                computing_s=known.computing_s + seconds,
+            )
+
+    def _note_failure(self) -> None:
+        with self._lock:
+            self._stats = replace(self._stats, failed_batches=self._stats.failed_batches + 1)
+
+    def _deliver(self, rows: Sequence[Row], answers: Sequence[Any]) -> None:
+        start = 0
+        for request, group in groupby(rows, itemgetter(0)):
+            some = [row for _, row in group]
+            with self._lock:
+                complete = request.add_answers(some, answers[start : start + len(some)])
+            start += len(some)
+            if complete is not None and self._takes_calls:
+                request.answer(answers[0])
+            elif complete is not None:
+                request.answer(request.task.collect(len(request.items), complete))
+
+    def _fail(self, row: Row, error: Exception) -> None:
+        request, index = row
+        if isinstance(error, InferoxError):
+            error.item = None if self._takes_calls else index
+            request.fail(error)
+            return
+        _logger.error("%s: reading an answer failed", self.name, exc_info=error)
+        failure = ExecutionError(f"reading the answer of {self.name!r} failed: {first_line(error)}")
+        failure.__cause__ = error
+        request.fail(failure)
+
+
+def _count_places(rows: Sequence[Row]) -> int:
+    """The places of a padded batch of rows, which is what memory is needed for."""
+    return len(rows) * max(request.lengths[row] for request, row in rows)

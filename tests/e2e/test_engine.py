@@ -1,0 +1,42 @@
+"""The engine with the real model: many callers at once, on every runtime."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import inferox
+from inferox.tasks.text_samples import sample_texts
+
+_SAME = 2e-6
+"""How far the vectors of a text in another batch may lie apart: rounding, as parity measures it for ``exact``."""
+
+
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino", "candle"])
+def test_64_callers_get_the_vectors_that_they_would_get_alone(minilm_package: Path, backend: str) -> None:
+    texts = [text for batch in sample_texts(256, []) for text in batch][:160]
+    with inferox.load(minilm_package, backend, precision="fp32") as model:
+        alone = np.concatenate([model.embed([text], truncate="cut") for text in texts])
+    with inferox.Engine() as engine:
+        info = engine.load(minilm_package, name="minilm", backend=backend, precision="fp32")
+        assert (info.name, info.task, info.artifact.split("/")[0]) == ("minilm", "embed", backend)
+
+        async def ask_all() -> list[np.ndarray]:
+            left, found = iter(enumerate(texts)), [np.empty(0)] * len(texts)
+
+            async def ask() -> None:
+                for index, text in left:
+                    answer = await engine.ainfer("minilm", [text], truncate="cut")
+                    assert answer.embedding_space == info.embedding_space
+                    found[index] = answer.results[0]
+
+            await asyncio.gather(*(ask() for _ in range(64)))
+            return found
+
+        together = np.stack(asyncio.run(ask_all()))
+        assert engine.stats("minilm").batches < len(texts)
+        np.testing.assert_allclose(together, alone, rtol=0, atol=_SAME)
+        np.testing.assert_allclose(engine.infer("minilm", texts, truncate="cut").results, alone, rtol=0, atol=_SAME)

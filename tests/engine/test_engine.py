@@ -1,0 +1,392 @@
+"""The engine: every caller gets the answer that it would get alone, or an error that is its own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from inferox import Engine, EngineConfig
+from inferox.core import (
+    ConfigError,
+    DeadlineExceededError,
+    ExecutionError,
+    InferoxError,
+    ModelNotFoundError,
+    OutOfMemoryError,
+    OverloadedError,
+    RequestError,
+    ShapeMismatchError,
+    ShuttingDownError,
+)
+from tests.engine.models import POISON, DoublingModel, SumTask, double, load_doubling
+
+
+@pytest.fixture
+def model() -> DoublingModel:
+    return DoublingModel()
+
+
+@pytest.fixture
+def engine(model: DoublingModel) -> Iterator[Engine]:
+    with Engine() as engine:
+        engine.register(load_doubling(model))
+        yield engine
+        model.may_go.set()
+
+
+@contextmanager
+def held(engine: Engine, model: DoublingModel) -> Iterator[None]:
+    """Keeps a batch computing meanwhile, so that requests queue up."""
+    model.may_go.clear()
+    model.has_begun.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(engine.infer, "doubling", [[1]])
+        assert model.has_begun.wait(20)
+        try:
+            yield
+        finally:
+            model.may_go.set()
+        assert first.result(20).results == [2]
+
+
+def wait_for_rows(engine: Engine, count: int) -> None:
+    deadline = time.monotonic() + 20
+    while engine.stats("doubling").waiting_rows < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def random_items(count: int, seed: int = 0) -> list[list[int]]:
+    numbers = random.Random(seed)  # noqa: S311 - no secret
+    return [[numbers.randrange(500) for _ in range(numbers.randrange(1, 60))] for _ in range(count)]
+
+
+def test_64_coroutines_get_their_own_answers_in_shared_batches(engine: Engine, model: DoublingModel) -> None:
+    model.seconds = 0.001
+    requests = [random_items(1 + index % 5, seed=index) for index in range(300)]
+
+    async def ask_all() -> list[list[int]]:
+        left = iter(enumerate(requests))
+        found: list[list[int]] = [[] for _ in requests]
+
+        async def ask() -> None:
+            for index, items in left:
+                found[index] = (await engine.ainfer("doubling", items)).results
+
+        await asyncio.gather(*(ask() for _ in range(64)))
+        return found
+
+    assert asyncio.run(ask_all()) == [double(items) for items in requests]
+    assert max(map(len, model.batches)) > 5  # rows of several callers
+    assert sum(map(len, model.batches)) == sum(map(len, requests))  # each is computed once
+
+
+def test_threads_get_their_own_answers_in_all_lanes() -> None:
+    model = DoublingModel(max_concurrency=3)
+    with Engine() as engine, ThreadPoolExecutor(16) as pool:
+        engine.register(load_doubling(model))
+        requests = [random_items(1 + index % 7, seed=index) for index in range(200)]
+        answers = list(pool.map(lambda items: engine.infer("doubling", items).results, requests))
+    assert answers == [double(items) for items in requests]
+    assert model.is_closed
+
+
+def test_a_lone_request_is_computed_on_its_callers_thread(engine: Engine) -> None:
+    before = threading.active_count()
+    assert engine.infer("doubling", [[1, 2], [3]]).results == [6, 6]
+    assert threading.active_count() == before
+
+
+def test_an_answer_says_what_computed_it(engine: Engine) -> None:
+    answer = engine.infer("doubling", [[1]])
+    assert (answer.model, answer.version, answer.artifact) == ("doubling", "1", "numpy/function/fp32/padded")
+    (info,) = engine.models()
+    assert (info.name, info.version, info.task, info.artifact) == ("doubling", "1", "sum", answer.artifact)
+
+
+def test_no_items_have_no_answers(engine: Engine, model: DoublingModel) -> None:
+    assert engine.infer("doubling", []).results == []
+    assert asyncio.run(engine.ainfer("doubling", [])).results == []
+    assert model.batches == []
+
+
+def test_a_row_that_cannot_be_computed_fails_its_own_request_alone(engine: Engine, model: DoublingModel) -> None:
+    requests = [random_items(4, seed=index) for index in range(12)]
+    requests[3][2] = [1, POISON]
+    requests[9][0] = [POISON]
+    with ThreadPoolExecutor(12) as pool:
+        with held(engine, model):
+            futures = [pool.submit(engine.infer, "doubling", items) for items in requests]
+            wait_for_rows(engine, 48)
+        for index, (future, items) in enumerate(zip(futures, requests, strict=True)):
+            if index not in {3, 9}:
+                assert future.result(20).results == double(items)
+        for index, item in ((3, 2), (9, 0)):
+            with pytest.raises(ExecutionError, match=f"^item {item}: .*a number is poison") as caught:
+                futures[index].result(20)
+            assert caught.value.item == item
+    assert engine.infer("doubling", [[5]]).results == [10]
+
+
+def test_answers_that_cannot_be_read_fail_their_own_request_alone(model: DoublingModel) -> None:
+    def read(total: int) -> int:
+        if total == 26:
+            raise ZeroDivisionError("no")
+        return total
+
+    with Engine() as engine:
+        engine.register(load_doubling(model, SumTask(read=read)))
+        with pytest.raises(ExecutionError, match="reading the answer of 'doubling' failed: no") as caught:
+            engine.infer("doubling", [[1], [13], [2]])
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+        assert engine.infer("doubling", [[1], [2]]).results == [2, 4]
+
+
+def test_where_memory_is_short_batches_are_halved() -> None:
+    model = DoublingModel(most_places=64)
+    with Engine() as engine:
+        engine.register(load_doubling(model))
+        items = [[number] * 8 for number in range(40)]
+        assert engine.infer("doubling", items).results == double(items)
+        failures = sum(sum(map(len, batch)) > 64 for batch in model.batches)
+        assert failures == 3  # of 320, 160 and 80 places
+        model.batches.clear()
+        assert engine.infer("doubling", items).results == double(items)
+        assert all(sum(map(len, batch)) <= 64 for batch in model.batches)  # it has learned
+        with pytest.raises(OutOfMemoryError, match=r"^item 1: "):
+            engine.infer("doubling", [[1], [1] * 65])
+        assert engine.infer("doubling", items[:3]).results == double(items[:3])
+
+
+def test_a_request_of_many_rows_adds_one_batch_to_the_wait_of_a_single_one(
+    engine: Engine, model: DoublingModel
+) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        with held(engine, model):
+            large = pool.submit(engine.infer, "doubling", [[7] * 10] * 2048)
+            wait_for_rows(engine, 2048)
+            model.may_go.set()
+            while len(model.batches) < 3:
+                time.sleep(0.0005)
+            model.may_go.clear()
+            begun = len(model.batches)
+            single = pool.submit(engine.infer, "doubling", [[1, 2, 3]])
+            deadline = time.monotonic() + 20
+            while engine.stats("doubling").waiting_rows % 2 == 0 and time.monotonic() < deadline and not single.done():
+                time.sleep(0.0005)
+        assert single.result(20).results == [12]
+        assert large.result(20).results == [140] * 2048
+    with_single = next(index for index, batch in enumerate(model.batches) if [1, 2, 3] in batch)
+    assert with_single <= begun + 1
+
+
+def test_an_answer_that_comes_too_late_is_not_waited_for(engine: Engine, model: DoublingModel) -> None:
+    with held(engine, model):
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceededError, match=r"not there within 0\.05 s"):
+            engine.infer("doubling", [[1] * 9], deadline_s=0.05)
+        with pytest.raises(DeadlineExceededError):
+            asyncio.run(engine.ainfer("doubling", [[2] * 9], deadline_s=0.05))
+        assert time.monotonic() - began < 10  # neither waits for the batch that is computed
+    assert engine.infer("doubling", [[3]], deadline_s=20).results == [6]
+    assert all([1] * 9 not in batch and [2] * 9 not in batch for batch in model.batches)  # nor is either computed
+
+
+def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: DoublingModel) -> None:
+    model.seconds = 0.2
+    engine.infer("doubling", [[1]])
+    with ThreadPoolExecutor(1) as pool, held(engine, model):
+        waits = pool.submit(engine.infer, "doubling", [[1] * 100])
+        wait_for_rows(engine, 1)
+        with pytest.raises(DeadlineExceededError, match="what waits already takes"):
+            engine.infer("doubling", [[1]], deadline_s=0.5)
+        model.seconds = 0
+        model.may_go.set()
+        assert waits.result(20).results == [200]
+
+
+def test_a_caller_who_has_gone_is_not_computed_for(engine: Engine, model: DoublingModel) -> None:
+    async def ask_and_go() -> None:
+        asking = asyncio.create_task(engine.ainfer("doubling", [[4, 4, 4]]))
+        while not engine.stats("doubling").waiting_rows:
+            await asyncio.sleep(0.001)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    with held(engine, model):
+        asyncio.run(ask_and_go())
+    assert engine.infer("doubling", [[5]]).results == [10]
+    assert all([4, 4, 4] not in batch for batch in model.batches)
+
+
+def test_callers_who_go_at_random_harm_nobody(engine: Engine, model: DoublingModel) -> None:
+    model.seconds = 0.001
+    chance = random.Random(0)  # noqa: S311 - no secret
+
+    async def ask(index: int) -> None:
+        items = random_items(2, seed=index)
+        asking = asyncio.create_task(engine.ainfer("doubling", items))
+        await asyncio.sleep(chance.random() * 0.01)
+        if index % 2:
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        else:
+            assert (await asking).results == double(items)
+
+    async def ask_all() -> None:
+        await asyncio.gather(*(ask(index) for index in range(400)))
+
+    asyncio.run(ask_all())
+    assert engine.infer("doubling", [[5]]).results == [10]
+
+
+def test_more_than_may_wait_is_refused_as_a_whole(model: DoublingModel) -> None:
+    with Engine(EngineConfig(max_waiting_tokens=20)) as engine, ThreadPoolExecutor(1) as pool:
+        engine.register(load_doubling(model))
+        with held(engine, model):
+            waits = pool.submit(engine.infer, "doubling", [[1] * 15])
+            wait_for_rows(engine, 1)
+            with pytest.raises(OverloadedError, match="15 tokens wait already, and 6 more would pass the limit of 20"):
+                engine.infer("doubling", [[1] * 3, [1] * 3])
+            assert engine.stats("doubling").waiting_rows == 1
+        assert waits.result(20).results == [30]
+        assert engine.infer("doubling", [[1] * 100]).results == [200]  # where nothing waits, it could never be taken
+
+
+def test_a_request_that_does_not_fit_the_model_is_refused_before_it_waits(engine: Engine, model: DoublingModel) -> None:
+    with pytest.raises(ShapeMismatchError, match="row 1"):
+        engine.infer("doubling", [[1], []])
+    with pytest.raises(RequestError, match="no prompts"):
+        engine.infer("doubling", [[1]], prompt="query")
+    with pytest.raises(RequestError, match="expected a list"):
+        engine.infer("doubling", 5)  # type: ignore[arg-type]
+    assert model.batches == []
+
+
+def test_names_and_versions(engine: Engine) -> None:
+    engine.register(load_doubling(task=SumTask(read=lambda total: total + 1)), version="2")
+    assert engine.infer("doubling", [[1]]).results == [3]
+    assert engine.infer("doubling", [[1]], version="1").results == [2]
+    with pytest.raises(ConfigError, match="'doubling' has the version '2' already"):
+        engine.register(load_doubling(), version="2")
+    with pytest.raises(ModelNotFoundError, match=r"no model 'doubling 3' is loaded \(there are 1, 2\)"):
+        engine.infer("doubling", [[1]], version="3")
+    with pytest.raises(ModelNotFoundError, match=r"no model 'other' is loaded \(there are doubling\)"):
+        engine.infer("other", [[1]])
+    engine.unload("doubling", "2")
+    assert engine.infer("doubling", [[1]]).results == [2]
+    engine.unload("doubling")
+    with pytest.raises(ModelNotFoundError, match="nothing is loaded"):
+        engine.infer("doubling", [[1]])
+
+
+def test_what_was_admitted_is_answered_before_a_model_is_unloaded(engine: Engine, model: DoublingModel) -> None:
+    with ThreadPoolExecutor(8) as pool, held(engine, model):
+        futures = [pool.submit(engine.infer, "doubling", [[index]]) for index in range(6)]
+        wait_for_rows(engine, 6)
+        unloading = threading.Thread(target=engine.unload, args=("doubling",))
+        unloading.start()
+        while engine.models():
+            time.sleep(0.002)
+        with pytest.raises(ModelNotFoundError):
+            engine.infer("doubling", [[1]])
+        assert not model.is_closed
+        model.may_go.set()
+        assert [future.result(20).results for future in futures] == [[2 * index] for index in range(6)]
+        unloading.join(20)
+    assert model.is_closed
+
+
+def test_a_closed_engine_takes_nothing(engine: Engine, model: DoublingModel) -> None:
+    engine.close()
+    engine.close()
+    assert model.is_closed
+    with pytest.raises(ShuttingDownError, match="the engine is closed"):
+        engine.infer("doubling", [[1]])
+    with pytest.raises(ShuttingDownError, match="the engine is closed"):
+        engine.register(load_doubling())
+
+
+def test_no_request_is_lost_while_versions_come_and_go() -> None:
+    asked, stop = [0] * 4, threading.Event()
+
+    def ask(place: int, engine: Engine) -> None:
+        while not stop.is_set():
+            items = random_items(3, seed=asked[place])
+            assert engine.infer("doubling", items).results == double(items)
+            asked[place] += 1
+
+    with Engine() as engine, ThreadPoolExecutor(4) as pool:
+        engine.register(load_doubling(), version="0")
+        futures = [pool.submit(ask, place, engine) for place in range(4)]
+        try:
+            for version in range(1, 60):
+                engine.register(load_doubling(), version=str(version))
+                engine.unload("doubling", str(version - 1))
+        finally:
+            stop.set()
+        for future in futures:
+            future.result(20)
+    assert all(asked)
+
+
+def test_models_take_turns_on_a_device() -> None:
+    computing, most, lock = [0], [0], threading.Lock()
+
+    class Watched(DoublingModel):
+        def _compute(self, inputs):  # type: ignore[no-untyped-def]
+            with lock:
+                computing[0] += 1
+                most[0] = max(most[0], computing[0])
+            try:
+                return super()._compute(inputs)
+            finally:
+                with lock:
+                    computing[0] -= 1
+
+    models = [Watched(name=name) for name in ("first", "second", "third")]
+    with Engine() as engine, ThreadPoolExecutor(9) as pool:
+        for model in models:
+            model.seconds = 0.001
+            engine.register(load_doubling(model))
+        asked = [pool.submit(engine.infer, models[index % 3].name, [[index]]) for index in range(90)]
+        assert [future.result(20).results for future in asked] == [[2 * index] for index in range(90)]
+    assert most == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"threads": 0}, "threads must be a positive integer, and is 0"),
+        ({"max_batch_tokens": 0}, "max_batch_tokens must be"),
+        ({"max_batch_rows": True}, "max_batch_rows must be"),
+        ({"max_waiting_tokens": 1.5}, "max_waiting_tokens must be"),
+    ],
+)
+def test_settings_that_are_wrong(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EngineConfig(**settings)
+
+
+def test_settings_of_batches_hold() -> None:
+    for settings in ({"max_batch_rows": 3}, {"max_batch_tokens": 12}):
+        model = DoublingModel()
+        with Engine(EngineConfig(**settings)) as engine:
+            engine.register(load_doubling(model))
+            items = [[number] * 4 for number in range(20)]
+            assert engine.infer("doubling", items).results == double(items)
+        assert max(map(len, model.batches)) == 3
+
+
+@pytest.mark.parametrize("deadline_s", [0, -1, float("nan")])
+def test_deadlines_that_are_wrong(engine: Engine, deadline_s: float) -> None:
+    with pytest.raises(InferoxError, match="a deadline must be a positive number of seconds"):
+        engine.infer("doubling", [[1]], deadline_s=deadline_s)
