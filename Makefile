@@ -15,7 +15,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 
 .DEFAULT_GOAL := help
 # docs is also a folder.
-.PHONY: help setup demo test fuzz check format docs test-gpu test-bert-torch audit clean
+.PHONY: help setup demo test test-all fuzz check format docs test-gpu test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -44,8 +44,14 @@ demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentence
 	  "Shares dropped on Wall Street." \
 	  "How do I reset my password?"
 
-test: $(READY)  ## Run the tests, one process per core
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --durations 15
+# Modules in the order of their names: those with the most tests are not those that take longest.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder --durations 15
+
+test: $(READY)  ## Run the tests but the slow ones, one process per core
+	$(PYTEST) -m "not slow"
+
+test-all: $(READY)  ## Run all tests
+	$(PYTEST)
 
 fuzz: $(READY)  ## Try 20,000 hostile packages, archives and images (FUZZ="--cases 500 --only config.json" for fewer)
 	$(BIN)/python -m tests.fuzz $(FUZZ)

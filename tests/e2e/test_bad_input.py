@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Command
+from tests.conftest import Command
 
 
 def fails(done: subprocess.CompletedProcess[bytes], code: int, *texts: str) -> None:
@@ -39,9 +39,9 @@ def test_a_file_that_is_no_package(inferox: Command, tmp_path: Path) -> None:
     fails(inferox("inspect", path), 3, "is no package")
 
 
-def test_a_truncated_package(inferox: Command, minilm_package: Path, tmp_path: Path) -> None:
+def test_a_truncated_package(inferox: Command, small_package: Path, tmp_path: Path) -> None:
     path = tmp_path / "half.mlpkg"
-    path.write_bytes(minilm_package.read_bytes()[:1_000_000])
+    path.write_bytes(small_package.read_bytes()[:1_000_000])
     fails(inferox("run", path, "x"), 3, "truncated or damaged")
 
 
@@ -78,42 +78,40 @@ def test_packing_over_something_that_exists(inferox: Command, minilm_directory: 
         (("--input", "nope.txt"), 4, "either"),
     ],
 )
-def test_wrong_options(
-    inferox: Command, minilm_package: Path, arguments: tuple[str, ...], code: int, text: str
-) -> None:
-    fails(inferox("run", minilm_package, "x", *arguments), code, text)
+def test_wrong_options(inferox: Command, small_package: Path, arguments: tuple[str, ...], code: int, text: str) -> None:
+    fails(inferox("run", small_package, "x", *arguments), code, text)
 
 
-def test_nothing_to_run_on(inferox: Command, minilm_package: Path) -> None:
-    fails(inferox("run", minilm_package), 4, "got none")
+def test_nothing_to_run_on(inferox: Command, small_package: Path) -> None:
+    fails(inferox("run", small_package), 4, "got none")
 
 
-def test_a_file_that_cannot_be_read(inferox: Command, minilm_package: Path, tmp_path: Path) -> None:
-    fails(inferox("run", minilm_package, "--input", tmp_path / "nope.txt"), 4, "cannot be read")
+def test_a_file_that_cannot_be_read(inferox: Command, small_package: Path, tmp_path: Path) -> None:
+    fails(inferox("run", small_package, "--input", tmp_path / "nope.txt"), 4, "cannot be read")
 
 
-def test_invalid_utf8_names_the_line(inferox: Command, minilm_package: Path) -> None:
-    fails(inferox("run", minilm_package, "-", stdin=b"fine\n\xff\xfe\n"), 4, "line 2 of standard input is not UTF-8")
+def test_invalid_utf8_names_the_line(inferox: Command, small_package: Path) -> None:
+    fails(inferox("run", small_package, "-", stdin=b"fine\n\xff\xfe\n"), 4, "line 2 of standard input is not UTF-8")
 
 
-def test_binary_standard_input(inferox: Command, minilm_package: Path) -> None:
-    fails(inferox("run", minilm_package, "-", stdin=bytes(range(256)) * 40), 4, "is not UTF-8")
+def test_binary_standard_input(inferox: Command, small_package: Path) -> None:
+    fails(inferox("run", small_package, "-", stdin=bytes(range(256)) * 40), 4, "is not UTF-8")
 
 
-def test_malformed_json_lines(inferox: Command, minilm_package: Path) -> None:
-    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b'"a"\n{"text": \n'), 4, "line 2", "is not JSON")
-    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b"[1, 2]\n"), 4, "line 1")
+def test_malformed_json_lines(inferox: Command, small_package: Path) -> None:
+    fails(inferox("run", small_package, "--jsonl", "-", stdin=b'"a"\n{"text": \n'), 4, "line 2", "is not JSON")
+    fails(inferox("run", small_package, "--jsonl", "-", stdin=b"[1, 2]\n"), 4, "line 1")
 
 
-def test_a_lone_surrogate_names_the_text(inferox: Command, minilm_package: Path) -> None:
-    fails(inferox("run", minilm_package, "--jsonl", "-", stdin=b'"a"\n"\\ud800"\n'), 4, "line 2")
+def test_a_lone_surrogate_names_the_text(inferox: Command, small_package: Path) -> None:
+    fails(inferox("run", small_package, "--jsonl", "-", stdin=b'"a"\n"\\ud800"\n'), 4, "line 2")
 
 
 @pytest.mark.parametrize("text", ["", "nul \x00 inside", "word " * 20_000])
-def test_odd_texts_that_are_fine(inferox: Command, minilm_package: Path, text: str) -> None:
-    done = inferox("run", minilm_package, "--jsonl", "-", stdin=json.dumps(text).encode())
+def test_odd_texts_that_are_fine(inferox: Command, small_package: Path, text: str) -> None:
+    done = inferox("run", small_package, "--jsonl", "-", stdin=json.dumps(text).encode())
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)["embedding"]) == 384
+    assert len(json.loads(done.stdout)["embedding"]) == 16
 
 
 def test_a_traceback_only_when_asked_for(inferox: Command, tmp_path: Path) -> None:
@@ -122,9 +120,9 @@ def test_a_traceback_only_when_asked_for(inferox: Command, tmp_path: Path) -> No
     assert done.returncode == 3
 
 
-def test_a_reader_that_has_seen_enough(minilm_package: Path) -> None:
+def test_a_reader_that_has_seen_enough(small_package: Path) -> None:
     program = Path(sys.executable).with_name("inferox")
-    command = f"yes hello | head -3000 | {program} run {minilm_package} - --json | head -1; echo ${{PIPESTATUS[2]}}"
+    command = f"yes hello | head -3000 | {program} run {small_package} - --json | head -1; echo ${{PIPESTATUS[2]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120, check=False)  # noqa: S603, S607
     line, code = done.stdout.splitlines()
     assert json.loads(line)["text"] == "hello"
@@ -141,10 +139,10 @@ def test_a_reader_that_has_seen_enough(minilm_package: Path) -> None:
     ],
 )
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
-def test_broken_standard_streams(minilm_package: Path, redirection: str, code: int, text: bytes) -> None:
+def test_broken_standard_streams(small_package: Path, redirection: str, code: int, text: bytes) -> None:
     program = Path(sys.executable).with_name("inferox")
     items = "" if redirection.startswith("-") else "x"
-    command = f"{program} run {minilm_package} {items} --json {redirection}"
+    command = f"{program} run {small_package} {items} --json {redirection}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120, check=False)  # noqa: S603, S607
     assert done.returncode == code
     assert text in done.stderr

@@ -56,6 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_its_own_tests_pass(run: Run) -> None:
     done = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:timeout")
     assert done.returncode == 0, done.stdout + done.stderr

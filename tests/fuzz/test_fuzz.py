@@ -25,7 +25,6 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
 def test_hostile_packages_end_in_errors_of_inferox_or_in_answers(corpus: Path) -> None:
     selection = select_cases(corpus, 400, seed=0)
     results = collect(selection, run_cases(corpus, selection.cases, LIMITS, jobs=2))

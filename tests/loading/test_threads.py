@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import inferox
 from tests.cores import all_cores
 
 BUSY_SHARE = 0.3
@@ -47,14 +46,6 @@ print(json.dumps({"wall": wall, "spent": spent, "cores": cores}))
 """
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    """MiniLM for every runtime."""
-    path = tmp_path_factory.mktemp("threads") / "minilm.mlpkg"
-    inferox.pack(minilm_directory, path, backends=("torch", "onnxruntime", "openvino", "candle"), precisions=("fp32",))
-    return path
-
-
 def count_busy(package: Path, backend: str, threads: int) -> tuple[int, float]:
     """How many threads were busy, and for how many cores' worth of time all of them together were."""
     command = [sys.executable, "-c", COUNT, str(package), backend, str(threads)]
@@ -66,15 +57,17 @@ def count_busy(package: Path, backend: str, threads: int) -> tuple[int, float]:
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the threads of a process are counted in /proc")
 @pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino", "candle"])
-def test_one_thread_is_one_busy_thread(package: Path, backend: str) -> None:
-    busy, cores = count_busy(package, backend, 1)
+def test_one_thread_is_one_busy_thread(minilm_package: Path, backend: str) -> None:
+    busy, cores = count_busy(minilm_package, backend, 1)
     assert busy <= 1
     assert cores < 1.2
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="the threads of a process are counted in /proc")
-@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
-def test_two_threads_are_no_more_than_two(package: Path, backend: str) -> None:
-    busy, cores = count_busy(package, backend, 2)
+@pytest.mark.parametrize(
+    "backend", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("torch", "onnxruntime")), "openvino"]
+)
+def test_two_threads_are_no_more_than_two(minilm_package: Path, backend: str) -> None:
+    busy, cores = count_busy(minilm_package, backend, 2)
     assert busy <= 2
     assert cores < 2.2

@@ -23,6 +23,9 @@ PAIRS = [("what is it?", "a fox"), ("who?", "the lazy dog that the quick brown f
 WITH_TOKENIZER = {"vocab_size": 30522, "pad_token_id": 0}
 """What makes a small model fit the real tokenizer."""
 
+FURTHER = [pytest.param(name, marks=[] if name == "bert" else pytest.mark.slow) for name in TEXT_CONFIGS]
+"""Each encoder is packed in every run; each with each head among the slow tests."""
+
 
 def save_text_model(directory: Path, minilm: Path, model_type: str, head: str, **settings: Any) -> Any:
     model = make_model(model_type, head, **WITH_TOKENIZER, **settings)
@@ -68,7 +71,7 @@ def test_bare_encoders(tmp_path: Path, minilm_directory: Path, model_type: str) 
     np.testing.assert_allclose(vectors, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("model_type", TEXT_CONFIGS)
+@pytest.mark.parametrize("model_type", FURTHER)
 def test_sequence_classifiers(tmp_path: Path, minilm_directory: Path, model_type: str) -> None:
     head = "ForSequenceClassification"
     model = save_text_model(tmp_path / "source", minilm_directory, model_type, head, num_labels=3)
@@ -84,7 +87,7 @@ def test_sequence_classifiers(tmp_path: Path, minilm_directory: Path, model_type
             assert scores[model.config.id2label[index]] == pytest.approx(score, abs=1e-5)
 
 
-@pytest.mark.parametrize("model_type", TEXT_CONFIGS)
+@pytest.mark.parametrize("model_type", FURTHER)
 def test_token_classifiers(tmp_path: Path, minilm_directory: Path, model_type: str) -> None:
     head = "ForTokenClassification"
     model = save_text_model(tmp_path / "source", minilm_directory, model_type, head, num_labels=4)
@@ -103,7 +106,7 @@ def test_token_classifiers(tmp_path: Path, minilm_directory: Path, model_type: s
     )
 
 
-@pytest.mark.parametrize("model_type", TEXT_CONFIGS)
+@pytest.mark.parametrize("model_type", FURTHER)
 def test_cross_encoders(tmp_path: Path, minilm_directory: Path, model_type: str) -> None:
     head = "ForSequenceClassification"
     model = save_text_model(tmp_path / "source", minilm_directory, model_type, head, num_labels=1)

@@ -35,12 +35,12 @@ def check(package: Path, expected: set[str], **options: bool) -> None:
 @pytest.mark.parametrize(
     ("model_type", "head"),
     [
-        ("bert", "Model"),
+        pytest.param("bert", "Model", marks=pytest.mark.slow),
         ("roberta", "Model"),
-        ("distilbert", "Model"),
-        ("xlm-roberta", "Model"),
+        pytest.param("distilbert", "Model", marks=pytest.mark.slow),
+        pytest.param("xlm-roberta", "Model", marks=pytest.mark.slow),
         ("bert", "ForSequenceClassification"),
-        ("roberta", "ForSequenceClassification"),
+        pytest.param("roberta", "ForSequenceClassification", marks=pytest.mark.slow),
         ("distilbert", "ForTokenClassification"),
     ],
 )

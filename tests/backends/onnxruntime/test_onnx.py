@@ -48,9 +48,14 @@ def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) ->
 
 
 @pytest.mark.parametrize(
-    "model_type", ["bert", "roberta", "distilbert", "xlm-roberta", "mpnet", "modernbert", "electra"]
+    ("model_type", "head"),
+    [
+        # Each encoder in every run, and each with each head among the slow tests.
+        pytest.param(model_type, head, marks=[] if head == "Model" or model_type == "bert" else pytest.mark.slow)
+        for model_type in ("bert", "roberta", "distilbert", "xlm-roberta", "mpnet", "modernbert", "electra")
+        for head in ("Model", "ForSequenceClassification", "ForTokenClassification")
+    ],
 )
-@pytest.mark.parametrize("head", ["Model", "ForSequenceClassification", "ForTokenClassification"])
 def test_text_models_agree(tmp_path: Path, minilm_directory: Path, model_type: str, head: str) -> None:
     save_text_model(
         tmp_path / "source", minilm_directory, model_type, head, **({} if head == "Model" else {"num_labels": 3})

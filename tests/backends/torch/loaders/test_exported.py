@@ -78,7 +78,6 @@ def test_a_lower_precision(artifact: Artifact) -> None:
     np.testing.assert_allclose(found, affine_output(), atol=0.05)
 
 
-@pytest.mark.slow
 def test_it_can_be_compiled(artifact: Artifact) -> None:
     model = load(artifact, compile=True)
     for rows in (1, 2, 5):

@@ -1,0 +1,40 @@
+"""Folders that are filled once in a run of the tests, and read by every process of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock
+
+
+class SharedFolders:
+    """Folders by name, which whoever needs one first fills while the others wait.
+
+    What lies in them is read only: a test that changes a package copies it.
+
+    Args:
+        root: A folder that all processes of a run share, and no other run.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self._root = root
+
+    def get(self, name: str, fill: Callable[[Path], object]) -> Path:
+        """The folder of a name.
+
+        Args:
+            name: What lies in it.
+            fill: Fills the folder that it is given, which is there and empty. An error of it leaves no folder behind,
+                so that the next test that asks sees the error too.
+        """
+        folder, filled = self._root / name, self._root / f"{name}.filled"
+        with FileLock(self._root / f"{name}.lock"):
+            if not filled.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                filled.touch()
+        return folder
