@@ -60,7 +60,7 @@ def test_python_gives_the_same(minilm_package: Path, expected: Any) -> None:
 
 def test_the_package_is_little_more_than_its_weights(minilm_package: Path, minilm_directory: Path) -> None:
     weights = (minilm_directory / "model.safetensors").stat().st_size
-    assert minilm_package.stat().st_size <= 1.03 * weights
+    assert minilm_package.stat().st_size <= 1.035 * weights  # with the artifacts of four runtimes
 
 
 def test_inspect_says_what_it_is(inferox: Command, minilm_package: Path) -> None:
