@@ -15,13 +15,23 @@ _SAME = 2e-6
 """How far the vectors of a text in another batch may lie apart: rounding, as parity measures it for ``exact``."""
 
 
-@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino", "candle"])
-def test_64_callers_get_the_vectors_that_they_would_get_alone(minilm_package: Path, backend: str) -> None:
-    texts = [text for batch in sample_texts(256, []) for text in batch][:160]
-    with inferox.load(minilm_package, backend, precision="fp32") as model:
+_BACKENDS = ["torch", "onnxruntime", "openvino", "candle"]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
+    path = tmp_path_factory.mktemp("engine") / "minilm.mlpkg"
+    inferox.pack(minilm_directory, path, backends=_BACKENDS, precisions=["fp32"])
+    return path
+
+
+@pytest.mark.parametrize("backend", _BACKENDS)
+def test_64_callers_get_the_vectors_that_they_would_get_alone(package: Path, backend: str) -> None:
+    texts = [text for batch in sample_texts(256, []) for text in batch][:60]
+    with inferox.load(package, backend, precision="fp32") as model:
         alone = np.concatenate([model.embed([text], truncate="cut") for text in texts])
     with inferox.Engine() as engine:
-        info = engine.load(minilm_package, name="minilm", backend=backend, precision="fp32")
+        info = engine.load(package, name="minilm", backend=backend, precision="fp32")
         assert (info.name, info.task, info.artifact.split("/")[0]) == ("minilm", "embed", backend)
 
         async def ask_all() -> list[np.ndarray]:
