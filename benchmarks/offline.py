@@ -17,11 +17,9 @@ import argparse
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
@@ -29,6 +27,8 @@ from typing import IO, Any, cast
 import numpy as np
 import numpy.typing as npt
 from product_limit import PRECISIONS, count_operations, open_product
+
+from inferox.measuring.timing import Spread, time_call, time_in_turns
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
@@ -138,11 +138,12 @@ class Runner:
         self._in, self._out = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
         self.vectors = np.array(self._read(), dtype=np.float32)
 
-    def run(self) -> float:
+    def take_turn(self) -> list[float]:
         """Embeds all texts once; gives the seconds that it took, or of a large product the operations a second."""
+        print(self.name, file=sys.stderr)
         self._in.write("go\n")
         self._in.flush()
-        return float(self._read())
+        return [float(self._read())]
 
     def close(self) -> None:
         """Ends the process."""
@@ -166,9 +167,7 @@ def serve(options: argparse.Namespace) -> None:
     embed(texts)
     print(json.dumps(embed(texts[:200]).tolist()), flush=True)
     for _ in sys.stdin:
-        started = time.perf_counter()
-        embed(texts)
-        print(time.perf_counter() - started, flush=True)
+        print(time_call(lambda: embed(texts)), flush=True)
 
 
 def serve_limit(options: argparse.Namespace) -> None:
@@ -212,22 +211,22 @@ def compare(runners: Sequence[Runner], limits: Sequence[Runner], options: argpar
         For each runner the seconds of each round, texts a second by the median, the ratio to the first runner, the
         share of the machine's limit in its precision, and the agreement with the first.
     """
-    seconds: dict[str, list[float]] = {runner.name: [] for runner in (*runners, *limits)}
-    for index in range(options.rounds):
-        for runner in (*runners, *limits):
-            print(f"round {index + 1} of {options.rounds}: {runner.name}", file=sys.stderr)
-            seconds[runner.name].append(runner.run())
+    seconds = time_in_turns(
+        {runner.name: runner.take_turn for runner in (*runners, *limits)},
+        options.rounds,
+        progress=lambda number: print(f"round {number + 1} of {options.rounds}", file=sys.stderr),
+    )
     for runner in (*runners, *limits):
         runner.close()
+    medians = {name: Spread.of(rounds).median for name, rounds in seconds.items()}
     operations = count_operations(options.model, make_texts(options.texts, options.mix))
-    least = {name: operations / statistics.median(seconds[LIMIT + name]) for name in PRECISIONS}
-    base = statistics.median(seconds[PEER])
+    least = {name: operations / medians[LIMIT + name] for name in PRECISIONS}
     return {
         runner.name: {
             "seconds": seconds[runner.name],
-            "texts_per_second": options.texts / statistics.median(seconds[runner.name]),
-            "ratio": base / statistics.median(seconds[runner.name]),
-            "share_of_limit": least[precision_of(runner.name)] / statistics.median(seconds[runner.name]),
+            "texts_per_second": options.texts / medians[runner.name],
+            "ratio": medians[PEER] / medians[runner.name],
+            "share_of_limit": least[precision_of(runner.name)] / medians[runner.name],
             **agreement(runners[0].vectors, runner.vectors),
         }
         for runner in runners

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import inferox
+from inferox.measuring.timing import Spread, time_call, time_in_turns
 
 TEXTS = ["a first sentence", "how do I reset my password?", "the weather is fine today, they say"]
 
@@ -102,19 +101,16 @@ def measure_overhead(model: Any) -> float:
     model.embed(TEXTS)
     inner._compute = lambda _: known  # noqa: SLF001
     try:
-        whole, tokenising = [], []
-        for _ in range(_CALLS):
-            whole.append(_time(lambda: model.embed(TEXTS)))
-            tokenising.append(_time(lambda: tokenizer._tokenizer.encode_batch_fast(TEXTS)))  # noqa: SLF001
+        seconds = time_in_turns(
+            {
+                "whole": lambda: [time_call(lambda: model.embed(TEXTS))],
+                "tokenising": lambda: [time_call(lambda: tokenizer._tokenizer.encode_batch_fast(TEXTS))],  # noqa: SLF001
+            },
+            _CALLS,
+        )
     finally:
         inner._compute = compute  # noqa: SLF001
-    return 1000 * (statistics.median(whole) - statistics.median(tokenising))
-
-
-def _time(call: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began
+    return 1000 * (Spread.of(seconds["whole"]).median - Spread.of(seconds["tokenising"]).median)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+
+from inferox.measuring.timing import time_call
 
 PRECISIONS = ("fp32", "bf16", "int8")
 
@@ -47,9 +48,7 @@ def open_product(precision: str, threads: int) -> Callable[[], float]:
     request.infer([given])
 
     def compute() -> float:
-        started = time.perf_counter()
-        request.infer([given], share_inputs=True, share_outputs=True)
-        return 2 * _SIZE**3 / (time.perf_counter() - started)
+        return 2 * _SIZE**3 / time_call(lambda: request.infer([given], share_inputs=True, share_outputs=True))
 
     return compute
 

@@ -232,7 +232,7 @@ def test_the_layout_is_timed_too(package: Path, monkeypatch: pytest.MonkeyPatch)
             return function(*arguments)
 
         monkeypatch.setattr(core_model, name, delay)
-    monkeypatch.setattr("inferox.measuring.tuning.perf_counter", lambda: perf_counter() + late[0])
+    monkeypatch.setattr("inferox.measuring.timing.perf_counter", lambda: perf_counter() + late[0])
     cells = tune(package, threads=1).profile.cells
     assert len(cells) == 4
     assert all(2 < cell.seconds < 3 for each in cells.values() for cell in each)
@@ -346,7 +346,7 @@ def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[EchoModel], flo
             return compute(self, inputs)
 
         monkeypatch.setattr(EchoModel, "_compute", wait)
-        monkeypatch.setattr("inferox.measuring.tuning.perf_counter", lambda: now[0])
+        monkeypatch.setattr("inferox.measuring.timing.perf_counter", lambda: now[0])
 
     return set_seconds
 

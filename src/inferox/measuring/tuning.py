@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -46,6 +44,7 @@ from inferox.loading.selection import AUTO, Requirements, select
 from inferox.loading.task_model import TaskModel
 from inferox.machine import resolve_threads
 from inferox.measuring.agreement import class_here
+from inferox.measuring.timing import Spread, time_calls, time_in_turns
 from inferox.package import Store, open_package
 from inferox.parity import ParityClass, Samples
 from inferox.tasks import RawTask, Task
@@ -212,57 +211,32 @@ def _measure(
     failed: dict[str, list[Shape]] = {name: [] for name in models}
     for index, (rows, length) in enumerate(shapes):
         batch = _batch(signature, samples, rows, length)
-        times: dict[str, list[float]] = {
-            name: [] for name in models if not any(few <= rows and short <= length for few, short in failed[name])
+        turns = {
+            name: _turn(_call(model, batch))
+            for name, model in models.items()
+            if not any(few <= rows and short <= length for few, short in failed[name])
         }
-        calls = {name: _call(models[name], batch) for name in times}
-        for turn in range(_ROUNDS):
-            progress(f"{rows} x {length}", index * _ROUNDS + turn, len(shapes) * _ROUNDS)
-            for name, error in _take_turns(calls, times, turn).items():
-                failed[name].append((rows, length))
-                not_run.setdefault(name, f"{rows} rows of {length}: {error}")
-        for name, seconds in times.items():
-            cells[name].append(Cell(rows, length, median(seconds)))
+
+        def tell(number: int, index: int = index, shape: str = f"{rows} x {length}") -> None:
+            progress(shape, index * _ROUNDS + number, len(shapes) * _ROUNDS)
+
+        def note(name: str, error: InferoxError, rows: int = rows, length: int = length) -> None:
+            failed[name].append((rows, length))
+            not_run.setdefault(name, f"{rows} rows of {length}: {error}")
+
+        for name, seconds in time_in_turns(turns, _ROUNDS, progress=tell, note_failure=note).items():
+            cells[name].append(Cell(rows, length, Spread.of(seconds).median))
     return {name: tuple(measured) for name, measured in cells.items() if measured}
 
 
-def _take_turns(
-    calls: Mapping[str, Callable[[], object]], times: dict[str, list[float]], turn: int
-) -> dict[str, InferoxError]:
-    """Times calls one after the other, so that a machine that is busy for a while is busy for all of them.
+def _turn(call: Callable[[], object]) -> Callable[[], list[float]]:
+    """Calls for the length of a turn untimed, and then for as long again timed."""
 
-    Args:
-        calls: The calls, by the name of the artifact.
-        times: The seconds of each; new ones are added, and those of a call that fails are taken out.
-        turn: Which round it is. The order is turned about in each, as the threads of the one before may still spin.
+    def take() -> list[float]:
+        time_calls(call, _TURN_S)
+        return time_calls(call, _TURN_S)
 
-    Returns:
-        What was raised by those that fail.
-    """
-    errors = {}
-    names = list(times)
-    for name in names if turn % 2 == 0 else reversed(names):
-        try:
-            _repeat(calls[name])
-            times[name] += _repeat(calls[name])
-        except InferoxError as error:
-            errors[name] = error
-            del times[name]
-    return errors
-
-
-def _repeat(call: Callable[[], object]) -> list[float]:
-    """Calls for the length of a turn, at least once.
-
-    Returns:
-        The seconds that each took.
-    """
-    seconds: list[float] = []
-    while not seconds or sum(seconds) < _TURN_S:
-        started = perf_counter()
-        call()
-        seconds.append(perf_counter() - started)
-    return seconds
+    return take
 
 
 def _call(model: TaskModel, batch: Mapping[str, npt.NDArray[Any]]) -> Callable[[], object]:

@@ -55,6 +55,7 @@ def test_what_lies_beside_a_tie_is_none(whole: int, exponent: int, beside: float
     value = sign * math.ldexp(whole + 0.5 + beside, exponent)
     found = float(round_to_odd(np.array([value])).astype(BF16)[0])
     assert found == nearest(value, 8, -126, 127)
+    assert float(to_bf16_bits(np.array([value])).view(BF16)[0]) == found
 
 
 @given(value=st.floats(width=32))

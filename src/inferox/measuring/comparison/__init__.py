@@ -7,11 +7,11 @@ from inferox.measuring.comparison.measurements import (
     Comparison,
     Latency,
     RowParity,
-    Spread,
     Start,
     Throughput,
 )
 from inferox.measuring.comparison.plan import FULL, QUICK, Plan
+from inferox.measuring.timing import Spread
 
 __all__ = [
     "FULL",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from inferox.backends.registry import get_backend
@@ -13,6 +13,7 @@ from inferox.core import BATCH, MASK, Artifact, ConfigError, DeviceId, LoadOptio
 from inferox.loading.loader import PackageContext
 from inferox.machine.memory import peak_memory_bytes
 from inferox.measuring.comparison.workload import Workload
+from inferox.measuring.timing import time_call, time_calls
 from inferox.package import Package, open_package
 from inferox.parity import ArtifactEvidence, SampleBatch, Samples, measure_model
 
@@ -40,9 +41,9 @@ class Bench:
         self._artifact = _find(self._package, artifact)
         options = LoadOptions(self._package.metadata.name, threads=threads, trust_code=trust_code)
         wanted = DeviceId.of(device)
-        began = time.perf_counter()
+        began = perf_counter()
         self._model = self._context.load(self._artifact, wanted, options)
-        self._load_s = time.perf_counter() - began
+        self._load_s = perf_counter() - began
         self._task = self._context.task(self._model.signature)
         self._samples = self._context.samples
         self._workload = Workload(self._task, self._package.info.signature, self._samples)
@@ -73,9 +74,9 @@ class Bench:
         items = [self._singles[index]]
         # What ran in between has taken this process' place in the caches.
         self._task.run(self._model, items)
-        seconds: list[float] = []
-        while len(seconds) < _FEWEST_CALLS or (sum(seconds) < budget_s and len(seconds) < _MOST_CALLS):
-            seconds.append(_time(lambda: self._task.run(self._model, items)))
+        seconds = time_calls(
+            lambda: self._task.run(self._model, items), budget_s, fewest=_FEWEST_CALLS, most=_MOST_CALLS
+        )
         return {"seconds": seconds}
 
     def throughput(self, *, items: int) -> dict[str, Any]:
@@ -86,7 +87,7 @@ class Bench:
         """
         made = self._workload.mixed(items)
         rows = self._workload.rows(made)
-        seconds = _time(lambda: self._task.run(self._model, made))
+        seconds = time_call(lambda: self._task.run(self._model, made))
         return {
             "rows": len(made) if rows is None else len(rows),
             "tokens": self._workload.tokens(rows),
@@ -110,7 +111,7 @@ class Bench:
             for _ in run_batches(self._model, rows, **limits):
                 pass
 
-        return {"rows": len(rows), "tokens": tokens, "seconds": _time(compute)}
+        return {"rows": len(rows), "tokens": tokens, "seconds": time_call(compute)}
 
     def memory(self) -> dict[str, Any]:
         """The most memory that this process has had, in bytes."""
@@ -189,9 +190,3 @@ def _figures(evidence: ArtifactEvidence) -> Mapping[str, float | None]:
     agreement = evidence.to_json()["agreement"]
     comparable = agreement["max_abs"] is not None
     return {"max_abs": agreement["max_abs"], "cosine": agreement["cosine_min"] if comparable else None}
-
-
-def _time(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return time.perf_counter() - began

@@ -18,6 +18,7 @@ from inferox.measuring.comparison.artifact_run import ArtifactRun
 from inferox.measuring.comparison.measurements import Comparison
 from inferox.measuring.comparison.plan import FULL, Plan
 from inferox.measuring.comparison.worker_process import WorkerError
+from inferox.measuring.timing import order_turns
 from inferox.package import Package, open_package
 
 Progress = Callable[[float, float, str], object]
@@ -138,10 +139,8 @@ class _Schedule:
         return [artifact_run for artifact_run in self._runs if artifact_run.reason is None]
 
     def _each(self, act: Callable[[ArtifactRun], None], number: int, text: str, *, share: float = 1.0) -> None:
-        """Lets all runs that still take part act in turn, beginning with another one in each round."""
-        running = self._running()
-        for offset in range(len(running)):
-            artifact_run = running[(number + offset) % len(running)]
+        """Lets all runs that still take part act in turn."""
+        for artifact_run in order_turns(self._running(), number):
             self._progress(self._done, self._steps, f"{text}: {artifact_run.artifact.name}")
             try:
                 act(artifact_run)

@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from inferox.machine.description import Machine
 from inferox.measuring.comparison.plan import Plan
+from inferox.measuring.timing import Spread
 from inferox.parity import ArtifactEvidence, InputProof
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Where the middle half of some numbers lies.
-
-    Attributes:
-        median: The number in the middle.
-        low: The first quartile.
-        high: The third quartile.
-    """
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Summarises at least one number. Between two numbers, quartiles are interpolated linearly."""
-        low, median, high = (float(value) for value in np.quantile(np.asarray(values), (0.25, 0.5, 0.75)))
-        return cls(median, low, high)
-
-    @property
-    def range(self) -> float:
-        """The interquartile range."""
-        return self.high - self.low
 
 
 @dataclass(frozen=True)
