@@ -18,13 +18,10 @@ from torch.export import Dim
 from inferox.core import Artifact, LoadError, Precision
 from tests.backends.torch.artifacts import affine_inputs, affine_output, load, make_affine, make_artifact, run
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not any(shutil.which(compiler) for compiler in ("c++", "g++", "clang++", "cl")),
-        reason="AOTInductor needs a C++ compiler, and there is none",
-    ),
-]
+pytestmark = pytest.mark.skipif(
+    not any(shutil.which(compiler) for compiler in ("c++", "g++", "clang++", "cl")),
+    reason="AOTInductor needs a C++ compiler, and there is none",
+)
 
 
 @pytest.fixture(scope="module")
