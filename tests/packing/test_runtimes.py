@@ -39,7 +39,7 @@ def check(package: Path, expected: set[str], **options: bool) -> None:
         ("roberta", "Model"),
         pytest.param("distilbert", "Model", marks=pytest.mark.slow),
         pytest.param("xlm-roberta", "Model", marks=pytest.mark.slow),
-        ("bert", "ForSequenceClassification"),
+        pytest.param("bert", "ForSequenceClassification", marks=pytest.mark.slow),
         pytest.param("roberta", "ForSequenceClassification", marks=pytest.mark.slow),
         ("distilbert", "ForTokenClassification"),
     ],
@@ -110,7 +110,9 @@ def test_a_model_that_cannot_be_packed_stays_padded_and_is_said_to(tmp_path: Pat
     assert "relative position" in report.refused["candle/fp32/padded"]
 
 
-@pytest.mark.parametrize(("model_type", "head"), [("vit", "ForImageClassification"), ("resnet", "Model")])
+@pytest.mark.parametrize(
+    ("model_type", "head"), [("vit", "ForImageClassification"), pytest.param("resnet", "Model", marks=pytest.mark.slow)]
+)
 def test_vision_runs_on_three(tmp_path: Path, model_type: str, head: str) -> None:
     save_model(make_model(model_type, head), tmp_path / "source")
     report = inferox.pack(
