@@ -134,5 +134,5 @@ def test_errors_stay_short_and_harmless() -> None:
 
 
 def test_a_large_file_takes_seconds() -> None:
-    content = b"[" + b"[]," * 1_000_000 + b"1]"
-    assert len(parse_json(content, "x.json")) == 1_000_001
+    content = b"[" + b"[]," * 200_000 + b"1]"
+    assert len(parse_json(content, "x.json")) == 200_001

@@ -175,7 +175,7 @@ def test_a_missing_weight_and_one_of_no_known_part_are_still_errors(minilm_direc
         pack(directory)
 
 
-@pytest.mark.parametrize("model_type", ["Qwen3", "GPT2"])
+@pytest.mark.parametrize("model_type", [pytest.param("Qwen3", marks=pytest.mark.slow), "GPT2"])
 def test_a_decoder_classifier_without_a_padding_token(model_type: str, tmp_path: Path) -> None:
     settings = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 128} if model_type == "GPT2" else {}
     config = getattr(transformers, f"{model_type}Config")(**{**DECODER, **settings}, num_labels=3)
