@@ -22,13 +22,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from product_limit import PRECISIONS, count_operations, open_product
 
 from inferox.measuring.timing import Spread, time_call, time_in_turns
+
+if TYPE_CHECKING:
+    from inferox import TaskModel
 
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
@@ -122,21 +125,23 @@ class Runner:
         name: An artifact's name, or ``PEER``.
         model: The package, or for the peer the model directory.
         options: The command line's.
+        script: The file that is the other side.
     """
 
-    def __init__(self, name: str, model: str, options: argparse.Namespace) -> None:
+    def __init__(self, name: str, model: str, options: argparse.Namespace, *, script: str = __file__) -> None:
         self.name = name
         words = [model, "--serve", name, "--texts", options.texts, "--mix", options.mix, "--threads", options.threads]
         threads = str(options.threads)
         self._process = subprocess.Popen(  # noqa: S603 - this very file
-            [sys.executable, __file__, *map(str, words)],
+            [sys.executable, script, *map(str, words)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads},
         )
         self._in, self._out = cast("IO[str]", self._process.stdin), cast("IO[str]", self._process.stdout)
-        self.vectors = np.array(self._read(), dtype=np.float32)
+        first = self._read()
+        self.vectors, self.facts = np.array(first["vectors"], dtype=np.float32), first["facts"]
 
     def take_turn(self) -> list[float]:
         """Embeds all texts once; gives the seconds that it took, or of a large product the operations a second."""
@@ -163,9 +168,9 @@ def serve(options: argparse.Namespace) -> None:
         serve_limit(options)
         return
     texts = make_texts(options.texts, options.mix)
-    embed = open_peer(options.model, options.threads) if options.serve == PEER else open_artifact(options)
+    embed = open_peer(options.model, options.threads) if options.serve == PEER else open_artifact(options).embed
     embed(texts)
-    print(json.dumps(embed(texts[:200]).tolist()), flush=True)
+    print(json.dumps({"vectors": embed(texts[:200]).tolist(), "facts": {}}), flush=True)
     for _ in sys.stdin:
         print(time_call(lambda: embed(texts)), flush=True)
 
@@ -173,7 +178,7 @@ def serve(options: argparse.Namespace) -> None:
 def serve_limit(options: argparse.Namespace) -> None:
     """The same of large products, which have no vectors: the best of a few is what the machine can do."""
     multiply = open_product(options.serve.removeprefix(LIMIT), options.threads)
-    print("[]", flush=True)
+    print(json.dumps({"vectors": [], "facts": {}}), flush=True)
     for _ in sys.stdin:
         print(max(multiply() for _ in range(_PRODUCTS)), flush=True)
 
@@ -192,7 +197,7 @@ def open_peer(model: str, threads: int) -> Embed:
     return embed
 
 
-def open_artifact(options: argparse.Namespace) -> Embed:
+def open_artifact(options: argparse.Namespace) -> TaskModel:
     """One artifact of a package by itself."""
     from inferox.core import LoadOptions
     from inferox.loading.loader import Loader, PackageContext
@@ -201,7 +206,7 @@ def open_artifact(options: argparse.Namespace) -> Embed:
     opened = PackageContext(open_package(options.model))
     loader = Loader(opened, None, LoadOptions("benchmark", threads=options.threads))
     artifact = next(item for item in opened.package.artifacts if item.name == options.serve)
-    return loader.open_alone(artifact).embed
+    return loader.open_alone(artifact)
 
 
 def compare(runners: Sequence[Runner], limits: Sequence[Runner], options: argparse.Namespace) -> dict[str, Any]:
