@@ -84,8 +84,8 @@ def compare(options: argparse.Namespace, package: str, artifacts: Sequence[str])
 
     Returns:
         For each artifact texts a second in one call and through the engine, their ratio, the ratio of the engine to
-        sentence-transformers, its share of the machine's limit, the agreement of the two, and the milliseconds of a lone caller
-        beyond the computation.
+        sentence-transformers, its share of the machine's limit, the agreement of the two, and the milliseconds of a
+        lone caller beyond the computation.
     """
     names = [PEER, *artifacts, *(ENGINE + name for name in artifacts), *(LIMIT + name for name in PRECISIONS)]
     runners = {
