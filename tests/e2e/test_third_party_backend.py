@@ -84,6 +84,7 @@ def test_it_is_packed_for_and_run(run: Run, tmp_path: Path) -> None:
     np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_guide(run: Run) -> None:
     for document in ("docs/adding-a-backend.md", "examples/third_party_backend/README.md"):
         (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / document).read_text(encoding="utf-8"), re.DOTALL)
