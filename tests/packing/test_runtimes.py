@@ -36,7 +36,7 @@ def check(package: Path, expected: set[str], **options: bool) -> None:
     ("model_type", "head"),
     [
         pytest.param("bert", "Model", marks=pytest.mark.slow),
-        ("roberta", "Model"),
+        pytest.param("roberta", "Model", marks=pytest.mark.slow),
         pytest.param("distilbert", "Model", marks=pytest.mark.slow),
         pytest.param("xlm-roberta", "Model", marks=pytest.mark.slow),
         pytest.param("bert", "ForSequenceClassification", marks=pytest.mark.slow),

@@ -112,7 +112,9 @@ def check_vectors(directory: Path, *, backends: tuple[str, ...] = ("torch",), **
     return report
 
 
-@pytest.mark.parametrize("stated", ["T5EncoderModel", "T5ForConditionalGeneration"])
+@pytest.mark.parametrize(
+    "stated", [pytest.param("T5EncoderModel", marks=pytest.mark.slow), "T5ForConditionalGeneration"]
+)
 def test_sentence_t5(stated: str, minilm_directory: Path, tmp_path: Path) -> None:
     directory = save(tmp_path / "t5", stated, transformers.T5Config(**T5))
     config = json.loads((directory / "config.json").read_text())

@@ -54,7 +54,7 @@ def directories(minilm_directory: Path, tmp_path_factory: pytest.TempPathFactory
     return {name: make(root / name, minilm_directory) for name, (make, _, _) in MODELS.items()}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["deberta", pytest.param("qwen", marks=pytest.mark.slow)])
 def test_a_model_is_proven_and_verified_without_the_libraries(
     name: str, directories: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -99,7 +99,10 @@ def test_a_file_that_is_not_there_asks_for_no_pytorch(tmp_path: Path) -> None:
         assert "torch" not in done.stderr
 
 
-@pytest.mark.parametrize(("upper_bound", "output"), [(".", "last_hidden_state"), ("onnx", "token_embeddings")])
+@pytest.mark.parametrize(
+    ("upper_bound", "output"),
+    [pytest.param(".", "last_hidden_state", marks=pytest.mark.slow), ("onnx", "token_embeddings")],
+)
 def test_a_directory_with_a_tokenizer_is_an_encoder(
     tmp_path: Path, minilm_directory: Path, upper_bound: str, output: str
 ) -> None:
