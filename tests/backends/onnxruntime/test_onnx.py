@@ -19,6 +19,7 @@ import inferox
 from inferox.backends.onnx.safetensors_layout import read_places
 from inferox.backends.onnxruntime import OnnxRuntimeBackend
 from inferox.backends.onnxruntime.probe_graph import MATMUL_GRAPH
+from inferox.backends.onnxruntime.session import open_session
 from inferox.core import (
     BackendNotFoundError,
     BackendUnavailableError,
@@ -316,3 +317,8 @@ def test_without_what_exporting_takes(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(BackendUnavailableError, match="onnx-export"):
         inferox.pack(make_cnn, tmp_path / "p", backends=["onnxruntime"])
+
+
+def test_threads_do_not_spin_once_a_run_is_over() -> None:
+    options = open_session(MATMUL_GRAPH, threads=2).get_session_options()
+    assert options.get_session_config_entry("session.force_spinning_stop") == "1"

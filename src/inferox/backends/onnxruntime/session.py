@@ -20,6 +20,10 @@ _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 _WRONG_FOR_INTEGERS = "DivMulFusion"
 """Makes a / b of (1 / b) * a, which is another number for integers, and goes past the check of b."""
 
+_STOP_SPINNING = "session.force_spinning_stop"
+"""Threads wait without using their cores once a run is over. They would go on for some 50 ms each, on cores that others
+need; one that waits within a run still spins, so that a run takes no longer (both measured with 1.32)."""
+
 _DTYPES = {
     "double": DataType.F64,
     "float": DataType.F32,
@@ -73,6 +77,7 @@ def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.add_session_config_entry(_STOP_SPINNING, "1")
     guarded = _read_guarded(graph) if isinstance(graph, Path) else None
     if guarded is not None and isinstance(graph, Path):
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))
