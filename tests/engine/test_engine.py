@@ -187,6 +187,37 @@ def test_a_request_of_many_rows_adds_one_batch_to_the_wait_of_a_single_one(
     assert with_single <= begun + 1
 
 
+def test_several_requests_at_once(engine: Engine) -> None:
+    requests = [random_items(3, seed=index) for index in range(40)]
+    answers = engine.infer_many("doubling", requests)
+    assert [answer.results for answer in answers] == [double(items) for items in requests]
+
+
+def test_a_stream_is_answered_in_order_and_read_only_as_far_as_needed(engine: Engine) -> None:
+    read = [0]
+
+    def items() -> Iterator[list[int]]:
+        for index in range(600):
+            read[0] = index
+            yield [index] * (1 + index % 7)
+
+    stream = engine.stream("doubling", items(), chunk=10)
+    assert next(stream) == 0
+    assert read[0] < 60
+    assert list(stream) == double(items())[1:]
+    assert list(engine.stream("doubling", [])) == []
+
+
+def test_a_stream_names_the_item_of_all_that_fails(engine: Engine) -> None:
+    items = [[1]] * 27 + [[POISON]] + [[2]] * 30
+    stream = engine.stream("doubling", items, chunk=10)
+    found: list[int] = []
+    with pytest.raises(ExecutionError, match=r"^item 27: "):
+        found.extend(stream)
+    assert found == [2] * 20
+    assert engine.infer("doubling", [[5]]).results == [10]
+
+
 def test_an_answer_that_comes_too_late_is_not_waited_for(engine: Engine, model: DoublingModel) -> None:
     with held(engine, model):
         began = time.monotonic()

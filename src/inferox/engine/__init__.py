@@ -1,7 +1,8 @@
 """Many callers, many models: requests become batches, and no fault of one becomes another's."""
 
 from inferox.engine.config import EngineConfig
-from inferox.engine.engine import Engine, ModelInfo
+from inferox.engine.engine import Engine
+from inferox.engine.model_info import ModelInfo
 from inferox.engine.runner import Answer
 from inferox.engine.stats import ModelStats
 

@@ -5,41 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from inferox.core import Closing, ConfigError, DeadlineExceededError, DeviceId, ModelNotFoundError, ShuttingDownError
+from inferox.core import (
+    Closing,
+    DeadlineExceededError,
+    DeviceId,
+    ShuttingDownError,
+)
 from inferox.engine.config import EngineConfig
+from inferox.engine.model_info import ModelInfo
+from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import Request, RequestOptions
 from inferox.engine.runner import Answer, ModelRunner
 from inferox.engine.stats import ModelStats
+from inferox.engine.streaming import stream_results
 from inferox.engine.turns import Turns
 from inferox.loading import TaskModel, load
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """A model that an engine has loaded.
-
-    Attributes:
-        name: Its name in the engine.
-        version: Its version.
-        task: What its numbers mean, such as ``embed``.
-        artifact: The artifact that computes it.
-        device: Where it computes.
-        embedding_space: The id of the space in which its vectors lie; ``None`` where that is not known.
-    """
-
-    name: str
-    version: str
-    task: str
-    artifact: str
-    device: DeviceId
-    embedding_space: str | None
 
 
 class Engine(Closing):
@@ -54,10 +39,8 @@ class Engine(Closing):
 
     def __init__(self, config: EngineConfig | None = None) -> None:
         self._config = config or EngineConfig()
-        self._lock = Lock()
-        self._versions: dict[str, dict[str, ModelRunner]] = {}
+        self._models = ModelRegistry()
         self._turns: defaultdict[DeviceId, Turns] = defaultdict(Turns)
-        self._is_closed = False
 
     def load(
         self,
@@ -95,7 +78,6 @@ class Engine(Closing):
             ConfigError: If the name has this version already.
             ShuttingDownError: If the engine is closed.
         """
-        self._refuse_if_closed()
         loaded = load(
             path,
             backend,
@@ -140,13 +122,7 @@ class Engine(Closing):
         Raises:
             ModelNotFoundError: If there is no such model.
         """
-        with self._lock:
-            runners = self._find_all(name, version)
-            for runner in runners:
-                del self._versions[name][runner.version]
-            if not self._versions[name]:
-                del self._versions[name]
-        for runner in runners:
+        for runner in self._models.remove(name, version):
             runner.close()
 
     def infer(
@@ -189,13 +165,73 @@ class Engine(Closing):
             return runner.make_request(items, options, prompt=prompt, truncate=truncate)
 
         runner, request = self._admit(name, version, make, ModelRunner.compute)
-        try:
-            results = request.future.result(_left_s(request))
-        except TimeoutError:
-            raise _expire(request) from None
-        except CancelledError:
-            raise ShuttingDownError("the engine was closed before the answer was there") from None
-        return runner.to_answer(request, results)
+        return _wait(runner, request)
+
+    def infer_many(
+        self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
+    ) -> list[Answer]:
+        """Computes several requests at once; see ``infer``.
+
+        Args:
+            name: The model.
+            requests: The items of each request.
+            version: The version; ``None`` for the one that was loaded last.
+            owner: On whose behalf the requests are made.
+
+        Returns:
+            The answers, in the order of the requests.
+
+        Raises:
+            InferoxError: What the first request fails with that does; see ``infer``.
+        """
+        options = RequestOptions(owner=owner)
+        admitted = []
+        for items in requests:
+
+            def make(runner: ModelRunner, items: Sequence[Any] = items) -> Request:
+                return runner.make_request(items, options, prompt=None, truncate="warn")
+
+            admitted.append(self._admit(name, version, make, ModelRunner.submit))
+        return [_wait(runner, request) for runner, request in admitted]
+
+    def stream(
+        self,
+        name: str,
+        items: Iterable[Any],
+        *,
+        version: str | None = None,
+        prompt: str | None = None,
+        truncate: str = "warn",
+        owner: str | None = None,
+        chunk: int = 256,
+    ) -> Iterator[Any]:
+        """Answers items as they come, in their order, with few of them in memory at a time.
+
+        Args:
+            name: The model.
+            items: The items. No more are read than are needed to keep the model busy.
+            version: The version; ``None`` for the one that was loaded last.
+            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            owner: On whose behalf the items are computed.
+            chunk: How many items are one request.
+
+        Yields:
+            The result of each item.
+
+        Raises:
+            InferoxError: As ``infer`` does; ``item`` of the error counts from the first item of all.
+        """
+        options = RequestOptions(owner=owner)
+
+        def admit(some: Sequence[Any]) -> Future[Any]:
+            def make(runner: ModelRunner) -> Request:
+                return runner.make_request(some, options, prompt=prompt, truncate=truncate)
+
+            _, request = self._admit(name, version, make, ModelRunner.submit)
+            return request.future
+
+        return stream_results(items, admit, chunk)
 
     async def ainfer(
         self,
@@ -224,9 +260,7 @@ class Engine(Closing):
 
     def models(self) -> list[ModelInfo]:
         """What is loaded, by name and version."""
-        with self._lock:
-            runners = [runner for _, versions in sorted(self._versions.items()) for runner in versions.values()]
-        return [_describe(runner) for runner in runners]
+        return [runner.info() for runner in self._models.all()]
 
     def stats(self, name: str, version: str | None = None) -> ModelStats:
         """What a model does at the moment, and has done.
@@ -238,15 +272,11 @@ class Engine(Closing):
         Raises:
             ModelNotFoundError: If there is no such model.
         """
-        return self._find(name, version).stats()
+        return self._models.find(name, version).stats()
 
     def close(self) -> None:
         """Takes no more requests, answers those that were taken, and closes every model. Closing twice does nothing."""
-        with self._lock:
-            self._is_closed = True
-            runners = [runner for versions in self._versions.values() for runner in versions.values()]
-            self._versions = {}
-        for runner in runners:
+        for runner in self._models.close():
             runner.close()
 
     def _admit(
@@ -258,7 +288,7 @@ class Engine(Closing):
     ) -> tuple[ModelRunner, Request]:
         """Gives a request to the version that it asks for, which answers all of it."""
         while True:
-            runner = self._find(name, version)
+            runner = self._models.find(name, version)
             request = make(runner)
             try:
                 take(runner, request)
@@ -267,32 +297,18 @@ class Engine(Closing):
             return runner, request
 
     def _add(self, loaded: TaskModel, name: str, version: str) -> ModelInfo:
-        with self._lock:
-            self._refuse_if_closed()
-            versions = self._versions.setdefault(name, {})
-            if version in versions:
-                raise ConfigError(f"{name!r} has the version {version!r} already", hint="unload it, or name another")
-            turns = self._turns[loaded.metadata.device]
-            versions[version] = runner = ModelRunner(name, version, loaded, self._config, turns)
-        return _describe(runner)
+        runner = ModelRunner(name, version, loaded, self._config, self._turns[loaded.metadata.device])
+        self._models.add(runner)
+        return runner.info()
 
-    def _refuse_if_closed(self) -> None:
-        if self._is_closed:
-            raise ShuttingDownError("the engine is closed", hint="make a new one")
 
-    def _find(self, name: str, version: str | None) -> ModelRunner:
-        with self._lock:
-            self._refuse_if_closed()
-            return self._find_all(name, version)[-1]
-
-    def _find_all(self, name: str, version: str | None) -> list[ModelRunner]:
-        versions = self._versions.get(name, {})
-        found = [runner for runner in versions.values() if version in {None, runner.version}]
-        if not found:
-            wanted, known = f"{name} {version}" if versions else name, list(versions or self._versions)
-            there = f"there are {', '.join(sorted(known))}" if known else "nothing is loaded"
-            raise ModelNotFoundError(f"no model {wanted!r} is loaded", hint=there)
-        return found
+def _wait(runner: ModelRunner, request: Request) -> Answer:
+    """Waits for the answer of a request on the caller's thread."""
+    try:
+        results = request.future.result(_left_s(request))
+    except TimeoutError:
+        raise _expire(request) from None
+    return runner.to_answer(request, results)
 
 
 def _left_s(request: Request) -> float | None:
@@ -307,15 +323,3 @@ def _expire(request: Request) -> DeadlineExceededError:
     )
     request.fail(error)
     return error
-
-
-def _describe(runner: ModelRunner) -> ModelInfo:
-    metadata = runner.loaded.metadata
-    return ModelInfo(
-        runner.name,
-        runner.version,
-        runner.loaded.task.name,
-        metadata.artifact,
-        metadata.device,
-        metadata.embedding_space,
-    )

@@ -28,6 +28,7 @@ from inferox.core import (
 )
 from inferox.engine.config import EngineConfig
 from inferox.engine.faults import split_around_faults
+from inferox.engine.model_info import ModelInfo
 from inferox.engine.queue import Part, RequestQueue
 from inferox.engine.request import Request, RequestOptions
 from inferox.engine.stats import ModelStats
@@ -166,6 +167,13 @@ class ModelRunner(Closing):
         metadata = self.loaded.metadata
         cut = [] if self._takes_calls else read_cut_tokens(request.batch)
         return Answer(results, self.name, self.version, metadata.artifact, metadata.embedding_space, cut)
+
+    def info(self) -> ModelInfo:
+        """What the model is."""
+        metadata, task = self.loaded.metadata, self.loaded.task
+        return ModelInfo(
+            self.name, self.version, task.name, metadata.artifact, metadata.device, metadata.embedding_space
+        )
 
     def stats(self) -> ModelStats:
         """What the model does at the moment, and has done."""

@@ -1,0 +1,28 @@
+"""What an engine has loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inferox.core import DeviceId
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model that an engine has loaded.
+
+    Attributes:
+        name: Its name in the engine.
+        version: Its version.
+        task: What its numbers mean, such as ``embed``.
+        artifact: The artifact that computes it.
+        device: Where it computes.
+        embedding_space: The id of the space in which its vectors lie; ``None`` where that is not known.
+    """
+
+    name: str
+    version: str
+    task: str
+    artifact: str
+    device: DeviceId
+    embedding_space: str | None
