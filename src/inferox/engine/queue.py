@@ -45,6 +45,7 @@ class RequestQueue:
         self._clock = clock
         self._condition = Condition()
         self._requests: list[Request] = []
+        self._waiting_rows = self._waiting_tokens = 0
         self._served_tokens = 0.0
         self._owner_tokens: defaultdict[str | None, float] = defaultdict(float)
         self._owners_served_tokens = 0.0
@@ -63,28 +64,27 @@ class RequestQueue:
         """
         with self._condition:
             self._refuse_if_closed()
-            waiting = self._waiting_tokens()
-            if waiting and waiting + request.waiting_tokens > self._max_tokens:
+            if self._waiting_tokens and self._waiting_tokens + request.waiting_tokens > self._max_tokens:
+                self._drop_those_over()
+            if self._waiting_tokens and self._waiting_tokens + request.waiting_tokens > self._max_tokens:
                 raise OverloadedError(
-                    f"{waiting} tokens wait already, and {request.waiting_tokens} more would pass the limit of "
-                    f"{self._max_tokens}",
-                    retry_after_s=estimate_s(waiting),
+                    f"{self._waiting_tokens} tokens wait already, and {request.waiting_tokens} more would pass the "
+                    f"limit of {self._max_tokens}",
+                    retry_after_s=estimate_s(self._waiting_tokens),
                 )
             request.served_tokens = self._served_tokens
             owner = request.options.owner
             self._owner_tokens[owner] = max(self._owner_tokens[owner], self._owners_served_tokens)
             self._requests.append(request)
+            self._waiting_rows += request.waiting_rows
+            self._waiting_tokens += request.waiting_tokens
             self._condition.notify()
 
-    def waiting_tokens(self) -> int:
-        """The tokens that wait."""
+    def count_waiting(self) -> tuple[int, int]:
+        """The rows that wait, and their tokens."""
         with self._condition:
-            return self._waiting_tokens()
-
-    def waiting_rows(self) -> int:
-        """The rows that wait."""
-        with self._condition:
-            return sum(len(rows) for item in self._requests if not item.is_over() for rows in item.waiting.values())
+            self._drop_those_over()
+            return self._waiting_rows, self._waiting_tokens
 
     def take(self, budget: Callable[[], BatchBudget]) -> list[Part] | None:
         """Waits for rows and a lane, and takes the rows of the next batch. ``end_batch`` gives the lane back.
@@ -148,12 +148,19 @@ class RequestQueue:
         if self._is_closed:
             raise ShuttingDownError("the model is being unloaded", hint="send the request again")
 
-    def _waiting_tokens(self) -> int:
-        self._requests = [request for request in self._requests if not request.is_over()]
-        return sum(request.waiting_tokens for request in self._requests)
+    def _drop_those_over(self) -> None:
+        """Lets go of requests whose callers have gone, or for which nothing waits any more."""
+        for request in self._requests:
+            if request.is_over():
+                self._waiting_rows -= request.waiting_rows
+                self._waiting_tokens -= request.waiting_tokens
+                request.waiting_rows = 0
+        self._requests = [request for request in self._requests if request.waiting_rows]
 
     def _choose(self, budget: BatchBudget) -> list[Part]:
-        self._requests = [request for request in self._requests if request.waiting and not request.is_over()]
+        if not self._requests:
+            return []
+        self._drop_those_over()
         places: list[tuple[Request, Hashable]] = [(item, group) for item in self._requests for group in item.waiting]
         waiting = [self._describe(request, group) for request, group in places]
         parts = []
@@ -161,7 +168,7 @@ class RequestQueue:
             request, group = places[index]
             parts.append(Part(request, request.take(group, chosen)))
             self._count(parts[-1])
-        self._requests = [request for request in self._requests if request.waiting]
+        self._requests = [request for request in self._requests if request.waiting_rows]
         return parts
 
     def _describe(self, request: Request, group: Hashable) -> Waiting:
@@ -179,6 +186,8 @@ class RequestQueue:
     def _count(self, part: Part) -> None:
         request, owner = part.request, part.request.options.owner
         tokens = sum(request.lengths[row] for row in part.rows)
+        self._waiting_rows -= len(part.rows)
+        self._waiting_tokens -= tokens
         self._served_tokens = max(self._served_tokens, request.served_tokens)
         request.served_tokens += tokens
         self._owners_served_tokens = max(self._owners_served_tokens, self._owner_tokens[owner])

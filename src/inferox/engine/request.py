@@ -50,6 +50,8 @@ class Request:
         deadline_s: When the answer is needed, on the same clock; infinity where there is no deadline.
         future: Gets the answer.
         waiting: The rows that are in no batch yet, by group.
+        waiting_rows: Their number.
+        waiting_tokens: Their tokens.
         served_tokens: How much was computed for it, on the queue's clock of tokens.
     """
 
@@ -71,17 +73,13 @@ class Request:
         self.deadline_s = math.inf if options.deadline_s is None else arrived_s + options.deadline_s
         self.future: Future[Any] = Future()
         self.waiting = {key: list(rows) for key, rows in groups.items()}
+        self.waiting_rows, self.waiting_tokens = len(batch), batch.token_count
         self.lengths: list[int] = batch.lengths.tolist()
         self.served_tokens = 0.0
         self._unanswered = len(batch)
         self._answers: list[tuple[Sequence[int], Any]] = []
         if not self._unanswered:
             self.future.set_result(task.collect(0, []))
-
-    @property
-    def waiting_tokens(self) -> int:
-        """The tokens of the rows that are in no batch yet."""
-        return sum(self.lengths[row] for rows in self.waiting.values() for row in rows)
 
     def take(self, group: Hashable, places: Iterable[int]) -> list[int]:
         """Takes rows out of those that wait.
@@ -97,7 +95,10 @@ class Request:
         self.waiting[group] = [row for place, row in enumerate(rows) if place not in gone]
         if not self.waiting[group]:
             del self.waiting[group]
-        return [rows[place] for place in sorted(gone)]
+        taken = [rows[place] for place in sorted(gone)]
+        self.waiting_rows -= len(taken)
+        self.waiting_tokens -= sum(self.lengths[row] for row in taken)
+        return taken
 
     def add_answers(self, rows: Sequence[int], answers: Any) -> Sequence[tuple[Sequence[int], Any]] | None:
         """Notes the answers of some rows.

@@ -177,7 +177,7 @@ class ModelRunner(Closing):
 
     def stats(self) -> ModelStats:
         """What the model does at the moment, and has done."""
-        waiting_rows, waiting_tokens = self._queue.waiting_rows(), self._queue.waiting_tokens()
+        waiting_rows, waiting_tokens = self._queue.count_waiting()
         return replace(self._stats, waiting_rows=waiting_rows, waiting_tokens=waiting_tokens)
 
     def close(self) -> None:
@@ -211,7 +211,7 @@ class ModelRunner(Closing):
 
     def _refuse_if_late(self, request: Request) -> None:
         deadline_s = request.options.deadline_s
-        needed_s = None if deadline_s is None else self._throughput.estimate_s(self._queue.waiting_tokens())
+        needed_s = None if deadline_s is None else self._throughput.estimate_s(self._queue.count_waiting()[1])
         if deadline_s is not None and needed_s is not None and needed_s > deadline_s:
             raise DeadlineExceededError(
                 f"what waits already takes {needed_s:.2g} s, and the answer is needed within {deadline_s:.2g} s",
