@@ -247,11 +247,14 @@ class Engine(Closing):
     ) -> Answer:
         """Computes a request; see ``infer``. Whoever cancels it gives up its rows that are not computed yet."""
         options = RequestOptions(deadline_s, priority, owner)
-
-        def make(runner: ModelRunner) -> Request:
-            return runner.make_request(items, options, prompt=prompt, truncate=truncate)
-
-        runner, request = self._admit(name, version, make, ModelRunner.submit)
+        while True:
+            runner = self._models.find(name, version)
+            request = await runner.amake_request(items, options, prompt=prompt, truncate=truncate)
+            try:
+                runner.submit(request)
+            except ShuttingDownError:
+                continue  # see _admit
+            break
         try:
             results = await asyncio.wait_for(asyncio.wrap_future(request.future), _left_s(request))
         except TimeoutError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from inferox.core import Batch, ConfigError
-from inferox.tasks import Task
+from inferox.core import ConfigError
+from inferox.engine.encoding import Encoding
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,8 @@ class Request:
     """Rows that wait for their answers. What changes is guarded by the lock of the queue that it is in.
 
     Args:
-        task: Reads the answers.
-        items: The items, one for each row; those of a request that is one row itself are calls of their own.
-        batch: Their rows. Where there are none, the answer is there at once.
-        groups: The rows that may share a batch, by what is alike in them.
+        encoding: Items, this request's among them, and the rows that were made of them.
+        rows: Which of the rows are this request's. Where there are none, the answer is there at once.
         options: What the caller says of it.
         arrived_s: When it came, on the clock of ``time.monotonic``.
 
@@ -55,31 +53,22 @@ class Request:
         served_tokens: How much was computed for it, on the queue's clock of tokens.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        items: Sequence[Any],
-        batch: Batch,
-        groups: Mapping[Hashable, Sequence[int]],
-        *,
-        options: RequestOptions,
-        arrived_s: float,
-    ) -> None:
-        self.task = task
-        self.items = items
-        self.batch = batch
+    def __init__(self, encoding: Encoding, rows: range, *, options: RequestOptions, arrived_s: float) -> None:
+        self.encoding = encoding
+        self.rows = rows
         self.options = options
         self.arrived_s = arrived_s
         self.deadline_s = math.inf if options.deadline_s is None else arrived_s + options.deadline_s
         self.future: Future[Any] = Future()
-        self.waiting = {key: list(rows) for key, rows in groups.items()}
-        self.waiting_rows, self.waiting_tokens = len(batch), batch.token_count
-        self.lengths: list[int] = batch.lengths.tolist()
+        self.lengths = encoding.lengths
+        own = ((key, [row for row in group if row in rows]) for key, group in encoding.groups.items())
+        self.waiting: dict[Hashable, list[int]] = {key: group for key, group in own if group}
+        self.waiting_rows, self.waiting_tokens = len(rows), sum(self.lengths[rows.start : rows.stop])
         self.served_tokens = 0.0
-        self._unanswered = len(batch)
+        self._unanswered = len(rows)
         self._answers: list[tuple[Sequence[int], Any]] = []
-        if not self._unanswered:
-            self.future.set_result(task.collect(0, []))
+        if not rows:
+            self.future.set_result(encoding.task.collect(0, []))
 
     def take(self, group: Hashable, places: Iterable[int]) -> list[int]:
         """Takes rows out of those that wait.
@@ -108,9 +97,10 @@ class Request:
             answers: What the task read for them.
 
         Returns:
-            The answers of all rows, batch by batch, once they are there; ``None`` before.
+            The answers of all rows, batch by batch, once they are there, with the items that they belong to; ``None``
+            before.
         """
-        self._answers.append((rows, answers))
+        self._answers.append(([row - self.rows.start for row in rows], answers))
         self._unanswered -= len(rows)
         return None if self._unanswered else self._answers
 

@@ -12,9 +12,7 @@ from operator import itemgetter
 from threading import Lock, Thread
 from typing import Any
 
-import numpy as np
-
-from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget, group_alike
+from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget
 from inferox.core import (
     Batch,
     Closing,
@@ -23,10 +21,10 @@ from inferox.core import (
     InferoxError,
     Layout,
     OutOfMemoryError,
-    check_batch,
     first_line,
 )
 from inferox.engine.config import EngineConfig
+from inferox.engine.encoding import Encoding, TickEncoder
 from inferox.engine.faults import split_around_faults
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.queue import Part, RequestQueue
@@ -41,9 +39,6 @@ from inferox.tasks.task import as_list
 from inferox.tasks.truncation import CutTokens, read_cut_tokens, report_truncation
 
 _logger = logging.getLogger(__name__)
-
-_CALLS = "calls"
-"""The one input of a request whose items are whole calls, which no batch is made of."""
 
 Row = tuple[Request, int]
 
@@ -90,6 +85,7 @@ class ModelRunner(Closing):
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = self._read_budget(config)
         self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=self._model.max_concurrency)
+        self._encoder = TickEncoder(self._model.signature)
         self._throughput = Throughput()
         self._tasks: dict[str | None, Task] = {None: loaded.task}
         self._stats = ModelStats()
@@ -110,16 +106,23 @@ class ModelRunner(Closing):
         Raises:
             RequestError: If an item cannot be computed.
         """
-        arrived_s, given = time.monotonic(), as_list(items)
-        task = self._task_with(prompt)
+        arrived_s, given, task = time.monotonic(), as_list(items), self._task_with(prompt)
         if self._takes_calls:
-            batch, alone = Batch.of_rows({_CALLS: np.empty(1)}), {object(): [0]}
-            return Request(task, given, batch, alone, options=options, arrived_s=arrived_s)
-        batch = task.encode(given)
-        report_truncation(batch, truncate, stacklevel=5)
-        check_batch(batch, self._model.signature)
-        groups = group_alike(batch, self._model.signature)
-        return Request(task, given, batch, groups, options=options, arrived_s=arrived_s)
+            return Request(Encoding.of_calls(task, given), range(1), options=options, arrived_s=arrived_s)
+        encoding = Encoding.of(task, given, self._model.signature)
+        report_truncation(encoding.batch, truncate, stacklevel=5)
+        return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
+
+    async def amake_request(
+        self, items: Sequence[Any], options: RequestOptions, *, prompt: str | None, truncate: str
+    ) -> Request:
+        """Makes the rows of a request together with those of other coroutines; see ``make_request``."""
+        arrived_s, given, task = time.monotonic(), as_list(items), self._task_with(prompt)
+        if self._takes_calls:
+            return Request(Encoding.of_calls(task, given), range(1), options=options, arrived_s=arrived_s)
+        encoding, rows = await self._encoder.encode(task, given)
+        report_truncation(encoding.batch, truncate, rows=rows, stacklevel=5)
+        return Request(encoding, rows, options=options, arrived_s=arrived_s)
 
     def compute(self, request: Request) -> None:
         """Computes a request on the caller's thread where nobody else waits, or else puts it into the queue.
@@ -165,7 +168,7 @@ class ModelRunner(Closing):
             results: What was computed for it.
         """
         metadata = self.loaded.metadata
-        cut = [] if self._takes_calls else read_cut_tokens(request.batch)
+        cut = [] if self._takes_calls else read_cut_tokens(request.encoding.batch, request.rows)
         return Answer(results, self.name, self.version, metadata.artifact, metadata.embedding_space, cut)
 
     def info(self) -> ModelInfo:
@@ -269,21 +272,21 @@ class ModelRunner(Closing):
 
     def _answer_rows(self, rows: Sequence[Row]) -> Sequence[Any]:
         """Computes rows, and reads their answers."""
-        request = rows[0][0]
         if self._takes_calls:
-            return [request.task.run(self._model, request.items)]
-        parts = [(request, [row for _, row in group]) for request, group in groupby(rows, itemgetter(0))]
-        batch = Batch.concatenate([request.batch.select(some) for request, some in parts])
-        items = [request.items[row] for request, row in rows]
+            encoding = rows[0][0].encoding
+            return [encoding.task.run(self._model, encoding.items[0])]
+        parts = [(encoding, [row for _, row in some]) for encoding, some in groupby(rows, _encoding_of)]
+        batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
+        items = [request.encoding.items[row] for request, row in rows]
         began = time.perf_counter()
         outputs = self._model.compute(batch)
         # Texts with several prompts may share a batch, and are not pooled alike.
-        answers = {task: task.decode(items, batch, outputs) for task in {request.task for request, _ in parts}}
+        answers = {task: task.decode(items, batch, outputs) for task in {encoding.task for encoding, _ in parts}}
         self._note_batch(batch, time.perf_counter() - began)
         if len(answers) == 1:
-            found: Sequence[Any] = answers[request.task]
+            found: Sequence[Any] = answers[parts[0][0].task]
             return found
-        return [answers[request.task][index] for index, (request, _) in enumerate(rows)]
+        return [answers[request.encoding.task][index] for index, (request, _) in enumerate(rows)]
 
     def _note_batch(self, batch: Batch, seconds: float) -> None:
         self._throughput.learn(batch.token_count, seconds)
@@ -312,18 +315,22 @@ class ModelRunner(Closing):
             if complete is not None and self._takes_calls:
                 request.answer(answers[0])
             elif complete is not None:
-                request.answer(request.task.collect(len(request.items), complete))
+                request.answer(request.encoding.task.collect(len(request.rows), complete))
 
     def _fail(self, row: Row, error: Exception) -> None:
-        request, index = row
+        request, place = row
         if isinstance(error, InferoxError):
-            error.item = None if self._takes_calls else index
+            error.item = None if self._takes_calls else place - request.rows.start
             request.fail(error)
             return
         _logger.error("%s: reading an answer failed", self.name, exc_info=error)
         failure = ExecutionError(f"reading the answer of {self.name!r} failed: {first_line(error)}")
         failure.__cause__ = error
         request.fail(failure)
+
+
+def _encoding_of(row: Row) -> Encoding:
+    return row[0].encoding
 
 
 def _count_places(rows: Sequence[Row]) -> int:

@@ -35,23 +35,27 @@ class CutTokens:
     is_least: bool = False
 
 
-def read_cut_tokens(batch: Batch) -> list[CutTokens]:
+def read_cut_tokens(batch: Batch, rows: range | None = None) -> list[CutTokens]:
     """The number of tokens that were cut off the text of each row.
 
     Args:
         batch: What a task's ``encode`` made.
+        rows: The rows that are looked at; ``None`` for all.
     """
+    some = range(len(batch)) if rows is None else rows
     if CUT_TOKENS not in batch.dense:
-        return [CutTokens()] * len(batch)
-    return list(map(CutTokens, batch.dense[CUT_TOKENS].tolist(), batch.dense[MORE_CUT].tolist()))
+        return [CutTokens()] * len(some)
+    counts, more = (batch.dense[name][some.start : some.stop] for name in (CUT_TOKENS, MORE_CUT))
+    return list(map(CutTokens, counts.tolist(), more.tolist()))
 
 
-def report_truncation(batch: Batch, truncate: str, *, stacklevel: int = 3) -> None:
+def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None, stacklevel: int = 3) -> None:
     """Says or refuses what was cut.
 
     Args:
         batch: What a task's ``encode`` made.
         truncate: ``error``, ``warn`` or ``cut``.
+        rows: The rows that are looked at; ``None`` for all.
         stacklevel: Which caller the warning is about; 1 is this function.
 
     Raises:
@@ -60,12 +64,16 @@ def report_truncation(batch: Batch, truncate: str, *, stacklevel: int = 3) -> No
     """
     if truncate not in TRUNCATIONS:
         raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, and is {truncate!r}")
-    if truncate == "cut" or CUT_TOKENS not in batch.dense or not batch.dense[CUT_TOKENS].any():
+    if truncate == "cut" or CUT_TOKENS not in batch.dense:
         return
-    counted = read_cut_tokens(batch)
+    some = range(len(batch)) if rows is None else rows
+    cut = batch.dense[CUT_TOKENS][some.start : some.stop] > 0
+    if not cut.any():
+        return
+    counted = read_cut_tokens(batch, some)
     if truncate == "error":
-        index = int((batch.dense[CUT_TOKENS] > 0).argmax())
-        tokens, kept = counted[index], int(batch.lengths[index])
+        index = int(cut.argmax())
+        tokens, kept = counted[index], int(batch.lengths[some.start + index])
         unit = "tokens or more" if tokens.is_least else "tokens"
         raise InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
     warnings.warn(describe_truncation(counted), InferoxWarning, stacklevel=stacklevel)
