@@ -15,7 +15,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 
 .DEFAULT_GOAL := help
 # docs is also a folder.
-.PHONY: help setup demo test test-all fuzz check format docs test-gpu test-bert-torch audit clean
+.PHONY: help setup demo bench test test-all fuzz check format docs test-gpu test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -74,6 +74,10 @@ test-gpu: $(READY)  ## Run the tests that need an NVIDIA GPU
 
 test-bert-torch: $(READY)  ## Pack BERT-base at full size from TorchScript and from safetensors, and compare
 	$(BIN)/python examples/bert_torch/bert_torch.py
+
+bench: $(READY)  ## Measure one call with many texts, many callers, and what a call costs (about half an hour)
+	$(BIN)/python benchmarks/offline.py "$(MINILM)"
+	$(BIN)/python benchmarks/engine.py "$(MINILM)"
 
 audit: $(READY)  ## Look the pinned dependencies up in the vulnerability database
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip

@@ -12,6 +12,9 @@ from inferox.batching import BatchBudget, Waiting, choose_batch
 from inferox.core import OverloadedError, ShuttingDownError
 from inferox.engine.request import Request
 
+_MOST_OWNERS = 1024
+"""How many owners are remembered before those for whom nothing waits are forgotten."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -72,9 +75,8 @@ class RequestQueue:
                     f"limit of {self._max_tokens}",
                     retry_after_s=estimate_s(self._waiting_tokens),
                 )
+            self._welcome(request.options.owner)
             request.served_tokens = self._served_tokens
-            owner = request.options.owner
-            self._owner_tokens[owner] = max(self._owner_tokens[owner], self._owners_served_tokens)
             self._requests.append(request)
             self._waiting_rows += request.waiting_rows
             self._waiting_tokens += request.waiting_tokens
@@ -147,6 +149,16 @@ class RequestQueue:
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise ShuttingDownError("the model is being unloaded", hint="send the request again")
+
+    def _welcome(self, owner: str | None) -> None:
+        """Lets an owner for whom nothing waits begin where the clock stands."""
+        if not self._requests and not self._out:
+            self._owner_tokens.clear()
+            self._owners_served_tokens = self._served_tokens = 0.0
+        elif len(self._owner_tokens) > _MOST_OWNERS:
+            waiting = {request.options.owner for request in self._requests}
+            self._owner_tokens = defaultdict(float, {name: self._owner_tokens[name] for name in waiting})
+        self._owner_tokens[owner] = max(self._owner_tokens[owner], self._owners_served_tokens)
 
     def _drop_those_over(self) -> None:
         """Lets go of requests whose callers have gone, or for which nothing waits any more."""

@@ -1,0 +1,115 @@
+"""Which rows the queue hands out, over time."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inferox.batching import BatchBudget
+from inferox.engine.encoding import Encoding
+from inferox.engine.queue import _MOST_OWNERS, RequestQueue
+from inferox.engine.request import Request, RequestOptions
+from tests.engine.models import SIGNATURE, SumTask
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def make_request(items: list[list[int]], clock: Clock, **options: object) -> Request:
+    encoding = Encoding.of(SumTask(), items, SIGNATURE)
+    return Request(encoding, range(len(items)), options=RequestOptions(**options), arrived_s=clock())  # type: ignore[arg-type]
+
+
+def serve(queue: RequestQueue, budget: BatchBudget, clock: Clock) -> list[tuple[Request, int]]:
+    """Takes one batch, and lets a little time pass."""
+    parts = queue.take(lambda: budget) or []
+    queue.end_batch()
+    clock.now_s += 0.01
+    return [(part.request, row) for part in parts for row in part.rows]
+
+
+def test_owners_share_equally_however_many_requests_each_makes() -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
+    for _ in range(300):
+        queue.add(make_request([[1] * 10], clock, owner="many"))
+    for _ in range(3):
+        queue.add(make_request([[1] * 10] * 20, clock, owner="few"))
+    served: Counter[str | None] = Counter()
+    for _ in range(80):
+        served.update(request.options.owner for request, _ in serve(queue, BatchBudget(10, 1), clock))
+    assert abs(served["many"] - served["few"]) <= 2
+
+
+def test_who_comes_new_does_not_push_those_aside_who_were_served() -> None:
+    """Small requests come without end, as fast as one is computed; the large one still ends."""
+    clock = Clock()
+    queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
+    large = make_request([[1] * 10] * 40, clock)
+    queue.add(large)
+    for _ in range(200):
+        queue.add(make_request([[1] * 10], clock))
+        serve(queue, BatchBudget(10, 1), clock)
+        if not large.waiting_rows:
+            return
+    raise AssertionError(f"{large.waiting_rows} rows still wait")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=30), min_size=1, max_size=20),
+    st.integers(1, 300),
+    st.integers(1, 12),
+)
+def test_every_row_is_handed_out_once(requests: list[list[int]], tokens: int, rows: int) -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
+    made = [make_request([[1] * length for length in lengths], clock, owner=str(len(lengths))) for lengths in requests]
+    for request in made:
+        queue.add(request)
+    assert queue.count_waiting() == (sum(map(len, requests)), sum(map(sum, requests)))
+    queue.close()
+    handed_out: list[tuple[Request, int]] = []
+    while batch := serve(queue, BatchBudget(tokens, rows), clock):
+        handed_out += batch
+    assert sorted((made.index(request), row) for request, row in handed_out) == [
+        (index, row) for index, lengths in enumerate(requests) for row in range(len(lengths))
+    ]
+    assert queue.count_waiting() == (0, 0)
+
+
+def test_whoever_has_gone_does_not_count() -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=100, lanes=1, clock=clock)
+    gone = make_request([[1] * 90], clock)
+    queue.add(gone)
+    gone.future.cancel()
+    queue.add(make_request([[1] * 90], clock))
+    assert queue.count_waiting() == (1, 90)
+
+
+def test_owners_for_whom_nothing_waits_are_forgotten_in_time() -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
+    queue.add(make_request([[1]] * 3 * _MOST_OWNERS, clock, owner="always there", priority=10**6))
+    for index in range(2 * _MOST_OWNERS):
+        queue.add(make_request([[1]], clock, owner=str(index)))
+        serve(queue, BatchBudget(1, 1), clock)
+    assert len(queue._owner_tokens) <= _MOST_OWNERS + 1
+    assert queue._owner_tokens["always there"] == 0
+
+
+def test_a_queue_that_is_idle_starts_afresh() -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
+    queue.add(make_request([[1] * 50], clock, owner="first"))
+    serve(queue, BatchBudget(100, 1), clock)
+    queue.add(make_request([[1]], clock, owner="second"))
+    assert dict(queue._owner_tokens) == {"second": 0}
