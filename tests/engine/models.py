@@ -24,6 +24,7 @@ from inferox.core import (
     OutOfMemoryError,
     Outputs,
     Precision,
+    RequestError,
     Signature,
     TensorSpec,
     to_cu_seqlens,
@@ -85,23 +86,31 @@ class DoublingModel(Model):
 
 
 class SumTask(Task):
-    """Items are lists of numbers. Their results are the sums of what the model gives for them."""
+    """Items are lists of numbers, or texts of characters that are taken for their numbers, of which none may be "!".
+
+    Their results are the sums of what the model gives for them.
+    """
 
     name = "sum"
 
     def __init__(self, *, read: Callable[[int], int] = lambda total: total) -> None:
         self._read = read
+        self.encoded: list[int] = []
 
     @property
     def pad_values(self) -> Mapping[str, int]:
         return {"input_ids": 0}
 
-    def encode(self, items: Sequence[Sequence[int]]) -> Batch:
+    def encode(self, items: Sequence[Sequence[int] | str]) -> Batch:
+        for index, item in enumerate(items):
+            if "!" in item:
+                raise RequestError(f"text {index} is loud")
+        self.encoded.append(len(items))
         lengths = np.array([len(item) for item in items], dtype=np.int64)
-        ids = np.array([number for item in items for number in item], dtype=np.int64)
+        ids = np.array([number for item in items for number in to_numbers(item)], dtype=np.int64)
         return Batch({"input_ids": ids}, {}, to_cu_seqlens(lengths), self.pad_values)
 
-    def decode(self, items: Sequence[Sequence[int]], batch: Batch, outputs: Outputs) -> list[int]:
+    def decode(self, items: Sequence[Sequence[int] | str], batch: Batch, outputs: Outputs) -> list[int]:
         assert [len(item) for item in items] == batch.lengths.tolist()
         return [self._read(int(row["doubled"].sum())) for row in outputs]
 
@@ -117,6 +126,11 @@ def load_doubling(model: DoublingModel | None = None, task: Task | None = None) 
     return TaskModel(model or DoublingModel(), task or SumTask(), rejected={})
 
 
-def double(items: Iterable[Sequence[int]]) -> list[int]:
+def to_numbers(item: Sequence[int] | str) -> list[int]:
+    """The numbers of an item."""
+    return [ord(character) for character in item] if isinstance(item, str) else list(item)
+
+
+def double(items: Iterable[Sequence[int] | str]) -> list[int]:
     """What the model and its task answer."""
-    return [2 * sum(item) for item in items]
+    return [2 * sum(to_numbers(item)) for item in items]

@@ -88,6 +88,36 @@ def test_64_coroutines_get_their_own_answers_in_shared_batches(engine: Engine, m
     assert sum(map(len, model.batches)) == sum(map(len, requests))  # each is computed once
 
 
+def test_texts_of_coroutines_that_ask_at_once_are_encoded_together(model: DoublingModel) -> None:
+    task = SumTask()
+    requests = [[f"text {index}", "x" * (index % 9 + 1)][: 1 + index % 2] for index in range(40)]
+    poisoned = [["fine", chr(POISON)], ["and a long text", "short", chr(POISON), "more"]]
+    loud = ["quiet", "loud!"]
+
+    async def ask(items: list[str]) -> list[int] | InferoxError:
+        try:
+            return (await engine.ainfer("doubling", items)).results
+        except InferoxError as error:
+            return error
+
+    async def ask_all(several: list[list[str]]) -> list[list[int] | InferoxError]:
+        return await asyncio.gather(*map(ask, several))
+
+    with Engine() as engine:
+        engine.register(load_doubling(model, task))
+        assert asyncio.run(ask_all(requests)) == [double(items) for items in requests]
+        assert max(task.encoded) > 40
+        *answers, first, second = asyncio.run(ask_all([*requests, *poisoned]))
+        assert answers == [double(items) for items in requests]
+        assert isinstance(first, ExecutionError)
+        assert isinstance(second, ExecutionError)
+        assert (first.item, second.item) == (1, 2)
+        *answers, error = asyncio.run(ask_all([*requests, loud]))
+        assert answers == [double(items) for items in requests]
+        assert str(error) == "text 1 is loud"
+        assert asyncio.run(ask_all([["x" * 20_000], ["y"]])) == [double(["x" * 20_000]), double(["y"])]
+
+
 def test_threads_get_their_own_answers_in_all_lanes() -> None:
     model = DoublingModel(max_concurrency=3)
     with Engine() as engine, ThreadPoolExecutor(16) as pool:
@@ -367,6 +397,30 @@ def test_no_request_is_lost_while_versions_come_and_go() -> None:
         for future in futures:
             future.result(20)
     assert all(asked)
+
+
+def test_no_coroutine_is_lost_while_versions_come_and_go() -> None:
+    async def ask(place: int, stop: asyncio.Event) -> int:
+        asked = 0
+        while not stop.is_set():
+            items = ["x" * (1 + (place + asked) % 7), f"{asked}"]
+            assert (await engine.ainfer("doubling", items)).results == double(items)
+            asked += 1
+        return asked
+
+    async def swap() -> list[int]:
+        stop = asyncio.Event()
+        asking = [asyncio.create_task(ask(place, stop)) for place in range(8)]
+        for version in range(1, 60):
+            await asyncio.sleep(0)
+            engine.register(load_doubling(), version=str(version))
+            await asyncio.to_thread(engine.unload, "doubling", str(version - 1))
+        stop.set()
+        return await asyncio.gather(*asking)
+
+    with Engine() as engine:
+        engine.register(load_doubling(), version="0")
+        assert all(asyncio.run(swap()))
 
 
 def test_models_take_turns_on_a_device() -> None:

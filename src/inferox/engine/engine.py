@@ -311,6 +311,9 @@ def _wait(runner: ModelRunner, request: Request) -> Answer:
         results = request.future.result(_left_s(request))
     except TimeoutError:
         raise _expire(request) from None
+    except BaseException:
+        request.future.cancel()  # whoever is interrupted waits no longer
+        raise
     return runner.to_answer(request, results)
 
 
