@@ -94,28 +94,31 @@ def test_texts_of_coroutines_that_ask_at_once_are_encoded_together(model: Doubli
     poisoned = [["fine", chr(POISON)], ["and a long text", "short", chr(POISON), "more"]]
     loud = ["quiet", "loud!"]
 
-    async def ask(items: list[str]) -> list[int] | InferoxError:
+    async def ask(engine: Engine, items: list[str]) -> list[int] | InferoxError:
         try:
             return (await engine.ainfer("doubling", items)).results
         except InferoxError as error:
             return error
 
-    async def ask_all(several: list[list[str]]) -> list[list[int] | InferoxError]:
-        return await asyncio.gather(*map(ask, several))
+    def ask_all(engine: Engine, several: list[list[str]]) -> list[list[int] | InferoxError]:
+        async def ask_them() -> list[list[int] | InferoxError]:
+            return await asyncio.gather(*(ask(engine, items) for items in several))
+
+        return asyncio.run(ask_them())
 
     with Engine() as engine:
         engine.register(load_doubling(model, task))
-        assert asyncio.run(ask_all(requests)) == [double(items) for items in requests]
+        assert ask_all(engine, requests) == [double(items) for items in requests]
         assert max(task.encoded) > 40
-        *answers, first, second = asyncio.run(ask_all([*requests, *poisoned]))
+        *answers, first, second = ask_all(engine, [*requests, *poisoned])
         assert answers == [double(items) for items in requests]
         assert isinstance(first, ExecutionError)
         assert isinstance(second, ExecutionError)
         assert (first.item, second.item) == (1, 2)
-        *answers, error = asyncio.run(ask_all([*requests, loud]))
+        *answers, error = ask_all(engine, [*requests, loud])
         assert answers == [double(items) for items in requests]
         assert str(error) == "text 1 is loud"
-        assert asyncio.run(ask_all([["x" * 20_000], ["y"]])) == [double(["x" * 20_000]), double(["y"])]
+        assert ask_all(engine, [["x" * 20_000], ["y"]]) == [double(["x" * 20_000]), double(["y"])]
 
 
 def test_threads_get_their_own_answers_in_all_lanes() -> None:
@@ -400,7 +403,7 @@ def test_no_request_is_lost_while_versions_come_and_go() -> None:
 
 
 def test_no_coroutine_is_lost_while_versions_come_and_go() -> None:
-    async def ask(place: int, stop: asyncio.Event) -> int:
+    async def ask(engine: Engine, place: int, stop: asyncio.Event) -> int:
         asked = 0
         while not stop.is_set():
             items = ["x" * (1 + (place + asked) % 7), f"{asked}"]
@@ -408,9 +411,9 @@ def test_no_coroutine_is_lost_while_versions_come_and_go() -> None:
             asked += 1
         return asked
 
-    async def swap() -> list[int]:
+    async def swap(engine: Engine) -> list[int]:
         stop = asyncio.Event()
-        asking = [asyncio.create_task(ask(place, stop)) for place in range(8)]
+        asking = [asyncio.create_task(ask(engine, place, stop)) for place in range(8)]
         for version in range(1, 60):
             await asyncio.sleep(0)
             engine.register(load_doubling(), version=str(version))
@@ -420,7 +423,7 @@ def test_no_coroutine_is_lost_while_versions_come_and_go() -> None:
 
     with Engine() as engine:
         engine.register(load_doubling(), version="0")
-        assert all(asyncio.run(swap()))
+        assert all(asyncio.run(swap(engine)))
 
 
 def test_models_take_turns_on_a_device() -> None:
