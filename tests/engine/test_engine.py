@@ -96,7 +96,7 @@ def test_texts_of_coroutines_that_ask_at_once_are_encoded_together(model: Doubli
 
     async def ask(engine: Engine, items: list[str]) -> list[int] | InferoxError:
         try:
-            return (await engine.ainfer("doubling", items)).results
+            return list((await engine.ainfer("doubling", items)).results)
         except InferoxError as error:
             return error
 
