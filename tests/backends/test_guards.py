@@ -367,7 +367,7 @@ def test_the_error_says_what_is_wrong(tmp_path: Path) -> None:
     case = gathers("GatherND", None, [[3]], [[4]])
     proto, signature = make_model(case)
     (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
-    told = r"computing graph: an index is out of range in GatherND 'y'"
+    told = r"computing 'graph': an index is out of range in GatherND 'y'"
     with (
         load("openvino", tmp_path / "graph.onnx", signature, 1) as model,
         pytest.raises(ExecutionError, match=told),

@@ -63,7 +63,7 @@ def test_it_is_not_compiled_again(artifact: Artifact) -> None:
 
 def test_a_failure_inside_is_told_in_one_line(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(Failing()), tmp_path / "model.pt")
-    with pytest.raises(ExecutionError, match=r"computing small: .*fails on purpose") as caught:
+    with pytest.raises(ExecutionError, match=r"computing 'small': .*fails on purpose") as caught:
         load(make_artifact(tmp_path, "torchscript", {"program": "model.pt"})).forward(affine_inputs())
     assert "\n" not in str(caught.value)
 
