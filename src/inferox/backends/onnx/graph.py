@@ -130,8 +130,7 @@ def _names(name: str) -> list[str]:
 
 
 def _is_same(tensor: TensorProto, place: Place) -> bool:
-    size = len(tensor.raw_data)
-    return tuple(tensor.dims) == place.shape and size == place.length_bytes and tensor.raw_data == place.read()
+    return tuple(tensor.dims) == place.shape and place.holds(tensor.raw_data)
 
 
 def _point(tensor: TensorProto, place: Place) -> None:

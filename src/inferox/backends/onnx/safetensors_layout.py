@@ -7,6 +7,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+_PIECE_BYTES = 1 << 20
+
 
 @dataclass(frozen=True)
 class Place:
@@ -24,11 +26,20 @@ class Place:
     length_bytes: int
     shape: tuple[int, ...]
 
-    def read(self) -> bytes:
-        """The bytes."""
+    def holds(self, data: bytes) -> bool:
+        """Whether these are the tensor's bytes. The file is read piece by piece: a table of tokens may be a gigabyte.
+
+        Args:
+            data: The bytes to compare with.
+        """
+        if len(data) != self.length_bytes:
+            return False
         with self.file.open("rb") as stream:
             stream.seek(self.offset_bytes)
-            return stream.read(self.length_bytes)
+            return all(
+                stream.read(min(_PIECE_BYTES, len(data) - begin)) == data[begin : begin + _PIECE_BYTES]
+                for begin in range(0, len(data), _PIECE_BYTES)
+            )
 
 
 def read_places(path: Path) -> dict[str, Place]:
