@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from inferox.backends.onnx.graph import INLINE_BYTES
+from inferox.backends.onnx.shared_weights import INLINE_BYTES
 from inferox.backends.onnxruntime.errors import translated
 from inferox.backends.onnxruntime.session import open_session
 from inferox.core import (

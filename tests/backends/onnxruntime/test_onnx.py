@@ -285,10 +285,8 @@ def test_places_of_tensors(tmp_path: Path) -> None:
     }
     save_file(arrays, tmp_path / "w.safetensors", metadata={"d": "a"})
     places = read_places(tmp_path / "w.safetensors")
-    assert {name: place.read() for name, place in places.items()} == {
-        **{name: array.tobytes() for name, array in arrays.items()},
-        "d": arrays["a"].tobytes(),
-    }
+    assert all(places[name].holds(array.tobytes()) for name, array in arrays.items())
+    assert places["d"] == places["a"]
     assert places["a"].shape == (2, 3)
     assert set(load_file(tmp_path / "w.safetensors")) == {"a", "b", "c"}
 

@@ -14,6 +14,8 @@ from onnx import ModelProto
 from torch.export import Dim, ExportedProgram
 
 from inferox.backends.onnx.attention import TRANSLATIONS
+from inferox.backends.onnx.safetensors_layout import Place
+from inferox.backends.onnx.shared_weights import share_weights_of_program
 from inferox.backends.torch.captured import (
     check_limit,
     check_other_limits,
@@ -27,12 +29,13 @@ from inferox.core import BATCH, SEQUENCE, ExportRequest, Layout, LoadError, Sign
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 6}
 
 
-def capture(source: SourceModel, request: ExportRequest) -> ModelProto:
+def capture(source: SourceModel, request: ExportRequest, places: Mapping[str, Place]) -> ModelProto:
     """Captures a source's module as a graph whose inputs state the extents that it takes.
 
     Args:
         source: The model.
         request: The layout and signature in which it is to be captured.
+        places: Where each tensor of the package's weights file lies, into which the graph points.
 
     Raises:
         LoadError: If the module cannot be packed, or not be captured for every number of rows.
@@ -42,11 +45,12 @@ def capture(source: SourceModel, request: ExportRequest) -> ModelProto:
     if request.layout is Layout.PACKED:
         packed = PackedModule(source.module, signature)
         try:
-            return _state_extents(_export(_Graph(packed, signature), _packed_examples(signature), signature), signature)
+            captured = _export(_Graph(packed, signature), _packed_examples(signature), signature, places)
+            return _state_extents(captured, signature)
         finally:
             packed.release()
     graph, examples = _Graph(source.module, signature), _examples(source.example_inputs, signature)
-    captured = _export(graph, examples, signature)
+    captured = _export(graph, examples, signature, places)
 
     def reference(inputs: Mapping[str, torch.Tensor]) -> Any:
         return graph(*inputs.values())
@@ -89,7 +93,9 @@ def _forget_unrolling() -> None:
         operator._dispatch_cache.clear()  # noqa: SLF001 - there is no public way
 
 
-def _export(graph: torch.nn.Module, examples: Mapping[str, torch.Tensor], signature: Signature) -> _Captured:
+def _export(
+    graph: torch.nn.Module, examples: Mapping[str, torch.Tensor], signature: Signature, places: Mapping[str, Place]
+) -> _Captured:
     dynamic = tuple(
         {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)} for spec in signature.inputs
     )
@@ -109,6 +115,7 @@ def _export(graph: torch.nn.Module, examples: Mapping[str, torch.Tensor], signat
         )
     if program is None or program.exported_program is None:
         raise LoadError("torch.onnx.export gave no program")
+    share_weights_of_program(program.model, places)
     return _Captured(program.exported_program, program.model_proto)
 
 

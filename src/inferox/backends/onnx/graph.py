@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,17 +10,11 @@ import onnx
 from onnx import ModelProto, TensorProto, numpy_helper
 
 from inferox.backends.onnx.safetensors_layout import Place, read_places
+from inferox.backends.onnx.shared_weights import share_weights
 from inferox.core import WEIGHTS_FILE, ExportRequest, Layout, LoadError, Precision, Signature, SourceModel
 
 GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
 """Where graphs lie: at the root, because both ONNX Runtime and OpenVINO refuse paths to weights that climb."""
-
-INLINE_BYTES = 1024
-"""Constants up to this size stay in the graph: runtimes read shapes, axes and scales of resizing to infer shapes, and
-not from a file beside it. It is where the ``onnx`` package draws the line too."""
-
-_MODULES = ("module.module.", "module.", "")
-"""What is put before the names of the weights by what wraps the module; nothing, in a graph that was one already."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +66,9 @@ def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Grap
     if (root / relative).is_file():
         graph = onnx.load(root / relative, load_external_data=False)
     else:
-        graph = _make_graph(source, request)
-        if (root / WEIGHTS_FILE).is_file():
-            _share_weights(graph, root / WEIGHTS_FILE)
+        places = read_places(root / WEIGHTS_FILE) if (root / WEIGHTS_FILE).is_file() else {}
+        graph = _make_graph(source, request, places)
+        share_weights(graph, places)
         _strip_metadata(graph)
         onnx.save(graph, root / relative)
     files = {"graph": relative}
@@ -82,7 +77,7 @@ def write_graph(source: SourceModel, root: Path, request: ExportRequest) -> Grap
     return Graph(files, _honest_signature(request.signature, graph))
 
 
-def _make_graph(source: SourceModel, request: ExportRequest) -> ModelProto:
+def _make_graph(source: SourceModel, request: ExportRequest, places: Mapping[str, Place]) -> ModelProto:
     kind = source.facts.kind
     if kind == "onnx" and source.facts.program is not None:
         graph = onnx.load(source.facts.program)
@@ -96,7 +91,7 @@ def _make_graph(source: SourceModel, request: ExportRequest) -> ModelProto:
     # Only a module needs PyTorch.
     from inferox.backends.onnx.capture import capture
 
-    return capture(source, request)
+    return capture(source, request, places)
 
 
 def _state_outputs(graph: ModelProto, signature: Signature) -> None:
@@ -111,35 +106,6 @@ def _state_outputs(graph: ModelProto, signature: Signature) -> None:
                 extent.dim_value = dim
             else:
                 extent.dim_param = dim
-
-
-def _share_weights(graph: ModelProto, weights: Path) -> None:
-    """Points every large weight of the graph into the package's weights file; other constants stay in the graph."""
-    places = read_places(weights)
-    for tensor in graph.graph.initializer:
-        if len(tensor.raw_data) <= INLINE_BYTES:
-            continue
-        named = (places[name] for name in _names(tensor.name) if name in places)
-        place = next((place for place in named if _is_same(tensor, place)), None)
-        if place is not None:
-            _point(tensor, place)
-
-
-def _names(name: str) -> list[str]:
-    return [name.removeprefix(prefix) for prefix in _MODULES if name.startswith(prefix)]
-
-
-def _is_same(tensor: TensorProto, place: Place) -> bool:
-    return tuple(tensor.dims) == place.shape and place.holds(tensor.raw_data)
-
-
-def _point(tensor: TensorProto, place: Place) -> None:
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    del tensor.external_data[:]
-    facts = {"location": WEIGHTS_FILE, "offset": str(place.offset_bytes), "length": str(place.length_bytes)}
-    for key, value in facts.items():
-        tensor.external_data.add(key=key, value=value)
 
 
 def _strip_metadata(graph: ModelProto) -> None:

@@ -26,7 +26,7 @@ class Place:
     length_bytes: int
     shape: tuple[int, ...]
 
-    def holds(self, data: bytes) -> bool:
+    def holds(self, data: bytes | memoryview) -> bool:
         """Whether these are the tensor's bytes. The file is read piece by piece: a table of tokens may be a gigabyte.
 
         Args:
