@@ -19,7 +19,7 @@ from pathlib import Path
 _FIELDS = {"VmRSS": "all", "RssAnon": "anonymous", "RssFile": "files"}
 _PERIOD_S = 0.02
 _STEADY_S = 2
-_BASE = "import torch, transformers, onnxruntime, openvino, inferox; input()"
+_BASE = "import torch, transformers, onnxruntime, openvino, inferox, sys; sys.stdin.read()"
 
 
 def make_model(folder: Path, *, tokens: int, hidden: int, layers: int) -> int:
