@@ -22,6 +22,8 @@ REQUESTS = st.lists(
         owner_tokens=st.floats(0, 100),
         own_tokens=st.floats(0, 100),
         arrived_s=st.floats(0, 10),
+        since_s=st.floats(0, 10),
+        owner_since_s=st.floats(0, 10),
         deadline_s=st.floats(10, 20) | st.just(math.inf),
     ),
     min_size=1,
@@ -50,10 +52,20 @@ def test_a_batch_keeps_the_budget_and_has_each_row_once(requests: list[Waiting],
 
 @given(REQUESTS, BUDGETS)
 def test_the_first_request_is_served_with_its_longest_row(requests: list[Waiting], budget: BatchBudget) -> None:
+    highest = min(item.priority for item in requests)
+
     def order(index: int) -> tuple[float, ...]:
         item = requests[index]
-        level = item.priority - (10.0 - item.arrived_s) // 1
-        return (level, item.owner_tokens, item.own_tokens, item.deadline_s, item.arrived_s, index)
+        level = max(highest, item.priority - (10.0 - item.since_s) // 1)
+        of_owner = item.owner_tokens - (10.0 - item.owner_since_s) * 1000.0
+        return (
+            level,
+            of_owner,
+            item.own_tokens - (10.0 - item.since_s) * 1000.0,
+            item.deadline_s,
+            item.arrived_s,
+            index,
+        )
 
     first = min(range(len(requests)), key=order)
     chosen = dict(choose_batch(requests, budget, now_s=10.0))
@@ -110,7 +122,8 @@ def test_no_request_waits_for_ever_behind_those_of_higher_priority(
     patient = Waiting([10], priority=priority, arrived_s=0.0)
     now_s = 0.0
     for _ in range(batches_per_s * (priority + 2)):
-        index = choose_batch([Waiting([10], arrived_s=now_s), patient], budget, now_s=now_s)[0][0]
+        new = Waiting([10], arrived_s=now_s, since_s=now_s, owner_since_s=now_s)
+        index = choose_batch([new, patient], budget, now_s=now_s)[0][0]
         if index == 1:
             return
         now_s += 1 / batches_per_s

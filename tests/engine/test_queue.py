@@ -54,7 +54,7 @@ def test_who_comes_new_does_not_push_those_aside_who_were_served() -> None:
     queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
     large = make_request([[1] * 10] * 40, clock)
     queue.add(large)
-    for _ in range(200):
+    for _ in range(1000):
         queue.add(make_request([[1] * 10], clock))
         serve(queue, BatchBudget(10, 1), clock)
         if not large.waiting_rows:
@@ -102,8 +102,8 @@ def test_owners_for_whom_nothing_waits_are_forgotten_in_time() -> None:
     for index in range(2 * _MOST_OWNERS):
         queue.add(make_request([[1]], clock, owner=str(index)))
         serve(queue, BatchBudget(1, 1), clock)
-    assert len(queue._owner_tokens) <= _MOST_OWNERS + 1
-    assert queue._owner_tokens["always there"] == 0
+    assert len(queue._owners) <= _MOST_OWNERS + 1
+    assert queue._owners["always there"].tokens == 0
 
 
 def test_a_queue_that_is_idle_starts_afresh() -> None:
@@ -112,4 +112,61 @@ def test_a_queue_that_is_idle_starts_afresh() -> None:
     queue.add(make_request([[1] * 50], clock, owner="first"))
     serve(queue, BatchBudget(100, 1), clock)
     queue.add(make_request([[1]], clock, owner="second"))
-    assert dict(queue._owner_tokens) == {"second": 0}
+    assert list(queue._owners) == ["second"]
+
+
+def count_batches_until(
+    queue: RequestQueue, request: Request, budget: BatchBudget, clock: Clock, seconds: float
+) -> int:
+    """The batches that are computed before some of a request is."""
+    for count in range(1000):
+        parts = queue.take(lambda: budget) or []
+        queue.end_batch()
+        clock.now_s += seconds
+        if any(part.request is request for part in parts):
+            return count
+    raise AssertionError("it waits for ever")
+
+
+def test_a_single_row_waits_for_one_batch_at_most_however_long_a_large_request_waits() -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
+    budget = BatchBudget(1024, 64)
+    queue.add(make_request([[1] * 24] * 2048, clock, owner="bulk"))
+    for _ in range(20):  # two seconds
+        queue.take(lambda: budget)
+        queue.end_batch()
+        clock.now_s += 0.1
+    for owner in ("bulk", "other"):
+        single = make_request([[1] * 9], clock, owner=owner)
+        queue.add(single)
+        assert count_batches_until(queue, single, budget, clock, 0.1) <= 1
+
+
+def test_a_higher_priority_goes_first_however_long_lower_ones_have_been_served() -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
+    budget = BatchBudget(1024, 64)
+    queue.add(make_request([[1] * 24] * 4096, clock, priority=5))
+    for _ in range(65):
+        queue.take(lambda: budget)
+        queue.end_batch()
+        clock.now_s += 0.1
+    urgent = make_request([[1] * 9], clock)
+    queue.add(urgent)
+    assert count_batches_until(queue, urgent, budget, clock, 0.1) <= 1
+
+
+def test_the_clock_of_one_owner_is_not_that_of_another() -> None:
+    clock = Clock()
+    queue = RequestQueue(max_tokens=10**9, lanes=1, clock=clock)
+    budget = BatchBudget(240, 10)
+    queue.add(make_request([[1] * 24] * 2000, clock, owner="large"))
+    for _ in range(10):
+        queue.add(make_request([[1] * 24] * 200, clock, owner="many"))
+    for _ in range(50):
+        queue.take(lambda: budget)
+        queue.end_batch()
+    single = make_request([[1] * 9], clock, owner="many")
+    queue.add(single)
+    assert count_batches_until(queue, single, budget, clock, 0.0) <= 20  # a batch of each other request of its owner

@@ -103,13 +103,13 @@ def group_alike(rows: Batch, signature: Signature) -> dict[Hashable, list[int]]:
         The indices of the rows of each group, in their order, by what is alike in them: groups of several batches that
         have the same key may share one as well.
     """
-    different = [
-        array for spec in signature.inputs if (array := rows.dense.get(spec.name)) is not None and array.dtype == object
-    ]
+    free = [spec.name for spec in signature.inputs if any(isinstance(dim, str) for dim in spec.dims[1:])]
+    dense = [rows.dense[name] for name in free if name in rows.dense]
     rigid = any(spec.name in rows.ragged and spec.name not in rows.pad_values for spec in signature.inputs)
-    if not different and not rigid:
-        return {(): list(range(len(rows)))}
+    if not rigid and all(array.dtype != object for array in dense):
+        return {(0, *(array.shape[1:] for array in dense)): list(range(len(rows)))}
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index, length in enumerate(rows.lengths.tolist()):
-        groups[(length if rigid else 0, *(array[index].shape for array in different))].append(index)
+        shapes = (array[index].shape if array.dtype == object else array.shape[1:] for array in dense)
+        groups[(length if rigid else 0, *shapes)].append(index)
     return groups

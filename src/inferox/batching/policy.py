@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from inferox.core import ConfigError
 
 _AGING_S = 1.0
-"""After each second of waiting, a request counts as of the next higher priority: none waits for ever."""
+"""After each second without progress, a request counts as of the next higher priority, up to the highest that waits:
+none waits for ever."""
+
+_CREDIT_PER_S = 1000.0
+"""How many tokens less a request, or an owner, counts as having had for each second without progress. Otherwise those
+who come new without end could push aside whoever was served before."""
 
 _CONSIDERED = 4
 """How many times as many rows as a batch may have are looked at."""
@@ -111,10 +116,12 @@ class Waiting:
     Attributes:
         lengths: The tokens of each row that waits.
         group: Rows of different groups cannot share a batch, as images of different extents.
-        priority: Lower numbers go first; each second of waiting counts as one.
+        priority: Lower numbers go first; each second without progress counts as one.
         owner_tokens: How much has been computed for the owner, by the scheduler's clock of tokens.
         own_tokens: How much has been computed for the request, by the same clock.
         arrived_s: When it came.
+        since_s: When some of it was last computed, or when it came.
+        owner_since_s: When something of its owner's was last computed, or when the first of it came.
         deadline_s: When its answer is needed; infinity where it has no deadline.
     """
 
@@ -124,6 +131,8 @@ class Waiting:
     owner_tokens: float = 0.0
     own_tokens: float = 0.0
     arrived_s: float = 0.0
+    since_s: float = 0.0
+    owner_since_s: float = 0.0
     deadline_s: float = math.inf
 
 
@@ -149,11 +158,15 @@ def choose_batch(requests: Sequence[Waiting], budget: BatchBudget, *, now_s: flo
     if not requests:
         return []
 
+    highest = min(request.priority for request in requests)
+
     def urgency(index: int) -> tuple[float, float, float, float, float, int]:
         request = requests[index]
-        level = request.priority - (now_s - request.arrived_s) // _AGING_S
-        tokens = (request.owner_tokens, request.own_tokens)
-        return (level, *tokens, request.deadline_s, request.arrived_s, index)
+        waited_s, owner_waited_s = now_s - request.since_s, now_s - request.owner_since_s
+        level = max(highest, request.priority - waited_s // _AGING_S)
+        of_owner = request.owner_tokens - owner_waited_s * _CREDIT_PER_S
+        own = request.own_tokens - waited_s * _CREDIT_PER_S
+        return (level, of_owner, own, request.deadline_s, request.arrived_s, index)
 
     order = sorted(range(len(requests)), key=urgency)
     first = requests[order[0]]

@@ -36,7 +36,7 @@ program need not parse the sentence. Exceptions of a runtime or a library are tr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from inferox.core.shown_text import printable
 
@@ -66,6 +66,17 @@ class InferoxError(Exception):
         self.message = _bounded(message)
         self.hint = None if hint is None else _bounded(hint)
         super().__init__(self.message)
+
+    def at_item(self, item: int) -> Self:
+        """A copy of the error that names the item of a request because of which it was raised.
+
+        Args:
+            item: The item, from 0.
+        """
+        copied = type(self).__new__(type(self), *self.args)
+        copied.__dict__.update(self.__dict__)
+        copied.item, copied.__cause__ = item, self.__cause__
+        return copied
 
     def __str__(self) -> str:
         message = self.message if self.item is None else f"item {self.item}: {self.message}"

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from inferox.batching import group_alike
-from inferox.core import Batch, InferoxError, Signature, check_batch
+from inferox.core import Batch, ConfigError, ExecutionError, InferoxError, Signature, check_batch, first_line
 from inferox.tasks import Task
 
 _CALLS = "calls"
 """The one input of rows whose items are whole calls, which no batch is made of."""
 
 _SHORT_CHARACTERS = 10_000
-"""Up to how many characters the texts of a request are tokenised on the thread of the event loop: some 2 ms."""
+"""Up to how many characters are tokenised on the thread of the event loop at a time: some 5 ms."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,18 +50,38 @@ class Encoding:
             RequestError: If an item cannot be computed.
         """
         batch = task.encode(items)
+        if len(batch) != len(items):
+            raise ConfigError(f"the task {task.name} makes {len(batch)} rows of {len(items)} items, not one of each")
         check_batch(batch, signature)
         return cls(task, items, batch, group_alike(batch, signature))
 
     @classmethod
     def of_calls(cls, task: Task, calls: Sequence[Any]) -> Encoding:
-        """Makes one row of calls that are computed by themselves.
+        """Makes a row of each of some calls, which are computed by themselves.
 
         Args:
             task: What computes them.
             calls: The calls.
         """
-        return cls(task, [calls], Batch.of_rows({_CALLS: np.empty(1)}), {object(): [0]})
+        batch = Batch.of_rows({_CALLS: np.empty(len(calls))})
+        return cls(task, calls, batch, {object(): [row] for row in range(len(calls))})
+
+    def group_rows(self, rows: range) -> dict[Hashable, list[int]]:
+        """Some of the rows, by group.
+
+        Args:
+            rows: The rows.
+        """
+        if len(self.groups) == 1:
+            return {key: list(rows) for key in self.groups if rows}
+        grouped: dict[Hashable, list[int]] = {}
+        for row in rows:
+            grouped.setdefault(self._group_of[row], []).append(row)
+        return grouped
+
+    @cached_property
+    def _group_of(self) -> dict[int, Hashable]:
+        return {row: key for key, rows in self.groups.items() for row in rows}
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -102,33 +122,68 @@ class TickEncoder:
         pending = self._pending.setdefault((loop, task), [])
         pending.append(asked)
         if len(pending) == 1:
+            self._forget_closed_loops()
             loop.call_soon(self._encode_pending, loop, task)
         return await asked.future
 
     def _encode_pending(self, loop: asyncio.AbstractEventLoop, task: Task) -> None:
         pending = [asked for asked in self._pending.pop((loop, task)) if not asked.future.done()]
-        try:
-            encoding = Encoding.of(task, [item for asked in pending for item in asked.items], self._signature)
-        except InferoxError:
-            for asked in pending:
-                self._encode_alone(task, asked)
+        if _are_short_texts([item for asked in pending for item in asked.items]):
+            for asked, found in zip(pending, self._encode_all(task, pending), strict=True):
+                _settle(asked.future, found)
             return
-        first = 0
-        for asked in pending:
-            asked.future.set_result((encoding, range(first, first + len(asked.items))))
-            first += len(asked.items)
 
-    def _encode_alone(self, task: Task, asked: _Asked) -> None:
+        def settle(done: asyncio.Future[list[_Found]]) -> None:
+            for asked, found in zip(pending, done.result(), strict=True):
+                _settle(asked.future, found)
+
+        loop.run_in_executor(None, self._encode_all, task, pending).add_done_callback(settle)
+
+    def _encode_all(self, task: Task, pending: Sequence[_Asked]) -> list[_Found]:
+        """Makes rows of what several asked together, or one by one where an item of somebody cannot be computed."""
+        found = self._encode_one(task, [item for asked in pending for item in asked.items])
+        if isinstance(found, InferoxError):
+            if len(pending) == 1:
+                return [found]
+            return [self._encode_one(task, asked.items) for asked in pending]
+        encoding, first, rows = found[0], 0, []
+        for asked in pending:
+            rows.append(range(first, first + len(asked.items)))
+            first += len(asked.items)
+        return [(encoding, some) for some in rows]
+
+    def _encode_one(self, task: Task, items: Sequence[Any]) -> _Found:
         try:
-            asked.future.set_result((Encoding.of(task, asked.items, self._signature), range(len(asked.items))))
+            return Encoding.of(task, items, self._signature), range(len(items))
         except InferoxError as error:
-            asked.future.set_exception(error)
+            return error
+        except Exception as error:  # noqa: BLE001 - given to the caller who waits for it
+            failure = ExecutionError(f"making rows of the items failed: {first_line(error)}")
+            failure.__cause__ = error
+            return failure
+
+    def _forget_closed_loops(self) -> None:
+        for key in [key for key in self._pending if key[0].is_closed()]:
+            del self._pending[key]
+
+
+def _settle(future: asyncio.Future[tuple[Encoding, range]], found: _Found) -> None:
+    """Gives a coroutine its rows or its error, unless it has gone."""
+    if future.done():
+        return
+    if isinstance(found, InferoxError):
+        future.set_exception(found)
+    else:
+        future.set_result(found)
 
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
     items: Sequence[Any]
     future: asyncio.Future[tuple[Encoding, range]]
+
+
+_Found = tuple[Encoding, range] | InferoxError
 
 
 def _are_short_texts(items: Sequence[Any]) -> bool:

@@ -7,7 +7,9 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from inferox.core import (
@@ -40,6 +42,7 @@ class Engine(Closing):
     def __init__(self, config: EngineConfig | None = None) -> None:
         self._config = config or EngineConfig()
         self._models = ModelRegistry()
+        self._lock = Lock()
         self._turns: defaultdict[DeviceId, Turns] = defaultdict(Turns)
 
     def load(
@@ -122,8 +125,7 @@ class Engine(Closing):
         Raises:
             ModelNotFoundError: If there is no such model.
         """
-        for runner in self._models.remove(name, version):
-            runner.close()
+        _close_all(self._models.remove(name, version))
 
     def infer(
         self,
@@ -161,8 +163,10 @@ class Engine(Closing):
         """
         options = RequestOptions(deadline_s, priority, owner)
 
+        arrived_s = time.monotonic()
+
         def make(runner: ModelRunner) -> Request:
-            return runner.make_request(items, options, prompt=prompt, truncate=truncate)
+            return runner.make_request(items, options, prompt=prompt, truncate=truncate, arrived_s=arrived_s)
 
         runner, request = self._admit(name, version, make, ModelRunner.compute)
         return _wait(runner, request)
@@ -184,15 +188,20 @@ class Engine(Closing):
         Raises:
             InferoxError: What the first request fails with that does; see ``infer``.
         """
-        options = RequestOptions(owner=owner)
-        admitted = []
-        for items in requests:
+        options, arrived_s = RequestOptions(owner=owner), time.monotonic()
+        admitted: list[tuple[ModelRunner, Request]] = []
+        try:
+            for items in requests:
 
-            def make(runner: ModelRunner, items: Sequence[Any] = items) -> Request:
-                return runner.make_request(items, options, prompt=None, truncate="warn")
+                def make(runner: ModelRunner, items: Sequence[Any] = items) -> Request:
+                    return runner.make_request(items, options, prompt=None, truncate="warn", arrived_s=arrived_s)
 
-            admitted.append(self._admit(name, version, make, ModelRunner.submit))
-        return [_wait(runner, request) for runner, request in admitted]
+                admitted.append(self._admit(name, version, make, ModelRunner.submit))
+            return [_wait(runner, request) for runner, request in admitted]
+        except BaseException:
+            for _, request in admitted:
+                request.future.cancel()
+            raise
 
     def stream(
         self,
@@ -223,12 +232,16 @@ class Engine(Closing):
             InferoxError: As ``infer`` does; ``item`` of the error counts from the first item of all.
         """
         options = RequestOptions(owner=owner)
+        # All of a stream is of one version, and so of one embedding space.
+        pinned = self._models.find(name, version).version
 
         def admit(some: Sequence[Any]) -> Future[Any]:
-            def make(runner: ModelRunner) -> Request:
-                return runner.make_request(some, options, prompt=prompt, truncate=truncate)
+            arrived_s = time.monotonic()
 
-            _, request = self._admit(name, version, make, ModelRunner.submit)
+            def make(runner: ModelRunner) -> Request:
+                return runner.make_request(some, options, prompt=prompt, truncate=truncate, arrived_s=arrived_s)
+
+            _, request = self._admit(name, pinned, make, ModelRunner.submit)
             return request.future
 
         return stream_results(items, admit, chunk)
@@ -246,20 +259,22 @@ class Engine(Closing):
         owner: str | None = None,
     ) -> Answer:
         """Computes a request; see ``infer``. Whoever cancels it gives up its rows that are not computed yet."""
-        options = RequestOptions(deadline_s, priority, owner)
-        while True:
-            runner = self._models.find(name, version)
-            request = await runner.amake_request(items, options, prompt=prompt, truncate=truncate)
-            try:
-                runner.submit(request)
-            except ShuttingDownError:
-                continue  # see _admit
-            break
+        options, arrived_s = RequestOptions(deadline_s, priority, owner), time.monotonic()
+        request: Request | None = None
         try:
-            results = await asyncio.wait_for(asyncio.wrap_future(request.future), _left_s(request))
+            async with asyncio.timeout(deadline_s):
+                while True:
+                    runner = self._models.find(name, version)
+                    request = await runner.amake_request(
+                        items, options, prompt=prompt, truncate=truncate, arrived_s=arrived_s
+                    )
+                    try:
+                        runner.submit(request)
+                    except ShuttingDownError:
+                        continue  # see _admit
+                    return runner.to_answer(request, await asyncio.wrap_future(request.future))
         except TimeoutError:
-            raise _expire(request) from None
-        return runner.to_answer(request, results)
+            raise _expire(options, request) from None
 
     def models(self) -> list[ModelInfo]:
         """What is loaded, by name and version."""
@@ -279,8 +294,7 @@ class Engine(Closing):
 
     def close(self) -> None:
         """Takes no more requests, answers those that were taken, and closes every model. Closing twice does nothing."""
-        for runner in self._models.close():
-            runner.close()
+        _close_all(self._models.close())
 
     def _admit(
         self,
@@ -300,9 +314,18 @@ class Engine(Closing):
             return runner, request
 
     def _add(self, loaded: TaskModel, name: str, version: str) -> ModelInfo:
-        runner = ModelRunner(name, version, loaded, self._config, self._turns[loaded.metadata.device])
+        with self._lock:
+            turns = self._turns[loaded.metadata.device]
+        runner = ModelRunner(name, version, loaded, self._config, turns)
         self._models.add(runner)
         return runner.info()
+
+
+def _close_all(runners: Sequence[ModelRunner]) -> None:
+    """Closes each, whatever the others raise; what the first raised is raised at the end."""
+    with ExitStack() as stack:
+        for runner in reversed(runners):
+            stack.callback(runner.close)
 
 
 def _wait(runner: ModelRunner, request: Request) -> Answer:
@@ -310,7 +333,7 @@ def _wait(runner: ModelRunner, request: Request) -> Answer:
     try:
         results = request.future.result(_left_s(request))
     except TimeoutError:
-        raise _expire(request) from None
+        raise _expire(request.options, request) from None
     except BaseException:
         request.future.cancel()  # whoever is interrupted waits no longer
         raise
@@ -323,9 +346,10 @@ def _left_s(request: Request) -> float | None:
     return max(0.0, request.deadline_s - time.monotonic())
 
 
-def _expire(request: Request) -> DeadlineExceededError:
+def _expire(options: RequestOptions, request: Request | None) -> DeadlineExceededError:
     error = DeadlineExceededError(
-        f"the answer was not there within {request.options.deadline_s} s", hint="allow more time, or send less at once"
+        f"the answer was not there within {options.deadline_s} s", hint="allow more time, or send less at once"
     )
-    request.fail(error)
+    if request is not None:
+        request.fail(error)
     return error

@@ -10,56 +10,62 @@ Answers = TypeVar("Answers")
 
 
 def split_around_faults(
-    rows: Sequence[Row], error: Exception, compute: Callable[[Sequence[Row]], Answers]
+    rows: Sequence[Row],
+    error: Exception,
+    compute: Callable[[Sequence[Row]], Answers],
+    *,
+    is_needed: Callable[[Row], bool] = lambda _: True,
 ) -> Iterator[tuple[Sequence[Row], Answers | Exception]]:
     """Computes rows that failed together, apart from those that are to blame.
 
     One half of what is suspected is computed at a time. Where it succeeds, the other half is to blame; where it fails,
     the other half is set aside, and is computed with everything else that was set aside once a culprit is found. That
-    takes at most ``ceil(log2(n)) + 1`` computations for each culprit among ``n`` rows.
+    takes at most ``ceil(log2(n)) + 1`` computations for each culprit among ``n`` rows if all errors are alike, and one
+    more if they are not: who is left over is then computed alone before it is blamed.
 
     Args:
         rows: The rows of the batch that failed.
         error: How it failed.
         compute: Computes some of them.
+        is_needed: Whether somebody still waits for a row; others are left out.
 
     Yields:
         Rows with their answers, and culprits, one by one, with the error that each causes.
     """
     pending: list[Row] = list(rows)
     found: Exception | None = error
-    while pending:
+    while pending := [row for row in pending if is_needed(row)]:
         if found is None:
-            try:
-                answers = compute(pending)
-            except Exception as raised:  # noqa: BLE001 - given to the caller whose row raises it
-                found = raised
-            else:
+            answers = _try(compute, pending)
+            if not isinstance(answers, Exception):
                 yield pending, answers
                 return
-        suspects, aside, failures, was_alone = pending, list[Row](), 1, len(pending) == 1
+            found = answers
+        suspects, aside, errors, was_alone = pending, list[Row](), {_text(found)}, len(pending) == 1
+        failures = 1
         while len(suspects) > 1:
             first, second = suspects[: len(suspects) // 2], suspects[len(suspects) // 2 :]
-            try:
-                answers = compute(first)
-            except Exception as raised:  # noqa: BLE001 - as above
-                suspects, aside, found = first, [*second, *aside], raised
-                failures, was_alone = failures + 1, len(first) == 1
+            answers = _try(compute, first)
+            if isinstance(answers, Exception):
+                suspects, aside, found = first, [*second, *aside], answers
+                errors, failures, was_alone = errors | {_text(found)}, failures + 1, len(first) == 1
             else:
                 yield first, answers
                 suspects = second
-        if was_alone or failures > 1:
+        # Where errors differ, or there was one alone, they may have had another cause than a row.
+        if was_alone or (failures > 1 and len(errors) == 1):
             yield suspects, found
         else:
-            # Two rows failed once, and one of them is innocent: the other one may be as well.
-            yield from _compute_alone(suspects, compute)
+            yield suspects, _try(compute, suspects)
         pending, found = aside, None
 
 
-def _compute_alone(
-    rows: Sequence[Row], compute: Callable[[Sequence[Row]], Answers]
-) -> Iterator[tuple[Sequence[Row], Answers | Exception]]:
+def _try(compute: Callable[[Sequence[Row]], Answers], rows: Sequence[Row]) -> Answers | Exception:
     try:
-        yield rows, compute(rows)
+        return compute(rows)
     except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
-        yield rows, error
+        return error
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from threading import Condition
 
 from inferox.batching import BatchBudget, Waiting, choose_batch
-from inferox.core import OverloadedError, ShuttingDownError
+from inferox.core import DeadlineExceededError, InferoxError, OverloadedError, ShuttingDownError
 from inferox.engine.request import Request
 
 _MOST_OWNERS = 1024
@@ -29,11 +28,27 @@ class Part:
     rows: Sequence[int]
 
 
+@dataclass
+class _Owner:
+    """What an owner had.
+
+    Attributes:
+        tokens: How much was computed for it, on the clock of all owners.
+        since_s: When something of it was last given to a batch, or when the first of what waits came.
+        clock: What its request had that was last given to a batch: those that come new start there.
+    """
+
+    tokens: float
+    since_s: float
+    clock: float = 0.0
+
+
 class RequestQueue:
     """The requests that wait for one model. Several threads may use it.
 
-    Fairness is counted in tokens, on a clock that reads what the request had that was served last: who comes new
-    starts there, and not at zero, so that nobody who is served continually can be pushed aside for ever.
+    Fairness is counted in tokens, on clocks that read what the owner, or the owner's request, had that was served last:
+    who comes new starts there, and not at zero (start-time fair queueing, P. Goyal, H. M. Vin and H. Cheng, SIGCOMM
+    1996). A queue that is idle forgets what was.
 
     Args:
         max_tokens: The most tokens that may wait; a request that comes to an empty queue is taken in any case.
@@ -49,9 +64,9 @@ class RequestQueue:
         self._condition = Condition()
         self._requests: list[Request] = []
         self._waiting_rows = self._waiting_tokens = 0
-        self._served_tokens = 0.0
-        self._owner_tokens: defaultdict[str | None, float] = defaultdict(float)
-        self._owners_served_tokens = 0.0
+        self._owners: dict[str | None, _Owner] = {}
+        self._owners_clock = 0.0
+        self._most_owners = _MOST_OWNERS
         self._is_closed = False
 
     def add(self, request: Request, *, estimate_s: Callable[[int], float | None] = lambda _: None) -> None:
@@ -68,24 +83,21 @@ class RequestQueue:
         with self._condition:
             self._refuse_if_closed()
             if self._waiting_tokens and self._waiting_tokens + request.waiting_tokens > self._max_tokens:
-                self._drop_those_over()
-            if self._waiting_tokens and self._waiting_tokens + request.waiting_tokens > self._max_tokens:
                 raise OverloadedError(
                     f"{self._waiting_tokens} tokens wait already, and {request.waiting_tokens} more would pass the "
                     f"limit of {self._max_tokens}",
                     retry_after_s=estimate_s(self._waiting_tokens),
                 )
-            self._welcome(request.options.owner)
-            request.served_tokens = self._served_tokens
+            request.served_tokens = self._welcome(request.options.owner).clock
             self._requests.append(request)
             self._waiting_rows += request.waiting_rows
             self._waiting_tokens += request.waiting_tokens
-            self._condition.notify()
+            self._condition.notify_all()
+        request.future.add_done_callback(lambda _: self._forget(request))
 
     def count_waiting(self) -> tuple[int, int]:
         """The rows that wait, and their tokens."""
         with self._condition:
-            self._drop_those_over()
             return self._waiting_rows, self._waiting_tokens
 
     def take(self, budget: Callable[[], BatchBudget]) -> list[Part] | None:
@@ -130,10 +142,23 @@ class RequestQueue:
             if self._requests or self._out or len(request.waiting) != 1:
                 return None
             ((group, rows),) = request.waiting.items()
-            if not budget.holds(len(rows), request.waiting_tokens, max(request.lengths)):
+            longest = max(request.lengths[row] for row in rows)
+            if not budget.holds(len(rows), request.waiting_tokens, longest):
                 return None
+            parts = [Part(request, request.take(group, range(len(rows))))]
             self._out += 1
-            return [Part(request, request.take(group, range(len(rows))))]
+            return parts
+
+    def fail_all(self, make_error: Callable[[], InferoxError]) -> None:
+        """Gives every caller whose request waits an error of its own.
+
+        Args:
+            make_error: Makes one.
+        """
+        with self._condition:
+            requests = list(self._requests)
+        for request in requests:
+            request.fail(make_error())
 
     def close(self) -> None:
         """Takes no more requests. Those that wait are still handed out."""
@@ -144,63 +169,80 @@ class RequestQueue:
     def wait_until_idle(self) -> None:
         """Waits until no request waits, and no batch is out."""
         with self._condition:
-            self._condition.wait_for(lambda: not self._out and all(item.is_over() for item in self._requests))
+            self._condition.wait_for(lambda: not self._out and not self._requests)
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise ShuttingDownError("the model is being unloaded", hint="send the request again")
 
-    def _welcome(self, owner: str | None) -> None:
-        """Lets an owner for whom nothing waits begin where the clock stands."""
+    def _welcome(self, name: str | None) -> _Owner:
+        """The owner of a request that comes: one for whom nothing waits begins where the clock stands."""
         if not self._requests and not self._out:
-            self._owner_tokens.clear()
-            self._owners_served_tokens = self._served_tokens = 0.0
-        elif len(self._owner_tokens) > _MOST_OWNERS:
+            self._owners, self._owners_clock = {}, 0.0
+        elif len(self._owners) > self._most_owners:
             waiting = {request.options.owner for request in self._requests}
-            self._owner_tokens = defaultdict(float, {name: self._owner_tokens[name] for name in waiting})
-        self._owner_tokens[owner] = max(self._owner_tokens[owner], self._owners_served_tokens)
+            self._owners = {known: owner for known, owner in self._owners.items() if known in waiting}
+            self._most_owners = max(_MOST_OWNERS, 2 * len(self._owners))
+        owner = self._owners.get(name)
+        if owner is None:
+            owner = self._owners[name] = _Owner(self._owners_clock, self._clock())
+        elif all(request.options.owner != name for request in self._requests):
+            owner.tokens, owner.since_s = max(owner.tokens, self._owners_clock), self._clock()
+        return owner
 
-    def _drop_those_over(self) -> None:
-        """Lets go of requests whose callers have gone, or for which nothing waits any more."""
-        for request in self._requests:
-            if request.is_over():
-                self._waiting_rows -= request.waiting_rows
-                self._waiting_tokens -= request.waiting_tokens
-                request.waiting_rows = 0
-        self._requests = [request for request in self._requests if request.waiting_rows]
+    def _forget(self, request: Request) -> None:
+        """Leaves out a request that is over: it has its answer, or its caller has gone."""
+        with self._condition:
+            if not request.waiting_rows:
+                return
+            self._waiting_rows -= request.waiting_rows
+            self._waiting_tokens -= request.waiting_tokens
+            request.waiting, request.waiting_rows, request.waiting_tokens = {}, 0, 0
+            self._requests = [other for other in self._requests if other.waiting_rows]
+            self._condition.notify_all()
 
     def _choose(self, budget: BatchBudget) -> list[Part]:
-        if not self._requests:
-            return []
-        self._drop_those_over()
+        now_s = self._clock()
+        for request in [request for request in self._requests if request.deadline_s <= now_s]:
+            request.fail(DeadlineExceededError("the deadline passed before it was computed", hint="allow more time"))
         places: list[tuple[Request, Hashable]] = [(item, group) for item in self._requests for group in item.waiting]
         waiting = [self._describe(request, group) for request, group in places]
         parts = []
-        for index, chosen in choose_batch(waiting, budget, now_s=self._clock()):
+        for index, chosen in choose_batch(waiting, budget, now_s=now_s):
             request, group = places[index]
             parts.append(Part(request, request.take(group, chosen)))
-            self._count(parts[-1])
-        self._requests = [request for request in self._requests if request.waiting_rows]
+        if parts:
+            self._count(parts, now_s)
+            self._requests = [request for request in self._requests if request.waiting_rows]
         return parts
 
     def _describe(self, request: Request, group: Hashable) -> Waiting:
-        options = request.options
+        options, owner = request.options, self._owners[request.options.owner]
         return Waiting(
             lengths=[request.lengths[row] for row in request.waiting[group]],
             group=group,
             priority=options.priority,
-            owner_tokens=self._owner_tokens[options.owner],
+            owner_tokens=owner.tokens,
             own_tokens=request.served_tokens,
             arrived_s=request.arrived_s,
+            since_s=request.since_s,
+            owner_since_s=owner.since_s,
             deadline_s=request.deadline_s,
         )
 
-    def _count(self, part: Part) -> None:
-        request, owner = part.request, part.request.options.owner
-        tokens = sum(request.lengths[row] for row in part.rows)
-        self._waiting_rows -= len(part.rows)
-        self._waiting_tokens -= tokens
-        self._served_tokens = max(self._served_tokens, request.served_tokens)
-        request.served_tokens += tokens
-        self._owners_served_tokens = max(self._owners_served_tokens, self._owner_tokens[owner])
-        self._owner_tokens[owner] += tokens
+    def _count(self, parts: Sequence[Part], now_s: float) -> None:
+        """Counts what a batch has, and puts the clocks where the one began that had least."""
+        owners = {part.request.options.owner for part in parts}
+        self._owners_clock = max(self._owners_clock, min(self._owners[name].tokens for name in owners))
+        for name in owners:
+            own = [part.request.served_tokens for part in parts if part.request.options.owner == name]
+            self._owners[name].clock = max(self._owners[name].clock, min(own))
+            self._owners[name].since_s = now_s
+        for part in parts:
+            request = part.request
+            tokens = sum(request.lengths[row] for row in part.rows)
+            self._waiting_rows -= len(part.rows)
+            self._waiting_tokens -= tokens
+            request.served_tokens += tokens
+            request.since_s = now_s
+            self._owners[request.options.owner].tokens += tokens

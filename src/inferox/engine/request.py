@@ -12,6 +12,9 @@ from typing import Any
 from inferox.core import ConfigError
 from inferox.engine.encoding import Encoding
 
+_LONGEST_S = 365 * 24 * 3600.0
+"""The longest deadline, which any timer can wait for."""
+
 
 @dataclass(frozen=True)
 class RequestOptions:
@@ -23,7 +26,7 @@ class RequestOptions:
         owner: On whose behalf it is made, such as an API key: owners get equal shares of the machine.
 
     Raises:
-        ConfigError: If the deadline is not a positive number.
+        ConfigError: If one of them is out of range, or of another type.
     """
 
     deadline_s: float | None = None
@@ -31,8 +34,12 @@ class RequestOptions:
     owner: str | None = None
 
     def __post_init__(self) -> None:
-        if self.deadline_s is not None and not self.deadline_s > 0:
+        if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
             raise ConfigError(f"a deadline must be a positive number of seconds, and is {self.deadline_s!r}")
+        if type(self.priority) is not int:
+            raise ConfigError(f"a priority must be an integer, and is {self.priority!r}")
+        if self.owner is not None and not isinstance(self.owner, str):
+            raise ConfigError(f"an owner must be a string, and is {self.owner!r}")
 
 
 class Request:
@@ -50,7 +57,8 @@ class Request:
         waiting: The rows that are in no batch yet, by group.
         waiting_rows: Their number.
         waiting_tokens: Their tokens.
-        served_tokens: How much was computed for it, on the queue's clock of tokens.
+        served_tokens: How much was computed for it, on its owner's clock of tokens.
+        since_s: When some of it was last given to a batch, or when it came.
     """
 
     def __init__(self, encoding: Encoding, rows: range, *, options: RequestOptions, arrived_s: float) -> None:
@@ -61,10 +69,9 @@ class Request:
         self.deadline_s = math.inf if options.deadline_s is None else arrived_s + options.deadline_s
         self.future: Future[Any] = Future()
         self.lengths = encoding.lengths
-        own = ((key, [row for row in group if row in rows]) for key, group in encoding.groups.items())
-        self.waiting: dict[Hashable, list[int]] = {key: group for key, group in own if group}
+        self.waiting = encoding.group_rows(rows)
         self.waiting_rows, self.waiting_tokens = len(rows), sum(self.lengths[rows.start : rows.stop])
-        self.served_tokens = 0.0
+        self.served_tokens, self.since_s = 0.0, arrived_s
         self._unanswered = len(rows)
         self._answers: list[tuple[Sequence[int], Any]] = []
         if not rows:
@@ -117,3 +124,7 @@ class Request:
         """Gives the caller an error, unless it has gone or has its answer."""
         with suppress(InvalidStateError):
             self.future.set_exception(error)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from threading import Lock, Thread
@@ -21,6 +22,7 @@ from inferox.core import (
     InferoxError,
     Layout,
     OutOfMemoryError,
+    RequestError,
     first_line,
 )
 from inferox.engine.config import EngineConfig
@@ -32,7 +34,7 @@ from inferox.engine.request import Request, RequestOptions
 from inferox.engine.stats import ModelStats
 from inferox.engine.throughput import Throughput
 from inferox.engine.token_limit import TokenLimit
-from inferox.engine.turns import Turns
+from inferox.engine.turns import Turns, is_computing
 from inferox.loading import TaskModel
 from inferox.tasks import RawTask, Task
 from inferox.tasks.task import as_list
@@ -93,7 +95,7 @@ class ModelRunner(Closing):
         self._threads: list[Thread] = []
 
     def make_request(
-        self, items: Sequence[Any], options: RequestOptions, *, prompt: str | None, truncate: str
+        self, items: Sequence[Any], options: RequestOptions, *, prompt: str | None, truncate: str, arrived_s: float
     ) -> Request:
         """Makes the rows of a request.
 
@@ -102,26 +104,27 @@ class ModelRunner(Closing):
             options: What the caller says of it.
             prompt: The prompt to put before each text; ``None`` for the model's default.
             truncate: What is done about texts that are too long; see ``TaskModel.embed``.
+            arrived_s: When it came, on the clock of ``time.monotonic``.
 
         Raises:
             RequestError: If an item cannot be computed.
         """
-        arrived_s, given, task = time.monotonic(), as_list(items), self._task_with(prompt)
+        given, task = _to_items(items), self._task_with(prompt)
         if self._takes_calls:
-            return Request(Encoding.of_calls(task, given), range(1), options=options, arrived_s=arrived_s)
+            return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
         encoding = Encoding.of(task, given, self._model.signature)
-        report_truncation(encoding.batch, truncate, stacklevel=5)
+        report_truncation(encoding.batch, truncate, stacklevel=6)
         return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
 
     async def amake_request(
-        self, items: Sequence[Any], options: RequestOptions, *, prompt: str | None, truncate: str
+        self, items: Sequence[Any], options: RequestOptions, *, prompt: str | None, truncate: str, arrived_s: float
     ) -> Request:
         """Makes the rows of a request together with those of other coroutines; see ``make_request``."""
-        arrived_s, given, task = time.monotonic(), as_list(items), self._task_with(prompt)
+        given, task = _to_items(items), self._task_with(prompt)
         if self._takes_calls:
-            return Request(Encoding.of_calls(task, given), range(1), options=options, arrived_s=arrived_s)
+            return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
         encoding, rows = await self._encoder.encode(task, given)
-        report_truncation(encoding.batch, truncate, rows=rows, stacklevel=5)
+        report_truncation(encoding.batch, truncate, rows=rows, stacklevel=4)
         return Request(encoding, rows, options=options, arrived_s=arrived_s)
 
     def compute(self, request: Request) -> None:
@@ -132,10 +135,14 @@ class ModelRunner(Closing):
 
         Raises:
             CapacityError: If it is refused.
+            ExecutionError: If it comes from a model that is computing.
         """
+        _refuse_if_computing()
         if request.is_over():
             return
-        parts = self._queue.take_alone(request, self._current_budget())
+        # Who has a deadline must be able to stop waiting.
+        has_time = request.options.deadline_s is None
+        parts = self._queue.take_alone(request, self._current_budget()) if has_time else None
         if parts is None:
             self.submit(request)
         else:
@@ -149,16 +156,14 @@ class ModelRunner(Closing):
 
         Raises:
             CapacityError: If it is refused.
+            ExecutionError: If it comes from a model that is computing, or no thread can be started.
         """
+        _refuse_if_computing()
         if request.is_over():
             return
         self._refuse_if_late(request)
-        self._queue.add(request, estimate_s=self._throughput.estimate_s)
-        with self._lock:
-            if len(self._threads) < self._model.max_concurrency:
-                name = f"inferox-{self.name}-{len(self._threads)}"
-                self._threads.append(Thread(target=self._run_lane, name=name, daemon=True))
-                self._threads[-1].start()
+        self._start_lanes()
+        self._queue.add(request, estimate_s=self._estimate_s)
 
     def to_answer(self, request: Request, results: Any) -> Answer:
         """The answer to a request.
@@ -210,36 +215,72 @@ class ModelRunner(Closing):
         return BatchBudget(config.max_batch_tokens, min(rows, limits.rows or rows), is_padded, cost)
 
     def _current_budget(self) -> BatchBudget:
+        if not self._limit.is_lowered:
+            return self._budget
         return replace(self._budget, tokens=min(self._budget.tokens, self._limit.tokens))
 
+    def _estimate_s(self, tokens: int) -> float | None:
+        alone_s = self._throughput.estimate_s(tokens)
+        return None if alone_s is None else alone_s / self._model.max_concurrency
+
     def _refuse_if_late(self, request: Request) -> None:
-        deadline_s = request.options.deadline_s
-        needed_s = None if deadline_s is None else self._throughput.estimate_s(self._queue.count_waiting()[1])
-        if deadline_s is not None and needed_s is not None and needed_s > deadline_s:
+        if request.options.deadline_s is None:
+            return
+        needed_s = self._estimate_s(self._queue.count_waiting()[1] + request.waiting_tokens)
+        left_s = request.deadline_s - time.monotonic()
+        if needed_s is not None and needed_s > left_s:
             raise DeadlineExceededError(
-                f"what waits already takes {needed_s:.2g} s, and the answer is needed within {deadline_s:.2g} s",
+                f"with what waits already it takes {needed_s:.2g} s, and the answer is needed within {left_s:.2g} s",
                 hint="allow more time, or send less at once",
             )
 
+    def _start_lanes(self) -> None:
+        if len(self._threads) == self._model.max_concurrency:
+            return
+        with self._lock:
+            while len(self._threads) < self._model.max_concurrency:
+                thread = Thread(target=self._run_lane, name=f"inferox-{self.name}-{len(self._threads)}", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    if self._threads:
+                        return  # those that there are compute everything
+                    raise ExecutionError(f"no thread can be started for {self.name!r}: {error}") from error
+                self._threads.append(thread)
+
     def _run_lane(self) -> None:
-        while (parts := self._queue.take(self._current_budget)) is not None:
-            self._compute_parts(parts)
+        """Computes batches until the queue is closed. Nothing ends it: callers would wait for ever."""
+        while True:
+            try:
+                parts = self._queue.take(self._current_budget)
+            except Exception as error:
+                _logger.exception("%s: choosing a batch failed", self.name)
+                self._queue.fail_all(partial(_failure, f"choosing a batch for {self.name!r}", error))
+                continue
+            if parts is None:
+                return
+            try:
+                self._compute_parts(parts)
+            except BaseException:
+                _logger.exception("%s: computing a batch was interrupted", self.name)
+            del parts  # or its requests, arrays and answers would live until the next batch
 
     def _compute_parts(self, parts: Sequence[Part]) -> None:
-        rows = [(part.request, row) for part in parts for row in part.rows]
         try:
             with self._turns.of(self):
-                self._compute_rows(rows)
+                self._compute_rows([(part.request, row) for part in parts for row in part.rows])
         except BaseException as error:
-            for request, _ in rows:
-                request.fail(error)
-            raise
+            for part in parts:
+                part.request.fail(_failure(f"computing {self.name!r}", error))
+            if not isinstance(error, Exception):
+                raise
+            _logger.exception("%s: computing a batch failed", self.name)
         finally:
             self._queue.end_batch()
 
     def _compute_rows(self, rows: Sequence[Row]) -> None:
         left = list(rows)
-        while left:
+        while left := [row for row in left if _is_needed(row)]:
             some = left[: self._count_fitting(left)]
             try:
                 answers = self._answer_rows(some)
@@ -252,7 +293,7 @@ class ModelRunner(Closing):
                 self._fail(some[0], error)
             except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
                 self._note_failure()
-                for part, found in split_around_faults(some, error, self._answer_rows):
+                for part, found in split_around_faults(some, error, self._answer_in_halves, is_needed=_is_needed):
                     if isinstance(found, Exception):
                         self._fail(part[0], found)
                     else:
@@ -260,6 +301,17 @@ class ModelRunner(Closing):
             else:
                 self._deliver(some, answers)
             left = left[len(some) :]
+
+    def _answer_in_halves(self, rows: Sequence[Row]) -> Sequence[Any]:
+        """Computes rows, in halves where memory is short: that is no fault of a row."""
+        try:
+            return self._answer_rows(rows)
+        except OutOfMemoryError:
+            if len(rows) == 1:
+                raise
+            self._limit.lower(_count_places(rows))
+            middle = len(rows) // 2
+            return [*self._answer_in_halves(rows[:middle]), *self._answer_in_halves(rows[middle:])]
 
     def _count_fitting(self, rows: Sequence[Row]) -> int:
         """How many of some rows fit into the memory, as far as that is known: all of them at first."""
@@ -273,8 +325,11 @@ class ModelRunner(Closing):
     def _answer_rows(self, rows: Sequence[Row]) -> Sequence[Any]:
         """Computes rows, and reads their answers."""
         if self._takes_calls:
-            encoding = rows[0][0].encoding
-            return [encoding.task.run(self._model, encoding.items[0])]
+            ((request, row),) = rows
+            began = time.perf_counter()
+            answers_of_call = request.encoding.task.run(self._model, [request.encoding.items[row]])
+            self._note_batch(request.encoding.batch.select([row]), time.perf_counter() - began)
+            return list(answers_of_call)
         parts = [(encoding, [row for _, row in some]) for encoding, some in groupby(rows, _encoding_of)]
         batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
         items = [request.encoding.items[row] for request, row in rows]
@@ -309,24 +364,50 @@ class ModelRunner(Closing):
         start = 0
         for request, group in groupby(rows, itemgetter(0)):
             some = [row for _, row in group]
-            with self._lock:
-                complete = request.add_answers(some, answers[start : start + len(some)])
+            try:
+                with self._lock:
+                    complete = request.add_answers(some, answers[start : start + len(some)])
+                if complete is not None:
+                    request.answer(request.encoding.task.collect(len(request.rows), complete))
+            except Exception as error:
+                _logger.exception("%s: reading an answer failed", self.name)
+                request.fail(_failure(f"reading the answer of {self.name!r}", error))
             start += len(some)
-            if complete is not None and self._takes_calls:
-                request.answer(answers[0])
-            elif complete is not None:
-                request.answer(request.encoding.task.collect(len(request.rows), complete))
 
     def _fail(self, row: Row, error: Exception) -> None:
         request, place = row
-        if isinstance(error, InferoxError):
-            error.item = None if self._takes_calls else place - request.rows.start
-            request.fail(error)
-            return
-        _logger.error("%s: reading an answer failed", self.name, exc_info=error)
-        failure = ExecutionError(f"reading the answer of {self.name!r} failed: {first_line(error)}")
-        failure.__cause__ = error
-        request.fail(failure)
+        if not isinstance(error, InferoxError):
+            _logger.error("%s: reading an answer failed", self.name, exc_info=error)
+            error = _failure(f"reading the answer of {self.name!r}", error)
+        request.fail(error.at_item(place - request.rows.start))
+
+
+def _failure(action: str, error: BaseException) -> InferoxError:
+    """The error for a caller whose request failed in a way that nobody expects."""
+    failure = ExecutionError(f"{action} failed: {first_line(error)}")
+    failure.__cause__ = error
+    return failure
+
+
+def _refuse_if_computing() -> None:
+    if is_computing():
+        raise ExecutionError(
+            "a model asked the engine while it computes, and would wait for itself",
+            hint="ask the other model's TaskModel, or ask before and after",
+        )
+
+
+def _to_items(items: Any) -> Sequence[Any]:
+    if isinstance(items, str | bytes):
+        raise RequestError("expected a list of items, and got a single one", hint="put it in a list")
+    given = as_list(items)
+    if getattr(given, "ndim", 1) == 0:
+        raise RequestError("expected a list of items, and got an array without axes", hint="put it in a list")
+    return given
+
+
+def _is_needed(row: Row) -> bool:
+    return not row[0].is_over()
 
 
 def _encoding_of(row: Row) -> Encoding:

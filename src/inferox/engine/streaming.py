@@ -6,12 +6,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import islice
+from time import sleep
 from typing import Any
 
-from inferox.core import InferoxError
+from inferox.core import ConfigError, InferoxError, OverloadedError
 
 _AHEAD = 4
 """How many requests of a stream are computed or wait at a time: enough that the model never waits for the reader."""
+
+_LEAST_WAIT_S, _MOST_WAIT_S = 0.01, 1.0
+"""How long a stream waits before it tries again where too much waits already."""
 
 
 def stream_results(items: Iterable[Any], admit: Callable[[Sequence[Any]], Future[Any]], chunk: int) -> Iterator[Any]:
@@ -26,23 +30,45 @@ def stream_results(items: Iterable[Any], admit: Callable[[Sequence[Any]], Future
         The result of each item.
 
     Raises:
+        ConfigError: If ``chunk`` is not a positive integer.
         InferoxError: What a request fails with; ``item`` of the error counts from the first item of all.
     """
-    source, running, first = iter(items), deque[Future[Any]](), 0
+    if chunk < 1:
+        raise ConfigError(f"chunk must be a positive integer, and is {chunk}")
+    return _stream(iter(items), admit, chunk)
+
+
+def _stream(source: Iterator[Any], admit: Callable[[Sequence[Any]], Future[Any]], chunk: int) -> Iterator[Any]:
+    running, first, has_failed = deque[Future[Any]](), 0, False
     try:
-        while (some := list(islice(source, chunk))) or running:
+        while (some := [] if has_failed else list(islice(source, chunk))) or running:
             if some:
-                running.append(admit(some))
-            if some and len(running) < _AHEAD:
+                running.append(_try_to_admit(admit, some))
+                has_failed = running[-1].done() and running[-1].exception() is not None
+            if some and not has_failed and len(running) < _AHEAD:
                 continue
             try:
                 results = running.popleft().result()
             except InferoxError as error:
-                if error.item is not None:
-                    error.item += first
-                raise
+                if error.item is None:
+                    raise
+                raise error.at_item(error.item + first) from error.__cause__
             yield from results
             first += len(results)
     finally:
         for future in running:  # nobody reads on
             future.cancel()
+
+
+def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Any]], some: Sequence[Any]) -> Future[Any]:
+    """What gets the results; an error of the items comes in its turn, after the results of those before them."""
+    while True:
+        try:
+            return admit(some)
+        except OverloadedError as error:
+            # A stream is in no hurry: it waits where a request is refused.
+            sleep(min(error.retry_after_s or _LEAST_WAIT_S, _MOST_WAIT_S))
+        except InferoxError as error:
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            return failed

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from threading import Condition
+from threading import Condition, local
+
+_thread = local()
+
+
+def is_computing() -> bool:
+    """Whether this thread has a turn: a model that asked the engine while it computes would wait for itself."""
+    return getattr(_thread, "is_computing", False)
 
 
 class Turns:
@@ -27,21 +34,24 @@ class Turns:
         Args:
             model: What identifies the model.
         """
-        ticket = object()
-        with self._condition:
-            self._waiting.append((ticket, model))
-            self._condition.wait_for(lambda: self._may_begin(ticket, model))
-            self._waiting.remove((ticket, model))
-            self._current, self._lanes = model, self._lanes + 1
-            self._condition.notify_all()
+        ticket, has_begun = (object(), model), False
         try:
+            with self._condition:
+                self._waiting.append(ticket)
+                self._condition.wait_for(lambda: self._may_begin(ticket))
+                self._waiting.remove(ticket)
+                self._current, self._lanes, has_begun = model, self._lanes + 1, True
+                self._condition.notify_all()
+            _thread.is_computing = True
             yield
         finally:
+            _thread.is_computing = False
             with self._condition:
-                self._lanes -= 1
+                if has_begun:
+                    self._lanes -= 1
+                elif ticket in self._waiting:  # interrupted while it waited
+                    self._waiting.remove(ticket)
                 self._condition.notify_all()
 
-    def _may_begin(self, ticket: object, model: Hashable) -> bool:
-        if self._waiting[0] != (ticket, model):
-            return False
-        return self._lanes == 0 or self._current == model
+    def _may_begin(self, ticket: tuple[object, Hashable]) -> bool:
+        return self._waiting[0] == ticket and (self._lanes == 0 or self._current == ticket[1])
