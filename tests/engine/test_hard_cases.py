@@ -56,7 +56,7 @@ def engine() -> Iterator[Engine]:
 )
 def test_options_of_another_type_are_refused(engine: Engine, options: dict[str, Any]) -> None:
     engine.register(load_doubling())
-    with pytest.raises(ConfigError):
+    with pytest.raises(RequestError):
         engine.infer("doubling", [[1]], **options)
 
 

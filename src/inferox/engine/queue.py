@@ -36,11 +36,13 @@ class _Owner:
         tokens: How much was computed for it, on the clock of all owners.
         since_s: When something of it was last given to a batch, or when the first of what waits came.
         clock: What its request had that was last given to a batch: those that come new start there.
+        waiting: How many of its requests wait.
     """
 
     tokens: float
     since_s: float
     clock: float = 0.0
+    waiting: int = 0
 
 
 class RequestQueue:
@@ -88,7 +90,9 @@ class RequestQueue:
                     f"limit of {self._max_tokens}",
                     retry_after_s=estimate_s(self._waiting_tokens),
                 )
-            request.served_tokens = self._welcome(request.options.owner).clock
+            owner = self._welcome(request.options.owner)
+            owner.waiting += 1
+            request.served_tokens = owner.clock
             self._requests.append(request)
             self._waiting_rows += request.waiting_rows
             self._waiting_tokens += request.waiting_tokens
@@ -180,13 +184,12 @@ class RequestQueue:
         if not self._requests and not self._out:
             self._owners, self._owners_clock = {}, 0.0
         elif len(self._owners) > self._most_owners:
-            waiting = {request.options.owner for request in self._requests}
-            self._owners = {known: owner for known, owner in self._owners.items() if known in waiting}
+            self._owners = {known: owner for known, owner in self._owners.items() if owner.waiting}
             self._most_owners = max(_MOST_OWNERS, 2 * len(self._owners))
         owner = self._owners.get(name)
         if owner is None:
             owner = self._owners[name] = _Owner(self._owners_clock, self._clock())
-        elif all(request.options.owner != name for request in self._requests):
+        elif not owner.waiting:
             owner.tokens, owner.since_s = max(owner.tokens, self._owners_clock), self._clock()
         return owner
 
@@ -198,8 +201,13 @@ class RequestQueue:
             self._waiting_rows -= request.waiting_rows
             self._waiting_tokens -= request.waiting_tokens
             request.waiting, request.waiting_rows, request.waiting_tokens = {}, 0, 0
+            self._leave(request)
             self._requests = [other for other in self._requests if other.waiting_rows]
             self._condition.notify_all()
+
+    def _leave(self, request: Request) -> None:
+        """Notes that nothing of a request waits any more."""
+        self._owners[request.options.owner].waiting -= 1
 
     def _choose(self, budget: BatchBudget) -> list[Part]:
         now_s = self._clock()
@@ -246,3 +254,5 @@ class RequestQueue:
             request.served_tokens += tokens
             request.since_s = now_s
             self._owners[request.options.owner].tokens += tokens
+            if not request.waiting_rows:
+                self._leave(request)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from inferox.core import ConfigError
+from inferox.core import RequestError
 from inferox.engine.encoding import Encoding
 
 _LONGEST_S = 365 * 24 * 3600.0
@@ -26,7 +26,7 @@ class RequestOptions:
         owner: On whose behalf it is made, such as an API key: owners get equal shares of the machine.
 
     Raises:
-        ConfigError: If one of them is out of range, or of another type.
+        RequestError: If one of them is out of range, or of another type.
     """
 
     deadline_s: float | None = None
@@ -35,11 +35,11 @@ class RequestOptions:
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
-            raise ConfigError(f"a deadline must be a positive number of seconds, and is {self.deadline_s!r}")
+            raise RequestError(f"a deadline must be a positive number of seconds, and is {self.deadline_s!r}")
         if type(self.priority) is not int:
-            raise ConfigError(f"a priority must be an integer, and is {self.priority!r}")
+            raise RequestError(f"a priority must be an integer, and is {self.priority!r}")
         if self.owner is not None and not isinstance(self.owner, str):
-            raise ConfigError(f"an owner must be a string, and is {self.owner!r}")
+            raise RequestError(f"an owner must be a string, and is {self.owner!r}")
 
 
 class Request:
