@@ -166,7 +166,7 @@ def test_fields_of_a_later_minor_format_are_left_alone(tmp_path: Path) -> None:
     ("make", "text"),
     [
         (lambda _: None, "there is no package"),
-        (lambda p: p.mkdir(), "is no package"),
+        (lambda p: p.mkdir(), "is not a package"),
         (lambda p: (p.mkdir(), (p / "config.json").write_text("{}")), "pack it first"),
     ],
 )

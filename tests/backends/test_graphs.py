@@ -177,7 +177,7 @@ def test_an_encoder_that_failed_once_answers_each_call_for_itself(tmp_path: Path
 
     options = LoadOptions("encoder", threads=1)
     with OpenVinoBackend().load(artifact, None, options) as model:
-        with pytest.raises(InputTooLongError, match=f"has {limit + 10} tokens, and the model takes {limit} at most"):
+        with pytest.raises(InputTooLongError, match=f"has {limit + 10} tokens, but the model takes {limit} at most"):
             compute(model, make(limit + 10, 0))
         expected = [compute(model, make(9, seed)) for seed in (1, 2, 3)]
     with OpenVinoBackend().load(unlimited, None, options) as model:

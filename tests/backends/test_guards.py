@@ -380,7 +380,7 @@ def test_integers_that_do_not_fit_32_bits(number: int, tmp_path: Path) -> None:
     case = gathers("Gather", 0, [1], [1])
     proto, signature = make_model(case)
     (tmp_path / "graph.onnx").write_bytes(proto.SerializeToString())
-    told = f"holds {number}, and openvino computes 64-bit integers in 32 bits"
+    told = f"holds {number}, but openvino computes 64-bit integers in 32 bits"
     with (
         load("openvino", tmp_path / "graph.onnx", signature, 1) as model,
         pytest.raises(ExecutionError, match=told),

@@ -147,7 +147,7 @@ def test_what_the_maker_of_a_quantised_package_should_know(run: Run, tmp_path: P
     done = run("pack", tmp_path / "bert", "-o", tmp_path / "p", *settings, "--calibration", tmp_path / "texts.txt")
     assert done.code == 0, done.err
     first, second = json.loads(done.out)["notes"]
-    assert first == "int8 was calibrated on 2 texts, which is few: give 64 or more that differ"
+    assert first == "int8 was calibrated on 2 texts, which are few: give 64 or more that differ"
     assert second.endswith("run it with --quality quantized or --precision int8")
     assert f"inferox: note: {second}" in done.err
     refused = run("run", tmp_path / "p", "a text")
@@ -171,7 +171,7 @@ def test_names_that_are_none(run: Run, words: tuple[str, ...], message: str) -> 
 def test_calibration_of_nothing(run: Run, tmp_path: Path) -> None:
     model, texts = "python:tests.packing.modules:make_cnn", tmp_path / "texts"
     done = run("pack", model, "-o", tmp_path / "p", "--calibration", texts)
-    assert (done.code, "int8 alone is calibrated" in done.err) == (2, True)
+    assert (done.code, "only int8 is calibrated" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize("text", ["x", "x=", "=batch", "x=batch,,3"])
@@ -245,4 +245,4 @@ def test_what_nobody_expected_is_one_line(run: Run, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("text", ["x=²", "x=-1", "x=3.5"])
 def test_dims_that_are_no_dims(run: Run, tmp_path: Path, text: str) -> None:
     done = run("pack", "m.pt", "-o", tmp_path / "p", "--dims", text)
-    assert (done.code, "is no dim" in done.err) == (2, True)
+    assert (done.code, "is not a dim" in done.err) == (2, True)

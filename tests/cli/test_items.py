@@ -114,10 +114,10 @@ def test_lines_of_the_wrong_form_are_refused(run: Run, packages: Packages, task:
 @pytest.mark.parametrize(
     ("task", "arguments", "named"),
     [
-        ("classify", ("--pairs", "a", "b", "c"), "--pairs takes arguments two by two, and there are 3"),
+        ("classify", ("--pairs", "a", "b", "c"), "--pairs takes an even number of arguments, but there are 3"),
         ("embed", ("--pairs", "a", "b"), "--pairs is for the task classify or rerank"),
         ("embed", ("--text-pair", "a", "b"), "--text-pair is for the task classify"),
-        ("classify", ("--pairs", "--text-pair", "a", "b", "c"), "--query and --text-pair have no place"),
+        ("classify", ("--pairs", "--text-pair", "a", "b", "c"), "excludes --query and --text-pair"),
         ("embed", ("--jsonl", '{"text": "x"}'), "--jsonl is for the lines of an input"),
     ],
 )

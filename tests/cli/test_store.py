@@ -93,10 +93,10 @@ def test_prune_what_cannot_be_removed(run: Run, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("options", "limit", "message"),
     [
-        (("--limit", "five"), "1GB", "--limit must be a size, and is 'five'"),
-        (("--limit", "5GB", "--all"), "1GB", "--limit and --all exclude each other"),
+        (("--limit", "five"), "1GB", "--limit must be a size, but is 'five'"),
+        (("--limit", "5GB", "--all"), "1GB", "--limit and --all cannot be combined"),
         ((), "none", "the store has no limit"),
-        ((), "much", "INFEROX_STORE_LIMIT must be a size, and is 'much'"),
+        ((), "much", "INFEROX_STORE_LIMIT must be a size, but is 'much'"),
     ],
 )
 def test_wrong_usage(

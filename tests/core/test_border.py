@@ -32,7 +32,7 @@ def test_a_lack_of_memory_states_what_is_known() -> None:
     border = ErrorBorder("rt", read_fault)
     with (
         pytest.raises(
-            OutOfMemoryError, match="rt has too little memory for computing m: 10 bytes asked, 3 free"
+            OutOfMemoryError, match="rt does not have enough memory for computing m: 10 bytes requested, 3 free"
         ) as caught,
         border("computing m", default=ExecutionError),
     ):

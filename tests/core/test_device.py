@@ -27,7 +27,7 @@ def test_parsing(text: str, device: DeviceId) -> None:
 
 @pytest.mark.parametrize("text", ["", "cpu:1", "cuda:", "cuda:-1", "cuda:x", "0", "a b", "cuda:0:1"])
 def test_what_is_no_device_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="is no device"):
+    with pytest.raises(ConfigError, match="is not a device"):
         DeviceId.parse(text)
 
 

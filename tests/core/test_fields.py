@@ -27,7 +27,7 @@ def test_whole_numbers() -> None:
         for read in (lambda name: fields.required(name, int), fields.count, fields.optional_count):
             with pytest.raises(ManifestError, match=f"'{name}' of it"):
                 read(name)
-    with pytest.raises(ManifestError, match="'minus' of it must be 0 or more, and is -1"):
+    with pytest.raises(ManifestError, match="'minus' of it must be 0 or more, but is -1"):
         fields.count("minus")
 
 
@@ -57,7 +57,7 @@ def test_options_of_tasks() -> None:
             optional({"x": value}, "x", int)
     assert optional_count({"x": 0}, "x") == 0
     assert optional_count({}, "x", least=1) is None
-    with pytest.raises(ManifestError, match="'x' must be 1 or more, and is 0"):
+    with pytest.raises(ManifestError, match="'x' must be 1 or more, but is 0"):
         optional_count({"x": 0}, "x", least=1)
     assert required_list({"x": [1, 2.5]}, "x", float) == [1.0, 2.5]
     for item, kind in ((True, int), (float("nan"), float), (True, float), (HUGE, int), (None, str), (1, str)):

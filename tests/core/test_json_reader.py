@@ -39,9 +39,9 @@ REFUSED = {
     "hundreds of digits": (b'{"a": 1%s}' % (b"0" * 400), r"x\.json: a: an integer has 401 digits"),
     "thousands of digits": (b'{"a": -1%s}' % (b"0" * 5000), r"x\.json: a: an integer has 5,001 digits"),
     "a name twice": (b'{"a": {"b": 1, "b": 1}}', r"x\.json: a: the field 'b' appears twice"),
-    "half a character": (rb'["\ud800"]', r"x\.json: \[0\]: the text '\\ud800' holds half of a character"),
-    "the other half": (rb'{"a": "\udfff!"}', r"x\.json: a: the text '\\udfff!' holds half"),
-    "half a character in a name": (rb'{"a": {"\ud800": 1}}', r"the name '\\ud800' holds half"),
+    "half a character": (rb'["\ud800"]', r"x\.json: \[0\]: the text '\\ud800' holds a lone surrogate"),
+    "the other half": (rb'{"a": "\udfff!"}', r"x\.json: a: the text '\\udfff!' holds a lone surrogate"),
+    "half a character in a name": (rb'{"a": {"\ud800": 1}}', r"the name '\\ud800' holds a lone surrogate"),
     "deep lists": (b"[" * 65 + b"]" * 65, "nested more than 64 deep"),
     "deep objects": (b'{"a":' * 65 + b"1" + b"}" * 65, "nested more than 64 deep"),
     "a bottomless list": (b"[" * 1_000_000, "nested more than 64 deep"),
@@ -120,7 +120,7 @@ def test_what_is_not_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["[]", "1", "null", '"{}"'])
 def test_an_object_is_an_object(tmp_path: Path, content: str) -> None:
     (tmp_path / "x.json").write_text(content)
-    with pytest.raises(ConfigError, match=r"x\.json must be a JSON object, and is of the type"):
+    with pytest.raises(ConfigError, match=r"x\.json must be a JSON object, but is of the type"):
         read_json_object(tmp_path / "x.json", error_type=ConfigError)
 
 

@@ -79,14 +79,14 @@ def test_an_input_of_fixed_length_is_padded_to_it() -> None:
     assert padded["input_ids"].tolist() == [[1, 2, 9, 9], [3, 4, 5, 6]]
     assert padded[MASK].tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
     with pytest.raises(
-        ShapeMismatchError, match=r"input 'input_ids' of a row must have the shape \[4\], and has \[5\]"
+        ShapeMismatchError, match=r"input 'input_ids' of a row must have the shape \[4\], but has \[5\]"
     ):
         pad_batch(make_batch([5]), fixed)
 
 
 def test_an_input_without_pad_value_is_never_padded() -> None:
     batch = replace(make_batch([1, 3]), pad_values={"token_type_ids": 0})
-    with pytest.raises(ShapeMismatchError, match=r"input 'input_ids' of a row .* and has \[1\]"):
+    with pytest.raises(ShapeMismatchError, match=r"input 'input_ids' of a row .* but has \[1\]"):
         pad_batch(batch, TEXT)
     assert pad_batch(batch.select([1]), TEXT)["input_ids"].shape == (1, 3)
 
@@ -95,15 +95,15 @@ def test_what_rows_are_padded_with_is_an_index_as_any_other() -> None:
     bounded = Signature((replace(IDS, upper_bound=9), ATTENDED), ())
 
     assert pad_batch(make_batch([4, 4]), bounded)["input_ids"].shape == (2, 4)
-    with pytest.raises(RequestError, match="input 'input_ids' must hold numbers from 0 to 8, and holds 9"):
+    with pytest.raises(RequestError, match="input 'input_ids' must hold numbers from 0 to 8, but holds 9"):
         pad_batch(make_batch([4, 3]), bounded)
 
 
 def test_lengths_and_indices_are_checked_once() -> None:
     limited = Signature((replace(IDS, upper_bound=99), ATTENDED, TYPES), (), {SEQUENCE: 4})
-    with pytest.raises(InputTooLongError, match="row 1 has 5 tokens, and the model takes 4 at most"):
+    with pytest.raises(InputTooLongError, match="row 1 has 5 tokens, but the model takes 4 at most"):
         pad_batch(make_batch([2, 5]), limited)
-    with pytest.raises(RequestError, match="must hold numbers from 0 to 98, and holds 200"):
+    with pytest.raises(RequestError, match="must hold numbers from 0 to 98, but holds 200"):
         pad_batch(make_batch([3], input_ids=np.array([1, 200, 3])), limited)
     batch = make_batch([2, 4])
     check_batch(batch, limited)
@@ -113,7 +113,7 @@ def test_lengths_and_indices_are_checked_once() -> None:
 
 def test_a_mask_of_more_axes_is_not_made() -> None:
     signature = Signature((IDS, replace(ATTENDED, dims=(BATCH, 1, SEQUENCE, SEQUENCE))), ())
-    with pytest.raises(RequestError, match=r"a mask is made for \[batch, seq\], and the model takes attention_mask"):
+    with pytest.raises(RequestError, match=r"a mask is made for \[batch, seq\], but the model takes attention_mask"):
         pad_batch(make_batch([2]), signature)
 
 
@@ -121,7 +121,7 @@ def test_a_fixed_number_of_rows_is_kept() -> None:
     fixed = Signature((replace(IDS, dims=(2, SEQUENCE)),), ())
 
     assert pad_batch(make_batch([1, 1]), fixed)["input_ids"].shape == (2, 1)
-    with pytest.raises(ShapeMismatchError, match=r"input 'input_ids' must have the shape \[2, seq\], and has \[1\]"):
+    with pytest.raises(ShapeMismatchError, match=r"input 'input_ids' must have the shape \[2, seq\], but has \[1\]"):
         pad_batch(make_batch([3]), fixed)
 
 
@@ -145,7 +145,7 @@ LAYOUTS = pytest.mark.parametrize("lay_out", [pad_batch, pack_batch])
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"input_ids": np.zeros(4, np.int32)}, DTypeMismatchError, "data type i64, and has i32"),
+        ({"input_ids": np.zeros(4, np.int32)}, DTypeMismatchError, "data type i64, but has i32"),
         ({"input_ids": np.zeros((4, 2), np.int64)}, ShapeMismatchError, r"input 'input_ids' of a row"),
     ],
 )
@@ -221,7 +221,7 @@ def test_pad_indices_and_unpad_indices_are_inverse_of_each_other(lengths: list[i
 def test_what_is_dense_or_masked_cannot_be_packed() -> None:
     batch = make_batch([2, 2])
     masked = replace(batch, ragged={**batch.ragged, MASK: np.array([1, 0, 1, 1])})
-    with pytest.raises(RequestError, match="attention_mask of a batch for packed rows"):
+    with pytest.raises(RequestError, match="nor a mask, but has attention_mask"):
         pack_batch(masked, TEXT)
     assert pad_batch(masked, TEXT)[MASK].tolist() == [[1, 0], [1, 1]]
     dense = Batch.of_rows(
@@ -230,7 +230,7 @@ def test_what_is_dense_or_masked_cannot_be_packed() -> None:
             for name, spec in (("input_ids", DataType.I64), (MASK, DataType.I64), ("token_type_ids", DataType.I32))
         }
     )
-    with pytest.raises(RequestError, match="must not be given row by row"):
+    with pytest.raises(RequestError, match="must have neither dense inputs nor a mask"):
         pack_batch(dense, TEXT)
 
 

@@ -49,7 +49,7 @@ def test_missing_and_unknown_inputs_are_named() -> None:
 
 
 def test_a_wrong_type_is_refused_and_not_converted() -> None:
-    with pytest.raises(DTypeMismatchError, match="'input_ids' must have the data type i64, and has i32"):
+    with pytest.raises(DTypeMismatchError, match="'input_ids' must have the data type i64, but has i32"):
         TEXT.check_inputs({"input_ids": ids(1, 1, dtype=np.int32), "attention_mask": ids(1, 1)})
 
 
@@ -64,7 +64,7 @@ def test_two_inputs_that_disagree_about_a_dim() -> None:
 
 
 def test_a_wrong_rank() -> None:
-    with pytest.raises(ShapeMismatchError, match=r"\[batch, seq\], and has \[7\]"):
+    with pytest.raises(ShapeMismatchError, match=r"\[batch, seq\], but has \[7\]"):
         TEXT.check_inputs({"input_ids": ids(7), "attention_mask": ids(2, 7)})
 
 
@@ -83,15 +83,15 @@ def test_an_index_out_of_range(wrong: int) -> None:
     LIMITED.check_inputs({"input_ids": np.array([[0, 99]])})
     LIMITED.check_inputs({"input_ids": ids(0, 3)})
     for make in (lambda array: array, lambda array: HostTensor(array, "any")):
-        with pytest.raises(RequestError, match=f"'input_ids' must hold numbers from 0 to 99, and holds {wrong}"):
+        with pytest.raises(RequestError, match=f"'input_ids' must hold numbers from 0 to 99, but holds {wrong}"):
             LIMITED.check_inputs({"input_ids": make(np.array([[5, 1], [wrong, -7]]))})
 
 
 def test_a_row_that_is_too_long() -> None:
     LIMITED.check_inputs({"input_ids": ids(2, 5)})
-    with pytest.raises(InputTooLongError, match="an input has 6 tokens, and the model takes 5 at most"):
+    with pytest.raises(InputTooLongError, match="an input has 6 tokens, but the model takes 5 at most"):
         LIMITED.check_inputs({"input_ids": ids(2, 6)})
-    with pytest.raises(InputTooLongError, match="an input has 8 rows, and the model takes 7 at most"):
+    with pytest.raises(InputTooLongError, match="an input has 8 rows, but the model takes 7 at most"):
         Signature(LIMITED.inputs, (), {"batch": 7}).check_inputs({"input_ids": ids(8, 6)})
 
 

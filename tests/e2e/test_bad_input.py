@@ -36,7 +36,7 @@ def test_a_model_directory_is_no_package(inferox: Command, minilm_directory: Pat
 def test_a_file_that_is_no_package(inferox: Command, tmp_path: Path) -> None:
     path = tmp_path / "x.mlpkg"
     path.write_bytes(b"not a zip")
-    fails(inferox("inspect", path), 3, "is no package")
+    fails(inferox("inspect", path), 3, "is not a package")
 
 
 def test_a_truncated_package(inferox: Command, small_package: Path, tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_packing_over_something_that_exists(inferox: Command, minilm_directory: 
             "there is no backend named 'nope'; registered: candle, onnxruntime, openvino, torch",
         ),
         (("--device", "cuda:7"), 5, "cuda:7"),
-        (("--device", "a b"), 2, "is no device"),
+        (("--device", "a b"), 2, "is not a device"),
         (("--precision", "fp8"), 2, "there is no precision"),
         (("--precision", "int8"), 5, "the precision int8 was asked for"),
         (("--task", "sing"), 2, "there is no task"),

@@ -254,7 +254,7 @@ def test_a_stream_names_the_item_of_all_that_fails(engine: Engine) -> None:
 def test_an_answer_that_comes_too_late_is_not_waited_for(engine: Engine, model: DoublingModel) -> None:
     with held(engine, model):
         began = time.monotonic()
-        with pytest.raises(DeadlineExceededError, match=r"not there within 0\.05 s"):
+        with pytest.raises(DeadlineExceededError, match=r"not ready within 0\.05 s"):
             engine.infer("doubling", [[1] * 9], deadline_s=0.05)
         with pytest.raises(DeadlineExceededError):
             asyncio.run(engine.ainfer("doubling", [[2] * 9], deadline_s=0.05))
@@ -318,7 +318,7 @@ def test_more_than_may_wait_is_refused_as_a_whole(model: DoublingModel) -> None:
         with held(engine, model):
             waits = pool.submit(engine.infer, "doubling", [[1] * 15])
             wait_for_rows(engine, 1)
-            with pytest.raises(OverloadedError, match="15 tokens wait already, and 6 more would pass the limit of 20"):
+            with pytest.raises(OverloadedError, match="and 6 more would exceed the limit of 20"):
                 engine.infer("doubling", [[1] * 3, [1] * 3])
             assert engine.stats("doubling").waiting_rows == 1
         assert waits.result(20).results == [30]
@@ -453,7 +453,7 @@ def test_models_take_turns_on_a_device() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threads": 0}, "threads must be a positive integer, and is 0"),
+        ({"threads": 0}, "threads must be a positive integer, but is 0"),
         ({"max_batch_tokens": 0}, "max_batch_tokens must be"),
         ({"max_batch_rows": True}, "max_batch_rows must be"),
         ({"max_waiting_tokens": 1.5}, "max_waiting_tokens must be"),

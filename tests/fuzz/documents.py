@@ -38,7 +38,7 @@ VALUES: dict[str, str] = {
 """What stands in place of a value, as JSON text, by a name."""
 
 CHANGES = ("deleted", "twice", "unknown-key")
-"""What else happens to a place: it is left out, stands twice, or, if it is an object, has one more key."""
+"""What else happens to a place: it is left out, appears twice, or, if it is an object, has one more key."""
 
 _NUMBER = re.compile(r"\d+")
 _PLACEHOLDER = "@@hostile@@"

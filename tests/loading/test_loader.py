@@ -108,7 +108,7 @@ def test_the_first_that_works_is_taken_and_the_others_are_named(
         (RequestError("no such input"), "no such input"),
         (KeyError("layers"), "the backend echo failed while loading .*: KeyError: 'layers'"),
         (RuntimeError("first\nsecond"), "the backend echo failed while loading .*: RuntimeError: first"),
-        (MemoryError(), "the backend echo has too little memory for loading "),
+        (MemoryError(), "the backend echo does not have enough memory for loading "),
         (OSError(5, "broken disk"), r"the backend echo failed while loading .*: OSError: \[Errno 5\] broken disk"),
     ],
 )

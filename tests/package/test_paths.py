@@ -66,7 +66,7 @@ def test_plain_paths(path: str) -> None:
     ],
 )
 def test_paths_that_are_not_plain(path: str) -> None:
-    with pytest.raises(UnsafePathError, match="is no plain path below the package"):
+    with pytest.raises(UnsafePathError, match="is not a plain path below the package"):
         check_member_path(path)
 
 

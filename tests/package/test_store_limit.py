@@ -31,11 +31,11 @@ def test_sizes(text: str, size_bytes: int) -> None:
     "text", ["", "-1", "GB", "5x", "5 G", "1e9", "5iB", "nan", "inf", "1,000", "٣GB", "5GB5", "\x1b5"]
 )
 def test_what_is_not_a_size(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="--limit must be a size, and is"):
+    with pytest.raises(ConfigError, match="--limit must be a size, but is"):
         parse_size(text, "--limit")
     monkeypatch.setenv("INFEROX_STORE_LIMIT", text)
     if text:
-        with pytest.raises(ConfigError, match="INFEROX_STORE_LIMIT must be a size, and is"):
+        with pytest.raises(ConfigError, match="INFEROX_STORE_LIMIT must be a size, but is"):
             Store()
 
 

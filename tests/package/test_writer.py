@@ -73,7 +73,7 @@ def test_force_replaces_nothing_but_a_package(tmp_path: Path, kind: str) -> None
 def test_force_replaces_no_package_that_holds_something_of_the_users(tmp_path: Path) -> None:
     package = write_package(tmp_path / "p")
     (package / "thesis.txt").write_text("years of work")
-    with pytest.raises(ConfigError, match="or more than that, and is not replaced"):
+    with pytest.raises(ConfigError, match="or holds more than one, and is not replaced"):
         PackageWriter(package, force=True)
     assert (package / "thesis.txt").read_text() == "years of work"
 
@@ -106,7 +106,7 @@ def link(writer: PackageWriter) -> None:
 BAD_CONTENTS: dict[str, tuple[type[InferoxError], str, Callable[[PackageWriter], object]]] = {
     "a link": (UnsafePathError, "link", link),
     "a pipe": (UnsafePathError, "special", lambda writer: os.mkfifo(writer.root / "pipe")),
-    "an odd name": (UnsafePathError, "no plain path", lambda writer: (writer.root / "a:b").write_text("x")),
+    "an odd name": (UnsafePathError, "not a plain path", lambda writer: (writer.root / "a:b").write_text("x")),
     "a collision": (UnsafePathError, "one file", lambda writer: (writer.root / "Tokenizer.json").write_text("x")),
     "no weights": (IntegrityError, "needs", lambda writer: (writer.root / "weights/model.safetensors").unlink()),
 }
@@ -152,7 +152,7 @@ def test_a_failure_that_is_not_the_outputs_passes_as_it_is(tmp_path: Path) -> No
 
 def test_a_file_that_is_no_archive_is_not_replaced_by_one(tmp_path: Path) -> None:
     (tmp_path / "notes.mlpkg").mkdir()
-    with pytest.raises(ConfigError, match="is no package"):
+    with pytest.raises(ConfigError, match="is not a package"):
         PackageWriter(tmp_path / "notes.mlpkg", force=True)
 
 

@@ -73,7 +73,7 @@ def test_that_rows_are_mixed_is_seen_where_the_tolerance_allows_anything(
     report = inferox.pack(tmp_path / "m", tmp_path / "p", backends=["torch"], tolerance=anything)
     reason = report.refused["torch/safetensors/fp32/packed"]
     assert "it depends on the batch: a row differs by up to" in reason
-    assert "and the model itself does not" in reason
+    assert "but the model itself does not" in reason
 
 
 def factory_of(module: torch.nn.Module) -> object:

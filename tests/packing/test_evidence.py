@@ -57,7 +57,7 @@ def test_nothing_is_written_where_nothing_agrees(source: Path, tmp_path: Path, m
 
 def test_strictly_nothing_may_be_left_out(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TorchBackend, "exporter", lambda _: WrongExporter())
-    with pytest.raises(PackageError, match="came of it: torch/safetensors/bf16/padded: it misses"):
+    with pytest.raises(PackageError, match="could be made: torch/safetensors/bf16/padded: it misses"):
         inferox.pack(source, tmp_path / "p", precisions=("fp32", "bf16"), strict=True)
     assert not (tmp_path / "p").exists()
     inferox.pack(source, tmp_path / "p", strict=True)

@@ -1,4 +1,4 @@
-"""Precisions that cost no bytes: written without being asked for where they are close, and said where they are not."""
+"""Precisions that take no extra space: written unasked where they are close, and reported where they are not."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_a_processor_without_bf16_writes_it_for_others(
         report = inferox.pack(source, path, backends=("openvino",), strict=True)
         # It is in the package, and nothing is said to be proven of it.
         assert {item.artifact for item in report.evidence} == {FP32}
-        assert f"{BF16} is in the package and not measured: {LACKING}; 'inferox tune' measures it where it runs" in (
+        assert f"{BF16} is in the package but not measured: {LACKING}; 'inferox tune' measures it where it runs" in (
             report.notes
         )
         opened = inferox.open_package(path)

@@ -90,7 +90,7 @@ def test_lists_are_no_tensors(tmp_path: Path) -> None:
     inferox.pack(make_cnn, tmp_path / "p")
     with (
         inferox.load(tmp_path / "p", trust_code=True) as model,
-        pytest.raises(RequestError, match="a value of the type list came"),
+        pytest.raises(RequestError, match="but got a value of the type list"),
     ):
         model.forward({"image": [[1]]})  # type: ignore[dict-item]  # the mistake under test
 

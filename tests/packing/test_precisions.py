@@ -242,7 +242,7 @@ def test_a_module_is_calibrated_on_variations_of_its_examples(tmp_path: Path) ->
 
 
 def test_strict_keeps_nothing_where_one_is_left_out(tmp_path: Path, small: Path) -> None:
-    with pytest.raises(PackageError, match="came of it: candle/int8/padded: candle computes in"):
+    with pytest.raises(PackageError, match="could be made: candle/int8/padded: candle computes in"):
         inferox.pack(small, tmp_path / "p", backends=("candle",), precisions=("fp32", "int8"), strict=True)
     assert not (tmp_path / "p").exists()
 

@@ -107,7 +107,7 @@ def test_torchscript_needs_example_inputs_of_the_right_names(tmp_path: Path, scr
     with pytest.raises(PackageError, match="takes image"):
         inferox.pack(scripted, tmp_path / "p", trust_code=True)
     np.savez(tmp_path / "wrong.npz", picture=np.zeros((1, 3, 8, 8), np.float32))
-    with pytest.raises(PackageError, match="takes image, and the samples are of picture"):
+    with pytest.raises(PackageError, match="takes image, but the samples are of picture"):
         inferox.pack(scripted, tmp_path / "p", samples=tmp_path / "wrong.npz", trust_code=True)
     (tmp_path / "broken.npz").write_bytes(b"PK")
     with pytest.raises(PackageError, match="cannot be read"):
@@ -143,7 +143,7 @@ def test_weights_without_a_model_say_how_to_pack_them(tmp_path: Path) -> None:
 
 def test_a_file_that_is_nothing_of_the_kind(tmp_path: Path) -> None:
     (tmp_path / "model.pt").write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(PackageError, match="is no TorchScript file"):
+    with pytest.raises(PackageError, match="is not a TorchScript file"):
         inferox.pack(tmp_path / "model.pt", tmp_path / "p", trust_code=True)
 
 
@@ -156,7 +156,7 @@ def test_a_file_that_is_nothing_of_the_kind(tmp_path: Path) -> None:
         (modules.make_wrong_names, PackageError, "unknown picture; missing image"),
         (modules.make_wrong_shape, PackageError, "fails on its example inputs"),
         (modules.make_nan, ManifestError, "NaN"),
-        ("python:tests.packing.modules", PackageError, "no function's place"),
+        ("python:tests.packing.modules", PackageError, "not the location of a function"),
         ("python:tests.packing.modules:nope", PackageError, "has no function 'nope'"),
         ("python:tests.no.such:make", PackageError, "there is no module"),
         ("python:no/such/file.py:make", PackageError, "there is no file"),
@@ -182,7 +182,7 @@ def test_dims_that_do_not_fit(tmp_path: Path, dims: dict[str, Any], text: str) -
 def test_lower_precision_of_a_program_is_refused_with_a_reason(tmp_path: Path) -> None:
     report = inferox.pack(make_cnn, tmp_path / "p", precisions=("fp32", "bf16"))
     assert report.refused == {"torch/bf16/padded": "a python program runs as it was captured, in fp32 and padded"}
-    with pytest.raises(PackageError, match="nothing that could run"):
+    with pytest.raises(PackageError, match="gave nothing that can run it"):
         inferox.pack(make_cnn, tmp_path / "q", precisions=("bf16",))
     with pytest.raises(PackageError, match="torch/int8/padded: a python program runs as it was captured"):
         inferox.pack(make_cnn, tmp_path / "q", precisions=("int8",))

@@ -128,7 +128,7 @@ def test_an_older_library_is_named_with_the_version_that_is_needed(
     source = save_source(tmp_path / "source", minilm_directory)
     monkeypatch.setattr(choice, "find_version", lambda _: "5.4.1")
     report = inferox.pack(source, tmp_path / "model")
-    assert "sentence-transformers 5.4.1 is installed, and 6.0 or newer is needed" in str(report.proof)
+    assert "sentence-transformers 5.4.1 is installed, but 6.0 or newer is needed" in str(report.proof)
 
 
 def test_a_library_without_a_function_that_is_asked_for_refuses_nothing(

@@ -204,7 +204,7 @@ def test_a_text_without_any_token_is_refused_as_a_request(tmp_path: Path) -> Non
 
     with (
         inferox.load(report.path) as model,
-        pytest.raises(RequestError, match="text 1 has no tokens, and the model reads one at least"),
+        pytest.raises(RequestError, match="text 1 has no tokens, but the model needs at least one"),
     ):
         model.embed(["copper", ""])
 

@@ -61,7 +61,7 @@ def test_calls_with_other_tensors_than_the_first_are_refused(tmp_path: Path, odd
     save_file({name: np.zeros(1) for name in names}, tmp_path / "s.safetensors")
     assert len(Samples.load(tmp_path / "s.safetensors").probes) == 1
     save_file({name: np.zeros(1) for name in (*names, odd)}, tmp_path / "s.safetensors")
-    with pytest.raises(IntegrityError, match="'y' is in one alone"):
+    with pytest.raises(IntegrityError, match="only one of them has 'y'"):
         Samples.load(tmp_path / "s.safetensors")
 
 

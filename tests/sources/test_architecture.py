@@ -65,7 +65,7 @@ def test_a_head_that_is_the_purpose_is_refused_with_what_can_be_asked_for(
         choose(model_type, stated)
 
     text = str(caught.value)
-    assert f"a {stated} {purpose}, and no task reads that" in text
+    assert f"a {stated} {purpose}, but no task reads that" in text
     assert [task for task in ("embed", "raw") if f"--task {task} packs" in text] == asked
 
 

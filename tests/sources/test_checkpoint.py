@@ -85,7 +85,7 @@ def test_no_weights(tmp_path: Path) -> None:
 )
 def test_weights_of_another_framework(name: str, framework: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"")
-    with pytest.raises(PackageError, match=f"weights for {framework} alone"):
+    with pytest.raises(PackageError, match=f"weights only for {framework}"):
         read_checkpoint(tmp_path)
 
 

@@ -28,7 +28,7 @@ def test_samples_come_from_safetensors(tmp_path: Path) -> None:
 
 
 def test_sparse_example() -> None:
-    with pytest.raises(PackageError, match=r"'x' is sparse, and must be dense"):
+    with pytest.raises(PackageError, match=r"'x' is sparse, but must be dense"):
         to_tensors({"x": torch.eye(3).to_sparse()})
 
 

@@ -141,14 +141,14 @@ def test_transfer_that_breaks_again_and_again(client: Client) -> None:
     repository.cut_file, repository.cuts = "model.safetensors", 1_000
     error = client.fetch("hf://org/model")["error"]
     assert error.startswith("fetching org/model failed: RemoteProtocolError: ")
-    assert error.endswith("(try again: what has come already is kept)")
+    assert error.endswith("(try again: what was fetched already is kept)")
     repository.cuts = 0
     assert "error" not in client.fetch("hf://org/model")
 
 
 def test_unknown_repository(client: Client) -> None:
     error = client.fetch("hf://org/absent")["error"]
-    assert error.startswith(f"{client.hub.endpoint} has no repository org/absent, or not for you")
+    assert error.startswith(f"{client.hub.endpoint} has no repository org/absent, or you may not see it")
     assert "HF_TOKEN" in error
 
 
@@ -206,12 +206,12 @@ def test_hub_that_fails(client: Client) -> None:
 @pytest.mark.parametrize("source", ["hf://", "hf://org/model@", "hf://@main", "hf://a/b/c", "hf://org/mo del"])
 def test_malformed_name(source: str, client: Client) -> None:
     error = client.fetch(source)["error"]
-    assert "is named hf://org/name" in error or "is no name of a repository" in error
+    assert "is named hf://org/name" in error or "is not the name of a repository" in error
     assert client.hub.requests == []
 
 
 def test_repository_that_is_no_model(client: Client) -> None:
-    assert client.fetch("hf://org/data")["error"] == "org/data is no model that can be packed: it has no config.json"
+    assert client.fetch("hf://org/data")["error"] == "org/data is not a model that can be packed: it has no config.json"
     assert "org/gguf has no weights for PyTorch" in client.fetch("hf://org/gguf")["error"]
 
 

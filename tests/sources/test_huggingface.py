@@ -87,7 +87,7 @@ def test_the_longest_row_is_the_longest_that_the_model_takes(model_type: str, tm
     assert limit <= model.config.max_position_embeddings
     names = source.signature.input_names
     _assert_equal(source, model, make_texts(names, rows=1, length=limit), ("last_hidden_state",))
-    with pytest.raises(InputTooLongError, match=f"has {limit + 1} tokens, and the model takes {limit} at most"):
+    with pytest.raises(InputTooLongError, match=f"has {limit + 1} tokens, but the model takes {limit} at most"):
         source.compute(make_texts(names, rows=1, length=limit + 1))
     tensors = {name: torch.from_numpy(array) for name, array in make_texts(names, rows=1, length=limit + 1).items()}
     with pytest.raises((IndexError, RuntimeError)):  # nor does transformers take one more

@@ -77,7 +77,7 @@ def test_image_size_inside_a_processor(tmp_path: Path) -> None:
 @pytest.mark.parametrize("preprocessor", [{"size": 8193}, {"size": {"height": 10**30, "width": 1}}])
 def test_too_large_image_size(preprocessor: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(preprocessor))
-    with pytest.raises(PackageError, match="edges may have 8192 at most"):
+    with pytest.raises(PackageError, match="edges may have at most 8192"):
         read_image_size(tmp_path, {})
 
 

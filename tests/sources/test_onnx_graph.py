@@ -54,7 +54,7 @@ def test_its_own_runtime_is_the_default_and_pytorch_refuses_it(tmp_path: Path) -
     assert [item.artifact for item in report.evidence] == ["onnxruntime/onnx/fp32/padded"]
     with pytest.raises(PackageError, match="torch does not run graphs in the format onnx"):
         inferox.pack(path, tmp_path / "other", backends=("torch", "candle"))
-    with pytest.raises(LoadError, match="no PyTorch module"):
+    with pytest.raises(LoadError, match="not a PyTorch module"):
         _ = open_source(path).module
 
 
@@ -191,7 +191,7 @@ def test_dims_and_samples_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="it has 2 axes"):
         open_source(path, dims={"x": ("batch",)})
     np.savez(tmp_path / "wrong.npz", z=inputs(2))
-    with pytest.raises(PackageError, match="the model takes x, and the samples are of z"):
+    with pytest.raises(PackageError, match="the model takes x, but the samples are of z"):
         open_source(path, samples=tmp_path / "wrong.npz")
 
 

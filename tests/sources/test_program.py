@@ -117,7 +117,7 @@ def test_inputs_with_a_default_can_be_left_out(tmp_path: Path) -> None:
         source = open_source(path, samples=samples, trust_code=True)
         assert list(source.signature.input_names) == names
         assert source.compute(source.example_inputs or {})["output"][0, 0] == len(names)
-    with pytest.raises(PackageError, match="takes x, and the samples are of y"):
+    with pytest.raises(PackageError, match="takes x, but the samples are of y"):
         open_source(path, samples=_samples(tmp_path / "y.npz", y=ones), trust_code=True)
 
 
@@ -183,7 +183,7 @@ def test_code_needs_trust(cnn: Path, images: Path, tmp_path: Path) -> None:
 def test_truncated_program(size: float, cnn: Path) -> None:
     content = cnn.read_bytes()
     cnn.write_bytes(content[: int(len(content) * size)])
-    with pytest.raises(PackageError, match="is no TorchScript file"):
+    with pytest.raises(PackageError, match="is not a TorchScript file"):
         open_source(cnn, trust_code=True)
 
 
@@ -206,13 +206,13 @@ def test_weights_alone(old_format: bool, tmp_path: Path) -> None:
 
 def test_safetensors_alone(tmp_path: Path) -> None:
     save_file({"a": np.ones(3, np.float32)}, tmp_path / "model.safetensors")
-    with pytest.raises(PackageError, match="weights alone holds no model: give its folder"):
+    with pytest.raises(PackageError, match="weights does not hold a model: give its folder"):
         open_source(tmp_path / "model.safetensors", trust_code=True)
 
 
 def test_archive_of_something_else(tmp_path: Path) -> None:
     np.savez(tmp_path / "model.pt2", a=np.ones(3))
-    with pytest.raises(PackageError, match="is an archive, and neither"):
+    with pytest.raises(PackageError, match="is an archive, but neither"):
         open_source((tmp_path / "model.pt2.npz").rename(tmp_path / "model.pt2"), trust_code=True)
 
 

@@ -116,7 +116,7 @@ def test_number_of_axes_must_not_change() -> None:
 
 
 def test_equal_names_have_equal_extents() -> None:
-    with pytest.raises(ConfigError, match="batch is 2 in the example of x, and 5 in that of y"):
+    with pytest.raises(ConfigError, match="batch is 2 in the example of x, but 5 in that of y"):
         _open(Add(), x=_rows(2), y=_rows(5))
     assert _dims(_open(Add(), {"y": [1, 4]}, x=_rows(2), y=_rows(1)))["y"] == (1, 4)
 
@@ -146,7 +146,7 @@ def test_arrays_lists_and_gradients_are_examples() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_module_in_another_precision(dtype: torch.dtype) -> None:
-    with pytest.raises(PackageError, match=f"weights in {dtype}, and the reference has torch.float32"):
+    with pytest.raises(PackageError, match=f"weights in {dtype}, but the reference has torch.float32"):
         _open(torch.nn.Linear(4, 3).to(dtype), input=_rows(2).to(dtype))
 
 
@@ -156,7 +156,7 @@ def test_module_in_the_place_of_a_function() -> None:
 
 
 def test_example_that_is_no_tensor() -> None:
-    with pytest.raises(PackageError, match="'x' is no tensor"):
+    with pytest.raises(PackageError, match="'x' is not a tensor"):
         _open(Add(), x="text")
 
 

@@ -86,7 +86,7 @@ def test_a_first_module_that_is_no_transformer_is_refused_by_its_name(kind: str,
 def test_a_folder_that_did_not_come_along_is_named(tmp_path: Path) -> None:
     write_modules(tmp_path, (f"{OLD}Transformer", "0_Transformer"))
 
-    with pytest.raises(PackageError, match="names the folder '0_Transformer' for the transformer, and there is none"):
+    with pytest.raises(PackageError, match="names the folder '0_Transformer' for the transformer, but there is none"):
         open_source(tmp_path)
 
 

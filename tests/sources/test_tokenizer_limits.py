@@ -52,7 +52,7 @@ DOUBLED = replace({"String": "a"}, "aa")
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a template that is a number": (
         {"post_processor": {"type": "TemplateProcessing", "single": 1e999, "pair": [], "special_tokens": {}}},
-        r"single of post_processor .* must be a list, and is inf",
+        r"single of post_processor .* must be a list, but is inf",
     ),
     "ids of a template that are a number": (
         {
@@ -63,7 +63,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
                 "special_tokens": {"[SEP]": {"id": "[SEP]", "ids": 3, "tokens": ["[SEP]"]}},
             }
         },
-        r"ids of post_processor .* must be a list, and is 3",
+        r"ids of post_processor .* must be a list, but is 3",
     ),
     "nested replacements": (
         {"normalizer": steps("normalizers", *[DOUBLED] * 30)},

@@ -99,8 +99,8 @@ def test_no_texts_give_no_results(tokenizer_directory: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "signature", "message"),
     [
-        ({}, text_signature(logits(3)), r"there are 2 labels, and the model gives logits: f32\[batch, 3\]"),
-        ({}, text_signature(logits("labels")), r"reads one output \[batch, labels\], and the model gives"),
+        ({}, text_signature(logits(3)), r"there are 2 labels, but the model gives logits: f32\[batch, 3\]"),
+        ({}, text_signature(logits("labels")), r"reads one output \[batch, labels\], but the model gives"),
         ({}, text_signature(), r"reads one output \[batch, labels\]"),
         ({"activation": "tanh"}, text_signature(logits(2)), "'activation' must be one of softmax, sigmoid, identity"),
         ({"labels": [1, 2]}, text_signature(logits(2)), r"'labels\[0\]' must be of the type str"),

@@ -208,14 +208,14 @@ def test_samples_reach_from_the_empty_text_to_the_limit(minilm_directory: Path, 
     [
         ({"pooling": ["median"]}, ManifestError, "'pooling' must list some of cls, max"),
         ({"pooling": []}, ManifestError, "'pooling' must list some of"),
-        ({"pooling": "mean"}, ManifestError, "'pooling' must be of the type list, and is 'mean'"),
+        ({"pooling": "mean"}, ManifestError, "'pooling' must be of the type list, but is 'mean'"),
         ({"pooling": None}, ManifestError, "the task's options need 'pooling' of the type list"),
         (
             {"default_prompt": "title"},
             ManifestError,
-            "'default_prompt' is 'title', and the prompts are query",
+            "'default_prompt' is 'title', but the prompts are query",
         ),
-        ({"modules": [{"type": "conv"}]}, ManifestError, "'conv' is no layer after pooling"),
+        ({"modules": [{"type": "conv"}]}, ManifestError, "'conv' is not a layer after pooling"),
         ({"modules": ["dense"]}, ManifestError, r"'modules\[0\]' must be of the type dict"),
         ({"modules": [{"type": "layer_norm", "weights": "absent"}]}, PackageError, "absent cannot be read"),
         ({"modules": [{"type": "layer_norm", "weights": "../x"}]}, UnsafePathError, "leads out of the model's folder"),
@@ -228,10 +228,10 @@ def test_samples_reach_from_the_empty_text_to_the_limit(minilm_directory: Path, 
         (
             {"modules": [{"type": "dense", "weights": "model.safetensors", "activation": "cosine"}]},
             ManifestError,
-            "'cosine' is no activation function",
+            "'cosine' is not an activation function",
         ),
         ({"max_length": 2}, ManifestError, "a limit of 2 tokens leaves no room for a text beside 2 special tokens"),
-        ({"max_length": True}, ManifestError, "'max_length' must be of the type int, and is True"),
+        ({"max_length": True}, ManifestError, "'max_length' must be of the type int, but is True"),
         ({"truncation_side": "middle"}, ManifestError, "'truncation_side' must be left or right"),
     ],
 )
@@ -250,7 +250,7 @@ def test_a_dense_layer_of_another_width_is_refused(bert_directory: Path, tmp_pat
     )
     choice = choose_task(tmp_path, {"model_type": "bert"}, None)
 
-    with pytest.raises(ManifestError, match=r"must have the shape \[8, 32\], and has \[8, 16\]"):
+    with pytest.raises(ManifestError, match=r"must have the shape \[8, 32\], but has \[8, 16\]"):
         open_task("embed", choice.options, tmp_path, text_signature(token_vectors(32)))
 
 
@@ -277,7 +277,7 @@ def test_texts_that_can_be_read_once(bert_directory: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("items", [None, 3, {"a text"}, {"text": "x"}, object()])
 def test_items_that_are_no_list(bert_directory: Path, items: Any) -> None:
     model = small_model(bert_directory)
-    with pytest.raises(RequestError, match=f"expected a list of items, and got a {type(items).__name__}"):
+    with pytest.raises(RequestError, match=f"expected a list of items, got a {type(items).__name__}"):
         open_embed(bert_directory, model).run(model, items)
 
 

@@ -163,9 +163,9 @@ def test_a_name_that_is_not_a_regular_file_is_refused_without_waiting(tmp_path: 
     os.mkfifo(tmp_path / "fifo")
 
     for path, reason in [
-        (tmp_path / "fifo", "must be a regular file, and is a pipe, socket or device"),
-        (Path("/dev/zero"), "must be a regular file, and is a pipe, socket or device"),
-        (tmp_path, "must be a regular file, and is a folder"),
+        (tmp_path / "fifo", "must be a regular file, but is a pipe, socket or device"),
+        (Path("/dev/zero"), "must be a regular file, but is a pipe, socket or device"),
+        (tmp_path, "must be a regular file, but is a folder"),
         (tmp_path / "none", "cannot be read: No such file"),
         (Path("a\0b"), "cannot be read"),
     ]:
@@ -202,7 +202,7 @@ def test_many_images_are_prepared_by_and_by(tmp_path: Path, monkeypatch: pytest.
 def test_a_single_image_is_refused(tmp_path: Path, items: Any) -> None:
     _, task = open_classifier(tmp_path, save_vit(tmp_path))
 
-    with pytest.raises(RequestError, match="expected a list of images, and got a single one"):
+    with pytest.raises(RequestError, match="expected a list of images, got a single one"):
         task.encode(items)
 
 
@@ -235,7 +235,7 @@ def test_images_prepared_to_another_size_than_the_models_are_refused_at_once() -
         "image": {"resample": 2, "size": {"height": 9, "width": 32}},
     }
 
-    with pytest.raises(ManifestError, match=r"images are prepared to \(9, 32\), and the model takes \(32, 32\)"):
+    with pytest.raises(ManifestError, match=r"images are prepared to \(9, 32\), but the model takes \(32, 32\)"):
         open_task("image-classify", options, Path(), signature())
 
 

@@ -82,5 +82,5 @@ def test_an_array_is_taken_as_it_is() -> None:
     array = np.ones(3, dtype=np.float32)
 
     assert to_array(array, DataType.F32, "it") is array
-    with pytest.raises(DTypeMismatchError, match="it must have the data type f64, and has float32"):
+    with pytest.raises(DTypeMismatchError, match="it must have the data type f64, but has float32"):
         to_array(array, DataType.F64, "it")

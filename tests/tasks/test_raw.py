@@ -91,7 +91,7 @@ def test_calls_can_be_taken_apart_and_put_together() -> None:
         (
             {**call(1, 1), "y": np.ones(1, dtype=np.int32)},
             DTypeMismatchError,
-            "have the data type i64, and has int32",
+            "have the data type i64, but has int32",
         ),
         ({**call(1, 1), "y": np.ones(2, dtype=np.int64)}, ShapeMismatchError, "batch is 1 in another input"),
         ({**call(1, 1), "y": [[1]]}, ShapeMismatchError, r"input 'y' must have the shape \[batch\]"),
@@ -99,8 +99,8 @@ def test_calls_can_be_taken_apart_and_put_together() -> None:
         ({**call(1, 1), "x": [[1], [1, 2]]}, RequestError, "must be nested lists of equal lengths"),
         ({**call(1, 1), "x": np.full((1, 1), np.nan, dtype=np.float32)}, RequestError, "'x' of call 1 has NaN or inf"),
         ({**call(1, 1), "x": [[float("inf")]]}, RequestError, "input 'x' of call 1 has NaN or infinite numbers"),
-        (None, RequestError, "call 1 must give each input by name, and is of the type NoneType"),
-        ([1, 2], RequestError, "call 1 must give each input by name, and is of the type list"),
+        (None, RequestError, "call 1 must give each input by name, but is of the type NoneType"),
+        ([1, 2], RequestError, "call 1 must give each input by name, but is of the type list"),
     ],
 )
 def test_calls_that_do_not_fit_are_refused_before_any_is_computed(

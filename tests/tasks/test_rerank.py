@@ -100,8 +100,8 @@ def test_no_documents_give_no_ranking(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        (["one text"], "item 0 must be a pair of texts, and is of the type str"),
-        ([("a", "b"), ("a",)], "item 1 must be a pair of texts, and is of the type tuple with 1 parts"),
+        (["one text"], "item 0 must be a pair of texts, but is of the type str"),
+        ([("a", "b"), ("a",)], "item 1 must be a pair of texts, but is of the type tuple with 1 parts"),
         ([("a", None)], "the second text of pair 0 must be a string"),
         ("ab", "expected a list of texts"),
     ],
@@ -132,7 +132,7 @@ def test_an_unknown_activation_is_refused(tokenizer_directory: Path, tmp_path: P
 
     with pytest.raises(ConfigError, match="Hardshrink, which the task rerank does not compute"):
         choose_task(tmp_path, {"num_labels": 1, "sentence_transformers": settings}, None, task="rerank")
-    with pytest.raises(ManifestError, match="'hardshrink' is no activation function"):
+    with pytest.raises(ManifestError, match="'hardshrink' is not an activation function"):
         open_task("rerank", {"activation": "hardshrink"}, tokenizer_directory, text_signature(logits(1)))
 
 

@@ -215,7 +215,7 @@ def test_a_module_has_the_names_of_every_version(directory: Path, path: str) -> 
         (1, {"type": f"{OLD}Normalize"}, ConfigError, "lists Transformer, Normalize, Dense, LayerNorm, Normalize"),
         (2, {"path": "../2_Dense"}, UnsafePathError, "module 2 in modules.json: the path '../2_Dense' leads out"),
         (2, {"path": "/2_Dense"}, UnsafePathError, "leads out of the model's folder"),
-        (2, {"path": None}, ManifestError, "module 2 in modules.json needs 'path' as a string, and has None"),
+        (2, {"path": None}, ManifestError, "module 2 in modules.json needs 'path' as a string, but has None"),
         (2, {"revision": "x"}, ConfigError, "module 2 in modules.json has the unknown key 'revision' ('x')"),
         (2, {"name": "1"}, ManifestError, "several modules the name '1'"),
     ],

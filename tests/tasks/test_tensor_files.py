@@ -46,7 +46,7 @@ def test_damaged_files_are_refused(tmp_path: Path, suffix: str, content: bytes) 
     path = tmp_path / f"it{suffix}"
     path.write_bytes(content)
 
-    with pytest.raises(RequestError, match=rf"it\{suffix} is (no \{suffix} file that can be read|not JSON)"):
+    with pytest.raises(RequestError, match=rf"it\{suffix} is not (a readable \{suffix} file|JSON)"):
         read_tensors(path)
 
 
@@ -54,14 +54,14 @@ def test_an_archive_that_was_cut_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "it.npz", **TENSORS)
     (tmp_path / "it.npz").write_bytes((tmp_path / "it.npz").read_bytes()[:200])
 
-    with pytest.raises(RequestError, match="file that can be read"):
+    with pytest.raises(RequestError, match="is not a readable"):
         read_tensors(tmp_path / "it.npz")
 
 
 def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "it.npz", x=np.array([{"a": 1}], dtype=object))
 
-    with pytest.raises(RequestError, match="file that can be read"):
+    with pytest.raises(RequestError, match="is not a readable"):
         read_tensors(tmp_path / "it.npz")
 
 
@@ -76,7 +76,7 @@ def test_an_array_without_a_name_is_refused(tmp_path: Path) -> None:
 def test_json_must_name_its_tensors(tmp_path: Path) -> None:
     (tmp_path / "it.json").write_text("[1, 2]")
 
-    with pytest.raises(RequestError, match="must be a JSON object with each input by name, and is a list"):
+    with pytest.raises(RequestError, match="must be a JSON object with each input by name, but is a list"):
         read_tensors(tmp_path / "it.json")
 
 

@@ -130,15 +130,15 @@ def test_a_model_without_a_mask_is_given_no_padding_unless_its_length_is_fixed(t
 @pytest.mark.parametrize(
     ("items", "message"),
     [
-        ("hello", "expected a list of texts, and got a single one"),
-        (b"hello", "expected a list of texts, and got a single one"),
-        (["a", None], "text 1 must be a string, and is of the type NoneType"),
-        ([True], "text 0 must be a string, and is of the type bool"),
-        ([b"bytes"], "text 0 must be a string, and is of the type bytes"),
-        ([("a", "b", "c")], "text 0 must be a string, and is of the type tuple with 3 parts"),
-        ([("a", 3)], "the second text of pair 0 must be a string, and is of the type int"),
-        (["fine", "cut \ud83d off"], r"text 1 has half of a surrogate pair at character 4: U\+D83D"),
-        ([("a", "\udc00")], r"the second text of pair 0 has half of a surrogate pair at character 0: U\+DC00"),
+        ("hello", "expected a list of texts, got a single one"),
+        (b"hello", "expected a list of texts, got a single one"),
+        (["a", None], "text 1 must be a string, but is of the type NoneType"),
+        ([True], "text 0 must be a string, but is of the type bool"),
+        ([b"bytes"], "text 0 must be a string, but is of the type bytes"),
+        ([("a", "b", "c")], "text 0 must be a string, but is of the type tuple with 3 parts"),
+        ([("a", 3)], "the second text of pair 0 must be a string, but is of the type int"),
+        (["fine", "cut \ud83d off"], r"text 1 has a lone surrogate at character 4: U\+D83D"),
+        ([("a", "\udc00")], r"the second text of pair 0 has a lone surrogate at character 0: U\+DC00"),
     ],
 )
 def test_what_is_no_text_is_refused_by_name(tokenizer_directory: Path, items: Any, message: str) -> None:

@@ -35,9 +35,9 @@ def test_what_is_done(tokenizer_directory: Path) -> None:
 
     with pytest.warns(InferoxWarning, match="2 of 3 texts are longer than the model takes and were cut, by up to 14"):
         report_truncation(cut, "warn")
-    with pytest.raises(InputTooLongError, match="text 1 has 22 tokens, and the model takes 8 at most"):
+    with pytest.raises(InputTooLongError, match="text 1 has 22 tokens, but the model takes 8 at most"):
         report_truncation(cut, "error")
-    with pytest.raises(ConfigError, match="must be one of error, warn, cut, and is 'yes'"):
+    with pytest.raises(ConfigError, match="must be one of error, warn, cut, but is 'yes'"):
         report_truncation(whole, "yes")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -68,7 +68,7 @@ class SparseModel(Model):
         self._steps: Sequence[Callable[..., Array]] | None = steps
 
     def close(self) -> None:
-        """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
+        """Releases the weights. A ``forward`` under way in another thread still completes."""
         self._steps = None
 
     def _compute(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

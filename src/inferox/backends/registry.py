@@ -38,7 +38,7 @@ def get_backend(name: str) -> Backend:
             hint="reinstall or remove the distribution that registers it",
         ) from error
     if not isinstance(backend, Backend):
-        raise BackendUnavailableError(f"{registered[name].value!r} is registered as the backend {name} and is none")
+        raise BackendUnavailableError(f"{registered[name].value!r}, registered as {name}, is not a backend")
     return backend
 
 

@@ -17,7 +17,7 @@ MAX_ROWS = 256
 """The most rows of a batch, where the caller sets no limit."""
 
 _MANY = 32
-"""From how many batches on they are computed side by side: fewer are done before the lanes of a model are set up."""
+"""How many batches it takes to compute them side by side: fewer are done before a model's lanes are set up."""
 
 Computed = tuple[list[int], Batch, Outputs]
 

@@ -10,14 +10,14 @@ from inferox.core import ConfigError
 
 _AGING_S = 1.0
 """After each second without progress, a request counts as of the next higher priority, up to the highest that waits:
-none waits for ever."""
+none waits forever."""
 
 _CREDIT_PER_S = 1000.0
-"""How many tokens less a request, or an owner, counts as having had for each second without progress. Otherwise those
-who come new without end could push aside whoever was served before."""
+"""How many tokens fewer a request, or an owner, counts as having had for each second without progress. Otherwise an
+endless stream of newcomers could push aside whoever was served before."""
 
 _CONSIDERED = 4
-"""How many times as many rows as a batch may have are looked at."""
+"""How many rows are considered, as a multiple of the most that a batch may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class BatchBudget:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A request of which rows wait to be computed.
+    """A request with rows that wait to be computed.
 
     Attributes:
         lengths: The tokens of each row that waits.
@@ -141,9 +141,9 @@ def choose_batch(requests: Sequence[Waiting], budget: BatchBudget, *, now_s: flo
 
     The request that comes first gives the row that must be computed: the longest that it has left. Rows of all
     requests join it, those of the nearest length first. Of the batches that they would make within the budget, the one
-    is chosen that wastes least of its time on padding and on what every batch costs. First is, within the
-    highest priority, the owner for whom least was computed, then the request for which least was, then the earliest
-    deadline, then the one that came first. So a request of many rows adds one batch at most to the wait of a single
+    is chosen that wastes least of its time on padding and on what every batch costs. Within the highest priority, the
+    owner for whom the least was computed comes first, then the request for which the least was, then the earliest
+    deadline, then the one that arrived first. So a request of many rows adds one batch at most to the wait of a single
     row, and owners share the machine equally however many requests each makes.
 
     Args:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "timeout_s",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="The most that one step of an artifact may take. By default 300.",
+    help="How many seconds one step of an artifact may take. By default 300.",
 )
 @click.option(
     "--html",
@@ -63,7 +63,7 @@ def compare(
     """Measure every artifact of a package: loading, latency, throughput, memory, size and parity.
 
     Each artifact runs in a process of its own, with the same number of threads. They take turns, round by round, so
-    that whatever else the machine does meets all alike. Ends with exit code 5 where none can be run.
+    that whatever else the machine does affects all of them alike. Ends with exit code 5 where none can be run.
     """
     from contextlib import nullcontext
 

@@ -26,7 +26,7 @@ class Finding:
         version: The runtime's version; ``None`` where it is not available.
         device: The device's name; ``None`` where the backend is not available.
         memory_total_bytes: The device's memory; ``None`` where it is unknown.
-        memory_free_bytes: What of it is free; ``None`` where it is unknown.
+        memory_free_bytes: How much of it is free; ``None`` where it is unknown.
         passed: Whether a small computation gave the right numbers.
         reason: Why it did not; ``None`` where it did.
         hint: What to install or change; ``None`` where nothing is wrong, or where that is unknown.

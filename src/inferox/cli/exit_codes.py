@@ -1,4 +1,4 @@
-"""Which exit code the process ends with for which error."""
+"""The exit code for each kind of error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (NoUsableBackendError, 5),
     (UnsupportedDTypeError, 5),
 )
-"""The first row that the error is an instance of decides; 1 where there is none."""
+"""The first row that the error is an instance of decides; 1 if there is none."""
 
 
 def exit_code_of(error: Exception) -> int:

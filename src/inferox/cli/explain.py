@@ -40,7 +40,7 @@ def explain(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Say of every artifact why run would take it or pass it over, and what was measured. No artifact is loaded.
+    """Say for every artifact why run would take or reject it, and what was measured. No artifact is loaded.
 
     Ends with exit code 5 where nothing can run it here.
     """

@@ -49,12 +49,12 @@ def read_items(
         arguments, source = (), STDIN
     if bool(arguments) == (source is not None):
         raise RequestError(
-            "expected items either on the command line or from --input" + ("" if arguments else ", and got none"),
+            "expected items either on the command line or from --input" + ("" if arguments else ", got none"),
             hint="give texts or paths, --input FILE, or - for standard input",
         )
     if source is None:
         if json_lines:
-            raise ConfigError("--jsonl is for the lines of an input, and the items are on the command line")
+            raise ConfigError("--jsonl is for the lines of an input, but the items are on the command line")
         records: Iterator[Any] = _read_arguments(arguments, pairs)
     elif task == "raw" and source != STDIN and not _is_json(source, json_lines=json_lines):
         yield read_tensors(Path(source))
@@ -76,7 +76,7 @@ def _read_arguments(arguments: Sequence[str], pairs: PairOptions) -> Iterator[An
     if not pairs.in_columns:
         return iter(arguments)
     if len(arguments) % 2:
-        raise ConfigError(f"--pairs takes arguments two by two, and there are {len(arguments)}")
+        raise ConfigError(f"--pairs takes an even number of arguments, but there are {len(arguments)}")
     return ([first, second] for first, second in zip(arguments[::2], arguments[1::2], strict=True))
 
 

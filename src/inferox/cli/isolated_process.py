@@ -24,7 +24,7 @@ def limit_process(memory_bytes: int) -> None:
         import resource
     except ImportError:  # Windows has other means, which Python does not bring
         return
-    # The address space is no measure: runtimes reserve much more of it than they use.
+    # The address space is not a measure: runtimes reserve much more of it than they use.
     for limit, value in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(limit)
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)

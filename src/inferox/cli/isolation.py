@@ -29,7 +29,7 @@ class IsolatableCommand(click.Command):
             click.Option(
                 ["--isolated"],
                 is_flag=True,
-                help="Run in a process of its own with limits of memory and time, which a crash of a runtime ends.",
+                help="Run in a process of its own with limits on memory and time, to contain a crash of a runtime.",
             ),
             click.Option(
                 ["--memory-limit"],
@@ -114,7 +114,7 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float) -> int:
         raise LoadError(
             f"the isolated process was ended by {signal.Signals(-child.returncode).name}: a runtime crashed on what it "
             f"was given, or needed more than the {memory_bytes / _GIB:.1f} GiB of memory that it may have",
-            hint="do not load this model elsewhere; --backend and --backends tell which runtime it is",
+            hint="do not load this model elsewhere; try --backend or --backends to find out which runtime it is",
         )
     if child.returncode and not any(line.startswith(b"inferox: ") for line in errors.splitlines()):
         said = errors.decode(errors="replace").strip().splitlines()

@@ -1,4 +1,4 @@
-"""What a record of the input is to a task: a text, a pair of texts, an image or named tensors."""
+"""Records of the input as a task's items: a text, a pair of texts, an image or named tensors."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _columns(record: str, where: str) -> list[str]:
     columns = record.split("\t")
     if len(columns) != 2:  # noqa: PLR2004 - a pair
         raise RequestError(
-            f"{where} must have two columns, separated by a tab, and has {len(columns)}: {_excerpt(record)}",
+            f"{where} must have two columns, separated by a tab, but has {len(columns)}: {_excerpt(record)}",
             hint="texts with tabs of their own can be given as JSON lines",
         )
     return columns

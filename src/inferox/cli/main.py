@@ -26,7 +26,7 @@ from inferox.cli.verify import verify
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
 EXIT_UNREAD = 141
-"""What a shell reports of a program that the system ended because nobody reads its output any more."""
+"""What a shell reports for a program that the system ended because nobody reads its output any more."""
 
 _OUTPUT_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """What the system says where standard output leads to a disk that is full or broken."""
@@ -45,7 +45,7 @@ Exit codes:
 
 
 class _UnreadError(Exception):
-    """The reader of our output, such as head, has seen enough."""
+    """The reader of the output, such as head, has seen enough."""
 
 
 class _Commands(click.Group):

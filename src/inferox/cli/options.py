@@ -50,7 +50,7 @@ def json_option(command: Command) -> Command:
 
 
 def tolerance_option(command: Command) -> Command:
-    """Adds ``--tolerance``: some limits of how well an artifact must agree, in the place of its own."""
+    """Adds ``--tolerance``: limits on how well an artifact must agree, in place of its own."""
     return click.option(
         "--tolerance",
         metavar="NAME=NUMBER,…",
@@ -86,7 +86,7 @@ _LIMITS = {
     "order_min": (0.0, 1.0),
     "tie": (0.0, 1.0),
 }
-"""The least and the largest number of each limit."""
+"""The smallest and the largest number of each limit."""
 
 
 def _parse_tolerance(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Limits | None:
@@ -102,7 +102,7 @@ def _parse_tolerance(_context: click.Context, _parameter: click.Parameter, text:
         low, high = _LIMITS.get(name, (1.0, 0.0))
         if not low <= value <= high:
             raise click.BadParameter(
-                f"{part!r} is neither max_rel with a number from 0 up, nor cosine_mean or cosine_min with one from -1 "
+                f"{part!r} is neither max_rel with 0 or more, nor cosine_mean or cosine_min with a number from -1 "
                 "to 1, nor order_min or tie with one from 0 to 1"
             )
         limits[name] = value

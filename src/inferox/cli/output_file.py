@@ -27,7 +27,7 @@ def open_output(target: Path, *, suffixes: Collection[str], force: bool) -> Iter
         ConfigError: If the file exists, its name ends in something else, or it cannot be written.
     """
     if target.suffix not in suffixes:
-        raise ConfigError(f"the name of the output file must end in {', '.join(suffixes)}, and is {target.name!r}")
+        raise ConfigError(f"the name of the output file must end in {', '.join(suffixes)}, but is {target.name!r}")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already", hint="choose another name, or replace it with --force")
     if not target.parent.is_dir():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from inferox.parity import Limits
 
 _LISTED = 4
-"""How many weights that were left out are named."""
+"""How many of the weights that were left out are named."""
 
 
 def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[Dim]]:
@@ -30,7 +30,7 @@ def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tup
             raise click.BadParameter(f"{text!r} is not of the form NAME=DIM,DIM,…, such as x=batch,3,224,224")
         for word in words:
             if not (word.isidentifier() or (word.isascii() and word.isdecimal())):
-                raise click.BadParameter(f"{word!r} is no dim: a dim is a number from 0 up, or a name such as batch")
+                raise click.BadParameter(f"{word!r} is not a dim: an integer, 0 or more, or a name such as batch")
         dims[name.strip()] = [word if word.isidentifier() else int(word) for word in words]
     return dims
 
@@ -62,18 +62,19 @@ def _split(text: str) -> list[str]:
     multiple=True,
     callback=lambda _context, _parameter, texts: [name for text in texts for name in _split(text)] if texts else None,
     help="The number formats to write artifacts in, such as fp32,int8: fp32, bf16, fp16 or int8. By default fp32, and "
-    "bf16 with openvino where it is close to the original, as that costs no bytes.",
+    "bf16 with openvino where it is close to the original, as that takes no extra space.",
 )
 @click.option(
     "--calibration",
     metavar="FILE",
-    help="Texts, one a line, that int8 is calibrated on: best such as the model will meet. By default varied ones.",
+    help="Texts, one per line, that int8 is calibrated on, ideally like those that the model will see. By default "
+    "varied built-in ones.",
 )
 @tolerance_option
 @click.option(
     "--strict",
     is_flag=True,
-    help="Fail where an artifact cannot be made, misses its tolerance, or nothing proves the answers from text on.",
+    help="Fail where an artifact cannot be made, misses its tolerance, or the answers are not proven from text.",
 )
 @click.option(
     "--samples",
@@ -87,7 +88,7 @@ def _split(text: str) -> list[str]:
     callback=_parse_dims,
     help="The dims of an input, such as x=batch,3,224,224. By default the first is batch and the others are fixed.",
 )
-@click.option("--force", is_flag=True, help="Replace the package that stands at the output path.")
+@click.option("--force", is_flag=True, help="Replace the package at the output path.")
 @trust_code_option
 @json_option
 @debug_option

@@ -12,7 +12,7 @@ _KEYS = {
     "token-classify": ("text", "spans"),
     "image-classify": ("image", "labels"),
 }
-"""What an item and its result are called, for tasks whose items are single things or pairs of texts."""
+"""The names of an item and its result, for tasks whose items are single things or pairs of texts."""
 
 
 def to_record(task: str, item: Any, result: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Where the results of ``inferox run`` go: tables for people, JSON lines for pipes, and files."""
+"""Outputs for the results of ``inferox run``: tables for people, JSON lines for pipes, and files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Sink(ABC):
         Args:
             task: The task that they are of.
             items: The items.
-            results: One result an item.
+            results: One result per item.
             cut_tokens: What each item's text lost; ``None`` for a task without texts.
 
         Raises:
@@ -49,7 +49,7 @@ class Sink(ABC):
 
 
 class JsonLines(Sink):
-    """One JSON object a result, written as it comes.
+    """One JSON object per result, written as it comes.
 
     Args:
         stream: Where to write.
@@ -62,7 +62,7 @@ class JsonLines(Sink):
     def write(
         self, task: Task, items: Sequence[Any], results: Sequence[Any], cut_tokens: Sequence[CutTokens] | None = None
     ) -> None:
-        """Writes a line a result; see ``Sink``."""
+        """Writes one line per result; see ``Sink``."""
         for place, (item, result) in enumerate(zip(items, results, strict=True)):
             cut = {} if cut_tokens is None else _to_fields(cut_tokens[place])
             record = {"index": self._count, **to_record(task.name, item, result), **cut}
@@ -75,7 +75,7 @@ class JsonLines(Sink):
 
 
 def _to_fields(tokens: CutTokens) -> dict[str, Any]:
-    """What a record says of the tokens that its text lost."""
+    """What a record says about the tokens that its text lost."""
     more = {"more_cut": True} if tokens.is_least else {}
     return {"cut_tokens": tokens.count, **more}
 
@@ -107,7 +107,7 @@ class Arrays(Sink):
         elif task.name == "raw":
             self._calls.extend(results)
         else:
-            raise ConfigError(f"the results of {task.name} are no arrays", hint="write them to a .jsonl file")
+            raise ConfigError(f"the results of {task.name} are not arrays", hint="write them to a .jsonl file")
 
     def finish(self) -> None:
         """Writes the file."""
@@ -156,7 +156,7 @@ class Tables(Sink):
 
 @contextmanager
 def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sink]:
-    """Opens where results go, and finishes it where nothing went wrong.
+    """Opens the output for results, and finishes it if nothing went wrong.
 
     A file appears under its name once it is complete: a run that fails or is interrupted leaves none.
 

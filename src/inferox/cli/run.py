@@ -53,7 +53,7 @@ Examples:
     help="What to do about texts that are longer than the model takes.",
 )
 @click.option("--allow-nan", is_flag=True, help="Pass NaN and infinities on to the model (raw).")
-@click.option("--task", help="What the numbers mean, where the package's own statement does not fit.")
+@click.option("--task", help="What the numbers mean, overriding what the package states.")
 @click.option("--backend", default="auto", show_default=True, help="The runtime to use.")
 @click.option("--device", help="Where to run, such as cuda:0. By default the backend's own choice.")
 @click.option("--precision", help="fp32, bf16, fp16 or int8. By default the best that the package has.")
@@ -93,7 +93,7 @@ def run(
 
     Items are texts for embed, classify, token-classify and rerank, paths of images for image-classify, and .npz, .json
     or .safetensors files of named tensors for raw. On a terminal the results are a table; elsewhere, and with --json,
-    they are one JSON object a line.
+    they are one JSON object per line.
 
     A line of a .jsonl file is a string or an object: {"text": "…"}; for classify also {"text": "…", "text_pair": "…"}
     or ["…", "…"]; for rerank {"query": "…", "documents": ["…"]}, {"query": "…", "document": "…"} or ["…", "…"]; for
@@ -154,9 +154,9 @@ def _check_pairs(pairs: PairOptions, task: str) -> None:
         ("--pairs", pairs.in_columns, ("classify", "rerank")),
     ):
         if given and task not in tasks:
-            raise ConfigError(f"{option} is for the task {' or '.join(tasks)}, and the package's is {task}")
+            raise ConfigError(f"{option} is for the task {' or '.join(tasks)}, but the package's is {task}")
     if pairs.in_columns and (pairs.query is not None or pairs.second is not None):
-        raise ConfigError("--pairs gives both texts of every pair, so that --query and --text-pair have no place")
+        raise ConfigError("--pairs gives both texts of every pair, and excludes --query and --text-pair")
 
 
 def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncate: str) -> None:
@@ -183,7 +183,7 @@ def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncat
 def _run_window(
     model: TaskModel, task: Task, window: list[Any], done: int, truncate: str
 ) -> tuple[Any, list[CutTokens] | None]:
-    """The results, and what each text lost; ``None`` where items are not texts."""
+    """Computes the results, and what was cut off each text; ``None`` where items are not texts."""
     from inferox.core import RequestError
     from inferox.tasks.truncation import read_cut_tokens, report_truncation
 

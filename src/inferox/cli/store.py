@@ -20,7 +20,7 @@ def store() -> None:
 
     An .mlpkg file is unpacked into the store when it is first opened. Once the packages there hold more than the limit
     (INFEROX_STORE_LIMIT, such as 20GB or none; by default 50 GB), those that were not used for the longest time are
-    removed, but for those in use. They are unpacked again when they are next opened. What 'inferox tune' measured is
+    removed, except those in use. They are unpacked again when they are next opened. What 'inferox tune' measured is
     small, and is kept.
     """
 
@@ -31,7 +31,7 @@ def store() -> None:
 def list_packages(*, as_json: bool) -> None:
     """List the unpacked packages with their sizes, when they were last used, and whether they are in use now.
 
-    The one that was used last is the last.
+    The least recently used comes first.
     """
     from inferox.package import Store
     from inferox.report.quantities import bytes_text
@@ -68,7 +68,7 @@ def prune(*, limit: str | None, everything: bool, dry_run: bool, as_json: bool) 
     from inferox.package import Store, parse_size
 
     if everything and limit is not None:
-        raise click.UsageError("--limit and --all exclude each other")
+        raise click.UsageError("--limit and --all cannot be combined")
     kept = Store()
     limit_bytes = 0 if everything else kept.limit_bytes if limit is None else parse_size(limit, "--limit")
     if limit_bytes is None:

@@ -31,7 +31,7 @@ def plain_table(title: str | Text = "") -> Table:
     """An empty table without a frame, whose columns stand close together, so that more of them fit 80 columns.
 
     Args:
-        title: What it is of.
+        title: What it shows.
     """
     return Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
@@ -66,7 +66,7 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> RenderableType:
 
 
 def _batch_lines(evidence: Sequence[ArtifactEvidence]) -> list[Text]:
-    """Of which artifacts a row has the same outputs in any batch, and of which by how much not."""
+    """Which artifacts give a row the same outputs in any batch, and by how much the others do not."""
     measured = [(item.artifact, item.batch) for item in evidence if item.batch is not None]
     lines = [Text(printable(f"{artifact} {batch}"), style="bold") for artifact, batch in measured if not batch.holds]
     holds = [artifact for artifact, batch in measured if batch.holds]
@@ -83,7 +83,7 @@ def _batch_lines(evidence: Sequence[ArtifactEvidence]) -> list[Text]:
 
 
 def _share_text(share: float | None) -> str:
-    """A share in per cent, rounded down: only all of them are 100 %."""
+    """A share in per cent, rounded down: 100 % means all of them."""
     return "–" if share is None else "100%" if share == 1 else f"{math.floor(1000 * share) / 10:.1f}%"
 
 
@@ -110,7 +110,7 @@ def profile_table(profile: Profile) -> RenderableType:
 
 
 def legend(numbers: Mapping[str, str]) -> Text:
-    """Which artifact stands behind which number.
+    """The artifact that each number stands for.
 
     Args:
         numbers: The number by the artifact's name.
@@ -124,7 +124,7 @@ def result_table(task: str, items: Sequence[Any], results: Sequence[Any]) -> Ren
     Args:
         task: The task's name.
         items: What was asked.
-        results: One result an item.
+        results: One result per item.
     """
     if task == "embed":
         vectors = np.stack(results)

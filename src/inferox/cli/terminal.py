@@ -1,4 +1,4 @@
-"""The one way from the commands to a terminal: foreign text is shown, and never controls it."""
+"""The only way from the commands to a terminal: foreign text is shown, and never controls it."""
 
 from __future__ import annotations
 

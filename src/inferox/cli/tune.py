@@ -30,8 +30,8 @@ def tune(
 ) -> None:
     """Measure every artifact of a package over batches of different shapes, and keep what is fastest for each.
 
-    The result lies in the local store, and is used whenever the package is loaded on this machine with as many threads.
-    It is written at the end: an interrupted run changes nothing.
+    The result is kept in the local store, and is used whenever the package is loaded on this machine with as many
+    threads. It is written at the end: an interrupted run changes nothing.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 

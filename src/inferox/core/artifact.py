@@ -24,14 +24,14 @@ Member = TypeVar("Member", bound=Enum)
 
 
 class TrustTier(Enum):
-    """Whether loading an artifact runs code that came with it."""
+    """The trust tier of an artifact: whether loading it runs code that came with it."""
 
     DATA = "data"
     CODE = "code"
 
 
 class Layout(Enum):
-    """How an artifact takes rows of different lengths."""
+    """The way in which an artifact takes rows of different lengths."""
 
     PADDED = "padded"
     PACKED = "packed"
@@ -119,7 +119,7 @@ class Artifact:
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of all its files but the config: near to the memory that its weights take.
+        """The size of all its files except the config: close to the memory that its weights take.
 
         Raises:
             OSError: If one is missing.
@@ -150,15 +150,15 @@ class Artifact:
             ManifestError: If a field is missing or of the wrong type.
         """
         if not isinstance(data, dict):
-            raise ManifestError(f"an artifact must be a JSON object, and is of the type {type(data).__name__}")
+            raise ManifestError(f"an artifact must be a JSON object, but is of the type {type(data).__name__}")
         lacking = sorted({"backend", "format", "precision", "layout", "files", "signature"} - data.keys())
         if lacking:
             raise ManifestError(f"an artifact lacks {', '.join(lacking)}")
         files, options = data["files"], data.get("options", {})
         if not isinstance(files, dict) or not all(isinstance(path, str) for path in files.values()):
-            raise ManifestError(f"'files' of an artifact must be an object of paths, and is {shown(files)}")
+            raise ManifestError(f"'files' of an artifact must be an object of paths, but is {shown(files)}")
         if not isinstance(options, dict):
-            raise ManifestError(f"'options' of an artifact must be an object, and is {shown(options)}")
+            raise ManifestError(f"'options' of an artifact must be an object, but is {shown(options)}")
         return cls(
             backend=_check_word("backend", data["backend"]),
             format=_check_word("format", data["format"]),
@@ -172,10 +172,10 @@ class Artifact:
 
 
 def _check_word(field_name: str, value: Any) -> str:
-    """A name that stands in an artifact's name, and so in tables, logs and paths of folders."""
+    """Checks a word that becomes part of an artifact's name, and so of tables, logs and folder names."""
     if not isinstance(value, str) or not _WORD.fullmatch(value):
         raise ManifestError(
-            f"{field_name!r} of an artifact must be a word of letters, digits, '.', '-' and '_', and is {shown(value)}"
+            f"{field_name!r} of an artifact must be a word of letters, digits, '.', '-' and '_', but is {shown(value)}"
         )
     return value
 
@@ -185,4 +185,4 @@ def _find_member(field_name: str, kind: type[Member], value: Any) -> Member:
         return kind(value)
     except ValueError:
         known = ", ".join(item.value for item in kind)
-        raise ManifestError(f"{field_name!r} of an artifact must be one of {known}, and is {shown(value)}") from None
+        raise ManifestError(f"{field_name!r} of an artifact must be one of {known}, but is {shown(value)}") from None

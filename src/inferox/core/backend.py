@@ -70,16 +70,16 @@ class LoadOptions:
 
     Attributes:
         package: The name of the package, which the model takes over.
-        threads: How many CPU threads the runtime may use; ``None`` for one a core that this
+        threads: How many CPU threads the runtime may use; ``None`` for one per core that this
             process may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether the operator allows code that comes with the package to run.
-        batch_invariant: What was measured of the artifact; see ``ModelMetadata``.
+        batch_invariant: Whether the artifact was measured to be batch invariant; see ``ModelMetadata``.
         streams: How many calls may share the threads when they are made at once, where the runtime can divide them;
             ``None`` for one per thread. A call that is made alone has all threads.
 
     Raises:
-        ConfigError: If there are fewer streams than 1.
+        ConfigError: If there is less than one stream.
     """
 
     package: str
@@ -91,7 +91,7 @@ class LoadOptions:
 
     def __post_init__(self) -> None:
         if self.streams is not None and self.streams < 1:
-            raise ConfigError(f"streams must be a positive integer, and is {self.streams}")
+            raise ConfigError(f"streams must be a positive integer, but is {self.streams}")
 
 
 class Backend(ABC):
@@ -104,7 +104,7 @@ class Backend(ABC):
 
     @property
     def distributions(self) -> tuple[str, ...]:
-        """The distributions that may install the runtime, whose versions stand in the evidence.
+        """The distributions that may install the runtime, whose versions are recorded in the evidence.
 
         By default the one that has the backend's name.
         """
@@ -115,7 +115,7 @@ class Backend(ABC):
         """Asks whether the backend can run here. Never raises."""
 
     def require(self) -> None:
-        """Does nothing where the backend can run here.
+        """Raises an error unless the backend can run here.
 
         Raises:
             BackendUnavailableError: If it cannot.
@@ -194,7 +194,7 @@ class Backend(ABC):
         """Whether the artifact is one of this backend's, in a format that it reads. Opens no file."""
 
     def lacks(self, artifact: Artifact, device: DeviceId | None) -> str | None:  # noqa: ARG002 - for backends to answer
-        """What this machine lacks to compute an artifact in its precision, as a sentence. Imports no runtime.
+        """Says what this machine lacks to compute an artifact in its precision, as a sentence. Imports no runtime.
 
         Where something is lacking, the artifact is only loaded if its precision is asked for by name, and the runtime
         decides.
@@ -209,7 +209,7 @@ class Backend(ABC):
         return None
 
     def exporter(self) -> Exporter | None:
-        """What writes artifacts of this backend at pack time; ``None`` where it only reads them."""
+        """The exporter that writes artifacts of this backend at pack time; ``None`` where it only reads them."""
         return None
 
     def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:
@@ -224,7 +224,7 @@ class Backend(ABC):
             UntrustedCodeError: If the artifact is code and ``options.trust_code`` is not set.
             BackendUnavailableError: If the backend cannot run here, or there is no such device.
             UnsupportedDTypeError: If the device lacks the artifact's precision.
-            LoadError: If the runtime refuses the artifact, or it is none of this backend's.
+            LoadError: If the runtime refuses the artifact, or it is not one of this backend's.
             OutOfMemoryError: If it does not fit.
 
         What else ``_open`` raises becomes a ``LoadError`` that names the exception: callers go on to the next artifact.

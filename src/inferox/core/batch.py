@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows of named inputs, of which some are as long as the row and others alike in shape.
+    """Rows of named inputs: ragged ones, with an entry for each token, and dense ones, with an entry for each row.
 
     Row ``i`` has the tokens from ``cu_seqlens[i]`` to ``cu_seqlens[i + 1]``, as flash attention counts them. All of
     them are attended to: the attention mask of a padded layout follows from the lengths. Besides the inputs of a model,
@@ -30,8 +30,8 @@ class Batch:
             array ``[rows]`` of the type object, which holds an array for each row.
         cu_seqlens: Where each row begins, and where the last one ends; shape ``[rows + 1]``, int64, rising from 0. Of a
             batch without ragged inputs, each row counts as one token.
-        pad_values: The number that fills each ragged input up in a padded layout. Rows of different lengths share no
-            padded batch where an input of the model is not listed.
+        pad_values: The number that each ragged input is padded with in a padded layout. Where an input of the model
+            is not listed, rows of different lengths cannot share a padded batch.
         checked_for: The signature that the batch is known to fit; see ``check_batch``.
 
     Raises:
@@ -149,7 +149,7 @@ class Batch:
         """Notes that the batch fits a signature, so that it need not be checked again.
 
         Args:
-            signature: The signature; ``None`` for none.
+            signature: The signature; ``None`` where it is not known to fit one.
         """
         object.__setattr__(self, "checked_for", signature)
 

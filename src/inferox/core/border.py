@@ -12,12 +12,12 @@ from inferox.core.errors import ExecutionError, InferoxError, LoadError, OutOfMe
 
 @dataclass(frozen=True)
 class Fault:
-    """What an exception of a runtime says.
+    """A runtime's exception, as its backend reads it.
 
     Attributes:
         reason: What went wrong, in one line.
         hint: What the reader can do about it.
-        is_out_of_memory: Whether the device had too little memory.
+        is_out_of_memory: Whether the device did not have enough memory.
         requested_bytes: The bytes that were asked for, where the runtime says so.
         free_bytes: The bytes that are free on the device, where that is known.
     """
@@ -80,7 +80,7 @@ class ErrorBorder:
             default: The error for everything but a lack of memory.
 
         Raises:
-            OutOfMemoryError: If the device has too little memory.
+            OutOfMemoryError: If the device does not have enough memory.
             LoadError: Where that is the default, for every other exception.
             ExecutionError: Where that is the default, for every other exception.
         """
@@ -90,9 +90,9 @@ class ErrorBorder:
         fault = self._read_fault(error)
         if fault.is_out_of_memory:
             requested, free = fault.requested_bytes, fault.free_bytes
-            amounts = [f"{requested} bytes asked"] if requested is not None else []
+            amounts = [f"{requested} bytes requested"] if requested is not None else []
             amounts += [f"{free} free"] if free is not None else []
-            message = f"{self._runtime} has too little memory for {action}" + (
+            message = f"{self._runtime} does not have enough memory for {action}" + (
                 f": {', '.join(amounts)}" if amounts else ""
             )
             raise OutOfMemoryError(message, requested_bytes=requested, free_bytes=free) from error

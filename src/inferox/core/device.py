@@ -1,4 +1,4 @@
-"""Where tensors lie and models run."""
+"""Devices: where tensors lie and models run."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class DeviceId:
 
     @classmethod
     def of(cls, device: str | DeviceId | None) -> DeviceId | None:
-        """A device that a caller names or not: reads the name, and leaves all else as it is.
+        """Reads a device that a caller may have named; a ``DeviceId`` or ``None`` is returned as it is.
 
         Args:
             device: A device, its name, or ``None`` where the choice is left to a backend.
 
         Raises:
-            ConfigError: If a text is no device name.
+            ConfigError: If a text is not a device name.
         """
         return cls.parse(device) if isinstance(device, str) else device
 
@@ -61,12 +61,12 @@ class DeviceId:
             text: ``cpu``, ``cuda``, ``cuda:1``, ``metal``, PyTorch's ``mps``, or a custom ``kind[:index]``.
 
         Raises:
-            ConfigError: If the text is no device name.
+            ConfigError: If the text is not a device name.
         """
         match = _PATTERN.fullmatch(text.strip().lower())
         if match is None or (match["kind"] == "cpu" and match["index"] not in {None, "0"}):
             raise ConfigError(
-                f"{text!r} is no device", hint="use cpu, cuda:0, metal:0, or a name from 'inferox doctor'"
+                f"{text!r} is not a device", hint="use cpu, cuda:0, metal:0, or a name from 'inferox doctor'"
             )
         kind = "metal" if match["kind"] == "mps" else match["kind"]
         if kind == "cpu":
@@ -85,7 +85,7 @@ class MemoryInfo:
 
     Attributes:
         total_bytes: All of it.
-        free_bytes: What a new allocation could get.
+        free_bytes: How much a new allocation could get.
     """
 
     total_bytes: int

@@ -5,7 +5,7 @@
     ├── PackageError              a package or a source model cannot be used
     │   ├── ManifestError         a metadata file is missing, malformed or contradicts itself
     │   ├── IntegrityError        a file differs from what the manifest lists, or is missing
-    │   ├── UnsafePathError       a path that leaves the package, a link, or a lying archive
+    │   ├── UnsafePathError       a path that leaves the package, a link, or a forged archive
     │   ├── UntrustedCodeError    loading would run code that the operator has not allowed
     │   ├── DisagreementError     the package does not answer as the library that defines the model
     │   └── FormatVersionError    written by a newer Inferox
@@ -15,7 +15,7 @@
     │   ├── NoUsableBackendError      no artifact of the package can be loaded here
     │   ├── LoadError                 the runtime refused the artifact
     │   ├── ExecutionError            the runtime failed while computing
-    │   ├── OutOfMemoryError          the device has too little memory
+    │   ├── OutOfMemoryError          the device does not have enough memory
     │   └── UnsupportedDTypeError     the runtime lacks the data type
     ├── RequestError              what the caller sent cannot be computed
     │   ├── ModelNotFoundError
@@ -28,7 +28,7 @@
         ├── DeadlineExceededError
         └── ShuttingDownError
 
-An error says what was expected, what came and what to do about it; the facts are attributes as well, so that a
+An error says what was expected, what was given and what to do about it; the facts are attributes as well, so that a
 program need not parse the sentence. Exceptions of a runtime or a library are translated at one border, with
 ``raise ... from``. Protocol status codes and process exit codes are assigned elsewhere: this module knows neither.
 """
@@ -54,7 +54,7 @@ class InferoxError(Exception):
     reader wants is cut. It may hold names and values out of foreign files.
 
     Args:
-        message: One sentence: what was expected and what came.
+        message: One sentence: what was expected and what was given.
         hint: What the reader can do about it; ``None`` where the message already says so.
 
     Attributes:
@@ -209,7 +209,7 @@ class ExecutionError(BackendError):
 
 
 class OutOfMemoryError(BackendError):
-    """A device has too little memory.
+    """A device does not have enough memory.
 
     Args:
         message: What was being done.
@@ -228,7 +228,7 @@ class UnsupportedDTypeError(BackendError):
 
     Args:
         dtype: The data type asked for.
-        backend: Who lacks it.
+        backend: The runtime, device or library that lacks it.
         supported: The data types that it has.
         hint: What the reader can do about it.
     """
@@ -275,12 +275,12 @@ class ShapeMismatchError(RequestError):
     Args:
         subject: What has the wrong shape, such as ``input 'pixel_values'``.
         expected: The shape that is allowed, as text, such as ``[batch, 3, 224, 224]``.
-        actual: The shape that came.
+        actual: The shape that was given.
         hint: What the reader can do about it.
     """
 
     def __init__(self, subject: str, expected: str, actual: Sequence[int], *, hint: str | None = None) -> None:
-        super().__init__(f"{subject} must have the shape {expected}, and has {list(actual)}", hint=hint)
+        super().__init__(f"{subject} must have the shape {expected}, but has {list(actual)}", hint=hint)
         self.subject = subject
         self.expected = expected
         self.actual = tuple(actual)
@@ -292,11 +292,11 @@ class DTypeMismatchError(RequestError):
     Args:
         subject: What has the wrong data type, such as ``input 'input_ids'``.
         expected: The data type that is allowed.
-        actual: The data type that came.
+        actual: The data type that was given.
     """
 
     def __init__(self, subject: str, expected: DataType, actual: DataType | str) -> None:
-        super().__init__(f"{subject} must have the data type {expected}, and has {actual}")
+        super().__init__(f"{subject} must have the data type {expected}, but has {actual}")
         self.subject = subject
         self.expected = expected
         self.actual = actual
@@ -313,7 +313,7 @@ class InputTooLongError(RequestError):
     """
 
     def __init__(self, subject: str, *, length: int, limit: int, unit: str) -> None:
-        super().__init__(f"{subject} has {length} {unit}, and the model takes {limit} at most")
+        super().__init__(f"{subject} has {length} {unit}, but the model takes {limit} at most")
         self.subject = subject
         self.length = length
         self.limit = limit

@@ -28,7 +28,7 @@ class Fields:
 
     def __init__(self, data: Any, subject: str) -> None:
         if not isinstance(data, dict):
-            raise ManifestError(f"{subject} must be a JSON object, and is of the type {type(data).__name__}")
+            raise ManifestError(f"{subject} must be a JSON object, but is of the type {type(data).__name__}")
         self._data = data
         self._subject = subject
 
@@ -52,7 +52,7 @@ class Fields:
         value = self._data.get(name)
         if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
             raise ManifestError(
-                f"{name!r} of {self._subject} must be of the type {kind.__name__}, and is of {type(value).__name__}"
+                f"{name!r} of {self._subject} must be of the type {kind.__name__}, but is of {type(value).__name__}"
             )
         if type(value) is int and abs(value) > MAX_INTEGER:
             raise self._wrong(name, "an integer of 64 bits", value)
@@ -61,7 +61,7 @@ class Fields:
         return value
 
     def count(self, name: str) -> int:
-        """The value of a field that must be a whole number from 0 up.
+        """The value of a field that must be a non-negative integer.
 
         Raises:
             ManifestError: If it is missing, null or anything else.
@@ -72,7 +72,7 @@ class Fields:
         return value
 
     def optional_count(self, name: str) -> int | None:
-        """The value of a field that may be missing or null, and otherwise must be a whole number from 0 up.
+        """The value of a field that may be missing or null, and otherwise must be a non-negative integer.
 
         Raises:
             ManifestError: If it is anything else.
@@ -142,4 +142,4 @@ class Fields:
         return tuple(read(item) for item in self.required(name, list))
 
     def _wrong(self, name: str, expected: str, value: Any) -> ManifestError:
-        return ManifestError(f"{name!r} of {self._subject} must be {expected}, and is {shown(value)}")
+        return ManifestError(f"{name!r} of {self._subject} must be {expected}, but is {shown(value)}")

@@ -1,4 +1,4 @@
-"""Whether a graph is the one that its artifact describes."""
+"""Checking that a graph is the one that its artifact describes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class GraphPort:
 
 
 def check_graph(artifact: Artifact, inputs: Sequence[GraphPort], outputs: Sequence[GraphPort]) -> None:
-    """Refuses a graph that is another one than its artifact says.
+    """Refuses a graph that differs from what its artifact says.
 
     Args:
         artifact: The artifact.
@@ -55,6 +55,6 @@ def check_graph(artifact: Artifact, inputs: Sequence[GraphPort], outputs: Sequen
         takes, gives = ("; ".join(map(str, ports)) or "nothing" for ports in (inputs, outputs))
         stated = "; ".join(map(str, (*wanted, *given)))
         raise LoadError(
-            f"the graph of {artifact.name} takes {takes} and gives {gives}, and the package says {stated}",
+            f"the graph of {artifact.name} takes {takes} and gives {gives}, but the package says {stated}",
             hint="pack the model again",
         )

@@ -1,4 +1,4 @@
-"""The one reader of JSON that strangers may have written."""
+"""The only reader of JSON that strangers may have written."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MAX_INTEGER_DIGITS = 100
 """How many digits an integer may have. Honest files have up to 31: transformers writes ``int(1e30)`` for "no limit"."""
 
 MAX_INTEGER = 2**63 - 1
-"""The largest integer that a field may hold, and but for its sign the smallest: 64 bits, as in other formats."""
+"""The largest integer that a field may hold; its negative is the smallest: 64 bits, as in other formats."""
 
 _PATH_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
 class _Fault:
-    """What is wrong with a value, in the place of that value until its path in the file is known."""
+    """What is wrong with a value, in place of that value until its path in the file is known."""
 
     text: str
 
@@ -71,7 +71,7 @@ def read_json_file(
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            raise error_type(f"{path.name} must be a regular file, and is a folder, pipe, socket or device", hint=hint)
+            raise error_type(f"{path.name} must be a regular file, but is a folder, pipe, socket or device", hint=hint)
         with path.open("rb") as stream:
             content = stream.read(max_bytes + 1)
     except FileNotFoundError:
@@ -104,7 +104,7 @@ def read_json_object(path: Path, *, error_type: type[InferoxError] = ManifestErr
     value = read_json_file(path, error_type=error_type, **options)
     if not isinstance(value, dict):
         raise error_type(
-            f"{path.name} must be a JSON object, and is of the type {type(value).__name__}", hint=options.get("hint")
+            f"{path.name} must be a JSON object, but is of the type {type(value).__name__}", hint=options.get("hint")
         )
     return value
 
@@ -120,8 +120,8 @@ def parse_json(
 ) -> Any:
     r"""Parses JSON strictly.
 
-    Refused are: text that is not UTF-8 or begins with a byte order mark, halves of characters (``"\ud800"``), names
-    that appear twice in an object, numbers that are not finite or have too many digits, and nesting without end.
+    It refuses text that is not UTF-8 or begins with a byte order mark, lone surrogates (``"\ud800"``), names that
+    appear twice in an object, numbers that are not finite or have too many digits, and nesting that is too deep.
 
     Args:
         content: The text.
@@ -146,7 +146,7 @@ def parse_json(
             parse_constant=_Literal,
         )
     except RecursionError as error:
-        raise error_type(f"{name} is not JSON that can be read: {_too_deep()}", hint=hint) from error
+        raise error_type(f"{name} is not readable JSON: {_too_deep()}", hint=hint) from error
     except ValueError as error:
         raise error_type(f"{name} is not JSON in UTF-8: {error}", hint=hint) from error
     found = [value]
@@ -190,7 +190,7 @@ def _to_float(digits: str) -> float | _Fault:
 def _check(
     outermost: list[Any], name: str, error_type: type[InferoxError], hint: str | None, *, allow_non_finite: bool
 ) -> None:
-    """Refuses what is at fault anywhere in a value, and puts numbers in the place of literals that are allowed.
+    """Refuses what is at fault anywhere in a value, and puts numbers in place of literals that are allowed.
 
     Without recursion: how deeply values are nested is one of the things that are checked.
 
@@ -219,11 +219,11 @@ def _check(
 def _find_fault(key: str | int, value: Any, depth: int, *, allow_non_finite: bool) -> str | None:
     """What is wrong with a value or with the name that it has; ``None`` where nothing is."""
     if isinstance(key, str) and _has_lone_surrogate(key):
-        return f"the name {shown(key)} holds half of a character (a lone surrogate)"
+        return f"the name {shown(key)} holds a lone surrogate"
     if isinstance(value, _Fault):
         return value.text
     if isinstance(value, str) and _has_lone_surrogate(value):
-        return f"the text {shown(value)} holds half of a character (a lone surrogate)"
+        return f"the text {shown(value)} holds a lone surrogate"
     if isinstance(value, _Literal) and not allow_non_finite:
         return f"{value.name} is not a number that JSON has"
     if depth >= MAX_JSON_DEPTH and isinstance(value, dict | list):

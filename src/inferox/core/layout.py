@@ -65,7 +65,7 @@ def check_batch(batch: Batch, signature: Signature) -> None:
 def _check_mask(spec: TensorSpec) -> None:
     if len(spec.dims) != 2:  # noqa: PLR2004 - batch and seq
         raise RequestError(
-            f"a mask is made for [{BATCH}, seq], and the model takes {spec}",
+            f"a mask is made for [{BATCH}, seq], but the model takes {spec}",
             hint="use the task raw, which passes tensors on as they are",
         )
 
@@ -189,7 +189,7 @@ def unpad(array: Array, lengths: npt.NDArray[np.int64]) -> Array:
         lengths: The length of each row; shape ``[rows]``.
 
     Returns:
-        Shape ``[tokens, ...]``; the same memory where there is no padding.
+        Shape ``[tokens, ...]``; the same memory where there is not padding.
 
     Raises:
         ShapeMismatchError: If the tensor is shorter than a row.

@@ -25,7 +25,7 @@ from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, to_array
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a loaded model is and how it came to be chosen.
+    """The facts about a loaded model, and why it was chosen.
 
     Attributes:
         backend: The backend that runs it.
@@ -34,8 +34,9 @@ class ModelMetadata:
         layout: How it takes rows of different lengths.
         device: Where it runs.
         rejected: For each artifact that was tried or considered first, why it was not taken.
-        batch_invariant: Whether a row has the same outputs in any batch as alone, but for rounding; ``None`` where that
-            was not measured. Rows of a model that is not are computed one by one, and must not be put into one batch.
+        batch_invariant: Whether a row has the same outputs in any batch as alone, except for rounding; ``None`` where
+            that was not measured. Rows of a model that is not are computed one by one, and must not be put into one
+            batch.
         embedding_space: The id of the space in which its answers lie: vectors of the same space may share an index.
             ``None`` for an artifact that is loaded outside a package.
     """
@@ -73,7 +74,7 @@ class MemoryRequirements:
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """The batches that a model takes.
+    """The limits of the batches that a model takes.
 
     Attributes:
         rows: The most rows of a batch; ``None`` where there is no limit.
@@ -95,10 +96,10 @@ class Model(Closing):
 
     Args:
         name: The name of the package that it comes from.
-        metadata: What it is and how it came to be chosen.
+        metadata: The facts about it, and why it was chosen.
         signature: The named tensors that the artifact takes and gives, in its own layout.
         memory: The memory that it needs.
-        builder: Makes the tensors of what is computed as arrays, on the device on which the artifact runs.
+        builder: Makes tensors of outputs that are computed as arrays, on the device on which the artifact runs.
         border: Translates what the runtime raises; ``None`` where nothing is known of its exceptions.
         max_concurrency: How many calls may compute at once.
 
@@ -113,7 +114,7 @@ class Model(Closing):
     """
 
     takes_arrays: ClassVar[bool] = False
-    """Whether ``_compute`` takes NumPy arrays alone, as that of a runtime without tensors of its own."""
+    """Whether ``_compute`` takes only NumPy arrays, as it does for a runtime without tensors of its own."""
 
     def __init__(
         self,
@@ -131,7 +132,7 @@ class Model(Closing):
         self.layout_signature = signature
         self._is_packed = metadata.layout is Layout.PACKED
         self.signature = padded_signature(signature) if self._is_packed else signature
-        # What lies behind the tokens' dims, or in the place of them, is checked of each batch.
+        # The dims after the tokens', or in place of them, are checked for each batch.
         self._takes_tokens_alone = all(spec.dims == (BATCH, SEQUENCE) for spec in self.signature.inputs)
         if self._is_packed and packed_signature(self.signature) != signature:
             raise LoadError(
@@ -147,7 +148,7 @@ class Model(Closing):
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What it is and how it came to be chosen."""
+        """The facts about it, and why it was chosen."""
         return self._metadata
 
     def note_invariance(self, batch_invariant: bool | None) -> None:
@@ -189,7 +190,7 @@ class Model(Closing):
             DTypeMismatchError: If a data type is not what the signature says.
             InputTooLongError: If a row is longer than the model takes.
             RequestError: If an index, such as a token's, is out of range.
-            OutOfMemoryError: If the device has too little memory.
+            OutOfMemoryError: If the device does not have enough memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
         if self._is_packed:
@@ -206,7 +207,7 @@ class Model(Closing):
         Args:
             inputs: The tensors by name, as the signature lists them. A model with a single input also takes that
                 tensor alone. NumPy arrays are taken without a copy where the backend allows it. A packed artifact
-                takes an ``attention_mask`` of ones followed by zeros alone.
+                takes only an ``attention_mask`` of ones followed by zeros.
 
         Returns:
             The outputs by name, on the model's device. What stands where ``attention_mask`` says padding has no
@@ -218,7 +219,7 @@ class Model(Closing):
             DTypeMismatchError: If a data type is not what the signature says.
             InputTooLongError: If a row is longer than the model takes.
             RequestError: If an index, such as a token's, is out of range, or a packed artifact cannot take the mask.
-            OutOfMemoryError: If the device has too little memory.
+            OutOfMemoryError: If the device does not have enough memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
         given = self._by_name(inputs)
@@ -258,7 +259,7 @@ class Model(Closing):
                 self._border.translate(error, f"computing {self.name!r}", default=ExecutionError)
 
     def _filled(self, batch: Batch) -> Batch:
-        """A model that was traced with a number of rows takes no other: the last row is computed again to fill it."""
+        """The batch with its last row repeated: a model that was traced with a number of rows takes no other."""
         fixed = self.layout_signature.inputs[0].dims[:1]
         if not len(batch) or not fixed or not isinstance(fixed[0], int) or len(batch) >= fixed[0]:
             return batch

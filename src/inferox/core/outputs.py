@@ -1,4 +1,4 @@
-"""What a model computed for a batch, in whichever layout it gave it."""
+"""The outputs of a batch, in whichever layout the model gave them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Outputs:
 
     Args:
         tensors: The outputs by name, as the model gave them: padded, ``[rows, seq, ...]``, or packed,
-            ``[tokens, ...]``. Further rows than the batch has, with which it was filled up, are left out.
+            ``[tokens, ...]``. Rows beyond those of the batch, with which it was padded, are left out.
         signature: The signature of the model in its own layout.
         batch: The rows that were computed.
 

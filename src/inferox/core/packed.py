@@ -46,7 +46,7 @@ def packed_signature(signature: Signature) -> Signature:
         signature: A signature that can be packed.
 
     Returns:
-        The same inputs and outputs with one axis ``tokens`` in the place of ``batch, seq``, without the mask, and with
+        The same inputs and outputs with one axis ``tokens`` in place of ``batch, seq``, without the mask, and with
         ``pad_indices`` and ``unpad_indices``.
     """
     inputs = [replace(spec, dims=(TOKENS,)) for spec in signature.inputs if spec.name != MASK]
@@ -95,7 +95,7 @@ def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
     dense = [name for name in signature.input_names if name in batch.dense]
     if dense or MASK in batch.ragged:
         raise RequestError(
-            f"{', '.join(dense) or MASK} of a batch for packed rows must not be given row by row, nor masked",
+            f"a packed batch must have neither dense inputs nor a mask, but has {', '.join(dense) or MASK}",
             hint="use forward, which takes padded tensors, or an artifact of the padded layout",
         )
     tokens = {name: batch.ragged[name] for name in signature.input_names if name != MASK}

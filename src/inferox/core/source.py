@@ -1,4 +1,4 @@
-"""What a package is made from, and what makes artifacts of it."""
+"""The contracts of packing: the model that a package is made from, and the exporters that make its artifacts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inferox.core.spec import Signature
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What is known of a model before it is packed.
+    """The facts about a model before it is packed.
 
     Attributes:
         kind: Where it came from: ``huggingface``, ``torchscript``, ``torch-export``, ``python``, ``onnx`` or
@@ -35,7 +35,7 @@ class SourceFacts:
         origin: The model directory as its author published it, which the libraries that define the model can load;
             ``None`` where the source is not one.
         left_out: Weights of the checkpoint that the architecture has no use for, such as a pretraining head.
-        notes: What the maker of its package should know besides, in sentences.
+        notes: What else the maker of its package should know, in sentences.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class SourceModel(ABC):
     @property
     @abstractmethod
     def facts(self) -> SourceFacts:
-        """What is known of it."""
+        """The facts about it."""
 
     @property
     @abstractmethod
@@ -84,7 +84,7 @@ class SourceModel(ABC):
 
     @property
     def precision(self) -> Precision:
-        """The number format that it is in already: another one than ``fp32`` for a graph that is quantised or half."""
+        """The number format that it is in: not ``fp32`` for a graph that is already quantised or in half precision."""
         return Precision.FP32
 
     @property
@@ -100,7 +100,7 @@ class SourceModel(ABC):
     @property
     @abstractmethod
     def num_parameters(self) -> int:
-        """The number of trained numbers, each shared one counted once."""
+        """The number of parameters, each shared one counted once."""
 
     @abstractmethod
     def compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -124,7 +124,7 @@ class SourceModel(ABC):
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """Which artifact of a model is wanted.
+    """The artifact of a model that is wanted.
 
     Attributes:
         precision: The number format in which it is to compute.
@@ -140,7 +140,7 @@ class ExportRequest:
 
 
 class Exporter(ABC):
-    """What writes one backend's artifacts into a package that is being made."""
+    """Writes one backend's artifacts into a package that is being made."""
 
     layouts: ClassVar[tuple[Layout, ...]] = (Layout.PADDED,)
     """The layouts in which the backend's artifacts may take rows."""

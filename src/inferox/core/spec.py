@@ -1,4 +1,4 @@
-"""What a model takes and gives: named tensors, whose dims are fixed or named."""
+"""Signatures: the named tensors that a model takes and gives, whose dims are fixed or named."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class TensorSpec:
 
         Args:
             shape: The shape.
-            extents: What named dims are in this call; one that is not listed may be anything.
+            extents: The extents of named dims in this call; one that is not listed may have any.
         """
         if len(shape) != len(self.dims):
             return False
@@ -139,7 +139,7 @@ class TensorSpec:
         array = value if isinstance(value, np.ndarray) else value.numpy()
         if array.size and not (array.min() >= 0 and array.max() < upper_bound):
             wrong = int(array[(array < 0) | (array >= upper_bound)].flat[0])
-            raise RequestError(f"input {self.name!r} must hold numbers from 0 to {upper_bound - 1}, and holds {wrong}")
+            raise RequestError(f"input {self.name!r} must hold numbers from 0 to {upper_bound - 1}, but holds {wrong}")
 
     def to_json(self) -> dict[str, Any]:
         """The specification as the manifest writes it."""
@@ -156,20 +156,20 @@ class TensorSpec:
         try:
             name, dtype, dims = data["name"], DataType(data["dtype"]), data["dims"]
         except (KeyError, TypeError, ValueError) as error:
-            raise ManifestError(f"a tensor needs name, dtype and dims, and is {shown(data)}") from error
+            raise ManifestError(f"a tensor needs name, dtype and dims, but is {shown(data)}") from error
         if not _is_name(name):
             raise ManifestError(
-                f"the name of a tensor must be 1 to {_NAME_CHARACTERS} printable characters, and is {shown(name)}"
+                f"the name of a tensor must be 1 to {_NAME_CHARACTERS} printable characters, but is {shown(name)}"
             )
         if not isinstance(dims, list) or len(dims) > _MAX_AXES or not all(_is_dim(dim) for dim in dims):
             raise ManifestError(
-                f"the dims of {name!r} must be at most {_MAX_AXES} names or numbers from 0 to {_MAX_EXTENT}, and are "
+                f"the dims of {name!r} must be at most {_MAX_AXES} names or numbers from 0 to {_MAX_EXTENT}, but are "
                 f"{shown(dims)}"
             )
         upper_bound = data.get("upper_bound")
         if upper_bound is not None and not _is_count(upper_bound):
             raise ManifestError(
-                f"'upper_bound' of {name!r} must be a positive integer of 64 bits, and is {shown(upper_bound)}"
+                f"'upper_bound' of {name!r} must be a positive integer of 64 bits, but is {shown(upper_bound)}"
             )
         return cls(name, dtype, tuple(dims), upper_bound)
 
@@ -250,7 +250,7 @@ class Signature:
         return bindings
 
     def fixed(self, extents: Mapping[str, int]) -> Signature:
-        """The signature with a number in the place of each named dim that turned out to take one extent only.
+        """The signature with a number in place of each named dim that turned out to take one extent only.
 
         Args:
             extents: The extent by the dim's name.
@@ -275,19 +275,19 @@ class Signature:
         """Reads a signature from a manifest.
 
         Raises:
-            ManifestError: If a field is missing or of the wrong type, or a name stands twice.
+            ManifestError: If a field is missing or of the wrong type, or a name appears twice.
         """
         if not isinstance(data, dict) or not all(isinstance(data.get(side), list) for side in ("inputs", "outputs")):
-            raise ManifestError(f"a signature needs the lists inputs and outputs, and is {shown(data)}")
+            raise ManifestError(f"a signature needs the lists inputs and outputs, but is {shown(data)}")
         inputs, outputs = (tuple(TensorSpec.from_json(item) for item in data[side]) for side in ("inputs", "outputs"))
         for side, specs in (("inputs", inputs), ("outputs", outputs)):
             names = [spec.name for spec in specs]
             if len(set(names)) != len(names):
-                raise ManifestError(f"the {side} of a signature must have different names, and are {shown(names)}")
+                raise ManifestError(f"the {side} of a signature must have different names, but are {shown(names)}")
         limits = data.get("limits", {})
         if not isinstance(limits, dict) or not all(_is_name(dim) and _is_count(limit) for dim, limit in limits.items()):
             raise ManifestError(
-                f"the limits of a signature must give a positive integer for each dim, and are {shown(limits)}"
+                f"the limits of a signature must give a positive integer for each dim, but are {shown(limits)}"
             )
         return cls(inputs, outputs, limits)
 

@@ -102,7 +102,7 @@ class Tensor(ABC):
 
 
 class TensorBuilder(ABC):
-    """Makes tensors of one backend on one device. The data type that is asked for is the one that comes."""
+    """Makes tensors of one backend on one device, in exactly the data type that is asked for."""
 
     @property
     @abstractmethod
@@ -203,14 +203,14 @@ def dtype_of(value: TensorLike) -> DataType:
     """The data type of a tensor or a NumPy array.
 
     Raises:
-        UnsupportedDTypeError: If it is an array of a type that is not one of ours.
+        UnsupportedDTypeError: If it is an array of a type that Inferox lacks.
         RequestError: If it is neither.
     """
     if isinstance(value, np.ndarray):
         return DataType.from_numpy(value.dtype)
     if not isinstance(value, Tensor):
         raise RequestError(
-            f"a model takes tensors and NumPy arrays, and a value of the type {type(value).__name__} came",
+            f"a model takes tensors and NumPy arrays, but got a value of the type {type(value).__name__}",
             hint="make an array of it, in the data type that the signature states",
         )
     return value.dtype

@@ -1,4 +1,4 @@
-"""How an engine batches, and how much it takes in."""
+"""The settings of an engine: how it batches, and how much it admits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class EngineConfig:
     """The settings of an engine.
 
     Attributes:
-        threads: How many CPU threads all models together may use; ``None`` for one a core that this process may use.
+        threads: How many CPU threads all models together may use; ``None`` for one per core that this process may use.
         max_batch_tokens: The most tokens of a batch. A row that is longer is computed alone.
         max_batch_rows: The most rows of a batch.
         max_waiting_tokens: The most tokens that may wait for one model before requests are refused.
@@ -31,4 +31,4 @@ class EngineConfig:
         for name in ("threads", "max_batch_tokens", "max_batch_rows", "max_waiting_tokens"):
             value = getattr(self, name)
             if (value is not None or name != "threads") and (type(value) is not int or value < 1):
-                raise ConfigError(f"{name} must be a positive integer, and is {value!r}")
+                raise ConfigError(f"{name} must be a positive integer, but is {value!r}")

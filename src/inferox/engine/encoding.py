@@ -91,7 +91,7 @@ class Encoding:
 
 
 class TickEncoder:
-    """Makes rows of what coroutines ask within one turn of their event loop together, which takes less time.
+    """Encodes together what coroutines ask for within one turn of their event loop, which takes less time.
 
     Args:
         signature: What the model takes.

@@ -99,7 +99,7 @@ class Engine(Closing):
             raise
 
     def register(self, model: TaskModel, *, name: str | None = None, version: str = "1") -> ModelInfo:
-        """Takes over a model that is loaded already, such as one whose ``Model`` is a class of one's own.
+        """Takes over a model that is loaded already, such as one around a ``Model`` class of your own.
 
         Args:
             model: The model; the engine closes it.
@@ -116,7 +116,7 @@ class Engine(Closing):
         return self._add(model, name or model.name, version)
 
     def unload(self, name: str, version: str | None = None) -> None:
-        """Takes a model out, once the requests that it was given are answered.
+        """Removes a model, once the requests that it was given are answered.
 
         Args:
             name: Its name.
@@ -157,7 +157,7 @@ class Engine(Closing):
         Raises:
             RequestError: If an item cannot be computed; ``item`` of the error says which.
             OverloadedError: If too much waits already.
-            DeadlineExceededError: If the answer is not there in time, or cannot be.
+            DeadlineExceededError: If the answer is not ready in time, or cannot be.
             ShuttingDownError: If the engine or the model is being closed.
             BackendError: If the runtime fails because of one of the items.
         """
@@ -258,7 +258,7 @@ class Engine(Closing):
         priority: int = 0,
         owner: str | None = None,
     ) -> Answer:
-        """Computes a request; see ``infer``. Whoever cancels it gives up its rows that are not computed yet."""
+        """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
         options, arrived_s = RequestOptions(deadline_s, priority, owner), time.monotonic()
         request: Request | None = None
         try:
@@ -277,11 +277,11 @@ class Engine(Closing):
             raise _expire(options, request) from None
 
     def models(self) -> list[ModelInfo]:
-        """What is loaded, by name and version."""
+        """The models that are loaded, by name and version."""
         return [runner.info() for runner in self._models.all()]
 
     def stats(self, name: str, version: str | None = None) -> ModelStats:
-        """What a model does at the moment, and has done.
+        """What a model is doing, and has done so far.
 
         Args:
             name: The model.
@@ -310,7 +310,7 @@ class Engine(Closing):
             try:
                 take(runner, request)
             except ShuttingDownError:
-                continue  # the version was taken out in the meantime, and another has taken its place, or none
+                continue  # the version was removed in the meantime; another may have taken its place
             return runner, request
 
     def _add(self, loaded: TaskModel, name: str, version: str) -> ModelInfo:
@@ -348,7 +348,7 @@ def _left_s(request: Request) -> float | None:
 
 def _expire(options: RequestOptions, request: Request | None) -> DeadlineExceededError:
     error = DeadlineExceededError(
-        f"the answer was not there within {options.deadline_s} s", hint="allow more time, or send less at once"
+        f"the answer was not ready within {options.deadline_s} s", hint="allow more time, or send less at once"
     )
     if request is not None:
         request.fail(error)

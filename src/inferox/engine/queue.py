@@ -48,9 +48,9 @@ class _Owner:
 class RequestQueue:
     """The requests that wait for one model. Several threads may use it.
 
-    Fairness is counted in tokens, on clocks that read what the owner, or the owner's request, had that was served last:
-    who comes new starts there, and not at zero (start-time fair queueing, P. Goyal, H. M. Vin and H. Cheng, SIGCOMM
-    1996). A queue that is idle forgets what was.
+    Fairness is counted in tokens, on clocks that read what the owner, or the owner's request, that was served last has
+    had: newcomers start there, and not at zero (start-time fair queueing, P. Goyal, H. M. Vin and H. Cheng, SIGCOMM
+    1996). An idle queue forgets the past.
 
     Args:
         max_tokens: The most tokens that may wait; a request that comes to an empty queue is taken in any case.
@@ -86,7 +86,7 @@ class RequestQueue:
             self._refuse_if_closed()
             if self._waiting_tokens and self._waiting_tokens + request.waiting_tokens > self._max_tokens:
                 raise OverloadedError(
-                    f"{self._waiting_tokens} tokens wait already, and {request.waiting_tokens} more would pass the "
+                    f"{self._waiting_tokens} tokens wait already, and {request.waiting_tokens} more would exceed the "
                     f"limit of {self._max_tokens}",
                     retry_after_s=estimate_s(self._waiting_tokens),
                 )
@@ -180,7 +180,7 @@ class RequestQueue:
             raise ShuttingDownError("the model is being unloaded", hint="send the request again")
 
     def _welcome(self, name: str | None) -> _Owner:
-        """The owner of a request that comes: one for whom nothing waits begins where the clock stands."""
+        """The owner of a request that arrives: one for whom nothing waits starts at the clock's present time."""
         if not self._requests and not self._out:
             self._owners, self._owners_clock = {}, 0.0
         elif len(self._owners) > self._most_owners:
@@ -194,7 +194,7 @@ class RequestQueue:
         return owner
 
     def _forget(self, request: Request) -> None:
-        """Leaves out a request that is over: it has its answer, or its caller has gone."""
+        """Drops a request that is over: it has its answer, or its caller has gone."""
         with self._condition:
             if not request.waiting_rows:
                 return

@@ -18,11 +18,11 @@ _LONGEST_S = 365 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """What a caller says of a request.
+    """The options of a request, as its caller states them.
 
     Attributes:
         deadline_s: Within how many seconds the answer is needed; ``None`` for no limit.
-        priority: Lower numbers go first. Each second of waiting counts as one, so that none waits for ever.
+        priority: Lower numbers go first. Each second of waiting counts as one, so that none waits forever.
         owner: On whose behalf it is made, such as an API key: owners get equal shares of the machine.
 
     Raises:
@@ -35,15 +35,15 @@ class RequestOptions:
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
-            raise RequestError(f"a deadline must be a positive number of seconds, and is {self.deadline_s!r}")
+            raise RequestError(f"a deadline must be a positive number of seconds, but is {self.deadline_s!r}")
         if type(self.priority) is not int:
-            raise RequestError(f"a priority must be an integer, and is {self.priority!r}")
+            raise RequestError(f"a priority must be an integer, but is {self.priority!r}")
         if self.owner is not None and not isinstance(self.owner, str):
-            raise RequestError(f"an owner must be a string, and is {self.owner!r}")
+            raise RequestError(f"an owner must be a string, but is {self.owner!r}")
 
 
 class Request:
-    """Rows that wait for their answers. What changes is guarded by the lock of the queue that it is in.
+    """Rows that wait for their answers. The lock of its queue guards what changes.
 
     Args:
         encoding: Items, this request's among them, and the rows that were made of them.

@@ -230,7 +230,7 @@ class ModelRunner(Closing):
         left_s = request.deadline_s - time.monotonic()
         if needed_s is not None and needed_s > left_s:
             raise DeadlineExceededError(
-                f"with what waits already it takes {needed_s:.2g} s, and the answer is needed within {left_s:.2g} s",
+                f"with what waits already it takes {needed_s:.2g} s, but the answer is needed within {left_s:.2g} s",
                 hint="allow more time, or send less at once",
             )
 

@@ -1,4 +1,4 @@
-"""What a model does, in numbers."""
+"""Statistics of a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ModelStats:
-    """What a model does at the moment, and has done since it was loaded.
+    """Statistics of a model: what it is doing, and has done since it was loaded.
 
     Attributes:
         waiting_rows: The rows that wait for a batch.

@@ -1,4 +1,4 @@
-"""Many items, of which few are in memory at a time."""
+"""Answers to many items, with few of them in memory at a time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stream_results(items: Iterable[Any], admit: Callable[[Sequence[Any]], Future
         InferoxError: What a request fails with; ``item`` of the error counts from the first item of all.
     """
     if chunk < 1:
-        raise ConfigError(f"chunk must be a positive integer, and is {chunk}")
+        raise ConfigError(f"chunk must be a positive integer, but is {chunk}")
     return _stream(iter(items), admit, chunk)
 
 

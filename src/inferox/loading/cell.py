@@ -10,7 +10,7 @@ from inferox.core import Fields, ManifestError, shown
 
 @dataclass(frozen=True)
 class Cell:
-    """One shape of batch.
+    """One shape of batch, with its time.
 
     Attributes:
         rows: The number of rows.
@@ -34,9 +34,9 @@ class Cell:
             ManifestError: If it is not a list of rows, length and seconds, all above 0.
         """
         if not isinstance(data, list) or len(data) != 3:  # noqa: PLR2004 - the three fields
-            raise ManifestError(f"a cell of a profile must be a list of rows, length and seconds, and is {shown(data)}")
+            raise ManifestError(f"a cell of a profile must be a list of rows, length and seconds, but is {shown(data)}")
         fields = Fields(dict(zip(("rows", "length", "seconds"), data, strict=True)), "a cell of a profile")
         cell = cls(fields.count("rows"), fields.count("length"), fields.number("seconds"))
         if cell.rows < 1 or cell.length < 1 or cell.seconds <= 0:
-            raise ManifestError(f"a cell of a profile must hold numbers above 0, and is {shown(data)}")
+            raise ManifestError(f"a cell of a profile must hold numbers above 0, but is {shown(data)}")
         return cell

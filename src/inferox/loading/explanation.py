@@ -18,7 +18,7 @@ from inferox.parity import ParityClass
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one artifact.
+    """The verdict on one artifact.
 
     Attributes:
         artifact: Its name.
@@ -58,10 +58,10 @@ def explain(
     threads: int | None = None,
     trust_code: bool = False,
 ) -> Explanation:
-    """Says of every artifact why ``load`` would take it or pass it over.
+    """Says for every artifact why ``load`` would take or reject it.
 
     No artifact is loaded: the plan says what is tried first, and each runtime whether it can run here. What fails
-    while it is loaded is rejected, and the next is tried, which ``load`` alone can tell.
+    while it is loaded is rejected, and the next is tried, which only ``load`` can tell.
 
     Takes and raises the same as ``load``, but for ``NoUsableBackendError`` and ``UntrustedCodeError``: where nothing
     can be loaded, no verdict says that it is taken.

@@ -61,7 +61,7 @@ def load(
         quality: How well it must agree with the original: ``exact``, ``close`` or ``quantized``; ``None`` for
             ``close``, or for any where a precision is asked for.
         task: What the numbers mean, where the package's own statement is to be overridden.
-        threads: How many CPU threads the runtime may use; ``None`` for one a core that this process may use.
+        threads: How many CPU threads the runtime may use; ``None`` for one per core that this process may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether code that comes with the package may run. Only say so for a package whose origin you trust.
 
@@ -73,7 +73,7 @@ def load(
         UntrustedCodeError: If it can only be run by code that comes with it, and that is not allowed.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
-        ConfigError: If the device, the precision, the quality or the task is none.
+        ConfigError: If the device, the precision, the quality or the task is not valid.
     """
     requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code, device=device)
     wanted = DeviceId.of(device)
@@ -110,7 +110,7 @@ class PackageContext:
 
     @property
     def unmeasured(self) -> Mapping[str, str]:
-        """Why those could not be measured when it was packed that were not, by the artifact's name."""
+        """Why some artifacts could not be measured when it was packed, by the artifact's name."""
         return self.package.parity.unmeasured if self.package.parity else {}
 
     def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:
@@ -126,7 +126,7 @@ class PackageContext:
         return get_backend(artifact.backend).load(artifact, device, replace(options, batch_invariant=invariant))
 
     def task(self, signature: Signature) -> Task:
-        """Opens the task; once for each signature, as its tokenizer takes its time.
+        """Opens the task; once for each signature, as opening its tokenizer takes time.
 
         Args:
             signature: The padded signature.
@@ -255,7 +255,8 @@ class Loader:
             return
         smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
         parity_target = task.parity_target(model.signature)
-        # One row has no mean: what is asked of the worst of all rows is asked of it. Nor is it a share of anything.
+        # A single row has no mean, and no share of its order counts: it is held to the limits for the worst of all
+        # rows.
         kept = TOLERANCES[LEAST_CLASS[artifact.precision]] if evidence is None else evidence.tolerance
         tolerance = replace(kept, cosine_mean=kept.cosine_min, order_min=0.0)
         one, scales = Samples((smallest,)), parity_target.scales(samples)

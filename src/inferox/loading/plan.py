@@ -20,7 +20,7 @@ class Plan:
         rejected: For each of the others, by name, why it is not tried.
         needs_trust: Whether one of those lacks nothing but the operator's trust.
         profile: The measurements that decide; ``None`` where nothing was measured.
-        ignored: Why what else was measured does not decide; ``None`` where nothing else was.
+        ignored: Why other measurements do not count; ``None`` where there are none.
         ratios: For each artifact that was measured, by name, its time as a multiple of the fastest's, shape by shape.
         weak: The names of those whose agreement is shown by weak evidence.
     """

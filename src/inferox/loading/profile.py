@@ -1,4 +1,4 @@
-"""What was measured of a package on this machine: how long each artifact takes for batches of different shapes."""
+"""Profiles: how long each artifact of a package takes on this machine, for batches of different shapes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _VERSION = 4
 _DEFAULT = "default"
 
 _DISTRIBUTIONS = {"candle": "candle-nn"}
-"""Runtimes whose distribution has another name. It is found without this too, in the time that reading the names of all
-that is installed takes."""
+"""Runtimes whose distribution has another name. It would be found without this too, but only by reading the names of
+everything that is installed, which takes time."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Profile:
     classes: Mapping[str, ParityClass] = field(default_factory=dict)
 
     def on(self, device: str) -> Profile:
-        """What of it holds where a device is asked for: all, or the artifacts that were measured on that device.
+        """The part of it that holds for a device: all, or the artifacts that were measured on that device.
 
         Args:
             device: The device, as ``device_text`` gives it.
@@ -97,7 +97,7 @@ class Profile:
         )
 
     def seconds(self, artifact: str, rows: int, length: int) -> float:
-        """How long an artifact is expected to take for a batch: interpolated between the nearest shapes measured.
+        """The time that an artifact is expected to take for a batch: interpolated between the nearest shapes measured.
 
         Times are interpolated in logarithms of rows, length and time, as a time that grows in proportion is a straight
         line there. Beyond the grid they grow as the number of tokens does.
@@ -124,7 +124,7 @@ class Profile:
         return _interpolate(length, [float(known) for known in lengths], by_length)
 
     def differences(self, digest: str, machine: str, threads: int, device: str) -> list[str]:
-        """What of the conditions that it was measured under is not so, as phrases; empty where all is."""
+        """The conditions that it was measured under and that do not hold here, as phrases; empty where all hold."""
         where = "each runtime's default device" if self.device == _DEFAULT else f"the device {self.device}"
         phrases = {
             "of another package": self.digest != digest,
@@ -175,7 +175,7 @@ class Profile:
         """
         fields = Fields(data, "a profile")
         if fields.required("version", int) != _VERSION:
-            raise ManifestError(f"a profile must be of version {_VERSION}, and is of {shown(data['version'])}")
+            raise ManifestError(f"a profile must be of version {_VERSION}, but is of {shown(data['version'])}")
         measured = Fields(fields.required("cells", dict), "'cells' of a profile")
         cells = {name: measured.map(name, Cell.from_json) for name in data["cells"]}
         placements = {}
@@ -203,11 +203,11 @@ class Profile:
 
 @dataclass(frozen=True)
 class FoundProfile:
-    """What the store has for a package.
+    """The measurements that the store has for a package.
 
     Attributes:
         profile: The measurements that hold here; ``None`` where there are none.
-        ignored: Why what else is there is not used; ``None`` where nothing is.
+        ignored: Why other measurements are not used; ``None`` where there are none.
     """
 
     profile: Profile | None
@@ -215,7 +215,7 @@ class FoundProfile:
 
 
 def save_profile(profile: Profile, store: Store) -> Path:
-    """Writes a profile, in the place of an older one of the same package, machine, thread budget and device.
+    """Writes a profile, in place of an older one of the same package, machine, thread budget and device.
 
     Args:
         profile: The profile.
@@ -239,10 +239,10 @@ def save_profile(profile: Profile, store: Store) -> Path:
 def find_profile(digest: str, store: Store, threads: int, device: DeviceId | None = None) -> FoundProfile:
     """Looks for the measurements of a package on this machine.
 
-    What cannot be read, or was measured under other conditions, is ignored: it could only choose less well. So are the
-    times of a runtime that was upgraded since. Where only measurements under other conditions are there, the answer
-    says how those of the nearest differ (``Profile.distance``). What was measured on a backend's default device holds
-    where that device is asked for by name, and the other way round.
+    A profile that cannot be read, or was measured under other conditions, is ignored: it could only choose less well.
+    So are the times of a runtime that was upgraded since. Where only measurements under other conditions are there, the
+    answer says how those of the nearest differ (``Profile.distance``). What was measured on a backend's default device
+    holds where that device is asked for by name, and the other way round.
 
     Args:
         digest: The package's digest.

@@ -34,16 +34,16 @@ QUALITIES = {
 """The classes of parity that each quality allows."""
 
 DEFAULT_QUALITY = "close"
-"""The quality where none is asked for, nor a precision that says how much is to be given up."""
+"""The quality where neither a quality nor a precision is asked for."""
 
 BACKEND_ORDER = ("openvino", "onnxruntime", "torch", "candle")
 """The order of backends on a CPU where nothing was measured: the quickest to start and to compute come first."""
 
 _GPU_ORDER = ("torch", "openvino", "onnxruntime", "candle")
-"""The order where there is an NVIDIA GPU, which PyTorch alone of these uses."""
+"""The order where there is an NVIDIA GPU, which only PyTorch uses among these."""
 
 _NVIDIA_DRIVER = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
-"""What is there where NVIDIA's driver is; looking takes no time, and importing PyTorch to ask it takes seconds."""
+"""Files that NVIDIA's driver brings; looking for them takes no time, and asking PyTorch takes seconds to import it."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Requirements:
 
     @property
     def needs_evidence(self) -> bool:
-        """Whether an artifact whose parity is not known will not do."""
+        """Whether an artifact whose parity is not known is rejected."""
         return self.quality is not None and not self.to_measure
 
 

@@ -24,8 +24,8 @@ class MemoryLimit:
     Attributes:
         limit_bytes: All of it.
         used_bytes: What the group uses now and cannot do without: the kernel counts every file that was read as used,
-            and gives up those that were not read lately as soon as their memory is wanted. Kubernetes counts alike,
-            and calls it the working set.
+            and gives up those that were not read lately as soon as their memory is wanted. Kubernetes counts in the
+            same way, and calls it the working set.
     """
 
     limit_bytes: int
@@ -33,7 +33,7 @@ class MemoryLimit:
 
 
 def cpu_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> float | None:
-    """How many cores' worth of time the process may use, the least of its group's and those above it.
+    """How many cores' worth of time the process may use, the smallest limit of its group and those above it.
 
     Args:
         mount: Where the control groups are mounted.
@@ -104,7 +104,7 @@ def _statistic(folder: Path, name: str) -> int:
 
 
 def _number(text: str) -> int | None:
-    """A number from 0 up; ``None`` for ``max``, -1 and whatever else stands for no limit."""
+    """A non-negative number; ``None`` for ``max``, -1 and whatever else stands for no limit."""
     return int(text) if text.isdecimal() else None
 
 

@@ -14,13 +14,13 @@ _RAYON = "RAYON_NUM_THREADS"
 
 @dataclass
 class _Setting:
-    """What stands in an environment variable that both the operator and this process may set."""
+    """The value of an environment variable that both the operator and this process may set."""
 
     written: str | None = None
     """What this process wrote last; whatever else is found there is the operator's."""
 
     operators: str | None = None
-    """What the operator has set; ``None`` for nothing."""
+    """What the operator has set; ``None`` if it is not set."""
 
 
 _rayon = _Setting()
@@ -38,7 +38,7 @@ def available_cores() -> int:
 
 
 def resolve_threads(threads: int | None) -> int:
-    """The thread budget that holds where one was asked for or not.
+    """The thread budget: what was asked for, or the default.
 
     Args:
         threads: How many threads were asked for; ``None`` for one for each core that this process may use.
@@ -49,7 +49,7 @@ def resolve_threads(threads: int | None) -> int:
     if threads is None:
         return available_cores()
     if type(threads) is not int or threads < 1:
-        raise ConfigError(f"the number of threads must be a positive integer, and is {threads!r}")
+        raise ConfigError(f"the number of threads must be a positive integer, but is {threads!r}")
     return threads
 
 
@@ -62,7 +62,7 @@ def limit_rayon(threads: int | None) -> int:
     """Gives the thread budget to libraries written in Rust (tokenizers, Candle), which share one pool in a process.
 
     They read it from ``RAYON_NUM_THREADS``: the size of the pool when they first use it, so that no later budget can
-    raise it. A value that the operator has set there holds, but for models whose caller asks for another number.
+    raise it. A value that the operator has set there holds, except for models whose caller asks for another number.
 
     Args:
         threads: How many threads were asked for; ``None`` for what the operator has set, or else for one for each core
@@ -80,5 +80,5 @@ def limit_rayon(threads: int | None) -> int:
     operators = None if threads is not None else _rayon.operators
     value = str(resolve_threads(threads)) if operators is None else operators
     os.environ[_RAYON] = _rayon.written = value
-    # Rayon itself takes one thread for each core where the value is none that it can use.
+    # Rayon itself takes one thread for each core where it cannot use the value.
     return int(value) if value.isdecimal() and int(value) else available_cores()

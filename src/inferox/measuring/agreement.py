@@ -28,7 +28,7 @@ def measure_again(
 
     Raises:
         BackendError: If the runtime fails, or the artifact does not take a sample.
-        ConfigError: If the tolerance has no limit of a name.
+        ConfigError: If the tolerance names an unknown limit.
     """
     known = context.evidence.get(artifact.name)
     parity_target = context.task(model.signature).parity_target(model.signature)

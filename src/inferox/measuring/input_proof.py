@@ -16,12 +16,12 @@ _WINDOW = 16
 
 @dataclass(frozen=True)
 class RepeatedProof:
-    """What came of repeating a proof with one artifact.
+    """The result of repeating a proof with one artifact.
 
     Attributes:
         inputs: How many inputs were compared.
         max_rel: The largest finite difference of an answer, as a share of the largest number of all answers.
-        cosine_min: The least cosine of two answers that are vectors; ``None`` where they are not.
+        cosine_min: The smallest cosine of two answers that are vectors; ``None`` where they are not.
         order: The share of decisions that are the same: labels, parts of a text, or which of two scores is larger;
             ``None`` where nothing is decided.
         parity_class: The best class whose limits the answers keep; ``fail`` where they keep those of none.
@@ -36,7 +36,7 @@ class RepeatedProof:
     difference: str | None
 
     def __str__(self) -> str:
-        cosine = "" if self.cosine_min is None else f", least cosine {self.cosine_min:.6f}"
+        cosine = "" if self.cosine_min is None else f", min cosine {self.cosine_min:.6f}"
         order = "" if self.order is None else f", order {self.order:.1%}"
         beyond = "outside every class, as the tolerance of the package allows,"
         kept = beyond if self.parity_class is ParityClass.FAIL else f"within {self.parity_class.value}"
@@ -44,7 +44,7 @@ class RepeatedProof:
         return f"{which} on {self.inputs} inputs, max rel {self.max_rel:.1e}{cosine}{order}"
 
     def to_json(self) -> dict[str, Any]:
-        """What came of it, as ``inferox verify --json`` shows it."""
+        """The result, as ``inferox verify --json`` shows it."""
         return {
             "inputs": self.inputs,
             "class": self.parity_class.value,

@@ -67,7 +67,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Tuning:
-    """What came of tuning a package.
+    """The result of ``tune()``.
 
     Attributes:
         name: The package's name.
@@ -102,7 +102,7 @@ def tune(
         path: A package: a folder, or an ``.mlpkg`` file.
         backend: The only backend to measure, or ``auto`` for all.
         device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
-        threads: The thread budget; ``None`` for one a core that this process may use.
+        threads: The thread budget; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
         progress: Told how far it is.
 
@@ -110,7 +110,7 @@ def tune(
         PackageError: If there is no package, it is damaged or unsafe, or the shapes of its inputs are unknown.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact can be measured here; it lists the reason for each.
-        ConfigError: If the device is none, or the profile cannot be written.
+        ConfigError: If the device is not valid, or the profile cannot be written.
     """
     requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True, device=device)
     wanted = DeviceId.of(device)
@@ -171,7 +171,7 @@ def _open_all(
 ) -> Iterator[tuple[str, TaskModel]]:
     """Opens every artifact that can be loaded here and agrees, and notes why the others cannot or do not.
 
-    Single precision is the same everywhere, and one sample shows that it works. Below it, processors round in different
+    fp32 is the same everywhere, and one sample shows that it works. In lower precisions, processors round in different
     places, so that the class that an artifact reaches here is measured and noted as well.
     """
     samples = loader.context.samples

@@ -34,7 +34,7 @@ from inferox.parity import (
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of measuring a package again.
+    """The result of ``verify()``.
 
     Attributes:
         name: The package's name.
@@ -80,7 +80,7 @@ def verify(
         precision: The only precision to measure; ``None`` for all.
         tolerance: What every artifact must reach: some limits by name, such as ``{"cosine_min": 0.97}``, or all. What
             is not stated is what each had to reach when it was packed.
-        threads: How many CPU threads each runtime may use; ``None`` for one a core that this process may use.
+        threads: How many CPU threads each runtime may use; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
         progress: Told what is being done, one phrase at a time.
 
@@ -88,7 +88,7 @@ def verify(
         PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
-        ConfigError: If the device or the precision is none, or the tolerance has no limit of a name.
+        ConfigError: If the device or the precision is not valid, or the tolerance names an unknown limit.
     """
     requirements = Requirements.parse(backend, precision, trust_code=trust_code, to_measure=True, device=device)
     context = PackageContext(open_package(path))
@@ -117,7 +117,7 @@ def verify(
 
 @dataclass
 class _Repetition:
-    """Measures artifacts one by one, and collects what comes of it."""
+    """Measures artifacts one by one, and collects the results."""
 
     context: PackageContext
     samples: Samples

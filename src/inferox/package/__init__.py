@@ -1,4 +1,4 @@
-"""What lies on disk: writing, reading and verifying packages."""
+"""Packages on disk: writing, reading and verifying them."""
 
 from inferox.package.archive import ARCHIVE_SUFFIX
 from inferox.package.embedding_space import embedding_space

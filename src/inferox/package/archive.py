@@ -22,7 +22,7 @@ ARCHIVE_SUFFIX = ".mlpkg"
 _logger = logging.getLogger(__name__)
 
 _LARGE_BYTES = 1 << 20
-"""From which size on a member begins at a block of the disk, so that what it is unpacked to can share its blocks."""
+"""The size from which on a member begins at a block of the disk, so that its unpacked copy can share its blocks."""
 
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -93,9 +93,9 @@ def extract_archive(archive: Path, folder: Path, make_room: Callable[[int], obje
         make_room: What is called with the number of bytes that the disk lacks, before that is an error.
 
     Raises:
-        UnsafePathError: If a member would lie outside the folder, is a link or a special file, stands twice, or lies
-            about its size, its name or its place.
-        IntegrityError: If the file is no zip, is truncated, or has a member with a wrong checksum.
+        UnsafePathError: If a member would lie outside the folder, is a link or a special file, appears twice, or
+            misstates its size, its name or its place.
+        IntegrityError: If the file is not a zip file, is truncated, or has a member with a wrong checksum.
         PackageError: If it does not fit the disk.
         OSError: If the archive cannot be read, or the folder cannot be written.
     """
@@ -112,7 +112,7 @@ def extract_archive(archive: Path, folder: Path, make_room: Callable[[int], obje
 
 
 def _share(stream: BinaryIO, member: zipfile.ZipInfo, target: Path) -> int:
-    """Makes a large member's file of the archive's own blocks, but for its last few bytes; 0 where that cannot be."""
+    """Makes a large member's file of the archive's own blocks, except its last few bytes; 0 where that fails."""
     if member.file_size < _LARGE_BYTES:
         return 0
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +195,7 @@ def _open_checked(stream: BinaryIO) -> tuple[zipfile.ZipFile, list[zipfile.ZipIn
 
 
 def _damaged(archive: Path, error: Exception) -> IntegrityError:
-    return IntegrityError(f"{archive} is no package, or a truncated or damaged one: {error}", hint="fetch it again")
+    return IntegrityError(f"{archive} is not a package, or a truncated or damaged one: {error}", hint="fetch it again")
 
 
 def is_archive(path: Path) -> bool:
@@ -235,27 +235,27 @@ def _check_end(stream: BinaryIO) -> int:
 
 
 def _too_many_members(count: int) -> UnsafePathError:
-    return UnsafePathError(f"the archive has {count} members, and a package {MAX_FILES} at most")
+    return UnsafePathError(f"the archive has {count} members, but a package has at most {MAX_FILES}")
 
 
 def _check_names(members: list[zipfile.ZipInfo]) -> None:
     if len(members) > MAX_FILES:
         raise _too_many_members(len(members))
     for member in members:
-        # What came stands in orig_filename. zipfile cuts that at a NUL byte, turns the system's separator, and may
-        # put the name of a Unicode field in its place: a name that any of this changed is not to be trusted.
+        # The name as it was stored is in orig_filename. zipfile cuts that at a NUL byte, turns the system's separator,
+        # and may put the name of a Unicode field in its place: a name that any of this changed is not to be trusted.
         check_member_path(member.orig_filename)
         if member.filename != member.orig_filename:
             raise UnsafePathError(f"{member.orig_filename!r} has a second name, {member.filename!r}")
         kind = stat.S_IFMT(member.external_attr >> 16)
         if member.is_dir() or kind not in {0, stat.S_IFREG}:
-            raise UnsafePathError(f"{member.filename!r} is no regular file, such as a link, a folder or a device")
+            raise UnsafePathError(f"{member.filename!r} is not a regular file, such as a link, a folder or a device")
         if member.flag_bits & _ENCRYPTED:
             raise UnsafePathError(f"{member.filename!r} is encrypted")
         if member.flag_bits & ~_UTF8:
-            raise UnsafePathError(f"{member.filename!r} was not written as packages are: its size stands behind it")
+            raise UnsafePathError(f"{member.filename!r} was not written as packages are: its size comes after it")
         if member.compress_type != zipfile.ZIP_STORED or member.compress_size != member.file_size:
-            raise UnsafePathError(f"{member.filename!r} is compressed, and packages store files as they are")
+            raise UnsafePathError(f"{member.filename!r} is compressed, but packages store files as they are")
     check_distinct(member.filename for member in members)
 
 
@@ -264,7 +264,7 @@ def _check_places(stream: BinaryIO, members: list[zipfile.ZipInfo], directory: i
     end = 0
     for member in sorted(members, key=lambda item: item.header_offset):
         if member.header_offset != end or not _has_honest_header(stream, member):
-            raise UnsafePathError(f"the archive lies about the place, the size or the name of {member.filename!r}")
+            raise UnsafePathError(f"the archive misstates the place, the size or the name of {member.filename!r}")
         end = stream.tell() + member.file_size
     if end != directory:
         raise UnsafePathError("the archive has data that belongs to no member")
@@ -309,6 +309,6 @@ def _check_space(needed: int, folder: Path, make_room: Callable[[int], object] |
         free = shutil.disk_usage(folder).free
     if needed > free:
         raise PackageError(
-            f"unpacking needs {needed:,} bytes below {folder}, and {free:,} are free",
+            f"unpacking needs {needed:,} bytes below {folder}, but {free:,} are free",
             hint="free some space, such as by 'inferox store prune --all', or move the store with INFEROX_STORE",
         )

@@ -1,4 +1,4 @@
-"""Files that share blocks on the disk: such a copy takes no room and no time, and either file may change afterwards."""
+"""Files that share blocks on the disk: such a copy takes no space or time, and either file may change afterwards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from typing import BinaryIO
 
 BLOCK_BYTES = 4096
-"""What file systems that share blocks share at least: a part of a file must begin at a multiple of it."""
+"""The smallest unit that file systems share: a part of a file must begin at a multiple of it."""
 
 _CLONE_RANGE = 0x4020940D
 """``FICLONERANGE`` of Linux, which XFS, Btrfs, bcachefs and others know."""
@@ -25,7 +25,7 @@ def share_blocks(source: BinaryIO, offset: int, size_bytes: int, target: BinaryI
         target: The empty file.
 
     Returns:
-        How many bytes of the part the file now has; 0 where the part begins elsewhere than at a block, the file system
+        How many bytes of the part the file now has; 0 where the part does not begin at a block, the file system
         does not share blocks, or the files lie on two.
     """
     whole_bytes = size_bytes - size_bytes % BLOCK_BYTES

@@ -1,4 +1,4 @@
-"""Which vectors may share an index: those of one embedding space."""
+"""Embedding spaces: vectors of the same one may share an index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from inferox.parity.tolerance import ParityClass
 _COMPARABLE = frozenset({ParityClass.EXACT, ParityClass.CLOSE})
 
 _FILES_OF_PACKAGES = frozenset({METADATA_FILE, MODEL_INFO_FILE, PARITY_FILE, SAMPLES_FILE, PROOF_FILE, PROOF_TENSORS})
-"""What every packing writes anew: the settings and classes in it are looked at one by one."""
+"""Files that every packing writes anew: the settings and classes in them are looked at one by one."""
 
 _ID_DIGITS = 16
 

@@ -14,18 +14,18 @@ from pathlib import Path
 from inferox.core import Closing
 
 READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-"""What the system says where a file may be read, and neither written nor made."""
+"""The system's errors where a file may be read, but neither written nor made."""
 
 _OWNER_ONLY = 0o600
 _POLL_S = 0.01
 
 
 class FileLock(Closing):
-    """A lock on a file: many may share it, or one has it alone. Held until it is closed or collected.
+    """A lock on a file: many may share it, or one holds it exclusively. Held until it is closed or collected.
 
     On Linux and macOS it is ``flock``: it belongs to this object, not to the process, and a child that is forked holds
     it too. On Windows it is a range of bytes of the file, as its C runtime locks them: one of many bytes to share it,
-    all of them to have it alone. A file system that has no locks lets everybody share, and nobody have it alone.
+    all of them to hold it exclusively. On a file system without locks, everybody can share it, and nobody hold it so.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -84,11 +84,11 @@ class FileLock(Closing):
         return None
 
     def close(self) -> None:
-        """Gives the lock back. Closing twice does nothing."""
+        """Releases the lock. Closing twice does nothing."""
         self._close()
 
     def remove(self) -> None:
-        """Removes the file, and gives the lock back. Whoever waits for it makes the file anew. Never raises."""
+        """Removes the file, and gives the lock back. Processes that wait for it make the file anew. Never raises."""
         if sys.platform == "win32":
             self.close()  # removes nothing that is open, neither here nor elsewhere
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Format 1, as the first Inferox (in Rust) writes it: a folder of weights a backend, and no list of digests."""
+"""Format 1, as the first Inferox (in Rust) writes it: a folder of weights per backend, and no list of digests."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Metadata:
     Attributes:
         format_version: The format that it is written in.
         name: Its name.
-        version: Its version, as its maker counts.
+        version: Its version, as its maker numbers it.
         repo_id: The repository on the hub that the model came from.
         revision: The commit of that repository.
         created_at: When it was made, in ISO 8601.
@@ -100,7 +100,7 @@ class Metadata:
 
         Raises:
             FormatVersionError: If the format is a newer one.
-            ManifestError: If a field is missing or malformed, or a file stands twice.
+            ManifestError: If a field is missing or malformed, or a file appears twice.
         """
         fields = Fields(data, METADATA_FILE)
         format_version = fields.required("format_version", str)
@@ -125,20 +125,20 @@ class Metadata:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a package's model is.
+    """The description of a package's model.
 
     Attributes:
         model_type: The model's type, such as ``bert``.
         repo_id: The repository on the hub that it came from.
         architecture_family: ``EncoderOnly``, ``DecoderOnly``, ``EncoderDecoder``, ``Vision`` or ``Multimodal``.
         supported_backends: The backends that an artifact is there for.
-        task: What its numbers mean; empty where that is to be found from the files.
+        task: What its numbers mean; empty where the model's files say it.
         task_options: What the task needs to know.
         signature: The named tensors that the reference takes and gives.
         hidden_size: The width of its hidden states.
         num_layers: The number of its layers.
         vocab_size: The number of its tokens.
-        num_parameters: The number of its trained numbers.
+        num_parameters: The number of its parameters.
         artifacts: The ways to run it.
     """
 
@@ -232,5 +232,5 @@ def read_object(path: Path, *, allow_non_finite: bool = False) -> dict[str, Any]
     """
     value = read_json(path, allow_non_finite=allow_non_finite)
     if not isinstance(value, dict):
-        raise ManifestError(f"{path.name} must be a JSON object, and is of the type {type(value).__name__}")
+        raise ManifestError(f"{path.name} must be a JSON object, but is of the type {type(value).__name__}")
     return value

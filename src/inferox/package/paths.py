@@ -39,7 +39,7 @@ def check_member_path(path: str) -> None:
     )
     if not plain:
         shown = path if len(path) <= _SHOWN_CHARACTERS else path[: _SHOWN_CHARACTERS - 1] + "…"
-        raise UnsafePathError(f"{shown!r} is no plain path below the package")
+        raise UnsafePathError(f"{shown!r} is not a plain path below the package")
 
 
 def check_distinct(paths: Iterable[str]) -> None:

@@ -13,8 +13,8 @@ def check_private(folder: Path, *, hint: str) -> None:
     """Refuses a folder that others could fill or replace: what lies in it is taken to be what this user put there.
 
     The folder and each one above it must belong to this user or to root, and neither their group nor others may write
-    to them. Folders above it may be such as ``/tmp``, where others can write and only owners can rename (the sticky
-    bit). What does not exist yet is passed over. Windows has other means, and is not checked.
+    to them. Folders above it may be like ``/tmp``, where others can write and only owners can rename (the sticky
+    bit). Folders that do not exist yet are skipped. Windows has other means, and is not checked.
 
     Args:
         folder: The folder.

@@ -41,7 +41,7 @@ class Package:
         files_root: The folder with the files that describe the model's use, such as ``tokenizer.json``: the root, or in
             format 1 the folder of a backend.
         metadata: Where it comes from and which files it has.
-        info: What its model is.
+        info: The description of its model.
         parity: How well its artifacts agree with the reference; ``None`` where that was not recorded.
         config: The model's ``config.json``; empty where there is none.
         digest: The SHA-256 digest of the manifest, and so of everything that it lists.
@@ -106,7 +106,7 @@ class Package:
         carried = len(cases or ()), sum(case.input.answered for case in cases or ())
         if recorded != carried or (proven and not cases):
             raise IntegrityError(
-                f"{PARITY_FILE} records {recorded[0]} inputs and {recorded[1]} answers as compared, and the package "
+                f"{PARITY_FILE} records {recorded[0]} inputs and {recorded[1]} answers as compared, but the package "
                 f"carries {carried[0]} and {carried[1]}",
                 hint="pack the model again",
             )
@@ -123,11 +123,11 @@ def open_package(path: str | Path, *, store: Store | None = None) -> Package:
         store: What has been unpacked and verified before; ``None`` for the user's own.
 
     Raises:
-        PackageError: If there is nothing, or something else than a package.
+        PackageError: If there is nothing, or something other than a package.
         ManifestError: If a metadata file is missing or malformed.
         FormatVersionError: If the package is in a newer format.
         IntegrityError: If a file is missing, was added or differs, or the archive is damaged.
-        UnsafePathError: If a path leaves the package, something in it is a link, or the archive lies.
+        UnsafePathError: If a path leaves the package, something in it is a link, or the archive misstates its members.
         ConfigError: If the store cannot be written.
     """
     location = Path(path)
@@ -151,7 +151,7 @@ def _open(location: Path, store: Store) -> Package:
 
 def _open_archive(archive: Path, store: Store) -> Package:
     if not is_archive(archive):
-        raise IntegrityError(f"{archive} is no package, or a damaged one: it does not begin as an archive")
+        raise IntegrityError(f"{archive} is not a package, or is damaged: it does not begin as an archive")
     try:
         return _open_unpacked(store.unpack(archive), store)
     except (IntegrityError, ManifestError, UnsafePathError):
@@ -166,7 +166,7 @@ def _open_unpacked(unpacked: Unpacked, store: Store) -> Package:
 
 
 def _let_go(_: FileLock) -> None:
-    """What is called when a reader has gone, and until then refers to the lock."""
+    """Called when a reader has gone; until then, it holds a reference to the lock."""
 
 
 def _nothing_there(location: Path) -> PackageError:
@@ -174,7 +174,7 @@ def _nothing_there(location: Path) -> PackageError:
     if replaced is None:
         return PackageError(f"there is no package at {location}")
     return PackageError(
-        f"there is no package at {location}: whoever was replacing it did not end, and the old one lies at {replaced}",
+        f"there is no package at {location}: replacing it did not finish, and the old one lies at {replaced}",
         hint="write it again, or move the old one back",
     )
 
@@ -184,7 +184,7 @@ def _no_package(folder: Path) -> PackageError:
         return PackageError(
             f"{folder} is a model directory, not a package", hint=f"pack it first: inferox pack {folder} -o model.mlpkg"
         )
-    return PackageError(f"{folder} is no package: it has no {METADATA_FILE}")
+    return PackageError(f"{folder} is not a package: it has no {METADATA_FILE}")
 
 
 def _open_folder(root: Path, store: Store) -> Package:
@@ -249,7 +249,7 @@ def _verify(root: Path, metadata: Metadata, store: Store) -> None:
         size = path.stat().st_size
         if size != entry.size_bytes:
             raise IntegrityError(
-                f"{entry.path!r} has {size:,} bytes, and the manifest says {entry.size_bytes:,}", hint="fetch it again"
+                f"{entry.path!r} has {size:,} bytes, but the manifest says {entry.size_bytes:,}", hint="fetch it again"
             )
         if not store.verify(path, entry):
             raise IntegrityError(f"{entry.path!r} differs from what the manifest says", hint="fetch it again")

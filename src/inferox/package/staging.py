@@ -1,4 +1,4 @@
-"""Staging folders: where something is made beside its place, so that it can be put there whole."""
+"""Staging folders: something is made beside its target, so that it can be put there whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _POLL_S = 0.01
 _ATTEMPTS = 5
 
 _CLOCK_STEP_S = 1.0
-"""How exactly the system says when a process started."""
+"""The precision with which the system says when a process started."""
 
 
 def make_staging(target: Path) -> Path:
@@ -40,7 +40,7 @@ def make_staging(target: Path) -> Path:
 
 
 def replace_folder(new: Path, target: Path, staging: Path) -> None:
-    """Puts a folder in the place of another.
+    """Replaces a folder by another.
 
     Few systems exchange two folders in one step. Here the old one is first moved into the staging folder; where this
     ends before the new one is in its place, ``remove_staging``, or ``recover`` in the next writer, moves the old one
@@ -74,7 +74,7 @@ def wait_for_target(target: Path) -> None:
 
 
 def find_replaced(target: Path) -> Path | None:
-    """Finds the old target that a writer has moved away, and has not yet put a new one in the place of.
+    """Finds the old target that a writer has moved away and not yet replaced.
 
     Args:
         target: What is being replaced.
@@ -109,7 +109,7 @@ def remove_staging(staging: Path, target: Path) -> None:
 
 
 def recover(target: Path) -> None:
-    """Undoes what writers to a target left half done whose processes are gone, and removes their staging folders.
+    """Undoes what writers whose processes are gone left half done, and removes their staging folders.
 
     Args:
         target: What they were to make.

@@ -1,4 +1,4 @@
-"""What Inferox keeps on this machine: unpacked packages, and which files it has verified already."""
+"""The local store: unpacked packages, and which files have been verified already."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Store:
 
     Attributes:
         root: The folder.
-        limit_bytes: What unpacked packages may hold, as ``$INFEROX_STORE_LIMIT`` states it; ``None`` for no limit.
+        limit_bytes: How much unpacked packages may hold, as ``$INFEROX_STORE_LIMIT`` states it; ``None`` for no limit.
 
     Raises:
         ConfigError: If others could write to it, or to a folder above it, or the limit is not a size.
@@ -148,7 +148,7 @@ class Store:
         return self._packages.discard(self._digest(archive))
 
     def packages(self) -> tuple[StoredPackage, ...]:
-        """Lists the unpacked packages; the one that was used last is the last.
+        """Lists the unpacked packages, the least recently used first.
 
         Raises:
             ConfigError: If the store cannot be read.

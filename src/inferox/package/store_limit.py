@@ -1,4 +1,4 @@
-"""How much the store may hold."""
+"""The limit of the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STORE_LIMIT_VARIABLE = "INFEROX_STORE_LIMIT"
 """The environment variable that limits the store."""
 
 DEFAULT_LIMIT_BYTES = 50 * 1000**3
-"""What the store may hold where nothing else is stated."""
+"""How much the store may hold where nothing else is stated."""
 
 _NO_LIMIT = "none"
 _SIZE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?) ?(?P<unit>[KMGT]?i?B)?", re.ASCII | re.IGNORECASE)
@@ -23,7 +23,7 @@ _UNITS = {"b": 1} | {
 
 
 def stated_limit() -> int | None:
-    """The limit of the store in bytes, as the environment states it; ``None`` where it says that there is none.
+    """The limit of the store in bytes, as the environment states it; ``None`` for no limit.
 
     Raises:
         ConfigError: If it states something else.
@@ -48,7 +48,7 @@ def parse_size(text: str, where: str) -> int:
     factor = None if match is None else _UNITS.get((match["unit"] or "B").lower())
     if match is None or factor is None:
         raise ConfigError(
-            f"{where} must be a size, and is {shown(text)}",
+            f"{where} must be a size, but is {shown(text)}",
             hint="state a number with B, kB, MB, GB, TB, KiB, MiB, GiB or TiB, such as 20GB",
         )
     return int(float(match["number"]) * factor)

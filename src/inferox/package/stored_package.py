@@ -1,4 +1,4 @@
-"""What the store says of a package that it holds unpacked."""
+"""A package that the store holds unpacked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StoredPackage:
         root: Its folder, named after the digest of the archive that it came in.
         name: The package's name; ``None`` where its manifest cannot be read.
         version: Its version, or ``None`` likewise.
-        size_bytes: What its files hold.
+        size_bytes: The size of its files.
         used_at: When it was last opened.
         in_use: Whether a process has it open.
         files: Its files.
@@ -65,7 +65,7 @@ class StoredPackage:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The package as ``inferox store --json`` says it."""
+        """The package as ``inferox store --json`` shows it."""
         return {
             "digest": self.digest,
             "name": self.name,

@@ -27,7 +27,7 @@ class Pruning:
     """What was removed from the store, and what is left.
 
     Attributes:
-        removed: The packages that were removed, or would be; the one that was used last is the last.
+        removed: The packages that were removed, or would be, the least recently used first.
         kept: The others, in the same order.
     """
 
@@ -36,20 +36,20 @@ class Pruning:
 
     @property
     def freed_bytes(self) -> int:
-        """What was removed."""
+        """The size of what was removed."""
         return sum(package.size_bytes for package in self.removed)
 
     @property
     def size_bytes(self) -> int:
-        """What is left."""
+        """The size of what is left."""
         return sum(package.size_bytes for package in self.kept)
 
 
 class UnpackedPackages:
-    """Unpacked packages, each in a folder named after its archive's digest, with a lock that whoever uses it shares.
+    """Unpacked packages, each in a folder named after its archive's digest, with a lock that its users share.
 
     The lock is a file of the same name in a folder beside them; the time of its last change is when the package was
-    last opened. A package is removed only by whoever has its lock alone, in one step: it gets another name, and is
+    last opened. Only the exclusive holder of its lock removes a package, in one step: it gets another name, and is
     deleted under that.
 
     Args:
@@ -95,14 +95,14 @@ class UnpackedPackages:
             lock.remove()
 
     def discard(self, digest: str) -> bool:
-        """Removes what lies in the place of a package, whoever uses it; ``False`` where it cannot be removed."""
+        """Removes what lies where a package should, even if it is in use; ``False`` where it cannot be removed."""
         moved = self._move_away(self.folder / digest)
         if moved is not None:
             _delete(moved)
         return moved is not None
 
     def list(self) -> tuple[StoredPackage, ...]:
-        """Lists the packages; the one that was used last is the last."""
+        """Lists the packages, the least recently used first."""
         with self._alone():
             return self._list()
 
@@ -132,7 +132,7 @@ class UnpackedPackages:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keeps others from listing and pruning: whoever looks at a package's lock holds it alone for that instant."""
+        """Keeps others from listing and pruning: who looks at a lock holds it exclusively for that instant."""
         try:
             lock = FileLock.exclude(self._uses / _PRUNING, wait=True)
         except OSError:
@@ -223,7 +223,7 @@ def _is_old(staging: Path) -> bool:
 
 
 def _delete(path: Path) -> None:
-    """Deletes a folder, or what was put in the place of one. Never raises."""
+    """Deletes a folder, or what was put in its place. Never raises."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return

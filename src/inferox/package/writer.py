@@ -1,4 +1,4 @@
-"""Writing a package, so that there is either the old one or the new one, and never half of one."""
+"""Writing a package: there is either the old one or the new one, and never half of one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PackageWriter:
         force: Whether a package that lies there may be replaced.
 
     Raises:
-        ConfigError: If something lies there already and ``force`` is not set, if it is no package, or if there is no
+        ConfigError: If something lies there already and ``force`` is not set, if is not a package, or if there is no
             folder to write it in.
         PackageError: If nothing can be written there.
     """
@@ -81,7 +81,7 @@ class PackageWriter:
             relative: Where it goes, relative to the package.
 
         Raises:
-            UnsafePathError: If that is no plain path below the package.
+            UnsafePathError: If that is not a plain path below the package.
             PackageError: If it cannot be written.
         """
         check_member_path(relative)
@@ -91,11 +91,11 @@ class PackageWriter:
             shutil.copyfile(source, target)
 
     def commit(self, metadata: Metadata, info: ModelInfo, parity: ParityReport | None, samples: Samples | None) -> Path:
-        """Completes the package and puts it in its place. What could not be opened again is refused.
+        """Completes the package and puts it in its place. A package that could not be opened again is refused.
 
         Args:
             metadata: Where it comes from; its list of files is made here.
-            info: What its model is.
+            info: The description of its model.
             parity: The evidence; ``None`` where there is none.
             samples: The sample calls; ``None`` where there are none.
 
@@ -106,7 +106,7 @@ class PackageWriter:
             UnsafePathError: If a file is a link, its name is not plain, or two names collide on some systems.
             IntegrityError: If an artifact needs a file that is not there.
             ManifestError: If the metadata are malformed.
-            ConfigError: If something has come to lie at the output that is not to be replaced.
+            ConfigError: If something has appeared at the output that must not be replaced.
             PackageError: If it cannot be written.
         """
         with _translated(self._output):
@@ -138,12 +138,12 @@ class PackageWriter:
     def _write_json(self, name: str, data: Any) -> None:
         try:
             content = to_json_bytes(data)
-        except (ValueError, TypeError) as error:  # NaN, half of a character, or what JSON does not have
+        except (ValueError, TypeError) as error:  # NaN, a lone surrogate, or what JSON does not have
             raise ManifestError(f"{name} cannot be written: {error}") from error
         (self.root / name).write_bytes(content)
 
     def _check_output(self) -> None:
-        """Refuses to replace anything without leave, and with leave anything but a package."""
+        """Refuses to replace anything without permission, and anything but a package even with it."""
         output = self._output
         if not (output.exists() or output.is_symlink()):
             return
@@ -154,7 +154,7 @@ class PackageWriter:
         is_package = output.is_file() and is_archive(output) if self._is_archive else _is_package_folder(output)
         if output.is_symlink() or not is_package:
             raise ConfigError(
-                f"{output} is no package, or more than that, and is not replaced",
+                f"{output} is not a package, or holds more than one, and is not replaced",
                 hint="move it away, or choose another name",
             )
 

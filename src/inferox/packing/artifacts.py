@@ -55,13 +55,13 @@ Calls = Sequence[Mapping[str, npt.NDArray[Any]]]
 
 @dataclass
 class Exported:
-    """What came of exporting.
+    """The result of exporting.
 
     Attributes:
         artifacts: The artifacts that agree with the reference.
         evidence: How well each of them agrees, in the same order.
         refused: For each that was tried and left out, why.
-        free: What came of the precisions that cost no bytes; those that are worth taking are among the artifacts.
+        free: The result for the precisions that take no extra space; those worth taking are among the artifacts.
     """
 
     artifacts: list[Artifact] = field(default_factory=list)
@@ -107,11 +107,11 @@ def export_artifacts(
         root: The folder of the package that is being made; its weights and config lie there already.
         measurement: What artifacts are measured with.
         name: The name of the package.
-        exporters: The backends, and what writes artifacts for each.
+        exporters: The backends, and the exporter of each.
         precisions: The number formats to export.
         calibration: Calls on which a quantiser may watch the model.
         progress: Told what is being done.
-        with_free: Whether to add what costs no bytes: the files of fp32 artifacts in each exporter's
+        with_free: Whether to add what takes no extra space: the files of fp32 artifacts in each exporter's
             ``free_precisions``.
     """
     exported = Exported()
@@ -181,12 +181,12 @@ def _is_reference(artifact: Artifact, source: SourceModel) -> bool:
 
 
 def _why(error: InferoxError) -> str:
-    """What an error says, but for the advice to do what is being done: to pack the model."""
+    """What an error says, except for advice to do what is being done: to pack the model."""
     return error.message if error.hint is not None and _PACK_AGAIN in error.hint else str(error)
 
 
 def open_exporters(names: Sequence[str]) -> list[tuple[Backend, Exporter]]:
-    """Finds what writes artifacts for some backends.
+    """Finds the exporters of some backends.
 
     Args:
         names: Registered backends.
@@ -237,7 +237,7 @@ def _measure(backend: Backend, artifact: Artifact, measurement: Measurement, nam
     needed = len(measurement.samples.batches) if measurement.complete else 1
     if len(samples.batches) < needed:
         taken = ", ".join(map(str, artifact.padded_signature.inputs))
-        raise ExecutionError(f"it was captured for {taken} alone, and the samples have other shapes")
+        raise ExecutionError(f"it was captured only for {taken}, but the samples have other shapes")
     with backend.load(artifact, None, options) as model:
         evidence = measure_model(
             model,
@@ -258,7 +258,7 @@ def _judge_batches(
 ) -> ArtifactEvidence:
     """Decides whether an artifact may be written whose rows depend on what shares their batch.
 
-    It may where the model itself is such, and in int8, which was asked for by name.
+    It may if the model itself does so, and in int8, which was asked for by name.
 
     Args:
         evidence: What was measured of it.
@@ -278,7 +278,7 @@ def _judge_batches(
         return replace(evidence, batch=as_inherent(evidence.batch))
     if artifact.precision is Precision.INT8:
         return evidence
-    raise ExecutionError(f"it {evidence.batch}, and the model itself does not")
+    raise ExecutionError(f"it {evidence.batch}, but the model itself does not")
 
 
 def _has_weights_of_its_own(artifacts: Sequence[Artifact], backend: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a quantiser watches the model compute, to learn the range of each number."""
+"""Calibration: calls on which a quantiser watches the model, to learn the range of each number."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROWS = 16
 _VARIATIONS = 8
 _NOISE = 0.1
 """How far numbers of an example are varied: the standard deviation, as a share of their own. Little, as a quantiser
-learns ranges, and what a model makes of noise is nothing that it meets."""
+learns ranges, and what a model makes of noise tells nothing of its use."""
 
 
 def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -> list[dict[str, npt.NDArray[Any]]]:
@@ -31,7 +31,7 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
     Args:
         source: The model.
         task: What its numbers mean.
-        file: One text a line; ``None`` for the task's own items, or for variations of the examples of a model that
+        file: One text per line; ``None`` for the task's own items, or for variations of the examples of a model that
             brings some.
 
     Returns:
@@ -94,13 +94,13 @@ def _read_texts(path: Path) -> list[str]:
     texts = [line for line in lines if line.strip()]
     if not texts:
         raise PackageError(
-            f"the calibration file {path} holds no text", hint="give one text a line, such as the model will meet"
+            f"the calibration file {path} holds no text", hint="give one text per line, as the model will see them"
         )
     return choose_texts(texts)
 
 
 def choose_texts(texts: Sequence[str]) -> list[str]:
-    """All texts; of very many, so many as are worth their time, spread over the whole.
+    """Chooses all texts; of very many, only as many as are worth their time, spread over the whole.
 
     Args:
         texts: The texts.

@@ -1,4 +1,4 @@
-"""Artifacts that cost no bytes: the files of an fp32 artifact, computed in another precision."""
+"""Artifacts that take no extra space: the files of an fp32 artifact, computed in another precision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Measure = Callable[[Artifact], ArtifactEvidence]
 
 @dataclass
 class FreeArtifacts:
-    """What came of the precisions that a backend computes from the files of its fp32 artifacts.
+    """The artifacts in other precisions that a backend computes from the files of its fp32 artifacts.
 
     Nobody asked for them, so they have to be worth taking: of the class ``close``, by evidence that shows something.
 

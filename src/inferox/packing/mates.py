@@ -38,7 +38,7 @@ def make_probes(source: SourceModel, task: Task, samples: Samples) -> tuple[Arra
         samples: The sample calls.
 
     Returns:
-        The inputs of each probe; none where rows have no batch to share.
+        The inputs of each probe; empty where rows have no batch to share.
     """
     if source.example_inputs is None and _IDS in task.pad_values and _IDS in source.signature.input_names:
         probe: Arrays | None = _probe_texts(source, task)

@@ -1,4 +1,4 @@
-"""What the maker of a package should know besides its evidence, in sentences."""
+"""Notes: what the maker of a package should know besides its evidence, in sentences."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from inferox.parity import ArtifactEvidence, ParityClass
 from inferox.tasks import TaskChoice
 
 _FEW_TEXTS = 64
-"""Ranges that are learned from fewer texts miss many that the model will meet. With 2, the least cosine of a sentence
-encoder was 0.87; with a few hundred, 0.99."""
+"""Ranges that are learned from fewer texts miss many that the model will meet. With 2, the smallest cosine of a
+sentence encoder was 0.87; with a few hundred, 0.99."""
 
 
 def list_notes(
     source: SourceModel, choice: TaskChoice, exported: Exported, calls: Calls, *, asked: bool, calibrated: bool
 ) -> Iterator[str]:
-    """Says what the maker of a package should know of it.
+    """Lists what the maker of a package should know about it.
 
     Args:
         source: The model.
@@ -28,7 +28,7 @@ def list_notes(
         calibrated: Whether those calls were given, rather than made up.
     """
     if choice.name == "raw" and not asked and source.facts.kind == "huggingface" and can_be_packed(source.signature):
-        yield "no tokenizer was found beside the model, so that the package takes token ids (task raw) and not texts"
+        yield "no tokenizer was found beside the model, so the package takes token ids (task raw), not texts"
     if finds_last_token(source):
         yield (
             f"there is no packed layout: {source.facts.architecture} looks for the last token of each row by its "
@@ -37,19 +37,19 @@ def list_notes(
     texts = sum(len(next(iter(call.values()))) for call in calls)
     if calibrated and texts < _FEW_TEXTS:
         number = "1 text" if texts == 1 else f"{texts} texts"
-        yield f"int8 was calibrated on {number}, which is few: give {_FEW_TEXTS} or more that differ"
+        yield f"int8 was calibrated on {number}, which are few: give {_FEW_TEXTS} or more that differ"
     for reason, names in _weak_artifacts(exported.evidence).items():
         yield (
-            f"the evidence for {', '.join(names)} is weak: {reason}; give real inputs with --samples, or take the "
-            "agreement for unproven"
+            f"the evidence for {', '.join(names)} is weak: {reason}; give real inputs with --samples, or treat the "
+            "agreement as unproven"
         )
     for item in exported.evidence:
         if item.batch is not None and not item.batch.holds:
             yield f"{item.artifact} {item.batch}: its rows are computed one by one"
     for name, reason in exported.free.left_out.items():
-        yield f"{name}, which would cost no bytes, is left out: {reason}"
+        yield f"{name}, which would take no extra space, is left out: {reason}"
     for artifact, reason in exported.free.unmeasured:
-        yield f"{artifact.name} is in the package and not measured: {reason}; 'inferox tune' measures it where it runs"
+        yield f"{artifact.name} is in the package but not measured: {reason}; 'inferox tune' measures it where it runs"
     if {item.parity_class for item in exported.evidence} == {ParityClass.QUANTIZED}:
         found = {artifact.precision for artifact in exported.artifacts}
         precisions = " or ".join(f"--precision {item.value}" for item in Precision if item in found)

@@ -36,7 +36,7 @@ from inferox.tasks import TaskChoice, choose_task, open_task
 
 @dataclass(frozen=True)
 class PackReport:
-    """What packing did.
+    """The result of ``pack()``.
 
     Attributes:
         path: The package.
@@ -47,7 +47,7 @@ class PackReport:
         proof: How far answers are proven from the text or image on, against the library that defines the model.
         refused: For each artifact that was tried and left out, why.
         left_out_weights: Weights of the checkpoint that the model has no use for.
-        notes: What its maker should know besides, in sentences.
+        notes: What else its maker should know, in sentences.
     """
 
     path: Path
@@ -90,14 +90,15 @@ def pack(
         backends: The backends to write artifacts for, such as ``torch`` and ``onnxruntime``; ``None`` for the one that
             computes the source itself. All read the same weights.
         precisions: The number formats to write artifacts in: ``fp32``, ``bf16``, ``fp16``, ``int8``; ``None`` for
-            ``fp32`` and what costs no bytes: ``bf16`` with OpenVINO, where it is ``close``.
-        calibration: What ``int8`` is calibrated on: for text models a file with one text a line, best such as the model
-            will meet; ``None`` for varied texts or images of our own, or for variations of the example inputs of a
-            model that brings some. Never the samples on which it is measured, but for example inputs of masks alone.
+            ``fp32`` and what takes no extra space: ``bf16`` with OpenVINO, where it is ``close``.
+        calibration: What ``int8`` is calibrated on: for text models a file with one text per line, ideally like those
+            that the model will see; ``None`` for varied built-in texts or images, or for variations of the example
+            inputs of a model that brings some. Never the samples on which it is measured, except example inputs that
+            are only masks.
         tolerance: What every artifact must reach to be let into the package: some limits by name, such as
             ``{"cosine_min": 0.97}``, or all. What is not stated is what its precision asks for.
         strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole, and likewise where no
-            library is there that could prove the package from a text or image on.
+            library is installed that could prove the package from text or image.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
         dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
             is ``batch``, the others are fixed) does not fit.
@@ -109,21 +110,21 @@ def pack(
         What was written, how well it agrees, and what was left out.
 
     Raises:
-        PackageError: If the source is no model or a damaged one, if no artifact agrees with the reference (with
+        PackageError: If the source is not a model or is damaged, if no artifact agrees with the reference (with
             ``strict``, if one does not), if there is nothing to calibrate on, or if the package cannot be written.
         DisagreementError: If the package would not answer as the library that defines the model does. No option
             hides that.
         UntrustedCodeError: If the source is code and ``trust_code`` is not set.
         BackendNotFoundError: If a backend is not registered.
         BackendUnavailableError: If a backend cannot run here.
-        ConfigError: If the task or a precision is none, if the tolerance has no limit of a name, if there is nothing
-            that ``calibration`` is for, or if ``output`` exists and ``force`` is not set.
+        ConfigError: If the task or a precision is not valid, if the tolerance names an unknown limit, if
+            ``calibration`` has no use, or if ``output`` exists and ``force`` is not set.
     """
     report = progress or (lambda _: None)
     wanted = [Precision.FP32] if precisions is None else _parse_precisions(precisions)
     if calibration is not None and Precision.INT8 not in wanted:
         raise ConfigError(
-            "calibration texts are given, and int8 alone is calibrated",
+            "calibration texts are given, but only int8 is calibrated",
             hint="add int8 to the precisions, or leave out the texts",
         )
     created_at = _created_at()
@@ -197,7 +198,7 @@ def _require_proof(proof: InputProof, *, strict: bool) -> None:
     if strict and proof.status is ProofStatus.NOT_PROVEN:
         raise PackageError(
             f"the package would not be proven from {proof.source}: {proof.reason}",
-            hint="pack it without strict to have it say so",
+            hint="pack it without strict, and the package will say so",
         )
 
 
@@ -238,10 +239,10 @@ def _write_files(model: SourceModel, choice: TaskChoice, root: Path) -> None:
 def _require_artifacts(name: str, exported: Exported, *, strict: bool) -> None:
     reasons = "; ".join(f"{artifact}: {reason}" for artifact, reason in exported.refused.items())
     if not exported.artifacts:
-        raise PackageError(f"nothing that could run {name!r} came of packing it: {reasons}")
+        raise PackageError(f"packing {name!r} gave nothing that can run it: {reasons}")
     if strict and exported.refused:
         raise PackageError(
-            f"{name!r} is not packed, as not every artifact that was asked for came of it: {reasons}",
+            f"{name!r} is not packed, as not every artifact that was asked for could be made: {reasons}",
             hint="pack it without strict to keep those that agree",
         )
 
@@ -253,19 +254,19 @@ def _require_own(model: SourceModel, exported: Exported, exporters: Sequence[tup
     if asked and own not in {artifact.backend for artifact in exported.artifacts}:
         reasons = [reason for artifact, reason in exported.refused.items() if artifact.startswith(f"{own}/")]
         raise PackageError(
-            f"{own}, the runtime of {model.facts.name!r} itself, does not run what came of packing it: "
+            f"{own}, the runtime of {model.facts.name!r} itself, cannot run any artifact that was made: "
             f"{'; '.join(reasons)}",
             hint=f"leave {own} out of the backends to pack it for the others alone",
         )
 
 
 def _created_at() -> str:
-    """Now; or the time that the environment states, for packages that are the same each time they are made."""
+    """The current time, or the one that the environment states, for packages that are the same each time."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     try:
         created = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise ConfigError(f"SOURCE_DATE_EPOCH must be a number of seconds since 1970, and is {epoch!r}") from error
+        raise ConfigError(f"SOURCE_DATE_EPOCH must be a number of seconds since 1970, but is {epoch!r}") from error
     return created.isoformat(timespec="seconds")
 
 

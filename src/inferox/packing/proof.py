@@ -58,7 +58,7 @@ _HINTS = {
     "batch": "each input alone is answered right: rows of a batch are exchanged, or their padding counts",
     "token": "the package's tokenizer or its settings (case, accents, prompt, limit, cut) are not the model's",
     "attention": "the package's tokenizer or its settings are not the model's",
-    "pixels": "the images are read, turned, resized or scaled in another way than the model's own files say",
+    "pixels": "the images are read, turned, resized or scaled differently from what the model's own files say",
     "outputs": "the tokens are the same, so that the architecture or the weights are not what the library loads",
     "answer": "the tokens and outputs are the same, so that pooling, a layer after it, or the activation is not",
 }
@@ -66,7 +66,7 @@ _HINTS = {
 
 @dataclass(frozen=True)
 class Proven:
-    """What came of proving a package.
+    """The result of proving a package.
 
     Attributes:
         proof: How far it is proven.
@@ -97,8 +97,8 @@ class _OwnFault(Exception):  # noqa: N818 - it never leaves this file
 def prove(source: SourceModel, task: Task) -> Proven:
     """Compares a task on the reference runtime with the library that defines the model, stage by stage.
 
-    The token ids, token types and offsets must be equal, pixels equal but for the order of sums, outputs and answers
-    within the tolerance of the class ``exact``. No option lowers that.
+    The token ids, token types and offsets must be equal, pixels equal except for the order of summation, outputs and
+    answers within the tolerance of the class ``exact``. No option lowers that.
 
     Args:
         source: The model.
@@ -145,7 +145,7 @@ def prove(source: SourceModel, task: Task) -> Proven:
 def _find_gap(
     task: Task, library: DefiningLibrary, inputs: Sequence[ProofInput], refusals: Sequence[_Refusal]
 ) -> str | None:
-    """Which kind of input the library takes too few of for anything to be proven; ``None`` where there is none."""
+    """The kind of input of which the library takes too few for anything to be proven; ``None`` if there is none."""
     if not refusals:
         return None
     reasons = {id(refusal.input): refusal.reason for refusal in refusals}
@@ -227,7 +227,7 @@ def _require_answer(
     else:
         return
     if not is_finite_answer(answer):
-        raise ValueError(f"{answer}, which is no answer of finite numbers"[:_SHOWN])
+        raise ValueError(f"{answer}, which is not an answer of finite numbers"[:_SHOWN])
 
 
 def _is_own(error: Exception) -> bool:
@@ -248,10 +248,10 @@ def _describe_fault(library: DefiningLibrary, error: Exception) -> str:
 
 
 def _define(library: DefiningLibrary, proof_input: ProofInput) -> Definition:
-    """Asks the library, of whose tokenizer a panic is no refusal of one input but a fault of the model's files."""
+    """Asks the library, whose tokenizer's panic is not a refusal of one input but a fault of the model's files."""
     with translated_panics(
         f"asking {library.name} for {proof_input}",
-        hint="native code of the library panicked, most likely on the model's tokenizer: mend its files",
+        hint="native code of the library panicked, most likely in the model's tokenizer: fix its files",
     ):
         return library.define(proof_input)
 
@@ -304,7 +304,7 @@ def _output_difference(
         return StageDifference(f"outputs ({name})", f"shape {list(expected.shape)}", f"shape {list(actual.shape)}")
     with np.errstate(invalid="ignore"):
         distance = np.abs(expected.astype(np.float64) - actual.astype(np.float64))
-    # The same infinity is no difference, and neither is NaN where the library has it too.
+    # The same infinity is not a difference, and neither is NaN where the library has it too.
     same = (expected == actual) | (np.isnan(expected) & np.isnan(actual))
     distance = np.where(same, 0.0, np.nan_to_num(distance, nan=np.inf))
     if distance.size == 0 or distance.max() <= (_EXACT.max_rel or 0.0) * scale:

@@ -13,7 +13,7 @@ from inferox.parity import TOLERANCES, ParityClass, ProofCase
 from inferox.tasks import Task, agree, answer_cases, encode_input
 
 _CLOSE = TOLERANCES[ParityClass.CLOSE]
-"""What another order of summation may do, as in what the evidence calls batch invariant."""
+"""The difference that another order of summation may make, as for batch invariance in the evidence."""
 
 _ROUNDING = 1e-4
 """How far an output may move in a batch, as a share of the largest, for a model that does not depend on the batch."""

@@ -1,4 +1,4 @@
-"""The samples of a package: varied inputs, and what the reference makes of them."""
+"""The samples of a package: varied inputs, and the reference's outputs for them."""
 
 from __future__ import annotations
 

@@ -38,4 +38,4 @@ class ReferenceModel(Model):
         return {name: self._builder.from_numpy(value) for name, value in outputs.items()}
 
     def close(self) -> None:
-        """Frees nothing: the source is not its own."""
+        """Frees nothing: the source belongs to the caller."""

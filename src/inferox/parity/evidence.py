@@ -44,7 +44,7 @@ class RowAgreement:
         call: The sample call, from 0.
         row: The row of that call, from 0.
         max_abs: The largest absolute difference.
-        cosine_min: The least cosine of its vectors.
+        cosine_min: The smallest cosine of its vectors.
         max_rel: The largest absolute difference, as a share of the largest number of that output in all calls; ``None``
             where that was not recorded.
         argmax_agreement: The share of its arg-maxes that are the same; ``None`` where it has none that count.
@@ -95,8 +95,8 @@ class ArtifactEvidence:
     def missed_rows(self, at_most: int = 5) -> tuple[RowAgreement, ...]:
         """The rows to look at where the tolerance is missed: those that miss it themselves, worst first.
 
-        Where only the mean cosine misses it, that is the row with the least cosine. Where only the order of rows does,
-        there is none.
+        Where only the mean cosine misses it, that is the row with the smallest cosine. Where only the order of rows
+        does, there is none.
 
         Args:
             at_most: How many rows to name.
@@ -176,13 +176,13 @@ def measure_model(
         parity_target: What of the outputs is compared.
         tolerance: What it must reach; what is not stated is what its precision asks for.
         scales: The number of which differences are a share, by output, where the samples are some of many:
-            ``reading.scales`` of them all. ``None`` for those of these samples.
+            ``parity_target.scales`` of them all. ``None`` for those of these samples.
         beside_others: Whether rows are also computed alone, and compared with the same rows in a batch.
         distributions: What may install the runtime, to record its version; the backend's name where there is none.
 
     Raises:
         BackendError: If the runtime fails, or the artifact does not take a sample.
-        ConfigError: If the tolerance has no limit of a name.
+        ConfigError: If the tolerance names an unknown limit.
     """
 
     def compute(inputs: Arrays) -> Arrays:
@@ -226,7 +226,7 @@ def collect_evidence(
         distributions: What may install the runtime, to record its version; the backend's name where there is none.
 
     Raises:
-        ConfigError: If the tolerance has no limit of a name.
+        ConfigError: If the tolerance names an unknown limit.
     """
     expected, specs = parity_target.reference(samples), parity_target.specs
     actual = [parity_target.read(batch.inputs, found) for batch, found in zip(samples.batches, outputs, strict=True)]

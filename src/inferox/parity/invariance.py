@@ -44,7 +44,7 @@ class BatchInvariance:
 
     Attributes:
         max_rel: The largest absolute difference, as a share of the largest number of that output.
-        cosine_min: The least cosine between a vector in a batch and the same vector alone.
+        cosine_min: The smallest cosine between a vector in a batch and the same vector alone.
         rows: How many rows of batches were compared.
         inherent: Whether the model itself, as the reference computes it, depends on the batch as well.
         limit: What the difference and the cosine had to keep.
@@ -58,7 +58,7 @@ class BatchInvariance:
 
     @property
     def holds(self) -> bool:
-        """Whether a row's outputs are the same alone and in any batch, but for rounding."""
+        """Whether a row's outputs are the same alone and in any batch, except for rounding."""
         return self.max_rel <= (self.limit.max_rel or 0.0) and self.cosine_min >= self.limit.cosine_min
 
     def limit_class(self, reached: ParityClass) -> ParityClass:

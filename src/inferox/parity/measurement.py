@@ -17,7 +17,7 @@ _LOGITS = "logits"
 _TINY = float(np.finfo(np.float32).tiny)
 
 _NO_DIRECTION = 1e-5
-"""The length, as a share of the largest number of the output, up to which a vector is what rounding leaves of nothing:
+"""The length, as a share of the largest number of the output, up to which a vector is nothing but rounding:
 the largest difference of the class ``exact``."""
 
 
@@ -177,7 +177,7 @@ def _join(decisions: Sequence[Decisions]) -> Decisions:
 def _ranked_pairs(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], scale: float) -> Decisions:
     """For each pair of rows, whether they stand in the same order."""
     first, second = np.triu_indices(len(expected), k=1)
-    with np.errstate(invalid="ignore"):  # equal infinities, which are no decision
+    with np.errstate(invalid="ignore"):  # equal infinities, which are not a decision
         gaps, found = expected[first] - expected[second], actual[first] - actual[second]
     return Decisions(np.abs(gaps) / scale, np.sign(found) == np.sign(gaps))
 
@@ -187,7 +187,7 @@ def _largest_numbers(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.f
     rows, right, taken = np.arange(len(expected)), expected.argmax(axis=1), actual.argmax(axis=1)
     same = right == taken
     rival = np.where(same, np.partition(expected, -2, axis=1)[:, -2], expected[rows, taken])
-    with np.errstate(invalid="ignore"):  # equal infinities, which are no decision
+    with np.errstate(invalid="ignore"):  # equal infinities, which are not a decision
         return Decisions((expected[rows, right] - rival) / scale, same)
 
 
@@ -207,7 +207,7 @@ def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatc
 
 
 def _kept(mask: npt.NDArray[np.bool_], axes: int) -> npt.NDArray[np.bool_]:
-    """Where every one of several positions is no padding; shape ``[batch, seq, seq, …]``."""
+    """Where every one of several positions is not padding; shape ``[batch, seq, seq, …]``."""
     kept = mask
     for _ in range(axes - 1):
         kept = kept[..., None] & mask.reshape(len(mask), *[1] * (kept.ndim - 1), mask.shape[1])

@@ -1,4 +1,4 @@
-"""What of a model's outputs is compared between runtimes."""
+"""What is compared between runtimes, rather than a model's outputs as they are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class ParityTarget:
-    """What of a model's outputs is compared: what the model's task makes of them.
+    """The tensors that are compared between runtimes: what the model's task makes of its outputs.
 
     Attributes:
         specs: The tensors that are compared, as they are in padded batches.
@@ -36,7 +36,7 @@ class ParityTarget:
         return cls(specs, lambda _, outputs: outputs, ranks)
 
     def reference(self, samples: Samples) -> list[SampleBatch]:
-        """The sample calls, with what is compared in the place of the reference's outputs."""
+        """The sample calls, with what is compared in place of the reference's outputs."""
         return [SampleBatch(batch.inputs, self.read(batch.inputs, batch.outputs)) for batch in samples.batches]
 
     def scales(self, samples: Samples) -> dict[str, float]:

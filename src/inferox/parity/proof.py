@@ -66,7 +66,7 @@ class InputProof:
         limit: ``package`` where the model's files state no limit on the tokens of a row, so that the library was given
             the package's own, and the cut of longer texts is not proven; ``None`` otherwise.
         max_rel: The largest difference of an answer, as a share of the largest number of all answers.
-        cosine_min: The least cosine of two answers that are vectors; ``None`` where they are not.
+        cosine_min: The smallest cosine of two answers that are vectors; ``None`` where they are not.
         reason: Why it is not proven; ``None`` where it is.
     """
 
@@ -89,7 +89,7 @@ class InputProof:
         if self.status is ProofStatus.PROVEN:
             version = self.versions.get(self.library or "", "")
             figures = f", max rel {self.max_rel:.1e}" if self.max_rel is not None else ""
-            cosine = f", least cosine {self.cosine_min:.6f}" if self.cosine_min is not None else ""
+            cosine = f", min cosine {self.cosine_min:.6f}" if self.cosine_min is not None else ""
             refused = f" ({self.refused} not taken by it)" if self.refused else ""
             return (
                 f"proven from {self.source}: matches {self.library} {version} on {self.inputs} of "
@@ -289,12 +289,12 @@ def _check_array(key: str, match: re.Match[str], array: npt.NDArray[Any]) -> Non
     types = _TYPES.get(match["part"], _TOKEN_TYPES)
     if array.ndim != axes or not array.size or array.dtype.name not in types:
         raise IntegrityError(
-            f"{key!r} of {PROOF_TENSORS} must have {axes} axes of {' or '.join(types)}, and has {array.dtype} "
+            f"{key!r} of {PROOF_TENSORS} must have {axes} axes of {' or '.join(types)}, but has {array.dtype} "
             f"{list(array.shape)}",
             hint="pack the model again",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise IntegrityError(f"{key!r} of {PROOF_TENSORS} must hold finite numbers alone", hint="pack the model again")
+        raise IntegrityError(f"{key!r} of {PROOF_TENSORS} must hold only finite numbers", hint="pack the model again")
 
 
 @dataclass(frozen=True)

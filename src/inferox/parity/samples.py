@@ -1,4 +1,4 @@
-"""Sample inputs and what the reference made of them: what an artifact is measured with, anywhere and at any time."""
+"""Sample inputs with the reference's outputs, on which an artifact is measured anywhere, at any time."""
 
 from __future__ import annotations
 
@@ -95,12 +95,12 @@ class Samples:
                 continue
             match = _KEY.fullmatch(key)
             if match is None:
-                raise IntegrityError(f"{path.name} holds {shown(key)}, which is no part of a numbered call")
+                raise IntegrityError(f"{path.name} holds {shown(key)}, which is not part of a numbered call")
             call = calls.setdefault(int(match["batch"]), {"inputs": {}, "outputs": {}})
             call[match["side"]][match["name"]] = array
         for kind, numbered in (("calls", calls), ("probes", probes)):
             if sorted(numbered) != list(range(len(numbered))):
-                raise IntegrityError(f"{path.name} must number its {kind} from 0, and has {shown(sorted(numbered))}")
+                raise IntegrityError(f"{path.name} must number its {kind} from 0, but has {shown(sorted(numbered))}")
         bare = next((index for index, call in sorted(calls.items()) if not (call["inputs"] and call["outputs"])), None)
         if not calls or bare is not None:
             lack = "has no calls" if bare is None else f"has a call without inputs or without outputs ({bare})"
@@ -124,6 +124,6 @@ def _check_alike(samples: Samples, file: str) -> None:
         different = (inputs.keys() ^ first.inputs.keys()) | (outputs.keys() ^ first.outputs.keys())
         if different:
             raise IntegrityError(
-                f"{file}: {subject} and call 0 must have the same tensors, and {min(different)!r} is in one alone",
+                f"{file}: {subject} and call 0 must have the same tensors, but only one of them has {min(different)!r}",
                 hint="pack the model again",
             )

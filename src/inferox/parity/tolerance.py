@@ -42,19 +42,19 @@ class ParityClass(Enum):
             return cls(name)
         except ValueError:
             known = ", ".join(item.value for item in cls)
-            raise ManifestError(f"{place} must be one of {known}, and is {shown(name)}") from None
+            raise ManifestError(f"{place} must be one of {known}, but is {shown(name)}") from None
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What a class asks for.
+    """The limits of a class.
 
     Attributes:
         max_rel: The largest difference, as a share of the reference's largest number; ``None`` where it is not limited.
         cosine_mean: The least mean cosine of corresponding vectors.
-        cosine_min: The least cosine of any two corresponding vectors.
+        cosine_min: The smallest cosine of any two corresponding vectors.
         order_min: The least share of decisions, arg-maxes or ranked pairs, that are the same; see ``Decisions``.
-        tie: What the reference does not tell apart by more than this, as a share of its largest number, is no decision.
+        tie: The margin, as a share of its largest number, up to which the reference decides nothing by order.
     """
 
     max_rel: float | None
@@ -74,13 +74,13 @@ class Tolerance:
         )
 
     def with_limits(self, limits: Tolerance | Limits | None) -> Tolerance:
-        """This tolerance, with the limits that are stated in the place of its own.
+        """This tolerance, with the limits that are stated in place of its own.
 
         Args:
-            limits: Some limits by name, or a whole tolerance; ``None`` for none.
+            limits: Some limits by name, or a whole tolerance; ``None`` for no change.
 
         Raises:
-            ConfigError: If there is no limit of a name.
+            ConfigError: If a name is not that of a limit.
         """
         if isinstance(limits, Tolerance):
             return limits
@@ -149,7 +149,7 @@ class Agreement:
         max_abs: The largest absolute difference.
         max_rel: The largest absolute difference, as a share of the largest absolute number of that output.
         cosine_mean: The mean cosine of corresponding vectors: of each token, or of each row.
-        cosine_min: The least cosine.
+        cosine_min: The smallest cosine.
         argmax_agreement: Of all logits that the reference tells apart by more than the tie of the tolerance that they
             are held to, the share whose largest number stands in the same place; ``None`` without such.
         ranking_agreement: Of all pairs of rows of a call that the reference tells apart likewise, the share that stand

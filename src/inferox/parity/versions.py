@@ -1,4 +1,4 @@
-"""The versions of what computed."""
+"""The versions of the libraries that computed."""
 
 from __future__ import annotations
 

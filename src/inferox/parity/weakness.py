@@ -12,7 +12,7 @@ from inferox.parity.parity_target import ParityTarget
 from inferox.parity.samples import SampleBatch, Samples
 
 _SETTINGS = ("mask", "type", "segment", "len")
-"""Parts of the names of inputs that hold the same number throughout in many an honest call."""
+"""Parts of the names of inputs that hold the same number throughout in many honest calls."""
 
 
 def find_weakness(samples: Samples, parity_target: ParityTarget) -> str | None:

@@ -22,7 +22,7 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
     Args:
         tag: Its name, such as ``td``.
         children: What it holds: markup as it is, and other text escaped. Control characters become visible.
-        attributes: Its attributes; ``_`` stands for ``-``, and an ``_`` at the end for none. ``None`` leaves one out.
+        attributes: Its attributes; ``_`` stands for ``-``, and an ``_`` at the end is dropped. ``None`` leaves one out.
     """
     written = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{_attribute(value)}"'

@@ -203,8 +203,8 @@ Each artifact ran in a process of its own, with a budget of {threads}. Only one 
 measurement went round all artifacts before the next began: one round to warm up, then {rounds} that count.
 Load and first result were timed in fresh processes, {starts} for each artifact. Load includes importing the runtime; \
 first result counts from the start of the process.
-Rows/s is of {rows}, of mixed lengths, from the items to the answers. The plot by size of batch leaves out making \
-tokens and reading answers.
+Rows/s is measured on {rows}, of mixed lengths, from the items to the answers. The plot by size of batch leaves \
+out making tokens and reading answers.
 Peak memory is the most resident memory of the process while speed was measured; the interpreter, and pages shared \
 with other processes, are part of it. Files on disk that several artifacts read are counted for each, and shared.
 Parity compares with what the model itself computed in fp32 when it was packed, measured again here on \

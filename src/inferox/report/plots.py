@@ -15,7 +15,7 @@ _ROOM = 1.25
 
 
 def latency_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup | None:
-    """Latency by length: a line an artifact. ``None`` where rows have no length, or only one was measured.
+    """Latency by length: one line per artifact. ``None`` where rows have no length, or only one was measured.
 
     Args:
         comparison: What was measured.
@@ -53,7 +53,7 @@ def latency_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup |
 
 
 def throughput_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup | None:
-    """Throughput by the size of batches: a line an artifact. ``None`` where batches were not varied.
+    """Throughput by the size of batches: one line per artifact. ``None`` where batches were not varied.
 
     Takes the same as ``latency_plot``.
     """
@@ -87,7 +87,7 @@ def throughput_plot(comparison: Comparison, colours: Mapping[str, int]) -> Marku
 
 
 def parity_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup | None:
-    """The largest difference from the reference in each sample row: a dot an artifact and row.
+    """The largest difference from the reference in each sample row: one dot per artifact and row.
 
     Takes the same as ``latency_plot``. ``None`` where no artifact was compared.
     """

@@ -1,4 +1,4 @@
-"""Where models come from: opening one loads it as the reference of a package. Imports no runtime until then."""
+"""Sources: where models come from. Opening one loads it as the reference of a package, and only then its runtime."""
 
 from inferox.sources.open import open_source
 

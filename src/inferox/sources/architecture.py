@@ -1,4 +1,4 @@
-"""Which of transformers' classes a checkpoint is to be loaded as, and what that class takes."""
+"""The choice of the transformers class that a checkpoint is loaded as, and what that class takes."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def choose_architecture(config: Mapping[str, Any], task: str | None, *, pools: b
 
 
 def architecture_family(config: Mapping[str, Any], architecture: str) -> str:
-    """What a checkpoint is by its construction: ``EncoderOnly``, ``DecoderOnly`` or ``Vision``."""
+    """The family of a checkpoint: ``EncoderOnly``, ``DecoderOnly`` or ``Vision``."""
     if takes_images(architecture):
         return "Vision"
     model_type = config["model_type"]
@@ -237,7 +237,7 @@ def _without_decoder(architecture: str, config: Mapping[str, Any]) -> str:
 def _stated(config: Mapping[str, Any]) -> str:
     names = config.get("architectures") or [""]
     if not isinstance(names, list) or not isinstance(names[0], str):
-        raise ManifestError(f"architectures in config.json must be a list of names, and is {names!r}")
+        raise ManifestError(f"architectures in config.json must be a list of names, but is {names!r}")
     stated = names[0]
     found = getattr(transformers, stated, None) if stated.isidentifier() else None
     if stated and not (isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)):
@@ -267,7 +267,7 @@ def _check_purpose(stated: str, bare: str, config: Mapping[str, Any]) -> None:
     if not reads_images and (not whole or bare.endswith("EncoderModel")):
         choices.insert(0, f"--task embed packs the vectors of its encoder ({bare}) without the head")
     raise ConfigError(
-        f"a {stated} {purpose}, and no task reads that; {_SUPPORTED}",
+        f"a {stated} {purpose}, but no task reads that; {_SUPPORTED}",
         hint=_FROM_PYTHON if whole and not reads_images and len(choices) == 1 else "; ".join(choices),
     )
 
@@ -285,7 +285,7 @@ def _with_head(stated: str, task: str) -> str:
     head = _HEAD_BY_TASK[task]
     if not stated.endswith(head):
         raise ConfigError(
-            f"the task {task} needs a classifier (a class that ends in {head}), and this checkpoint is a {stated}",
+            f"the task {task} needs a classifier (a class that ends in {head}), but this checkpoint is a {stated}",
             hint="use a checkpoint that was trained for the task, or the task that this one is for",
         )
     return stated

@@ -31,7 +31,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             # Pickled arrays would run code as they are read.
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name] for name in archive}
-    # NumPy gives a single array without a name for a file of one, which is no context manager: a TypeError.
+    # NumPy gives a single array without a name for a file of one, which is not a context manager: a TypeError.
     except (
         OSError,
         ValueError,
@@ -43,4 +43,4 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         SafetensorError,
     ) as error:
         raise PackageError(f"the samples {path} cannot be read: {error}") from error
-    raise PackageError(f"the samples must be an .npz or .safetensors file, and are {path.name!r}")
+    raise PackageError(f"the samples must be an .npz or .safetensors file, but are {path.name!r}")

@@ -1,4 +1,4 @@
-"""The tokenizer that transformers makes of a model's directory, written so that no other file is needed to read it."""
+"""Writing the tokenizer that transformers makes of a model's directory, so that no other file is needed to read it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def save_tokenizer(directory: Path, target: Path, config: Mapping[str, Any]) -> 
     """Writes the tokenizer that ``AutoTokenizer`` makes of the whole of a directory.
 
     ``tokenizer.json`` alone is not the tokenizer: transformers changes what it says by the tokenizer's class,
-    ``tokenizer_config.json``, ``special_tokens_map.json`` and ``added_tokens.json``. What comes of all that is written
+    ``tokenizer_config.json``, ``special_tokens_map.json`` and ``added_tokens.json``. The result is written
     as a new ``tokenizer.json``, and what that format has no place for, such as the limit and the side on which texts
     are cut, as a new ``tokenizer_config.json``. Both are read again and compared with transformers' own answers.
 
@@ -96,7 +96,7 @@ def _load(directory: Path) -> Any:
         reason = first_line(error)
         raise PackageError(
             f"transformers cannot make a tokenizer of the files in {directory.name}: {reason}",
-            hint="mend or complete the tokenizer's files (a SentencePiece model needs: pip install sentencepiece "
+            hint="fix or complete the tokenizer's files (a SentencePiece model needs: pip install sentencepiece "
             "protobuf), or pack the model with the task raw",
         ) from error
 
@@ -177,7 +177,7 @@ def _compare_one(tokenizer: Any, written: Tokenizer, first: str, second: str | N
         if name in expected and list(map(_plain, expected[name])) != list(map(_plain, value)):
             raise PackageError(
                 f"the tokenizer {type(tokenizer).__name__} does something that {TOKENIZER_FILE} cannot express: for "
-                f"{given[0]!r} transformers gives the {name} {expected[name]}, and the file gives {value}",
+                f"{given[0]!r} transformers gives the {name} {expected[name]}, but the file gives {value}",
                 hint=_RAW_HINT,
             )
 
@@ -191,7 +191,7 @@ def _answer(tokenizer: Any, first: str, second: str | None) -> Mapping[str, Any]
         reason = first_line(error)
         raise PackageError(
             f"the tokenizer {type(tokenizer).__name__} fails on the text {first!r}: {reason}",
-            hint="mend its files (a vocabulary without an unknown token fails so), or pack with the task raw",
+            hint="fix its files (a vocabulary without an unknown token fails like this), or pack with the task raw",
         ) from error
     return answer
 

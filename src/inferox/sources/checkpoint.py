@@ -87,7 +87,7 @@ def _no_weights(directory: Path) -> PackageError:
     for pattern, framework in _FOREIGN_FILES.items():
         if any(directory.glob(pattern)):
             return PackageError(
-                f"{directory} has weights for {framework} alone, which are not read",
+                f"{directory} has weights only for {framework}, which are not read",
                 hint="convert them with transformers: load the model there, and save_pretrained writes safetensors",
             )
     return PackageError(f"{directory} has no weights: expected {', '.join(WEIGHTS)}", hint="fetch the model again")
@@ -141,7 +141,7 @@ def _read_pickle(path: Path) -> Mapping[str, torch.Tensor]:
     except (OSError, EOFError, RuntimeError, ValueError) as error:
         raise _damaged(path, error) from error
     if not isinstance(tensors, dict) or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
-        raise IntegrityError(f"{path.name} must hold tensors by name, and holds something else")
+        raise IntegrityError(f"{path.name} must hold tensors by name, but holds something else")
     return tensors
 
 

@@ -38,7 +38,7 @@ def to_tensors(inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 
     Raises:
         PackageError: If a value is none of these, is sparse, or is empty, which would show nothing of the model.
-        UnsupportedDTypeError: If its data type is none of ours.
+        UnsupportedDTypeError: If Inferox lacks its data type.
     """
     tensors = {}
     for name, value in inputs.items():
@@ -46,11 +46,11 @@ def to_tensors(inputs: Mapping[str, Any]) -> dict[str, torch.Tensor]:
             known = isinstance(value, torch.Tensor)
             tensor = value.detach().cpu().clone() if known else torch.from_numpy(np.array(value))
         except (TypeError, ValueError) as error:
-            raise PackageError(f"the example input {name!r} is no tensor: {error}") from error
+            raise PackageError(f"the example input {name!r} is not a tensor: {error}") from error
         data_type(tensor)
         if tensor.layout is not torch.strided:
             raise PackageError(
-                f"the example input {name!r} is sparse, and must be dense", hint="call .to_dense() on it"
+                f"the example input {name!r} is sparse, but must be dense", hint="call .to_dense() on it"
             )
         if tensor.numel() == 0:
             raise PackageError(f"the example input {name!r} is empty: its shape is {list(tensor.shape)}")
@@ -79,7 +79,7 @@ def make_examples(
     stated = {**(default or {}), **(dims or {})}
     unknown = sorted(set(dims or {}) - set(tensors))
     if unknown:
-        raise ConfigError(f"dims are given for {', '.join(unknown)}, and the model takes {', '.join(tensors)}")
+        raise ConfigError(f"dims are given for {', '.join(unknown)}, but the model takes {', '.join(tensors)}")
     specs = tuple(_describe(name, tensor, stated.get(name)) for name, tensor in tensors.items())
     _check_extents(specs, tensors)
     return Examples(dict(tensors), specs, frozenset({BATCH}) - {dim for each in stated.values() for dim in each})
@@ -92,7 +92,7 @@ def _check_extents(specs: Sequence[TensorSpec], tensors: Mapping[str, torch.Tens
             known, name = first.setdefault(dim, (extent, spec.name))
             if known != extent:
                 raise ConfigError(
-                    f"{dim} is {known} in the example of {name}, and {extent} in that of {spec.name}",
+                    f"{dim} is {known} in the example of {name}, but {extent} in that of {spec.name}",
                     hint="state the dims of both, for instance --dims x=batch,4; by default the first is batch",
                 )
 
@@ -105,5 +105,5 @@ def _describe(name: str, tensor: torch.Tensor, stated: Sequence[Dim] | None) -> 
         isinstance(dim, str) or dim == extent for dim, extent in zip(dims, shape, strict=True)
     )
     if not fits:
-        raise ConfigError(f"the dims of {name} are {list(dims)}, and its example has the shape {list(shape)}")
+        raise ConfigError(f"the dims of {name} are {list(dims)}, but its example has the shape {list(shape)}")
     return TensorSpec(name, data_type(tensor), dims)

@@ -48,10 +48,10 @@ def name_dims(
         ConfigError: If dims are stated for an input that is not there, or do not fit it.
     """
     if not shapes:
-        raise PackageError("the graph takes no inputs, so that there is nothing to compute")
+        raise PackageError("the graph takes no inputs, so there is nothing to compute")
     unknown = sorted(set(stated or {}) - set(shapes))
     if unknown:
-        raise ConfigError(f"dims are given for {', '.join(unknown)}, and the model takes {', '.join(shapes)}")
+        raise ConfigError(f"dims are given for {', '.join(unknown)}, but the model takes {', '.join(shapes)}")
     labelled = {
         name: [_label(name, axis, dim) for axis, dim in enumerate(shape)]
         for name, shape in shapes.items()
@@ -63,7 +63,7 @@ def name_dims(
         if stated and name in stated:
             dims = tuple(stated[name])
             if len(dims) != len(shape):
-                raise ConfigError(f"the dims of {name} are {list(dims)}, and it has {len(shape)} axes")
+                raise ConfigError(f"the dims of {name} are {list(dims)}, but it has {len(shape)} axes")
             named[name] = dims
         else:
             named[name] = tuple(usual.get(dim, dim) for dim in labelled[name])

@@ -1,4 +1,4 @@
-"""Inputs that are made up for a graph of which nothing is known but its signature."""
+"""Making up inputs for a graph of which nothing but its signature is known."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _IMAGE_AXES = 4
 _MOST_CHANNELS = 4
 
 _EXTENTS = (8, 32, 64, 16, 48, 128, 224, 256, 320, 512, 640, 100, 80, 40, 1, 2, 3, 4, 576, 1024, 16000)
-"""What free dims other than rows are tried with: lengths of texts and audio, sides of images, numbers of features."""
+"""Extents to try for free dims other than rows: lengths of texts and audio, sides of images, numbers of features."""
 
 _SIDES = (64, 32, 48, 224, 128, 96, 256, 320, 384, 416, 512, 640, 28, 16, 8, 1)
-"""What free sides of images are tried with."""
+"""The extents that free sides of images are tried with."""
 
 _CHANNELS = (3, 1)
 
@@ -123,7 +123,7 @@ def _combine(inputs: Sequence[TensorSpec]) -> Iterator[Call]:
 
 
 def _with_lengths(inputs: Sequence[TensorSpec], call: Call) -> Call:
-    """The call with the whole length of its rows in the place of inputs that, by their names, are lengths."""
+    """The call with the whole length of its rows in place of inputs that, by their names, are lengths."""
     lengths = [spec for spec in inputs if _is_length(spec)]
     whole = max((call[spec.name].shape[1] for spec in inputs if len(spec.dims) > 1), default=None)
     if whole is None:

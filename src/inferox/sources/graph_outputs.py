@@ -1,4 +1,4 @@
-"""What a graph's outputs depend on, found by running it: values, rows, chance."""
+"""Finding by running it what a graph's outputs depend on: values, rows, chance."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def find_free_extents(run: Run, signature: Signature, first: Arrays, other: Arra
         old, new = before[spec.name].shape, after[spec.name].shape
         if len(old) != len(new):
             raise PackageError(
-                f"the output {spec.name!r} has {len(old)} axes for some values, and {len(new)} for others",
+                f"the output {spec.name!r} has {len(old)} axes for some values, but {len(new)} for others",
                 hint="a model must give the same outputs with the same number of axes for every call",
             )
         same = [a == b for a, b in zip(old, new, strict=True)]
@@ -84,7 +84,7 @@ def check_repeatable(run: Run, inputs: Arrays, name: str) -> None:
 
 
 def is_row_wise(run: Run, signature: Signature, inputs: Arrays, dim: str) -> bool:
-    """Whether each row of every output depends on the same row of every input alone.
+    """Whether each row of every output depends only on the same row of every input.
 
     Args:
         run: Computes the graph.
@@ -123,7 +123,7 @@ def rename_dim(signature: Signature, dim: str, name: str) -> Signature:
 
 
 def is_alike(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> bool:
-    """Whether two arrays are the same but for rounding; NaN and infinities in the same places are the same.
+    """Whether two arrays are the same except for rounding; NaN and infinities in the same places are the same.
 
     Args:
         first: An array.

@@ -37,7 +37,7 @@ class GraphSource(SourceModel):
     """A graph that its own runtime computes on the CPU. Opening one runs it, which finds the dims of its outputs.
 
     Args:
-        facts: What is known of it.
+        facts: The facts about it.
         run: Computes it.
         inputs: What it takes.
         backend: The backend whose runtime computes it.
@@ -46,7 +46,7 @@ class GraphSource(SourceModel):
         stated: The dims that the user named, each of which the graph must take more than one extent of.
         loose_axes: The axes of outputs whose extent may depend on values, whether or not it does for the examples.
         weights: The weights by name that can be kept apart from the graph.
-        num_parameters: The number of trained numbers.
+        num_parameters: The number of parameters.
 
     Raises:
         PackageError: If the model fails on the examples or on everything that is tried, or gives other answers for the
@@ -84,7 +84,7 @@ class GraphSource(SourceModel):
 
     @property
     def facts(self) -> SourceFacts:
-        """What is known of it."""
+        """The facts about it."""
         return self._facts
 
     @property
@@ -94,12 +94,12 @@ class GraphSource(SourceModel):
 
     @property
     def module(self) -> Any:
-        """Nothing: it is no PyTorch module.
+        """Raises an error: it is not a PyTorch module.
 
         Raises:
             LoadError: Always.
         """
-        raise LoadError(f"{self._facts.name} is a graph in the format {self._facts.kind}, and no PyTorch module")
+        raise LoadError(f"{self._facts.name} is a graph in the format {self._facts.kind}, not a PyTorch module")
 
     @property
     def backend(self) -> str:
@@ -134,7 +134,7 @@ class GraphSource(SourceModel):
 
     @property
     def num_parameters(self) -> int:
-        """The number of trained numbers."""
+        """The number of parameters."""
         return self._num_parameters
 
     def compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -150,7 +150,7 @@ class GraphSource(SourceModel):
             shape = outputs[spec.name].shape
             if not spec.allows(shape, extents):
                 raise ExecutionError(
-                    f"{self._facts.name} gives {spec.name} the shape {list(shape)} for these inputs, and "
+                    f"{self._facts.name} gives {spec.name} the shape {list(shape)} for these inputs, but "
                     f"{spec.shape_text} for others"
                 )
         return outputs
@@ -214,7 +214,7 @@ def check_examples(examples: Mapping[str, npt.NDArray[Any]], inputs: Sequence[Te
     names = [spec.name for spec in inputs]
     if set(examples) != set(names):
         raise PackageError(
-            f"the model takes {', '.join(names)}, and the samples are of {', '.join(examples) or 'none'}",
+            f"the model takes {', '.join(names)}, but the samples are of {', '.join(examples) or 'none'}",
             hint=example_line(inputs),
         )
     for spec in inputs:
@@ -268,7 +268,7 @@ def _find_inputs(run: Run, inputs: Sequence[TensorSpec], name: str) -> dict[str,
         return empty
     reason = failure.message if failure else "it takes nothing"
     raise PackageError(
-        f"{name} fails on inputs of {tried} kinds that were made up for it, so that real ones are needed: {reason}",
+        f"{name} fails on inputs of {tried} kinds that were made up for it, so real ones are needed: {reason}",
         hint=example_line(inputs),
     ) from failure
 

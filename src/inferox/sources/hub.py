@@ -53,8 +53,8 @@ def fetch_model(source: str, progress: Callable[[str], None]) -> Snapshot:
     that ``hf auth login`` stored. Weights in PyTorch's own format are fetched only where there are no safetensors.
 
     Args:
-        source: ``hf://org/name``, with ``@`` and a branch, a tag or a commit after it where it is not ``main``.
-        progress: Told how much has come.
+        source: ``hf://org/name``, with ``@`` and a branch, a tag or a commit after it if it is not ``main``.
+        progress: Told how much has been fetched.
 
     Raises:
         PackageError: If there is no such repository, revision or model; if it is restricted; or if it cannot be
@@ -67,7 +67,7 @@ def fetch_model(source: str, progress: Callable[[str], None]) -> Snapshot:
     directory = _fetch(repo_id, revision or _DEFAULT_REVISION, (*DESCRIPTIONS, *SAFE_WEIGHTS, SAFE_SHARDS), progress)
     commit = directory.name
     if not (directory / "config.json").is_file():
-        raise PackageError(f"{repo_id} is no model that can be packed: it has no config.json")
+        raise PackageError(f"{repo_id} is not a model that can be packed: it has no config.json")
     if not _has_any(directory, SAFE_WEIGHTS):
         # The same commit: what the name of a branch stands for may have changed a moment ago.
         directory = _fetch(repo_id, commit, (*DESCRIPTIONS, *PICKLED_WEIGHTS, PICKLED_SHARDS), progress)
@@ -95,7 +95,7 @@ def _fetch(repo_id: str, revision: str, patterns: Iterable[str], progress: Calla
 
 def _translate(error: Exception, repo_id: str, revision: str) -> PackageError:
     if isinstance(error, HFValidationError):
-        return PackageError(f"{repo_id!r} is no name of a repository: {error}")
+        return PackageError(f"{repo_id!r} is not the name of a repository: {error}")
     if isinstance(error, GatedRepoError):
         return PackageError(
             f"access to {repo_id} is restricted by its authors",
@@ -103,7 +103,7 @@ def _translate(error: Exception, repo_id: str, revision: str) -> PackageError:
         )
     if isinstance(error, RepositoryNotFoundError):
         return PackageError(
-            f"{constants.ENDPOINT} has no repository {repo_id}, or not for you",
+            f"{constants.ENDPOINT} has no repository {repo_id}, or you may not see it",
             hint="check the name; for a private one set HF_TOKEN, or log in with 'hf auth login'",
         )
     if isinstance(error, RevisionNotFoundError):
@@ -112,7 +112,7 @@ def _translate(error: Exception, repo_id: str, revision: str) -> PackageError:
         return _not_cached(error, repo_id, revision)
     return PackageError(
         f"fetching {repo_id} failed: {type(error).__name__}: {first_line(error)}",
-        hint="try again: what has come already is kept",
+        hint="try again: what was fetched already is kept",
     )
 
 
@@ -124,9 +124,7 @@ def _not_cached(error: LocalEntryNotFoundError, repo_id: str, revision: str) -> 
         reason = f"{constants.ENDPOINT} cannot be reached ({first_line(cause)})"
         hint = "check the network, HF_ENDPOINT and the proxy settings"
     # Where a part of it is there, the library's first sentence lists what is not.
-    missing = (
-        first_line(error).partition("). ")[0] + ")" if hasattr(error, "snapshot_path") else "nothing of it is there"
-    )
+    missing = first_line(error).partition("). ")[0] + ")" if hasattr(error, "snapshot_path") else "none of it is there"
     return PackageError(
         f"{repo_id} at {revision} is not in the cache {constants.HF_HUB_CACHE}, and {reason}: {missing}", hint=hint
     )

@@ -31,7 +31,7 @@ from inferox.sources.sentence_modules import pools_tokens
 from inferox.sources.torch_source import Examples, TorchSource
 
 _EXAMPLE_EXTENTS = {BATCH: 2, SEQUENCE: 4}
-"""The shape on which a model is tried: two short rows."""
+"""The shape of the inputs that a model is tried on: two short rows."""
 
 
 def open_huggingface(
@@ -52,8 +52,8 @@ def open_huggingface(
         revision: The commit of that repository.
 
     Raises:
-        PackageError: If it is no model directory, or one of a kind that cannot be packed. Its subclasses, if the config
-            or the weights are malformed, damaged or missing.
+        PackageError: If it is not a model directory, or one of a kind that cannot be packed. Its subclasses, if the
+            config or the weights are malformed, damaged or missing.
         ConfigError: If the task needs a head that the model lacks.
         LoadError: If the weights are not those that the architecture needs.
     """

@@ -1,4 +1,4 @@
-"""Which dims a model's outputs have, found by running it: what its signature states is then true."""
+"""Finding the dims of a model's outputs by running it, so that what its signature states is true."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def measure_signature(
             if dim not in assumed:
                 raise PackageError(
                     f"the model fails when {dim} is not {extent}, as it is in the example inputs: {error.message}",
-                    hint=f"state the dims of its inputs with {extent} in the place of {dim}",
+                    hint=f"state the dims of its inputs with {extent} in place of {dim}",
                 ) from error
             joined = _join_dims(run, inputs, examples, dim, {name for name in left if left[name] == extent} & assumed)
             if joined is None:
@@ -154,7 +154,7 @@ def _follow(
     """An output after one dim of the inputs was given the second of its extents instead of the first."""
     if changed is None or changed.ndim != len(before):
         raise PackageError(
-            f"the output {spec.name!r} has {len(before)} axes, and another number when {dim} is {extents[1]}",
+            f"the output {spec.name!r} has {len(before)} axes, but another number when {dim} is {extents[1]}",
             hint="a model must give the same outputs with the same number of axes for every call",
         )
     dims = list(spec.dims)

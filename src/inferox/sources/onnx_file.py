@@ -59,25 +59,25 @@ def read_onnx(path: Path) -> ModelProto:
     try:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
-        raise PackageError(f"{path.name} is no ONNX file, or a damaged one: {error}") from error
+        raise PackageError(f"{path.name} is not an ONNX file, or is damaged: {error}") from error
     _check_versions(model, path.name)
     _check_operators(model, path.name)
     for item in (*model.graph.input, *model.graph.output):
         kind = item.type.WhichOneof("value")
         if kind not in {"tensor_type", None}:
-            raise PackageError(f"{path.name} has {item.name!r}, a {kind.removesuffix('_type')} and no tensor")
+            raise PackageError(f"{path.name} has {item.name!r}, a {kind.removesuffix('_type')}, not a tensor")
         if item.type.tensor_type.elem_type == TensorProto.STRING:
             raise PackageError(
-                f"{path.name} has {item.name!r}, a tensor of texts, and packages hold models of numbers",
+                f"{path.name} has {item.name!r}, a tensor of texts, but packages hold models of numbers",
                 hint="export the model without the step that reads or writes text",
             )
     check_external_data(model, path.parent)
     try:
         onnx.checker.check_model(path)
-    # Names that are no UTF-8 end up in a message that then cannot be read.
+    # Names that are not UTF-8 end up in a message that then cannot be read.
     except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise PackageError(f"{path.name} is no valid ONNX graph: {reason}") from error
+        raise PackageError(f"{path.name} is not a valid ONNX graph: {reason}") from error
     return model
 
 
@@ -134,7 +134,7 @@ def _check_versions(model: ModelProto, name: str) -> None:
     for opset in model.opset_import:
         if opset.domain in {"", "ai.onnx"} and opset.version > newest:
             raise PackageError(
-                f"{name} is written in version {opset.version} of ONNX's operators, and onnx {onnx.__version__} knows "
+                f"{name} is written in version {opset.version} of ONNX's operators, but onnx {onnx.__version__} knows "
                 f"those up to {newest}",
                 hint="upgrade onnx, or export the model for an older version",
             )
@@ -152,7 +152,7 @@ def _check_operators(model: ModelProto, name: str) -> None:
     random = sorted({node.op_type for node in nodes if node.op_type in _RANDOM and node.domain in {"", "ai.onnx"}})
     if random:
         raise PackageError(
-            f"{name} is random, so that no two runs agree: it has {', '.join(random)}",
+            f"{name} is random, so no two runs agree: it has {', '.join(random)}",
             hint="export it with its noise as an input, or in evaluation mode",
         )
 

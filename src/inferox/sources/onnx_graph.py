@@ -48,8 +48,8 @@ def open_onnx(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[D
         dims: The dims of inputs by name, where the file's own do not fit.
 
     Raises:
-        PackageError: If it is no valid graph, has custom operators, is random, or fails on its examples. Its subclass
-            ``UnsafePathError``, if it names weights outside its folder.
+        PackageError: If it is not a valid graph, has custom operators, is random, or fails on its examples. Its
+            subclass ``UnsafePathError``, if it names weights outside its folder.
         LoadError: If no runtime that is installed runs it.
         ConfigError: If dims do not fit.
     """

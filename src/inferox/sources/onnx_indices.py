@@ -1,4 +1,4 @@
-"""What an ONNX graph's integer inputs index: tables of known length, which bound them for every runtime."""
+"""Bounds of an ONNX graph's integer inputs, from the tables of known length that they index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto,
 from onnx.inliner import inline_local_functions
 
 _WHOLE = frozenset({TensorProto.INT32, TensorProto.INT64})
-"""What a cast to keeps every index; narrower types wrap around, and truth values have two."""
+"""Types to which a cast keeps every index; narrower types wrap around, and booleans have two values."""
 
 _PASS_ON = frozenset({"Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Expand", "Tile"})
 """Operators whose first input's elements are those of the output, in another arrangement."""
@@ -57,7 +57,7 @@ def _walk(graph: GraphProto, scope: _Scope, bounds: dict[str, int]) -> None:
     for item in graph.initializer:
         _add_constant(scope, item.name, item)
     for node in graph.node:
-        # What a branch indexes is no bound: it may not be taken.
+        # What a branch indexes is not a bound: it may not be taken.
         for attribute in node.attribute if node.op_type != "If" else ():
             for inner in _subgraphs(attribute):
                 nested = _Scope(dict(scope.constants), dict(scope.sources), dict(scope.values))

@@ -1,4 +1,4 @@
-"""Opening a source, whatever kind it is."""
+"""Opening a source of any kind."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def open_source(
         dims: The dims of inputs by name, where the default (the first axis is ``batch``, the others are fixed) does
             not fit.
         trust_code: Whether a file that is code (TorchScript, an exported program) may be loaded. A factory needs no
-            such permission: whoever names it runs it.
+            such permission: naming it is asking to run it.
         progress: Told what is being done, one phrase at a time.
 
     Raises:
-        PackageError: If the source is no model or a damaged one. Its subclass ``UntrustedCodeError``, if it is code and
+        PackageError: If the source is not a model or is damaged. Its subclass ``UntrustedCodeError``, if it is code and
             ``trust_code`` is not set.
         ConfigError: If the task needs a head that the model lacks, or samples or dims are given to a source that has
             its own.

@@ -1,4 +1,4 @@
-"""What the integer inputs of a model of OpenVINO index: tables of known length, which bound them."""
+"""Bounds of the integer inputs of an OpenVINO model, from the tables of known length that they index."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PASS_ON = frozenset({"Convert", "Reshape", "Squeeze", "Unsqueeze", "Transpose"}
 """Operators whose first input's elements are those of the output, in another arrangement."""
 
 _ADJUST = frozenset({"Convert", "Multiply", "Subtract"})
-"""What stands between a compressed table and where it is read."""
+"""The operators between a compressed table and where it is read."""
 
 
 def find_index_bounds(model: openvino.Model) -> dict[str, int]:
@@ -45,7 +45,7 @@ def _first_of(node: openvino.Node, between: frozenset[str]) -> openvino.Node:
 
 
 def _is_narrowing(node: openvino.Node) -> bool:
-    """Whether a node makes indices of a type in which some of them are others: narrower ones, or truth values."""
+    """Whether a node makes indices of a type in which some of them are others: narrower ones, or booleans."""
     target = node.get_output_element_type(0)
     narrow = target.is_integral() and target.get_size() < 4  # noqa: PLR2004 - bytes
     return bool(node.get_type_name() == "Convert" and narrow)

@@ -49,7 +49,7 @@ def compile_file(path: Path) -> openvino.CompiledModel:
 def run_compiled(
     compiled: openvino.CompiledModel, path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]
 ) -> Run:
-    """What computes a compiled model.
+    """Makes a function that computes a compiled model.
 
     Args:
         compiled: The model.

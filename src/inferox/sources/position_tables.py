@@ -1,4 +1,4 @@
-"""How long rows may be, found from what a model looks up as it computes, whatever its tables are called."""
+"""Finding how long rows may be from what a model looks up as it computes, whatever its tables are called."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def open_program(
         trust_code: Whether the program may be loaded.
 
     Raises:
-        PackageError: If the file is none of these programs, is damaged, or needs example inputs.
+        PackageError: If the file is not one of these programs, is damaged, or needs example inputs.
         UntrustedCodeError: If ``trust_code`` is not set.
         LoadError: If PyTorch refuses the program.
         ConfigError: If dims are given that do not fit the example inputs.
@@ -52,8 +52,8 @@ def _kind(path: Path) -> str:
             names = [f"/{name}" for name in bundle.namelist()]
     except (OSError, zipfile.BadZipFile) as error:
         raise PackageError(
-            f"{path} is no TorchScript file, exported program or model directory",
-            hint="a file of weights alone holds no model: give its folder, or python:module:function, a function that "
+            f"{path} is not a TorchScript file, an exported program or a model directory",
+            hint="a file of weights does not hold a model: give its folder, or python:module:function, a function that "
             "makes the module and loads them; a program that ends too early must be fetched again",
         ) from error
     if any("/aotinductor/" in name for name in names):
@@ -70,7 +70,7 @@ def _kind(path: Path) -> str:
             f"{path} holds weights without a model",
             hint="pack it with python:module:function, a function that makes the module and loads them",
         )
-    raise PackageError(f"{path} is an archive, and neither TorchScript nor an exported program")
+    raise PackageError(f"{path} is an archive, but neither TorchScript nor an exported program")
 
 
 def _facts(path: Path, kind: str) -> SourceFacts:
@@ -83,7 +83,7 @@ def _open_torchscript(path: Path, samples: Path | None, dims: Mapping[str, Seque
     names = [argument.name for argument in arguments]
     if samples is None:
         raise PackageError(
-            f"TorchScript does not say what its inputs look like, and {path.name} takes {', '.join(names)}",
+            f"TorchScript does not say what its inputs look like, but {path.name} takes {', '.join(names)}",
             hint="give example inputs by these names with --samples inputs.npz",
         )
     given = to_tensors(read_samples(samples))
@@ -104,7 +104,7 @@ def _open_exported(path: Path, samples: Path | None, dims: Mapping[str, Sequence
     program = torch.export.load(path)
     names = list(program.graph_signature.user_inputs)
     if not all(isinstance(name, str) for name in names):
-        raise PackageError(f"{path.name} takes other inputs than tensors", hint="export it with tensors alone")
+        raise PackageError(f"{path.name} takes other inputs than tensors", hint="export it with only tensors")
     texts = [str(name) for name in names]
     given = _own_examples(program, texts, path) if samples is None else to_tensors(read_samples(samples))
     call = caller(program.call_spec.in_spec, texts)
@@ -148,6 +148,6 @@ def _stated_dims(program: ExportedProgram, names: Sequence[str]) -> dict[str, li
 def _in_order(tensors: Mapping[str, torch.Tensor], names: Sequence[str], path: Path) -> dict[str, torch.Tensor]:
     if set(tensors) != set(names):
         raise PackageError(
-            f"{path.name} takes {', '.join(names)}, and the samples are of {', '.join(tensors) or 'none'}"
+            f"{path.name} takes {', '.join(names)}, but the samples are of {', '.join(tensors) or 'none'}"
         )
     return {name: tensors[name] for name in names}

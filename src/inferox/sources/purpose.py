@@ -1,4 +1,4 @@
-"""What transformers' classes are for, in words, by the tables from which its pipelines choose them."""
+"""The purposes of transformers' classes, in words, by the tables from which its pipelines choose them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _PURPOSES = {
     "CAUSAL_LM": "generates text",
     "PRETRAINING": "computes what it was pretrained on",
 }
-"""What the classes of each table do; the more exact tables come first, since a class may stand in several."""
+"""What the classes of each table do; the more exact tables come first, since a class may be in several."""
 
 
 _INPUTS = {

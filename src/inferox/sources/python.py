@@ -69,7 +69,7 @@ def _name(function: Callable[[], Any]) -> str:
 def _find(text: str) -> Callable[[], Any]:
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
-        raise PackageError(f"{text!r} is no function's place", hint=f"write {_FORM}")
+        raise PackageError(f"{text!r} is not the location of a function", hint=f"write {_FORM}")
     module = _import(place)
     function = getattr(module, name, None)
     if not callable(function):
@@ -96,11 +96,11 @@ def _import(place: str) -> ModuleType:
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise PackageError(f"there is no file {path}")
-    # A name of its own: a file such as json.py must not stand in the place of another module.
+    # A name of its own: a file such as json.py must not replace another module.
     name = f"inferox_source_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise PackageError(f"{path} is no Python file")
+        raise PackageError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     # Classes that are defined there look their module up by name, for instance dataclasses.
     sys.modules[name] = module
@@ -124,7 +124,7 @@ def _importable(text: str) -> Iterator[None]:
     try:
         yield
     finally:
-        # The user's code may have taken it out itself.
+        # The user's code may have removed it itself.
         with suppress(ValueError):
             sys.path.remove(folder)
 
@@ -132,7 +132,7 @@ def _importable(text: str) -> Iterator[None]:
 def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Mapping[str, Any]]:
     if isinstance(function, torch.nn.Module):
         raise PackageError(
-            f"a source is a function that makes a module, and this is a {type(function).__name__} itself",
+            f"a source is a function that makes a module, but this is a {type(function).__name__} itself",
             hint="pass a function: lambda: (module, {'name': array, ...})",
         )
     try:
@@ -142,7 +142,7 @@ def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Map
     module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, {})  # noqa: PLR2004 - a pair
     if not isinstance(module, torch.nn.Module) or not isinstance(inputs, Mapping):
         raise PackageError(
-            f"{label} must return a torch.nn.Module, or a pair of one and its example inputs by name, and returned "
+            f"{label} must return a torch.nn.Module, or a pair of one and its example inputs by name, but returned "
             f"{_describe(made)}",
             hint="return (module, {'name': array, ...}), with the names of its forward's parameters",
         )
@@ -154,7 +154,7 @@ def _check_precision(module: torch.nn.Module, label: str) -> None:
     others = {str(value.dtype) for value in module.parameters() if value.is_floating_point()} - {"torch.float32"}
     if others:
         raise PackageError(
-            f"{label} makes a module with weights in {', '.join(sorted(others))}, and the reference has torch.float32",
+            f"{label} makes a module with weights in {', '.join(sorted(others))}, but the reference has torch.float32",
             hint="call .float() on the module and give example inputs of that type",
         )
 

@@ -89,7 +89,7 @@ def _pad_values(
     transformer = directory / modules[0].folder
     if not transformer.is_dir():
         raise PackageError(
-            f"{MODULES_FILE} names the folder {modules[0].folder!r} for the transformer, and there is none",
+            f"{MODULES_FILE} names the folder {modules[0].folder!r} for the transformer, but there is none",
             hint="fetch the whole model, with its subfolders",
         )
     for path in (*transformer.iterdir(), *(directory / name for name in _MODEL_FILES)):
@@ -116,5 +116,5 @@ def _fill_layer(target: Path, folder: Path, *, convert: bool) -> None:
 def _link(path: Path, target: Path) -> None:
     try:
         target.symlink_to(path.resolve())
-    except OSError:  # Windows allows links to administrators alone
+    except OSError:  # Windows allows links only to administrators
         shutil.copyfile(path, target)

@@ -56,7 +56,7 @@ _INSTEAD = {
     "StaticEmbedding": "it needs no runtime, since a text's vector is the mean of rows of its table: use "
     "sentence-transformers or model2vec, or pack a function that returns it as a module (python:module:factory)",
 }
-"""What can be done with them, where that is not the same for all."""
+"""What can be done instead, where that is not the same for all."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _read_module(entry: Mapping[str, Any], index: int) -> SentenceModule:
     folder, class_name = entry.get("path"), entry.get("type")
     for key, value in (("path", folder), ("type", class_name)):
         if not isinstance(value, str):
-            raise ManifestError(f"{where} needs {key!r} as a string, and has {value!r}", hint="fetch the model again")
+            raise ManifestError(f"{where} needs {key!r} as a string, but has {value!r}", hint="fetch the model again")
     assert isinstance(folder, str) and isinstance(class_name, str)  # noqa: S101, PT018 - told to the type checker
     return SentenceModule(_kind(class_name, where), _check_folder(folder, where))
 

@@ -14,7 +14,7 @@ def make_folder(fill: Callable[[Path], None], failure: str) -> TemporaryDirector
 
     Args:
         fill: Writes what the folder is to hold.
-        failure: What could not be done where the disk does not take it.
+        failure: What could not be done, for the error.
 
     Raises:
         PackageError: If a file cannot be written or linked.

@@ -1,4 +1,4 @@
-"""What a ``tokenizer.json`` may ask for: how far its steps may make a text grow, and how long they may take."""
+"""The limits of a ``tokenizer.json``: how far its steps may make a text grow, and how long they may take."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _SECTIONS = {
 }
 
 _GROWTH_WHEN_REPEATED = {
-    # What Unicode's own tables do at most; the first of them is the text's doing, and no choice of the package.
+    # What Unicode's own tables do at most; the first of them is the text's doing, not a choice of the package.
     **dict.fromkeys(("NFKC", "NFKD"), 18),
     **dict.fromkeys(("NFC", "NFD", "BertNormalizer"), 4),
     # Each byte beyond ASCII is written as a character of two bytes, which a second pass takes for two.
@@ -65,7 +65,7 @@ _PRECOMPILED_GROWTH = 18
 """What the maps that SentencePiece compiles make of one character at most, as Unicode's NFKC does."""
 
 _STEADY = frozenset(
-    # Normalizers, pre-tokenizers, post-processors and decoders that make nothing longer than once a character.
+    # Normalizers, pre-tokenizers, post-processors and decoders that make nothing longer than once per character.
     (
         *("Strip", "StripAccents", "Nmt"),
         *("BertPreTokenizer", "CharDelimiterSplit", "Whitespace", "Punctuation", "WhitespaceSplit", "Digits"),
@@ -89,7 +89,7 @@ def read_tokenizer(content: bytes) -> Any:
         PackageError: If it is too large, is not JSON, has a field twice, or ``check_tokenizer`` refuses it.
     """
     if len(content) > MAX_FILE_BYTES:
-        raise PackageError(f"{TOKENIZER_FILE} has {len(content)} bytes, and {MAX_FILE_BYTES} are the most that is read")
+        raise PackageError(f"{TOKENIZER_FILE} has {len(content)} bytes, but at most {MAX_FILE_BYTES} are read")
     try:
         # Not the strict reader of settings: it looks at each number of a vocabulary, which takes seconds.
         document = json.loads(content, object_pairs_hook=_make_object)
@@ -121,7 +121,7 @@ def check_tokenizer(document: Any) -> None:
             something goes beyond a limit; it names the place in the file.
     """
     if not isinstance(document, Mapping):
-        raise PackageError(f"{TOKENIZER_FILE} must be a JSON object, and is {shown(document)}")
+        raise PackageError(f"{TOKENIZER_FILE} must be a JSON object, but is {shown(document)}")
     _check_model(document.get("model"))
     _check_added_tokens(document.get("added_tokens"))
     growths = {section: _Steps(section).measure(document.get(section)) for section in _SECTIONS}
@@ -129,8 +129,8 @@ def check_tokenizer(document: Any) -> None:
     growth = growths["normalizer"] * growths["pre_tokenizer"] * growths["post_processor"]
     if growth > MAX_GROWTH:
         raise PackageError(
-            f"the steps of {TOKENIZER_FILE} may make a text {growth} times as long, and {MAX_GROWTH} times is the most "
-            "that is taken",
+            f"the steps of {TOKENIZER_FILE} may make a text {growth} times as long, but at most {MAX_GROWTH} times is "
+            "accepted",
             hint="take out replacements by longer texts, and steps that come twice",
         )
 
@@ -154,14 +154,14 @@ class _Steps:
         kind = step.get("type") if isinstance(step, Mapping) else None
         if not isinstance(kind, str):
             raise PackageError(
-                f"{place} of {TOKENIZER_FILE} must be an object with a type, and is {shown(step)}",
+                f"{place} of {TOKENIZER_FILE} must be an object with a type, but is {shown(step)}",
                 hint="write it anew with AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY)",
             )
-        # Sequences count too, so that they do not lie in one another without end.
+        # Sequences count too, so that they cannot be nested without end.
         self._count += 1
         if self._count > MAX_STEPS:
             raise PackageError(
-                f"{self._section} of {TOKENIZER_FILE} has more than {MAX_STEPS} steps, the most that is taken"
+                f"{self._section} of {TOKENIZER_FILE} has more than {MAX_STEPS} steps, the most that are accepted"
             )
         if kind == "Sequence":
             self._take_sequence(step, place)
@@ -173,7 +173,7 @@ class _Steps:
         key = _SECTIONS[self._section]
         inner = step.get(key)
         if not isinstance(inner, list):
-            raise PackageError(f"{place}.{key} of {TOKENIZER_FILE} must be a list, and is {shown(inner)}")
+            raise PackageError(f"{place}.{key} of {TOKENIZER_FILE} must be a list, but is {shown(inner)}")
         for index, item in enumerate(inner):
             self._take(item, f"{place}.{key}[{index}]")
 
@@ -206,7 +206,7 @@ class _Steps:
         forms = pattern if isinstance(pattern, Mapping) else {}
         form, text = next(iter(forms.items()), (None, None))
         if len(forms) != 1 or form not in {"String", "Regex"} or not isinstance(text, str):
-            raise PackageError(f"{subject} must have the pattern of a String or a Regex, and has {shown(pattern)}")
+            raise PackageError(f"{subject} must have the pattern of a String or a Regex, but has {shown(pattern)}")
         if len(text) > MAX_TOKEN_CHARACTERS and form == "String":
             raise PackageError(f"{subject} looks for a text of more than {MAX_TOKEN_CHARACTERS} characters")
         may_be_empty = check_pattern(text, subject) if form == "Regex" else not text
@@ -252,7 +252,7 @@ class _Steps:
             growth = max([growth, *texts.values()])
         self._template_tokens += most
         if self._template_tokens > MAX_TEMPLATE_TOKENS:
-            raise PackageError(f"{subject} adds {self._template_tokens} tokens, and {MAX_TEMPLATE_TOKENS} are the most")
+            raise PackageError(f"{subject} adds {self._template_tokens} tokens, more than {MAX_TEMPLATE_TOKENS}")
         return growth
 
 
@@ -261,7 +261,7 @@ def _as_list(value: Any, subject: str, key: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise PackageError(f"{key} of {subject} must be a list, and is {shown(value)}")
+        raise PackageError(f"{key} of {subject} must be a list, but is {shown(value)}")
     return value
 
 
@@ -272,7 +272,7 @@ def _is_sequence(piece: Mapping[str, Any]) -> bool:
 def _check_model(model: Any) -> None:
     """Checks the settings of a model on which its time depends; the library checks the others."""
     if not isinstance(model, Mapping):
-        raise PackageError(f"'model' of {TOKENIZER_FILE} must be a JSON object, and is {shown(model)}")
+        raise PackageError(f"'model' of {TOKENIZER_FILE} must be a JSON object, but is {shown(model)}")
     dropout = model.get("dropout")
     if dropout is not None and dropout != 0:
         raise PackageError(
@@ -282,8 +282,8 @@ def _check_model(model: Any) -> None:
     most = model.get("max_input_chars_per_word")
     if isinstance(most, int | float) and most > MAX_WORD_CHARACTERS:
         raise PackageError(
-            f"'model.max_input_chars_per_word' of {TOKENIZER_FILE} is {shown(most)}, and {MAX_WORD_CHARACTERS} "
-            "is the most that is taken"
+            f"'model.max_input_chars_per_word' of {TOKENIZER_FILE} is {shown(most)}, but at most "
+            f"{MAX_WORD_CHARACTERS} is accepted"
         )
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
         if len(str(model.get(key) or "")) > MAX_ADDED_CHARACTERS:
@@ -298,15 +298,15 @@ def _check_pieces(pieces: Sequence[str]) -> None:
     for piece in pieces:
         if len(piece) > MAX_PIECE_CHARACTERS:
             raise PackageError(
-                f"'model.vocab' of {TOKENIZER_FILE} has a piece of {len(piece)} characters, and {MAX_PIECE_CHARACTERS} "
-                "are the most that is taken"
+                f"'model.vocab' of {TOKENIZER_FILE} has a piece of {len(piece)} characters, but at most "
+                f"{MAX_PIECE_CHARACTERS} are accepted"
             )
         if len(piece) > MAX_PIECE_PREFIXES:
             prefixes = sum(piece[:length] in known for length in range(1, len(piece)))
             if prefixes > MAX_PIECE_PREFIXES:
                 raise PackageError(
                     f"'model.vocab' of {TOKENIZER_FILE} has {prefixes} pieces with which the piece {shown(piece)} "
-                    f"begins, and {MAX_PIECE_PREFIXES} are the most that is taken"
+                    f"begins, but at most {MAX_PIECE_PREFIXES} are accepted"
                 )
 
 
@@ -320,6 +320,6 @@ def _check_added_tokens(added: Any) -> None:
     longest, together = max(lengths, default=0), sum(lengths)
     if longest > MAX_TOKEN_CHARACTERS or together > MAX_ADDED_TOKENS_CHARACTERS:
         raise PackageError(
-            f"'added_tokens' of {TOKENIZER_FILE} have up to {longest} characters and {together} together, and "
-            f"{MAX_TOKEN_CHARACTERS} and {MAX_ADDED_TOKENS_CHARACTERS} are the most that is taken"
+            f"'added_tokens' of {TOKENIZER_FILE} have up to {longest} characters and {together} together, but "
+            f"at most {MAX_TOKEN_CHARACTERS} and {MAX_ADDED_TOKENS_CHARACTERS} are accepted"
         )

@@ -1,4 +1,4 @@
-"""Regular expressions of a tokenizer: those that are taken need time in proportion to the text.
+"""Regular expressions of a tokenizer: those that are accepted need time in proportion to the text.
 
 The tokenizers library runs them on an engine that backtracks. ``(a+)+b`` takes time that doubles with each character,
 and ``a+b`` time that grows with the square of a text's length. What is not shown here to be linear is refused.
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from inferox.core import PackageError, shown
 
 MAX_PATTERN_CHARACTERS = 4096
-"""The longest pattern that is taken: several times that of the longest known."""
+"""The longest pattern that is accepted: several times that of the longest known."""
 
 MAX_STEPS_PER_CHARACTER = 250
 """How many characters the engine may look at for each place where it begins to search; known patterns need 130."""
@@ -22,7 +22,7 @@ _SPACES = frozenset({r"\s++$", r"\s+$", r"\s*[\r\n]+", r"\s*[\r\n]", r"\s*[\r\n]
 """Alternatives on white space that may fail after reading all of it; linear if one of ``_SPACES_TAKEN`` comes after."""
 
 _SPACES_TAKEN = frozenset({r"\s+", r"\s++", r"\s+(?!\S)"})
-"""Alternatives that take white space of two characters or more, but for the last one at most."""
+"""Alternatives that take white space of two characters or more, except at most the last one."""
 
 _ESCAPE = re.compile(
     r"\\(?:[sSdDwWnrt]|[pP]\{\^?[A-Za-z_ ]+\}|x[0-9A-Fa-f]{2}|x\{[0-9A-Fa-f]{1,6}\}|u[0-9A-Fa-f]{4}|[^A-Za-z0-9])",
@@ -43,7 +43,7 @@ class _Element:
     Attributes:
         source: What it is, without its quantifier.
         low: How often it comes at least.
-        high: How often it comes at most; ``None`` for without end.
+        high: How often it comes at most; ``None`` for any number of times.
         inner: The alternatives of a group; ``None`` for a character or a class.
     """
 
@@ -57,7 +57,7 @@ _Alternative = tuple[_Element, ...]
 
 
 class _NotLinearError(Exception):
-    """The pattern has something of which no bound is known."""
+    """The pattern has something for which no bound is known."""
 
 
 def check_pattern(pattern: str, subject: str) -> bool:
@@ -75,8 +75,7 @@ def check_pattern(pattern: str, subject: str) -> bool:
     """
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise PackageError(
-            f"{subject} has a pattern of {len(pattern)} characters, and {MAX_PATTERN_CHARACTERS} are the most that is "
-            "taken"
+            f"{subject} has a pattern of {len(pattern)} characters, but at most {MAX_PATTERN_CHARACTERS} are accepted"
         )
     try:
         sources = _split(pattern)
@@ -91,7 +90,7 @@ def check_pattern(pattern: str, subject: str) -> bool:
     if steps > MAX_STEPS_PER_CHARACTER:
         raise PackageError(
             f"{subject} has the pattern {shown(pattern)}, which may look at {steps} characters from each place in "
-            f"a text, and {MAX_STEPS_PER_CHARACTER} are the most that is taken"
+            f"a text, but at most {MAX_STEPS_PER_CHARACTER} are accepted"
         )
     return any(alternative is not None and all(map(_may_be_empty, alternative)) for alternative in parsed)
 

@@ -54,7 +54,7 @@ class TorchSource(SourceModel):
     """A model that PyTorch computes on the CPU. Opening one runs it, which finds its outputs.
 
     Args:
-        facts: What is known of it.
+        facts: The facts about it.
         module: The module, on the CPU and in evaluation mode.
         examples: Inputs to try it on.
         call: Calls the module with named tensors.
@@ -94,7 +94,7 @@ class TorchSource(SourceModel):
 
     @property
     def facts(self) -> SourceFacts:
-        """What is known of it."""
+        """The facts about it."""
         return self._facts
 
     @property
@@ -114,7 +114,7 @@ class TorchSource(SourceModel):
 
     @property
     def num_parameters(self) -> int:
-        """The number of trained numbers, each shared one counted once."""
+        """The number of parameters, each shared one counted once."""
         return sum({_memory(value): value.numel() for value in self._module.parameters()}.values())
 
     def compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -123,7 +123,7 @@ class TorchSource(SourceModel):
         Raises:
             RequestError: If the inputs do not fit the signature.
             ExecutionError: If the model fails.
-            OutOfMemoryError: If the machine has too little memory.
+            OutOfMemoryError: If the machine does not have enough memory.
         """
         self._signature.check_inputs(inputs)
         # torch.tensor copies: the model can neither change the caller's arrays nor give them back.
@@ -173,7 +173,7 @@ def data_type(tensor: torch.Tensor) -> DataType:
     """The data type of a tensor that is to become an array.
 
     Raises:
-        UnsupportedDTypeError: If it is none of ours, or NumPy lacks it.
+        UnsupportedDTypeError: If Inferox or NumPy lacks it.
     """
     dtype = from_torch(tensor.dtype)
     if dtype is DataType.BF16:
@@ -190,7 +190,7 @@ def name_outputs(value: Any) -> dict[str, torch.Tensor]:
     """Gives names to whatever a module returns.
 
     A tensor is ``output``; the tensors of tuples and lists are ``output_0``, ``output_1`` and so on; those of a mapping
-    keep their names, and whatever else it holds is left aside.
+    keep their names, and whatever else it holds is ignored.
 
     Raises:
         PackageError: If the value holds no tensor, or a tuple holds something else than tensors.
@@ -205,8 +205,8 @@ def name_outputs(value: Any) -> dict[str, torch.Tensor]:
         named = {}
     if not named:
         raise PackageError(
-            f"the model returns {_describe(value)}, and must return a tensor, a tuple of tensors, or tensors by name",
-            hint="return the tensors of a nested structure one beside the other",
+            f"the model returns {_describe(value)}, but must return a tensor, a tuple of tensors, or tensors by name",
+            hint="return the tensors of a nested structure side by side",
         )
     return named
 

@@ -1,4 +1,4 @@
-"""What the numbers mean: from text and images to tensors, and back to answers."""
+"""Tasks, or what a model's numbers mean: from texts and images to tensors, and back to answers."""
 
 from inferox.tasks.answer_agreement import AnswerAgreement, agree
 from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale, is_finite_answer

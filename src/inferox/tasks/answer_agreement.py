@@ -18,7 +18,7 @@ class AnswerAgreement:
 
     Attributes:
         max_rel: The largest finite difference of a number, as a share of the largest number of all answers.
-        cosine_min: The least cosine of two answers that are vectors; ``None`` where they are not.
+        cosine_min: The smallest cosine of two answers that are vectors; ``None`` where they are not.
         order: The share of decisions that are the same: the best label or the labelled parts of each text; of answers
             that are numbers, which of two is larger. ``None`` where nothing is decided.
         miss: The index of the first answer that misses the tolerance, with why; ``None`` where none does.

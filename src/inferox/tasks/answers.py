@@ -110,7 +110,7 @@ def _compare_labels(
     wanted = sorted(expected, key=lambda part: (part["label"], part["score"]))
     found = sorted(actual, key=lambda part: (part["label"], part["score"]))
     if [part["label"] for part in wanted] != [part["label"] for part in found]:
-        # Other labels are another model, and no other decision.
+        # Different labels mean a different model, not a different decision.
         return _difference(expected, actual, math.inf, decisions=True)
     different = max((abs(a["score"] - b["score"]) for a, b in zip(wanted, found, strict=True)), default=0.0)
     ranked = sorted((part["score"] for part in expected), reverse=True)

@@ -44,15 +44,15 @@ class EmbedTask(TextTask):
         self._vectors = PooledVectors(root, options, signature, task=self.name)
         self._prompts = {**_USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
         if not all(isinstance(text, str) for text in self._prompts.values()):
-            raise ManifestError(f"'prompts' must give a text for each name, and is {self._prompts!r}")
+            raise ManifestError(f"'prompts' must give a text for each name, but is {self._prompts!r}")
         self._truncate_dim = optional(options, "truncate_dim", int)
         if self._truncate_dim is not None and self._truncate_dim < 1:
-            raise ManifestError(f"'truncate_dim' must be 1 or more, and is {self._truncate_dim}")
+            raise ManifestError(f"'truncate_dim' must be 1 or more, but is {self._truncate_dim}")
         width = self._vectors.dimension
         self._dimension = width if self._truncate_dim is None else min(width, self._truncate_dim)
         default = optional(options, "default_prompt", str)
         if default is not None and default not in self._prompts:
-            raise ManifestError(f"'default_prompt' is {default!r}, and the prompts are {', '.join(self._prompts)}")
+            raise ManifestError(f"'default_prompt' is {default!r}, but the prompts are {', '.join(self._prompts)}")
         self._use_prompt("" if default is None else self._prompts[default])
 
     @property

@@ -33,10 +33,10 @@ class EmbedModule(ABC):
         """Computes the layer.
 
         Args:
-            vectors: One vector a text; shape ``[n, in]``, float32.
+            vectors: One vector per text; shape ``[n, in]``, float32.
 
         Returns:
-            One vector a text; shape ``[n, out]``, float32.
+            One vector per text; shape ``[n, out]``, float32.
         """
 
     def width(self, before: int) -> int:
@@ -93,7 +93,7 @@ class Dense(EmbedModule):
         _check_shape("linear.bias", self.bias, (after,))
         _check_shape("residual.weight", self.residual_weight, (after, before))
         if self.residual and self.residual_weight is None and after != before:
-            raise ManifestError(f"a residual layer gives as many numbers as it takes, and gives {after} for {before}")
+            raise ManifestError(f"a residual layer must give as many numbers as it takes, not {after} for {before}")
         return after
 
 
@@ -130,7 +130,7 @@ class LayerNorm(EmbedModule):
 def _check_shape(name: str, tensor: Matrix | None, expected: tuple[int, ...]) -> None:
     if tensor is not None and tensor.shape != expected:
         raise ManifestError(
-            f"{name} of a layer after pooling must have the shape {list(expected)}, and has {list(tensor.shape)}"
+            f"{name} of a layer after pooling must have the shape {list(expected)}, but has {list(tensor.shape)}"
         )
 
 
@@ -155,14 +155,14 @@ def open_module(options: Mapping[str, Any], root: Path) -> EmbedModule:
         "layer_norm": lambda _, weights: LayerNorm(weights.get("norm.weight"), weights.get("norm.bias")),
     }
     if kind not in openers:
-        raise ManifestError(f"{kind!r} is no layer after pooling; there are normalise, {', '.join(openers)}")
+        raise ManifestError(f"{kind!r} is not a layer after pooling; there are normalise, {', '.join(openers)}")
     return openers[kind](options, _Weights.read(member_path(root, required(options, "weights", str))))
 
 
 def _open_dense(options: Mapping[str, Any], weights: _Weights) -> Dense:
     activation = required(options, "activation", str)
     if activation not in ACTIVATIONS:
-        raise ManifestError(f"{activation!r} is no activation function; there are {', '.join(ACTIVATIONS)}")
+        raise ManifestError(f"{activation!r} is not an activation function; there are {', '.join(ACTIVATIONS)}")
     return Dense(
         weights.get("linear.weight"),
         weights.find("linear.bias"),

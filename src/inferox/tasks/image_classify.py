@@ -67,13 +67,13 @@ class ImageClassifyTask(Task):
         given, taken = self._prepare.output_size, self._input.dims[2:]
         if self._prepare.keeps_proportions and all(isinstance(dim, int) for dim in taken):
             raise ManifestError(
-                f"images keep their proportions when resized, and the model takes {taken[0]} by {taken[1]} alone",
+                f"images keep their proportions when resized, but the model takes {taken[0]} by {taken[1]} alone",
                 hint="give height and width, or a center crop, in preprocessor_config.json; or use the task raw",
             )
         pairs = zip(given or (), taken, strict=False)
         if any(isinstance(dim, int) and dim != edge for edge, dim in pairs):
             raise ManifestError(
-                f"images are prepared to {given}, and the model takes {taken}",
+                f"images are prepared to {given}, but the model takes {taken}",
                 hint="check the sizes in preprocessor_config.json and config.json",
             )
 
@@ -100,8 +100,8 @@ class ImageClassifyTask(Task):
     ) -> list[tuple[LabelScore, ...]]:
         """Labels images; see ``Task``.
 
-        Images are prepared and computed by and by, so that many take no more memory than a few. One that cannot be
-        read is therefore found when it is its turn.
+        Images are prepared and computed a few at a time, so that many take no more memory than a few. One that cannot
+        be read is therefore found when its turn comes.
         """
         items = _check_items(as_list(items))
         results: list[tuple[LabelScore, ...]] = []
@@ -158,7 +158,7 @@ class ImageClassifyTask(Task):
 
 def _check_items(items: Sequence[Any]) -> Sequence[Any]:
     if isinstance(items, str | bytes | ImageFile) or hasattr(items, "shape"):
-        raise RequestError("expected a list of images, and got a single one", hint="put it in a list")
+        raise RequestError("expected a list of images, got a single one", hint="put it in a list")
     for index, item in enumerate(items):
         if not isinstance(item, ImageFile):
             check_kind(item, f"image {index}")

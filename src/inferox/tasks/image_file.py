@@ -1,4 +1,4 @@
-"""Image files, opened by whoever has the right to name them: the command line, and a program by ``pathlib.Path``."""
+"""Image files, which only the command line and programs (as ``pathlib.Path``) may name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_FILE_BYTES = 2**28
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file, read when it is its turn, so that many take no more memory than one.
+    """An image file, read when its turn comes, so that many take no more memory than one.
 
     Never make one of a path that came over a network.
 
@@ -44,7 +44,7 @@ class ImageFile:
 
         Raises:
             RequestError: If it is not a regular file, cannot be read or is too large. A device or a pipe is refused
-                without being opened, because opening one may wait for ever.
+                without being opened, because opening one may wait forever.
         """
         content = self.origin if isinstance(self.origin, bytes) else _read_path(self.origin, subject)
         _check_size(len(content), subject)
@@ -67,7 +67,7 @@ def _read_path(path: Path, subject: str) -> bytes:
 def _check_regular(status: os.stat_result, subject: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
-        raise RequestError(f"{subject} must be a regular file, and is {kind}")
+        raise RequestError(f"{subject} must be a regular file, but is {kind}")
     _check_size(status.st_size, subject)
 
 

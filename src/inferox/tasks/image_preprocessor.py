@@ -37,7 +37,7 @@ class ImagePreprocessor:
     """The steps from an image to a tensor: resize, crop, rescale, normalise, pad.
 
     They are computed in the order and the precision of the image processors of transformers that use Pillow. An image
-    has 8 bits a channel until its values are scaled, so that scaling them is looking them up in 256 results.
+    has 8 bits per channel until its values are scaled, so that scaling them is looking them up in 256 results.
 
     Args:
         options: As ``read_image_options`` gives them; a step whose option is null or missing is left out.
@@ -66,10 +66,10 @@ class ImagePreprocessor:
         self._pad = _size_option(options, "pad_size", _SIZE_KEYS[:1])
         self._resample = required(options, "resample", int)
         if not 0 <= self._resample <= 5:  # noqa: PLR2004 - Pillow's ways to resample
-            raise ManifestError(f"'resample' must be one of Pillow's numbers from 0 to 5, and is {self._resample}")
+            raise ManifestError(f"'resample' must be one of Pillow's numbers from 0 to 5, but is {self._resample}")
         channels = optional(options, "channels", str) or "RGB"
         if channels not in _CHANNEL_ORDERS:
-            raise ManifestError(f"'channels' must be {' or '.join(_CHANNEL_ORDERS)}, and is {channels!r}")
+            raise ManifestError(f"'channels' must be {' or '.join(_CHANNEL_ORDERS)}, but is {channels!r}")
         self._order = [_CHANNEL_ORDERS[0].index(channel) for channel in channels]
         self._values = _scaled_values(options)
         self._composite_on_white = optional(options, "composite_on_white", bool) is True
@@ -235,8 +235,8 @@ def _channel_numbers(options: Mapping[str, Any], name: str) -> npt.NDArray[np.fl
         isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= largest for value in values
     )
     if not valid:
-        raise ManifestError(f"{name!r} must be three finite numbers, and is {values}")
+        raise ManifestError(f"{name!r} must be three finite numbers, but is {values}")
     numbers = np.array(values, dtype=np.float32)
     if name != "mean" and not (numbers > 0).all():
-        raise ManifestError(f"{name!r} must be numbers above 0, and is {values}")
+        raise ManifestError(f"{name!r} must be numbers above 0, but is {values}")
     return numbers

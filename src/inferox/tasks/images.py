@@ -52,7 +52,7 @@ def read_image(image: Any, subject: str, *, composite_on_white: bool = False) ->
     """Reads an image as transformers' image pipelines do.
 
     It is turned upright as its EXIF orientation says, and converted with Pillow's ``convert("RGB")``: transparency is
-    dropped, so that the colours stored under transparent parts show; values of more than int8 are cut off at
+    dropped, so that the colours stored under transparent parts show; values of more than 8 bits are cut off at
     255. Of a file with several frames, the first is read.
 
     Args:
@@ -109,7 +109,7 @@ def check_kind(image: Any, subject: str) -> None:
     kind = type(image).__name__
     is_path = isinstance(image, str) or hasattr(image, "__fspath__")
     raise RequestError(
-        f"{subject} must be the bytes of a file, a Pillow image or an array, and is of the type {kind}",
+        f"{subject} must be the bytes of a file, a Pillow image or an array, but is of the type {kind}",
         hint="read the file first, for example with pathlib.Path(…).read_bytes()" if is_path else None,
     )
 
@@ -203,7 +203,7 @@ def _on_white(image: PillowImage) -> PillowImage:
 def _check_array(array: npt.NDArray[Any], subject: str) -> Pixels:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:  # noqa: PLR2004 - RGB
         raise RequestError(
-            f"{subject} must have the shape [height, width, 3] of u8, and has {list(array.shape)} of {array.dtype}"
+            f"{subject} must have the shape [height, width, 3] of u8, but has {list(array.shape)} of {array.dtype}"
         )
     _check_size(array.shape[1], array.shape[0], subject)
     return array

@@ -45,9 +45,9 @@ class Labels:
         self._names = required_list(options, "labels", str)
         activation = required(options, "activation", str)
         if activation not in _SCORE_ACTIVATIONS:
-            raise ManifestError(f"'activation' must be one of {', '.join(_SCORE_ACTIVATIONS)}, and is {activation!r}")
+            raise ManifestError(f"'activation' must be one of {', '.join(_SCORE_ACTIVATIONS)}, but is {activation!r}")
         if len(self._names) != last_extent(logits):
-            raise ManifestError(f"there are {len(self._names)} labels, and the model gives {logits}")
+            raise ManifestError(f"there are {len(self._names)} labels, but the model gives {logits}")
         self._activate = ACTIVATIONS[activation]
 
     @property
@@ -111,4 +111,4 @@ def read_labels(config: Mapping[str, Any]) -> list[str]:
         by_index = {int(index): str(label) for index, label in named.items()}
         return [by_index[index] for index in range(len(by_index))]
     except (AttributeError, KeyError, ValueError, TypeError) as error:
-        raise ManifestError(f"'id2label' of config.json must number the labels from 0, and is {named!r}") from error
+        raise ManifestError(f"'id2label' of config.json must number the labels from 0, but is {named!r}") from error

@@ -49,7 +49,7 @@ def _is_held(number: int, dtype: DataType) -> bool:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Every item of nested lists that is itself no list, without recursion: JSON may be nested deeply."""
+    """Every item of nested lists that is not itself a list, without recursion: JSON may be nested deeply."""
     waiting = [value]
     while waiting:
         item = waiting.pop()

@@ -27,13 +27,13 @@ def optional(values: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
     if value is None:
         return None
     if type(value) is int and abs(value) > MAX_INTEGER:
-        raise ManifestError(f"{name!r} must be a number of 64 bits, and is {shown(value)}")
+        raise ManifestError(f"{name!r} must be a number of 64 bits, but is {shown(value)}")
     if kind is float and type(value) is int:
         return kind(value)  # type: ignore[call-arg] # kind is float here
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
-        raise ManifestError(f"{name!r} must be of the type {kind.__name__}, and is {shown(value)}")
+        raise ManifestError(f"{name!r} must be of the type {kind.__name__}, but is {shown(value)}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ManifestError(f"{name!r} must be a finite number, and is {value!r}")
+        raise ManifestError(f"{name!r} must be a finite number, but is {value!r}")
     return value
 
 
@@ -50,7 +50,7 @@ def optional_count(values: Mapping[str, Any], name: str, *, least: int = 0) -> i
     """
     value = optional(values, name, int)
     if value is not None and value < least:
-        raise ManifestError(f"{name!r} must be {least} or more, and is {value}")
+        raise ManifestError(f"{name!r} must be {least} or more, but is {value}")
     return value
 
 
@@ -63,7 +63,7 @@ def required(values: Mapping[str, Any], name: str, kind: type[T]) -> T:
     value = optional(values, name, kind)
     if value is None:
         raise ManifestError(
-            f"the task's options need {name!r} of the type {kind.__name__}, and have {shown(sorted(values))}"
+            f"the task's options need {name!r} of the type {kind.__name__}, but have {shown(sorted(values))}"
         )
     return value
 
@@ -72,7 +72,7 @@ def required_list(values: Mapping[str, Any], name: str, kind: type[T]) -> list[T
     """Reads a list whose items are all of one type.
 
     Raises:
-        ManifestError: If the field is missing, no list, or has an item of another type.
+        ManifestError: If the field is missing, not a list, or has an item of another type.
     """
     items = required(values, name, list)
     return [required({f"{name}[{index}]": item}, f"{name}[{index}]", kind) for index, item in enumerate(items)]

@@ -46,7 +46,7 @@ class LogitScores(PairScores):
     def __init__(self, signature: Signature, task: str) -> None:
         self._logits = find_output(signature, "logits", ndim=2, task=task, shape="[batch, 1]")
         if last_extent(self._logits) != 1:
-            raise ManifestError(f"the task rerank reads one score per pair, and the model gives {self._logits}")
+            raise ManifestError(f"the task rerank reads one score per pair, but the model gives {self._logits}")
 
     def compute(self, outputs: Outputs) -> npt.NDArray[np.float32]:
         """See ``PairScores``."""
@@ -71,7 +71,7 @@ class PooledScores(PairScores):
     def __init__(self, vectors: PooledVectors, skip: int) -> None:
         if vectors.dimension != 1:
             raise ManifestError(
-                f"the task rerank reads one score per pair, and the layers after pooling give {vectors.dimension}"
+                f"the task rerank reads one score per pair, but the layers after pooling give {vectors.dimension}"
             )
         self._vectors, self._skip = vectors, skip
 

@@ -39,7 +39,7 @@ class PooledVectors:
         self._pooling = required_list(options, "pooling", str)
         unknown = [mode for mode in self._pooling if mode not in POOLING_MODES]
         if unknown or not self._pooling:
-            raise ManifestError(f"'pooling' must list some of {', '.join(POOLING_MODES)}, and is {self._pooling}")
+            raise ManifestError(f"'pooling' must list some of {', '.join(POOLING_MODES)}, but is {self._pooling}")
         self._modules = [open_module(module, root) for module in required_list(options, "modules", dict)]
         self.include_prompt = optional(options, "include_prompt", bool) is not False
         self.dimension = last_extent(self._output) * len(self._pooling)

@@ -69,7 +69,7 @@ class _Rows:
         return reduced
 
     def zero_where_empty(self, vectors: Vectors) -> Vectors:
-        """Zeros in the place of a text of which no token is pooled."""
+        """The vectors, with zeros for each text of which no token is pooled."""
         return np.where((self.lengths > 0)[:, None], vectors, np.float32(0))
 
 

@@ -24,13 +24,13 @@ _STAGES = {
     "pixel_shape": "pixels (shape)",
     "pixel_values": "pixels",
 }
-"""What the stages of a proof are called, by the array in which they differ."""
+"""The names of the stages of a proof, by the array in which they differ."""
 
 _ON_BOTH_SIDES = frozenset({"input_ids", "offsets", "pixel_shape", "pixel_values"})
 """What the library gives wherever the task has it, and the other way round. A model may do without the others."""
 
 _PIXEL_TOLERANCE = 1e-5
-"""The largest difference of two pixels, as a share of the largest: what the order of sums does to fp32."""
+"""The largest difference of two pixels, as a share of the largest: what another order of summation does to fp32."""
 
 _KEPT_PIXELS = 2048
 """How many pixels of an image a package keeps: enough to see another size, resampling, orientation or scale."""
@@ -41,7 +41,7 @@ _AROUND = 5
 
 @dataclass(frozen=True)
 class StageDifference:
-    """Where a task and the defining library part.
+    """The first difference between a task and the defining library.
 
     Attributes:
         stage: The stage, such as ``token ids``, ``pixels``, ``outputs`` or ``answer``.

@@ -31,7 +31,7 @@ Tensors = Mapping[str, Any]
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-_NON_FINITE_HINT = "a model that takes them: --allow-nan on the command line, or Model.forward, which passes them on"
+_NON_FINITE_HINT = "if the model takes them, pass --allow-nan on the command line, or use Model.forward"
 
 _SAMPLE_EXTENTS = (1, 2, 5, 16)
 """The extents that the named dims of sample inputs take."""
@@ -160,12 +160,12 @@ class RawTask(Task):
 
     def _calls(self, items: Sequence[Tensors]) -> list[Arrays]:
         if isinstance(items, Mapping):
-            raise RequestError("expected a list of calls, and got a single one", hint="put it in a list")
+            raise RequestError("expected a list of calls, got a single one", hint="put it in a list")
         return [self._call(item, f"call {index}") for index, item in enumerate(items)]
 
     def _call(self, item: Tensors, subject: str) -> Arrays:
         if not isinstance(item, Mapping):
-            raise RequestError(f"{subject} must give each input by name, and is of the type {type(item).__name__}")
+            raise RequestError(f"{subject} must give each input by name, but is of the type {type(item).__name__}")
         by_name = {spec.name: spec for spec in self._signature.inputs}
         missing, unexpected = (
             [name for name in by_name if name not in item],

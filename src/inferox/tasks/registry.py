@@ -48,5 +48,5 @@ def open_task(name: str, options: Mapping[str, Any], root: Path, signature: Sign
 
 
 def unknown_task(name: str) -> ConfigError:
-    """The error for a name that is no task."""
+    """The error for a name that is not a task."""
     return ConfigError(f"there is no task {name!r}", hint=f"use one of {', '.join(TASK_NAMES)}")

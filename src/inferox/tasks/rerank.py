@@ -25,7 +25,7 @@ class RankedDocument:
     """A document's place in a ranking.
 
     Attributes:
-        index: Where the document stood in the list that came.
+        index: The document's index in the list that was given.
         score: How well it answers the query; higher is better.
     """
 
@@ -56,7 +56,7 @@ class RerankTask(TextTask):
         super().__init__(root, options, signature)
         activation = required(options, "activation", str)
         if activation not in ACTIVATIONS:
-            raise ManifestError(f"{activation!r} is no activation function; there are {', '.join(ACTIVATIONS)}")
+            raise ManifestError(f"{activation!r} is not an activation function; there are {', '.join(ACTIVATIONS)}")
         self._activate = ACTIVATIONS[activation]
         self._prompt = optional(options, "prompt", str) or ""
         self._scores = (
@@ -99,12 +99,12 @@ class RerankTask(TextTask):
             The documents, the best first; documents with equal scores stay in the order in which they came.
 
         Raises:
-            RequestError: If the query or a document is no text, or ``top_k`` is negative.
+            RequestError: If the query or a document is not a string, or ``top_k`` is negative.
         """
         if isinstance(documents, str | bytes):
-            raise RequestError("expected a list of documents, and got a single one", hint="put it in a list")
+            raise RequestError("expected a list of documents, got a single one", hint="put it in a list")
         if top_k is not None and top_k < 0:
-            raise RequestError(f"top_k must be 0 or more, and is {top_k}")
+            raise RequestError(f"top_k must be 0 or more, but is {top_k}")
         pairs = [(query, document) for document in documents]
         batch = self.encode(pairs)
         # Above this one there is the model's method, and the caller above that is the one to be told.

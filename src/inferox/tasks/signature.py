@@ -27,7 +27,7 @@ def find_output(signature: Signature, name: str, *, ndim: int, task: str, shape:
     if len(candidates) != 1:
         given = ", ".join(str(spec) for spec in signature.outputs)
         raise ManifestError(
-            f"the task {task} reads one output {shape}, and the model gives {given}",
+            f"the task {task} reads one output {shape}, but the model gives {given}",
             hint="use the task raw, which passes tensors on as they are",
         )
     return candidates[0]

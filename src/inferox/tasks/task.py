@@ -13,7 +13,7 @@ from inferox.tasks.truncation import report_truncation
 
 
 class Task(ABC):
-    """What a model's numbers mean.
+    """A task: what a model's numbers mean.
 
     Rows of several callers may share a batch between ``encode`` and ``decode``. A task holds no state that a call
     changes: several threads may use it at once.
@@ -71,7 +71,7 @@ class Task(ABC):
 
     @abstractmethod
     def calibration_items(self) -> list[Any]:
-        """Items on which a quantiser may watch the model: as it meets them, none of them a sample. Always the same."""
+        """Typical items to calibrate a quantiser on, none of them a sample. The same at every call."""
 
     @property
     def max_length(self) -> int | None:
@@ -185,5 +185,5 @@ def as_list(items: Any) -> Sequence[Any]:
     """
     # A generator or an open file can be read once, and items are read twice.
     if not isinstance(items, Sequence | Iterator) and not hasattr(items, "__array__"):
-        raise RequestError(f"expected a list of items, and got a {type(items).__name__}", hint="give a list")
+        raise RequestError(f"expected a list of items, got a {type(items).__name__}", hint="give a list")
     return list(items) if isinstance(items, Iterator) else items

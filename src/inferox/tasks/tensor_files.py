@@ -46,7 +46,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         raise RequestError(f"{path.name} must be a file of the kind {', '.join(SUFFIXES)}")
     try:
         if path.exists() and not path.is_file():
-            raise RequestError(f"{str(path)!r} must be a regular file, and is a folder, pipe, socket or device")
+            raise RequestError(f"{str(path)!r} must be a regular file, but is a folder, pipe, socket or device")
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         raise RequestError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
@@ -58,10 +58,10 @@ def read_tensors(path: Path) -> dict[str, Any]:
         # Numbers may be NaN or infinite, as those of arrays may. The caller wrote the file, of whatever size.
         tensors = parse_json(content, path.name, error_type=RequestError, max_bytes=sys.maxsize, allow_non_finite=True)
     except _DAMAGES as error:
-        raise RequestError(f"{path.name} is no {path.suffix} file that can be read: {error}") from error
+        raise RequestError(f"{path.name} is not a readable {path.suffix} file: {error}") from error
     if not isinstance(tensors, dict):
         raise RequestError(
-            f"{path.name} must be a JSON object with each input by name, and is a {type(tensors).__name__}"
+            f"{path.name} must be a JSON object with each input by name, but is a {type(tensors).__name__}"
         )
     return tensors
 

@@ -25,7 +25,7 @@ _GROWTH = 4
 """How many times as much is tokenised where too few tokens came of it."""
 
 _SEARCHED_BACK = 4096
-"""How far before a place is looked for a boundary at first."""
+"""How far back from a position a boundary is first searched for."""
 
 _BOUNDARY = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z0-9])", re.ASCII)
 """One space between two words. The steps that are listed below treat what is on either side of it by itself."""

@@ -18,7 +18,7 @@ def check_texts(items: Sequence[str]) -> None:
     """Checks that items are texts that can be tokenised.
 
     Raises:
-        RequestError: If the items are a single text, or one is no text or holds half of a surrogate pair.
+        RequestError: If the items are a single text, or one is not a string or holds a lone surrogate.
     """
     _check_list(items)
     for index, item in enumerate(items):
@@ -29,12 +29,12 @@ def check_pairs(items: Sequence[tuple[str, str]]) -> None:
     """Checks that items are pairs of texts that can be tokenised.
 
     Raises:
-        RequestError: If an item is no pair, or one of its texts is no text or holds half of a surrogate pair.
+        RequestError: If an item is not a pair, or one of its texts is not a string or holds a lone surrogate.
     """
     _check_list(items)
     for index, item in enumerate(items):
         if not _is_pair(item):
-            raise RequestError(f"item {index} must be a pair of texts, and is {_describe(item)}")
+            raise RequestError(f"item {index} must be a pair of texts, but is {_describe(item)}")
         _check_text(item[0], f"the first text of pair {index}")
         _check_text(item[1], f"the second text of pair {index}")
 
@@ -43,7 +43,7 @@ def check_texts_or_pairs(items: Sequence[Text]) -> None:
     """Checks that items are texts, or pairs of texts, that can be tokenised.
 
     Raises:
-        RequestError: If an item is neither, or holds half of a surrogate pair.
+        RequestError: If an item is neither, or holds a lone surrogate.
     """
     _check_list(items)
     for index, item in enumerate(items):
@@ -56,7 +56,7 @@ def check_texts_or_pairs(items: Sequence[Text]) -> None:
 
 def _check_list(items: Sequence[Any]) -> None:
     if isinstance(items, str | bytes):
-        raise RequestError("expected a list of texts, and got a single one", hint="put it in a list")
+        raise RequestError("expected a list of texts, got a single one", hint="put it in a list")
 
 
 def _is_pair(item: Any) -> bool:
@@ -70,13 +70,13 @@ def _describe(item: Any) -> str:
 
 def _check_text(text: Any, subject: str) -> None:
     if not isinstance(text, str):
-        raise RequestError(f"{subject} must be a string, and is {_describe(text)}")
+        raise RequestError(f"{subject} must be a string, but is {_describe(text)}")
     if len(text) > MAX_TEXT_CHARACTERS:
         raise InputTooLongError(subject, length=len(text), limit=MAX_TEXT_CHARACTERS, unit="characters")
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise RequestError(
-            f"{subject} has half of a surrogate pair at character {error.start}: U+{ord(text[error.start]):04X}",
+            f"{subject} has a lone surrogate at character {error.start}: U+{ord(text[error.start]):04X}",
             hint="the text was cut or decoded wrongly; send valid Unicode",
         ) from error

@@ -38,7 +38,7 @@ OFFSETS = "offsets"
 SPECIAL_TOKENS = "special_tokens_mask"
 """The ragged array of a batch that says which tokens the tokenizer added, such as ``[CLS]``: [tokens], bool."""
 
-_MEND = "the vocabulary may lack its unknown token, or the file may be damaged; mend it and pack the model again"
+_MEND = "the vocabulary may lack its unknown token, or the file may be damaged; fix it and pack the model again"
 
 T = TypeVar("T", bound=Text)
 
@@ -48,7 +48,7 @@ _GIVEN = ("input_ids", "attention_mask", "token_type_ids")
 class TextTokenizer:
     """A model's tokenizer.
 
-    The padding and truncation that ``tokenizer.json`` may ask for are left aside: rows are padded when a batch is laid
+    The padding and truncation that ``tokenizer.json`` may ask for are ignored: rows are padded when a batch is laid
     out, and the limit comes from the model's own files. Longer texts are cut as transformers cuts them: of a pair the
     longer text first, special tokens kept.
 
@@ -78,7 +78,7 @@ class TextTokenizer:
         unknown = [spec.name for spec in inputs if spec.name not in _GIVEN]
         if unknown or not inputs:
             raise ManifestError(
-                f"a text becomes {', '.join(_GIVEN)}, and the model takes {[spec.name for spec in inputs]}",
+                f"a text becomes {', '.join(_GIVEN)}, but the model takes {[spec.name for spec in inputs]}",
                 hint="use the task raw, which passes tensors on as they are",
             )
         self._pad_values = _pad_values(tokenizer, inputs, pad_id)
@@ -125,7 +125,7 @@ class TextTokenizer:
             pad_id = model_pad_id
         side = optional(options, "truncation_side", str) or "right"
         if side not in {"left", "right"}:
-            raise ManifestError(f"'truncation_side' must be left or right, and is {side!r}")
+            raise ManifestError(f"'truncation_side' must be left or right, but is {side!r}")
         return cls(
             tokenizer,
             signature.inputs,
@@ -179,7 +179,7 @@ class TextTokenizer:
 
         Raises:
             RequestError: If an item is not of the kind that is taken, is longer than ``MAX_TEXT_CHARACTERS`` with its
-                prompt, holds half of a surrogate pair, or has no tokens.
+                prompt, holds a lone surrogate, or has no tokens.
             PackageError: If the tokenizer fails.
         """
         check(texts)
@@ -197,7 +197,7 @@ class TextTokenizer:
         for index, item in enumerate(encodings):
             if not len(item.encoding):
                 raise RequestError(
-                    f"text {index} has no tokens, and the model reads one at least",
+                    f"text {index} has no tokens, but the model needs at least one",
                     hint="its tokenizer adds none of its own: leave the text out",
                 )
         return self._to_batch(encodings, offsets=offsets)
@@ -320,7 +320,7 @@ def _read(path: Path) -> Tokenizer:
 
 
 def _pad_values(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None) -> dict[str, int]:
-    """The numbers to pad with; none where the model has no mask and would take padding for text, unless it must be."""
+    """The numbers to pad with; empty for a model without a mask, unless its fixed length makes padding necessary."""
     masked = any(spec.name == "attention_mask" for spec in inputs)
     if not masked and _shortest(None, inputs) is None:
         return {}

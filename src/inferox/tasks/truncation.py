@@ -63,7 +63,7 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None,
         InputTooLongError: If a text was cut and ``truncate`` is ``error``; it names the first.
     """
     if truncate not in TRUNCATIONS:
-        raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, and is {truncate!r}")
+        raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, but is {truncate!r}")
     if truncate == "cut" or CUT_TOKENS not in batch.dense:
         return
     some = range(len(batch)) if rows is None else rows

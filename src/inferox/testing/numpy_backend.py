@@ -76,7 +76,7 @@ class NumpyModel(Model):
         self._layers: Sequence[Layer] | None = layers
 
     def close(self) -> None:
-        """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
+        """Releases the weights. A ``forward`` under way in another thread still completes."""
         self._layers = None
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -147,11 +147,11 @@ def test_unknown_tokens(small: tuple[Any, Model], bad: int) -> None:
 
 def test_rows_that_are_too_long(tmp_path: Path, small: tuple[Any, Model]) -> None:
     assert output(small[1], make_texts(TEXT, length=40)).shape == (3, 3)
-    with pytest.raises(InputTooLongError, match="41 tokens, and the model takes 40"):
+    with pytest.raises(InputTooLongError, match="41 tokens, but the model takes 40"):
         small[1].forward(make_texts(TEXT, length=41))
     _, roberta = save_small(tmp_path, "roberta")
     ids = np.full((1, 39), 5)
-    with pytest.raises(InputTooLongError, match="39 tokens, and the model takes 38"):
+    with pytest.raises(InputTooLongError, match="39 tokens, but the model takes 38"):
         roberta.forward({"input_ids": ids, "attention_mask": np.ones_like(ids)})
 
 

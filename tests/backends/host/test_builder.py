@@ -41,7 +41,8 @@ def test_a_lack_of_memory_is_told_with_what_was_asked() -> None:
         lambda: builder.from_numpy(np.zeros((2, 3), np.float32)),
     ]
     for make in makers:
-        with pytest.raises(OutOfMemoryError, match=r"full has too little memory for a tensor of \[2, 3\]") as caught:
+        expected = r"full does not have enough memory for a tensor of \[2, 3\]"
+        with pytest.raises(OutOfMemoryError, match=expected) as caught:
             make()
         assert caught.value.requested_bytes == 24
         assert caught.value.free_bytes

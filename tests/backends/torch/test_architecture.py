@@ -273,7 +273,7 @@ def test_only_models_of_transformers_are_architectures(bert: transformers.PreTra
         ({"model_type": ["bert"]}, "does not know the model type"),
         ({"auto_map": {"AutoModel": "modeling.Model"}}, "code that comes with the model"),
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised by another library"),
-        ({"model_type": "roberta"}, "a BertModel is no roberta model"),
+        ({"model_type": "roberta"}, "a BertModel is not a roberta model"),
         ({"hidden_size": 17}, "making a BertModel from its config"),
         ({"hidden_act": "no-such-function"}, "BertModel"),
         ({"num_hidden_layers": "two"}, "bert model"),

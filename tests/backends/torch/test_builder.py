@@ -158,7 +158,7 @@ def test_a_value_that_cannot_be_held_is_refused_with_its_place(
 
 @pytest.mark.parametrize("dtype", [DataType.I64, DataType.F64])
 def test_an_integer_too_long_to_print_is_told_by_its_bits(builder: TorchTensorBuilder, dtype: DataType) -> None:
-    with pytest.raises(DTypeMismatchError, match=r"value 0 must have .*, and has an integer of 20001 bits"):
+    with pytest.raises(DTypeMismatchError, match=r"value 0 must have .*, but has an integer of 20001 bits"):
         builder.from_slice([2**20000], [1], dtype)
 
 

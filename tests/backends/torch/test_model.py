@@ -156,7 +156,7 @@ def test_outputs_of_transformers_are_named() -> None:
 
 @pytest.mark.parametrize("returned", [torch.ones(1), (torch.ones(1),), {"a": torch.ones(1)}, (torch.ones(1), None)])
 def test_an_output_that_is_not_returned(returned: Any) -> None:
-    with pytest.raises(ExecutionError, match="must return a, b, and does not return b"):
+    with pytest.raises(ExecutionError, match="must return a, b, but does not return b"):
         name_outputs(returned, ["a", "b"])
 
 
@@ -183,10 +183,10 @@ def test_a_lower_precision_begins_and_ends_with_a_cast() -> None:
 
 def test_no_output_is_cast_otherwise() -> None:
     narrow = make_model(lambda inputs: inputs["x"].half())
-    with pytest.raises(ExecutionError, match="must return y as f32, and returned float16"):
+    with pytest.raises(ExecutionError, match="must return y as f32, but returned float16"):
         narrow.forward(np.ones((1, 2), np.float32))
     counted = make_model(lambda inputs: inputs["x"].long(), compute_dtype=torch.float16)
-    with pytest.raises(ExecutionError, match="must return y as f32, and returned int64"):
+    with pytest.raises(ExecutionError, match="must return y as f32, but returned int64"):
         counted.forward(np.ones((1, 2), np.float32))
 
 

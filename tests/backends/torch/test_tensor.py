@@ -82,7 +82,7 @@ def test_other_types_are_refused(dtype: torch.dtype) -> None:
 )
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_what_has_no_dense_memory_is_refused(make: Callable[[], torch.Tensor], fault: str) -> None:
-    with pytest.raises(ExecutionError, match=f"must be dense and have memory, and this one is {fault}"):
+    with pytest.raises(ExecutionError, match=f"must be dense and have memory, but this one is {fault}"):
         TorchTensor(make())
 
 

@@ -122,7 +122,7 @@ def test_an_interruption_ends_every_process(tmp_path: Path) -> None:
 
 def test_wrong_wishes(tmp_path: Path) -> None:
     package = write_faulty_package(tmp_path / "p", [None])
-    with pytest.raises(ConfigError, match="is no device"):
+    with pytest.raises(ConfigError, match="is not a device"):
         compare(package, device="a b", plan=BRIEF)
     with pytest.raises(NoUsableBackendError, match="torch"):
         compare(package, "torch", plan=BRIEF)

@@ -19,7 +19,7 @@ ACTIVATIONS = {
     "swish": "silu",
     "tanh": "tanh",
 }
-"""What configs call an activation, and what the backend calls it."""
+"""The backend's names of activations, by the names that configs use."""
 
 INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 """The inputs that an encoder can take."""
@@ -27,7 +27,7 @@ INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 @dataclass(frozen=True)
 class LayerNames:
-    """What a family calls the weights of one layer, each within the layer, without ``.weight`` and ``.bias``."""
+    """The names that a family gives the weights of a layer, within that layer, without ``.weight`` and ``.bias``."""
 
     layer: str = "encoder.layer"
     query: str = "attention.self.query"
@@ -51,7 +51,7 @@ class FirstTokenHead:
 
 @dataclass(frozen=True)
 class Family:
-    """Encoders that differ in their names and sizes alone.
+    """Encoders that differ only in their names and sizes.
 
     Attributes:
         classes: How the names of transformers' classes begin.
@@ -123,7 +123,7 @@ _LACKS = {
     "modernbert": "rotary embeddings",
     "mpnet": "relative position biases",
 }
-"""What kin of these encoders have that this backend does not compute."""
+"""What relatives of these encoders have that this backend does not compute."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Architecture:
 
     Attributes:
         family: Its family.
-        head: ``Model`` for none, ``ForSequenceClassification`` or ``ForTokenClassification``.
+        head: ``Model`` where there is none, ``ForSequenceClassification`` or ``ForTokenClassification``.
         hidden_size: The numbers in a token's state.
         num_layers: The layers.
         num_heads: The heads of attention in each.
@@ -159,20 +159,20 @@ HEADS = ("Model", "ForSequenceClassification", "ForTokenClassification")
 
 
 def read_architecture(config: Mapping[str, Any], class_name: str | None) -> Architecture:
-    """Reads what a model is made of.
+    """Reads the architecture of a model.
 
     Args:
         config: The model's ``config.json``.
         class_name: The name of its class in transformers, such as ``BertModel``.
 
     Raises:
-        LoadError: If it is none that this backend computes; the message names the part that it lacks. Also if the
+        LoadError: If this backend does not compute it; the message names the part that it lacks. Also if the
             config lacks a size, or has one that cannot be.
     """
     model_type = config.get("model_type")
     family = FAMILIES.get(model_type) if isinstance(model_type, str) else None
     if family is None:
-        lack = _LACKS.get(str(model_type), "it is none of " + ", ".join(FAMILIES))
+        lack = _LACKS.get(str(model_type), "it is not one of " + ", ".join(FAMILIES))
         raise LoadError(f"candle cannot run a {model_type} model: {lack}")
     head = next((head for head in HEADS if class_name == family.classes + head), None)
     if head is None:
@@ -213,7 +213,7 @@ def _refuse_variants(config: Mapping[str, Any], model_type: str) -> None:
 def _size(config: Mapping[str, Any], name: str) -> int:
     value = config.get(name)
     if type(value) is not int or value < 1:
-        raise LoadError(f"the config must state {name} as a positive integer, and states {value!r}")
+        raise LoadError(f"the config must state {name} as a positive integer, but states {value!r}")
     return value
 
 
@@ -222,7 +222,7 @@ def _number(config: Mapping[str, Any], name: str, default: float) -> float:
     if value is None:
         return default
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise LoadError(f"the config must state {name} as a number, and states {value!r}")
+        raise LoadError(f"the config must state {name} as a number, but states {value!r}")
     return value
 
 

@@ -131,7 +131,7 @@ class Encoder:
         Raises:
             RequestError: If a token or a token's type is unknown.
             InputTooLongError: If a row is longer than there are positions.
-            OutOfMemoryError: If there is too little memory.
+            OutOfMemoryError: If there is not enough memory.
             Exception: Whatever Candle raises.
         """
         arrays = {name: to_array(value) for name, value in inputs.items()}

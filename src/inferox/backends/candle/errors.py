@@ -1,4 +1,4 @@
-"""The one border at which Candle's exceptions become ours, and what keeps it from ending the process."""
+"""The one border at which Candle's exceptions become Inferox's, and what keeps it from ending the process."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def require_memory(size_bytes: int, action: str) -> None:
     free_bytes = free_memory_bytes()
     if size_bytes > free_bytes:
         raise OutOfMemoryError(
-            f"candle has too little memory for {action}: {size_bytes} bytes asked, {free_bytes} free",
+            f"candle does not have enough memory for {action}: {size_bytes} bytes requested, {free_bytes} free",
             requested_bytes=size_bytes,
             free_bytes=free_bytes,
         )

@@ -2,7 +2,7 @@
 
 Candle's Python module shares no memory with anyone. It takes nested lists, whose floats it reads as ``f32`` and whose
 integers as ``u32`` or ``i64``, and gives lists back. Faster (for a tensor of 8 x 64 x 384 ``f32``, on the 2 cores that
-this was written on: 0.35 ms against 13 ms in, 0.30 ms against 7 ms out) and exact for every data type is the one other
+this was written on: 0.35 ms against 13 ms in, 0.30 ms against 7 ms out) and exact for every data type is the only other
 way in and out, a safetensors file. On Linux that file is anonymous memory and never touches a disk.
 """
 
@@ -28,7 +28,7 @@ SUPPORTED = (DataType.F64, DataType.F32, DataType.F16, DataType.BF16, DataType.I
 """The data types that Candle and Inferox have in common."""
 
 COPIES = 5
-"""How many times the elements lie in memory at most while they change sides."""
+"""How many copies of the elements there are in memory at most while they are exchanged."""
 
 _ONLY = "tensor"
 
@@ -42,7 +42,7 @@ def check_dtype(dtype: DataType | str) -> DataType:
     """Gives a data type back where Candle has it.
 
     Raises:
-        UnsupportedDTypeError: If it lacks it, or the data type is Candle's own and none of ours.
+        UnsupportedDTypeError: If it lacks it, or the data type is one of Candle's that Inferox lacks.
     """
     if not isinstance(dtype, DataType) or dtype not in SUPPORTED:
         raise UnsupportedDTypeError(dtype, "candle", SUPPORTED)
@@ -53,7 +53,7 @@ def dtype_of_candle(tensor: candle.Tensor) -> DataType:
     """The data type of one of Candle's tensors.
 
     Raises:
-        UnsupportedDTypeError: For ``u32``, which is none of ours.
+        UnsupportedDTypeError: For ``u32``, which Inferox lacks.
     """
     name = str(tensor.dtype).lower()
     return check_dtype(next((dtype for dtype in SUPPORTED if dtype.value == name), name))
@@ -84,7 +84,7 @@ def to_numpy(tensor: candle.Tensor) -> npt.NDArray[Any]:
     """Copies one of Candle's tensors into a new array.
 
     Raises:
-        UnsupportedDTypeError: For ``bf16``, which NumPy lacks, and ``u32``, which is none of our data types.
+        UnsupportedDTypeError: For ``bf16``, which NumPy lacks, and ``u32``, which Inferox lacks.
     """
     return _read(tensor, dtype_of_candle(tensor).numpy_dtype)
 

@@ -60,7 +60,7 @@ class CandleExporter(Exporter):
         if request.precision is not Precision.FP32:
             raise LoadError(f"candle computes in fp32 here, not in {request.precision.value}")
         if source.facts.kind not in {"huggingface", "python"}:
-            raise LoadError(f"candle runs no model of the kind {source.facts.kind}")
+            raise LoadError(f"candle does not run models of the kind {source.facts.kind}")
         if source.facts.kind == "huggingface":
             _check_architecture(source)
             files, options = {"config": CONFIG_FILE}, {"architecture": source.facts.architecture}
@@ -94,7 +94,7 @@ def _check_architecture(source: SourceModel) -> None:
 
 
 def _is_foreign(layer: nn.Module) -> bool:
-    """Whether it is one of PyTorch's own layers with numbers of its own, and none that the backend has."""
+    """Whether it is one of PyTorch's own layers with weights, and not one that the backend has."""
     own = type(layer).__module__.startswith("torch.nn.modules.") and next(layer.parameters(recurse=False), None)
     return own is not None and own is not False and not isinstance(layer, _KNOWN)
 
@@ -103,7 +103,7 @@ def _describe(source: SourceModel) -> list[dict[str, Any]]:
     """The layers of a module that is a chain, from the graph of its ``forward``.
 
     Raises:
-        LoadError: If it is none, or has a layer that the backend lacks.
+        LoadError: If it is not a chain, or has a layer that the backend lacks.
     """
     specs = (*source.signature.inputs, *source.signature.outputs)
     if len(specs) != 2 or any(spec.dtype is not DataType.F32 for spec in specs):  # noqa: PLR2004 - one in, one out
@@ -112,7 +112,7 @@ def _describe(source: SourceModel) -> list[dict[str, Any]]:
     try:
         graph = fx.Tracer().trace(source.module)
     except Exception as error:
-        raise LoadError(f"candle runs chains of layers alone, and forward cannot be read as one: {error}") from error
+        raise LoadError(f"candle runs only chains of layers, but forward cannot be read as one: {error}") from error
     layers: list[dict[str, Any]] = []
     state = next(node for node in graph.nodes if node.op == "placeholder")
     for node in list(graph.nodes)[1:]:
@@ -133,9 +133,7 @@ def _refuse_foreign(module: nn.Module) -> None:
 
 def _require_chain(node: fx.Node, state: fx.Node, name: str) -> None:
     if node.all_input_nodes != [state] or not node.args or node.args[0] is not state:
-        raise LoadError(
-            f"candle runs chains of layers alone, and {name} takes something else than what comes before it"
-        )
+        raise LoadError(f"candle runs only chains of layers, but {name} takes something else than what comes before it")
 
 
 def _describe_node(node: fx.Node, module: nn.Module) -> list[dict[str, Any]]:
@@ -143,7 +141,7 @@ def _describe_node(node: fx.Node, module: nn.Module) -> list[dict[str, Any]]:
         return _describe_module(str(node.target), module.get_submodule(str(node.target)))
     names: Mapping[Any, str] = _FUNCTIONS if node.op == "call_function" else _METHODS
     if node.op not in {"call_function", "call_method"} or node.target not in names or len(node.args) != 1:
-        raise LoadError(f"candle runs chains of layers alone, and forward has {_label(node.target)}")
+        raise LoadError(f"candle runs only chains of layers, but forward has {_label(node.target)}")
     return [{"type": _activation(names[node.target], node.kwargs.get("approximate", "none"))}]
 
 

@@ -1,4 +1,4 @@
-"""The layers that models are made of, for matrices: a row a token, or a row an item."""
+"""The layers that models are made of, for matrices with one row per token, or one per item."""
 
 from __future__ import annotations
 

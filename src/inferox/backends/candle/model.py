@@ -50,7 +50,7 @@ class CandleModel(Model):
         self._network: Network | None = network
 
     def close(self) -> None:
-        """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
+        """Releases the weights. A ``forward`` under way in another thread still completes."""
         self._network = None
 
     def _compute(self, inputs: Mapping[str, TensorLike]) -> dict[str, Tensor]:
@@ -69,7 +69,7 @@ def open_network(artifact: Artifact) -> Network:
             and a file ``weights`` where it has any.
 
     Raises:
-        LoadError: If the config is malformed, the model is none that this backend computes, or the weights are not
+        LoadError: If the config is malformed, the model is not one that this backend computes, or the weights are not
             those that it needs.
         OutOfMemoryError: If the weights do not fit into memory.
     """

@@ -1,4 +1,4 @@
-"""What a model computes: arrays by name in, one of Candle's tensors out."""
+"""The contract of a network: arrays by name in, one of Candle's tensors out."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ class Network(Protocol):
 
         Raises:
             RequestError: If a number in them cannot be computed with, such as a token that is unknown.
-            OutOfMemoryError: If there is too little memory.
+            OutOfMemoryError: If there is not enough memory.
             Exception: Whatever Candle raises, to be translated by the caller.
         """

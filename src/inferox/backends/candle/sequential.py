@@ -41,7 +41,7 @@ class Sequential:
     def __init__(self, config: Mapping[str, Any], weights: Weights) -> None:
         described = config.get("layers")
         if not isinstance(described, list):
-            raise LoadError(f"the config of a chain of layers must list its layers, and has {described!r}")
+            raise LoadError(f"the config of a chain of layers must list its layers, but has {described!r}")
         self._layers = [_read_layer(item, weights) for item in described]
         weights.require_all_taken()
 
@@ -55,7 +55,7 @@ class Sequential:
             ``f32[..., numbers]``: the last axis as the last layer leaves it.
 
         Raises:
-            OutOfMemoryError: If there is too little memory.
+            OutOfMemoryError: If there is not enough memory.
             Exception: Whatever Candle raises.
         """
         (value,) = inputs.values()
@@ -98,7 +98,7 @@ def _read_layer(described: Any, weights: Weights) -> Layer:
     if kind == "layer_norm":
         width, eps = described.get("width"), described.get("eps")
         if type(width) is not int or width < 1 or not isinstance(eps, float):
-            raise LoadError(f"a layer_norm must state its width and eps as numbers, and states {width!r} and {eps!r}")
+            raise LoadError(f"a layer_norm must state its width and eps as numbers, but states {width!r} and {eps!r}")
         names = (_name(described, part) for part in ("weight", "bias"))
         weight, bias = (None if name is None else weights.take(name, (width,)) for name in names)
         return LayerNorm(weight, bias, width, eps)
@@ -110,5 +110,5 @@ def _read_layer(described: Any, weights: Weights) -> Layer:
 def _name(described: Mapping[str, Any], part: str) -> str | None:
     name = described.get(part)
     if name is not None and not isinstance(name, str):
-        raise LoadError(f"a layer's {part} must be the name of a weight, and is {name!r}")
+        raise LoadError(f"a layer's {part} must be the name of a weight, but is {name!r}")
     return name

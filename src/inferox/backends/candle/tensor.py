@@ -1,4 +1,4 @@
-"""Candle's tensors behind our contract."""
+"""Candle's tensors behind the contract of ``inferox.core.Tensor``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CandleTensor(Tensor):
         tensor: The tensor.
 
     Raises:
-        UnsupportedDTypeError: If its data type is ``u32``, which is none of ours.
+        UnsupportedDTypeError: If its data type is ``u32``, which Inferox lacks.
     """
 
     def __init__(self, tensor: candle.Tensor) -> None:
@@ -108,5 +108,5 @@ class CandleTensor(Tensor):
         if self._dtype is DataType.BF16:
             with translated(f"reading {self}", default=ExecutionError):
                 return export_bits(to_bits(self._tensor))
-        # The array is a copy already, whoever asks for one.
+        # The array is a copy already, whether or not one is asked for.
         return super().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device)

@@ -20,7 +20,7 @@ _OLD_NAMES = (
 """What the first checkpoints of BERT, converted from TensorFlow, call two weights."""
 
 _READ_COPIES = 3
-"""How often the weights lie in memory while Candle reads them: the file, the tensors, and transposes of these."""
+"""How many copies of the weights there are while Candle reads them: the file, the tensors, and their transposes."""
 
 _NAMED = 5
 
@@ -122,7 +122,7 @@ def read_weights(path: Path, *, prefix: str = "") -> Weights:
         prefix: What may stand before the names, such as ``bert``, and a dot.
 
     Raises:
-        LoadError: If it is none, is damaged, has data types that Candle lacks, or has a name twice.
+        LoadError: If it is not a safetensors file, is damaged, has data types that Candle lacks, or has a name twice.
         OutOfMemoryError: If it does not fit into memory.
     """
     with translated(f"reading {path.name}", default=LoadError):

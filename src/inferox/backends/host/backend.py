@@ -12,8 +12,8 @@ from inferox.core import Backend, Device, DeviceId, TensorBuilder
 class HostBackend(Backend):
     """A backend whose tensors lie in the machine's memory, and which computes on the CPU unless it lists more.
 
-    A runtime that takes NumPy's memory as it is needs nothing more; another overrides ``_make_builder``, and one that
-    has accelerators which read the machine's memory ``devices``.
+    A runtime that takes NumPy's memory as it is needs nothing more; others override ``_make_builder``, and those that
+    have accelerators which read the machine's memory also override ``devices``.
     """
 
     def devices(self) -> Sequence[Device]:

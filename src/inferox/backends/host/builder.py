@@ -28,7 +28,7 @@ from inferox.core import (
 _ADDRESSABLE_BYTES = 2**63 - 1
 
 _MOST_AXES = 64
-"""What NumPy 2 counts to; version 1 stopped at 32."""
+"""The most axes that NumPy 2 has; version 1 stopped at 32."""
 
 _ONE_IN_BF16 = 0x3F80
 
@@ -39,10 +39,10 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
     """Makes a runtime's tensors out of NumPy arrays, on the CPU unless a subclass has others.
 
     A subclass says how an array becomes its tensor, and where it differs, how it takes over tensors of other libraries
-    and how it sees to it that memory is there. NumPy has no ``bf16``: arrays of it hold its bits, as int16.
+    and how it makes sure that there is enough memory. NumPy has no ``bf16``: arrays of it hold its bits, as int16.
 
-    Every method raises ``UnsupportedDTypeError`` for a data type that there is not, ``ShapeMismatchError`` for a shape
-    that NumPy cannot have and ``OutOfMemoryError`` for a tensor that does not fit.
+    Every method raises ``UnsupportedDTypeError`` for a data type that is missing here, ``ShapeMismatchError`` for a
+    shape that NumPy cannot have and ``OutOfMemoryError`` for a tensor that does not fit.
 
     Args:
         owner: Whose tensors they are, as errors name it: ``onnxruntime``, or ``torch on cuda:0``.
@@ -123,7 +123,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
         Args:
             shape: The extent of each axis.
             dtype: A floating-point type.
-            seed: Any number from 0.
+            seed: A non-negative integer.
 
         Raises:
             UnsupportedDTypeError: If the data type is not a floating-point one.
@@ -133,7 +133,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
             raise UnsupportedDTypeError(dtype, "randn", [known for known in self._dtypes if known.is_floating])
         self._check(shape, dtype)
         if seed < 0:
-            raise ConfigError(f"a seed must be 0 or more, and is {seed}")
+            raise ConfigError(f"a seed must be 0 or more, but is {seed}")
         with self._allocating(shape, dtype):
             return self._adopt(draw_normal(prod(shape), dtype, seed).reshape(tuple(shape)), dtype)
 
@@ -179,7 +179,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
             yield
         except MemoryError as error:
             size_bytes = prod(shape) * dtype.size
-            message = f"{self._owner} has too little memory for a tensor of {list(shape)}, of {size_bytes} bytes"
+            message = f"{self._owner} does not have enough memory for a tensor of {list(shape)}, of {size_bytes} bytes"
             raise OutOfMemoryError(message, requested_bytes=size_bytes, free_bytes=free_memory_bytes()) from error
 
     def _check(self, shape: Sequence[int], dtype: DataType) -> None:

@@ -17,7 +17,7 @@ class HostDevice(Device):
         return DeviceId.cpu()
 
     def is_available(self) -> bool:
-        """Always: whoever asks runs on it."""
+        """Always true: this process runs on it."""
         return True
 
     def memory_info(self) -> MemoryInfo:
@@ -30,16 +30,16 @@ class HostDevice(Device):
 
 
 def free_memory_bytes() -> int:
-    """What a new allocation on the CPU could get."""
+    """The memory that a new allocation on the CPU could get."""
     return HostDevice().memory_info().free_bytes
 
 
 def require_cpu(device: DeviceId, owner: str) -> None:
-    """Does nothing for the CPU.
+    """Refuses every device but the CPU.
 
     Args:
         device: The device that is asked for.
-        owner: Who has no other.
+        owner: The runtime that has no other device, for the error.
 
     Raises:
         BackendUnavailableError: For every other device.

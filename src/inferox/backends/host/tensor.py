@@ -24,7 +24,7 @@ class HostTensor(Tensor):
         backend: The backend whose tensor it is.
 
     Raises:
-        UnsupportedDTypeError: If its data type is ``bf16`` or none of ours.
+        UnsupportedDTypeError: If its data type is ``bf16``, or one that Inferox lacks.
     """
 
     def __init__(self, array: npt.NDArray[Any], backend: str) -> None:

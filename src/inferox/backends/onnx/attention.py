@@ -1,4 +1,4 @@
-"""How attention is written as ONNX operators."""
+"""Attention, written as ONNX operators."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class _Graph(torch.nn.Module):
 
 
 def _forget_unrolling() -> None:
-    """Lets the exporter put its loops in the place of recurrent layers.
+    """Lets the exporter write recurrent layers as its own loops.
 
     PyTorch remembers how an earlier capture of its own dealt with them, which was to unroll them for one length.
     """

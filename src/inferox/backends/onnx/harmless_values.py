@@ -113,9 +113,9 @@ _LIKE_FIRST = frozenset(
 
 
 class HarmlessValues:
-    """What is known of the values of a graph by their names, on a walk through its nodes.
+    """What is known about the values of a graph, by their names, while its nodes are walked through.
 
-    What is not known counts as what does harm: a graph may be written to mislead.
+    What is not known counts as harmful: a graph may be written to mislead.
 
     Args:
         harmless: The names of values that are not integers of 32 or 64 bits.

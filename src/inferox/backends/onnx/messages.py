@@ -86,7 +86,7 @@ class Message:
         return found[-1] if found else None
 
     def replace(self, number: int, parts: Sequence[memoryview | bytes]) -> None:
-        """Puts others in the place of every field of a number.
+        """Replaces every field of a number by others.
 
         Args:
             number: The number of the fields.

@@ -1,4 +1,4 @@
-"""The one border at which ONNX Runtime's exceptions become ours."""
+"""The one border at which ONNX Runtime's exceptions become Inferox's."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ _OLDEST = 9
 
 
 def guard_divisions(content: memoryview, path_name: str) -> bytes | None:
-    """Lets a graph's integer divisions fail where the processor would end the process.
+    """Makes a graph's integer divisions fail with an error where the processor would end the process.
 
     The quotient of the least integer and -1 does not fit its type, for which processors raise what they raise for a
     divisor of 0, and ONNX Runtime (1.32) checks that alone. So the divisor becomes 0 there.
@@ -129,7 +129,7 @@ class _Rewriter:
         return checks
 
     def _check(self, dividend: str, divisor: str) -> tuple[list[bytes], str]:
-        """Nodes that give a divisor: 0 in the place of each -1 by which the least integer would be divided.
+        """Nodes that give a divisor: 0 instead of each -1 by which the smallest integer would be divided.
 
         The least integer is the only number whose magnitude is negative. For floating-point numbers, the same nodes
         change nothing, so that their data types need not be known.

@@ -36,7 +36,7 @@ class OnnxModel(Model):
         self._session: InferenceSession | None = session
 
     def close(self) -> None:
-        """Lets go of the session. A ``forward`` that is under way in another thread still ends well."""
+        """Releases the session. A ``forward`` under way in another thread still completes."""
         self._session = None
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -13,7 +13,7 @@ from inferox.backends.onnxruntime.guards import guard_divisions
 from inferox.core import DataType, GraphPort, LoadError
 
 _FATAL = 4
-"""What ends the process. Every other error is raised as well: what ONNX Runtime prints of it says nothing more."""
+"""The severity of what ends the process. Every other error is raised too: what ONNX Runtime prints adds nothing."""
 
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
@@ -39,7 +39,7 @@ _DTYPES = {
     "uint8": DataType.U8,
     "bool": DataType.BOOL,
 }
-"""Our data types by what ONNX Runtime calls them within ``tensor(…)``."""
+"""Inferox's data types by ONNX Runtime's names for them within ``tensor(…)``."""
 
 
 def list_ports(items: Sequence[NodeArg]) -> list[GraphPort]:

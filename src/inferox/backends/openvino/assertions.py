@@ -52,7 +52,7 @@ class Assertions:
     constant: dict[str, bool] = field(default_factory=dict)
 
     def require_not(self, bad: Output, node: Node, place: int, reason: str) -> None:
-        """Lets a node's input arrive only if nothing is wrong.
+        """Makes a node's input depend on a check that nothing is wrong.
 
         Args:
             bad: What is wrong, in booleans of any shape.

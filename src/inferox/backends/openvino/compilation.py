@@ -25,7 +25,7 @@ _CAPABILITIES = {Precision.FP16: ("FP16", DataType.F16), Precision.BF16: ("BF16"
 """What a device must state to compute in half precision."""
 
 _DTYPES = {dtype.value: dtype for dtype in DataType if dtype is not DataType.BOOL} | {"boolean": DataType.BOOL}
-"""Our data types by OpenVINO's names for them."""
+"""Inferox's data types by OpenVINO's names for them."""
 
 
 def compile_model(
@@ -45,7 +45,7 @@ def compile_model(
         precision: The number format in which it is to compute.
         threads: How many CPU threads it may use.
         streams: How many calls share the threads when they are computed at once: 1 for all threads for each.
-        bounds: For inputs whose elements are checked before they are given to it to be from 0 up and below a number,
+        bounds: For inputs whose elements are checked before they are given to it to be non-negative and below a number,
             that number.
 
     Raises:

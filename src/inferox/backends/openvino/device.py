@@ -1,4 +1,4 @@
-"""OpenVINO's devices and ours."""
+"""OpenVINO's devices as Inferox's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class OpenVinoDevice(Device):
     """A device as OpenVINO sees it: ``cpu``, or ``gpu``, ``gpu:1`` and ``npu`` for Intel's accelerators.
 
     Args:
-        device: Which one. It need not exist: ``is_available`` tells.
+        device: Which one. It need not exist: ``is_available`` says whether it does.
     """
 
     def __init__(self, device: DeviceId) -> None:

@@ -1,4 +1,4 @@
-"""The one border at which OpenVINO's exceptions become ours."""
+"""The one border at which OpenVINO's exceptions become Inferox's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FRAME = re.compile(
     r"Model wasn't fully converted|-- .* with a message:$|While validating node '.*:$|\[ ?\w+ ?\]$)"
 )
 _CHECK = re.compile(rf"^Node {CHECK_PREFIX}(?P<told>.*) of type \w+$", re.MULTILINE)
-"""How OpenVINO names the node of a check of ours that failed."""
+"""How OpenVINO names the node of one of Inferox's checks that failed."""
 
 _SUMMARY = "-- Conversion is failed for"
 

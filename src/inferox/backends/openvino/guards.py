@@ -41,7 +41,7 @@ def add_guards(model: openvino.Model, bounds: Mapping[str, int], path_name: str)
 
     Args:
         model: The model, which is changed.
-        bounds: For inputs whose elements are known to be from 0 up and below a number, that number.
+        bounds: For inputs whose elements are known to be non-negative and below a number, that number.
         path_name: The name of its file, for messages.
 
     Raises:

@@ -32,6 +32,6 @@ def check_integers(inputs: Sequence[TensorSpec], arrays: Mapping[str, npt.NDArra
         if array.min() < _NARROW.min or array.max() > _NARROW.max:
             wrong = int(array[(array < _NARROW.min) | (array > _NARROW.max)][0])
             raise ExecutionError(
-                f"input {spec.name!r} holds {wrong}, and openvino computes 64-bit integers in 32 bits",
+                f"input {spec.name!r} holds {wrong}, but openvino computes 64-bit integers in 32 bits",
                 hint="run it with another runtime",
             )

@@ -64,7 +64,7 @@ class _Reader:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if self._depth == 0 and (name != "net" or "version" not in attributes):
-            raise self._refusal(f"its root is <{name}>, and not <net version=…>")
+            raise self._refusal(f"its root is <{name}>, not <net version=…>")
         if self._depth == 1 and name not in _SECTIONS:
             raise self._refusal(f"it has a section <{name}>")
         if name.startswith("__"):

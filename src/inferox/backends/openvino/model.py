@@ -72,7 +72,7 @@ class OpenVinoModel(Model):
         self._lanes_lock = Lock()
 
     def close(self) -> None:
-        """Lets go of the compiled models. A call that is under way in another thread still ends well."""
+        """Releases the compiled models. A call under way in another thread still completes."""
         with self._lock:
             self._is_closed = True
             self._whole = self._lanes = None

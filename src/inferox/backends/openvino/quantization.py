@@ -22,7 +22,7 @@ from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters
 _SMOOTHING = 0.75
 """How much of the outliers is moved from activations into weights (SmoothQuant's alpha, Xiao et al. 2023).
 
-Measured with MiniLM on 300 texts that it was not calibrated on, mean and least cosine to fp32: 0.990 and
+Measured with MiniLM on 300 texts that it was not calibrated on, mean and minimum cosine to fp32: 0.990 and
 0.967 at 0.5, 0.996 and 0.990 at 0.7, 0.997 and 0.989 at 0.75, 0.997 and 0.987 at 0.8, 0.996 and 0.984 at 0.9, 0.995 and
 0.978 at 0.95.
 """
@@ -78,7 +78,7 @@ def _smoothing() -> AdvancedQuantizationParameters:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps NNCF's progress bars and notes from a terminal that shows our own."""
+    """Keeps NNCF's progress bars and notes from a terminal that shows Inferox's."""
     level = nncf.nncf_logger.level
     nncf.set_log_level(logging.ERROR)
     try:

@@ -64,7 +64,7 @@ _ENTRIES_PER_WEIGHT = 16
 """What it takes to make the module of a weight, in entries of a config."""
 
 _alone = Lock()
-"""Held while a module is made: transformers changes PyTorch for the whole process meanwhile, and we its logging."""
+"""Held while a module is made: transformers changes PyTorch for the whole process, and Inferox its logging."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def _read_config(config: Mapping[str, Any], model_class: type[PreTrainedModel]) 
     # Related classes take each other's configs and weights without complaint, and compute something else with them.
     if model_class.config_class is None or not isinstance(settings, model_class.config_class):
         raise LoadError(
-            f"a {model_class.__name__} is no {model_type} model, which is what the config describes",
+            f"a {model_class.__name__} is not a {model_type} model, which is what the config describes",
             hint="the architecture and the config are not of the same model",
         )
     return settings

@@ -24,7 +24,7 @@ _ROWS = 2
 _OTHER_ROWS = (1, 3)
 
 _UNLIMITED = 2**31
-"""A limit that is none: PyTorch's own for an extent without one is beyond it."""
+"""The extent from which on a limit counts as none: PyTorch gives larger ones to extents without a limit."""
 
 _ROUGHLY = 1e-3
 """How far a program may be from its module before it counts as another one; parity is measured elsewhere."""
@@ -106,7 +106,7 @@ def check_other_limits(program: ExportedProgram, reference: Call, examples: Tens
         if _takes(reference, examples, signature, dim, most + 1):
             raise LoadError(
                 f"the model was captured for {extents[dim]} {dim}, and fails for more than {most}",
-                hint=f"its code must do the same for every extent of {dim}; or state a number in its place",
+                hint=f"its code must do the same for every extent of {dim}; or state a fixed number for it",
             )
 
 
@@ -146,7 +146,7 @@ def _range(program: ExportedProgram, extent: int | torch.SymInt) -> tuple[int, i
 
 
 def _takes(call: Call, examples: Tensors, signature: Signature, dim: str, extent: int) -> bool:
-    """Whether shapes work out with another extent. Nothing is computed, for which there may be too little memory."""
+    """Whether shapes work out with another extent. Nothing is computed, for which there may not be enough memory."""
     with FakeTensorMode(allow_non_fake_inputs=True) as shapes_alone:
         inputs = {name: shapes_alone.from_tensor(value) for name, value in examples.items()}
         try:

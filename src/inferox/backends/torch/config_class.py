@@ -1,4 +1,4 @@
-"""Having transformers' class read a config that may ask for anything: the work ends, whatever the config says."""
+"""Reading a config that may ask for anything with transformers' class: the work ends, whatever the config says."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class _OutOfBoundsError(BaseException):
 
 
 def read_config(config: Mapping[str, Any]) -> PretrainedConfig:
-    """Has the class of a config's model type read it, without network, and with an end.
+    """Has the class of a config's model type read it, without network, and within bounds.
 
     Some classes make a list as long as a number says, such as the names of as many labels. The lines of Python that
     they run are counted. What Python does within one line is not seen; so where numbers are larger than any count, two
-    smaller ones are tried in the place of each, and it is refused where the work or the config grows with them.
+    smaller ones are tried in place of each, and the config is refused where the work or the config grows with them.
 
     Args:
         config: The model's ``config.json``, with a ``model_type`` that transformers knows.

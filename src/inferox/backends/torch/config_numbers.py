@@ -27,8 +27,8 @@ _SHOWN = 3
 class LargeNumbers:
     """The numbers of a config that could make a few digits ask for much work, if they were counts.
 
-    Such numbers are usually none: an index of a token, a base of rotations, a number of positions without a table. What
-    a number is shows when a smaller one stands in its place.
+    Such numbers are usually not counts: an index of a token, a base of rotations, a number of positions without a
+    table. What a number is shows when a smaller one stands in its place.
 
     Args:
         config: The model's ``config.json``.

@@ -17,7 +17,7 @@ from inferox.core import LoadError
 
 _NETWORK_EVENTS = frozenset({"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"})
 _MODEL_FILES = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".model", ".txt"})
-"""How files with settings, weights and vocabularies end."""
+"""The suffixes of files with settings, weights and vocabularies."""
 
 _INSTALLED = tuple(os.path.realpath(folder) + os.sep for folder in {sys.prefix, sys.base_prefix})
 """Where Python's own files and those of the installed libraries lie."""
@@ -51,7 +51,7 @@ def _refuse_reach(event: str, arguments: tuple[Any, ...]) -> None:
 def _reach(target: str) -> LoadError:
     return LoadError(
         f"the config asks for something outside the model: {target} was about to be read while the model was made",
-        hint="a model is made of its own config and weights alone; look for a repository or folder that the config "
+        hint="a model is made only of its own config and weights; look for a repository or folder that the config "
         "names, such as 'backbone', and pack the model from Python (python:module:factory) if it needs that",
     )
 
@@ -81,7 +81,7 @@ def bounded(weights: int, elements: int) -> Iterator[None]:
     """Ends the making of modules in this thread as soon as they are more than a checkpoint can fill.
 
     The modules and parameters are counted as they are registered, so that neither a count in a config nor a product of
-    several can ask for work without an end.
+    several can ask for endless work.
 
     Args:
         weights: How many tensors the checkpoint has.
@@ -138,7 +138,7 @@ class _Counter:
         self._count += number
         if self._count > self._limit:
             raise LoadError(
-                f"the config describes a model of more than {self._limit:,} {self._kind}, and the checkpoint has "
+                f"the config describes a model of more than {self._limit:,} {self._kind}, but the checkpoint has "
                 f"{self._stored}",
                 hint="the config and the weights are not of the same model",
             )

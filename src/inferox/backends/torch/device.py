@@ -1,4 +1,4 @@
-"""PyTorch's devices and ours."""
+"""PyTorch's devices as Inferox's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class TorchDevice(Device):
     """A device as PyTorch sees it.
 
     Args:
-        device: Which one. It need not exist: ``is_available`` tells.
+        device: Which one. It need not exist: ``is_available`` says whether it does.
     """
 
     def __init__(self, device: DeviceId) -> None:
@@ -85,7 +85,7 @@ def to_torch(device: DeviceId) -> torch.device:
 
 
 def from_torch(device: torch.device) -> DeviceId:
-    """Our name for one of PyTorch's devices. Vulkan, whose tensors go in and out through the CPU, counts as the CPU."""
+    """Inferox's name for one of PyTorch's devices. Vulkan, whose tensors pass through the CPU, counts as the CPU."""
     match device.type:
         case "cpu" | "vulkan":
             return DeviceId.cpu()

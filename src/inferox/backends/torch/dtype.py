@@ -1,4 +1,4 @@
-"""PyTorch's data types and ours."""
+"""PyTorch's data types as Inferox's."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def to_torch(dtype: DataType) -> torch.dtype:
 
 
 def from_torch(dtype: torch.dtype) -> DataType:
-    """Our name for one of PyTorch's data types.
+    """Inferox's name for one of PyTorch's data types.
 
     Raises:
-        UnsupportedDTypeError: If it is not one of ours: complex, quantised, or an 8-bit float.
+        UnsupportedDTypeError: If Inferox lacks it: complex, quantised, or an 8-bit float.
     """
     found = _DATA_TYPES.get(dtype)
     if found is None:

@@ -27,7 +27,7 @@ from inferox.core import (
     TensorSpec,
 )
 
-_CONTRADICTION = "the package states another signature than its program has; pack the model again"
+_CONTRADICTION = "the signature that the package states is not that of its program; pack the model again"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TorchModel(Model):
 
     Inputs that lie on its device already are passed on without a copy: a program that writes to its inputs writes to
     its caller's memory, and an output that is an input shares it. An output that is a weight, or a view of one, is
-    copied: whoever writes to it changes no later answer.
+    copied, so that writing to it changes no later answer.
 
     Args:
         name: The name of the package.
@@ -68,7 +68,7 @@ class TorchModel(Model):
         self._program: Program | None = program
 
     def close(self) -> None:
-        """Lets go of the weights. A ``forward`` that is under way in another thread still ends well."""
+        """Releases the weights. A ``forward`` under way in another thread still completes."""
         self._program = None
         if self._metadata.device.kind == "cuda":
             # PyTorch would keep the memory for tensors to come, out of reach of other processes.
@@ -111,7 +111,7 @@ def _finish(output: torch.Tensor, spec: TensorSpec, program: Program) -> TorchTe
     if output.dtype is not stated and (program.compute_dtype is None or not output.is_floating_point()):
         found = str(output.dtype).removeprefix("torch.")
         raise ExecutionError(
-            f"the model must return {spec.name} as {spec.dtype}, and returned {found}", hint=_CONTRADICTION
+            f"the model must return {spec.name} as {spec.dtype}, but returned {found}", hint=_CONTRADICTION
         )
     typed = output.to(stated)
     return TorchTensor(typed.clone() if typed.untyped_storage().data_ptr() in program.storages else typed)
@@ -149,7 +149,7 @@ def name_outputs(returned: Any, names: Sequence[str]) -> dict[str, torch.Tensor]
     missing = [name for name in names if not isinstance(found.get(name), torch.Tensor)]
     if missing:
         raise ExecutionError(
-            f"the model must return {', '.join(names)}, and does not return {', '.join(missing)}",
+            f"the model must return {', '.join(names)}, but does not return {', '.join(missing)}",
             hint=_CONTRADICTION,
         )
     return found

@@ -1,4 +1,4 @@
-"""Notices of libraries that tell users of Inferox nothing, and are kept from their terminals.
+"""Notices of libraries that are of no use to users of Inferox, and are kept from their terminals.
 
 transformers imports torchao wherever it is installed. torchao says on import that it cannot load its kernels for
 certain GPUs, none of which Inferox uses, and that Triton is missing, and has PyTorch say that torchao calls something

@@ -1,8 +1,9 @@
 """Text models of transformers in the packed layout: all rows end to end, through every layer but attention.
 
-No model code is changed: transformers lets attention be replaced by a registered function. Ours gathers queries, keys
-and values into the padded batch, attends there, and gathers the results back. Everything is a gather, so that a capture
-of it is quick on every runtime. Tokens do not see padding: it is masked, and what is computed for it is dropped.
+No model code is changed: transformers lets attention be replaced by a registered function. Inferox's gathers queries,
+keys and values into the padded batch, attends there, and gathers the results back. Everything is a gather, so that a
+capture of it is quick on every runtime. Tokens do not see padding: it is masked, and what is computed for it is
+dropped.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _batch: ContextVar[_Batch] = ContextVar("inferox_packed_batch")
 class PackedModule(torch.nn.Module):
     """A text model that takes tokens of all rows end to end, as ``inferox.core.packed`` lays them out.
 
-    The module that it wraps computes packed rows alone until ``release`` is called.
+    The module that it wraps computes only packed rows until ``release`` is called.
 
     Args:
         module: A text model of transformers, in evaluation mode.
@@ -119,7 +120,7 @@ class PackedModule(torch.nn.Module):
 
 
 def _padding_of_positions(module: Any) -> int | None:
-    """The padding token of a model that counts positions behind its number, over tokens that are none.
+    """The padding token of a model that counts positions from its number on, over tokens that are not padding.
 
     Such models keep a row of the position table for padding; ``None`` for those that number the places of a row.
     """

@@ -1,9 +1,9 @@
 """From a module in fp32 to one whose linear layers have weights of int8, with torchao.
 
 Only the weights are quantised, by output channel; they are widened again, layer by layer, as they are used. Measured
-with MiniLM on 98 varied texts, mean and least cosine to fp32: 0.9995 and 0.996 so; 0.998 and 0.993 with
+with MiniLM on 98 varied texts, mean and minimum cosine to fp32: 0.9995 and 0.996 so; 0.998 and 0.993 with
 activations quantised too, by token around a zero point, and 0.997 and 0.981 without one. Both are two to ten times
-slower on CPUs than fp32, and this a tenth.
+slower on CPUs than fp32, and weights alone a tenth.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _EXTRA = "torch-int8"
 
 
 def require_torchao() -> None:
-    """Does nothing where torchao, which quantises, can be imported.
+    """Raises an error unless torchao, which quantises, can be imported.
 
     Raises:
         BackendUnavailableError: If it cannot.

@@ -23,17 +23,17 @@ class TorchTensor(Tensor):
     Gradients are left behind: the wrapped tensor shares the memory and requires none.
 
     Args:
-        tensor: A dense tensor of one of our data types.
+        tensor: A dense tensor of one of Inferox's data types.
 
     Raises:
-        UnsupportedDTypeError: If its data type is none of the ten.
+        UnsupportedDTypeError: If Inferox lacks its data type.
         ExecutionError: If it is sparse or nested, or has no memory, as on PyTorch's ``meta`` device.
     """
 
     def __init__(self, tensor: torch.Tensor) -> None:
         fault = _fault(tensor)
         if fault:
-            raise ExecutionError(f"a tensor must be dense and have memory, and this one is {fault}")
+            raise ExecutionError(f"a tensor must be dense and have memory, but this one is {fault}")
         self._dtype = dtypes.from_torch(tensor.dtype)
         self._tensor = tensor.detach()
         # A negation that PyTorch has only noted down would be lost on the way to other libraries.
@@ -109,7 +109,7 @@ class TorchTensor(Tensor):
         Raises:
             UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
         """
-        _ = self._dtype.numpy_dtype  # refuses bf16 in our words
+        _ = self._dtype.numpy_dtype  # refuses bf16 with an error of Inferox
         if self._tensor.device.type == "cpu":
             return self._tensor.numpy()
         with translated(f"giving {self} to NumPy", default=ExecutionError):
@@ -135,7 +135,7 @@ class TorchTensor(Tensor):
             BufferError: If the tensor cannot be exported as asked; the standard demands this type.
         """
         if dl_device not in {None, self.__dlpack_device__(), _DLPACK_CPU}:
-            raise BufferError(f"{self} can be exported where it is or to the CPU, and not to DLPack's {dl_device}")
+            raise BufferError(f"{self} can be exported where it is or to the CPU, but not to DLPack's {dl_device}")
         to_cpu = dl_device == _DLPACK_CPU
         # PyTorch exports from its current CUDA device alone; -1 leaves that as it is.
         with torch.cuda.device(self._tensor.device if self._tensor.is_cuda else -1):

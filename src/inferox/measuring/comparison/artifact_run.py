@@ -57,7 +57,7 @@ class ArtifactRun:
     peak_memory_bytes: int = 0
 
     def start(self, load: dict[str, Any], *, timeout_s: float) -> None:
-        """Loads the artifact in a fresh process, in the place of the one before.
+        """Loads the artifact in a fresh process, in place of the one before.
 
         Raises:
             WorkerError: If it cannot be loaded, or takes too long.

@@ -42,13 +42,13 @@ def compare(
     """Measures every artifact of a package that can be run here.
 
     Each is loaded in a process of its own. Only one of them computes at any time, and every measurement goes round all
-    of them before the next begins, so that whatever else the machine does meets all alike.
+    of them before the next begins, so that whatever else the machine does affects all of them alike.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
         backend: The only backend to measure, or ``auto`` for all.
         device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
-        threads: How many CPU threads each runtime may use; ``None`` for one a core that this process may use.
+        threads: How many CPU threads each runtime may use; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
         plan: How much is measured, and for how long.
         progress: Is told how far it has come.
@@ -57,7 +57,7 @@ def compare(
         PackageError: If there is no package, or it is damaged or unsafe.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact can be run here; it lists the reason for each.
-        ConfigError: If the device is none.
+        ConfigError: If the device is not valid.
     """
     began, started_at = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     package = open_package(path)

@@ -78,7 +78,7 @@ class RowParity:
     Attributes:
         length: Its length in tokens; ``None`` where rows have none.
         max_abs: The largest absolute difference; ``None`` where it could not be compared.
-        cosine: The least cosine of corresponding vectors; ``None`` where it could not be compared.
+        cosine: The smallest cosine of corresponding vectors; ``None`` where it could not be compared.
     """
 
     length: int | None

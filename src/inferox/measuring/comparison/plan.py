@@ -26,7 +26,7 @@ class Plan:
 
 
 FULL = Plan(starts=3, rounds=5, latency_s=0.25, throughput_s=2.0, timeout_s=300.0)
-"""What a figure that is to be relied on takes: a minute or two an artifact."""
+"""Enough for figures to rely on: a minute or two per artifact."""
 
 QUICK = Plan(starts=1, rounds=3, latency_s=0.05, throughput_s=0.4, timeout_s=300.0)
-"""What gives an impression: some ten seconds an artifact."""
+"""Enough for an impression: about ten seconds per artifact."""

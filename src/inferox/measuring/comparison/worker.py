@@ -1,8 +1,8 @@
 """The process that an artifact is measured in: ``python -P -m inferox.measuring.comparison.worker``.
 
-It reads one JSON object a line from standard input, such as ``{"command": "latency", "index": 0, "budget_s": 0.25}``,
+It reads one JSON object per line from standard input, such as ``{"command": "latency", "index": 0, "budget_s": 0.25}``,
 and answers each with one line on standard output: ``{"result": {…}}``, or ``{"error": "…"}`` where it failed. The first
-command is ``load``. It ends with its standard input, also while it computes, so that it never outlives whoever
+command is ``load``. It ends when its standard input ends, even while it computes, so that it never outlives whoever
 started it.
 """
 

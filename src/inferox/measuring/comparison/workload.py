@@ -1,4 +1,4 @@
-"""What artifacts are given to compute: the same for each of them, and at every time."""
+"""The items that artifacts are given to compute: the same for each of them, every time."""
 
 from __future__ import annotations
 

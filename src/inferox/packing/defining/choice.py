@@ -1,4 +1,4 @@
-"""Which library defines the answers of a model."""
+"""The choice of the library that defines the answers of a model."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from inferox.packing.defining.library import DefiningLibrary, find_version, quie
 from inferox.tasks import translated_panics
 
 INSTALL_HINT = "pip install 'inferox[reference]'"
-"""What brings every library that defines a model."""
+"""The command that installs every library that defines a model."""
 
 
 _LEAST_MAJOR = {"sentence-transformers": 6, "transformers": 5}
-"""The least major version of each library that has what is asked of it."""
+"""The oldest major version of each library that has what is asked of it."""
 
 
 @dataclass(frozen=True)
 class NoDefinition:
-    """Why no library says what a model is to answer.
+    """The reason why no library defines what a model must answer.
 
     Attributes:
         reason: The reason, with what to do about it.
@@ -52,11 +52,11 @@ def open_defining_library(source: SourceModel, task: str, max_length: int | None
     found = find_version(library)
     if found.partition(".")[0].isdecimal() and int(found.partition(".")[0]) < _LEAST_MAJOR[library]:
         return NoDefinition(
-            f"{library} {found} is installed, and {_LEAST_MAJOR[library]}.0 or newer is needed: "
+            f"{library} {found} is installed, but {_LEAST_MAJOR[library]}.0 or newer is needed: "
             f"{INSTALL_HINT.replace('install', 'install --upgrade')}"
         )
     try:
-        with quiet(), translated_panics(f"opening the model with {library}", hint="mend the model's files"):
+        with quiet(), translated_panics(f"opening the model with {library}", hint="fix the model's files"):
             return _open(task, directory, max_length)
     except Exception as error:  # noqa: BLE001 - the libraries raise whatever they like for a model that they do not take
         return NoDefinition(f"{library} does not load this model: {first_line(error)}")

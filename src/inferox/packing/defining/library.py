@@ -1,4 +1,4 @@
-"""What a library that defines a model is asked."""
+"""The interface to a library that defines a model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Definition:
 
 
 class DefiningLibrary(ABC):
-    """A model as the library that defines it loads it: in fp32, on the CPU, with none of our own code."""
+    """A model as the library that defines it loads it: in fp32, on the CPU, with none of Inferox's own code."""
 
     name: ClassVar[str]
     """The library's distribution, such as ``sentence-transformers``."""

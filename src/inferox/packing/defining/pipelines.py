@@ -1,4 +1,4 @@
-"""transformers' pipelines: what defines the labels of texts, of their parts, and of images."""
+"""transformers' pipelines, which define the labels of texts, of their parts, and of images."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class TokenizedLibrary(DefiningLibrary):
     """The name of the pipeline."""
 
     options: ClassVar[Mapping[str, Any]] = {}
-    """What the pipeline is told besides."""
+    """Further arguments of the pipeline."""
 
     def __init__(self, directory: Path, max_length: int | None) -> None:
         self._tokenizer: Any = transformers.AutoTokenizer.from_pretrained(str(directory), **_OPTIONS)
@@ -136,7 +136,7 @@ class ImageLabelLibrary(DefiningLibrary):
         from PIL import Image
 
         if not isinstance(proof_input.item, bytes):
-            raise TypeError(f"expected the bytes of an image, and got {type(proof_input.item).__name__}")
+            raise TypeError(f"expected the bytes of an image, got {type(proof_input.item).__name__}")
         image = load_image(Image.open(BytesIO(proof_input.item)))
         pixels = self._processor(image, return_tensors="pt")["pixel_values"]
         with torch.inference_mode(), captured(self._model) as computed:

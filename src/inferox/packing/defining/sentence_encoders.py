@@ -1,4 +1,4 @@
-"""sentence-transformers: what defines the vectors of texts and the scores of pairs."""
+"""sentence-transformers, which defines the vectors of texts and the scores of pairs."""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
     prompts, default = settings.get("prompts", {}), settings.get("default_prompt_name")
     if default is not None and default not in {*prompts, *_USUAL_PROMPTS}:
         raise ConfigError(
-            f"{SETTINGS_FILE} states the default_prompt_name {default!r}, and has the prompts {sorted(prompts)}",
+            f"{SETTINGS_FILE} states the default_prompt_name {default!r}, but has the prompts {sorted(prompts)}",
             hint="add the prompt, or take the default away",
         )
     return {

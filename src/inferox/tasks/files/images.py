@@ -78,7 +78,7 @@ def _read_settings(directory: Path) -> tuple[str, dict[str, Any]]:
     if stated is not None and file == PROCESSOR_FILE:
         stated = stated["image_processor"]
         if not isinstance(stated, dict):
-            raise PackageError(f"'image_processor' in {file} must be an object, and is a {type(stated).__name__}")
+            raise PackageError(f"'image_processor' in {file} must be an object, but is a {type(stated).__name__}")
     if stated is None:
         raise PackageError(
             f"there is no {PREPROCESSOR_FILE}, so how images are resized and scaled is unknown",
@@ -159,12 +159,12 @@ def _size_steps(kind: str, settings: Mapping[str, Any]) -> tuple[dict[str, int] 
     edge = size.get("shortest_edge")
     if kind == "ConvNext":
         if edge is None:
-            raise ConfigError(f"'size' must name its shortest_edge, and is {size}")
+            raise ConfigError(f"'size' must name its shortest_edge, but is {size}")
         if edge >= _WARPED_FROM:
             return {"height": edge, "width": edge}, None
         return {"shortest_edge": _divide(edge, settings)}, {"height": edge, "width": edge}
     if "max_height" in size and kind in {"PoolFormer", "Levit"}:
-        raise ConfigError(f"'size' must give height and width or shortest_edge, and is {size}")
+        raise ConfigError(f"'size' must give height and width or shortest_edge, but is {size}")
     if kind == "PoolFormer" and settings["crop_pct"] is not None:
         height, width = size.get("height"), size.get("width")
         edge = height if height == width and height is not None else edge
@@ -179,14 +179,14 @@ def _size_steps(kind: str, settings: Mapping[str, Any]) -> tuple[dict[str, int] 
 def _divide(extent: int, settings: Mapping[str, Any]) -> int:
     share = settings["crop_pct"]
     if isinstance(share, bool) or not isinstance(share, int | float) or not 0 < share <= 1:
-        raise ConfigError(f"'crop_pct' must be a number above 0 and at most 1, and is {share!r}")
+        raise ConfigError(f"'crop_pct' must be a number above 0 and at most 1, but is {share!r}")
     return int(min(extent / share, 2**31))
 
 
 def _flag(settings: Mapping[str, Any], name: str) -> bool:
     value = settings.get(name)
     if value is not None and not isinstance(value, bool):
-        raise ConfigError(f"{name!r} must be true or false, and is {value!r}")
+        raise ConfigError(f"{name!r} must be true or false, but is {value!r}")
     return bool(value)
 
 
@@ -204,5 +204,5 @@ def _edges(settings: Mapping[str, Any], name: str, *, square: bool) -> dict[str,
     if isinstance(size, list) and len(size) == 2:  # noqa: PLR2004 - height and width
         size = {"height": size[0], "width": size[1]}
     if not isinstance(size, dict) or not size or not all(type(edge) is int for edge in size.values()):
-        raise ConfigError(f"{name!r} must be a number of pixels or name its edges, and is {size!r}")
+        raise ConfigError(f"{name!r} must be a number of pixels or name its edges, but is {size!r}")
     return size

@@ -24,7 +24,7 @@ _POOLING_NAMES = {
     "weightedmean": "weighted_mean",
     "lasttoken": "last",
 }
-"""Our names by sentence-transformers' own, in the order in which it joins several."""
+"""Inferox's names by sentence-transformers' own, in the order in which it joins several."""
 
 _POOLING_FLAGS = {
     "pooling_mode_cls_token": "cls",
@@ -97,7 +97,7 @@ def _pooling(module: SentenceModule, config: Mapping[str, Any]) -> list[str]:
 
 
 def _describe_normalize(directory: Path, module: SentenceModule, output: str) -> tuple[dict[str, Any], list[str]]:
-    # It has had a config since version 6 alone.
+    # It has had a config only since version 6.
     config = read_json(member_path(directory, module.file("config.json"))) or {}
     _check_keys(module, config, {"module_input_name", "module_output_name"})
     _check_names(module, config, output)
@@ -179,7 +179,7 @@ def _check_names(module: SentenceModule, config: Mapping[str, Any], output: str)
     ):
         if found != wanted:
             raise ConfigError(
-                f"{module.file('config.json')} sets {key!r} to {found!r}, and what is supported here is {wanted!r}",
+                f"{module.file('config.json')} sets {key!r} to {found!r}, but only {wanted!r} is supported here",
                 hint=RAW_HINT,
             )
 
@@ -207,7 +207,7 @@ def _check_weights(directory: Path, module: SentenceModule, expected: Mapping[st
         raise PackageError(f"{name} cannot be read: {error}", hint="fetch the model again") from error
     if shapes != expected:
         raise ManifestError(
-            f"{name} must hold {dict(expected)}, as {module.file('config.json')} states, and holds {shapes}",
+            f"{name} must hold {dict(expected)}, as {module.file('config.json')} states, but holds {shapes}",
             hint="fetch the model again",
         )
     return name

@@ -95,7 +95,7 @@ def _check_width(directory: Path, module: SentenceModule) -> None:
     width = (read_json(member_path(directory, module.file("config.json"))) or {}).get("out_features")
     if width != 1:
         raise ConfigError(
-            f"{module.file('config.json')} sets 'out_features' to {width}, and the task rerank reads one score each",
+            f"{module.file('config.json')} sets 'out_features' to {width}, but the task rerank reads one score each",
             hint=RAW_HINT,
         )
 
@@ -104,7 +104,7 @@ def _check_labels(config: Mapping[str, Any]) -> None:
     labels = read_labels(config)
     if len(labels) != 1:
         raise ConfigError(
-            f"the task rerank needs a model with one score per pair, and this one has {len(labels)} labels",
+            f"the task rerank needs a model with one score per pair, but this one has {len(labels)} labels",
             hint="use the task classify, which takes pairs of texts too",
         )
 
@@ -115,7 +115,7 @@ def _default_prompt(settings: Mapping[str, Any]) -> str | None:
         return None
     if default not in prompts:
         raise ConfigError(
-            f"{SETTINGS_FILE} states the default_prompt_name {default!r}, and has the prompts {sorted(prompts)}",
+            f"{SETTINGS_FILE} states the default_prompt_name {default!r}, but has the prompts {sorted(prompts)}",
             hint="add the prompt, or take the default away",
         )
     return str(prompts[default])

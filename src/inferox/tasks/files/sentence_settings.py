@@ -46,7 +46,7 @@ def _only(*keys: str) -> Check:
 
 
 def _processing(value: Any) -> bool:
-    """What the processor is called with: for texts, what it is called with anyway. Other inputs there are none."""
+    """What the processor is called with: for texts, what it is called with anyway. There are no other inputs."""
     if value is None:
         return True
     known = {"common", "text", "audio", "image", "video", "chat_template"}
@@ -167,7 +167,7 @@ _MEANINGS = {
     "transformer_task": "the transformer must be loaded for the task that the model is packed for",
     "modality_config": "only texts are read, as they are and by the model's forward method, without a chat template",
     "module_output_name": "the module after it reads another output",
-    "processing_kwargs": "texts are padded and cut in the usual way alone",
+    "processing_kwargs": "texts are padded and cut only in the usual way",
     "unpad_inputs": "it must be true, false or null",
     "query_length": "queries and documents have the same limit",
     "document_length": "queries and documents have the same limit",

@@ -1,4 +1,4 @@
-"""Builders: the data type that is asked for is the one that comes, and nothing is rounded or wrapped on the way."""
+"""Builders: tensors have the data type that was asked for, and nothing is rounded or wrapped on the way."""
 # ruff: noqa: D102, PLR2004, S101 - tests assert, and their names say what
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ UNREPRESENTABLE: dict[DataType, tuple[Any, ...]] = {
 """For each data type, values that it does not hold."""
 
 HUGE = ((2**62,), (2**70,), (2**31, 2**31, 2**31), (2**50,), (0, 2**62, 2**62), (1,) * 100)
-"""Shapes beyond every machine's memory, or beyond what a runtime counts. For none of them may memory be there."""
+"""Shapes beyond every machine's memory, or beyond what a runtime counts. No machine has the memory for them."""
 
 
 class BuilderTests(Subject):

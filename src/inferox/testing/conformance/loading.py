@@ -33,7 +33,7 @@ _WARM_UP_ROUNDS = 5
 _ROUNDS = 40
 """Enough for a leak to outgrow what the allocator has set aside already, without growing the process."""
 _LEAST_WEIGHTS_BYTES = 2 << 20
-"""Weights that a leak of can be told from the noise of an allocator."""
+"""The size of weights whose leak can be told from the noise of an allocator."""
 _SMALLER = {Precision.FP32: 1, Precision.FP16: 2, Precision.BF16: 2, Precision.INT8: 4}
 """How much smaller than in fp32 the weights may be."""
 
@@ -43,7 +43,7 @@ def _remove(path: Path) -> None:
 
 
 def _fill_with_nonsense(path: Path) -> None:
-    path.write_bytes(b"this is no model")
+    path.write_bytes(b"this is not a model")
 
 
 def _empty(path: Path) -> None:
@@ -67,7 +67,7 @@ DAMAGES: dict[Callable[[Path], None], bool] = {
     _empty: False,
     _cut: False,
 }
-"""What can happen to a file, and whether something else than the backend itself must be the first to notice."""
+"""What can happen to a file, and whether something other than the backend itself must be the first to notice."""
 
 
 class LoadingTests(Subject):

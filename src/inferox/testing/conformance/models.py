@@ -1,4 +1,4 @@
-"""Models: the right numbers, for every caller at once, and a clear word about inputs that do not fit."""
+"""Models: the right numbers, for every caller at once, and clear errors for inputs that do not fit."""
 # ruff: noqa: D102, S101 - tests assert, and their names say what
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ModelTests(Subject):
         try:
             found = model.forward(self.make_inputs(0))
         except InferoxError:
-            return  # a runtime may lack empty tensors, as long as it says so in our words
+            return  # a runtime may lack empty tensors, as long as it says so with an error of Inferox
         assert all(tensor.shape[0] == 0 for tensor in found.values())
 
     def test_results_stay_as_they_were(self, model: Model) -> None:

@@ -188,7 +188,7 @@ def test_weights_that_share_memory_go_to_a_device_once(tied: Artifact) -> None:
     ("change", "text"),
     [
         ({"linear.weight": None}, "needs the weight linear.weight, which model.safetensors lacks"),
-        ({"linear.weight": torch.zeros(3, 5)}, r"is torch.float32 \[3, 5\], and the program needs"),
+        ({"linear.weight": torch.zeros(3, 5)}, r"is torch.float32 \[3, 5\], but the program needs"),
         ({"linear.bias": torch.zeros(3, dtype=torch.float16)}, "is torch.float16"),
     ],
 )

@@ -55,7 +55,7 @@ def test_the_last_model_decides_for_the_process(scripted: Artifact, threads: int
 
 @pytest.mark.parametrize("asked", [0, -1])
 def test_fewer_threads_than_one(scripted: Artifact, asked: int, threads: int) -> None:
-    with pytest.raises(ConfigError, match=f"must be a positive integer, and is {asked}"):
+    with pytest.raises(ConfigError, match=f"must be a positive integer, but is {asked}"):
         load(scripted, threads=asked)
     assert torch.get_num_threads() == threads
 

@@ -295,7 +295,7 @@ def test_weights_that_do_not_fit(tmp_path: Path, change: dict[str, Any], text: s
         ("create_model = 3", "must export a function create_model", None),
         ("def create_model(): pass", "create_model of model.py failed: TypeError", TypeError),
         ("def create_model(a, b): 1 / 0", "create_model of model.py failed: ZeroDivisionError", ZeroDivisionError),
-        ("def create_model(a, b): return 3", "must return a torch.nn.Module, and returned a int", None),
+        ("def create_model(a, b): return 3", "must return a torch.nn.Module, but returned a int", None),
     ],
 )
 def test_code_that_makes_no_module(

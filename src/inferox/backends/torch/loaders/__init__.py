@@ -1,4 +1,4 @@
-"""Loading artifacts, one file a format."""
+"""Loading artifacts, one file per format."""
 
 from inferox.backends.torch.loaders.formats import open_artifact
 

@@ -24,8 +24,8 @@ def load_aotinductor(artifact: Artifact, device: torch.device, options: LoadOpti
         options: How to load it.
 
     Raises:
-        LoadError: If it was compiled for another kind of device or machine, in another precision than it is asked for,
-            or is to be compiled again.
+        LoadError: If it was compiled for another kind of device or machine, in a precision other than the one asked
+            for, or is to be compiled again.
     """
     from torch._inductor import aoti_load_package
 

@@ -26,13 +26,13 @@ def caller(spec: TreeSpec, names: Sequence[str]) -> Callable[[Callable[..., Any]
     positional, named = len(arguments), list(keywords)
     if not all(isinstance(place, int) for place in (*arguments, *keywords.values())):
         raise LoadError(
-            "the program takes nested structures of tensors, and must take them one beside the other",
-            hint="export it with tensors alone as its inputs",
+            "the program takes nested structures of tensors, but must take them side by side",
+            hint="export it with only tensors as its inputs",
         )
     if positional + len(named) != len(names) or not set(named) <= set(names[positional:]):
         raise LoadError(
             f"the program takes {positional} tensors by position and {', '.join(named) or 'none'} by name, "
-            f"and the signature lists {', '.join(names)}",
+            f"but the signature lists {', '.join(names)}",
             hint="pack the model again",
         )
 

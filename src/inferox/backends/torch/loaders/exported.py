@@ -66,7 +66,7 @@ def save_without_weights(program: ExportedProgram, path: Path) -> None:
     try:
         for name, tensor in original.items():
             if tensor.numel() == 0:
-                continue  # it takes no room, and PyTorch fails over its repeated form
+                continue  # it takes no space, and PyTorch fails over its repeated form
             single = torch.zeros(1, dtype=tensor.dtype).as_strided(tensor.shape, [0] * tensor.dim())
             program.state_dict[name] = _like(tensor, single)
         with _quiet():
@@ -101,7 +101,7 @@ def restore_weights(program: ExportedProgram, weights: Path, device: torch.devic
             tensor = loaded[source]
             if tensor.shape != place.shape or tensor.dtype != place.dtype:
                 raise LoadError(
-                    f"the weight {name} is {tensor.dtype} {list(tensor.shape)}, and the program needs "
+                    f"the weight {name} is {tensor.dtype} {list(tensor.shape)}, but the program needs "
                     f"{place.dtype} {list(place.shape)}",
                     hint="pack it again",
                 )

@@ -29,7 +29,7 @@ LOADERS: dict[str, Loader] = {
     "torch-export": load_exported,
     "torchscript": load_torchscript,
 }
-"""What loads each format."""
+"""The loader of each format."""
 
 
 def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) -> TorchModel:
@@ -44,7 +44,7 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
         options: How to load it.
 
     Raises:
-        ConfigError: If fewer threads than one are asked for.
+        ConfigError: If less than one thread is asked for.
         BackendUnavailableError: If there is no such device.
         UnsupportedDTypeError: If the device cannot compute in the artifact's precision.
         LoadError: If the artifact is damaged, or needs something that is not there.

@@ -62,14 +62,14 @@ def _create_module(artifact: Artifact, device: torch.device, name: str) -> torch
     path = artifact.path("factory")
     factory = getattr(_run(path, name), FACTORY, None)
     if not callable(factory):
-        raise LoadError(f"{path.name} must export a function {FACTORY}(package_dir, backend), and does not")
+        raise LoadError(f"{path.name} must export a function {FACTORY}(package_dir, backend), but does not")
     try:
         module = factory(artifact.root, TorchBackend(from_torch(device)))
     except Exception as error:
         raise LoadError(f"{FACTORY} of {path.name} failed: {type(error).__name__}: {error}") from error
     if not isinstance(module, torch.nn.Module):
         raise LoadError(
-            f"{FACTORY} of {path.name} must return a torch.nn.Module, and returned a {type(module).__name__}"
+            f"{FACTORY} of {path.name} must return a torch.nn.Module, but returned a {type(module).__name__}"
         )
     return module
 
@@ -96,12 +96,12 @@ def _read_weights(path: Path) -> Mapping[str, Any]:
     except pickle.UnpicklingError as error:
         raise LoadError(
             f"{path.name} holds more than tensors, or is damaged: what else a pickle holds is never loaded",
-            hint="save the module's state_dict() alone, best as safetensors",
+            hint="save only the module's state_dict(), preferably as safetensors",
         ) from error
     if not isinstance(weights, Mapping) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise LoadError(
-            f"{path.name} must hold tensors by name, and holds something else",
-            hint="save the module's state_dict() alone",
+            f"{path.name} must hold tensors by name, but holds something else",
+            hint="save only the module's state_dict()",
         )
     return weights
 
