@@ -219,7 +219,7 @@ def test_a_graph_that_is_another_than_its_artifact_says(
     scaled: Artifact, backend: Backend, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]
 ) -> None:
     wrong = make_artifact(scaled.path("graph"), Signature(tuple(inputs), tuple(outputs)))
-    with pytest.raises(LoadError, match="and the package says"):
+    with pytest.raises(LoadError, match="but the package says"):
         load(backend, wrong)
 
 

@@ -150,9 +150,9 @@ def large_webp() -> bytes:
         (None, "it must be the bytes of a file, a Pillow image or an array, but is of the type NoneType$"),
         (True, "of the type bool"),
         (np.zeros((3, 4, 4), dtype=np.uint8), r"must have the shape \[height, width, 3\] of u8, but has \[3, 4, 4\]"),
-        (np.zeros((4, 4, 3), dtype=np.float32), r"and has \[4, 4, 3\] of float32"),
-        (np.zeros((4, 4), dtype=np.uint8), r"and has \[4, 4\] of uint8"),
-        (np.zeros((0, 4, 3), dtype=np.uint8), r"and has \[0, 4, 3\] of uint8"),
+        (np.zeros((4, 4, 3), dtype=np.float32), r"but has \[4, 4, 3\] of float32"),
+        (np.zeros((4, 4), dtype=np.uint8), r"but has \[4, 4\] of uint8"),
+        (np.zeros((0, 4, 3), dtype=np.uint8), r"but has \[0, 4, 3\] of uint8"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

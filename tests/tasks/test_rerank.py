@@ -225,7 +225,7 @@ def test_layers_of_its_own_equal_cross_encoder(
     [
         (
             lambda: [Pooling(16), score_layer(16, 3)],
-            "2_Dense/config.json sets 'out_features' to 3, and the task rerank",
+            "2_Dense/config.json sets 'out_features' to 3, but the task rerank",
         ),
         (lambda: [Pooling(16)], "modules.json lists Transformer, Pooling, of which none gives scores"),
         (lambda: [Pooling(16), score_layer(16), Normalize()], "lists Transformer, Pooling, Dense, Normalize, of which"),

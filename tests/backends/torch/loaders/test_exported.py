@@ -63,7 +63,7 @@ def test_inputs_by_position(tmp_path: Path) -> None:
 
 def test_a_program_of_other_inputs(artifact: Artifact) -> None:
     spec = TensorSpec("image", DataType.F32, ("batch", 4))
-    with pytest.raises(LoadError, match="by name, and the signature lists image"):
+    with pytest.raises(LoadError, match="by name, but the signature lists image"):
         load(replace(artifact, signature=Signature((spec,), artifact.signature.outputs)))
 
 
