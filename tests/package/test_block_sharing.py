@@ -103,7 +103,7 @@ def test_what_is_shared_needs_no_space(
     write_archive(source, tmp_path / "x.mlpkg")
     rest = sum(len(content) % BLOCK_BYTES if name in LARGE else len(content) for name, content in FILES.items())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - rest, rest))
-    with pytest.raises(PackageError, match=f"and {rest:,} are free"):
+    with pytest.raises(PackageError, match=f"but {rest:,} are free"):
         extract_archive(tmp_path / "x.mlpkg", target)
     shutil.rmtree(target)
     target.mkdir()
