@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from inferox.batching.policy import plan_batches
+from inferox.batching.policy import BatchBudget, plan_batches
 from inferox.core import Batch, Model, Outputs, Signature, check_batch
 
 MAX_TOKENS = 1024
@@ -81,7 +81,7 @@ def _plan(rows: Batch, signature: Signature, *, max_tokens: int, max_rows: int) 
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
     groups = list(group_alike(rows, signature).values())
     count, longest = len(rows), int(rows.lengths.max(initial=0))
-    if len(groups) == 1 and 0 < count <= max_rows and count * longest <= max_tokens:
+    if len(groups) == 1 and count and BatchBudget(max_tokens, max_rows).holds(count, count * longest, longest):
         return groups
     lengths = rows.lengths.tolist()
     planned: list[list[int]] = []

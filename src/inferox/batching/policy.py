@@ -224,13 +224,12 @@ def plan_batches(lengths: Sequence[int], *, max_tokens: int, max_rows: int) -> l
     Raises:
         ConfigError: If a limit is less than 1.
     """
-    if max_tokens < 1 or max_rows < 1:
-        raise ConfigError(f"a batch needs at least 1 token and 1 row, and the limits are {max_tokens} and {max_rows}")
+    budget = BatchBudget(max_tokens, max_rows)
     batches: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
         # Rows come in rising length, so that the one that joins is always the longest of its batch.
         rows = len(batches[-1]) + 1 if batches else 0
-        if batches and rows <= max_rows and rows * lengths[index] <= max_tokens:
+        if batches and budget.holds(rows, rows * lengths[index], lengths[index]):
             batches[-1].append(index)
         else:
             batches.append([index])

@@ -317,10 +317,12 @@ class ModelRunner(Closing):
         """How many of some rows fit into the memory, as far as that is known: all of them at first."""
         if _count_places(rows) <= self._limit.tokens or not self._limit.is_lowered:
             return len(rows)
-        fitting = 1
-        while fitting < len(rows) and _count_places(rows[: fitting + 1]) <= self._limit.tokens:
-            fitting += 1
-        return fitting
+        longest = 0
+        for count, (request, row) in enumerate(rows):
+            longest = max(longest, request.lengths[row])
+            if count and (count + 1) * longest > self._limit.tokens:
+                return count
+        return len(rows)
 
     def _answer_rows(self, rows: Sequence[Row]) -> Sequence[Any]:
         """Computes rows, and reads their answers."""
