@@ -161,15 +161,8 @@ class Engine(Closing):
             ShuttingDownError: If the engine or the model is being closed.
             BackendError: If the runtime fails because of one of the items.
         """
-        options = RequestOptions(deadline_s, priority, owner)
-
-        arrived_s = time.monotonic()
-
-        def make(runner: ModelRunner) -> Request:
-            return runner.make_request(items, options, prompt=prompt, truncate=truncate, arrived_s=arrived_s)
-
-        runner, request = self._admit(name, version, make, ModelRunner.compute)
-        return _wait(runner, request)
+        options = RequestOptions(deadline_s, priority, owner, prompt, truncate)
+        return _wait(*self._admit(name, version, items, options, take=ModelRunner.compute))
 
     def infer_many(
         self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
@@ -188,15 +181,10 @@ class Engine(Closing):
         Raises:
             InferoxError: What the first request fails with that does; see ``infer``.
         """
-        options, arrived_s = RequestOptions(owner=owner), time.monotonic()
+        options = RequestOptions(owner=owner)
         admitted: list[tuple[ModelRunner, Request]] = []
         try:
-            for items in requests:
-
-                def make(runner: ModelRunner, items: Sequence[Any] = items) -> Request:
-                    return runner.make_request(items, options, prompt=None, truncate="warn", arrived_s=arrived_s)
-
-                admitted.append(self._admit(name, version, make, ModelRunner.submit))
+            admitted.extend(self._admit(name, version, items, options, take=ModelRunner.submit) for items in requests)
             return [_wait(runner, request) for runner, request in admitted]
         except BaseException:
             for _, request in admitted:
@@ -231,18 +219,12 @@ class Engine(Closing):
         Raises:
             InferoxError: As ``infer`` does; ``item`` of the error counts from the first item of all.
         """
-        options = RequestOptions(owner=owner)
+        options = RequestOptions(owner=owner, prompt=prompt, truncate=truncate)
         # All of a stream is of one version, and so of one embedding space.
         pinned = self._models.find(name, version).version
 
         def admit(some: Sequence[Any]) -> Future[Any]:
-            arrived_s = time.monotonic()
-
-            def make(runner: ModelRunner) -> Request:
-                return runner.make_request(some, options, prompt=prompt, truncate=truncate, arrived_s=arrived_s)
-
-            _, request = self._admit(name, pinned, make, ModelRunner.submit)
-            return request.future
+            return self._admit(name, pinned, some, options, take=ModelRunner.submit)[1].future
 
         return stream_results(items, admit, chunk)
 
@@ -259,15 +241,13 @@ class Engine(Closing):
         owner: str | None = None,
     ) -> Answer:
         """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
-        options, arrived_s = RequestOptions(deadline_s, priority, owner), time.monotonic()
+        options, arrived_s = RequestOptions(deadline_s, priority, owner, prompt, truncate), time.monotonic()
         request: Request | None = None
         try:
             async with asyncio.timeout(deadline_s):
                 while True:
                     runner = self._models.find(name, version)
-                    request = await runner.amake_request(
-                        items, options, prompt=prompt, truncate=truncate, arrived_s=arrived_s
-                    )
+                    request = await runner.amake_request(items, options, arrived_s)
                     try:
                         runner.submit(request)
                     except ShuttingDownError:
@@ -300,13 +280,16 @@ class Engine(Closing):
         self,
         name: str,
         version: str | None,
-        make: Callable[[ModelRunner], Request],
+        items: Sequence[Any],
+        options: RequestOptions,
+        *,
         take: Callable[[ModelRunner, Request], None],
     ) -> tuple[ModelRunner, Request]:
         """Gives a request to the version that it asks for, which answers all of it."""
+        arrived_s = time.monotonic()
         while True:
             runner = self._models.find(name, version)
-            request = make(runner)
+            request = runner.make_request(items, options, arrived_s)
             try:
                 take(runner, request)
             except ShuttingDownError:

@@ -24,6 +24,8 @@ class RequestOptions:
         deadline_s: Within how many seconds the answer is needed; ``None`` for no limit.
         priority: Lower numbers go first. Each second of waiting counts as one, so that none waits forever.
         owner: On whose behalf it is made, such as an API key: owners get equal shares of the machine.
+        prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+        truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
@@ -32,6 +34,8 @@ class RequestOptions:
     deadline_s: float | None = None
     priority: int = 0
     owner: str | None = None
+    prompt: str | None = None
+    truncate: str = "warn"
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):

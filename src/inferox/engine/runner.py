@@ -94,37 +94,31 @@ class ModelRunner(Closing):
         self._lock = Lock()
         self._threads: list[Thread] = []
 
-    def make_request(
-        self, items: Sequence[Any], options: RequestOptions, *, prompt: str | None, truncate: str, arrived_s: float
-    ) -> Request:
+    def make_request(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
         """Makes the rows of a request.
 
         Args:
             items: The items.
             options: What the caller says of it.
-            prompt: The prompt to put before each text; ``None`` for the model's default.
-            truncate: What is done about texts that are too long; see ``TaskModel.embed``.
             arrived_s: When it came, on the clock of ``time.monotonic``.
 
         Raises:
             RequestError: If an item cannot be computed.
         """
-        given, task = _to_items(items), self._task_with(prompt)
+        given, task = _to_items(items), self._task_with(options.prompt)
         if self._takes_calls:
             return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
         encoding = Encoding.of(task, given, self._model.signature)
-        report_truncation(encoding.batch, truncate, stacklevel=6)
+        report_truncation(encoding.batch, options.truncate, stacklevel=5)
         return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
 
-    async def amake_request(
-        self, items: Sequence[Any], options: RequestOptions, *, prompt: str | None, truncate: str, arrived_s: float
-    ) -> Request:
+    async def amake_request(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
         """Makes the rows of a request together with those of other coroutines; see ``make_request``."""
-        given, task = _to_items(items), self._task_with(prompt)
+        given, task = _to_items(items), self._task_with(options.prompt)
         if self._takes_calls:
             return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
         encoding, rows = await self._encoder.encode(task, given)
-        report_truncation(encoding.batch, truncate, rows=rows, stacklevel=4)
+        report_truncation(encoding.batch, options.truncate, rows=rows, stacklevel=4)
         return Request(encoding, rows, options=options, arrived_s=arrived_s)
 
     def compute(self, request: Request) -> None:
