@@ -48,8 +48,14 @@ class Encoding:
 
         Raises:
             RequestError: If an item cannot be computed.
+            ExecutionError: If the task raises anything else.
         """
-        batch = task.encode(items)
+        try:
+            batch = task.encode(items)
+        except InferoxError:
+            raise
+        except Exception as error:
+            raise ExecutionError(f"making rows of the items failed: {first_line(error)}") from error
         if len(batch) != len(items):
             raise ConfigError(f"the task {task.name} makes {len(batch)} rows of {len(items)} items, not one of each")
         check_batch(batch, signature)
@@ -157,10 +163,6 @@ class TickEncoder:
             return Encoding.of(task, items, self._signature), range(len(items))
         except InferoxError as error:
             return error
-        except Exception as error:  # noqa: BLE001 - given to the caller who waits for it
-            failure = ExecutionError(f"making rows of the items failed: {first_line(error)}")
-            failure.__cause__ = error
-            return failure
 
     def _forget_closed_loops(self) -> None:
         for key in [key for key in self._pending if key[0].is_closed()]:
