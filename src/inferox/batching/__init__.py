@@ -7,10 +7,10 @@ from inferox.batching.policy import (
     PADDED_COST,
     BatchBudget,
     BatchCost,
-    Waiting,
     choose_batch,
     plan_batches,
 )
+from inferox.batching.waiting import Owner, Waiting, WaitingTable
 
 __all__ = [
     "FIXED_COST",
@@ -20,7 +20,9 @@ __all__ = [
     "PADDED_COST",
     "BatchBudget",
     "BatchCost",
+    "Owner",
     "Waiting",
+    "WaitingTable",
     "choose_batch",
     "group_alike",
     "plan_batches",

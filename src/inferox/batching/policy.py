@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
+import numpy as np
+
+from inferox.batching.waiting import Entry, Integers, Numbers, WaitingColumns, WaitingTable
 from inferox.core import ConfigError
 
 _AGING_S = 1.0
@@ -18,6 +23,10 @@ endless stream of newcomers could push aside whoever was served before."""
 
 _CONSIDERED = 4
 """How many rows are considered, as a multiple of the most that a batch may have."""
+
+_MOST_CONSIDERED = 1024
+"""The most rows that are considered, unless one batch may have more. In a simulation with 2,000 rows of all lengths in
+the queue, half as many made batches 1 to 3% less useful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,95 +118,129 @@ class BatchBudget:
         return rows <= 1 or (rows <= self.rows and (rows * longest if self.is_padded else tokens) <= self.tokens)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A request with rows that wait to be computed.
-
-    Attributes:
-        lengths: The tokens of each row that waits.
-        group: Rows of different groups cannot share a batch, as images of different extents.
-        priority: Lower numbers go first; each second without progress counts as one.
-        owner_tokens: How much has been computed for the owner, by the scheduler's clock of tokens.
-        own_tokens: How much has been computed for the request, by the same clock.
-        arrived_s: When it came.
-        since_s: When some of it was last computed, or when it came.
-        owner_since_s: When something of its owner's was last computed, or when the first of it came.
-        deadline_s: When its answer is needed; infinity where it has no deadline.
-    """
-
-    lengths: Sequence[int]
-    group: object = None
-    priority: int = 0
-    owner_tokens: float = 0.0
-    own_tokens: float = 0.0
-    arrived_s: float = 0.0
-    since_s: float = 0.0
-    owner_since_s: float = 0.0
-    deadline_s: float = math.inf
-
-
-def choose_batch(requests: Sequence[Waiting], budget: BatchBudget, *, now_s: float) -> list[tuple[int, list[int]]]:
+def choose_batch(waiting: WaitingTable[Entry], budget: BatchBudget, *, now_s: float) -> list[tuple[Entry, range]]:
     """Chooses the rows of the next batch.
 
-    The request that comes first gives the row that must be computed: the longest that it has left. Rows of all
-    requests join it, those of the nearest length first. Of the batches that they would make within the budget, the one
-    is chosen that wastes least of its time on padding and on what every batch costs. Within the highest priority, the
-    owner for whom the least was computed comes first, then the request for which the least was, then the earliest
-    deadline, then the one that arrived first. So a request of many rows adds one batch at most to the wait of a single
-    row, and owners share the machine equally however many requests each makes.
+    The request that comes first gives the row that must be computed: the longest that it has left. Rows of the most
+    urgent requests join it, those of the nearest length first. Of the batches that they would make within the budget,
+    the one is chosen that wastes least of its time on padding and on what every batch costs. Within the highest
+    priority, the owner for whom the least was computed comes first, then the request for which the least was, then the
+    earliest deadline, then the one that arrived first. So a request of many rows adds one batch at most to the wait of
+    a single row, and owners share the machine equally however many requests each makes.
 
     Args:
-        requests: The requests, each with at least one row that waits; in any order.
+        waiting: The requests, each with at least one row that waits.
         budget: What the batch may hold.
         now_s: The time, on the clock of ``arrived_s`` and ``deadline_s``.
 
     Returns:
-        For each request that has rows in the batch, its index and those of its rows in ``lengths``; empty where nothing
+        The requests that have rows in the batch, and the places of those rows in ``lengths``; empty where nothing
         waits.
     """
-    if not requests:
+    if not len(waiting):
         return []
+    columns, most = waiting.columns(), max(budget.rows, min(_CONSIDERED * budget.rows, _MOST_CONSIDERED))
+    places = order_by_urgency(columns, most, now_s=now_s)
+    lengths, ends, offsets = _find_candidates(waiting, columns, places, budget.rows)
+    order = lengths.argsort(kind="stable")
+    # The longest row of the first request leads; its rows come first, rising in length.
+    lead = int((order == ends[0] - 1).argmax())
+    chosen = np.sort(order[_grow(lengths[order].tolist(), lead, budget)])
+    owners = ends.searchsorted(chosen, side="right")
+    rows = zip(places[owners].tolist(), (chosen + offsets[owners]).tolist(), strict=True)
+    found = []
+    for place, some in groupby(rows, itemgetter(0)):
+        of_request = [row for _, row in some]  # side by side, as they rise in length
+        found.append((waiting[place], range(of_request[0], of_request[-1] + 1)))
+    return found
 
-    highest = min(request.priority for request in requests)
 
-    def urgency(index: int) -> tuple[float, float, float, float, float, int]:
-        request = requests[index]
-        waited_s, owner_waited_s = now_s - request.since_s, now_s - request.owner_since_s
-        level = max(highest, request.priority - waited_s // _AGING_S)
-        of_owner = request.owner_tokens - owner_waited_s * _CREDIT_PER_S
-        own = request.own_tokens - waited_s * _CREDIT_PER_S
-        return (level, of_owner, own, request.deadline_s, request.arrived_s, index)
+def _find_candidates(
+    waiting: WaitingTable[Entry], columns: WaitingColumns, places: Integers, batch_rows: int
+) -> tuple[Integers, Integers, Integers]:
+    """The rows that may join a batch: those of one request after the other.
 
-    order = sorted(range(len(requests)), key=urgency)
-    first = requests[order[0]]
-    # Rows of later requests are looked at only as far as a batch could hold them, and some more to choose from.
-    candidates: list[tuple[int, int, int, int]] = []
-    for place, index in enumerate(order):
-        if requests[index].group == first.group:
-            candidates += [(length, place, index, row) for row, length in enumerate(requests[index].lengths)]
-        if len(candidates) >= _CONSIDERED * budget.rows:
+    Args:
+        waiting: The requests.
+        columns: Their numbers.
+        places: The places of the most urgent ones, in order.
+        batch_rows: The most rows of a batch.
+
+    Returns:
+        The tokens of each row; for each request, where its rows end among all, and what is added to the number of a
+        row among all for its place in ``lengths``.
+    """
+    longest, counts, firsts = columns.longest[places], columns.rows[places], np.zeros(len(places), dtype=np.int64)
+    for index in (counts > batch_rows).nonzero()[0].tolist():
+        # No batch has rows beyond those that are nearest in length.
+        of_request = waiting[int(places[index])].lengths
+        middle = bisect_right(of_request, longest[0])
+        firsts[index] = max(0, middle - batch_rows)
+        counts[index] = min(len(of_request), middle + batch_rows) - firsts[index]
+    ends = counts.cumsum()
+    lengths = longest.repeat(counts)
+    for index in (counts > 1).nonzero()[0].tolist():
+        of_request, first = waiting[int(places[index])].lengths, firsts[index]
+        lengths[ends[index] - counts[index] : ends[index]] = of_request[first : first + counts[index]]
+    return lengths, ends, firsts - ends + counts
+
+
+def order_by_urgency(columns: WaitingColumns, rows: int, *, now_s: float) -> Integers:
+    """Puts the most urgent requests in order: the first, and others whose rows may share a batch with it.
+
+    Args:
+        columns: All requests that wait, at least one.
+        rows: No more requests are wanted than have this many rows together.
+        now_s: The time.
+
+    Returns:
+        Their places.
+    """
+    waited_s = now_s - columns.since_s
+    keys = (
+        np.maximum(columns.priority.min(), columns.priority - np.floor(waited_s / _AGING_S)),
+        columns.owner_tokens - (now_s - columns.owner_since_s) * _CREDIT_PER_S,
+        columns.own_tokens - waited_s * _CREDIT_PER_S,
+        columns.deadline_s,
+        columns.arrived_s,
+        columns.sequence,
+    )
+    places = np.arange(len(waited_s))
+    if columns.group.min() != columns.group.max():
+        (first,) = _least(keys, places, 1)
+        places = (columns.group == columns.group[first]).nonzero()[0]
+    ordered = _least(keys, places, rows)
+    return ordered[: int(columns.rows[ordered].cumsum().searchsorted(rows)) + 1]
+
+
+def _least(keys: Sequence[Numbers], places: Integers, count: int) -> Integers:
+    """The places with the least keys, in order. The first key counts most, and the last one differs everywhere."""
+    least, tied = [], places
+    for key in keys:
+        if len(tied) <= count:
             break
-    candidates.sort()
-    lead = max(position for position, candidate in enumerate(candidates) if candidate[1] == 0)
-    chosen: dict[int, list[int]] = {}
-    for position in _grow(candidates, lead, budget):
-        _, _, index, row = candidates[position]
-        chosen.setdefault(index, []).append(row)
-    return list(chosen.items())
+        of_tied = key[tied]
+        limit = of_tied.min()
+        if np.count_nonzero(of_tied == limit) < count:
+            limit = np.partition(of_tied, count - 1)[count - 1]
+        least.append(tied[of_tied < limit])
+        tied, count = tied[of_tied == limit], count - len(least[-1])
+    found = np.concatenate([*least, tied])
+    return found[np.lexsort([key[found] for key in reversed(keys)])]
 
 
-def _grow(candidates: Sequence[tuple[int, int, int, int]], lead: int, budget: BatchBudget) -> range:
+def _grow(lengths: Sequence[int], lead: int, budget: BatchBudget) -> slice:
     """The rows around the one that leads, in the order of their lengths, that make the best batch."""
-    length = candidates[lead][0]
+    length = lengths[lead]
     first, after, tokens, useful = lead, lead + 1, length, budget.cost.of_row(length)
-    best, best_share = range(first, after), 0.0
+    best, best_share = slice(first, after), 0.0
     while True:
-        rows, longest = after - first, candidates[after - 1][0]
+        rows, longest = after - first, lengths[after - 1]
         share = useful / budget.cost.of_batch(rows, tokens, longest)
         if share >= best_share:
-            best, best_share = range(first, after), share
-        shorter = candidates[first - 1][0] if first > 0 else None
-        longer = candidates[after][0] if after < len(candidates) else None
+            best, best_share = slice(first, after), share
+        shorter = lengths[first - 1] if first > 0 else None
+        longer = lengths[after] if after < len(lengths) else None
         down = shorter is not None and budget.holds(rows + 1, tokens + shorter, longest)
         up = longer is not None and budget.holds(rows + 1, tokens + longer, longer)
         if shorter is not None and down and (not up or longer is None or length - shorter <= longer - length):

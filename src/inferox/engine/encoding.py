@@ -70,7 +70,7 @@ class Encoding:
             calls: The calls.
         """
         batch = Batch.of_rows({_CALLS: np.empty(len(calls))})
-        return cls(task, calls, batch, {object(): [row] for row in range(len(calls))})
+        return cls(task, calls, batch, {_CALLS: range(len(calls))})
 
     def group_rows(self, rows: range) -> dict[Hashable, list[int]]:
         """Some of the rows, by group.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from threading import Condition
 
-from inferox.batching import BatchBudget, Waiting, choose_batch
+from inferox.batching import BatchBudget, Owner, Waiting, WaitingTable, choose_batch
 from inferox.core import DeadlineExceededError, InferoxError, OverloadedError, ShuttingDownError
+from inferox.engine.deadlines import Deadlines
 from inferox.engine.request import Request
 
 _MOST_OWNERS = 1024
@@ -28,21 +30,28 @@ class Part:
     rows: Sequence[int]
 
 
-@dataclass
-class _Owner:
+@dataclass(eq=False, slots=True)
+class _Owner(Owner):
     """What an owner had.
 
     Attributes:
-        tokens: How much was computed for it, on the clock of all owners.
-        since_s: When something of it was last given to a batch, or when the first of what waits came.
         clock: What its request had that was last given to a batch: those that come new start there.
         waiting: How many of its requests wait.
     """
 
-    tokens: float
-    since_s: float
     clock: float = 0.0
     waiting: int = 0
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class _Entry(Waiting):
+    """The rows of a request that may share a batch.
+
+    Attributes:
+        request: The request.
+    """
+
+    request: Request
 
 
 class RequestQueue:
@@ -64,12 +73,14 @@ class RequestQueue:
         self._out = 0
         self._clock = clock
         self._condition = Condition()
-        self._requests: list[Request] = []
+        self._table = WaitingTable[_Entry]()
+        self._entries: dict[Request, list[_Entry]] = {}
         self._waiting_rows = self._waiting_tokens = 0
         self._owners: dict[str | None, _Owner] = {}
         self._owners_clock = 0.0
         self._most_owners = _MOST_OWNERS
         self._is_closed = False
+        self._deadlines = Deadlines()
 
     def add(self, request: Request, *, estimate_s: Callable[[int], float | None] = lambda _: None) -> None:
         """Takes a request in, as a whole.
@@ -93,11 +104,13 @@ class RequestQueue:
             owner = self._welcome(request.options.owner)
             owner.waiting += 1
             request.served_tokens = owner.clock
-            self._requests.append(request)
+            self._entries[request] = [self._enter(request, owner, group) for group in request.waiting]
             self._waiting_rows += request.waiting_rows
             self._waiting_tokens += request.waiting_tokens
             self._condition.notify_all()
         request.future.add_done_callback(lambda _: self._forget(request))
+        if request.options.deadline_s is not None:
+            self._deadlines.add(request)
 
     def count_waiting(self) -> tuple[int, int]:
         """The rows that wait, and their tokens."""
@@ -118,7 +131,7 @@ class RequestQueue:
                 if self._out < self._lanes and (parts := self._choose(budget())):
                     self._out += 1
                     return parts
-                if self._is_closed and not self._requests:
+                if self._is_closed and not self._entries:
                     return None
                 self._condition.wait()
 
@@ -143,7 +156,7 @@ class RequestQueue:
         """
         with self._condition:
             self._refuse_if_closed()
-            if self._requests or self._out or len(request.waiting) != 1:
+            if self._entries or self._out or len(request.waiting) != 1:
                 return None
             ((group, rows),) = request.waiting.items()
             longest = max(request.lengths[row] for row in rows)
@@ -160,7 +173,7 @@ class RequestQueue:
             make_error: Makes one.
         """
         with self._condition:
-            requests = list(self._requests)
+            requests = list(self._entries)
         for request in requests:
             request.fail(make_error())
 
@@ -171,9 +184,12 @@ class RequestQueue:
             self._condition.notify_all()
 
     def wait_until_idle(self) -> None:
-        """Waits until no request waits, and no batch is out."""
+        """Waits until no request waits, and no batch is out. A queue that is closed is over then."""
         with self._condition:
-            self._condition.wait_for(lambda: not self._out and not self._requests)
+            self._condition.wait_for(lambda: not self._out and not self._entries)
+            is_over = self._is_closed
+        if is_over:
+            self._deadlines.close()
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
@@ -181,7 +197,7 @@ class RequestQueue:
 
     def _welcome(self, name: str | None) -> _Owner:
         """The owner of a request that arrives: one for whom nothing waits starts at the clock's present time."""
-        if not self._requests and not self._out:
+        if not self._entries and not self._out:
             self._owners, self._owners_clock = {}, 0.0
         elif len(self._owners) > self._most_owners:
             self._owners = {known: owner for known, owner in self._owners.items() if owner.waiting}
@@ -193,66 +209,79 @@ class RequestQueue:
             owner.tokens, owner.since_s = max(owner.tokens, self._owners_clock), self._clock()
         return owner
 
+    def _enter(self, request: Request, owner: _Owner, group: Hashable) -> _Entry:
+        entry = _Entry(
+            lengths=[request.lengths[row] for row in request.waiting[group]],
+            group=group,
+            priority=request.options.priority,
+            owner=owner,
+            own_tokens=request.served_tokens,
+            arrived_s=request.arrived_s,
+            since_s=request.since_s,
+            deadline_s=request.deadline_s,
+            request=request,
+        )
+        self._table.add(entry)
+        return entry
+
     def _forget(self, request: Request) -> None:
         """Drops a request that is over: it has its answer, or its caller has gone."""
         with self._condition:
-            if not request.waiting_rows:
+            if request not in self._entries:
                 return
             self._waiting_rows -= request.waiting_rows
             self._waiting_tokens -= request.waiting_tokens
+            for entry in self._entries[request]:
+                self._table.remove(entry)
             request.waiting, request.waiting_rows, request.waiting_tokens = {}, 0, 0
             self._leave(request)
-            self._requests = [other for other in self._requests if other.waiting_rows]
             self._condition.notify_all()
 
     def _leave(self, request: Request) -> None:
         """Notes that nothing of a request waits any more."""
+        del self._entries[request]
         self._owners[request.options.owner].waiting -= 1
 
     def _choose(self, budget: BatchBudget) -> list[Part]:
         now_s = self._clock()
-        for request in [request for request in self._requests if request.deadline_s <= now_s]:
-            request.fail(DeadlineExceededError("the deadline passed before it was computed", hint="allow more time"))
-        places: list[tuple[Request, Hashable]] = [(item, group) for item in self._requests for group in item.waiting]
-        waiting = [self._describe(request, group) for request, group in places]
-        parts = []
-        for index, chosen in choose_batch(waiting, budget, now_s=now_s):
-            request, group = places[index]
-            parts.append(Part(request, request.take(group, chosen)))
+        for expired in self._table.expired(now_s):
+            error = DeadlineExceededError("the deadline passed before it was computed", hint="allow more time")
+            expired.request.fail(error)
+        chosen = choose_batch(self._table, budget, now_s=now_s)
+        parts = [Part(entry.request, self._take(entry, places)) for entry, places in chosen]
         if parts:
             self._count(parts, now_s)
-            self._requests = [request for request in self._requests if request.waiting_rows]
         return parts
 
-    def _describe(self, request: Request, group: Hashable) -> Waiting:
-        options, owner = request.options, self._owners[request.options.owner]
-        return Waiting(
-            lengths=[request.lengths[row] for row in request.waiting[group]],
-            group=group,
-            priority=options.priority,
-            owner_tokens=owner.tokens,
-            own_tokens=request.served_tokens,
-            arrived_s=request.arrived_s,
-            since_s=request.since_s,
-            owner_since_s=owner.since_s,
-            deadline_s=request.deadline_s,
-        )
+    def _take(self, entry: _Entry, places: range) -> list[int]:
+        request = entry.request
+        rows = request.take(entry.group, places)
+        del entry.lengths[places.start : places.stop]
+        if not entry.lengths:
+            self._table.remove(entry)
+            self._entries[request].remove(entry)
+        return rows
 
     def _count(self, parts: Sequence[Part], now_s: float) -> None:
         """Counts what a batch has, and puts the clocks where the one began that had least."""
-        owners = {part.request.options.owner for part in parts}
-        self._owners_clock = max(self._owners_clock, min(self._owners[name].tokens for name in owners))
-        for name in owners:
-            own = [part.request.served_tokens for part in parts if part.request.options.owner == name]
-            self._owners[name].clock = max(self._owners[name].clock, min(own))
-            self._owners[name].since_s = now_s
+        least: dict[_Owner, float] = {}
         for part in parts:
-            request = part.request
+            owner = self._owners[part.request.options.owner]
+            least[owner] = min(part.request.served_tokens, least.get(owner, math.inf))
+        self._owners_clock = max(self._owners_clock, min(owner.tokens for owner in least))
+        for part in parts:
+            request, owner = part.request, self._owners[part.request.options.owner]
             tokens = sum(request.lengths[row] for row in part.rows)
             self._waiting_rows -= len(part.rows)
             self._waiting_tokens -= tokens
             request.served_tokens += tokens
             request.since_s = now_s
-            self._owners[request.options.owner].tokens += tokens
+            owner.tokens += tokens
+            for entry in self._entries[request]:
+                entry.own_tokens, entry.since_s = request.served_tokens, now_s
+                self._table.note_served(entry)
             if not request.waiting_rows:
                 self._leave(request)
+        for owner, own_tokens in least.items():
+            owner.clock, owner.since_s = max(owner.clock, own_tokens), now_s
+            self._table.note_owner_served(owner)

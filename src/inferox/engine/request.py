@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +14,9 @@ from inferox.engine.encoding import Encoding
 
 _LONGEST_S = 365 * 24 * 3600.0
 """The longest deadline, which any timer can wait for."""
+
+_MOST_PRIORITY = 2**31 - 1
+"""The largest priority, which any clock can count down from."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class RequestOptions:
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
             raise RequestError(f"a deadline must be a positive number of seconds, but is {self.deadline_s!r}")
-        if type(self.priority) is not int:
-            raise RequestError(f"a priority must be an integer, but is {self.priority!r}")
+        if type(self.priority) is not int or abs(self.priority) > _MOST_PRIORITY:
+            raise RequestError(f"a priority must be an integer of 32 bits, but is {self.priority!r}")
         if self.owner is not None and not isinstance(self.owner, str):
             raise RequestError(f"an owner must be a string, but is {self.owner!r}")
 
@@ -58,7 +61,7 @@ class Request:
     Attributes:
         deadline_s: When the answer is needed, on the same clock; infinity where there is no deadline.
         future: Gets the answer.
-        waiting: The rows that are in no batch yet, by group.
+        waiting: The rows that are in no batch yet, by group, in rising length.
         waiting_rows: Their number.
         waiting_tokens: Their tokens.
         served_tokens: How much was computed for it, on its owner's clock of tokens.
@@ -73,7 +76,9 @@ class Request:
         self.deadline_s = math.inf if options.deadline_s is None else arrived_s + options.deadline_s
         self.future: Future[Any] = Future()
         self.lengths = encoding.lengths
-        self.waiting = encoding.group_rows(rows)
+        self.waiting = {
+            group: sorted(some, key=self.lengths.__getitem__) for group, some in encoding.group_rows(rows).items()
+        }
         self.waiting_rows, self.waiting_tokens = len(rows), sum(self.lengths[rows.start : rows.stop])
         self.served_tokens, self.since_s = 0.0, arrived_s
         self._unanswered = len(rows)
@@ -81,7 +86,7 @@ class Request:
         if not rows:
             self.future.set_result(encoding.task.collect(0, []))
 
-    def take(self, group: Hashable, places: Iterable[int]) -> list[int]:
+    def take(self, group: Hashable, places: range) -> list[int]:
         """Takes rows out of those that wait.
 
         Args:
@@ -89,13 +94,13 @@ class Request:
             places: Where they stand in it.
 
         Returns:
-            The rows.
+            The rows, in their order.
         """
-        rows, gone = self.waiting[group], set(places)
-        self.waiting[group] = [row for place, row in enumerate(rows) if place not in gone]
-        if not self.waiting[group]:
+        rows = self.waiting[group]
+        taken = sorted(rows[places.start : places.stop])
+        del rows[places.start : places.stop]
+        if not rows:
             del self.waiting[group]
-        taken = [rows[place] for place in sorted(gone)]
         self.waiting_rows -= len(taken)
         self.waiting_tokens -= sum(self.lengths[row] for row in taken)
         return taken

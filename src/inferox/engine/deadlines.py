@@ -1,0 +1,96 @@
+"""Requests that are answered with an error at their deadline, whatever computes meanwhile."""
+
+from __future__ import annotations
+
+import time
+from heapq import heapify, heappop, heappush
+from itertools import count
+from threading import Condition, Thread
+
+from inferox.core import DeadlineExceededError
+from inferox.engine.request import Request
+
+_KEPT = 1024
+"""How many requests that are answered may be kept before they are cleared away, even where they are most of all."""
+
+
+class Deadlines:
+    """Fails requests at their deadlines, from a thread that starts with the first of them. Several threads may use it.
+
+    Args:
+        name: What the thread is called.
+    """
+
+    def __init__(self, name: str = "inferox-deadlines") -> None:
+        self._name = name
+        self._condition = Condition()
+        self._heap: list[tuple[float, int, Request]] = []
+        self._numbers = count()
+        self._answered = 0
+        self._thread: Thread | None = None
+        self._is_closed = False
+
+    def add(self, request: Request) -> None:
+        """Watches a request until it is answered.
+
+        Args:
+            request: The request, which has a deadline.
+        """
+        with self._condition:
+            if self._thread is None and not self._start():
+                return  # whoever waits for an answer still keeps time
+            heappush(self._heap, (request.deadline_s, next(self._numbers), request))
+            if self._heap[0][2] is request:
+                self._condition.notify()
+        request.future.add_done_callback(lambda _: self._note_answer())
+
+    def close(self) -> None:
+        """Watches no longer, and waits until the thread has ended."""
+        with self._condition:
+            self._is_closed = True
+            self._heap.clear()
+            self._condition.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _start(self) -> bool:
+        thread = Thread(target=self._run, name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._thread = thread
+        return True
+
+    def _note_answer(self) -> None:
+        """Forgets requests that are answered once they are most of those that are known: deadlines may be far away."""
+        with self._condition:
+            self._answered += 1
+            if self._answered > max(_KEPT, len(self._heap) // 2):
+                self._heap = [item for item in self._heap if not item[2].is_over()]
+                heapify(self._heap)
+                self._answered = 0
+
+    def _run(self) -> None:
+        while (expired := self._wait()) is not None:
+            for request in expired:
+                request.fail(
+                    DeadlineExceededError(
+                        f"the answer was not ready within {request.options.deadline_s} s",
+                        hint="allow more time, or send less at once",
+                    )
+                )
+
+    def _wait(self) -> list[Request] | None:
+        """Waits until a request is past its deadline: those that are; ``None`` at the end."""
+        with self._condition:
+            while not self._is_closed:
+                expired = []
+                while self._heap and (self._heap[0][2].is_over() or self._heap[0][0] <= time.monotonic()):
+                    request = heappop(self._heap)[2]
+                    if not request.is_over():
+                        expired.append(request)
+                if expired:
+                    return expired
+                self._condition.wait(self._heap[0][0] - time.monotonic() if self._heap else None)
+            return None
