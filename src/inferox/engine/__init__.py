@@ -1,9 +1,9 @@
 """Many callers, many models: requests become batches, and no fault of one becomes another's."""
 
+from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
 from inferox.engine.engine import Engine
 from inferox.engine.model_info import ModelInfo
-from inferox.engine.runner import Answer
 from inferox.engine.stats import ModelStats
 
 __all__ = ["Answer", "Engine", "EngineConfig", "ModelInfo", "ModelStats"]

@@ -18,11 +18,12 @@ from inferox.core import (
     DeviceId,
     ShuttingDownError,
 )
+from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import Request, RequestOptions
-from inferox.engine.runner import Answer, ModelRunner
+from inferox.engine.runner import ModelRunner
 from inferox.engine.stats import ModelStats
 from inferox.engine.streaming import stream_results
 from inferox.engine.turns import Turns
@@ -247,7 +248,7 @@ class Engine(Closing):
             async with asyncio.timeout(deadline_s):
                 while True:
                     runner = self._models.find(name, version)
-                    request = await runner.amake_request(items, options, arrived_s)
+                    request = await runner.requests.amake(items, options, arrived_s)
                     try:
                         runner.submit(request)
                     except ShuttingDownError:
@@ -289,7 +290,7 @@ class Engine(Closing):
         arrived_s = time.monotonic()
         while True:
             runner = self._models.find(name, version)
-            request = runner.make_request(items, options, arrived_s)
+            request = runner.requests.make(items, options, arrived_s)
             try:
                 take(runner, request)
             except ShuttingDownError:

@@ -1,0 +1,30 @@
+"""The answer to a request, and what computed it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inferox.tasks.truncation import CutTokens
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a request.
+
+    Attributes:
+        results: One result per item, in their order: a list, or for ``embed`` an array of vectors.
+        model: The name of the model.
+        version: Its version.
+        artifact: The artifact that computed all of it.
+        embedding_space: The id of the space in which vectors lie; ``None`` where that is not known.
+        cut_tokens: What was cut off each text; empty where the items are not texts.
+    """
+
+    results: Any
+    model: str
+    version: str
+    artifact: str
+    embedding_space: str | None
+    cut_tokens: Sequence[CutTokens] = ()

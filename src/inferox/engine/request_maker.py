@@ -1,0 +1,69 @@
+"""Items made into requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from inferox.core import RequestError, Signature
+from inferox.engine.encoding import Encoding, TickEncoder
+from inferox.engine.request import Request, RequestOptions
+from inferox.tasks import RawTask, Task
+from inferox.tasks.task import as_list
+from inferox.tasks.truncation import report_truncation
+
+
+class RequestMaker:
+    """Makes requests for a model of the items that its callers give.
+
+    Args:
+        task: What makes rows of items.
+        signature: What the model takes.
+    """
+
+    def __init__(self, task: Task, signature: Signature) -> None:
+        self._signature = signature
+        self._takes_calls = isinstance(task, RawTask)
+        self._tasks: dict[str | None, Task] = {None: task}
+        self._encoder = TickEncoder(signature)
+
+    def make(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
+        """Makes the rows of a request.
+
+        Args:
+            items: The items.
+            options: What the caller says of it.
+            arrived_s: When it came, on the clock of ``time.monotonic``.
+
+        Raises:
+            RequestError: If an item cannot be computed.
+        """
+        given, task = _to_items(items), self._task_with(options.prompt)
+        if self._takes_calls:
+            return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
+        encoding = Encoding.of(task, given, self._signature)
+        report_truncation(encoding.batch, options.truncate, stacklevel=5)
+        return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
+
+    async def amake(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
+        """Makes the rows of a request together with those of other coroutines; see ``make``."""
+        given, task = _to_items(items), self._task_with(options.prompt)
+        if self._takes_calls:
+            return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
+        encoding, rows = await self._encoder.encode(task, given)
+        report_truncation(encoding.batch, options.truncate, rows=rows, stacklevel=4)
+        return Request(encoding, rows, options=options, arrived_s=arrived_s)
+
+    def _task_with(self, prompt: str | None) -> Task:
+        if prompt not in self._tasks:
+            self._tasks[prompt] = self._tasks[None].with_prompt(prompt or "")
+        return self._tasks[prompt]
+
+
+def _to_items(items: Any) -> Sequence[Any]:
+    if isinstance(items, str | bytes):
+        raise RequestError("expected a list of items, and got a single one", hint="put it in a list")
+    given = as_list(items)
+    if getattr(given, "ndim", 1) == 0:
+        raise RequestError("expected a list of items, and got an array without axes", hint="put it in a list")
+    return given
