@@ -200,7 +200,8 @@ def open_peer(model: str, threads: int) -> Embed:
 def open_artifact(options: argparse.Namespace) -> TaskModel:
     """One artifact of a package by itself."""
     from inferox.core import LoadOptions
-    from inferox.loading.loader import Loader, PackageContext
+    from inferox.loading.context import PackageContext
+    from inferox.loading.loader import Loader
     from inferox.package import open_package
 
     opened = PackageContext(open_package(options.model))

@@ -43,14 +43,22 @@ SIGNATURE = Signature(
     (TensorSpec("doubled", DataType.I64, (BATCH, SEQUENCE)),),
 )
 
+METADATA = ModelMetadata("numpy", "function", Precision.FP32, Layout.PADDED, DeviceId.cpu())
+
 
 class DoublingModel(Model):
     """Doubles numbers. It fails where one of them is ``POISON``, and waits where it is told to."""
 
     takes_arrays = True
 
-    def __init__(self, *, max_concurrency: int = 1, most_places: int | None = None, name: str = "doubling") -> None:
-        metadata = ModelMetadata("numpy", "function", Precision.FP32, Layout.PADDED, DeviceId.cpu())
+    def __init__(
+        self,
+        *,
+        max_concurrency: int = 1,
+        most_places: int | None = None,
+        name: str = "doubling",
+        metadata: ModelMetadata = METADATA,
+    ) -> None:
         super().__init__(
             name,
             metadata,

@@ -11,7 +11,8 @@ import torch
 
 import inferox
 from inferox.core import DeviceId, Layout, LoadOptions
-from inferox.loading.loader import Loader, PackageContext
+from inferox.loading.context import PackageContext
+from inferox.loading.loader import Loader
 from tests.packing.modules import make_cnn
 from tests.packing.test_kinds import TEXTS, save_text_model
 

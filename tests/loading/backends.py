@@ -119,7 +119,7 @@ class EchoBackend(HostBackend):
 
 def use(backend: EchoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts a backend in the place of all others."""
-    monkeypatch.setattr("inferox.loading.loader.get_backend", lambda _: backend)
+    monkeypatch.setattr("inferox.loading.context.get_backend", lambda _: backend)
     monkeypatch.setattr("inferox.loading.selection.get_backend", lambda _: backend)
     monkeypatch.setattr("inferox.measuring.tuning.get_backend", lambda _: backend)
     monkeypatch.setattr("inferox.loading.selection.backend_names", lambda: (backend.name,))

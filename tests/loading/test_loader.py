@@ -41,7 +41,8 @@ from inferox.core import (
 )
 from inferox.loading import Requirements
 from inferox.loading.cell import Cell
-from inferox.loading.loader import Loader, PackageContext
+from inferox.loading.context import PackageContext
+from inferox.loading.loader import Loader
 from inferox.loading.plan import make_plan
 from inferox.loading.profile import FoundProfile, Profile, machine_name
 from inferox.package import Package

@@ -128,7 +128,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def use_processor(monkeypatch: pytest.MonkeyPatch, flags: frozenset[str]) -> None:
     """Gives OpenVINO's backend another processor, wherever it is made."""
     backend = OpenVinoBackend(flags=lambda: flags)
-    for module in ("packing.artifacts", "loading.selection", "loading.loader"):
+    for module in ("packing.artifacts", "loading.selection", "loading.context"):
         monkeypatch.setattr(f"inferox.{module}.get_backend", lambda _: backend)
 
 

@@ -11,7 +11,8 @@ import pytest
 
 import inferox
 from inferox.core import LoadOptions
-from inferox.loading.loader import Loader, PackageContext
+from inferox.loading.context import PackageContext
+from inferox.loading.loader import Loader
 from inferox.measuring import verify
 from inferox.parity import ParityClass
 from tests.packing.modules import make_cnn

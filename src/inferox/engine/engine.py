@@ -8,16 +8,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from inferox.core import (
-    Closing,
-    DeadlineExceededError,
-    DeviceId,
-    ShuttingDownError,
-)
+from inferox.core import Closing, DeviceId, ShuttingDownError
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
 from inferox.engine.model_info import ModelInfo
@@ -27,7 +23,8 @@ from inferox.engine.runner import ModelRunner
 from inferox.engine.stats import ModelStats
 from inferox.engine.streaming import stream_results
 from inferox.engine.turns import Turns
-from inferox.loading import TaskModel, load
+from inferox.engine.waiting import expire, wait_for_answer
+from inferox.loading import TaskModel, plan_load
 
 
 class Engine(Closing):
@@ -60,7 +57,9 @@ class Engine(Closing):
         compile: bool = False,  # noqa: A002 - as ``inferox.load`` has it
         trust_code: bool = False,
     ) -> ModelInfo:
-        """Loads a package. A version that is loaded later takes the requests that name none.
+        """Loads a package. Once it agrees on all its stored samples, it takes the requests that name no version.
+
+        Until then, and where it fails them, the version before it goes on.
 
         Args:
             path: A package: a folder, or an ``.mlpkg`` file.
@@ -80,9 +79,10 @@ class Engine(Closing):
         Raises:
             InferoxError: See ``inferox.load``.
             ConfigError: If the name has this version already.
+            NoUsableBackendError: If no artifact agrees on its samples; it lists the reason for each.
             ShuttingDownError: If the engine is closed.
         """
-        loaded = load(
+        planned = plan_load(
             path,
             backend,
             device,
@@ -92,7 +92,10 @@ class Engine(Closing):
             threads=self._config.threads,
             compile=compile,
             trust_code=trust_code,
+            all_samples=True,
         )
+        self._models.refuse_taken(name or planned.name, version)
+        loaded = planned.load()
         try:
             return self._add(loaded, name or loaded.name, version)
         except BaseException:
@@ -116,17 +119,33 @@ class Engine(Closing):
         """
         return self._add(model, name or model.name, version)
 
-    def unload(self, name: str, version: str | None = None) -> None:
+    def label(self, name: str, label: str, version: str | None) -> None:
+        """Makes a label stand for a version: requests may say it in place of one.
+
+        Args:
+            name: The model.
+            label: The label, such as ``stable`` or ``canary``; ``latest`` is always the version that was loaded last.
+            version: The version; ``None`` to remove the label.
+
+        Raises:
+            ConfigError: If it cannot be a label, such as the name of a version.
+            ModelNotFoundError: If there is no such version.
+        """
+        self._models.label(name, label, version)
+
+    def unload(self, name: str, version: str | None = None, *, drop_labels: bool = False) -> None:
         """Removes a model, once the requests that it was given are answered.
 
         Args:
             name: Its name.
             version: Its version; ``None`` for all.
+            drop_labels: Whether to remove the labels that stand for the version, too.
 
         Raises:
+            ConfigError: If a label other than ``latest`` stands for the version, and is not to be removed.
             ModelNotFoundError: If there is no such model.
         """
-        _close_all(self._models.remove(name, version))
+        _close_all(self._models.remove(name, version, drop_labels=drop_labels))
 
     def infer(
         self,
@@ -145,7 +164,7 @@ class Engine(Closing):
         Args:
             name: The model.
             items: Texts, pairs, images, or named tensors, as the model's task takes them.
-            version: The version; ``None`` for the one that was loaded last.
+            version: The version, or a label; ``None`` for the one that was loaded last.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
             truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
             deadline_s: Within how many seconds the answer is needed; ``None`` for no limit.
@@ -163,7 +182,7 @@ class Engine(Closing):
             BackendError: If the runtime fails because of one of the items.
         """
         options = RequestOptions(deadline_s, priority, owner, prompt, truncate)
-        return _wait(*self._admit(name, version, items, options, take=ModelRunner.compute))
+        return wait_for_answer(*self._admit(name, version, items, options, take=ModelRunner.compute))
 
     def infer_many(
         self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
@@ -173,7 +192,7 @@ class Engine(Closing):
         Args:
             name: The model.
             requests: The items of each request.
-            version: The version; ``None`` for the one that was loaded last.
+            version: The version, or a label; ``None`` for the one that was loaded last.
             owner: On whose behalf the requests are made.
 
         Returns:
@@ -186,7 +205,7 @@ class Engine(Closing):
         admitted: list[tuple[ModelRunner, Request]] = []
         try:
             admitted.extend(self._admit(name, version, items, options, take=ModelRunner.submit) for items in requests)
-            return [_wait(runner, request) for runner, request in admitted]
+            return [wait_for_answer(runner, request) for runner, request in admitted]
         except BaseException:
             for _, request in admitted:
                 request.future.cancel()
@@ -208,7 +227,7 @@ class Engine(Closing):
         Args:
             name: The model.
             items: The items. No more are read than are needed to keep the model busy.
-            version: The version; ``None`` for the one that was loaded last.
+            version: The version, or a label; ``None`` for the one that was loaded last.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
             truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
             owner: On whose behalf the items are computed.
@@ -255,18 +274,18 @@ class Engine(Closing):
                         continue  # see _admit
                     return runner.to_answer(request, await asyncio.wrap_future(request.future))
         except TimeoutError:
-            raise _expire(options, request) from None
+            raise expire(options, request) from None
 
     def models(self) -> list[ModelInfo]:
         """The models that are loaded, by name and version."""
-        return [runner.info() for runner in self._models.all()]
+        return [self._describe(runner) for runner in self._models.all()]
 
     def stats(self, name: str, version: str | None = None) -> ModelStats:
         """What a model is doing, and has done so far.
 
         Args:
             name: The model.
-            version: Its version; ``None`` for the one that was loaded last.
+            version: Its version, or a label; ``None`` for the one that was loaded last.
 
         Raises:
             ModelNotFoundError: If there is no such model.
@@ -302,7 +321,10 @@ class Engine(Closing):
             turns = self._turns[loaded.metadata.device]
         runner = ModelRunner(name, version, loaded, self._config, turns)
         self._models.add(runner)
-        return runner.info()
+        return self._describe(runner)
+
+    def _describe(self, runner: ModelRunner) -> ModelInfo:
+        return replace(runner.info(), labels=self._models.labels_of(runner))
 
 
 def _close_all(runners: Sequence[ModelRunner]) -> None:
@@ -310,30 +332,3 @@ def _close_all(runners: Sequence[ModelRunner]) -> None:
     with ExitStack() as stack:
         for runner in reversed(runners):
             stack.callback(runner.close)
-
-
-def _wait(runner: ModelRunner, request: Request) -> Answer:
-    """Waits for the answer of a request on the caller's thread."""
-    try:
-        results = request.future.result(_left_s(request))
-    except TimeoutError:
-        raise _expire(request.options, request) from None
-    except BaseException:
-        request.future.cancel()  # whoever is interrupted waits no longer
-        raise
-    return runner.to_answer(request, results)
-
-
-def _left_s(request: Request) -> float | None:
-    if request.options.deadline_s is None:
-        return None
-    return max(0.0, request.deadline_s - time.monotonic())
-
-
-def _expire(options: RequestOptions, request: Request | None) -> DeadlineExceededError:
-    error = DeadlineExceededError(
-        f"the answer was not ready within {options.deadline_s} s", hint="allow more time, or send less at once"
-    )
-    if request is not None:
-        request.fail(error)
-    return error

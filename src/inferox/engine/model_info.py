@@ -18,6 +18,7 @@ class ModelInfo:
         artifact: The artifact that computes it.
         device: Where it computes.
         embedding_space: The id of the space in which its vectors lie; ``None`` where that is not known.
+        labels: The labels that stand for it, ``latest`` among them.
     """
 
     name: str
@@ -26,3 +27,4 @@ class ModelInfo:
     artifact: str
     device: DeviceId
     embedding_space: str | None
+    labels: tuple[str, ...] = ()

@@ -1,19 +1,30 @@
-"""The models of an engine, by name and version."""
+"""The models of an engine, by name, version and label."""
 
 from __future__ import annotations
 
+import re
 from threading import Lock
 
 from inferox.core import ConfigError, ModelNotFoundError, ShuttingDownError
 from inferox.engine.runner import ModelRunner
 
+LATEST = "latest"
+"""The label of the version that came last."""
+
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
+
 
 class ModelRegistry:
-    """The models of an engine, by name and version. Several threads may use it."""
+    """The models of an engine, by name, version and label. Several threads may use it.
+
+    A label stands for a version of a name, such as ``stable`` or ``canary``. Within a name, no version is called as a
+    label is, so that what a request says means one thing.
+    """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._versions: dict[str, dict[str, ModelRunner]] = {}
+        self._labels: dict[str, dict[str, str]] = {}
         self._is_closed = False
 
     def add(self, runner: ModelRunner) -> None:
@@ -23,24 +34,29 @@ class ModelRegistry:
             runner: The model.
 
         Raises:
-            ConfigError: If its name has this version already.
+            ConfigError: If its name has this version already, or a label of this name.
             ShuttingDownError: If the registry is closed.
         """
         with self._lock:
-            self._refuse_if_closed()
-            versions = self._versions.setdefault(runner.name, {})
-            if runner.version in versions:
-                raise ConfigError(
-                    f"{runner.name!r} has the version {runner.version!r} already", hint="unload it, or name another"
-                )
-            versions[runner.version] = runner
+            self._refuse_taken(runner.name, runner.version)
+            self._versions.setdefault(runner.name, {})[runner.version] = runner
+
+    def refuse_taken(self, name: str, version: str) -> None:
+        """Refuses a version that could not be added; see ``add``.
+
+        Args:
+            name: The name of the model.
+            version: The version.
+        """
+        with self._lock:
+            self._refuse_taken(name, version)
 
     def find(self, name: str, version: str | None) -> ModelRunner:
         """The model of a name.
 
         Args:
             name: The name.
-            version: The version; ``None`` for the one that came last.
+            version: The version, or a label; ``None`` for the one that came last.
 
         Raises:
             ModelNotFoundError: If there is none.
@@ -48,32 +64,85 @@ class ModelRegistry:
         """
         with self._lock:
             self._refuse_if_closed()
-            return self._find_all(name, version)[-1]
+            labels = self._labels.get(name, {})
+            wanted = None if version == LATEST else labels.get(version or "", version)
+            return self._find_all(name, wanted, asked=version)[-1]
 
     def all(self) -> list[ModelRunner]:
         """Every model, by name and in the order in which its versions came."""
         with self._lock:
             return [runner for _, versions in sorted(self._versions.items()) for runner in versions.values()]
 
-    def remove(self, name: str, version: str | None) -> list[ModelRunner]:
+    def label(self, name: str, label: str, version: str | None) -> None:
+        """Makes a label stand for a version from now on.
+
+        Args:
+            name: The name of the model.
+            label: The label.
+            version: The version; ``None`` to remove the label.
+
+        Raises:
+            ConfigError: If it cannot be a label.
+            ModelNotFoundError: If there is no such version, or no such label to remove.
+        """
+        with self._lock:
+            versions, labels = self._versions.get(name, {}), self._labels.get(name, {})
+            if label == LATEST:
+                raise ConfigError(f"the label {LATEST} always stands for the version that was loaded last")
+            if label in versions:
+                raise ConfigError(f"{label!r} is a version of {name!r}, and cannot be a label", hint="choose another")
+            if not isinstance(label, str) or not _LABEL.fullmatch(label):
+                raise ConfigError(
+                    f"a label must begin with a letter and have up to 63 letters, digits, '.', '-' and '_', "
+                    f"but is {label!r}"
+                )
+            if version is None:
+                self._find_all(name, labels.get(label, label))
+                del labels[label]
+            else:
+                self._find_all(name, version)
+                self._labels.setdefault(name, {})[label] = version
+
+    def labels_of(self, runner: ModelRunner) -> tuple[str, ...]:
+        """The labels that stand for a model.
+
+        Args:
+            runner: The model.
+        """
+        with self._lock:
+            latest = list(self._versions.get(runner.name, ()))[-1:] == [runner.version]
+            return (*((LATEST,) if latest else ()), *self._labels_of(runner.name, runner.version))
+
+    def remove(self, name: str, version: str | None, *, drop_labels: bool = False) -> list[ModelRunner]:
         """Takes models out.
 
         Args:
             name: Their name.
-            version: The version; ``None`` for all.
+            version: The version; ``None`` for all, and all labels with them.
+            drop_labels: Whether to remove the labels that stand for the version, too.
 
         Returns:
             What was taken out, which the caller closes.
 
         Raises:
+            ConfigError: If a label stands for the version, and is not to be removed.
             ModelNotFoundError: If there is none.
         """
         with self._lock:
-            found = self._find_all(name, version)
+            found, labels = self._find_all(name, version), self._labels.get(name, {})
+            held = [] if version is None else self._labels_of(name, version)
+            if held and not drop_labels:
+                raise ConfigError(
+                    f"version {version!r} of {name!r} has the label {held[0]!r}, and requests may ask for it",
+                    hint="give the label to another version first, or pass drop_labels=True",
+                )
             for runner in found:
                 del self._versions[name][runner.version]
+            for label in held:
+                del labels[label]
             if not self._versions[name]:
                 del self._versions[name]
+                self._labels.pop(name, None)
             return found
 
     def close(self) -> list[ModelRunner]:
@@ -85,18 +154,29 @@ class ModelRegistry:
         with self._lock:
             self._is_closed = True
             found = [runner for versions in self._versions.values() for runner in versions.values()]
-            self._versions = {}
+            self._versions, self._labels = {}, {}
             return found
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise ShuttingDownError("the engine is closed", hint="make a new one")
 
-    def _find_all(self, name: str, version: str | None) -> list[ModelRunner]:
+    def _refuse_taken(self, name: str, version: str) -> None:
+        self._refuse_if_closed()
+        if version in self._versions.get(name, {}):
+            raise ConfigError(f"{name!r} has the version {version!r} already", hint="unload it, or name another")
+        if version == LATEST or version in self._labels.get(name, {}):
+            raise ConfigError(f"{version!r} is a label of {name!r}, and cannot be a version", hint="choose another")
+
+    def _labels_of(self, name: str, version: str) -> list[str]:
+        return sorted(label for label, meant in self._labels.get(name, {}).items() if meant == version)
+
+    def _find_all(self, name: str, version: str | None, *, asked: str | None = None) -> list[ModelRunner]:
         versions = self._versions.get(name, {})
         found = [runner for runner in versions.values() if version in {None, runner.version}]
         if not found:
-            wanted, known = f"{name} {version}" if versions else name, list(versions or self._versions)
-            there = f"there are {', '.join(sorted(known))}" if known else "nothing is loaded"
+            wanted = f"{name} {asked or version}" if versions else name
+            known = [*sorted(versions), *sorted(self._labels.get(name, ()))] if versions else sorted(self._versions)
+            there = f"there are {', '.join(known)}" if known else "nothing is loaded"
             raise ModelNotFoundError(f"no model {wanted!r} is loaded", hint=there)
         return found

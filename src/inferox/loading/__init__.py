@@ -1,7 +1,7 @@
 """Which artifact of a package runs here, and loading it."""
 
 from inferox.loading.explanation import Explanation, Verdict, explain
-from inferox.loading.loader import load
+from inferox.loading.planned_load import PlannedLoad, load, plan_load
 from inferox.loading.selection import QUALITIES, Candidate, Requirements, select
 from inferox.loading.task_model import TaskModel
 
@@ -9,10 +9,12 @@ __all__ = [
     "QUALITIES",
     "Candidate",
     "Explanation",
+    "PlannedLoad",
     "Requirements",
     "TaskModel",
     "Verdict",
     "explain",
     "load",
+    "plan_load",
     "select",
 ]

@@ -1,15 +1,11 @@
-"""Loading a package: open, choose, load, try, and fall back to the next artifact where one fails."""
+"""Loading artifacts: load, try, and fall back to the next where one fails."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
-from inferox.backends.registry import get_backend
 from inferox.core import (
     Artifact,
     BackendUnavailableError,
@@ -19,141 +15,16 @@ from inferox.core import (
     LoadOptions,
     Model,
     NoUsableBackendError,
-    Signature,
     TrustTier,
     UntrustedCodeError,
 )
-from inferox.loading.plan import Plan, make_plan
-from inferox.loading.profile import find_profile
-from inferox.loading.selection import AUTO, Requirements
+from inferox.loading.context import PackageContext
+from inferox.loading.plan import Plan
 from inferox.loading.task_model import TaskModel
-from inferox.machine import limit_rayon, resolve_threads
-from inferox.package import Package, Store, embedding_space, open_package
-from inferox.parity import LEAST_CLASS, TOLERANCES, ArtifactEvidence, ParityClass, Samples, measure_model
-from inferox.tasks import Task, choose_task, open_task
+from inferox.machine import limit_rayon
+from inferox.parity import LEAST_CLASS, TOLERANCES, ParityClass, SampleBatch, Samples, measure_model
 
 _logger = logging.getLogger(__name__)
-
-
-def load(
-    path: str | Path,
-    backend: str = AUTO,
-    device: str | DeviceId | None = None,
-    precision: str | None = None,
-    *,
-    quality: str | None = None,
-    task: str | None = None,
-    threads: int | None = None,
-    compile: bool = False,  # noqa: A002 - PyTorch's own word for it
-    trust_code: bool = False,
-) -> TaskModel:
-    """Loads a package on the runtime that is fastest here.
-
-    Where ``inferox tune`` has measured the package on this machine, that decides; otherwise the order of
-    ``inferox.loading.select``. An artifact that cannot be loaded, or that computes something else for a stored sample
-    than it should, is rejected, and the next is tried.
-
-    Args:
-        path: A package: a folder, or an ``.mlpkg`` file.
-        backend: A registered backend, or ``auto``.
-        device: Where to load it, such as ``cuda:0``; ``None`` for the backend's default device.
-        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for the best there is.
-        quality: How well it must agree with the original: ``exact``, ``close`` or ``quantized``; ``None`` for
-            ``close``, or for any where a precision is asked for.
-        task: What the numbers mean, where the package's own statement is to be overridden.
-        threads: How many CPU threads the runtime may use; ``None`` for one per core that this process may use.
-        compile: Whether to compile the model just in time, where the backend can.
-        trust_code: Whether code that comes with the package may run. Only say so for a package whose origin you trust.
-
-    Returns:
-        The model, to be used as a context manager or closed.
-
-    Raises:
-        PackageError: If there is no package at the path, or it is damaged, unsafe or too new.
-        UntrustedCodeError: If it can only be run by code that comes with it, and that is not allowed.
-        BackendNotFoundError: If the backend that is asked for is not registered.
-        NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
-        ConfigError: If the device, the precision, the quality or the task is not valid.
-    """
-    requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code, device=device)
-    wanted = DeviceId.of(device)
-    store, budget = Store(), resolve_threads(threads)
-    context = PackageContext(open_package(path, store=store), task)
-    options = LoadOptions(context.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
-    plan = make_plan(context.package, requirements, find_profile(context.package.digest, store, budget, wanted))
-    return Loader(context, wanted, options).load(plan)
-
-
-@dataclass(frozen=True)
-class PackageContext:
-    """A package with what it takes to run and to measure its artifacts.
-
-    Attributes:
-        package: The package.
-        wanted_task: What the numbers mean, where the package's own statement is overridden.
-    """
-
-    package: Package
-    wanted_task: str | None = None
-    _tasks: dict[Signature, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    @cached_property
-    def samples(self) -> Samples | None:
-        """The sample calls; ``None`` where it has none."""
-        return self.package.samples()
-
-    @cached_property
-    def evidence(self) -> Mapping[str, ArtifactEvidence]:
-        """What was measured when it was packed, by the artifact's name."""
-        parity = self.package.parity
-        return {item.artifact: item for item in parity.artifacts} if parity else {}
-
-    @property
-    def unmeasured(self) -> Mapping[str, str]:
-        """Why some artifacts could not be measured when it was packed, by the artifact's name."""
-        return self.package.parity.unmeasured if self.package.parity else {}
-
-    def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:
-        """Loads an artifact, which then knows whether it was measured to depend on the batch.
-
-        Args:
-            artifact: The artifact.
-            device: Where to load it; ``None`` for the backend's default device.
-            options: How to load it.
-        """
-        known = self.evidence.get(artifact.name)
-        invariant = None if known is None or known.batch is None else known.batch.holds
-        return get_backend(artifact.backend).load(artifact, device, replace(options, batch_invariant=invariant))
-
-    def task(self, signature: Signature) -> Task:
-        """Opens the task; once for each signature, as opening its tokenizer takes time.
-
-        Args:
-            signature: The padded signature.
-        """
-        if signature not in self._tasks:
-            self._tasks[signature] = self._open_task(signature)
-        return self._tasks[signature]
-
-    def embedding_space(self, artifact: Artifact) -> str:
-        """The id of the space in which an artifact's answers to the task lie.
-
-        Args:
-            artifact: The artifact.
-        """
-        return embedding_space(self.package, artifact, *self._settings(artifact.padded_signature))
-
-    def _open_task(self, signature: Signature) -> Task:
-        name, options = self._settings(signature)
-        return open_task(name, options, self.package.files_root, signature)
-
-    def _settings(self, signature: Signature) -> tuple[str, Mapping[str, Any]]:
-        """The name of the task and its options."""
-        package, wanted = self.package, self.wanted_task
-        if package.info.task and wanted in {None, package.info.task}:
-            return package.info.task, package.info.task_options
-        choice = choose_task(package.files_root, package.config, signature, task=wanted)
-        return choice.name, choice.options
 
 
 @dataclass(frozen=True)
@@ -164,14 +35,16 @@ class Loader:
         context: The package.
         device: Where to load; ``None`` for each backend's default device.
         options: How to load.
+        all_samples: Whether an artifact must agree on all stored samples before it is taken, and not on one alone.
     """
 
     context: PackageContext
     device: DeviceId | None
     options: LoadOptions
+    all_samples: bool = False
 
     def load(self, plan: Plan) -> TaskModel:
-        """Loads the first artifact of a plan that works; see ``load`` of this module.
+        """Loads the first artifact of a plan that works; see ``inferox.load``.
 
         Args:
             plan: What is tried.
@@ -196,7 +69,7 @@ class Loader:
         raise self._nothing_usable(plan, reasons, failures)
 
     def open(self, artifact: Artifact) -> Model:
-        """Loads an artifact and tries it on a stored sample.
+        """Loads an artifact and tries it on a stored sample, or on all of them.
 
         Args:
             artifact: The artifact.
@@ -211,7 +84,7 @@ class Loader:
         model = self.context.load(artifact, self.device, self.options)
         self.context.package.keep_for(model)
         try:
-            self._try(model, artifact)
+            self.check(model, artifact, all_samples=self.all_samples)
         except BaseException:
             model.close()
             raise
@@ -247,20 +120,30 @@ class Loader:
             level = logging.WARNING if failed else logging.INFO
             _logger.log(level, "%s does not run on %s: %s", self.options.package, name, reason)
 
-    def _try(self, model: Model, artifact: Artifact) -> None:
-        """Opens its task, computes the smallest sample, and refuses a model that misses the tolerance that it kept."""
+    def check(self, model: Model, artifact: Artifact, *, all_samples: bool) -> None:
+        """Opens its task, computes stored samples, and refuses a model that misses the tolerance that it kept.
+
+        Args:
+            model: The model.
+            artifact: The artifact that it was loaded from.
+            all_samples: Whether all samples are computed, or the smallest alone.
+
+        Raises:
+            InferoxError: If it fails, or computes something else than it should.
+        """
         task = self.context.task(model.signature)
         samples, evidence = self.context.samples, self.context.evidence.get(artifact.name)
         if samples is None or (evidence is None and artifact.name not in self.context.unmeasured):
             return
-        smallest = min(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
-        parity_target = task.parity_target(model.signature)
-        # A single row has no mean, and no share of its order counts: it is held to the limits for the worst of all
-        # rows.
         kept = TOLERANCES[LEAST_CLASS[artifact.precision]] if evidence is None else evidence.tolerance
-        tolerance = replace(kept, cosine_mean=kept.cosine_min, order_min=0.0)
-        one, scales = Samples((smallest,)), parity_target.scales(samples)
-        found = measure_model(model, artifact, one, parity_target, tolerance, scales=scales)
+        parity_target = task.parity_target(model.signature)
+        chosen, tolerance, scales = samples, kept, parity_target.scales(samples)
+        if not all_samples:
+            chosen = Samples((min(samples.batches, key=_count_numbers),))
+            # A single row has no mean, and no share of its order counts: it is held to the limits for the worst of
+            # all rows.
+            tolerance = replace(kept, cosine_mean=kept.cosine_min, order_min=0.0)
+        found = measure_model(model, artifact, chosen, parity_target, tolerance, scales=scales)
         if found.parity_class is ParityClass.FAIL:
             other = "the model" if evidence is None else "when it was packed"
             raise ExecutionError(
@@ -287,3 +170,7 @@ class Loader:
 
 def _texts(failures: Mapping[str, InferoxError]) -> dict[str, str]:
     return {name: str(error) for name, error in failures.items()}
+
+
+def _count_numbers(batch: SampleBatch) -> int:
+    return sum(array.size for array in batch.inputs.values())

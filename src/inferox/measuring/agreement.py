@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from inferox.backends.registry import get_backend
 from inferox.core import Artifact, ExecutionError, Model
-from inferox.loading.loader import PackageContext
+from inferox.loading.context import PackageContext
 from inferox.parity import ArtifactEvidence, Limits, ParityClass, Samples, Tolerance, measure_model
 
 

@@ -30,7 +30,8 @@ from inferox.core import (
     read_padded,
 )
 from inferox.loading.cell import Cell
-from inferox.loading.loader import Loader, PackageContext
+from inferox.loading.context import PackageContext
+from inferox.loading.loader import Loader
 from inferox.loading.profile import (
     Placement,
     Profile,

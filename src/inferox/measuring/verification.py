@@ -16,7 +16,7 @@ from inferox.core import (
     PackageError,
     UnsupportedDTypeError,
 )
-from inferox.loading.loader import PackageContext
+from inferox.loading.context import PackageContext
 from inferox.loading.selection import AUTO, Requirements, select
 from inferox.measuring.agreement import measure_again, why_batches_fail
 from inferox.measuring.input_proof import RepeatedProof, repeat_proof

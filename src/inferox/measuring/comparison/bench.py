@@ -10,7 +10,7 @@ from typing import Any
 from inferox.backends.registry import get_backend
 from inferox.batching import run_batches
 from inferox.core import BATCH, MASK, Artifact, ConfigError, DeviceId, LoadOptions, PackageError, Signature
-from inferox.loading.loader import PackageContext
+from inferox.loading.context import PackageContext
 from inferox.machine.memory import peak_memory_bytes
 from inferox.measuring.comparison.workload import Workload
 from inferox.measuring.timing import time_call, time_calls

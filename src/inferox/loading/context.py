@@ -1,0 +1,86 @@
+"""A package with what it takes to run and to measure its artifacts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from inferox.backends.registry import get_backend
+from inferox.core import Artifact, DeviceId, LoadOptions, Model, Signature
+from inferox.package import Package, embedding_space
+from inferox.parity import ArtifactEvidence, Samples
+from inferox.tasks import Task, choose_task, open_task
+
+
+@dataclass(frozen=True)
+class PackageContext:
+    """A package with what it takes to run and to measure its artifacts.
+
+    Attributes:
+        package: The package.
+        wanted_task: What the numbers mean, where the package's own statement is overridden.
+    """
+
+    package: Package
+    wanted_task: str | None = None
+    _tasks: dict[Signature, Task] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def samples(self) -> Samples | None:
+        """The sample calls; ``None`` where it has none."""
+        return self.package.samples()
+
+    @cached_property
+    def evidence(self) -> Mapping[str, ArtifactEvidence]:
+        """What was measured when it was packed, by the artifact's name."""
+        parity = self.package.parity
+        return {item.artifact: item for item in parity.artifacts} if parity else {}
+
+    @property
+    def unmeasured(self) -> Mapping[str, str]:
+        """Why some artifacts could not be measured when it was packed, by the artifact's name."""
+        return self.package.parity.unmeasured if self.package.parity else {}
+
+    def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:
+        """Loads an artifact, which then knows whether it was measured to depend on the batch.
+
+        Args:
+            artifact: The artifact.
+            device: Where to load it; ``None`` for the backend's default device.
+            options: How to load it.
+        """
+        known = self.evidence.get(artifact.name)
+        invariant = None if known is None or known.batch is None else known.batch.holds
+        return get_backend(artifact.backend).load(artifact, device, replace(options, batch_invariant=invariant))
+
+    def task(self, signature: Signature) -> Task:
+        """Opens the task; once for each signature, as opening its tokenizer takes time.
+
+        Args:
+            signature: The padded signature.
+        """
+        if signature not in self._tasks:
+            self._tasks[signature] = self._open_task(signature)
+        return self._tasks[signature]
+
+    def embedding_space(self, artifact: Artifact) -> str:
+        """The id of the space in which an artifact's answers to the task lie.
+
+        Args:
+            artifact: The artifact.
+        """
+        return embedding_space(self.package, artifact, *self._settings(artifact.padded_signature))
+
+    def _open_task(self, signature: Signature) -> Task:
+        name, options = self._settings(signature)
+        return open_task(name, options, self.package.files_root, signature)
+
+    def _settings(self, signature: Signature) -> tuple[str, Mapping[str, Any]]:
+        """The name of the task and its options."""
+        package, wanted = self.package, self.wanted_task
+        if package.info.task and wanted in {None, package.info.task}:
+            return package.info.task, package.info.task_options
+        choice = choose_task(package.files_root, package.config, signature, task=wanted)
+        return choice.name, choice.options

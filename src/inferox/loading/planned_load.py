@@ -1,0 +1,172 @@
+"""Loading a package: open, plan, and try artifacts in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferox.core import Artifact, DeviceId, LoadOptions
+from inferox.loading.context import PackageContext
+from inferox.loading.loader import Loader
+from inferox.loading.plan import Plan, make_plan
+from inferox.loading.profile import find_profile
+from inferox.loading.selection import AUTO, Requirements
+from inferox.loading.task_model import TaskModel
+from inferox.machine import resolve_threads
+from inferox.package import Store, open_package
+
+
+def load(
+    path: str | Path,
+    backend: str = AUTO,
+    device: str | DeviceId | None = None,
+    precision: str | None = None,
+    *,
+    quality: str | None = None,
+    task: str | None = None,
+    threads: int | None = None,
+    compile: bool = False,  # noqa: A002 - PyTorch's own word for it
+    trust_code: bool = False,
+) -> TaskModel:
+    """Loads a package on the runtime that is fastest here.
+
+    Where ``inferox tune`` has measured the package on this machine, that decides; otherwise the order of
+    ``inferox.loading.select``. An artifact that cannot be loaded, or that computes something else for a stored sample
+    than it should, is rejected, and the next is tried.
+
+    Args:
+        path: A package: a folder, or an ``.mlpkg`` file.
+        backend: A registered backend, or ``auto``.
+        device: Where to load it, such as ``cuda:0``; ``None`` for the backend's default device.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for the best there is.
+        quality: How well it must agree with the original: ``exact``, ``close`` or ``quantized``; ``None`` for
+            ``close``, or for any where a precision is asked for.
+        task: What the numbers mean, where the package's own statement is to be overridden.
+        threads: How many CPU threads the runtime may use; ``None`` for one per core that this process may use.
+        compile: Whether to compile the model just in time, where the backend can.
+        trust_code: Whether code that comes with the package may run. Only say so for a package whose origin you trust.
+
+    Returns:
+        The model, to be used as a context manager or closed.
+
+    Raises:
+        PackageError: If there is no package at the path, or it is damaged, unsafe or too new.
+        UntrustedCodeError: If it can only be run by code that comes with it, and that is not allowed.
+        BackendNotFoundError: If the backend that is asked for is not registered.
+        NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
+        ConfigError: If the device, the precision, the quality or the task is not valid.
+    """
+    return plan_load(
+        path,
+        backend,
+        device,
+        precision,
+        quality=quality,
+        task=task,
+        threads=threads,
+        compile=compile,
+        trust_code=trust_code,
+    ).load()
+
+
+def plan_load(
+    path: str | Path,
+    backend: str = AUTO,
+    device: str | DeviceId | None = None,
+    precision: str | None = None,
+    *,
+    quality: str | None = None,
+    task: str | None = None,
+    threads: int | None = None,
+    compile: bool = False,  # noqa: A002 - as ``load`` has it
+    trust_code: bool = False,
+    all_samples: bool = False,
+) -> PlannedLoad:
+    """Opens a package and decides the order in which its artifacts are tried. Loads nothing, and imports no runtime.
+
+    Takes the same as ``load``, and raises the same except what loading an artifact raises.
+
+    Args:
+        path: The package.
+        backend: See ``load``, as for the arguments that follow.
+        device: Where to load it.
+        precision: The number format in which it computes.
+        quality: How well it must agree with the original.
+        task: What the numbers mean, where the package's own statement is to be overridden.
+        threads: How many CPU threads the runtime may use.
+        compile: Whether to compile the model just in time, where the backend can.
+        trust_code: Whether code that comes with the package may run.
+        all_samples: Whether an artifact must agree on all stored samples before it is taken, and not on one alone.
+    """
+    requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code, device=device)
+    wanted = DeviceId.of(device)
+    store, budget = Store(), resolve_threads(threads)
+    context = PackageContext(open_package(path, store=store), task)
+    options = LoadOptions(context.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
+    plan = make_plan(context.package, requirements, find_profile(context.package.digest, store, budget, wanted))
+    return PlannedLoad(Loader(context, wanted, options, all_samples=all_samples), plan)
+
+
+@dataclass(frozen=True)
+class PlannedLoad:
+    """A package that is open, and the order in which its artifacts are tried.
+
+    Attributes:
+        loader: Loads its artifacts.
+        plan: The order, and the reasons.
+    """
+
+    loader: Loader
+    plan: Plan
+
+    @property
+    def name(self) -> str:
+        """The name of the package."""
+        return self.loader.options.package
+
+    @property
+    def digest(self) -> str:
+        """The digest of the package."""
+        return self.loader.context.package.digest
+
+    def load(self) -> TaskModel:
+        """Loads the first artifact that works; see ``load`` of this module."""
+        return self.loader.load(self.plan)
+
+    def open(self, artifact: Artifact) -> TaskModel:
+        """Loads one artifact; see ``Loader.open``.
+
+        Args:
+            artifact: The artifact.
+        """
+        return self.loader.open_alone(artifact)
+
+    def find_alike(self, name: str) -> tuple[Artifact, ...]:
+        """The artifacts that can take each other's place, in the order of the plan.
+
+        They lie in the same embedding space, and take and give the same tensors.
+
+        Args:
+            name: The name of the artifact that they are to be like, which is among them.
+        """
+        context = self.loader.context
+        like = next(artifact for artifact in self.plan.order if artifact.name == name)
+        return tuple(
+            artifact
+            for artifact in self.plan.order
+            if artifact.padded_signature == like.padded_signature
+            and context.embedding_space(artifact) == context.embedding_space(like)
+        )
+
+    def check(self, loaded: TaskModel) -> None:
+        """Computes all stored samples with an artifact.
+
+        Args:
+            loaded: The artifact, which was loaded by this.
+
+        Raises:
+            InferoxError: If it fails, or computes something else than it should.
+        """
+        name = loaded.metadata.artifact
+        artifact = next(artifact for artifact in self.plan.order if artifact.name == name)
+        self.loader.check(loaded.model, artifact, all_samples=True)

@@ -1,0 +1,152 @@
+"""Packages of the doubling model, whose artifacts can be broken after they are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from inferox.backends.host import HostBackend
+from inferox.core import (
+    Array,
+    Artifact,
+    Availability,
+    DeviceId,
+    Layout,
+    LoadError,
+    LoadOptions,
+    Model,
+    ModelMetadata,
+    Precision,
+    Signature,
+)
+from inferox.loading import PlannedLoad, Requirements
+from inferox.loading.context import PackageContext
+from inferox.loading.loader import Loader
+from inferox.loading.plan import make_plan
+from inferox.loading.profile import FoundProfile
+from inferox.package import Package
+from inferox.parity import ParityClass, SampleBatch, Samples
+from inferox.parity.samples import SAMPLES_FILE
+from inferox.tasks import Task
+from tests.engine.models import SIGNATURE, DoublingModel, SumTask
+from tests.loading.backends import make_package, use
+
+
+class DoublingBackend(HostBackend):
+    """Loads doubling models, and breaks them.
+
+    Attributes:
+        broken: How each artifact is broken, by its format: it "raises", computes something "wrong", or is "lost", and
+            cannot even be loaded.
+        models: What it has loaded.
+    """
+
+    def __init__(self) -> None:
+        self.broken: dict[str, str] = {}
+        self.models: list[BreakableModel] = []
+
+    @property
+    def name(self) -> str:
+        return "doubling"
+
+    def probe(self) -> Availability:
+        return Availability("1")
+
+    def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:  # noqa: ARG002 - the contract
+        return left @ right
+
+    def can_load(self, artifact: Artifact) -> bool:  # noqa: ARG002 - it loads whatever it is given
+        return True
+
+    def find(self, format_: str) -> BreakableModel:
+        """The model of an artifact that was loaded last."""
+        return next(model for model in reversed(self.models) if model.metadata.format == format_)
+
+    def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
+        if self.broken.get(artifact.format) == "lost":
+            raise LoadError(f"{artifact.format} is lost")
+        self.models.append(BreakableModel(self, artifact, device, options))
+        return self.models[-1]
+
+
+class BreakableModel(DoublingModel):
+    """Doubles numbers, unless its backend says that it is broken."""
+
+    def __init__(self, backend: DoublingBackend, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
+        super().__init__(name=options.package, metadata=ModelMetadata.of(artifact, device))
+        self._backend = backend
+
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        outputs = super()._compute(inputs)
+        how = self._backend.broken.get(self.metadata.format)
+        if how in {"raises", "lost"}:
+            raise RuntimeError(f"{self.metadata.format} is broken")
+        return {name: array * (3 if how == "wrong" else 1) for name, array in outputs.items()}
+
+
+class SumContext(PackageContext):
+    """A package of numbers that are summed up, which no package on disk can say."""
+
+    def task(self, signature: Signature) -> Task:
+        return self._tasks.setdefault(signature, SumTask())
+
+    def _settings(self, signature: Signature) -> tuple[str, Mapping[str, Any]]:  # noqa: ARG002 - they are all alike
+        return "sum", {}
+
+
+class Shelf:
+    """Packages that an engine loads by their paths.
+
+    Attributes:
+        backend: What their artifacts run on.
+    """
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.backend = DoublingBackend()
+        self._root = root
+        self._packages: dict[str, Package] = {}
+        use(self.backend, monkeypatch)
+        monkeypatch.setattr("inferox.engine.engine.plan_load", self._plan)
+
+    def put(
+        self,
+        path: str,
+        formats: Mapping[str, ParityClass] | Sequence[str],
+        *,
+        samples: Samples | None = None,
+        weights_bytes: int = 0,
+    ) -> None:
+        """Writes a package with an artifact of each format, the best first; those of one class share a space."""
+        classes = formats if isinstance(formats, Mapping) else dict.fromkeys(formats, ParityClass.EXACT)
+        root = self._root / path
+        root.mkdir()
+        (samples or make_samples()).save(root / SAMPLES_FILE)
+        (root / "weights").write_bytes(bytes(weights_bytes))
+        artifacts = [
+            Artifact("doubling", format_, Precision.FP32, Layout.PADDED, {"weights": "weights"}, SIGNATURE, root)
+            for format_ in classes
+        ]
+        measured = {item.name: classes[item.format] for item in artifacts}
+        self._packages[path] = make_package(*artifacts, measured=measured, root=root, signature=SIGNATURE)
+
+    def _plan(self, path: str, *_: object, all_samples: bool, **__: object) -> PlannedLoad:
+        package = self._packages[path]
+        plan = make_plan(package, Requirements(trust_code=True, to_measure=True), FoundProfile(None))
+        options = LoadOptions(path, threads=1, trust_code=True)
+        return PlannedLoad(Loader(SumContext(package), None, options, all_samples=all_samples), plan)
+
+
+def make_samples(double: Callable[[Array], Array] = lambda numbers: numbers * 2) -> Samples:
+    """A short call and a longer one, with what a model is to make of their numbers."""
+    calls = [np.array([[1, 2, 3]]), np.array([[5, 6, 7, 8, 9]] * 4)]
+    return Samples(
+        tuple(
+            SampleBatch({"input_ids": ids, "attention_mask": np.ones_like(ids)}, {"doubled": double(ids)})
+            for ids in calls
+        )
+    )
