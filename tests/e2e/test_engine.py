@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import inferox
+from inferox.backends.openvino.model import OpenVinoModel
 from inferox.tasks.text_samples import sample_texts
 
 _SAME = 2e-6
@@ -18,20 +19,13 @@ _SAME = 2e-6
 _BACKENDS = ["torch", "onnxruntime", "openvino", "candle"]
 
 
-@pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    path = tmp_path_factory.mktemp("engine") / "minilm.mlpkg"
-    inferox.pack(minilm_directory, path, backends=_BACKENDS, precisions=["fp32"])
-    return path
-
-
 @pytest.mark.parametrize("backend", _BACKENDS)
-def test_64_callers_get_the_vectors_that_they_would_get_alone(package: Path, backend: str) -> None:
+def test_64_callers_get_the_vectors_that_they_would_get_alone(minilm_package: Path, backend: str) -> None:
     texts = [text for batch in sample_texts(256, []) for text in batch][:60]
-    with inferox.load(package, backend, precision="fp32") as model:
+    with inferox.load(minilm_package, backend, precision="fp32") as model:
         alone = np.concatenate([model.embed([text], truncate="cut") for text in texts])
     with inferox.Engine() as engine:
-        info = engine.load(package, name="minilm", backend=backend, precision="fp32")
+        info = engine.load(minilm_package, name="minilm", backend=backend, precision="fp32")
         assert (info.name, info.task, info.artifact.split("/")[0]) == ("minilm", "embed", backend)
 
         async def ask_all() -> list[np.ndarray]:
@@ -50,3 +44,20 @@ def test_64_callers_get_the_vectors_that_they_would_get_alone(package: Path, bac
         assert engine.stats("minilm").batches < len(texts)
         np.testing.assert_allclose(together, alone, rtol=0, atol=_SAME)
         np.testing.assert_allclose(engine.infer("minilm", texts, truncate="cut").results, alone, rtol=0, atol=_SAME)
+
+
+def test_another_runtime_takes_over_where_one_breaks(minilm_package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [text for batch in sample_texts(256, []) for text in batch][:20]
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the runtime is broken")
+
+    with inferox.Engine() as engine:
+        engine.load(minilm_package, name="minilm")
+        before = engine.infer("minilm", texts, truncate="cut")
+        monkeypatch.setattr(OpenVinoModel, "_compute", fail)
+        after = engine.infer("minilm", texts, truncate="cut")
+        assert (before.artifact.split("/")[0], after.artifact.split("/")[0]) == ("openvino", "onnxruntime")
+        assert after.embedding_space == before.embedding_space
+        np.testing.assert_allclose(after.results, before.results, rtol=0, atol=_SAME)
+        assert engine.stats("minilm").failovers == 1

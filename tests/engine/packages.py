@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,10 +43,12 @@ class DoublingBackend(HostBackend):
     Attributes:
         broken: How each artifact is broken, by its format: it "raises", computes something "wrong", or is "lost", and
             cannot even be loaded.
+        marks: What each artifact adds to numbers from 100 on, which are in no sample, by its format.
         models: What it has loaded.
     """
 
     def __init__(self) -> None:
+        self.marks: dict[str, int] = {}
         self.broken: dict[str, str] = {}
         self.models: list[BreakableModel] = []
 
@@ -77,8 +79,11 @@ class DoublingBackend(HostBackend):
 class BreakableModel(DoublingModel):
     """Doubles numbers, unless its backend says that it is broken."""
 
+    lanes: ClassVar[int] = 1
+    """How many calls compute at once."""
+
     def __init__(self, backend: DoublingBackend, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
-        super().__init__(name=options.package, metadata=ModelMetadata.of(artifact, device))
+        super().__init__(name=options.package, metadata=ModelMetadata.of(artifact, device), max_concurrency=self.lanes)
         self._backend = backend
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -86,7 +91,8 @@ class BreakableModel(DoublingModel):
         how = self._backend.broken.get(self.metadata.format)
         if how in {"raises", "lost"}:
             raise RuntimeError(f"{self.metadata.format} is broken")
-        return {name: array * (3 if how == "wrong" else 1) for name, array in outputs.items()}
+        marked = (inputs["input_ids"] >= 100) * self._backend.marks.get(self.metadata.format, 0)
+        return {name: array * (3 if how == "wrong" else 1) + marked for name, array in outputs.items()}
 
 
 class SumContext(PackageContext):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,11 +22,6 @@ def engine() -> Iterator[Engine]:
             task = SumTask(read=lambda total, version=version: total + version)  # type: ignore[misc]
             engine.register(load_doubling(task=task), version=str(version))
         yield engine
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shelf:
-    return Shelf(tmp_path, monkeypatch)
 
 
 def ask(engine: Engine, version: str | None = None) -> str:

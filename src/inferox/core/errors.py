@@ -67,11 +67,11 @@ class InferoxError(Exception):
         self.hint = None if hint is None else _bounded(hint)
         super().__init__(self.message)
 
-    def at_item(self, item: int) -> Self:
+    def at_item(self, item: int | None) -> Self:
         """A copy of the error that names the item of a request because of which it was raised.
 
         Args:
-            item: The item, from 0.
+            item: The item, from 0; ``None`` where it is that of no item.
         """
         copied = type(self).__new__(type(self), *self.args)
         copied.__dict__.update(self.__dict__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError
@@ -17,6 +18,8 @@ class EngineConfig:
         max_batch_tokens: The most tokens of a batch. A row that is longer is computed alone.
         max_batch_rows: The most rows of a batch.
         max_waiting_tokens: The most tokens that may wait for one model before requests are refused.
+        retry_s: After how many seconds an artifact is tried again that was taken out, because it failed its stored
+            samples; after twice as many each time that it fails again, up to 64 times as many.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -26,9 +29,12 @@ class EngineConfig:
     max_batch_tokens: int = MAX_TOKENS
     max_batch_rows: int = MAX_ROWS
     max_waiting_tokens: int = 1_000_000
+    retry_s: float = 5.0
 
     def __post_init__(self) -> None:
         for name in ("threads", "max_batch_tokens", "max_batch_rows", "max_waiting_tokens"):
             value = getattr(self, name)
             if (value is not None or name != "threads") and (type(value) is not int or value < 1):
                 raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
+        if type(self.retry_s) not in {int, float} or not 0 < self.retry_s < inf:
+            raise ConfigError(f"retry_s must be a positive number of seconds, but is {self.retry_s!r}")

@@ -72,7 +72,7 @@ class Encoding:
         batch = Batch.of_rows({_CALLS: np.empty(len(calls))})
         return cls(task, calls, batch, {_CALLS: range(len(calls))})
 
-    def group_rows(self, rows: range) -> dict[Hashable, list[int]]:
+    def group_rows(self, rows: Sequence[int]) -> dict[Hashable, list[int]]:
         """Some of the rows, by group.
 
         Args:

@@ -24,7 +24,7 @@ from inferox.engine.stats import ModelStats
 from inferox.engine.streaming import stream_results
 from inferox.engine.turns import Turns
 from inferox.engine.waiting import expire, wait_for_answer
-from inferox.loading import TaskModel, plan_load
+from inferox.loading import PlannedLoad, TaskModel, plan_load
 
 
 class Engine(Closing):
@@ -97,7 +97,7 @@ class Engine(Closing):
         self._models.refuse_taken(name or planned.name, version)
         loaded = planned.load()
         try:
-            return self._add(loaded, name or loaded.name, version)
+            return self._add(loaded, name or loaded.name, version, planned)
         except BaseException:
             loaded.close()
             raise
@@ -316,12 +316,14 @@ class Engine(Closing):
                 continue  # the version was removed in the meantime; another may have taken its place
             return runner, request
 
-    def _add(self, loaded: TaskModel, name: str, version: str) -> ModelInfo:
-        with self._lock:
-            turns = self._turns[loaded.metadata.device]
-        runner = ModelRunner(name, version, loaded, self._config, turns)
+    def _add(self, loaded: TaskModel, name: str, version: str, planned: PlannedLoad | None = None) -> ModelInfo:
+        runner = ModelRunner(name, version, loaded, self._config, turns=self._turns_on, planned=planned)
         self._models.add(runner)
         return self._describe(runner)
+
+    def _turns_on(self, device: DeviceId) -> Turns:
+        with self._lock:
+            return self._turns[device]
 
     def _describe(self, runner: ModelRunner) -> ModelInfo:
         return replace(runner.info(), labels=self._models.labels_of(runner))

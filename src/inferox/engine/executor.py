@@ -1,24 +1,25 @@
-"""Computing the rows of a batch, so that no row's fault becomes another's."""
+"""Computing rows with an artifact, so that no row's fault becomes another's."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
-from threading import Lock
 from typing import Any
 
 from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget
-from inferox.core import Batch, ExecutionError, InferoxError, Layout, OutOfMemoryError, first_line
+from inferox.core import Batch, Layout, OutOfMemoryError
 from inferox.engine.config import EngineConfig
+from inferox.engine.delivery import Delivery, Row
 from inferox.engine.encoding import Encoding
 from inferox.engine.faults import split_around_faults
-from inferox.engine.request import Request
-from inferox.engine.stats import ModelStats
+from inferox.engine.shift import Shift
+from inferox.engine.stats import StatsRecorder
+from inferox.engine.suspicion import Suspicion
 from inferox.engine.throughput import Throughput
 from inferox.engine.token_limit import TokenLimit
 from inferox.loading import TaskModel
@@ -26,40 +27,88 @@ from inferox.tasks import RawTask
 
 _logger = logging.getLogger(__name__)
 
-Row = tuple[Request, int]
-
 
 class BatchExecutor:
-    """Computes rows with a model, and gives their requests the answers.
+    """Computes rows with an artifact for one shift, and gives their requests the answers.
 
-    Where memory is short, it computes them in smaller batches; where a batch fails, apart from the rows to blame.
+    Where memory is short, it computes them in smaller batches. Where a batch fails, it computes the rows apart from
+    those to blame, unless the artifact is to blame itself.
 
     Args:
         name: The name of the model in the engine.
-        loaded: The model.
+        loaded: The artifact.
+        number: The number of the shift.
         config: The settings of the engine.
+        delivery: Gives requests their answers.
+        recorder: Counts what is computed.
+        suspicion: Tells whether the artifact is to blame.
+
+    Attributes:
+        loaded: The artifact.
+        shift: The shift.
+        suspicion: Tells whether the artifact is to blame.
     """
 
-    def __init__(self, name: str, loaded: TaskModel, config: EngineConfig) -> None:
+    def __init__(
+        self,
+        name: str,
+        loaded: TaskModel,
+        number: int,
+        *,
+        config: EngineConfig,
+        delivery: Delivery,
+        recorder: StatsRecorder,
+        suspicion: Suspicion,
+    ) -> None:
+        self.loaded = loaded
+        self.shift = Shift(number, loaded.metadata)
+        self.suspicion = suspicion
         self._name = name
         self._model = loaded.model
         self._takes_calls = isinstance(loaded.task, RawTask)
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = _read_budget(loaded, config)
         self._throughput = Throughput()
-        self._stats = ModelStats()
-        self._lock = Lock()
+        self._delivery = delivery
+        self._recorder = recorder
 
     @property
-    def stats(self) -> ModelStats:
-        """What was computed so far."""
-        return self._stats
+    def lanes(self) -> int:
+        """How many batches it computes at once."""
+        return self._model.max_concurrency
 
     def budget(self) -> BatchBudget:
         """What a batch may hold now."""
         if not self._limit.is_lowered:
             return self._budget
         return replace(self._budget, tokens=min(self._budget.tokens, self._limit.tokens))
+
+    def fit(self, batches: Sequence[Sequence[Row]]) -> list[Sequence[Row]]:
+        """Divides batches that have more rows than it takes at once, which were made for another artifact.
+
+        Args:
+            batches: The batches.
+        """
+        most = self.budget().rows
+        return [part for batch in batches for part in ([batch] if len(batch) <= most else self.divide(batch))]
+
+    def divide(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """Divides rows into batches, of one request and rows alike in length each.
+
+        Args:
+            rows: The rows.
+        """
+        budget = self.budget()
+        for request, some in groupby(sorted(rows, key=_id_of_request), itemgetter(0)):
+            for places in request.encoding.group_rows([row for _, row in some]).values():
+                batch, tokens = list[Row](), 0
+                for place in sorted(places, key=request.lengths.__getitem__):
+                    longest = request.lengths[place]
+                    if batch and not budget.holds(len(batch) + 1, tokens + longest, longest):
+                        yield batch
+                        batch, tokens = [], 0
+                    batch, tokens = [*batch, (request, place)], tokens + longest
+                yield batch
 
     def estimate_s(self, tokens: int) -> float | None:
         """The seconds that some tokens take, in all lanes together; ``None`` where that is not known.
@@ -70,34 +119,56 @@ class BatchExecutor:
         alone_s = self._throughput.estimate_s(tokens)
         return None if alone_s is None else alone_s / self._model.max_concurrency
 
-    def compute(self, rows: Sequence[Row]) -> None:
+    def compute(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Computes rows, and gives their requests the answers, or an error to those whose row is to blame.
 
         Args:
             rows: The rows of a batch.
+
+        Returns:
+            The rows that have to be computed again: all that are left where the artifact is to blame, and those that
+            were computed in an earlier shift than others of their request.
         """
-        left = list(rows)
+        left, again = list(rows), list[Row]()
         while left := [row for row in left if _is_needed(row)]:
             some = left[: self._count_fitting(left)]
             try:
                 answers = self._answer_rows(some)
             except OutOfMemoryError as error:
-                self._note_failure()
+                self._recorder.note_failure()
                 if len(some) > 1:
                     _logger.warning("%s: %s; its rows are computed in smaller batches", self._name, error)
                     self._limit.lower(_count_places(some))
                     continue
-                self._fail(some[0], error)
+                self._delivery.fail(some[0], error)
             except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
-                self._note_failure()
-                for part, found in split_around_faults(some, error, self._answer_in_halves, is_needed=_is_needed):
-                    if isinstance(found, Exception):
-                        self._fail(part[0], found)
-                    else:
-                        self._deliver(part, found)
+                self._recorder.note_failure()
+                again += self._compute_apart(some, error)
             else:
-                self._deliver(some, answers)
+                again += self._deliver(some, answers)
             left = left[len(some) :]
+            if self.suspicion.is_confirmed:
+                return [*again, *left]
+        return again
+
+    def _compute_apart(self, rows: Sequence[Row], error: Exception) -> list[Row]:
+        """Computes rows that failed together, apart from those to blame, unless the artifact is; see ``compute``."""
+        if self.suspicion.confirm(error):
+            return list(rows)
+        left, again = list(rows), list[Row]()
+        for part, found in split_around_faults(rows, error, self._answer_in_halves, is_needed=_is_needed):
+            if not isinstance(found, Exception):
+                again += self._deliver(part, found)
+            elif self.suspicion.confirm(found):  # it may have broken in the meantime
+                return [*again, *left]
+            else:
+                self._delivery.fail(part[0], found)
+            left = [row for row in left if row not in part]
+        return again
+
+    def _deliver(self, rows: Sequence[Row], answers: Sequence[Any]) -> Sequence[Row]:
+        # What an artifact computes while another thread finds it broken, nobody can rely on.
+        return rows if self.suspicion.is_confirmed else self._delivery.deliver(rows, answers, self.shift)
 
     def _answer_in_halves(self, rows: Sequence[Row]) -> Sequence[Any]:
         """Computes rows, in halves where memory is short: that is no fault of a row."""
@@ -145,52 +216,7 @@ class BatchExecutor:
     def _note_batch(self, batch: Batch, seconds: float) -> None:
         self._throughput.learn(batch.token_count, seconds)
         self._limit.raise_slowly()
-        with self._lock:
-            known = self._stats
-            self._stats = replace(
-                known,
-                batches=known.batches + 1,
-                rows=known.rows + len(batch),
-                tokens=known.tokens + batch.token_count,
-                computing_s=known.computing_s + seconds,
-            )
-
-    def _note_failure(self) -> None:
-        with self._lock:
-            self._stats = replace(self._stats, failed_batches=self._stats.failed_batches + 1)
-
-    def _deliver(self, rows: Sequence[Row], answers: Sequence[Any]) -> None:
-        start = 0
-        for request, group in groupby(rows, itemgetter(0)):
-            some = [row for _, row in group]
-            try:
-                with self._lock:
-                    complete = request.add_answers(some, answers[start : start + len(some)])
-                if complete is not None:
-                    request.answer(request.encoding.task.collect(len(request.rows), complete))
-            except Exception as error:
-                _logger.exception("%s: reading an answer failed", self._name)
-                request.fail(to_failure(f"reading the answer of {self._name!r}", error))
-            start += len(some)
-
-    def _fail(self, row: Row, error: Exception) -> None:
-        request, place = row
-        if not isinstance(error, InferoxError):
-            _logger.error("%s: reading an answer failed", self._name, exc_info=error)
-            error = to_failure(f"reading the answer of {self._name!r}", error)
-        request.fail(error.at_item(place - request.rows.start))
-
-
-def to_failure(action: str, error: BaseException) -> InferoxError:
-    """The error for a caller whose request failed in a way that nobody expects.
-
-    Args:
-        action: What failed.
-        error: How.
-    """
-    failure = ExecutionError(f"{action} failed: {first_line(error)}")
-    failure.__cause__ = error
-    return failure
+        self._recorder.note_batch(batch, seconds)
 
 
 def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:
@@ -207,6 +233,10 @@ def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:
 
 def _is_needed(row: Row) -> bool:
     return not row[0].is_over()
+
+
+def _id_of_request(row: Row) -> int:
+    return id(row[0])
 
 
 def _encoding_of(row: Row) -> Encoding:

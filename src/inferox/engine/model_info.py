@@ -18,6 +18,7 @@ class ModelInfo:
         artifact: The artifact that computes it.
         device: Where it computes.
         embedding_space: The id of the space in which its vectors lie; ``None`` where that is not known.
+        standby: The artifacts of the same embedding space that take over where it fails, the best first.
         labels: The labels that stand for it, ``latest`` among them.
     """
 
@@ -27,4 +28,5 @@ class ModelInfo:
     artifact: str
     device: DeviceId
     embedding_space: str | None
+    standby: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()

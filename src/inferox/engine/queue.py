@@ -135,6 +135,16 @@ class RequestQueue:
                     return None
                 self._condition.wait()
 
+    def set_lanes(self, lanes: int) -> None:
+        """Changes how many batches may be out at once.
+
+        Args:
+            lanes: Their number.
+        """
+        with self._condition:
+            self._lanes = lanes
+            self._condition.notify_all()
+
     def end_batch(self) -> None:
         """Gives back the lane of a batch that was taken."""
         with self._condition:

@@ -11,6 +11,7 @@ from typing import Any
 
 from inferox.core import RequestError
 from inferox.engine.encoding import Encoding
+from inferox.engine.shift import Shift
 
 _LONGEST_S = 365 * 24 * 3600.0
 """The longest deadline, which any timer can wait for."""
@@ -66,6 +67,7 @@ class Request:
         waiting_tokens: Their tokens.
         served_tokens: How much was computed for it, on its owner's clock of tokens.
         since_s: When some of it was last given to a batch, or when it came.
+        shift: The shift in which the rows were computed that have their answers; ``None`` before there are any.
     """
 
     def __init__(self, encoding: Encoding, rows: range, *, options: RequestOptions, arrived_s: float) -> None:
@@ -81,6 +83,7 @@ class Request:
         }
         self.waiting_rows, self.waiting_tokens = len(rows), sum(self.lengths[rows.start : rows.stop])
         self.served_tokens, self.since_s = 0.0, arrived_s
+        self.shift: Shift | None = None
         self._unanswered = len(rows)
         self._answers: list[tuple[Sequence[int], Any]] = []
         if not rows:
@@ -105,19 +108,29 @@ class Request:
         self.waiting_tokens -= sum(self.lengths[row] for row in taken)
         return taken
 
-    def add_answers(self, rows: Sequence[int], answers: Any) -> Sequence[tuple[Sequence[int], Any]] | None:
-        """Notes the answers of some rows.
+    def add_answers(self, rows: Sequence[int], answers: Any, shift: Shift) -> Sequence[int]:
+        """Notes the answers of some rows. All are to be of one shift: those of earlier ones are dropped.
 
         Args:
             rows: The rows.
             answers: What the task read for them.
+            shift: When they were computed, and by which artifact.
 
         Returns:
-            The answers of all rows, batch by batch, once they are there, with the items that they belong to; ``None``
-            before.
+            The rows whose answers were dropped, which have to be computed again.
         """
+        if self.shift is not None and shift.number < self.shift.number:
+            return rows
+        dropped: list[int] = []
+        if shift is not self.shift:
+            dropped = [self.rows[index] for indices, _ in self._answers for index in indices]
+            self._answers, self._unanswered, self.shift = [], len(self.rows), shift
         self._answers.append(([row - self.rows.start for row in rows], answers))
         self._unanswered -= len(rows)
+        return dropped
+
+    def complete_answers(self) -> Sequence[tuple[Sequence[int], Any]] | None:
+        """The answers of all rows, batch by batch, with the items that they belong to; ``None`` until all are there."""
         return None if self._unanswered else self._answers
 
     def is_over(self) -> bool:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from threading import Lock, Thread
 from typing import Any
 
-from inferox.core import Closing, DeadlineExceededError, ExecutionError
+from inferox.batching import BatchBudget
+from inferox.core import Closing, DeadlineExceededError, DeviceId, ExecutionError, InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
-from inferox.engine.executor import BatchExecutor, to_failure
+from inferox.engine.delivery import Delivery, Row, to_failure
+from inferox.engine.executor import BatchExecutor
+from inferox.engine.lineup import Lineup
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.queue import Part, RequestQueue
 from inferox.engine.request import Request
 from inferox.engine.request_maker import RequestMaker
-from inferox.engine.stats import ModelStats
+from inferox.engine.stats import ModelStats, StatsRecorder
+from inferox.engine.suspicion import Suspicion
 from inferox.engine.turns import Turns, is_computing
-from inferox.loading import TaskModel
+from inferox.loading import PlannedLoad, TaskModel
 from inferox.tasks import RawTask
 from inferox.tasks.truncation import read_cut_tokens
 
@@ -35,22 +39,35 @@ class ModelRunner(Closing):
         version: Its version.
         loaded: The model; it is closed with this.
         config: The settings of the engine.
-        turns: The turns on the model's device.
+        turns: Gives the turns on a device.
+        planned: The package that it comes from, whose other artifacts take over where this one fails; ``None`` for a
+            model that comes from none.
 
     Attributes:
         requests: Makes requests of items.
     """
 
-    def __init__(self, name: str, version: str, loaded: TaskModel, config: EngineConfig, turns: Turns) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: str,
+        loaded: TaskModel,
+        config: EngineConfig,
+        *,
+        turns: Callable[[DeviceId], Turns],
+        planned: PlannedLoad | None = None,
+    ) -> None:
         self.name = name
         self.version = version
-        self.loaded = loaded
         self.requests = RequestMaker(loaded.task, loaded.signature)
-        self._turns = turns
+        self._task_name = loaded.task.name
         self._takes_calls = isinstance(loaded.task, RawTask)
-        self._lanes = loaded.model.max_concurrency
-        self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=self._lanes)
-        self._executor = BatchExecutor(name, loaded, config)
+        self._turns = turns
+        self._config = config
+        self._planned = planned
+        self._delivery, self._recorder = Delivery(name), StatsRecorder()
+        self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=loaded.model.max_concurrency)
+        self._lineup = Lineup(name, loaded, planned, self._make_executor, retry_s=config.retry_s)
         self._lock = Lock()
         self._threads: list[Thread] = []
 
@@ -69,7 +86,7 @@ class ModelRunner(Closing):
             return
         # Who has a deadline must be able to stop waiting.
         has_time = request.options.deadline_s is None
-        parts = self._queue.take_alone(request, self._executor.budget()) if has_time else None
+        parts = self._queue.take_alone(request, self._budget()) if has_time else None
         if parts is None:
             self.submit(request)
         else:
@@ -90,7 +107,7 @@ class ModelRunner(Closing):
             return
         self._refuse_if_late(request)
         self._start_lanes()
-        self._queue.add(request, estimate_s=self._executor.estimate_s)
+        self._queue.add(request, estimate_s=self._lineup.current.estimate_s)
 
     def to_answer(self, request: Request, results: Any) -> Answer:
         """The answer to a request.
@@ -99,21 +116,32 @@ class ModelRunner(Closing):
             request: The request.
             results: What was computed for it.
         """
-        metadata = self.loaded.metadata
+        metadata = (request.shift or self._lineup.current.shift).metadata
         cut = [] if self._takes_calls else read_cut_tokens(request.encoding.batch, request.rows)
         return Answer(results, self.name, self.version, metadata.artifact, metadata.embedding_space, cut)
 
     def info(self) -> ModelInfo:
         """What the model is."""
-        metadata, task = self.loaded.metadata, self.loaded.task
+        metadata = self._lineup.current.shift.metadata
         return ModelInfo(
-            self.name, self.version, task.name, metadata.artifact, metadata.device, metadata.embedding_space
+            self.name,
+            self.version,
+            self._task_name,
+            metadata.artifact,
+            metadata.device,
+            metadata.embedding_space,
+            self._lineup.standby,
         )
 
     def stats(self) -> ModelStats:
         """What the model does at the moment, and has done."""
         waiting_rows, waiting_tokens = self._queue.count_waiting()
-        return replace(self._executor.stats, waiting_rows=waiting_rows, waiting_tokens=waiting_tokens)
+        return replace(
+            self._recorder.stats,
+            waiting_rows=waiting_rows,
+            waiting_tokens=waiting_tokens,
+            failovers=self._lineup.failovers,
+        )
 
     def close(self) -> None:
         """Takes no more requests, waits until those that were taken are answered, and closes the model."""
@@ -123,12 +151,29 @@ class ModelRunner(Closing):
             threads = list(self._threads)
         for thread in threads:
             thread.join()
-        self.loaded.close()
+        self._lineup.close()
+
+    def _make_executor(self, loaded: TaskModel, number: int) -> BatchExecutor:
+        planned = self._planned
+        suspicion = Suspicion(None if planned is None else partial(planned.check, loaded))
+        self._queue.set_lanes(loaded.model.max_concurrency)
+        return BatchExecutor(
+            self.name,
+            loaded,
+            number,
+            config=self._config,
+            delivery=self._delivery,
+            recorder=self._recorder,
+            suspicion=suspicion,
+        )
+
+    def _budget(self) -> BatchBudget:
+        return self._lineup.current.budget()
 
     def _refuse_if_late(self, request: Request) -> None:
         if request.options.deadline_s is None:
             return
-        needed_s = self._executor.estimate_s(self._queue.count_waiting()[1] + request.waiting_tokens)
+        needed_s = self._lineup.current.estimate_s(self._queue.count_waiting()[1] + request.waiting_tokens)
         left_s = request.deadline_s - time.monotonic()
         if needed_s is not None and needed_s > left_s:
             raise DeadlineExceededError(
@@ -137,10 +182,10 @@ class ModelRunner(Closing):
             )
 
     def _start_lanes(self) -> None:
-        if len(self._threads) == self._lanes:
+        if len(self._threads) >= self._lineup.current.lanes:
             return
         with self._lock:
-            while len(self._threads) < self._lanes:
+            while len(self._threads) < self._lineup.current.lanes:
                 thread = Thread(target=self._run_lane, name=f"inferox-{self.name}-{len(self._threads)}", daemon=True)
                 try:
                     thread.start()
@@ -154,7 +199,7 @@ class ModelRunner(Closing):
         """Computes batches until the queue is closed. Nothing ends it: callers would wait for ever."""
         while True:
             try:
-                parts = self._queue.take(self._executor.budget)
+                parts = self._queue.take(self._budget)
             except Exception as error:
                 _logger.exception("%s: choosing a batch failed", self.name)
                 self._queue.fail_all(partial(to_failure, f"choosing a batch for {self.name!r}", error))
@@ -169,8 +214,10 @@ class ModelRunner(Closing):
 
     def _compute_parts(self, parts: Sequence[Part]) -> None:
         try:
-            with self._turns.of(self):
-                self._executor.compute([(part.request, row) for part in parts for row in part.rows])
+            self._compute_rows([(part.request, row) for part in parts for row in part.rows])
+        except InferoxError as error:
+            for part in parts:
+                part.request.fail(error.at_item(None))
         except BaseException as error:
             for part in parts:
                 part.request.fail(to_failure(f"computing {self.name!r}", error))
@@ -179,6 +226,18 @@ class ModelRunner(Closing):
             _logger.exception("%s: computing a batch failed", self.name)
         finally:
             self._queue.end_batch()
+
+    def _compute_rows(self, rows: Sequence[Row]) -> None:
+        """Computes a batch, and at once what has to be computed again, because another artifact has taken over."""
+        batches: list[Sequence[Row]] = [rows]
+        while batches:
+            with self._lineup.use() as executor:
+                batch, *batches = executor.fit(batches)
+                with self._turns(executor.shift.metadata.device).of(self):
+                    again = executor.compute(batch)
+                batches += executor.divide(again)
+            if executor.suspicion.is_confirmed:
+                self._lineup.replace(executor)
 
 
 def _refuse_if_computing() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from threading import Lock
+
+from inferox.core import Batch
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class ModelStats:
         rows: Their rows.
         tokens: Their tokens, padding not counted.
         failed_batches: The batches that failed as a whole, whose rows were then computed apart.
+        failovers: How often an artifact was taken out, because it failed its stored samples, and another took over.
         computing_s: The seconds that computing them took, all lanes together.
     """
 
@@ -25,4 +29,40 @@ class ModelStats:
     rows: int = 0
     tokens: int = 0
     failed_batches: int = 0
+    failovers: int = 0
     computing_s: float = 0.0
+
+
+class StatsRecorder:
+    """Counts what is computed for a model. Several threads may use it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._stats = ModelStats()
+
+    @property
+    def stats(self) -> ModelStats:
+        """What was counted so far."""
+        return self._stats
+
+    def note_batch(self, batch: Batch, seconds: float) -> None:
+        """Counts a batch that was computed.
+
+        Args:
+            batch: The batch.
+            seconds: How long it took.
+        """
+        with self._lock:
+            known = self._stats
+            self._stats = replace(
+                known,
+                batches=known.batches + 1,
+                rows=known.rows + len(batch),
+                tokens=known.tokens + batch.token_count,
+                computing_s=known.computing_s + seconds,
+            )
+
+    def note_failure(self) -> None:
+        """Counts a batch that failed."""
+        with self._lock:
+            self._stats = replace(self._stats, failed_batches=self._stats.failed_batches + 1)

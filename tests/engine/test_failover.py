@@ -1,0 +1,179 @@
+"""Failover: an artifact that fails its own samples is taken out, and the next of its embedding space takes over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy.typing as npt
+import pytest
+
+from inferox import Engine, EngineConfig
+from inferox.core import ConfigError, ExecutionError
+from inferox.engine.suspicion import Suspicion
+from inferox.parity import ParityClass
+from tests.engine.models import POISON, double
+from tests.engine.packages import BreakableModel, Shelf
+
+LONG_S = 3600.0
+"""A time after which an artifact is not tried again before the test is over."""
+
+
+@pytest.fixture
+def engine(shelf: Shelf) -> Iterator[Engine]:
+    """An engine with a package of three artifacts of one space, and one of another."""
+    exact, quantized = ParityClass.EXACT, ParityClass.QUANTIZED
+    shelf.put("p", {"a": exact, "b": exact, "c": exact, "q": quantized})
+    with Engine(EngineConfig(retry_s=LONG_S)) as engine:
+        engine.load("p", name="sum")
+        yield engine
+
+
+def ask(engine: Engine, items: list[list[int]]) -> str:
+    """The format of the artifact that computes all of a request."""
+    answer = engine.infer("sum", items)
+    assert answer.results == double(items)
+    return answer.artifact.split("/")[1]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.002)
+
+
+def test_the_next_takes_over_and_says_so(engine: Engine, shelf: Shelf) -> None:
+    items = [[1, 2], [3], [4, 5, 6]]
+    (before,) = engine.models()
+    assert before.standby == ("doubling/b/fp32/padded", "doubling/c/fp32/padded")
+    assert ask(engine, items) == "a"
+    shelf.backend.broken["a"] = "raises"
+    assert ask(engine, items) == "b"
+    (after,) = engine.models()
+    assert after.artifact == "doubling/b/fp32/padded"
+    assert after.embedding_space == before.embedding_space == engine.infer("sum", items).embedding_space
+    assert (engine.stats("sum").failovers, engine.stats("sum").failed_batches) == (1, 1)
+    assert shelf.backend.find("a").is_closed
+    assert not shelf.backend.find("b").is_closed
+
+
+def test_one_that_cannot_be_loaded_is_left_out(engine: Engine, shelf: Shelf) -> None:
+    shelf.backend.broken = {"a": "raises", "b": "lost"}
+    assert ask(engine, [[1]]) == "c"
+    shelf.backend.broken = {"c": "raises"}
+    with pytest.raises(ExecutionError, match="doubling/b/fp32/padded: b is lost"):
+        ask(engine, [[1]])  # those that failed are tried again later
+    shelf.backend.broken.clear()
+    assert ask(engine, [[1]]) == "c"
+
+
+def test_rows_that_fail_are_to_blame_where_the_samples_pass(engine: Engine) -> None:
+    with pytest.raises(ExecutionError, match=r"^item 1: .*a number is poison"):
+        engine.infer("sum", [[1], [POISON], [2]])
+    assert ask(engine, [[1]]) == "a"
+    assert engine.stats("sum").failovers == 0
+
+
+def test_no_artifact_of_another_space_takes_over(engine: Engine, shelf: Shelf) -> None:
+    shelf.backend.broken = dict.fromkeys("abc", "raises")
+    with pytest.raises(ExecutionError) as caught:
+        engine.infer("sum", [[1], [2]])
+    assert caught.value.item is None
+    assert "doubling/a/fp32/padded fails its own stored samples, and none of the others" in str(caught.value)
+    assert "doubling/c/fp32/padded: " in str(caught.value)
+    assert {model.metadata.format for model in shelf.backend.models} == {"a", "b", "c"}
+    shelf.backend.broken.clear()
+    assert ask(engine, [[1]]) == "a"  # it was never given up
+
+
+def test_an_artifact_that_passes_again_returns(shelf: Shelf) -> None:
+    shelf.put("p", ["a", "b"])
+    with Engine(EngineConfig(retry_s=0.005)) as engine:
+        engine.load("p", name="sum")
+        shelf.backend.broken["a"] = "wrong"
+        assert ask_until_it_fails(engine, shelf) == "b"
+        wait_until(lambda: sum(model.metadata.format == "a" for model in shelf.backend.models) > 2)
+        assert ask(engine, [[1]]) == "b"  # it still fails
+        shelf.backend.broken.clear()
+        wait_until(lambda: engine.models()[0].artifact == "doubling/a/fp32/padded")
+        assert ask(engine, [[1]]) == "a"
+        wait_until(lambda: shelf.backend.find("b").is_closed)
+        assert engine.stats("sum").failovers == 1
+
+
+def ask_until_it_fails(engine: Engine, shelf: Shelf) -> str:
+    """An artifact that computes something else is found out when a batch fails, whoever is to blame for that."""
+    with pytest.raises(ExecutionError, match=r"^item 0: .*a number is poison"):
+        engine.infer("sum", [[POISON]])
+    assert shelf.backend.models[0].is_closed
+    return ask(engine, [[1]])
+
+
+def test_all_of_a_request_is_computed_again_by_the_next(engine: Engine, shelf: Shelf) -> None:
+    """The request needs several batches, and the artifact breaks after the first two."""
+    items = [[number] * 50 for number in range(60)]
+    first = shelf.backend.find("a")
+    compute = first._compute
+
+    def compute_twice(inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        if len(first.batches) == 4:  # two of samples
+            shelf.backend.broken["a"] = "raises"
+        return compute(inputs)
+
+    first._compute = compute_twice  # type: ignore[method-assign]
+    assert ask(engine, items) == "b"
+    computed = [row for batch in shelf.backend.find("b").batches[2:] for row in batch]
+    assert sorted(computed) == sorted(items)
+
+
+def test_no_request_is_of_two_artifacts_under_load(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two lanes; an artifact breaks and recovers again and again; numbers tell who computed them."""
+    monkeypatch.setattr(BreakableModel, "lanes", 2)
+    shelf.put("p", ["a", "b"])
+    shelf.backend.marks = {"a": 1, "b": 2}
+    config = EngineConfig(retry_s=0.002, max_batch_tokens=64)
+    with Engine(config) as engine, ThreadPoolExecutor(8) as pool:
+        engine.load("p", name="sum")
+
+        def ask_for(first: int) -> str:
+            items = [[number] * 8 for number in range(100 + first, 120 + first)]
+            answer = engine.infer("sum", items)
+            computed_by = answer.artifact.split("/")[1]
+            mark = shelf.backend.marks[computed_by]
+            assert answer.results == [8 * (2 * item[0] + mark) for item in items]
+            return computed_by
+
+        seen = set()
+        for index in range(30):
+            asked = [pool.submit(ask_for, first) for first in range(10)]
+            if index % 3 == 0:
+                shelf.backend.broken["a"] = "raises"
+            wait_until(asked[3].done)
+            shelf.backend.broken.clear()
+            seen |= {future.result(20) for future in asked}
+        assert seen == {"a", "b"}
+        assert engine.stats("sum").failovers > 1
+
+
+def test_an_artifact_is_not_checked_for_every_row_that_fails() -> None:
+    """Checking takes a second, and then rests for four."""
+    now_s, checks = [100.0], []
+
+    def check() -> None:
+        checks.append(now_s[0])
+        now_s[0] += 1
+
+    suspicion = Suspicion(check, clock=lambda: now_s[0])
+    for _ in range(10):
+        assert not suspicion.confirm(ValueError())
+        now_s[0] += 1
+    assert checks == [100, 105, 110]
+
+
+@pytest.mark.parametrize("retry_s", [0, -1.0, float("nan"), float("inf"), "1", None])
+def test_times_that_are_wrong(retry_s: Any) -> None:
+    with pytest.raises(ConfigError, match="retry_s must be a positive number of seconds"):
+        EngineConfig(retry_s=retry_s)
