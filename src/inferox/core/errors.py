@@ -15,6 +15,7 @@
     │   ├── NoUsableBackendError      no artifact of the package can be loaded here
     │   ├── LoadError                 the runtime refused the artifact
     │   ├── ExecutionError            the runtime failed while computing
+    │   │   └── NonFiniteOutputError  it computed NaN or infinities of finite inputs
     │   ├── OutOfMemoryError          the device does not have enough memory
     │   └── UnsupportedDTypeError     the runtime lacks the data type
     ├── RequestError              what the caller sent cannot be computed
@@ -30,7 +31,7 @@
 
 An error says what was expected, what was given and what to do about it; the facts are attributes as well, so that a
 program need not parse the sentence. Exceptions of a runtime or a library are translated at one border, with
-``raise ... from``. Protocol status codes and process exit codes are assigned elsewhere: this module knows neither.
+``raise ... from``. Status codes of protocols and exit codes of processes are assigned elsewhere.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ _MAX_CHARACTERS = 4_000
 class InferoxError(Exception):
     """The root of every error that Inferox raises on purpose.
 
-    A message is one line of printable characters: others are written out (``printable``), and what is longer than any
-    reader wants is cut. It may hold names and values out of foreign files.
+    A message is one line of printable characters: others are written out (``printable``), and what is too long is cut.
+    It may hold names and values out of foreign files.
 
     Args:
         message: One sentence: what was expected and what was given.
@@ -79,8 +80,8 @@ class InferoxError(Exception):
         return copied
 
     def __str__(self) -> str:
-        message = self.message if self.item is None else f"item {self.item}: {self.message}"
-        return f"{message} ({self.hint})" if self.hint else message
+        place, advice = "" if self.item is None else f"item {self.item}: ", f" ({self.hint})" if self.hint else ""
+        return f"{place}{self.message}{advice}"
 
 
 def _bounded(text: str) -> str:
@@ -206,6 +207,10 @@ class LoadError(BackendError):
 
 class ExecutionError(BackendError):
     """A runtime failed while computing."""
+
+
+class NonFiniteOutputError(ExecutionError):
+    """A runtime computed NaN or infinities of finite inputs."""
 
 
 class OutOfMemoryError(BackendError):

@@ -69,6 +69,21 @@ class Outputs:
         """
         return self._array(name)
 
+    def find_non_finite(self) -> dict[int, bool]:
+        """The rows that have NaN or an infinity in an output that has been read, and whether NaN is among them.
+
+        Outputs that still lie on an accelerator are not fetched for this.
+        """
+        found: dict[int, bool] = {}
+        for name, array in self._tensors.items():
+            if not isinstance(array, np.ndarray) or array.dtype.kind in "biu" or _is_finite(self._array(name)):
+                continue
+            for row in range(len(self)):
+                numbers = self._row(name, row)
+                if not _is_finite(numbers):
+                    found[row] = found.get(row, False) or bool(np.isnan(numbers).any())
+        return found
+
     def __getitem__(self, index: int) -> dict[str, Array]:
         """The outputs of row ``index`` by name, without the batch dim: views, as long as the row along its dims.
 
@@ -119,3 +134,9 @@ class Outputs:
         if not fits:
             subject = f"output {spec.name!r} of a batch of {self._rows} rows"
             raise ShapeMismatchError(subject, spec.shape_text, shape)
+
+
+def _is_finite(array: Array) -> bool:
+    """Whether all numbers are. Their least and largest tell, and are found without another array of that size."""
+    with np.errstate(invalid="ignore"):
+        return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))

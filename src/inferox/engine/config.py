@@ -18,6 +18,8 @@ class EngineConfig:
         max_batch_tokens: The most tokens of a batch. A row that is longer is computed alone.
         max_batch_rows: The most rows of a batch.
         max_waiting_tokens: The most tokens that may wait for one model before requests are refused.
+        refuse_non_finite: Whether a row of finite inputs whose outputs are NaN or infinite is an error; otherwise it is
+            counted, and answered as it is.
         retry_s: After how many seconds an artifact is tried again that was taken out, because it failed its stored
             samples; after twice as many each time that it fails again, up to 64 times as many.
 
@@ -29,6 +31,7 @@ class EngineConfig:
     max_batch_tokens: int = MAX_TOKENS
     max_batch_rows: int = MAX_ROWS
     max_waiting_tokens: int = 1_000_000
+    refuse_non_finite: bool = False
     retry_s: float = 5.0
 
     def __post_init__(self) -> None:
@@ -36,5 +39,7 @@ class EngineConfig:
             value = getattr(self, name)
             if (value is not None or name != "threads") and (type(value) is not int or value < 1):
                 raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
+        if type(self.refuse_non_finite) is not bool:
+            raise ConfigError(f"refuse_non_finite must be True or False, but is {self.refuse_non_finite!r}")
         if type(self.retry_s) not in {int, float} or not 0 < self.retry_s < inf:
             raise ConfigError(f"retry_s must be a positive number of seconds, but is {self.retry_s!r}")

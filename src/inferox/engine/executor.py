@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget
-from inferox.core import Batch, Layout, OutOfMemoryError
+from inferox.core import Batch, Layout, NonFiniteOutputError, OutOfMemoryError
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery, Row
 from inferox.engine.encoding import Encoding
 from inferox.engine.faults import split_around_faults
+from inferox.engine.finiteness import find_non_finite, is_finite
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
@@ -69,6 +70,7 @@ class BatchExecutor:
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = _read_budget(loaded, config)
         self._throughput = Throughput()
+        self._refuses_non_finite = config.refuse_non_finite
         self._delivery = delivery
         self._recorder = recorder
 
@@ -162,9 +164,24 @@ class BatchExecutor:
             elif self.suspicion.confirm(found):  # it may have broken in the meantime
                 return [*again, *left]
             else:
-                self._delivery.fail(part[0], found)
+                again += self._blame(part[0], found)
             left = [row for row in left if row not in part]
         return again
+
+    def _blame(self, row: Row, error: Exception) -> Sequence[Row]:
+        """Gives the request of a row its error, or what is computed of it where that is not finite and not refused."""
+        if isinstance(error, NonFiniteOutputError):
+            if self._refuses_non_finite:
+                self._recorder.note_non_finite(1)
+            else:
+                try:
+                    return self._deliver([row], self._answer_rows([row]))
+                except Exception as found:  # noqa: BLE001 - given to the caller whose row raises it
+                    if self.suspicion.confirm(found):
+                        return [row]
+                    error = found
+        self._delivery.fail(row, error)
+        return []
 
     def _deliver(self, rows: Sequence[Row], answers: Sequence[Any]) -> Sequence[Row]:
         # What an artifact computes while another thread finds it broken, nobody can rely on.
@@ -197,9 +214,12 @@ class BatchExecutor:
         if self._takes_calls:
             ((request, row),) = rows
             began = time.perf_counter()
-            answers_of_call = request.encoding.task.run(self._model, [request.encoding.items[row]])
+            call = request.encoding.items[row]
+            (answer,) = request.encoding.task.run(self._model, [call])
             self._note_batch(request.encoding.batch.select([row]), time.perf_counter() - began)
-            return list(answers_of_call)
+            if not is_finite(answer) and is_finite(call):
+                self._judge_non_finite({0: True}, is_own=True)
+            return [answer]
         parts = [(encoding, [row for _, row in some]) for encoding, some in groupby(rows, _encoding_of)]
         batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
         items = [request.encoding.items[row] for request, row in rows]
@@ -208,10 +228,30 @@ class BatchExecutor:
         # Texts with several prompts may share a batch, and are not pooled alike.
         answers = {task: task.decode(items, batch, outputs) for task in {encoding.task for encoding, _ in parts}}
         self._note_batch(batch, time.perf_counter() - began)
-        if len(answers) == 1:
-            found: Sequence[Any] = answers[parts[0][0].task]
-            return found
-        return [answers[request.encoding.task][index] for index, (request, _) in enumerate(rows)]
+        found: Sequence[Any] = answers[parts[0][0].task]
+        if len(answers) > 1:
+            found = [answers[request.encoding.task][index] for index, (request, _) in enumerate(rows)]
+        if strange := find_non_finite(batch, outputs, found):
+            self._judge_non_finite(strange, is_own=len(rows) == 1 or not any(strange.values()))
+        return found
+
+    def _judge_non_finite(self, strange: Mapping[int, bool], *, is_own: bool) -> None:
+        """Counts rows that are not finite, unless they are to be computed apart, or refused.
+
+        Args:
+            strange: The rows, and whether each has NaN.
+            is_own: Whether they have that of themselves, and not from others in the batch.
+
+        Raises:
+            NonFiniteOutputError: If they are to be computed apart, or refused, or the artifact is to blame.
+        """
+        error = NonFiniteOutputError(
+            f"{self.shift.metadata.artifact} computed NaN or infinities of it, but finite numbers are expected",
+            hint="'inferox verify' tells whether the artifact computes what it should",
+        )
+        if self._refuses_non_finite or not is_own or self.suspicion.confirm(error):
+            raise error
+        self._recorder.note_non_finite(len(strange))
 
     def _note_batch(self, batch: Batch, seconds: float) -> None:
         self._throughput.learn(batch.token_count, seconds)

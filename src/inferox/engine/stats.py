@@ -19,6 +19,7 @@ class ModelStats:
         rows: Their rows.
         tokens: Their tokens, padding not counted.
         failed_batches: The batches that failed as a whole, whose rows were then computed apart.
+        non_finite_rows: The rows of finite inputs whose outputs were NaN or infinite.
         failovers: How often an artifact was taken out, because it failed its stored samples, and another took over.
         computing_s: The seconds that computing them took, all lanes together.
     """
@@ -29,6 +30,7 @@ class ModelStats:
     rows: int = 0
     tokens: int = 0
     failed_batches: int = 0
+    non_finite_rows: int = 0
     failovers: int = 0
     computing_s: float = 0.0
 
@@ -66,3 +68,12 @@ class StatsRecorder:
         """Counts a batch that failed."""
         with self._lock:
             self._stats = replace(self._stats, failed_batches=self._stats.failed_batches + 1)
+
+    def note_non_finite(self, rows: int) -> None:
+        """Counts rows whose outputs are not finite.
+
+        Args:
+            rows: Their number.
+        """
+        with self._lock:
+            self._stats = replace(self._stats, non_finite_rows=self._stats.non_finite_rows + rows)
