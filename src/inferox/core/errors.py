@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from inferox.core.dtype import DataType
 
 _MAX_CHARACTERS = 4_000
-"""How long a message may be: what a foreign file holds must not fill the terminal of whoever reads the error."""
+"""How long a message may be: what a foreign file holds must not fill a terminal."""
 
 
 class InferoxError(Exception):
@@ -69,10 +69,10 @@ class InferoxError(Exception):
         super().__init__(self.message)
 
     def at_item(self, item: int | None) -> Self:
-        """A copy of the error that names the item of a request because of which it was raised.
+        """A copy of the error that names an item of a request.
 
         Args:
-            item: The item, from 0; ``None`` where it is that of no item.
+            item: The item, from 0; ``None`` for no item.
         """
         copied = type(self).__new__(type(self), *self.args)
         copied.__dict__.update(self.__dict__)
@@ -85,8 +85,7 @@ class InferoxError(Exception):
 
 
 def _bounded(text: str) -> str:
-    shown = printable(text[:_MAX_CHARACTERS])
-    return shown if len(text) <= _MAX_CHARACTERS else f"{shown}… ({len(text):,} characters)"
+    return printable(text[:_MAX_CHARACTERS]) + (f"… ({len(text):,} characters)" if len(text) > _MAX_CHARACTERS else "")
 
 
 class InferoxWarning(UserWarning):
@@ -218,8 +217,8 @@ class OutOfMemoryError(BackendError):
 
     Args:
         message: What was being done.
-        requested_bytes: The bytes asked for, or ``None`` where the runtime does not say.
-        free_bytes: The bytes that were free on the device, or ``None`` where the runtime does not say.
+        requested_bytes: The bytes asked for; ``None`` where the runtime does not say, as for the next.
+        free_bytes: The bytes that were free on the device.
     """
 
     def __init__(self, message: str, *, requested_bytes: int | None, free_bytes: int | None) -> None:
