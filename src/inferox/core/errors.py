@@ -217,8 +217,8 @@ class OutOfMemoryError(BackendError):
 
     Args:
         message: What was being done.
-        requested_bytes: The bytes asked for; ``None`` where the runtime does not say, as for the next.
-        free_bytes: The bytes that were free on the device.
+        requested_bytes: The bytes asked for, or ``None`` where the runtime does not say.
+        free_bytes: The bytes that were free on the device, or ``None`` where the runtime does not say.
     """
 
     def __init__(self, message: str, *, requested_bytes: int | None, free_bytes: int | None) -> None:
