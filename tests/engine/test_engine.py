@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -457,17 +458,18 @@ def test_models_take_turns_on_a_device() -> None:
         ({"max_batch_tokens": 0}, "max_batch_tokens must be"),
         ({"max_batch_rows": True}, "max_batch_rows must be"),
         ({"max_waiting_tokens": 1.5}, "max_waiting_tokens must be"),
+        ({"refuse_non_finite": 1}, "refuse_non_finite must be True or False, but is 1"),
     ],
 )
-def test_settings_that_are_wrong(settings: dict[str, int], message: str) -> None:
+def test_settings_that_are_wrong(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         EngineConfig(**settings)
 
 
 def test_settings_of_batches_hold() -> None:
-    for settings in ({"max_batch_rows": 3}, {"max_batch_tokens": 12}):
+    for config in (EngineConfig(max_batch_rows=3), EngineConfig(max_batch_tokens=12)):
         model = DoublingModel()
-        with Engine(EngineConfig(**settings)) as engine:
+        with Engine(config) as engine:
             engine.register(load_doubling(model))
             items = [[number] * 4 for number in range(20)]
             assert engine.infer("doubling", items).results == double(items)

@@ -117,7 +117,7 @@ class EchoBackend(HostBackend):
         return self.models[-1]
 
 
-def use(backend: EchoBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def use(backend: HostBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts a backend in the place of all others."""
     monkeypatch.setattr("inferox.loading.context.get_backend", lambda _: backend)
     monkeypatch.setattr("inferox.loading.selection.get_backend", lambda _: backend)
