@@ -5,8 +5,14 @@ from __future__ import annotations
 import inspect
 import re
 
-from inferox.core import errors
-from inferox.core.errors import InferoxError, NoUsableBackendError, OutOfMemoryError, UnknownInputError
+from inferox.core import InferoxError, errors
+from inferox.core.errors import (
+    InputTooLongError,
+    NoUsableBackendError,
+    OutOfMemoryError,
+    RequestError,
+    UnknownInputError,
+)
 
 
 def drawn_tree() -> dict[str, str]:
@@ -41,3 +47,17 @@ def test_errors_carry_their_facts() -> None:
     usable = NoUsableBackendError("minilm", {"torch/x": "no torch", "onnx/y": "no onnx"})
     assert str(usable) == "no backend can run 'minilm' here: torch/x: no torch; onnx/y: no onnx"
     assert "it has no artifacts" in str(NoUsableBackendError("minilm", {}))
+
+
+def test_an_item_is_named_once() -> None:
+    error = RequestError("a number is odd").at_item(3)
+    assert (error.item, str(error)) == (3, "item 3: a number is odd")
+    assert str(error.at_item(7)) == "item 7: a number is odd"
+    named = RequestError("text 3 has text 3 in it").naming_item(3, "text {}")
+    assert (named.item, str(named)) == (3, "text 3 has text 3 in it")
+    moved = named.at_item(13)
+    assert (moved.item, str(moved), moved.args) == (13, "text 13 has text 3 in it", ("text 13 has text 3 in it",))
+    assert (named.item, str(named)) == (3, "text 3 has text 3 in it")
+    long = InputTooLongError("pair 0", length=9, limit=8, unit="tokens").naming_item(0, "pair {}").at_item(5)
+    assert (long.subject, long.length) == ("pair 5", 9)
+    assert str(long) == "pair 5 has 9 tokens, but the model takes 8 at most"

@@ -7,6 +7,7 @@ from inferox.core.border import ErrorBorder, Fault
 from inferox.core.closing import Closing
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
+from inferox.core.error_root import InferoxError, InferoxWarning, first_line
 from inferox.core.errors import (
     BackendError,
     BackendNotFoundError,
@@ -18,8 +19,6 @@ from inferox.core.errors import (
     DTypeMismatchError,
     ExecutionError,
     FormatVersionError,
-    InferoxError,
-    InferoxWarning,
     InputTooLongError,
     IntegrityError,
     LoadError,
@@ -37,7 +36,6 @@ from inferox.core.errors import (
     UnsafePathError,
     UnsupportedDTypeError,
     UntrustedCodeError,
-    first_line,
 )
 from inferox.core.fields import Fields
 from inferox.core.graph_port import GraphPort, check_graph

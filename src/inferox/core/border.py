@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
-from inferox.core.errors import ExecutionError, InferoxError, LoadError, OutOfMemoryError, first_line
+from inferox.core.error_root import InferoxError, first_line
+from inferox.core.errors import ExecutionError, LoadError, OutOfMemoryError
 
 
 @dataclass(frozen=True)

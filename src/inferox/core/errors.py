@@ -37,68 +37,12 @@ program need not parse the sentence. Exceptions of a runtime or a library are tr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from inferox.core.shown_text import printable
+from inferox.core.error_root import InferoxError
 
 if TYPE_CHECKING:
     from inferox.core.dtype import DataType
-
-_MAX_CHARACTERS = 4_000
-"""How long a message may be: what a foreign file holds must not fill a terminal."""
-
-
-class InferoxError(Exception):
-    """The root of every error that Inferox raises on purpose.
-
-    A message is one line of printable characters: others are written out (``printable``), and what is too long is cut.
-    It may hold names and values out of foreign files.
-
-    Args:
-        message: One sentence: what was expected and what was given.
-        hint: What the reader can do about it; ``None`` where the message already says so.
-
-    Attributes:
-        item: The item of a request because of which it failed, from 0; ``None`` where that is not known.
-    """
-
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        self.item: int | None = None
-        self.message = _bounded(message)
-        self.hint = None if hint is None else _bounded(hint)
-        super().__init__(self.message)
-
-    def at_item(self, item: int | None) -> Self:
-        """A copy of the error that names an item of a request.
-
-        Args:
-            item: The item, from 0; ``None`` for no item.
-        """
-        copied = type(self).__new__(type(self), *self.args)
-        copied.__dict__.update(self.__dict__)
-        copied.item, copied.__cause__ = item, self.__cause__
-        return copied
-
-    def __str__(self) -> str:
-        place, advice = "" if self.item is None else f"item {self.item}: ", f" ({self.hint})" if self.hint else ""
-        return f"{place}{self.message}{advice}"
-
-
-def _bounded(text: str) -> str:
-    return printable(text[:_MAX_CHARACTERS]) + (f"… ({len(text):,} characters)" if len(text) > _MAX_CHARACTERS else "")
-
-
-class InferoxWarning(UserWarning):
-    """The category of every warning that Inferox gives on purpose: an answer is right, but not all that it seems."""
-
-
-def first_line(error: BaseException) -> str:
-    """What a foreign exception says, on one line; its type where it says nothing.
-
-    Args:
-        error: The exception.
-    """
-    return (str(error).strip() or type(error).__name__).partition("\n")[0]
 
 
 class ConfigError(InferoxError):

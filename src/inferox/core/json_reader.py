@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inferox.core.errors import InferoxError, ManifestError
+from inferox.core.error_root import InferoxError
+from inferox.core.errors import ManifestError
 from inferox.core.shown_text import shown
 
 MAX_JSON_BYTES = 16 << 20

@@ -50,7 +50,8 @@ def check_batch(batch: Batch, signature: Signature) -> None:
             limit = signature.limits.get(spec.dims[1]) if isinstance(spec.dims[1], str) else None
             if limit is not None and longest > limit:
                 row = int(batch.lengths.argmax())
-                raise InputTooLongError(f"row {row}", length=longest, limit=limit, unit="tokens")
+                error = InputTooLongError(f"row {row}", length=longest, limit=limit, unit="tokens")
+                raise error.naming_item(row, "row {}")
         elif spec.name in batch.dense:
             array = batch.dense[spec.name]
             for part in array if array.dtype == object else (array,):
@@ -58,7 +59,8 @@ def check_batch(batch: Batch, signature: Signature) -> None:
                 _check_extents(part, spec, signature)
     if batch.ragged and not batch.lengths.all():
         row = int(batch.lengths.argmin())
-        raise ShapeMismatchError(f"row {row}", "[tokens >= 1]", [0], hint="leave out rows that are empty")
+        hint = "leave out rows that are empty"
+        raise ShapeMismatchError(f"row {row}", "[tokens >= 1]", [0], hint=hint).naming_item(row, "row {}")
     batch.note_check(signature)
 
 

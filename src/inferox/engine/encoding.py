@@ -9,13 +9,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from inferox.batching import group_alike
 from inferox.core import Batch, ConfigError, ExecutionError, InferoxError, Signature, check_batch, first_line
-from inferox.tasks import Task
+from inferox.tasks import RawTask, Task
 
 _CALLS = "calls"
 """The one input of rows whose items are whole calls, which no batch is made of."""
+
+_NUMBERS_PER_TOKEN = 768
+"""How many floating-point numbers count as a token: as many as a patch of 16 by 16 pixels in three colours."""
 
 _SHORT_CHARACTERS = 10_000
 """Up to how many characters are tokenised on the thread of the event loop at a time: some 5 ms."""
@@ -29,12 +33,14 @@ class Encoding:
         task: What made them, and reads their answers.
         items: The items, one for each row.
         batch: The rows.
+        lengths: The tokens of each row; of one that has none, as many as have about as many numbers.
         groups: The rows that may share a batch, by what is alike in them.
     """
 
     task: Task
     items: Sequence[Any]
     batch: Batch
+    lengths: Sequence[int]
     groups: Mapping[Hashable, Sequence[int]]
 
     @classmethod
@@ -59,18 +65,24 @@ class Encoding:
         if len(batch) != len(items):
             raise ConfigError(f"the task {task.name} makes {len(batch)} rows of {len(items)} items, not one of each")
         check_batch(batch, signature)
-        return cls(task, items, batch, group_alike(batch, signature))
+        lengths = batch.lengths.tolist() if batch.ragged else _price_rows(batch, signature)
+        return cls(task, items, batch, lengths, group_alike(batch, signature))
 
     @classmethod
-    def of_calls(cls, task: Task, calls: Sequence[Any]) -> Encoding:
+    def of_calls(cls, task: RawTask, items: Sequence[Any]) -> Encoding:
         """Makes a row of each of some calls, which are computed by themselves.
 
         Args:
             task: What computes them.
-            calls: The calls.
+            items: The calls.
+
+        Raises:
+            RequestError: If a call does not fit the signature.
         """
+        calls = task.read_calls(items)
         batch = Batch.of_rows({_CALLS: np.empty(len(calls))})
-        return cls(task, calls, batch, {_CALLS: range(len(calls))})
+        lengths = [max(1, *map(_count_tokens, call.values())) for call in calls]
+        return cls(task, calls, batch, lengths, {_CALLS: range(len(calls))})
 
     def group_rows(self, rows: Sequence[int]) -> dict[Hashable, list[int]]:
         """Some of the rows, by group.
@@ -89,11 +101,20 @@ class Encoding:
     def _group_of(self) -> dict[int, Hashable]:
         return {row: key for key, rows in self.groups.items() for row in rows}
 
-    @cached_property
-    def lengths(self) -> list[int]:
-        """The tokens of each row."""
-        lengths: list[int] = self.batch.lengths.tolist()
-        return lengths
+
+def _price_rows(batch: Batch, signature: Signature) -> list[int]:
+    """The tokens that rows without any count as."""
+    prices = np.ones(len(batch), dtype=np.int64)
+    for array in (batch.dense[name] for name in signature.input_names if len(batch)):
+        of_rows = list(map(_count_tokens, array)) if array.dtype == object else _count_tokens(array[0])
+        prices = np.maximum(prices, of_rows)
+    counted: list[int] = prices.tolist()
+    return counted
+
+
+def _count_tokens(array: npt.NDArray[Any]) -> int:
+    """The tokens that an array counts as: the whole numbers of a row may each be one."""
+    return array.size if array.dtype.kind in "iub" else -(-array.size // _NUMBERS_PER_TOKEN)
 
 
 class TickEncoder:

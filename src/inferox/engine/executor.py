@@ -66,7 +66,6 @@ class BatchExecutor:
         self.suspicion = suspicion
         self._name = name
         self._model = loaded.model
-        self._takes_calls = isinstance(loaded.task, RawTask)
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = _read_budget(loaded, config)
         self._throughput = Throughput()
@@ -211,12 +210,13 @@ class BatchExecutor:
 
     def _answer_rows(self, rows: Sequence[Row]) -> Sequence[Any]:
         """Computes rows, and reads their answers."""
-        if self._takes_calls:
+        task = rows[0][0].encoding.task
+        if isinstance(task, RawTask):
             ((request, row),) = rows
             began = time.perf_counter()
             call = request.encoding.items[row]
-            (answer,) = request.encoding.task.run(self._model, [call])
-            self._note_batch(request.encoding.batch.select([row]), time.perf_counter() - began)
+            answer = task.compute_call(self._model, call)
+            self._note_batch(rows, time.perf_counter() - began)
             if not is_finite(answer) and is_finite(call):
                 self._judge_non_finite({0: True}, is_own=True)
             return [answer]
@@ -227,7 +227,7 @@ class BatchExecutor:
         outputs = self._model.compute(batch)
         # Texts with several prompts may share a batch, and are not pooled alike.
         answers = {task: task.decode(items, batch, outputs) for task in {encoding.task for encoding, _ in parts}}
-        self._note_batch(batch, time.perf_counter() - began)
+        self._note_batch(rows, time.perf_counter() - began)
         found: Sequence[Any] = answers[parts[0][0].task]
         if len(answers) > 1:
             found = [answers[request.encoding.task][index] for index, (request, _) in enumerate(rows)]
@@ -253,10 +253,11 @@ class BatchExecutor:
             raise error
         self._recorder.note_non_finite(len(strange))
 
-    def _note_batch(self, batch: Batch, seconds: float) -> None:
-        self._throughput.learn(batch.token_count, seconds)
+    def _note_batch(self, rows: Sequence[Row], seconds: float) -> None:
+        tokens = sum(request.lengths[row] for request, row in rows)
+        self._throughput.learn(tokens, seconds)
         self._limit.raise_slowly()
-        self._recorder.note_batch(batch, seconds)
+        self._recorder.note_batch(len(rows), tokens, seconds)
 
 
 def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:

@@ -95,12 +95,7 @@ class RequestQueue:
         """
         with self._condition:
             self._refuse_if_closed()
-            if self._waiting_tokens and self._waiting_tokens + request.waiting_tokens > self._max_tokens:
-                raise OverloadedError(
-                    f"{self._waiting_tokens} tokens wait already, and {request.waiting_tokens} more would exceed the "
-                    f"limit of {self._max_tokens}",
-                    retry_after_s=estimate_s(self._waiting_tokens),
-                )
+            self._refuse_if_full(request.waiting_tokens, estimate_s)
             owner = self._welcome(request.options.owner)
             owner.waiting += 1
             request.served_tokens = owner.clock
@@ -111,6 +106,19 @@ class RequestQueue:
         request.future.add_done_callback(lambda _: self._forget(request))
         if request.options.deadline_s is not None:
             self._deadlines.add(request)
+
+    def refuse_if_full(self, tokens: int, *, estimate_s: Callable[[int], float | None] = lambda _: None) -> None:
+        """Refuses a request as ``add`` would, before it is made.
+
+        Args:
+            tokens: The least tokens that it can have.
+            estimate_s: As for ``add``.
+
+        Raises:
+            OverloadedError: If too much waits already.
+        """
+        with self._condition:
+            self._refuse_if_full(tokens, estimate_s)
 
     def count_waiting(self) -> tuple[int, int]:
         """The rows that wait, and their tokens."""
@@ -204,6 +212,14 @@ class RequestQueue:
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise ShuttingDownError("the model is being unloaded", hint="send the request again")
+
+    def _refuse_if_full(self, tokens: int, estimate_s: Callable[[int], float | None]) -> None:
+        if self._waiting_tokens and self._waiting_tokens + tokens > self._max_tokens:
+            raise OverloadedError(
+                f"{self._waiting_tokens} tokens wait already, and {tokens} more would exceed the "
+                f"limit of {self._max_tokens}",
+                retry_after_s=estimate_s(self._waiting_tokens),
+            )
 
     def _welcome(self, name: str | None) -> _Owner:
         """The owner of a request that arrives: one for whom nothing waits starts at the clock's present time."""

@@ -12,6 +12,7 @@ from typing import Any
 from inferox.core import RequestError
 from inferox.engine.encoding import Encoding
 from inferox.engine.shift import Shift
+from inferox.tasks.truncation import check_truncation
 
 _LONGEST_S = 365 * 24 * 3600.0
 """The longest deadline, which any timer can wait for."""
@@ -33,6 +34,7 @@ class RequestOptions:
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
+        ConfigError: If ``truncate`` is something else.
     """
 
     deadline_s: float | None = None
@@ -48,6 +50,9 @@ class RequestOptions:
             raise RequestError(f"a priority must be an integer of 32 bits, but is {self.priority!r}")
         if self.owner is not None and not isinstance(self.owner, str):
             raise RequestError(f"an owner must be a string, but is {self.owner!r}")
+        if self.prompt is not None and not isinstance(self.prompt, str):
+            raise RequestError(f"a prompt must be the name of one, but is {self.prompt!r}")
+        check_truncation(self.truncate)
 
 
 class Request:

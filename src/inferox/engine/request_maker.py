@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from inferox.core import RequestError, Signature
@@ -19,11 +20,12 @@ class RequestMaker:
     Args:
         task: What makes rows of items.
         signature: What the model takes.
+        check_room: Refuses requests for which there is no room, by the least tokens that they can have.
     """
 
-    def __init__(self, task: Task, signature: Signature) -> None:
+    def __init__(self, task: Task, signature: Signature, *, check_room: Callable[[int], None]) -> None:
         self._signature = signature
-        self._takes_calls = isinstance(task, RawTask)
+        self._check_room = check_room
         self._tasks: dict[str | None, Task] = {None: task}
         self._encoder = TickEncoder(signature)
 
@@ -37,9 +39,11 @@ class RequestMaker:
 
         Raises:
             RequestError: If an item cannot be computed.
+            OverloadedError: If there are more of them than may wait.
         """
         given, task = _to_items(items), self._task_with(options.prompt)
-        if self._takes_calls:
+        self._check_room(len(given))
+        if isinstance(task, RawTask):
             return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
         encoding = Encoding.of(task, given, self._signature)
         report_truncation(encoding.batch, options.truncate, stacklevel=5)
@@ -48,8 +52,10 @@ class RequestMaker:
     async def amake(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
         """Makes the rows of a request together with those of other coroutines; see ``make``."""
         given, task = _to_items(items), self._task_with(options.prompt)
-        if self._takes_calls:
-            return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
+        self._check_room(len(given))
+        if isinstance(task, RawTask):
+            encoding = await asyncio.to_thread(Encoding.of_calls, task, given)
+            return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
         encoding, rows = await self._encoder.encode(task, given)
         report_truncation(encoding.batch, options.truncate, rows=rows, stacklevel=4)
         return Request(encoding, rows, options=options, arrived_s=arrived_s)

@@ -59,7 +59,7 @@ class ModelRunner(Closing):
     ) -> None:
         self.name = name
         self.version = version
-        self.requests = RequestMaker(loaded.task, loaded.signature)
+        self.requests = RequestMaker(loaded.task, loaded.signature, check_room=self._check_room)
         self._task_name = loaded.task.name
         self._takes_calls = isinstance(loaded.task, RawTask)
         self._turns = turns
@@ -169,6 +169,9 @@ class ModelRunner(Closing):
 
     def _budget(self) -> BatchBudget:
         return self._lineup.current.budget()
+
+    def _check_room(self, tokens: int) -> None:
+        self._queue.refuse_if_full(tokens, estimate_s=self._lineup.current.estimate_s)
 
     def _refuse_if_late(self, request: Request) -> None:
         if request.options.deadline_s is None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from threading import Lock
 
-from inferox.core import Batch
-
 
 @dataclass(frozen=True)
 class ModelStats:
@@ -17,7 +15,7 @@ class ModelStats:
         waiting_tokens: Their tokens.
         batches: The batches that were computed.
         rows: Their rows.
-        tokens: Their tokens, padding not counted.
+        tokens: Their tokens, padding not counted; of rows without tokens, what they count as when they are admitted.
         failed_batches: The batches that failed as a whole, whose rows were then computed apart.
         non_finite_rows: The rows of finite inputs whose outputs were NaN or infinite.
         failovers: How often an artifact was taken out, because it failed its stored samples, and another took over.
@@ -47,11 +45,12 @@ class StatsRecorder:
         """What was counted so far."""
         return self._stats
 
-    def note_batch(self, batch: Batch, seconds: float) -> None:
+    def note_batch(self, rows: int, tokens: int, seconds: float) -> None:
         """Counts a batch that was computed.
 
         Args:
-            batch: The batch.
+            rows: Its rows.
+            tokens: Their tokens.
             seconds: How long it took.
         """
         with self._lock:
@@ -59,8 +58,8 @@ class StatsRecorder:
             self._stats = replace(
                 known,
                 batches=known.batches + 1,
-                rows=known.rows + len(batch),
-                tokens=known.tokens + batch.token_count,
+                rows=known.rows + rows,
+                tokens=known.tokens + tokens,
                 computing_s=known.computing_s + seconds,
             )
 

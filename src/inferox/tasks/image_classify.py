@@ -19,6 +19,7 @@ from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.options import required
 from inferox.tasks.signature import find_output
 from inferox.tasks.task import Task, as_list
+from inferox.tasks.truncation import check_truncation
 
 _logger = logging.getLogger(__name__)
 
@@ -96,13 +97,14 @@ class ImageClassifyTask(Task):
         model: Model,
         items: Sequence[Any],
         *,
-        truncate: str = "cut",  # noqa: ARG002 - no texts, so that nothing is cut
+        truncate: str = "cut",
     ) -> list[tuple[LabelScore, ...]]:
-        """Labels images; see ``Task``.
+        """Labels images; see ``Task``. Nothing of them is ever cut.
 
         Images are prepared and computed a few at a time, so that many take no more memory than a few. One that cannot
         be read is therefore found when its turn comes.
         """
+        check_truncation(truncate)
         items = _check_items(as_list(items))
         results: list[tuple[LabelScore, ...]] = []
         prepared: list[npt.NDArray[Any]] = []
@@ -122,7 +124,13 @@ class ImageClassifyTask(Task):
         return Batch.of_rows({self._input.name: stack_rows(prepared)})
 
     def _pixels(self, item: Any, index: int) -> npt.NDArray[Any]:
-        subject = f"image {index}"
+        try:
+            return self._read(item, f"image {index}")
+        except RequestError as error:
+            error.naming_item(index, "image {}")
+            raise
+
+    def _read(self, item: Any, subject: str) -> npt.NDArray[Any]:
         if isinstance(item, ImageFile):
             subject = f"{subject} ({item.name})"
             item = item.read(subject)
@@ -161,7 +169,11 @@ def _check_items(items: Sequence[Any]) -> Sequence[Any]:
         raise RequestError("expected a list of images, got a single one", hint="put it in a list")
     for index, item in enumerate(items):
         if not isinstance(item, ImageFile):
-            check_kind(item, f"image {index}")
+            try:
+                check_kind(item, f"image {index}")
+            except RequestError as error:
+                error.naming_item(index, "image {}")
+                raise
     return items
 
 

@@ -25,6 +25,7 @@ from inferox.core import (
 from inferox.tasks.number_lists import to_array
 from inferox.tasks.options import optional_count
 from inferox.tasks.task import Task
+from inferox.tasks.truncation import check_truncation
 
 Tensors = Mapping[str, Any]
 """A whole call: each input of the model by name, with all its dims: an array, or nested lists of numbers."""
@@ -73,16 +74,25 @@ class RawTask(Task):
         other._allow_non_finite = True  # noqa: SLF001 - a copy of this one
         return other
 
-    def run(
-        self,
-        model: Model,
-        items: Sequence[Tensors],
-        *,
-        truncate: str = "cut",  # noqa: ARG002 - no texts, so that nothing is cut
-    ) -> list[dict[str, npt.NDArray[Any]]]:
-        """Computes each call by itself; see ``Task``."""
-        calls = self._calls(items)
-        return [{name: tensor.numpy() for name, tensor in model.forward(call).items()} for call in calls]
+    def run(self, model: Model, items: Sequence[Tensors], *, truncate: str = "cut") -> list[Arrays]:
+        """Computes each call by itself; see ``Task``. Nothing is ever cut."""
+        check_truncation(truncate)
+        return [self.compute_call(model, call) for call in self.read_calls(items)]
+
+    def compute_call(self, model: Model, call: Arrays) -> Arrays:
+        """Computes a call.
+
+        Args:
+            model: The model, of the signature that the task was opened for.
+            call: What ``read_calls`` made of it.
+
+        Returns:
+            The outputs by name.
+
+        Raises:
+            BackendError: If the runtime fails.
+        """
+        return {name: tensor.numpy() for name, tensor in model.forward(call).items()}
 
     def encode(self, items: Sequence[Tensors]) -> Batch:
         """Takes calls apart into rows.
@@ -98,7 +108,7 @@ class RawTask(Task):
             ConfigError: If the model has no batch dim that all its inputs and outputs share.
         """
         self._require_batch()
-        calls = self._calls(items)
+        calls = self.read_calls(items)
         if not calls:
             return Batch.of_rows({spec.name: np.empty(0, dtype=object) for spec in self._signature.inputs})
         return Batch.of_rows(
@@ -158,10 +168,28 @@ class RawTask(Task):
         if len(firsts) != 1 or () in firsts:
             raise ConfigError("the model has no batch dim that all its inputs and outputs share, so calls have no rows")
 
-    def _calls(self, items: Sequence[Tensors]) -> list[Arrays]:
+    def read_calls(self, items: Sequence[Tensors]) -> list[Arrays]:
+        """Checks calls against the signature, and makes arrays of what they give as lists.
+
+        Args:
+            items: The calls.
+
+        Raises:
+            RequestError: If a call does not fit the signature, or has NaN or infinite numbers.
+        """
         if isinstance(items, Mapping):
             raise RequestError("expected a list of calls, got a single one", hint="put it in a list")
-        return [self._call(item, f"call {index}") for index, item in enumerate(items)]
+        calls = []
+        for index, item in enumerate(items):
+            subject = f"call {index}"
+            try:
+                calls.append(self._call(item, subject))
+            except RequestError as error:
+                error.item = index
+                if subject in error.message:
+                    error.naming_item(index, "call {}")
+                raise
+        return calls
 
     def _call(self, item: Tensors, subject: str) -> Arrays:
         if not isinstance(item, Mapping):

@@ -22,7 +22,7 @@ def check_texts(items: Sequence[str]) -> None:
     """
     _check_list(items)
     for index, item in enumerate(items):
-        _check_text(item, f"text {index}")
+        _check_text(item, index, "text {}")
 
 
 def check_pairs(items: Sequence[tuple[str, str]]) -> None:
@@ -34,9 +34,9 @@ def check_pairs(items: Sequence[tuple[str, str]]) -> None:
     _check_list(items)
     for index, item in enumerate(items):
         if not _is_pair(item):
-            raise RequestError(f"item {index} must be a pair of texts, but is {_describe(item)}")
-        _check_text(item[0], f"the first text of pair {index}")
-        _check_text(item[1], f"the second text of pair {index}")
+            error = RequestError(f"item {index} must be a pair of texts, but is {_describe(item)}")
+            raise error.naming_item(index, "item {}")
+        _check_pair(item, index)
 
 
 def check_texts_or_pairs(items: Sequence[Text]) -> None:
@@ -48,10 +48,9 @@ def check_texts_or_pairs(items: Sequence[Text]) -> None:
     _check_list(items)
     for index, item in enumerate(items):
         if _is_pair(item):
-            _check_text(item[0], f"the first text of pair {index}")
-            _check_text(item[1], f"the second text of pair {index}")
+            _check_pair(item, index)
         else:
-            _check_text(item, f"text {index}")
+            _check_text(item, index, "text {}")
 
 
 def _check_list(items: Sequence[Any]) -> None:
@@ -68,15 +67,22 @@ def _describe(item: Any) -> str:
     return f"{kind} with {len(item)} parts" if isinstance(item, tuple | list) else kind
 
 
-def _check_text(text: Any, subject: str) -> None:
+def _check_pair(pair: Any, index: int) -> None:
+    _check_text(pair[0], index, "the first text of pair {}")
+    _check_text(pair[1], index, "the second text of pair {}")
+
+
+def _check_text(text: Any, index: int, label: str) -> None:
+    subject = label.format(index)
     if not isinstance(text, str):
-        raise RequestError(f"{subject} must be a string, but is {_describe(text)}")
+        raise RequestError(f"{subject} must be a string, but is {_describe(text)}").naming_item(index, label)
     if len(text) > MAX_TEXT_CHARACTERS:
-        raise InputTooLongError(subject, length=len(text), limit=MAX_TEXT_CHARACTERS, unit="characters")
+        error = InputTooLongError(subject, length=len(text), limit=MAX_TEXT_CHARACTERS, unit="characters")
+        raise error.naming_item(index, label)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise RequestError(
             f"{subject} has a lone surrogate at character {error.start}: U+{ord(text[error.start]):04X}",
             hint="the text was cut or decoded wrongly; send valid Unicode",
-        ) from error
+        ).naming_item(index, label) from error

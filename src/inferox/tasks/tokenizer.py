@@ -199,7 +199,7 @@ class TextTokenizer:
                 raise RequestError(
                     f"text {index} has no tokens, but the model needs at least one",
                     hint="its tokenizer adds none of its own: leave the text out",
-                )
+                ).naming_item(index, "text {}")
         return self._to_batch(encodings, offsets=offsets)
 
     def readable(self, batches: Sequence[Sequence[T]]) -> list[list[T]]:

@@ -62,8 +62,7 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None,
         ConfigError: If ``truncate`` is something else.
         InputTooLongError: If a text was cut and ``truncate`` is ``error``; it names the first.
     """
-    if truncate not in TRUNCATIONS:
-        raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, but is {truncate!r}")
+    check_truncation(truncate)
     if truncate == "cut" or CUT_TOKENS not in batch.dense:
         return
     some = range(len(batch)) if rows is None else rows
@@ -75,8 +74,22 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None,
         index = int(cut.argmax())
         tokens, kept = counted[index], int(batch.lengths[some.start + index])
         unit = "tokens or more" if tokens.is_least else "tokens"
-        raise InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
+        error = InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
+        raise error.naming_item(index, "text {}")
     warnings.warn(describe_truncation(counted), InferoxWarning, stacklevel=stacklevel)
+
+
+def check_truncation(truncate: object) -> None:
+    """Refuses what says nothing about texts that are too long.
+
+    Args:
+        truncate: What a caller gives.
+
+    Raises:
+        ConfigError: If it is not one of ``TRUNCATIONS``.
+    """
+    if truncate not in TRUNCATIONS:
+        raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, but is {truncate!r}")
 
 
 def describe_truncation(tokens: Sequence[CutTokens]) -> str:
