@@ -19,6 +19,7 @@ from inferox.core import (
     Layout,
     LoadError,
     LoadOptions,
+    MemoryRequirements,
     Model,
     ModelMetadata,
     Precision,
@@ -84,6 +85,7 @@ class BreakableModel(DoublingModel):
 
     def __init__(self, backend: DoublingBackend, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
         super().__init__(name=options.package, metadata=ModelMetadata.of(artifact, device), max_concurrency=self.lanes)
+        self._memory = MemoryRequirements(artifact.path("weights").stat().st_size)
         self._backend = backend
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -18,6 +18,8 @@ class EngineConfig:
         max_batch_tokens: The most tokens of a batch. A row that is longer is computed alone.
         max_batch_rows: The most rows of a batch.
         max_waiting_tokens: The most tokens that may wait for one model before requests are refused.
+        memory_limit_bytes: How much memory the weights of all models together may take; ``None`` for no limit. Idle
+            models are closed for others, and loaded again when they are asked.
         refuse_non_finite: Whether a row of finite inputs whose outputs are NaN or infinite is an error; otherwise it is
             counted, and answered as it is.
         retry_s: After how many seconds an artifact is tried again that was taken out, because it failed its stored
@@ -31,13 +33,16 @@ class EngineConfig:
     max_batch_tokens: int = MAX_TOKENS
     max_batch_rows: int = MAX_ROWS
     max_waiting_tokens: int = 1_000_000
+    memory_limit_bytes: int | None = None
     refuse_non_finite: bool = False
     retry_s: float = 5.0
 
     def __post_init__(self) -> None:
-        for name in ("threads", "max_batch_tokens", "max_batch_rows", "max_waiting_tokens"):
+        for name in ("threads", "max_batch_tokens", "max_batch_rows", "max_waiting_tokens", "memory_limit_bytes"):
             value = getattr(self, name)
-            if (value is not None or name != "threads") and (type(value) is not int or value < 1):
+            if (value is not None or name not in {"threads", "memory_limit_bytes"}) and (
+                type(value) is not int or value < 1
+            ):
                 raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
         if type(self.refuse_non_finite) is not bool:
             raise ConfigError(f"refuse_non_finite must be True or False, but is {self.refuse_non_finite!r}")

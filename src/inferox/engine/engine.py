@@ -16,6 +16,7 @@ from typing import Any
 from inferox.core import Closing, DeviceId, ShuttingDownError
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
+from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import Request, RequestOptions
@@ -40,6 +41,7 @@ class Engine(Closing):
     def __init__(self, config: EngineConfig | None = None) -> None:
         self._config = config or EngineConfig()
         self._models = ModelRegistry()
+        self._memory = MemoryBudget(self._config.memory_limit_bytes)
         self._lock = Lock()
         self._turns: defaultdict[DeviceId, Turns] = defaultdict(Turns)
 
@@ -78,7 +80,7 @@ class Engine(Closing):
 
         Raises:
             InferoxError: See ``inferox.load``.
-            ConfigError: If the name has this version already.
+            ConfigError: If the name has this version already, or memory_limit_bytes leaves no room for it.
             NoUsableBackendError: If no artifact agrees on its samples; it lists the reason for each.
             ShuttingDownError: If the engine is closed.
         """
@@ -94,13 +96,14 @@ class Engine(Closing):
             trust_code=trust_code,
             all_samples=True,
         )
-        self._models.refuse_taken(name or planned.name, version)
-        loaded = planned.load()
-        try:
-            return self._add(loaded, name or loaded.name, version, planned)
-        except BaseException:
-            loaded.close()
-            raise
+        name = name or planned.name
+        with self._models.claim(name, version), self._memory.reserve(planned.size_bytes):
+            loaded = planned.load()
+            try:
+                return self._add(loaded, name, version, planned)
+            except BaseException:
+                loaded.close()
+                raise
 
     def register(self, model: TaskModel, *, name: str | None = None, version: str = "1") -> ModelInfo:
         """Takes over a model that is loaded already, such as one around a ``Model`` class of your own.
@@ -117,7 +120,9 @@ class Engine(Closing):
             ConfigError: If the name has this version already.
             ShuttingDownError: If the engine is closed.
         """
-        return self._add(model, name or model.name, version)
+        name, size_bytes = name or model.name, model.model.memory_requirements().weights_bytes
+        with self._models.claim(name, version), self._memory.reserve(size_bytes):
+            return self._add(model, name, version)
 
     def label(self, name: str, label: str, version: str | None) -> None:
         """Makes a label stand for a version: requests may say it in place of one.
@@ -317,7 +322,9 @@ class Engine(Closing):
             return runner, request
 
     def _add(self, loaded: TaskModel, name: str, version: str, planned: PlannedLoad | None = None) -> ModelInfo:
-        runner = ModelRunner(name, version, loaded, self._config, turns=self._turns_on, planned=planned)
+        runner = ModelRunner(
+            name, version, loaded, self._config, turns=self._turns_on, memory=self._memory, planned=planned
+        )
         self._models.add(runner)
         return self._describe(runner)
 

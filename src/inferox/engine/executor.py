@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
@@ -42,10 +42,11 @@ class BatchExecutor:
         config: The settings of the engine.
         delivery: Gives requests their answers.
         recorder: Counts what is computed.
-        suspicion: Tells whether the artifact is to blame.
+        check: Computes the stored samples with the artifact, and raises something where that fails; ``None`` where
+            there are none.
 
     Attributes:
-        loaded: The artifact.
+        loaded: The artifact, which may be closed and loaded again between batches.
         shift: The shift.
         suspicion: Tells whether the artifact is to blame.
     """
@@ -59,13 +60,12 @@ class BatchExecutor:
         config: EngineConfig,
         delivery: Delivery,
         recorder: StatsRecorder,
-        suspicion: Suspicion,
+        check: Callable[[TaskModel], None] | None = None,
     ) -> None:
         self.loaded = loaded
         self.shift = Shift(number, loaded.metadata)
-        self.suspicion = suspicion
+        self.suspicion = Suspicion(None if check is None else lambda: check(self.loaded))
         self._name = name
-        self._model = loaded.model
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = _read_budget(loaded, config)
         self._throughput = Throughput()
@@ -76,7 +76,7 @@ class BatchExecutor:
     @property
     def lanes(self) -> int:
         """How many batches it computes at once."""
-        return self._model.max_concurrency
+        return self.loaded.model.max_concurrency
 
     def budget(self) -> BatchBudget:
         """What a batch may hold now."""
@@ -118,7 +118,7 @@ class BatchExecutor:
             tokens: Their number.
         """
         alone_s = self._throughput.estimate_s(tokens)
-        return None if alone_s is None else alone_s / self._model.max_concurrency
+        return None if alone_s is None else alone_s / self.loaded.model.max_concurrency
 
     def compute(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Computes rows, and gives their requests the answers, or an error to those whose row is to blame.
@@ -215,7 +215,7 @@ class BatchExecutor:
             ((request, row),) = rows
             began = time.perf_counter()
             call = request.encoding.items[row]
-            answer = task.compute_call(self._model, call)
+            answer = task.compute_call(self.loaded.model, call)
             self._note_batch(rows, time.perf_counter() - began)
             if not is_finite(answer) and is_finite(call):
                 self._judge_non_finite({0: True}, is_own=True)
@@ -224,7 +224,7 @@ class BatchExecutor:
         batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
         items = [request.encoding.items[row] for request, row in rows]
         began = time.perf_counter()
-        outputs = self._model.compute(batch)
+        outputs = self.loaded.model.compute(batch)
         # Texts with several prompts may share a batch, and are not pooled alike.
         answers = {task: task.decode(items, batch, outputs) for task in {encoding.task for encoding, _ in parts}}
         self._note_batch(rows, time.perf_counter() - began)

@@ -7,41 +7,31 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from threading import Condition, Thread
 
 from inferox.core import Closing, ExecutionError, InferoxError
 from inferox.engine.executor import BatchExecutor
+from inferox.engine.memory_budget import Evictable, MemoryBudget
+from inferox.engine.outages import Outages
 from inferox.loading import PlannedLoad, TaskModel
 
 _logger = logging.getLogger(__name__)
 
-_LONGEST = 64
-"""How long an artifact is left alone at most, as a multiple of the first time."""
+_LEAST_STAY = 2
+"""How long a model for which requests wait is not evicted, as a multiple of the time that loading it took."""
+
+_PAUSE_S = 0.2
+"""For how many seconds a model begins no batch after others have asked for its memory, so that it can be evicted."""
 
 
-@dataclass(frozen=True)
-class _Outage:
-    """Why an artifact was not to be had.
-
-    Attributes:
-        reason: How it failed last.
-        wait_s: For how many seconds it is left alone.
-        until_s: When it is tried again.
-    """
-
-    reason: str
-    wait_s: float
-    until_s: float
-
-
-class Lineup(Closing):
+class Lineup(Closing, Evictable):
     """The artifacts of one embedding space that can compute a model. Several threads may use it.
 
     One serves. Where it fails its stored samples, it is taken out and closed, and the next that loads and passes them
     takes over. Those that the plan prefers to the one that serves are loaded again from time to time, until one passes;
-    it takes over then.
+    it takes over then. Where the memory is wanted for others, the one that serves is closed, and loaded again when it
+    is used next.
 
     Args:
         name: The name of the model in the engine.
@@ -49,6 +39,8 @@ class Lineup(Closing):
         planned: The package; ``None`` where there is none, and so no other artifact.
         make_executor: Makes what computes rows with an artifact, in a shift of a number.
         retry_s: After how many seconds an artifact that was taken out is tried again; twice as many after each failure.
+        memory: The memory of the engine.
+        count_waiting: Counts the rows that wait for the model.
     """
 
     def __init__(
@@ -59,10 +51,13 @@ class Lineup(Closing):
         make_executor: Callable[[TaskModel, int], BatchExecutor],
         *,
         retry_s: float,
+        memory: MemoryBudget,
+        count_waiting: Callable[[], int],
     ) -> None:
         self._name = name
         self._make_executor = make_executor
-        self._retry_s = retry_s
+        self._memory = memory
+        self._count_waiting = count_waiting
         self._artifacts: dict[str, Callable[[], TaskModel]] = {}
         if planned is not None:
             alike = planned.find_alike(loaded.metadata.artifact)
@@ -70,11 +65,13 @@ class Lineup(Closing):
         self._condition = Condition()
         self._executor = make_executor(loaded, 0)
         self._uses = Counter[BatchExecutor]()
-        self._outages: dict[str, _Outage] = {}
-        self._is_out: set[str] = set()
-        self._failovers = 0
-        self._is_replacing = self._is_closed = False
+        self._outages = Outages(retry_s)
+        self._failovers = self._evictions = 0
+        self._is_open, self._is_changing, self._is_closed = True, False, False
         self._prober: Thread | None = None
+        self.used_s = self._opened_s = time.monotonic()
+        self._loading_s = self._pauses_until_s = 0.0
+        memory.hold(self, _size_of(loaded))
 
     @property
     def current(self) -> BatchExecutor:
@@ -84,25 +81,47 @@ class Lineup(Closing):
     @property
     def standby(self) -> tuple[str, ...]:
         """The names of the artifacts that can take over, the best first."""
-        return tuple(name for name in self._artifacts if name != self._executor.shift.metadata.artifact)
+        return tuple(name for name in self._artifacts if name != self._serving)
 
     @property
     def failovers(self) -> int:
         """How often an artifact was taken out."""
         return self._failovers
 
+    @property
+    def evictions(self) -> int:
+        """How often the model was closed because others needed its memory."""
+        return self._evictions
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the model is in memory."""
+        return self._is_open
+
+    @property
+    def can_return(self) -> bool:
+        """Whether it can be loaded again: it comes from a package."""
+        return bool(self._artifacts)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether rows wait for it."""
+        return self._count_waiting() > 0
+
     @contextmanager
     def use(self) -> Iterator[BatchExecutor]:
-        """What serves, which stays open for the block. Waits while one artifact replaces another."""
-        with self._condition:
-            self._condition.wait_for(lambda: not self._is_replacing)
-            executor = self._executor
-            self._uses[executor] += 1
+        """What serves, which stays open for the block. Waits while it is loaded, or another one takes over.
+
+        Raises:
+            InferoxError: If it cannot be loaded again.
+        """
+        executor = self._begin_use()
         try:
             yield executor
         finally:
             with self._condition:
                 self._uses[executor] -= 1
+                self.used_s = time.monotonic()
             self._close_if_unused(executor)
 
     def replace(self, executor: BatchExecutor) -> None:
@@ -115,26 +134,39 @@ class Lineup(Closing):
             ExecutionError: If no other can take its place. It goes on then, in case it recovers.
         """
         with self._condition:
-            self._condition.wait_for(lambda: not self._is_replacing)
+            self._condition.wait_for(lambda: not self._is_changing)
             if self._executor is not executor:
                 return  # another thread has done it
-            self._is_replacing = True
-        cause, artifact = executor.suspicion.cause, executor.shift.metadata.artifact
-        _logger.error("%s: %s fails its stored samples: %s", self._name, artifact, cause)
+            self._is_changing = True
         try:
-            found = self._open_next(artifact)
-            if found is not None:
-                self._note_failure(artifact, cause)
-                self._failovers += 1
-                self._install(found)
-                self._start_probing()
+            cause = executor.suspicion.cause
+            _logger.error("%s: %s fails its stored samples: %s", self._name, self._serving, cause)
+            if not self._fail_over(cause):
+                executor.suspicion.lift()
+                raise self._nothing_left(cause) from cause
         finally:
-            with self._condition:
-                self._is_replacing = False
-                self._condition.notify_all()
-        if found is None:
-            executor.suspicion.lift()
-            raise self._nothing_left(artifact, cause) from cause
+            self._end_change()
+
+    def evict(self) -> bool:
+        """Closes the model for now, unless it is used, or has only just been loaded for requests that wait.
+
+        Returns:
+            Whether it did.
+        """
+        is_wanted = self.is_wanted
+        with self._condition:
+            now_s = time.monotonic()
+            is_new = is_wanted and now_s - self._opened_s < _LEAST_STAY * self._loading_s
+            if is_new or self._is_changing or not self._is_open or self._is_closed:
+                return False
+            if self._uses[self._executor]:
+                self._pauses_until_s = now_s + _PAUSE_S
+                return False
+            self._is_open, self._pauses_until_s = False, 0.0
+            self._evictions += 1
+            self._executor.loaded.close()
+        _logger.info("%s: %s makes room for other models", self._name, self._serving)
+        return True
 
     def close(self) -> None:
         """Closes what serves, once it is not used."""
@@ -145,45 +177,78 @@ class Lineup(Closing):
         if prober is not None:
             prober.join()
         self._close_if_unused(self._executor)
+        self._memory.hold(self, 0)
 
-    def _open_next(self, failed: str) -> TaskModel | None:
+    @property
+    def _serving(self) -> str:
+        return self._executor.shift.metadata.artifact
+
+    def _begin_use(self) -> BatchExecutor:
+        while True:
+            with self._condition:
+                while self._is_changing or (left_s := self._pauses_until_s - time.monotonic()) > 0:
+                    self._condition.wait(None if self._is_changing else left_s)
+                if self._is_open:
+                    self._uses[self._executor] += 1
+                    return self._executor
+                self._is_changing = True
+            try:
+                self._return()
+            finally:
+                self._end_change()
+
+    def _end_change(self) -> None:
         with self._condition:
-            now_s = time.monotonic()
-            waiting = {name for name in self._is_out if self._outages[name].until_s > now_s} | {failed}
-        for name in self._artifacts:
-            if name not in waiting and (found := self._try_to_open(name)) is not None:
-                return found
-        return None
+            self._is_changing = False
+            self._condition.notify_all()
+
+    def _return(self) -> None:
+        """Loads the model again, which was evicted, or another artifact where that fails."""
+        executor = self._executor
+        with self._memory.reserve(_size_of(executor.loaded)):
+            began_s = time.monotonic()
+            try:
+                executor.loaded = self._artifacts[self._serving]()
+            except InferoxError as error:
+                if not self._fail_over(error):
+                    raise
+            with self._condition:
+                self._is_open = True
+                self._opened_s = time.monotonic()
+                self._loading_s = self._opened_s - began_s
+            self._memory.hold(self, _size_of(self._executor.loaded))
+
+    def _fail_over(self, cause: Exception | None) -> bool:
+        """Lets the next artifact take over, if there is one; the one that serves is tried again later then."""
+        failed = self._serving
+        for name in self.standby:
+            if not self._outages.left_s(name) and (found := self._try_to_open(name)) is not None:
+                self._outages.begin(failed, cause)
+                self._failovers += 1
+                self._install(found)
+                self._start_probing()
+                return True
+        return False
 
     def _try_to_open(self, name: str) -> TaskModel | None:
         """Loads an artifact, which computes its stored samples."""
         try:
             found = self._artifacts[name]()
         except InferoxError as error:
-            self._note_failure(name, error)
+            self._outages.begin(name, error)
             _logger.warning("%s: %s cannot be loaded: %s", self._name, name, error)
             return None
-        with self._condition:
-            self._is_out.discard(name)
+        self._outages.end(name)
         return found
-
-    def _note_failure(self, name: str, error: Exception | None) -> None:
-        """Leaves an artifact alone for a while: for longer where it failed again soon after the last time."""
-        with self._condition:
-            known, now_s = self._outages.get(name), time.monotonic()
-            is_soon = known is not None and now_s < known.until_s + known.wait_s
-            wait_s = min(2 * known.wait_s, self._retry_s * _LONGEST) if known and is_soon else self._retry_s
-            self._outages[name] = _Outage(str(error), wait_s, now_s + wait_s)
-            self._is_out.add(name)
 
     def _install(self, loaded: TaskModel) -> None:
         """Lets an artifact serve, from the next batch on."""
         with self._condition:
             before = self._executor
             self._executor = self._make_executor(loaded, before.shift.number + 1)
-        _logger.warning(
-            "%s: %s takes over from %s", self._name, loaded.metadata.artifact, before.shift.metadata.artifact
-        )
+            self._is_open = True
+        self._memory.hold(self, _size_of(loaded))
+        _logger.warning("%s: %s takes over from %s", self._name, self._serving, before.shift.metadata.artifact)
         self._close_if_unused(before)
 
     def _close_if_unused(self, executor: BatchExecutor) -> None:
@@ -207,36 +272,40 @@ class Lineup(Closing):
             if found is None:
                 continue
             with self._condition:
-                self._condition.wait_for(lambda: not self._is_replacing)
-                is_wanted = not self._is_closed and name in self._preferred()
+                self._condition.wait_for(lambda: not self._is_changing)
+                is_wanted = self._is_open and not self._is_closed and name in self._preferred()
             if is_wanted:
                 self._install(found)
             else:
                 found.close()
+                self._outages.begin(name, None)  # to be tried again, where the model was evicted meanwhile
 
     def _wait_for_due(self) -> str | None:
         """Waits until an artifact is to be tried; ``None`` once there is none to be tried any more."""
         with self._condition:
-            while not self._is_closed and (waiting := [name for name in self._preferred() if name in self._is_out]):
-                due = min(waiting, key=lambda name: self._outages[name].until_s)
-                left_s = self._outages[due].until_s - time.monotonic()
-                if left_s <= 0:
+            while not self._is_closed and (waiting := self._outages.among(self._preferred())):
+                due = min(waiting, key=self._outages.left_s)
+                left_s = self._outages.left_s(due)
+                if not left_s and self._is_open:
                     return due
-                self._condition.wait(left_s)
+                self._condition.wait(left_s or None)
             self._prober = None
             return None
 
     def _preferred(self) -> list[str]:
         """The artifacts that come before the one that serves."""
         names = list(self._artifacts)
-        return names[: names.index(self._executor.shift.metadata.artifact)]
+        return names[: names.index(self._serving)]
 
-    def _nothing_left(self, artifact: str, cause: Exception | None) -> ExecutionError:
-        with self._condition:
-            reasons = {name: self._outages[name].reason for name in self.standby if name in self._is_out}
-        others = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    def _nothing_left(self, cause: Exception | None) -> ExecutionError:
+        others = "; ".join(f"{name}: {reason}" for name, reason in self._outages.among(self.standby).items())
         there = f"none of the others of its embedding space can take over ({others})" if others else "there is no other"
         return ExecutionError(
-            f"{artifact} fails its own stored samples, and {there}: {cause}",
+            f"{self._serving} fails its own stored samples, and {there}: {cause}",
             hint="'inferox verify' measures the whole package again",
         )
+
+
+def _size_of(loaded: TaskModel) -> int:
+    """The memory that a model holds; at least a byte, so that it counts as one that does."""
+    return max(1, loaded.model.memory_requirements().weights_bytes)

@@ -19,6 +19,7 @@ class ModelInfo:
         device: Where it computes.
         embedding_space: The id of the space in which its vectors lie; ``None`` where that is not known.
         standby: The artifacts of the same embedding space that take over where it fails, the best first.
+        is_loaded: Whether it is in memory; where it is not, it is loaded again for the next request.
         labels: The labels that stand for it, ``latest`` among them.
     """
 
@@ -29,4 +30,5 @@ class ModelInfo:
     device: DeviceId
     embedding_space: str | None
     standby: tuple[str, ...] = ()
+    is_loaded: bool = True
     labels: tuple[str, ...] = ()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 
 from inferox.core import ConfigError, ModelNotFoundError, ShuttingDownError
@@ -25,31 +27,48 @@ class ModelRegistry:
         self._lock = Lock()
         self._versions: dict[str, dict[str, ModelRunner]] = {}
         self._labels: dict[str, dict[str, str]] = {}
+        self._claims: set[tuple[str, str]] = set()
         self._is_closed = False
 
     def add(self, runner: ModelRunner) -> None:
-        """Takes a model in; requests that name no version go to it from now on.
+        """Takes a model in, whose version is claimed; requests that name no version go to it from now on.
 
         Args:
             runner: The model.
 
         Raises:
-            ConfigError: If its name has this version already, or a label of this name.
             ShuttingDownError: If the registry is closed.
         """
         with self._lock:
-            self._refuse_taken(runner.name, runner.version)
+            self._refuse_if_closed()
             self._versions.setdefault(runner.name, {})[runner.version] = runner
 
-    def refuse_taken(self, name: str, version: str) -> None:
-        """Refuses a version that could not be added; see ``add``.
+    @contextmanager
+    def claim(self, name: str, version: str) -> Iterator[None]:
+        """Keeps a version free for the block, in which it is loaded and added: nobody else can claim it meanwhile.
 
         Args:
             name: The name of the model.
             version: The version.
+
+        Raises:
+            ConfigError: If the name has this version already, or a label of this name, or somebody loads it.
+            ShuttingDownError: If the registry is closed.
         """
         with self._lock:
-            self._refuse_taken(name, version)
+            self._refuse_if_closed()
+            if version in self._versions.get(name, {}):
+                raise ConfigError(f"{name!r} has the version {version!r} already", hint="unload it, or name another")
+            if version == LATEST or version in self._labels.get(name, {}):
+                raise ConfigError(f"{version!r} is a label of {name!r}, and cannot be a version", hint="choose another")
+            if (name, version) in self._claims:
+                raise ConfigError(f"the version {version!r} of {name!r} is being loaded already", hint="wait for it")
+            self._claims.add((name, version))
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._claims.discard((name, version))
 
     def find(self, name: str, version: str | None) -> ModelRunner:
         """The model of a name.
@@ -89,7 +108,7 @@ class ModelRegistry:
             versions, labels = self._versions.get(name, {}), self._labels.get(name, {})
             if label == LATEST:
                 raise ConfigError(f"the label {LATEST} always stands for the version that was loaded last")
-            if label in versions:
+            if label in versions or (name, label) in self._claims:
                 raise ConfigError(f"{label!r} is a version of {name!r}, and cannot be a label", hint="choose another")
             if not isinstance(label, str) or not _LABEL.fullmatch(label):
                 raise ConfigError(
@@ -160,13 +179,6 @@ class ModelRegistry:
     def _refuse_if_closed(self) -> None:
         if self._is_closed:
             raise ShuttingDownError("the engine is closed", hint="make a new one")
-
-    def _refuse_taken(self, name: str, version: str) -> None:
-        self._refuse_if_closed()
-        if version in self._versions.get(name, {}):
-            raise ConfigError(f"{name!r} has the version {version!r} already", hint="unload it, or name another")
-        if version == LATEST or version in self._labels.get(name, {}):
-            raise ConfigError(f"{version!r} is a label of {name!r}, and cannot be a version", hint="choose another")
 
     def _labels_of(self, name: str, version: str) -> list[str]:
         return sorted(label for label, meant in self._labels.get(name, {}).items() if meant == version)

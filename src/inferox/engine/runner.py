@@ -17,12 +17,12 @@ from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery, Row, to_failure
 from inferox.engine.executor import BatchExecutor
 from inferox.engine.lineup import Lineup
+from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.queue import Part, RequestQueue
 from inferox.engine.request import Request
 from inferox.engine.request_maker import RequestMaker
 from inferox.engine.stats import ModelStats, StatsRecorder
-from inferox.engine.suspicion import Suspicion
 from inferox.engine.turns import Turns, is_computing
 from inferox.loading import PlannedLoad, TaskModel
 from inferox.tasks import RawTask
@@ -40,6 +40,7 @@ class ModelRunner(Closing):
         loaded: The model; it is closed with this.
         config: The settings of the engine.
         turns: Gives the turns on a device.
+        memory: The memory of the engine.
         planned: The package that it comes from, whose other artifacts take over where this one fails; ``None`` for a
             model that comes from none.
 
@@ -55,6 +56,7 @@ class ModelRunner(Closing):
         config: EngineConfig,
         *,
         turns: Callable[[DeviceId], Turns],
+        memory: MemoryBudget,
         planned: PlannedLoad | None = None,
     ) -> None:
         self.name = name
@@ -67,7 +69,15 @@ class ModelRunner(Closing):
         self._planned = planned
         self._delivery, self._recorder = Delivery(name), StatsRecorder()
         self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=loaded.model.max_concurrency)
-        self._lineup = Lineup(name, loaded, planned, self._make_executor, retry_s=config.retry_s)
+        self._lineup = Lineup(
+            name,
+            loaded,
+            planned,
+            self._make_executor,
+            retry_s=config.retry_s,
+            memory=memory,
+            count_waiting=lambda: self._queue.count_waiting()[0],
+        )
         self._lock = Lock()
         self._threads: list[Thread] = []
 
@@ -131,6 +141,7 @@ class ModelRunner(Closing):
             metadata.device,
             metadata.embedding_space,
             self._lineup.standby,
+            is_loaded=self._lineup.is_open,
         )
 
     def stats(self) -> ModelStats:
@@ -141,6 +152,7 @@ class ModelRunner(Closing):
             waiting_rows=waiting_rows,
             waiting_tokens=waiting_tokens,
             failovers=self._lineup.failovers,
+            evictions=self._lineup.evictions,
         )
 
     def close(self) -> None:
@@ -154,8 +166,6 @@ class ModelRunner(Closing):
         self._lineup.close()
 
     def _make_executor(self, loaded: TaskModel, number: int) -> BatchExecutor:
-        planned = self._planned
-        suspicion = Suspicion(None if planned is None else partial(planned.check, loaded))
         self._queue.set_lanes(loaded.model.max_concurrency)
         return BatchExecutor(
             self.name,
@@ -164,7 +174,7 @@ class ModelRunner(Closing):
             config=self._config,
             delivery=self._delivery,
             recorder=self._recorder,
-            suspicion=suspicion,
+            check=None if self._planned is None else self._planned.check,
         )
 
     def _budget(self) -> BatchBudget:

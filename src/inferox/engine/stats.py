@@ -18,6 +18,7 @@ class ModelStats:
         tokens: Their tokens, padding not counted; of rows without tokens, what they count as when they are admitted.
         failed_batches: The batches that failed as a whole, whose rows were then computed apart.
         non_finite_rows: The rows of finite inputs whose outputs were NaN or infinite.
+        evictions: How often the model was closed because others needed its memory.
         failovers: How often an artifact was taken out, because it failed its stored samples, and another took over.
         computing_s: The seconds that computing them took, all lanes together.
     """
@@ -29,6 +30,7 @@ class ModelStats:
     tokens: int = 0
     failed_batches: int = 0
     non_finite_rows: int = 0
+    evictions: int = 0
     failovers: int = 0
     computing_s: float = 0.0
 

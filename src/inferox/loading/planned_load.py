@@ -129,6 +129,12 @@ class PlannedLoad:
         """The digest of the package."""
         return self.loader.context.package.digest
 
+    @property
+    def size_bytes(self) -> int:
+        """The size of the files that the first artifact reads: about the memory that it will take."""
+        files = {artifact.path(name) for artifact in self.plan.order[:1] for name in artifact.files}
+        return sum(path.stat().st_size for path in files)
+
     def load(self) -> TaskModel:
         """Loads the first artifact that works; see ``load`` of this module."""
         return self.loader.load(self.plan)

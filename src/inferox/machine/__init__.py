@@ -1,12 +1,15 @@
 """What this machine is and allows: cores, memory, the processor, and the thread budget."""
 
+from inferox.machine.cgroup import MemoryLimit, memory_limit
 from inferox.machine.processor import BF16_FLAGS, processor_flags, processor_name
 from inferox.machine.threads import available_cores, limit_rayon, resolve_threads, threads_text
 
 __all__ = [
     "BF16_FLAGS",
+    "MemoryLimit",
     "available_cores",
     "limit_rayon",
+    "memory_limit",
     "processor_flags",
     "processor_name",
     "resolve_threads",

@@ -1,0 +1,135 @@
+"""The memory that the models of an engine share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition
+
+from inferox.core import ConfigError
+from inferox.machine import MemoryLimit, memory_limit
+
+_WAIT_S = 0.05
+"""After how many seconds a model that waits for memory looks again whether another can be unloaded."""
+
+
+class Evictable(ABC):
+    """A model that holds memory, and may give it back for a while.
+
+    Attributes:
+        used_s: When it was used last, on the clock of ``time.monotonic``.
+    """
+
+    used_s: float
+
+    @property
+    @abstractmethod
+    def can_return(self) -> bool:
+        """Whether it can be loaded again, and so be evicted at all."""
+
+    @property
+    @abstractmethod
+    def is_wanted(self) -> bool:
+        """Whether requests wait for it."""
+
+    @abstractmethod
+    def evict(self) -> bool:
+        """Frees its memory, unless it is used just now.
+
+        Returns:
+            Whether it did.
+        """
+
+
+class MemoryBudget:
+    """The memory that the models of an engine share. Several threads may use it.
+
+    Where there is no room for a model, those are evicted that have been idle for longest. If all are busy, it waits
+    until one is between two batches, and has been there for a while. In a container whose memory is short, idle models
+    are evicted as well, though never waited for: what they free is only an estimate.
+
+    Args:
+        limit_bytes: How much all of them may hold; ``None`` for no limit.
+        read_container: Reads the limit of the container; ``None`` where there is none.
+    """
+
+    def __init__(
+        self, limit_bytes: int | None, *, read_container: Callable[[], MemoryLimit | None] = memory_limit
+    ) -> None:
+        self._limit_bytes = limit_bytes
+        self._read_container = read_container
+        self._condition = Condition()
+        self._held: dict[Evictable, int] = {}
+        self._reserved_bytes = 0
+
+    @contextmanager
+    def reserve(self, size_bytes: int) -> Iterator[None]:
+        """Makes room for a model that is being loaded, and keeps it for the block, at the end of which ``hold`` counts.
+
+        Args:
+            size_bytes: About how much it will hold.
+
+        Raises:
+            ConfigError: If there would be no room even if every model that can be were evicted.
+        """
+        with self._condition:
+            self._make_room(size_bytes)
+            self._reserved_bytes += size_bytes
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._reserved_bytes -= size_bytes
+                self._condition.notify_all()
+
+    def hold(self, model: Evictable, size_bytes: int) -> None:
+        """Notes how much a model holds.
+
+        Args:
+            model: The model.
+            size_bytes: How much it holds; 0 for one that is closed.
+        """
+        with self._condition:
+            self._held[model] = size_bytes
+            if not size_bytes:
+                del self._held[model]
+                self._condition.notify_all()
+
+    def _make_room(self, size_bytes: int) -> None:
+        container, freed_bytes = self._read_container(), 0
+        while True:
+            self._refuse_if_hopeless(size_bytes)
+            held_bytes = sum(self._held.values()) + self._reserved_bytes
+            is_over = self._limit_bytes is not None and held_bytes + size_bytes > self._limit_bytes
+            is_short = container is not None and size_bytes > (
+                container.limit_bytes - container.used_bytes + freed_bytes
+            )
+            if not is_over and not is_short:
+                return
+            evicted_bytes = self._evict(wanted_too=is_over)
+            if evicted_bytes is not None:
+                freed_bytes += evicted_bytes
+            elif is_over:
+                self._condition.wait(_WAIT_S)
+            else:
+                return
+
+    def _refuse_if_hopeless(self, size_bytes: int) -> None:
+        if self._limit_bytes is None:
+            return
+        pinned_bytes = sum(held for model, held in self._held.items() if not model.can_return)
+        if pinned_bytes + size_bytes > self._limit_bytes:
+            beside = f" beside {pinned_bytes:,} of models that cannot be loaded again" if pinned_bytes else ""
+            raise ConfigError(
+                f"the model needs about {size_bytes:,} bytes{beside}, but memory_limit_bytes is {self._limit_bytes:,}",
+                hint="raise memory_limit_bytes, or load a smaller model or precision",
+            )
+
+    def _evict(self, *, wanted_too: bool) -> int | None:
+        """Evicts one model, an idle one if possible, and says how much it held; ``None`` where none can be."""
+        models = [model for model in self._held if model.can_return]
+        for model in sorted(models, key=lambda model: (model.is_wanted, model.used_s)):
+            if (wanted_too or not model.is_wanted) and model.evict():
+                return self._held.pop(model)
+        return None

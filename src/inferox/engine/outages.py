@@ -1,0 +1,85 @@
+"""Artifacts that failed, and are left alone for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from threading import Lock
+
+_LONGEST = 64
+"""How long an artifact is left alone at most, as a multiple of the first time."""
+
+
+@dataclass(frozen=True)
+class _Outage:
+    """Why an artifact was not to be had.
+
+    Attributes:
+        reason: How it failed last.
+        wait_s: For how many seconds it is left alone.
+        until_s: When it is tried again.
+    """
+
+    reason: str
+    wait_s: float
+    until_s: float
+
+
+class Outages:
+    """Artifacts that failed, and are left alone for a while: for twice as long where they fail again soon.
+
+    Several threads may use it.
+
+    Args:
+        wait_s: For how many seconds at first.
+        clock: The time, in seconds.
+    """
+
+    def __init__(self, wait_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._wait_s = wait_s
+        self._clock = clock
+        self._lock = Lock()
+        self._last: dict[str, _Outage] = {}
+        self._is_out: set[str] = set()
+
+    def begin(self, name: str, error: Exception | None) -> None:
+        """Notes that an artifact failed.
+
+        Args:
+            name: Its name.
+            error: How it failed.
+        """
+        with self._lock:
+            known, now_s = self._last.get(name), self._clock()
+            is_soon = known is not None and now_s < known.until_s + known.wait_s
+            wait_s = min(2 * known.wait_s, self._wait_s * _LONGEST) if known and is_soon else self._wait_s
+            self._last[name] = _Outage(str(error), wait_s, now_s + wait_s)
+            self._is_out.add(name)
+
+    def end(self, name: str) -> None:
+        """Notes that an artifact works.
+
+        Args:
+            name: Its name.
+        """
+        with self._lock:
+            self._is_out.discard(name)
+
+    def left_s(self, name: str) -> float:
+        """For how many seconds an artifact is left alone yet; 0 for one that may be tried.
+
+        Args:
+            name: Its name.
+        """
+        with self._lock:
+            return max(0.0, self._last[name].until_s - self._clock()) if name in self._is_out else 0.0
+
+    def among(self, names: Iterable[str]) -> dict[str, str]:
+        """Those of some artifacts that are out, and why.
+
+        Args:
+            names: Their names.
+        """
+        with self._lock:
+            return {name: self._last[name].reason for name in names if name in self._is_out}
