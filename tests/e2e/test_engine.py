@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,17 @@ def test_another_runtime_takes_over_where_one_breaks(minilm_package: Path, monke
         assert after.embedding_space == before.embedding_space
         np.testing.assert_allclose(after.results, before.results, rtol=0, atol=_SAME)
         assert engine.stats("minilm").failovers == 1
+
+
+def test_a_fast_start_is_followed_by_the_best_with_the_same_vectors(minilm_package: Path) -> None:
+    texts = [text for batch in sample_texts(256, []) for text in batch][:20]
+    with inferox.Engine() as engine:
+        info = engine.load(minilm_package, name="minilm", start="fast")
+        first = engine.infer("minilm", texts, truncate="cut")
+        deadline_s = time.monotonic() + 60
+        while engine.models()[0].artifact == info.artifact:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        second = engine.infer("minilm", texts, truncate="cut")
+    assert (first.artifact.split("/")[0], second.artifact.split("/")[0]) == ("onnxruntime", "openvino")
+    np.testing.assert_allclose(second.results, first.results, rtol=0, atol=_SAME)

@@ -29,6 +29,7 @@ from inferox.loading import PlannedLoad, Requirements
 from inferox.loading.context import PackageContext
 from inferox.loading.loader import Loader
 from inferox.loading.plan import make_plan
+from inferox.loading.planned_load import FAST
 from inferox.loading.profile import FoundProfile
 from inferox.package import Package
 from inferox.parity import ParityClass, SampleBatch, Samples
@@ -119,6 +120,8 @@ class Shelf:
         self._root = root
         self._packages: dict[str, Package] = {}
         use(self.backend, monkeypatch)
+        names = (self.backend.name, "onnxruntime", "openvino")
+        monkeypatch.setattr("inferox.loading.selection.backend_names", lambda: names)
         monkeypatch.setattr("inferox.engine.engine.plan_load", self._plan)
 
     def put(
@@ -128,25 +131,38 @@ class Shelf:
         *,
         samples: Samples | None = None,
         weights_bytes: int = 0,
+        backends: Mapping[str, str] | None = None,
     ) -> None:
-        """Writes a package with an artifact of each format, the best first; those of one class share a space."""
+        """Writes a package with an artifact of each format, the best first; those of one class share a space.
+
+        All run on ``backend``, whatever ``backends`` calls it by their formats.
+        """
         classes = formats if isinstance(formats, Mapping) else dict.fromkeys(formats, ParityClass.EXACT)
         root = self._root / path
         root.mkdir()
         (samples or make_samples()).save(root / SAMPLES_FILE)
         (root / "weights").write_bytes(bytes(weights_bytes))
         artifacts = [
-            Artifact("doubling", format_, Precision.FP32, Layout.PADDED, {"weights": "weights"}, SIGNATURE, root)
+            Artifact(
+                (backends or {}).get(format_, self.backend.name),
+                format_,
+                Precision.FP32,
+                Layout.PADDED,
+                {"weights": "weights"},
+                SIGNATURE,
+                root,
+            )
             for format_ in classes
         ]
         measured = {item.name: classes[item.format] for item in artifacts}
         self._packages[path] = make_package(*artifacts, measured=measured, root=root, signature=SIGNATURE)
 
-    def _plan(self, path: str, *_: object, all_samples: bool, **__: object) -> PlannedLoad:
+    def _plan(self, path: str, *_: object, all_samples: bool, start: str, **__: object) -> PlannedLoad:
         package = self._packages[path]
         plan = make_plan(package, Requirements(trust_code=True, to_measure=True), FoundProfile(None))
         options = LoadOptions(path, threads=1, trust_code=True)
-        return PlannedLoad(Loader(SumContext(package), None, options, all_samples=all_samples), plan)
+        loader = Loader(SumContext(package), None, options, all_samples=all_samples)
+        return PlannedLoad(loader, plan, starts_fast=start == FAST)
 
 
 def make_samples(double: Callable[[Array], Array] = lambda numbers: numbers * 2) -> Samples:

@@ -58,6 +58,7 @@ class Engine(Closing):
         task: str | None = None,
         compile: bool = False,  # noqa: A002 - as ``inferox.load`` has it
         trust_code: bool = False,
+        start: str = "best",
     ) -> ModelInfo:
         """Loads a package. Once it agrees on all its stored samples, it takes the requests that name no version.
 
@@ -74,6 +75,8 @@ class Engine(Closing):
             task: What the numbers mean, where the package's own statement is to be overridden.
             compile: Whether to compile the model just in time, where the backend can.
             trust_code: Whether code that comes with the package may run.
+            start: ``best``, or ``fast`` to serve at once on the artifact that loads fastest, until the best, which is
+                loaded in the background and computes all samples, takes over.
 
         Returns:
             What was loaded.
@@ -95,6 +98,7 @@ class Engine(Closing):
             compile=compile,
             trust_code=trust_code,
             all_samples=True,
+            start=start,
         )
         name = name or planned.name
         with self._models.claim(name, version), self._memory.reserve(planned.size_bytes):
@@ -325,7 +329,11 @@ class Engine(Closing):
         runner = ModelRunner(
             name, version, loaded, self._config, turns=self._turns_on, memory=self._memory, planned=planned
         )
-        self._models.add(runner)
+        try:
+            self._models.add(runner)
+        except BaseException:
+            runner.close()
+            raise
         return self._describe(runner)
 
     def _turns_on(self, device: DeviceId) -> Turns:

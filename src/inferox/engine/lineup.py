@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from threading import Condition, Thread
 
 from inferox.core import Closing, ExecutionError, InferoxError
@@ -36,7 +37,8 @@ class Lineup(Closing, Evictable):
     Args:
         name: The name of the model in the engine.
         loaded: The artifact that serves first.
-        planned: The package; ``None`` where there is none, and so no other artifact.
+        planned: The package; ``None`` where there is none, and so no other artifact. Where it starts fast, those that
+            the plan prefers are prepared at once, and the best takes over.
         make_executor: Makes what computes rows with an artifact, in a shift of a number.
         retry_s: After how many seconds an artifact that was taken out is tried again; twice as many after each failure.
         memory: The memory of the engine.
@@ -72,6 +74,10 @@ class Lineup(Closing, Evictable):
         self.used_s = self._opened_s = time.monotonic()
         self._loading_s = self._pauses_until_s = 0.0
         memory.hold(self, _size_of(loaded))
+        if planned is not None and planned.starts_fast:
+            for better in self._preferred():
+                self._outages.expect(better)
+            self._start_probing()
 
     @property
     def current(self) -> BatchExecutor:
@@ -248,7 +254,7 @@ class Lineup(Closing, Evictable):
             self._executor = self._make_executor(loaded, before.shift.number + 1)
             self._is_open = True
         self._memory.hold(self, _size_of(loaded))
-        _logger.warning("%s: %s takes over from %s", self._name, self._serving, before.shift.metadata.artifact)
+        _logger.info("%s: %s takes over from %s", self._name, self._serving, before.shift.metadata.artifact)
         self._close_if_unused(before)
 
     def _close_if_unused(self, executor: BatchExecutor) -> None:
@@ -288,6 +294,8 @@ class Lineup(Closing, Evictable):
                 left_s = self._outages.left_s(due)
                 if not left_s and self._is_open:
                     return due
+                if left_s == inf:
+                    break
                 self._condition.wait(left_s or None)
             self._prober = None
             return None

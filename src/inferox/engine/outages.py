@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
 from threading import Lock
+
+from inferox.core import BackendUnavailableError
 
 _LONGEST = 64
 """How long an artifact is left alone at most, as a multiple of the first time."""
@@ -48,13 +51,24 @@ class Outages:
 
         Args:
             name: Its name.
-            error: How it failed.
+            error: How it failed. One whose runtime is not there is not tried again.
         """
         with self._lock:
             known, now_s = self._last.get(name), self._clock()
             is_soon = known is not None and now_s < known.until_s + known.wait_s
             wait_s = min(2 * known.wait_s, self._wait_s * _LONGEST) if known and is_soon else self._wait_s
-            self._last[name] = _Outage(str(error), wait_s, now_s + wait_s)
+            until_s = inf if isinstance(error, BackendUnavailableError) else now_s + wait_s
+            self._last[name] = _Outage(str(error), wait_s, until_s)
+            self._is_out.add(name)
+
+    def expect(self, name: str) -> None:
+        """Notes that an artifact is not there yet, and may be tried at once.
+
+        Args:
+            name: Its name.
+        """
+        with self._lock:
+            self._last[name] = _Outage("it is not loaded yet", 0.0, -inf)
             self._is_out.add(name)
 
     def end(self, name: str) -> None:
