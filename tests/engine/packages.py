@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -113,10 +114,12 @@ class Shelf:
 
     Attributes:
         backend: What their artifacts run on.
+        opened: What was opened, as long as it is held.
     """
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.backend = DoublingBackend()
+        self.opened: list[weakref.ref[PlannedLoad]] = []
         self._root = root
         self._packages: dict[str, Package] = {}
         use(self.backend, monkeypatch)
@@ -162,7 +165,9 @@ class Shelf:
         plan = make_plan(package, Requirements(trust_code=True, to_measure=True), FoundProfile(None))
         options = LoadOptions(path, threads=1, trust_code=True)
         loader = Loader(SumContext(package), None, options, all_samples=all_samples)
-        return PlannedLoad(loader, plan, starts_fast=start == FAST)
+        planned = PlannedLoad(loader, plan, starts_fast=start == FAST)
+        self.opened.append(weakref.ref(planned))
+        return planned
 
 
 def make_samples(double: Callable[[Array], Array] = lambda numbers: numbers * 2) -> Samples:

@@ -14,7 +14,7 @@ from inferox import Engine, EngineConfig
 from inferox.core import ConfigError, ExecutionError
 from inferox.engine.suspicion import Suspicion
 from inferox.parity import ParityClass
-from tests.engine.models import POISON, double
+from tests.engine.models import POISON, double, load_doubling
 from tests.engine.packages import BreakableModel, Shelf
 
 LONG_S = 3600.0
@@ -162,13 +162,13 @@ def test_an_artifact_is_not_checked_for_every_row_that_fails() -> None:
     """Checking takes a second, and then rests for four."""
     now_s, checks = [100.0], []
 
-    def check() -> None:
+    def check(_: object) -> None:
         checks.append(now_s[0])
         now_s[0] += 1
 
     suspicion = Suspicion(check, clock=lambda: now_s[0])
     for _ in range(10):
-        assert not suspicion.confirm(ValueError())
+        assert not suspicion.confirm(ValueError(), load_doubling())
         now_s[0] += 1
     assert checks == [100, 105, 110]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -143,3 +144,24 @@ def test_no_request_mixes_versions_while_they_come_and_go_under_load(shelf: Shel
             assert before.is_closed
         for items, future in asked:
             assert future.result(20).results == double(items)
+
+
+def test_nothing_is_left_of_a_version_that_was_unloaded(shelf: Shelf) -> None:
+    """Nor does it take the garbage collector to see that: packages have files open, and samples are large."""
+    shelf.put("p", ["a", "b"])
+    gc.disable()
+    try:
+        with Engine() as engine:
+            engine.load("p", version="1")
+            engine.infer("p", [[1], [2]])
+            engine.infer_many("p", [[[1]], [[2]]])
+            shelf.backend.broken["a"] = "raises"
+            engine.infer("p", [[1]])
+            shelf.backend.broken.clear()
+            engine.load("p", version="2")
+            engine.unload("p", "1")
+            first, second = shelf.opened
+            assert first() is None
+            assert second() is not None
+    finally:
+        gc.enable()

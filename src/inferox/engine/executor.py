@@ -64,7 +64,7 @@ class BatchExecutor:
     ) -> None:
         self.loaded = loaded
         self.shift = Shift(number, loaded.metadata)
-        self.suspicion = Suspicion(None if check is None else lambda: check(self.loaded))
+        self.suspicion = Suspicion(check)
         self._name = name
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = _read_budget(loaded, config)
@@ -154,13 +154,13 @@ class BatchExecutor:
 
     def _compute_apart(self, rows: Sequence[Row], error: Exception) -> list[Row]:
         """Computes rows that failed together, apart from those to blame, unless the artifact is; see ``compute``."""
-        if self.suspicion.confirm(error):
+        if self.suspicion.confirm(error, self.loaded):
             return list(rows)
         left, again = list(rows), list[Row]()
         for part, found in split_around_faults(rows, error, self._answer_in_halves, is_needed=_is_needed):
             if not isinstance(found, Exception):
                 again += self._deliver(part, found)
-            elif self.suspicion.confirm(found):  # it may have broken in the meantime
+            elif self.suspicion.confirm(found, self.loaded):  # it may have broken in the meantime
                 return [*again, *left]
             else:
                 again += self._blame(part[0], found)
@@ -176,7 +176,7 @@ class BatchExecutor:
                 try:
                     return self._deliver([row], self._answer_rows([row]))
                 except Exception as found:  # noqa: BLE001 - given to the caller whose row raises it
-                    if self.suspicion.confirm(found):
+                    if self.suspicion.confirm(found, self.loaded):
                         return [row]
                     error = found
         self._delivery.fail(row, error)
@@ -249,7 +249,7 @@ class BatchExecutor:
             f"{self.shift.metadata.artifact} computed NaN or infinities of it, but finite numbers are expected",
             hint="'inferox verify' tells whether the artifact computes what it should",
         )
-        if self._refuses_non_finite or not is_own or self.suspicion.confirm(error):
+        if self._refuses_non_finite or not is_own or self.suspicion.confirm(error, self.loaded):
             raise error
         self._recorder.note_non_finite(len(strange))
 

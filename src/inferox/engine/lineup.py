@@ -11,10 +11,12 @@ from functools import partial
 from math import inf
 from threading import Condition, Thread
 
-from inferox.core import Closing, ExecutionError, InferoxError
+from inferox.batching import BatchBudget
+from inferox.core import BackendUnavailableError, Closing, ExecutionError, InferoxError
 from inferox.engine.executor import BatchExecutor
 from inferox.engine.memory_budget import Evictable, MemoryBudget
 from inferox.engine.outages import Outages
+from inferox.engine.queue import RequestQueue
 from inferox.loading import PlannedLoad, TaskModel
 
 _logger = logging.getLogger(__name__)
@@ -42,7 +44,7 @@ class Lineup(Closing, Evictable):
         make_executor: Makes what computes rows with an artifact, in a shift of a number.
         retry_s: After how many seconds an artifact that was taken out is tried again; twice as many after each failure.
         memory: The memory of the engine.
-        count_waiting: Counts the rows that wait for the model.
+        queue: The requests that wait for the model.
     """
 
     def __init__(
@@ -54,12 +56,12 @@ class Lineup(Closing, Evictable):
         *,
         retry_s: float,
         memory: MemoryBudget,
-        count_waiting: Callable[[], int],
+        queue: RequestQueue,
     ) -> None:
         self._name = name
         self._make_executor = make_executor
         self._memory = memory
-        self._count_waiting = count_waiting
+        self._queue = queue
         self._artifacts: dict[str, Callable[[], TaskModel]] = {}
         if planned is not None:
             alike = planned.find_alike(loaded.metadata.artifact)
@@ -112,7 +114,19 @@ class Lineup(Closing, Evictable):
     @property
     def is_wanted(self) -> bool:
         """Whether rows wait for it."""
-        return self._count_waiting() > 0
+        return self._queue.count_waiting()[0] > 0
+
+    def budget(self) -> BatchBudget:
+        """What a batch may hold now."""
+        return self._executor.budget()
+
+    def estimate_s(self, tokens: int) -> float | None:
+        """The seconds that some tokens take; ``None`` where that is not known.
+
+        Args:
+            tokens: Their number.
+        """
+        return self._executor.estimate_s(tokens)
 
     @contextmanager
     def use(self) -> Iterator[BatchExecutor]:
@@ -149,7 +163,7 @@ class Lineup(Closing, Evictable):
             _logger.error("%s: %s fails its stored samples: %s", self._name, self._serving, cause)
             if not self._fail_over(cause):
                 executor.suspicion.lift()
-                raise self._nothing_left(cause) from cause
+                raise self._nothing_left(cause)
         finally:
             self._end_change()
 
@@ -216,7 +230,7 @@ class Lineup(Closing, Evictable):
             try:
                 executor.loaded = self._artifacts[self._serving]()
             except InferoxError as error:
-                if not self._fail_over(error):
+                if not self._fail_over(str(error)):
                     raise
             with self._condition:
                 self._is_open = True
@@ -224,7 +238,7 @@ class Lineup(Closing, Evictable):
                 self._loading_s = self._opened_s - began_s
             self._memory.hold(self, _size_of(self._executor.loaded))
 
-    def _fail_over(self, cause: Exception | None) -> bool:
+    def _fail_over(self, cause: str) -> bool:
         """Lets the next artifact take over, if there is one; the one that serves is tried again later then."""
         failed = self._serving
         for name in self.standby:
@@ -241,7 +255,7 @@ class Lineup(Closing, Evictable):
         try:
             found = self._artifacts[name]()
         except InferoxError as error:
-            self._outages.begin(name, error)
+            self._outages.begin(name, str(error), is_final=isinstance(error, BackendUnavailableError))
             _logger.warning("%s: %s cannot be loaded: %s", self._name, name, error)
             return None
         self._outages.end(name)
@@ -252,6 +266,7 @@ class Lineup(Closing, Evictable):
         with self._condition:
             before = self._executor
             self._executor = self._make_executor(loaded, before.shift.number + 1)
+            self._queue.set_lanes(self._executor.lanes)
             self._is_open = True
         self._memory.hold(self, _size_of(loaded))
         _logger.info("%s: %s takes over from %s", self._name, self._serving, before.shift.metadata.artifact)
@@ -284,7 +299,7 @@ class Lineup(Closing, Evictable):
                 self._install(found)
             else:
                 found.close()
-                self._outages.begin(name, None)  # to be tried again, where the model was evicted meanwhile
+                self._outages.begin(name, "the model was evicted meanwhile")
 
     def _wait_for_due(self) -> str | None:
         """Waits until an artifact is to be tried; ``None`` once there is none to be tried any more."""
@@ -305,7 +320,7 @@ class Lineup(Closing, Evictable):
         names = list(self._artifacts)
         return names[: names.index(self._serving)]
 
-    def _nothing_left(self, cause: Exception | None) -> ExecutionError:
+    def _nothing_left(self, cause: str) -> ExecutionError:
         others = "; ".join(f"{name}: {reason}" for name, reason in self._outages.among(self.standby).items())
         there = f"none of the others of its embedding space can take over ({others})" if others else "there is no other"
         return ExecutionError(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from math import inf
 from threading import Lock
 
-from inferox.core import BackendUnavailableError
-
 _LONGEST = 64
 """How long an artifact is left alone at most, as a multiple of the first time."""
 
@@ -46,19 +44,20 @@ class Outages:
         self._last: dict[str, _Outage] = {}
         self._is_out: set[str] = set()
 
-    def begin(self, name: str, error: Exception | None) -> None:
+    def begin(self, name: str, reason: str, *, is_final: bool = False) -> None:
         """Notes that an artifact failed.
 
         Args:
             name: Its name.
-            error: How it failed. One whose runtime is not there is not tried again.
+            reason: How it failed.
+            is_final: Whether it is not to be tried again.
         """
         with self._lock:
             known, now_s = self._last.get(name), self._clock()
             is_soon = known is not None and now_s < known.until_s + known.wait_s
             wait_s = min(2 * known.wait_s, self._wait_s * _LONGEST) if known and is_soon else self._wait_s
-            until_s = inf if isinstance(error, BackendUnavailableError) else now_s + wait_s
-            self._last[name] = _Outage(str(error), wait_s, until_s)
+            until_s = inf if is_final else now_s + wait_s
+            self._last[name] = _Outage(reason, wait_s, until_s)
             self._is_out.add(name)
 
     def expect(self, name: str) -> None:

@@ -10,7 +10,6 @@ from functools import partial
 from threading import Lock, Thread
 from typing import Any
 
-from inferox.batching import BatchBudget
 from inferox.core import Closing, DeadlineExceededError, DeviceId, ExecutionError, InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
@@ -61,23 +60,25 @@ class ModelRunner(Closing):
     ) -> None:
         self.name = name
         self.version = version
-        self.requests = RequestMaker(loaded.task, loaded.signature, check_room=self._check_room)
         self._task_name = loaded.task.name
         self._takes_calls = isinstance(loaded.task, RawTask)
         self._turns = turns
-        self._config = config
-        self._planned = planned
-        self._delivery, self._recorder = Delivery(name), StatsRecorder()
+        self._recorder = StatsRecorder()
         self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=loaded.model.max_concurrency)
-        self._lineup = Lineup(
+        # What is made here refers to what it needs and not to this, so that all is freed as soon as this is.
+        make_executor = partial(
+            BatchExecutor,
             name,
-            loaded,
-            planned,
-            self._make_executor,
-            retry_s=config.retry_s,
-            memory=memory,
-            count_waiting=lambda: self._queue.count_waiting()[0],
+            config=config,
+            delivery=Delivery(name),
+            recorder=self._recorder,
+            check=None if planned is None else planned.check,
         )
+        self._lineup = Lineup(
+            name, loaded, planned, make_executor, retry_s=config.retry_s, memory=memory, queue=self._queue
+        )
+        check_room = partial(self._queue.refuse_if_full, estimate_s=self._lineup.estimate_s)
+        self.requests = RequestMaker(loaded.task, loaded.signature, check_room=check_room)
         self._lock = Lock()
         self._threads: list[Thread] = []
 
@@ -96,7 +97,7 @@ class ModelRunner(Closing):
             return
         # Who has a deadline must be able to stop waiting.
         has_time = request.options.deadline_s is None
-        parts = self._queue.take_alone(request, self._budget()) if has_time else None
+        parts = self._queue.take_alone(request, self._lineup.budget()) if has_time else None
         if parts is None:
             self.submit(request)
         else:
@@ -117,7 +118,7 @@ class ModelRunner(Closing):
             return
         self._refuse_if_late(request)
         self._start_lanes()
-        self._queue.add(request, estimate_s=self._lineup.current.estimate_s)
+        self._queue.add(request, estimate_s=self._lineup.estimate_s)
 
     def to_answer(self, request: Request, results: Any) -> Answer:
         """The answer to a request.
@@ -165,28 +166,10 @@ class ModelRunner(Closing):
             thread.join()
         self._lineup.close()
 
-    def _make_executor(self, loaded: TaskModel, number: int) -> BatchExecutor:
-        self._queue.set_lanes(loaded.model.max_concurrency)
-        return BatchExecutor(
-            self.name,
-            loaded,
-            number,
-            config=self._config,
-            delivery=self._delivery,
-            recorder=self._recorder,
-            check=None if self._planned is None else self._planned.check,
-        )
-
-    def _budget(self) -> BatchBudget:
-        return self._lineup.current.budget()
-
-    def _check_room(self, tokens: int) -> None:
-        self._queue.refuse_if_full(tokens, estimate_s=self._lineup.current.estimate_s)
-
     def _refuse_if_late(self, request: Request) -> None:
         if request.options.deadline_s is None:
             return
-        needed_s = self._lineup.current.estimate_s(self._queue.count_waiting()[1] + request.waiting_tokens)
+        needed_s = self._lineup.estimate_s(self._queue.count_waiting()[1] + request.waiting_tokens)
         left_s = request.deadline_s - time.monotonic()
         if needed_s is not None and needed_s > left_s:
             raise DeadlineExceededError(
@@ -212,7 +195,7 @@ class ModelRunner(Closing):
         """Computes batches until the queue is closed. Nothing ends it: callers would wait for ever."""
         while True:
             try:
-                parts = self._queue.take(self._budget)
+                parts = self._queue.take(self._lineup.budget)
             except Exception as error:
                 _logger.exception("%s: choosing a batch failed", self.name)
                 self._queue.fail_all(partial(to_failure, f"choosing a batch for {self.name!r}", error))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import Lock
 
 from inferox.core import OutOfMemoryError, RequestError
+from inferox.loading import TaskModel
 
 _REST = 4
 """How long an artifact is not checked again after it passed, as a multiple of the time that checking takes: rows that
@@ -19,27 +20,31 @@ class Suspicion:
     A client whose rows fail can so take nothing away from others. Several threads may use it.
 
     Args:
-        check: Computes the stored samples, and raises something where that fails; ``None`` where there are none.
+        check: Computes the stored samples with an artifact, and raises something where that fails; ``None`` where
+            there are none.
         clock: The time, in seconds.
 
     Attributes:
         is_confirmed: Whether the artifact is to blame.
-        cause: How it failed its samples; ``None`` where it did not.
+        cause: How it failed its samples; empty where it did not. An error would hold on to all that raised it.
     """
 
-    def __init__(self, check: Callable[[], None] | None, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, check: Callable[[TaskModel], None] | None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.is_confirmed = False
-        self.cause: Exception | None = None
+        self.cause = ""
         self._check = check
         self._clock = clock
         self._lock = Lock()
         self._rests_until_s = 0.0
 
-    def confirm(self, error: Exception) -> bool:
+    def confirm(self, error: Exception, loaded: TaskModel) -> bool:
         """Checks the artifact, because a batch failed.
 
         Args:
             error: How it failed.
+            loaded: The artifact.
 
         Returns:
             Whether the artifact is to blame. It is not where its memory is short.
@@ -51,11 +56,11 @@ class Suspicion:
             if self.is_confirmed or began_s < self._rests_until_s:
                 return self.is_confirmed
             try:
-                self._check()
+                self._check(loaded)
             except OutOfMemoryError:
                 return False
             except Exception as found:  # noqa: BLE001 - whatever it is, the samples cannot be computed
-                self.is_confirmed, self.cause = True, found
+                self.is_confirmed, self.cause = True, str(found)
                 return True
             now_s = self._clock()
             self._rests_until_s = now_s + _REST * (now_s - began_s)

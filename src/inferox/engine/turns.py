@@ -49,6 +49,7 @@ class Turns:
             with self._condition:
                 if has_begun:
                     self._lanes -= 1
+                    self._current = self._current if self._lanes else None  # or it would live until the next turn
                 elif ticket in self._waiting:  # interrupted while it waited
                     self._waiting.remove(ticket)
                 self._condition.notify_all()
