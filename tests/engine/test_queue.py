@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from inferox.batching import BatchBudget
 from inferox.engine.encoding import Encoding
-from inferox.engine.queue import _MOST_OWNERS, RequestQueue
+from inferox.engine.owners import _MOST_OWNERS
+from inferox.engine.queue import RequestQueue
 from inferox.engine.request import Request, RequestOptions
 from tests.engine.models import SIGNATURE, SumTask
 

@@ -18,6 +18,8 @@ class EngineConfig:
         max_batch_tokens: The most tokens of a batch. A row that is longer is computed alone.
         max_batch_rows: The most rows of a batch.
         max_waiting_tokens: The most tokens that may wait for one model before requests are refused.
+        cache_bytes: How much the answers of each model may take that are kept for equal rows of the same owner; 0 for
+            none. Only those of artifacts that are known to be batch invariant are.
         memory_limit_bytes: How much memory the weights of all models together may take; ``None`` for no limit. Idle
             models are closed for others, and loaded again when they are asked.
         refuse_non_finite: Whether a row of finite inputs whose outputs are NaN or infinite is an error; otherwise it is
@@ -33,6 +35,7 @@ class EngineConfig:
     max_batch_tokens: int = MAX_TOKENS
     max_batch_rows: int = MAX_ROWS
     max_waiting_tokens: int = 1_000_000
+    cache_bytes: int = 0
     memory_limit_bytes: int | None = None
     refuse_non_finite: bool = False
     retry_s: float = 5.0
@@ -44,6 +47,8 @@ class EngineConfig:
                 type(value) is not int or value < 1
             ):
                 raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
+        if type(self.cache_bytes) is not int or self.cache_bytes < 0:
+            raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {self.cache_bytes!r}")
         if type(self.refuse_non_finite) is not bool:
             raise ConfigError(f"refuse_non_finite must be True or False, but is {self.refuse_non_finite!r}")
         if type(self.retry_s) not in {int, float} or not 0 < self.retry_s < inf:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from threading import Lock
 from typing import Any
 
 from inferox.core import ExecutionError, InferoxError, first_line
-from inferox.engine.request import Request
+from inferox.engine.answer_cache import AnswerCache
+from inferox.engine.request import Request, Row
 from inferox.engine.shift import Shift
+from inferox.engine.stats import StatsRecorder
 
 _logger = logging.getLogger(__name__)
-
-Row = tuple[Request, int]
 
 
 class Delivery:
@@ -23,11 +23,33 @@ class Delivery:
 
     Args:
         name: The name of the model in the engine.
+        end_row: Notes that a row is computed, and gives the rows that are equal to it.
+        cache: Keeps answers.
+        recorder: Counts rows that need not be computed.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, *, end_row: Callable[[Request, int], list[Row]], cache: AnswerCache, recorder: StatsRecorder
+    ) -> None:
         self._name = name
+        self._end_row = end_row
+        self._cache = cache
+        self._recorder = recorder
         self._lock = Lock()
+
+    def deliver_kept(self, request: Request, shift: Shift) -> None:
+        """Answers those rows of a request whose answers are kept. They wait no longer.
+
+        Args:
+            request: The request, which has keys.
+            shift: The shift in which they must have been computed.
+        """
+        found = {row: kept for row in request.rows if (kept := self._cache.find(request.key_of(row), shift))}
+        for row, (answer,) in found.items():
+            request.drop(row)
+            self._give([(request, row)], [answer], shift)
+        if found:
+            self._recorder.note_cached(len(found))
 
     def deliver(self, rows: Sequence[Row], answers: Sequence[Any], shift: Shift) -> list[Row]:
         """Gives requests the answers to some of their rows.
@@ -40,6 +62,19 @@ class Delivery:
         Returns:
             The rows that have to be computed again, because others of their request were computed in a later shift.
         """
+        again = self._give(rows, answers, shift)
+        for index, (request, row) in enumerate(rows):
+            if request.keys is None:
+                continue
+            # Whoever asks after this finds the answer, or computes the row anew.
+            if self._cache.is_on:
+                self._cache.keep(request.key_of(row), answers[index], shift)
+            for equal in self._end_row(request, row):
+                self._recorder.note_equal_row()
+                again += self._give([equal], answers[index : index + 1], shift)
+        return again
+
+    def _give(self, rows: Sequence[Row], answers: Sequence[Any], shift: Shift) -> list[Row]:
         start, again = 0, list[Row]()
         for request, group in groupby(rows, itemgetter(0)):
             some = [row for _, row in group]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,12 @@ _CALLS = "calls"
 
 _NUMBERS_PER_TOKEN = 768
 """How many floating-point numbers count as a token: as many as a patch of 16 by 16 pixels in three colours."""
+
+_DIGEST_BYTES = 16
+"""As many as make it impossible in practice that two rows of an owner have the same digest and differ."""
+
+_MADE = np.empty(0)
+"""What stands for an input that a batch does not bring: the mask, which its lengths say."""
 
 _SHORT_CHARACTERS = 10_000
 """Up to how many characters are tokenised on the thread of the event loop at a time: some 5 ms."""
@@ -94,12 +101,50 @@ class Encoding:
             return {key: list(rows) for key in self.groups if rows}
         grouped: dict[Hashable, list[int]] = {}
         for row in rows:
-            grouped.setdefault(self._group_of[row], []).append(row)
+            grouped.setdefault(self._groups_of_rows[row], []).append(row)
         return grouped
 
+    def group_of(self, row: int) -> Hashable:
+        """The group of a row.
+
+        Args:
+            row: The row.
+        """
+        return next(iter(self.groups)) if len(self.groups) == 1 else self._groups_of_rows[row]
+
+    def digest(self, rows: range, inputs: Sequence[str]) -> list[bytes] | None:
+        """A digest of each row: rows of the same digest have the same answer.
+
+        Args:
+            rows: The rows.
+            inputs: The names of the model's inputs.
+
+        Returns:
+            The digests; ``None`` where the answer may depend on something else.
+        """
+        if isinstance(self.task, RawTask):
+            return None
+        if not self.task.reads_items:
+            return [_digest(self.batch, row, inputs) for row in rows]
+        if not all(isinstance(self.items[row], str) for row in rows):
+            return None
+        return [_digest(self.batch, row, inputs, self.items[row]) for row in rows]
+
     @cached_property
-    def _group_of(self) -> dict[int, Hashable]:
+    def _groups_of_rows(self) -> dict[int, Hashable]:
         return {row: key for key, rows in self.groups.items() for row in rows}
+
+
+def _digest(batch: Batch, row: int, inputs: Sequence[str], text: str = "") -> bytes:
+    digest = blake2b(text.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES)
+    first, after = batch.cu_seqlens[row : row + 2]
+    for name in inputs:
+        array = batch.ragged[name][first:after] if name in batch.ragged else batch.dense.get(name, _MADE)[row : row + 1]
+        if array.dtype == object:
+            array = array[0]
+        digest.update(f"{len(text)} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.digest()
 
 
 def _price_rows(batch: Batch, signature: Signature) -> list[int]:

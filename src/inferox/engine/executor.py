@@ -14,10 +14,11 @@ from typing import Any
 from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget
 from inferox.core import Batch, Layout, NonFiniteOutputError, OutOfMemoryError
 from inferox.engine.config import EngineConfig
-from inferox.engine.delivery import Delivery, Row
+from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
 from inferox.engine.faults import split_around_faults
 from inferox.engine.finiteness import find_non_finite, is_finite
+from inferox.engine.request import Row
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion

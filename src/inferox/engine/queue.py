@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from threading import Condition
 
-from inferox.batching import BatchBudget, Owner, Waiting, WaitingTable, choose_batch
+from inferox.batching import BatchBudget, Waiting, WaitingTable, choose_batch
 from inferox.core import DeadlineExceededError, InferoxError, OverloadedError, ShuttingDownError
 from inferox.engine.deadlines import Deadlines
-from inferox.engine.request import Request
-
-_MOST_OWNERS = 1024
-"""How many owners are remembered before those for whom nothing waits are forgotten."""
+from inferox.engine.equal_rows import EqualRows
+from inferox.engine.owners import Owners, QueueOwner
+from inferox.engine.request import Request, Row
 
 
 @dataclass(frozen=True)
@@ -28,19 +28,6 @@ class Part:
 
     request: Request
     rows: Sequence[int]
-
-
-@dataclass(eq=False, slots=True)
-class _Owner(Owner):
-    """What an owner had.
-
-    Attributes:
-        clock: What its request had that was last given to a batch: those that come new start there.
-        waiting: How many of its requests wait.
-    """
-
-    clock: float = 0.0
-    waiting: int = 0
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -76,11 +63,10 @@ class RequestQueue:
         self._table = WaitingTable[_Entry]()
         self._entries: dict[Request, list[_Entry]] = {}
         self._waiting_rows = self._waiting_tokens = 0
-        self._owners: dict[str | None, _Owner] = {}
-        self._owners_clock = 0.0
-        self._most_owners = _MOST_OWNERS
+        self._owners = Owners()
         self._is_closed = False
         self._deadlines = Deadlines()
+        self._equal = EqualRows()
 
     def add(self, request: Request, *, estimate_s: Callable[[int], float | None] = lambda _: None) -> None:
         """Takes a request in, as a whole.
@@ -96,13 +82,9 @@ class RequestQueue:
         with self._condition:
             self._refuse_if_closed()
             self._refuse_if_full(request.waiting_tokens, estimate_s)
-            owner = self._welcome(request.options.owner)
-            owner.waiting += 1
-            request.served_tokens = owner.clock
-            self._entries[request] = [self._enter(request, owner, group) for group in request.waiting]
-            self._waiting_rows += request.waiting_rows
-            self._waiting_tokens += request.waiting_tokens
-            self._condition.notify_all()
+            self._equal.add(request)
+            if request.waiting_rows:
+                self._enter(request)
         request.future.add_done_callback(lambda _: self._forget(request))
         if request.options.deadline_s is not None:
             self._deadlines.add(request)
@@ -139,7 +121,7 @@ class RequestQueue:
                 if self._out < self._lanes and (parts := self._choose(budget())):
                     self._out += 1
                     return parts
-                if self._is_closed and not self._entries:
+                if self._is_closed and not self._entries and not self._out:
                     return None
                 self._condition.wait()
 
@@ -153,10 +135,30 @@ class RequestQueue:
             self._lanes = lanes
             self._condition.notify_all()
 
-    def end_batch(self) -> None:
-        """Gives back the lane of a batch that was taken."""
+    def end_row(self, request: Request, row: int) -> list[Row]:
+        """Notes that a row that was taken is computed.
+
+        Args:
+            request: The request.
+            row: The row.
+
+        Returns:
+            The rows that were not taken because they are equal, and get the same answer.
+        """
+        with self._condition:
+            return self._equal.end(request, row)
+
+    def end_batch(self, parts: Sequence[Part] = ()) -> None:
+        """Gives back the lane of a batch that was taken. Rows that are equal to one without an answer wait again.
+
+        Args:
+            parts: The batch.
+        """
         with self._condition:
             self._out -= 1
+            for part in parts:
+                for row in part.rows:
+                    self._put_back(self._equal.end(part.request, row))
             self._condition.notify_all()
 
     def take_alone(self, request: Request, budget: BatchBudget) -> list[Part] | None:
@@ -180,7 +182,7 @@ class RequestQueue:
             longest = max(request.lengths[row] for row in rows)
             if not budget.holds(len(rows), request.waiting_tokens, longest):
                 return None
-            parts = [Part(request, request.take(group, range(len(rows))))]
+            parts = [Part(request, self._begin(request, request.take(group, range(len(rows)))))]
             self._out += 1
             return parts
 
@@ -221,21 +223,18 @@ class RequestQueue:
                 retry_after_s=estimate_s(self._waiting_tokens),
             )
 
-    def _welcome(self, name: str | None) -> _Owner:
-        """The owner of a request that arrives: one for whom nothing waits starts at the clock's present time."""
+    def _enter(self, request: Request) -> None:
         if not self._entries and not self._out:
-            self._owners, self._owners_clock = {}, 0.0
-        elif len(self._owners) > self._most_owners:
-            self._owners = {known: owner for known, owner in self._owners.items() if owner.waiting}
-            self._most_owners = max(_MOST_OWNERS, 2 * len(self._owners))
-        owner = self._owners.get(name)
-        if owner is None:
-            owner = self._owners[name] = _Owner(self._owners_clock, self._clock())
-        elif not owner.waiting:
-            owner.tokens, owner.since_s = max(owner.tokens, self._owners_clock), self._clock()
-        return owner
+            self._owners.forget()
+        owner = self._owners.welcome(request.options.owner, self._clock())
+        owner.waiting += 1
+        request.served_tokens = max(request.served_tokens, owner.clock)
+        self._entries[request] = [self._make_entry(request, owner, group) for group in request.waiting]
+        self._waiting_rows += request.waiting_rows
+        self._waiting_tokens += request.waiting_tokens
+        self._condition.notify_all()
 
-    def _enter(self, request: Request, owner: _Owner, group: Hashable) -> _Entry:
+    def _make_entry(self, request: Request, owner: QueueOwner, group: Hashable) -> _Entry:
         entry = _Entry(
             lengths=[request.lengths[row] for row in request.waiting[group]],
             group=group,
@@ -253,20 +252,32 @@ class RequestQueue:
     def _forget(self, request: Request) -> None:
         """Drops a request that is over: it has its answer, or its caller has gone."""
         with self._condition:
-            if request not in self._entries:
-                return
-            self._waiting_rows -= request.waiting_rows
-            self._waiting_tokens -= request.waiting_tokens
-            for entry in self._entries[request]:
-                self._table.remove(entry)
-            request.waiting, request.waiting_rows, request.waiting_tokens = {}, 0, 0
-            self._leave(request)
-            self._condition.notify_all()
+            if request in self._entries:
+                for rows in request.waiting.values():
+                    self._equal.remove(request, rows)
+                self._leave(request)
+                request.waiting, request.waiting_rows, request.waiting_tokens = {}, 0, 0
+                self._condition.notify_all()
 
     def _leave(self, request: Request) -> None:
         """Notes that nothing of a request waits any more."""
-        del self._entries[request]
+        self._waiting_rows -= request.waiting_rows
+        self._waiting_tokens -= request.waiting_tokens
+        for entry in self._entries.pop(request):
+            self._table.remove(entry)
         self._owners[request.options.owner].waiting -= 1
+
+    def _put_back(self, rows: Sequence[Row]) -> None:
+        """Lets rows wait again, those of each request together."""
+        for request, some in groupby(sorted(rows, key=_id_of_request), itemgetter(0)):
+            if request.is_over():
+                continue
+            if request in self._entries:
+                self._leave(request)
+            for _, row in some:
+                request.put_back(row)
+                self._equal.put_back(request, row)
+            self._enter(request)
 
     def _choose(self, budget: BatchBudget) -> list[Part]:
         now_s = self._clock()
@@ -274,7 +285,9 @@ class RequestQueue:
             error = DeadlineExceededError("the deadline passed before it was computed", hint="allow more time")
             expired.request.fail(error)
         chosen = choose_batch(self._table, budget, now_s=now_s)
-        parts = [Part(entry.request, self._take(entry, places)) for entry, places in chosen]
+        taken = [(entry.request, self._take(entry, places)) for entry, places in chosen]
+        begun = [Part(request, self._begin(request, rows)) for request, rows in taken]
+        parts = [part for part in begun if part.rows]
         if parts:
             self._count(parts, now_s)
         return parts
@@ -282,32 +295,55 @@ class RequestQueue:
     def _take(self, entry: _Entry, places: range) -> list[int]:
         request = entry.request
         rows = request.take(entry.group, places)
-        del entry.lengths[places.start : places.stop]
-        if not entry.lengths:
-            self._table.remove(entry)
-            self._entries[request].remove(entry)
+        self._equal.remove(request, rows)
+        self._withdraw(entry, places, sum(request.lengths[row] for row in rows))
         return rows
 
+    def _withdraw(self, entry: _Entry, places: range, tokens: int) -> None:
+        """Takes over that rows of a request wait no longer."""
+        request = entry.request
+        del entry.lengths[places.start : places.stop]
+        self._waiting_rows -= len(places)
+        self._waiting_tokens -= tokens
+        if entry.lengths:
+            self._table.note_served(entry)
+            return
+        self._table.remove(entry)
+        self._entries[request].remove(entry)
+        if not self._entries[request]:
+            self._leave(request)
+
+    def _begin(self, request: Request, rows: Sequence[int]) -> list[int]:
+        """Those of some rows that are to be computed. Others that are equal to one of them do not wait any more."""
+        begun = []
+        for row in rows:
+            equal = self._equal.begin(request, row)
+            if equal is not None:
+                begun.append(row)
+                for other, place in equal:
+                    group, position = other.drop(place)
+                    entry = next(entry for entry in self._entries[other] if entry.group == group)
+                    self._withdraw(entry, range(position, position + 1), other.lengths[place])
+        return begun
+
     def _count(self, parts: Sequence[Part], now_s: float) -> None:
-        """Counts what a batch has, and puts the clocks where the one began that had least."""
-        least: dict[_Owner, float] = {}
-        for part in parts:
-            owner = self._owners[part.request.options.owner]
-            least[owner] = min(part.request.served_tokens, least.get(owner, math.inf))
-        self._owners_clock = max(self._owners_clock, min(owner.tokens for owner in least))
+        """Counts what a batch has."""
+        self._owners.begin_batch((part.request.options.owner, part.request.served_tokens) for part in parts)
+        owners: set[QueueOwner] = set()
         for part in parts:
             request, owner = part.request, self._owners[part.request.options.owner]
             tokens = sum(request.lengths[row] for row in part.rows)
-            self._waiting_rows -= len(part.rows)
-            self._waiting_tokens -= tokens
             request.served_tokens += tokens
             request.since_s = now_s
             owner.tokens += tokens
-            for entry in self._entries[request]:
+            owner.since_s = now_s
+            owners.add(owner)
+            for entry in self._entries.get(request, ()):
                 entry.own_tokens, entry.since_s = request.served_tokens, now_s
                 self._table.note_served(entry)
-            if not request.waiting_rows:
-                self._leave(request)
-        for owner, own_tokens in least.items():
-            owner.clock, owner.since_s = max(owner.clock, own_tokens), now_s
+        for owner in owners:
             self._table.note_owner_served(owner)
+
+
+def _id_of_request(row: Row) -> int:
+    return id(row[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections.abc import Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import Any
 from inferox.core import RequestError
 from inferox.engine.encoding import Encoding
 from inferox.engine.shift import Shift
+from inferox.tasks import Task
 from inferox.tasks.truncation import check_truncation
 
 _LONGEST_S = 365 * 24 * 3600.0
@@ -19,6 +21,10 @@ _LONGEST_S = 365 * 24 * 3600.0
 
 _MOST_PRIORITY = 2**31 - 1
 """The largest priority, which any clock can count down from."""
+
+
+RowKey = tuple[str | None, Task, bytes]
+"""What rows have in common that have the same answer: their owner, their task, and a digest of what they hold."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class Request:
         waiting_tokens: Their tokens.
         served_tokens: How much was computed for it, on its owner's clock of tokens.
         since_s: When some of it was last given to a batch, or when it came.
+        keys: A digest of each row, equal for those that have the same answer; ``None`` where each is computed.
         shift: The shift in which the rows were computed that have their answers; ``None`` before there are any.
     """
 
@@ -88,6 +95,7 @@ class Request:
         }
         self.waiting_rows, self.waiting_tokens = len(rows), sum(self.lengths[rows.start : rows.stop])
         self.served_tokens, self.since_s = 0.0, arrived_s
+        self.keys: Sequence[bytes] | None = None
         self.shift: Shift | None = None
         self._unanswered = len(rows)
         self._answers: list[tuple[Sequence[int], Any]] = []
@@ -112,6 +120,43 @@ class Request:
         self.waiting_rows -= len(taken)
         self.waiting_tokens -= sum(self.lengths[row] for row in taken)
         return taken
+
+    def drop(self, row: int) -> tuple[Hashable, int]:
+        """Takes a row out of those that wait.
+
+        Args:
+            row: The row.
+
+        Returns:
+            Its group, and where it stood in it.
+        """
+        group = self.encoding.group_of(row)
+        rows = self.waiting[group]
+        place = bisect_left(rows, self._rank(row), key=self._rank)
+        self.take(group, range(place, place + 1))
+        return group, place
+
+    def put_back(self, row: int) -> None:
+        """Lets a row wait again that was taken or dropped.
+
+        Args:
+            row: The row.
+        """
+        insort(self.waiting.setdefault(self.encoding.group_of(row), []), row, key=self._rank)
+        self.waiting_rows += 1
+        self.waiting_tokens += self.lengths[row]
+
+    def key_of(self, row: int) -> RowKey:
+        """What stands for a row among those that have the same answer.
+
+        Args:
+            row: The row; the request has ``keys``.
+        """
+        assert self.keys is not None  # noqa: S101 - as the caller knows
+        return self.options.owner, self.encoding.task, self.keys[row - self.rows.start]
+
+    def _rank(self, row: int) -> tuple[int, int]:
+        return self.lengths[row], row
 
     def add_answers(self, rows: Sequence[int], answers: Any, shift: Shift) -> Sequence[int]:
         """Notes the answers of some rows. All are to be of one shift: those of earlier ones are dropped.
@@ -155,3 +200,7 @@ class Request:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+Row = tuple[Request, int]
+"""A row of a request."""

@@ -12,14 +12,15 @@ from typing import Any
 
 from inferox.core import Closing, DeadlineExceededError, DeviceId, ExecutionError, InferoxError
 from inferox.engine.answer import Answer
+from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.config import EngineConfig
-from inferox.engine.delivery import Delivery, Row, to_failure
+from inferox.engine.delivery import Delivery, to_failure
 from inferox.engine.executor import BatchExecutor
 from inferox.engine.lineup import Lineup
 from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.queue import Part, RequestQueue
-from inferox.engine.request import Request
+from inferox.engine.request import Request, Row
 from inferox.engine.request_maker import RequestMaker
 from inferox.engine.stats import ModelStats, StatsRecorder
 from inferox.engine.turns import Turns, is_computing
@@ -63,14 +64,16 @@ class ModelRunner(Closing):
         self._task_name = loaded.task.name
         self._takes_calls = isinstance(loaded.task, RawTask)
         self._turns = turns
-        self._recorder = StatsRecorder()
+        self._recorder, self._cache = StatsRecorder(), AnswerCache(config.cache_bytes)
         self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=loaded.model.max_concurrency)
+        self._delivery = Delivery(name, end_row=self._queue.end_row, cache=self._cache, recorder=self._recorder)
+        self._input_names = loaded.signature.input_names
         # What is made here refers to what it needs and not to this, so that all is freed as soon as this is.
         make_executor = partial(
             BatchExecutor,
             name,
             config=config,
-            delivery=Delivery(name),
+            delivery=self._delivery,
             recorder=self._recorder,
             check=None if planned is None else planned.check,
         )
@@ -93,6 +96,7 @@ class ModelRunner(Closing):
             ExecutionError: If it comes from a model that is computing.
         """
         _refuse_if_computing()
+        self._identify(request)
         if request.is_over():
             return
         # Who has a deadline must be able to stop waiting.
@@ -114,6 +118,7 @@ class ModelRunner(Closing):
             ExecutionError: If it comes from a model that is computing, or no thread can be started.
         """
         _refuse_if_computing()
+        self._identify(request)
         if request.is_over():
             return
         self._refuse_if_late(request)
@@ -165,6 +170,14 @@ class ModelRunner(Closing):
         for thread in threads:
             thread.join()
         self._lineup.close()
+
+    def _identify(self, request: Request) -> None:
+        """Lets rows be told to be equal to others where that is safe, and answers those whose answers are kept."""
+        shift = self._lineup.current.shift
+        if request.keys is None and shift.metadata.batch_invariant and not request.is_over():
+            request.keys = request.encoding.digest(request.rows, self._input_names)
+            if request.keys is not None and self._cache.is_on:
+                self._delivery.deliver_kept(request, shift)
 
     def _refuse_if_late(self, request: Request) -> None:
         if request.options.deadline_s is None:
@@ -221,7 +234,7 @@ class ModelRunner(Closing):
                 raise
             _logger.exception("%s: computing a batch failed", self.name)
         finally:
-            self._queue.end_batch()
+            self._queue.end_batch(parts)
 
     def _compute_rows(self, rows: Sequence[Row]) -> None:
         """Computes a batch, and at once what has to be computed again, because another artifact has taken over."""

@@ -16,6 +16,8 @@ class ModelStats:
         batches: The batches that were computed.
         rows: Their rows.
         tokens: Their tokens, padding not counted; of rows without tokens, what they count as when they are admitted.
+        equal_rows: The rows that were not computed, because an equal one of their owner was at that time.
+        cached_rows: The rows whose answers were kept from an equal one; see ``EngineConfig.cache_bytes``.
         failed_batches: The batches that failed as a whole, whose rows were then computed apart.
         non_finite_rows: The rows of finite inputs whose outputs were NaN or infinite.
         evictions: How often the model was closed because others needed its memory.
@@ -28,6 +30,8 @@ class ModelStats:
     batches: int = 0
     rows: int = 0
     tokens: int = 0
+    equal_rows: int = 0
+    cached_rows: int = 0
     failed_batches: int = 0
     non_finite_rows: int = 0
     evictions: int = 0
@@ -64,6 +68,20 @@ class StatsRecorder:
                 tokens=known.tokens + tokens,
                 computing_s=known.computing_s + seconds,
             )
+
+    def note_equal_row(self) -> None:
+        """Counts a row that got the answer of an equal one."""
+        with self._lock:
+            self._stats = replace(self._stats, equal_rows=self._stats.equal_rows + 1)
+
+    def note_cached(self, rows: int) -> None:
+        """Counts rows whose answers were kept.
+
+        Args:
+            rows: Their number.
+        """
+        with self._lock:
+            self._stats = replace(self._stats, cached_rows=self._stats.cached_rows + rows)
 
     def note_failure(self) -> None:
         """Counts a batch that failed."""

@@ -30,6 +30,7 @@ class ClassifyTask(TextTask):
     """
 
     name: ClassVar[str] = "classify"
+    reads_items: ClassVar[bool] = False
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
         super().__init__(root, options, signature)

@@ -38,6 +38,7 @@ class EmbedTask(TextTask):
     """
 
     name: ClassVar[str] = "embed"
+    reads_items: ClassVar[bool] = False
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
         super().__init__(root, options, signature)

@@ -51,6 +51,7 @@ class ImageClassifyTask(Task):
 
     name: ClassVar[str] = "image-classify"
     max_rows: ClassVar[int] = 16
+    reads_items: ClassVar[bool] = False
 
     def __init__(self, options: Mapping[str, Any], signature: Signature) -> None:
         if len(signature.inputs) != 1 or len(signature.inputs[0].dims) != 4:  # noqa: PLR2004 - batch, 3, height, width

@@ -51,6 +51,7 @@ class RerankTask(TextTask):
     """
 
     name: ClassVar[str] = "rerank"
+    reads_items: ClassVar[bool] = False
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
         super().__init__(root, options, signature)

@@ -25,6 +25,9 @@ class Task(ABC):
     max_rows: ClassVar[int] = MAX_ROWS
     """The most rows that ``run`` puts in a batch."""
 
+    reads_items: ClassVar[bool] = True
+    """Whether an answer depends on its item beyond the rows of the model's inputs that ``encode`` makes of it."""
+
     @property
     @abstractmethod
     def pad_values(self) -> Mapping[str, int]:

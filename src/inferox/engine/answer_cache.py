@@ -1,0 +1,97 @@
+"""Answers that are kept, so that equal rows need not be computed again."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import fields, is_dataclass
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from inferox.engine.request import RowKey
+from inferox.engine.shift import Shift
+
+_ENTRY_BYTES = 400
+"""About what an entry takes besides its answer: the key, and its places in tables."""
+
+
+class AnswerCache:
+    """Answers by what they are the answers to, of which those that were not asked for longest go first.
+
+    Args:
+        size_bytes: How much all of them may take; none are kept where it is 0.
+    """
+
+    def __init__(self, size_bytes: int) -> None:
+        self._limit_bytes = size_bytes
+        self._lock = Lock()
+        self._kept: OrderedDict[RowKey, tuple[Any, Shift, int]] = OrderedDict()
+        self._size_bytes = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether answers are kept."""
+        return self._limit_bytes > 0
+
+    @property
+    def size_bytes(self) -> int:
+        """How much those that are kept take."""
+        return self._size_bytes
+
+    def find(self, key: RowKey, shift: Shift) -> tuple[Any] | None:
+        """The answer to rows of a key.
+
+        Args:
+            key: The key.
+            shift: The shift in which it must have been computed.
+
+        Returns:
+            The answer, in a tuple; ``None`` where there is none.
+        """
+        with self._lock:
+            known = self._kept.get(key)
+            if known is None or known[1] is not shift:
+                return None
+            self._kept.move_to_end(key)
+        return (_own(known[0]),)
+
+    def keep(self, key: RowKey, answer: Any, shift: Shift) -> None:
+        """Keeps an answer.
+
+        Args:
+            key: The key of the rows that it answers.
+            answer: The answer.
+            shift: The shift in which it was computed.
+        """
+        size_bytes = _ENTRY_BYTES + _count_bytes(answer)
+        if size_bytes > self._limit_bytes:
+            return
+        owned = _own(answer)
+        with self._lock:
+            self._size_bytes += size_bytes - self._kept.pop(key, (None, None, 0))[2]
+            self._kept[key] = owned, shift, size_bytes
+            while self._size_bytes > self._limit_bytes:
+                self._size_bytes -= self._kept.popitem(last=False)[1][2]
+
+
+def _own(answer: Any) -> Any:
+    """The answer, as a copy where a caller could change it, or where it is a view of those of a whole batch."""
+    return answer if isinstance(answer, str | int | float | tuple) else deepcopy(answer)
+
+
+def _count_bytes(answer: Any) -> int:
+    """About how much an answer takes."""
+    if isinstance(answer, np.ndarray):
+        return int(answer.nbytes) + sys.getsizeof(answer)
+    if is_dataclass(answer) and not isinstance(answer, type):
+        return 64 + sum(_count_bytes(getattr(answer, field.name)) for field in fields(answer))
+    size_bytes = sys.getsizeof(answer)
+    if isinstance(answer, Mapping):
+        return size_bytes + sum(_count_bytes(part) for item in answer.items() for part in item)
+    if isinstance(answer, list | tuple):
+        return size_bytes + sum(map(_count_bytes, answer))
+    return size_bytes

@@ -1,0 +1,91 @@
+"""Rows that are equal to one another, of which one is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inferox.engine.request import Request, Row, RowKey
+
+
+class EqualRows:
+    """Rows of one owner that have the same answer: those that wait, and those whose equal is being computed.
+
+    Each waits by itself, so that none depends on the priority, the deadline or the patience of another's caller. Once
+    one of them is taken, the others wait for its answer. Whoever calls this has the lock of the queue.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[RowKey, dict[Row, None]] = {}
+        self._computing: dict[RowKey, list[Row]] = {}
+
+    def add(self, request: Request) -> None:
+        """Takes the rows of a request in. Those whose equal is being computed wait for that, and for no batch.
+
+        Args:
+            request: The request.
+        """
+        if request.keys is None:
+            return
+        for row in [row for rows in request.waiting.values() for row in rows]:
+            key = request.key_of(row)
+            if key in self._computing:
+                self._computing[key].append((request, row))
+                request.drop(row)
+            else:
+                self._waiting.setdefault(key, {})[(request, row)] = None
+
+    def put_back(self, request: Request, row: int) -> None:
+        """Takes in a row that waits again.
+
+        Args:
+            request: The request, which has keys.
+            row: The row, whose equal is not being computed.
+        """
+        self._waiting.setdefault(request.key_of(row), {})[request, row] = None
+
+    def remove(self, request: Request, rows: Sequence[int]) -> None:
+        """Takes rows out of those that wait.
+
+        Args:
+            request: The request.
+            rows: The rows.
+        """
+        if request.keys is None:
+            return
+        for row in rows:
+            key = request.key_of(row)
+            equal = self._waiting[key]
+            del equal[request, row]
+            if not equal:
+                del self._waiting[key]
+
+    def begin(self, request: Request, row: int) -> Sequence[Row] | None:
+        """Notes that a row is going to be computed, unless an equal one is.
+
+        Args:
+            request: The request.
+            row: The row, which waits no longer.
+
+        Returns:
+            The rows that wait for its answer from now on, and for no batch; ``None`` where it does so itself.
+        """
+        if request.keys is None:
+            return ()
+        key = request.key_of(row)
+        if key in self._computing:
+            self._computing[key].append((request, row))
+            return None
+        self._computing[key] = list(self._waiting.pop(key, ()))
+        return tuple(self._computing[key])
+
+    def end(self, request: Request, row: int) -> list[Row]:
+        """Notes that a row is computed, or is not going to be.
+
+        Args:
+            request: The request.
+            row: The row.
+
+        Returns:
+            The rows that wait for its answer; none where that was noted before.
+        """
+        return [] if request.keys is None else self._computing.pop(request.key_of(row), [])
