@@ -3,7 +3,8 @@
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
 from inferox.engine.engine import Engine
+from inferox.engine.histogram import Histogram
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.stats import ModelStats
 
-__all__ = ["Answer", "Engine", "EngineConfig", "ModelInfo", "ModelStats"]
+__all__ = ["Answer", "Engine", "EngineConfig", "Histogram", "ModelInfo", "ModelStats"]

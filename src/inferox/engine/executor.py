@@ -258,7 +258,8 @@ class BatchExecutor:
         tokens = sum(request.lengths[row] for request, row in rows)
         self._throughput.learn(tokens, seconds)
         self._limit.raise_slowly()
-        self._recorder.note_batch(len(rows), tokens, seconds)
+        is_padded = self.shift.metadata.layout is Layout.PADDED
+        self._recorder.note_batch(len(rows), tokens, _count_places(rows) if is_padded else tokens, seconds)
 
 
 def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:

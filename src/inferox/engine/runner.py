@@ -222,6 +222,9 @@ class ModelRunner(Closing):
             del parts  # or its requests, arrays and answers would live until the next batch
 
     def _compute_parts(self, parts: Sequence[Part]) -> None:
+        now_s = time.monotonic()
+        for part in parts:
+            self._recorder.note_wait(len(part.rows), now_s - part.request.arrived_s)
         try:
             self._compute_rows([(part.request, row) for part in parts for row in part.rows])
         except InferoxError as error:

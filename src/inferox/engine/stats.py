@@ -5,6 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from threading import Lock
 
+from inferox.engine.histogram import (
+    COUNT_BOUNDS,
+    NO_COUNTS,
+    NO_SECONDS,
+    NO_SHARES,
+    SECONDS_BOUNDS,
+    SHARE_BOUNDS,
+    Histogram,
+    HistogramRecorder,
+)
+
 
 @dataclass(frozen=True)
 class ModelStats:
@@ -23,6 +34,11 @@ class ModelStats:
         evictions: How often the model was closed because others needed its memory.
         failovers: How often an artifact was taken out, because it failed its stored samples, and another took over.
         computing_s: The seconds that computing them took, all lanes together.
+        batch_rows: The rows of each batch.
+        batch_tokens: The tokens of each batch.
+        padding: The share of each batch's places that no token stood in.
+        queue_s: For each row that was computed, the seconds from its request's coming to its batch.
+        compute_s: The seconds that each batch took.
     """
 
     waiting_rows: int = 0
@@ -37,6 +53,11 @@ class ModelStats:
     evictions: int = 0
     failovers: int = 0
     computing_s: float = 0.0
+    batch_rows: Histogram = NO_COUNTS
+    batch_tokens: Histogram = NO_COUNTS
+    padding: Histogram = NO_SHARES
+    queue_s: Histogram = NO_SECONDS
+    compute_s: Histogram = NO_SECONDS
 
 
 class StatsRecorder:
@@ -45,18 +66,40 @@ class StatsRecorder:
     def __init__(self) -> None:
         self._lock = Lock()
         self._stats = ModelStats()
+        self._batch_rows, self._batch_tokens = HistogramRecorder(COUNT_BOUNDS), HistogramRecorder(COUNT_BOUNDS)
+        self._padding = HistogramRecorder(SHARE_BOUNDS)
+        self._queue_s, self._compute_s = HistogramRecorder(SECONDS_BOUNDS), HistogramRecorder(SECONDS_BOUNDS)
 
     @property
     def stats(self) -> ModelStats:
         """What was counted so far."""
-        return self._stats
+        with self._lock:
+            return replace(
+                self._stats,
+                batch_rows=self._batch_rows.read(),
+                batch_tokens=self._batch_tokens.read(),
+                padding=self._padding.read(),
+                queue_s=self._queue_s.read(),
+                compute_s=self._compute_s.read(),
+            )
 
-    def note_batch(self, rows: int, tokens: int, seconds: float) -> None:
+    def note_wait(self, rows: int, seconds: float) -> None:
+        """Counts rows that are about to be computed.
+
+        Args:
+            rows: Their number.
+            seconds: How long they have waited.
+        """
+        with self._lock:
+            self._queue_s.note(seconds, rows)
+
+    def note_batch(self, rows: int, tokens: int, places: int, seconds: float) -> None:
         """Counts a batch that was computed.
 
         Args:
             rows: Its rows.
             tokens: Their tokens.
+            places: The places that they were laid out in, padding included.
             seconds: How long it took.
         """
         with self._lock:
@@ -68,6 +111,10 @@ class StatsRecorder:
                 tokens=known.tokens + tokens,
                 computing_s=known.computing_s + seconds,
             )
+            self._batch_rows.note(rows)
+            self._batch_tokens.note(tokens)
+            self._padding.note(1 - tokens / places)
+            self._compute_s.note(seconds)
 
     def note_equal_row(self) -> None:
         """Counts a row that got the answer of an equal one."""

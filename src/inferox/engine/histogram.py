@@ -1,0 +1,93 @@
+"""How often numbers of each size came."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Self
+
+COUNT_BOUNDS = tuple(float(2**power) for power in range(15))
+"""Bounds for numbers of rows or tokens: 1, 2, 4 and so on up to 16,384."""
+
+SHARE_BOUNDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+"""Bounds for shares of a whole."""
+
+SECONDS_BOUNDS = (
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0,
+)  # fmt: skip
+"""Bounds for times."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often numbers of each size came.
+
+    Attributes:
+        bounds: The largest number that each bucket but the last takes, rising. The last takes what is larger.
+        counts: How many numbers each bucket has.
+        total: The sum of all numbers.
+    """
+
+    bounds: tuple[float, ...]
+    counts: tuple[int, ...]
+    total: float = 0.0
+
+    @classmethod
+    def empty(cls, bounds: tuple[float, ...]) -> Self:
+        """A histogram without numbers.
+
+        Args:
+            bounds: As in ``bounds``.
+        """
+        return cls(bounds, (0,) * (len(bounds) + 1))
+
+    @property
+    def count(self) -> int:
+        """How many numbers there are."""
+        return sum(self.counts)
+
+    @property
+    def mean(self) -> float:
+        """Their mean; 0 where there are none."""
+        return self.total / self.count if self.count else 0.0
+
+    def __add__(self, other: Histogram) -> Histogram:
+        """The numbers of both, which have the same bounds."""
+        counts = tuple(mine + yours for mine, yours in zip(self.counts, other.counts, strict=True))
+        return Histogram(self.bounds, counts, self.total + other.total)
+
+    def __radd__(self, other: int) -> Histogram:
+        """Itself: ``sum`` begins with 0."""
+        return self if other == 0 else NotImplemented
+
+
+NO_COUNTS = Histogram.empty(COUNT_BOUNDS)
+NO_SHARES = Histogram.empty(SHARE_BOUNDS)
+NO_SECONDS = Histogram.empty(SECONDS_BOUNDS)
+
+
+class HistogramRecorder:
+    """Counts numbers by their size. Its owner sees to it that one thread uses it at a time.
+
+    Args:
+        bounds: As in ``Histogram``.
+    """
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+
+    def note(self, number: float, times: int = 1) -> None:
+        """Counts a number.
+
+        Args:
+            number: The number.
+            times: How often it came.
+        """
+        self._counts[bisect_left(self._bounds, number)] += times
+        self._total += number * times
+
+    def read(self) -> Histogram:
+        """What was counted so far."""
+        return Histogram(self._bounds, tuple(self._counts), self._total)
