@@ -92,7 +92,7 @@ def test_time_and_memory_are_limited(run: Run, package: Path) -> None:
 def test_the_process_ends_with_its_parent() -> None:
     code = (
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time\\nfrom inferox.cli.isolated_process import "
+        "child = subprocess.Popen([sys.executable, '-c', 'import time\\nfrom inferox.machine.processes import "
         "end_with_parent\\nend_with_parent()\\nprint(1, flush=True)\\ntime.sleep(60)'], stdout=subprocess.PIPE)\n"
         "child.stdout.readline()\n"
         "print(child.pid, flush=True)\n"

@@ -125,7 +125,7 @@ class Shelf:
         use(self.backend, monkeypatch)
         names = (self.backend.name, "onnxruntime", "openvino")
         monkeypatch.setattr("inferox.loading.selection.backend_names", lambda: names)
-        monkeypatch.setattr("inferox.engine.engine.plan_load", self._plan)
+        monkeypatch.setattr("inferox.engine.local.plan_load", self._plan)
 
     def put(
         self,

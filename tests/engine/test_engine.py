@@ -459,6 +459,10 @@ def test_models_take_turns_on_a_device() -> None:
         ({"max_batch_rows": True}, "max_batch_rows must be"),
         ({"max_waiting_tokens": 1.5}, "max_waiting_tokens must be"),
         ({"refuse_non_finite": 1}, "refuse_non_finite must be True or False, but is 1"),
+        ({"isolation": "fork"}, "isolation must be 'thread' or 'process', but is 'fork'"),
+        ({"workers": 0, "isolation": "process"}, "workers must be a positive integer, but is 0"),
+        ({"workers": 2}, "there are 2 workers, which are processes"),
+        ({"hang_limit_s": 0}, "hang_limit_s must be a positive number of seconds, but is 0"),
     ],
 )
 def test_settings_that_are_wrong(settings: dict[str, Any], message: str) -> None:

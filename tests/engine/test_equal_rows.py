@@ -18,6 +18,7 @@ from inferox.core import Batch, DeadlineExceededError, ExecutionError, Outputs
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.encoding import Encoding
 from inferox.engine.request import Request, RequestOptions
+from inferox.engine.runner import ModelRunner
 from inferox.engine.shift import Shift
 from tests.engine.models import POISON, SIGNATURE, DoublingModel, SumTask, double, load_doubling
 
@@ -246,7 +247,9 @@ def test_callers_of_equal_rows_who_go_at_random_harm_nobody() -> None:
         stats = engine.stats("doubling")
         assert (stats.waiting_rows, stats.waiting_tokens) == (0, 0)
         assert stats.equal_rows
-        queue = engine._models.find("doubling", None)._queue
+        runner = engine._models.find("doubling", None)
+        assert isinstance(runner, ModelRunner)
+        queue = runner._queue
         assert not queue._equal._waiting
         assert not queue._equal._computing
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any
 
 import numpy.typing as npt
 import pytest
 
 from inferox import Engine, EngineConfig
-from inferox.core import BatchLimits, ConfigError, ExecutionError, OutOfMemoryError, RequestError
+from inferox.core import ConfigError, ExecutionError
 from inferox.engine.suspicion import Suspicion
 from inferox.parity import ParityClass
 from tests.engine.models import POISON, double, load_doubling
@@ -130,49 +129,6 @@ def test_all_of_a_request_is_computed_again_by_the_next(engine: Engine, shelf: S
     assert sorted(computed) == sorted(items)
 
 
-def test_what_an_artifact_computed_while_it_was_found_broken_is_computed_again(
-    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One lane has computed something wrong when another finds that out."""
-    monkeypatch.setattr(BreakableModel, "lanes", 2)
-    shelf.put("p", ["a", "b"])
-    with Engine(EngineConfig(retry_s=LONG_S)) as engine, ThreadPoolExecutor(1) as pool:
-        engine.load("p", name="sum")
-        first = shelf.backend.find("a")
-        compute, has_computed, may_go = first._compute, Event(), Event()
-
-        def compute_and_wait(inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-            outputs = compute(inputs)
-            if (inputs["input_ids"] == 7).all():
-                has_computed.set()
-                assert may_go.wait(20)
-            return outputs
-
-        first._compute = compute_and_wait  # type: ignore[method-assign]
-        shelf.backend.broken["a"] = "wrong"
-        asked = pool.submit(engine.infer, "sum", [[7, 7]])
-        assert has_computed.wait(20)
-        with pytest.raises(ExecutionError, match="a number is poison"):
-            engine.infer("sum", [[POISON]])
-        may_go.set()
-        answer = asked.result(20)
-        assert (answer.results, answer.artifact) == ([28], "doubling/b/fp32/padded")
-
-
-def test_the_next_gets_no_larger_batches_than_it_takes(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    def limits(model: BreakableModel) -> BatchLimits:
-        return BatchLimits(1 if model.metadata.format == "b" else None)
-
-    monkeypatch.setattr(BreakableModel, "limits", property(limits))
-    shelf.put("p", ["a", "b"])
-    with Engine() as engine:
-        engine.load("p", name="sum")
-        shelf.backend.broken["a"] = "raises"
-        items = [[1, 2], [3, 4], [5, 6]]
-        assert ask(engine, items) == "b"
-    assert shelf.backend.find("b").batches[2:] == [[item] for item in items]
-
-
 def test_no_request_is_of_two_artifacts_under_load(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two lanes; an artifact breaks and recovers again and again; numbers tell who computed them."""
     monkeypatch.setattr(BreakableModel, "lanes", 2)
@@ -215,19 +171,6 @@ def test_an_artifact_is_not_checked_for_every_row_that_fails() -> None:
         assert not suspicion.confirm(ValueError(), load_doubling())
         now_s[0] += 1
     assert checks == [100, 105, 110]
-
-
-def test_an_artifact_is_not_to_blame_where_memory_is_short_or_a_row_does_not_fit() -> None:
-    short = OutOfMemoryError("no room", requested_bytes=None, free_bytes=None)
-
-    def check(_: object) -> None:
-        raise short
-
-    suspicion = Suspicion(check)
-    assert not suspicion.confirm(ValueError(), load_doubling())
-    suspicion = Suspicion(lambda _: pytest.fail("it is not suspected"))
-    assert not suspicion.confirm(short, load_doubling())
-    assert not suspicion.confirm(RequestError("a row is too long"), load_doubling())
 
 
 @pytest.mark.parametrize("retry_s", [0, -1.0, float("nan"), float("inf"), "1", None])

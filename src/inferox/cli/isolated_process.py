@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 
 from inferox.cli.main import main
-
-_PR_SET_PDEATHSIG = 1
-"""The option of Linux's ``prctl`` for the signal that a process gets when its parent ends."""
-
-_PARENT_IS_GONE = 1
+from inferox.machine.processes import end_with_parent
 
 
 def limit_process(memory_bytes: int) -> None:
@@ -29,18 +23,6 @@ def limit_process(memory_bytes: int) -> None:
         _, hard = resource.getrlimit(limit)
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (lower, lower))
-
-
-def end_with_parent() -> None:
-    """Has Linux end this process as soon as its parent ends, which alone keeps its time limit."""
-    if sys.platform != "linux":
-        return
-    import ctypes
-
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(_PARENT_IS_GONE)
 
 
 if __name__ == "__main__":

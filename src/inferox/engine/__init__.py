@@ -6,5 +6,6 @@ from inferox.engine.engine import Engine
 from inferox.engine.histogram import Histogram
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.stats import ModelStats
+from inferox.engine.worker_info import WorkerInfo
 
-__all__ = ["Answer", "Engine", "EngineConfig", "Histogram", "ModelInfo", "ModelStats"]
+__all__ = ["Answer", "Engine", "EngineConfig", "Histogram", "ModelInfo", "ModelStats", "WorkerInfo"]

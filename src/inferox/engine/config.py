@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from math import inf
+from typing import Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError
+
+Isolation = Literal["thread", "process"]
+"""Where models are computed: in this process, or in worker processes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,11 @@ class EngineConfig:
             counted, and answered as it is.
         retry_s: After how many seconds an artifact is tried again that was taken out, because it failed its stored
             samples; after twice as many each time that it fails again, up to 64 times as many.
+        isolation: Where models are computed: ``thread`` for this process, or ``process`` for worker processes, so that
+            whatever ends one of those ends nothing else.
+        workers: How many worker processes share the threads and the requests; each has every model.
+        hang_limit_s: After how many seconds at the least a computation of a worker process is taken to hang. It may
+            take 50 times as long as the slowest before it in any case, in proportion to its size.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -39,17 +48,25 @@ class EngineConfig:
     memory_limit_bytes: int | None = None
     refuse_non_finite: bool = False
     retry_s: float = 5.0
+    isolation: Isolation = "thread"
+    workers: int = 1
+    hang_limit_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name in ("threads", "max_batch_tokens", "max_batch_rows", "max_waiting_tokens", "memory_limit_bytes"):
+        may_be_none = ("threads", "memory_limit_bytes")
+        for name in (*may_be_none, "max_batch_tokens", "max_batch_rows", "max_waiting_tokens", "workers"):
             value = getattr(self, name)
-            if (value is not None or name not in {"threads", "memory_limit_bytes"}) and (
-                type(value) is not int or value < 1
-            ):
+            if (value is not None or name not in may_be_none) and (type(value) is not int or value < 1):
                 raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
         if type(self.cache_bytes) is not int or self.cache_bytes < 0:
             raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {self.cache_bytes!r}")
         if type(self.refuse_non_finite) is not bool:
             raise ConfigError(f"refuse_non_finite must be True or False, but is {self.refuse_non_finite!r}")
-        if type(self.retry_s) not in {int, float} or not 0 < self.retry_s < inf:
+        if type(self.retry_s) not in {int, float} or not 0 < self.retry_s < math.inf:
             raise ConfigError(f"retry_s must be a positive number of seconds, but is {self.retry_s!r}")
+        if self.isolation not in get_args(Isolation):
+            raise ConfigError(f"isolation must be 'thread' or 'process', but is {self.isolation!r}")
+        if self.isolation == "thread" and self.workers != 1:
+            raise ConfigError(f"there are {self.workers} workers, which are processes", hint="add isolation='process'")
+        if not (isinstance(self.hang_limit_s, int | float) and 0 < self.hang_limit_s < math.inf):
+            raise ConfigError(f"hang_limit_s must be a positive number of seconds, but is {self.hang_limit_s!r}")

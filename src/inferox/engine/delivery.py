@@ -10,10 +10,13 @@ from threading import Lock
 from typing import Any
 
 from inferox.core import ExecutionError, InferoxError, first_line
+from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.request import Request, Row
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
+from inferox.tasks import RawTask
+from inferox.tasks.truncation import read_cut_tokens
 
 _logger = logging.getLogger(__name__)
 
@@ -23,15 +26,23 @@ class Delivery:
 
     Args:
         name: The name of the model in the engine.
+        version: Its version.
         end_row: Notes that a row is computed, and gives the rows that are equal to it.
         cache: Keeps answers.
         recorder: Counts rows that need not be computed.
     """
 
     def __init__(
-        self, name: str, *, end_row: Callable[[Request, int], list[Row]], cache: AnswerCache, recorder: StatsRecorder
+        self,
+        name: str,
+        version: str,
+        *,
+        end_row: Callable[[Request, int], list[Row]],
+        cache: AnswerCache,
+        recorder: StatsRecorder,
     ) -> None:
         self._name = name
+        self._version = version
         self._end_row = end_row
         self._cache = cache
         self._recorder = recorder
@@ -84,12 +95,26 @@ class Delivery:
                     complete = request.complete_answers()
                 again += [(request, row) for row in stale]
                 if complete is not None:
-                    request.answer(request.encoding.task.collect(len(request.rows), complete))
+                    self.answer(request, complete, shift)
             except Exception as error:
                 _logger.exception("%s: reading an answer failed", self._name)
                 request.fail(to_failure(f"reading the answer of {self._name!r}", error))
             start += len(some)
         return again
+
+    def answer(self, request: Request, answers: Sequence[tuple[Sequence[int], Any]], shift: Shift) -> None:
+        """Gives a request its answer.
+
+        Args:
+            request: The request.
+            answers: The answers of all its rows, batch by batch, with the items that they belong to.
+            shift: What computed them.
+        """
+        encoding, metadata = request.encoding, shift.metadata
+        results = encoding.task.collect(len(request.rows), answers)
+        cut = [] if isinstance(encoding.task, RawTask) else read_cut_tokens(encoding.batch, request.rows)
+        artifact, space = metadata.artifact, metadata.embedding_space
+        request.answer(Answer(results, self._name, self._version, artifact, space, cut))
 
     def fail(self, row: Row, error: Exception) -> None:
         """Gives a request an error that names its item.

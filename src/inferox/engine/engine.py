@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from inferox.core import Closing, DeviceId, ShuttingDownError
+from inferox.core import Closing, ConfigError, DeviceId, ShuttingDownError
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
-from inferox.engine.memory_budget import MemoryBudget
+from inferox.engine.host import ModelHost
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
-from inferox.engine.request import Request, RequestOptions
-from inferox.engine.runner import ModelRunner
+from inferox.engine.request import RequestOptions
+from inferox.engine.served_model import ServedModel
 from inferox.engine.stats import ModelStats
 from inferox.engine.streaming import stream_results
-from inferox.engine.turns import Turns
-from inferox.engine.waiting import expire, wait_for_answer
-from inferox.loading import PlannedLoad, TaskModel, plan_load
+from inferox.engine.waiting import expire, wait_for_answer, warn_of_cuts
+from inferox.engine.worker_info import WorkerInfo
+
+if TYPE_CHECKING:
+    from inferox.loading import TaskModel
 
 
 class Engine(Closing):
@@ -39,11 +39,8 @@ class Engine(Closing):
     """
 
     def __init__(self, config: EngineConfig | None = None) -> None:
-        self._config = config or EngineConfig()
         self._models = ModelRegistry()
-        self._memory = MemoryBudget(self._config.memory_limit_bytes)
-        self._lock = Lock()
-        self._turns: defaultdict[DeviceId, Turns] = defaultdict(Turns)
+        self._host = _open_host(config or EngineConfig())
 
     def load(
         self,
@@ -87,27 +84,17 @@ class Engine(Closing):
             NoUsableBackendError: If no artifact agrees on its samples; it lists the reason for each.
             ShuttingDownError: If the engine is closed.
         """
-        planned = plan_load(
-            path,
-            backend,
-            device,
-            precision,
-            quality=quality,
-            task=task,
-            threads=self._config.threads,
-            compile=compile,
-            trust_code=trust_code,
-            all_samples=True,
-            start=start,
-        )
-        name = name or planned.name
-        with self._models.claim(name, version), self._memory.reserve(planned.size_bytes):
-            loaded = planned.load()
-            try:
-                return self._add(loaded, name, version, planned)
-            except BaseException:
-                loaded.close()
-                raise
+        options = {
+            "backend": backend,
+            "device": None if device is None else str(device),
+            "precision": precision,
+            "quality": quality,
+            "task": task,
+            "compile": compile,
+            "trust_code": trust_code,
+            "start": start,
+        }
+        return self._describe(self._host.load(str(path), name, version, options, self._models))
 
     def register(self, model: TaskModel, *, name: str | None = None, version: str = "1") -> ModelInfo:
         """Takes over a model that is loaded already, such as one around a ``Model`` class of your own.
@@ -124,9 +111,7 @@ class Engine(Closing):
             ConfigError: If the name has this version already.
             ShuttingDownError: If the engine is closed.
         """
-        name, size_bytes = name or model.name, model.model.memory_requirements().weights_bytes
-        with self._models.claim(name, version), self._memory.reserve(size_bytes):
-            return self._add(model, name, version)
+        return self._describe(self._host.register(model, name, version, self._models))
 
     def label(self, name: str, label: str, version: str | None) -> None:
         """Makes a label stand for a version: requests may say it in place of one.
@@ -191,7 +176,9 @@ class Engine(Closing):
             BackendError: If the runtime fails because of one of the items.
         """
         options = RequestOptions(deadline_s, priority, owner, prompt, truncate)
-        return wait_for_answer(*self._admit(name, version, items, options, take=ModelRunner.compute))
+        arrived_s = time.monotonic()
+        answer = wait_for_answer(self._admit(name, version, items, options, is_patient=True), options, arrived_s)
+        return warn_of_cuts(answer, options, stacklevel=3)
 
     def infer_many(
         self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
@@ -211,14 +198,17 @@ class Engine(Closing):
             InferoxError: What the first request fails with that does; see ``infer``.
         """
         options = RequestOptions(owner=owner)
-        admitted: list[tuple[ModelRunner, Request]] = []
+        admitted: list[Future[Answer]] = []
         try:
-            admitted.extend(self._admit(name, version, items, options, take=ModelRunner.submit) for items in requests)
-            return [wait_for_answer(runner, request) for runner, request in admitted]
+            admitted.extend(self._admit(name, version, items, options) for items in requests)
+            answers = [future.result() for future in admitted]
         except BaseException:
-            for _, request in admitted:
-                request.future.cancel()
+            for future in admitted:
+                future.cancel()
             raise
+        for answer in answers:
+            warn_of_cuts(answer, options, stacklevel=3)
+        return answers
 
     def stream(
         self,
@@ -252,10 +242,10 @@ class Engine(Closing):
         # All of a stream is of one version, and so of one embedding space.
         pinned = self._models.find(name, version).version
 
-        def admit(some: Sequence[Any]) -> Future[Any]:
-            return self._admit(name, pinned, some, options, take=ModelRunner.submit)[1].future
+        def admit(some: Sequence[Any]) -> Future[Answer]:
+            return self._admit(name, pinned, some, options)
 
-        return stream_results(items, admit, chunk)
+        return stream_results(items, admit, options, chunk)
 
     async def ainfer(
         self,
@@ -271,19 +261,20 @@ class Engine(Closing):
     ) -> Answer:
         """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
         options, arrived_s = RequestOptions(deadline_s, priority, owner, prompt, truncate), time.monotonic()
-        request: Request | None = None
+        future: Future[Answer] | None = None
         try:
             async with asyncio.timeout(deadline_s):
                 while True:
-                    runner = self._models.find(name, version)
-                    request = await runner.requests.amake(items, options, arrived_s)
+                    model = self._models.find(name, version)
                     try:
-                        runner.submit(request)
+                        future = await model.aask(items, options, arrived_s)
                     except ShuttingDownError:
                         continue  # see _admit
-                    return runner.to_answer(request, await asyncio.wrap_future(request.future))
+                    break
+                answer = await asyncio.wrap_future(future)
         except TimeoutError:
-            raise expire(options, request) from None
+            raise expire(options, future) from None
+        return warn_of_cuts(answer, options, stacklevel=3)
 
     def models(self) -> list[ModelInfo]:
         """The models that are loaded, by name and version."""
@@ -301,9 +292,13 @@ class Engine(Closing):
         """
         return self._models.find(name, version).stats()
 
+    def workers(self) -> list[WorkerInfo]:
+        """The worker processes that are alive; empty where models are computed in this process."""
+        return self._host.workers()
+
     def close(self) -> None:
         """Takes no more requests, answers those that were taken, and closes every model. Closing twice does nothing."""
-        _close_all(self._models.close())
+        _close_all([*self._models.close(), self._host])
 
     def _admit(
         self,
@@ -312,40 +307,38 @@ class Engine(Closing):
         items: Sequence[Any],
         options: RequestOptions,
         *,
-        take: Callable[[ModelRunner, Request], None],
-    ) -> tuple[ModelRunner, Request]:
+        is_patient: bool = False,
+    ) -> Future[Answer]:
         """Gives a request to the version that it asks for, which answers all of it."""
         arrived_s = time.monotonic()
         while True:
-            runner = self._models.find(name, version)
-            request = runner.requests.make(items, options, arrived_s)
+            model = self._models.find(name, version)
             try:
-                take(runner, request)
+                return model.ask(items, options, arrived_s, is_patient=is_patient)
             except ShuttingDownError:
                 continue  # the version was removed in the meantime; another may have taken its place
-            return runner, request
 
-    def _add(self, loaded: TaskModel, name: str, version: str, planned: PlannedLoad | None = None) -> ModelInfo:
-        runner = ModelRunner(
-            name, version, loaded, self._config, turns=self._turns_on, memory=self._memory, planned=planned
-        )
+    def _describe(self, model: ServedModel) -> ModelInfo:
+        return replace(model.info(), labels=self._models.labels_of(model))
+
+
+def _open_host(config: EngineConfig) -> ModelHost:
+    # Either is imported where it is used: an engine of worker processes imports no tokenizer and no runtime.
+    if config.isolation == "process":
         try:
-            self._models.add(runner)
-        except BaseException:
-            runner.close()
-            raise
-        return self._describe(runner)
+            import msgspec  # noqa: F401 - what speaks with workers needs it
+        except ImportError as error:
+            raise ConfigError("worker processes need msgspec", hint="pip install 'inferox[serve]'") from error
+        from inferox.engine.workers.pool import WorkerPool
 
-    def _turns_on(self, device: DeviceId) -> Turns:
-        with self._lock:
-            return self._turns[device]
+        return WorkerPool(config)
+    from inferox.engine.local import LocalHost
 
-    def _describe(self, runner: ModelRunner) -> ModelInfo:
-        return replace(runner.info(), labels=self._models.labels_of(runner))
+    return LocalHost(config)
 
 
-def _close_all(runners: Sequence[ModelRunner]) -> None:
+def _close_all(closing: Sequence[Closing]) -> None:
     """Closes each, whatever the others raise; what the first raised is raised at the end."""
     with ExitStack() as stack:
-        for runner in reversed(runners):
-            stack.callback(runner.close)
+        for item in reversed(closing):
+            stack.callback(item.close)

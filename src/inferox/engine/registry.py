@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import Lock
 
 from inferox.core import ConfigError, ModelNotFoundError, ShuttingDownError
-from inferox.engine.runner import ModelRunner
+from inferox.engine.served_model import ServedModel
 
 LATEST = "latest"
 """The label of the version that came last."""
@@ -25,12 +25,12 @@ class ModelRegistry:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._versions: dict[str, dict[str, ModelRunner]] = {}
+        self._versions: dict[str, dict[str, ServedModel]] = {}
         self._labels: dict[str, dict[str, str]] = {}
         self._claims: set[tuple[str, str]] = set()
         self._is_closed = False
 
-    def add(self, runner: ModelRunner) -> None:
+    def add(self, runner: ServedModel) -> None:
         """Takes a model in, whose version is claimed; requests that name no version go to it from now on.
 
         Args:
@@ -70,7 +70,7 @@ class ModelRegistry:
             with self._lock:
                 self._claims.discard((name, version))
 
-    def find(self, name: str, version: str | None) -> ModelRunner:
+    def find(self, name: str, version: str | None) -> ServedModel:
         """The model of a name.
 
         Args:
@@ -87,7 +87,7 @@ class ModelRegistry:
             wanted = None if version == LATEST else labels.get(version or "", version)
             return self._find_all(name, wanted, asked=version)[-1]
 
-    def all(self) -> list[ModelRunner]:
+    def all(self) -> list[ServedModel]:
         """Every model, by name and in the order in which its versions came."""
         with self._lock:
             return [runner for _, versions in sorted(self._versions.items()) for runner in versions.values()]
@@ -122,7 +122,7 @@ class ModelRegistry:
                 self._find_all(name, version)
                 self._labels.setdefault(name, {})[label] = version
 
-    def labels_of(self, runner: ModelRunner) -> tuple[str, ...]:
+    def labels_of(self, runner: ServedModel) -> tuple[str, ...]:
         """The labels that stand for a model.
 
         Args:
@@ -132,7 +132,7 @@ class ModelRegistry:
             latest = list(self._versions.get(runner.name, ()))[-1:] == [runner.version]
             return (*((LATEST,) if latest else ()), *self._labels_of(runner.name, runner.version))
 
-    def remove(self, name: str, version: str | None, *, drop_labels: bool = False) -> list[ModelRunner]:
+    def remove(self, name: str, version: str | None, *, drop_labels: bool = False) -> list[ServedModel]:
         """Takes models out.
 
         Args:
@@ -164,7 +164,7 @@ class ModelRegistry:
                 self._labels.pop(name, None)
             return found
 
-    def close(self) -> list[ModelRunner]:
+    def close(self) -> list[ServedModel]:
         """Takes everything out, and nothing in from now on.
 
         Returns:
@@ -183,7 +183,7 @@ class ModelRegistry:
     def _labels_of(self, name: str, version: str) -> list[str]:
         return sorted(label for label, meant in self._labels.get(name, {}).items() if meant == version)
 
-    def _find_all(self, name: str, version: str | None, *, asked: str | None = None) -> list[ModelRunner]:
+    def _find_all(self, name: str, version: str | None, *, asked: str | None = None) -> list[ServedModel]:
         versions = self._versions.get(name, {})
         found = [runner for runner in versions.values() if version in {None, runner.version}]
         if not found:

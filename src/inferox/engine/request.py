@@ -66,7 +66,7 @@ class Request:
 
     Args:
         encoding: Items, this request's among them, and the rows that were made of them.
-        rows: Which of the rows are this request's. Where there are none, the answer is there at once.
+        rows: Which of the rows are this request's.
         options: What the caller says of it.
         arrived_s: When it came, on the clock of ``time.monotonic``.
 
@@ -99,8 +99,6 @@ class Request:
         self.shift: Shift | None = None
         self._unanswered = len(rows)
         self._answers: list[tuple[Sequence[int], Any]] = []
-        if not rows:
-            self.future.set_result(encoding.task.collect(0, []))
 
     def take(self, group: Hashable, places: range) -> list[int]:
         """Takes rows out of those that wait.

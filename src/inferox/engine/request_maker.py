@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inferox.core import RequestError, Signature
+from inferox.core import Signature
 from inferox.engine.encoding import Encoding, TickEncoder
+from inferox.engine.items import to_items
 from inferox.engine.request import Request, RequestOptions
 from inferox.tasks import RawTask, Task
-from inferox.tasks.task import as_list
 from inferox.tasks.truncation import report_truncation
 
 
@@ -41,23 +41,23 @@ class RequestMaker:
             RequestError: If an item cannot be computed.
             OverloadedError: If there are more of them than may wait.
         """
-        given, task = _to_items(items), self._task_with(options.prompt)
+        given, task = to_items(items), self._task_with(options.prompt)
         self._check_room(len(given))
         if isinstance(task, RawTask):
             return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
         encoding = Encoding.of(task, given, self._signature)
-        report_truncation(encoding.batch, options.truncate, stacklevel=5)
+        report_truncation(encoding.batch, _at_admission(options))
         return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
 
     async def amake(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
         """Makes the rows of a request together with those of other coroutines; see ``make``."""
-        given, task = _to_items(items), self._task_with(options.prompt)
+        given, task = to_items(items), self._task_with(options.prompt)
         self._check_room(len(given))
         if isinstance(task, RawTask):
             encoding = await asyncio.to_thread(Encoding.of_calls, task, given)
             return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
         encoding, rows = await self._encoder.encode(task, given)
-        report_truncation(encoding.batch, options.truncate, rows=rows, stacklevel=4)
+        report_truncation(encoding.batch, _at_admission(options), rows=rows)
         return Request(encoding, rows, options=options, arrived_s=arrived_s)
 
     def _task_with(self, prompt: str | None) -> Task:
@@ -66,10 +66,6 @@ class RequestMaker:
         return self._tasks[prompt]
 
 
-def _to_items(items: Any) -> Sequence[Any]:
-    if isinstance(items, str | bytes):
-        raise RequestError("expected a list of items, and got a single one", hint="put it in a list")
-    given = as_list(items)
-    if getattr(given, "ndim", 1) == 0:
-        raise RequestError("expected a list of items, and got an array without axes", hint="put it in a list")
-    return given
+def _at_admission(options: RequestOptions) -> str:
+    """What is done about texts that are too long: of those that are cut, the answer tells."""
+    return "cut" if options.truncate == "warn" else options.truncate

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from threading import Lock, Thread
 from typing import Any
 
-from inferox.core import Closing, DeadlineExceededError, DeviceId, ExecutionError, InferoxError
+from inferox.core import DeadlineExceededError, DeviceId, ExecutionError, InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.config import EngineConfig
@@ -20,18 +22,25 @@ from inferox.engine.lineup import Lineup
 from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.queue import Part, RequestQueue
-from inferox.engine.request import Request, Row
+from inferox.engine.request import Request, RequestOptions, Row
 from inferox.engine.request_maker import RequestMaker
+from inferox.engine.served_model import ServedModel
 from inferox.engine.stats import ModelStats, StatsRecorder
 from inferox.engine.turns import Turns, is_computing
 from inferox.loading import PlannedLoad, TaskModel
-from inferox.tasks import RawTask
-from inferox.tasks.truncation import read_cut_tokens
 
 _logger = logging.getLogger(__name__)
 
+Watch = Callable[[Sequence[Row]], AbstractContextManager[None]]
+"""Is told of rows that are about to be computed, for the time of a block."""
 
-class ModelRunner(Closing):
+
+def unwatched(rows: Sequence[Row]) -> AbstractContextManager[None]:  # noqa: ARG001 - what nobody wants to know
+    """The watch of an engine whose rows nobody asks for."""
+    return nullcontext()
+
+
+class ModelRunner(ServedModel):
     """Computes the requests for one model in batches of rows alike in length, whoever they come from.
 
     Args:
@@ -43,9 +52,7 @@ class ModelRunner(Closing):
         memory: The memory of the engine.
         planned: The package that it comes from, whose other artifacts take over where this one fails; ``None`` for a
             model that comes from none.
-
-    Attributes:
-        requests: Makes requests of items.
+        watch: Told of rows that are about to be computed, for the time of a block.
     """
 
     def __init__(
@@ -58,15 +65,18 @@ class ModelRunner(Closing):
         turns: Callable[[DeviceId], Turns],
         memory: MemoryBudget,
         planned: PlannedLoad | None = None,
+        watch: Watch = unwatched,
     ) -> None:
         self.name = name
         self.version = version
         self._task_name = loaded.task.name
-        self._takes_calls = isinstance(loaded.task, RawTask)
         self._turns = turns
+        self._watch = watch
         self._recorder, self._cache = StatsRecorder(), AnswerCache(config.cache_bytes)
         self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=loaded.model.max_concurrency)
-        self._delivery = Delivery(name, end_row=self._queue.end_row, cache=self._cache, recorder=self._recorder)
+        self._delivery = Delivery(
+            name, version, end_row=self._queue.end_row, cache=self._cache, recorder=self._recorder
+        )
         self._input_names = loaded.signature.input_names
         # What is made here refers to what it needs and not to this, so that all is freed as soon as this is.
         make_executor = partial(
@@ -81,9 +91,26 @@ class ModelRunner(Closing):
             name, loaded, planned, make_executor, retry_s=config.retry_s, memory=memory, queue=self._queue
         )
         check_room = partial(self._queue.refuse_if_full, estimate_s=self._lineup.estimate_s)
-        self.requests = RequestMaker(loaded.task, loaded.signature, check_room=check_room)
+        self._requests = RequestMaker(loaded.task, loaded.signature, check_room=check_room)
         self._lock = Lock()
         self._threads: list[Thread] = []
+
+    def ask(
+        self, items: Sequence[Any], options: RequestOptions, arrived_s: float, *, is_patient: bool = False
+    ) -> Future[Answer]:
+        """Takes a request in; see ``ServedModel``."""
+        request = self._requests.make(items, options, arrived_s)
+        if is_patient:
+            self.compute(request)
+        else:
+            self.submit(request)
+        return request.future
+
+    async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
+        """Takes a request of a coroutine in, and makes its rows together with those of others; see ``ServedModel``."""
+        request = await self._requests.amake(items, options, arrived_s)
+        self.submit(request)
+        return request.future
 
     def compute(self, request: Request) -> None:
         """Computes a request on the caller's thread where nobody else waits, or else puts it into the queue.
@@ -96,6 +123,8 @@ class ModelRunner(Closing):
             ExecutionError: If it comes from a model that is computing.
         """
         _refuse_if_computing()
+        if not request.rows:
+            self._delivery.answer(request, [], self._lineup.current.shift)
         self._identify(request)
         if request.is_over():
             return
@@ -118,23 +147,14 @@ class ModelRunner(Closing):
             ExecutionError: If it comes from a model that is computing, or no thread can be started.
         """
         _refuse_if_computing()
+        if not request.rows:
+            self._delivery.answer(request, [], self._lineup.current.shift)
         self._identify(request)
         if request.is_over():
             return
         self._refuse_if_late(request)
         self._start_lanes()
         self._queue.add(request, estimate_s=self._lineup.estimate_s)
-
-    def to_answer(self, request: Request, results: Any) -> Answer:
-        """The answer to a request.
-
-        Args:
-            request: The request.
-            results: What was computed for it.
-        """
-        metadata = (request.shift or self._lineup.current.shift).metadata
-        cut = [] if self._takes_calls else read_cut_tokens(request.encoding.batch, request.rows)
-        return Answer(results, self.name, self.version, metadata.artifact, metadata.embedding_space, cut)
 
     def info(self) -> ModelInfo:
         """What the model is."""
@@ -245,7 +265,7 @@ class ModelRunner(Closing):
         while batches:
             with self._lineup.use() as executor:
                 batch, *batches = executor.fit(batches)
-                with self._turns(executor.shift.metadata.device).of(self):
+                with self._turns(executor.shift.metadata.device).of(self), self._watch(batch):
                     again = executor.compute(batch)
                 batches += executor.divide(again)
             if executor.suspicion.is_confirmed:

@@ -10,6 +10,9 @@ from time import sleep
 from typing import Any
 
 from inferox.core import ConfigError, InferoxError, OverloadedError
+from inferox.engine.answer import Answer
+from inferox.engine.request import RequestOptions
+from inferox.engine.waiting import warn_of_cuts
 
 _AHEAD = 4
 """How many requests of a stream are computed or wait at a time: enough that the model never waits for the reader."""
@@ -18,12 +21,15 @@ _LEAST_WAIT_S, _MOST_WAIT_S = 0.01, 1.0
 """How long a stream waits before it tries again where too much waits already."""
 
 
-def stream_results(items: Iterable[Any], admit: Callable[[Sequence[Any]], Future[Any]], chunk: int) -> Iterator[Any]:
+def stream_results(
+    items: Iterable[Any], admit: Callable[[Sequence[Any]], Future[Answer]], options: RequestOptions, chunk: int
+) -> Iterator[Any]:
     """Answers items in their order, reading no more of them than are needed to keep the model busy.
 
     Args:
         items: The items.
-        admit: Gives some items to the model, and returns what gets their results.
+        admit: Gives some items to the model, and returns what gets their answer.
+        options: What the caller says of them.
         chunk: How many items are one request.
 
     Yields:
@@ -35,11 +41,13 @@ def stream_results(items: Iterable[Any], admit: Callable[[Sequence[Any]], Future
     """
     if chunk < 1:
         raise ConfigError(f"chunk must be a positive integer, but is {chunk}")
-    return _stream(iter(items), admit, chunk)
+    return _stream(iter(items), admit, options, chunk)
 
 
-def _stream(source: Iterator[Any], admit: Callable[[Sequence[Any]], Future[Any]], chunk: int) -> Iterator[Any]:
-    running, first, has_failed = deque[Future[Any]](), 0, False
+def _stream(
+    source: Iterator[Any], admit: Callable[[Sequence[Any]], Future[Answer]], options: RequestOptions, chunk: int
+) -> Iterator[Any]:
+    running, first, has_failed = deque[Future[Answer]](), 0, False
     try:
         while (some := [] if has_failed else list(islice(source, chunk))) or running:
             if some:
@@ -48,20 +56,20 @@ def _stream(source: Iterator[Any], admit: Callable[[Sequence[Any]], Future[Any]]
             if some and not has_failed and len(running) < _AHEAD:
                 continue
             try:
-                results = running.popleft().result()
+                answer = running.popleft().result()
             except InferoxError as error:
                 if error.item is None:
                     raise
                 raise error.at_item(error.item + first) from error.__cause__
-            yield from results
-            first += len(results)
+            yield from warn_of_cuts(answer, options, stacklevel=3).results
+            first += len(answer.results)
     finally:
         for future in running:  # nobody reads on
             future.cancel()
 
 
-def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Any]], some: Sequence[Any]) -> Future[Any]:
-    """What gets the results; an error of the items comes in its turn, after the results of those before them."""
+def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Answer]], some: Sequence[Any]) -> Future[Answer]:
+    """What gets the answer; an error of the items comes in its turn, after the results of those before them."""
     while True:
         try:
             return admit(some)
@@ -69,6 +77,6 @@ def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Any]], some: Sequence[
             # A stream is in no hurry: it waits where a request is refused.
             sleep(min(error.retry_after_s or _LEAST_WAIT_S, _MOST_WAIT_S))
         except InferoxError as error:
-            failed: Future[Any] = Future()
+            failed: Future[Answer] = Future()
             failed.set_exception(error)
             return failed

@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import time
+import warnings
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 
-from inferox.core import DeadlineExceededError
+from inferox.core import DeadlineExceededError, InferoxWarning
 from inferox.engine.answer import Answer
-from inferox.engine.request import Request, RequestOptions
-from inferox.engine.runner import ModelRunner
+from inferox.engine.request import RequestOptions
+from inferox.tasks.truncation import describe_truncation
 
 
-def wait_for_answer(runner: ModelRunner, request: Request) -> Answer:
+def wait_for_answer(future: Future[Answer], options: RequestOptions, arrived_s: float) -> Answer:
     """Waits for the answer of a request on the caller's thread.
 
     Args:
-        runner: The model that has it.
-        request: The request.
+        future: What gets it.
+        options: What its caller says of it.
+        arrived_s: When it came, on the clock of ``time.monotonic``.
 
     Raises:
         DeadlineExceededError: If the answer is not ready in time.
         InferoxError: What the request failed with.
     """
+    deadline_s = options.deadline_s
+    left_s = None if deadline_s is None else max(0.0, arrived_s + deadline_s - time.monotonic())
     try:
-        results = request.future.result(_left_s(request))
+        return future.result(left_s)
     except TimeoutError:
-        raise expire(request.options, request) from None
+        raise expire(options, future) from None
     except BaseException:
-        request.future.cancel()  # whoever is interrupted waits no longer
+        future.cancel()  # whoever is interrupted waits no longer
         raise
-    return runner.to_answer(request, results)
 
 
-def _left_s(request: Request) -> float | None:
-    if request.options.deadline_s is None:
-        return None
-    return max(0.0, request.deadline_s - time.monotonic())
-
-
-def expire(options: RequestOptions, request: Request | None) -> DeadlineExceededError:
+def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineExceededError:
     """Gives up a request whose deadline has passed.
 
     Args:
         options: What its caller says of it.
-        request: The request; ``None`` where its rows are not even made.
+        future: What would have got its answer; ``None`` where its rows are not even made.
 
     Returns:
         The error for its caller.
@@ -50,6 +49,23 @@ def expire(options: RequestOptions, request: Request | None) -> DeadlineExceeded
     error = DeadlineExceededError(
         f"the answer was not ready within {options.deadline_s} s", hint="allow more time, or send less at once"
     )
-    if request is not None:
-        request.fail(error)
+    if future is not None:
+        with suppress(InvalidStateError):
+            future.set_exception(error)
     return error
+
+
+def warn_of_cuts(answer: Answer, options: RequestOptions, *, stacklevel: int) -> Answer:
+    """Warns of texts that were cut, where the caller wants that.
+
+    Args:
+        answer: The answer.
+        options: What its caller says of it.
+        stacklevel: Which caller the warning is about; 1 is this function.
+
+    Returns:
+        The answer.
+    """
+    if options.truncate == "warn" and any(tokens.count for tokens in answer.cut_tokens):
+        warnings.warn(describe_truncation(answer.cut_tokens), InferoxWarning, stacklevel=stacklevel)
+    return answer

@@ -61,6 +61,16 @@ def memory_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> Memory
     return min(found, key=lambda limit: limit.limit_bytes - limit.used_bytes, default=None)
 
 
+def dies_as_a_group(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> bool:
+    """Whether the system ends all processes of the group where one of them would be ended for lack of memory.
+
+    Args:
+        mount: Where the control groups are mounted.
+        membership: The file that says which groups the process is in.
+    """
+    return any(_read(folder / "memory.oom.group").strip() == "1" for folder in _folders(mount, membership, "memory"))
+
+
 def _folders(mount: Path, membership: Path, controller: str) -> Iterator[Path]:
     """The folders of the process' group and of all above it. In a container the group is often mounted as the root."""
     for line in _read(membership).splitlines():

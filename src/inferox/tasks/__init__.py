@@ -1,32 +1,76 @@
-"""Tasks, or what a model's numbers mean: from texts and images to tensors, and back to answers."""
+"""Tasks, or what a model's numbers mean: from texts and images to tensors, and back to answers.
 
-from inferox.tasks.answer_agreement import AnswerAgreement, agree
-from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale, is_finite_answer
-from inferox.tasks.classify import ClassifyTask
-from inferox.tasks.embed import EmbedTask
-from inferox.tasks.files.detection import TaskChoice, choose_task, detect_task
-from inferox.tasks.image_classify import ImageClassifyTask
-from inferox.tasks.image_file import ImageFile
-from inferox.tasks.labels import LabelScore
-from inferox.tasks.proof_comparison import (
-    StageDifference,
-    answer_cases,
-    compare_row,
-    encode_input,
-    thin_tokens,
-    to_proof_answer,
-    with_prompt,
-)
-from inferox.tasks.raw import RawTask
-from inferox.tasks.registry import TASK_NAMES, open_task
-from inferox.tasks.rerank import RankedDocument, RerankTask
-from inferox.tasks.results import to_json
-from inferox.tasks.task import Task
-from inferox.tasks.tensor_files import read_tensors
-from inferox.tasks.token_classify import Span, TokenClassifyTask
-from inferox.tasks.tokenizer import TextTokenizer
-from inferox.tasks.tokenizer_border import translated_panics
-from inferox.tasks.truncation import CUT_TOKENS
+The names below are imported when they are first used: who passes answers on needs no tokenizer.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inferox.tasks.answer_agreement import AnswerAgreement, agree
+    from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer_scale, is_finite_answer
+    from inferox.tasks.classify import ClassifyTask
+    from inferox.tasks.embed import EmbedTask
+    from inferox.tasks.files.detection import TaskChoice, choose_task, detect_task
+    from inferox.tasks.image_classify import ImageClassifyTask
+    from inferox.tasks.image_file import ImageFile
+    from inferox.tasks.labels import LabelScore, Span
+    from inferox.tasks.proof_comparison import (
+        StageDifference,
+        answer_cases,
+        compare_row,
+        encode_input,
+        thin_tokens,
+        to_proof_answer,
+        with_prompt,
+    )
+    from inferox.tasks.raw import RawTask
+    from inferox.tasks.registry import TASK_NAMES, open_task
+    from inferox.tasks.rerank import RankedDocument, RerankTask
+    from inferox.tasks.results import to_json
+    from inferox.tasks.task import Task
+    from inferox.tasks.tensor_files import read_tensors
+    from inferox.tasks.token_classify import TokenClassifyTask
+    from inferox.tasks.tokenizer import TextTokenizer
+    from inferox.tasks.tokenizer_border import translated_panics
+    from inferox.tasks.truncation import CUT_TOKENS
+
+_HOMES = {
+    "CUT_TOKENS": "truncation",
+    "TASK_NAMES": "registry",
+    "AnswerAgreement": "answer_agreement",
+    "AnswerDifference": "answers",
+    "ClassifyTask": "classify",
+    "EmbedTask": "embed",
+    "ImageClassifyTask": "image_classify",
+    "ImageFile": "image_file",
+    "LabelScore": "labels",
+    "RankedDocument": "rerank",
+    "RawTask": "raw",
+    "RerankTask": "rerank",
+    "Span": "labels",
+    "StageDifference": "proof_comparison",
+    "Task": "task",
+    "TaskChoice": "files.detection",
+    "TextTokenizer": "tokenizer",
+    "TokenClassifyTask": "token_classify",
+    "agree": "answer_agreement",
+    "answer_cases": "proof_comparison",
+    "choose_task": "files.detection",
+    "compare_answers": "answers",
+    "compare_row": "proof_comparison",
+    "detect_task": "files.detection",
+    "encode_input": "proof_comparison",
+    "find_answer_scale": "answers",
+    "is_finite_answer": "answers",
+    "open_task": "registry",
+    "read_tensors": "tensor_files",
+    "thin_tokens": "proof_comparison",
+    "to_json": "results",
+    "to_proof_answer": "proof_comparison",
+    "translated_panics": "tokenizer_border",
+    "with_prompt": "proof_comparison",
+}
 
 __all__ = [
     "CUT_TOKENS",
@@ -64,3 +108,10 @@ __all__ = [
     "translated_panics",
     "with_prompt",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value

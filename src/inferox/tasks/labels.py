@@ -1,4 +1,4 @@
-"""Scores by label."""
+"""Scores by label, of whole items and of their parts."""
 
 from __future__ import annotations
 
@@ -28,6 +28,26 @@ class LabelScore:
 
     label: str
     score: float
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a text and its label.
+
+    Attributes:
+        label: The label, without what stands before its first dash, such as ``B-`` and ``I-``; as in transformers'
+            pipeline, a label that has a dash of its own loses what stands before it too.
+        score: The mean probability of the span's tokens.
+        start: The index of its first character.
+        end: The index after its last character.
+        text: The characters.
+    """
+
+    label: str
+    score: float
+    start: int
+    end: int
+    text: str
 
 
 class Labels:

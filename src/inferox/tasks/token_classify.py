@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.core import Batch, Outputs, Signature
-from inferox.tasks.labels import Labels
+from inferox.tasks.labels import Labels, Span
 from inferox.tasks.signature import find_output
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_texts
@@ -20,26 +19,6 @@ from inferox.tasks.tokenizer import OFFSETS, SPECIAL_TOKENS
 
 _OUTSIDE = "O"
 """The label of tokens that belong to no span."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """A part of a text and its label.
-
-    Attributes:
-        label: The label, without what stands before its first dash, such as ``B-`` and ``I-``; as in transformers'
-            pipeline, a label that has a dash of its own loses what stands before it too.
-        score: The mean probability of the span's tokens.
-        start: The index of its first character.
-        end: The index after its last character.
-        text: The characters.
-    """
-
-    label: str
-    score: float
-    start: int
-    end: int
-    text: str
 
 
 class TokenClassifyTask(TextTask):

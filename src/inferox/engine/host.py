@@ -1,0 +1,54 @@
+"""Where the models of an engine are computed."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from inferox.core import Closing
+from inferox.engine.registry import ModelRegistry
+from inferox.engine.served_model import ServedModel
+from inferox.engine.worker_info import WorkerInfo
+
+if TYPE_CHECKING:
+    from inferox.loading import TaskModel
+
+
+class ModelHost(Closing):
+    """Makes models that answer requests. It is closed after them."""
+
+    @abstractmethod
+    def load(
+        self, source: str, name: str | None, version: str, options: Mapping[str, Any], models: ModelRegistry
+    ) -> ServedModel:
+        """Loads a package.
+
+        Args:
+            source: A package: a folder, or an ``.mlpkg`` file; or ``python:module:function``.
+            name: What requests call it; ``None`` for the name of the package.
+            version: Its version.
+            options: The other arguments of ``Engine.load``, by name.
+            models: What it is added to.
+
+        Raises:
+            InferoxError: If it cannot be loaded, or cannot be added.
+        """
+
+    @abstractmethod
+    def register(self, model: TaskModel, name: str | None, version: str, models: ModelRegistry) -> ServedModel:
+        """Takes over a model that is loaded already; where that fails, it is left as it is.
+
+        Args:
+            model: The model.
+            name: What requests call it; ``None`` for its own name.
+            version: Its version.
+            models: What it is added to.
+
+        Raises:
+            ConfigError: If it cannot be computed here, or cannot be added.
+        """
+
+    def workers(self) -> list[WorkerInfo]:
+        """The worker processes that are alive; empty where there are none."""
+        return []

@@ -1,0 +1,92 @@
+"""Models that are computed in this process."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any
+
+from inferox.core import DeviceId
+from inferox.engine.config import EngineConfig
+from inferox.engine.host import ModelHost
+from inferox.engine.memory_budget import MemoryBudget
+from inferox.engine.python_models import PREFIX, make_model
+from inferox.engine.registry import ModelRegistry
+from inferox.engine.runner import ModelRunner, Watch, unwatched
+from inferox.engine.turns import Turns
+from inferox.loading import PlannedLoad, TaskModel, plan_load
+
+
+class LocalHost(ModelHost):
+    """Computes models in this process: those of one device in turns, all within one thread budget.
+
+    Args:
+        config: The settings of the engine.
+        watch: Told of all rows that are about to be computed, for the time of a block.
+    """
+
+    def __init__(self, config: EngineConfig, watch: Watch = unwatched) -> None:
+        self._config = config
+        self._watch = watch
+        self._memory = MemoryBudget(config.memory_limit_bytes)
+        self._lock = Lock()
+        self._turns: defaultdict[DeviceId, Turns] = defaultdict(Turns)
+
+    def load(
+        self, source: str, name: str | None, version: str, options: Mapping[str, Any], models: ModelRegistry
+    ) -> ModelRunner:
+        """Loads a package; see ``ModelHost``."""
+        if source.startswith(PREFIX):
+            made = make_model(source.removeprefix(PREFIX), options)
+            return self._keep_or_close(made, lambda: self.register(made, name, version, models))
+        planned = plan_load(source, **options, threads=self._config.threads, all_samples=True)
+        name = name or planned.name
+        with models.claim(name, version), self._memory.reserve(planned.size_bytes):
+            loaded = planned.load()
+            return self._keep_or_close(loaded, lambda: self._serve(loaded, name, version, models, planned))
+
+    def register(self, model: TaskModel, name: str | None, version: str, models: ModelRegistry) -> ModelRunner:
+        """Takes over a model that is loaded already; see ``ModelHost``."""
+        name, size_bytes = name or model.name, model.model.memory_requirements().weights_bytes
+        with models.claim(name, version), self._memory.reserve(size_bytes):
+            return self._serve(model, name, version, models)
+
+    def _keep_or_close(self, loaded: TaskModel, keep: Callable[[], ModelRunner]) -> ModelRunner:
+        try:
+            return keep()
+        except BaseException:
+            loaded.close()
+            raise
+
+    def _serve(
+        self,
+        loaded: TaskModel,
+        name: str,
+        version: str,
+        models: ModelRegistry,
+        planned: PlannedLoad | None = None,
+    ) -> ModelRunner:
+        runner = ModelRunner(
+            name,
+            version,
+            loaded,
+            self._config,
+            turns=self._turns_on,
+            memory=self._memory,
+            planned=planned,
+            watch=self._watch,
+        )
+        try:
+            models.add(runner)
+        except BaseException:
+            runner.close()
+            raise
+        return runner
+
+    def _turns_on(self, device: DeviceId) -> Turns:
+        with self._lock:
+            return self._turns[device]
+
+    def close(self) -> None:
+        """Does nothing: what is held, the models hold."""

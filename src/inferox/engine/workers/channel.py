@@ -1,0 +1,181 @@
+"""Messages over a Unix socket: small ones in it, large ones beside it in files without a name."""
+
+from __future__ import annotations
+
+import array
+import socket
+import struct
+from collections import deque
+from collections.abc import Iterator
+from contextlib import suppress
+from threading import Lock, Thread
+
+from inferox.engine.workers.codec import Frame, MessageDecoder, encode
+from inferox.engine.workers.messages import Message
+from inferox.engine.workers.unnamed_file import close_quietly, make_file, map_file
+
+INLINE_BYTES = 64 * 1024
+"""From how many bytes on a message goes into a file, which both sides have in memory once."""
+
+_HEADER = struct.Struct("<QQB15x")
+"""The sizes of the body and of the whole message, and whether it is in a file. Its own size keeps arrays aligned."""
+
+_READ_BYTES = 256 * 1024
+_MOST_FILES = 64
+_NO_WAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
+_CLOSE_ON_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+
+class Channel:
+    """One end of a connection of two processes. Any thread may send; one at a time receives.
+
+    Sending never waits for the other process: what does not fit into the socket is sent by a thread of its own.
+
+    Args:
+        connection: The socket; it is closed with this.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(True)
+        self._socket = connection
+        self._lock = Lock()
+        self._outbox: deque[tuple[memoryview, list[int]]] = deque()
+        self._decoder = MessageDecoder()
+        self._unread = bytearray()
+        self._files: deque[int] = deque()
+
+    def fileno(self) -> int:
+        """The descriptor of the socket."""
+        return self._socket.fileno()
+
+    def send(self, message: Message) -> None:
+        """Sends a message. Where the other side is gone nothing happens: who receives is told so.
+
+        Args:
+            message: The message.
+
+        Raises:
+            TypeError: See ``encode``, as for those that follow.
+            ValueError: See ``encode``.
+            OverflowError: See ``encode``.
+        """
+        content, files = _lay_out(encode(message))
+        with self._lock:
+            if self._outbox:
+                self._outbox.append((content, files))
+                return
+            left = self._send_now(content, files)
+            if not left:
+                return
+            self._outbox.append((left, files if len(left) == len(content) else []))
+        Thread(target=self._empty_outbox, name="inferox-send", daemon=True).start()
+
+    def receive(self, *, wait: bool = True) -> list[Message]:
+        """The messages that have come; there may be none where it does not wait.
+
+        Args:
+            wait: Whether to wait for one.
+
+        Raises:
+            EOFError: If the other side has closed its end, or is gone.
+            ValueError: If a file that came is not safe to read, or cannot be kept.
+            msgspec.DecodeError: If what comes is not a message.
+        """
+        messages: list[Message] = []
+        while not messages:
+            data = self._read(0 if wait else _NO_WAIT)
+            messages = list(self._take_messages(data))
+            if not wait:
+                break
+        return messages
+
+    def close(self) -> None:
+        """Ends the connection; a thread that receives is told so."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        close_quietly(self._files)
+        self._files.clear()
+
+    def _send_now(self, content: memoryview, files: list[int]) -> memoryview:
+        """Sends what fits, and returns what is left."""
+        try:
+            sent = self._send_some(content, files, _NO_WAIT)
+        except BlockingIOError:
+            return content
+        except OSError:
+            close_quietly(files)
+            return memoryview(b"")
+        return content[sent:]
+
+    def _send_some(self, content: memoryview, files: list[int], flags: int) -> int:
+        extra = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", files))] if files else []
+        sent = self._socket.sendmsg([content], extra, flags)
+        close_quietly(files)  # they go with the first byte
+        return sent
+
+    def _empty_outbox(self) -> None:
+        while True:
+            content, files = self._outbox[0]
+            try:
+                while content:
+                    content, files = content[self._send_some(content, files, 0) :], []
+            except OSError:
+                close_quietly(files)
+            with self._lock:
+                self._outbox.popleft()
+                if not self._outbox:
+                    return
+
+    def _read(self, flags: int) -> bytes:
+        room = socket.CMSG_SPACE(_MOST_FILES * array.array("i").itemsize)
+        try:
+            data, extra, found, _ = self._socket.recvmsg(_READ_BYTES, room, flags | _CLOSE_ON_EXEC)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise EOFError from error
+        self._keep_files(extra)
+        if found & socket.MSG_CTRUNC:
+            raise ValueError("too few descriptors are left for the files that came")
+        if not data:
+            raise EOFError
+        return data
+
+    def _keep_files(self, extra: list[tuple[int, int, bytes]]) -> None:
+        for level, kind, data in extra:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                found = array.array("i")
+                found.frombytes(data[: len(data) - len(data) % found.itemsize])
+                self._files.extend(found)
+
+    def _take_messages(self, data: bytes) -> Iterator[Message]:
+        self._unread += data
+        while len(self._unread) >= _HEADER.size:
+            body, size, is_file = _HEADER.unpack_from(self._unread)
+            end = _HEADER.size + (0 if is_file else size)
+            if len(self._unread) < end:
+                return
+            # The copy is nobody's but the message's, whose arrays are views of it.
+            content = map_file(self._next_file(), size) if is_file else memoryview(bytes(self._unread[:end]))
+            del self._unread[:end]
+            yield self._decoder.decode(content if is_file else content[_HEADER.size :], body)
+
+    def _next_file(self) -> int:
+        if not self._files:
+            raise ValueError("a message says that it is in a file, and none came")
+        return self._files.popleft()
+
+
+def open_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets, which pass descriptors."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def _lay_out(frame: Frame) -> tuple[memoryview, list[int]]:
+    if frame.size_bytes >= INLINE_BYTES:
+        with suppress(OSError):  # without a descriptor for it, it goes through the socket
+            file = make_file(frame.pieces())
+            return memoryview(_HEADER.pack(len(frame.body), frame.size_bytes, 1)), [file]
+    header = _HEADER.pack(len(frame.body), frame.size_bytes, 0)
+    return memoryview(b"".join([header, *frame.pieces()])), []

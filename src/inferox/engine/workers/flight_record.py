@@ -1,0 +1,156 @@
+"""What a worker is computing at the moment, where it can be read after the worker's death."""
+
+from __future__ import annotations
+
+import array
+import mmap
+import os
+import struct
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from inferox.engine.workers.unnamed_file import open_file
+
+_HEAD = struct.Struct("<Qdd")
+"""How many rows are in flight, since when, and after how many seconds something must be wrong."""
+
+_SLOT_BYTES = 8192
+_MOST_ROWS = (_SLOT_BYTES - _HEAD.size) // 8
+_EVERYTHING = 2**64 - 1
+"""The number of rows that stands for more than fit."""
+
+_ROW_BITS = 24
+ALL_ROWS = 2**_ROW_BITS - 1
+"""The row that stands for all of a call."""
+
+
+@dataclass(frozen=True)
+class Flight:
+    """Rows that are in flight together.
+
+    Attributes:
+        rows: The rows, as pairs of a call and the index of an item; ``None`` where they are too many to be listed.
+        since_s: Since when, on the clock of ``time.monotonic``, which all processes share.
+        limit_s: After how many seconds something must be wrong; ``None`` where that is not known.
+    """
+
+    rows: frozenset[tuple[int, int]] | None
+    since_s: float
+    limit_s: float | None
+
+    def is_overdue(self) -> bool:
+        """Whether it takes so long that something must be wrong."""
+        return self.limit_s is not None and time.monotonic() - self.since_s > self.limit_s
+
+
+class FlightSlot:
+    """A slot, in which one thread at a time writes what is in flight.
+
+    Args:
+        memory: The memory of all slots.
+        start: Where in it this one begins.
+    """
+
+    def __init__(self, memory: mmap.mmap, start: int) -> None:
+        self._memory = memory
+        self._start = start
+
+    def write(self, rows: Sequence[tuple[int, int]], limit_s: float | None = None) -> None:
+        """Writes what is in flight from now on.
+
+        Args:
+            rows: The rows, as pairs of a call and the index of an item; those of before are gone.
+            limit_s: After how many seconds something must be wrong; ``None`` where that is not known.
+        """
+        start, count = self._start, len(rows) if len(rows) <= _MOST_ROWS else _EVERYTHING
+        # While the number is 0, the slot is empty, whatever else stands in it.
+        self._memory[start : start + 8] = bytes(8)
+        if not rows:
+            return
+        if count != _EVERYTHING:
+            packed = array.array("Q", [call << _ROW_BITS | min(row, ALL_ROWS) for call, row in rows]).tobytes()
+            self._memory[start + _HEAD.size : start + _HEAD.size + len(packed)] = packed
+        self._memory[start + 8 : start + _HEAD.size] = _HEAD.pack(0, time.monotonic(), limit_s or 0.0)[8:]
+        self._memory[start : start + 8] = struct.pack("<Q", count)
+
+    def read(self) -> Flight | None:
+        """What is in flight, or was when the worker died; ``None`` where nothing is."""
+        count, since_s, limit_s = _HEAD.unpack_from(self._memory, self._start)
+        if not count:
+            return None
+        if count > _MOST_ROWS:
+            return Flight(None, since_s, limit_s or None)
+        first, packed = self._start + _HEAD.size, array.array("Q")
+        packed.frombytes(self._memory[first : first + count * packed.itemsize])
+        rows = frozenset((number >> _ROW_BITS, number & ALL_ROWS) for number in packed)
+        return Flight(rows, since_s, limit_s or None)
+
+
+class FlightRecord:
+    """Shared memory in which stands what each thread of a worker computes.
+
+    Nothing is sent for it: a worker that is killed has written it already.
+
+    Args:
+        descriptor: The file of the slots, as ``make_record_file`` makes it; it is not closed.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+        self._slots = [FlightSlot(self._memory, start) for start in range(0, len(self._memory), _SLOT_BYTES)]
+        self._free: SimpleQueue[FlightSlot] = SimpleQueue()
+        for slot in self._slots:
+            self._free.put(slot)
+
+    def take_slot(self) -> FlightSlot:
+        """A slot that nobody else writes to; waits for one where there is none."""
+        return self._free.get()
+
+    @contextmanager
+    def note(self, rows: Sequence[tuple[int, int]], limit_s: float | None) -> Iterator[None]:
+        """Notes that rows are in flight, for the time of a block; see ``FlightSlot.write``."""
+        slot = self.take_slot()
+        try:
+            slot.write(rows, limit_s)
+            yield
+        finally:
+            slot.write([])
+            self._free.put(slot)
+
+    def read(self) -> list[Flight]:
+        """What is in flight, or was when the worker died."""
+        return [flight for slot in self._slots if (flight := slot.read())]
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        self._memory.close()
+
+
+def make_record_file(slots: int) -> int:
+    """An empty file for the record of a worker.
+
+    Args:
+        slots: How many threads of the worker may compute at once.
+
+    Returns:
+        Its descriptor, which the caller closes.
+    """
+    descriptor = open_file()
+    os.ftruncate(descriptor, slots * _SLOT_BYTES)
+    return descriptor
+
+
+def is_in(flights: Iterable[Flight], call: int, row: int) -> bool:
+    """Whether a row is in flight.
+
+    Args:
+        flights: What is in flight.
+        call: The call that the row belongs to.
+        row: The index of its item.
+    """
+    return any(
+        flight.rows is None or (call, row) in flight.rows or (call, ALL_ROWS) in flight.rows for flight in flights
+    )

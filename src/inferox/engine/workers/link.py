@@ -1,0 +1,227 @@
+"""A living worker: the calls that it has, and the models that it has loaded."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from threading import Lock
+from typing import Any
+
+from inferox.core import ExecutionError
+from inferox.engine.worker_info import WorkerInfo
+from inferox.engine.workers.failures import to_error
+from inferox.engine.workers.flight_record import Flight
+from inferox.engine.workers.items import explain, to_sendable
+from inferox.engine.workers.messages import Answered, Ask, Cancel, Done, Failed, Message, Stop
+from inferox.engine.workers.pooled_request import Part
+from inferox.engine.workers.worker_process import WorkerProcess
+
+Reply = Answered | Done | Failed
+"""What a worker says to a call."""
+
+
+class WorkerDiedError(ExecutionError):
+    """A worker process ended while it had a call."""
+
+
+class WorkerLink:
+    """What is said to a worker, and what it answers. Several threads may use it; one receives.
+
+    Args:
+        process: The worker.
+        deliver: Takes the replies to parts of requests.
+
+    Attributes:
+        process: The worker.
+        loads: What its loading of each model gives, by the key of the model.
+        has_answered: Whether it has answered any call.
+        ended_by: Why it was ended from here; ``None`` where it was not.
+    """
+
+    def __init__(self, process: WorkerProcess, deliver: Callable[[Part, Reply], None]) -> None:
+        self.process = process
+        self.loads: dict[str, Future[Any]] = {}
+        self.has_answered = False
+        self.ended_by: str | None = None
+        self._deliver = deliver
+        self._lock = Lock()
+        self._numbers = itertools.count(1)
+        self._calls: dict[int, Part | Future[Any]] = {}
+        self._cost = 0
+        self._is_dead = False
+
+    @property
+    def cost(self) -> int:
+        """What the parts that it has cost together."""
+        return self._cost
+
+    def info(self, *, is_sandbox: bool = False) -> WorkerInfo:
+        """What the worker has.
+
+        Args:
+            is_sandbox: Whether it computes suspects.
+        """
+        with self._lock:
+            requests = sum(1 for call in self._calls.values() if isinstance(call, Part))
+        names = {key.partition("\0")[0] for key in list(self.loads) if self.has(key)}
+        return WorkerInfo(self.process.pid, is_sandbox, tuple(sorted(names)), requests)
+
+    def has(self, key: str) -> bool:
+        """Whether it has loaded a model.
+
+        Args:
+            key: The key of the model.
+        """
+        load = self.loads.get(key)
+        return load is not None and load.done() and load.exception() is None
+
+    def call(self, make: Callable[[int], Message]) -> Future[Any]:
+        """Calls the worker.
+
+        Args:
+            make: Makes the message of the number of the call.
+
+        Returns:
+            What gets the reply: a ``Done``'s value, or an ``Answered``; or an error, ``WorkerDiedError`` among them.
+        """
+        future: Future[Any] = Future()
+        number = self._note(future, 0)
+        if number is None:
+            future.set_exception(WorkerDiedError("the worker process has ended"))
+        else:
+            self.process.channel.send(make(number))
+        return future
+
+    def ask(self, part: Part) -> bool:
+        """Gives the worker a part of a request.
+
+        Args:
+            part: The part.
+
+        Returns:
+            Whether it has taken it: ``False`` where it is dead.
+
+        Raises:
+            RequestError: If an item cannot be sent to another process.
+        """
+        number = self._note(part, part.cost)
+        if number is None:
+            return False
+        try:
+            self.process.channel.send(to_ask(number, part))
+        except (TypeError, ValueError, OverflowError) as error:
+            self._take(number)
+            raise explain(error, part.items) from error
+        part.request.future.add_done_callback(lambda _: self._cancel(number))
+        return True
+
+    def receive(self) -> None:
+        """Receives and delivers replies, until the worker is gone.
+
+        Raises:
+            EOFError: If it is.
+        """
+        while True:
+            for message in self.process.channel.receive():
+                if not isinstance(message, Reply):
+                    raise TypeError(f"a worker said {type(message).__name__}")
+                self._answer(message)
+
+    def kill(self, reason: str) -> None:
+        """Ends the worker.
+
+        Args:
+            reason: Why, for people.
+        """
+        self.ended_by = self.ended_by or reason
+        self.process.kill()
+
+    def stop(self) -> None:
+        """Tells the worker to end."""
+        self.process.channel.send(Stop())
+
+    def find_overdue(self) -> Flight | None:
+        """What takes so long that something must be wrong; ``None`` where nothing does."""
+        with self._lock:
+            flights = [] if self._is_dead else self.process.flights.read()
+        return next((flight for flight in flights if flight.is_overdue()), None)
+
+    def bury(self) -> tuple[dict[int, Part], list[Flight], str]:
+        """Takes note that the worker is dead, and fails the calls that are not parts of requests.
+
+        Returns:
+            The parts that it had by the numbers of their calls, what was in flight, and how it ended.
+        """
+        ended = self.process.end()
+        with self._lock:
+            self._is_dead = True
+            flights = self.process.flights.read()
+            self.process.flights.close()
+            calls, self._calls = self._calls, {}
+        reason = self.ended_by or ended
+        for call in calls.values():
+            if isinstance(call, Future):
+                with suppress(InvalidStateError):
+                    call.set_exception(WorkerDiedError(reason))
+        return {number: call for number, call in calls.items() if isinstance(call, Part)}, flights, reason
+
+    def _note(self, call: Part | Future[Any], cost: int) -> int | None:
+        with self._lock:
+            if self._is_dead:
+                return None
+            number = next(self._numbers)
+            self._calls[number] = call
+            self._cost += cost
+            return number
+
+    def _take(self, number: int) -> Part | Future[Any] | None:
+        with self._lock:
+            call = self._calls.pop(number, None)
+            if isinstance(call, Part):
+                self._cost -= call.cost
+            return call
+
+    def _cancel(self, number: int) -> None:
+        if self._take(number) is not None:
+            self.process.channel.send(Cancel(number))
+
+    def _answer(self, message: Reply) -> None:
+        call = self._take(message.call)
+        self.has_answered = self.has_answered or not isinstance(message, Failed)
+        if isinstance(call, Part):
+            self._deliver(call, message)
+        elif call is not None:
+            with suppress(InvalidStateError):
+                if isinstance(message, Failed):
+                    call.set_exception(to_error(message))
+                else:
+                    call.set_result(message.value if isinstance(message, Done) else message)
+
+
+def to_ask(number: int, part: Part) -> Ask:
+    """The call that asks a worker for a part of a request.
+
+    Args:
+        number: The number of the call.
+        part: The part.
+    """
+    request = part.request
+    options, model = request.options, request.model
+    left_s = None
+    if options.deadline_s is not None:
+        left_s = max(1e-3, request.arrived_s + options.deadline_s - time.monotonic())
+    truncate = "cut" if options.truncate == "warn" else options.truncate  # of what is cut, the answer tells
+    return Ask(
+        number,
+        model.name,
+        model.version,
+        to_sendable(part.items),
+        left_s,
+        options.priority,
+        options.owner,
+        options.prompt,
+        truncate,
+    )

@@ -1,0 +1,349 @@
+"""Worker processes with the same models, between which requests are divided."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from threading import Condition, Event
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferox.core import ConfigError, ExecutionError, InferoxError, LoadError, OverloadedError, ShuttingDownError
+from inferox.engine.config import EngineConfig
+from inferox.engine.host import ModelHost
+from inferox.engine.model_info import ModelInfo
+from inferox.engine.registry import ModelRegistry
+from inferox.engine.worker_info import WorkerInfo
+from inferox.engine.workers.flight_record import is_in
+from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
+from inferox.engine.workers.messages import Count, Failed, Load, Unload
+from inferox.engine.workers.pooled_request import Part
+from inferox.engine.workers.quarantine import Quarantine
+from inferox.engine.workers.remote_model import RemoteModel
+from inferox.engine.workers.replies import deliver
+from inferox.engine.workers.sandbox import Sandbox
+from inferox.engine.workers.seat import Seat
+from inferox.engine.workers.watchdog import Watchdog
+from inferox.engine.workers.worker_process import check_support
+from inferox.machine import resolve_threads
+from inferox.machine.cgroup import dies_as_a_group
+
+if TYPE_CHECKING:
+    from inferox.loading import TaskModel
+
+_logger = logging.getLogger(__name__)
+
+_PYTHON = "python:"
+_STOP_S = 10.0
+"""How long a worker may take to end by itself."""
+
+_TRIES = 2
+"""How often a model is loaded whose worker dies meanwhile: it may have died of something else."""
+
+_GIVE_UP_AFTER = 3
+"""After how many workers in a row that ended at once nothing waits for the next any more."""
+
+_SUSPECT_AFTER = 2
+"""After how many deaths of workers that had it, though they were not computing it, a part is suspected all the same."""
+
+
+class WorkerPool(ModelHost):
+    """Computes models in worker processes. A request goes to the worker that has the least to do.
+
+    What a worker had not answered when it died is computed by others, except for what it was computing at that moment:
+    that goes to the sandbox, item by item.
+
+    Args:
+        config: The settings of the engine; the threads are divided between the workers.
+
+    Raises:
+        ConfigError: If worker processes cannot be had here.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        check_support()
+        if dies_as_a_group():
+            _logger.warning(
+                "memory.oom.group is 1: where memory runs out, the system ends the whole group, not one worker"
+            )
+        threads = max(1, resolve_threads(config.threads) // config.workers)
+        settings = replace(config, isolation="thread", workers=1, threads=threads)
+        self._condition = Condition()
+        self._models: dict[str, RemoteModel] = {}
+        self._links: list[WorkerLink] = []
+        self._waiting: deque[Part] = deque()
+        self._waiting_cost = 0
+        self._max_waiting_cost = config.max_waiting_tokens
+        self._broken: dict[int, str] = {}
+        self._quarantine = Quarantine()
+        self._closing = Event()
+        self._sandbox = Sandbox(settings, self._quarantine)
+        self._seats = [
+            Seat(
+                f"inferox-worker-{index}",
+                settings,
+                deliver=self._deliver,
+                begin=self._begin,
+                end=self._end,
+                fail=partial(self._note_failure, index),
+            )
+            for index in range(config.workers)
+        ]
+        self._watchdog = Watchdog(self._alive, self._try_waiting)
+        for seat in self._seats:
+            seat.start()
+        self._watchdog.start()
+
+    def load(
+        self, source: str, name: str | None, version: str, options: Mapping[str, Any], models: ModelRegistry
+    ) -> RemoteModel:
+        """Loads a package in one worker, and then in all; see ``ModelHost``."""
+        paths = list(sys.path) if source.startswith(_PYTHON) else None
+        with ExitStack() as stack:
+            if name is not None:
+                stack.enter_context(models.claim(name, version))
+            link, info = self._load_first(lambda call: Load(call, source, name, version, dict(options), paths))
+            model = RemoteModel(self, source, info, options, paths)
+            try:
+                if name is None:
+                    stack.enter_context(models.claim(info.name, version))
+                self._load_everywhere(model, link)
+                models.add(model)
+            except BaseException:
+                self.unload(model)
+                raise
+        return model
+
+    def register(
+        self,
+        model: TaskModel,
+        name: str | None,
+        version: str,  # noqa: ARG002 - it is refused
+        models: ModelRegistry,  # noqa: ARG002
+    ) -> RemoteModel:
+        """Refuses a model of this process; see ``ModelHost``."""
+        raise ConfigError(
+            f"{name or model.name!r} is an object of this process, and models are computed in others",
+            hint="load its package, or a function that makes it: load('python:module:function', trust_code=True)",
+        )
+
+    def unload(self, model: RemoteModel) -> None:
+        """Has every worker unload a model."""
+        with self._condition:
+            self._models.pop(model.key, None)
+            links = [link for link in self._links if model.key in link.loads]
+        self._sandbox.unload(model)
+        loaded = [link for link in links if link.loads.pop(model.key).exception() is None]
+        calls = [link.call(lambda call: Unload(call, model.name, model.version)) for link in loaded]
+        for call in calls:
+            try:
+                call.result()
+            except WorkerDiedError:
+                continue
+
+    def count(self, model: RemoteModel) -> list[Any]:
+        """What each worker says of a model's statistics.
+
+        Args:
+            model: The model.
+        """
+        with self._condition:
+            links = [link for link in self._links if link.has(model.key)]
+        found = []
+        for call in [link.call(lambda number: Count(number, model.name, model.version)) for link in links]:
+            try:
+                found.append(call.result())
+            except InferoxError:
+                continue
+        return found
+
+    def workers(self) -> list[WorkerInfo]:
+        """The worker processes that are alive, the sandbox among them; see ``ModelHost``."""
+        with self._condition:
+            links = list(self._links)
+        return [*(link.info() for link in links), *(link.info(is_sandbox=True) for link in self._sandbox.links())]
+
+    def take(self, part: Part) -> None:
+        """Takes a request in.
+
+        Args:
+            part: All of it.
+
+        Raises:
+            RequestError: If one of its items is in quarantine, or cannot be sent.
+            CapacityError: If it is refused.
+        """
+        self._quarantine.refuse(part.request.model.key, part.request.items)
+        self._hand_on(part)
+
+    def close(self) -> None:
+        """Ends every worker; see ``ModelHost``."""
+        self._closing.set()
+        self._sandbox.close(_STOP_S)
+        for seat in self._seats:
+            seat.stop(_STOP_S)
+        self._watchdog.close()
+
+    def _choose(self, part: Part) -> WorkerLink | None:
+        """The worker that a part goes to; without one, the part waits, or fails."""
+        request = part.request
+        key = request.model.key
+        with self._condition:
+            ready = [link for link in self._links if link.has(key)]
+            if ready:
+                return min(ready, key=lambda link: link.cost)
+            failure = self._why_nobody_can(key)
+            if failure is None:
+                is_too_much = self._waiting_cost and self._waiting_cost + part.cost > self._max_waiting_cost
+                if part.deaths or not is_too_much:
+                    self._waiting.append(part)
+                    self._waiting_cost += part.cost
+                    return None
+                failure = OverloadedError("no worker process is ready yet, and too much waits for one")
+        if not part.deaths:
+            raise failure
+        request.fail(failure)
+        return None
+
+    def _why_nobody_can(self, key: str) -> InferoxError | None:
+        if self._closing.is_set():
+            return ShuttingDownError("the engine is closed", hint="make a new one")
+        if len(self._broken) == len(self._seats):
+            return OverloadedError(f"no worker process can be started: {next(iter(self._broken.values()))}")
+        loads = [link.loads.get(key) for link in self._links]
+        if len(loads) == len(self._seats) and all(load is not None and load.done() for load in loads):
+            errors = [load.exception() for load in loads if load is not None]
+            return next((error for error in errors if isinstance(error, InferoxError)), None)
+        return None
+
+    def _load_first(self, make: Callable[[int], Load]) -> tuple[WorkerLink, ModelInfo]:
+        """Loads a model in the first worker that there is."""
+        for attempt in range(_TRIES):
+            link = self._wait_for_link()
+            try:
+                return link, msgspec.convert(link.call(make).result(), ModelInfo)
+            except WorkerDiedError as error:
+                if attempt + 1 == _TRIES:
+                    raise LoadError(f"the worker process that was to load it died: {error.message}") from error
+        raise AssertionError
+
+    def _wait_for_link(self) -> WorkerLink:
+        with self._condition:
+            self._condition.wait_for(lambda: self._links or len(self._broken) == len(self._seats))
+            if not self._links:
+                raise ExecutionError(f"no worker process can be started: {next(iter(self._broken.values()))}")
+            return min(self._links, key=lambda link: link.cost)
+
+    def _load_everywhere(self, model: RemoteModel, first: WorkerLink) -> None:
+        """Has every worker load a model that one of them has loaded."""
+        loaded: Future[Any] = Future()
+        loaded.set_result(None)
+        with self._condition:
+            first.loads[model.key] = loaded
+            self._models[model.key] = model
+            links = list(self._links)
+        for link in links:
+            self._load_in(link, model)
+        for link in links:
+            try:
+                link.loads[model.key].result()
+            except WorkerDiedError:
+                continue  # the worker after it loads every model
+
+    def _load_in(self, link: WorkerLink, model: RemoteModel) -> None:
+        """Has a worker load a model that another has loaded; its requests wait for that."""
+        with self._condition:
+            if model.key in link.loads:
+                return
+            load = link.loads[model.key] = Future[Any]()
+
+        def check(done: Future[Any]) -> None:
+            error = done.exception() or model.compare(msgspec.convert(done.result(), ModelInfo))
+            if error is None:
+                load.set_result(None)
+                self._broken = {}
+            else:
+                _logger.error("a worker process cannot compute %r: %s", model.name, error)
+                load.set_exception(error)
+            self._give_out_waiting()
+
+        link.call(model.make_load).add_done_callback(check)
+
+    def _begin(self, link: WorkerLink) -> None:
+        with self._condition:
+            self._links.append(link)
+            models = list(self._models.values())
+            self._condition.notify_all()
+        for model in models:
+            self._load_in(link, model)
+
+    def _end(self, link: WorkerLink) -> None:
+        """Has what a dead worker had computed by others."""
+        with self._condition:
+            if link in self._links:
+                self._links.remove(link)
+        parts, flights, reason = link.bury()
+        if parts or not self._closing.is_set():
+            _logger.warning("a worker process died with %d requests: %s", len(parts), reason)
+        for number, part in parts.items():
+            if part.request.is_over():
+                continue
+            if part.deaths >= _SUSPECT_AFTER:
+                suspects, others = list(range(len(part.rows))), list[int]()
+            else:
+                suspects = [row for row in range(len(part.rows)) if is_in(flights, number, row)]
+                flying = set(suspects)
+                others = [row for row in range(len(part.rows)) if row not in flying]
+            if others or not part.rows:
+                self._hand_on(part.after_death([part.rows[row] for row in others]))
+            for row in suspects:
+                self._sandbox.take(part.after_death([part.rows[row]]), reason)
+
+    def _hand_on(self, part: Part) -> None:
+        while (link := self._choose(part)) is not None:
+            if link.ask(part):
+                return
+
+    def _give_out_waiting(self) -> None:
+        with self._condition:
+            waiting, self._waiting = self._waiting, deque()
+            self._waiting_cost = 0
+        for part in waiting:
+            if part.request.is_over():
+                continue
+            try:
+                self._hand_on(part)
+            except InferoxError as error:
+                part.request.fail(error)
+
+    def _note_failure(self, index: int, reason: str, times: int) -> None:
+        _logger.error("a worker process could not be started (%d in a row): %s", times, reason)
+        if times < _GIVE_UP_AFTER:
+            return
+        with self._condition:
+            self._broken[index] = reason
+            self._condition.notify_all()
+        self._give_out_waiting()
+
+    def _deliver(self, part: Part, reply: Reply) -> None:
+        if isinstance(reply, Failed) and part.deaths and reply.kind == OverloadedError.__name__:
+            # It was admitted once: it waits where a new request is refused.
+            with self._condition:
+                self._waiting.append(part)
+        else:
+            deliver(part, reply)
+
+    def _alive(self) -> list[WorkerLink]:
+        with self._condition:
+            return [*self._links, *self._sandbox.links()]
+
+    def _try_waiting(self) -> None:
+        if self._waiting:
+            self._give_out_waiting()

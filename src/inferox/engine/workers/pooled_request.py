@@ -1,0 +1,156 @@
+"""A request that worker processes compute, in parts where one of them died."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inferox.core import ExecutionError, InferoxError
+from inferox.engine.answer import Answer
+from inferox.engine.request import RequestOptions
+
+if TYPE_CHECKING:
+    from inferox.engine.workers.remote_model import RemoteModel
+
+_ITEM_COST = 64
+"""What an item costs beside its characters or bytes."""
+
+
+class PooledRequest:
+    """A request, kept until it is answered, so that it can be computed again. Several threads may use it.
+
+    Args:
+        model: The model that is asked.
+        items: The items.
+        options: What the caller says of it.
+        arrived_s: When it came, on the clock of ``time.monotonic``.
+
+    Attributes:
+        future: Gets the answer.
+    """
+
+    def __init__(self, model: RemoteModel, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> None:
+        self.model = model
+        self.items = items
+        self.options = options
+        self.arrived_s = arrived_s
+        self.future: Future[Answer] = Future()
+        self._lock = Lock()
+        self._answers: list[tuple[Sequence[int], Answer]] = []
+        self._left = max(1, len(items))
+
+    def is_over(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self.future.done()
+
+    def add(self, rows: Sequence[int], answer: Answer) -> None:
+        """Takes the answer of some items; that of the last ones completes it.
+
+        Args:
+            rows: Their indices.
+            answer: Their answer.
+        """
+        with self._lock:
+            self._answers.append((rows, answer))
+            self._left -= max(1, len(rows))
+            if self._left:
+                return
+        try:
+            whole = _join(self._answers, len(self.items))
+        except InferoxError as error:
+            self.fail(error)
+            return
+        with suppress(InvalidStateError):
+            self.future.set_result(whole)
+
+    def fail(self, error: InferoxError) -> None:
+        """Gives the caller an error, unless it has gone or has its answer.
+
+        Args:
+            error: The error.
+        """
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some items of a request that one worker computes.
+
+    Attributes:
+        request: The request.
+        rows: The indices of the items.
+        deaths: How many workers have died that had it, without saying that they were computing it.
+    """
+
+    request: PooledRequest
+    rows: Sequence[int]
+    deaths: int = 0
+
+    @classmethod
+    def of_all(cls, request: PooledRequest) -> Part:
+        """All of a request."""
+        return cls(request, range(len(request.items)))
+
+    @property
+    def items(self) -> Any:
+        """The items: a list, or an array."""
+        items: Any = self.request.items
+        if len(self.rows) == len(items):
+            return items
+        return items[list(self.rows)] if isinstance(items, np.ndarray) else [items[row] for row in self.rows]
+
+    @cached_property
+    def cost(self) -> int:
+        """Roughly what it takes to compute, for comparison."""
+        return sum(_ITEM_COST + (len(item) if hasattr(item, "__len__") else 0) for item in self.items)
+
+    def after_death(self, rows: Sequence[int]) -> Part:
+        """Some of its items, after a worker that had it died."""
+        return replace(self, rows=rows, deaths=self.deaths + 1)
+
+    def fail(self, error: InferoxError) -> None:
+        """Gives the caller of the request an error, which may name an item of this part.
+
+        Args:
+            error: The error.
+        """
+        self.request.fail(error if error.item is None else error.at_item(self.rows[error.item]))
+
+
+def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer:
+    """Puts the answers of parts into the order of the items."""
+    (_, first), *others = answers
+    if not others:
+        return first
+    if any((other.artifact, other.embedding_space) != (first.artifact, first.embedding_space) for _, other in others):
+        raise ExecutionError(
+            f"a worker process died, and its work was continued with {others[-1][1].artifact} after {first.artifact}",
+            hint="send the request again",
+        )
+    cut = [item for rows, answer in answers for item in zip(rows, answer.cut_tokens, strict=False)]
+    return replace(
+        first,
+        results=_join_results([(rows, answer.results) for rows, answer in answers], count),
+        cut_tokens=[tokens for _, tokens in sorted(cut, key=lambda pair: pair[0])],
+    )
+
+
+def _join_results(parts: Sequence[tuple[Sequence[int], Any]], count: int) -> Any:
+    if all(isinstance(results, np.ndarray) for _, results in parts):
+        joined = np.empty((count, *parts[0][1].shape[1:]), parts[0][1].dtype)
+        for rows, results in parts:
+            joined[list(rows)] = results
+        return joined
+    listed: list[Any] = [None] * count
+    for rows, results in parts:
+        for row, result in zip(rows, results, strict=True):
+            listed[row] = result
+    return listed

@@ -1,0 +1,136 @@
+"""A model that worker processes compute."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import fields
+from threading import Condition
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from inferox.core import LoadError, ShuttingDownError
+from inferox.engine.answer import Answer
+from inferox.engine.items import to_items
+from inferox.engine.model_info import ModelInfo
+from inferox.engine.request import RequestOptions
+from inferox.engine.served_model import ServedModel
+from inferox.engine.stats import ModelStats
+from inferox.engine.workers.items import to_sendable
+from inferox.engine.workers.messages import Load
+from inferox.engine.workers.pooled_request import Part, PooledRequest
+
+if TYPE_CHECKING:
+    from inferox.engine.workers.pool import WorkerPool
+
+
+class RemoteModel(ServedModel):
+    """A model that worker processes compute.
+
+    Args:
+        pool: The workers.
+        source: What they load.
+        info: What they have loaded.
+        options: How they load it.
+        module_paths: Where they look for modules of Python; ``None`` for where they look in any case.
+
+    Attributes:
+        key: What identifies it among the models of the pool.
+    """
+
+    def __init__(
+        self,
+        pool: WorkerPool,
+        source: str,
+        info: ModelInfo,
+        options: Mapping[str, Any],
+        module_paths: Sequence[str] | None,
+    ) -> None:
+        self.name, self.version = info.name, info.version
+        self.key = f"{info.name}\0{info.version}"
+        self._pool = pool
+        self._source = source
+        self._info = info
+        self._options = dict(options)
+        self._module_paths = module_paths
+        self._probe: Any = None
+        self._condition = Condition()
+        self._open = 0
+        self._is_closed = False
+
+    def make_load(self, call: int) -> Load:
+        """The message that has a worker load it.
+
+        Args:
+            call: The number of the call.
+        """
+        paths = None if self._module_paths is None else list(self._module_paths)
+        return Load(call, self._source, self.name, self.version, self._options, paths, self._probe)
+
+    def ask(
+        self,
+        items: Sequence[Any],
+        options: RequestOptions,
+        arrived_s: float,
+        *,
+        is_patient: bool = False,  # noqa: ARG002 - nothing is computed here
+    ) -> Future[Answer]:
+        """Takes a request in; see ``ServedModel``."""
+        request = PooledRequest(self, to_items(items), options, arrived_s)
+        with self._condition:
+            if self._is_closed:
+                raise ShuttingDownError("the model is being unloaded", hint="send the request again")
+            self._open += 1
+        request.future.add_done_callback(lambda _: self._note_end())
+        try:
+            self._pool.take(Part.of_all(request))
+        except BaseException:
+            request.future.cancel()
+            raise
+        return request.future
+
+    def note_answer(self, part: Part) -> None:
+        """Keeps an item that was answered: a worker that is started later begins with it.
+
+        Args:
+            part: What was answered.
+        """
+        if self._probe is None and len(part.rows):
+            self._probe = to_sendable(part.items[:1])
+
+    def compare(self, other: ModelInfo) -> LoadError | None:
+        """What is wrong where another worker has loaded something else: vectors of two spaces must not be mixed.
+
+        Args:
+            other: What the other has loaded.
+
+        Returns:
+            The error; ``None`` where they answer alike.
+        """
+        first = self._info
+        if (first.embedding_space or first.artifact) == (other.embedding_space or other.artifact):
+            return None
+        return LoadError(f"a worker loaded {other.artifact}, where the first had loaded {first.artifact}")
+
+    def info(self) -> ModelInfo:
+        """What the model is; see ``ServedModel``."""
+        return self._info
+
+    def stats(self) -> ModelStats:
+        """What all workers together are doing with it, and have done since each was started; see ``ServedModel``."""
+        counted = [msgspec.convert(value, ModelStats) for value in self._pool.count(self)]
+        names = [item.name for item in fields(ModelStats)]
+        return ModelStats(**{name: sum(getattr(stats, name) for stats in counted) for name in names})
+
+    def close(self) -> None:
+        """Takes no more requests, waits until those that were taken are answered, and has every worker unload it."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.wait_for(lambda: not self._open)
+        self._pool.unload(self)
+
+    def _note_end(self) -> None:
+        with self._condition:
+            self._open -= 1
+            self._condition.notify_all()

@@ -1,0 +1,27 @@
+"""What workers say, given to the requests that it is about."""
+
+from __future__ import annotations
+
+from inferox.core import ExecutionError
+from inferox.engine.workers.failures import to_error
+from inferox.engine.workers.link import Reply
+from inferox.engine.workers.messages import Answered, Failed
+from inferox.engine.workers.pooled_request import Part
+from inferox.engine.workers.results import to_answer
+
+
+def deliver(part: Part, reply: Reply) -> None:
+    """Gives a request what a worker says to a part of it.
+
+    Args:
+        part: The part.
+        reply: What the worker says.
+    """
+    model = part.request.model
+    if isinstance(reply, Answered):
+        model.note_answer(part)
+        part.request.add(part.rows, to_answer(reply, model.name, model.version))
+    elif isinstance(reply, Failed):
+        part.fail(to_error(reply))
+    else:
+        part.fail(ExecutionError(f"a worker gave {type(reply).__name__} to a request"))

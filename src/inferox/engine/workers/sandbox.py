@@ -1,0 +1,170 @@
+"""The worker in which suspects are computed, one item at a time, so that they can end nothing else."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import CancelledError, Future
+from queue import SimpleQueue
+from threading import Condition, Thread
+from typing import Any
+
+from inferox.core import ExecutionError, InferoxError
+from inferox.engine.config import EngineConfig
+from inferox.engine.workers.link import WorkerDiedError, WorkerLink, to_ask
+from inferox.engine.workers.messages import Unload
+from inferox.engine.workers.pooled_request import Part
+from inferox.engine.workers.quarantine import Quarantine, refusal
+from inferox.engine.workers.remote_model import RemoteModel
+from inferox.engine.workers.replies import deliver
+from inferox.engine.workers.seat import Seat
+
+_logger = logging.getLogger(__name__)
+
+_TRIES = 2
+"""How often the sandbox is started for a suspect, where it dies before it has it."""
+
+
+class Sandbox:
+    """Computes items that were in flight when a worker died: each alone, in a worker that has nothing else.
+
+    Most of them are innocent, and get their answers. One of which this worker dies too is refused, and for some minutes
+    whatever is equal to it. The worker is started for the first suspect, and then kept.
+
+    Args:
+        config: The settings of the worker's engine.
+        quarantine: Where items go that are refused from now on.
+    """
+
+    def __init__(self, config: EngineConfig, quarantine: Quarantine) -> None:
+        self._quarantine = quarantine
+        self._suspects: SimpleQueue[tuple[Part, str] | None] = SimpleQueue()
+        self._condition = Condition()
+        self._link: WorkerLink | None = None
+        self._failure: str | None = None
+        self._is_closed = False
+        self._thread: Thread | None = None
+        self._seat = Seat(
+            "inferox-sandbox",
+            config,
+            deliver=deliver,
+            begin=self._begin,
+            end=self._end,
+            fail=self._note_failure,
+        )
+
+    def take(self, part: Part, reason: str) -> None:
+        """Takes a suspect in.
+
+        Args:
+            part: A single item.
+            reason: How the worker ended that was computing it.
+        """
+        with self._condition:
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="inferox-suspects", daemon=True)
+                self._thread.start()
+                self._seat.start()
+        self._suspects.put((part, reason))
+
+    def links(self) -> list[WorkerLink]:
+        """The worker, where it is alive."""
+        link = self._link
+        return [] if link is None else [link]
+
+    def unload(self, model: RemoteModel) -> None:
+        """Unloads a model, of which nothing is suspected any more.
+
+        Args:
+            model: The model.
+        """
+        for link in self.links():
+            load = link.loads.pop(model.key, None)
+            if load is not None and load.exception() is None:
+                call = link.call(lambda number: Unload(number, model.name, model.version))
+                call.exception()  # where it has died, it has unloaded everything
+
+    def close(self, timeout_s: float) -> None:
+        """Ends the worker.
+
+        Args:
+            timeout_s: How long it may take to end by itself.
+        """
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify_all()
+            thread = self._thread
+        if thread is not None:
+            self._suspects.put(None)
+            thread.join()
+            self._seat.stop(timeout_s)
+
+    def _run(self) -> None:
+        while (suspect := self._suspects.get()) is not None:
+            part, reason = suspect
+            try:
+                self._try(part, reason)
+            except Exception as error:
+                _logger.exception("computing a suspect failed")
+                part.fail(ExecutionError(f"computing it in the sandbox failed: {type(error).__name__}: {error}"))
+
+    def _try(self, part: Part, reason: str) -> None:
+        request = part.request
+        if request.is_over():
+            return
+        try:
+            link = self._prepare(request.model)
+        except InferoxError as error:
+            part.fail(ExecutionError(f"{reason}, and it cannot be tried again: {error.message}").at_item(0))
+            return
+        asked: Future[Any] = link.call(lambda number: to_ask(number, part))
+        request.future.add_done_callback(lambda _: asked.cancel())
+        try:
+            reply = asked.result()
+        except WorkerDiedError as died:
+            self._quarantine.add(request.model.key, part.items[0])
+            part.fail(refusal(f"two worker processes died of it; of the last, {died.message}").at_item(0))
+        except InferoxError as error:
+            part.fail(error)
+        except CancelledError:
+            link.kill("the caller of a suspect has gone, and it may hang")
+        else:
+            deliver(part, reply)
+
+    def _prepare(self, model: RemoteModel) -> WorkerLink:
+        """A worker that has loaded the model, and computed something with it: only then is it known when it hangs."""
+        for attempt in range(_TRIES):
+            link = self._wait_for_link()
+            load = link.loads.get(model.key)
+            if load is None:
+                load = link.loads[model.key] = link.call(model.make_load)
+            try:
+                load.result()
+            except WorkerDiedError:
+                if attempt + 1 == _TRIES:
+                    raise
+                continue
+            return link
+        raise AssertionError
+
+    def _wait_for_link(self) -> WorkerLink:
+        with self._condition:
+            self._condition.wait_for(lambda: self._link or self._failure or self._is_closed)
+            if self._link is None:
+                raise ExecutionError(self._failure or "the engine is being closed")
+            return self._link
+
+    def _begin(self, link: WorkerLink) -> None:
+        with self._condition:
+            self._link, self._failure = link, None
+            self._condition.notify_all()
+
+    def _end(self, link: WorkerLink) -> None:
+        with self._condition:
+            self._link = None
+        link.bury()
+
+    def _note_failure(self, reason: str, times: int) -> None:
+        _logger.error("the sandbox could not be started (%d in a row): %s", times, reason)
+        with self._condition:
+            self._failure = reason
+            self._condition.notify_all()

@@ -1,0 +1,97 @@
+"""A place for a worker, which is replaced when it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event, Thread
+
+from inferox.core import InferoxError, first_line
+from inferox.engine.config import EngineConfig
+from inferox.engine.workers.link import Reply, WorkerLink
+from inferox.engine.workers.pooled_request import Part
+from inferox.engine.workers.worker_process import WorkerProcess
+
+_logger = logging.getLogger(__name__)
+
+_FIRST_DELAY_S, _LONGEST_DELAY_S = 0.2, 30.0
+"""How long a place stays empty after a worker that did nothing before it ended; each next time twice as long."""
+
+
+class Seat:
+    """A place for a worker. A thread of it starts one, receives from it, and replaces it when it ends.
+
+    Args:
+        name: The name of the thread.
+        config: The settings of the worker's engine.
+        deliver: Takes the replies to parts of requests.
+        begin: Told of a worker that has been started.
+        end: Told of a worker that has ended.
+        fail: Told why no worker can be started, and how often in a row.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: EngineConfig,
+        *,
+        deliver: Callable[[Part, Reply], None],
+        begin: Callable[[WorkerLink], None],
+        end: Callable[[WorkerLink], None],
+        fail: Callable[[str, int], None],
+    ) -> None:
+        self._config = config
+        self._deliver, self._begin, self._end, self._fail = deliver, begin, end, fail
+        self._stopping = Event()
+        self._failures = 0
+        self._link: WorkerLink | None = None
+        # The system ends the worker when this thread ends, so that it lives as long as the seat.
+        self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Starts the first worker."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """Tells the worker to end, and ends it if it does not.
+
+        Args:
+            timeout_s: How long it may take.
+        """
+        self._stopping.set()
+        link = self._link
+        if link is not None:
+            link.stop()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            if (link := self._link) is not None:
+                link.kill("it did not end when it was told to")
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._link = WorkerLink(WorkerProcess(self._config), self._deliver)
+            except InferoxError as error:
+                self._failures += 1
+                self._fail(error.message, self._failures)
+            else:
+                self._serve(self._link)
+            if self._failures:
+                self._stopping.wait(min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** (self._failures - 1)))
+
+    def _serve(self, link: WorkerLink) -> None:
+        if self._stopping.is_set():
+            link.stop()
+        try:
+            self._begin(link)
+            link.receive()
+        except EOFError:
+            pass
+        except Exception as error:
+            _logger.exception("a worker process is replaced")
+            link.kill(f"what it said could not be read: {first_line(error)}")
+        self._failures = 0 if link.has_answered else self._failures + 1
+        self._end(link)
+        if self._failures and not self._stopping.is_set():
+            self._fail("it ended before it did anything", self._failures)

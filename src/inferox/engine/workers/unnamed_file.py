@@ -1,0 +1,98 @@
+"""Files without a name, through which processes share memory: nothing is left behind, however they end."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import tempfile
+from collections.abc import Iterable
+
+_CAN_SEAL = hasattr(os, "memfd_create") and hasattr(os, "MFD_ALLOW_SEALING")
+
+
+def make_file(pieces: Iterable[bytes | memoryview]) -> int:
+    """Writes a file that is in memory where the system can, and nobody can change any more where it can seal it.
+
+    Args:
+        pieces: What it holds.
+
+    Returns:
+        Its descriptor, which the caller closes.
+
+    Raises:
+        OSError: If there is no memory, or no descriptor.
+    """
+    descriptor = open_file()
+    try:
+        for piece in pieces:
+            _write_all(descriptor, memoryview(piece))
+        if _CAN_SEAL:
+            import fcntl
+
+            seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_file() -> int:
+    """An empty file without a name.
+
+    Returns:
+        Its descriptor, which the caller closes.
+
+    Raises:
+        OSError: If there is no memory, or no descriptor.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("inferox", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor, path = tempfile.mkstemp(prefix="inferox-")
+    os.unlink(path)  # noqa: PTH108 - it has a descriptor, and is to have no path
+    return descriptor
+
+
+def map_file(descriptor: int, size_bytes: int) -> memoryview:
+    """The content of a file that another process has written, without a copy. It cannot be written to.
+
+    Args:
+        descriptor: The file; it is closed.
+        size_bytes: How much of it is looked at.
+
+    Raises:
+        ValueError: If it is smaller than that, or could become so: touching what is gone ends a process.
+    """
+    try:
+        _refuse_if_unsafe(descriptor, size_bytes)
+        # A shared mapping of a sealed file needs Linux 6.7; a private one that is only read has the same pages.
+        return memoryview(mmap.mmap(descriptor, size_bytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_if_unsafe(descriptor: int, size_bytes: int) -> None:
+    if os.fstat(descriptor).st_size < size_bytes:
+        raise ValueError("a file from another process is smaller than it says")
+    if _CAN_SEAL:
+        import fcntl
+
+        if not fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
+            raise ValueError("a file from another process is not sealed")
+
+
+def _write_all(descriptor: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(descriptor, piece) :]
+
+
+def close_quietly(descriptors: Iterable[int]) -> None:
+    """Closes descriptors, whatever state they are in.
+
+    Args:
+        descriptors: The descriptors.
+    """
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)

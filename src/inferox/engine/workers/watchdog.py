@@ -1,0 +1,43 @@
+"""Ending workers that hang."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from threading import Event, Thread
+
+from inferox.engine.workers.link import WorkerLink
+
+_LOOK_EVERY_S = 0.25
+"""How often it is looked whether a worker hangs."""
+
+
+class Watchdog:
+    """Looks from time to time whether a worker hangs, and ends it.
+
+    Args:
+        links: The workers that are alive.
+        look: Called each time, for what else has to be looked at.
+    """
+
+    def __init__(self, links: Callable[[], Iterable[WorkerLink]], look: Callable[[], None]) -> None:
+        self._links = links
+        self._look = look
+        self._closing = Event()
+        self._thread = Thread(target=self._run, name="inferox-watchdog", daemon=True)
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Looks no more."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.wait(_LOOK_EVERY_S):
+            for link in self._links():
+                flight = link.find_overdue()
+                if flight is not None:
+                    link.kill(f"it was ended because it computed for more than {flight.limit_s:.3g} s")
+            self._look()

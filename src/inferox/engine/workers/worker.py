@@ -1,0 +1,212 @@
+"""The process of a worker: ``python -P -m inferox.engine.workers.worker SOCKET RECORD PARENT CONFIG``.
+
+It answers messages until it is told to stop. Where its end of the socket reads that the other side is gone, it ends at
+once, whatever it is computing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from msgspec import json
+
+from inferox.batching import PADDED_COST
+from inferox.core import InferoxError
+from inferox.engine.answer import Answer
+from inferox.engine.config import EngineConfig
+from inferox.engine.local import LocalHost
+from inferox.engine.registry import ModelRegistry
+from inferox.engine.request import RequestOptions, Row
+from inferox.engine.workers.channel import Channel
+from inferox.engine.workers.failures import to_message
+from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord
+from inferox.engine.workers.hang_limit import HangLimit
+from inferox.engine.workers.messages import Ask, Cancel, Count, Done, Load, Message, Stop, Unload
+from inferox.engine.workers.results import to_answered
+from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first
+
+_NOBODY_IS_THERE = 0
+"""With what a worker ends whose supervisor is gone."""
+
+
+@dataclass(frozen=True)
+class CallOptions(RequestOptions):
+    """The options of a request that came as a call.
+
+    Attributes:
+        call: The number of the call.
+        limit: After how long computing it must be taken to hang.
+    """
+
+    call: int = 0
+    limit: HangLimit | None = None
+
+
+class Worker:
+    """Answers what a supervisor asks.
+
+    Args:
+        channel: What connects it with the supervisor.
+        flights: Where it writes what it is computing.
+        config: The settings of its engine.
+    """
+
+    def __init__(self, channel: Channel, flights: FlightRecord, config: EngineConfig) -> None:
+        self._channel = channel
+        self._flights = flights
+        self._config = config
+        self._models = ModelRegistry()
+        self._host = LocalHost(config, self._watch)
+        self._limits: dict[tuple[str, str], HangLimit] = {}
+        self._asked: dict[int, asyncio.Task[None] | Future[Answer]] = {}
+        self._encoding: dict[int, None] = {}
+        self._encoding_slot = flights.take_slot()
+        self._stopped = asyncio.Event()
+        self._takers: Mapping[type, Callable[[Any], None]] = {
+            Load: self._run(self._load),
+            Unload: self._run(self._unload),
+            Count: self._run(self._count),
+            Ask: self._begin,
+            Cancel: self._cancel,
+            Stop: lambda _: self._stopped.set(),
+        }
+
+    async def serve(self) -> None:
+        """Answers until it is told to stop."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._channel.fileno(), self._read)
+        await self._stopped.wait()
+        loop.remove_reader(self._channel.fileno())
+        for model in self._models.close():
+            await loop.run_in_executor(None, model.close)
+        self._channel.close()
+
+    def _read(self) -> None:
+        try:
+            messages = self._channel.receive(wait=False)
+        except EOFError:
+            os._exit(_NOBODY_IS_THERE)
+        for message in messages:
+            self._takers[type(message)](message)
+
+    def _run(self, action: Callable[[Any], Any]) -> Callable[[Any], None]:
+        """Has a thread act on a message, and sends what comes of it."""
+
+        def act(message: Any) -> None:
+            try:
+                reply: Message = Done(message.call, action(message))
+            except Exception as error:  # noqa: BLE001 - given to whoever asked
+                reply = to_message(message.call, error)
+            self._channel.send(reply)
+
+        def begin(message: Any) -> None:
+            asyncio.get_running_loop().run_in_executor(None, act, message)
+
+        return begin
+
+    def _load(self, message: Load) -> Any:
+        if message.module_paths is not None:
+            sys.path[:] = message.module_paths
+        name, version = message.name, message.version
+        model = self._host.load(message.source, name, version, message.options, self._models)
+        limit = self._limits[model.name, version] = HangLimit(self._config.hang_limit_s)
+        if message.probe is not None:
+            with suppress(InferoxError):  # it fails alone, and that is all that was to be learned
+                model.ask(message.probe, CallOptions(limit=limit), time.monotonic()).result()
+        return model.info()
+
+    def _unload(self, message: Unload) -> None:
+        for model in self._models.remove(message.name, message.version):
+            model.close()
+
+    def _count(self, message: Count) -> Any:
+        return self._models.find(message.name, message.version).stats()
+
+    def _begin(self, ask: Ask) -> None:
+        self._asked[ask.call] = asyncio.get_running_loop().create_task(self._ask(ask))
+
+    async def _ask(self, ask: Ask) -> None:
+        try:
+            limit = self._limits.get((ask.name, ask.version))
+            options = CallOptions(
+                ask.deadline_s, ask.priority, ask.owner, ask.prompt, ask.truncate, call=ask.call, limit=limit
+            )
+            model = self._models.find(ask.name, ask.version)
+            with self._making(ask.call):
+                future = await model.aask(ask.items, options, time.monotonic())
+        except Exception as error:  # noqa: BLE001 - given to whoever asked
+            self._asked.pop(ask.call, None)
+            self._channel.send(to_message(ask.call, error))
+            return
+        self._asked[ask.call] = future
+        future.add_done_callback(partial(self._reply, ask.call, model.info().task))
+
+    def _reply(self, call: int, task: str, future: Future[Answer]) -> None:
+        self._asked.pop(call, None)
+        if future.cancelled():
+            return
+        try:
+            self._channel.send(to_answered(call, task, future.result()))
+        except Exception as error:  # noqa: BLE001 - given to whoever asked
+            self._channel.send(to_message(call, error))
+
+    def _cancel(self, message: Cancel) -> None:
+        if (asked := self._asked.pop(message.call, None)) is not None:
+            asked.cancel()
+
+    @contextmanager
+    def _making(self, call: int) -> Iterator[None]:
+        """Notes that the rows of a call are made: a tokenizer can crash as well as a runtime."""
+        self._encoding[call] = None
+        self._encoding_slot.write([(made, ALL_ROWS) for made in self._encoding])
+        try:
+            yield
+        finally:
+            del self._encoding[call]
+            self._encoding_slot.write([(made, ALL_ROWS) for made in self._encoding])
+
+    @contextmanager
+    def _watch(self, rows: Sequence[Row]) -> Iterator[None]:
+        """Notes that rows are computed, and learns how long that takes."""
+        noted, limit = [], None
+        for request, place in rows:
+            if isinstance(request.options, CallOptions):
+                noted.append((request.options.call, place - request.rows.start))
+                limit = request.options.limit
+        longest = max((request.lengths[place] for request, place in rows), default=0)
+        cost = PADDED_COST.of_batch(len(rows), 0, longest)
+        began = time.monotonic()
+        with self._flights.note(noted, None if limit is None else limit.find_s(cost)):
+            yield
+        if limit is not None:
+            limit.learn(cost, time.monotonic() - began)
+
+
+def main() -> None:
+    """Serves the supervisor that started this process."""
+    connection, record, parent, config = sys.argv[1:]
+    end_with_parent(int(parent))
+    offer_to_die_first()
+    leave_no_core_file()
+    channel = Channel(socket.socket(fileno=int(connection)))
+    flights = FlightRecord(int(record))
+    os.close(int(record))
+
+    async def serve() -> None:
+        await Worker(channel, flights, json.decode(config, type=EngineConfig)).serve()
+
+    asyncio.run(serve())
+
+
+if __name__ == "__main__":
+    main()

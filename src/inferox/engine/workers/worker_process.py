@@ -1,0 +1,118 @@
+"""A worker as the process that started it sees it: alive or dead, and what it was computing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+
+from msgspec import json
+
+from inferox.core import ConfigError, ExecutionError
+from inferox.engine.config import EngineConfig
+from inferox.engine.workers.channel import Channel, open_pair
+from inferox.engine.workers.flight_record import FlightRecord, make_record_file
+
+_MODULE = "inferox.engine.workers.worker"
+
+_SLOTS = 32
+"""How many threads of a worker may compute or make rows at once, at least; more than that wait for one another."""
+
+_EXIT_S = 2.0
+"""How long a worker may take to end once its channel is closed."""
+
+
+def check_support() -> None:
+    """Says whether worker processes can be had here.
+
+    Raises:
+        ConfigError: If the system has no Unix sockets that pass descriptors.
+    """
+    if not (hasattr(socket, "AF_UNIX") and hasattr(socket.socket, "sendmsg") and hasattr(socket, "SCM_RIGHTS")):
+        raise ConfigError(
+            f"worker processes need Unix sockets that pass descriptors, which Python does not have on {sys.platform}",
+            hint="use isolation='thread'",
+        )
+
+
+class WorkerProcess:
+    """A process that computes models. Linux ends it when the thread that started it ends.
+
+    Args:
+        config: The settings of its engine.
+
+    Attributes:
+        channel: What is said to it, and what it says.
+        flights: What it is computing.
+
+    Raises:
+        ExecutionError: If the system starts no process.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        try:
+            ours, theirs = open_pair()
+            record = make_record_file(_SLOTS)
+        except OSError as error:
+            raise ExecutionError(f"no worker process can be started: {error}") from error
+        self.channel, self.flights = Channel(ours), FlightRecord(record)
+        arguments = [str(theirs.fileno()), str(record), str(os.getpid()), json.encode(config).decode()]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
+                # -P keeps the current folder, which may hold anything, out of what is imported.
+                [sys.executable, "-P", "-m", _MODULE, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # what a runtime prints is no output of this process
+                pass_fds=(theirs.fileno(), record),
+                env={**os.environ, "OMP_NUM_THREADS": str(config.threads), "RAYON_NUM_THREADS": str(config.threads)},
+                start_new_session=True,  # an interruption from the keyboard is for this process alone
+            )
+        except OSError as error:
+            self.channel.close()
+            self.flights.close()
+            raise ExecutionError(f"no worker process can be started: {error}") from error
+        finally:
+            theirs.close()
+            os.close(record)
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    def kill(self) -> None:
+        """Ends the process at once; whoever receives from it is told so."""
+        with suppress(OSError):
+            self._process.kill()
+
+    def end(self) -> str:
+        """Closes the channel, waits until the process has ended, and says how it did.
+
+        Returns:
+            How it ended, for people.
+        """
+        self.channel.close()
+        try:
+            code = self._process.wait(_EXIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        return _describe(code)
+
+    def free(self) -> None:
+        """Gives back the record of what it was computing."""
+        self.flights.close()
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " (the system may have run out of memory)" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{hint}"

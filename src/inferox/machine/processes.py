@@ -1,0 +1,48 @@
+"""How this process lives and dies beside others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+"""The option of Linux's ``prctl`` for the signal that a process gets when its parent ends."""
+
+_PARENT_IS_GONE = 1
+
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
+_FIRST_TO_GO = "1000"
+
+
+def end_with_parent(parent: int | None = None) -> None:
+    """Has Linux end this process as soon as its parent ends; more exactly, the thread that started it.
+
+    Args:
+        parent: The process that is expected to be the parent; ``None`` for the one that is. Where it is gone already,
+            this process ends at once.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    expected = os.getppid() if parent is None else parent
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != expected:
+        sys.exit(_PARENT_IS_GONE)
+
+
+def offer_to_die_first() -> None:
+    """Has Linux end this process before others where memory runs out."""
+    with suppress(OSError):  # it is there on Linux alone
+        _OOM_SCORE.write_text(_FIRST_TO_GO, encoding="ascii")
+
+
+def leave_no_core_file() -> None:
+    """Has the system write no file of this process' memory where it crashes."""
+    with suppress(ImportError):  # Windows writes none
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

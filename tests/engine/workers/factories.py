@@ -1,0 +1,52 @@
+"""Functions that worker processes make models with, some rows of which end the process."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from inferox.loading import TaskModel
+from tests.engine.models import DoublingModel, load_doubling
+
+CRASH, HANG, SLOW = 13, 14, 15
+"""Numbers that end the process, never come to an end, and take a while."""
+
+SLOW_S = 0.3
+
+HERE = f"python:{__name__}:"
+
+
+def crash() -> None:
+    """Reads where nothing is, as a faulty runtime does."""
+    ctypes.string_at(0)
+
+
+class DangerousModel(DoublingModel):
+    """Doubles numbers, but for some."""
+
+    def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        ids = inputs["input_ids"]
+        if (ids == CRASH).any():
+            crash()
+        if (ids == HANG).any():
+            time.sleep(60)
+        if (ids == SLOW).any():
+            time.sleep(SLOW_S)
+        return super()._compute(inputs)
+
+
+def make_dangerous() -> TaskModel:
+    return load_doubling(DangerousModel(name="dangerous"))
+
+
+def make_nothing() -> TaskModel:
+    crash()
+    raise AssertionError
+
+
+def make_number() -> int:
+    return 1

@@ -1,0 +1,240 @@
+"""Worker processes: whatever ends one of them, every request gets its own answer or an error of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inferox import Engine, EngineConfig
+from inferox.core import (
+    ConfigError,
+    DeadlineExceededError,
+    ExecutionError,
+    InferoxError,
+    LoadError,
+    ModelNotFoundError,
+    PackageError,
+    RequestError,
+    UntrustedCodeError,
+)
+from tests.engine.models import POISON, double
+from tests.engine.workers.factories import CRASH, HANG, HERE, SLOW, SLOW_S
+
+DANGEROUS = f"{HERE}make_dangerous"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    """Two workers, whose deaths the tests share."""
+    config = EngineConfig(isolation="process", workers=2, threads=2, hang_limit_s=1.0)
+    with Engine(config) as engine:
+        engine.load(DANGEROUS, name="model", trust_code=True)
+        yield engine
+
+
+def pids(engine: Engine) -> set[int]:
+    return {worker.pid for worker in engine.workers() if not worker.is_sandbox}
+
+
+def wait_until(is_so: object, *, timeout_s: float = 20.0) -> None:
+    assert callable(is_so)
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def wait_for_both(engine: Engine) -> None:
+    wait_until(lambda: sum(not worker.is_sandbox and "model" in worker.models for worker in engine.workers()) == 2)
+
+
+def make_items(count: int, seed: int) -> list[list[int]]:
+    numbers = np.random.default_rng(seed)
+    return [numbers.integers(20, 500, size=numbers.integers(1, 50)).tolist() for _ in range(count)]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+
+
+def test_requests_of_all_kinds_are_answered(engine: Engine) -> None:
+    items = make_items(40, seed=0)
+    answer = engine.infer("model", items)
+    assert answer.results == double(items)
+    assert (answer.model, answer.version, answer.artifact) == ("model", "1", "numpy/function/fp32/padded")
+    assert [answer.results for answer in engine.infer_many("model", [items, items[:3]])] == [
+        double(items),
+        double(items[:3]),
+    ]
+    assert list(engine.stream("model", iter(items), chunk=7)) == double(items)
+    assert engine.infer("model", []).results == []
+    # What takes more than 64 KiB goes through a file.
+    large = np.arange(1_000, 21_000)
+    assert engine.infer("model", [large, [1]]).results == [2 * int(large.sum()), 2]
+    assert engine.stats("model").rows >= 40
+
+
+def test_an_error_is_its_own(engine: Engine) -> None:
+    with pytest.raises(ExecutionError, match=r"^item 2: .*a number is poison") as caught:
+        engine.infer("model", [[1], [2], [POISON]])
+    assert caught.value.item == 2
+    with pytest.raises(RequestError, match="text 1 is loud"):
+        engine.infer("model", ["quiet", "loud!"])
+    with pytest.raises(RequestError, match="text 0 has a lone surrogate at character 1"):
+        engine.infer("model", ["a\ud800"])
+    with pytest.raises(RequestError, match="an item of the type object cannot leave this process"):
+        engine.infer("model", [object()])
+    with pytest.raises(RequestError, match="expected a list of items, and got a single one"):
+        engine.infer("model", "text")
+    with pytest.raises(ModelNotFoundError):
+        engine.infer("other", [[1]])
+
+
+def test_no_request_is_lost_when_workers_are_killed(engine: Engine) -> None:
+    requests = [make_items(1 + index % 4, seed=index) for index in range(400)]
+    answered = 0
+
+    async def ask_all() -> list[list[int]]:
+        nonlocal answered
+        left = iter(enumerate(requests))
+        found: list[list[int]] = [[] for _ in requests]
+
+        async def ask() -> None:
+            nonlocal answered
+            for index, items in left:
+                found[index] = (await engine.ainfer("model", items)).results
+                answered += 1
+                if answered in {100, 250}:
+                    for pid in pids(engine):
+                        os.kill(pid, signal.SIGKILL)
+
+        await asyncio.gather(*(ask() for _ in range(64)))
+        return found
+
+    wait_for_both(engine)
+    before = pids(engine)
+    assert asyncio.run(ask_all()) == [double(items) for items in requests]
+    wait_for_both(engine)
+    assert not pids(engine) & before
+
+
+@pytest.mark.parametrize(("number", "how"), [(CRASH, "SIGSEGV"), (HANG, "it computed for more than 1 s")])
+def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how: str) -> None:
+    wait_for_both(engine)
+    requests = [make_items(3, seed=index) for index in range(20)]
+    requests[7] = [[1], [2, number], [3]]
+    with ThreadPoolExecutor(20) as pool:
+        engine.infer("model", [[1]])
+        futures = [pool.submit(engine.infer, "model", items) for items in requests]
+        for index, (future, items) in enumerate(zip(futures, requests, strict=True)):
+            if index != 7:
+                assert future.result(30).results == double(items)
+        with pytest.raises(RequestError, match=rf"^item 1: two worker processes died of it; .*{how}") as caught:
+            futures[7].result(30)
+    assert caught.value.item == 1
+    wait_for_both(engine)
+    alive = pids(engine)
+    with pytest.raises(RequestError, match="item 2: computing it ended a worker process lately"):
+        engine.infer("model", [[1], [2], [2, number]])
+    assert engine.infer("model", [[1], [2], [2, 1]]).results == [2, 4, 6]
+    assert pids(engine) == alive
+
+
+def test_deadlines_and_cancellations_reach_the_workers(engine: Engine) -> None:
+    wait_for_both(engine)
+    before = engine.stats("model").rows
+
+    async def give_up() -> None:
+        # Each worker computes something slow, while other rows wait.
+        slow = [asyncio.create_task(engine.ainfer("model", [[SLOW, index]])) for index in range(2)]
+        await asyncio.sleep(SLOW_S / 3)
+        waiting = [asyncio.create_task(engine.ainfer("model", [[100 + index] * 3] * 50)) for index in range(10)]
+        await asyncio.sleep(0.05)
+        for task in waiting:
+            task.cancel()
+        began = time.monotonic()
+        with pytest.raises(DeadlineExceededError):
+            await engine.ainfer("model", [[1]], deadline_s=0.05)
+        assert time.monotonic() - began < SLOW_S
+        assert [(await task).results for task in slow] == [[2 * SLOW], [2 * (SLOW + 1)]]
+
+    asyncio.run(give_up())
+    with pytest.raises(DeadlineExceededError):
+        engine.infer("model", [[SLOW]], deadline_s=0.05)
+    assert engine.infer("model", [[1]]).results == [2]
+    assert engine.stats("model").rows - before < 20
+
+
+def test_versions_come_and_go_in_every_worker(engine: Engine) -> None:
+    wait_for_both(engine)
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(engine.infer, "model", [[SLOW]])
+        info = engine.load(DANGEROUS, name="model", version="2", trust_code=True)
+        assert (info.version, info.labels) == ("2", ("latest",))
+        assert engine.infer("model", [[1]]).version == "2"
+        assert engine.infer("model", [[1]], version="1").version == "1"
+        assert slow.result(20).version == "1"
+    with pytest.raises(ConfigError, match="has the version '2' already"):
+        engine.load(DANGEROUS, name="model", version="2", trust_code=True)
+    for pid in pids(engine):  # those that replace them have both versions
+        os.kill(pid, signal.SIGKILL)
+    assert engine.infer("model", [[3]], version="2").results == [6]
+    assert engine.infer("model", [[3]], version="1").results == [6]
+    engine.unload("model", "2")
+    assert [model.version for model in engine.models()] == ["1"]
+    assert engine.infer("model", [[1]]).version == "1"
+
+
+def test_what_cannot_be_loaded(engine: Engine, tmp_path: Path) -> None:
+    wait_for_both(engine)
+    with pytest.raises(UntrustedCodeError, match="is code"):
+        engine.load(DANGEROUS)
+    with pytest.raises(PackageError, match="returned a int"):
+        engine.load(f"{HERE}make_number", trust_code=True)
+    with pytest.raises(PackageError) as here:
+        Engine().load(tmp_path / "nothing")
+    with pytest.raises(type(here.value)) as there:
+        engine.load(tmp_path / "nothing")
+    assert str(there.value) == str(here.value)
+    with pytest.raises(LoadError, match=r"the worker process that was to load it died: .*SIGSEGV"):
+        engine.load(f"{HERE}make_nothing", trust_code=True)
+    assert engine.infer("model", [[1]]).results == [2]
+
+
+def test_an_object_of_this_process_is_refused(engine: Engine) -> None:
+    from tests.engine.workers.factories import make_dangerous
+
+    with make_dangerous() as model, pytest.raises(ConfigError, match="is an object of this process"):
+        engine.register(model)
+
+
+def test_closing_leaves_nothing_behind() -> None:
+    def count() -> tuple[int, int, int]:
+        files = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the descriptors, not the files
+        maps = Path("/proc/self/maps").read_text(encoding="ascii").count("memfd:inferox")
+        return files, threading.active_count(), maps
+
+    before = count()
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine:
+        engine.load(DANGEROUS, name="model", trust_code=True)
+        with pytest.raises(RequestError, match="two worker processes died of it"):
+            engine.infer("model", [[CRASH]])
+        workers = [worker.pid for worker in engine.workers()]
+        assert engine.infer("model", [np.arange(1_000, 21_000)]).results
+    assert not any(map(is_alive, workers))
+    assert count() == before
+    with pytest.raises(InferoxError, match="the engine is closed"):
+        engine.infer("model", [[1]])
