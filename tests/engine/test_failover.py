@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import numpy.typing as npt
 import pytest
 
 from inferox import Engine, EngineConfig
-from inferox.core import ConfigError, ExecutionError
+from inferox.core import BatchLimits, ConfigError, ExecutionError
 from inferox.engine.suspicion import Suspicion
 from inferox.parity import ParityClass
 from tests.engine.models import POISON, double, load_doubling
@@ -127,6 +128,49 @@ def test_all_of_a_request_is_computed_again_by_the_next(engine: Engine, shelf: S
     assert ask(engine, items) == "b"
     computed = [row for batch in shelf.backend.find("b").batches[2:] for row in batch]
     assert sorted(computed) == sorted(items)
+
+
+def test_what_an_artifact_computed_while_it_was_found_broken_is_computed_again(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One lane has computed something wrong when another finds that out."""
+    monkeypatch.setattr(BreakableModel, "lanes", 2)
+    shelf.put("p", ["a", "b"])
+    with Engine(EngineConfig(retry_s=LONG_S)) as engine, ThreadPoolExecutor(1) as pool:
+        engine.load("p", name="sum")
+        first = shelf.backend.find("a")
+        compute, has_computed, may_go = first._compute, Event(), Event()
+
+        def compute_and_wait(inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+            outputs = compute(inputs)
+            if (inputs["input_ids"] == 7).all():
+                has_computed.set()
+                assert may_go.wait(20)
+            return outputs
+
+        first._compute = compute_and_wait  # type: ignore[method-assign]
+        shelf.backend.broken["a"] = "wrong"
+        asked = pool.submit(engine.infer, "sum", [[7, 7]])
+        assert has_computed.wait(20)
+        with pytest.raises(ExecutionError, match="a number is poison"):
+            engine.infer("sum", [[POISON]])
+        may_go.set()
+        answer = asked.result(20)
+        assert (answer.results, answer.artifact) == ([28], "doubling/b/fp32/padded")
+
+
+def test_the_next_gets_no_larger_batches_than_it_takes(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    def limits(model: BreakableModel) -> BatchLimits:
+        return BatchLimits(1 if model.metadata.format == "b" else None)
+
+    monkeypatch.setattr(BreakableModel, "limits", property(limits))
+    shelf.put("p", ["a", "b"])
+    with Engine() as engine:
+        engine.load("p", name="sum")
+        shelf.backend.broken["a"] = "raises"
+        items = [[1, 2], [3, 4], [5, 6]]
+        assert ask(engine, items) == "b"
+    assert shelf.backend.find("b").batches[2:] == [[item] for item in items]
 
 
 def test_no_request_is_of_two_artifacts_under_load(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
