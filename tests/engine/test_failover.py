@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from inferox import Engine, EngineConfig
-from inferox.core import BatchLimits, ConfigError, ExecutionError
+from inferox.core import BatchLimits, ConfigError, ExecutionError, OutOfMemoryError, RequestError
 from inferox.engine.suspicion import Suspicion
 from inferox.parity import ParityClass
 from tests.engine.models import POISON, double, load_doubling
@@ -215,6 +215,19 @@ def test_an_artifact_is_not_checked_for_every_row_that_fails() -> None:
         assert not suspicion.confirm(ValueError(), load_doubling())
         now_s[0] += 1
     assert checks == [100, 105, 110]
+
+
+def test_an_artifact_is_not_to_blame_where_memory_is_short_or_a_row_does_not_fit() -> None:
+    short = OutOfMemoryError("no room", requested_bytes=None, free_bytes=None)
+
+    def check(_: object) -> None:
+        raise short
+
+    suspicion = Suspicion(check)
+    assert not suspicion.confirm(ValueError(), load_doubling())
+    suspicion = Suspicion(lambda _: pytest.fail("it is not suspected"))
+    assert not suspicion.confirm(short, load_doubling())
+    assert not suspicion.confirm(RequestError("a row is too long"), load_doubling())
 
 
 @pytest.mark.parametrize("retry_s", [0, -1.0, float("nan"), float("inf"), "1", None])

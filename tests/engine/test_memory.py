@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import pytest
 
 from inferox import Engine, EngineConfig
 from inferox.core import ConfigError, DeadlineExceededError, InferoxError
+from inferox.engine.lineup import Lineup
 from inferox.engine.memory_budget import Evictable, MemoryBudget
 from inferox.machine import MemoryLimit
 from tests.engine.models import DoublingModel, double, load_doubling
 from tests.engine.packages import DoublingBackend, Shelf
+from tests.engine.test_failover import wait_until
 
 
 @pytest.fixture
@@ -72,6 +74,34 @@ def test_models_that_are_asked_all_the_time_share_the_memory(engine: Engine) -> 
     with ThreadPoolExecutor(len(names)) as pool:
         assert sum(pool.map(ask_often, names)) == len(names)
     assert len(loaded(engine)) <= 2
+
+
+def test_a_busy_model_ends_its_batch_and_makes_room(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One request of the busy model is computed, and another waits, when a request for the other model comes."""
+    for name in ("x", "y"):
+        shelf.put(name, [f"{name}1"], weights_bytes=1000)
+    paused, pause = Event(), Lineup.pause
+
+    def note_pause(lineup: Lineup) -> bool:
+        paused.set()
+        return pause(lineup)
+
+    monkeypatch.setattr(Lineup, "pause", note_pause)
+    with Engine(EngineConfig(memory_limit_bytes=1500)) as engine, ThreadPoolExecutor(3) as pool:
+        engine.load("x")
+        engine.load("y")
+        busy = shelf.backend.find("y1")
+        busy.may_go.clear()
+        busy.has_begun.clear()
+        asked = [pool.submit(ask, engine, "y")]
+        assert busy.has_begun.wait(20)
+        asked.append(pool.submit(ask, engine, "y"))
+        wait_until(lambda: engine.stats("y").waiting_rows == 2)
+        asked.append(pool.submit(ask, engine, "x"))
+        assert paused.wait(20)
+        busy.may_go.set()
+        assert [future.result(20) for future in asked] == ["y1", "y1", "x1"]
+    assert len(busy.batches) == 2 + 1  # those of the samples, and the first request; the second came back
 
 
 def test_a_request_keeps_its_deadline_while_its_model_waits_for_memory(shelf: Shelf) -> None:
@@ -185,6 +215,11 @@ class Holder(Evictable):
     def evict(self) -> bool:
         self.evicted += not self.busy
         return not self.busy
+
+    def pause(self) -> bool:
+        raise AssertionError("nobody waits for it")
+
+    resume = pause  # type: ignore[assignment]
 
 
 def test_in_a_container_idle_models_make_room_as_far_as_they_can() -> None:

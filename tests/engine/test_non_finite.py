@@ -14,7 +14,7 @@ import pytest
 
 from inferox import Engine, EngineConfig
 from inferox.core import Batch, DataType, NonFiniteOutputError, Outputs, Signature, TensorSpec
-from inferox.engine.finiteness import is_finite
+from inferox.engine.finiteness import find_non_finite, is_finite
 from inferox.tasks import RawTask
 from inferox.tasks.labels import LabelScore
 from tests.engine.models import SIGNATURE, DoublingModel, SumTask, load_doubling
@@ -150,3 +150,13 @@ def test_outputs_that_were_not_read_are_not_fetched() -> None:
     batch = Batch.of_rows({"x": np.zeros((1, 2), np.float32)})
     outputs = Outputs({"x": Remote()}, Signature((spec,), (spec,)), batch)  # type: ignore[dict-item]
     assert outputs.find_non_finite() == {}
+
+
+def test_what_comes_of_inputs_that_are_not_finite_is_no_fault() -> None:
+    spec = TensorSpec("x", DataType.F32, ("batch", 2))
+    numbers = np.array([[1, 2], [np.nan, 3], [4, 5]], np.float32)
+    batch = Batch.of_rows({"x": numbers})
+    outputs = Outputs(
+        {"x": np.where([[True], [True], [False]], numbers, np.float32(np.inf))}, Signature((spec,), (spec,)), batch
+    )
+    assert find_non_finite(batch, outputs, [0.0, math.nan, math.inf]) == {2: False}

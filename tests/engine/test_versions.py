@@ -80,6 +80,10 @@ def test_a_version_with_a_label_is_unloaded_only_where_that_is_said(engine: Engi
     engine.unload("doubling", "1", drop_labels=True)
     with pytest.raises(ModelNotFoundError):
         ask(engine, "stable")
+    engine.register(load_doubling(task=SumTask(read=lambda total: total + 1)), version="1")
+    with pytest.raises(ModelNotFoundError):
+        ask(engine, "stable")
+    engine.unload("doubling", "1")
     engine.unload("doubling", "3")  # ``latest`` moves on by itself
     assert ask(engine, "latest") == "2"
     engine.label("doubling", "stable", "2")

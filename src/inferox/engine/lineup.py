@@ -24,9 +24,6 @@ _logger = logging.getLogger(__name__)
 _LEAST_STAY = 2
 """How long a model for which requests wait is not evicted, as a multiple of the time that loading it took."""
 
-_PAUSE_S = 0.2
-"""For how many seconds a model begins no batch after others have asked for its memory, so that it can be evicted."""
-
 
 class Lineup(Closing, Evictable):
     """The artifacts of one embedding space that can compute a model. Several threads may use it.
@@ -74,7 +71,7 @@ class Lineup(Closing, Evictable):
         self._is_open, self._is_changing, self._is_closed = True, False, False
         self._prober: Thread | None = None
         self.used_s = self._opened_s = time.monotonic()
-        self._loading_s = self._pauses_until_s = 0.0
+        self._loading_s, self._pauses = 0.0, 0
         memory.hold(self, _size_of(loaded))
         if planned is not None and planned.starts_fast:
             for better in self._preferred():
@@ -173,20 +170,28 @@ class Lineup(Closing, Evictable):
         Returns:
             Whether it did.
         """
-        is_wanted = self.is_wanted
+        is_new = self.is_wanted and self._is_new
         with self._condition:
-            now_s = time.monotonic()
-            is_new = is_wanted and now_s - self._opened_s < _LEAST_STAY * self._loading_s
-            if is_new or self._is_changing or not self._is_open or self._is_closed:
+            if is_new or self._is_changing or self._uses[self._executor] or not self._is_open or self._is_closed:
                 return False
-            if self._uses[self._executor]:
-                self._pauses_until_s = now_s + _PAUSE_S
-                return False
-            self._is_open, self._pauses_until_s = False, 0.0
+            self._is_open = False
             self._evictions += 1
             self._executor.loaded.close()
         _logger.info("%s: %s makes room for other models", self._name, self._serving)
         return True
+
+    def pause(self) -> bool:
+        """Begins no further batch until ``resume``, unless the model has only just been loaded."""
+        with self._condition:
+            may_pause = self._is_open and not self._is_new
+            self._pauses += may_pause
+            return may_pause
+
+    def resume(self) -> None:
+        """Ends a pause."""
+        with self._condition:
+            self._pauses -= 1
+            self._condition.notify_all()
 
     def close(self) -> None:
         """Closes what serves, once it is not used."""
@@ -200,14 +205,17 @@ class Lineup(Closing, Evictable):
         self._memory.hold(self, 0)
 
     @property
+    def _is_new(self) -> bool:
+        return time.monotonic() - self._opened_s < _LEAST_STAY * self._loading_s
+
+    @property
     def _serving(self) -> str:
         return self._executor.shift.metadata.artifact
 
     def _begin_use(self) -> BatchExecutor:
         while True:
             with self._condition:
-                while self._is_changing or (left_s := self._pauses_until_s - time.monotonic()) > 0:
-                    self._condition.wait(None if self._is_changing else left_s)
+                self._condition.wait_for(lambda: not self._is_changing and not self._pauses)
                 if self._is_open:
                     self._uses[self._executor] += 1
                     return self._executor

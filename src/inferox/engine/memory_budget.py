@@ -41,13 +41,25 @@ class Evictable(ABC):
             Whether it did.
         """
 
+    @abstractmethod
+    def pause(self) -> bool:
+        """Begins no further batch until ``resume``, so that the model can be evicted soon.
+
+        Returns:
+            Whether it does so.
+        """
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Ends a pause."""
+
 
 class MemoryBudget:
     """The memory that the models of an engine share. Several threads may use it.
 
-    Where there is no room for a model, those are evicted that have been idle for longest. If all are busy, it waits
-    until one is between two batches, and has been there for a while. In a container whose memory is short, idle models
-    are evicted as well, though never waited for: what they free is only an estimate.
+    Where there is no room for a model, those are evicted that have been idle for longest. If all are busy, one pauses
+    after its batch, unless it has only just been loaded, and is evicted then. In a container whose memory is short,
+    idle models are evicted as well, though never waited for: what they free is only an estimate.
 
     Args:
         limit_bytes: How much all of them may hold; ``None`` for no limit.
@@ -98,22 +110,28 @@ class MemoryBudget:
 
     def _make_room(self, size_bytes: int) -> None:
         container, freed_bytes = self._read_container(), 0
-        while True:
-            self._refuse_if_hopeless(size_bytes)
-            held_bytes = sum(self._held.values()) + self._reserved_bytes
-            is_over = self._limit_bytes is not None and held_bytes + size_bytes > self._limit_bytes
-            is_short = container is not None and size_bytes > (
-                container.limit_bytes - container.used_bytes + freed_bytes
-            )
-            if not is_over and not is_short:
-                return
-            evicted_bytes = self._evict(wanted_too=is_over)
-            if evicted_bytes is not None:
-                freed_bytes += evicted_bytes
-            elif is_over:
-                self._condition.wait(_WAIT_S)
-            else:
-                return
+        paused: Evictable | None = None
+        try:
+            while True:
+                self._refuse_if_hopeless(size_bytes)
+                is_over = self._is_over(size_bytes)
+                if not is_over and (container is None or _has_room(container, size_bytes - freed_bytes)):
+                    return
+                evicted_bytes = self._evict(wanted_too=is_over)
+                if evicted_bytes is not None:
+                    freed_bytes += evicted_bytes
+                elif is_over:
+                    paused = paused or next((model for model in self._candidates() if model.pause()), None)
+                    self._condition.wait(_WAIT_S)
+                else:
+                    return
+        finally:
+            if paused is not None:
+                paused.resume()
+
+    def _is_over(self, size_bytes: int) -> bool:
+        held_bytes = sum(self._held.values()) + self._reserved_bytes
+        return self._limit_bytes is not None and held_bytes + size_bytes > self._limit_bytes
 
     def _refuse_if_hopeless(self, size_bytes: int) -> None:
         if self._limit_bytes is None:
@@ -128,8 +146,16 @@ class MemoryBudget:
 
     def _evict(self, *, wanted_too: bool) -> int | None:
         """Evicts one model, an idle one if possible, and says how much it held; ``None`` where none can be."""
-        models = [model for model in self._held if model.can_return]
-        for model in sorted(models, key=lambda model: (model.is_wanted, model.used_s)):
+        for model in self._candidates():
             if (wanted_too or not model.is_wanted) and model.evict():
                 return self._held.pop(model)
         return None
+
+    def _candidates(self) -> list[Evictable]:
+        """The models that can be evicted: idle ones first, and the one first that was idle for longest."""
+        models = [model for model in self._held if model.can_return]
+        return sorted(models, key=lambda model: (model.is_wanted, model.used_s))
+
+
+def _has_room(container: MemoryLimit, size_bytes: int) -> bool:
+    return size_bytes <= container.limit_bytes - container.used_bytes
