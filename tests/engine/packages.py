@@ -85,10 +85,16 @@ class BreakableModel(DoublingModel):
     lanes: ClassVar[int] = 1
     """How many calls compute at once."""
 
+    batch_invariant: ClassVar[bool | None] = None
+    """Whether a row has the same outputs in any batch as alone."""
+
     def __init__(self, backend: DoublingBackend, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
         super().__init__(name=options.package, metadata=ModelMetadata.of(artifact, device), max_concurrency=self.lanes)
         self._memory = MemoryRequirements(artifact.path("weights").stat().st_size)
         self._backend = backend
+
+    def note_invariance(self, batch_invariant: bool | None) -> None:  # noqa: ARG002 - no evidence tells
+        super().note_invariance(self.batch_invariant)
 
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         outputs = super()._compute(inputs)

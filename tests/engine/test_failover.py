@@ -90,6 +90,23 @@ def test_no_artifact_of_another_space_takes_over(engine: Engine, shelf: Shelf) -
     assert ask(engine, [[1]]) == "a"  # it was never given up
 
 
+def test_what_was_kept_of_an_artifact_that_was_found_broken_is_forgotten(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is no other, so that it goes on."""
+    monkeypatch.setattr(BreakableModel, "batch_invariant", True)
+    shelf.put("p", ["a"])
+    with Engine(EngineConfig(cache_bytes=1_000_000)) as engine:
+        engine.load("p", name="sum")
+        shelf.backend.broken["a"] = "wrong"
+        assert [engine.infer("sum", ["a"]).results for _ in range(2)] == [[6 * 97], [6 * 97]]
+        assert engine.stats("sum").cached_rows == 1
+        with pytest.raises(ExecutionError, match="fails its own stored samples, and there is no other"):
+            engine.infer("sum", [[POISON]])
+        shelf.backend.broken.clear()
+        assert engine.infer("sum", ["a"]).results == [2 * 97]
+
+
 def test_an_artifact_that_passes_again_returns(shelf: Shelf) -> None:
     shelf.put("p", ["a", "b"])
     with Engine(EngineConfig(retry_s=0.005)) as engine:

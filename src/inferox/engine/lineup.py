@@ -138,6 +138,7 @@ class Lineup(Closing, Evictable):
         finally:
             with self._condition:
                 self._uses[executor] -= 1
+                self._uses += Counter()  # forgets what is not used any more
                 self.used_s = time.monotonic()
             self._close_if_unused(executor)
 
@@ -159,7 +160,7 @@ class Lineup(Closing, Evictable):
             cause = executor.suspicion.cause
             _logger.error("%s: %s fails its stored samples: %s", self._name, self._serving, cause)
             if not self._fail_over(cause):
-                executor.suspicion.lift()
+                self._begin_shift(executor.loaded)
                 raise self._nothing_left(cause)
         finally:
             self._end_change()
@@ -172,7 +173,7 @@ class Lineup(Closing, Evictable):
         """
         is_new = self.is_wanted and self._is_new
         with self._condition:
-            if is_new or self._is_changing or self._uses[self._executor] or not self._is_open or self._is_closed:
+            if is_new or self._is_changing or self._uses.total() or not self._is_open or self._is_closed:
                 return False
             self._is_open = False
             self._evictions += 1
@@ -272,20 +273,25 @@ class Lineup(Closing, Evictable):
     def _install(self, loaded: TaskModel) -> None:
         """Lets an artifact serve, from the next batch on."""
         with self._condition:
-            before = self._executor
-            self._executor = self._make_executor(loaded, before.shift.number + 1)
-            self._queue.set_lanes(self._executor.lanes)
+            before = self._begin_shift(loaded)
             self._is_open = True
         self._memory.hold(self, _size_of(loaded))
         _logger.info("%s: %s takes over from %s", self._name, self._serving, before.shift.metadata.artifact)
         self._close_if_unused(before)
 
+    def _begin_shift(self, loaded: TaskModel) -> BatchExecutor:
+        """Lets an artifact compute from now on, with a clean record, and gives what did before."""
+        with self._condition:
+            before = self._executor
+            self._executor = self._make_executor(loaded, before.shift.number + 1)
+            self._queue.set_lanes(self._executor.lanes)
+            return before
+
     def _close_if_unused(self, executor: BatchExecutor) -> None:
         with self._condition:
-            is_over = self._is_closed or executor is not self._executor
+            is_over = self._is_closed or executor.loaded is not self._executor.loaded
             if not is_over or self._uses[executor]:
                 return
-            del self._uses[executor]
         executor.loaded.close()
 
     def _start_probing(self) -> None:

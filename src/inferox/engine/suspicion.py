@@ -65,7 +65,3 @@ class Suspicion:
             now_s = self._clock()
             self._rests_until_s = now_s + _REST * (now_s - began_s)
             return False
-
-    def lift(self) -> None:
-        """Gives the artifact another chance, as where no other can take its place."""
-        self.is_confirmed = False
