@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,18 @@ def test_a_prompt(run: Run, packages: Packages) -> None:
     assert (done.code, "there is no prompt 'nope'" in done.err) == (4, True)
     done = run("run", packages["classify"], "--prompt", "query", "a")
     assert (done.code, "--prompt is for the task embed" in done.err) == (2, True)
+
+
+def test_a_profile_says_what_takes_how_long(run: Run, packages: Packages, tmp_path: Path) -> None:
+    profile = tmp_path / "trace.json"
+    assert len(records(run("run", packages["embed"], "--profile", profile, "a", "b"))) == 2
+    events = [event for event in json.loads(profile.read_text())["traceEvents"] if event["ph"] == "X"]
+    assert [event["name"] for event in events] == ["tokenise", "lay out", "compute", "decode"]
+    assert all(before["ts"] + before["dur"] <= after["ts"] + 1e-3 for before, after in pairwise(events))
+    done_again = run("run", packages["embed"], "--profile", profile, "a")
+    assert (done_again.code, "exists already" in done_again.err) == (2, True)
+    assert len(records(run("run", packages["embed"], "--profile", profile, "--force", "a"))) == 1
+    assert run("run", packages["embed"], "--profile", tmp_path / "trace.txt", "a").code == 2
 
 
 def test_classify(run: Run, packages: Packages) -> None:

@@ -6,6 +6,7 @@ import sys
 from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 
 from inferox.batching.policy import BatchBudget, plan_batches
 from inferox.core import Batch, Model, Outputs, Signature, check_batch
@@ -63,7 +64,7 @@ def _compute_side_by_side(model: Model, batches: Iterable[tuple[list[int], Batch
     with ThreadPoolExecutor(model.max_concurrency, thread_name_prefix="inferox") as pool:
         try:
             for indices, batch in batches:
-                running.append((indices, batch, pool.submit(model.compute, batch)))
+                running.append((indices, batch, pool.submit(copy_context().run, model.compute, batch)))
                 if len(running) > model.max_concurrency:
                     yield _finish(*running.popleft())
             while running:

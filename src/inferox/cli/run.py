@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -61,7 +63,8 @@ Examples:
 @click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads to use.")
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model just in time, where the backend can.")
 @click.option("--output", metavar="FILE", help="Write to a file: .jsonl, .npz or .safetensors.")
-@click.option("--force", is_flag=True, help="Replace the output file if it exists.")
+@click.option("--profile", metavar="FILE", help="Write what takes how long to a .json file, for Chrome or Perfetto.")
+@click.option("--force", is_flag=True, help="Replace the output file, or that of the profile, if it exists.")
 @trust_code_option
 @json_option
 @debug_option
@@ -85,6 +88,7 @@ def run(
     threads: int | None,
     compile_model: bool,
     output: str | None,
+    profile: str | None,
     force: bool,
     trust_code: bool,
     as_json: bool,
@@ -111,6 +115,7 @@ def run(
 
     with (
         open_sink(output, as_json=as_json, force=force) as sink,
+        _profiling(profile, force=force) as noting,
         load(
             package,
             backend,
@@ -127,7 +132,23 @@ def run(
         pairs = PairOptions(query, text_pair, in_columns=in_columns)
         _check_pairs(pairs, chosen.name)
         read = read_items(chosen.name, items, source, pairs=pairs, json_lines=json_lines)
-        _run(model, chosen, read, sink, truncate)
+        with noting:
+            _run(model, chosen, read, sink, truncate)
+
+
+@contextmanager
+def _profiling(profile: str | None, *, force: bool) -> Iterator[AbstractContextManager[None]]:
+    """Notes what takes how long within what it yields, and writes that at the end, where it is wanted."""
+    from inferox.cli.output_file import open_output
+    from inferox.core import Trace
+
+    if profile is None:
+        yield nullcontext()
+        return
+    trace = Trace()
+    with open_output(Path(profile), suffixes=(".json",), force=force) as temporary:
+        yield trace.active()
+        trace.write(temporary)
 
 
 def _adjust(task: Task, prompt: str | None, *, allow_nan: bool) -> Task:
@@ -184,13 +205,14 @@ def _run_window(
     model: TaskModel, task: Task, window: list[Any], done: int, truncate: str
 ) -> tuple[Any, list[CutTokens] | None]:
     """Computes the results, and what was cut off each text; ``None`` where items are not texts."""
-    from inferox.core import RequestError
+    from inferox.core import RequestError, span
     from inferox.tasks.truncation import read_cut_tokens, report_truncation
 
     try:
         if task.name in {"raw", "image-classify"}:
             return task.run(model.model, window), None
-        batch = task.encode(window)
+        with span("tokenise"):
+            batch = task.encode(window)
         if truncate == "error":
             report_truncation(batch, truncate)
         return task.compute(model.model, window, batch), read_cut_tokens(batch)

@@ -60,6 +60,7 @@ from inferox.core.spec import (
     TensorSpec,
 )
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape, to_array
+from inferox.core.trace import Stopwatch, Trace, span
 
 __all__ = [
     "BATCH",
@@ -127,10 +128,12 @@ __all__ = [
     "Signature",
     "SourceFacts",
     "SourceModel",
+    "Stopwatch",
     "Tensor",
     "TensorBuilder",
     "TensorLike",
     "TensorSpec",
+    "Trace",
     "TrustTier",
     "UnknownInputError",
     "UnsafePathError",
@@ -154,6 +157,7 @@ __all__ = [
     "read_padded",
     "resolve_shape",
     "shown",
+    "span",
     "stack_rows",
     "to_array",
     "to_cu_seqlens",

@@ -21,6 +21,7 @@ from inferox.core.outputs import Outputs
 from inferox.core.packed import empty_outputs, pack_batch, packed_signature, padded_signature, read_padded, repad
 from inferox.core.spec import BATCH, SEQUENCE, Signature
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, to_array
+from inferox.core.trace import span
 
 
 @dataclass(frozen=True)
@@ -193,13 +194,17 @@ class Model(Closing):
             OutOfMemoryError: If the device does not have enough memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
-        if self._is_packed:
-            arrays = pack_batch(batch, self.signature)
-        else:
-            arrays = pad_batch(self._filled(batch), self.signature)
-            if not self._takes_tokens_alone:
-                self.signature.check_shapes(arrays)
+        with span("lay out"):
+            arrays = self._lay_out(batch)
         return Outputs(self._run(arrays), self.layout_signature, batch)
+
+    def _lay_out(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
+        if self._is_packed:
+            return pack_batch(batch, self.signature)
+        arrays = pad_batch(self._filled(batch), self.signature)
+        if not self._takes_tokens_alone:
+            self.signature.check_shapes(arrays)
+        return arrays
 
     def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
         """Computes padded tensors.
@@ -252,7 +257,7 @@ class Model(Closing):
 
     def _run(self, inputs: Mapping[str, Any]) -> Mapping[str, TensorLike]:
         """Computes the outputs of inputs in the artifact's own layout, which are known to fit its signature."""
-        with self._turns:
+        with self._turns, span("compute"):
             try:
                 return self._compute(inputs)
             except BaseException as error:  # noqa: BLE001 - always raises

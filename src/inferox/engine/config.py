@@ -28,6 +28,7 @@ class EngineConfig:
             models are closed for others, and loaded again when they are asked.
         refuse_non_finite: Whether a row of finite inputs whose outputs are NaN or infinite is an error; otherwise it is
             counted, and answered as it is.
+        profiling: Whether to note what takes how long; see ``Engine.write_trace``.
         retry_s: After how many seconds an artifact is tried again that was taken out, because it failed its stored
             samples; after twice as many each time that it fails again, up to 64 times as many.
         isolation: Where models are computed: ``thread`` for this process, or ``process`` for worker processes, so that
@@ -47,6 +48,7 @@ class EngineConfig:
     cache_bytes: int = 0
     memory_limit_bytes: int | None = None
     refuse_non_finite: bool = False
+    profiling: bool = False
     retry_s: float = 5.0
     isolation: Isolation = "thread"
     workers: int = 1
@@ -60,13 +62,19 @@ class EngineConfig:
                 raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
         if type(self.cache_bytes) is not int or self.cache_bytes < 0:
             raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {self.cache_bytes!r}")
-        if type(self.refuse_non_finite) is not bool:
-            raise ConfigError(f"refuse_non_finite must be True or False, but is {self.refuse_non_finite!r}")
-        if type(self.retry_s) not in {int, float} or not 0 < self.retry_s < math.inf:
-            raise ConfigError(f"retry_s must be a positive number of seconds, but is {self.retry_s!r}")
+        for name in ("refuse_non_finite", "profiling"):
+            if type(getattr(self, name)) is not bool:
+                raise ConfigError(f"{name} must be True or False, but is {getattr(self, name)!r}")
+        for name in ("retry_s", "hang_limit_s"):
+            value = getattr(self, name)
+            if type(value) not in {int, float} or not 0 < value < math.inf:
+                raise ConfigError(f"{name} must be a positive number of seconds, but is {value!r}")
+        self._check_isolation()
+
+    def _check_isolation(self) -> None:
         if self.isolation not in get_args(Isolation):
             raise ConfigError(f"isolation must be 'thread' or 'process', but is {self.isolation!r}")
+        if self.isolation == "process" and self.profiling:
+            raise ConfigError("nothing is noted of what worker processes do", hint="profile with isolation='thread'")
         if self.isolation == "thread" and self.workers != 1:
             raise ConfigError(f"there are {self.workers} workers, which are processes", hint="add isolation='process'")
-        if not (isinstance(self.hang_limit_s, int | float) and 0 < self.hang_limit_s < math.inf):
-            raise ConfigError(f"hang_limit_s must be a positive number of seconds, but is {self.hang_limit_s!r}")

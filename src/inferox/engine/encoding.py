@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import group_alike
-from inferox.core import Batch, ConfigError, ExecutionError, InferoxError, Signature, check_batch, first_line
+from inferox.core import (
+    Batch,
+    ConfigError,
+    ExecutionError,
+    InferoxError,
+    Signature,
+    Stopwatch,
+    check_batch,
+    first_line,
+)
 from inferox.tasks import RawTask, Task
 
 _CALLS = "calls"
@@ -42,6 +52,7 @@ class Encoding:
         batch: The rows.
         lengths: The tokens of each row; of one that has none, as many as have about as many numbers.
         groups: The rows that may share a batch, by what is alike in them.
+        made: When the rows were made.
     """
 
     task: Task
@@ -49,6 +60,7 @@ class Encoding:
     batch: Batch
     lengths: Sequence[int]
     groups: Mapping[Hashable, Sequence[int]]
+    made: Stopwatch
 
     @classmethod
     def of(cls, task: Task, items: Sequence[Any], signature: Signature) -> Encoding:
@@ -63,6 +75,7 @@ class Encoding:
             RequestError: If an item cannot be computed.
             ExecutionError: If the task raises anything else.
         """
+        began_s = time.monotonic()
         try:
             batch = task.encode(items)
         except InferoxError:
@@ -73,7 +86,8 @@ class Encoding:
             raise ConfigError(f"the task {task.name} makes {len(batch)} rows of {len(items)} items, not one of each")
         check_batch(batch, signature)
         lengths = batch.lengths.tolist() if batch.ragged else _price_rows(batch, signature)
-        return cls(task, items, batch, lengths, group_alike(batch, signature))
+        groups = group_alike(batch, signature)
+        return cls(task, items, batch, lengths, groups, Stopwatch(began_s, time.monotonic()))
 
     @classmethod
     def of_calls(cls, task: RawTask, items: Sequence[Any]) -> Encoding:
@@ -86,10 +100,12 @@ class Encoding:
         Raises:
             RequestError: If a call does not fit the signature.
         """
+        began_s = time.monotonic()
         calls = task.read_calls(items)
         batch = Batch.of_rows({_CALLS: np.empty(len(calls))})
         lengths = [max(1, *map(_count_tokens, call.values())) for call in calls]
-        return cls(task, calls, batch, lengths, {_CALLS: range(len(calls))})
+        groups: dict[Hashable, Sequence[int]] = {_CALLS: range(len(calls))}
+        return cls(task, calls, batch, lengths, groups, Stopwatch(began_s, time.monotonic()))
 
     def group_rows(self, rows: Sequence[int]) -> dict[Hashable, list[int]]:
         """Some of the rows, by group.

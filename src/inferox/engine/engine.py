@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from inferox.core import Closing, ConfigError, DeviceId, ShuttingDownError
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
-from inferox.engine.host import ModelHost
+from inferox.engine.host import open_host
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import RequestOptions
@@ -40,7 +40,7 @@ class Engine(Closing):
 
     def __init__(self, config: EngineConfig | None = None) -> None:
         self._models = ModelRegistry()
-        self._host = _open_host(config or EngineConfig())
+        self._host = open_host(config or EngineConfig())
 
     def load(
         self,
@@ -296,6 +296,19 @@ class Engine(Closing):
         """The worker processes that are alive; empty where models are computed in this process."""
         return self._host.workers()
 
+    def write_trace(self, path: str | Path) -> None:
+        """Writes what took how long, in the format of Chrome's trace viewer: the last 100,000 events.
+
+        Args:
+            path: The file. One that exists is replaced.
+
+        Raises:
+            ConfigError: If the engine was not made with ``EngineConfig(profiling=True)``, or it cannot be written.
+        """
+        if self._host.trace is None:
+            raise ConfigError("nothing was noted", hint="make the engine with EngineConfig(profiling=True)")
+        self._host.trace.write(Path(path))
+
     def close(self) -> None:
         """Takes no more requests, answers those that were taken, and closes every model. Closing twice does nothing."""
         _close_all([*self._models.close(), self._host])
@@ -320,21 +333,6 @@ class Engine(Closing):
 
     def _describe(self, model: ServedModel) -> ModelInfo:
         return replace(model.info(), labels=self._models.labels_of(model))
-
-
-def _open_host(config: EngineConfig) -> ModelHost:
-    # Either is imported where it is used: an engine of worker processes imports no tokenizer and no runtime.
-    if config.isolation == "process":
-        try:
-            import msgspec  # noqa: F401 - what speaks with workers needs it
-        except ImportError as error:
-            raise ConfigError("worker processes need msgspec", hint="pip install 'inferox[serve]'") from error
-        from inferox.engine.workers.pool import WorkerPool
-
-        return WorkerPool(config)
-    from inferox.engine.local import LocalHost
-
-    return LocalHost(config)
 
 
 def _close_all(closing: Sequence[Closing]) -> None:

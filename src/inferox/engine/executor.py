@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any
 
 from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget
-from inferox.core import Batch, Layout, NonFiniteOutputError, OutOfMemoryError
+from inferox.core import Batch, Layout, NonFiniteOutputError, OutOfMemoryError, Trace, span
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
@@ -24,6 +24,7 @@ from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
 from inferox.engine.throughput import Throughput
 from inferox.engine.token_limit import TokenLimit
+from inferox.engine.tracing import tracing_batch
 from inferox.loading import TaskModel
 from inferox.tasks import RawTask
 
@@ -43,6 +44,7 @@ class BatchExecutor:
         config: The settings of the engine.
         delivery: Gives requests their answers.
         recorder: Counts what is computed.
+        trace: Notes what takes how long; ``None`` where nobody wants to know.
         check: Computes the stored samples with the artifact, and raises something where that fails; ``None`` where
             there are none.
 
@@ -61,6 +63,7 @@ class BatchExecutor:
         config: EngineConfig,
         delivery: Delivery,
         recorder: StatsRecorder,
+        trace: Trace | None = None,
         check: Callable[[TaskModel], None] | None = None,
     ) -> None:
         self.loaded = loaded
@@ -73,6 +76,7 @@ class BatchExecutor:
         self._refuses_non_finite = config.refuse_non_finite
         self._delivery = delivery
         self._recorder = recorder
+        self._trace = trace
 
     @property
     def lanes(self) -> int:
@@ -210,6 +214,12 @@ class BatchExecutor:
         return len(rows)
 
     def _answer_rows(self, rows: Sequence[Row]) -> Sequence[Any]:
+        if self._trace is None:
+            return self._compute_batch(rows)
+        with tracing_batch(self._trace, self._name, rows):
+            return self._compute_batch(rows)
+
+    def _compute_batch(self, rows: Sequence[Row]) -> Sequence[Any]:
         """Computes rows, and reads their answers."""
         task = rows[0][0].encoding.task
         if isinstance(task, RawTask):
@@ -222,12 +232,14 @@ class BatchExecutor:
                 self._judge_non_finite({0: True}, is_own=True)
             return [answer]
         parts = [(encoding, [row for _, row in some]) for encoding, some in groupby(rows, _encoding_of)]
-        batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
+        with span("lay out"):
+            batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
         items = [request.encoding.items[row] for request, row in rows]
         began = time.perf_counter()
         outputs = self.loaded.model.compute(batch)
         # Texts with several prompts may share a batch, and are not pooled alike.
-        answers = {task: task.decode(items, batch, outputs) for task in {encoding.task for encoding, _ in parts}}
+        with span("decode"):
+            answers = {task: task.decode(items, batch, outputs) for task in {encoding.task for encoding, _ in parts}}
         self._note_batch(rows, time.perf_counter() - began)
         found: Sequence[Any] = answers[parts[0][0].task]
         if len(answers) > 1:

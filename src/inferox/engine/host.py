@@ -6,7 +6,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from inferox.core import Closing
+from inferox.core import Closing, ConfigError, Trace
+from inferox.engine.config import EngineConfig
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.served_model import ServedModel
 from inferox.engine.worker_info import WorkerInfo
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class ModelHost(Closing):
-    """Makes models that answer requests. It is closed after them."""
+    """Makes models that answer requests. It is closed after them.
+
+    Attributes:
+        trace: Notes what takes how long; ``None`` where nobody wants to know.
+    """
+
+    trace: Trace | None = None
 
     @abstractmethod
     def load(
@@ -52,3 +59,26 @@ class ModelHost(Closing):
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are alive; empty where there are none."""
         return []
+
+
+def open_host(config: EngineConfig) -> ModelHost:
+    """What computes the models of an engine.
+
+    Args:
+        config: The settings of the engine.
+
+    Raises:
+        ConfigError: If it is to be worker processes, and what speaks with them is missing.
+    """
+    # Either is imported where it is used: an engine of worker processes imports no tokenizer and no runtime.
+    if config.isolation == "process":
+        try:
+            import msgspec  # noqa: F401 - what speaks with workers needs it
+        except ImportError as error:
+            raise ConfigError("worker processes need msgspec", hint="pip install 'inferox[serve]'") from error
+        from inferox.engine.workers.pool import WorkerPool
+
+        return WorkerPool(config)
+    from inferox.engine.local import LocalHost
+
+    return LocalHost(config)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
 
-from inferox.core import DeviceId
+from inferox.core import DeviceId, Trace
 from inferox.engine.config import EngineConfig
 from inferox.engine.host import ModelHost
 from inferox.engine.memory_budget import MemoryBudget
@@ -28,6 +28,7 @@ class LocalHost(ModelHost):
 
     def __init__(self, config: EngineConfig, watch: Watch = unwatched) -> None:
         self._config = config
+        self.trace = Trace() if config.profiling else None
         self._watch = watch
         self._memory = MemoryBudget(config.memory_limit_bytes)
         self._lock = Lock()
@@ -74,6 +75,7 @@ class LocalHost(ModelHost):
             self._config,
             turns=self._turns_on,
             memory=self._memory,
+            trace=self.trace,
             planned=planned,
             watch=self._watch,
         )

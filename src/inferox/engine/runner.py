@@ -12,7 +12,7 @@ from functools import partial
 from threading import Lock, Thread
 from typing import Any
 
-from inferox.core import DeadlineExceededError, DeviceId, ExecutionError, InferoxError
+from inferox.core import DeadlineExceededError, DeviceId, ExecutionError, InferoxError, Trace
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.config import EngineConfig
@@ -50,6 +50,7 @@ class ModelRunner(ServedModel):
         config: The settings of the engine.
         turns: Gives the turns on a device.
         memory: The memory of the engine.
+        trace: Notes what takes how long; ``None`` where nobody wants to know.
         planned: The package that it comes from, whose other artifacts take over where this one fails; ``None`` for a
             model that comes from none.
         watch: Told of rows that are about to be computed, for the time of a block.
@@ -64,6 +65,7 @@ class ModelRunner(ServedModel):
         *,
         turns: Callable[[DeviceId], Turns],
         memory: MemoryBudget,
+        trace: Trace | None = None,
         planned: PlannedLoad | None = None,
         watch: Watch = unwatched,
     ) -> None:
@@ -85,6 +87,7 @@ class ModelRunner(ServedModel):
             config=config,
             delivery=self._delivery,
             recorder=self._recorder,
+            trace=trace,
             check=None if planned is None else planned.check,
         )
         self._lineup = Lineup(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from inferox.batching import MAX_ROWS, run_batches
-from inferox.core import Batch, Model, Outputs, RequestError, Signature
+from inferox.core import Batch, Model, Outputs, RequestError, Signature, span
 from inferox.parity import ParityTarget, ProofInput
 from inferox.tasks.truncation import report_truncation
 
@@ -129,7 +129,8 @@ class Task(ABC):
             BackendError: If the runtime fails.
         """
         items = as_list(items)
-        batch = self.encode(items)
+        with span("tokenise"):
+            batch = self.encode(items)
         # Above this one there is the model's method, and the caller above that is the one to be told.
         report_truncation(batch, truncate, stacklevel=4)
         return self.compute(model, items, batch)
@@ -174,7 +175,9 @@ class Task(ABC):
             The indices of some items, and their results.
         """
         for indices, rows, outputs in run_batches(model, batch, max_rows=self.max_rows):
-            yield indices, self.decode([items[index] for index in indices], rows, outputs)
+            with span("decode"):
+                decoded = self.decode([items[index] for index in indices], rows, outputs)
+            yield indices, decoded
 
 
 def as_list(items: Any) -> Sequence[Any]:

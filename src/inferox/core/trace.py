@@ -1,0 +1,155 @@
+"""What takes how long, written in the format that Chrome and Perfetto read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from threading import current_thread, get_native_id
+from time import monotonic
+from typing import Any
+from weakref import WeakSet
+
+from inferox.core.errors import ConfigError
+
+_MOST_EVENTS = 100_000
+"""How many events are kept, some 20 MB: of what takes longer, the last are."""
+
+_NOTHING = nullcontext()
+
+
+@dataclass(frozen=True, slots=True)
+class Stopwatch:
+    """When something was done, and by which thread.
+
+    Attributes:
+        began_s: When it began, on the clock of ``time.monotonic``.
+        ended_s: When it ended.
+        thread: The number of the thread.
+    """
+
+    began_s: float
+    ended_s: float
+    thread: int = field(default_factory=get_native_id)
+
+
+class Trace:
+    """Events, of which the last are kept. Several threads may use it.
+
+    Args:
+        most_events: How many are kept.
+    """
+
+    def __init__(self, most_events: int = _MOST_EVENTS) -> None:
+        self._events: deque[tuple[dict[str, Any], ...]] = deque(maxlen=most_events)
+        self._noted = WeakSet[Any]()
+        self._threads: dict[int, str] = {}
+        self._waits = count(1)
+
+    def note(self, name: str, done: Stopwatch, **facts: Any) -> None:
+        """Notes what a thread did.
+
+        Args:
+            name: What it was.
+            done: When it was done.
+            facts: What else there is to say.
+        """
+        duration_s = done.ended_s - done.began_s
+        self._events.append((_event(name, "X", done.began_s, tid=done.thread, dur=duration_s * 1e6, args=facts),))
+
+    def note_once(self, subject: object, name: str, done: Stopwatch, **facts: Any) -> None:
+        """Notes what a thread did, unless that is noted of the subject already.
+
+        Args:
+            subject: What it was done with.
+            name: What it was.
+            done: When it was done.
+            facts: What else there is to say.
+        """
+        if subject not in self._noted:
+            self._noted.add(subject)
+            self.note(name, done, **facts)
+
+    def note_wait(self, name: str, began_s: float, ended_s: float, **facts: Any) -> None:
+        """Notes that something waited, beside others that did so at the same time.
+
+        Args:
+            name: What it was.
+            began_s: When it began, on the clock of ``time.monotonic``.
+            ended_s: When it ended.
+            facts: What else there is to say.
+        """
+        number = next(self._waits)
+        begins = _event(name, "b", began_s, id=number, tid=0, args=facts)
+        self._events.append((begins, _event(name, "e", ended_s, id=number, tid=0)))
+
+    @contextmanager
+    def noting(self, name: str, **facts: Any) -> Iterator[None]:
+        """Notes what this thread does in the block.
+
+        Args:
+            name: What it is.
+            facts: What else there is to say.
+        """
+        began_s = monotonic()
+        try:
+            yield
+        finally:
+            done = Stopwatch(began_s, monotonic())
+            self._threads.setdefault(done.thread, current_thread().name)
+            self.note(name, done, **facts)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Lets ``span`` note in this trace what is done in the block."""
+        token = _current.set(self)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+
+    def to_json(self) -> dict[str, Any]:
+        """The events as Chrome's trace format has them, from the first on."""
+        names = [
+            {"name": "thread_name", "ph": "M", "pid": os.getpid(), "tid": thread, "args": {"name": name}}
+            for thread, name in sorted(self._threads.copy().items())
+        ]
+        events = sorted((event for noted in self._events.copy() for event in noted), key=lambda event: event["ts"])
+        return {"traceEvents": [*names, *events], "displayTimeUnit": "ms"}
+
+    def write(self, path: Path) -> None:
+        """Writes the events into a file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ConfigError: If it cannot be written.
+        """
+        try:
+            path.write_text(json.dumps(self.to_json()), encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def span(name: str) -> AbstractContextManager[None]:
+    """Notes what this thread does in the block, where a trace is ``active``.
+
+    Args:
+        name: What it is.
+    """
+    trace = _current.get()
+    return _NOTHING if trace is None else trace.noting(name)
+
+
+_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def _event(name: str, phase: str, began_s: float, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "cat": "inferox", "ph": phase, "ts": began_s * 1e6, "pid": os.getpid(), **fields}
