@@ -255,3 +255,9 @@ def test_what_is_being_loaded_has_its_room() -> None:
 def test_limits_that_are_wrong(limit: Any) -> None:
     with pytest.raises(ConfigError, match="memory_limit_bytes must be a positive integer"):
         EngineConfig(memory_limit_bytes=limit)
+
+
+def test_workers_share_what_there_is() -> None:
+    config = EngineConfig(isolation="process", workers=3, threads=7, memory_limit_bytes=3100).of_worker()
+    assert (config.isolation, config.workers, config.threads, config.memory_limit_bytes) == ("thread", 1, 2, 1033)
+    assert EngineConfig(isolation="process", workers=2, threads=1).of_worker().memory_limit_bytes is None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError
+from inferox.machine import resolve_threads
 
 Isolation = Literal["thread", "process"]
 """Where models are computed: in this process, or in worker processes."""
@@ -78,3 +79,9 @@ class EngineConfig:
             raise ConfigError("nothing is noted of what worker processes do", hint="profile with isolation='thread'")
         if self.isolation == "thread" and self.workers != 1:
             raise ConfigError(f"there are {self.workers} workers, which are processes", hint="add isolation='process'")
+
+    def of_worker(self) -> EngineConfig:
+        """The settings of one of the worker processes, with its share of the threads and of the memory."""
+        threads = max(1, resolve_threads(self.threads) // self.workers)
+        memory = self.memory_limit_bytes and max(1, self.memory_limit_bytes // self.workers)
+        return replace(self, isolation="thread", workers=1, threads=threads, memory_limit_bytes=memory)

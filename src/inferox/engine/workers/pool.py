@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from threading import Condition, Event
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,6 @@ from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.seat import Seat
 from inferox.engine.workers.watchdog import Watchdog
 from inferox.engine.workers.worker_process import check_support
-from inferox.machine import resolve_threads
 from inferox.machine.cgroup import dies_as_a_group
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ class WorkerPool(ModelHost):
     that goes to the sandbox, item by item.
 
     Args:
-        config: The settings of the engine; the threads are divided between the workers.
+        config: The settings of the engine; threads and memory are divided between the workers.
 
     Raises:
         ConfigError: If worker processes cannot be had here.
@@ -73,8 +71,7 @@ class WorkerPool(ModelHost):
             _logger.warning(
                 "memory.oom.group is 1: where memory runs out, the system ends the whole group, not one worker"
             )
-        threads = max(1, resolve_threads(config.threads) // config.workers)
-        settings = replace(config, isolation="thread", workers=1, threads=threads)
+        settings = config.of_worker()
         self._condition = Condition()
         self._models: dict[str, RemoteModel] = {}
         self._links: list[WorkerLink] = []
