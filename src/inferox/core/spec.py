@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from inferox.core.dtype import DataType
 from inferox.core.errors import (
@@ -137,7 +138,7 @@ class TensorSpec:
         if upper_bound is None or (not isinstance(value, np.ndarray) and value.device.kind != "cpu"):
             return
         array = value if isinstance(value, np.ndarray) else value.numpy()
-        if array.size and not (array.min() >= 0 and array.max() < upper_bound):
+        if array.size and not _are_below(array, upper_bound):
             wrong = int(array[(array < 0) | (array >= upper_bound)].flat[0])
             raise RequestError(f"input {self.name!r} must hold numbers from 0 to {upper_bound - 1}, but holds {wrong}")
 
@@ -172,6 +173,15 @@ class TensorSpec:
                 f"'upper_bound' of {name!r} must be a positive integer of 64 bits, but is {shown(upper_bound)}"
             )
         return cls(name, dtype, tuple(dims), upper_bound)
+
+
+def _are_below(indices: npt.NDArray[Any], upper_bound: int) -> bool:
+    """Whether all of some indices are from 0 up to a bound; shape of any kind but empty."""
+    if indices.dtype.kind != "i":
+        return bool(indices.min() >= 0 and indices.max() < upper_bound)
+    # Read as unsigned, negative numbers are greater than all others: one pass over the array instead of two.
+    greatest = 2 ** (8 * indices.itemsize - 1)
+    return bool(indices.view(f"u{indices.itemsize}").max() < min(upper_bound, greatest))
 
 
 @dataclass(frozen=True)

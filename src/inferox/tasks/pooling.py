@@ -58,6 +58,8 @@ class _Rows:
 
     def reduce(self, ufunc: np.ufunc, values: Vectors) -> Vectors:
         """Reduces the entries of each text's tokens that are pooled; zeros where there is none."""
+        if not self.skip:  # as nearly always, and each text has a token
+            return ufunc.reduceat(values, self.starts, axis=0)
         reduced = np.zeros((len(self.starts), *values.shape[1:]), dtype=np.float32)
         some = self.lengths > 0
         if not some.any():

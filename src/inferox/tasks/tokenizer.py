@@ -222,16 +222,14 @@ class TextTokenizer:
     def _to_batch(self, items: Sequence[CutEncoding], *, offsets: bool) -> Batch:
         encodings = [item.encoding for item in items]
         lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
-        ragged: dict[str, npt.NDArray[Any]] = {}
-        for spec in self._inputs:
-            if spec.name != MASK:
-                ragged[spec.name] = self._column(spec, encodings, int(lengths.sum()))
+        tokens = int(lengths.sum())
+        ragged = {spec.name: self._column(spec, encodings, tokens) for spec in self._inputs if spec.name != MASK}
         if offsets:
             ragged[OFFSETS] = _join(encodings, lambda item: chain.from_iterable(item.offsets), np.int64).reshape(-1, 2)
             ragged[SPECIAL_TOKENS] = _join(encodings, lambda item: item.special_tokens_mask, np.bool_)
             _shift_offsets(ragged[OFFSETS], items, lengths)
         whole = lengths
-        if self._max_length is not None and bool((lengths > self._max_length).any()):
+        if self._max_length is not None and lengths.max(initial=0) > self._max_length:
             kept = [self._select(item, self._max_length) for item in items]
             lengths = np.array([int(each.sum()) for each in kept], dtype=np.int64)
             ragged = {name: array[np.concatenate(kept)] for name, array in ragged.items()}
