@@ -75,6 +75,21 @@ def test_a_fixed_dim_is_fixed() -> None:
         image.check_inputs({"pixel_values": np.zeros((5, 4, 8, 8), np.float32)})
 
 
+@given(
+    dtype=st.sampled_from([np.int8, np.int16, np.int32, np.int64, np.uint8, np.float32]),
+    numbers=st.lists(st.integers(-128, 127), min_size=1),
+    upper_bound=st.integers(1, 2**63),
+)
+def test_every_index_is_at_least_0_and_below_the_bound(dtype: Any, numbers: list[int], upper_bound: int) -> None:
+    array = np.array(numbers).astype(dtype)
+    spec = TensorSpec("input_ids", DataType.I64, ("tokens",), upper_bound=upper_bound)
+    if all(0 <= number < upper_bound for number in array.tolist()):
+        spec.check_indices(array)
+    else:
+        with pytest.raises(RequestError, match="must hold numbers from 0"):
+            spec.check_indices(array)
+
+
 LIMITED = Signature((TensorSpec("input_ids", DataType.I64, ("batch", "seq"), upper_bound=100),), (), {"seq": 5})
 
 
