@@ -58,16 +58,11 @@ class _Rows:
 
     def reduce(self, ufunc: np.ufunc, values: Vectors) -> Vectors:
         """Reduces the entries of each text's tokens that are pooled; zeros where there is none."""
-        if not self.skip:  # as nearly always, and each text has a token
-            return ufunc.reduceat(values, self.starts, axis=0)
         reduced = np.zeros((len(self.starts), *values.shape[1:]), dtype=np.float32)
-        some = self.lengths > 0
-        if not some.any():
-            return reduced
-        # Every second segment is what lies between the tokens of two texts that are pooled.
-        bounds = np.stack([self.firsts[some], self.ends[some]], axis=1).reshape(-1)
-        inner = bounds[:-1] if bounds[-1] == len(values) else bounds
-        reduced[some] = ufunc.reduceat(values, inner, axis=0)[::2]
+        # ufunc.reduceat computes all rows in one call, and takes 2 to 10 times as long.
+        for row, (start, end) in enumerate(zip((self.starts + self.skip).tolist(), self.ends.tolist(), strict=True)):
+            if start < end:
+                ufunc.reduce(values[start:end], axis=0, out=reduced[row])
         return reduced
 
     def zero_where_empty(self, vectors: Vectors) -> Vectors:
