@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from inferox import Engine
+from inferox import Engine, EngineConfig
 from inferox.core import ConfigError, ModelNotFoundError, NoUsableBackendError
-from tests.engine.models import DoublingModel, SumTask, double, load_doubling
+from tests.engine.models import DoublingModel, SumTask, load_doubling
 from tests.engine.packages import Shelf, make_samples
 
 
@@ -135,19 +135,27 @@ def test_the_old_version_serves_until_the_new_one_is_proven(shelf: Shelf, monkey
 
 
 def test_no_request_mixes_versions_while_they_come_and_go_under_load(shelf: Shelf) -> None:
-    shelf.put("p", ["a"])
-    requests = [[[number] * 30 for number in range(first, first + 9)] for first in range(40)]
-    with Engine() as engine, ThreadPoolExecutor(8) as pool:
-        engine.load("p", name="sum", version="0")
+    """Numbers tell which version computed them."""
+    for version in range(12):
+        shelf.put(f"p{version}", [f"a{version}"])
+        shelf.backend.marks[f"a{version}"] = version
+
+    def ask_for(first: int) -> str:
+        items = [[number] * 30 for number in range(100 + first, 109 + first)]
+        answer = engine.infer("sum", items)
+        assert answer.results == [30 * (2 * item[0] + int(answer.version)) for item in items]
+        return answer.version
+
+    with Engine(EngineConfig(max_batch_tokens=64)) as engine, ThreadPoolExecutor(8) as pool:
+        engine.load("p0", name="sum", version="0")
         asked = []
         for version in range(1, 12):
-            asked += [(items, pool.submit(engine.infer, "sum", items)) for items in requests[:8]]
+            asked += [pool.submit(ask_for, first) for first in range(8)]
             before = shelf.backend.models[-1]
-            engine.load("p", name="sum", version=str(version))
+            engine.load(f"p{version}", name="sum", version=str(version))
             engine.unload("sum", str(version - 1))
             assert before.is_closed
-        for items, future in asked:
-            assert future.result(20).results == double(items)
+        assert len({future.result(20) for future in asked}) > 1
 
 
 def test_nothing_is_left_of_a_version_that_was_unloaded(shelf: Shelf) -> None:
