@@ -140,7 +140,7 @@ def test_no_request_mixes_versions_while_they_come_and_go_under_load(shelf: Shel
         shelf.put(f"p{version}", [f"a{version}"])
         shelf.backend.marks[f"a{version}"] = version
 
-    def ask_for(first: int) -> str:
+    def ask_for(engine: Engine, first: int) -> str:
         items = [[number] * 30 for number in range(100 + first, 109 + first)]
         answer = engine.infer("sum", items)
         assert answer.results == [30 * (2 * item[0] + int(answer.version)) for item in items]
@@ -150,7 +150,7 @@ def test_no_request_mixes_versions_while_they_come_and_go_under_load(shelf: Shel
         engine.load("p0", name="sum", version="0")
         asked = []
         for version in range(1, 12):
-            asked += [pool.submit(ask_for, first) for first in range(8)]
+            asked += [pool.submit(ask_for, engine, first) for first in range(8)]
             before = shelf.backend.models[-1]
             engine.load(f"p{version}", name="sum", version=str(version))
             engine.unload("sum", str(version - 1))
