@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from inferox.cli.bench import bench
 from inferox.cli.compare import compare
 from inferox.cli.doctor import doctor
 from inferox.cli.explain import explain
@@ -65,7 +66,7 @@ def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
-for _command in (pack, inspect, verify, tune, explain, run, compare, doctor, store):
+for _command in (pack, inspect, verify, tune, explain, run, compare, bench, doctor, store):
     cli.add_command(_command)
 
 

@@ -1,0 +1,89 @@
+"""``inferox bench``: a package under load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+Packages = dict[str, Path]
+
+
+def test_loads_are_measured_and_plotted(run: Run, packages: Packages, tmp_path: Path) -> None:
+    page = tmp_path / "load.html"
+    done = run(
+        "bench",
+        packages["embed"],
+        "--backend",
+        "onnxruntime",
+        "--callers",
+        "1,8",
+        "--seconds",
+        "2",
+        "--plot",
+        page,
+        "--threads",
+        "1",
+    )
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert (found["task"], found["threads"]) == ("embed", 1)
+    closed, opened = found["steps"][:2], found["steps"][2:]
+    assert [step["callers"] for step in closed] == [1, 8]
+    highest = max(step["answered_per_s"] for step in closed)
+    assert [step["offered_per_s"] for step in opened] == pytest.approx([share * highest for share in (0.5, 0.8, 0.95)])
+    for step in found["steps"]:
+        assert step["answered"] > 0
+        assert step["latency_s"]["50"] <= step["latency_s"]["99"] <= step["latency_s"]["max"] <= 2
+        assert step["answered_per_s"] == pytest.approx(step["answered"] / step["duration_s"])
+        assert step["batch_rows"] >= 1
+        assert 0 <= step["padding"] < 1
+    assert closed[1]["batch_rows"] > closed[0]["batch_rows"] == 1
+    text = page.read_text()
+    assert text.count("<figure") == text.count("</figure>") == 3
+    assert "8 callers: p99 " in text
+    assert "requests/s: p50 " in text
+
+
+def test_rates_alone_as_a_table(run: Run, packages: Packages) -> None:
+    done = run(
+        "bench",
+        packages["rerank"],
+        "--backend",
+        "onnxruntime",
+        "--callers",
+        "none",
+        "--rates",
+        "20",
+        "--seconds",
+        "0.6",
+        "--table",
+    )
+    assert done.code == 0, done.err
+    assert "20.0 requests/s" in done.out
+    assert "answers/s" in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--callers", "0"), "--callers must be positive integers with commas in between, but is '0'"),
+        (("--callers", "1.5"), "--callers must be positive integers"),
+        (("--rates", "1,x"), "--rates must be positive numbers with commas in between, but is '1,x'"),
+        (("--callers", "none", "--seconds", "0"), "seconds"),
+        (("--plot", "load.txt"), "must end in .html"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(
+    run: Run, packages: Packages, options: tuple[str, ...], message: str
+) -> None:
+    done = run("bench", packages["embed"], *options)
+    assert (done.code, message in done.err) == (2, True), done.err
+
+
+def test_nothing_to_measure_is_refused(run: Run, packages: Packages) -> None:
+    done = run("bench", packages["embed"], "--callers", "none", "--seconds", "1")
+    assert (done.code, "there is nothing to measure" in done.err) == (2, True), done.err
