@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from math import inf
 from threading import Condition, Thread
 
 from inferox.batching import BatchBudget
@@ -263,7 +262,7 @@ class Lineup(Closing, Evictable):
         """Loads an artifact, which computes its stored samples."""
         try:
             found = self._artifacts[name]()
-        except InferoxError as error:
+        except Exception as error:  # noqa: BLE001 - a third party's backend or task may raise anything
             self._outages.begin(name, str(error), is_final=isinstance(error, BackendUnavailableError))
             _logger.warning("%s: %s cannot be loaded: %s", self._name, name, error)
             return None
@@ -296,9 +295,15 @@ class Lineup(Closing, Evictable):
 
     def _start_probing(self) -> None:
         with self._condition:
-            if self._prober is None and not self._is_closed:
-                self._prober = Thread(target=self._probe, name=f"inferox-{self._name}-probe", daemon=True)
-                self._prober.start()
+            if self._prober is not None or self._is_closed:
+                return
+            prober = Thread(target=self._probe, name=f"inferox-{self._name}-probe", daemon=True)
+            try:
+                prober.start()
+            except RuntimeError as error:
+                _logger.warning("%s: nothing is tried again: no thread can be started: %s", self._name, error)
+            else:
+                self._prober = prober
 
     def _probe(self) -> None:
         """Tries the artifacts that are preferred to the one that serves, until the best of all serves again."""
@@ -318,13 +323,10 @@ class Lineup(Closing, Evictable):
     def _wait_for_due(self) -> str | None:
         """Waits until an artifact is to be tried; ``None`` once there is none to be tried any more."""
         with self._condition:
-            while not self._is_closed and (waiting := self._outages.among(self._preferred())):
-                due = min(waiting, key=self._outages.left_s)
-                left_s = self._outages.left_s(due)
+            while not self._is_closed and (due := self._outages.next_due(self._preferred())):
+                name, left_s = due
                 if not left_s and self._is_open:
-                    return due
-                if left_s == inf:
-                    break
+                    return name
                 self._condition.wait(left_s or None)
             self._prober = None
             return None

@@ -88,6 +88,16 @@ class Outages:
         with self._lock:
             return max(0.0, self._last[name].until_s - self._clock()) if name in self._is_out else 0.0
 
+    def next_due(self, names: Iterable[str]) -> tuple[str, float] | None:
+        """The one of some artifacts that is to be tried next, and in how many seconds; ``None`` where none is.
+
+        Args:
+            names: Their names.
+        """
+        left_s = {name: self.left_s(name) for name in self.among(names)}
+        due = min(left_s, key=left_s.__getitem__, default=None)
+        return None if due is None or left_s[due] == inf else (due, left_s[due])
+
     def among(self, names: Iterable[str]) -> dict[str, str]:
         """Those of some artifacts that are out, and why.
 
