@@ -1,6 +1,7 @@
 """Many callers of one text each through the engine, against one call with all texts and sentence-transformers.
 
-    python benchmarks/engine.py MODEL_DIRECTORY [--callers 64] [--texts 2000] [--rounds 5] [--threads 2] [--json]
+    python benchmarks/engine.py MODEL_DIRECTORY [--callers 64] [--texts 2000] [--rounds 5] [--threads 2]
+        [--isolation process] [--workers 1] [--json]
 
 The model is packed for several backends. For each artifact, one process embeds all texts in one call and another has as
 many coroutines as there are callers, each with one request of one text at a time (``Engine.ainfer``), until all are
@@ -44,6 +45,9 @@ from inferox.measuring.timing import Spread, time_call, time_in_turns
 ENGINE = "engine "
 """What the names of runners begin with that go through the engine."""
 
+_MORE = ("callers", "isolation", "workers")
+"""The options that are for runners of the engine alone."""
+
 _CALLS = 200
 """How often a lone caller asks."""
 
@@ -60,6 +64,8 @@ def main() -> None:
     parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="those to pack for")
     parser.add_argument("--precisions", default="fp32,bf16,int8")
     parser.add_argument("--only", default="", help="a part of the names of the artifacts that are measured")
+    parser.add_argument("--isolation", default="thread", help="thread, or process for worker processes")
+    parser.add_argument("--workers", type=int, default=1, help="how many worker processes there are")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -89,7 +95,8 @@ def compare(options: argparse.Namespace, package: str, artifacts: Sequence[str])
     """
     names = [PEER, *artifacts, *(ENGINE + name for name in artifacts), *(LIMIT + name for name in PRECISIONS)]
     runners = {
-        name: Runner(name, options.model if name == PEER else package, options, script=__file__) for name in names
+        name: Runner(name, options.model if name == PEER else package, options, script=__file__, more=_MORE)
+        for name in names
     }
     seconds = time_in_turns(
         {name: runner.take_turn for name, runner in runners.items()},
@@ -137,9 +144,15 @@ def serve(options: argparse.Namespace) -> None:
 
 def open_engine(options: argparse.Namespace) -> tuple[Embed, dict[str, float]]:
     """Callers of an engine, and what a lone one of them waits for."""
-    engine = Engine(EngineConfig(threads=options.threads))
-    loaded = open_artifact(options)
-    engine.register(loaded, name="model")
+    config = EngineConfig(threads=options.threads, isolation=options.isolation, workers=options.workers)
+    engine, loaded = Engine(config), open_artifact(options)
+    if options.isolation == "process":
+        backend, _, precision, layout = options.serve.split("/")
+        info = engine.load(options.model, name="model", backend=backend, precision=precision)
+        if not info.artifact.endswith(f"{precision}/{layout}"):
+            sys.exit(f"{options.serve} was to be measured, and the engine has loaded {info.artifact}")
+    else:
+        engine.register(loaded, name="model")
 
     async def embed_all(texts: Sequence[str]) -> npt.NDArray[np.float32]:
         left, found = iter(enumerate(texts)), [np.empty(0, np.float32)] * len(texts)

@@ -126,11 +126,21 @@ class Runner:
         model: The package, or for the peer the model directory.
         options: The command line's.
         script: The file that is the other side.
+        more: What else of the command line it is told.
     """
 
-    def __init__(self, name: str, model: str, options: argparse.Namespace, *, script: str = __file__) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        options: argparse.Namespace,
+        *,
+        script: str = __file__,
+        more: Sequence[str] = (),
+    ) -> None:
         self.name = name
         words = [model, "--serve", name, "--texts", options.texts, "--mix", options.mix, "--threads", options.threads]
+        words += [word for option in more for word in (f"--{option}", getattr(options, option))]
         threads = str(options.threads)
         self._process = subprocess.Popen(  # noqa: S603 - this very file
             [sys.executable, script, *map(str, words)],

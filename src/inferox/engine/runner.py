@@ -159,6 +159,14 @@ class ModelRunner(ServedModel):
         self._start_lanes()
         self._queue.add(request, estimate_s=self._lineup.estimate_s)
 
+    def estimate_s(self, tokens: int) -> float | None:
+        """The seconds that some tokens take, in all lanes together; ``None`` where that is not known.
+
+        Args:
+            tokens: Their number.
+        """
+        return self._lineup.estimate_s(tokens)
+
     def info(self) -> ModelInfo:
         """What the model is."""
         metadata = self._lineup.current.shift.metadata

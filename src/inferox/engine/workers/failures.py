@@ -19,12 +19,11 @@ def to_message(call: int, error: BaseException) -> Failed:
         error: The error; what is not one of Inferox becomes an ``ExecutionError``.
     """
     kind = next((base for base in type(error).__mro__ if _is_known(base)), None)
+    causes = _causes_of(error)
     if kind is None or not isinstance(error, InferoxError):
-        return Failed(
-            call, ExecutionError.__name__, f"{type(error).__name__}: {first_line(error)}", {}, _causes_of(error)
-        )
+        kind, error = ExecutionError, ExecutionError(f"{type(error).__name__}: {first_line(error)}")
     facts = {name: _to_plain(value) for name, value in vars(error).items() if not name.startswith("__")}
-    return Failed(call, kind.__name__, error.args[0], facts, _causes_of(error))
+    return Failed(call, kind.__name__, error.args[0], facts, causes)
 
 
 def to_error(message: Failed) -> InferoxError:

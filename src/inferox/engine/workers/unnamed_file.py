@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import mmap
 import os
+import sys
 import tempfile
+import weakref
 from collections.abc import Iterable
 
 _CAN_SEAL = hasattr(os, "memfd_create") and hasattr(os, "MFD_ALLOW_SEALING")
@@ -66,10 +69,28 @@ def map_file(descriptor: int, size_bytes: int) -> memoryview:
     """
     try:
         _refuse_if_unsafe(descriptor, size_bytes)
-        # A shared mapping of a sealed file needs Linux 6.7; a private one that is only read has the same pages.
-        return memoryview(mmap.mmap(descriptor, size_bytes, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ))
+        return _map(descriptor, size_bytes)
     finally:
         os.close(descriptor)
+
+
+def _map(descriptor: int, size_bytes: int) -> memoryview:
+    """Maps a file without keeping its descriptor: whoever keeps many answers would run out of them."""
+    # A shared mapping of a sealed file needs Linux 6.7; a private one that is only read has the same pages.
+    flags, protection = mmap.MAP_PRIVATE, mmap.PROT_READ
+    if sys.version_info >= (3, 13):
+        return memoryview(mmap.mmap(descriptor, size_bytes, flags=flags, prot=protection, trackfd=False))
+    system = ctypes.CDLL(None, use_errno=True)
+    system.mmap.restype = ctypes.c_void_p
+    system.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_int64)
+    system.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+    address = system.mmap(None, size_bytes, protection, flags, descriptor, 0)
+    if address in {None, ctypes.c_void_p(-1).value}:
+        raise ValueError(f"a file from another process cannot be mapped: {os.strerror(ctypes.get_errno())}")
+    mapped = (ctypes.c_ubyte * size_bytes).from_address(address)
+    finalizer = weakref.finalize(mapped, system.munmap, address, size_bytes)
+    finalizer.atexit = False  # views of it may be read until the very end
+    return memoryview(mapped).cast("B").toreadonly()
 
 
 def _refuse_if_unsafe(descriptor: int, size_bytes: int) -> None:

@@ -27,6 +27,8 @@ from inferox.engine.config import EngineConfig
 from inferox.engine.local import LocalHost
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import RequestOptions, Row
+from inferox.engine.runner import ModelRunner
+from inferox.engine.served_model import ServedModel
 from inferox.engine.workers.channel import Channel
 from inferox.engine.workers.failures import to_message
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord
@@ -34,6 +36,10 @@ from inferox.engine.workers.hang_limit import HangLimit
 from inferox.engine.workers.messages import Ask, Cancel, Count, Done, Load, Message, Stop, Unload
 from inferox.engine.workers.results import to_answered
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first
+
+_FEW_ITEMS = 8
+_AT_ONCE_S = 0.05
+"""How many items a request may have, and how long it may take, to be computed on the thread that reads."""
 
 _NOBODY_IS_THERE = 0
 """With what a worker ends whose supervisor is gone."""
@@ -96,8 +102,32 @@ class Worker:
             messages = self._channel.receive(wait=False)
         except EOFError:
             os._exit(_NOBODY_IS_THERE)
+        if len(messages) == 1 and not self._asked and isinstance(messages[0], Ask) and self._is_short(messages[0]):
+            self._answer_at_once(messages[0])
+            return
         for message in messages:
             self._takers[type(message)](message)
+
+    def _is_short(self, ask: Ask) -> bool:
+        """Whether a request is known to take so little time that nothing else need be read meanwhile."""
+        key = (ask.name, ask.version)
+        if key not in self._limits or not isinstance(ask.items, list) or len(ask.items) > _FEW_ITEMS:
+            return False
+        model = self._models.find(*key)
+        tokens = sum(len(item) if hasattr(item, "__len__") else 1 for item in ask.items)
+        needed_s = model.estimate_s(tokens) if isinstance(model, ModelRunner) else None
+        return needed_s is not None and needed_s < _AT_ONCE_S
+
+    def _answer_at_once(self, ask: Ask) -> None:
+        """Computes a lone request on this thread: it takes less time than to wake another."""
+        try:
+            with self._making(ask.call):
+                model = self._models.find(ask.name, ask.version)
+                future = model.ask(ask.items, self._options(ask), time.monotonic(), is_patient=True)
+        except Exception as error:  # noqa: BLE001 - given to whoever asked
+            self._channel.send(to_message(ask.call, error))
+        else:
+            self._await(ask, model, future)
 
     def _run(self, action: Callable[[Any], Any]) -> Callable[[Any], None]:
         """Has a thread act on a message, and sends what comes of it."""
@@ -137,17 +167,22 @@ class Worker:
 
     async def _ask(self, ask: Ask) -> None:
         try:
-            limit = self._limits.get((ask.name, ask.version))
-            options = CallOptions(
-                ask.deadline_s, ask.priority, ask.owner, ask.prompt, ask.truncate, call=ask.call, limit=limit
-            )
             model = self._models.find(ask.name, ask.version)
             with self._making(ask.call):
-                future = await model.aask(ask.items, options, time.monotonic())
+                future = await model.aask(ask.items, self._options(ask), time.monotonic())
         except Exception as error:  # noqa: BLE001 - given to whoever asked
             self._asked.pop(ask.call, None)
             self._channel.send(to_message(ask.call, error))
-            return
+        else:
+            self._await(ask, model, future)
+
+    def _options(self, ask: Ask) -> CallOptions:
+        limit = self._limits.get((ask.name, ask.version))
+        return CallOptions(
+            ask.deadline_s, ask.priority, ask.owner, ask.prompt, ask.truncate, call=ask.call, limit=limit
+        )
+
+    def _await(self, ask: Ask, model: ServedModel, future: Future[Answer]) -> None:
         self._asked[ask.call] = future
         future.add_done_callback(partial(self._reply, ask.call, model.info().task))
 
