@@ -118,6 +118,8 @@ def test_an_engine_that_is_closed_waits_for_what_it_prepares(shelf: Shelf, gate:
         engine = Engine()
         engine.load("p", name="sum", start="fast")
         closed = pool.submit(engine.close)
+        with pytest.raises(TimeoutError):
+            closed.result(0.1)
         gate.may_go.set()
         closed.result(20)
     assert all(model.is_closed for model in shelf.backend.models)
