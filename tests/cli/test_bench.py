@@ -14,20 +14,7 @@ Packages = dict[str, Path]
 
 def test_loads_are_measured_and_plotted(run: Run, packages: Packages, tmp_path: Path) -> None:
     page = tmp_path / "load.html"
-    done = run(
-        "bench",
-        packages["embed"],
-        "--backend",
-        "onnxruntime",
-        "--callers",
-        "1,8",
-        "--seconds",
-        "2",
-        "--plot",
-        page,
-        "--threads",
-        "1",
-    )
+    done = run("bench", packages["embed"], "--callers", "1,8", "--seconds", "2", "--plot", page, "--threads", "1")
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert (found["task"], found["threads"]) == ("embed", 1)
@@ -49,19 +36,7 @@ def test_loads_are_measured_and_plotted(run: Run, packages: Packages, tmp_path: 
 
 
 def test_rates_alone_as_a_table(run: Run, packages: Packages) -> None:
-    done = run(
-        "bench",
-        packages["rerank"],
-        "--backend",
-        "onnxruntime",
-        "--callers",
-        "none",
-        "--rates",
-        "20",
-        "--seconds",
-        "0.6",
-        "--table",
-    )
+    done = run("bench", packages["rerank"], "--callers", "none", "--rates", "20", "--seconds", "0.6", "--table")
     assert done.code == 0, done.err
     assert "20.0 requests/s" in done.out
     assert "answers/s" in done.out
