@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,6 +26,8 @@ from inferox.core import (
     RequestError,
     UntrustedCodeError,
 )
+from inferox.engine.workers.link import WorkerLink
+from inferox.engine.workers.pool import WorkerPool
 from tests.engine.models import POISON, double
 from tests.engine.workers.factories import CRASH, HANG, HERE, SLOW, SLOW_S
 
@@ -151,6 +153,24 @@ def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how:
         engine.infer("model", [[1], [2], [2, number]])
     assert engine.infer("model", [[1], [2], [2, 1]]).results == [2, 4, 6]
     assert pids(engine) == alive
+
+
+def test_an_item_is_not_to_blame_where_somebody_kills_the_sandbox(engine: Engine) -> None:
+    wait_for_both(engine)
+    assert isinstance(engine._host, WorkerPool)
+    pool = engine._host
+
+    def wait_and_kill(links: Callable[[], list[WorkerLink]]) -> None:
+        wait_until(lambda: any(link.process.flights.read() for link in links()))
+        for link in links():
+            if link.process.flights.read():
+                os.kill(link.process.pid, signal.SIGKILL)
+
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(engine.infer, "model", [[1], [SLOW, 77]])
+        wait_and_kill(lambda: list(pool._links))
+        wait_and_kill(pool._sandbox.links)
+        assert answer.result(30).results == [2, 2 * (SLOW + 77)]
 
 
 def test_deadlines_and_cancellations_reach_the_workers(engine: Engine) -> None:

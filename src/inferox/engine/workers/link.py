@@ -17,14 +17,26 @@ from inferox.engine.workers.flight_record import Flight
 from inferox.engine.workers.items import explain, to_sendable
 from inferox.engine.workers.messages import Answered, Ask, Cancel, Done, Failed, Message, Stop
 from inferox.engine.workers.pooled_request import Part
-from inferox.engine.workers.worker_process import WorkerProcess
+from inferox.engine.workers.worker_process import WorkerProcess, describe_end
+
+_KILLED = -9
+"""The exit code of a process that was ended by SIGKILL, which no fault of its own raises."""
 
 Reply = Answered | Done | Failed
 """What a worker says to a call."""
 
 
 class WorkerDiedError(ExecutionError):
-    """A worker process ended while it had a call."""
+    """A worker process ended while it had a call.
+
+    Args:
+        message: How it ended.
+        was_killed: Whether somebody else has killed it: the system for lack of memory, or an operator.
+    """
+
+    def __init__(self, message: str, *, was_killed: bool = False) -> None:
+        super().__init__(message)
+        self.was_killed = was_killed
 
 
 class WorkerLink:
@@ -155,17 +167,18 @@ class WorkerLink:
         Returns:
             The parts that it had by the numbers of their calls, what was in flight, and how it ended.
         """
-        ended = self.process.end()
+        code = self.process.end()
         with self._lock:
             self._is_dead = True
             flights = self.process.flights.read()
             self.process.flights.close()
             calls, self._calls = self._calls, {}
-        reason = self.ended_by or ended
+        reason = self.ended_by or describe_end(code)
+        was_killed = self.ended_by is None and code == _KILLED
         for call in calls.values():
             if isinstance(call, Future):
                 with suppress(InvalidStateError):
-                    call.set_exception(WorkerDiedError(reason))
+                    call.set_exception(WorkerDiedError(reason, was_killed=was_killed))
         return {number: call for number, call in calls.items() if isinstance(call, Part)}, flights, reason
 
     def _note(self, call: Part | Future[Any], cost: int) -> int | None:

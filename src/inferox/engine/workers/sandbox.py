@@ -20,7 +20,7 @@ from inferox.engine.workers.seat import Seat
 
 _logger = logging.getLogger(__name__)
 
-_TRIES = 2
+_TRIES = 3
 """How often the sandbox is started for a suspect, where it dies before it has it."""
 
 
@@ -28,7 +28,8 @@ class Sandbox:
     """Computes items that were in flight when a worker died: each alone, in a worker that has nothing else.
 
     Most of them are innocent, and get their answers. One of which this worker dies too is refused, and for some minutes
-    whatever is equal to it. The worker is started for the first suspect, and then kept.
+    whatever is equal to it; where somebody may have killed it, the item is tried once more. The worker is started for
+    the first suspect, and then kept.
 
     Args:
         config: The settings of the worker's engine.
@@ -111,24 +112,36 @@ class Sandbox:
         request = part.request
         if request.is_over():
             return
-        try:
-            link = self._prepare(request.model)
-        except InferoxError as error:
-            part.fail(ExecutionError(f"{reason}, and it cannot be tried again: {error.message}").at_item(0))
-            return
+        for is_last in (False, True):
+            try:
+                link = self._prepare(request.model)
+            except InferoxError as error:
+                part.fail(ExecutionError(f"{reason}, and it cannot be tried again: {error.message}").at_item(0))
+                return
+            died = self._compute(part, link)
+            if died is None:
+                return
+            if is_last or not died.was_killed:
+                self._quarantine.add(request.model.key, part.items[0])
+                part.fail(refusal(f"two worker processes died of it; of the last, {died.message}").at_item(0))
+                return
+
+    def _compute(self, part: Part, link: WorkerLink) -> WorkerDiedError | None:
+        """Computes a suspect, unless the worker dies of it."""
+        request = part.request
         asked: Future[Any] = link.call(lambda number: to_ask(number, part))
         request.future.add_done_callback(lambda _: asked.cancel())
         try:
             reply = asked.result()
         except WorkerDiedError as died:
-            self._quarantine.add(request.model.key, part.items[0])
-            part.fail(refusal(f"two worker processes died of it; of the last, {died.message}").at_item(0))
+            return died
         except InferoxError as error:
             part.fail(error)
         except CancelledError:
             link.kill("the caller of a suspect has gone, and it may hang")
         else:
             deliver(part, reply)
+        return None
 
     def _prepare(self, model: RemoteModel) -> WorkerLink:
         """A worker that has loaded the model, and computed something with it: only then is it known when it hangs."""
@@ -165,6 +178,8 @@ class Sandbox:
 
     def _note_failure(self, reason: str, times: int) -> None:
         _logger.error("the sandbox could not be started (%d in a row): %s", times, reason)
+        if times < _TRIES:
+            return
         with self._condition:
             self._failure = reason
             self._condition.notify_all()

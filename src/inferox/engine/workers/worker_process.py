@@ -88,11 +88,11 @@ class WorkerProcess:
         with suppress(OSError):
             self._process.kill()
 
-    def end(self) -> str:
-        """Closes the channel, waits until the process has ended, and says how it did.
+    def end(self) -> int:
+        """Closes the channel, and waits until the process has ended.
 
         Returns:
-            How it ended, for people.
+            Its exit code; for a signal the signal's number, negative.
         """
         self.channel.close()
         try:
@@ -100,14 +100,15 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
-        return _describe(code)
-
-    def free(self) -> None:
-        """Gives back the record of what it was computing."""
-        self.flights.close()
+        return code
 
 
-def _describe(code: int) -> str:
+def describe_end(code: int) -> str:
+    """How a process ended, for people.
+
+    Args:
+        code: Its exit code, as ``WorkerProcess.end`` gives it.
+    """
     if code >= 0:
         return f"its process ended with exit code {code}"
     try:
