@@ -39,6 +39,24 @@ REQUESTS = st.lists(
     max_size=12,
 )
 
+FEW_NUMBERS = st.sampled_from([8.0, 8.5])
+
+TIED_REQUESTS = st.lists(
+    st.builds(
+        Waiting,
+        lengths=LENGTHS,
+        priority=st.integers(0, 1),
+        owner=st.builds(Owner, tokens=FEW_NUMBERS, since_s=st.just(9.0)),
+        own_tokens=FEW_NUMBERS,
+        arrived_s=FEW_NUMBERS,
+        since_s=st.just(9.0),
+        deadline_s=st.sampled_from([12.0, 13.0, math.inf]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+"""Requests of which many are equally urgent but for one thing."""
+
 BUDGETS = st.builds(
     BatchBudget,
     tokens=st.integers(1, 2000),
@@ -82,7 +100,7 @@ def test_the_first_request_is_served_with_its_longest_row(requests: list[Waiting
     assert max(requests[first].lengths) in [requests[first].lengths[row] for row in chosen[first]]
 
 
-@given(REQUESTS, st.integers(1, 200), st.data())
+@given(REQUESTS | TIED_REQUESTS, st.integers(1, 200), st.data())
 def test_the_most_urgent_are_those_of_a_sorted_list_whatever_came_and_went(
     requests: list[Waiting], rows: int, data: st.DataObject
 ) -> None:
