@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -127,8 +128,7 @@ def test_quarantine_is_by_content_and_for_a_time() -> None:
     quarantine.refuse("model", ["poison"])
 
 
-def make_request(items: Any) -> PooledRequest:
-    model: Any = None
+def make_request(items: Any, model: Any = None) -> PooledRequest:
     return PooledRequest(model, items, RequestOptions(), 0.0)
 
 
@@ -154,12 +154,24 @@ def test_parts_are_put_together_in_the_order_of_the_items() -> None:
     np.testing.assert_array_equal(request.future.result(0).results, np.repeat(np.arange(3), 4).reshape(3, 4))
 
 
-def test_parts_of_two_artifacts_are_not_put_together() -> None:
-    request = make_request(["a", "b"])
+def test_a_request_of_two_artifacts_is_computed_again() -> None:
+    again: list[PooledRequest] = []
+    request = make_request(["a", "b"], SimpleNamespace(compute_again=again.append))
     request.add([0], answer([1]))
     request.add([1], answer([2], artifact="b"))
-    with pytest.raises(ExecutionError, match="its work was continued with b after a"):
-        request.future.result(0)
+    assert again == [request]
+    assert not request.is_over()
+    request.add([0, 1], answer([3, 4], artifact="b"))
+    assert request.future.result(0).results == [3, 4]
+
+
+def test_what_was_in_flight_is_suspected_and_in_the_end_all_of_it() -> None:
+    part = Part(make_request(["a", "b", "c", "d"]), [3, 1, 0])
+    assert part.divide(lambda index: index == 1) == ([1], [3, 0])
+    again = part.after_death([3, 0])
+    assert again.divide(lambda _: False) == ([], [3, 0])
+    # Two workers died that had it, and neither had said that it computed it.
+    assert again.after_death([3, 0]).divide(lambda _: False) == ([3, 0], [])
 
 
 def test_an_error_of_a_part_names_the_item_of_the_request() -> None:

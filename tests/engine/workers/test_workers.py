@@ -258,3 +258,5 @@ def test_closing_leaves_nothing_behind() -> None:
     assert count() == before
     with pytest.raises(InferoxError, match="the engine is closed"):
         engine.infer("model", [[1]])
+    with pytest.raises(InferoxError, match="the engine is closed"):
+        engine.load(DANGEROUS, trust_code=True)

@@ -20,7 +20,9 @@ INLINE_BYTES = 64 * 1024
 _HEADER = struct.Struct("<QQB15x")
 """The sizes of the body and of the whole message, and whether it is in a file. Its own size keeps arrays aligned."""
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 64 * 1024
+"""How much is read at a time: the C library keeps buffers of this size, and maps larger ones anew each time."""
+
 _MOST_FILES = 64
 _NO_WAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 _CLOSE_ON_EXEC: int = getattr(socket, "MSG_CMSG_CLOEXEC", 0)

@@ -31,7 +31,6 @@ from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.seat import Seat
 from inferox.engine.workers.watchdog import Watchdog
 from inferox.engine.workers.worker_process import check_support
-from inferox.machine.cgroup import dies_as_a_group
 
 if TYPE_CHECKING:
     from inferox.loading import TaskModel
@@ -47,9 +46,6 @@ _TRIES = 2
 
 _GIVE_UP_AFTER = 3
 """After how many workers in a row that ended at once nothing waits for the next any more."""
-
-_SUSPECT_AFTER = 2
-"""After how many deaths of workers that had it, though they were not computing it, a part is suspected all the same."""
 
 
 class WorkerPool(ModelHost):
@@ -67,10 +63,6 @@ class WorkerPool(ModelHost):
 
     def __init__(self, config: EngineConfig) -> None:
         check_support()
-        if dies_as_a_group():
-            _logger.warning(
-                "memory.oom.group is 1: where memory runs out, the system ends the whole group, not one worker"
-            )
         settings = config.of_worker()
         self._condition = Condition()
         self._models: dict[str, RemoteModel] = {}
@@ -178,11 +170,13 @@ class WorkerPool(ModelHost):
             CapacityError: If it is refused.
         """
         self._quarantine.refuse(part.request.model.key, part.request.items)
-        self._hand_on(part)
+        self.hand_on(part)
 
     def close(self) -> None:
         """Ends every worker; see ``ModelHost``."""
-        self._closing.set()
+        with self._condition:
+            self._closing.set()
+            self._condition.notify_all()
         self._sandbox.close(_STOP_S)
         for seat in self._seats:
             seat.stop(_STOP_S)
@@ -233,7 +227,11 @@ class WorkerPool(ModelHost):
 
     def _wait_for_link(self) -> WorkerLink:
         with self._condition:
-            self._condition.wait_for(lambda: self._links or len(self._broken) == len(self._seats))
+            self._condition.wait_for(
+                lambda: self._links or self._closing.is_set() or len(self._broken) == len(self._seats)
+            )
+            if self._closing.is_set():
+                raise ShuttingDownError("the engine is closed", hint="make a new one")
             if not self._links:
                 raise ExecutionError(f"no worker process can be started: {next(iter(self._broken.values()))}")
             return min(self._links, key=lambda link: link.cost)
@@ -292,18 +290,21 @@ class WorkerPool(ModelHost):
         for number, part in parts.items():
             if part.request.is_over():
                 continue
-            if part.deaths >= _SUSPECT_AFTER:
-                suspects, others = list(range(len(part.rows))), list[int]()
-            else:
-                suspects = [row for row in range(len(part.rows)) if is_in(flights, number, row)]
-                flying = set(suspects)
-                others = [row for row in range(len(part.rows)) if row not in flying]
+            suspects, others = part.divide(lambda row, call=number: is_in(flights, call, row))
             if others or not part.rows:
-                self._hand_on(part.after_death([part.rows[row] for row in others]))
+                self.hand_on(part.after_death(others))
             for row in suspects:
-                self._sandbox.take(part.after_death([part.rows[row]]), reason)
+                self._sandbox.take(part.after_death([row]), reason)
 
-    def _hand_on(self, part: Part) -> None:
+    def hand_on(self, part: Part) -> None:
+        """Gives a part to a worker, now or as soon as there is one.
+
+        Args:
+            part: The part.
+
+        Raises:
+            CapacityError: If it is refused, being new.
+        """
         while (link := self._choose(part)) is not None:
             if link.ask(part):
                 return
@@ -316,7 +317,7 @@ class WorkerPool(ModelHost):
             if part.request.is_over():
                 continue
             try:
-                self._hand_on(part)
+                self.hand_on(part)
             except InferoxError as error:
                 part.request.fail(error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inferox.core import ExecutionError, InferoxError
+from inferox.core import InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
 
 if TYPE_CHECKING:
     from inferox.engine.workers.remote_model import RemoteModel
+
+_SUSPECT_AFTER = 2
+"""After how many deaths of workers that had it, though they were not computing it, a part is suspected all the same."""
 
 _ITEM_COST = 64
 """What an item costs beside its characters or bytes."""
@@ -62,13 +65,15 @@ class PooledRequest:
             self._left -= max(1, len(rows))
             if self._left:
                 return
-        try:
-            whole = _join(self._answers, len(self.items))
-        except InferoxError as error:
-            self.fail(error)
+            is_mixed = len({(some.artifact, some.embedding_space) for _, some in self._answers}) > 1
+            if is_mixed:
+                self._answers, self._left = [], len(self.items)
+        if is_mixed:
+            # Another artifact has taken over in one of the workers: all of a request is of one.
+            self.model.compute_again(self)
             return
         with suppress(InvalidStateError):
-            self.future.set_result(whole)
+            self.future.set_result(_join(self._answers, len(self.items)))
 
     def fail(self, error: InferoxError) -> None:
         """Gives the caller an error, unless it has gone or has its answer.
@@ -116,6 +121,21 @@ class Part:
         """Some of its items, after a worker that had it died."""
         return replace(self, rows=rows, deaths=self.deaths + 1)
 
+    def divide(self, is_in_flight: Callable[[int], bool]) -> tuple[list[int], list[int]]:
+        """Divides its items after the death of a worker that had it.
+
+        Args:
+            is_in_flight: Whether the worker was computing an item, by its index in this part.
+
+        Returns:
+            The rows that are suspected, and the others.
+        """
+        suspected = {index for index in range(len(self.rows)) if self.deaths >= _SUSPECT_AFTER or is_in_flight(index)}
+        rows = list(enumerate(self.rows))
+        return [row for index, row in rows if index in suspected], [
+            row for index, row in rows if index not in suspected
+        ]
+
     def fail(self, error: InferoxError) -> None:
         """Gives the caller of the request an error, which may name an item of this part.
 
@@ -130,11 +150,6 @@ def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer
     (_, first), *others = answers
     if not others:
         return first
-    if any((other.artifact, other.embedding_space) != (first.artifact, first.embedding_space) for _, other in others):
-        raise ExecutionError(
-            f"a worker process died, and its work was continued with {others[-1][1].artifact} after {first.artifact}",
-            hint="send the request again",
-        )
     cut = [item for rows, answer in answers for item in zip(rows, answer.cut_tokens, strict=False)]
     return replace(
         first,

@@ -90,6 +90,14 @@ class RemoteModel(ServedModel):
             raise
         return request.future
 
+    def compute_again(self, request: PooledRequest) -> None:
+        """Has all of a request computed by one worker, of which some was computed before.
+
+        Args:
+            request: The request, none of whose items is suspected any more.
+        """
+        self._pool.hand_on(Part(request, range(len(request.items)), deaths=1))
+
     def note_answer(self, part: Part) -> None:
         """Keeps an item that was answered: a worker that is started later begins with it.
 

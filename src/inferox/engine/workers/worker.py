@@ -28,7 +28,6 @@ from inferox.engine.local import LocalHost
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import RequestOptions, Row
 from inferox.engine.runner import ModelRunner
-from inferox.engine.served_model import ServedModel
 from inferox.engine.workers.channel import Channel
 from inferox.engine.workers.failures import to_message
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord
@@ -74,6 +73,7 @@ class Worker:
         self._models = ModelRegistry()
         self._host = LocalHost(config, self._watch)
         self._limits: dict[tuple[str, str], HangLimit] = {}
+        self._task_names: dict[tuple[str, str], str] = {}
         self._asked: dict[int, asyncio.Task[None] | Future[Answer]] = {}
         self._encoding: dict[int, None] = {}
         self._encoding_slot = flights.take_slot()
@@ -127,7 +127,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - given to whoever asked
             self._channel.send(to_message(ask.call, error))
         else:
-            self._await(ask, model, future)
+            self._await(ask, future)
 
     def _run(self, action: Callable[[Any], Any]) -> Callable[[Any], None]:
         """Has a thread act on a message, and sends what comes of it."""
@@ -153,7 +153,9 @@ class Worker:
         if message.probe is not None:
             with suppress(InferoxError):  # it fails alone, and that is all that was to be learned
                 model.ask(message.probe, CallOptions(limit=limit), time.monotonic()).result()
-        return model.info()
+        info = model.info()
+        self._task_names[info.name, info.version] = info.task
+        return info
 
     def _unload(self, message: Unload) -> None:
         for model in self._models.remove(message.name, message.version):
@@ -174,7 +176,7 @@ class Worker:
             self._asked.pop(ask.call, None)
             self._channel.send(to_message(ask.call, error))
         else:
-            self._await(ask, model, future)
+            self._await(ask, future)
 
     def _options(self, ask: Ask) -> CallOptions:
         limit = self._limits.get((ask.name, ask.version))
@@ -182,9 +184,9 @@ class Worker:
             ask.deadline_s, ask.priority, ask.owner, ask.prompt, ask.truncate, call=ask.call, limit=limit
         )
 
-    def _await(self, ask: Ask, model: ServedModel, future: Future[Answer]) -> None:
+    def _await(self, ask: Ask, future: Future[Answer]) -> None:
         self._asked[ask.call] = future
-        future.add_done_callback(partial(self._reply, ask.call, model.info().task))
+        future.add_done_callback(partial(self._reply, ask.call, self._task_names[ask.name, ask.version]))
 
     def _reply(self, call: int, task: str, future: Future[Answer]) -> None:
         self._asked.pop(call, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,9 @@ from inferox.core import ConfigError, ExecutionError
 from inferox.engine.config import EngineConfig
 from inferox.engine.workers.channel import Channel, open_pair
 from inferox.engine.workers.flight_record import FlightRecord, make_record_file
+from inferox.machine.cgroup import dies_as_a_group
+
+_logger = logging.getLogger(__name__)
 
 _MODULE = "inferox.engine.workers.worker"
 
@@ -26,7 +30,7 @@ _EXIT_S = 2.0
 
 
 def check_support() -> None:
-    """Says whether worker processes can be had here.
+    """Says whether worker processes can be had here, and warns where the death of one would not be its own.
 
     Raises:
         ConfigError: If the system has no Unix sockets that pass descriptors.
@@ -36,6 +40,8 @@ def check_support() -> None:
             f"worker processes need Unix sockets that pass descriptors, which Python does not have on {sys.platform}",
             hint="use isolation='thread'",
         )
+    if dies_as_a_group():
+        _logger.warning("memory.oom.group is 1: where memory runs out, the system ends the whole group, not one worker")
 
 
 class WorkerProcess:
