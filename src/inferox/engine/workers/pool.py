@@ -290,7 +290,7 @@ class WorkerPool(ModelHost):
         for number, part in parts.items():
             if part.request.is_over():
                 continue
-            suspects, others = part.divide(lambda row, call=number: is_in(flights, call, row))
+            suspects, others = part.divide(partial(is_in, flights, number))
             if others or not part.rows:
                 self.hand_on(part.after_death(others))
             for row in suspects:

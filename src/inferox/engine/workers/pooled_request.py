@@ -131,10 +131,8 @@ class Part:
             The rows that are suspected, and the others.
         """
         suspected = {index for index in range(len(self.rows)) if self.deaths >= _SUSPECT_AFTER or is_in_flight(index)}
-        rows = list(enumerate(self.rows))
-        return [row for index, row in rows if index in suspected], [
-            row for index, row in rows if index not in suspected
-        ]
+        others = [row for index, row in enumerate(self.rows) if index not in suspected]
+        return [self.rows[index] for index in sorted(suspected)], others
 
     def fail(self, error: InferoxError) -> None:
         """Gives the caller of the request an error, which may name an item of this part.
