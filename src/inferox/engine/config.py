@@ -36,7 +36,7 @@ class EngineConfig:
             whatever ends one of those ends nothing else.
         workers: How many worker processes share the threads and the requests; each has every model.
         hang_limit_s: After how many seconds at the least a computation of a worker process is taken to hang. It may
-            take 50 times as long as the slowest before it in any case, in proportion to its size.
+            take 20 times as long as the slowest lately in any case, in proportion to its size.
 
     Raises:
         ConfigError: If a value is out of range.

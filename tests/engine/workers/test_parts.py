@@ -106,9 +106,9 @@ def test_a_limit_is_learned_from_what_came_to_an_end() -> None:
     assert limit.find_s(1000.0) is None
     limit.learn(100.0, 0.1)
     assert limit.find_s(10.0) == 2.0
-    assert limit.find_s(10_000.0) == pytest.approx(500.0)
+    assert limit.find_s(10_000.0) == pytest.approx(200.0)
     limit.learn(100.0, 0.01)  # what was slow once is forgotten slowly
-    assert limit.find_s(10_000.0) == pytest.approx(499.5)
+    assert limit.find_s(10_000.0) == pytest.approx(196.0)
 
 
 def test_quarantine_is_by_content_and_for_a_time() -> None:

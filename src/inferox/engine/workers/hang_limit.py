@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from threading import Lock
 
-_FACTOR = 50.0
+_FACTOR = 20.0
 """How many times as long as the slowest one so far, in proportion to its cost: machines are throttled and swap."""
 
-_MEMORY = 0.999
-"""What remains of the slowest one with each that follows: a machine that stood still once is forgotten slowly."""
+_MEMORY = 0.98
+"""What remains of the slowest one with each that follows: a cold start is soon forgotten."""
 
 
 class HangLimit:

@@ -52,7 +52,8 @@ class RemoteModel(ServedModel):
         self._pool = pool
         self._source = source
         self._info = info
-        self._options = dict(options)
+        # The first worker has computed all samples: another one of this machine need not.
+        self._options = {**options, "all_samples": False}
         self._module_paths = module_paths
         self._probe: Any = None
         self._condition = Condition()
