@@ -28,6 +28,7 @@ def test_the_exported_names() -> None:
         "DeviceId",
         "Engine",
         "EngineConfig",
+        "InferenceSession",
         "InferoxError",
         "Model",
         "PackReport",

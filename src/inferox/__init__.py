@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inferox.core import Batch, DataType, DeviceId, InferoxError, Model, Signature, TensorSpec
-    from inferox.engine import Engine, EngineConfig
+    from inferox.engine import Engine, EngineConfig, InferenceSession
     from inferox.loading import TaskModel, load
     from inferox.package import Package, open_package
     from inferox.packing import PackReport, pack
@@ -30,6 +30,7 @@ _HOMES = {
     "DeviceId": "inferox.core",
     "Engine": "inferox.engine",
     "EngineConfig": "inferox.engine",
+    "InferenceSession": "inferox.engine",
     "InferoxError": "inferox.core",
     "Model": "inferox.core",
     "PackReport": "inferox.packing",
@@ -48,6 +49,7 @@ __all__ = [
     "DeviceId",
     "Engine",
     "EngineConfig",
+    "InferenceSession",
     "InferoxError",
     "Model",
     "PackReport",

@@ -5,7 +5,8 @@ from inferox.engine.config import EngineConfig
 from inferox.engine.engine import Engine
 from inferox.engine.histogram import Histogram
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
 from inferox.engine.worker_info import WorkerInfo
 
-__all__ = ["Answer", "Engine", "EngineConfig", "Histogram", "ModelInfo", "ModelStats", "WorkerInfo"]
+__all__ = ["Answer", "Engine", "EngineConfig", "Histogram", "InferenceSession", "ModelInfo", "ModelStats", "WorkerInfo"]

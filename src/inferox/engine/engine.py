@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from inferox.core import Closing, ConfigError, DeviceId, ShuttingDownError
+from inferox.core import Closing, ConfigError, DeviceId
 from inferox.engine.answer import Answer
+from inferox.engine.asking import aask_and_wait, ask, ask_and_wait
 from inferox.engine.config import EngineConfig
 from inferox.engine.host import open_host
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.open_sessions import OpenSessions
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import RequestOptions
 from inferox.engine.served_model import ServedModel
+from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
 from inferox.engine.streaming import stream_results
-from inferox.engine.waiting import expire, wait_for_answer, warn_of_cuts
+from inferox.engine.waiting import warn_of_cuts
 from inferox.engine.worker_info import WorkerInfo
 
 if TYPE_CHECKING:
     from inferox.loading import TaskModel
+
+State = TypeVar("State")
 
 
 class Engine(Closing):
@@ -40,6 +43,7 @@ class Engine(Closing):
 
     def __init__(self, config: EngineConfig | None = None) -> None:
         self._models = ModelRegistry()
+        self._sessions = OpenSessions()
         self._host = open_host(config or EngineConfig())
 
     def load(
@@ -139,7 +143,8 @@ class Engine(Closing):
             ConfigError: If a label other than ``latest`` stands for the version, and is not to be removed.
             ModelNotFoundError: If there is no such model.
         """
-        _close_all(self._models.remove(name, version, drop_labels=drop_labels))
+        removed = self._models.remove(name, version, drop_labels=drop_labels)
+        _close_all([*self._sessions.of(removed), *removed])
 
     def infer(
         self,
@@ -176,9 +181,7 @@ class Engine(Closing):
             BackendError: If the runtime fails because of one of the items.
         """
         options = RequestOptions(deadline_s, priority, owner, prompt, truncate)
-        arrived_s = time.monotonic()
-        answer = wait_for_answer(self._admit(name, version, items, options, is_patient=True), options, arrived_s)
-        return warn_of_cuts(answer, options, stacklevel=3)
+        return ask_and_wait(self._finder(name, version), items, options)
 
     def infer_many(
         self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
@@ -200,7 +203,7 @@ class Engine(Closing):
         options = RequestOptions(owner=owner)
         admitted: list[Future[Answer]] = []
         try:
-            admitted.extend(self._admit(name, version, items, options) for items in requests)
+            admitted.extend(ask(self._finder(name, version), items, options) for items in requests)
             answers = [future.result() for future in admitted]
         except BaseException:
             for future in admitted:
@@ -243,7 +246,7 @@ class Engine(Closing):
         pinned = self._models.find(name, version).version
 
         def admit(some: Sequence[Any]) -> Future[Answer]:
-            return self._admit(name, pinned, some, options)
+            return ask(self._finder(name, pinned), some, options)
 
         return stream_results(items, admit, options, chunk)
 
@@ -260,21 +263,33 @@ class Engine(Closing):
         owner: str | None = None,
     ) -> Answer:
         """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
-        options, arrived_s = RequestOptions(deadline_s, priority, owner, prompt, truncate), time.monotonic()
-        future: Future[Answer] | None = None
-        try:
-            async with asyncio.timeout(deadline_s):
-                while True:
-                    model = self._models.find(name, version)
-                    try:
-                        future = await model.aask(items, options, arrived_s)
-                    except ShuttingDownError:
-                        continue  # see _admit
-                    break
-                answer = await asyncio.wrap_future(future)
-        except TimeoutError:
-            raise expire(options, future) from None
-        return warn_of_cuts(answer, options, stacklevel=3)
+        options = RequestOptions(deadline_s, priority, owner, prompt, truncate)
+        return await aask_and_wait(self._finder(name, version), items, options)
+
+    def session(
+        self, name: str, state: State, *, version: str | None = None, owner: str | None = None
+    ) -> InferenceSession[State]:
+        """Opens a session: a version of a model, and a state of your own from call to call.
+
+        Args:
+            name: The model.
+            state: The state. Where it has a method ``close``, that is called when the session is closed.
+            version: The version, or a label; ``None`` for the one that was loaded last. The session stays with it.
+            owner: On whose behalf its requests are made.
+
+        Returns:
+            The session. It is closed with its version and with the engine, at the latest.
+
+        Raises:
+            ModelNotFoundError: If there is no such model.
+            ShuttingDownError: If the engine is closed.
+        """
+        model = self._models.find(name, version)
+        session = InferenceSession(model, state, owner=owner, on_close=self._sessions.discard)
+        self._sessions.add(session)
+        if model not in self._models.all():  # it was removed meanwhile: nobody else would close the session
+            session.close()
+        return session
 
     def models(self) -> list[ModelInfo]:
         """The models that are loaded, by name and version."""
@@ -310,26 +325,15 @@ class Engine(Closing):
         self._host.trace.write(Path(path))
 
     def close(self) -> None:
-        """Takes no more requests, answers those that were taken, and closes every model. Closing twice does nothing."""
-        _close_all([*self._models.close(), self._host])
+        """Takes no more requests, answers those that were taken, and closes every session and model.
 
-    def _admit(
-        self,
-        name: str,
-        version: str | None,
-        items: Sequence[Any],
-        options: RequestOptions,
-        *,
-        is_patient: bool = False,
-    ) -> Future[Answer]:
-        """Gives a request to the version that it asks for, which answers all of it."""
-        arrived_s = time.monotonic()
-        while True:
-            model = self._models.find(name, version)
-            try:
-                return model.ask(items, options, arrived_s, is_patient=is_patient)
-            except ShuttingDownError:
-                continue  # the version was removed in the meantime; another may have taken its place
+        Closing twice does nothing.
+        """
+        removed = self._models.close()
+        _close_all([*self._sessions.of(removed), *removed, self._host])
+
+    def _finder(self, name: str, version: str | None) -> Callable[[], ServedModel]:
+        return lambda: self._models.find(name, version)
 
     def _describe(self, model: ServedModel) -> ModelInfo:
         return replace(model.info(), labels=self._models.labels_of(model))

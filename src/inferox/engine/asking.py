@@ -1,0 +1,70 @@
+"""Asking a model for an answer, from a thread or from a coroutine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from inferox.core import ShuttingDownError
+from inferox.engine.answer import Answer
+from inferox.engine.request import RequestOptions
+from inferox.engine.served_model import ServedModel
+from inferox.engine.waiting import expire, wait_for_answer, warn_of_cuts
+
+
+def ask(
+    find: Callable[[], ServedModel],
+    items: Sequence[Any],
+    options: RequestOptions,
+    *,
+    arrived_s: float | None = None,
+    is_patient: bool = False,
+) -> Future[Answer]:
+    """Gives a request to a version, which answers all of it.
+
+    Args:
+        find: Finds the version. Where it was removed before the request got there, it is asked again.
+        items: The items.
+        options: What the caller says of the request.
+        arrived_s: When it came, on the clock of ``time.monotonic``; ``None`` for now.
+        is_patient: Whether the caller waits for the answer in any case, so that it may be computed meanwhile.
+
+    Returns:
+        What gets the answer.
+    """
+    arrived_s = time.monotonic() if arrived_s is None else arrived_s
+    while True:
+        model = find()
+        try:
+            return model.ask(items, options, arrived_s, is_patient=is_patient)
+        except ShuttingDownError:
+            continue  # the version was removed in the meantime; another may have taken its place
+
+
+def ask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], options: RequestOptions) -> Answer:
+    """Gives a request to a version, and waits for the answer; see ``ask``. It is called by what the user calls."""
+    arrived_s = time.monotonic()
+    future = ask(find, items, options, arrived_s=arrived_s, is_patient=True)
+    return warn_of_cuts(wait_for_answer(future, options, arrived_s), options, stacklevel=4)
+
+
+async def aask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], options: RequestOptions) -> Answer:
+    """Gives a request of a coroutine to a version, and waits for the answer; see ``ask_and_wait``."""
+    arrived_s = time.monotonic()
+    future: Future[Answer] | None = None
+    try:
+        async with asyncio.timeout(options.deadline_s):
+            while True:
+                model = find()
+                try:
+                    future = await model.aask(items, options, arrived_s)
+                except ShuttingDownError:
+                    continue  # see ask
+                break
+            answer = await asyncio.wrap_future(future)
+    except TimeoutError:
+        raise expire(options, future) from None
+    return warn_of_cuts(answer, options, stacklevel=4)
