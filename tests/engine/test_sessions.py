@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -72,6 +74,16 @@ def test_the_state_goes_from_call_to_call_and_is_closed_with_the_session(engine:
     with pytest.raises(ShuttingDownError), session.turn():
         pass
     assert engine.infer("doubling", [[1]]).results == [2]
+
+
+def test_nobody_keeps_a_session_that_is_closed(engine: Engine) -> None:
+    tally = Tally()
+    session = engine.session("doubling", tally)
+    session.close()
+    kept = weakref.ref(session), weakref.ref(tally)
+    del session, tally
+    gc.collect()
+    assert [reference() for reference in kept] == [None, None]
 
 
 def test_a_state_needs_no_close(engine: Engine) -> None:
@@ -151,8 +163,8 @@ def test_who_would_wait_for_itself_is_told_so(engine: Engine) -> None:
             pass
 
 
-@pytest.mark.parametrize("is_granted", [False, True], ids=["while it waits", "as it comes"])
-def test_a_cancelled_coroutine_takes_no_turn_along(engine: Engine, is_granted: bool) -> None:
+@pytest.mark.parametrize("moment", ["while it waits", "just before it comes", "as it comes"])
+def test_a_cancelled_coroutine_takes_no_turn_along(engine: Engine, moment: str) -> None:
     async def take(session: InferenceSession[Tally]) -> None:
         async with session.aturn() as tally:
             tally.totals.append(1)
@@ -161,8 +173,11 @@ def test_a_cancelled_coroutine_takes_no_turn_along(engine: Engine, is_granted: b
         async with session.aturn():
             task = asyncio.create_task(take(session))
             await asyncio.sleep(0)
-            if not is_granted:
+            if moment != "as it comes":
                 task.cancel()
+            if moment == "while it waits":
+                with pytest.raises(asyncio.CancelledError):
+                    await task
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
