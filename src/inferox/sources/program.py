@@ -12,6 +12,7 @@ from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from inferox.backends.torch.errors import translated
 from inferox.backends.torch.loaders.calling import caller
+from inferox.backends.torch.operators import load_operators
 from inferox.core import BATCH, Dim, LoadError, PackageError, SourceFacts, UntrustedCodeError
 from inferox.sources.examples import make_examples, read_samples, to_tensors
 from inferox.sources.torch_source import TorchSource
@@ -41,6 +42,7 @@ def open_program(
             hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
         )
     with translated(f"loading {path.name}", default=LoadError):
+        load_operators(path)
         if kind == "torchscript":
             return _open_torchscript(path, samples, dims)
         return _open_exported(path, samples, dims)

@@ -17,7 +17,8 @@ from inferox.backends.torch.loaders.safetensors import load_safetensors
 from inferox.backends.torch.loaders.state_dict import load_state_dict
 from inferox.backends.torch.loaders.torchscript import load_torchscript
 from inferox.backends.torch.model import Program, TorchModel
-from inferox.core import Artifact, DeviceId, LoadError, LoadOptions, ModelMetadata
+from inferox.backends.torch.operators import load_operators
+from inferox.core import Artifact, DeviceId, LoadError, LoadOptions, ModelMetadata, TrustTier
 from inferox.machine import resolve_threads
 
 Loader = Callable[[Artifact, torch.device, LoadOptions], Program]
@@ -53,6 +54,8 @@ def open_artifact(artifact: Artifact, device: DeviceId, options: LoadOptions) ->
     threads = resolve_threads(options.threads)
     target = to_torch(device)
     with torch.inference_mode(), translated(f"loading {options.package}", default=LoadError):
+        if artifact.trust_tier is TrustTier.CODE and "program" in artifact.files:
+            load_operators(artifact.path("program"))
         program = LOADERS[artifact.format](artifact, target, options)
         torch.set_num_threads(threads)
     return TorchModel(
