@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferox.backends.openvino.filling import pad_to_multiple
+from inferox.backends.openvino.filling import pad_to_multiple, round_tokens
 from inferox.core import (
     BATCH,
     SEQUENCE,
@@ -54,3 +54,20 @@ def test_rows_are_filled_up_where_that_takes_few_places(longest: int, width: int
     kept = packed["pad_indices"].copy()
     assert pad_to_multiple(packed)["pad_indices"].shape == (2, width)
     np.testing.assert_array_equal(packed["pad_indices"], kept)
+
+
+@given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=12))
+def test_tokens_are_added_that_no_row_has(lengths: list[int]) -> None:
+    packed, count = pack(lengths), sum(lengths)
+    rounded = round_tokens(packed)
+    PACKED.check_inputs(rounded)
+    assert count <= len(rounded["input_ids"]) <= count * 1.02
+    np.testing.assert_array_equal(rounded["pad_indices"], packed["pad_indices"])
+    for name in ("input_ids", "unpad_indices"):
+        np.testing.assert_array_equal(rounded[name][:count], packed[name])
+        assert not rounded[name][count:].any()
+
+
+def test_totals_have_few_sizes() -> None:
+    sizes = {len(round_tokens(pack([total]))["input_ids"]) for total in range(1, 1025)}
+    assert len(sizes) <= 270

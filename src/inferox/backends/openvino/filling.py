@@ -1,4 +1,4 @@
-"""More places than a packed batch needs, because attention is quicker for them."""
+"""More places and tokens than a packed batch needs, where that saves time or memory."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ when their number is divided by it one by one."""
 
 _MOST = 8
 """The most places that a row gets on top: more of them cost what they save."""
+
+
+_TOKENS_PER_ADDED = 50
+"""Among how many tokens one may be added: they cost up to 2% of the linear layers' time, and half of that on average."""
 
 
 def pad_to_multiple(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -39,3 +43,24 @@ def pad_to_multiple(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDA
     pad_indices[:, :longest] = arrays[PAD_INDICES]
     row, place = np.divmod(arrays[UNPAD_INDICES], longest)
     return {**arrays, PAD_INDICES: pad_indices, UNPAD_INDICES: row * (longest + added) + place}
+
+
+def round_tokens(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Adds tokens that no row has behind those of the batch, so that batches have few different sizes.
+
+    OpenVINO keeps what it prepares for each size, and never gives that memory back.
+
+    Args:
+        arrays: The inputs by name, each ``[tokens]`` but for ``pad_indices``.
+
+    Returns:
+        The inputs with up to 2% more tokens, to a multiple of a power of two. Those that are added are 0, stand at the
+        first place of the padded batch, and are in none of its rows.
+    """
+    tokens = len(arrays[UNPAD_INDICES])
+    step = 1 << (tokens // _TOKENS_PER_ADDED).bit_length() >> 1
+    added = -tokens % step if step else 0
+    if not added:
+        return dict(arrays)
+    more = {name: np.zeros(added, array.dtype) for name, array in arrays.items() if name != PAD_INDICES}
+    return {name: np.concatenate([array, more[name]]) if name in more else array for name, array in arrays.items()}

@@ -14,10 +14,12 @@ import openvino
 
 from inferox.backends.host import HostTensorBuilder
 from inferox.backends.openvino.errors import translated
-from inferox.backends.openvino.filling import pad_to_multiple
+from inferox.backends.openvino.filling import pad_to_multiple, round_tokens
 from inferox.backends.openvino.integers import check_integers
 from inferox.backends.openvino.request import compute
 from inferox.core import (
+    TOKENS,
+    UNPAD_INDICES,
     Dim,
     ExecutionError,
     Layout,
@@ -82,8 +84,16 @@ class OpenVinoModel(Model):
         # memory that is read-only.
         arrays = {name: np.require(array, requirements=["C", "W"]) for name, array in inputs.items()}
         check_integers(self.layout_signature.inputs, arrays)
-        if self._metadata.layout is Layout.PACKED:
-            arrays = pad_to_multiple(arrays)
+        if self._metadata.layout is not Layout.PACKED:
+            return self._compute_arrays(arrays)
+        tokens = len(arrays[UNPAD_INDICES])
+        outputs = self._compute_arrays(round_tokens(pad_to_multiple(arrays)))
+        return {
+            spec.name: outputs[spec.name][:tokens] if spec.dims[0] == TOKENS else outputs[spec.name]
+            for spec in self.layout_signature.outputs
+        }
+
+    def _compute_arrays(self, arrays: Arrays) -> Arrays:
         with self._counted() as is_alone:
             return self._compute_alone(arrays) if is_alone else self._compute_in_lane(arrays)
 
