@@ -75,6 +75,11 @@ def minilm_package(shared_folders: SharedFolders, inferox: Command, minilm_direc
     return shared_folders.get("minilm", fill) / "minilm.mlpkg"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the module first that makes the package for which many others would wait, all at the same time."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/test_minilm.py"))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Says what each folder took, where the slowest tests are asked for."""
     if config.getoption("durations") is None:
