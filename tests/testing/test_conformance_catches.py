@@ -21,9 +21,10 @@ class Outcomes:
     """What a run of pytest within this one reports."""
 
     def __init__(self) -> None:
-        self.failed = 0
+        self.ran = self.failed = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.ran += report.when == "call"
         self.failed += report.when == "call" and report.failed
 
 
@@ -33,13 +34,26 @@ def failures(kind: type[faults.Faulty]) -> int:
     # No settings, no report, no capturing: those belong to the run that this one is within.
     options = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-p", "no:terminal", "--capture=no"]
     pytest.main([*options, place], plugins=[outcomes])
+    assert outcomes.ran
     return outcomes.failed
+
+
+@pytest.fixture(autouse=True)
+def _without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the runs within this one load none of the plugins that are installed, which takes most of their time."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.mark.parametrize("kind", FAULTY, ids=lambda kind: kind.__name__.removeprefix("Test"))
 def test_a_fault_is_found(kind: type[faults.Faulty]) -> None:
     # That the backend passes without a fault is what test_numpy_backend.py shows.
     assert failures(kind) > 0
+
+
+@pytest.mark.parametrize("name", sorted({kind.caught_by for kind in FAULTY}))
+def test_without_a_fault_none_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults.Faulty, "caught_by", name, raising=False)
+    assert failures(faults.Faulty) == 0
 
 
 def test_no_test_hides_another() -> None:

@@ -116,11 +116,18 @@ def _silence_output() -> None:
 
 def _fail(error: Exception, *, debug: bool) -> int:
     from inferox.cli.exit_codes import exit_code_of
-    from inferox.core import InferoxError
+    from inferox.core import InferoxError, LoadError
 
     if debug:
         traceback.print_exception(error)
-    elif isinstance(error, InferoxError):
+    if isinstance(error, MemoryError):
+        error = LoadError(
+            "more memory is needed than this process may have",
+            hint="use a smaller model or smaller batches, or give it more: with --isolated by --memory-limit",
+        )
+    if debug:
+        return exit_code_of(error)
+    if isinstance(error, InferoxError):
         say(f"inferox: {error.message}", err=True)
         if error.hint:
             say(f"  hint: {error.hint}", err=True)
