@@ -176,6 +176,7 @@ def test_products_with_a_bias_are_quantised_too(tmp_path: Path) -> None:
     assert evidence.batch.holds
 
 
+@pytest.mark.slow  # test_packing_and_running_print_nothing holds the same of int8 with PyTorch
 def test_quantising_leaves_the_log_as_it_was(tmp_path: Path) -> None:
     script = f"""
 import logging

@@ -68,6 +68,10 @@ class Faulty(BackendConformance):
         return write_artifact(root)
 
 
+class TestNoFault(Faulty):
+    pass
+
+
 class ConvertingBuilder(HostTensorBuilder):
     def from_numpy(self, array: npt.NDArray[Any]) -> HostTensor:
         return super().from_numpy(array.astype(np.float32) if array.dtype == np.float64 else array)

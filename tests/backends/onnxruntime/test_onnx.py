@@ -51,7 +51,7 @@ def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) ->
 
 # One of each kind of attention and positions in every run, and each encoder with each head among the slow tests: an
 # export takes seconds, however small the model.
-KINDS = [("roberta", "Model"), ("mpnet", "Model"), ("modernbert", "Model")]
+KINDS = [("roberta", "Model"), ("modernbert", "Model")]
 
 
 @pytest.mark.parametrize(
