@@ -49,8 +49,8 @@ def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) ->
     return folder / "both.mlpkg"
 
 
-# One of each kind of attention and positions in every run, and each encoder with each head among the slow tests: an
-# export takes seconds, however small the model.
+# Two kinds of attention and positions in every run (packing/test_runtimes.py has MPNet, a third), and each encoder with
+# each head among the slow tests: an export takes seconds, however small the model.
 KINDS = [("roberta", "Model"), ("modernbert", "Model")]
 
 

@@ -19,7 +19,7 @@ _MOST = 8
 
 
 _TOKENS_PER_ADDED = 50
-"""Among how many tokens one may be added: they cost up to 2% of the linear layers' time, and half of that on average."""
+"""Among how many tokens one may be added, which costs up to 2% of the time of linear layers."""
 
 
 def pad_to_multiple(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
