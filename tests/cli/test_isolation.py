@@ -83,9 +83,10 @@ def test_time_and_memory_are_limited(run: Run, package: Path) -> None:
     late = run("verify", package, "--isolated", "--time-limit", "0.01")
     assert late.code == 3
     assert "took longer than 0.01 s" in late.err
-    small = run("verify", package, "--isolated", "--memory-limit=0.02")
-    assert (small.code, small.out) == (3, "")
-    assert "memory" in small.err
+    for limit_gib in ("0.005", "0.02", "0.06"):
+        small = run("verify", package, "--isolated", f"--memory-limit={limit_gib}")
+        assert (small.code, small.out) == (3, "")
+        assert "memory" in small.err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")

@@ -116,11 +116,13 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float) -> int:
             f"was given, or needed more than the {memory_bytes / _GIB:.1f} GiB of memory that it may have",
             hint="do not load this model elsewhere; try --backend or --backends to find out which runtime it is",
         )
-    if child.returncode and not any(line.startswith(b"inferox: ") for line in errors.splitlines()):
-        said = errors.decode(errors="replace").strip().splitlines()
+    said = errors.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+    # Short of memory, Python fails in many ways: a library that cannot be mapped is an ImportError.
+    unexpected = [line for line in said if line.startswith("inferox: unexpected ")]
+    if child.returncode and (unexpected or not any(line.startswith("inferox: ") for line in said)):
+        last = [*said, *unexpected][-1].removeprefix("inferox: ")
         raise LoadError(
-            f"the isolated process ended with exit code {child.returncode} and no answer: "
-            f"{said[-1] if said else 'it said nothing'}",
+            f"the isolated process ended with exit code {child.returncode} and no answer: {last}",
             hint=f"it may have needed more than the {memory_bytes / _GIB:.2f} GiB of memory that it may have: "
             "--memory-limit gives it more",
         )
