@@ -39,13 +39,16 @@ from inferox.tasks import Task
 from tests.engine.models import SIGNATURE, DoublingModel, SumTask
 from tests.loading.backends import make_package, use
 
+SHORT = 3
+"""The numbers of the short sample."""
+
 
 class DoublingBackend(HostBackend):
     """Loads doubling models, and breaks them.
 
     Attributes:
-        broken: How each artifact is broken, by its format: it "raises", computes something "wrong", or is "lost", and
-            cannot even be loaded.
+        broken: How each artifact is broken, by its format: it "raises", computes something "wrong", does so for
+            "long" rows alone, or is "lost", and cannot even be loaded.
         marks: What each artifact adds to numbers from 100 on, which are in no sample, by its format.
         models: What it has loaded.
     """
@@ -102,7 +105,8 @@ class BreakableModel(DoublingModel):
         if how in {"raises", "lost"}:
             raise RuntimeError(f"{self.metadata.format} is broken")
         marked = (inputs["input_ids"] >= 100) * self._backend.marks.get(self.metadata.format, 0)
-        return {name: array * (3 if how == "wrong" else 1) + marked for name, array in outputs.items()}
+        is_wrong = how == "wrong" or (how == "long" and inputs["input_ids"].shape[1] > SHORT)
+        return {name: array * (3 if is_wrong else 1) + marked for name, array in outputs.items()}
 
 
 class SumContext(PackageContext):
@@ -166,12 +170,14 @@ class Shelf:
         measured = {item.name: classes[item.format] for item in artifacts}
         self._packages[path] = make_package(*artifacts, measured=measured, root=root, signature=SIGNATURE)
 
-    def _plan(self, path: str, *_: object, all_samples: bool, start: str, **__: object) -> PlannedLoad:
+    def _plan(
+        self, path: str, *_: object, all_samples: bool, start: str, verified: str | None = None, **__: object
+    ) -> PlannedLoad:
         package = self._packages[path]
         plan = make_plan(package, Requirements(trust_code=True, to_measure=True), FoundProfile(None))
         options = LoadOptions(path, threads=1, trust_code=True)
         loader = Loader(SumContext(package), None, options, all_samples=all_samples)
-        planned = PlannedLoad(loader, plan, starts_fast=start == FAST)
+        planned = PlannedLoad(loader, plan, starts_fast=start == FAST, verified=verified)
         self.opened.append(weakref.ref(planned))
         return planned
 

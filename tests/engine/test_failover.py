@@ -6,17 +6,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy.typing as npt
 import pytest
 
 from inferox import Engine, EngineConfig
 from inferox.core import BatchLimits, ConfigError, ExecutionError, OutOfMemoryError, RequestError
+from inferox.engine.local import LocalHost
+from inferox.engine.registry import ModelRegistry
 from inferox.engine.suspicion import Suspicion
+from inferox.engine.workers.remote_model import RemoteModel
 from inferox.parity import ParityClass
 from tests.engine.models import POISON, double, load_doubling
 from tests.engine.packages import BreakableModel, Shelf
+
+if TYPE_CHECKING:
+    from inferox.engine.workers.pool import WorkerPool
 
 LONG_S = 3600.0
 """A time after which an artifact is not tried again before the test is over."""
@@ -69,6 +75,18 @@ def test_one_that_cannot_be_loaded_is_left_out(engine: Engine, shelf: Shelf) -> 
         ask(engine, [[1]])  # those that failed are tried again later
     shelf.backend.broken.clear()
     assert ask(engine, [[1]]) == "c"
+
+
+def test_a_worker_that_is_started_later_takes_nothing_that_the_first_rejected(shelf: Shelf) -> None:
+    shelf.put("p", ["a", "b"])
+    shelf.backend.broken["a"] = "long"
+    options, host = {"start": "best"}, LocalHost(EngineConfig(threads=1))
+    with host.load("p", None, "1", options, ModelRegistry()) as first:
+        assert first.info().artifact == "doubling/b/fp32/padded"
+        later_options = RemoteModel(cast("WorkerPool", None), "p", first.info(), options, None).make_load(1).options
+    shelf.backend.broken["b"] = "long"  # that it agreed on all samples is believed
+    with host.load("p", None, "1", later_options, ModelRegistry()) as later:
+        assert later.info().artifact == "doubling/b/fp32/padded"
 
 
 def test_rows_that_fail_are_to_blame_where_the_samples_pass(engine: Engine) -> None:

@@ -41,7 +41,7 @@ class LocalHost(ModelHost):
         if source.startswith(PREFIX):
             made = make_model(source.removeprefix(PREFIX), options)
             return self._keep_or_close(made, lambda: self.register(made, name, version, models))
-        planned = plan_load(source, **{"all_samples": True, **options}, threads=self._config.threads)
+        planned = plan_load(source, **options, all_samples=True, threads=self._config.threads)
         name = name or planned.name
         with models.claim(name, version), self._memory.reserve(planned.size_bytes):
             loaded = planned.load()

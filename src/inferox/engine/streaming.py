@@ -47,24 +47,30 @@ def stream_results(
 def _stream(
     source: Iterator[Any], admit: Callable[[Sequence[Any]], Future[Answer]], options: RequestOptions, chunk: int
 ) -> Iterator[Any]:
-    running, first, has_failed = deque[Future[Answer]](), 0, False
+    running, first, has_failed = deque[tuple[Sequence[Any], Future[Answer]]](), 0, False
     try:
         while (some := [] if has_failed else list(islice(source, chunk))) or running:
             if some:
-                running.append(_try_to_admit(admit, some))
-                has_failed = running[-1].done() and running[-1].exception() is not None
+                running.append((some, _try_to_admit(admit, some)))
+                has_failed = _has_failed(running[-1][1])
             if some and not has_failed and len(running) < _AHEAD:
                 continue
             try:
-                answer = running.popleft().result()
+                answer = running[0][1].result()
+            except OverloadedError as error:
+                # A worker process refuses a request once it has got it.
+                _pause(error)
+                running[0] = running[0][0], _try_to_admit(admit, running[0][0])
+                continue
             except InferoxError as error:
                 if error.item is None:
                     raise
                 raise error.at_item(error.item + first) from error.__cause__
+            running.popleft()
             yield from warn_of_cuts(answer, options, stacklevel=3).results
             first += len(answer.results)
     finally:
-        for future in running:  # nobody reads on
+        for _, future in running:  # nobody reads on
             future.cancel()
 
 
@@ -74,9 +80,17 @@ def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Answer]], some: Sequen
         try:
             return admit(some)
         except OverloadedError as error:
-            # A stream is in no hurry: it waits where a request is refused.
-            sleep(min(error.retry_after_s or _LEAST_WAIT_S, _MOST_WAIT_S))
+            _pause(error)
         except InferoxError as error:
             failed: Future[Answer] = Future()
             failed.set_exception(error)
             return failed
+
+
+def _has_failed(future: Future[Answer]) -> bool:
+    return future.done() and not isinstance(future.exception(), OverloadedError | None)
+
+
+def _pause(error: OverloadedError) -> None:
+    """A stream is in no hurry: it waits where a request is refused."""
+    sleep(min(error.retry_after_s or _LEAST_WAIT_S, _MOST_WAIT_S))

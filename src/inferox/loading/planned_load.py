@@ -92,6 +92,7 @@ def plan_load(
     trust_code: bool = False,
     all_samples: bool = False,
     start: str = BEST,
+    verified: str | None = None,
 ) -> PlannedLoad:
     """Opens a package and decides the order in which its artifacts are tried. Loads nothing, and imports no runtime.
 
@@ -109,6 +110,8 @@ def plan_load(
         trust_code: Whether code that comes with the package may run.
         all_samples: Whether an artifact must agree on all stored samples before it is taken, and not on one alone.
         start: ``best``, or ``fast`` to load first what loads fastest; see ``PlannedLoad.load``.
+        verified: The name of an artifact that has agreed on all samples on this machine: when it is loaded first, one
+            of them will do. Whatever takes over later is tried on all of them.
     """
     if start not in {BEST, FAST}:
         raise ConfigError(f"start must be {BEST!r} or {FAST!r}, but is {start!r}")
@@ -118,7 +121,8 @@ def plan_load(
     context = PackageContext(open_package(path, store=store), task)
     options = LoadOptions(context.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
     plan = make_plan(context.package, requirements, find_profile(context.package.digest, store, budget, wanted))
-    return PlannedLoad(Loader(context, wanted, options, all_samples=all_samples), plan, starts_fast=start == FAST)
+    loader = Loader(context, wanted, options, all_samples=all_samples)
+    return PlannedLoad(loader, plan, starts_fast=start == FAST, verified=verified)
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,13 @@ class PlannedLoad:
         loader: Loads its artifacts.
         plan: The order, and the reasons.
         starts_fast: Whether what loads fastest is loaded first.
+        verified: The artifact for which one sample will do when it is loaded first; ``None`` where there is none.
     """
 
     loader: Loader
     plan: Plan
     starts_fast: bool = False
+    verified: str | None = None
 
     @property
     def name(self) -> str:
@@ -157,7 +163,8 @@ class PlannedLoad:
         Where it is to start fast, that is the one that loads fastest of those that can take the place of the best; it
         is tried on the smallest sample alone.
         """
-        return (self._start_fast() if self.starts_fast else None) or self.loader.load(self.plan)
+        first = replace(self.loader, verified=self.verified)
+        return (self._start_fast() if self.starts_fast else None) or first.load(self.plan)
 
     def open(self, artifact: Artifact) -> TaskModel:
         """Loads one artifact; see ``Loader.open``.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -16,6 +18,9 @@ CRASH, HANG, SLOW = 13, 14, 15
 """Numbers that end the process, never come to an end, and take a while."""
 
 SLOW_S = 0.3
+
+FATAL_FILE = "INFEROX_TEST_FATAL_FILE"
+"""The variable that says which file, as long as it is there, has ``make_once`` end the process."""
 
 HERE = f"python:{__name__}:"
 
@@ -41,6 +46,13 @@ class DangerousModel(DoublingModel):
 
 def make_dangerous() -> TaskModel:
     return load_doubling(DangerousModel(name="dangerous"))
+
+
+def make_once() -> TaskModel:
+    if Path(os.environ[FATAL_FILE]).exists():
+        time.sleep(SLOW_S)  # another model is loaded meanwhile
+        crash()
+    return load_doubling(DangerousModel(name="once"))
 
 
 def make_nothing() -> TaskModel:

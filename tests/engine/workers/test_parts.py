@@ -6,15 +6,19 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 
+from inferox import EngineConfig
 from inferox.core import (
     DataType,
     DeadlineExceededError,
+    DeviceId,
     ExecutionError,
     InferoxError,
     ModelNotFoundError,
@@ -27,14 +31,22 @@ from inferox.core import (
     UnsupportedDTypeError,
 )
 from inferox.engine.answer import Answer
+from inferox.engine.model_info import ModelInfo
 from inferox.engine.request import RequestOptions
+from inferox.engine.streaming import stream_results
 from inferox.engine.workers.failures import to_error, to_message
-from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, is_in, make_record_file
+from inferox.engine.workers.flight_record import ALL_ROWS, Flight, FlightRecord, is_in, make_record_file
 from inferox.engine.workers.hang_limit import HangLimit
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.quarantine import Quarantine
+from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.results import to_answered
+from inferox.engine.workers.sandbox import Sandbox
+from inferox.engine.workers.suspects import tell_suspects
 from inferox.tasks.truncation import CutTokens
+
+if TYPE_CHECKING:
+    from inferox.engine.workers.pool import WorkerPool
 
 
 @pytest.mark.parametrize(
@@ -196,3 +208,82 @@ def test_results_that_would_change_on_their_way_are_refused() -> None:
     assert to_answered(1, "own", answer([{"x": 1.5, "y": [np.arange(2), None]}])).results
     with pytest.raises(ExecutionError, match="the results of the task hold a tuple"):
         to_answered(1, "own", answer([(1, 2)]))
+
+
+def test_what_equals_a_suspect_is_suspected() -> None:
+    model = SimpleNamespace(key="model")
+    first, second = make_request(["poison", "a"], model), make_request(["b", "poison"], model)
+    gone = make_request(["poison"], model)
+    gone.fail(RequestError("gone"))
+    flights = [Flight(frozenset({(1, 0)}), 0.0, None)]
+    parts = {number: Part.of_all(request) for number, request in enumerate([first, second, gone], start=1)}
+    others, suspects = tell_suspects(parts, flights)
+    assert [(part.request, list(part.rows)) for part in others] == [(first, [1]), (second, [0])]
+    assert [(part.request, list(part.rows), part.deaths) for part in suspects] == [(first, [0], 1), (second, [1], 1)]
+
+
+def test_what_cannot_be_sent_is_in_no_quarantine() -> None:
+    quarantine = Quarantine()
+    quarantine.add("model", object())
+    quarantine.add("model", "poison")
+    quarantine.refuse("model", [object(), "a\ud800", 2**70])
+    with pytest.raises(RequestError, match="item 1: computing it ended a worker process lately"):
+        quarantine.refuse("model", [object(), "poison"])
+
+
+def make_sandbox(monkeypatch: pytest.MonkeyPatch, link: Any, quarantine: Quarantine) -> Sandbox:
+    sandbox = Sandbox(EngineConfig(), quarantine)
+    monkeypatch.setattr(sandbox, "_wait_for_link", lambda: link)
+    return sandbox
+
+
+def make_remote(space: str) -> tuple[RemoteModel, Future[Any]]:
+    info = ModelInfo("model", "1", "sum", "a", DeviceId("cpu"), "space")
+    loaded: Future[Any] = Future()
+    loaded.set_result(msgspec.to_builtins(replace(info, artifact="b", embedding_space=space)))
+    return RemoteModel(cast("WorkerPool", None), "package", info, {}, None), loaded
+
+
+def test_the_sandbox_answers_in_no_other_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, loaded = make_remote("another")
+    asked: list[Any] = []
+    link = SimpleNamespace(loads={model.key: loaded}, call=asked.append)
+    request = make_request(["a"], model)
+    make_sandbox(monkeypatch, link, Quarantine())._try(Part.of_all(request), "a worker died")
+    assert not asked
+    with pytest.raises(ExecutionError, match="a worker loaded b, where the first had loaded a"):
+        request.future.result(0)
+
+
+def test_the_sandbox_dies_once_of_equal_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = make_remote("space")
+    quarantine = Quarantine()
+    quarantine.add(model.key, "poison")
+    request = make_request(["a", "poison"], model)
+    make_sandbox(monkeypatch, None, quarantine)._try(Part(request, [1]), "a worker died")
+    with pytest.raises(RequestError, match="item 1: computing it ended a worker process lately"):
+        request.future.result(0)
+
+
+def test_a_probe_is_no_view_of_what_a_caller_gave() -> None:
+    model, _ = make_remote("space")
+    items = np.arange(6).reshape(3, 2)
+    model.note_answer(Part.of_all(make_request(items, model)))
+    items[:] = 7
+    np.testing.assert_array_equal(model.make_load(1).probe, [[0, 1]])
+
+
+def test_a_stream_waits_where_a_worker_refuses_what_it_has_got() -> None:
+    refused: set[int] = set()
+
+    def admit(some: Any) -> Future[Answer]:
+        future: Future[Answer] = Future()
+        if some[0] in refused:
+            future.set_result(answer([2 * item for item in some]))
+        else:
+            refused.add(some[0])
+            future.set_exception(OverloadedError("full", retry_after_s=1e-3))
+        return future
+
+    assert list(stream_results(range(20), admit, RequestOptions(), 2)) == [2 * item for item in range(20)]
+    assert len(refused) == 10

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,10 +27,12 @@ from inferox.core import (
     RequestError,
     UntrustedCodeError,
 )
+from inferox.engine.stats import ModelStats
+from inferox.engine.workers.channel import _HEADER, INLINE_BYTES
 from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.pool import WorkerPool
 from tests.engine.models import POISON, double
-from tests.engine.workers.factories import CRASH, HANG, HERE, SLOW, SLOW_S
+from tests.engine.workers.factories import CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S
 
 DANGEROUS = f"{HERE}make_dangerous"
 
@@ -173,6 +176,33 @@ def test_an_item_is_not_to_blame_where_somebody_kills_the_sandbox(engine: Engine
         assert answer.result(30).results == [2, 2 * (SLOW + 77)]
 
 
+def test_a_worker_that_cannot_read_a_message_is_replaced(engine: Engine) -> None:
+    wait_for_both(engine)
+    assert isinstance(engine._host, WorkerPool)
+    for link in engine._host._links:
+        link.process.channel._socket.sendall(_HEADER.pack(10, INLINE_BYTES, 1))  # no file comes with it
+    assert engine.infer("model", [[1]], deadline_s=20).results == [2]
+
+
+def test_nothing_is_counted_where_no_worker_has_the_model(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(engine._host, WorkerPool)
+    monkeypatch.setattr(engine._host, "count", lambda _: [])
+    assert engine.stats("model") == ModelStats()
+
+
+def test_a_model_of_the_same_key_is_left_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where two threads load a package by its own name, each in another worker."""
+    wait_for_both(engine)
+    pool = engine._host
+    assert isinstance(pool, WorkerPool)
+    info = next(model for model in engine.models() if model.version == "1")
+    link = SimpleNamespace(unload=lambda *_: SimpleNamespace(exception=lambda: None))
+    monkeypatch.setattr(pool, "_load_first", lambda _: (link, info))
+    with pytest.raises(ConfigError, match="has the version '1' already"):
+        engine.load(DANGEROUS, trust_code=True)
+    assert engine.infer("model", [[1]], version="1", deadline_s=20).results == [2]
+
+
 def test_deadlines_and_cancellations_reach_the_workers(engine: Engine) -> None:
     wait_for_both(engine)
     before = engine.stats("model").rows
@@ -239,6 +269,20 @@ def test_an_object_of_this_process_is_refused(engine: Engine) -> None:
 
     with make_dangerous() as model, pytest.raises(ConfigError, match="is an object of this process"):
         engine.register(model)
+
+
+def test_a_worker_that_ends_while_it_loads_is_started_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(FATAL_FILE, str(tmp_path / "fatal"))
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine:
+        engine.load(DANGEROUS, name="model", trust_code=True)
+        engine.load(f"{HERE}make_once", name="once", trust_code=True)
+        (tmp_path / "fatal").touch()
+        os.kill(next(iter(pids(engine))), signal.SIGKILL)
+        wait_until(lambda: "(2 in a row)" in caplog.text)
+        (tmp_path / "fatal").unlink()
+        assert engine.infer("once", [[1]]).results == [2]
 
 
 def test_closing_leaves_nothing_behind() -> None:

@@ -70,7 +70,10 @@ class Channel:
             if not left:
                 return
             self._outbox.append((left, files if len(left) == len(content) else []))
-        Thread(target=self._empty_outbox, name="inferox-send", daemon=True).start()
+        try:
+            Thread(target=self._empty_outbox, name="inferox-send", daemon=True).start()
+        except RuntimeError:  # no thread can be started: nothing would ever be sent again
+            self._empty_outbox()
 
     def receive(self, *, wait: bool = True) -> list[Message]:
         """The messages that have come; there may be none where it does not wait.

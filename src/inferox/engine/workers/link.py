@@ -15,7 +15,7 @@ from inferox.engine.worker_info import WorkerInfo
 from inferox.engine.workers.failures import to_error
 from inferox.engine.workers.flight_record import Flight
 from inferox.engine.workers.items import explain, to_sendable
-from inferox.engine.workers.messages import Answered, Ask, Cancel, Done, Failed, Message, Stop
+from inferox.engine.workers.messages import Answered, Ask, Cancel, Done, Failed, Message, Stop, Unload
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.worker_process import WorkerProcess, describe_end
 
@@ -50,7 +50,7 @@ class WorkerLink:
         process: The worker.
         loads: What its loading of each model gives, by the key of the model.
         has_answered: Whether it has answered any call.
-        ended_by: Why it was ended from here; ``None`` where it was not.
+        ended_by: Why it was ended from here, or how it ended; ``None`` as long as it lives.
     """
 
     def __init__(self, process: WorkerProcess, deliver: Callable[[Part, Reply], None]) -> None:
@@ -90,6 +90,10 @@ class WorkerLink:
         load = self.loads.get(key)
         return load is not None and load.done() and load.exception() is None
 
+    def is_loading(self) -> bool:
+        """Whether it has not loaded all that it was told to."""
+        return any(not load.done() for load in list(self.loads.values()))
+
     def call(self, make: Callable[[int], Message]) -> Future[Any]:
         """Calls the worker.
 
@@ -106,6 +110,18 @@ class WorkerLink:
         else:
             self.process.channel.send(make(number))
         return future
+
+    def unload(self, name: str, version: str) -> Future[Any]:
+        """Has the worker unload a model.
+
+        Args:
+            name: The name of the model.
+            version: Its version.
+
+        Returns:
+            What gets the reply; see ``call``.
+        """
+        return self.call(lambda number: Unload(number, name, version))
 
     def ask(self, part: Part) -> bool:
         """Gives the worker a part of a request.
@@ -173,8 +189,8 @@ class WorkerLink:
             flights = self.process.flights.read()
             self.process.flights.close()
             calls, self._calls = self._calls, {}
-        reason = self.ended_by or describe_end(code)
         was_killed = self.ended_by is None and code == _KILLED
+        reason = self.ended_by = self.ended_by or describe_end(code)
         for call in calls.values():
             if isinstance(call, Future):
                 with suppress(InvalidStateError):

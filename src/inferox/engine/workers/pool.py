@@ -7,7 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from threading import Condition, Event
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,15 @@ from inferox.engine.host import ModelHost
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.worker_info import WorkerInfo
-from inferox.engine.workers.flight_record import is_in
 from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
-from inferox.engine.workers.messages import Count, Failed, Load, Unload
+from inferox.engine.workers.messages import Count, Failed, Load
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.replies import deliver
 from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.seat import Seat
+from inferox.engine.workers.suspects import tell_suspects
 from inferox.engine.workers.watchdog import Watchdog
 from inferox.engine.workers.worker_process import check_support
 
@@ -106,7 +106,10 @@ class WorkerPool(ModelHost):
                 self._load_everywhere(model, link)
                 models.add(model)
             except BaseException:
-                self.unload(model)
+                if self._models.get(model.key) is model:
+                    self.unload(model)
+                else:  # another model may have its key, and is left as it is
+                    link.unload(model.name, model.version).exception()
                 raise
         return model
 
@@ -127,15 +130,12 @@ class WorkerPool(ModelHost):
         """Has every worker unload a model."""
         with self._condition:
             self._models.pop(model.key, None)
-            links = [link for link in self._links if model.key in link.loads]
+            loads = [(link, link.loads.pop(model.key)) for link in self._links if model.key in link.loads]
         self._sandbox.unload(model)
-        loaded = [link for link in links if link.loads.pop(model.key).exception() is None]
-        calls = [link.call(lambda call: Unload(call, model.name, model.version)) for link in loaded]
+        calls = [link.unload(model.name, model.version) for link, load in loads if load.exception() is None]
         for call in calls:
-            try:
+            with suppress(WorkerDiedError):
                 call.result()
-            except WorkerDiedError:
-                continue
 
     def count(self, model: RemoteModel) -> list[Any]:
         """What each worker says of a model's statistics.
@@ -209,7 +209,9 @@ class WorkerPool(ModelHost):
         if len(self._broken) == len(self._seats):
             return OverloadedError(f"no worker process can be started: {next(iter(self._broken.values()))}")
         loads = [link.loads.get(key) for link in self._links]
-        if len(loads) == len(self._seats) and all(load is not None and load.done() for load in loads):
+        if len(loads) + len(self._broken) >= len(self._seats) and all(
+            load is not None and load.done() for load in loads
+        ):
             errors = [load.exception() for load in loads if load is not None]
             return next((error for error in errors if isinstance(error, InferoxError)), None)
         return None
@@ -255,12 +257,14 @@ class WorkerPool(ModelHost):
     def _load_in(self, link: WorkerLink, model: RemoteModel) -> None:
         """Has a worker load a model that another has loaded; its requests wait for that."""
         with self._condition:
-            if model.key in link.loads:
-                return
+            if self._models.get(model.key) is not model or model.key in link.loads:
+                return  # it was unloaded meanwhile, or another thread has done it
             load = link.loads[model.key] = Future[Any]()
 
         def check(done: Future[Any]) -> None:
-            error = done.exception() or model.compare(msgspec.convert(done.result(), ModelInfo))
+            error = done.exception()
+            if error is None and (error := model.compare(msgspec.convert(done.result(), ModelInfo))) is not None:
+                link.unload(model.name, model.version)
             if error is None:
                 load.set_result(None)
                 self._broken = {}
@@ -287,14 +291,11 @@ class WorkerPool(ModelHost):
         parts, flights, reason = link.bury()
         if parts or not self._closing.is_set():
             _logger.warning("a worker process died with %d requests: %s", len(parts), reason)
-        for number, part in parts.items():
-            if part.request.is_over():
-                continue
-            suspects, others = part.divide(partial(is_in, flights, number))
-            if others or not part.rows:
-                self.hand_on(part.after_death(others))
-            for row in suspects:
-                self._sandbox.take(part.after_death([row]), reason)
+        others, suspects = tell_suspects(parts, flights)
+        for part in others:
+            self.hand_on(part)
+        for part in suspects:
+            self._sandbox.take(part, reason)
 
     def hand_on(self, part: Part) -> None:
         """Gives a part to a worker, now or as soon as there is one.

@@ -38,8 +38,12 @@ class Quarantine:
             model: What identifies the model that it was meant for.
             item: The item.
         """
+        digest = digest_item(model, item)
+        if digest is None:
+            return
         with self._lock:
-            self._until[_digest(model, item)] = self._clock() + _KEPT_S
+            self._until.pop(digest, None)  # so that it comes last again
+            self._until[digest] = self._clock() + _KEPT_S
             while len(self._until) > _MOST:
                 del self._until[next(iter(self._until))]
 
@@ -55,12 +59,14 @@ class Quarantine:
         """
         if not self._until:
             return
+        digests = [digest_item(model, item) for item in items]
         with self._lock:
             now = self._clock()
-            self._until = {digest: until for digest, until in self._until.items() if until > now}
-            for index, item in enumerate(items):
-                if self._until and _digest(model, item) in self._until:
+            for index, digest in enumerate(digests):
+                if digest is not None and self._until.get(digest, now) > now:
                     raise refusal("computing it ended a worker process lately").at_item(index)
+            while self._until and (oldest := next(iter(self._until))) and self._until[oldest] <= now:
+                del self._until[oldest]
 
 
 def refusal(reason: str) -> RequestError:
@@ -72,8 +78,18 @@ def refusal(reason: str) -> RequestError:
     return RequestError(reason, hint="do not send it again: the runtime crashes on it")
 
 
-def _digest(model: str, item: Any) -> bytes:
-    digest = blake2b(model.encode(), digest_size=16)
-    for piece in encode(Done(0, item)).pieces():
+def digest_item(model: str, item: Any) -> bytes | None:
+    """A digest of an item, equal for those that are equal; ``None`` for what cannot be sent to a worker at all.
+
+    Args:
+        model: What identifies the model that it is meant for.
+        item: The item.
+    """
+    digest = blake2b(model.encode(errors="surrogatepass"), digest_size=16)
+    try:
+        pieces = encode(Done(0, item)).pieces()
+    except (TypeError, ValueError, OverflowError):
+        return None
+    for piece in pieces:
         digest.update(piece)
     return digest.digest()

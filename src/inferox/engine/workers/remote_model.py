@@ -9,6 +9,7 @@ from threading import Condition
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
 from inferox.core import LoadError, ShuttingDownError
 from inferox.engine.answer import Answer
@@ -52,8 +53,10 @@ class RemoteModel(ServedModel):
         self._pool = pool
         self._source = source
         self._info = info
-        # The first worker has computed all samples: another one of this machine need not.
-        self._options = {**options, "all_samples": False}
+        self._options = dict(options)
+        if module_paths is None and options.get("start") != "fast":
+            # The first worker has computed all samples with it: another one of this machine need not.
+            self._options["verified"] = info.artifact
         self._module_paths = module_paths
         self._probe: Any = None
         self._condition = Condition()
@@ -106,7 +109,9 @@ class RemoteModel(ServedModel):
             part: What was answered.
         """
         if self._probe is None and len(part.rows):
-            self._probe = to_sendable(part.items[:1])
+            first = part.items[:1]
+            # A view would hold on to all of the caller's array, and change with it.
+            self._probe = to_sendable(first.copy() if isinstance(first, np.ndarray) else first)
 
     def compare(self, other: ModelInfo) -> LoadError | None:
         """What is wrong where another worker has loaded something else: vectors of two spaces must not be mixed.
@@ -128,7 +133,8 @@ class RemoteModel(ServedModel):
 
     def stats(self) -> ModelStats:
         """What all workers together are doing with it, and have done since each was started; see ``ServedModel``."""
-        counted = [msgspec.convert(value, ModelStats) for value in self._pool.count(self)]
+        # With those of nobody, so that there are histograms where no worker is alive.
+        counted = [ModelStats(), *(msgspec.convert(value, ModelStats) for value in self._pool.count(self))]
         names = [item.name for item in fields(ModelStats)]
         return ModelStats(**{name: sum(getattr(stats, name) for stats in counted) for name in names})
 

@@ -8,10 +8,12 @@ from queue import SimpleQueue
 from threading import Condition, Thread
 from typing import Any
 
-from inferox.core import ExecutionError, InferoxError
+import msgspec
+
+from inferox.core import ExecutionError, InferoxError, RequestError
 from inferox.engine.config import EngineConfig
+from inferox.engine.model_info import ModelInfo
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink, to_ask
-from inferox.engine.workers.messages import Unload
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import Quarantine, refusal
 from inferox.engine.workers.remote_model import RemoteModel
@@ -81,8 +83,7 @@ class Sandbox:
         for link in self.links():
             load = link.loads.pop(model.key, None)
             if load is not None and load.exception() is None:
-                call = link.call(lambda number: Unload(number, model.name, model.version))
-                call.exception()  # where it has died, it has unloaded everything
+                link.unload(model.name, model.version).exception()  # where it has died, it has unloaded everything
 
     def close(self, timeout_s: float) -> None:
         """Ends the worker.
@@ -111,6 +112,11 @@ class Sandbox:
     def _try(self, part: Part, reason: str) -> None:
         request = part.request
         if request.is_over():
+            return
+        try:  # what equals it may have ended this worker a moment ago
+            self._quarantine.refuse(request.model.key, part.items)
+        except RequestError as error:
+            part.fail(error)
             return
         for is_last in (False, True):
             try:
@@ -151,11 +157,13 @@ class Sandbox:
             if load is None:
                 load = link.loads[model.key] = link.call(model.make_load)
             try:
-                load.result()
+                error = model.compare(msgspec.convert(load.result(), ModelInfo))
             except WorkerDiedError:
                 if attempt + 1 == _TRIES:
                     raise
                 continue
+            if error is not None:
+                raise error
             return link
         raise AssertionError
 

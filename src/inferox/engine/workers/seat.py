@@ -91,7 +91,8 @@ class Seat:
         except Exception as error:
             _logger.exception("a worker process is replaced")
             link.kill(f"what it said could not be read: {first_line(error)}")
-        self._failures = 0 if link.has_answered else self._failures + 1
+        is_useful = link.has_answered and not link.is_loading()
+        self._failures = 0 if is_useful else self._failures + 1
         self._end(link)
         if self._failures and not self._stopping.is_set():
-            self._fail("it ended before it did anything", self._failures)
+            self._fail(f"{link.ended_by}, before it had loaded every model", self._failures)

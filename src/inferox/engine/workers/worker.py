@@ -7,6 +7,7 @@ once, whatever it is computing.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -36,12 +37,17 @@ from inferox.engine.workers.messages import Ask, Cancel, Count, Done, Load, Mess
 from inferox.engine.workers.results import to_answered
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first
 
+_logger = logging.getLogger(__name__)
+
 _FEW_ITEMS = 8
 _AT_ONCE_S = 0.05
 """How many items a request may have, and how long it may take, to be computed on the thread that reads."""
 
 _NOBODY_IS_THERE = 0
 """With what a worker ends whose supervisor is gone."""
+
+_UNREADABLE = 3
+"""With what a worker ends that cannot read what its supervisor says."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,10 @@ class Worker:
             messages = self._channel.receive(wait=False)
         except EOFError:
             os._exit(_NOBODY_IS_THERE)
+        except Exception:
+            # Nobody knows which call it was: the supervisor gives all of them to another worker.
+            _logger.exception("a message cannot be read")
+            os._exit(_UNREADABLE)
         if len(messages) == 1 and not self._asked and isinstance(messages[0], Ask) and self._is_short(messages[0]):
             self._answer_at_once(messages[0])
             return
@@ -160,6 +170,8 @@ class Worker:
     def _unload(self, message: Unload) -> None:
         for model in self._models.remove(message.name, message.version):
             model.close()
+        self._limits.pop((message.name, message.version), None)
+        self._task_names.pop((message.name, message.version), None)
 
     def _count(self, message: Count) -> Any:
         return self._models.find(message.name, message.version).stats()
