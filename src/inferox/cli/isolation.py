@@ -93,6 +93,7 @@ def _default_memory_bytes() -> int:
 
 def _run_child(words: list[str], memory_bytes: int, time_s: float) -> int:
     from inferox.core import LoadError
+    from inferox.machine.processes import signal_name
 
     child = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
         # -P keeps the current folder, which may hold anything, out of what is imported.
@@ -112,7 +113,7 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float) -> int:
         _end(child)
     if child.returncode < 0:
         raise LoadError(
-            f"the isolated process was ended by {signal.Signals(-child.returncode).name}: a runtime crashed on what it "
+            f"the isolated process was ended by {signal_name(child.returncode)}: a runtime crashed on what it "
             f"was given, or needed more than the {memory_bytes / _GIB:.1f} GiB of memory that it may have",
             hint="do not load this model elsewhere; try --backend or --backends to find out which runtime it is",
         )

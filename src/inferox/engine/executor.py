@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget
@@ -18,7 +17,7 @@ from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
 from inferox.engine.faults import split_around_faults
 from inferox.engine.finiteness import find_non_finite, is_finite
-from inferox.engine.request import Row
+from inferox.engine.request import Row, group_by_request
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
@@ -105,8 +104,8 @@ class BatchExecutor:
             rows: The rows.
         """
         budget = self.budget()
-        for request, some in groupby(sorted(rows, key=_id_of_request), itemgetter(0)):
-            for places in request.encoding.group_rows([row for _, row in some]).values():
+        for request, some in group_by_request(rows).items():
+            for places in request.encoding.group_rows(some).values():
                 batch, tokens = list[Row](), 0
                 for place in sorted(places, key=request.lengths.__getitem__):
                     longest = request.lengths[place]
@@ -288,10 +287,6 @@ def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:
 
 def _is_needed(row: Row) -> bool:
     return not row[0].is_over()
-
-
-def _id_of_request(row: Row) -> int:
-    return id(row[0])
 
 
 def _encoding_of(row: Row) -> Encoding:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
 from threading import Condition
 
 from inferox.batching import BatchBudget, Waiting, WaitingTable, choose_batch
@@ -14,7 +12,7 @@ from inferox.core import DeadlineExceededError, InferoxError, OverloadedError, S
 from inferox.engine.deadlines import Deadlines
 from inferox.engine.equal_rows import EqualRows
 from inferox.engine.owners import Owners, QueueOwner
-from inferox.engine.request import Request, Row
+from inferox.engine.request import Request, Row, group_by_request
 
 
 @dataclass(frozen=True)
@@ -269,12 +267,12 @@ class RequestQueue:
 
     def _put_back(self, rows: Sequence[Row]) -> None:
         """Lets rows wait again, those of each request together."""
-        for request, some in groupby(sorted(rows, key=_id_of_request), itemgetter(0)):
+        for request, some in group_by_request(rows).items():
             if request.is_over():
                 continue
             if request in self._entries:
                 self._leave(request)
-            for _, row in some:
+            for row in some:
                 request.put_back(row)
                 self._equal.put_back(request, row)
             self._enter(request)
@@ -343,7 +341,3 @@ class RequestQueue:
                 self._table.note_served(entry)
         for owner in owners:
             self._table.note_owner_served(owner)
-
-
-def _id_of_request(row: Row) -> int:
-    return id(row[0])

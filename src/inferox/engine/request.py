@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass
@@ -202,3 +202,15 @@ def _is_number(value: object) -> bool:
 
 Row = tuple[Request, int]
 """A row of a request."""
+
+
+def group_by_request(rows: Iterable[Row]) -> dict[Request, list[int]]:
+    """The rows of each request, in the order in which requests and rows come.
+
+    Args:
+        rows: The rows.
+    """
+    groups: dict[Request, list[int]] = {}
+    for request, row in rows:
+        groups.setdefault(request, []).append(row)
+    return groups

@@ -103,61 +103,14 @@ class ModelRunner(ServedModel):
     ) -> Future[Answer]:
         """Takes a request in; see ``ServedModel``."""
         request = self._requests.make(items, options, arrived_s)
-        if is_patient:
-            self.compute(request)
-        else:
-            self.submit(request)
+        self._admit(request, may_compute=is_patient)
         return request.future
 
     async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
         """Takes a request of a coroutine in, and makes its rows together with those of others; see ``ServedModel``."""
         request = await self._requests.amake(items, options, arrived_s)
-        self.submit(request)
+        self._admit(request)
         return request.future
-
-    def compute(self, request: Request) -> None:
-        """Computes a request on the caller's thread where nobody else waits, or else puts it into the queue.
-
-        Args:
-            request: The request.
-
-        Raises:
-            CapacityError: If it is refused.
-            ExecutionError: If it comes from a model that is computing.
-        """
-        _refuse_if_computing()
-        if not request.rows:
-            self._delivery.answer(request, [], self._lineup.current.shift)
-        self._identify(request)
-        if request.is_over():
-            return
-        # Who has a deadline must be able to stop waiting.
-        has_time = request.options.deadline_s is None
-        parts = self._queue.take_alone(request, self._lineup.budget()) if has_time else None
-        if parts is None:
-            self.submit(request)
-        else:
-            self._compute_parts(parts)
-
-    def submit(self, request: Request) -> None:
-        """Puts a request into the queue.
-
-        Args:
-            request: The request.
-
-        Raises:
-            CapacityError: If it is refused.
-            ExecutionError: If it comes from a model that is computing, or no thread can be started.
-        """
-        _refuse_if_computing()
-        if not request.rows:
-            self._delivery.answer(request, [], self._lineup.current.shift)
-        self._identify(request)
-        if request.is_over():
-            return
-        self._refuse_if_late(request)
-        self._start_lanes()
-        self._queue.add(request, estimate_s=self._lineup.estimate_s)
 
     def estimate_s(self, tokens: int) -> float | None:
         """The seconds that some tokens take, in all lanes together; ``None`` where that is not known.
@@ -202,10 +155,37 @@ class ModelRunner(ServedModel):
             thread.join()
         self._lineup.close()
 
+    def _admit(self, request: Request, *, may_compute: bool = False) -> None:
+        """Answers what need not be computed, and puts the rest into the queue.
+
+        Args:
+            request: The request.
+            may_compute: Whether it may be computed on this thread, where nobody else waits.
+
+        Raises:
+            CapacityError: If it is refused.
+            ExecutionError: If it comes from a model that is computing, or no thread can be started.
+        """
+        _refuse_if_computing()
+        if not request.rows:
+            self._delivery.answer(request, [], self._lineup.current.shift)
+        self._identify(request)
+        if request.is_over():
+            return
+        # Who has a deadline must be able to stop waiting.
+        may_pass = may_compute and request.options.deadline_s is None
+        parts = self._queue.take_alone(request, self._lineup.budget()) if may_pass else None
+        if parts is not None:
+            self._compute_parts(parts)
+            return
+        self._refuse_if_late(request)
+        self._start_lanes()
+        self._queue.add(request, estimate_s=self._lineup.estimate_s)
+
     def _identify(self, request: Request) -> None:
         """Lets rows be told to be equal to others where that is safe, and answers those whose answers are kept."""
         shift = self._lineup.current.shift
-        if request.keys is None and shift.metadata.batch_invariant and not request.is_over():
+        if shift.metadata.batch_invariant and not request.is_over():
             request.keys = request.encoding.digest(request.rows, self._input_names)
             if request.keys is not None and self._cache.is_on:
                 self._delivery.deliver_kept(request, shift)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import groupby
-from operator import itemgetter
 
 from inferox.core import Trace
-from inferox.engine.request import Row
+from inferox.engine.request import Row, group_by_request
 
 
 @contextmanager
@@ -22,11 +20,11 @@ def tracing_batch(trace: Trace, model: str, rows: Sequence[Row]) -> Iterator[Non
         rows: The rows, those of a request together.
     """
     began_s = time.monotonic()
-    requests = [(request, len(list(some))) for request, some in groupby(rows, itemgetter(0))]
-    for encoding in {request.encoding for request, _ in requests}:
+    requests = group_by_request(rows)
+    for encoding in {request.encoding for request in requests}:
         trace.note_once(encoding, "tokenise", encoding.made, rows=len(encoding.lengths))
-    for request, count in requests:
-        trace.note_wait("queue", request.encoding.made.ended_s, began_s, rows=count, owner=request.options.owner)
+    for request, some in requests.items():
+        trace.note_wait("queue", request.encoding.made.ended_s, began_s, rows=len(some), owner=request.options.owner)
     tokens = sum(request.lengths[row] for request, row in rows)
     with trace.active(), trace.noting("batch", model=model, rows=len(rows), tokens=tokens):
         yield

@@ -1,4 +1,4 @@
-"""How this process lives and dies beside others."""
+"""How processes live and die beside others."""
 
 from __future__ import annotations
 
@@ -46,3 +46,28 @@ def leave_no_core_file() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def signal_name(code: int) -> str:
+    """The name of the signal that ended a process, such as ``SIGKILL``.
+
+    Args:
+        code: The exit code of the process as ``subprocess`` gives it: the signal's number, negative.
+    """
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # signals for real time have numbers alone
+        return f"signal {-code}"
+
+
+def describe_end(code: int) -> str:
+    """How a process ended, for people.
+
+    Args:
+        code: Its exit code as ``subprocess`` gives it; for a signal the signal's number, negative.
+    """
+    if code >= 0:
+        return f"its process ended with exit code {code}"
+    name = signal_name(code)
+    hint = " (the system may have run out of memory)" if name == "SIGKILL" else ""
+    return f"its process was ended by {name}{hint}"

@@ -17,7 +17,8 @@ from inferox.engine.workers.flight_record import Flight
 from inferox.engine.workers.items import explain, to_sendable
 from inferox.engine.workers.messages import Answered, Ask, Cancel, Done, Failed, Message, Stop, Unload
 from inferox.engine.workers.pooled_request import Part
-from inferox.engine.workers.worker_process import WorkerProcess, describe_end
+from inferox.engine.workers.worker_process import WorkerProcess
+from inferox.machine.processes import describe_end
 
 _KILLED = -9
 """The exit code of a process that was ended by SIGKILL, which no fault of its own raises."""

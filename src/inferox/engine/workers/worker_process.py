@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -107,19 +106,3 @@ class WorkerProcess:
             self._process.kill()
             code = self._process.wait()
         return code
-
-
-def describe_end(code: int) -> str:
-    """How a process ended, for people.
-
-    Args:
-        code: Its exit code, as ``WorkerProcess.end`` gives it.
-    """
-    if code >= 0:
-        return f"its process ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    hint = " (the system may have run out of memory)" if name == "SIGKILL" else ""
-    return f"its process was ended by {name}{hint}"

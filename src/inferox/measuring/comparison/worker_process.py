@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from typing import Any, Self
+
+from inferox.machine.processes import describe_end
 
 _MODULE = "inferox.measuring.comparison.worker"
 
@@ -115,9 +116,7 @@ class WorkerProcess:
     def _why_ended(self) -> str:
         code = self._process.wait()
         if code < 0:
-            name = signal.Signals(-code).name
-            hint = " (the system may have run out of memory)" if name == "SIGKILL" else ""
-            return f"its process was ended by {name}{hint}"
+            return describe_end(code)
         said = self._last_words()
         return f"its process ended by itself with exit code {code}" + (f": {said}" if said else "")
 
