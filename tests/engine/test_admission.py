@@ -50,11 +50,6 @@ def call(*numbers: int) -> dict[str, list[list[int]]]:
 
 
 @pytest.fixture
-def model() -> DoublingModel:
-    return DoublingModel()
-
-
-@pytest.fixture
 def engine(model: DoublingModel) -> Iterator[Engine]:
     with Engine(EngineConfig(max_waiting_tokens=8)) as engine:
         yield engine

@@ -29,19 +29,6 @@ from inferox.core import (
 from tests.engine.models import POISON, DoublingModel, SumTask, double, load_doubling
 
 
-@pytest.fixture
-def model() -> DoublingModel:
-    return DoublingModel()
-
-
-@pytest.fixture
-def engine(model: DoublingModel) -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.register(load_doubling(model))
-        yield engine
-        model.may_go.set()
-
-
 @contextmanager
 def held(engine: Engine, model: DoublingModel) -> Iterator[None]:
     """Keeps a batch computing meanwhile, so that requests queue up."""

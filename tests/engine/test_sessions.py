@@ -8,7 +8,6 @@ import re
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,19 +31,6 @@ class Tally:
 
     def close(self) -> None:
         self.closed += 1
-
-
-@pytest.fixture
-def model() -> DoublingModel:
-    return DoublingModel()
-
-
-@pytest.fixture
-def engine(model: DoublingModel) -> Iterator[Engine]:
-    with Engine() as engine:
-        engine.register(load_doubling(model))
-        yield engine
-        model.may_go.set()
 
 
 def add(session: InferenceSession[Tally], number: int) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.interrupts import interruptible
-from inferox.cli.options import debug_option, json_option, quality_option, trust_code_option
+from inferox.cli.options import debug_option, json_option, runtime_options, trust_code_option
 from inferox.cli.terminal import make_console
 
 if TYPE_CHECKING:
@@ -23,11 +23,7 @@ _CALLERS = "1,4,16,64,256"
     epilog="Example: inferox bench minilm.mlpkg --callers 1,64 --seconds 20 --plot load.html",
 )
 @click.argument("package")
-@click.option("--backend", default="auto", show_default=True, help="The runtime to use.")
-@click.option("--device", help="Where to run, such as cuda:0. By default the backend's own choice.")
-@click.option("--precision", help="fp32, bf16, fp16 or int8. By default the best that the package has.")
-@quality_option
-@click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads to use.")
+@runtime_options
 @click.option(
     "--callers",
     metavar="NUMBER,…",

@@ -70,6 +70,20 @@ def quality_option(command: Command) -> Command:
     )(command)
 
 
+def runtime_options(command: Command) -> Command:
+    """Adds what says on what a package is to run: its backend, device, precision, quality and threads."""
+    options = (
+        click.option("--backend", default="auto", show_default=True, help="The runtime to use."),
+        click.option("--device", help="Where to run, such as cuda:0. By default the backend's own choice."),
+        click.option("--precision", help="fp32, bf16, fp16 or int8. By default the best that the package has."),
+        quality_option,
+        click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads to use."),
+    )
+    for option in reversed(options):  # as decorators are applied
+        command = option(command)
+    return command
+
+
 def trust_code_option(command: Command) -> Command:
     """Adds ``--trust-code``."""
     return click.option(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inferox.cli.interrupts import interruptible
-from inferox.cli.options import debug_option, json_option, quality_option, trust_code_option
+from inferox.cli.options import debug_option, json_option, runtime_options, trust_code_option
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ Examples:
 )
 @click.option("--allow-nan", is_flag=True, help="Pass NaN and infinities on to the model (raw).")
 @click.option("--task", help="What the numbers mean, overriding what the package states.")
-@click.option("--backend", default="auto", show_default=True, help="The runtime to use.")
-@click.option("--device", help="Where to run, such as cuda:0. By default the backend's own choice.")
-@click.option("--precision", help="fp32, bf16, fp16 or int8. By default the best that the package has.")
-@quality_option
-@click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads to use.")
+@runtime_options
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model just in time, where the backend can.")
 @click.option("--output", metavar="FILE", help="Write to a file: .jsonl, .npz or .safetensors.")
 @click.option("--profile", metavar="FILE", help="Write what takes how long to a .json file, for Chrome or Perfetto.")

@@ -46,7 +46,7 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> RenderableType:
     table = plain_table(f"Agreement with the reference{order}")
     table.add_column("artifact", overflow="fold")
     table.add_column("class", no_wrap=True)
-    for heading in ("max rel", "cosine", "least", "order"):
+    for heading in ("max rel", "cosine", "min\ncosine", "order"):
         table.add_column(heading, justify="right", no_wrap=True)
     for item in evidence:
         agreement = item.agreement

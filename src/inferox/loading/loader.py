@@ -36,20 +36,19 @@ class Loader:
         device: Where to load; ``None`` for each backend's default device.
         options: How to load.
         all_samples: Whether an artifact must agree on all stored samples before it is taken, and not on one alone.
-        verified: The name of an artifact that has agreed on all of them on this machine, for which one will do.
     """
 
     context: PackageContext
     device: DeviceId | None
     options: LoadOptions
     all_samples: bool = False
-    verified: str | None = None
 
-    def load(self, plan: Plan) -> TaskModel:
+    def load(self, plan: Plan, *, verified: str | None = None) -> TaskModel:
         """Loads the first artifact of a plan that works; see ``inferox.load``.
 
         Args:
             plan: What is tried.
+            verified: The name of an artifact that has agreed on all samples on this machine, for which one will do.
         """
         if plan.ignored:
             _logger.warning("measurements of %s are ignored: %s", self.options.package, plan.ignored)
@@ -57,7 +56,7 @@ class Loader:
         failures: dict[str, InferoxError] = {}
         for index, artifact in enumerate(plan.order):
             try:
-                model = self.open(artifact)
+                model = self._open(artifact, all_samples=self.all_samples and artifact.name != verified)
             except InferoxError as error:
                 failures[artifact.name] = error
                 continue
@@ -70,31 +69,28 @@ class Loader:
         self._log_reasons(reasons, failures)
         raise self._nothing_usable(plan, reasons, failures)
 
-    def open(self, artifact: Artifact) -> Model:
-        """Loads an artifact and tries it on a stored sample, or on all of them.
-
-        Args:
-            artifact: The artifact.
-
-        Returns:
-            The model.
-
-        Raises:
-            InferoxError: If it cannot be loaded, or computes something else than it should.
-        """
+    def _open(self, artifact: Artifact, *, all_samples: bool) -> Model:
+        """Loads an artifact and tries it on a stored sample, or on all of them."""
         limit_rayon(self.options.threads)
         model = self.context.load(artifact, self.device, self.options)
         self.context.package.keep_for(model)
         try:
-            self.check(model, artifact, all_samples=self.all_samples and artifact.name != self.verified)
+            self.check(model, artifact, all_samples=all_samples)
         except BaseException:
             model.close()
             raise
         return model
 
     def open_alone(self, artifact: Artifact) -> TaskModel:
-        """Loads one artifact, with its task; see ``open``."""
-        return self._with_task(artifact, self.open(artifact), {})
+        """Loads one artifact, with its task, and tries it; see ``load``.
+
+        Args:
+            artifact: The artifact.
+
+        Raises:
+            InferoxError: If it cannot be loaded, or computes something else than it should.
+        """
+        return self._with_task(artifact, self._open(artifact, all_samples=self.all_samples), {})
 
     def _with_task(self, artifact: Artifact, model: Model, reasons: Mapping[str, str]) -> TaskModel:
         try:

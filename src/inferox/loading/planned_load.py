@@ -163,11 +163,11 @@ class PlannedLoad:
         Where it is to start fast, that is the one that loads fastest of those that can take the place of the best; it
         is tried on the smallest sample alone.
         """
-        first = replace(self.loader, verified=self.verified)
-        return (self._start_fast() if self.starts_fast else None) or first.load(self.plan)
+        started = self._start_fast() if self.starts_fast else None
+        return started or self.loader.load(self.plan, verified=self.verified)
 
     def open(self, artifact: Artifact) -> TaskModel:
-        """Loads one artifact; see ``Loader.open``.
+        """Loads one artifact; see ``Loader.open_alone``.
 
         Args:
             artifact: The artifact.

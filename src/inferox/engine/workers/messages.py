@@ -33,8 +33,8 @@ class Load(Struct, tag="load", array_like=True, frozen=True):
     probe: Any = None
 
 
-class Unload(Struct, tag="unload", array_like=True, frozen=True):
-    """Unload a model, once its requests are answered.
+class _OfModel(Struct, array_like=True, frozen=True):
+    """What concerns a model that is loaded.
 
     Attributes:
         call: The number of the call.
@@ -47,13 +47,14 @@ class Unload(Struct, tag="unload", array_like=True, frozen=True):
     version: str
 
 
-class Ask(Struct, tag="ask", array_like=True, frozen=True):
+class Unload(_OfModel, tag="unload", array_like=True, frozen=True):
+    """Unload a model, once its requests are answered."""
+
+
+class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
     """Compute items; see ``RequestOptions``.
 
     Attributes:
-        call: The number of the call.
-        name: The name of the model.
-        version: Its version.
         items: The items.
         deadline_s: Within how many seconds from now the answer is needed; ``None`` for no limit.
         priority: Lower numbers go first.
@@ -62,9 +63,6 @@ class Ask(Struct, tag="ask", array_like=True, frozen=True):
         truncate: What is done about texts that are too long.
     """
 
-    call: int
-    name: str
-    version: str
     items: Any
     deadline_s: float | None
     priority: int
@@ -83,18 +81,8 @@ class Cancel(Struct, tag="cancel", array_like=True, frozen=True):
     call: int
 
 
-class Count(Struct, tag="count", array_like=True, frozen=True):
-    """Say what a model is doing, and has done.
-
-    Attributes:
-        call: The number of the call.
-        name: The name of the model.
-        version: Its version.
-    """
-
-    call: int
-    name: str
-    version: str
+class Count(_OfModel, tag="count", array_like=True, frozen=True):
+    """Say what a model is doing, and has done."""
 
 
 class Stop(Struct, tag="stop", array_like=True, frozen=True):

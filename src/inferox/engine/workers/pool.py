@@ -194,8 +194,7 @@ class WorkerPool(ModelHost):
             if failure is None:
                 is_too_much = self._waiting_cost and self._waiting_cost + part.cost > self._max_waiting_cost
                 if part.deaths or not is_too_much:
-                    self._waiting.append(part)
-                    self._waiting_cost += part.cost
+                    self._keep_waiting(part)
                     return None
                 failure = OverloadedError("no worker process is ready yet, and too much waits for one")
         if not part.deaths:
@@ -310,6 +309,10 @@ class WorkerPool(ModelHost):
             if link.ask(part):
                 return
 
+    def _keep_waiting(self, part: Part) -> None:
+        self._waiting.append(part)
+        self._waiting_cost += part.cost
+
     def _give_out_waiting(self) -> None:
         with self._condition:
             waiting, self._waiting = self._waiting, deque()
@@ -335,7 +338,7 @@ class WorkerPool(ModelHost):
         if isinstance(reply, Failed) and part.deaths and reply.kind == OverloadedError.__name__:
             # It was admitted once: it waits where a new request is refused.
             with self._condition:
-                self._waiting.append(part)
+                self._keep_waiting(part)
         else:
             deliver(part, reply)
 
