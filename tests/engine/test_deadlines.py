@@ -64,3 +64,16 @@ def test_its_thread_ends_when_it_is_closed() -> None:
     assert threading.active_count() == before + 1
     deadlines.close()
     assert threading.active_count() == before
+
+
+def test_its_thread_goes_on_whatever_is_raised_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlines, strange, other = Deadlines(), make_request(0.01), make_request(0.03)
+
+    def fail(_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(strange, "fail", fail)
+    deadlines.add(strange)
+    deadlines.add(other)
+    assert isinstance(other.future.exception(20), DeadlineExceededError)
+    deadlines.close()

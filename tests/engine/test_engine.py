@@ -471,3 +471,18 @@ def test_settings_of_batches_hold() -> None:
 def test_deadlines_that_are_wrong(engine: Engine, deadline_s: float) -> None:
     with pytest.raises(InferoxError, match="a deadline must be a positive number of seconds"):
         engine.infer("doubling", [[1]], deadline_s=deadline_s)
+
+
+def test_no_coroutine_waits_for_rows_that_cannot_be_made(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("inferox.engine.encoding.group_alike", fail)
+
+    async def ask_all() -> list[Any]:
+        asked = [engine.ainfer("doubling", [item]) for item in ("short", "text", "long" * 5000)]
+        return await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 20)
+
+    for error in asyncio.run(ask_all()):
+        assert isinstance(error, ExecutionError)
+        assert "making rows of the items failed: MemoryError" in str(error)

@@ -13,10 +13,12 @@ import pytest
 
 from inferox import Engine, EngineConfig
 from inferox.core import BatchLimits, ConfigError, ExecutionError, OutOfMemoryError, RequestError
+from inferox.engine.lineup import Lineup
 from inferox.engine.local import LocalHost
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.suspicion import Suspicion
 from inferox.engine.workers.remote_model import RemoteModel
+from inferox.loading import TaskModel
 from inferox.parity import ParityClass
 from tests.engine.models import POISON, double, load_doubling
 from tests.engine.packages import BreakableModel, Shelf
@@ -146,6 +148,27 @@ def ask_until_it_fails(engine: Engine, shelf: Shelf) -> str:
         engine.infer("sum", [[POISON]])
     assert shelf.backend.models[0].is_closed
     return ask(engine, [[1]])
+
+
+def test_one_that_cannot_take_over_at_first_is_tried_again(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.put("p", ["a", "b"])
+    tries = []
+
+    def install(self: Lineup, loaded: TaskModel) -> None:
+        tries.append(loaded)
+        if len(tries) == 2:
+            raise MemoryError
+        genuine(self, loaded)
+
+    genuine = Lineup._install
+    monkeypatch.setattr(Lineup, "_install", install)
+    with Engine(EngineConfig(retry_s=0.005)) as engine:
+        engine.load("p", name="sum")
+        shelf.backend.broken = {"a": "raises"}
+        assert ask(engine, [[1]]) == "b"
+        shelf.backend.broken = {}
+        wait_until(lambda: ask(engine, [[1]]) == "a")
+    assert len(tries) == 3
 
 
 def test_all_of_a_request_is_computed_again_by_the_next(engine: Engine, shelf: Shelf) -> None:

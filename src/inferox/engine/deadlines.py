@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from heapq import heapify, heappop, heappush
 from itertools import count
@@ -9,6 +10,8 @@ from threading import Condition, Thread
 
 from inferox.core import DeadlineExceededError
 from inferox.engine.request import Request
+
+_logger = logging.getLogger(__name__)
 
 _KEPT = 1024
 """How many requests that are answered may be kept before they are cleared away, even where they are most of all."""
@@ -72,14 +75,19 @@ class Deadlines:
                 self._answered = 0
 
     def _run(self) -> None:
-        while (expired := self._wait()) is not None:
-            for request in expired:
-                request.fail(
-                    DeadlineExceededError(
-                        f"the answer was not ready within {request.options.deadline_s} s",
-                        hint="allow more time, or send less at once",
+        while True:
+            try:
+                if (expired := self._wait()) is None:
+                    return
+                for request in expired:
+                    request.fail(
+                        DeadlineExceededError(
+                            f"the answer was not ready within {request.options.deadline_s} s",
+                            hint="allow more time, or send less at once",
+                        )
                     )
-                )
+            except Exception:
+                _logger.exception("failing requests at their deadlines failed")
 
     def _wait(self) -> list[Request] | None:
         """Waits until a request is past its deadline: those that are; ``None`` at the end."""

@@ -9,12 +9,13 @@ from operator import itemgetter
 from threading import Lock
 from typing import Any
 
-from inferox.core import ExecutionError, InferoxError, first_line
+from inferox.core import InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.request import Request, Row
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
+from inferox.engine.unexpected import to_failure
 from inferox.tasks import RawTask
 from inferox.tasks.truncation import read_cut_tokens
 
@@ -128,15 +129,3 @@ class Delivery:
             _logger.error("%s: reading an answer failed", self._name, exc_info=error)
             error = to_failure(f"reading the answer of {self._name!r}", error)
         request.fail(error.at_item(place - request.rows.start))
-
-
-def to_failure(action: str, error: BaseException) -> InferoxError:
-    """The error for a caller whose request failed in a way that nobody expects.
-
-    Args:
-        action: What failed.
-        error: How.
-    """
-    failure = ExecutionError(f"{action} failed: {first_line(error)}")
-    failure.__cause__ = error
-    return failure

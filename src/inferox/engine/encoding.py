@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -17,13 +17,12 @@ from inferox.batching import group_alike
 from inferox.core import (
     Batch,
     ConfigError,
-    ExecutionError,
     InferoxError,
     Signature,
     Stopwatch,
     check_batch,
-    first_line,
 )
+from inferox.engine.unexpected import to_failure
 from inferox.tasks import RawTask, Task
 
 _CALLS = "calls"
@@ -78,15 +77,14 @@ class Encoding:
         began_s = time.monotonic()
         try:
             batch = task.encode(items)
+            _refuse_if_uneven(task, len(batch), len(items))
+            check_batch(batch, signature)
+            lengths = batch.lengths.tolist() if batch.ragged else _price_rows(batch, signature)
+            groups = group_alike(batch, signature)
         except InferoxError:
             raise
         except Exception as error:
-            raise ExecutionError(f"making rows of the items failed: {first_line(error)}") from error
-        if len(batch) != len(items):
-            raise ConfigError(f"the task {task.name} makes {len(batch)} rows of {len(items)} items, not one of each")
-        check_batch(batch, signature)
-        lengths = batch.lengths.tolist() if batch.ragged else _price_rows(batch, signature)
-        groups = group_alike(batch, signature)
+            raise to_failure("making rows of the items", error) from error
         return cls(task, items, batch, lengths, groups, Stopwatch(began_s, time.monotonic()))
 
     @classmethod
@@ -149,6 +147,11 @@ class Encoding:
     @cached_property
     def _groups_of_rows(self) -> dict[int, Hashable]:
         return {row: key for key, rows in self.groups.items() for row in rows}
+
+
+def _refuse_if_uneven(task: Task, rows: int, items: int) -> None:
+    if rows != items:
+        raise ConfigError(f"the task {task.name} makes {rows} rows of {items} items, not one of each")
 
 
 def _digest(batch: Batch, row: int, inputs: Sequence[str], text: str = "") -> bytes:
@@ -216,16 +219,25 @@ class TickEncoder:
 
     def _encode_pending(self, loop: asyncio.AbstractEventLoop, task: Task) -> None:
         pending = [asked for asked in self._pending.pop((loop, task)) if not asked.future.done()]
+
+        def settle(done: Callable[[], list[_Found]]) -> None:
+            found: Sequence[_Found]
+            try:
+                found = done()
+            except Exception as error:  # noqa: BLE001 - given to whoever asked
+                found = [to_failure("making rows of the items", error)] * len(pending)
+            for asked, own in zip(pending, found, strict=True):
+                _settle(asked.future, own)
+
         if _are_short_texts([item for asked in pending for item in asked.items]):
-            for asked, found in zip(pending, self._encode_all(task, pending), strict=True):
-                _settle(asked.future, found)
+            settle(lambda: self._encode_all(task, pending))
             return
-
-        def settle(done: asyncio.Future[list[_Found]]) -> None:
-            for asked, found in zip(pending, done.result(), strict=True):
-                _settle(asked.future, found)
-
-        loop.run_in_executor(None, self._encode_all, task, pending).add_done_callback(settle)
+        try:
+            away = loop.run_in_executor(None, self._encode_all, task, pending)
+        except RuntimeError:  # no thread can be started
+            settle(lambda: self._encode_all(task, pending))
+        else:
+            away.add_done_callback(lambda done: settle(done.result))
 
     def _encode_all(self, task: Task, pending: Sequence[_Asked]) -> list[_Found]:
         """Makes rows of what several asked together, or one by one where an item of somebody cannot be computed."""

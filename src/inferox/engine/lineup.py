@@ -7,14 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from threading import Condition, Thread
 
 from inferox.batching import BatchBudget
-from inferox.core import BackendUnavailableError, Closing, ExecutionError, InferoxError
+from inferox.core import Closing
+from inferox.engine.candidates import Candidates
 from inferox.engine.executor import BatchExecutor
 from inferox.engine.memory_budget import Evictable, MemoryBudget
-from inferox.engine.outages import Outages
 from inferox.engine.queue import RequestQueue
 from inferox.loading import PlannedLoad, TaskModel
 
@@ -58,14 +57,11 @@ class Lineup(Closing, Evictable):
         self._make_executor = make_executor
         self._memory = memory
         self._queue = queue
-        self._artifacts: dict[str, Callable[[], TaskModel]] = {}
-        if planned is not None:
-            alike = planned.find_alike(loaded.metadata.artifact)
-            self._artifacts = {artifact.name: partial(planned.open, artifact) for artifact in alike}
+        self._candidates = Candidates(name, loaded.metadata.artifact, planned, retry_s=retry_s)
+        self._outages = self._candidates.outages
         self._condition = Condition()
         self._executor = make_executor(loaded, 0)
         self._uses = Counter[BatchExecutor]()
-        self._outages = Outages(retry_s)
         self._failovers = self._evictions = 0
         self._is_open, self._is_changing, self._is_closed = True, False, False
         self._prober: Thread | None = None
@@ -73,7 +69,7 @@ class Lineup(Closing, Evictable):
         self._loading_s, self._pauses = 0.0, 0
         memory.hold(self, _size_of(loaded))
         if planned is not None and planned.starts_fast:
-            for better in self._preferred():
+            for better in self._candidates.preferred_to(self._serving):
                 self._outages.expect(better)
             self._start_probing()
 
@@ -85,7 +81,7 @@ class Lineup(Closing, Evictable):
     @property
     def standby(self) -> tuple[str, ...]:
         """The names of the artifacts that can take over, the best first."""
-        return tuple(name for name in self._artifacts if name != self._serving)
+        return self._candidates.besides(self._serving)
 
     @property
     def failovers(self) -> int:
@@ -105,7 +101,7 @@ class Lineup(Closing, Evictable):
     @property
     def can_return(self) -> bool:
         """Whether it can be loaded again: it comes from a package."""
-        return bool(self._artifacts)
+        return bool(self._candidates)
 
     @property
     def is_wanted(self) -> bool:
@@ -160,7 +156,7 @@ class Lineup(Closing, Evictable):
             _logger.error("%s: %s fails its stored samples: %s", self._name, self._serving, cause)
             if not self._fail_over(cause):
                 self._begin_shift(executor.loaded)
-                raise self._nothing_left(cause)
+                raise self._candidates.explain_end(self._serving, cause)
         finally:
             self._end_change()
 
@@ -236,8 +232,8 @@ class Lineup(Closing, Evictable):
         with self._memory.reserve(_size_of(executor.loaded)):
             began_s = time.monotonic()
             try:
-                executor.loaded = self._artifacts[self._serving]()
-            except InferoxError as error:
+                executor.loaded = self._candidates.open(self._serving)
+            except Exception as error:  # a third party's backend or task may raise anything
                 if not self._fail_over(str(error)):
                     raise
             with self._condition:
@@ -250,24 +246,13 @@ class Lineup(Closing, Evictable):
         """Lets the next artifact take over, if there is one; the one that serves is tried again later then."""
         failed = self._serving
         for name in self.standby:
-            if not self._outages.left_s(name) and (found := self._try_to_open(name)) is not None:
+            if not self._outages.left_s(name) and (found := self._candidates.try_to_open(name)) is not None:
                 self._outages.begin(failed, cause)
                 self._failovers += 1
                 self._install(found)
                 self._start_probing()
                 return True
         return False
-
-    def _try_to_open(self, name: str) -> TaskModel | None:
-        """Loads an artifact, which computes its stored samples."""
-        try:
-            found = self._artifacts[name]()
-        except Exception as error:  # noqa: BLE001 - a third party's backend or task may raise anything
-            self._outages.begin(name, str(error), is_final=isinstance(error, BackendUnavailableError))
-            _logger.warning("%s: %s cannot be loaded: %s", self._name, name, error)
-            return None
-        self._outages.end(name)
-        return found
 
     def _install(self, loaded: TaskModel) -> None:
         """Lets an artifact serve, from the next batch on."""
@@ -308,41 +293,35 @@ class Lineup(Closing, Evictable):
     def _probe(self) -> None:
         """Tries the artifacts that are preferred to the one that serves, until the best of all serves again."""
         while (name := self._wait_for_due()) is not None:
-            found = self._try_to_open(name)
-            if found is None:
-                continue
-            with self._condition:
-                self._condition.wait_for(lambda: not self._is_changing)
-                is_wanted = self._is_open and not self._is_closed and name in self._preferred()
-            if is_wanted:
-                self._install(found)
-            else:
-                found.close()
-                self._outages.begin(name, "the model was evicted meanwhile")
+            try:
+                self._try_again(name)
+            except Exception as error:
+                _logger.exception("%s: %s cannot take over", self._name, name)
+                self._outages.begin(name, str(error))
+
+    def _try_again(self, name: str) -> None:
+        found = self._candidates.try_to_open(name)
+        if found is None:
+            return
+        with self._condition:
+            self._condition.wait_for(lambda: not self._is_changing)
+            is_wanted = self._is_open and not self._is_closed and name in self._candidates.preferred_to(self._serving)
+        if is_wanted:
+            self._install(found)
+        else:
+            found.close()
+            self._outages.begin(name, "the model was evicted meanwhile")
 
     def _wait_for_due(self) -> str | None:
         """Waits until an artifact is to be tried; ``None`` once there is none to be tried any more."""
         with self._condition:
-            while not self._is_closed and (due := self._outages.next_due(self._preferred())):
+            while not self._is_closed and (due := self._outages.next_due(self._candidates.preferred_to(self._serving))):
                 name, left_s = due
                 if not left_s and self._is_open:
                     return name
                 self._condition.wait(left_s or None)
             self._prober = None
             return None
-
-    def _preferred(self) -> list[str]:
-        """The artifacts that come before the one that serves."""
-        names = list(self._artifacts)
-        return names[: names.index(self._serving)]
-
-    def _nothing_left(self, cause: str) -> ExecutionError:
-        others = "; ".join(f"{name}: {reason}" for name, reason in self._outages.among(self.standby).items())
-        there = f"none of the others of its embedding space can take over ({others})" if others else "there is no other"
-        return ExecutionError(
-            f"{self._serving} fails its own stored samples, and {there}: {cause}",
-            hint="'inferox verify' measures the whole package again",
-        )
 
 
 def _size_of(loaded: TaskModel) -> int:

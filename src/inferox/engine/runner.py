@@ -16,7 +16,7 @@ from inferox.core import DeadlineExceededError, DeviceId, ExecutionError, Infero
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.config import EngineConfig
-from inferox.engine.delivery import Delivery, to_failure
+from inferox.engine.delivery import Delivery
 from inferox.engine.executor import BatchExecutor
 from inferox.engine.lineup import Lineup
 from inferox.engine.memory_budget import MemoryBudget
@@ -27,6 +27,7 @@ from inferox.engine.request_maker import RequestMaker
 from inferox.engine.served_model import ServedModel
 from inferox.engine.stats import ModelStats, StatsRecorder
 from inferox.engine.turns import Turns, is_computing
+from inferox.engine.unexpected import to_failure
 from inferox.loading import PlannedLoad, TaskModel
 
 _logger = logging.getLogger(__name__)
@@ -234,9 +235,9 @@ class ModelRunner(ServedModel):
 
     def _compute_parts(self, parts: Sequence[Part]) -> None:
         now_s = time.monotonic()
-        for part in parts:
-            self._recorder.note_wait(len(part.rows), now_s - part.request.arrived_s)
         try:
+            for part in parts:
+                self._recorder.note_wait(len(part.rows), now_s - part.request.arrived_s)
             self._compute_rows([(part.request, row) for part in parts for row in part.rows])
         except InferoxError as error:
             for part in parts:

@@ -127,6 +127,11 @@ class Channel:
                     content, files = content[self._send_some(content, files, 0) :], []
             except OSError:
                 close_quietly(files)
+            except BaseException:
+                # Nothing would follow what is sent in part: the other side is told, and gives up this process.
+                with suppress(OSError):
+                    self._socket.shutdown(socket.SHUT_RDWR)
+                raise
             with self._lock:
                 self._outbox.popleft()
                 if not self._outbox:

@@ -32,7 +32,7 @@ def to_error(message: Failed) -> InferoxError:
     Args:
         message: What ``to_message`` wrote.
     """
-    kind: type[InferoxError] = getattr(errors, message.kind)
+    kind: type[InferoxError] = getattr(errors, message.kind, ExecutionError)
     error = kind.__new__(kind, message.message)
     error.__dict__.update({name: _from_plain(value) for name, value in message.facts.items()})
     for cause in message.causes:

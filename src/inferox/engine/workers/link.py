@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any
 
 from inferox.core import ExecutionError
+from inferox.engine.unexpected import to_failure
 from inferox.engine.worker_info import WorkerInfo
 from inferox.engine.workers.failures import to_error
 from inferox.engine.workers.flight_record import Flight
@@ -109,7 +110,11 @@ class WorkerLink:
         if number is None:
             future.set_exception(WorkerDiedError("the worker process has ended"))
         else:
-            self.process.channel.send(make(number))
+            try:
+                self.process.channel.send(make(number))
+            except Exception as error:  # noqa: BLE001 - given to whoever waits for the reply
+                self._take(number)
+                future.set_exception(to_failure("sending a call to a worker process", error))
         return future
 
     def unload(self, name: str, version: str) -> Future[Any]:
@@ -141,9 +146,11 @@ class WorkerLink:
             return False
         try:
             self.process.channel.send(to_ask(number, part))
-        except (TypeError, ValueError, OverflowError) as error:
+        except Exception as error:
             self._take(number)
-            raise explain(error, part.items) from error
+            if isinstance(error, TypeError | ValueError | OverflowError):
+                raise explain(error, part.items) from error
+            raise
         part.request.future.add_done_callback(lambda _: self._cancel(number))
         return True
 
@@ -222,7 +229,8 @@ class WorkerLink:
         call = self._take(message.call)
         self.has_answered = self.has_answered or not isinstance(message, Failed)
         if isinstance(call, Part):
-            self._deliver(call, message)
+            with call.answering("reading an answer"):
+                self._deliver(call, message)
         elif call is not None:
             with suppress(InvalidStateError):
                 if isinstance(message, Failed):

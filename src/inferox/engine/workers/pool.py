@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
@@ -19,6 +18,7 @@ from inferox.engine.config import EngineConfig
 from inferox.engine.host import ModelHost
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
+from inferox.engine.unexpected import to_failure
 from inferox.engine.worker_info import WorkerInfo
 from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
 from inferox.engine.workers.messages import Count, Failed, Load
@@ -29,6 +29,7 @@ from inferox.engine.workers.replies import deliver
 from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.seat import Seat
 from inferox.engine.workers.suspects import tell_suspects
+from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.engine.workers.watchdog import Watchdog
 from inferox.engine.workers.worker_process import check_support
 
@@ -67,9 +68,7 @@ class WorkerPool(ModelHost):
         self._condition = Condition()
         self._models: dict[str, RemoteModel] = {}
         self._links: list[WorkerLink] = []
-        self._waiting: deque[Part] = deque()
-        self._waiting_cost = 0
-        self._max_waiting_cost = config.max_waiting_tokens
+        self._waiting = WaitingParts(config.max_waiting_tokens)
         self._broken: dict[int, str] = {}
         self._quarantine = Quarantine()
         self._closing = Event()
@@ -192,9 +191,8 @@ class WorkerPool(ModelHost):
                 return min(ready, key=lambda link: link.cost)
             failure = self._why_nobody_can(key)
             if failure is None:
-                is_too_much = self._waiting_cost and self._waiting_cost + part.cost > self._max_waiting_cost
-                if part.deaths or not is_too_much:
-                    self._keep_waiting(part)
+                if part.deaths or self._waiting.has_room(part):
+                    self._waiting.add(part)
                     return None
                 failure = OverloadedError("no worker process is ready yet, and too much waits for one")
         if not part.deaths:
@@ -261,9 +259,12 @@ class WorkerPool(ModelHost):
             load = link.loads[model.key] = Future[Any]()
 
         def check(done: Future[Any]) -> None:
-            error = done.exception()
-            if error is None and (error := model.compare(msgspec.convert(done.result(), ModelInfo))) is not None:
-                link.unload(model.name, model.version)
+            error: InferoxError | None
+            try:
+                if (error := model.compare(msgspec.convert(done.result(), ModelInfo))) is not None:
+                    link.unload(model.name, model.version)
+            except Exception as failure:  # noqa: BLE001 - given to the requests that wait for it
+                error = to_failure("reading what a worker process has loaded", failure)
             if error is None:
                 load.set_result(None)
                 self._broken = {}
@@ -290,11 +291,19 @@ class WorkerPool(ModelHost):
         parts, flights, reason = link.bury()
         if parts or not self._closing.is_set():
             _logger.warning("a worker process died with %d requests: %s", len(parts), reason)
-        others, suspects = tell_suspects(parts, flights)
+        try:
+            others, suspects = tell_suspects(parts, flights)
+        except Exception as error:
+            _logger.exception("telling suspects failed")
+            for part in parts.values():
+                part.fail(to_failure(f"{reason}, and telling what it died of", error))
+            return
         for part in others:
-            self.hand_on(part)
+            with part.answering("handing it on"):
+                self.hand_on(part)
         for part in suspects:
-            self._sandbox.take(part, reason)
+            with part.answering("giving it to the sandbox"):
+                self._sandbox.take(part, reason)
 
     def hand_on(self, part: Part) -> None:
         """Gives a part to a worker, now or as soon as there is one.
@@ -309,21 +318,13 @@ class WorkerPool(ModelHost):
             if link.ask(part):
                 return
 
-    def _keep_waiting(self, part: Part) -> None:
-        self._waiting.append(part)
-        self._waiting_cost += part.cost
-
     def _give_out_waiting(self) -> None:
         with self._condition:
-            waiting, self._waiting = self._waiting, deque()
-            self._waiting_cost = 0
+            waiting = self._waiting.take_all()
         for part in waiting:
-            if part.request.is_over():
-                continue
-            try:
-                self.hand_on(part)
-            except InferoxError as error:
-                part.request.fail(error)
+            if not part.request.is_over():
+                with part.answering("handing it on"):
+                    self.hand_on(part)
 
     def _note_failure(self, index: int, reason: str, times: int) -> None:
         _logger.error("a worker process could not be started (%d in a row): %s", times, reason)
@@ -338,7 +339,7 @@ class WorkerPool(ModelHost):
         if isinstance(reply, Failed) and part.deaths and reply.kind == OverloadedError.__name__:
             # It was admitted once: it waits where a new request is refused.
             with self._condition:
-                self._keep_waiting(part)
+                self._waiting.add(part)
         else:
             deliver(part, reply)
 

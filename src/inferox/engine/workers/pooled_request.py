@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
@@ -15,15 +16,24 @@ import numpy as np
 from inferox.core import InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
+from inferox.engine.unexpected import to_failure
 
 if TYPE_CHECKING:
     from inferox.engine.workers.remote_model import RemoteModel
 
+_logger = logging.getLogger(__name__)
+
 _SUSPECT_AFTER = 2
 """After how many deaths of workers that had it, though they were not computing it, a part is suspected all the same."""
 
-_ITEM_COST = 64
-"""What an item costs beside its characters or bytes."""
+_ITEM_COST = 16
+"""What an item costs beside its tokens, in tokens."""
+
+_CHARACTERS_PER_TOKEN = 4
+"""About how many characters of a text make a token; nothing here tokenises."""
+
+_BYTES_PER_TOKEN = 256
+"""About how many bytes of an image's file make a token."""
 
 
 class PooledRequest:
@@ -114,8 +124,13 @@ class Part:
 
     @cached_property
     def cost(self) -> int:
-        """Roughly what it takes to compute, for comparison."""
-        return sum(_ITEM_COST + (len(item) if hasattr(item, "__len__") else 0) for item in self.items)
+        """Roughly what it takes to compute, in tokens, for comparison."""
+        return _ITEM_COST * len(self.rows) + self.tokens
+
+    @cached_property
+    def tokens(self) -> int:
+        """About how many tokens it has."""
+        return sum(map(_estimate_tokens, self.items))
 
     def after_death(self, rows: Sequence[int]) -> Part:
         """Some of its items, after a worker that had it died."""
@@ -141,6 +156,30 @@ class Part:
             error: The error.
         """
         self.request.fail(error if error.item is None else error.at_item(self.rows[error.item]))
+
+    @contextmanager
+    def answering(self, action: str) -> Iterator[None]:
+        """Gives the caller what a block raises, whatever it is: nobody else would answer the request.
+
+        Args:
+            action: What the block does.
+        """
+        try:
+            yield
+        except Exception as error:
+            if not isinstance(error, InferoxError):
+                _logger.exception("%s failed", action)
+            self.fail(to_failure(action, error))
+
+
+def _estimate_tokens(item: Any) -> int:
+    if isinstance(item, str):
+        return 1 + len(item) // _CHARACTERS_PER_TOKEN
+    if isinstance(item, bytes | bytearray | memoryview):
+        return 1 + len(item) // _BYTES_PER_TOKEN
+    if isinstance(item, tuple | list) and any(isinstance(part, str) for part in item):
+        return sum(map(_estimate_tokens, item))
+    return len(item) if hasattr(item, "__len__") else 1
 
 
 def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer:

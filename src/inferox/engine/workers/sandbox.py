@@ -64,9 +64,10 @@ class Sandbox:
         """
         with self._condition:
             if self._thread is None:
-                self._thread = Thread(target=self._run, name="inferox-suspects", daemon=True)
-                self._thread.start()
+                thread = Thread(target=self._run, name="inferox-suspects", daemon=True)
                 self._seat.start()
+                thread.start()
+                self._thread = thread
         self._suspects.put((part, reason))
 
     def links(self) -> list[WorkerLink]:
@@ -98,16 +99,13 @@ class Sandbox:
         if thread is not None:
             self._suspects.put(None)
             thread.join()
-            self._seat.stop(timeout_s)
+        self._seat.stop(timeout_s)
 
     def _run(self) -> None:
         while (suspect := self._suspects.get()) is not None:
             part, reason = suspect
-            try:
+            with part.answering("computing it in the sandbox"):
                 self._try(part, reason)
-            except Exception as error:
-                _logger.exception("computing a suspect failed")
-                part.fail(ExecutionError(f"computing it in the sandbox failed: {type(error).__name__}: {error}"))
 
     def _try(self, part: Part, reason: str) -> None:
         request = part.request

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from threading import Event, Thread
 
-from inferox.core import InferoxError, first_line
+from inferox.core import first_line
 from inferox.engine.config import EngineConfig
 from inferox.engine.workers.link import Reply, WorkerLink
 from inferox.engine.workers.pooled_request import Part
@@ -49,8 +49,9 @@ class Seat:
         self._thread = Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Starts the first worker."""
-        self._thread.start()
+        """Starts the first worker; where there is one, nothing happens."""
+        if self._thread.ident is None:
+            self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
         """Tells the worker to end, and ends it if it does not.
@@ -59,6 +60,8 @@ class Seat:
             timeout_s: How long it may take.
         """
         self._stopping.set()
+        if self._thread.ident is None:
+            return
         link = self._link
         if link is not None:
             link.stop()
@@ -69,16 +72,24 @@ class Seat:
             self._thread.join()
 
     def _run(self) -> None:
+        """Has one worker after another. Nothing ends it: requests would wait for ever."""
         while not self._stopping.is_set():
             try:
-                self._link = WorkerLink(WorkerProcess(self._config), self._deliver)
-            except InferoxError as error:
+                self._have_worker()
+            except Exception:
+                _logger.exception("replacing a worker process failed")
                 self._failures += 1
-                self._fail(error.message, self._failures)
-            else:
-                self._serve(self._link)
             if self._failures:
                 self._stopping.wait(min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2 ** (self._failures - 1)))
+
+    def _have_worker(self) -> None:
+        try:
+            self._link = WorkerLink(WorkerProcess(self._config), self._deliver)
+        except Exception as error:  # noqa: BLE001 - said to whoever waits for a worker
+            self._failures += 1
+            self._fail(first_line(error), self._failures)
+        else:
+            self._serve(self._link)
 
     def _serve(self, link: WorkerLink) -> None:
         if self._stopping.is_set():

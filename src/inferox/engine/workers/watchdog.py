@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
 
 from inferox.engine.workers.link import WorkerLink
+
+_logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.25
 """How often it is looked whether a worker hangs."""
@@ -36,8 +39,14 @@ class Watchdog:
 
     def _run(self) -> None:
         while not self._closing.wait(_LOOK_EVERY_S):
-            for link in self._links():
-                flight = link.find_overdue()
-                if flight is not None:
-                    link.kill(f"it was ended because it computed for more than {flight.limit_s:.3g} s")
-            self._look()
+            try:
+                self._look_once()
+            except Exception:  # it looks again
+                _logger.exception("looking after worker processes failed")
+
+    def _look_once(self) -> None:
+        for link in self._links():
+            flight = link.find_overdue()
+            if flight is not None:
+                link.kill(f"it was ended because it computed for more than {flight.limit_s:.3g} s")
+        self._look()

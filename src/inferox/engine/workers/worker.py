@@ -17,12 +17,13 @@ from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from threading import Thread
 from typing import Any
 
 from msgspec import json
 
 from inferox.batching import PADDED_COST
-from inferox.core import InferoxError
+from inferox.core import ExecutionError, InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.config import EngineConfig
 from inferox.engine.local import LocalHost
@@ -33,7 +34,7 @@ from inferox.engine.workers.channel import Channel
 from inferox.engine.workers.failures import to_message
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord
 from inferox.engine.workers.hang_limit import HangLimit
-from inferox.engine.workers.messages import Ask, Cancel, Count, Done, Load, Message, Stop, Unload
+from inferox.engine.workers.messages import Ask, Cancel, Count, Done, Failed, Load, Stop, Unload
 from inferox.engine.workers.results import to_answered
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first
 
@@ -45,6 +46,9 @@ _AT_ONCE_S = 0.05
 
 _NOBODY_IS_THERE = 0
 """With what a worker ends whose supervisor is gone."""
+
+_SPEECHLESS = 4
+"""With what a worker ends that cannot even say that a call has failed."""
 
 _UNREADABLE = 3
 """With what a worker ends that cannot read what its supervisor says."""
@@ -85,9 +89,9 @@ class Worker:
         self._encoding_slot = flights.take_slot()
         self._stopped = asyncio.Event()
         self._takers: Mapping[type, Callable[[Any], None]] = {
-            Load: self._run(self._load),
-            Unload: self._run(self._unload),
-            Count: self._run(self._count),
+            Load: partial(self._begin_thread, self._load),
+            Unload: partial(self._begin_thread, self._unload),
+            Count: partial(self._act, self._count),
             Ask: self._begin,
             Cancel: self._cancel,
             Stop: lambda _: self._stopped.set(),
@@ -116,7 +120,10 @@ class Worker:
             self._answer_at_once(messages[0])
             return
         for message in messages:
-            self._takers[type(message)](message)
+            try:
+                self._takers[type(message)](message)
+            except Exception as error:  # noqa: BLE001 - given to whoever asked
+                self._fail(getattr(message, "call", 0), error)
 
     def _is_short(self, ask: Ask) -> bool:
         """Whether a request is known to take so little time that nothing else need be read meanwhile."""
@@ -134,25 +141,31 @@ class Worker:
             with self._making(ask.call):
                 model = self._models.find(ask.name, ask.version)
                 future = model.ask(ask.items, self._options(ask), time.monotonic(), is_patient=True)
-        except Exception as error:  # noqa: BLE001 - given to whoever asked
-            self._channel.send(to_message(ask.call, error))
-        else:
             self._await(ask, future)
+        except Exception as error:  # noqa: BLE001 - given to whoever asked
+            self._fail(ask.call, error)
 
-    def _run(self, action: Callable[[Any], Any]) -> Callable[[Any], None]:
-        """Has a thread act on a message, and sends what comes of it."""
+    def _begin_thread(self, action: Callable[[Any], Any], message: Any) -> None:
+        """Has a thread of its own act on a message: loading may take minutes, and nothing else waits for it."""
+        Thread(target=self._act, args=(action, message), name=f"inferox-{action.__name__}", daemon=True).start()
 
-        def act(message: Any) -> None:
-            try:
-                reply: Message = Done(message.call, action(message))
-            except Exception as error:  # noqa: BLE001 - given to whoever asked
-                reply = to_message(message.call, error)
-            self._channel.send(reply)
+    def _act(self, action: Callable[[Any], Any], message: Any) -> None:
+        """Acts on a message, and sends what comes of it."""
+        try:
+            self._channel.send(Done(message.call, action(message)))
+        except Exception as error:  # noqa: BLE001 - given to whoever asked
+            self._fail(message.call, error)
 
-        def begin(message: Any) -> None:
-            asyncio.get_running_loop().run_in_executor(None, act, message)
-
-        return begin
+    def _fail(self, call: int, error: BaseException) -> None:
+        """Says that a call has failed. Where not even that can be said, the supervisor gives it to another worker."""
+        with suppress(Exception):
+            self._channel.send(to_message(call, error))
+            return
+        try:  # it may not even say what it is
+            self._channel.send(Failed(call, ExecutionError.__name__, type(error).__name__, {}))
+        except Exception:
+            _logger.exception("an error cannot be sent")
+            os._exit(_SPEECHLESS)
 
     def _load(self, message: Load) -> Any:
         if message.module_paths is not None:
@@ -184,11 +197,10 @@ class Worker:
             model = self._models.find(ask.name, ask.version)
             with self._making(ask.call):
                 future = await model.aask(ask.items, self._options(ask), time.monotonic())
+            self._await(ask, future)
         except Exception as error:  # noqa: BLE001 - given to whoever asked
             self._asked.pop(ask.call, None)
-            self._channel.send(to_message(ask.call, error))
-        else:
-            self._await(ask, future)
+            self._fail(ask.call, error)
 
     def _options(self, ask: Ask) -> CallOptions:
         limit = self._limits.get((ask.name, ask.version))
@@ -197,8 +209,9 @@ class Worker:
         )
 
     def _await(self, ask: Ask, future: Future[Answer]) -> None:
+        reply = partial(self._reply, ask.call, self._task_names[ask.name, ask.version])
         self._asked[ask.call] = future
-        future.add_done_callback(partial(self._reply, ask.call, self._task_names[ask.name, ask.version]))
+        future.add_done_callback(reply)
 
     def _reply(self, call: int, task: str, future: Future[Answer]) -> None:
         self._asked.pop(call, None)
@@ -207,7 +220,7 @@ class Worker:
         try:
             self._channel.send(to_answered(call, task, future.result()))
         except Exception as error:  # noqa: BLE001 - given to whoever asked
-            self._channel.send(to_message(call, error))
+            self._fail(call, error)
 
     def _cancel(self, message: Cancel) -> None:
         if (asked := self._asked.pop(message.call, None)) is not None:

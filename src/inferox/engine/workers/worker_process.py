@@ -75,7 +75,7 @@ class WorkerProcess:
                 env={**os.environ, "OMP_NUM_THREADS": str(config.threads), "RAYON_NUM_THREADS": str(config.threads)},
                 start_new_session=True,  # an interruption from the keyboard is for this process alone
             )
-        except OSError as error:
+        except Exception as error:
             self.channel.close()
             self.flights.close()
             raise ExecutionError(f"no worker process can be started: {error}") from error

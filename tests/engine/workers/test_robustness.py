@@ -1,0 +1,204 @@
+"""What carries the engine goes on, whatever is raised in it, and what it concerns is answered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from threading import Condition, Event
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from inferox import EngineConfig
+from inferox.core import ExecutionError
+from inferox.engine.request import RequestOptions
+from inferox.engine.workers import seat as seat_module
+from inferox.engine.workers import watchdog as watchdog_module
+from inferox.engine.workers.channel import Channel, open_pair
+from inferox.engine.workers.flight_record import FlightRecord, make_record_file
+from inferox.engine.workers.link import WorkerLink
+from inferox.engine.workers.messages import Answered, Count, Done, Failed
+from inferox.engine.workers.pool import WorkerPool
+from inferox.engine.workers.pooled_request import Part, PooledRequest
+from inferox.engine.workers.seat import Seat
+from inferox.engine.workers.waiting_parts import WaitingParts
+from inferox.engine.workers.watchdog import Watchdog
+from inferox.engine.workers.worker import Worker
+from inferox.engine.workers.worker_process import WorkerProcess
+
+
+def make_part(items: Any = ("a",), *, priority: int = 0, arrived_s: float = 0.0) -> Part:
+    options = RequestOptions(priority=priority)
+    model = SimpleNamespace(key="model", name="model", version="1")
+    return Part.of_all(PooledRequest(cast("Any", model), list(items), options, arrived_s))
+
+
+def raise_memory_error(*_: object) -> None:
+    raise MemoryError
+
+
+def make_link(send: Callable[[Any], None], deliver: Callable[..., None] = raise_memory_error) -> WorkerLink:
+    process = SimpleNamespace(channel=SimpleNamespace(send=send), pid=1)
+    return WorkerLink(cast("WorkerProcess", process), deliver)
+
+
+def test_a_place_has_another_worker_whatever_ends_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries, is_third = [], Event()
+
+    def start(_: object) -> None:
+        tries.append(1)
+        if len(tries) == 3:
+            is_third.set()
+        raise MemoryError
+
+    monkeypatch.setattr(seat_module, "WorkerProcess", start)
+    monkeypatch.setattr(seat_module, "_FIRST_DELAY_S", 1e-3)
+    ignore = raise_memory_error  # whoever is told fails as well
+    seat = Seat("seat", EngineConfig(), deliver=ignore, begin=ignore, end=ignore, fail=ignore)
+    seat.start()
+    assert is_third.wait(10)
+    seat.stop(10)
+
+
+def test_the_watchdog_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks, is_second = [], Event()
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) == 2:
+            is_second.set()
+        raise MemoryError
+
+    monkeypatch.setattr(watchdog_module, "_LOOK_EVERY_S", 1e-3)
+    watchdog = Watchdog(list, look)
+    watchdog.start()
+    assert is_second.wait(10)
+    watchdog.close()
+
+
+def test_an_answer_that_cannot_be_read_fails_its_request_alone() -> None:
+    link = make_link(lambda _: None)
+    part = make_part()
+    assert link.ask(part)
+    link._answer(Answered(1, [1], "a", None, 0, {}))
+    with pytest.raises(ExecutionError, match="reading an answer failed: MemoryError") as caught:
+        part.request.future.result(0)
+    assert isinstance(caught.value.__cause__, MemoryError)
+
+
+def test_what_cannot_be_sent_is_no_call() -> None:
+    link = make_link(raise_memory_error)
+    asked = link.call(lambda number: Count(number, "model", "1"))
+    with pytest.raises(ExecutionError, match="sending a call to a worker process failed: MemoryError"):
+        asked.result(0)
+    with pytest.raises(MemoryError):
+        link.ask(make_part())
+    assert not link._calls
+    assert link.cost == 0
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
+    """A pool that has no workers, and hands on to ``handed``; what has "bad" cannot be handed on."""
+    pool = WorkerPool.__new__(WorkerPool)
+    pool._condition, pool._waiting, pool._closing = Condition(), WaitingParts(100), Event()
+    pool._links = []
+    handed: list[Part] = []
+
+    def hand_on(part: Part) -> None:
+        if "bad" in part.items:
+            raise MemoryError
+        handed.append(part)
+
+    monkeypatch.setattr(pool, "hand_on", hand_on)
+    monkeypatch.setattr(pool, "handed", handed, raising=False)
+    return pool
+
+
+def test_what_cannot_be_handed_on_holds_nothing_else_up(pool: Any) -> None:
+    parts = [make_part(["bad"]), make_part(["b"], arrived_s=2.0), make_part(["c"], arrived_s=1.0)]
+    first = make_part(["d"], priority=-1, arrived_s=3.0)
+    for part in (*parts, first):
+        pool._waiting.add(part)
+    pool._give_out_waiting()
+    with pytest.raises(ExecutionError, match="handing it on failed: MemoryError"):
+        parts[0].request.future.result(0)
+    # The highest priority comes first, and then who came first.
+    assert pool.handed == [first, parts[2], parts[1]]
+
+
+def test_what_a_dead_worker_had_is_answered_whatever_fails(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = {1: make_part(["bad"]), 2: make_part(["b"])}
+    link = SimpleNamespace(bury=lambda: (parts, [], "it was ended by SIGKILL"))
+    pool._end(link)
+    with pytest.raises(ExecutionError, match="handing it on failed: MemoryError"):
+        parts[1].request.future.result(0)
+    assert [part.request for part in pool.handed] == [parts[2].request]
+
+    monkeypatch.setattr("inferox.engine.workers.pool.tell_suspects", raise_memory_error)
+    pool._end(link)
+    with pytest.raises(ExecutionError, match="it was ended by SIGKILL, and telling what it died of failed"):
+        parts[2].request.future.result(0)
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Worker, Channel]]:
+    """A worker of this process, and what hears it."""
+    ours, theirs = open_pair()
+    file = make_record_file(8)
+    flights = FlightRecord(file)
+    os.close(file)
+    channel = Channel(ours)
+    worker = Worker(Channel(theirs), flights, EngineConfig(threads=1))
+    yield worker, channel
+    channel.close()
+    worker._channel.close()
+    flights.close()
+
+
+class Unspeakable(Exception):  # noqa: N818 - it is one, and no more
+    """An error that fails to say what it is."""
+
+    def __str__(self) -> str:
+        raise MemoryError
+
+
+def test_a_worker_says_of_every_call_that_it_failed(ends: tuple[Worker, Channel]) -> None:
+    worker, channel = ends
+
+    def fail(_: object) -> None:
+        raise Unspeakable
+
+    worker._act(lambda _: object(), Count(1, "model", "1"))  # cannot be sent
+    worker._act(fail, Count(2, "model", "1"))
+    worker._act(lambda _: 5, Count(3, "model", "1"))
+    found: list[Any] = []
+    while len(found) < 3:
+        found += channel.receive()
+    first, second, third = found
+    assert isinstance(first, Failed)
+    assert "object" in first.message
+    assert (second.call, second.message) == (2, "Unspeakable")
+    assert third == Done(3, 5)
+
+
+def test_a_text_is_counted_in_tokens() -> None:
+    assert make_part(["a" * 4000]).tokens == 1001
+    assert make_part([list(range(50)), ("a" * 40, "b" * 40)]).tokens == 72
+    waiting = WaitingParts(100)
+    assert waiting.has_room(make_part(["a" * 4000]))  # where nothing waits
+    waiting.add(make_part(["a" * 200]))
+    assert waiting.has_room(make_part(["a" * 100]))
+    assert not waiting.has_room(make_part(["a" * 200]))
+
+
+def test_a_load_that_cannot_be_read_fails_what_waits_for_it(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: Future[Any] = Future()
+    link = SimpleNamespace(loads={}, call=lambda _: loaded)
+    model = SimpleNamespace(key="model", name="model", make_load=None, compare=raise_memory_error)
+    monkeypatch.setattr(pool, "_models", {"model": model}, raising=False)
+    pool._load_in(link, model)
+    loaded.set_result(None)
+    assert isinstance(link.loads["model"].exception(0), Exception)
