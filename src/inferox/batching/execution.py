@@ -81,7 +81,7 @@ def _finish(indices: list[int], batch: Batch, future: Future[Outputs]) -> Comput
 def _plan(rows: Batch, signature: Signature, *, max_tokens: int, max_rows: int) -> list[list[int]]:
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
     groups = list(group_alike(rows, signature).values())
-    count, longest = len(rows), int(rows.lengths.max(initial=0))
+    count, longest = len(rows), rows.longest
     if len(groups) == 1 and count and BatchBudget(max_tokens, max_rows).holds(count, count * longest, longest):
         return groups
     lengths = rows.lengths.tolist()
@@ -104,9 +104,10 @@ def group_alike(rows: Batch, signature: Signature) -> dict[Hashable, list[int]]:
         The indices of the rows of each group, in their order, by what is alike in them: groups of several batches that
         have the same key may share one as well.
     """
-    free = [spec.name for spec in signature.inputs if any(isinstance(dim, str) for dim in spec.dims[1:])]
-    dense = [rows.dense[name] for name in free if name in rows.dense]
-    rigid = any(spec.name in rows.ragged and spec.name not in rows.pad_values for spec in signature.inputs)
+    specs = signature.inputs
+    given = [spec for spec in specs if spec.name in rows.dense]
+    dense = [rows.dense[spec.name] for spec in given if any(isinstance(dim, str) for dim in spec.dims[1:])]
+    rigid = [spec for spec in specs if spec.name in rows.ragged and spec.name not in rows.pad_values]
     if not rigid and all(array.dtype != object for array in dense):
         return {(0, *(array.shape[1:] for array in dense)): list(range(len(rows)))}
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)

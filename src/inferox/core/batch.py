@@ -99,7 +99,13 @@ class Batch:
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
         """The number of tokens of each row; shape ``[rows]``, int64."""
-        return np.diff(self.cu_seqlens)
+        lengths: npt.NDArray[np.int64] = self.cu_seqlens[1:] - self.cu_seqlens[:-1]
+        return lengths
+
+    @cached_property
+    def longest(self) -> int:
+        """The most tokens of a row; 0 where there are no rows."""
+        return int(self.lengths.max(initial=0))
 
     def __getitem__(self, index: int) -> dict[str, Array]:
         """Row ``index`` by name: views of shape ``[length, ...]`` of ragged inputs, and the entries of dense ones.
@@ -164,7 +170,7 @@ def to_cu_seqlens(lengths: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64
         Shape ``[rows + 1]``, int64.
     """
     ends = np.zeros(len(lengths) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=ends[1:])
+    lengths.cumsum(out=ends[1:])
     return ends
 
 

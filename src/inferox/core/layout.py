@@ -43,7 +43,7 @@ def check_batch(batch: Batch, signature: Signature) -> None:
         _check_mask(next(spec for spec in signature.inputs if spec.name == MASK))
     if missing:
         raise UnknownInputError(missing=missing, unexpected=(), expected=signature.input_names)
-    longest = int(batch.lengths.max(initial=0)) if batch.ragged else 0
+    longest = batch.longest if batch.ragged else 0
     for spec in signature.inputs:
         if spec.name in batch.ragged:
             _check_array(batch.ragged[spec.name], spec, len(spec.dims) - 1)
@@ -139,7 +139,7 @@ def token_places(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np
 
 def _pad(batch: Batch, spec: TensorSpec, rows: int) -> Array:
     lengths = batch.lengths
-    longest, (_, dim, *_) = int(lengths.max()), spec.dims
+    longest, (_, dim, *_) = batch.longest, spec.dims
     target = longest if isinstance(dim, str) else dim
     if longest > target:
         raise _mismatch(spec, [longest], hint=f"a row of this batch must have a length of up to {target}")

@@ -127,7 +127,7 @@ class Outputs:
         elif self._is_packed(spec.name):
             fits = shape[0] == self.cu_seqlens[-1]
         else:
-            rows, longest = self._rows, int(self._batch.lengths.max(initial=0))
+            rows, longest = self._rows, self._batch.longest
             dims = zip(spec.dims[1:], shape[1:], strict=True)
             fits = len(shape) > 0 and (shape[0] >= rows if isinstance(spec.dims[0], int) else shape[0] == rows)
             fits = fits and all(extent >= longest for dim, extent in dims if dim in self._ragged_dims)

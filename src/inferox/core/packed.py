@@ -99,12 +99,15 @@ def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
             hint="use forward, which takes padded tensors, or an artifact of the padded layout",
         )
     tokens = {name: batch.ragged[name] for name in signature.input_names if name != MASK}
-    lengths = batch.lengths
-    places = token_places(lengths, int(lengths.max()))
-    unpad_indices = np.flatnonzero(places)
-    pad_indices = np.full(places.shape, EMPTY_PLACE, dtype=np.int64)
-    pad_indices[places] = np.arange(len(unpad_indices))
-    return {**tokens, PAD_INDICES: pad_indices, UNPAD_INDICES: unpad_indices.astype(np.int64)}
+    rows, longest = len(batch), batch.longest
+    order = np.arange(batch.token_count, dtype=np.int64)
+    # Row i begins at the place i * longest of the padded batch.
+    padding_before = np.arange(0, rows * longest, longest) - batch.cu_seqlens[:-1]
+    unpad_indices = order + np.repeat(padding_before, batch.lengths)
+    pad_indices = np.empty(rows * longest, dtype=np.int64)
+    pad_indices.fill(EMPTY_PLACE)
+    pad_indices[unpad_indices] = order
+    return {**tokens, PAD_INDICES: pad_indices.reshape(rows, longest), UNPAD_INDICES: unpad_indices}
 
 
 def read_padded(inputs: Mapping[str, Array], signature: Signature) -> tuple[Batch, npt.NDArray[np.int64]]:

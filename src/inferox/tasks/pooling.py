@@ -29,7 +29,8 @@ def pool(
         takes its first token after all, and the other modes give zeros.
     """
     rows = _Rows(tokens.astype(np.float32, copy=False), cu_seqlens[:-1], cu_seqlens[1:], skip)
-    return np.concatenate([POOLING_MODES[mode](rows) for mode in modes], axis=1)
+    pooled = [POOLING_MODES[mode](rows) for mode in modes]
+    return pooled[0] if len(pooled) == 1 else np.concatenate(pooled, axis=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,6 +40,9 @@ SPECIAL_TOKENS = "special_tokens_mask"
 
 _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; fix it and pack the model again"
 
+_FEW_CHARACTERS = 256
+"""Texts of no more characters in all are tokenised one by one: waking other threads takes longer than some 0.1 ms."""
+
 T = TypeVar("T", bound=Text)
 
 _GIVEN = ("input_ids", "attention_mask", "token_type_ids")
@@ -187,19 +190,12 @@ class TextTokenizer:
         if prompt:
             given = [prompt + text if isinstance(text, str) else (prompt + text[0], text[1]) for text in given]
             check(given)
-        # The fast way works out no offsets.
-        encode = self._tokenizer.encode_batch if offsets else self._tokenizer.encode_batch_fast
+        encode = self._tokenizer.encode_batch if offsets else self._encode
         with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
             if self._max_length is not None and self._is_cuttable and may_be_cut(given):
                 encodings = encode_cut(encode, given, self._max_length, self._truncation_side)
             else:
                 encodings = [CutEncoding(encoding) for encoding in encode(given)]
-        for index, item in enumerate(encodings):
-            if not len(item.encoding):
-                raise RequestError(
-                    f"text {index} has no tokens, but the model needs at least one",
-                    hint="its tokenizer adds none of its own: leave the text out",
-                ).naming_item(index, "text {}")
         return self._to_batch(encodings, offsets=offsets)
 
     def readable(self, batches: Sequence[Sequence[T]]) -> list[list[T]]:
@@ -219,21 +215,35 @@ class TextTokenizer:
         trailing = bool(encoding.special_tokens_mask) and encoding.special_tokens_mask[-1] == 1
         return len(encoding.ids) - int(trailing)
 
+    def _encode(self, texts: Sequence[Text]) -> list[Encoding]:
+        characters = sum(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
+        if characters > _FEW_CHARACTERS:
+            # The fast way works out no offsets.
+            return self._tokenizer.encode_batch_fast(texts)
+        encode = self._tokenizer.encode
+        return [encode(text) if isinstance(text, str) else encode(*text) for text in texts]
+
     def _to_batch(self, items: Sequence[CutEncoding], *, offsets: bool) -> Batch:
         encodings = [item.encoding for item in items]
-        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
-        tokens = int(lengths.sum())
-        ragged = {spec.name: self._column(spec, encodings, tokens) for spec in self._inputs if spec.name != MASK}
+        counts = [len(encoding) for encoding in encodings]
+        if 0 in counts:
+            index = counts.index(0)
+            raise RequestError(
+                f"text {index} has no tokens, but the model needs at least one",
+                hint="its tokenizer adds none of its own: leave the text out",
+            ).naming_item(index, "text {}")
+        lengths = np.array(counts, dtype=np.int64)
+        ragged = {spec.name: self._column(spec, encodings, sum(counts)) for spec in self._inputs if spec.name != MASK}
         if offsets:
             ragged[OFFSETS] = _join(encodings, lambda item: chain.from_iterable(item.offsets), np.int64).reshape(-1, 2)
             ragged[SPECIAL_TOKENS] = _join(encodings, lambda item: item.special_tokens_mask, np.bool_)
             _shift_offsets(ragged[OFFSETS], items, lengths)
         whole = lengths
-        if self._max_length is not None and lengths.max(initial=0) > self._max_length:
+        if self._max_length is not None and max(counts, default=0) > self._max_length:
             kept = [self._select(item, self._max_length) for item in items]
             lengths = np.array([int(each.sum()) for each in kept], dtype=np.int64)
             ragged = {name: array[np.concatenate(kept)] for name, array in ragged.items()}
-        more = np.fromiter((not item.is_whole for item in items), np.bool_, len(items))
+        more = np.array([not item.is_whole for item in items], dtype=np.bool_)
         cut = {CUT_TOKENS: whole - lengths, MORE_CUT: more}
         return Batch(ragged, cut, to_cu_seqlens(lengths), self._pad_values)
 
