@@ -49,7 +49,7 @@ class Normalise(EmbedModule):
 
     def __call__(self, vectors: Matrix) -> Matrix:
         """See ``EmbedModule``."""
-        lengths: Matrix = np.sqrt(np.add.reduce(vectors * vectors, axis=1, keepdims=True))
+        lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
         scaled: Matrix = vectors / np.maximum(lengths, _SHORTEST)
         return scaled
 
