@@ -449,6 +449,7 @@ def test_models_take_turns_on_a_device() -> None:
         ({"isolation": "fork"}, "isolation must be 'thread' or 'process', but is 'fork'"),
         ({"workers": 0, "isolation": "process"}, "workers must be a positive integer, but is 0"),
         ({"workers": 2}, "there are 2 workers, which are processes"),
+        ({"hang_limit_s": 5.0}, "hang_limit_s is 5.0, but a computation of this process cannot be ended"),
         ({"hang_limit_s": 0}, "hang_limit_s must be a positive number of seconds, but is 0"),
     ],
 )

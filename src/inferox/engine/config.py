@@ -10,6 +10,9 @@ from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError
 from inferox.machine import resolve_threads
 
+HANG_LIMIT_S = 10.0
+"""After how many seconds at the least a computation of a worker process is taken to hang, unless it is said."""
+
 Isolation = Literal["thread", "process"]
 """Where models are computed: in this process, or in worker processes."""
 
@@ -35,8 +38,10 @@ class EngineConfig:
         isolation: Where models are computed: ``thread`` for this process, or ``process`` for worker processes, so that
             whatever ends one of those ends nothing else.
         workers: How many worker processes share the threads and the requests; each has every model.
-        hang_limit_s: After how many seconds at the least a computation of a worker process is taken to hang. It may
-            take 20 times as long as the slowest lately in any case, in proportion to its size.
+        hang_limit_s: After how many seconds at the least a computation of a worker process is taken to hang; ``None``
+            for 10. It may take 20 times as long as the slowest lately in any case, in proportion to its size. A worker
+            that hears nothing for three times as long is taken to hang as well. What computes in this process cannot
+            be ended, and has no limit.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -53,7 +58,7 @@ class EngineConfig:
     retry_s: float = 5.0
     isolation: Isolation = "thread"
     workers: int = 1
-    hang_limit_s: float = 10.0
+    hang_limit_s: float | None = None
 
     def __post_init__(self) -> None:
         may_be_none = ("threads", "memory_limit_bytes")
@@ -68,7 +73,9 @@ class EngineConfig:
                 raise ConfigError(f"{name} must be True or False, but is {getattr(self, name)!r}")
         for name in ("retry_s", "hang_limit_s"):
             value = getattr(self, name)
-            if type(value) not in {int, float} or not 0 < value < math.inf:
+            if (value is not None or name != "hang_limit_s") and (
+                type(value) not in {int, float} or not 0 < value < math.inf
+            ):
                 raise ConfigError(f"{name} must be a positive number of seconds, but is {value!r}")
         self._check_isolation()
 
@@ -79,9 +86,14 @@ class EngineConfig:
             raise ConfigError("nothing is noted of what worker processes do", hint="profile with isolation='thread'")
         if self.isolation == "thread" and self.workers != 1:
             raise ConfigError(f"there are {self.workers} workers, which are processes", hint="add isolation='process'")
+        if self.isolation == "thread" and self.hang_limit_s is not None:
+            raise ConfigError(
+                f"hang_limit_s is {self.hang_limit_s!r}, but a computation of this process cannot be ended",
+                hint="add isolation='process', or set deadlines",
+            )
 
     def of_worker(self) -> EngineConfig:
         """The settings of one of the worker processes, with its share of the threads and of the memory."""
         threads = max(1, resolve_threads(self.threads) // self.workers)
         memory = self.memory_limit_bytes and max(1, self.memory_limit_bytes // self.workers)
-        return replace(self, isolation="thread", workers=1, threads=threads, memory_limit_bytes=memory)
+        return replace(self, workers=1, threads=threads, memory_limit_bytes=memory)

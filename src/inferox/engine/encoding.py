@@ -1,10 +1,9 @@
-"""Items made into rows, those of several coroutines together."""
+"""Items made into rows."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -36,9 +35,6 @@ _DIGEST_BYTES = 16
 
 _MADE = np.empty(0)
 """What stands for an input that a batch does not bring: the mask, which its lengths say."""
-
-_SHORT_CHARACTERS = 10_000
-"""Up to how many characters are tokenised on the thread of the event loop at a time: some 5 ms."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,116 +175,3 @@ def _price_rows(batch: Batch, signature: Signature) -> list[int]:
 def _count_tokens(array: npt.NDArray[Any]) -> int:
     """The tokens that an array counts as: the whole numbers of a row may each be one."""
     return array.size if array.dtype.kind in "iub" else -(-array.size // _NUMBERS_PER_TOKEN)
-
-
-class TickEncoder:
-    """Encodes together what coroutines ask for within one turn of their event loop, which takes less time.
-
-    Args:
-        signature: What the model takes.
-    """
-
-    def __init__(self, signature: Signature) -> None:
-        self._signature = signature
-        self._pending: dict[tuple[asyncio.AbstractEventLoop, Task], list[_Asked]] = {}
-
-    async def encode(self, task: Task, items: Sequence[Any]) -> tuple[Encoding, range]:
-        """Makes rows of items; away from the thread of the event loop where that may take long.
-
-        Args:
-            task: What makes them.
-            items: The items.
-
-        Returns:
-            Rows, and which of them are those of the items.
-
-        Raises:
-            RequestError: If an item cannot be computed.
-        """
-        loop = asyncio.get_running_loop()
-        if not _are_short_texts(items):
-            encoding = await loop.run_in_executor(None, Encoding.of, task, items, self._signature)
-            return encoding, range(len(items))
-        asked = _Asked(items, loop.create_future())
-        pending = self._pending.setdefault((loop, task), [])
-        pending.append(asked)
-        if len(pending) == 1:
-            self._forget_closed_loops()
-            loop.call_soon(self._encode_pending, loop, task)
-        return await asked.future
-
-    def _encode_pending(self, loop: asyncio.AbstractEventLoop, task: Task) -> None:
-        pending = [asked for asked in self._pending.pop((loop, task)) if not asked.future.done()]
-
-        def settle(done: Callable[[], list[_Found]]) -> None:
-            found: Sequence[_Found]
-            try:
-                found = done()
-            except Exception as error:  # noqa: BLE001 - given to whoever asked
-                found = [to_failure("making rows of the items", error)] * len(pending)
-            for asked, own in zip(pending, found, strict=True):
-                _settle(asked.future, own)
-
-        if _are_short_texts([item for asked in pending for item in asked.items]):
-            settle(lambda: self._encode_all(task, pending))
-            return
-        try:
-            away = loop.run_in_executor(None, self._encode_all, task, pending)
-        except RuntimeError:  # no thread can be started
-            settle(lambda: self._encode_all(task, pending))
-        else:
-            away.add_done_callback(lambda done: settle(done.result))
-
-    def _encode_all(self, task: Task, pending: Sequence[_Asked]) -> list[_Found]:
-        """Makes rows of what several asked together, or one by one where an item of somebody cannot be computed."""
-        found = self._encode_one(task, [item for asked in pending for item in asked.items])
-        if isinstance(found, InferoxError):
-            if len(pending) == 1:
-                return [found]
-            return [self._encode_one(task, asked.items) for asked in pending]
-        encoding, first, rows = found[0], 0, []
-        for asked in pending:
-            rows.append(range(first, first + len(asked.items)))
-            first += len(asked.items)
-        return [(encoding, some) for some in rows]
-
-    def _encode_one(self, task: Task, items: Sequence[Any]) -> _Found:
-        try:
-            return Encoding.of(task, items, self._signature), range(len(items))
-        except InferoxError as error:
-            return error
-
-    def _forget_closed_loops(self) -> None:
-        for key in [key for key in self._pending if key[0].is_closed()]:
-            del self._pending[key]
-
-
-def _settle(future: asyncio.Future[tuple[Encoding, range]], found: _Found) -> None:
-    """Gives a coroutine its rows or its error, unless it has gone."""
-    if future.done():
-        return
-    if isinstance(found, InferoxError):
-        future.set_exception(found)
-    else:
-        future.set_result(found)
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    items: Sequence[Any]
-    future: asyncio.Future[tuple[Encoding, range]]
-
-
-_Found = tuple[Encoding, range] | InferoxError
-
-
-def _are_short_texts(items: Sequence[Any]) -> bool:
-    characters = 0
-    for item in items:
-        parts = (item,) if isinstance(item, str) else item
-        if not isinstance(parts, tuple | list) or not all(isinstance(part, str) for part in parts):
-            return False
-        characters += sum(map(len, parts))
-        if characters > _SHORT_CHARACTERS:
-            return False
-    return True

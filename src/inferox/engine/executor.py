@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -24,6 +25,7 @@ from inferox.engine.suspicion import Suspicion
 from inferox.engine.throughput import Throughput
 from inferox.engine.token_limit import TokenLimit
 from inferox.engine.tracing import tracing_batch
+from inferox.engine.watch import Watch
 from inferox.loading import TaskModel
 from inferox.tasks import RawTask
 
@@ -44,6 +46,7 @@ class BatchExecutor:
         delivery: Gives requests their answers.
         recorder: Counts what is computed.
         trace: Notes what takes how long; ``None`` where nobody wants to know.
+        watch: Told of what is computed and checked; ``None`` where nobody wants to know.
         check: Computes the stored samples with the artifact, and raises something where that fails; ``None`` where
             there are none.
 
@@ -63,11 +66,13 @@ class BatchExecutor:
         delivery: Delivery,
         recorder: StatsRecorder,
         trace: Trace | None = None,
+        watch: Watch | None = None,
         check: Callable[[TaskModel], None] | None = None,
     ) -> None:
         self.loaded = loaded
         self.shift = Shift(number, loaded.metadata)
-        self.suspicion = Suspicion(check)
+        self._watch = watch or Watch()
+        self.suspicion = Suspicion(None if check is None else partial(_check_samples, check, self._watch))
         self._name = name
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = _read_budget(loaded, config)
@@ -225,20 +230,23 @@ class BatchExecutor:
             ((request, row),) = rows
             began = time.perf_counter()
             call = request.encoding.items[row]
-            answer = task.compute_call(self.loaded.model, call)
+            with self._watch.computing(rows):
+                answer = task.compute_call(self.loaded.model, call)
             self._note_batch(rows, time.perf_counter() - began)
             if not is_finite(answer) and is_finite(call):
                 self._judge_non_finite({0: True}, is_own=True)
             return [answer]
         parts = [(encoding, [row for _, row in some]) for encoding, some in groupby(rows, _encoding_of)]
-        with span("lay out"):
-            batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
         items = [request.encoding.items[row] for request, row in rows]
-        began = time.perf_counter()
-        outputs = self.loaded.model.compute(batch)
-        # Texts with several prompts may share a batch, and are not pooled alike.
-        with span("decode"):
-            answers = {task: task.decode(items, batch, outputs) for task in {encoding.task for encoding, _ in parts}}
+        with self._watch.computing(rows):
+            with span("lay out"):
+                batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
+            began = time.perf_counter()
+            outputs = self.loaded.model.compute(batch)
+            # Texts with several prompts may share a batch, and are not pooled alike.
+            with span("decode"):
+                tasks = {encoding.task for encoding, _ in parts}
+                answers = {task: task.decode(items, batch, outputs) for task in tasks}
         self._note_batch(rows, time.perf_counter() - began)
         found: Sequence[Any] = answers[parts[0][0].task]
         if len(answers) > 1:
@@ -283,6 +291,11 @@ def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:
     is_padded = model.metadata.layout is Layout.PADDED
     cost = PADDED_COST if is_padded else PACKED_COST
     return BatchBudget(config.max_batch_tokens, min(rows, limits.rows or rows), is_padded, cost)
+
+
+def _check_samples(check: Callable[[TaskModel], None], watch: Watch, loaded: TaskModel) -> None:
+    with watch.checking():
+        check(loaded)
 
 
 def _is_needed(row: Row) -> bool:

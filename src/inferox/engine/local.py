@@ -13,8 +13,9 @@ from inferox.engine.host import ModelHost
 from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.python_models import PREFIX, make_model
 from inferox.engine.registry import ModelRegistry
-from inferox.engine.runner import ModelRunner, Watch, unwatched
+from inferox.engine.runner import ModelRunner
 from inferox.engine.turns import Turns
+from inferox.engine.watch import Watch
 from inferox.loading import PlannedLoad, TaskModel, plan_load
 
 
@@ -23,13 +24,13 @@ class LocalHost(ModelHost):
 
     Args:
         config: The settings of the engine.
-        watch: Told of all rows that are about to be computed, for the time of a block.
+        make_watch: Makes what is told of what is done for a model.
     """
 
-    def __init__(self, config: EngineConfig, watch: Watch = unwatched) -> None:
+    def __init__(self, config: EngineConfig, make_watch: Callable[[], Watch] = Watch) -> None:
         self._config = config
         self.trace = Trace() if config.profiling else None
-        self._watch = watch
+        self._make_watch = make_watch
         self._memory = MemoryBudget(config.memory_limit_bytes)
         self._lock = Lock()
         self._turns: defaultdict[DeviceId, Turns] = defaultdict(Turns)
@@ -77,7 +78,7 @@ class LocalHost(ModelHost):
             memory=self._memory,
             trace=self.trace,
             planned=planned,
-            watch=self._watch,
+            watch=self._make_watch(),
         )
         try:
             models.add(runner)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from inferox.core import Signature
-from inferox.engine.encoding import Encoding, TickEncoder
+from inferox.engine.encoding import Encoding
 from inferox.engine.items import to_items
 from inferox.engine.request import Request, RequestOptions
+from inferox.engine.tick_encoder import TickEncoder
+from inferox.engine.watch import Watch
 from inferox.tasks import RawTask, Task
 from inferox.tasks.truncation import report_truncation
 
@@ -20,14 +22,16 @@ class RequestMaker:
     Args:
         task: What makes rows of items.
         signature: What the model takes.
+        watch: Told of rows that are made.
         check_room: Refuses requests for which there is no room, by the least tokens that they can have.
     """
 
-    def __init__(self, task: Task, signature: Signature, *, check_room: Callable[[int], None]) -> None:
+    def __init__(self, task: Task, signature: Signature, *, check_room: Callable[[int], None], watch: Watch) -> None:
         self._signature = signature
         self._check_room = check_room
         self._tasks: dict[str | None, Task] = {None: task}
-        self._encoder = TickEncoder(signature)
+        self._watch = watch
+        self._encoder = TickEncoder(signature, watch)
 
     def make(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
         """Makes the rows of a request.
@@ -44,8 +48,10 @@ class RequestMaker:
         given, task = to_items(items), self._task_with(options.prompt)
         self._check_room(len(given))
         if isinstance(task, RawTask):
-            return Request(Encoding.of_calls(task, given), range(len(given)), options=options, arrived_s=arrived_s)
-        encoding = Encoding.of(task, given, self._signature)
+            encoding = self._make_calls(task, given, options)
+            return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
+        with self._watch.making([options], given):
+            encoding = Encoding.of(task, given, self._signature)
         report_truncation(encoding.batch, _at_admission(options))
         return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
 
@@ -54,11 +60,15 @@ class RequestMaker:
         given, task = to_items(items), self._task_with(options.prompt)
         self._check_room(len(given))
         if isinstance(task, RawTask):
-            encoding = await asyncio.to_thread(Encoding.of_calls, task, given)
+            encoding = await asyncio.to_thread(self._make_calls, task, given, options)
             return Request(encoding, range(len(given)), options=options, arrived_s=arrived_s)
-        encoding, rows = await self._encoder.encode(task, given)
+        encoding, rows = await self._encoder.encode(task, given, options)
         report_truncation(encoding.batch, _at_admission(options), rows=rows)
         return Request(encoding, rows, options=options, arrived_s=arrived_s)
+
+    def _make_calls(self, task: RawTask, items: Sequence[Any], options: RequestOptions) -> Encoding:
+        with self._watch.making([options], items):
+            return Encoding.of_calls(task, items)
 
     def _task_with(self, prompt: str | None) -> Task:
         if prompt not in self._tasks:

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from threading import Lock, Thread
@@ -28,17 +27,10 @@ from inferox.engine.served_model import ServedModel
 from inferox.engine.stats import ModelStats, StatsRecorder
 from inferox.engine.turns import Turns, is_computing
 from inferox.engine.unexpected import to_failure
+from inferox.engine.watch import Watch
 from inferox.loading import PlannedLoad, TaskModel
 
 _logger = logging.getLogger(__name__)
-
-Watch = Callable[[Sequence[Row]], AbstractContextManager[None]]
-"""Is told of rows that are about to be computed, for the time of a block."""
-
-
-def unwatched(rows: Sequence[Row]) -> AbstractContextManager[None]:  # noqa: ARG001 - what nobody wants to know
-    """The watch of an engine whose rows nobody asks for."""
-    return nullcontext()
 
 
 class ModelRunner(ServedModel):
@@ -54,7 +46,7 @@ class ModelRunner(ServedModel):
         trace: Notes what takes how long; ``None`` where nobody wants to know.
         planned: The package that it comes from, whose other artifacts take over where this one fails; ``None`` for a
             model that comes from none.
-        watch: Told of rows that are about to be computed, for the time of a block.
+        watch: Told of what is done; ``None`` where nobody wants to know.
     """
 
     def __init__(
@@ -68,13 +60,13 @@ class ModelRunner(ServedModel):
         memory: MemoryBudget,
         trace: Trace | None = None,
         planned: PlannedLoad | None = None,
-        watch: Watch = unwatched,
+        watch: Watch | None = None,
     ) -> None:
         self.name = name
         self.version = version
         self._task_name = loaded.task.name
         self._turns = turns
-        self._watch = watch
+        watch = watch or Watch()
         self._recorder, self._cache = StatsRecorder(), AnswerCache(config.cache_bytes)
         self._queue = RequestQueue(max_tokens=config.max_waiting_tokens, lanes=loaded.model.max_concurrency)
         self._delivery = Delivery(
@@ -89,13 +81,14 @@ class ModelRunner(ServedModel):
             delivery=self._delivery,
             recorder=self._recorder,
             trace=trace,
+            watch=watch,
             check=None if planned is None else planned.check,
         )
         self._lineup = Lineup(
             name, loaded, planned, make_executor, retry_s=config.retry_s, memory=memory, queue=self._queue
         )
         check_room = partial(self._queue.refuse_if_full, estimate_s=self._lineup.estimate_s)
-        self._requests = RequestMaker(loaded.task, loaded.signature, check_room=check_room)
+        self._requests = RequestMaker(loaded.task, loaded.signature, check_room=check_room, watch=watch)
         self._lock = Lock()
         self._threads: list[Thread] = []
 
@@ -257,7 +250,7 @@ class ModelRunner(ServedModel):
         while batches:
             with self._lineup.use() as executor:
                 batch, *batches = executor.fit(batches)
-                with self._turns(executor.shift.metadata.device).of(self), self._watch(batch):
+                with self._turns(executor.shift.metadata.device).of(self):
                     again = executor.compute(batch)
                 batches += executor.divide(again)
             if executor.suspicion.is_confirmed:

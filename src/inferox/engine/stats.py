@@ -33,6 +33,7 @@ class ModelStats:
         non_finite_rows: The rows of finite inputs whose outputs were NaN or infinite.
         evictions: How often the model was closed because others needed its memory.
         failovers: How often an artifact was taken out, because it failed its stored samples, and another took over.
+        missing_workers: How many worker processes did not say in time what they have counted, which is missing here.
         computing_s: The seconds that computing them took, all lanes together.
         batch_rows: The rows of each batch.
         batch_tokens: The tokens of each batch.
@@ -52,6 +53,7 @@ class ModelStats:
     non_finite_rows: int = 0
     evictions: int = 0
     failovers: int = 0
+    missing_workers: int = 0
     computing_s: float = 0.0
     batch_rows: Histogram = NO_COUNTS
     batch_tokens: Histogram = NO_COUNTS

@@ -5,17 +5,18 @@ from __future__ import annotations
 import ctypes
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
+from inferox.core import Batch
 from inferox.loading import TaskModel
-from tests.engine.models import DoublingModel, load_doubling
+from tests.engine.models import DoublingModel, SumTask, load_doubling
 
-CRASH, HANG, SLOW = 13, 14, 15
-"""Numbers that end the process, never come to an end, and take a while."""
+CRASH, HANG, SLOW, STUCK = 13, 14, 15, 16
+"""Numbers that end the process, never come to an end, take a while, and of which no row is ever made."""
 
 SLOW_S = 0.3
 
@@ -44,8 +45,17 @@ class DangerousModel(DoublingModel):
         return super()._compute(inputs)
 
 
+class DangerousTask(SumTask):
+    """Sums numbers, but for one."""
+
+    def encode(self, items: Sequence[Sequence[int] | str]) -> Batch:
+        if any(STUCK in item for item in items if not isinstance(item, str)):
+            time.sleep(60)
+        return super().encode(items)
+
+
 def make_dangerous() -> TaskModel:
-    return load_doubling(DangerousModel(name="dangerous"))
+    return load_doubling(DangerousModel(name="dangerous"), DangerousTask())
 
 
 def make_once() -> TaskModel:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Condition, Event
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,10 +18,11 @@ from inferox.core import ExecutionError
 from inferox.engine.request import RequestOptions
 from inferox.engine.workers import seat as seat_module
 from inferox.engine.workers import watchdog as watchdog_module
-from inferox.engine.workers.channel import Channel, open_pair
-from inferox.engine.workers.flight_record import FlightRecord, make_record_file
+from inferox.engine.workers.channel import _HEADER, Channel, open_pair
+from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, is_in, make_record_file
+from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
 from inferox.engine.workers.link import WorkerLink
-from inferox.engine.workers.messages import Answered, Count, Done, Failed
+from inferox.engine.workers.messages import Answered, Count, Done, Failed, Load, Message, Stop, Unload
 from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.seat import Seat
@@ -184,6 +187,48 @@ def test_a_worker_says_of_every_call_that_it_failed(ends: tuple[Worker, Channel]
     assert third == Done(3, 5)
 
 
+def test_a_worker_counts_and_unloads_while_it_loads_and_makes_rows(
+    ends: tuple[Worker, Channel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many threads as there may be in the loop's own pool are busy."""
+    worker, channel = ends
+    may_go = Event()
+
+    def load(*_: object) -> None:
+        assert may_go.wait(20)
+        raise ExecutionError("enough")
+
+    monkeypatch.setattr(worker._host, "load", load)
+
+    async def serve() -> list[Any]:
+        loop = asyncio.get_running_loop()
+        serving = asyncio.create_task(worker.serve())
+        busy = [loop.run_in_executor(None, may_go.wait, 20) for _ in range(40)]
+        loads = [Load(number, "package", str(number), "1", {}) for number in range(10, 50)]
+        messages: list[Message] = [*loads, Count(1, "model", "1"), Unload(2, "model", "1")]
+        for message in messages:
+            channel.send(message)
+        with ThreadPoolExecutor(1) as reader:
+            found = await loop.run_in_executor(reader, read, 2)
+            may_go.set()
+            await asyncio.gather(*busy)
+            found += await loop.run_in_executor(reader, read, 40)
+        channel.send(Stop())
+        await serving
+        return found
+
+    def read(count: int) -> list[Any]:
+        found: list[Any] = []
+        while len(found) < count:
+            found += channel.receive()
+        return found
+
+    found = asyncio.run(serve())
+    assert {reply.call for reply in found[:2]} == {1, 2}
+    assert {reply.kind for reply in found[:2]} == {"ModelNotFoundError"}
+    assert {reply.message for reply in found[2:]} == {"enough"}
+
+
 def test_a_text_is_counted_in_tokens() -> None:
     assert make_part(["a" * 4000]).tokens == 1001
     assert make_part([list(range(50)), ("a" * 40, "b" * 40)]).tokens == 72
@@ -202,3 +247,57 @@ def test_a_load_that_cannot_be_read_fails_what_waits_for_it(pool: Any, monkeypat
     pool._load_in(link, model)
     loaded.set_result(None)
     assert isinstance(link.loads["model"].exception(0), Exception)
+
+
+@pytest.fixture
+def record() -> Iterator[FlightRecord]:
+    file = make_record_file(4)
+    record = FlightRecord(file)
+    os.close(file)
+    yield record
+    record.close()
+
+
+def test_a_worker_that_hears_nothing_is_taken_to_hang(record: FlightRecord) -> None:
+    link = make_link(lambda _: None)
+    link.process.flights = record
+    assert link.find_hang() is None
+    record.beat(60.0)
+    assert link.find_hang() is None
+    record.beat(1e-3)
+    time.sleep(2e-3)
+    assert link.find_hang() == "it was ended because it heard nothing for more than 0.001 s"
+    assert record.read() == []  # nobody is suspected of that
+
+
+def test_checking_samples_says_nothing_of_how_long_a_batch_takes(record: FlightRecord) -> None:
+    watch = FlightWatch(record, 1e-3)
+    with watch.computing([]):
+        pass
+    with watch.making([CallOptions(call=7)], ["a"]):
+        (flight,) = record.read()
+        assert flight.rows == frozenset({(7, ALL_ROWS)})
+        assert flight.limit_s is None
+    with watch.making([CallOptions(call=8), CallOptions(call=9)], ["a", "b"]):
+        (flight,) = record.read()
+        assert flight.rows == frozenset({(8, ALL_ROWS), (9, ALL_ROWS)})
+        assert flight.limit_s is not None
+    with watch.checking():  # the first may take as long as it takes
+        (flight,) = record.read()
+        assert flight.limit_s is None
+        assert not is_in([flight], 7, 0)
+        time.sleep(5e-3)
+    with watch.checking():
+        (flight,) = record.read()
+        assert flight.limit_s is not None
+        assert flight.limit_s > 0.05
+
+
+def test_a_message_without_a_file_has_a_limit(ends: tuple[Worker, Channel], monkeypatch: pytest.MonkeyPatch) -> None:
+    worker, channel = ends
+    monkeypatch.setattr("inferox.engine.workers.channel._MOST_INLINE_BYTES", 100)
+    with pytest.raises(ValueError, match="are too many to be sent where no file can be made"):
+        channel.send(Done(1, "a" * 1000))
+    channel._socket.sendall(_HEADER.pack(10, 2**40, 0))
+    with pytest.raises(ValueError, match="says that it has 1,099,511,627,776 bytes, but may have 100"):
+        worker._channel.receive()

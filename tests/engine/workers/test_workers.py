@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -32,7 +32,7 @@ from inferox.engine.workers.channel import _HEADER, INLINE_BYTES
 from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.pool import WorkerPool
 from tests.engine.models import POISON, double
-from tests.engine.workers.factories import CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S
+from tests.engine.workers.factories import CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S, STUCK
 
 DANGEROUS = f"{HERE}make_dangerous"
 
@@ -136,7 +136,9 @@ def test_no_request_is_lost_when_workers_are_killed(engine: Engine) -> None:
     assert not pids(engine) & before
 
 
-@pytest.mark.parametrize(("number", "how"), [(CRASH, "SIGSEGV"), (HANG, "it computed for more than 1 s")])
+@pytest.mark.parametrize(
+    ("number", "how"), [(CRASH, "SIGSEGV"), (HANG, "it computed for more than 1 s"), (STUCK, "than 1 s")]
+)
 def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how: str) -> None:
     wait_for_both(engine)
     requests = [make_items(3, seed=index) for index in range(20)]
@@ -186,7 +188,7 @@ def test_a_worker_that_cannot_read_a_message_is_replaced(engine: Engine) -> None
 
 def test_nothing_is_counted_where_no_worker_has_the_model(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(engine._host, WorkerPool)
-    monkeypatch.setattr(engine._host, "count", lambda _: [])
+    monkeypatch.setattr(engine._host, "count", lambda _: ([], 0))
     assert engine.stats("model") == ModelStats()
 
 
@@ -196,7 +198,9 @@ def test_a_model_of_the_same_key_is_left_alone(engine: Engine, monkeypatch: pyte
     pool = engine._host
     assert isinstance(pool, WorkerPool)
     info = next(model for model in engine.models() if model.version == "1")
-    link = SimpleNamespace(unload=lambda *_: SimpleNamespace(exception=lambda: None))
+    unloaded: Future[None] = Future()
+    unloaded.set_result(None)
+    link = SimpleNamespace(unload=lambda *_: unloaded)
     monkeypatch.setattr(pool, "_load_first", lambda _: (link, info))
     with pytest.raises(ConfigError, match="has the version '1' already"):
         engine.load(DANGEROUS, trust_code=True)
@@ -246,6 +250,22 @@ def test_versions_come_and_go_in_every_worker(engine: Engine) -> None:
     engine.unload("model", "2")
     assert [model.version for model in engine.models()] == ["1"]
     assert engine.infer("model", [[1]]).version == "1"
+
+
+def test_a_worker_that_is_stopped_holds_nothing_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_both(engine)
+    engine.load(DANGEROUS, name="model", version="2", trust_code=True)
+    stopped = min(pids(engine))
+    os.kill(stopped, signal.SIGSTOP)
+    with monkeypatch.context() as patch:
+        patch.setattr("inferox.engine.workers.broadcast._COUNT_S", 0.1)
+        patch.setattr("inferox.engine.workers.broadcast._UNLOAD_S", 0.1)
+        assert engine.stats("model").missing_workers == 1
+        engine.unload("model", "2")
+    wait_until(lambda: stopped not in pids(engine))
+    wait_for_both(engine)
+    assert not is_alive(stopped)
+    assert engine.stats("model").missing_workers == 0
 
 
 def test_what_cannot_be_loaded(engine: Engine, tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ from inferox.engine.workers.unnamed_file import close_quietly, make_file, map_fi
 INLINE_BYTES = 64 * 1024
 """From how many bytes on a message goes into a file, which both sides have in memory once."""
 
+_MOST_INLINE_BYTES = 2**30
+"""How large a message may be for which there was no file, and which both sides have to copy."""
+
 _HEADER = struct.Struct("<QQB15x")
 """The sizes of the body and of the whole message, and whether it is in a file. Its own size keeps arrays aligned."""
 
@@ -163,6 +166,8 @@ class Channel:
         self._unread += data
         while len(self._unread) >= _HEADER.size:
             body, size, is_file = _HEADER.unpack_from(self._unread)
+            if not is_file and size > _MOST_INLINE_BYTES:
+                raise ValueError(f"a message says that it has {size:,} bytes, but may have {_MOST_INLINE_BYTES:,}")
             end = _HEADER.size + (0 if is_file else size)
             if len(self._unread) < end:
                 return
@@ -187,5 +192,7 @@ def _lay_out(frame: Frame) -> tuple[memoryview, list[int]]:
         with suppress(OSError):  # without a descriptor for it, it goes through the socket
             file = make_file(frame.pieces())
             return memoryview(_HEADER.pack(len(frame.body), frame.size_bytes, 1)), [file]
+    if frame.size_bytes > _MOST_INLINE_BYTES:
+        raise ValueError(f"{frame.size_bytes:,} bytes are too many to be sent where no file can be made for them")
     header = _HEADER.pack(len(frame.body), frame.size_bytes, 0)
     return memoryview(b"".join([header, *frame.pieces()])), []

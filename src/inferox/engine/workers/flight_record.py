@@ -100,25 +100,34 @@ class FlightRecord:
 
     def __init__(self, descriptor: int) -> None:
         self._memory = mmap.mmap(descriptor, os.fstat(descriptor).st_size)
-        self._slots = [FlightSlot(self._memory, start) for start in range(0, len(self._memory), _SLOT_BYTES)]
+        slots = [FlightSlot(self._memory, start) for start in range(0, len(self._memory), _SLOT_BYTES)]
+        self._heart, *self._slots = slots
         self._free: SimpleQueue[FlightSlot] = SimpleQueue()
         for slot in self._slots:
             self._free.put(slot)
 
-    def take_slot(self) -> FlightSlot:
-        """A slot that nobody else writes to; waits for one where there is none."""
-        return self._free.get()
-
     @contextmanager
     def note(self, rows: Sequence[tuple[int, int]], limit_s: float | None) -> Iterator[None]:
         """Notes that rows are in flight, for the time of a block; see ``FlightSlot.write``."""
-        slot = self.take_slot()
+        slot = self._free.get()
         try:
             slot.write(rows, limit_s)
             yield
         finally:
             slot.write([])
             self._free.put(slot)
+
+    def beat(self, limit_s: float) -> None:
+        """Notes that the worker hears what is said to it.
+
+        Args:
+            limit_s: Within how many seconds it will do so again, unless something is wrong.
+        """
+        self._heart.write([(0, ALL_ROWS)], limit_s)
+
+    def read_heart(self) -> Flight | None:
+        """The last beat, which is overdue where another should have followed; ``None`` before the first."""
+        return self._heart.read()
 
     def read(self) -> list[Flight]:
         """What is in flight, or was when the worker died."""
@@ -139,7 +148,7 @@ def make_record_file(slots: int) -> int:
         Its descriptor, which the caller closes.
     """
     descriptor = open_file()
-    os.ftruncate(descriptor, slots * _SLOT_BYTES)
+    os.ftruncate(descriptor, (1 + slots) * _SLOT_BYTES)
     return descriptor
 
 

@@ -129,6 +129,29 @@ class WorkerLink:
         """
         return self.call(lambda number: Unload(number, name, version))
 
+    def begin_unload(self, key: str) -> Future[Any]:
+        """Has the worker unload a model, once it has loaded it.
+
+        Args:
+            key: The key of the model.
+
+        Returns:
+            What is done as soon as it has, or never had it.
+        """
+        gone: Future[Any] = Future()
+
+        def go_on(load: Future[Any]) -> None:
+            if load.exception() is None:
+                self.unload(*key.split("\0")).add_done_callback(lambda _: gone.set_result(None))
+            else:
+                gone.set_result(None)
+
+        if (load := self.loads.pop(key, None)) is None:
+            gone.set_result(None)
+        else:
+            load.add_done_callback(go_on)
+        return gone
+
     def ask(self, part: Part) -> bool:
         """Gives the worker a part of a request.
 
@@ -179,11 +202,18 @@ class WorkerLink:
         """Tells the worker to end."""
         self.process.channel.send(Stop())
 
-    def find_overdue(self) -> Flight | None:
-        """What takes so long that something must be wrong; ``None`` where nothing does."""
+    def find_hang(self) -> str | None:
+        """Why the worker must be taken to hang; ``None`` where nothing says so."""
         with self._lock:
-            flights = [] if self._is_dead else self.process.flights.read()
-        return next((flight for flight in flights if flight.is_overdue()), None)
+            if self._is_dead:
+                return None
+            flights, heart = self.process.flights.read(), self.process.flights.read_heart()
+        for flight in flights:
+            if flight.is_overdue():
+                return f"it was ended because it computed for more than {flight.limit_s:.3g} s"
+        if heart is not None and heart.is_overdue():
+            return f"it was ended because it heard nothing for more than {heart.limit_s:.3g} s"
+        return None
 
     def bury(self) -> tuple[dict[int, Part], list[Flight], str]:
         """Takes note that the worker is dead, and fails the calls that are not parts of requests.

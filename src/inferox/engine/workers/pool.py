@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from threading import Condition, Event
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,9 @@ from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.unexpected import to_failure
 from inferox.engine.worker_info import WorkerInfo
+from inferox.engine.workers.broadcast import count_in, unload_in
 from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
-from inferox.engine.workers.messages import Count, Failed, Load
+from inferox.engine.workers.messages import Failed, Load
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
@@ -40,7 +42,7 @@ _logger = logging.getLogger(__name__)
 
 _PYTHON = "python:"
 _STOP_S = 10.0
-"""How long a worker may take to end by itself."""
+"""How long the workers may take to end by themselves."""
 
 _TRIES = 2
 """How often a model is loaded whose worker dies meanwhile: it may have died of something else."""
@@ -108,7 +110,7 @@ class WorkerPool(ModelHost):
                 if self._models.get(model.key) is model:
                     self.unload(model)
                 else:  # another model may have its key, and is left as it is
-                    link.unload(model.name, model.version).exception()
+                    unload_in({link.unload(model.name, model.version): link}, model)
                 raise
         return model
 
@@ -129,28 +131,21 @@ class WorkerPool(ModelHost):
         """Has every worker unload a model."""
         with self._condition:
             self._models.pop(model.key, None)
-            loads = [(link, link.loads.pop(model.key)) for link in self._links if model.key in link.loads]
-        self._sandbox.unload(model)
-        calls = [link.unload(model.name, model.version) for link, load in loads if load.exception() is None]
-        for call in calls:
-            with suppress(WorkerDiedError):
-                call.result()
+            calls = {link.begin_unload(model.key): link for link in self._alive()}
+        unload_in(calls, model)
 
-    def count(self, model: RemoteModel) -> list[Any]:
-        """What each worker says of a model's statistics.
+    def count(self, model: RemoteModel) -> tuple[list[Any], int]:
+        """What workers say of a model's statistics.
 
         Args:
             model: The model.
+
+        Returns:
+            What each says that answers, and how many do not.
         """
         with self._condition:
             links = [link for link in self._links if link.has(model.key)]
-        found = []
-        for call in [link.call(lambda number: Count(number, model.name, model.version)) for link in links]:
-            try:
-                found.append(call.result())
-            except InferoxError:
-                continue
-        return found
+        return count_in(links, model)
 
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are alive, the sandbox among them; see ``ModelHost``."""
@@ -176,9 +171,12 @@ class WorkerPool(ModelHost):
         with self._condition:
             self._closing.set()
             self._condition.notify_all()
-        self._sandbox.close(_STOP_S)
         for seat in self._seats:
-            seat.stop(_STOP_S)
+            seat.tell_to_stop()
+        until_s = time.monotonic() + _STOP_S
+        places: list[Sandbox | Seat] = [self._sandbox, *self._seats]
+        for place in places:
+            place.stop(max(0.0, until_s - time.monotonic()))
         self._watchdog.close()
 
     def _choose(self, part: Part) -> WorkerLink | None:

@@ -133,8 +133,9 @@ class RemoteModel(ServedModel):
 
     def stats(self) -> ModelStats:
         """What all workers together are doing with it, and have done since each was started; see ``ServedModel``."""
+        found, missing = self._pool.count(self)
         # With those of nobody, so that there are histograms where no worker is alive.
-        counted = [ModelStats(), *(msgspec.convert(value, ModelStats) for value in self._pool.count(self))]
+        counted = [ModelStats(missing_workers=missing), *(msgspec.convert(value, ModelStats) for value in found)]
         names = [item.name for item in fields(ModelStats)]
         return ModelStats(**{name: sum(getattr(stats, name) for stats in counted) for name in names})
 

@@ -75,18 +75,7 @@ class Sandbox:
         link = self._link
         return [] if link is None else [link]
 
-    def unload(self, model: RemoteModel) -> None:
-        """Unloads a model, of which nothing is suspected any more.
-
-        Args:
-            model: The model.
-        """
-        for link in self.links():
-            load = link.loads.pop(model.key, None)
-            if load is not None and load.exception() is None:
-                link.unload(model.name, model.version).exception()  # where it has died, it has unloaded everything
-
-    def close(self, timeout_s: float) -> None:
+    def stop(self, timeout_s: float) -> None:
         """Ends the worker.
 
         Args:
@@ -96,10 +85,10 @@ class Sandbox:
             self._is_closed = True
             self._condition.notify_all()
             thread = self._thread
+        self._suspects.put(None)
+        self._seat.stop(timeout_s)  # which ends whatever the thread waits for
         if thread is not None:
-            self._suspects.put(None)
             thread.join()
-        self._seat.stop(timeout_s)
 
     def _run(self) -> None:
         while (suspect := self._suspects.get()) is not None:

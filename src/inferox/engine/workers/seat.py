@@ -53,18 +53,21 @@ class Seat:
         if self._thread.ident is None:
             self._thread.start()
 
+    def tell_to_stop(self) -> None:
+        """Tells the worker to end; there is none after it."""
+        self._stopping.set()
+        if (link := self._link) is not None:
+            link.stop()
+
     def stop(self, timeout_s: float) -> None:
         """Tells the worker to end, and ends it if it does not.
 
         Args:
             timeout_s: How long it may take.
         """
-        self._stopping.set()
+        self.tell_to_stop()
         if self._thread.ident is None:
             return
-        link = self._link
-        if link is not None:
-            link.stop()
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             if (link := self._link) is not None:

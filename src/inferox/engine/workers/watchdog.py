@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from threading import Event, Thread
 
@@ -12,6 +13,9 @@ _logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.25
 """How often it is looked whether a worker hangs."""
+
+_STOOD_STILL_S = 2.0
+"""From how long a wait on this process itself has stood still."""
 
 
 class Watchdog:
@@ -38,7 +42,11 @@ class Watchdog:
         self._thread.join()
 
     def _run(self) -> None:
+        began_s = time.monotonic()
         while not self._closing.wait(_LOOK_EVERY_S):
+            waited_s, began_s = time.monotonic() - began_s, time.monotonic()
+            if waited_s > _STOOD_STILL_S:
+                continue  # so did the workers, where the whole container was stopped: they get the time until the next
             try:
                 self._look_once()
             except Exception:  # it looks again
@@ -46,7 +54,7 @@ class Watchdog:
 
     def _look_once(self) -> None:
         for link in self._links():
-            flight = link.find_overdue()
-            if flight is not None:
-                link.kill(f"it was ended because it computed for more than {flight.limit_s:.3g} s")
+            reason = link.find_hang()
+            if reason is not None:
+                link.kill(reason)
         self._look()

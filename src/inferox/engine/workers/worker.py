@@ -12,28 +12,25 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 from threading import Thread
 from typing import Any
 
 from msgspec import json
 
-from inferox.batching import PADDED_COST
 from inferox.core import ExecutionError, InferoxError
 from inferox.engine.answer import Answer
-from inferox.engine.config import EngineConfig
+from inferox.engine.config import HANG_LIMIT_S, EngineConfig
 from inferox.engine.local import LocalHost
 from inferox.engine.registry import ModelRegistry
-from inferox.engine.request import RequestOptions, Row
 from inferox.engine.runner import ModelRunner
 from inferox.engine.workers.channel import Channel
 from inferox.engine.workers.failures import to_message
-from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord
-from inferox.engine.workers.hang_limit import HangLimit
+from inferox.engine.workers.flight_record import FlightRecord
+from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
 from inferox.engine.workers.messages import Ask, Cancel, Count, Done, Failed, Load, Stop, Unload
 from inferox.engine.workers.results import to_answered
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first
@@ -44,6 +41,15 @@ _FEW_ITEMS = 8
 _AT_ONCE_S = 0.05
 """How many items a request may have, and how long it may take, to be computed on the thread that reads."""
 
+_BEAT_EVERY_S = 0.5
+"""How often it notes that it hears what is said to it."""
+
+_SILENT_TIMES = 3.0
+"""How long it may hear nothing, as a multiple of how long a computation may take at the least."""
+
+_LOADING_TIMES = 10.0
+"""How many times longer while it loads: a runtime may hold everything else up meanwhile."""
+
 _NOBODY_IS_THERE = 0
 """With what a worker ends whose supervisor is gone."""
 
@@ -52,19 +58,6 @@ _SPEECHLESS = 4
 
 _UNREADABLE = 3
 """With what a worker ends that cannot read what its supervisor says."""
-
-
-@dataclass(frozen=True)
-class CallOptions(RequestOptions):
-    """The options of a request that came as a call.
-
-    Attributes:
-        call: The number of the call.
-        limit: After how long computing it must be taken to hang.
-    """
-
-    call: int = 0
-    limit: HangLimit | None = None
 
 
 class Worker:
@@ -79,17 +72,15 @@ class Worker:
     def __init__(self, channel: Channel, flights: FlightRecord, config: EngineConfig) -> None:
         self._channel = channel
         self._flights = flights
-        self._config = config
         self._models = ModelRegistry()
-        self._host = LocalHost(config, self._watch)
-        self._limits: dict[tuple[str, str], HangLimit] = {}
+        self._least_hang_s = config.hang_limit_s or HANG_LIMIT_S
+        self._host = LocalHost(config, lambda: FlightWatch(flights, self._least_hang_s))
+        self._loading: set[int] = set()
         self._task_names: dict[tuple[str, str], str] = {}
         self._asked: dict[int, asyncio.Task[None] | Future[Answer]] = {}
-        self._encoding: dict[int, None] = {}
-        self._encoding_slot = flights.take_slot()
         self._stopped = asyncio.Event()
         self._takers: Mapping[type, Callable[[Any], None]] = {
-            Load: partial(self._begin_thread, self._load),
+            Load: self._begin_load,
             Unload: partial(self._begin_thread, self._unload),
             Count: partial(self._act, self._count),
             Ask: self._begin,
@@ -101,11 +92,21 @@ class Worker:
         """Answers until it is told to stop."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._channel.fileno(), self._read)
+        self._beat()
         await self._stopped.wait()
         loop.remove_reader(self._channel.fileno())
         for model in self._models.close():
             await loop.run_in_executor(None, model.close)
         self._channel.close()
+
+    def _beat(self) -> None:
+        """Notes from time to time that this thread hears what is said to it."""
+        self._note_beat()
+        asyncio.get_running_loop().call_later(_BEAT_EVERY_S, self._beat)
+
+    def _note_beat(self) -> None:
+        times = _SILENT_TIMES * (_LOADING_TIMES if self._loading else 1)
+        self._flights.beat(times * self._least_hang_s)
 
     def _read(self) -> None:
         try:
@@ -128,7 +129,7 @@ class Worker:
     def _is_short(self, ask: Ask) -> bool:
         """Whether a request is known to take so little time that nothing else need be read meanwhile."""
         key = (ask.name, ask.version)
-        if key not in self._limits or not isinstance(ask.items, list) or len(ask.items) > _FEW_ITEMS:
+        if key not in self._task_names or not isinstance(ask.items, list) or len(ask.items) > _FEW_ITEMS:
             return False
         model = self._models.find(*key)
         tokens = sum(len(item) if hasattr(item, "__len__") else 1 for item in ask.items)
@@ -138,9 +139,8 @@ class Worker:
     def _answer_at_once(self, ask: Ask) -> None:
         """Computes a lone request on this thread: it takes less time than to wake another."""
         try:
-            with self._making(ask.call):
-                model = self._models.find(ask.name, ask.version)
-                future = model.ask(ask.items, self._options(ask), time.monotonic(), is_patient=True)
+            model = self._models.find(ask.name, ask.version)
+            future = model.ask(ask.items, self._options(ask), time.monotonic(), is_patient=True)
             self._await(ask, future)
         except Exception as error:  # noqa: BLE001 - given to whoever asked
             self._fail(ask.call, error)
@@ -167,15 +167,21 @@ class Worker:
             _logger.exception("an error cannot be sent")
             os._exit(_SPEECHLESS)
 
+    def _begin_load(self, message: Load) -> None:
+        self._loading.add(message.call)
+        self._note_beat()  # before anything holds this thread up
+        self._begin_thread(self._load, message)
+
     def _load(self, message: Load) -> Any:
         if message.module_paths is not None:
             sys.path[:] = message.module_paths
-        name, version = message.name, message.version
-        model = self._host.load(message.source, name, version, message.options, self._models)
-        limit = self._limits[model.name, version] = HangLimit(self._config.hang_limit_s)
+        try:
+            model = self._host.load(message.source, message.name, message.version, message.options, self._models)
+        finally:
+            self._loading.discard(message.call)
         if message.probe is not None:
             with suppress(InferoxError):  # it fails alone, and that is all that was to be learned
-                model.ask(message.probe, CallOptions(limit=limit), time.monotonic()).result()
+                model.ask(message.probe, CallOptions(), time.monotonic()).result()
         info = model.info()
         self._task_names[info.name, info.version] = info.task
         return info
@@ -183,7 +189,6 @@ class Worker:
     def _unload(self, message: Unload) -> None:
         for model in self._models.remove(message.name, message.version):
             model.close()
-        self._limits.pop((message.name, message.version), None)
         self._task_names.pop((message.name, message.version), None)
 
     def _count(self, message: Count) -> Any:
@@ -195,18 +200,14 @@ class Worker:
     async def _ask(self, ask: Ask) -> None:
         try:
             model = self._models.find(ask.name, ask.version)
-            with self._making(ask.call):
-                future = await model.aask(ask.items, self._options(ask), time.monotonic())
+            future = await model.aask(ask.items, self._options(ask), time.monotonic())
             self._await(ask, future)
         except Exception as error:  # noqa: BLE001 - given to whoever asked
             self._asked.pop(ask.call, None)
             self._fail(ask.call, error)
 
     def _options(self, ask: Ask) -> CallOptions:
-        limit = self._limits.get((ask.name, ask.version))
-        return CallOptions(
-            ask.deadline_s, ask.priority, ask.owner, ask.prompt, ask.truncate, call=ask.call, limit=limit
-        )
+        return CallOptions(ask.deadline_s, ask.priority, ask.owner, ask.prompt, ask.truncate, call=ask.call)
 
     def _await(self, ask: Ask, future: Future[Answer]) -> None:
         reply = partial(self._reply, ask.call, self._task_names[ask.name, ask.version])
@@ -225,33 +226,6 @@ class Worker:
     def _cancel(self, message: Cancel) -> None:
         if (asked := self._asked.pop(message.call, None)) is not None:
             asked.cancel()
-
-    @contextmanager
-    def _making(self, call: int) -> Iterator[None]:
-        """Notes that the rows of a call are made: a tokenizer can crash as well as a runtime."""
-        self._encoding[call] = None
-        self._encoding_slot.write([(made, ALL_ROWS) for made in self._encoding])
-        try:
-            yield
-        finally:
-            del self._encoding[call]
-            self._encoding_slot.write([(made, ALL_ROWS) for made in self._encoding])
-
-    @contextmanager
-    def _watch(self, rows: Sequence[Row]) -> Iterator[None]:
-        """Notes that rows are computed, and learns how long that takes."""
-        noted, limit = [], None
-        for request, place in rows:
-            if isinstance(request.options, CallOptions):
-                noted.append((request.options.call, place - request.rows.start))
-                limit = request.options.limit
-        longest = max((request.lengths[place] for request, place in rows), default=0)
-        cost = PADDED_COST.of_batch(len(rows), 0, longest)
-        began = time.monotonic()
-        with self._flights.note(noted, None if limit is None else limit.find_s(cost)):
-            yield
-        if limit is not None:
-            limit.learn(cost, time.monotonic() - began)
 
 
 def main() -> None:

@@ -21,8 +21,11 @@ _logger = logging.getLogger(__name__)
 
 _MODULE = "inferox.engine.workers.worker"
 
-_SLOTS = 32
+_SLOTS = 64
 """How many threads of a worker may compute or make rows at once, at least; more than that wait for one another."""
+
+_START_S = 300.0
+"""How long it may take to start."""
 
 _EXIT_S = 2.0
 """How long a worker may take to end once its channel is closed."""
@@ -64,6 +67,7 @@ class WorkerProcess:
         except OSError as error:
             raise ExecutionError(f"no worker process can be started: {error}") from error
         self.channel, self.flights = Channel(ours), FlightRecord(record)
+        self.flights.beat(_START_S)
         arguments = [str(theirs.fileno()), str(record), str(os.getpid()), json.encode(config).decode()]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter

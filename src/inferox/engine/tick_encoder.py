@@ -1,0 +1,134 @@
+"""Items of several coroutines made into rows together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inferox.core import InferoxError, Signature
+from inferox.engine.encoding import Encoding
+from inferox.engine.request import RequestOptions
+from inferox.engine.unexpected import to_failure
+from inferox.engine.watch import Watch
+from inferox.tasks import Task
+
+_SHORT_CHARACTERS = 10_000
+"""Up to how many characters are tokenised on the thread of the event loop at a time: some 5 ms."""
+
+
+class TickEncoder:
+    """Encodes together what coroutines ask for within one turn of their event loop, which takes less time.
+
+    Args:
+        signature: What the model takes.
+        watch: Told of rows that are made.
+    """
+
+    def __init__(self, signature: Signature, watch: Watch) -> None:
+        self._signature = signature
+        self._watch = watch
+        self._pending: dict[tuple[asyncio.AbstractEventLoop, Task], list[_Asked]] = {}
+
+    async def encode(self, task: Task, items: Sequence[Any], options: RequestOptions) -> tuple[Encoding, range]:
+        """Makes rows of items; away from the thread of the event loop where that may take long.
+
+        Args:
+            task: What makes them.
+            items: The items.
+            options: What the caller says of its request.
+
+        Returns:
+            Rows, and which of them are those of the items.
+
+        Raises:
+            RequestError: If an item cannot be computed.
+        """
+        loop = asyncio.get_running_loop()
+        asked = _Asked(items, options, loop.create_future())
+        if not _are_short_texts(items):
+            return await loop.run_in_executor(None, self._make, task, [asked]), range(len(items))
+        pending = self._pending.setdefault((loop, task), [])
+        pending.append(asked)
+        if len(pending) == 1:
+            self._forget_closed_loops()
+            loop.call_soon(self._encode_pending, loop, task)
+        return await asked.future
+
+    def _encode_pending(self, loop: asyncio.AbstractEventLoop, task: Task) -> None:
+        pending = [asked for asked in self._pending.pop((loop, task)) if not asked.future.done()]
+
+        def settle(done: Callable[[], list[_Found]]) -> None:
+            found: Sequence[_Found]
+            try:
+                found = done()
+            except Exception as error:  # noqa: BLE001 - given to whoever asked
+                found = [to_failure("making rows of the items", error)] * len(pending)
+            for asked, own in zip(pending, found, strict=True):
+                _settle(asked.future, own)
+
+        if _are_short_texts([item for asked in pending for item in asked.items]):
+            settle(lambda: self._encode_all(task, pending))
+            return
+        try:
+            away = loop.run_in_executor(None, self._encode_all, task, pending)
+        except RuntimeError:  # no thread can be started
+            settle(lambda: self._encode_all(task, pending))
+        else:
+            away.add_done_callback(lambda done: settle(done.result))
+
+    def _encode_all(self, task: Task, pending: Sequence[_Asked]) -> list[_Found]:
+        """Makes rows of what several asked together, or one by one where an item of somebody cannot be computed."""
+        try:
+            encoding = self._make(task, pending)
+        except InferoxError as error:
+            if len(pending) == 1:
+                return [error]
+            return [found for asked in pending for found in self._encode_all(task, [asked])]
+        first, rows = 0, []
+        for asked in pending:
+            rows.append(range(first, first + len(asked.items)))
+            first += len(asked.items)
+        return [(encoding, some) for some in rows]
+
+    def _make(self, task: Task, pending: Sequence[_Asked]) -> Encoding:
+        items = [item for asked in pending for item in asked.items] if len(pending) > 1 else pending[0].items
+        with self._watch.making([asked.options for asked in pending], items):
+            return Encoding.of(task, items, self._signature)
+
+    def _forget_closed_loops(self) -> None:
+        for key in [key for key in self._pending if key[0].is_closed()]:
+            del self._pending[key]
+
+
+def _settle(future: asyncio.Future[tuple[Encoding, range]], found: _Found) -> None:
+    """Gives a coroutine its rows or its error, unless it has gone."""
+    if future.done():
+        return
+    if isinstance(found, InferoxError):
+        future.set_exception(found)
+    else:
+        future.set_result(found)
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    items: Sequence[Any]
+    options: RequestOptions
+    future: asyncio.Future[tuple[Encoding, range]]
+
+
+_Found = tuple[Encoding, range] | InferoxError
+
+
+def _are_short_texts(items: Sequence[Any]) -> bool:
+    characters = 0
+    for item in items:
+        parts = (item,) if isinstance(item, str) else item
+        if not isinstance(parts, tuple | list) or not all(isinstance(part, str) for part in parts):
+            return False
+        characters += sum(map(len, parts))
+        if characters > _SHORT_CHARACTERS:
+            return False
+    return True

@@ -1,0 +1,43 @@
+"""What is said to all workers of a model, each of which may hang."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
+from typing import Any
+
+from inferox.engine.workers.link import WorkerLink
+from inferox.engine.workers.messages import Count
+from inferox.engine.workers.remote_model import RemoteModel
+
+_UNLOAD_S = 30.0
+"""How long workers may take to unload a model, all of whose requests are answered."""
+
+_COUNT_S = 2.0
+"""How long they may take to say what they have counted."""
+
+
+def unload_in(calls: dict[Future[Any], WorkerLink], model: RemoteModel) -> None:
+    """Waits until workers have unloaded a model, and ends those that do not.
+
+    Args:
+        calls: What is done once each has.
+        model: The model.
+    """
+    for call in wait(calls, _UNLOAD_S).not_done:
+        calls[call].kill(f"it did not unload {model.name!r} within {_UNLOAD_S:.3g} s")
+
+
+def count_in(links: Sequence[WorkerLink], model: RemoteModel) -> tuple[list[Any], int]:
+    """What workers say of a model's statistics.
+
+    Args:
+        links: The workers.
+        model: The model.
+
+    Returns:
+        What each says that lives and answers in time, and how many do not answer in time.
+    """
+    calls = [link.call(lambda number: Count(number, model.name, model.version)) for link in links]
+    done, missing = wait(calls, _COUNT_S)
+    return [call.result() for call in done if call.exception() is None], len(missing)

@@ -1,0 +1,79 @@
+"""Notes what a worker does for one model, and learns how long that takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from inferox.batching import PADDED_COST
+from inferox.engine.request import RequestOptions, Row
+from inferox.engine.watch import Watch
+from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord
+from inferox.engine.workers.hang_limit import HangLimit
+
+_NOBODYS = (0, ALL_ROWS)
+"""What stands for work that is of no call: calls are counted from 1."""
+
+_ITEM_COST = 64
+"""What making a row of an item costs beside its characters."""
+
+
+@dataclass(frozen=True)
+class CallOptions(RequestOptions):
+    """The options of a request that came as a call.
+
+    Attributes:
+        call: The number of the call.
+    """
+
+    call: int = 0
+
+
+class FlightWatch(Watch):
+    """Notes what a worker does for one model. A tokenizer can crash and hang as well as a runtime.
+
+    Args:
+        flights: Where it is noted.
+        least_s: After how many seconds at the least something is taken to hang.
+    """
+
+    def __init__(self, flights: FlightRecord, least_s: float) -> None:
+        self._flights = flights
+        # None of them says anything about how long the others take.
+        self._makes, self._computes, self._checks = HangLimit(least_s), HangLimit(least_s), HangLimit(least_s)
+
+    def making(self, asked: Sequence[RequestOptions], items: Sequence[Any]) -> AbstractContextManager[None]:
+        """Notes that rows are made; see ``Watch``."""
+        noted = [(options.call, ALL_ROWS) for options in asked if isinstance(options, CallOptions)]
+        return self._note(noted, self._makes, sum(_ITEM_COST + _size_of(item) for item in items))
+
+    def computing(self, rows: Sequence[Row]) -> AbstractContextManager[None]:
+        """Notes that rows are computed; see ``Watch``."""
+        noted = [
+            (request.options.call, place - request.rows.start)
+            for request, place in rows
+            if isinstance(request.options, CallOptions)
+        ]
+        longest = max((request.lengths[place] for request, place in rows), default=0)
+        return self._note(noted, self._computes, PADDED_COST.of_batch(len(rows), 0, longest))
+
+    def checking(self) -> AbstractContextManager[None]:
+        """Notes that the stored samples are computed; see ``Watch``."""
+        return self._note([_NOBODYS], self._checks, 1.0)
+
+    @contextmanager
+    def _note(self, noted: Sequence[tuple[int, int]], limit: HangLimit, cost: float) -> Iterator[None]:
+        began_s = time.monotonic()
+        with self._flights.note(noted, limit.find_s(cost)):
+            yield
+        if cost:
+            limit.learn(cost, time.monotonic() - began_s)
+
+
+def _size_of(item: Any) -> int:
+    if isinstance(item, tuple | list) and any(isinstance(part, str) for part in item):
+        return sum(map(_size_of, item))
+    return len(item) if hasattr(item, "__len__") else 1
