@@ -279,27 +279,6 @@ def test_a_caller_who_has_gone_is_not_computed_for(engine: Engine, model: Doubli
     assert all([4, 4, 4] not in batch for batch in model.batches)
 
 
-def test_callers_who_go_at_random_harm_nobody(engine: Engine, model: DoublingModel) -> None:
-    model.seconds = 0.001
-    chance = random.Random(0)  # noqa: S311 - no secret
-
-    async def ask(index: int) -> None:
-        items = random_items(2, seed=index)
-        asking = asyncio.create_task(engine.ainfer("doubling", items))
-        await asyncio.sleep(chance.random() * 0.01)
-        if index % 2:
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
-        else:
-            assert (await asking).results == double(items)
-
-    async def ask_all() -> None:
-        await asyncio.gather(*(ask(index) for index in range(400)))
-
-    asyncio.run(ask_all())
-    assert engine.infer("doubling", [[5]]).results == [10]
-
-
 def test_more_than_may_wait_is_refused_as_a_whole(model: DoublingModel) -> None:
     with Engine(EngineConfig(max_waiting_tokens=20)) as engine, ThreadPoolExecutor(1) as pool:
         engine.register(load_doubling(model))

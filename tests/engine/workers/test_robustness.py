@@ -11,10 +11,13 @@ from threading import Condition, Event
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from inferox import EngineConfig
-from inferox.core import ExecutionError
+from inferox.core import DeviceId, ExecutionError
+from inferox.engine.answer import Answer
+from inferox.engine.model_info import ModelInfo
 from inferox.engine.request import RequestOptions
 from inferox.engine.workers import seat as seat_module
 from inferox.engine.workers import watchdog as watchdog_module
@@ -25,11 +28,15 @@ from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.messages import Answered, Count, Done, Failed, Load, Message, Stop, Unload
 from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part, PooledRequest
+from inferox.engine.workers.quarantine import Quarantine
+from inferox.engine.workers.remote_model import RemoteModel
+from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.seat import Seat
 from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.engine.workers.watchdog import Watchdog
 from inferox.engine.workers.worker import Worker
 from inferox.engine.workers.worker_process import WorkerProcess
+from tests.engine.packages import Shelf
 
 
 def make_part(items: Any = ("a",), *, priority: int = 0, arrived_s: float = 0.0) -> Part:
@@ -129,7 +136,8 @@ def test_what_cannot_be_handed_on_holds_nothing_else_up(pool: Any) -> None:
     with pytest.raises(ExecutionError, match="handing it on failed: MemoryError"):
         parts[0].request.future.result(0)
     # The highest priority comes first, and then who came first.
-    assert pool.handed == [first, parts[2], parts[1]]
+    assert [part.request for part in pool.handed] == [part.request for part in (first, parts[2], parts[1])]
+    assert all(part.was_admitted for part in pool.handed)
 
 
 def test_what_a_dead_worker_had_is_answered_whatever_fails(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -301,3 +309,87 @@ def test_a_message_without_a_file_has_a_limit(ends: tuple[Worker, Channel], monk
     channel._socket.sendall(_HEADER.pack(10, 2**40, 0))
     with pytest.raises(ValueError, match="says that it has 1,099,511,627,776 bytes, but may have 100"):
         worker._channel.receive()
+
+
+def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox, may_go, tried = Sandbox(EngineConfig(), Quarantine()), Event(), list[Part]()
+
+    def try_it(part: Part, _: str) -> None:
+        assert may_go.wait(20)
+        tried.append(part)
+        part.request.add(part.rows, Answer(["found"], "model", "1", "a", None, []))
+
+    monkeypatch.setattr(sandbox, "_try", try_it)
+    monkeypatch.setattr(sandbox._seat, "start", lambda: None)
+    pool = WorkerPool.__new__(WorkerPool)
+    pool._sandbox = sandbox
+    asked: list[Part] = []
+
+    def ask(part: Part) -> bool:
+        asked.append(part)
+        return True
+
+    link = SimpleNamespace(ask=ask)
+    monkeypatch.setattr(pool, "_choose", lambda _: link)
+    suspect, later, equal = make_part(["poison"]), make_part(["a", "poison", "b"]), make_part(["poison"])
+    sandbox.take(suspect, "a worker died")
+    pool.hand_on(later)
+    pool.hand_on(equal)
+    assert [(part.request, list(part.rows)) for part in asked] == [(later.request, [0, 2])]
+    may_go.set()
+    assert equal.request.future.result(20).results == ["found"]
+    assert [(part.request, list(part.rows)) for part in tried] == [
+        (suspect.request, [0]),
+        (later.request, [1]),
+        (equal.request, [0]),
+    ]
+    sandbox.stop(1)
+    pool.hand_on(make_part(["poison"]))  # nothing is suspected any more
+    assert len(asked) == 2
+
+
+def test_a_load_that_failed_once_is_tried_again_for_the_next_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox, info = Sandbox(EngineConfig(), Quarantine()), ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None)
+    model = RemoteModel(cast("WorkerPool", None), "package", info, {}, None)
+    replies: list[Any] = [ExecutionError("no memory"), msgspec.to_builtins(info)]
+
+    def call(_: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        reply = replies.pop(0)
+        future.set_exception(reply) if isinstance(reply, Exception) else future.set_result(reply)
+        return future
+
+    link = SimpleNamespace(loads={}, call=call)
+    monkeypatch.setattr(sandbox, "_wait_for_link", lambda: link)
+    with pytest.raises(ExecutionError, match="no memory"):
+        sandbox._prepare(model)
+    assert cast("Any", sandbox._prepare(model)) is link
+
+
+def test_what_is_computed_again_is_no_suspect() -> None:
+    handed: list[Part] = []
+    info = ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None)
+    model = RemoteModel(cast("WorkerPool", SimpleNamespace(hand_on=handed.append)), "package", info, {}, None)
+    model.compute_again(make_part().request)
+    assert [(part.deaths, part.was_admitted) for part in handed] == [(0, True)]
+
+
+def test_a_model_is_what_answers_now(ends: tuple[Worker, Channel], shelf: Shelf) -> None:
+    worker, _ = ends
+    shelf.put("p", ["a", "b"])
+    loaded = worker._load(Load(1, "p", "sum", "1", {"start": "best"}))
+
+    def count(_: object) -> tuple[list[Any], int]:
+        return [msgspec.to_builtins(worker._count(Count(2, "sum", "1")))], 0
+
+    pool = SimpleNamespace(count=count)
+    model = RemoteModel(cast("WorkerPool", pool), "p", loaded, {}, None)
+    assert model.info() == loaded
+    shelf.backend.broken["a"] = "raises"
+    with worker._models.find("sum", "1") as served:
+        served.ask([[1]], RequestOptions(), 0.0).result(20)
+        assert model.info().artifact == "doubling/b/fp32/padded"
+        assert model.info().standby == ("doubling/a/fp32/padded",)
+        assert model.stats().failovers == 1
+        pool.count = lambda _: ([], 1)
+        assert model.info() == loaded

@@ -29,7 +29,7 @@ def unload_in(calls: dict[Future[Any], WorkerLink], model: RemoteModel) -> None:
 
 
 def count_in(links: Sequence[WorkerLink], model: RemoteModel) -> tuple[list[Any], int]:
-    """What workers say of a model's statistics.
+    """What workers say of a model: its statistics, and what it is.
 
     Args:
         links: The workers.
@@ -39,5 +39,5 @@ def count_in(links: Sequence[WorkerLink], model: RemoteModel) -> tuple[list[Any]
         What each says that lives and answers in time, and how many do not answer in time.
     """
     calls = [link.call(lambda number: Count(number, model.name, model.version)) for link in links]
-    done, missing = wait(calls, _COUNT_S)
-    return [call.result() for call in done if call.exception() is None], len(missing)
+    missing = wait(calls, _COUNT_S).not_done
+    return [call.result() for call in calls if call not in missing and call.exception() is None], len(missing)

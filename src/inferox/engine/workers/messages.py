@@ -82,7 +82,7 @@ class Cancel(Struct, tag="cancel", array_like=True, frozen=True):
 
 
 class Count(_OfModel, tag="count", array_like=True, frozen=True):
-    """Say what a model is doing, and has done."""
+    """Say what a model is doing and has done, and what it is."""
 
 
 class Stop(Struct, tag="stop", array_like=True, frozen=True):

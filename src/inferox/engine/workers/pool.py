@@ -86,7 +86,7 @@ class WorkerPool(ModelHost):
             )
             for index in range(config.workers)
         ]
-        self._watchdog = Watchdog(self._alive, self._try_waiting)
+        self._watchdog = Watchdog(self._alive, self._give_out_waiting)
         for seat in self._seats:
             seat.start()
         self._watchdog.start()
@@ -189,11 +189,11 @@ class WorkerPool(ModelHost):
                 return min(ready, key=lambda link: link.cost)
             failure = self._why_nobody_can(key)
             if failure is None:
-                if part.deaths or self._waiting.has_room(part):
+                if part.was_admitted or self._waiting.has_room(part):
                     self._waiting.add(part)
                     return None
                 failure = OverloadedError("no worker process is ready yet, and too much waits for one")
-        if not part.deaths:
+        if not part.was_admitted:
             raise failure
         request.fail(failure)
         return None
@@ -231,7 +231,7 @@ class WorkerPool(ModelHost):
                 raise ShuttingDownError("the engine is closed", hint="make a new one")
             if not self._links:
                 raise ExecutionError(f"no worker process can be started: {next(iter(self._broken.values()))}")
-            return min(self._links, key=lambda link: link.cost)
+            return self._links[0]  # always the same one, which refuses a name that another thread is loading
 
     def _load_everywhere(self, model: RemoteModel, first: WorkerLink) -> None:
         """Has every worker load a model that one of them has loaded."""
@@ -296,12 +296,12 @@ class WorkerPool(ModelHost):
             for part in parts.values():
                 part.fail(to_failure(f"{reason}, and telling what it died of", error))
             return
-        for part in others:
-            with part.answering("handing it on"):
-                self.hand_on(part)
         for part in suspects:
             with part.answering("giving it to the sandbox"):
                 self._sandbox.take(part, reason)
+        for part in others:
+            with part.answering("handing it on"):
+                self.hand_on(part)
 
     def hand_on(self, part: Part) -> None:
         """Gives a part to a worker, now or as soon as there is one.
@@ -312,9 +312,13 @@ class WorkerPool(ModelHost):
         Raises:
             CapacityError: If it is refused, being new.
         """
-        while (link := self._choose(part)) is not None:
-            if link.ask(part):
-                return
+        suspects, others = self._sandbox.divide(part)
+        for suspect in suspects:
+            self._sandbox.take(suspect, "a worker process died of what may have been its equal")
+        if suspects and not others.rows:
+            return
+        while (link := self._choose(others)) is not None and not link.ask(others):
+            pass  # it has died meanwhile
 
     def _give_out_waiting(self) -> None:
         with self._condition:
@@ -334,8 +338,7 @@ class WorkerPool(ModelHost):
         self._give_out_waiting()
 
     def _deliver(self, part: Part, reply: Reply) -> None:
-        if isinstance(reply, Failed) and part.deaths and reply.kind == OverloadedError.__name__:
-            # It was admitted once: it waits where a new request is refused.
+        if isinstance(reply, Failed) and part.was_admitted and reply.kind == OverloadedError.__name__:
             with self._condition:
                 self._waiting.add(part)
         else:
@@ -344,7 +347,3 @@ class WorkerPool(ModelHost):
     def _alive(self) -> list[WorkerLink]:
         with self._condition:
             return [*self._links, *self._sandbox.links()]
-
-    def _try_waiting(self) -> None:
-        if self._waiting:
-            self._give_out_waiting()

@@ -103,11 +103,13 @@ class Part:
         request: The request.
         rows: The indices of the items.
         deaths: How many workers have died that had it, without saying that they were computing it.
+        was_admitted: Whether it was taken in before, so that it waits where a new one is refused.
     """
 
     request: PooledRequest
     rows: Sequence[int]
     deaths: int = 0
+    was_admitted: bool = False
 
     @classmethod
     def of_all(cls, request: PooledRequest) -> Part:
@@ -134,7 +136,7 @@ class Part:
 
     def after_death(self, rows: Sequence[int]) -> Part:
         """Some of its items, after a worker that had it died."""
-        return replace(self, rows=rows, deaths=self.deaths + 1)
+        return replace(self, rows=rows, deaths=self.deaths + 1, was_admitted=True)
 
     def divide(self, is_in_flight: Callable[[int], bool]) -> tuple[list[int], list[int]]:
         """Divides its items after the death of a worker that had it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import fields
+from dataclasses import fields, replace
 from threading import Condition
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ class RemoteModel(ServedModel):
         Args:
             request: The request, none of whose items is suspected any more.
         """
-        self._pool.hand_on(Part(request, range(len(request.items)), deaths=1))
+        self._pool.hand_on(Part(request, range(len(request.items)), was_admitted=True))
 
     def note_answer(self, part: Part) -> None:
         """Keeps an item that was answered: a worker that is started later begins with it.
@@ -128,14 +128,21 @@ class RemoteModel(ServedModel):
         return LoadError(f"a worker loaded {other.artifact}, where the first had loaded {first.artifact}")
 
     def info(self) -> ModelInfo:
-        """What the model is; see ``ServedModel``."""
-        return self._info
+        """What the model is now, in the worker that has had it for longest; see ``ServedModel``.
+
+        Another artifact may have taken over since it was loaded, in each worker another one: answers say their own.
+        """
+        found, _ = self._pool.count(self)
+        infos = [msgspec.convert(info, ModelInfo) for _, info in found]
+        if not infos:
+            return self._info
+        return replace(infos[0], is_loaded=any(info.is_loaded for info in infos))
 
     def stats(self) -> ModelStats:
         """What all workers together are doing with it, and have done since each was started; see ``ServedModel``."""
         found, missing = self._pool.count(self)
         # With those of nobody, so that there are histograms where no worker is alive.
-        counted = [ModelStats(missing_workers=missing), *(msgspec.convert(value, ModelStats) for value in found)]
+        counted = [ModelStats(missing_workers=missing), *(msgspec.convert(stats, ModelStats) for stats, _ in found)]
         names = [item.name for item in fields(ModelStats)]
         return ModelStats(**{name: sum(getattr(stats, name) for stats in counted) for name in names})
 

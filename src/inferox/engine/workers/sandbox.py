@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from queue import SimpleQueue
 from threading import Condition, Thread
 from typing import Any
@@ -15,7 +17,7 @@ from inferox.engine.config import EngineConfig
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink, to_ask
 from inferox.engine.workers.pooled_request import Part
-from inferox.engine.workers.quarantine import Quarantine, refusal
+from inferox.engine.workers.quarantine import Quarantine, digest_item, refusal
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.replies import deliver
 from inferox.engine.workers.seat import Seat
@@ -40,7 +42,8 @@ class Sandbox:
 
     def __init__(self, config: EngineConfig, quarantine: Quarantine) -> None:
         self._quarantine = quarantine
-        self._suspects: SimpleQueue[tuple[Part, str] | None] = SimpleQueue()
+        self._suspects: SimpleQueue[tuple[Part, str, bytes | None] | None] = SimpleQueue()
+        self._digests = Counter[bytes | None]()
         self._condition = Condition()
         self._link: WorkerLink | None = None
         self._failure: str | None = None
@@ -68,7 +71,26 @@ class Sandbox:
                 self._seat.start()
                 thread.start()
                 self._thread = thread
-        self._suspects.put((part, reason))
+            digest = digest_item(part.request.model.key, part.items[0])
+            self._digests[digest] += 1
+        self._suspects.put((part, reason, digest))
+
+    def divide(self, part: Part) -> tuple[list[Part], Part]:
+        """Tells what equals a suspect, of which nobody knows yet whether it ends workers.
+
+        Args:
+            part: What is to be given to a worker.
+
+        Returns:
+            The items that equal a suspect, one by one, and the others.
+        """
+        with self._condition:
+            known = set(self._digests) - {None}
+        if not known:
+            return [], part
+        equal = {row for row in part.rows if digest_item(part.request.model.key, part.request.items[row]) in known}
+        others = replace(part, rows=[row for row in part.rows if row not in equal])
+        return [replace(part, rows=[row]) for row in sorted(equal)], others
 
     def links(self) -> list[WorkerLink]:
         """The worker, where it is alive."""
@@ -92,9 +114,13 @@ class Sandbox:
 
     def _run(self) -> None:
         while (suspect := self._suspects.get()) is not None:
-            part, reason = suspect
+            part, reason, digest = suspect
             with part.answering("computing it in the sandbox"):
                 self._try(part, reason)
+            with self._condition:
+                self._digests[digest] -= 1
+                self._digests += Counter()  # forgets those that are none any more
+            del suspect, part  # or it would live until the next one
 
     def _try(self, part: Part, reason: str) -> None:
         request = part.request
@@ -149,6 +175,9 @@ class Sandbox:
                 if attempt + 1 == _TRIES:
                     raise
                 continue
+            except Exception:
+                link.loads.pop(model.key, None)  # it may succeed for the next suspect, as where memory was short
+                raise
             if error is not None:
                 raise error
             return link

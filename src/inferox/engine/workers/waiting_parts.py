@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from inferox.engine.workers.pooled_request import Part
 
 
@@ -19,9 +21,6 @@ class WaitingParts:
         self._parts: list[Part] = []
         self._tokens = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._parts)
-
     def has_room(self, part: Part) -> bool:
         """Whether a new part may wait.
 
@@ -36,7 +35,7 @@ class WaitingParts:
         Args:
             part: The part.
         """
-        self._parts.append(part)
+        self._parts.append(replace(part, was_admitted=True))
         self._tokens += part.tokens
 
     def take_all(self) -> list[Part]:

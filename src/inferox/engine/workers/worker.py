@@ -192,7 +192,8 @@ class Worker:
         self._task_names.pop((message.name, message.version), None)
 
     def _count(self, message: Count) -> Any:
-        return self._models.find(message.name, message.version).stats()
+        model = self._models.find(message.name, message.version)
+        return [model.stats(), model.info()]
 
     def _begin(self, ask: Ask) -> None:
         self._asked[ask.call] = asyncio.get_running_loop().create_task(self._ask(ask))
