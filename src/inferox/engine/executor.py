@@ -139,34 +139,22 @@ class BatchExecutor:
             The rows that have to be computed again: all that are left where the artifact is to blame, and those that
             were computed in an earlier shift than others of their request.
         """
-        left, again = list(rows), list[Row]()
-        while left := [row for row in left if _is_needed(row)]:
-            some = left[: self._count_fitting(left)]
-            try:
-                answers = self._answer_rows(some)
-            except OutOfMemoryError as error:
-                self._recorder.note_failure()
-                if len(some) > 1:
-                    _logger.warning("%s: %s; its rows are computed in smaller batches", self._name, error)
-                    self._limit.lower(_count_places(some))
-                    continue
-                self._delivery.fail(some[0], error)
-            except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
-                self._recorder.note_failure()
-                again += self._compute_apart(some, error)
-            else:
-                again += self._deliver(some, answers)
-            left = left[len(some) :]
-            if self.suspicion.is_confirmed:
-                return [*again, *left]
-        return again
+        needed = [row for row in rows if _is_needed(row)]
+        if not needed:
+            return []
+        try:
+            answers = self._answer_in_memory(needed)
+        except Exception as error:  # noqa: BLE001 - given to the caller whose row raises it
+            self._recorder.note_failure()
+            return self._compute_apart(needed, error)
+        return self._deliver(needed, answers)
 
     def _compute_apart(self, rows: Sequence[Row], error: Exception) -> list[Row]:
         """Computes rows that failed together, apart from those to blame, unless the artifact is; see ``compute``."""
         if self.suspicion.confirm(error, self.loaded):
             return list(rows)
         left, again = list(rows), list[Row]()
-        for part, found in split_around_faults(rows, error, self._answer_in_halves, is_needed=_is_needed):
+        for part, found in split_around_faults(rows, error, self._answer_in_memory, is_needed=_is_needed):
             if not isinstance(found, Exception):
                 again += self._deliver(part, found)
             elif self.suspicion.confirm(found, self.loaded):  # it may have broken in the meantime
@@ -195,16 +183,24 @@ class BatchExecutor:
         # What an artifact computes while another thread finds it broken, nobody can rely on.
         return rows if self.suspicion.is_confirmed else self._delivery.deliver(rows, answers, self.shift)
 
-    def _answer_in_halves(self, rows: Sequence[Row]) -> Sequence[Any]:
-        """Computes rows, in halves where memory is short: that is no fault of a row."""
-        try:
-            return self._answer_rows(rows)
-        except OutOfMemoryError:
-            if len(rows) == 1:
-                raise
-            self._limit.lower(_count_places(rows))
-            middle = len(rows) // 2
-            return [*self._answer_in_halves(rows[:middle]), *self._answer_in_halves(rows[middle:])]
+    def _answer_in_memory(self, rows: Sequence[Row]) -> Sequence[Any]:
+        """Computes rows, in smaller batches where memory is short: that is no fault of a row, unless it is alone."""
+        answers: list[Any] = []
+        while left := rows[len(answers) :]:
+            some = left[: self._count_fitting(left)]
+            try:
+                found = self._answer_rows(some)
+            except OutOfMemoryError as error:
+                if len(some) == 1:
+                    raise
+                self._recorder.note_failure()
+                _logger.warning("%s: %s; its rows are computed in smaller batches", self._name, error)
+                self._limit.lower(_count_places(some))
+                continue
+            if len(some) == len(rows):
+                return found
+            answers += found
+        return answers
 
     def _count_fitting(self, rows: Sequence[Row]) -> int:
         """How many of some rows fit into the memory, as far as that is known: all of them at first."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from threading import Condition, Event
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,8 +18,11 @@ import pytest
 from inferox import EngineConfig
 from inferox.core import DeviceId, ExecutionError
 from inferox.engine.answer import Answer
+from inferox.engine.local import LocalHost
 from inferox.engine.model_info import ModelInfo
-from inferox.engine.request import RequestOptions
+from inferox.engine.registry import ModelRegistry
+from inferox.engine.request import RequestOptions, Row
+from inferox.engine.watch import Watch
 from inferox.engine.workers import seat as seat_module
 from inferox.engine.workers import watchdog as watchdog_module
 from inferox.engine.workers.channel import _HEADER, Channel, open_pair
@@ -393,3 +397,43 @@ def test_a_model_is_what_answers_now(ends: tuple[Worker, Channel], shelf: Shelf)
         assert model.stats().failovers == 1
         pool.count = lambda _: ([], 1)
         assert model.info() == loaded
+
+
+def test_two_loads_of_one_name_meet_in_one_worker(pool: Any) -> None:
+    """It refuses the second; in two workers each would find the name taken in the other."""
+    busy, idle = SimpleNamespace(cost=100), SimpleNamespace(cost=0)
+    pool._links, pool._broken, pool._seats = [busy, idle], {}, [None, None]
+    assert pool._wait_for_link() is busy
+    busy.cost = 0
+    assert pool._wait_for_link() is busy
+
+
+class Notes(Watch):
+    """Notes what begins and ends."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def computing(self, rows: Sequence[Row]) -> AbstractContextManager[None]:
+        return self._note(f"compute {len(rows)}")
+
+    def checking(self) -> AbstractContextManager[None]:
+        return self._note("check")
+
+    @contextmanager
+    def _note(self, what: str) -> Iterator[None]:
+        self.seen.append(what)
+        try:
+            yield
+        finally:
+            self.seen.append("end")
+
+
+def test_samples_are_not_checked_within_what_a_batch_takes(shelf: Shelf) -> None:
+    shelf.put("p", ["a", "b"])
+    notes = Notes()
+    host = LocalHost(EngineConfig(threads=1), lambda: notes)
+    with host.load("p", "sum", "1", {"start": "best"}, ModelRegistry()) as model:
+        shelf.backend.broken["a"] = "raises"
+        assert model.ask([[1], [2]], RequestOptions(), 0.0).result(20).results == [2, 4]
+    assert notes.seen == ["compute 2", "end", "check", "end", "compute 2", "end"]
