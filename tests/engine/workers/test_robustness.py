@@ -437,3 +437,33 @@ def test_samples_are_not_checked_within_what_a_batch_takes(shelf: Shelf) -> None
         shelf.backend.broken["a"] = "raises"
         assert model.ask([[1], [2]], RequestOptions(), 0.0).result(20).results == [2, 4]
     assert notes.seen == ["compute 2", "end", "check", "end", "compute 2", "end"]
+
+
+def test_all_workers_are_told_to_stop_before_any_is_waited_for(pool: Any) -> None:
+    seen: list[str] = []
+
+    def make(name: str) -> SimpleNamespace:
+        return SimpleNamespace(
+            tell_to_stop=lambda: seen.append(f"tell {name}"), stop=lambda _: seen.append(f"wait for {name}")
+        )
+
+    pool._seats, pool._sandbox, pool._watchdog = [make("a"), make("b")], make("s"), SimpleNamespace(close=list)
+    pool.close()
+    assert seen == ["tell s", "tell a", "tell b", "wait for s", "wait for a", "wait for b"]
+
+
+def test_nobody_hangs_who_stood_still_with_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    waits: list[int] = []
+
+    def wait(_: float) -> bool:
+        waits.append(1)
+        if len(waits) == 2:
+            time.sleep(0.3)  # as where the container is stopped
+        return len(waits) == 4
+
+    monkeypatch.setattr(watchdog_module, "_STOOD_STILL_S", 0.2)
+    watchdog = Watchdog(list, lambda: looks.append(len(waits)))
+    monkeypatch.setattr(watchdog, "_closing", SimpleNamespace(wait=wait))
+    watchdog._run()
+    assert looks == [1, 3]

@@ -171,10 +171,10 @@ class WorkerPool(ModelHost):
         with self._condition:
             self._closing.set()
             self._condition.notify_all()
-        for seat in self._seats:
-            seat.tell_to_stop()
-        until_s = time.monotonic() + _STOP_S
         places: list[Sandbox | Seat] = [self._sandbox, *self._seats]
+        for place in places:
+            place.tell_to_stop()
+        until_s = time.monotonic() + _STOP_S
         for place in places:
             place.stop(max(0.0, until_s - time.monotonic()))
         self._watchdog.close()

@@ -97,20 +97,24 @@ class Sandbox:
         link = self._link
         return [] if link is None else [link]
 
+    def tell_to_stop(self) -> None:
+        """Tells the worker to end; there is none after it."""
+        with self._condition:
+            self._is_closed = True
+            self._condition.notify_all()
+        self._seat.tell_to_stop()
+
     def stop(self, timeout_s: float) -> None:
         """Ends the worker.
 
         Args:
             timeout_s: How long it may take to end by itself.
         """
-        with self._condition:
-            self._is_closed = True
-            self._condition.notify_all()
-            thread = self._thread
+        self.tell_to_stop()
         self._suspects.put(None)
         self._seat.stop(timeout_s)  # which ends whatever the thread waits for
-        if thread is not None:
-            thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         while (suspect := self._suspects.get()) is not None:

@@ -42,10 +42,11 @@ class Watchdog:
         self._thread.join()
 
     def _run(self) -> None:
-        began_s = time.monotonic()
-        while not self._closing.wait(_LOOK_EVERY_S):
-            waited_s, began_s = time.monotonic() - began_s, time.monotonic()
-            if waited_s > _STOOD_STILL_S:
+        while True:
+            began_s = time.monotonic()
+            if self._closing.wait(_LOOK_EVERY_S):
+                return
+            if time.monotonic() - began_s > _STOOD_STILL_S:
                 continue  # so did the workers, where the whole container was stopped: they get the time until the next
             try:
                 self._look_once()
