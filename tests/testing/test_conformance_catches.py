@@ -17,42 +17,52 @@ FAULTY = [kind for kind in vars(faults).values() if isinstance(kind, type) and i
 ROOT = Path(__file__).parents[2]
 
 
+WITHOUT_FAULT = sorted({kind.caught_by for kind in FAULTY})
+
+
 class Outcomes:
-    """What a run of pytest within this one reports."""
+    """Which tests a run of pytest within this one has run, and which of them failed."""
 
     def __init__(self) -> None:
-        self.ran = self.failed = 0
+        self.failed: dict[str, bool] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.ran += report.when == "call"
-        self.failed += report.when == "call" and report.failed
+        if report.when == "call":
+            # Without the values of its parameters: it has failed where it failed with any of them.
+            name = report.nodeid.partition("[")[0]
+            self.failed[name] = self.failed.get(name, False) or report.failed
 
 
-def failures(kind: type[faults.Faulty], test: str) -> int:
+def place(kind: type[faults.Faulty], test: str) -> str:
+    return f"tests/testing/faults.py::{kind.__name__}::{test}"
+
+
+@pytest.fixture(scope="module")
+def failed() -> dict[str, bool]:
+    """Whether each test that is to find a fault fails with that fault, and without any.
+
+    One run for all of them: each run collects every test of every fault, which takes longer than the tests.
+    """
     outcomes = Outcomes()
-    place = f"{Path(__file__).with_name('faults.py')}::{kind.__name__}::{test}"
+    places = [place(kind, kind.caught_by) for kind in FAULTY]
+    places += [place(faults.TestNoFault, name) for name in WITHOUT_FAULT]
     # No settings, no report, no capturing: those belong to the run that this one is within.
     options = ["-c", os.devnull, "--rootdir", str(ROOT), "-p", "no:cacheprovider", "-p", "no:terminal", "--capture=no"]
-    pytest.main([*options, place], plugins=[outcomes])
-    assert outcomes.ran
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading them takes longer than the tests
+        pytest.main([*options, *(str(ROOT / item) for item in places)], plugins=[outcomes])
     return outcomes.failed
 
 
-@pytest.fixture(autouse=True)
-def _without_plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets the runs within this one load none of the plugins that are installed, which takes most of their time."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-
 @pytest.mark.parametrize("kind", FAULTY, ids=lambda kind: kind.__name__.removeprefix("Test"))
-def test_a_fault_is_found(kind: type[faults.Faulty]) -> None:
+def test_a_fault_is_found(kind: type[faults.Faulty], failed: dict[str, bool]) -> None:
     # That the backend passes without a fault is what test_numpy_backend.py shows.
-    assert failures(kind, kind.caught_by) > 0
+    assert failed[place(kind, kind.caught_by)]
 
 
-@pytest.mark.parametrize("name", sorted({kind.caught_by for kind in FAULTY}))
-def test_without_a_fault_none_is_found(name: str) -> None:
-    assert failures(faults.TestNoFault, name) == 0
+@pytest.mark.parametrize("name", WITHOUT_FAULT)
+def test_without_a_fault_none_is_found(name: str, failed: dict[str, bool]) -> None:
+    assert not failed[place(faults.TestNoFault, name)]
 
 
 def test_no_test_hides_another() -> None:
