@@ -41,6 +41,7 @@ class ModelMetadata:
             batch.
         embedding_space: The id of the space in which its answers lie: vectors of the same space may share an index.
             ``None`` for an artifact that is loaded outside a package.
+        parity_class: How well it agreed with the original when it was packed; ``None`` where that is not known.
     """
 
     backend: str
@@ -51,6 +52,7 @@ class ModelMetadata:
     rejected: Mapping[str, str] = field(default_factory=dict)
     batch_invariant: bool | None = None
     embedding_space: str | None = None
+    parity_class: str | None = None
 
     @property
     def artifact(self) -> str:

@@ -20,6 +20,8 @@ class Answer:
         artifact: The artifact that computed all of it.
         embedding_space: The id of the space in which vectors lie; ``None`` where that is not known.
         cut_tokens: What was cut off each text; empty where the items are not texts.
+        tokens: The tokens that were computed; of items without tokens as many as they count.
+        parity_class: How well the artifact agreed when it was packed; ``None`` where that is not known.
     """
 
     results: Any
@@ -28,3 +30,5 @@ class Answer:
     artifact: str
     embedding_space: str | None
     cut_tokens: Sequence[CutTokens] = ()
+    tokens: int = 0
+    parity_class: str | None = None

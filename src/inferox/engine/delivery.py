@@ -111,11 +111,21 @@ class Delivery:
             answers: The answers of all its rows, batch by batch, with the items that they belong to.
             shift: What computed them.
         """
-        encoding, metadata = request.encoding, shift.metadata
-        results = encoding.task.collect(len(request.rows), answers)
-        cut = [] if isinstance(encoding.task, RawTask) else read_cut_tokens(encoding.batch, request.rows)
-        artifact, space = metadata.artifact, metadata.embedding_space
-        request.answer(Answer(results, self._name, self._version, artifact, space, cut))
+        encoding, metadata, rows = request.encoding, shift.metadata, request.rows
+        results = encoding.task.collect(len(rows), answers)
+        cut = [] if isinstance(encoding.task, RawTask) else read_cut_tokens(encoding.batch, rows)
+        request.answer(
+            Answer(
+                results,
+                self._name,
+                self._version,
+                metadata.artifact,
+                metadata.embedding_space,
+                cut,
+                sum(encoding.lengths[rows.start : rows.stop]),
+                metadata.parity_class,
+            )
+        )
 
     def fail(self, row: Row, error: Exception) -> None:
         """Gives a request an error that names its item.

@@ -21,6 +21,7 @@ class ModelInfo:
         standby: The artifacts of the same embedding space that take over where it fails, the best first.
         is_loaded: Whether it is in memory; where it is not, it is loaded again for the next request.
         labels: The labels that stand for it, ``latest`` among them.
+        dimension: The length of its vectors; ``None`` where its answers are none.
     """
 
     name: str
@@ -32,3 +33,4 @@ class ModelInfo:
     standby: tuple[str, ...] = ()
     is_loaded: bool = True
     labels: tuple[str, ...] = ()
+    dimension: int | None = None

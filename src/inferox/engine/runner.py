@@ -29,6 +29,7 @@ from inferox.engine.turns import Turns, is_computing
 from inferox.engine.unexpected import to_failure
 from inferox.engine.watch import Watch
 from inferox.loading import PlannedLoad, TaskModel
+from inferox.tasks import EmbedTask
 
 _logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class ModelRunner(ServedModel):
         self.name = name
         self.version = version
         self._task_name = loaded.task.name
+        self._dimension = loaded.task.dimension if isinstance(loaded.task, EmbedTask) else None
         self._turns = turns
         watch = watch or Watch()
         self._recorder, self._cache = StatsRecorder(), AnswerCache(config.cache_bytes)
@@ -126,6 +128,7 @@ class ModelRunner(ServedModel):
             metadata.embedding_space,
             self._lineup.standby,
             is_loaded=self._lineup.is_open,
+            dimension=self._dimension,
         )
 
     def stats(self) -> ModelStats:

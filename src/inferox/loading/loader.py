@@ -94,8 +94,14 @@ class Loader:
 
     def _with_task(self, artifact: Artifact, model: Model, reasons: Mapping[str, str]) -> TaskModel:
         try:
-            space = self.context.embedding_space(artifact)
-            return TaskModel(model, self.context.task(model.signature), rejected=reasons, embedding_space=space)
+            evidence = self.context.evidence.get(artifact.name)
+            return TaskModel(
+                model,
+                self.context.task(model.signature),
+                rejected=reasons,
+                embedding_space=self.context.embedding_space(artifact),
+                parity_class=None if evidence is None else evidence.parity_class.value,
+            )
         except BaseException:
             model.close()
             raise

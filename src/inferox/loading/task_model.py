@@ -39,12 +39,21 @@ class TaskModel(Closing):
         task: What the numbers mean.
         rejected: For each artifact that was considered first, why it was not taken.
         embedding_space: The id of the space in which its answers lie.
+        parity_class: How well it agreed with the original when it was packed.
     """
 
     def __init__(
-        self, model: Model, task: Task, *, rejected: Mapping[str, str], embedding_space: str | None = None
+        self,
+        model: Model,
+        task: Task,
+        *,
+        rejected: Mapping[str, str],
+        embedding_space: str | None = None,
+        parity_class: str | None = None,
     ) -> None:
-        self._metadata = replace(model.metadata, rejected=dict(rejected), embedding_space=embedding_space)
+        self._metadata = replace(
+            model.metadata, rejected=dict(rejected), embedding_space=embedding_space, parity_class=parity_class
+        )
         self._model = model
         self._task = task
 

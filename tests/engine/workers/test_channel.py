@@ -149,9 +149,9 @@ def test_answers_have_the_types_of_their_tasks(channels: Pair) -> None:
     ours, theirs = channels
     labels = [(LabelScore("good", 0.5), LabelScore("bad", 0.25)), ()]
     spans: list[tuple[Span, ...]] = [(), (Span("PER", 0.5, 0, 3, "Ann"),)]
-    ours.send(AnsweredLabels(1, labels, "artifact", None, 0, {}))
-    ours.send(AnsweredSpans(2, spans, "artifact", None, 2, {1: (3, True)}))
-    ours.send(Answered(3, [0.5], "artifact", "space", 0, {}))
+    ours.send(AnsweredLabels(1, labels, "artifact", None, 0, {}, 5, None))
+    ours.send(AnsweredSpans(2, spans, "artifact", None, 2, {1: (3, True)}, 7, None))
+    ours.send(Answered(3, [0.5], "artifact", "space", 0, {}, 1, "exact"))
     found = [message for message in theirs.receive() if isinstance(message, Answered)]
     assert [message.results for message in found] == [labels, spans, [0.5]]
     assert found[1].cut == {1: (3, True)}

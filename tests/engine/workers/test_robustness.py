@@ -96,7 +96,7 @@ def test_an_answer_that_cannot_be_read_fails_its_request_alone() -> None:
     link = make_link(lambda _: None)
     part = make_part()
     assert link.ask(part)
-    link._answer(Answered(1, [1], "a", None, 0, {}))
+    link._answer(Answered(1, [1], "a", None, 0, {}, 1, None))
     with pytest.raises(ExecutionError, match="reading an answer failed: MemoryError") as caught:
         part.request.future.result(0)
     assert isinstance(caught.value.__cause__, MemoryError)

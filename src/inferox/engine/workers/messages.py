@@ -99,6 +99,8 @@ class Answered(Struct, tag="answered", array_like=True, frozen=True):
         embedding_space: The space in which they lie.
         texts: How many texts there were; 0 where items are not texts.
         cut: For each text that was cut, how many tokens it lost, and whether there were more.
+        tokens: The tokens that were computed.
+        parity_class: How well the artifact agreed with the original.
     """
 
     call: int
@@ -107,6 +109,8 @@ class Answered(Struct, tag="answered", array_like=True, frozen=True):
     embedding_space: str | None
     texts: int
     cut: dict[int, tuple[int, bool]]
+    tokens: int
+    parity_class: str | None
 
 
 class AnsweredLabels(Answered, tag="labels", array_like=True, frozen=True):

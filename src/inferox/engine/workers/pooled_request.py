@@ -194,6 +194,7 @@ def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer
         first,
         results=_join_results([(rows, answer.results) for rows, answer in answers], count),
         cut_tokens=[tokens for _, tokens in sorted(cut, key=lambda pair: pair[0])],
+        tokens=sum(answer.tokens for _, answer in answers),
     )
 
 

@@ -39,7 +39,14 @@ def to_answered(call: int, task: str, answer: Answer) -> Answered:
         _refuse_foreign(answer.results)
     cut = {index: (tokens.count, tokens.is_least) for index, tokens in enumerate(answer.cut_tokens) if tokens.count}
     return _KINDS.get(task, Answered)(
-        call, answer.results, answer.artifact, answer.embedding_space, len(answer.cut_tokens), cut
+        call,
+        answer.results,
+        answer.artifact,
+        answer.embedding_space,
+        len(answer.cut_tokens),
+        cut,
+        answer.tokens,
+        answer.parity_class,
     )
 
 
@@ -53,7 +60,16 @@ def to_answer(message: Answered, name: str, version: str) -> Answer:
     """
     whole = CutTokens()
     cut = [CutTokens(*message.cut[index]) if index in message.cut else whole for index in range(message.texts)]
-    return Answer(message.results, name, version, message.artifact, message.embedding_space, cut)
+    return Answer(
+        message.results,
+        name,
+        version,
+        message.artifact,
+        message.embedding_space,
+        cut,
+        message.tokens,
+        message.parity_class,
+    )
 
 
 def _refuse_foreign(value: Any) -> None:

@@ -1,0 +1,95 @@
+"""The settings of a server."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from inferox.core import ConfigError
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127})?", re.ASCII)
+"""What a model may be called in requests: a name, or an owner and a name as on the Hugging Face hub."""
+
+_LAST_PORT = 65_535
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """A package that is to be served.
+
+    Attributes:
+        path: The package.
+        name: What requests call it; ``None`` for its own name.
+        options: The other arguments of ``Engine.load``, by name.
+
+    Raises:
+        ConfigError: If it cannot be called that.
+    """
+
+    path: str
+    name: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_name(self.name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """The settings of a server.
+
+    Attributes:
+        host: The address on which it listens.
+        port: The port; 0 for one that is free.
+        workers: How many worker processes share the threads and the requests.
+        threads: How many CPU threads all of them together may use; ``None`` for one per core.
+        timeout_s: How long a request may take before it is given up.
+        drain_delay_s: How long it still takes new connections after it was told to end by ``SIGTERM``.
+        body_limit_bytes: The largest body of a request.
+        held_limit_bytes: How much the bodies of all requests together may take that are not answered yet.
+        request_limit: How many requests may be unanswered at a time.
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    threads: int | None = None
+    timeout_s: float = 60.0
+    drain_delay_s: float = 5.0
+    body_limit_bytes: int = 16 * 2**20
+    held_limit_bytes: int = 256 * 2**20
+    request_limit: int = 1024
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= _LAST_PORT:
+            raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {self.port!r}")
+        if not 0 < self.timeout_s < math.inf:
+            raise ConfigError(f"timeout_s must be a positive number of seconds, but is {self.timeout_s!r}")
+        if not 0 <= self.drain_delay_s < math.inf:
+            raise ConfigError(f"drain_delay_s must be a number of seconds of 0 or more, but is {self.drain_delay_s!r}")
+        for name in ("body_limit_bytes", "held_limit_bytes", "request_limit"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be a positive integer, but is {getattr(self, name)!r}")
+
+
+def check_name(name: str) -> None:
+    """Refuses what cannot be the name of a model in a request.
+
+    Args:
+        name: The name.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    if MODEL_NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"a model cannot be called {name!r} in requests",
+            hint="use letters, digits, '.', '_' and '-', and at most one '/': NAME=PACKAGE gives a package a name",
+        )

@@ -1,0 +1,102 @@
+"""The one table from errors to statuses and to what is said of them."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inferox.core import (
+    DeadlineExceededError,
+    InferoxError,
+    InputTooLongError,
+    ModelNotFoundError,
+    OverloadedError,
+    RequestError,
+    ShuttingDownError,
+)
+from inferox.server.field_error import FieldError
+from inferox.server.http_error import HttpError
+
+INTERNAL = 500
+
+_JITTER = 0.5
+"""By which share of the time to wait clients are spread, so that they do not all come back at once."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    status: int
+    kind: str
+    code: str | None = None
+    param: str | None = None
+
+
+_TABLE: tuple[tuple[type[InferoxError], _Row], ...] = (
+    (ModelNotFoundError, _Row(404, "invalid_request_error", "model_not_found", "model")),
+    (InputTooLongError, _Row(400, "invalid_request_error", "context_length_exceeded", "input")),
+    (RequestError, _Row(400, "invalid_request_error")),
+    (OverloadedError, _Row(429, "rate_limit_error", "overloaded")),
+    (DeadlineExceededError, _Row(504, "timeout_error", "deadline_exceeded")),
+    (ShuttingDownError, _Row(503, "server_error", "shutting_down")),
+)
+"""The first row that an error is an instance of decides; it is 500 where there is none."""
+
+_UNKNOWN = _Row(INTERNAL, "server_error", "internal_error")
+
+_NOT_AGAIN = {"x-should-retry": "false"}
+"""What keeps OpenAI's client from sending again what would fail again."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is said of an error, whatever the protocol.
+
+    Attributes:
+        status: The status.
+        kind: The kind of error.
+        code: A word for it; ``None`` where the kind says all.
+        message: What a person is told.
+        param: The field of the request that is to blame; ``None`` where that is not known.
+        headers: Headers that belong to it.
+    """
+
+    status: int
+    kind: str
+    code: str | None
+    message: str
+    param: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_failure(error: Exception, request_id: str) -> Failure:
+    """What is said of an error. What failed inside of the server is told to its operator alone.
+
+    Args:
+        error: The error.
+        request_id: What the operator finds it by.
+    """
+    if isinstance(error, HttpError):
+        return Failure(error.status, "invalid_request_error", error.code, error.message, None, error.headers)
+    row = next((row for kind, row in _TABLE if isinstance(error, kind)), _UNKNOWN)
+    if not isinstance(error, InferoxError) or row is _UNKNOWN:
+        item = getattr(error, "item", None)
+        what = "the request" if item is None else f"input {item}"
+        message = f"the model failed to compute {what}; the server's log says why, under {request_id}"
+        return Failure(row.status, row.kind, row.code, message, None, _NOT_AGAIN)
+    blamed = error.field if isinstance(error, FieldError) else row.param
+    return Failure(row.status, row.kind, row.code, str(error), blamed, _headers_of(error))
+
+
+def _headers_of(error: InferoxError) -> Mapping[str, str]:
+    if isinstance(error, ShuttingDownError):
+        return _retry_after(1.0)
+    if isinstance(error, OverloadedError):
+        return _retry_after(error.retry_after_s or 1.0)
+    return _NOT_AGAIN if isinstance(error, DeadlineExceededError) else {}
+
+
+def _retry_after(seconds: float) -> Mapping[str, str]:
+    spread_s = seconds * (1 + _JITTER * random.random())  # noqa: S311 - no secret
+    return {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(1000 * spread_s))}

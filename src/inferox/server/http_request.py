@@ -1,0 +1,151 @@
+"""A request of HTTP, as ASGI has it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from typing import Any, TypeVar
+
+from inferox.server.http_error import ClientGoneError, HttpError
+from inferox.server.intake import Held, Intake
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Result = TypeVar("Result")
+
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_ID_BYTES = 12
+
+_BODY_S = 30.0
+"""How long a body may take to arrive."""
+
+_REST_S, _REST_TIMES = 5.0, 4
+"""How long, and up to how many times the limit, what is too large is still read, so that its client hears why."""
+
+
+class HttpRequest:
+    """A request of HTTP.
+
+    Args:
+        scope: What ASGI says of it.
+        receive: Gives its body, and says when its client has gone.
+        intake: Counts what is held of it.
+        body_limit_bytes: The largest body.
+
+    Attributes:
+        method: Its method.
+        path: Its path, decoded.
+        id: What it is called in answers and logs: what its client calls it, if that is harmless.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, intake: Intake, body_limit_bytes: int) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._receive = receive
+        self._intake = intake
+        self._limit_bytes = body_limit_bytes
+        given = self._headers.get(b"x-request-id", b"")
+        self.id = given.decode() if _SAFE_ID.fullmatch(given) else f"req_{os.urandom(_ID_BYTES).hex()}"
+
+    async def answer_json(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]]) -> Result:
+        """Reads the body, which is to be JSON, and has it answered, unless the client goes away first.
+
+        Args:
+            answer: Answers it. It is cancelled where the client goes.
+
+        Raises:
+            HttpError: If the body is of another type, too large, or does not arrive.
+            OverloadedError: If there is no room for it.
+            ClientGoneError: If the client has gone.
+        """
+        self._check_type()
+        expected_bytes = self._expected_bytes()
+        with self._intake.admit(expected_bytes) as held:
+            body = await self._read(held, expected_bytes)
+            return await self._unless_gone(answer(body))
+
+    def _check_type(self) -> None:
+        kind = self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
+            shown = kind[:100].decode("ascii", "replace") or "none"
+            raise HttpError(
+                415, "unsupported_media_type", f"the content-type must be application/json, but is {shown!r}"
+            )
+        coding = self._headers.get(b"content-encoding", b"identity").strip().lower()
+        if coding != b"identity":
+            shown = coding[:100].decode("ascii", "replace")
+            raise HttpError(415, "unsupported_media_type", f"bodies are taken as they are, not encoded as {shown!r}")
+
+    def _expected_bytes(self) -> int:
+        """What the headers say of the size of the body; 0 where they say nothing."""
+        given = self._headers.get(b"content-length", b"")
+        return int(given) if given.isdigit() else 0
+
+    async def _read(self, held: Held, expected_bytes: int) -> bytes:
+        try:
+            async with asyncio.timeout(_BODY_S):
+                if expected_bytes > self._limit_bytes:
+                    await self._refuse_large(expected_bytes)
+                return await self._read_all(held)
+        except TimeoutError:
+            raise HttpError(
+                408, "body_timeout", f"the body did not arrive within {_BODY_S:g} s", {"connection": "close"}
+            ) from None
+
+    async def _read_all(self, held: Held) -> bytes:
+        parts: list[bytes] = []
+        while True:
+            message = await self._next()
+            part = message.get("body", b"")
+            self._intake.hold(held, len(part))
+            parts.append(part)
+            if held.size_bytes > self._limit_bytes:
+                parts.clear()
+                await self._refuse_large(held.size_bytes)
+            if not message.get("more_body"):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _refuse_large(self, size_bytes: int) -> None:
+        """Reads on for a while: a connection that is closed while its client still sends takes the answer along."""
+        left = _REST_TIMES * self._limit_bytes
+        try:
+            async with asyncio.timeout(_REST_S):
+                while left > 0:
+                    message = await self._next()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body"):
+                        break
+        except TimeoutError:
+            pass
+        raise HttpError(
+            413,
+            "body_too_large",
+            f"a body may have {self._limit_bytes:,} bytes, but this one has {size_bytes:,} or more",
+            {"connection": "close"},
+        )
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGoneError
+        return message
+
+    async def _unless_gone(self, work: Coroutine[Any, Any, Result]) -> Result:
+        answering, leaving = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_until_gone())
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if not answering.done():
+                raise ClientGoneError
+            return answering.result()
+        finally:
+            leaving.cancel()
+            answering.cancel()
+
+    async def _wait_until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,44 @@
+"""An answer of HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from inferox.server.http_request import Send
+
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class HttpResponse:
+    """An answer of HTTP.
+
+    Attributes:
+        body: What it holds.
+        status: The status.
+        content_type: What that is.
+        headers: Further headers.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def write(self, send: Send, more: Mapping[str, str]) -> None:
+        """Sends it.
+
+        Args:
+            send: Takes messages of ASGI.
+            more: Headers of every answer.
+        """
+        headers = {
+            "content-type": self.content_type,
+            "content-length": str(len(self.body)),
+            **more,
+            **self.headers,
+        }
+        encoded = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": self.body})

@@ -1,0 +1,46 @@
+"""HTTP by uvicorn, without what this server does by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from uvicorn import Config, Server
+
+from inferox.server.app import App
+
+_KEEP_ALIVE_S = 75
+"""How long an idle connection is kept: longer than proxies keep theirs, or they would send into one that is closed."""
+
+_GRACE_S = 5.0
+"""How much longer than a request may take the last answers may take."""
+
+
+class HttpServer(Server):
+    """Speaks HTTP. It heeds no signals: who runs it does.
+
+    Args:
+        app: Answers requests.
+        timeout_s: How long a request may take.
+    """
+
+    def __init__(self, app: App, *, timeout_s: float) -> None:
+        config = Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=int(timeout_s + _GRACE_S),
+        )
+        super().__init__(config)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none; uvicorn would end the process with the signal in place of 0."""
+        yield

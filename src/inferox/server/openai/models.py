@@ -1,0 +1,42 @@
+"""OpenAI's ``GET /v1/models``."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from msgspec import json
+
+from inferox.engine import ModelInfo
+from inferox.server.http_request import HttpRequest
+from inferox.server.http_response import HttpResponse
+from inferox.server.service import Service
+
+
+class ModelsRoute:
+    """Says which models there are.
+
+    Args:
+        service: What has them.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._started_s = int(time.time())
+
+    async def list_all(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        """All models."""
+        models = [self._describe(info) for info in self._service.models()]
+        return HttpResponse(json.encode({"object": "list", "data": models}))
+
+    async def show(self, request: HttpRequest) -> HttpResponse:
+        """One model, which the end of the path names.
+
+        Raises:
+            ModelNotFoundError: If there is none of that name.
+        """
+        name = request.path.partition("/models/")[2]
+        return HttpResponse(json.encode(self._describe(self._service.find(name))))
+
+    def _describe(self, info: ModelInfo) -> dict[str, Any]:
+        return {"id": info.name, "object": "model", "created": self._started_s, "owned_by": "inferox"}

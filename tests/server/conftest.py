@@ -1,0 +1,33 @@
+"""What tests of the server share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from inferox import TaskModel, load
+from tests.server.running import RunningServer, running
+
+
+@pytest.fixture(scope="session")
+def server(minilm_package: Path) -> Iterator[RunningServer]:
+    """A server of all-MiniLM-L6-v2 on ONNX Runtime."""
+    with running(f"minilm={minilm_package}", "--backend", "onnxruntime", "--threads", "1") as server:
+        server.wait_until_ready()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def http(server: RunningServer) -> httpx2.Client:
+    """Asks the server."""
+    return server.http
+
+
+@pytest.fixture(scope="session")
+def loaded(minilm_package: Path) -> Iterator[TaskModel]:
+    """The same model, without a server."""
+    with load(minilm_package, "onnxruntime", threads=1) as model:
+        yield model

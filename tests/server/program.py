@@ -1,0 +1,23 @@
+"""``inferox``, which says at its end which of the modules it has imported that a server's front must not."""
+
+from __future__ import annotations
+
+import sys
+
+from inferox.cli.main import main
+
+FOREIGN = (
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "candle",
+    "tokenizers",
+    "transformers",
+    "sentence_transformers",
+)
+
+if __name__ == "__main__":
+    try:
+        main()
+    finally:
+        print("imported:", *(name for name in FOREIGN if name in sys.modules))  # noqa: T201 - a program

@@ -1,0 +1,207 @@
+"""Load, deadlines, clients that go, and faults: the application in front of an engine whose model can be held."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+import pytest
+
+from inferox import Engine, EngineConfig
+from inferox.server import ModelSource, ServerConfig
+from inferox.server.app import App
+from inferox.server.service import Service
+from tests.engine.models import POISON, DoublingModel
+from tests.server.models import HERE, made
+
+JSON = {"content-type": "application/json"}
+
+
+class Held:
+    """An application, and what is behind it."""
+
+    def __init__(self, engine: Engine, config: ServerConfig, *, is_loaded: bool = True) -> None:
+        self.engine = engine
+        self.service = Service(engine, timeout_s=config.timeout_s)
+        if is_loaded:
+            self.load()
+        self.app = App(self.service, config)
+        self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(self.app), base_url="http://server")
+
+    def load(self) -> None:
+        self.service.load([ModelSource(HERE, "model", {"trust_code": True})])
+
+    @property
+    def model(self) -> DoublingModel:
+        return made[-1]
+
+    async def ask(self, *texts: str) -> httpx2.Response:
+        return await self.http.post("/v1/embeddings", json={"model": "model", "input": texts})
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not is_so():
+                await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def holding(config: ServerConfig | None = None, **settings: Any) -> AsyncIterator[Held]:
+    """An application whose model does not answer until it may."""
+    with Engine(EngineConfig(refuse_non_finite=True, **settings)) as engine:
+        held = Held(engine, config or ServerConfig())
+        held.model.may_go.clear()
+        try:
+            yield held
+        finally:
+            held.model.may_go.set()
+            await held.http.aclose()
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(test())
+
+
+def test_too_many_tokens_are_answered_with_429() -> None:
+    async def test() -> None:
+        async with holding(max_waiting_tokens=4) as held:
+            first = asyncio.create_task(held.ask("abc"))
+            await held.until(held.model.has_begun.is_set)
+            second = asyncio.create_task(held.ask("abc"))
+            await held.until(lambda: held.engine.stats("model").waiting_rows == 1)
+            shed = await held.ask("abc")
+            assert (shed.status_code, shed.json()["error"]["code"]) == (429, "overloaded")
+            assert int(shed.headers["retry-after"]) >= 1
+            assert int(shed.headers["retry-after-ms"]) >= 1
+            held.model.may_go.set()
+            assert {(await first).status_code, (await second).status_code} == {200}
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("config", "what"),
+    [
+        (ServerConfig(request_limit=1), "1 requests are not answered"),
+        (ServerConfig(held_limit_bytes=60), "no more than 60"),
+    ],
+    ids=["requests", "bytes"],
+)
+def test_what_this_process_has_no_room_for_is_refused_before_it_is_read(config: ServerConfig, what: str) -> None:
+    async def test() -> None:
+        async with holding(config) as held:
+            first = asyncio.create_task(held.ask("abc"))
+            await held.until(held.model.has_begun.is_set)
+
+            async def unread() -> AsyncIterator[bytes]:
+                yield pytest.fail("it was read")
+
+            headers = JSON | {"content-length": "40"}
+            shed = await held.http.post("/v1/embeddings", content=unread(), headers=headers)
+            assert shed.status_code == 429
+            assert what in shed.json()["error"]["message"]
+            assert (await held.http.get("/health/live")).status_code == 200
+            held.model.may_go.set()
+            assert (await first).status_code == 200
+            assert (await held.ask("abc")).status_code == 200  # the room is free again
+
+    run(test)
+
+
+def test_a_request_that_takes_too_long_is_answered_with_504_and_not_computed() -> None:
+    async def test() -> None:
+        async with holding(ServerConfig(timeout_s=0.05)) as held:
+            first = asyncio.create_task(held.ask("abc"))
+            await held.until(held.model.has_begun.is_set)
+            late = await held.ask("def")
+            assert (late.status_code, late.json()["error"]["code"]) == (504, "deadline_exceeded")
+            assert late.headers["x-should-retry"] == "false"
+            assert (await first).status_code == 504
+            held.model.may_go.set()
+            assert (await held.ask("g")).status_code == 200
+            assert [[ord(letter) for letter in "def"]] not in held.model.batches
+
+    run(test)
+
+
+def test_a_client_that_goes_away_costs_nothing_more() -> None:
+    async def test() -> None:
+        async with holding() as held:
+            first = asyncio.create_task(held.ask("abc"))
+            await held.until(held.model.has_begun.is_set)
+            leave, sent = asyncio.Event(), list[Any]()
+            parts = [{"type": "http.request", "body": json.dumps({"model": "model", "input": "def"}).encode()}]
+
+            async def receive() -> Any:
+                if parts:
+                    return parts.pop()
+                await leave.wait()
+                return {"type": "http.disconnect"}
+
+            async def send(message: Any) -> None:
+                sent.append(message)
+
+            scope = {"type": "http", "method": "POST", "path": "/v1/embeddings"}
+            scope["headers"] = [(b"content-type", b"application/json")]  # type: ignore[assignment]
+            second = asyncio.create_task(held.app(scope, receive, send))
+            await held.until(lambda: held.engine.stats("model").waiting_rows == 1)
+            leave.set()
+            await second
+            assert not sent
+            held.model.may_go.set()
+            assert (await first).status_code == 200
+            assert (await held.ask("g")).status_code == 200
+            assert [[ord(letter) for letter in "def"]] not in held.model.batches
+
+    run(test)
+
+
+def test_what_fails_inside_is_told_to_the_operator_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with holding() as held:
+            held.model.may_go.set()
+            answer = await held.ask("a", chr(POISON))
+            error = answer.json()["error"]
+            assert (answer.status_code, error["type"], error["code"]) == (500, "server_error", "internal_error")
+            assert "input 1" in error["message"]
+            assert answer.headers["x-request-id"] in error["message"]
+            assert "poison" not in answer.text
+            assert answer.headers["x-should-retry"] == "false"
+            assert f"{answer.headers['x-request-id']} failed: " in caplog.text
+            assert "poison" in caplog.text
+
+    run(test)
+
+
+def test_before_the_models_are_there() -> None:
+    async def test() -> None:
+        with Engine() as engine:
+            held = Held(engine, ServerConfig(), is_loaded=False)
+            early = await held.ask("a")
+            assert (early.status_code, early.headers["retry-after"]) == (429, "1")
+            assert (await held.http.get("/health/live")).status_code == 200
+            ready = await held.http.get("/health/ready")
+            assert (ready.status_code, ready.json()["reason"]) == (503, "models are being loaded")
+            held.load()
+            assert (await held.ask("a")).status_code == 200
+            held.service.is_draining = True
+            assert (await held.http.get("/health/ready")).status_code == 503
+            last = await held.ask("a")
+            assert (last.status_code, last.headers["connection"]) == (200, "close")
+
+    run(test)
+
+
+def test_a_closed_engine_is_503() -> None:
+    async def test() -> None:
+        async with holding() as held:
+            held.model.may_go.set()
+            held.engine.close()
+            answer = await held.ask("a")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "shutting_down")
+            assert answer.headers["retry-after"] == "1"
+
+    run(test)

@@ -1,0 +1,88 @@
+"""A server from its start to its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.conftest import Command
+from tests.engine.workers.test_workers import is_alive
+from tests.server.running import RunningServer, running, wait_until
+
+PROGRAM = (sys.executable, "-m", "tests.server.program")
+
+
+def test_sigterm_answers_what_came_and_what_still_comes(minilm_package: Path) -> None:
+    options = ("--backend", "onnxruntime", "--threads", "1", "--drain-delay", "0.5")
+    with running(f"minilm={minilm_package}", *options, program=PROGRAM) as server:
+        server.wait_until_ready()
+        texts = ["a text of some length " * 8] * 64
+        with httpx2.Client(base_url=server.url, timeout=20) as http, ThreadPoolExecutor(8) as threads:
+
+            def ask(number: int) -> httpx2.Response:
+                return http.post("/v1/embeddings", json={"model": "minilm", "input": texts[: 8 + number]})
+
+            asked = [threads.submit(ask, number) for number in range(8)]
+            server.process.send_signal(signal.SIGTERM)
+            wait_until(lambda: server.http.get("/health/ready").status_code == 503)
+            late = server.http.post("/v1/embeddings", json={"model": "minilm", "input": "late"})
+            answers = [future.result() for future in asked]
+        assert [answer.status_code for answer in answers] == [200] * 8
+        assert [len(answer.json()["data"]) for answer in answers] == [8 + number for number in range(8)]
+        assert (late.status_code, late.headers["connection"]) == (200, "close")
+        out, _ = server.process.communicate(timeout=20)
+        assert server.process.returncode == 0
+        # It has loaded, computed and drained, and its process has seen no runtime and no tokenizer.
+        assert out.splitlines() == ["imported:"]
+
+
+def test_a_port_in_use_is_said_before_anything_loads(server: RunningServer, inferox: Command, tmp_path: Path) -> None:
+    port = server.url.rpartition(":")[2]
+    done = inferox("serve", tmp_path / "missing.mlpkg", "--port", port)
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines()[0] == (f"inferox: cannot listen on port {port} of 127.0.0.1: it is in use")
+
+
+def test_a_package_that_is_not_there_ends_it(inferox: Command, tmp_path: Path) -> None:
+    done = inferox("serve", tmp_path / "missing.mlpkg", "--port", "0")
+    assert done.returncode == 3
+    assert "missing.mlpkg" in done.stderr.decode().splitlines()[1]
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [(("a=x", "a=y"), "two packages are to be called 'a'"), (("x", "--host", "nowhere.invalid"), "cannot listen")],
+)
+def test_wrong_usage(inferox: Command, arguments: tuple[str, ...], what: str) -> None:
+    done = inferox("serve", *arguments)
+    assert done.returncode == 2
+    assert what in done.stderr.decode()
+
+
+def test_an_interruption_while_it_loads_ends_it(minilm_package: Path) -> None:
+    with running(minilm_package) as server:
+        server.process.send_signal(signal.SIGINT)
+        server.process.communicate(timeout=20)
+        assert server.process.returncode == 0
+
+
+def test_workers_are_replaced_and_end_with_the_front(minilm_package: Path) -> None:
+    with running(minilm_package, "--backend", "onnxruntime", "--threads", "1") as server:
+        server.wait_until_ready()
+        (worker,) = server.workers()
+        os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: server.http.get("/health/ready").status_code == 503)
+        answer = server.http.post("/v1/embeddings", json={"model": "minilm", "input": "a text"})
+        assert answer.status_code == 200  # it has waited for the next worker
+        assert server.http.get("/health/ready").status_code == 200
+        pids = server.workers()
+        assert pids
+        server.process.kill()
+        wait_until(lambda: not any(map(is_alive, pids)))
