@@ -12,6 +12,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.engine.workers.test_workers import is_alive
+
 PROGRAM = (str(Path(sys.executable).with_name("inferox")),)
 """The command."""
 
@@ -50,7 +52,7 @@ class RunningServer:
 
 @contextmanager
 def running(*arguments: str | Path, program: tuple[str, ...] = PROGRAM) -> Iterator[RunningServer]:
-    """Runs ``inferox serve`` on a free port of this machine until the block ends."""
+    """Runs ``inferox serve`` on a free port of this machine until the block ends, and its workers with it."""
     command = [*program, "serve", *map(str, arguments), "--port", "0"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=dict(os.environ)) as process:  # noqa: S603
@@ -58,8 +60,10 @@ def running(*arguments: str | Path, program: tuple[str, ...] = PROGRAM) -> Itera
             server = RunningServer(process)
             with server.http:
                 yield server
+            workers = server.workers()
         finally:
             process.kill()
+        wait_until(lambda: not any(map(is_alive, workers)))
 
 
 def wait_until(is_so: object, *, timeout_s: float = ANSWER_S) -> None:

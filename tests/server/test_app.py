@@ -195,6 +195,36 @@ def test_before_the_models_are_there() -> None:
     run(test)
 
 
+def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferox.server.http_request._BODY_S", 0.02)
+
+    async def test() -> None:
+        async with holding() as held:
+
+            async def slow() -> AsyncIterator[bytes]:
+                yield b'{"model":'
+                await asyncio.sleep(60)
+
+            answer = await asyncio.wait_for(ask_slowly(held, slow()), 10)
+            assert (answer["status"], answer["headers"][b"connection"]) == (408, b"close")
+
+    async def ask_slowly(held: Held, parts: AsyncIterator[bytes]) -> dict[str, Any]:
+        sent = list[Any]()
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": await anext(parts), "more_body": True}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        headers = [(b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": "/v1/embeddings", "headers": headers}
+        await held.app(scope, receive, send)
+        return {"status": sent[0]["status"], "headers": dict(sent[0]["headers"])}
+
+    run(test)
+
+
 def test_a_closed_engine_is_503() -> None:
     async def test() -> None:
         async with holding() as held:

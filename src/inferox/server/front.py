@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -106,6 +107,8 @@ class _Front:
             loop.add_signal_handler(number, partial(self._note_signal, number))
         host, port = listener.getsockname()[:2]
         self._announce(f"listening on http://{f'[{host}]' if ':' in host else host}:{port}, loading the models")
+        if not ipaddress.ip_address(host).is_loopback:
+            self._announce("there are no API keys: whoever reaches this address may use it")
         serving = loop.create_task(self._http.serve(sockets=[listener]))
         loading = loop.run_in_executor(None, self._service.load, sources)
         loading.add_done_callback(self._note_loaded)

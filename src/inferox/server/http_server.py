@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +16,9 @@ _KEEP_ALIVE_S = 75
 
 _GRACE_S = 5.0
 """How much longer than a request may take the last answers may take."""
+
+_LAST_S = 0.2
+"""How long a connection that was just taken has to send its request, before those without one are closed."""
 
 
 class HttpServer(Server):
@@ -44,3 +49,14 @@ class HttpServer(Server):
     def capture_signals(self) -> Iterator[None]:
         """Captures none; uvicorn would end the process with the signal in place of 0."""
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stops listening, and closes each connection once its request is answered.
+
+        Args:
+            sockets: Where it listens.
+        """
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(_LAST_S)
+        await super().shutdown(sockets)
