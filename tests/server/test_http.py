@@ -136,6 +136,7 @@ def test_a_body_that_is_too_large(http: httpx2.Client) -> None:
     for answer in (announced, chunked):
         assert (answer.status_code, error_of(answer)["code"]) == (413, "body_too_large")
         assert answer.headers["connection"] == "close"
+    assert f"this one has {len(large):,} or more" in error_of(announced)["message"]  # known before it was read
 
 
 def test_what_is_no_http_at_all(server: RunningServer) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -14,11 +17,22 @@ import pytest
 from tests.conftest import Command
 from tests.server.running import RunningServer, running, wait_until
 
+DELAY_S = 0.5
 PROGRAM = (sys.executable, "-m", "tests.server.program")
 
 
+def takes_connections(server: RunningServer) -> bool:
+    place = urlsplit(server.url)
+    assert place.hostname is not None
+    try:
+        socket.create_connection((place.hostname, place.port or 0), timeout=10).close()
+    except OSError:
+        return False
+    return True
+
+
 def test_sigterm_answers_what_came_and_what_still_comes(minilm_package: Path) -> None:
-    options = ("--backend", "onnxruntime", "--threads", "1", "--drain-delay", "0.5")
+    options = ("--backend", "onnxruntime", "--threads", "1", "--drain-delay", str(DELAY_S))
     with running(f"minilm={minilm_package}", *options, program=PROGRAM) as server:
         server.wait_until_ready()
         texts = ["a text of some length " * 6] * 16
@@ -28,6 +42,7 @@ def test_sigterm_answers_what_came_and_what_still_comes(minilm_package: Path) ->
                 return http.post("/v1/embeddings", json={"model": "minilm", "input": texts[: 4 + number]})
 
             asked = [threads.submit(ask, number) for number in range(8)]
+            told_s = time.monotonic()
             server.process.send_signal(signal.SIGTERM)
             wait_until(lambda: server.http.get("/health/ready").status_code == 503)
             late = server.http.post("/v1/embeddings", json={"model": "minilm", "input": "late"})
@@ -35,6 +50,8 @@ def test_sigterm_answers_what_came_and_what_still_comes(minilm_package: Path) ->
         assert [answer.status_code for answer in answers] == [200] * 8
         assert [len(answer.json()["data"]) for answer in answers] == [4 + number for number in range(8)]
         assert (late.status_code, late.headers["connection"]) == (200, "close")
+        wait_until(lambda: not takes_connections(server))
+        assert time.monotonic() - told_s >= DELAY_S
         out, _ = server.process.communicate(timeout=20)
         assert server.process.returncode == 0
         # It has loaded, computed and drained, and its process has seen no runtime and no tokenizer.
