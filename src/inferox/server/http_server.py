@@ -37,6 +37,7 @@ class HttpServer(Server):
             lifespan="off",
             interface="asgi3",
             log_config=None,
+            log_level="error",  # its warnings are about what strangers send, who could fill the log
             access_log=False,
             proxy_headers=False,
             server_header=False,

@@ -145,7 +145,7 @@ def make_request(items: Any, model: Any = None) -> PooledRequest:
 
 
 def answer(results: Any, cut: list[CutTokens] | None = None, artifact: str = "a") -> Answer:
-    return Answer(results, "model", "1", artifact, None, cut or [])
+    return Answer(results, "model", "1", artifact, None, cut or [], tokens=len(results))
 
 
 def test_parts_are_put_together_in_the_order_of_the_items() -> None:
@@ -158,6 +158,7 @@ def test_parts_are_put_together_in_the_order_of_the_items() -> None:
     found = request.future.result(0)
     assert found.results == ["A", "B", "C", "D"]
     assert [tokens.count for tokens in found.cut_tokens] == [0, 1, 2, 3]
+    assert found.tokens == 4
 
     request = make_request(np.arange(6).reshape(3, 2))
     np.testing.assert_array_equal(Part(request, [2]).items, [[4, 5]])
