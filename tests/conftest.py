@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from tests.cores import stay_on_one_core
+from tests.exporter import make_operator_table_once
 from tests.shared import SharedFolders
 from tests.timing import format_folder_times
 
@@ -75,9 +76,19 @@ def minilm_package(shared_folders: SharedFolders, inferox: Command, minilm_direc
     return shared_folders.get("minilm", fill) / "minilm.mlpkg"
 
 
+def pytest_collection_finish() -> None:
+    """Once the modules of the tests are imported, and PyTorch with them."""
+    make_operator_table_once()
+
+
+FIRST = ("tests/e2e/test_minilm.py", "tests/test_public_surface.py")
+"""The module that makes the package for which others would wait, and a long one that would end the run alone."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the module first that makes the package for which many others would wait, all at the same time."""
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/test_minilm.py"))
+    """Puts first what another process should not have to wait for at the end."""
+    order = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

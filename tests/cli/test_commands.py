@@ -190,11 +190,11 @@ def test_missing_weights_are_named(run: Run, tmp_path: Path, minilm_directory: P
 
     save_text_model(tmp_path / "bert", minilm_directory, "bert", "Model")
     weights = load_file(tmp_path / "bert" / "model.safetensors")
-    del weights["encoder.layer.1.output.dense.weight"]
+    del weights["encoder.layer.0.output.dense.weight"]
     save_file(weights, tmp_path / "bert" / "model.safetensors", metadata={"format": "pt"})
     done = run("pack", tmp_path / "bert", "-o", tmp_path / "p")
     assert done.code == 3
-    assert "encoder.layer.1.output.dense.weight" in done.err
+    assert "encoder.layer.0.output.dense.weight" in done.err
     assert not (tmp_path / "p").exists()
 
 

@@ -37,7 +37,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONSAFEPATH": "1",  # what is tested is what was installed, not the folder
         "INFEROX_STORE": str(tmp_path_factory.mktemp("store")),
     }

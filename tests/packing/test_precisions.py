@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 import inferox
 from inferox.core import CONFIG_FILE, WEIGHTS_FILE, ConfigError, PackageError, Precision
@@ -40,11 +44,26 @@ def small(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> P
     return folder
 
 
+@pytest.fixture(scope="module", params=["two layers", pytest.param("all layers", marks=pytest.mark.slow)])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
+    """MiniLM, whose weights are trained; in every run its first two layers, as each takes seconds in each layout."""
+    if request.param == "all layers":
+        return minilm_directory
+    folder = tmp_path_factory.mktemp("trained") / "minilm"
+    shutil.copytree(minilm_directory, folder, ignore=shutil.ignore_patterns("model.safetensors"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 2}), encoding="utf-8")
+    weights = load_file(minilm_directory / "model.safetensors")
+    kept = {name: each for name, each in weights.items() if not re.search(r"layer\.[2-5]\.", name)}
+    save_file(kept, folder / "model.safetensors")
+    return folder
+
+
 @pytest.fixture(scope="module")
-def quantized(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, inferox.PackReport]:
+def quantized(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> tuple[Path, inferox.PackReport]:
     """MiniLM in int8, for the two runtimes that quantise."""
     path = tmp_path_factory.mktemp("int8") / "minilm"
-    return path, inferox.pack(minilm_directory, path, backends=("openvino", "onnxruntime"), precisions=("fp32", "int8"))
+    return path, inferox.pack(trained, path, backends=("openvino", "onnxruntime"), precisions=("fp32", "int8"))
 
 
 def test_openvino_keeps_its_tolerance_on_texts_that_it_was_not_calibrated_on(
@@ -63,10 +82,10 @@ def test_openvino_keeps_its_tolerance_on_texts_that_it_was_not_calibrated_on(
 
 
 @pytest.fixture(scope="module")
-def eight_bits(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, inferox.PackReport]:
+def eight_bits(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> tuple[Path, inferox.PackReport]:
     """MiniLM for PyTorch, whole and in int8."""
     path = tmp_path_factory.mktemp("torch") / "minilm"
-    return path, inferox.pack(minilm_directory, path, backends=("torch",), precisions=("fp32", "int8"))
+    return path, inferox.pack(trained, path, backends=("torch",), precisions=("fp32", "int8"))
 
 
 def test_pytorch_keeps_its_tolerance_in_both_layouts(eight_bits: tuple[Path, inferox.PackReport]) -> None:

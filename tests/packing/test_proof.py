@@ -35,7 +35,8 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_m
 
 def save_source(directory: Path, minilm: Path, head: str = "Model", **settings: Any) -> Path:
     """A small BERT with MiniLM's tokenizer; a bare one is a sentence encoder with prompts."""
-    model = make_model("bert", head, vocab_size=30522, pad_token_id=0, initializer_range=0.3, **settings)
+    own = {"vocab_size": 30522, "pad_token_id": 0, "initializer_range": 0.3, "num_hidden_layers": 1}
+    model = make_model("bert", head, **{**own, **settings})
     model.save_pretrained(directory)
     for name in _TOKENIZER_FILES:
         shutil.copyfile(minilm / name, directory / name)
@@ -219,7 +220,7 @@ def test_other_weights_fail_packing_at_the_outputs(
 
     def open_wrongly(*arguments: Any, **options: Any) -> Any:
         found = opened(*arguments, **options)
-        found.module.encoder.layer[1].output.dense.weight.data *= 1.01
+        found.module.encoder.layer[0].output.dense.weight.data *= 1.01
         return found
 
     monkeypatch.setattr(packing, "open_source", open_wrongly)

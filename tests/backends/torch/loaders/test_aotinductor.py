@@ -31,7 +31,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # One input by position and one by name: the package must remember which is which.
     program = torch.export.export(make_affine(), (examples["x"],), {"scale": examples["scale"]}, dynamic_shapes=dynamic)
     folder = tmp_path_factory.mktemp("compiled")
-    return Path(aoti_compile_and_package(program, package_path=str(folder / "model.pt2")))
+    # Compiled in a hurry: without optimising, nor trying which vector instructions the compiler knows.
+    quick = {"aot_inductor.compile_wrapper_opt_level": "O0", "cpp.vec_isa_ok": False}
+    return Path(aoti_compile_and_package(program, package_path=str(folder / "model.pt2"), inductor_configs=quick))
 
 
 @pytest.fixture
