@@ -71,7 +71,7 @@ def test_running_needs_no_torch_until_a_backend_does() -> None:
 
 
 def test_the_readme_runs(tmp_path: Path, minilm_directory: Path) -> None:
-    # A model of the same form with a single layer: that the real one is packed for all is what e2e/test_minilm.py shows.
+    # A model of its form, with one layer: that the real one is packed for all is what e2e/test_minilm.py shows.
     model = tmp_path / "all-MiniLM-L6-v2"
     settings = {"hidden_size": 384, "num_attention_heads": 12}
     save_text_model(model, minilm_directory, "bert", "Model", **settings)
