@@ -34,6 +34,13 @@ def open_reranker(directory: Path) -> tuple[FunctionModel, RerankTask]:
     return model, task
 
 
+def rank(
+    task: RerankTask, model: FunctionModel, query: str, documents: Any, *, top_k: int | None = None
+) -> list[RankedDocument]:
+    pairs = task.pair(query, documents, top_k=top_k)
+    return task.order(task.run(model, pairs), top_k=top_k)
+
+
 @pytest.fixture
 def directory(tokenizer_directory: Path, tmp_path: Path) -> Path:
     save_classifier(tmp_path, tokenizer_directory, num_labels=1)
@@ -72,19 +79,19 @@ def test_rank_equals_cross_encoder(directory: Path) -> None:
     model, task = open_reranker(directory)
     documents = [text[:80] for text in varied_texts(20)]
 
-    ranked = task.rank(model, "which one?", documents)
+    ranked = rank(task, model, "which one?", documents)
 
     expected = CrossEncoder(str(directory), device="cpu").rank("which one?", documents)
     assert [item.score for item in ranked] == pytest.approx([item["score"] for item in expected], abs=1e-5)
     assert sorted(item.index for item in ranked) == list(range(20))
-    assert ranked[0] == task.rank(model, "which one?", documents, top_k=1)[0]
-    assert len(task.rank(model, "which one?", documents, top_k=3)) == 3
+    assert ranked[0] == rank(task, model, "which one?", documents, top_k=1)[0]
+    assert len(rank(task, model, "which one?", documents, top_k=3)) == 3
 
 
 def test_equal_scores_keep_the_order_of_the_documents(directory: Path) -> None:
     model, task = open_reranker(directory)
 
-    ranked = task.rank(model, "which one?", ["same", "same", "same"])
+    ranked = rank(task, model, "which one?", ["same", "same", "same"])
 
     assert [item.index for item in ranked] == [0, 1, 2]
     assert isinstance(ranked[0], RankedDocument)
@@ -93,7 +100,7 @@ def test_equal_scores_keep_the_order_of_the_documents(directory: Path) -> None:
 def test_no_documents_give_no_ranking(directory: Path) -> None:
     model, task = open_reranker(directory)
 
-    assert task.rank(model, "which one?", []) == []
+    assert rank(task, model, "which one?", []) == []
     assert task.run(model, []) == []
 
 
@@ -117,7 +124,7 @@ def test_a_single_document_is_refused(directory: Path) -> None:
     model, task = open_reranker(directory)
 
     with pytest.raises(RequestError, match="expected a list of documents"):
-        task.rank(model, "query", "document")
+        rank(task, model, "query", "document")
 
 
 def test_a_model_with_several_labels_is_refused(tokenizer_directory: Path, tmp_path: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Closing, Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike
+from inferox.batching import MAX_TOKENS
+from inferox.core import Closing, ConfigError, Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike, span
+from inferox.loading.progress import watch
 from inferox.tasks import (
     ClassifyTask,
     EmbedTask,
@@ -19,9 +21,10 @@ from inferox.tasks import (
     LabelScore,
     RankedDocument,
     RerankTask,
-    Span,
     Task,
     TokenClassifyTask,
+    VectorForm,
+    report_truncation,
 )
 from inferox.tasks.task import as_list
 
@@ -91,65 +94,133 @@ class TaskModel(Closing):
         self._model.close()
 
     def embed(
-        self, texts: Sequence[str], *, prompt: str | None = None, truncate: str = "warn"
-    ) -> npt.NDArray[np.float32]:
+        self,
+        texts: str | Iterable[str],
+        *,
+        prompt: str | None = None,
+        truncate: str = "warn",
+        truncate_dim: int | None = None,
+        normalize: bool = False,
+        dtype: str = "float32",
+        batch_tokens: int = MAX_TOKENS,
+        show_progress: bool = False,
+    ) -> npt.NDArray[Any]:
         """Makes a vector of each text.
 
         Args:
-            texts: The texts.
+            texts: The texts, or a single one.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
                 cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
+            normalize: Whether vectors are scaled to length 1, also where the model does not do so itself.
+            dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
+            batch_tokens: The most tokens of a batch.
+            show_progress: Whether standard error shows how far it is.
 
         Returns:
-            The vectors; shape ``[n, hidden]``, float32.
+            The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text. The dimension is the model's
+            or ``truncate_dim``, and an eighth of it for ``binary`` and ``ubinary``.
 
         Raises:
             RequestError: If the model's task is another, there is no such prompt, or a text cannot be computed.
+            ConfigError: If an option is none of those.
         """
-        task = self._task_of(EmbedTask)
+        task, form = self._task_of(EmbedTask), VectorForm(truncate_dim, normalize, dtype)
         chosen = task if prompt is None else task.with_prompt(prompt)
-        vectors: npt.NDArray[np.float32] = chosen.run(self._model, texts, truncate=truncate)
-        return vectors
+        items = [texts] if isinstance(texts, str) else texts
+        vectors = self._answer(chosen, items, truncate, batch_tokens, show_progress)
+        formed = form.apply(vectors)
+        one: npt.NDArray[Any] = formed[0] if isinstance(texts, str) else formed
+        return one
+
+    def embed_iter(self, texts: Iterable[str], *, window: int = 1024, **options: Any) -> Iterator[npt.NDArray[Any]]:
+        """Makes a vector of each of any number of texts, of which few are held at a time.
+
+        Args:
+            texts: The texts, which are read as they are needed.
+            window: How many are embedded at a time.
+            options: Those of ``embed``.
+
+        Yields:
+            The vector of each text, in their order.
+
+        Raises:
+            RequestError: As for ``embed``; the text is counted within its window.
+            ConfigError: As for ``embed``, or if the window is less than 1.
+        """
+        if window < 1:
+            raise ConfigError(f"window must be 1 or more, but is {window}")
+        if isinstance(texts, str | bytes):
+            raise RequestError("expected texts, got a single one", hint="put it in a list, or use embed")
+        rest = iter(texts)
+        while some := list(islice(rest, window)):
+            yield from self.embed(some, **options)
 
     def classify(
-        self, texts: Sequence[str | tuple[str, str]], *, truncate: str = "warn"
-    ) -> list[tuple[LabelScore, ...]]:
+        self,
+        texts: str | Iterable[str | tuple[str, str]],
+        *,
+        truncate: str = "warn",
+        batch_tokens: int = MAX_TOKENS,
+        show_progress: bool = False,
+    ) -> Any:
         """Labels texts, or pairs of texts.
 
         Args:
-            texts: The texts or pairs.
+            texts: The texts or pairs, or a single text.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
                 cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+            batch_tokens: The most tokens of a batch.
+            show_progress: Whether standard error shows how far it is.
 
         Returns:
-            For each text, every label with its score, the best first.
+            For each text, every label with its ``LabelScore``, the best first; for a single text, its labels.
 
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
-        labels: list[tuple[LabelScore, ...]] = self._task_of(ClassifyTask).run(self._model, texts, truncate=truncate)
-        return labels
+        items = [texts] if isinstance(texts, str) else texts
+        labels = self._answer(self._task_of(ClassifyTask), items, truncate, batch_tokens, show_progress)
+        return labels[0] if isinstance(texts, str) else labels
 
-    def token_classify(self, texts: Sequence[str], *, truncate: str = "warn") -> list[tuple[Span, ...]]:
+    def token_classify(
+        self,
+        texts: str | Iterable[str],
+        *,
+        truncate: str = "warn",
+        batch_tokens: int = MAX_TOKENS,
+        show_progress: bool = False,
+    ) -> Any:
         """Labels the parts of texts.
 
         Args:
-            texts: The texts.
+            texts: The texts, or a single one.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
                 cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+            batch_tokens: The most tokens of a batch.
+            show_progress: Whether standard error shows how far it is.
 
         Returns:
-            For each text, the labelled parts with their characters' offsets.
+            For each text, its labelled parts, each a ``Span`` with its characters' offsets; for a single text, its
+            parts.
 
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
-        spans: list[tuple[Span, ...]] = self._task_of(TokenClassifyTask).run(self._model, texts, truncate=truncate)
-        return spans
+        items = [texts] if isinstance(texts, str) else texts
+        spans = self._answer(self._task_of(TokenClassifyTask), items, truncate, batch_tokens, show_progress)
+        return spans[0] if isinstance(texts, str) else spans
 
     def rerank(
-        self, query: str, documents: Sequence[str], *, top_k: int | None = None, truncate: str = "warn"
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        top_k: int | None = None,
+        truncate: str = "warn",
+        batch_tokens: int = MAX_TOKENS,
+        show_progress: bool = False,
     ) -> list[RankedDocument]:
         """Orders documents by how well they answer a query.
 
@@ -159,6 +230,8 @@ class TaskModel(Closing):
             top_k: How many to return; ``None`` for all.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
                 cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+            batch_tokens: The most tokens of a batch.
+            show_progress: Whether standard error shows how far it is.
 
         Returns:
             The documents' places in the list and scores, the best first.
@@ -166,7 +239,9 @@ class TaskModel(Closing):
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
-        return self._task_of(RerankTask).rank(self._model, query, documents, top_k=top_k, truncate=truncate)
+        task = self._task_of(RerankTask)
+        pairs = task.pair(query, documents, top_k=top_k)
+        return task.order(self._answer(task, pairs, truncate, batch_tokens, show_progress), top_k=top_k)
 
     def classify_images(self, images: Sequence[Any]) -> list[tuple[LabelScore, ...]]:
         """Labels images.
@@ -202,6 +277,17 @@ class TaskModel(Closing):
             RequestError: If an item cannot be computed; the message names it.
         """
         return self._task.run(self._model, items, truncate=truncate)
+
+    def _answer(self, task: Task, items: Iterable[Any], truncate: str, batch_tokens: int, show_progress: bool) -> Any:
+        if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int) or batch_tokens < 1:
+            raise ConfigError(f"batch_tokens must be a whole number from 1, but is {batch_tokens!r}")
+        read = as_list(items)
+        with span("tokenise"):
+            batch = task.encode(read)
+        # Above this one there is the method for the task, and the caller above that is the one to be told.
+        report_truncation(batch, truncate, stacklevel=4)
+        answers = task.compute_batches(self._model, read, batch, max_tokens=batch_tokens)
+        return task.collect(len(read), watch(answers, len(read), "texts") if show_progress else answers)
 
     def _task_of(self, kind: type[TaskType]) -> TaskType:
         if not isinstance(self._task, kind):

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from inferox.tasks.token_classify import TokenClassifyTask
     from inferox.tasks.tokenizer import TextTokenizer
     from inferox.tasks.tokenizer_border import translated_panics
-    from inferox.tasks.truncation import CUT_TOKENS
+    from inferox.tasks.truncation import CUT_TOKENS, report_truncation
+    from inferox.tasks.vector_forms import VectorForm
 
 _HOMES = {
     "CUT_TOKENS": "truncation",
@@ -54,6 +55,7 @@ _HOMES = {
     "TaskChoice": "files.detection",
     "TextTokenizer": "tokenizer",
     "TokenClassifyTask": "token_classify",
+    "VectorForm": "vector_forms",
     "agree": "answer_agreement",
     "answer_cases": "proof_comparison",
     "choose_task": "files.detection",
@@ -65,6 +67,7 @@ _HOMES = {
     "is_finite_answer": "answers",
     "open_task": "registry",
     "read_tensors": "tensor_files",
+    "report_truncation": "truncation",
     "thin_tokens": "proof_comparison",
     "to_json": "results",
     "to_proof_answer": "proof_comparison",
@@ -91,6 +94,7 @@ __all__ = [
     "TaskChoice",
     "TextTokenizer",
     "TokenClassifyTask",
+    "VectorForm",
     "agree",
     "answer_cases",
     "choose_task",
@@ -102,6 +106,7 @@ __all__ = [
     "is_finite_answer",
     "open_task",
     "read_tensors",
+    "report_truncation",
     "thin_tokens",
     "to_json",
     "to_proof_answer",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from inferox.core import Batch, ManifestError, Model, Outputs, RequestError, Signature
+from inferox.core import Batch, ManifestError, Outputs, RequestError, Signature
 from inferox.parity import ParityTarget
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.calibration_texts import calibration_pairs
@@ -17,7 +17,6 @@ from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.text_samples import sample_pairs
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_pairs
-from inferox.tasks.truncation import report_truncation
 
 
 @dataclass(frozen=True)
@@ -78,39 +77,36 @@ class RerankTask(TextTask):
         scores: list[float] = self._activate(self._scores.compute(outputs)).tolist()
         return scores
 
-    def rank(
-        self,
-        model: Model,
-        query: str,
-        documents: Sequence[str],
-        *,
-        top_k: int | None = None,
-        truncate: str = "cut",
-    ) -> list[RankedDocument]:
-        """Orders documents by how well they answer a query.
+    def pair(self, query: str, documents: Iterable[str], *, top_k: int | None = None) -> list[tuple[str, str]]:
+        """Makes the items of a ranking.
 
         Args:
-            model: The model, of the signature that the task was opened for.
             query: The query.
             documents: The documents.
-            top_k: How many to return; ``None`` for all.
-            truncate: What is done about pairs that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            top_k: How many are wanted; ``None`` for all.
 
         Returns:
-            The documents, the best first; documents with equal scores stay in the order in which they came.
+            The query with each document.
 
         Raises:
-            RequestError: If the query or a document is not a string, or ``top_k`` is negative.
+            RequestError: If the documents are a single one, or ``top_k`` is negative.
         """
         if isinstance(documents, str | bytes):
             raise RequestError("expected a list of documents, got a single one", hint="put it in a list")
         if top_k is not None and top_k < 0:
             raise RequestError(f"top_k must be 0 or more, but is {top_k}")
-        pairs = [(query, document) for document in documents]
-        batch = self.encode(pairs)
-        # Above this one there is the model's method, and the caller above that is the one to be told.
-        report_truncation(batch, truncate, stacklevel=4)
-        scores = self.compute(model, pairs, batch)
+        return [(query, document) for document in documents]
+
+    def order(self, scores: Iterable[float], *, top_k: int | None = None) -> list[RankedDocument]:
+        """Orders documents by their scores.
+
+        Args:
+            scores: The score of each document.
+            top_k: How many to return; ``None`` for all.
+
+        Returns:
+            The documents, the best first; documents with equal scores stay in the order in which they came.
+        """
         ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
         return ranked[:top_k]
 

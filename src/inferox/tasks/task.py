@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from inferox.batching import MAX_ROWS, run_batches
+from inferox.batching import MAX_ROWS, MAX_TOKENS, run_batches
 from inferox.core import Batch, Model, Outputs, RequestError, Signature, span
 from inferox.parity import ParityTarget, ProofInput
 from inferox.tasks.truncation import report_truncation
@@ -168,13 +168,21 @@ class Task(ABC):
                 results[index] = result
         return results
 
-    def compute_batches(self, model: Model, items: Sequence[Any], batch: Batch) -> Iterator[tuple[list[int], Any]]:
+    def compute_batches(
+        self, model: Model, items: Sequence[Any], batch: Batch, *, max_tokens: int = MAX_TOKENS
+    ) -> Iterator[tuple[list[int], Any]]:
         """Answers items batch by batch; see ``compute``.
+
+        Args:
+            model: As for ``compute``.
+            items: As for ``compute``.
+            batch: As for ``compute``.
+            max_tokens: The most tokens of a batch, padding included.
 
         Yields:
             The indices of some items, and their results.
         """
-        for indices, rows, outputs in run_batches(model, batch, max_rows=self.max_rows):
+        for indices, rows, outputs in run_batches(model, batch, max_tokens=max_tokens, max_rows=self.max_rows):
             with span("decode"):
                 decoded = self.decode([items[index] for index in indices], rows, outputs)
             yield indices, decoded

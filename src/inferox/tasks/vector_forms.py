@@ -1,0 +1,97 @@
+"""The forms in which vectors are handed out: shortened, scaled to length 1, and in smaller numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import ConfigError, RequestError
+
+VectorType = Literal["float32", "float16", "int8", "binary", "ubinary"]
+"""The kinds of numbers of which vectors are handed out."""
+
+VECTOR_TYPES: tuple[str, ...] = get_args(VectorType)
+
+_SHORTEST = 1e-12
+"""Vectors are divided by no less, as PyTorch's ``normalize`` has it."""
+
+_INT8 = 127
+
+
+@dataclass(frozen=True)
+class VectorForm:
+    """What is done with vectors before they are handed out, in the order of the attributes.
+
+    Each vector is treated by itself, so that it does not depend on what else was asked.
+
+    Attributes:
+        truncate_dim: How many numbers of the front are kept, which makes sense for models that were trained for it
+            (Matryoshka); ``None`` for all.
+        normalize: Whether vectors are scaled to length 1, after they were shortened.
+        dtype: ``float32``; ``float16``, rounded; ``int8``, scaled so that the number farthest from 0 is 127 or -127,
+            which keeps directions, and so cosines, but not lengths; or one bit for each number, 1 where it is greater
+            than 0, eight to a byte, the first the highest: ``ubinary`` as uint8, and ``binary`` as int8, which is that
+            less 128, as sentence-transformers has both.
+
+    Raises:
+        ConfigError: If a value is not one of these.
+    """
+
+    truncate_dim: int | None = None
+    normalize: bool = False
+    dtype: str = "float32"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in VECTOR_TYPES:
+            raise ConfigError(f"dtype must be one of {', '.join(VECTOR_TYPES)}, but is {self.dtype!r}")
+        wanted = self.truncate_dim
+        if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
+            raise ConfigError(f"truncate_dim must be a whole number from 1, but is {wanted!r}")
+
+    def apply(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Brings vectors into this form.
+
+        Args:
+            vectors: Shape ``[n, dimension]``, float32.
+
+        Returns:
+            Shape ``[n, truncate_dim]`` or ``[n, dimension]``; for ``binary`` and ``ubinary`` an eighth of that, rounded
+            up, the last bits 0. The same memory where nothing is to be done.
+
+        Raises:
+            RequestError: If ``truncate_dim`` is greater than the dimension.
+        """
+        if self.truncate_dim is not None:
+            if self.truncate_dim > vectors.shape[1]:
+                raise RequestError(
+                    f"truncate_dim is {self.truncate_dim}, but the vectors have {vectors.shape[1]} numbers",
+                    hint=f"give at most {vectors.shape[1]}",
+                )
+            vectors = np.ascontiguousarray(vectors[:, : self.truncate_dim])
+        if self.normalize:
+            lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
+            vectors = vectors / np.maximum(lengths, np.float32(_SHORTEST))
+        formed: npt.NDArray[Any] = _CASTS[self.dtype](vectors)
+        return formed
+
+
+def _to_int8(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=np.float32(_SHORTEST))
+    scaled: npt.NDArray[np.int8] = np.rint(vectors * (_INT8 / largest)).astype(np.int8)
+    return scaled
+
+
+def _to_bits(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    return np.packbits(vectors > 0, axis=1)
+
+
+_CASTS: dict[str, Any] = {
+    "float32": lambda vectors: vectors,
+    "float16": lambda vectors: vectors.astype(np.float16),
+    "int8": _to_int8,
+    "binary": lambda vectors: (_to_bits(vectors).astype(np.int16) - 128).astype(np.int8),
+    "ubinary": _to_bits,
+}

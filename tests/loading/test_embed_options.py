@@ -1,0 +1,78 @@
+"""What a caller may ask of a loaded model that embeds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import inferox
+from inferox.core import ConfigError, RequestError
+from inferox.loading import TaskModel
+from tests.packing.test_kinds import TEXTS, save_text_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Iterator[TaskModel]:
+    folder = tmp_path_factory.mktemp("embed")
+    save_text_model(folder / "source", minilm_directory, "bert", "Model")
+    inferox.pack(folder / "source", folder / "package")
+    with inferox.load(folder / "package") as model:
+        yield model
+
+
+def test_a_single_text_has_one_vector(model: TaskModel) -> None:
+    vector = model.embed(TEXTS[0])
+
+    assert vector.shape == (16,)
+    np.testing.assert_array_equal(vector, model.embed([TEXTS[0]])[0])
+
+
+@pytest.mark.parametrize("options", [{}, {"dtype": "int8"}, {"truncate_dim": 8, "normalize": True}])
+def test_a_stream_of_texts_has_the_vectors_of_a_list(model: TaskModel, options: dict[str, Any]) -> None:
+    read: list[str] = []
+
+    def texts() -> Iterator[str]:
+        for text in TEXTS:
+            read.append(text)
+            yield text
+
+    stream = model.embed_iter(texts(), window=2, **options)
+    first = next(stream)
+
+    assert len(read) == 2
+    np.testing.assert_allclose(np.stack([first, *stream]), model.embed(iter(TEXTS), **options), atol=1e-6)
+
+
+def test_the_size_of_batches_changes_no_vector(model: TaskModel) -> None:
+    np.testing.assert_allclose(model.embed(TEXTS, batch_tokens=1), model.embed(TEXTS), atol=1e-6)
+
+
+def test_progress_is_a_line_where_there_is_no_terminal(model: TaskModel, capfd: pytest.CaptureFixture[str]) -> None:
+    model.embed(TEXTS, show_progress=True)
+
+    shown = capfd.readouterr()
+    assert f"{len(TEXTS)} of {len(TEXTS)} texts, " in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_tokens": 0}, "batch_tokens must be a whole number from 1, but is 0"),
+        ({"dtype": "double"}, "dtype must be one of float32"),
+    ],
+)
+def test_what_is_no_option_is_refused(model: TaskModel, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        model.embed(TEXTS, **options)
+
+
+def test_a_stream_of_a_single_text_is_refused(model: TaskModel) -> None:
+    with pytest.raises(RequestError, match="expected texts, got a single one"):
+        next(model.embed_iter("a text"))
+    with pytest.raises(ConfigError, match="window must be 1 or more, but is 0"):
+        next(model.embed_iter(TEXTS, window=0))
