@@ -85,6 +85,13 @@ def test_it_does_not_outlive_its_parent(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("written", [b"", b'{"command": "lo', b"\xff\n"])
+def test_it_ends_where_its_input_does_whatever_was_written(written: bytes) -> None:
+    command = [sys.executable, "-P", "-m", "inferox.measuring.comparison.worker"]
+    ended = subprocess.run(command, check=False, input=written, capture_output=True, timeout=30)  # noqa: S603
+    assert ended.returncode == 0
+
+
 def test_the_current_folder_is_not_imported_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)

@@ -67,9 +67,12 @@ def _requests(stream: TextIO) -> Iterator[dict[str, Any]]:
     arrived: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
 
     def read() -> None:
-        for line in stream:
-            arrived.put(json.loads(line))
-        os._exit(0)
+        try:
+            for line in stream:
+                arrived.put(json.loads(line))
+        finally:
+            # Also where the last line is cut short, as that of a parent that was killed.
+            os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     while True:
