@@ -71,11 +71,9 @@ class EngineConfig:
         for name in ("refuse_non_finite", "profiling"):
             if type(getattr(self, name)) is not bool:
                 raise ConfigError(f"{name} must be True or False, but is {getattr(self, name)!r}")
-        for name in ("retry_s", "hang_limit_s"):
-            value = getattr(self, name)
-            if (value is not None or name != "hang_limit_s") and (
-                type(value) not in {int, float} or not 0 < value < math.inf
-            ):
+        hang_limit_s = HANG_LIMIT_S if self.hang_limit_s is None else self.hang_limit_s
+        for name, value in (("retry_s", self.retry_s), ("hang_limit_s", hang_limit_s)):
+            if type(value) not in {int, float} or not 0 < value < math.inf:
                 raise ConfigError(f"{name} must be a positive number of seconds, but is {value!r}")
         self._check_isolation()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import Any, TextIO
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -46,7 +46,7 @@ def _show_bar(
 
 
 def _show_lines(
-    answers: Iterator[tuple[Sequence[int], Any]], total: int, unit: str, stream: TextIO | None = None
+    answers: Iterator[tuple[Sequence[int], Any]], total: int, unit: str
 ) -> Iterator[tuple[Sequence[int], Any]]:
     began_s = told_s = monotonic()
     done = 0
@@ -57,4 +57,5 @@ def _show_lines(
         if now_s - told_s >= _LINE_EVERY_S or done == total:
             told_s, rate = now_s, done / max(now_s - began_s, 1e-9)
             left = f", {(total - done) / rate:,.0f} s left" if done < total else ""
-            print(f"{done:,} of {total:,} {unit}, {rate:,.0f}/s{left}", file=stream or sys.stderr, flush=True)
+            sys.stderr.write(f"{done:,} of {total:,} {unit}, {rate:,.0f}/s{left}\n")
+            sys.stderr.flush()

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 from inferox.batching import MAX_TOKENS
-from inferox.core import Closing, ConfigError, Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike, span
+from inferox.core import Closing, ConfigError, Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike
 from inferox.loading.progress import watch
 from inferox.tasks import (
     ClassifyTask,
@@ -24,7 +24,6 @@ from inferox.tasks import (
     Task,
     TokenClassifyTask,
     VectorForm,
-    report_truncation,
 )
 from inferox.tasks.task import as_list
 
@@ -281,11 +280,7 @@ class TaskModel(Closing):
     def _answer(self, task: Task, items: Iterable[Any], truncate: str, batch_tokens: int, show_progress: bool) -> Any:
         if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int) or batch_tokens < 1:
             raise ConfigError(f"batch_tokens must be a whole number from 1, but is {batch_tokens!r}")
-        read = as_list(items)
-        with span("tokenise"):
-            batch = task.encode(read)
-        # Above this one there is the method for the task, and the caller above that is the one to be told.
-        report_truncation(batch, truncate, stacklevel=4)
+        read, batch = task.read(items, truncate)
         answers = task.compute_batches(self._model, read, batch, max_tokens=batch_tokens)
         return task.collect(len(read), watch(answers, len(read), "texts") if show_progress else answers)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from inferox.tasks.token_classify import TokenClassifyTask
     from inferox.tasks.tokenizer import TextTokenizer
     from inferox.tasks.tokenizer_border import translated_panics
-    from inferox.tasks.truncation import CUT_TOKENS, report_truncation
+    from inferox.tasks.truncation import CUT_TOKENS
     from inferox.tasks.vector_forms import VectorForm
 
 _HOMES = {
@@ -67,7 +67,6 @@ _HOMES = {
     "is_finite_answer": "answers",
     "open_task": "registry",
     "read_tensors": "tensor_files",
-    "report_truncation": "truncation",
     "thin_tokens": "proof_comparison",
     "to_json": "results",
     "to_proof_answer": "proof_comparison",
@@ -106,7 +105,6 @@ __all__ = [
     "is_finite_answer",
     "open_task",
     "read_tensors",
-    "report_truncation",
     "thin_tokens",
     "to_json",
     "to_proof_answer",

@@ -18,7 +18,7 @@ from inferox.tasks.options import member_path, required
 
 Matrix = npt.NDArray[np.float32]
 
-_SHORTEST = np.float32(1e-12)
+SHORTEST = np.float32(1e-12)
 """What a vector of length zero is divided by."""
 
 _VARIANCE_FLOOR = np.float32(1e-5)
@@ -50,7 +50,7 @@ class Normalise(EmbedModule):
     def __call__(self, vectors: Matrix) -> Matrix:
         """See ``EmbedModule``."""
         lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-        scaled: Matrix = vectors / np.maximum(lengths, _SHORTEST)
+        scaled: Matrix = vectors / np.maximum(lengths, SHORTEST)
         return scaled
 
 

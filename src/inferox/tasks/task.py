@@ -128,12 +128,29 @@ class Task(ABC):
             RequestError: If an item cannot be computed; nothing has been computed then.
             BackendError: If the runtime fails.
         """
-        items = as_list(items)
+        read, batch = self.read(items, truncate)
+        return self.compute(model, read, batch)
+
+    def read(self, items: Iterable[Any], truncate: str) -> tuple[Sequence[Any], Batch]:
+        """Encodes the items of a call to a model's method, and says or refuses what was cut.
+
+        Args:
+            items: The items.
+            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+
+        Returns:
+            The items, and their rows.
+
+        Raises:
+            InputTooLongError: If a text is too long and ``truncate`` is ``error``.
+            RequestError: If an item cannot be computed.
+        """
+        read = as_list(items)
         with span("tokenise"):
-            batch = self.encode(items)
-        # Above this one there is the model's method, and the caller above that is the one to be told.
-        report_truncation(batch, truncate, stacklevel=4)
-        return self.compute(model, items, batch)
+            batch = self.encode(read)
+        # Above this one there are what runs it and the model's method; the caller above those is the one to be told.
+        report_truncation(batch, truncate, stacklevel=5)
+        return read, batch
 
     def compute(self, model: Model, items: Sequence[Any], batch: Batch) -> Any:
         """Answers items that are encoded already: computes them in batches of rows alike in length, and decodes.

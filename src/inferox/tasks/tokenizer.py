@@ -26,6 +26,7 @@ from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
 from inferox.tasks.options import optional, optional_count
 from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable, may_be_cut
 from inferox.tasks.texts import Text, check_texts_or_pairs
+from inferox.tasks.token_selection import select_tokens
 from inferox.tasks.tokenizer_border import translated_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
 
@@ -279,39 +280,6 @@ def _join(
 def _is_token(number: int, signature: Signature) -> bool:
     bounds = [spec.upper_bound for spec in signature.inputs if spec.name == "input_ids"]
     return all(bound is None or number < bound for bound in bounds)
-
-
-def select_tokens(sequences: Sequence[int | None], max_length: int, side: str) -> npt.NDArray[np.bool_]:
-    """Chooses the tokens that stay when a text or pair is cut.
-
-    The tokenizers library can cut too, but it also makes every combination of the pieces that it cut off a pair, which
-    for two long texts fills the memory.
-
-    Args:
-        sequences: For each token, the text that it belongs to: 0 or 1; ``None`` for special tokens, which all stay.
-        max_length: How many tokens may stay.
-        side: Where a text is cut: ``right`` or ``left``.
-
-    Returns:
-        For each token whether it stays; shape ``[tokens]``.
-    """
-    owners = np.array([-1 if sequence is None else sequence for sequence in sequences])
-    places = [np.nonzero(owners == sequence)[0] for sequence in (0, 1)]
-    room = max(0, max_length - int((owners == -1).sum()))
-    kept: npt.NDArray[np.bool_] = owners == -1
-    for place, count in zip(places, _share(room, len(places[0]), len(places[1])), strict=True):
-        kept[place[:count] if side == "right" else place[len(place) - count :]] = True
-    return kept
-
-
-def _share(room: int, first: int, second: int) -> tuple[int, int]:
-    """How many tokens of each text stay: the longer text gives way first, and of an odd rest gets one more."""
-    short, long = min(first, second), max(first, second)
-    if short + long > room:
-        long = max(short, room - short)
-        if short + long > room:
-            short, long = room // 2, room - room // 2
-    return (short, long) if first <= second else (long, short)
 
 
 def _read(path: Path) -> Tokenizer:

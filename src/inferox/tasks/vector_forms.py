@@ -9,14 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.core import ConfigError, RequestError
+from inferox.tasks.embed_modules import SHORTEST, Normalise
 
 VectorType = Literal["float32", "float16", "int8", "binary", "ubinary"]
 """The kinds of numbers of which vectors are handed out."""
 
 VECTOR_TYPES: tuple[str, ...] = get_args(VectorType)
-
-_SHORTEST = 1e-12
-"""Vectors are divided by no less, as PyTorch's ``normalize`` has it."""
 
 _INT8 = 127
 
@@ -72,14 +70,13 @@ class VectorForm:
                 )
             vectors = np.ascontiguousarray(vectors[:, : self.truncate_dim])
         if self.normalize:
-            lengths = np.sqrt(np.square(vectors).sum(axis=1, keepdims=True))
-            vectors = vectors / np.maximum(lengths, np.float32(_SHORTEST))
+            vectors = Normalise()(vectors)
         formed: npt.NDArray[Any] = _CASTS[self.dtype](vectors)
         return formed
 
 
 def _to_int8(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
-    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=np.float32(_SHORTEST))
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=SHORTEST)
     scaled: npt.NDArray[np.int8] = np.rint(vectors * (_INT8 / largest)).astype(np.int8)
     return scaled
 

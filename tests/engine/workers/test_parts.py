@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from types import SimpleNamespace
@@ -35,7 +33,7 @@ from inferox.engine.model_info import ModelInfo
 from inferox.engine.request import RequestOptions
 from inferox.engine.streaming import stream_results
 from inferox.engine.workers.failures import to_error, to_message
-from inferox.engine.workers.flight_record import ALL_ROWS, Flight, FlightRecord, is_in, make_record_file
+from inferox.engine.workers.flight_record import ALL_ROWS, Flight, FlightRecord, is_in
 from inferox.engine.workers.hang_limit import HangLimit
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.quarantine import Quarantine
@@ -83,15 +81,6 @@ def test_other_errors_become_one_of_execution() -> None:
         pass
 
     assert type(to_error(to_message(1, OwnError("own")))) is RequestError
-
-
-@pytest.fixture
-def record() -> Iterator[FlightRecord]:
-    file = make_record_file(2)
-    record = FlightRecord(file)
-    os.close(file)
-    yield record
-    record.close()
 
 
 def test_a_record_says_what_is_in_flight(record: FlightRecord) -> None:

@@ -261,15 +261,6 @@ def test_a_load_that_cannot_be_read_fails_what_waits_for_it(pool: Any, monkeypat
     assert isinstance(link.loads["model"].exception(0), Exception)
 
 
-@pytest.fixture
-def record() -> Iterator[FlightRecord]:
-    file = make_record_file(4)
-    record = FlightRecord(file)
-    os.close(file)
-    yield record
-    record.close()
-
-
 def test_a_worker_that_hears_nothing_is_taken_to_hang(record: FlightRecord) -> None:
     link = make_link(lambda _: None)
     link.process.flights = record
