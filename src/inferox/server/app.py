@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
 
 from inferox.server.config import ServerConfig
-from inferox.server.failure import INTERNAL, read_failure
+from inferox.server.failure import INTERNAL, Failure, read_failure
 from inferox.server.health import Health
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.http_request import HttpRequest, Receive, Scope, Send
-from inferox.server.http_response import HttpResponse
 from inferox.server.intake import Intake
-from inferox.server.openai.embeddings import EmbeddingsRoute
 from inferox.server.openai.error_body import write_error
-from inferox.server.openai.models import ModelsRoute
+from inferox.server.openai.protocol import make_openai
+from inferox.server.protocol import ErrorWriter, Handler, Methods, Protocol, reading
 from inferox.server.service import Service
 
-Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
-
 _logger = logging.getLogger(__name__)
-
-_OPENAI_PREFIXES = ("/v1", "/openai/v1", "/v3", "")
-"""Where clients look for OpenAI's routes: at OpenAI, KServe, OpenVINO Model Server, and at TEI and infinity."""
 
 
 class App:
@@ -37,16 +30,11 @@ class App:
         self._service = service
         self._limit_bytes = config.body_limit_bytes
         self._intake = Intake(config.request_limit, config.held_limit_bytes)
-        health, models, embeddings = Health(service), ModelsRoute(service), EmbeddingsRoute(service)
-        self._routes: dict[str, Mapping[str, Handler]] = {
-            "/health/live": _reading(health.answer_live),
-            "/health/ready": _reading(health.answer_ready),
-        }
-        self._families: dict[str, Mapping[str, Handler]] = {}
-        for prefix in _OPENAI_PREFIXES:
-            self._routes[f"{prefix}/embeddings"] = {"POST": embeddings.answer}
-            self._routes[f"{prefix}/models"] = _reading(models.list_all)
-            self._families[f"{prefix}/models/"] = _reading(models.show)
+        self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
+        self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
+        for protocol in _make_protocols(service):
+            self._routes |= {path: (methods, protocol.write_error) for path, methods in protocol.routes.items()}
+            self._families |= {start: (methods, protocol.write_error) for start, methods in protocol.families.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request; see ASGI.
@@ -63,18 +51,19 @@ class App:
             _logger.debug("%s: the client has gone", request.id)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            response = self._explain(error, request)
+            response = (request.write_error or write_error)(self._explain(error, request))
         headers = {"x-request-id": request.id}
         if self._service.is_draining:
             headers["connection"] = "close"
         await response.write(send, headers)
 
     def _find(self, request: HttpRequest) -> Handler:
-        handlers = self._routes.get(request.path)
-        if handlers is None:
-            handlers = next((some for start, some in self._families.items() if request.path.startswith(start)), None)
-        if handlers is None:
+        found = self._routes.get(request.path)
+        if found is None:
+            found = next((some for start, some in self._families.items() if request.path.startswith(start)), None)
+        if found is None:
             raise HttpError(404, "unknown_route", f"there is nothing at {request.path[:200]!r}")
+        handlers, request.write_error = found
         if request.method not in handlers:
             allowed = ", ".join(handlers)
             raise HttpError(
@@ -85,12 +74,15 @@ class App:
             )
         return handlers[request.method]
 
-    def _explain(self, error: Exception, request: HttpRequest) -> HttpResponse:
+    def _explain(self, error: Exception, request: HttpRequest) -> Failure:
         failure = read_failure(error, request.id)
         if failure.status == INTERNAL:
             _logger.error("%s failed: %s", request.id, error, exc_info=_logger.isEnabledFor(logging.DEBUG))
-        return write_error(failure)
+        return failure
 
 
-def _reading(handler: Handler) -> Mapping[str, Handler]:
-    return {"GET": handler, "HEAD": handler}
+def _make_protocols(service: Service) -> list[Protocol]:
+    """All that this server speaks; of two that have the same path, the last has it."""
+    health = Health(service)
+    probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
+    return [Protocol(write_error, probes), make_openai(service)]

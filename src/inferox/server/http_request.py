@@ -6,10 +6,13 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.intake import Held, Intake
+
+if TYPE_CHECKING:
+    from inferox.server.protocol import ErrorWriter
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -40,12 +43,15 @@ class HttpRequest:
         method: Its method.
         path: Its path, decoded.
         id: What it is called in answers and logs: what its client calls it, if that is harmless.
+        write_error: Writes what is wrong with it; ``None`` for the protocol of those who speak none. Who answers it may
+            choose another, where the body alone says which of several protocols it is.
     """
 
     def __init__(self, scope: Scope, receive: Receive, intake: Intake, body_limit_bytes: int) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.write_error: ErrorWriter | None = None
         self._receive = receive
         self._intake = intake
         self._limit_bytes = body_limit_bytes

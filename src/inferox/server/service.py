@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from inferox.core import (
     ConfigError,
@@ -12,6 +16,7 @@ from inferox.core import (
     OverloadedError,
 )
 from inferox.engine import Answer, Engine, ModelInfo
+from inferox.server.call_options import CallOptions
 from inferox.server.config import ModelSource, check_name
 from inferox.server.field_error import FieldError
 
@@ -61,22 +66,50 @@ class Service:
         """The models that were loaded, by name."""
         return [self._models[name] for name in sorted(self._models)]
 
-    def find(self, name: str) -> ModelInfo:
+    def find(self, name: str, task: str | None = None) -> ModelInfo:
         """A model.
 
         Args:
             name: What a request calls it.
+            task: The task that it is to have; ``None`` for any.
 
         Raises:
             ModelNotFoundError: If there is none of that name.
+            FieldError: If it has another task.
             OverloadedError: If not all models are loaded yet, so that it may still come.
         """
-        if (info := self._models.get(name)) is not None:
-            return info
+        info = self._models.get(name)
+        if info is None:
+            self._refuse_while_loading()
+            known = ", ".join(sorted(self._models))
+            raise ModelNotFoundError(f"there is no model {name[:200]!r}", hint=f"this server has {known}")
+        if task is not None and info.task != task:
+            raise FieldError("model", f"{name!r} is a model for the task {info.task}, and a model for {task} is needed")
+        return info
+
+    def choose(self, task: str, name: str | None = None) -> ModelInfo:
+        """The model for a request that need not name one.
+
+        Args:
+            task: The task that it is to have.
+            name: What the request calls it; ``None`` where it does not say.
+
+        Raises:
+            FieldError: If there is no model of that task or are several, so that the request must say which.
+            InferoxError: See ``find``.
+        """
+        if name is not None:
+            return self.find(name, task)
+        fitting = [info.name for info in self.models() if info.task == task]
+        if len(fitting) != 1 or not self._is_loaded:
+            self._refuse_while_loading()
+            there = f"there are {', '.join(fitting)}" if fitting else "there is none"
+            raise FieldError("model", f"the request does not name a model for {task}, and {there}")
+        return self._models[fitting[0]]
+
+    def _refuse_while_loading(self) -> None:
         if not self._is_loaded:
             raise OverloadedError("models are still being loaded", retry_after_s=_LOADING_S)
-        known = ", ".join(sorted(self._models))
-        raise ModelNotFoundError(f"there is no model {name[:200]!r}", hint=f"this server has {known}")
 
     def why_not_ready(self) -> str | None:
         """Why the server should be sent no requests; ``None`` where it should."""
@@ -88,26 +121,25 @@ class Service:
         missing = [name for name in sorted(self._models) if not any(name in worker.models for worker in workers)]
         return f"no worker process can compute {', '.join(missing)}" if missing else None
 
-    async def embed(self, name: str, texts: Sequence[str], *, dimensions: int | None, cut: bool) -> Answer:
-        """Makes a vector of each text. Cancelling it drops what is not computed yet.
+    async def embed(
+        self, name: str, texts: Sequence[str], options: CallOptions, *, dimensions: int | None = None
+    ) -> Answer:
+        """Makes a vector of each text; see ``compute``.
 
         Args:
             name: The model.
             texts: The texts.
+            options: What the request says beside them.
             dimensions: The length that the vectors are to have; ``None`` for their own.
-            cut: Whether texts that are too long are cut; otherwise they are refused.
 
         Returns:
-            The answer, whose results are an array with a row for each text.
+            The answer, whose results are an array with a row for each text; float32.
 
         Raises:
-            RequestError: If it cannot be computed.
-            DeadlineExceededError: If it takes too long.
-            InferoxError: See ``Engine.infer``.
+            RequestError: If the model makes no vectors of that length.
+            InferoxError: See ``compute``.
         """
-        info = self.find(name)
-        if info.task != "embed":
-            raise FieldError("model", f"{name!r} is a model for the task {info.task}, and makes no embeddings")
+        info = self.find(name, "embed")
         if dimensions is not None and dimensions != info.dimension:
             raise FieldError(
                 "dimensions",
@@ -115,10 +147,53 @@ class Service:
                 f"than that, but dimensions is {dimensions}",
                 hint="leave dimensions out",
             )
+        answer = await self.compute(name, texts, options)
+        return replace(answer, results=np.asarray(answer.results, dtype=np.float32))
+
+    async def classify(self, name: str, items: Sequence[str | tuple[str, str]], options: CallOptions) -> Answer:
+        """Scores the labels of texts, or of pairs of texts; see ``compute``.
+
+        Returns:
+            The answer, whose results are the labels of each, the best first: ``LabelScore``.
+        """
+        self.find(name, "classify")
+        return await self.compute(name, items, options)
+
+    async def rerank(self, name: str, query: str, documents: Sequence[str], options: CallOptions) -> Answer:
+        """Scores how well documents answer a query; see ``compute``.
+
+        Returns:
+            The answer, whose results are a score for each document, in their order.
+        """
+        self.find(name, "rerank")
+        return await self.compute(name, [(query, document) for document in documents], options)
+
+    async def compute(self, name: str, items: Sequence[Any], options: CallOptions) -> Answer:
+        """Computes items, as the task of the model takes them. Cancelling it drops what is not computed yet.
+
+        Args:
+            name: The model.
+            items: The items.
+            options: What the request says beside them.
+
+        Raises:
+            RequestError: If it cannot be computed.
+            DeadlineExceededError: If it takes too long.
+            InferoxError: See ``Engine.ainfer``.
+        """
+        self.find(name)
+        timeout_s = min(self._timeout_s, options.timeout_s or self._timeout_s)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                return await self._engine.ainfer(name, texts, truncate="cut" if cut else "error")
+            async with asyncio.timeout(timeout_s):
+                return await self._engine.ainfer(
+                    name,
+                    items,
+                    version=options.version,
+                    prompt=options.prompt,
+                    truncate="cut" if options.cut else "error",
+                    priority=options.priority,
+                )
         except TimeoutError:
             raise DeadlineExceededError(
-                f"the answer was not ready within {self._timeout_s:g} s", hint="send less at once"
+                f"the answer was not ready within {timeout_s:g} s", hint="send less at once"
             ) from None

@@ -1,0 +1,22 @@
+"""How an answer was computed, as headers."""
+
+from __future__ import annotations
+
+from inferox.engine import Answer
+
+
+def describe(answer: Answer) -> dict[str, str]:
+    """How an answer was computed, as headers.
+
+    Args:
+        answer: The answer.
+    """
+    facts = {
+        "x-inferox-model": answer.model,
+        "x-inferox-model-version": answer.version,
+        "x-inferox-artifact": answer.artifact,
+        "x-inferox-parity": answer.parity_class,
+        "x-inferox-embedding-space": answer.embedding_space,
+        "x-inferox-cut-inputs": str(sum(tokens.count > 0 for tokens in answer.cut_tokens)),
+    }
+    return {name: value for name, value in facts.items() if value is not None}

@@ -1,0 +1,24 @@
+"""What a request says beside its model and its items, whatever the protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallOptions:
+    """What a request says beside its model and its items, whatever the protocol.
+
+    Attributes:
+        version: The version of the model, or a label; ``None`` for the one that was loaded last.
+        prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+        cut: Whether texts that are too long are cut; otherwise they are refused.
+        priority: Lower numbers go first.
+        timeout_s: How long it may take, where that is less than any request may; ``None`` for that.
+    """
+
+    version: str | None = None
+    prompt: str | None = None
+    cut: bool = False
+    priority: int = 0
+    timeout_s: float | None = None
