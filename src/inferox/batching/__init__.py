@@ -1,6 +1,6 @@
 """Which rows join a batch, and the loop that computes them."""
 
-from inferox.batching.execution import MAX_ROWS, MAX_TOKENS, group_alike, run_batches
+from inferox.batching.execution import MAX_ROWS, MAX_TOKENS, group_alike, read_budget, run_batches
 from inferox.batching.policy import (
     FIXED_COST,
     PACKED_COST,
@@ -26,5 +26,6 @@ __all__ = [
     "choose_batch",
     "group_alike",
     "plan_batches",
+    "read_budget",
     "run_batches",
 ]

@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 
-from inferox.batching.policy import BatchBudget, plan_batches
-from inferox.core import Batch, Model, Outputs, Signature, check_batch
+from inferox.batching.policy import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget, plan_batches
+from inferox.core import Batch, Layout, Model, Outputs, Signature, check_batch
 
 MAX_TOKENS = 1024
 """The most tokens of a batch, padding included, where the caller sets no limit."""
@@ -34,8 +34,7 @@ def run_batches(
     Args:
         model: The model.
         rows: The rows, in any order.
-        max_tokens: The most tokens of a batch, padding included. Where the model takes a fixed number of rows, a
-            batch costs the same however few of them are filled, and this limit does not apply.
+        max_tokens: The most tokens of a batch; see ``read_budget``.
         max_rows: The most rows of a batch.
 
     Yields:
@@ -46,11 +45,9 @@ def run_batches(
         RequestError: If a row does not fit the model's signature, or is empty. Nothing is computed then.
         BackendError: If the runtime fails.
     """
-    limits = model.limits
+    budget = read_budget(model, max_tokens=max_tokens, max_rows=max_rows)
     check_batch(rows, model.signature)
-    most_rows = min(max_rows, limits.rows or max_rows) if not limits.is_fixed else limits.rows or 1
-    most_tokens = sys.maxsize if limits.is_fixed else max_tokens
-    plan = _plan(rows, model.signature, max_tokens=most_tokens, max_rows=most_rows)
+    plan = _plan(rows, model.signature, budget)
     # A single batch has all rows in their order.
     batches = ((indices, rows if len(plan) == 1 else rows.select(indices)) for indices in plan)
     if len(plan) >= _MANY and model.max_concurrency > 1:
@@ -78,17 +75,36 @@ def _finish(indices: list[int], batch: Batch, future: Future[Outputs]) -> Comput
     return indices, batch, future.result()
 
 
-def _plan(rows: Batch, signature: Signature, *, max_tokens: int, max_rows: int) -> list[list[int]]:
+def read_budget(model: Model, *, max_tokens: int, max_rows: int) -> BatchBudget:
+    """What a batch of a model may hold, and what it costs.
+
+    Args:
+        model: The model.
+        max_tokens: The most tokens of a batch, and in the padded layout the most places, padding included. Where the
+            model takes a fixed number of rows, a batch costs the same however few of them are filled, and this limit
+            does not apply.
+        max_rows: The most rows of a batch.
+
+    Raises:
+        ConfigError: If a limit is less than 1.
+    """
+    limits = model.limits
+    if limits.is_fixed:
+        return BatchBudget(sys.maxsize, limits.rows or 1, cost=FIXED_COST)
+    is_padded = model.metadata.layout is Layout.PADDED
+    cost = PADDED_COST if is_padded else PACKED_COST
+    return BatchBudget(max_tokens, min(max_rows, limits.rows or max_rows), is_padded, cost)
+
+
+def _plan(rows: Batch, signature: Signature, budget: BatchBudget) -> list[list[int]]:
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
     groups = list(group_alike(rows, signature).values())
-    count, longest = len(rows), rows.longest
-    if len(groups) == 1 and count and BatchBudget(max_tokens, max_rows).holds(count, count * longest, longest):
+    if len(groups) == 1 and rows and budget.is_best_whole(len(rows), rows.token_count, rows.longest):
         return groups
     lengths = rows.lengths.tolist()
     planned: list[list[int]] = []
     for members in groups:
-        of_members = [lengths[index] for index in members]
-        batches = plan_batches(of_members, max_tokens=max_tokens, max_rows=max_rows)
+        batches = plan_batches([lengths[index] for index in members], budget)
         planned += [[members[position] for position in batch] for batch in batches]
     return planned
 

@@ -107,6 +107,21 @@ class BatchBudget:
                 f"a batch needs at least 1 token and 1 row, and the limits are {self.tokens} and {self.rows}"
             )
 
+    def is_best_whole(self, rows: int, tokens: int, longest: int) -> bool:
+        """Whether some rows fit into one batch, and cannot cost less in several.
+
+        Args:
+            rows: Their number.
+            tokens: The tokens of all of them.
+            longest: The tokens of the longest.
+        """
+        if not self.holds(rows, tokens, longest):
+            return False
+        # In batches of its own, each row costs what it would without padding: at least as much as rows of one length.
+        mean, cost = tokens / max(rows, 1), self.cost
+        padding = cost.per_place * (longest - mean) + cost.per_pair * (longest**2 - mean**2)
+        return rows * padding <= cost.per_batch
+
     def holds(self, rows: int, tokens: int, longest: int) -> bool:
         """Whether some rows fit into one batch.
 
@@ -252,28 +267,43 @@ def _grow(lengths: Sequence[int], lead: int, budget: BatchBudget) -> slice:
         tokens, useful = tokens + added, useful + budget.cost.of_row(added)
 
 
-def plan_batches(lengths: Sequence[int], *, max_tokens: int, max_rows: int) -> list[list[int]]:
-    """Divides rows into batches whose rows are alike in length, so that little of a batch is padding.
+def plan_batches(lengths: Sequence[int], budget: BatchBudget) -> list[list[int]]:
+    """Divides rows into the batches that cost least together: few, and each of rows that are alike in length.
 
     Args:
         lengths: The length of each row, in tokens.
-        max_tokens: The most tokens of a batch, its padding included: rows times the longest. Only a row that is longer
-            by itself exceeds it, and is then alone.
-        max_rows: The most rows of a batch.
+        budget: What a batch may hold, and what it costs.
 
     Returns:
         The indices of each batch's rows, shortest first. Every row is in exactly one batch.
-
-    Raises:
-        ConfigError: If a limit is less than 1.
     """
-    budget = BatchBudget(max_tokens, max_rows)
-    batches: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        # Rows come in rising length, so that the one that joins is always the longest of its batch.
-        rows = len(batches[-1]) + 1 if batches else 0
-        if batches and budget.holds(rows, rows * lengths[index], lengths[index]):
-            batches[-1].append(index)
-        else:
-            batches.append([index])
-    return batches
+    order = np.argsort(lengths, kind="stable")
+    rising = np.asarray(lengths, dtype=np.int64)[order]
+    count, cost = len(rising), budget.cost
+    firsts = _find_firsts(rising, budget)
+    # What a row costs in a batch whose longest it is, as far as that depends on the batch.
+    prices = (cost.per_place + cost.per_pair * rising) * rising
+    # ``least[i]`` is the least cost of the first ``i`` rows, and ``begins[i]`` where the last of their batches begins.
+    least, begins, numbers = np.zeros(count + 1), [0] * (count + 1), np.arange(count)
+    for last, (first, price) in enumerate(zip(firsts.tolist(), prices.tolist(), strict=True)):
+        costs = least[first : last + 1] - price * numbers[first : last + 1]
+        best = int(costs.argmin())
+        begins[last + 1] = first + best
+        least[last + 1] = costs[best] + price * (last + 1) + cost.per_batch
+    batches, end = [], count
+    while end:
+        batches.append(order[begins[end] : end].tolist())
+        end = begins[end]
+    return batches[::-1]
+
+
+def _find_firsts(rising: Integers, budget: BatchBudget) -> Integers:
+    """For each row, the first that a batch can have of which it is the last; lengths rise."""
+    numbers = np.arange(len(rising))
+    if budget.is_padded:
+        by_tokens = numbers + 1 - budget.tokens // np.maximum(rising, 1)
+    else:
+        totals = rising.cumsum()
+        by_tokens = (totals - rising).searchsorted(totals - budget.tokens)
+    firsts: Integers = np.maximum(by_tokens, numbers + 1 - budget.rows).clip(0, numbers)
+    return firsts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget
+from inferox.batching import BatchBudget, read_budget
 from inferox.core import Batch, Layout, NonFiniteOutputError, OutOfMemoryError, Trace, span
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
@@ -280,13 +279,8 @@ class BatchExecutor:
 def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:
     if isinstance(loaded.task, RawTask):
         return BatchBudget(1, 1)
-    model, limits = loaded.model, loaded.model.limits
-    if limits.is_fixed:
-        return BatchBudget(sys.maxsize, limits.rows or 1, cost=FIXED_COST)
-    rows = min(config.max_batch_rows, loaded.task.max_rows)
-    is_padded = model.metadata.layout is Layout.PADDED
-    cost = PADDED_COST if is_padded else PACKED_COST
-    return BatchBudget(config.max_batch_tokens, min(rows, limits.rows or rows), is_padded, cost)
+    most_rows = min(config.max_batch_rows, loaded.task.max_rows)
+    return read_budget(loaded.model, max_tokens=config.max_batch_tokens, max_rows=most_rows)
 
 
 def _check_samples(check: Callable[[TaskModel], None], watch: Watch, loaded: TaskModel) -> None:

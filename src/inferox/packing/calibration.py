@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.batching import MAX_TOKENS, plan_batches
+from inferox.batching import MAX_TOKENS, BatchBudget, plan_batches
 from inferox.core import ConfigError, PackageError, SourceModel, pad_batch
 from inferox.packing.reference import uses_task_samples
 from inferox.tasks import Task
@@ -55,7 +55,7 @@ def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -
     if any(name not in task.pad_values for name in source.signature.input_names):
         return [pad_batch(rows.select([index]), source.signature) for index in range(len(rows))]
     # Batches as they are computed later: a range is the mean of what batches have as their largest numbers.
-    batches = plan_batches(rows.lengths.tolist(), max_tokens=MAX_TOKENS, max_rows=_ROWS)
+    batches = plan_batches(rows.lengths.tolist(), BatchBudget(MAX_TOKENS, _ROWS))
     return [pad_batch(rows.select(batch), source.signature) for batch in batches]
 
 
