@@ -99,7 +99,8 @@ def read_budget(model: Model, *, max_tokens: int, max_rows: int) -> BatchBudget:
 def _plan(rows: Batch, signature: Signature, budget: BatchBudget) -> list[list[int]]:
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
     groups = list(group_alike(rows, signature).values())
-    if len(groups) == 1 and rows and budget.is_best_whole(len(rows), rows.token_count, rows.longest):
+    count = len(rows)
+    if len(groups) == 1 and count and budget.is_best_whole(count, rows.token_count, rows.longest):
         return groups
     lengths = rows.lengths.tolist()
     planned: list[list[int]] = []

@@ -91,7 +91,7 @@ class Batch:
         """The number of rows."""
         return len(self.cu_seqlens) - 1
 
-    @property
+    @cached_property
     def token_count(self) -> int:
         """The number of tokens of all rows."""
         return int(self.cu_seqlens[-1])

@@ -89,7 +89,8 @@ def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
         ShapeMismatchError: If there are no rows, or one has no tokens.
         RequestError: If an input is dense, or the batch brings a mask.
     """
-    if not len(batch):
+    rows = len(batch)
+    if not rows:
         raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
     check_batch(batch, signature)
     dense = [name for name in signature.input_names if name in batch.dense]
@@ -99,7 +100,7 @@ def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
             hint="use forward, which takes padded tensors, or an artifact of the padded layout",
         )
     tokens = {name: batch.ragged[name] for name in signature.input_names if name != MASK}
-    rows, longest = len(batch), batch.longest
+    longest = batch.longest
     order = np.arange(batch.token_count, dtype=np.int64)
     # Row i begins at the place i * longest of the padded batch.
     padding_before = np.arange(0, rows * longest, longest) - batch.cu_seqlens[:-1]
