@@ -76,6 +76,14 @@ def minilm_package(shared_folders: SharedFolders, inferox: Command, minilm_direc
     return shared_folders.get("minilm", fill) / "minilm.mlpkg"
 
 
+@pytest.fixture(scope="session")
+def packages(shared_folders: SharedFolders, minilm_directory: Path) -> dict[str, Path]:
+    """A small package by task."""
+    from tests.task_packages import get_task_packages  # which imports PyTorch
+
+    return get_task_packages(shared_folders, minilm_directory)
+
+
 def pytest_collection_finish() -> None:
     """Once the modules of the tests are imported, and PyTorch with them."""
     make_operator_table_once()

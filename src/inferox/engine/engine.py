@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from inferox.core import Closing, ConfigError, DeviceId
-from inferox.engine.answer import Answer
-from inferox.engine.asking import aask_and_wait, ask, ask_and_wait
 from inferox.engine.config import EngineConfig
 from inferox.engine.host import open_host
+from inferox.engine.inference import Inference
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.open_sessions import OpenSessions
 from inferox.engine.registry import ModelRegistry
-from inferox.engine.request import RequestOptions
 from inferox.engine.served_model import ServedModel
 from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
-from inferox.engine.streaming import stream_results
-from inferox.engine.waiting import warn_of_cuts
 from inferox.engine.worker_info import WorkerInfo
 
 if TYPE_CHECKING:
@@ -31,7 +26,7 @@ if TYPE_CHECKING:
 State = TypeVar("State")
 
 
-class Engine(Closing):
+class Engine(Inference, Closing):
     """Computes the requests of many callers for many models, from threads and from coroutines.
 
     Rows of all requests for a model share batches of alike lengths; a request that comes to an idle engine is computed
@@ -42,7 +37,7 @@ class Engine(Closing):
     """
 
     def __init__(self, config: EngineConfig | None = None) -> None:
-        self._models = ModelRegistry()
+        super().__init__(ModelRegistry())
         self._sessions = OpenSessions()
         self._host = open_host(config or EngineConfig())
 
@@ -146,126 +141,6 @@ class Engine(Closing):
         removed = self._models.remove(name, version, drop_labels=drop_labels)
         _close_all([*self._sessions.of(removed), *removed])
 
-    def infer(
-        self,
-        name: str,
-        items: Sequence[Any],
-        *,
-        version: str | None = None,
-        prompt: str | None = None,
-        truncate: str = "warn",
-        deadline_s: float | None = None,
-        priority: int = 0,
-        owner: str | None = None,
-    ) -> Answer:
-        """Computes a request, and waits for its answer.
-
-        Args:
-            name: The model.
-            items: Texts, pairs, images, or named tensors, as the model's task takes them.
-            version: The version, or a label; ``None`` for the one that was loaded last.
-            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
-            deadline_s: Within how many seconds the answer is needed; ``None`` for no limit.
-            priority: Lower numbers go first.
-            owner: On whose behalf the request is made: owners get equal shares.
-
-        Returns:
-            The answer.
-
-        Raises:
-            RequestError: If an item cannot be computed; ``item`` of the error says which.
-            OverloadedError: If too much waits already.
-            DeadlineExceededError: If the answer is not ready in time, or cannot be.
-            ShuttingDownError: If the engine or the model is being closed.
-            BackendError: If the runtime fails because of one of the items.
-        """
-        options = RequestOptions(deadline_s, priority, owner, prompt, truncate)
-        return ask_and_wait(self._finder(name, version), items, options)
-
-    def infer_many(
-        self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
-    ) -> list[Answer]:
-        """Computes several requests at once; see ``infer``.
-
-        Args:
-            name: The model.
-            requests: The items of each request.
-            version: The version, or a label; ``None`` for the one that was loaded last.
-            owner: On whose behalf the requests are made.
-
-        Returns:
-            The answers, in the order of the requests.
-
-        Raises:
-            InferoxError: What the first request fails with that does; see ``infer``.
-        """
-        options = RequestOptions(owner=owner)
-        admitted: list[Future[Answer]] = []
-        try:
-            admitted.extend(ask(self._finder(name, version), items, options) for items in requests)
-            answers = [future.result() for future in admitted]
-        except BaseException:
-            for future in admitted:
-                future.cancel()
-            raise
-        for answer in answers:
-            warn_of_cuts(answer, options, stacklevel=3)
-        return answers
-
-    def stream(
-        self,
-        name: str,
-        items: Iterable[Any],
-        *,
-        version: str | None = None,
-        prompt: str | None = None,
-        truncate: str = "warn",
-        owner: str | None = None,
-        chunk: int = 256,
-    ) -> Iterator[Any]:
-        """Answers items as they come, in their order, with few of them in memory at a time.
-
-        Args:
-            name: The model.
-            items: The items. No more are read than are needed to keep the model busy.
-            version: The version, or a label; ``None`` for the one that was loaded last.
-            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
-            owner: On whose behalf the items are computed.
-            chunk: How many items are one request.
-
-        Yields:
-            The result of each item.
-
-        Raises:
-            InferoxError: As ``infer`` does; ``item`` of the error counts from the first item of all.
-        """
-        options = RequestOptions(owner=owner, prompt=prompt, truncate=truncate)
-        # All of a stream is of one version, and so of one embedding space.
-        pinned = self._models.find(name, version).version
-
-        def admit(some: Sequence[Any]) -> Future[Answer]:
-            return ask(self._finder(name, pinned), some, options)
-
-        return stream_results(items, admit, options, chunk)
-
-    async def ainfer(
-        self,
-        name: str,
-        items: Sequence[Any],
-        *,
-        version: str | None = None,
-        prompt: str | None = None,
-        truncate: str = "warn",
-        deadline_s: float | None = None,
-        priority: int = 0,
-        owner: str | None = None,
-    ) -> Answer:
-        """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
-        options = RequestOptions(deadline_s, priority, owner, prompt, truncate)
-        return await aask_and_wait(self._finder(name, version), items, options)
-
     def session(
         self, name: str, state: State, *, version: str | None = None, owner: str | None = None
     ) -> InferenceSession[State]:
@@ -331,9 +206,6 @@ class Engine(Closing):
         """
         removed = self._models.close()
         _close_all([*self._sessions.of(removed), *removed, self._host])
-
-    def _finder(self, name: str, version: str | None) -> Callable[[], ServedModel]:
-        return lambda: self._models.find(name, version)
 
     def _describe(self, model: ServedModel) -> ModelInfo:
         return replace(model.info(), labels=self._models.labels_of(model))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from inferox.core import DeviceId
 
@@ -22,6 +23,9 @@ class ModelInfo:
         is_loaded: Whether it is in memory; where it is not, it is loaded again for the next request.
         labels: The labels that stand for it, ``latest`` among them.
         dimension: The length of its vectors; ``None`` where its answers are none.
+        max_length: The most tokens of a row, special tokens included; ``None`` where there is no limit, or no tokens.
+        prompts: What can be put before texts, by name; empty where there is nothing.
+        class_labels: The labels that it tells apart, in the order of its logits; empty where there are none.
     """
 
     name: str
@@ -34,3 +38,6 @@ class ModelInfo:
     is_loaded: bool = True
     labels: tuple[str, ...] = ()
     dimension: int | None = None
+    max_length: int | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    class_labels: tuple[str, ...] = ()

@@ -37,6 +37,8 @@ class RequestOptions:
         owner: On whose behalf it is made, such as an API key: owners get equal shares of the machine.
         prompt: The name of the prompt to put before each text; ``None`` for the model's default.
         truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+        truncation_side: On which side they are cut: ``left`` or ``right``; ``None`` for the model's own.
+        unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
@@ -48,6 +50,8 @@ class RequestOptions:
     owner: str | None = None
     prompt: str | None = None
     truncate: str = "warn"
+    truncation_side: str | None = None
+    unscaled: bool = False
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
@@ -59,6 +63,8 @@ class RequestOptions:
         if self.prompt is not None and not isinstance(self.prompt, str):
             raise RequestError(f"a prompt must be the name of one, but is {self.prompt!r}")
         check_truncation(self.truncate)
+        if self.truncation_side not in {None, "left", "right"}:
+            raise RequestError(f"texts are cut on the left or the right, not on {self.truncation_side!r}")
 
 
 class Request:

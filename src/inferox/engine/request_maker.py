@@ -15,6 +15,9 @@ from inferox.engine.watch import Watch
 from inferox.tasks import RawTask, Task
 from inferox.tasks.truncation import report_truncation
 
+_AS_IT_IS = None, None, False
+"""What a request says that wants the task as the model has it."""
+
 
 class RequestMaker:
     """Makes requests for a model of the items that its callers give.
@@ -29,7 +32,7 @@ class RequestMaker:
     def __init__(self, task: Task, signature: Signature, *, check_room: Callable[[int], None], watch: Watch) -> None:
         self._signature = signature
         self._check_room = check_room
-        self._tasks: dict[str | None, Task] = {None: task}
+        self._tasks: dict[tuple[str | None, str | None, bool], Task] = {_AS_IT_IS: task}
         self._watch = watch
         self._encoder = TickEncoder(signature, watch)
 
@@ -45,7 +48,7 @@ class RequestMaker:
             RequestError: If an item cannot be computed.
             OverloadedError: If there are more of them than may wait.
         """
-        given, task = to_items(items), self._task_with(options.prompt)
+        given, task = to_items(items), self._task_for(options)
         self._check_room(len(given))
         if isinstance(task, RawTask):
             encoding = self._make_calls(task, given, options)
@@ -57,7 +60,7 @@ class RequestMaker:
 
     async def amake(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Request:
         """Makes the rows of a request together with those of other coroutines; see ``make``."""
-        given, task = to_items(items), self._task_with(options.prompt)
+        given, task = to_items(items), self._task_for(options)
         self._check_room(len(given))
         if isinstance(task, RawTask):
             encoding = await asyncio.to_thread(self._make_calls, task, given, options)
@@ -70,10 +73,17 @@ class RequestMaker:
         with self._watch.making([options], items):
             return Encoding.of_calls(task, items)
 
-    def _task_with(self, prompt: str | None) -> Task:
-        if prompt not in self._tasks:
-            self._tasks[prompt] = self._tasks[None].with_prompt(prompt or "")
-        return self._tasks[prompt]
+    def _task_for(self, options: RequestOptions) -> Task:
+        """The task as a request wants it: one for all that want the same, so that equal rows can be told."""
+        key = options.prompt, options.truncation_side, options.unscaled
+        if key not in self._tasks:
+            task = self._tasks[_AS_IT_IS]
+            if options.prompt is not None:
+                task = task.with_prompt(options.prompt)
+            if options.truncation_side is not None:
+                task = task.cutting(options.truncation_side)
+            self._tasks[key] = task.unscaled() if options.unscaled else task
+        return self._tasks[key]
 
 
 def _at_admission(options: RequestOptions) -> str:

@@ -9,9 +9,9 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from threading import Lock, Thread
-from typing import Any
+from typing import Any, TypeVar
 
-from inferox.core import DeadlineExceededError, DeviceId, ExecutionError, InferoxError, Trace
+from inferox.core import DeadlineExceededError, DeviceId, ExecutionError, InferoxError, RequestError, Trace
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.config import EngineConfig
@@ -29,7 +29,11 @@ from inferox.engine.turns import Turns, is_computing
 from inferox.engine.unexpected import to_failure
 from inferox.engine.watch import Watch
 from inferox.loading import PlannedLoad, TaskModel
-from inferox.tasks import EmbedTask
+from inferox.tasks import Task
+from inferox.tasks.text_task import TextTask
+from inferox.tasks.token import Token
+
+Value = TypeVar("Value")
 
 _logger = logging.getLogger(__name__)
 
@@ -65,8 +69,7 @@ class ModelRunner(ServedModel):
     ) -> None:
         self.name = name
         self.version = version
-        self._task_name = loaded.task.name
-        self._dimension = loaded.task.dimension if isinstance(loaded.task, EmbedTask) else None
+        self._task = loaded.task
         self._turns = turns
         watch = watch or Watch()
         self._recorder, self._cache = StatsRecorder(), AnswerCache(config.cache_bytes)
@@ -108,6 +111,17 @@ class ModelRunner(ServedModel):
         self._admit(request)
         return request.future
 
+    def tokenize(
+        self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
+    ) -> Future[list[list[Token]]]:
+        """Divides texts into tokens on this thread; see ``ServedModel``."""
+        task = _as_text_task(self._task if prompt is None else self._task.with_prompt(prompt))
+        return _done(task.tokenize(texts, add_special_tokens=add_special_tokens))
+
+    def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
+        """Makes texts of tokens on this thread; see ``ServedModel``."""
+        return _done(_as_text_task(self._task).detokenize(ids, skip_special_tokens=skip_special_tokens))
+
     def estimate_s(self, tokens: int) -> float | None:
         """The seconds that some tokens take, in all lanes together; ``None`` where that is not known.
 
@@ -122,13 +136,16 @@ class ModelRunner(ServedModel):
         return ModelInfo(
             self.name,
             self.version,
-            self._task_name,
+            self._task.name,
             metadata.artifact,
             metadata.device,
             metadata.embedding_space,
             self._lineup.standby,
             is_loaded=self._lineup.is_open,
-            dimension=self._dimension,
+            dimension=getattr(self._task, "dimension", None),
+            max_length=self._task.max_length,
+            prompts=dict(getattr(self._task, "prompts", {})),
+            class_labels=tuple(getattr(self._task, "labels", ())),
         )
 
     def stats(self) -> ModelStats:
@@ -258,6 +275,18 @@ class ModelRunner(ServedModel):
                 batches += executor.divide(again)
             if executor.suspicion.is_confirmed:
                 self._lineup.replace(executor)
+
+
+def _as_text_task(task: Task) -> TextTask:
+    if not isinstance(task, TextTask):
+        raise RequestError(f"the task {task.name} takes no texts, so that there are no tokens of any")
+    return task
+
+
+def _done(value: Value) -> Future[Value]:
+    future: Future[Value] = Future()
+    future.set_result(value)
+    return future
 
 
 def _refuse_if_computing() -> None:

@@ -12,6 +12,7 @@ from inferox.engine.answer import Answer
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.request import RequestOptions
 from inferox.engine.stats import ModelStats
+from inferox.tasks.token import Token
 
 
 class ServedModel(Closing):
@@ -48,6 +49,41 @@ class ServedModel(Closing):
     async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
         """Takes a request of a coroutine in; see ``ask``."""
         return self.ask(items, options, arrived_s)
+
+    @abstractmethod
+    def tokenize(
+        self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
+    ) -> Future[list[list[Token]]]:
+        """Divides texts into tokens, of which none is cut off.
+
+        Args:
+            texts: The texts.
+            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+            add_special_tokens: Whether the tokens that the tokenizer adds are among them.
+
+        Returns:
+            What gets the tokens of each text, or an error.
+
+        Raises:
+            RequestError: If the model takes no texts, or one cannot be tokenised; it may also come as the answer.
+            CapacityError: If no worker can be asked.
+        """
+
+    @abstractmethod
+    def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
+        """Makes texts of tokens.
+
+        Args:
+            ids: The tokens of each text.
+            skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
+
+        Returns:
+            What gets the texts, or an error.
+
+        Raises:
+            RequestError: If the model takes no texts, or there is no such token; it may also come as the answer.
+            CapacityError: If no worker can be asked.
+        """
 
     @abstractmethod
     def info(self) -> ModelInfo:

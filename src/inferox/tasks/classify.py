@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +42,12 @@ class ClassifyTask(TextTask):
     def labels(self) -> Sequence[str]:
         """The labels, in the order of the logits."""
         return self._labels.names
+
+    def unscaled(self) -> ClassifyTask:
+        """The same task, whose scores are logits; see ``Task``."""
+        other = copy(self)
+        other._labels = self._labels.without_activation()  # noqa: SLF001 - a copy of this one
+        return other
 
     def encode(self, items: Sequence[Text]) -> Batch:
         """Makes a row of each text or pair; see ``Task``. An empty text is legal."""

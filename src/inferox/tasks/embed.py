@@ -81,6 +81,12 @@ class EmbedTask(TextTask):
         other._use_prompt(self._prompts[name])  # noqa: SLF001 - a copy of this one
         return other
 
+    def unscaled(self) -> EmbedTask:
+        """The same task, whose vectors are not scaled to length 1 at the end; see ``Task``."""
+        other = copy(self)
+        other._vectors = self._vectors.unscaled()  # noqa: SLF001 - a copy of this one
+        return other
+
     def encode(self, items: Sequence[str]) -> Batch:
         """Makes a row of each text; see ``Task``. An empty text is legal."""
         return self._tokenizer.encode(items, check=check_texts, prompt=self._prompt)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,12 @@ class Labels:
     def names(self) -> Sequence[str]:
         """The labels."""
         return self._names
+
+    def without_activation(self) -> Labels:
+        """The same labels, whose scores are the logits."""
+        other = copy(self)
+        other._activate = ACTIVATIONS["identity"]  # noqa: SLF001 - a copy of this one
+        return other
 
     def score(self, logits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """The scores; the shape of the logits, float32."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from inferox.core import MASK, ManifestError, Outputs, Signature, to_cu_seqlens, unpad
 from inferox.parity import Arrays
-from inferox.tasks.embed_modules import open_module
+from inferox.tasks.embed_modules import Normalise, open_module
 from inferox.tasks.options import optional, required_list
 from inferox.tasks.pooling import POOLING_MODES, pool
 from inferox.tasks.signature import find_output, last_extent
@@ -45,6 +46,13 @@ class PooledVectors:
         self.dimension = last_extent(self._output) * len(self._pooling)
         for module in self._modules:
             self.dimension = module.width(self.dimension)
+
+    def unscaled(self) -> PooledVectors:
+        """The same, without scaling to length 1 where that is the last layer."""
+        other = copy(self)
+        if self._modules and isinstance(self._modules[-1], Normalise):
+            other._modules = self._modules[:-1]  # noqa: SLF001 - a copy of this one
+        return other
 
     def compute(self, outputs: Outputs, *, skip: int = 0) -> npt.NDArray[np.float32]:
         """Pools each row, and computes the layers.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -76,6 +77,12 @@ class RerankTask(TextTask):
         """Scores each pair; see ``Task``."""
         scores: list[float] = self._activate(self._scores.compute(outputs)).tolist()
         return scores
+
+    def unscaled(self) -> RerankTask:
+        """The same task, whose scores are those before the activation; see ``Task``."""
+        other = copy(self)
+        other._activate = ACTIVATIONS["identity"]  # noqa: SLF001 - a copy of this one
+        return other
 
     def pair(self, query: str, documents: Iterable[str], *, top_k: int | None = None) -> list[tuple[str, str]]:
         """Makes the items of a ranking.

@@ -97,6 +97,27 @@ class Task(ABC):
         """
         raise RequestError(f"the task {self.name} has no prompts, and {name!r} was asked for")
 
+    def unscaled(self) -> Task:
+        """The same task, whose numbers are given as they are before its last step.
+
+        Scores are logits, before the activation; vectors are not scaled to length 1.
+
+        Raises:
+            RequestError: If its answers have no such form.
+        """
+        raise RequestError(f"the task {self.name} gives its answers in one form alone")
+
+    def cutting(self, side: str) -> Task:
+        """The same task, which cuts texts that are too long on one side, whatever the model's own is.
+
+        Args:
+            side: ``left`` or ``right``.
+
+        Raises:
+            RequestError: If its items are not texts.
+        """
+        raise RequestError(f"the task {self.name} takes no texts, so that none can be cut on the {side}")
+
     def proof_inputs(self) -> list[ProofInput]:
         """Inputs on which the task is proven against the library that defines the model; empty where it takes tensors.
 

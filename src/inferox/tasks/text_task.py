@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from inferox.core import Signature
 from inferox.parity import ProofInput
@@ -12,6 +13,8 @@ from inferox.tasks.calibration_texts import calibration_texts
 from inferox.tasks.proof_inputs import make_proof_inputs
 from inferox.tasks.task import Task
 from inferox.tasks.text_samples import sample_texts
+from inferox.tasks.token import Token
+from inferox.tasks.token_texts import divide_texts, join_tokens
 from inferox.tasks.tokenizer import TextTokenizer
 
 
@@ -30,6 +33,7 @@ class TextTask(Task):
 
     def __init__(self, root: Path, options: Mapping[str, Any], signature: Signature) -> None:
         self._tokenizer = TextTokenizer.open(root, options, signature)
+        self._prompt = ""
 
     @property
     def pad_values(self) -> Mapping[str, int]:
@@ -50,6 +54,20 @@ class TextTask(Task):
     def prompts(self) -> Mapping[str, str]:
         """What can be put before texts, by name."""
         return {}
+
+    def tokenize(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[Token]]:
+        """Divides texts into tokens, the task's prompt before each; see ``divide_texts``."""
+        return divide_texts(self._tokenizer.library, texts, prompt=self._prompt, add_special_tokens=add_special_tokens)
+
+    def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
+        """Makes texts of tokens; see ``join_tokens``."""
+        return join_tokens(self._tokenizer.library, ids, skip_special_tokens=skip_special_tokens)
+
+    def cutting(self, side: str) -> Self:
+        """The same task, which cuts texts on another side; see ``Task``."""
+        other = copy(self)
+        other._tokenizer = self._tokenizer.cutting(side)  # noqa: SLF001 - a copy of this one
+        return other
 
     def proof_inputs(self) -> list[ProofInput]:
         """Varied texts, some with each prompt; see ``Task``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -140,6 +141,11 @@ class TextTokenizer:
         )
 
     @property
+    def library(self) -> Tokenizer:
+        """The library's own object, which neither pads nor cuts."""
+        return self._tokenizer
+
+    @property
     def pad_values(self) -> Mapping[str, int]:
         """The number that each input is padded with; empty for a model without a mask, which is never given padding."""
         return self._pad_values
@@ -198,6 +204,17 @@ class TextTokenizer:
             else:
                 encodings = [CutEncoding(encoding) for encoding in encode(given)]
         return self._to_batch(encodings, offsets=offsets)
+
+    def cutting(self, side: str) -> TextTokenizer:
+        """The same tokenizer, which cuts longer texts on another side.
+
+        Args:
+            side: ``right`` or ``left``.
+        """
+        other = copy(self)
+        other._truncation_side = side  # noqa: SLF001 - a copy of this one, as below
+        other._is_cuttable = is_cuttable(self._tokenizer, side)  # noqa: SLF001
+        return other
 
     def readable(self, batches: Sequence[Sequence[T]]) -> list[list[T]]:
         """The texts or pairs of each batch that have a token: the empty text has none where a tokenizer adds none."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.messages import Count
-from inferox.engine.workers.remote_model import RemoteModel
+
+if TYPE_CHECKING:
+    from inferox.engine.workers.remote_model import RemoteModel
 
 _UNLOAD_S = 30.0
 """How long workers may take to unload a model, all of whose requests are answered."""

@@ -292,4 +292,6 @@ def to_ask(number: int, part: Part) -> Ask:
         options.owner,
         options.prompt,
         truncate,
+        options.truncation_side,
+        options.unscaled,
     )

@@ -61,6 +61,8 @@ class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
         owner: On whose behalf it is made.
         prompt: The name of the prompt.
         truncate: What is done about texts that are too long.
+        truncation_side: On which side they are cut.
+        unscaled: Whether numbers are given as they are before the last step.
     """
 
     items: Any
@@ -69,6 +71,34 @@ class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
     owner: str | None
     prompt: str | None
     truncate: str
+    truncation_side: str | None = None
+    unscaled: bool = False
+
+
+class Tokenize(_OfModel, tag="tokenize", array_like=True, frozen=True):
+    """Divide texts into tokens; see ``TextTokenizer.divide``.
+
+    Attributes:
+        texts: The texts.
+        prompt: The name of the prompt.
+        add_special_tokens: Whether the tokens that the tokenizer adds are among them.
+    """
+
+    texts: list[str]
+    prompt: str | None
+    add_special_tokens: bool
+
+
+class Detokenize(_OfModel, tag="detokenize", array_like=True, frozen=True):
+    """Make texts of tokens; see ``TextTokenizer.join``.
+
+    Attributes:
+        ids: The tokens of each text.
+        skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
+    """
+
+    ids: list[list[int]]
+    skip_special_tokens: bool
 
 
 class Cancel(Struct, tag="cancel", array_like=True, frozen=True):
@@ -155,5 +185,19 @@ class Failed(Struct, tag="failed", array_like=True, frozen=True):
     causes: Sequence[str] = ()
 
 
-Message = Load | Unload | Ask | Cancel | Count | Stop | Answered | AnsweredLabels | AnsweredSpans | Done | Failed
+Message = (
+    Load
+    | Unload
+    | Ask
+    | Tokenize
+    | Detokenize
+    | Cancel
+    | Count
+    | Stop
+    | Answered
+    | AnsweredLabels
+    | AnsweredSpans
+    | Done
+    | Failed
+)
 """Everything that is said."""

@@ -21,7 +21,7 @@ from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.unexpected import to_failure
 from inferox.engine.worker_info import WorkerInfo
-from inferox.engine.workers.broadcast import count_in, unload_in
+from inferox.engine.workers.broadcast import unload_in
 from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
 from inferox.engine.workers.messages import Failed, Load
 from inferox.engine.workers.pooled_request import Part
@@ -134,18 +134,14 @@ class WorkerPool(ModelHost):
             calls = {link.begin_unload(model.key): link for link in self._alive()}
         unload_in(calls, model)
 
-    def count(self, model: RemoteModel) -> tuple[list[Any], int]:
-        """What workers say of a model's statistics.
+    def links_of(self, key: str) -> list[WorkerLink]:
+        """The workers that have loaded a model.
 
         Args:
-            model: The model.
-
-        Returns:
-            What each says that answers, and how many do not.
+            key: The key of the model.
         """
         with self._condition:
-            links = [link for link in self._links if link.has(model.key)]
-        return count_in(links, model)
+            return [link for link in self._links if link.has(key)]
 
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are alive, the sandbox among them; see ``ModelHost``."""
@@ -184,7 +180,7 @@ class WorkerPool(ModelHost):
         request = part.request
         key = request.model.key
         with self._condition:
-            ready = [link for link in self._links if link.has(key)]
+            ready = self.links_of(key)
             if ready:
                 return min(ready, key=lambda link: link.cost)
             failure = self._why_nobody_can(key)

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import fields, replace
 from threading import Condition
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from inferox.core import LoadError, ShuttingDownError
+from inferox.core import LoadError, OverloadedError, ShuttingDownError
 from inferox.engine.answer import Answer
 from inferox.engine.items import to_items
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.request import RequestOptions
 from inferox.engine.served_model import ServedModel
 from inferox.engine.stats import ModelStats
+from inferox.engine.unexpected import to_failure
+from inferox.engine.workers.broadcast import count_in
 from inferox.engine.workers.items import to_sendable
-from inferox.engine.workers.messages import Load
+from inferox.engine.workers.messages import Detokenize, Load, Message, Tokenize
 from inferox.engine.workers.pooled_request import Part, PooledRequest
+from inferox.tasks.token import Token
 
 if TYPE_CHECKING:
     from inferox.engine.workers.pool import WorkerPool
+
+Value = TypeVar("Value")
 
 
 class RemoteModel(ServedModel):
@@ -94,6 +99,36 @@ class RemoteModel(ServedModel):
             raise
         return request.future
 
+    def tokenize(
+        self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
+    ) -> Future[list[list[Token]]]:
+        """Divides texts into tokens; see ``ServedModel``."""
+        given = list(texts)
+        return self._call(
+            lambda call: Tokenize(call, self.name, self.version, given, prompt, add_special_tokens), list[list[Token]]
+        )
+
+    def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
+        """Makes texts of tokens; see ``ServedModel``."""
+        given = [list(some) for some in ids]
+        return self._call(lambda call: Detokenize(call, self.name, self.version, given, skip_special_tokens), list[str])
+
+    def _call(self, make: Callable[[int], Message], kind: type[Value]) -> Future[Value]:
+        """Calls the worker that has the least to do. What it was told is lost where it dies meanwhile."""
+        links = self._pool.links_of(self.key)
+        if not links:
+            raise OverloadedError("no worker process is ready yet")
+        value: Future[Value] = Future()
+
+        def read(done: Future[Any]) -> None:
+            try:
+                value.set_result(msgspec.convert(done.result(), kind))
+            except Exception as error:  # noqa: BLE001 - given to whoever waits for it
+                value.set_exception(to_failure("reading what a worker process has said", error))
+
+        min(links, key=lambda link: link.cost).call(make).add_done_callback(read)
+        return value
+
     def compute_again(self, request: PooledRequest) -> None:
         """Has all of a request computed by one worker, of which some was computed before.
 
@@ -132,7 +167,7 @@ class RemoteModel(ServedModel):
 
         Another artifact may have taken over since it was loaded, in each worker another one: answers say their own.
         """
-        found, _ = self._pool.count(self)
+        found, _ = count_in(self._pool.links_of(self.key), self)
         infos = [msgspec.convert(info, ModelInfo) for _, info in found]
         if not infos:
             return self._info
@@ -140,7 +175,7 @@ class RemoteModel(ServedModel):
 
     def stats(self) -> ModelStats:
         """What all workers together are doing with it, and have done since each was started; see ``ServedModel``."""
-        found, missing = self._pool.count(self)
+        found, missing = count_in(self._pool.links_of(self.key), self)
         # With those of nobody, so that there are histograms where no worker is alive.
         counted = [ModelStats(missing_workers=missing), *(msgspec.convert(stats, ModelStats) for stats, _ in found)]
         names = [item.name for item in fields(ModelStats)]

@@ -31,7 +31,18 @@ from inferox.engine.workers.channel import Channel
 from inferox.engine.workers.failures import to_message
 from inferox.engine.workers.flight_record import FlightRecord
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
-from inferox.engine.workers.messages import Ask, Cancel, Count, Done, Failed, Load, Stop, Unload
+from inferox.engine.workers.messages import (
+    Ask,
+    Cancel,
+    Count,
+    Detokenize,
+    Done,
+    Failed,
+    Load,
+    Stop,
+    Tokenize,
+    Unload,
+)
 from inferox.engine.workers.results import to_answered
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first
 
@@ -84,6 +95,8 @@ class Worker:
             Unload: partial(self._begin_thread, self._unload),
             Count: partial(self._act, self._count),
             Ask: self._begin,
+            Tokenize: partial(self._begin_thread, self._tokenize),
+            Detokenize: partial(self._begin_thread, self._detokenize),
             Cancel: self._cancel,
             Stop: lambda _: self._stopped.set(),
         }
@@ -195,6 +208,16 @@ class Worker:
         model = self._models.find(message.name, message.version)
         return [model.stats(), model.info()]
 
+    def _tokenize(self, message: Tokenize) -> Any:
+        model = self._models.find(message.name, message.version)
+        return model.tokenize(
+            message.texts, prompt=message.prompt, add_special_tokens=message.add_special_tokens
+        ).result()
+
+    def _detokenize(self, message: Detokenize) -> Any:
+        model = self._models.find(message.name, message.version)
+        return model.detokenize(message.ids, skip_special_tokens=message.skip_special_tokens).result()
+
     def _begin(self, ask: Ask) -> None:
         self._asked[ask.call] = asyncio.get_running_loop().create_task(self._ask(ask))
 
@@ -208,7 +231,16 @@ class Worker:
             self._fail(ask.call, error)
 
     def _options(self, ask: Ask) -> CallOptions:
-        return CallOptions(ask.deadline_s, ask.priority, ask.owner, ask.prompt, ask.truncate, call=ask.call)
+        return CallOptions(
+            ask.deadline_s,
+            ask.priority,
+            ask.owner,
+            ask.prompt,
+            ask.truncate,
+            ask.truncation_side,
+            ask.unscaled,
+            call=ask.call,
+        )
 
     def _await(self, ask: Ask, future: Future[Answer]) -> None:
         reply = partial(self._reply, ask.call, self._task_names[ask.name, ask.version])

@@ -1,0 +1,209 @@
+"""Requests for models by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from inferox.engine.answer import Answer
+from inferox.engine.asking import aask_and_wait, ask, ask_and_wait
+from inferox.engine.registry import ModelRegistry
+from inferox.engine.request import RequestOptions
+from inferox.engine.served_model import ServedModel
+from inferox.engine.streaming import stream_results
+from inferox.engine.waiting import warn_of_cuts
+from inferox.tasks.token import Token
+
+
+class Inference:
+    """Answers requests for models by name, from threads and from coroutines.
+
+    Args:
+        models: The models.
+    """
+
+    def __init__(self, models: ModelRegistry) -> None:
+        self._models = models
+
+    def infer(
+        self,
+        name: str,
+        items: Sequence[Any],
+        *,
+        version: str | None = None,
+        prompt: str | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+        priority: int = 0,
+        owner: str | None = None,
+        truncation_side: str | None = None,
+        unscaled: bool = False,
+    ) -> Answer:
+        """Computes a request, and waits for its answer.
+
+        Args:
+            name: The model.
+            items: Texts, pairs, images, or named tensors, as the model's task takes them.
+            version: The version, or a label; ``None`` for the one that was loaded last.
+            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            deadline_s: Within how many seconds the answer is needed; ``None`` for no limit.
+            priority: Lower numbers go first.
+            owner: On whose behalf the request is made: owners get equal shares.
+            truncation_side: On which side longer texts are cut: ``left`` or ``right``; ``None`` for the model's own.
+            unscaled: Whether scores are given before their activation (logits), and vectors before they are scaled to
+                length 1. Such vectors have no embedding space.
+
+        Returns:
+            The answer.
+
+        Raises:
+            RequestError: If an item cannot be computed; ``item`` of the error says which.
+            OverloadedError: If too much waits already.
+            DeadlineExceededError: If the answer is not ready in time, or cannot be.
+            ShuttingDownError: If the engine or the model is being closed.
+            BackendError: If the runtime fails because of one of the items.
+        """
+        options = RequestOptions(deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled)
+        return ask_and_wait(self._finder(name, version), items, options)
+
+    def infer_many(
+        self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
+    ) -> list[Answer]:
+        """Computes several requests at once; see ``infer``.
+
+        Args:
+            name: The model.
+            requests: The items of each request.
+            version: The version, or a label; ``None`` for the one that was loaded last.
+            owner: On whose behalf the requests are made.
+
+        Returns:
+            The answers, in the order of the requests.
+
+        Raises:
+            InferoxError: What the first request fails with that does; see ``infer``.
+        """
+        options = RequestOptions(owner=owner)
+        admitted: list[Future[Answer]] = []
+        try:
+            admitted.extend(ask(self._finder(name, version), items, options) for items in requests)
+            answers = [future.result() for future in admitted]
+        except BaseException:
+            for future in admitted:
+                future.cancel()
+            raise
+        for answer in answers:
+            warn_of_cuts(answer, options, stacklevel=3)
+        return answers
+
+    def stream(
+        self,
+        name: str,
+        items: Iterable[Any],
+        *,
+        version: str | None = None,
+        prompt: str | None = None,
+        truncate: str = "warn",
+        owner: str | None = None,
+        chunk: int = 256,
+    ) -> Iterator[Any]:
+        """Answers items as they come, in their order, with few of them in memory at a time.
+
+        Args:
+            name: The model.
+            items: The items. No more are read than are needed to keep the model busy.
+            version: The version, or a label; ``None`` for the one that was loaded last.
+            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            owner: On whose behalf the items are computed.
+            chunk: How many items are one request.
+
+        Yields:
+            The result of each item.
+
+        Raises:
+            InferoxError: As ``infer`` does; ``item`` of the error counts from the first item of all.
+        """
+        options = RequestOptions(owner=owner, prompt=prompt, truncate=truncate)
+        # All of a stream is of one version, and so of one embedding space.
+        pinned = self._models.find(name, version).version
+
+        def admit(some: Sequence[Any]) -> Future[Answer]:
+            return ask(self._finder(name, pinned), some, options)
+
+        return stream_results(items, admit, options, chunk)
+
+    async def ainfer(
+        self,
+        name: str,
+        items: Sequence[Any],
+        *,
+        version: str | None = None,
+        prompt: str | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+        priority: int = 0,
+        owner: str | None = None,
+        truncation_side: str | None = None,
+        unscaled: bool = False,
+    ) -> Answer:
+        """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
+        options = RequestOptions(deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled)
+        return await aask_and_wait(self._finder(name, version), items, options)
+
+    async def atokenize(
+        self,
+        name: str,
+        texts: Sequence[str],
+        *,
+        version: str | None = None,
+        prompt: str | None = None,
+        add_special_tokens: bool = True,
+    ) -> list[list[Token]]:
+        """Divides texts into tokens as the model does, but cuts none.
+
+        Args:
+            name: The model.
+            texts: The texts.
+            version: The version, or a label; ``None`` for the one that was loaded last.
+            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+            add_special_tokens: Whether the tokens that the tokenizer adds are among them.
+
+        Returns:
+            The tokens of each text.
+
+        Raises:
+            RequestError: If the model takes no texts, or one cannot be tokenised.
+            InferoxError: If the tokenizer or its worker fails.
+        """
+        model = self._models.find(name, version)
+        return await asyncio.wrap_future(model.tokenize(texts, prompt=prompt, add_special_tokens=add_special_tokens))
+
+    async def adetokenize(
+        self,
+        name: str,
+        ids: Sequence[Sequence[int]],
+        *,
+        version: str | None = None,
+        skip_special_tokens: bool = True,
+    ) -> list[str]:
+        """Makes texts of tokens.
+
+        Args:
+            name: The model.
+            ids: The tokens of each text.
+            version: The version, or a label; ``None`` for the one that was loaded last.
+            skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
+
+        Raises:
+            RequestError: If the model takes no texts, or there is no such token.
+            InferoxError: If the tokenizer or its worker fails.
+        """
+        model = self._models.find(name, version)
+        return await asyncio.wrap_future(model.detokenize(ids, skip_special_tokens=skip_special_tokens))
+
+    def _finder(self, name: str, version: str | None) -> Callable[[], ServedModel]:
+        return lambda: self._models.find(name, version)

@@ -1,0 +1,71 @@
+"""Texts divided into tokens, and tokens joined to texts, for people who look at a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tokenizers import Encoding, Tokenizer
+
+from inferox.core import RequestError
+from inferox.tasks.texts import check_texts
+from inferox.tasks.token import Token
+from inferox.tasks.tokenizer_border import translated_tokenizer
+
+_MEND = "the vocabulary may lack its unknown token, or the file may be damaged; fix it and pack the model again"
+
+
+def divide_texts(
+    tokenizer: Tokenizer, texts: Sequence[str], *, prompt: str, add_special_tokens: bool
+) -> list[list[Token]]:
+    """Divides texts into tokens; nothing is cut.
+
+    Args:
+        tokenizer: The tokenizer.
+        texts: The texts.
+        prompt: What is put before each text.
+        add_special_tokens: Whether the tokens that the tokenizer adds are among them.
+
+    Returns:
+        The tokens of each text, whose characters are counted from where the prompt begins.
+
+    Raises:
+        RequestError: If an item is not a text that can be tokenised.
+        PackageError: If the tokenizer fails.
+    """
+    check_texts(texts)
+    whole = [prompt + text for text in texts]
+    with translated_tokenizer("tokenizing the texts with the package's tokenizer.json", hint=_MEND):
+        encodings = tokenizer.encode_batch(whole, add_special_tokens=add_special_tokens)
+    return [_read(encoding, text) for encoding, text in zip(encodings, whole, strict=True)]
+
+
+def join_tokens(tokenizer: Tokenizer, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
+    """Makes texts of tokens.
+
+    Args:
+        tokenizer: The tokenizer.
+        ids: The tokens of each text.
+        skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
+
+    Raises:
+        RequestError: If there is no such token.
+        PackageError: If the tokenizer fails.
+    """
+    for index, some in enumerate(ids):
+        unknown = next((number for number in some if not _is_known(tokenizer, number)), None)
+        if unknown is not None:
+            raise RequestError(f"text {index} has the token {unknown}, which the vocabulary does not have")
+    with translated_tokenizer("making texts of tokens with the package's tokenizer.json", hint=_MEND):
+        return tokenizer.decode_batch([list(some) for some in ids], skip_special_tokens=skip_special_tokens)
+
+
+def _is_known(tokenizer: Tokenizer, number: int) -> bool:
+    return 0 <= number < 2**32 and tokenizer.id_to_token(number) is not None
+
+
+def _read(encoding: Encoding, text: str) -> list[Token]:
+    of_each = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
+    return [
+        Token(number, name, True, None, None) if special else Token(number, text[start:stop], False, start, stop)
+        for number, name, special, (start, stop) in of_each
+    ]
