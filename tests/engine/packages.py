@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -168,7 +170,9 @@ class Shelf:
             for format_ in classes
         ]
         measured = {item.name: classes[item.format] for item in artifacts}
-        self._packages[path] = make_package(*artifacts, measured=measured, root=root, signature=SIGNATURE)
+        package = make_package(*artifacts, measured=measured, root=root, signature=SIGNATURE)
+        # What is learned of one package is no other's.
+        self._packages[path] = replace(package, digest=sha256(str(root).encode()).hexdigest())
 
     def _plan(
         self, path: str, *_: object, all_samples: bool, start: str, verified: str | None = None, **__: object

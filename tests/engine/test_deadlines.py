@@ -12,6 +12,7 @@ from inferox.engine.deadlines import _KEPT, Deadlines
 from inferox.engine.encoding import Encoding
 from inferox.engine.queue import RequestQueue
 from inferox.engine.request import Request, RequestOptions
+from inferox.engine.workload import Workload
 from tests.engine.models import SIGNATURE, SumTask
 
 
@@ -43,7 +44,7 @@ def test_a_row_that_waits_for_a_long_batch_is_given_up_at_its_deadline() -> None
     queue.add(request)
     queue.add(other)
     assert isinstance(request.future.exception(20), DeadlineExceededError)
-    assert queue.count_waiting() == (1, 1)
+    assert queue.count_waiting() == Workload(1, 1, 1)
     other.future.cancel()
 
 

@@ -12,6 +12,7 @@ from inferox.engine.encoding import Encoding
 from inferox.engine.owners import _MOST_OWNERS
 from inferox.engine.queue import RequestQueue
 from inferox.engine.request import Request, RequestOptions
+from inferox.engine.workload import Workload
 from tests.engine.models import SIGNATURE, SumTask
 
 
@@ -58,9 +59,9 @@ def test_who_comes_new_does_not_push_those_aside_who_were_served() -> None:
     for _ in range(1000):
         queue.add(make_request([[1] * 10], clock))
         serve(queue, BatchBudget(10, 1), clock)
-        if not large.waiting_rows:
+        if not large.waiting_work.rows:
             return
-    raise AssertionError(f"{large.waiting_rows} rows still wait")
+    raise AssertionError(f"{large.waiting_work.rows} rows still wait")
 
 
 @settings(deadline=None)
@@ -75,7 +76,7 @@ def test_every_row_is_handed_out_once(requests: list[list[int]], tokens: int, ro
     made = [make_request([[1] * length for length in lengths], clock, owner=str(len(lengths))) for lengths in requests]
     for request in made:
         queue.add(request)
-    assert queue.count_waiting() == (sum(map(len, requests)), sum(map(sum, requests)))
+    assert queue.count_waiting() == Workload.of_lengths(length for lengths in requests for length in lengths)
     queue.close()
     handed_out: list[tuple[Request, int]] = []
     while batch := serve(queue, BatchBudget(tokens, rows), clock):
@@ -83,7 +84,7 @@ def test_every_row_is_handed_out_once(requests: list[list[int]], tokens: int, ro
     assert sorted((made.index(request), row) for request, row in handed_out) == [
         (index, row) for index, lengths in enumerate(requests) for row in range(len(lengths))
     ]
-    assert queue.count_waiting() == (0, 0)
+    assert queue.count_waiting() == Workload()
 
 
 def test_whoever_has_gone_does_not_count() -> None:
@@ -93,7 +94,7 @@ def test_whoever_has_gone_does_not_count() -> None:
     queue.add(gone)
     gone.future.cancel()
     queue.add(make_request([[1] * 90], clock))
-    assert queue.count_waiting() == (1, 90)
+    assert queue.count_waiting() == Workload(1, 90, 90**2)
 
 
 def test_owners_for_whom_nothing_waits_are_forgotten_in_time() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from inferox.batching import BatchBudget, read_budget
 from inferox.core import Batch, Layout, NonFiniteOutputError, OutOfMemoryError, Trace, span
+from inferox.engine.artifact_cost import CostBook
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
@@ -21,10 +22,10 @@ from inferox.engine.request import Row, group_by_request
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
 from inferox.engine.suspicion import Suspicion
-from inferox.engine.throughput import Throughput
 from inferox.engine.token_limit import TokenLimit
 from inferox.engine.tracing import tracing_batch
 from inferox.engine.watch import Watch
+from inferox.engine.workload import Workload
 from inferox.loading import TaskModel
 from inferox.tasks import RawTask
 
@@ -44,6 +45,7 @@ class BatchExecutor:
         config: The settings of the engine.
         delivery: Gives requests their answers.
         recorder: Counts what is computed.
+        costs: What batches cost, which is learned.
         trace: Notes what takes how long; ``None`` where nobody wants to know.
         watch: Told of what is computed and checked; ``None`` where nobody wants to know.
         check: Computes the stored samples with the artifact, and raises something where that fails; ``None`` where
@@ -64,6 +66,7 @@ class BatchExecutor:
         config: EngineConfig,
         delivery: Delivery,
         recorder: StatsRecorder,
+        costs: CostBook,
         trace: Trace | None = None,
         watch: Watch | None = None,
         check: Callable[[TaskModel], None] | None = None,
@@ -75,7 +78,7 @@ class BatchExecutor:
         self._name = name
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = _read_budget(loaded, config)
-        self._throughput = Throughput()
+        self._cost = costs.of(self.shift.metadata.artifact, self._budget.cost)
         self._refuses_non_finite = config.refuse_non_finite
         self._delivery = delivery
         self._recorder = recorder
@@ -119,14 +122,14 @@ class BatchExecutor:
                     batch, tokens = [*batch, (request, place)], tokens + longest
                 yield batch
 
-    def estimate_s(self, tokens: int) -> float | None:
-        """The seconds that some tokens take, in all lanes together; ``None`` where that is not known.
+    def estimate_s(self, work: Workload) -> float | None:
+        """The seconds that some rows take, in all lanes together; ``None`` where that is not known.
 
         Args:
-            tokens: Their number.
+            work: The rows.
         """
-        alone_s = self._throughput.estimate_s(tokens)
-        return None if alone_s is None else alone_s / self.loaded.model.max_concurrency
+        found = self._cost.estimate_s(work, self.budget())
+        return None if found is None else found[0] / min(self.loaded.model.max_concurrency, found[1])
 
     def compute(self, rows: Sequence[Row]) -> Sequence[Row]:
         """Computes rows, and gives their requests the answers, or an error to those whose row is to blame.
@@ -270,10 +273,11 @@ class BatchExecutor:
 
     def _note_batch(self, rows: Sequence[Row], seconds: float) -> None:
         tokens = sum(request.lengths[row] for request, row in rows)
-        self._throughput.learn(tokens, seconds)
+        places = _count_places(rows)
+        computed = places if self.shift.metadata.layout is Layout.PADDED else tokens
+        self._cost.learn(Workload(len(rows), computed, places * places // len(rows)), seconds)
         self._limit.raise_slowly()
-        is_padded = self.shift.metadata.layout is Layout.PADDED
-        self._recorder.note_batch(len(rows), tokens, _count_places(rows) if is_padded else tokens, seconds)
+        self._recorder.note_batch(len(rows), tokens, computed, seconds)
 
 
 def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:

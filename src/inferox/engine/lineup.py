@@ -15,6 +15,7 @@ from inferox.engine.candidates import Candidates
 from inferox.engine.executor import BatchExecutor
 from inferox.engine.memory_budget import Evictable, MemoryBudget
 from inferox.engine.queue import RequestQueue
+from inferox.engine.workload import Workload
 from inferox.loading import PlannedLoad, TaskModel
 
 _logger = logging.getLogger(__name__)
@@ -106,19 +107,19 @@ class Lineup(Closing, Evictable):
     @property
     def is_wanted(self) -> bool:
         """Whether rows wait for it."""
-        return self._queue.count_waiting()[0] > 0
+        return self._queue.count_waiting().rows > 0
 
     def budget(self) -> BatchBudget:
         """What a batch may hold now."""
         return self._executor.budget()
 
-    def estimate_s(self, tokens: int) -> float | None:
-        """The seconds that some tokens take; ``None`` where that is not known.
+    def estimate_s(self, work: Workload) -> float | None:
+        """The seconds that some rows take; ``None`` where that is not known.
 
         Args:
-            tokens: Their number.
+            work: The rows.
         """
-        return self._executor.estimate_s(tokens)
+        return self._executor.estimate_s(work)
 
     @contextmanager
     def use(self) -> Iterator[BatchExecutor]:

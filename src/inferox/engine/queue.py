@@ -13,6 +13,7 @@ from inferox.engine.deadlines import Deadlines
 from inferox.engine.equal_rows import EqualRows
 from inferox.engine.owners import Owners, QueueOwner
 from inferox.engine.request import Request, Row, group_by_request
+from inferox.engine.workload import Workload
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,18 @@ class RequestQueue:
         self._condition = Condition()
         self._table = WaitingTable[_Entry]()
         self._entries: dict[Request, list[_Entry]] = {}
-        self._waiting_rows = self._waiting_tokens = 0
+        self._waiting = Workload()
         self._owners = Owners()
         self._is_closed = False
         self._deadlines = Deadlines()
         self._equal = EqualRows()
 
-    def add(self, request: Request, *, estimate_s: Callable[[int], float | None] = lambda _: None) -> None:
+    def add(self, request: Request, *, estimate_s: Callable[[Workload], float | None] = lambda _: None) -> None:
         """Takes a request in, as a whole.
 
         Args:
             request: The request.
-            estimate_s: How many seconds some tokens take; ``None`` where that is not known.
+            estimate_s: How many seconds some rows take; ``None`` where that is not known.
 
         Raises:
             ShuttingDownError: If the queue is closed.
@@ -79,15 +80,15 @@ class RequestQueue:
         """
         with self._condition:
             self._refuse_if_closed()
-            self._refuse_if_full(request.waiting_tokens, estimate_s)
+            self._refuse_if_full(request.waiting_work.tokens, estimate_s)
             self._equal.add(request)
-            if request.waiting_rows:
+            if request.waiting:
                 self._enter(request)
         request.future.add_done_callback(lambda _: self._forget(request))
         if request.options.deadline_s is not None:
             self._deadlines.add(request)
 
-    def refuse_if_full(self, tokens: int, *, estimate_s: Callable[[int], float | None] = lambda _: None) -> None:
+    def refuse_if_full(self, tokens: int, *, estimate_s: Callable[[Workload], float | None] = lambda _: None) -> None:
         """Refuses a request as ``add`` would, before it is made.
 
         Args:
@@ -100,10 +101,9 @@ class RequestQueue:
         with self._condition:
             self._refuse_if_full(tokens, estimate_s)
 
-    def count_waiting(self) -> tuple[int, int]:
-        """The rows that wait, and their tokens."""
-        with self._condition:
-            return self._waiting_rows, self._waiting_tokens
+    def count_waiting(self) -> Workload:
+        """How much the rows that wait ask of the model."""
+        return self._waiting
 
     def take(self, budget: Callable[[], BatchBudget]) -> list[Part] | None:
         """Waits for rows and a lane, and takes the rows of the next batch. ``end_batch`` gives the lane back.
@@ -178,7 +178,7 @@ class RequestQueue:
                 return None
             ((group, rows),) = request.waiting.items()
             longest = max(request.lengths[row] for row in rows)
-            if not budget.holds(len(rows), request.waiting_tokens, longest):
+            if not budget.holds(len(rows), request.waiting_work.tokens, longest):
                 return None
             parts = [Part(request, self._begin(request, request.take(group, range(len(rows)))))]
             self._out += 1
@@ -213,12 +213,12 @@ class RequestQueue:
         if self._is_closed:
             raise ShuttingDownError("the model is being unloaded", hint="send the request again")
 
-    def _refuse_if_full(self, tokens: int, estimate_s: Callable[[int], float | None]) -> None:
-        if self._waiting_tokens and self._waiting_tokens + tokens > self._max_tokens:
+    def _refuse_if_full(self, tokens: int, estimate_s: Callable[[Workload], float | None]) -> None:
+        waiting = self._waiting.tokens
+        if waiting and waiting + tokens > self._max_tokens:
             raise OverloadedError(
-                f"{self._waiting_tokens} tokens wait already, and {tokens} more would exceed the "
-                f"limit of {self._max_tokens}",
-                retry_after_s=estimate_s(self._waiting_tokens),
+                f"{waiting} tokens wait already, and {tokens} more would exceed the limit of {self._max_tokens}",
+                retry_after_s=estimate_s(self._waiting),
             )
 
     def _enter(self, request: Request) -> None:
@@ -228,8 +228,7 @@ class RequestQueue:
         owner.waiting += 1
         request.served_tokens = max(request.served_tokens, owner.clock)
         self._entries[request] = [self._make_entry(request, owner, group) for group in request.waiting]
-        self._waiting_rows += request.waiting_rows
-        self._waiting_tokens += request.waiting_tokens
+        self._waiting = self._waiting.plus(request.waiting_work)
         self._condition.notify_all()
 
     def _make_entry(self, request: Request, owner: QueueOwner, group: Hashable) -> _Entry:
@@ -254,13 +253,12 @@ class RequestQueue:
                 for rows in request.waiting.values():
                     self._equal.remove(request, rows)
                 self._leave(request)
-                request.waiting, request.waiting_rows, request.waiting_tokens = {}, 0, 0
+                request.waiting, request.waiting_work = {}, Workload()
                 self._condition.notify_all()
 
     def _leave(self, request: Request) -> None:
         """Notes that nothing of a request waits any more."""
-        self._waiting_rows -= request.waiting_rows
-        self._waiting_tokens -= request.waiting_tokens
+        self._waiting = self._waiting.minus(request.waiting_work)
         for entry in self._entries.pop(request):
             self._table.remove(entry)
         self._owners[request.options.owner].waiting -= 1
@@ -294,15 +292,14 @@ class RequestQueue:
         request = entry.request
         rows = request.take(entry.group, places)
         self._equal.remove(request, rows)
-        self._withdraw(entry, places, sum(request.lengths[row] for row in rows))
+        self._withdraw(entry, places, request.work_of(rows))
         return rows
 
-    def _withdraw(self, entry: _Entry, places: range, tokens: int) -> None:
+    def _withdraw(self, entry: _Entry, places: range, work: Workload) -> None:
         """Takes over that rows of a request wait no longer."""
         request = entry.request
         del entry.lengths[places.start : places.stop]
-        self._waiting_rows -= len(places)
-        self._waiting_tokens -= tokens
+        self._waiting = self._waiting.minus(work)
         if entry.lengths:
             self._table.note_served(entry)
             return
@@ -321,7 +318,7 @@ class RequestQueue:
                 for other, place in equal:
                     group, position = other.drop(place)
                     entry = next(entry for entry in self._entries[other] if entry.group == group)
-                    self._withdraw(entry, range(position, position + 1), other.lengths[place])
+                    self._withdraw(entry, range(position, position + 1), other.work_of([place]))
         return begun
 
     def _count(self, parts: Sequence[Part], now_s: float) -> None:

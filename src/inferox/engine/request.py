@@ -13,6 +13,7 @@ from typing import Any
 from inferox.core import RequestError
 from inferox.engine.encoding import Encoding
 from inferox.engine.shift import Shift
+from inferox.engine.workload import Workload
 from inferox.tasks import Task
 from inferox.tasks.truncation import check_truncation
 
@@ -80,8 +81,7 @@ class Request:
         deadline_s: When the answer is needed, on the same clock; infinity where there is no deadline.
         future: Gets the answer.
         waiting: The rows that are in no batch yet, by group, in rising length.
-        waiting_rows: Their number.
-        waiting_tokens: Their tokens.
+        waiting_work: How much they ask of the model.
         served_tokens: How much was computed for it, on its owner's clock of tokens.
         since_s: When some of it was last given to a batch, or when it came.
         keys: A digest of each row, equal for those that have the same answer; ``None`` where each is computed.
@@ -99,7 +99,7 @@ class Request:
         self.waiting = {
             group: sorted(some, key=self.lengths.__getitem__) for group, some in encoding.group_rows(rows).items()
         }
-        self.waiting_rows, self.waiting_tokens = len(rows), sum(self.lengths[rows.start : rows.stop])
+        self.waiting_work = Workload.of_lengths(self.lengths[rows.start : rows.stop])
         self.served_tokens, self.since_s = 0.0, arrived_s
         self.keys: Sequence[bytes] | None = None
         self.shift: Shift | None = None
@@ -121,8 +121,7 @@ class Request:
         del rows[places.start : places.stop]
         if not rows:
             del self.waiting[group]
-        self.waiting_rows -= len(taken)
-        self.waiting_tokens -= sum(self.lengths[row] for row in taken)
+        self.waiting_work = self.waiting_work.minus(self.work_of(taken))
         return taken
 
     def drop(self, row: int) -> tuple[Hashable, int]:
@@ -147,8 +146,15 @@ class Request:
             row: The row.
         """
         insort(self.waiting.setdefault(self.encoding.group_of(row), []), row, key=self._rank)
-        self.waiting_rows += 1
-        self.waiting_tokens += self.lengths[row]
+        self.waiting_work = self.waiting_work.plus(self.work_of([row]))
+
+    def work_of(self, rows: Iterable[int]) -> Workload:
+        """How much some rows ask of the model.
+
+        Args:
+            rows: The rows.
+        """
+        return Workload.of_lengths(self.lengths[row] for row in rows)
 
     def key_of(self, row: int) -> RowKey:
         """What stands for a row among those that have the same answer.

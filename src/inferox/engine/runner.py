@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from inferox.core import DeadlineExceededError, DeviceId, ExecutionError, InferoxError, RequestError, Trace
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
+from inferox.engine.artifact_cost import CostBook
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
 from inferox.engine.executor import BatchExecutor
@@ -28,6 +29,7 @@ from inferox.engine.stats import ModelStats, StatsRecorder
 from inferox.engine.turns import Turns, is_computing
 from inferox.engine.unexpected import to_failure
 from inferox.engine.watch import Watch
+from inferox.engine.workload import Workload
 from inferox.loading import PlannedLoad, TaskModel
 from inferox.tasks import Task
 from inferox.tasks.text_task import TextTask
@@ -78,6 +80,7 @@ class ModelRunner(ServedModel):
             name, version, end_row=self._queue.end_row, cache=self._cache, recorder=self._recorder
         )
         self._input_names = loaded.signature.input_names
+        self._costs = CostBook(planned, loaded.task.name)
         # What is made here refers to what it needs and not to this, so that all is freed as soon as this is.
         make_executor = partial(
             BatchExecutor,
@@ -85,6 +88,7 @@ class ModelRunner(ServedModel):
             config=config,
             delivery=self._delivery,
             recorder=self._recorder,
+            costs=self._costs,
             trace=trace,
             watch=watch,
             check=None if planned is None else planned.check,
@@ -122,13 +126,13 @@ class ModelRunner(ServedModel):
         """Makes texts of tokens on this thread; see ``ServedModel``."""
         return _done(_as_text_task(self._task).detokenize(ids, skip_special_tokens=skip_special_tokens))
 
-    def estimate_s(self, tokens: int) -> float | None:
-        """The seconds that some tokens take, in all lanes together; ``None`` where that is not known.
+    def estimate_s(self, work: Workload) -> float | None:
+        """The seconds that some rows take, in all lanes together; ``None`` where that is not known.
 
         Args:
-            tokens: Their number.
+            work: The rows.
         """
-        return self._lineup.estimate_s(tokens)
+        return self._lineup.estimate_s(work)
 
     def info(self) -> ModelInfo:
         """What the model is."""
@@ -150,11 +154,11 @@ class ModelRunner(ServedModel):
 
     def stats(self) -> ModelStats:
         """What the model does at the moment, and has done."""
-        waiting_rows, waiting_tokens = self._queue.count_waiting()
+        waiting = self._queue.count_waiting()
         return replace(
             self._recorder.stats,
-            waiting_rows=waiting_rows,
-            waiting_tokens=waiting_tokens,
+            waiting_rows=waiting.rows,
+            waiting_tokens=waiting.tokens,
             failovers=self._lineup.failovers,
             evictions=self._lineup.evictions,
         )
@@ -168,6 +172,7 @@ class ModelRunner(ServedModel):
         for thread in threads:
             thread.join()
         self._lineup.close()
+        self._costs.keep()
 
     def _admit(self, request: Request, *, may_compute: bool = False) -> None:
         """Answers what need not be computed, and puts the rest into the queue.
@@ -207,7 +212,7 @@ class ModelRunner(ServedModel):
     def _refuse_if_late(self, request: Request) -> None:
         if request.options.deadline_s is None:
             return
-        needed_s = self._lineup.estimate_s(self._queue.count_waiting()[1] + request.waiting_tokens)
+        needed_s = self._lineup.estimate_s(self._queue.count_waiting().plus(request.waiting_work))
         left_s = request.deadline_s - time.monotonic()
         if needed_s is not None and needed_s > left_s:
             raise DeadlineExceededError(

@@ -44,6 +44,7 @@ from inferox.engine.workers.messages import (
     Unload,
 )
 from inferox.engine.workers.results import to_answered
+from inferox.engine.workload import Workload
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first
 
 _logger = logging.getLogger(__name__)
@@ -145,8 +146,8 @@ class Worker:
         if key not in self._task_names or not isinstance(ask.items, list) or len(ask.items) > _FEW_ITEMS:
             return False
         model = self._models.find(*key)
-        tokens = sum(len(item) if hasattr(item, "__len__") else 1 for item in ask.items)
-        needed_s = model.estimate_s(tokens) if isinstance(model, ModelRunner) else None
+        work = Workload.of_lengths(len(item) if hasattr(item, "__len__") else 1 for item in ask.items)
+        needed_s = model.estimate_s(work) if isinstance(model, ModelRunner) else None
         return needed_s is not None and needed_s < _AT_ONCE_S
 
     def _answer_at_once(self, ask: Ask) -> None:

@@ -1,0 +1,120 @@
+"""The cost of the batches of a model's artifacts, which outlives what computes them."""
+
+from __future__ import annotations
+
+import math
+from threading import Lock
+
+from inferox.batching import BatchBudget, BatchCost
+from inferox.engine.cost_store import CostStore, KeptCost
+from inferox.engine.learned_cost import CostParts, LearnedCost
+from inferox.engine.workload import Workload
+from inferox.loading import PlannedLoad
+
+_FIRST_KEPT = 32
+"""After how many batches what was learned is kept first; then each time that they are twice as many."""
+
+
+class ArtifactCost:
+    """What the batches of an artifact cost. Several threads may use it.
+
+    Args:
+        artifact: The name of the artifact.
+        seconds: The time that they take.
+        store: Keeps it; ``None`` where nothing does.
+    """
+
+    def __init__(self, artifact: str, seconds: LearnedCost, store: CostStore | None) -> None:
+        self._artifact = artifact
+        self._seconds = seconds
+        self._store = store
+        self._lock = Lock()
+        self._batches = self._kept = 0
+
+    def learn(self, work: Workload, seconds: float) -> None:
+        """Takes a batch into account.
+
+        Args:
+            work: What was computed, padding included.
+            seconds: How long it took.
+        """
+        self._seconds.learn(work, max(seconds, 1e-6))
+        with self._lock:
+            self._batches += 1
+            is_due = self._batches >= max(_FIRST_KEPT, 2 * self._kept)
+        if is_due:
+            self.keep()
+
+    def estimate_s(self, work: Workload, budget: BatchBudget) -> tuple[float, int] | None:
+        """The seconds that rows take together, and in how many batches; ``None`` where that is not known.
+
+        Args:
+            work: The rows.
+            budget: What a batch may hold.
+        """
+        full = max(math.ceil(work.rows / budget.rows), math.ceil(work.tokens / budget.tokens), 1)
+        batches = max(1, min(work.rows, full))
+        seconds = self._seconds.estimate(work, batches)
+        return None if seconds is None else (seconds, batches)
+
+    def keep(self) -> None:
+        """Keeps what was learned since it was kept last."""
+        with self._lock:
+            if self._store is None or self._batches == self._kept:
+                return
+            self._kept = self._batches
+        self._store.write(self._artifact, KeptCost(seconds=self._seconds.parts))
+
+
+class CostBook:
+    """The cost of the batches of each artifact of a model. Several threads may use it.
+
+    What was learned in earlier processes is known from the start; where nothing was, what ``inferox tune`` measured.
+
+    Args:
+        planned: The package; ``None`` where there is none, and so nothing that is kept.
+        task: The name of the model's task.
+    """
+
+    def __init__(self, planned: PlannedLoad | None, task: str) -> None:
+        self._profile = None if planned is None else planned.plan.profile
+        self._store = None if planned is None else CostStore(planned, task)
+        self._costs: dict[str, ArtifactCost] = {}
+        self._lock = Lock()
+
+    def of(self, artifact: str, shape: BatchCost) -> ArtifactCost:
+        """What the batches of an artifact cost.
+
+        Args:
+            artifact: Its name.
+            shape: How the parts of that are to one another where nothing else is known.
+        """
+        with self._lock:
+            if artifact not in self._costs:
+                self._costs[artifact] = self._open(artifact, shape)
+            return self._costs[artifact]
+
+    def keep(self) -> None:
+        """Keeps what was learned."""
+        with self._lock:
+            costs = list(self._costs.values())
+        for cost in costs:
+            cost.keep()
+
+    def _open(self, artifact: str, shape: BatchCost) -> ArtifactCost:
+        known = KeptCost() if self._store is None else self._store.read(artifact)
+        seconds = LearnedCost(_to_parts(shape), known.seconds)
+        if known.seconds is None and self._profile is not None:
+            for cell in self._profile.cells.get(artifact, ()):
+                seconds.learn(Workload(cell.rows, cell.rows * cell.length, cell.rows * cell.length**2), cell.seconds)
+        return ArtifactCost(artifact, seconds, self._store)
+
+
+def _to_parts(shape: BatchCost) -> CostParts:
+    """The parts of a cost where tokens and places are as many, as where rows alike in length share batches."""
+    return CostParts(
+        shape.per_batch,
+        max(1.0, shape.per_row),
+        max(0.01, shape.per_token + shape.per_place),
+        max(1e-6, shape.per_pair),
+    )

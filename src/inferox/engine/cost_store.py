@@ -1,0 +1,126 @@
+"""What batches of a package cost on this machine, as the store keeps it beside the profiles."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from inferox.core import Fields, InferoxError, ManifestError, shown
+from inferox.engine.learned_cost import CostParts
+from inferox.loading import PlannedLoad
+from inferox.loading.profile import device_text, machine_name, runtime_version
+from inferox.machine import resolve_threads
+from inferox.package import Store, read_json, write_json
+
+_logger = logging.getLogger(__name__)
+
+_VERSION = 1
+
+_MOST = 1e15
+"""The largest part of a cost that is believed: of seconds and of bytes, it is more than any machine has."""
+
+_PARTS = 4
+
+
+@dataclass(frozen=True)
+class KeptCost:
+    """What was learned of the batches of an artifact.
+
+    Attributes:
+        seconds: The time that they take; ``None`` where that is not known.
+        bytes: The memory that they take beside the weights; ``None`` where that is not known.
+    """
+
+    seconds: CostParts | None = None
+    bytes: CostParts | None = None
+
+
+class CostStore:
+    """Keeps what was learned of the batches of a package. What cannot be read is learned anew.
+
+    It holds only where all is as it was: the package, the artifact, the task, the machine, the threads, the device, and
+    the versions of the runtime and of Inferox.
+
+    Args:
+        planned: The package.
+        task: The name of the task, which says what counts as a token.
+    """
+
+    def __init__(self, planned: PlannedLoad, task: str) -> None:
+        loader = planned.loader
+        self._digest = planned.digest
+        self._conditions = {
+            "digest": planned.digest,
+            "task": task,
+            "machine": machine_name(),
+            "threads": str(resolve_threads(loader.options.threads)),
+            "device": device_text(loader.device),
+            "compile": str(loader.options.compile),
+            "inferox": version("inferox"),
+        }
+
+    def read(self, artifact: str) -> KeptCost:
+        """What is known of an artifact.
+
+        Args:
+            artifact: Its name.
+        """
+        try:
+            path = self._path(Store(), artifact)
+            return _read(path, self._conditions_of(artifact)) if path.exists() else KeptCost()
+        except (InferoxError, OSError) as error:
+            _logger.warning("what is known of the cost of batches of %s cannot be read: %s", artifact, error)
+            return KeptCost()
+
+    def write(self, artifact: str, cost: KeptCost) -> None:
+        """Keeps what was learned of an artifact in the place of what was known. Where it cannot, the log says so.
+
+        Args:
+            artifact: Its name.
+            cost: What was learned.
+        """
+        data = {
+            "version": _VERSION,
+            "conditions": self._conditions_of(artifact),
+            "seconds": cost.seconds and astuple(cost.seconds),
+            "bytes": cost.bytes and astuple(cost.bytes),
+        }
+        try:
+            store = Store()
+            store.make_profiles(self._path(store, artifact).parent.name)
+            write_json(self._path(store, artifact), data)
+        except (InferoxError, OSError) as error:
+            _logger.warning("what was learned of the cost of batches of %s cannot be kept: %s", artifact, error)
+
+    def _conditions_of(self, artifact: str) -> dict[str, str]:
+        runtime = artifact.partition("/")[0]
+        return {**self._conditions, "artifact": artifact, "runtime": runtime_version(runtime)}
+
+    def _path(self, store: Store, artifact: str) -> Path:
+        """The file; of another version of the runtime it is the same, so that old ones do not stay."""
+        key = "\n".join((*(text for name, text in self._conditions.items() if name != "inferox"), artifact))
+        return store.profiles / self._digest[:32] / f"{sha256(key.encode()).hexdigest()[:16]}.cost"
+
+
+def _read(path: Path, conditions: Mapping[str, str]) -> KeptCost:
+    fields = Fields(read_json(path), "a kept cost")
+    if fields.required("version", int) != _VERSION or fields.text_by_name("conditions") != conditions:
+        return KeptCost()
+    return KeptCost(*(_read_parts(fields.optional(name, list), name) for name in ("seconds", "bytes")))
+
+
+def _read_parts(listed: Sequence[Any] | None, name: str) -> CostParts | None:
+    if listed is None:
+        return None
+    if len(listed) != _PARTS:
+        raise ManifestError(f"{name!r} of a kept cost must be {_PARTS} numbers, but is {shown(listed)}")
+    fields = Fields({str(place): part for place, part in enumerate(listed)}, f"{name!r} of a kept cost")
+    parts = CostParts(*(fields.number(str(place), least=0, most=_MOST) for place in range(_PARTS)))
+    if not any(astuple(parts)):
+        raise ManifestError(f"{name!r} of a kept cost must not be all zeros")
+    return parts
