@@ -102,6 +102,15 @@ def test_results_come_in_the_order_of_the_rows(lengths: list[int], max_tokens: i
     assert all(count <= max_rows and (count == 1 or count * longest <= max_tokens) for count, longest in model.shapes)
 
 
+def test_a_single_batch_has_the_rows_as_they_came() -> None:
+    """Also where rising lengths alone show that one batch costs least."""
+    model, lengths = adding_model(), [10, 41, 33, 50, 42, 45]
+
+    check(lengths, run_all(model, text_rows(lengths)))
+
+    assert len(model.shapes) == 1, model.shapes
+
+
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 7])
 def test_a_model_with_a_fixed_number_of_rows_gets_just_as_many(count: int) -> None:
     lengths = [5, 2, 9, 1, 1, 3, 8][:count]

@@ -48,7 +48,8 @@ def run_batches(
     budget = read_budget(model, max_tokens=max_tokens, max_rows=max_rows)
     check_batch(rows, model.signature)
     plan = _plan(rows, model.signature, budget)
-    # A single batch has all rows in their order.
+    if len(plan) == 1:  # all rows, which need not be sorted
+        plan = [list(range(len(rows)))]
     batches = ((indices, rows if len(plan) == 1 else rows.select(indices)) for indices in plan)
     if len(plan) >= _MANY and model.max_concurrency > 1:
         yield from _compute_side_by_side(model, batches)
