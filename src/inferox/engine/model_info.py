@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from inferox.core import DeviceId
+from inferox.core import DeviceId, Signature
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class ModelInfo:
         max_length: The most tokens of a row, special tokens included; ``None`` where there is no limit, or no tokens.
         prompts: What can be put before texts, by name; empty where there is nothing.
         class_labels: The labels that it tells apart, in the order of its logits; empty where there are none.
+        signature: The tensors that requests give and get, where the task is ``raw``; otherwise ``None``.
     """
 
     name: str
@@ -41,3 +42,4 @@ class ModelInfo:
     max_length: int | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     class_labels: tuple[str, ...] = ()
+    signature: Signature | None = None

@@ -31,7 +31,7 @@ from inferox.engine.unexpected import to_failure
 from inferox.engine.watch import Watch
 from inferox.engine.workload import Workload
 from inferox.loading import PlannedLoad, TaskModel
-from inferox.tasks import Task
+from inferox.tasks import RawTask, Task
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.token import Token
 
@@ -72,6 +72,7 @@ class ModelRunner(ServedModel):
         self.name = name
         self.version = version
         self._task = loaded.task
+        self._signature = loaded.signature if isinstance(loaded.task, RawTask) else None
         self._turns = turns
         watch = watch or Watch()
         self._recorder, self._cache = StatsRecorder(), AnswerCache(config.cache_bytes)
@@ -150,6 +151,7 @@ class ModelRunner(ServedModel):
             max_length=self._task.max_length,
             prompts=dict(getattr(self._task, "prompts", {})),
             class_labels=tuple(getattr(self._task, "labels", ())),
+            signature=self._signature,
         )
 
     def stats(self) -> ModelStats:

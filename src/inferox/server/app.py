@@ -10,6 +10,8 @@ from inferox.server.health import Health
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.http_request import HttpRequest, Receive, Scope, Send
 from inferox.server.intake import Intake
+from inferox.server.oip.inference import Inference
+from inferox.server.oip.protocol import make_oip
 from inferox.server.openai.error_body import write_error
 from inferox.server.openai.protocol import make_openai
 from inferox.server.protocol import ErrorWriter, Handler, Methods, Protocol, reading
@@ -85,4 +87,4 @@ def _make_protocols(service: Service) -> list[Protocol]:
     """All that this server speaks; of two that have the same path, the last has it."""
     health = Health(service)
     probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
-    return [Protocol(write_error, probes), make_openai(service)]
+    return [Protocol(write_error, probes), make_openai(service), make_oip(service, Inference(service))]

@@ -27,3 +27,6 @@ COHERE = Defaults(cut=True)
 
 SCORE = Defaults(cut=False)
 """vLLM's ``/score`` refuses them."""
+
+OIP = Defaults(cut=False)
+"""The Open Inference Protocol knows no texts; what a model cannot take is refused."""

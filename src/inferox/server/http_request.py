@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from inferox.server.content_coding import CODINGS, IDENTITY, decompress
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.intake import Held, Intake
 
@@ -25,6 +26,9 @@ _ID_BYTES = 12
 
 _BODY_S = 30.0
 """How long a body may take to arrive."""
+
+_BINARY_TYPES = frozenset({b"", b"application/json", b"application/octet-stream"})
+"""What bodies that need not be JSON may say that they are. Browsers send none of them to another site unasked."""
 
 _REST_S, _REST_TIMES = 5.0, 4
 """How long, and up to how many times the limit, what is too large is still read, so that its client hears why."""
@@ -58,6 +62,15 @@ class HttpRequest:
         given = self._headers.get(b"x-request-id", b"")
         self.id = given.decode() if _SAFE_ID.fullmatch(given) else f"req_{os.urandom(_ID_BYTES).hex()}"
 
+    def header(self, name: str) -> str | None:
+        """A header; ``None`` where there is none of that name.
+
+        Args:
+            name: Its name, in lower case.
+        """
+        value = self._headers.get(name.encode("ascii"))
+        return None if value is None else value.decode("latin-1")
+
     async def answer_json(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]]) -> Result:
         """Reads the body, which is to be JSON, and has it answered, unless the client goes away first.
 
@@ -69,23 +82,42 @@ class HttpRequest:
             OverloadedError: If there is no room for it.
             ClientGoneError: If the client has gone.
         """
-        self._check_type()
+        kind = self._content_type()
+        if kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
+            raise _refuse_type(kind, "application/json")
+        return await self._answer(answer, frozenset())
+
+    async def answer_binary(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]]) -> Result:
+        """Reads the body, which may be JSON or anything else, compressed or not; see ``answer_json``.
+
+        Args:
+            answer: Answers it, decompressed.
+
+        Raises:
+            InferoxError: See ``answer_json``.
+        """
+        kind = self._content_type()
+        if kind not in _BINARY_TYPES:
+            raise _refuse_type(kind, "application/json or application/octet-stream")
+        return await self._answer(answer, CODINGS)
+
+    async def _answer(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]], codings: frozenset[str]) -> Result:
+        coding = (self.header("content-encoding") or IDENTITY).strip().lower()
+        if coding not in {IDENTITY, *codings}:
+            taken = f"as they are, or as {' and '.join(sorted(codings))}" if codings else "as they are"
+            raise HttpError(
+                415, "unsupported_media_type", f"bodies are taken {taken}, but this one is encoded as {coding[:100]!r}"
+            )
         expected_bytes = self._expected_bytes()
         with self._intake.admit(expected_bytes) as held:
             body = await self._read(held, expected_bytes)
+            if coding != IDENTITY:
+                body = await asyncio.to_thread(decompress, body, coding, self._limit_bytes)
+                self._intake.hold(held, len(body))
             return await self._unless_gone(answer(body))
 
-    def _check_type(self) -> None:
-        kind = self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
-            shown = kind[:100].decode("ascii", "replace") or "none"
-            raise HttpError(
-                415, "unsupported_media_type", f"the content-type must be application/json, but is {shown!r}"
-            )
-        coding = self._headers.get(b"content-encoding", b"identity").strip().lower()
-        if coding != b"identity":
-            shown = coding[:100].decode("ascii", "replace")
-            raise HttpError(415, "unsupported_media_type", f"bodies are taken as they are, not encoded as {shown!r}")
+    def _content_type(self) -> bytes:
+        return self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
     def _expected_bytes(self) -> int:
         """What the headers say of the size of the body; 0 where they say nothing."""
@@ -155,3 +187,8 @@ class HttpRequest:
     async def _wait_until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _refuse_type(kind: bytes, expected: str) -> HttpError:
+    shown = kind[:100].decode("ascii", "replace") or "none"
+    return HttpError(415, "unsupported_media_type", f"the content-type must be {expected}, but is {shown!r}")

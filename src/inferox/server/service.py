@@ -111,14 +111,19 @@ class Service:
         if not self._is_loaded:
             raise OverloadedError("models are still being loaded", retry_after_s=_LOADING_S)
 
-    def why_not_ready(self) -> str | None:
-        """Why the server should be sent no requests; ``None`` where it should."""
+    def why_not_ready(self, name: str | None = None) -> str | None:
+        """Why the server should be sent no requests; ``None`` where it should.
+
+        Args:
+            name: A model that is loaded, for which alone requests are meant; ``None`` for every model.
+        """
         if self.is_draining:
             return "the server is shutting down"
-        if not self._is_loaded:
+        if name is None and not self._is_loaded:
             return "models are being loaded"
         workers = [worker for worker in self._engine.workers() if not worker.is_sandbox]
-        missing = [name for name in sorted(self._models) if not any(name in worker.models for worker in workers)]
+        needed = sorted(self._models) if name is None else [name]
+        missing = [model for model in needed if not any(model in worker.models for worker in workers)]
         return f"no worker process can compute {', '.join(missing)}" if missing else None
 
     async def embed(

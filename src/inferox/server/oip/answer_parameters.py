@@ -1,0 +1,20 @@
+"""How an answer was computed, as the parameters of its response."""
+
+from __future__ import annotations
+
+from inferox.engine import Answer
+
+
+def describe_parameters(answer: Answer) -> dict[str, str | int]:
+    """How an answer was computed, beside its model and version.
+
+    Args:
+        answer: The answer.
+    """
+    facts: dict[str, str | int | None] = {
+        "inferox_artifact": answer.artifact,
+        "inferox_parity": answer.parity_class,
+        "inferox_embedding_space": answer.embedding_space,
+        "inferox_cut_inputs": sum(tokens.count > 0 for tokens in answer.cut_tokens),
+    }
+    return {name: value for name, value in facts.items() if value is not None}

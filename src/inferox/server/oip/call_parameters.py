@@ -1,0 +1,92 @@
+"""The parameters of a request, of which a few mean something to any model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from inferox.core import shown
+from inferox.server.call_options import CallOptions
+from inferox.server.defaults import OIP
+from inferox.server.field_error import FieldError
+
+PRIORITY_LEVELS = 9
+"""The least priority that a request may have; 1 is the highest."""
+
+DEFAULT_PRIORITY = 5
+"""The priority of requests that name none, or 0."""
+
+_SECONDS = 1e-6
+"""The unit of ``timeout``: a microsecond."""
+
+_NOT_OFFERED = {
+    "sequence_id": "sequences of requests",
+    "sequence_start": "sequences of requests",
+    "sequence_end": "sequences of requests",
+    "shared_memory_region": "shared memory",
+    "classification": "classification of outputs",
+}
+"""What would change the answer, so that it cannot be ignored as other parameters are."""
+
+T = TypeVar("T")
+
+
+def read_call_options(parameters: Mapping[str, Any], version: str | None) -> CallOptions:
+    """Reads the parameters of a request.
+
+    Args:
+        parameters: ``priority`` (1 is the highest), ``timeout`` (microseconds), ``prompt_name`` and ``truncate``. What
+            else there is, is ignored, as it may be meant for servers of another kind.
+        version: The version that it names.
+
+    Raises:
+        FieldError: If one has a wrong value, or asks for what is not offered.
+    """
+    refuse_unknown_ways(parameters)
+    priority = read_parameter(parameters, "priority", int) or DEFAULT_PRIORITY
+    if not 1 <= priority <= PRIORITY_LEVELS:
+        raise FieldError("priority", f"priority must be from 0 to {PRIORITY_LEVELS}, but is {priority}")
+    timeout = read_parameter(parameters, "timeout", int)
+    if timeout is not None and timeout < 0:
+        raise FieldError("timeout", f"timeout must be 0 microseconds or more, but is {timeout}")
+    return CallOptions(
+        version=version,
+        prompt=read_parameter(parameters, "prompt_name", str),
+        cut=OIP.cut if (cut := read_parameter(parameters, "truncate", bool)) is None else cut,
+        priority=priority - DEFAULT_PRIORITY,
+        timeout_s=timeout * _SECONDS if timeout else None,
+    )
+
+
+def refuse_unknown_ways(parameters: Mapping[str, Any]) -> None:
+    """Refuses parameters, of a request or a tensor, that ask for what is not offered.
+
+    Args:
+        parameters: The parameters.
+
+    Raises:
+        FieldError: If there is such a one.
+    """
+    for name, what in _NOT_OFFERED.items():
+        if parameters.get(name):
+            raise FieldError(name, f"{what} are not offered, and {name} is {shown(parameters[name])}")
+
+
+def read_parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    """Reads a parameter; ``None`` where it is missing.
+
+    Args:
+        parameters: The parameters.
+        name: Its name.
+        kind: Its type.
+
+    Raises:
+        FieldError: If it is of another type.
+    """
+    value = parameters.get(name)
+    if value is None:
+        return None
+    # As floats are no integers here, neither are booleans.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise FieldError(name, f"{name} must be of the type {kind.__name__}, but is {shown(value)}")
+    return value

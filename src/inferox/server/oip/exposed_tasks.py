@@ -1,0 +1,145 @@
+"""How the tasks of packages look to the protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import json
+
+from inferox.core import BATCH, Signature, TensorSpec
+from inferox.engine import Answer, ModelInfo
+from inferox.server.field_error import FieldError
+from inferox.server.oip.datatype import Datatype
+from inferox.server.oip.exposed_tensor import ANY, ExposedTensor
+from inferox.server.oip.exposure import MAX_BATCH, Exposure, row_tensor, to_bytes_array
+from inferox.server.oip.wire_tensor import WireTensor
+
+_TEXT = row_tensor("text", Datatype.BYTES)
+_PAIR = row_tensor("text_pair", Datatype.BYTES, is_optional=True)
+_QUERY = row_tensor("query", Datatype.BYTES)
+_IMAGE = row_tensor("image", Datatype.BYTES)
+_SCORE = row_tensor("score", Datatype.FP32)
+_SPANS = (row_tensor("spans", Datatype.BYTES),)
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class _ItemExposure(Exposure):
+    """A model of a task whose items are rows.
+
+    Args:
+        inputs: What it takes.
+        outputs: What it gives.
+        read: Makes items of the inputs.
+        write: Makes arrays of results, one for each output.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[ExposedTensor],
+        outputs: Sequence[ExposedTensor],
+        read: Callable[[Arrays], Sequence[Any]],
+        write: Callable[[Any], Sequence[npt.NDArray[Any]]],
+    ) -> None:
+        super().__init__(inputs, outputs)
+        self._to_items = read
+        self._to_arrays = write
+
+    def write(self, answer: Answer) -> list[WireTensor]:
+        """Makes tensors of the results; see ``Exposure``."""
+        arrays = zip(self.outputs, self._to_arrays(answer.results), strict=True)
+        return [WireTensor(tensor.name, tensor.datatype, array) for tensor, array in arrays]
+
+    def _read(self, arrays: Arrays) -> Sequence[Any]:
+        return self._to_items(arrays)
+
+
+class _RawExposure(Exposure):
+    """A model that takes tensors as they are; a request is one call.
+
+    Args:
+        signature: What it takes and gives.
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        specs = (*signature.inputs, *signature.outputs)
+        has_batch = all(spec.dims[:1] == (BATCH,) for spec in specs)
+        super().__init__(
+            [_expose(spec) for spec in signature.inputs],
+            [_expose(spec) for spec in signature.outputs],
+            max_batch=min(MAX_BATCH, signature.limits.get(BATCH, MAX_BATCH)) if has_batch else 0,
+        )
+
+    def write(self, answer: Answer) -> list[WireTensor]:
+        """The outputs of the call; see ``Exposure``."""
+        (outputs,) = answer.results
+        return [WireTensor(item.name, item.datatype, outputs[item.name]) for item in self.outputs]
+
+    def _read(self, arrays: Arrays) -> Sequence[Any]:
+        return [dict(arrays)]
+
+
+def expose(info: ModelInfo) -> Exposure:
+    """How a model looks to the protocol.
+
+    Args:
+        info: The model.
+
+    Raises:
+        FieldError: If it has a task of its own, which has no form in it.
+    """
+    if info.signature is not None:
+        return _RawExposure(info.signature)
+    if info.task == "embed":
+        outputs = [row_tensor("embedding", Datatype.FP32, info.dimension or ANY)]
+        return _ItemExposure([_TEXT], outputs, _read_texts, lambda vectors: [np.asarray(vectors, np.float32)])
+    if info.task == "classify":
+        return _ItemExposure([_TEXT, _PAIR], _labels(info), _read_texts_or_pairs, _write_labels)
+    if info.task == "image-classify":
+        return _ItemExposure([_IMAGE], _labels(info), lambda arrays: arrays["image"].tolist(), _write_labels)
+    if info.task == "rerank":
+        return _ItemExposure([_QUERY, _TEXT], [_SCORE], _read_pairs, lambda scores: [np.asarray(scores, np.float32)])
+    if info.task == "token-classify":
+        return _ItemExposure([_TEXT], _SPANS, _read_texts, _write_spans)
+    raise FieldError("model", f"{info.name!r} is a model for the task {info.task}, which this protocol has no form for")
+
+
+def _expose(spec: TensorSpec) -> ExposedTensor:
+    shape = tuple(dim if isinstance(dim, int) else ANY for dim in spec.dims)
+    return ExposedTensor(spec.name, Datatype.of(spec.dtype), shape)
+
+
+def _labels(info: ModelInfo) -> Sequence[ExposedTensor]:
+    count = len(info.class_labels) or ANY
+    return row_tensor("label", Datatype.BYTES, count), row_tensor("score", Datatype.FP32, count)
+
+
+def _read_texts(arrays: Arrays, name: str = "text") -> list[str]:
+    texts = []
+    for index, element in enumerate(arrays[name]):
+        try:
+            texts.append(element.decode())
+        except UnicodeDecodeError as error:
+            raise FieldError("inputs", f"element {index} of input {name!r} is not UTF-8: {error.reason}") from error
+    return texts
+
+
+def _read_pairs(arrays: Arrays) -> list[tuple[str, str]]:
+    return list(zip(_read_texts(arrays, "query"), _read_texts(arrays), strict=True))
+
+
+def _read_texts_or_pairs(arrays: Arrays) -> Sequence[str | tuple[str, str]]:
+    texts = _read_texts(arrays)
+    return list(zip(texts, _read_texts(arrays, "text_pair"), strict=True)) if "text_pair" in arrays else texts
+
+
+def _write_labels(results: Any) -> Sequence[npt.NDArray[Any]]:
+    labels = to_bytes_array([[item.label for item in row] for row in results])
+    return labels, np.array([[item.score for item in row] for row in results], np.float32)
+
+
+def _write_spans(results: Any) -> Sequence[npt.NDArray[Any]]:
+    return [to_bytes_array([json.encode(row).decode() for row in results])]

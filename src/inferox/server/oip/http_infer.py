@@ -1,0 +1,179 @@
+"""Requests and answers of ``POST …/infer``: JSON, and after it the tensors that are sent as binary data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import msgspec
+from msgspec import Struct, json
+
+from inferox.core import shown
+from inferox.engine import Answer
+from inferox.server.answer_headers import describe
+from inferox.server.field_error import FieldError
+from inferox.server.http_response import HttpResponse
+from inferox.server.json_body import JsonBody
+from inferox.server.oip.answer_parameters import describe_parameters
+from inferox.server.oip.binary_data import read_binary, write_binary
+from inferox.server.oip.call_parameters import read_call_options, read_parameter, refuse_unknown_ways
+from inferox.server.oip.datatype import Datatype
+from inferox.server.oip.exposed_tensor import ANY, ExposedTensor
+from inferox.server.oip.exposure import Exposure
+from inferox.server.oip.infer_request import InferRequest, add_input
+from inferox.server.oip.json_data import read_json, write_json
+from inferox.server.oip.wire_tensor import WireTensor, read_datatype
+
+HEADER_LENGTH = "inference-header-content-length"
+"""The header that says how long the JSON is before binary data; 0 where there is no JSON at all."""
+
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+class _Input(Struct):
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+    data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Output(Struct):
+    name: str
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _Request(Struct):
+    inputs: list[_Input]
+    outputs: list[_Output] = msgspec.field(default_factory=list)
+    id: str = ""
+    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+_REQUEST = JsonBody(_Request)
+
+
+def read_infer(body: bytes, header_length: str | None, exposure: Exposure, version: str | None) -> InferRequest:
+    """Reads a request.
+
+    Args:
+        body: Its body.
+        header_length: What the header says of how long its JSON is; ``None`` where all of it is JSON.
+        exposure: What the model takes.
+        version: The version that it names.
+
+    Raises:
+        RequestError: If it is not one.
+    """
+    if header_length is None:
+        return _read(body, memoryview(b""), version)
+    size = int(header_length) if _LENGTH.fullmatch(header_length) else -1
+    if not 0 <= size <= len(body):
+        raise FieldError(
+            HEADER_LENGTH,
+            f"{HEADER_LENGTH} must be a number of bytes, at most the {len(body):,} of the body, but is "
+            f"{shown(header_length)}",
+        )
+    if size == 0:
+        return _read_raw(body, exposure.inputs, version, has_batch=bool(exposure.max_batch))
+    return _read(body[:size], memoryview(body)[size:], version)
+
+
+async def write_infer(
+    name: str, request: InferRequest, answer: Answer, outputs: Sequence[tuple[WireTensor, bool]]
+) -> HttpResponse:
+    """Writes an answer.
+
+    Args:
+        name: The model.
+        request: What was asked.
+        answer: What was computed.
+        outputs: What the answer has, and whether each is wanted as binary data.
+
+    Raises:
+        InferoxError: If JSON cannot say what is not wanted as binary data.
+    """
+    binary: list[bytes] = []
+    written: list[bytes] = []
+    for tensor, is_binary in outputs:
+        told = {"name": tensor.name, "datatype": tensor.datatype.value, "shape": list(tensor.array.shape)}
+        if is_binary:
+            binary.append(write_binary(tensor.datatype, tensor.array))
+            written.append(json.encode({**told, "parameters": {"binary_data_size": len(binary[-1])}}))
+        else:
+            written.append(b'%b,"data":%b}' % (json.encode(told)[:-1], await write_json(tensor)))
+    head = {
+        **({"id": request.id} if request.id else {}),
+        "model_name": name,
+        "model_version": answer.version,
+        "parameters": describe_parameters(answer),
+    }
+    text = b'%b,"outputs":[%b]}' % (json.encode(head)[:-1], b",".join(written))
+    headers = describe(answer)
+    if not binary:
+        return HttpResponse(text, headers=headers)
+    headers[HEADER_LENGTH] = str(len(text))
+    return HttpResponse(b"".join([text, *binary]), content_type="application/octet-stream", headers=headers)
+
+
+def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
+    asked = _REQUEST.read(text)
+    options = read_call_options(asked.parameters, version)
+    inputs: dict[str, WireTensor] = {}
+    for item in asked.inputs:
+        tensor, binary = _read_input(item, binary)
+        add_input(inputs, tensor)
+    if binary:
+        raise FieldError("inputs", f"{len(binary):,} bytes are left over after the binary data of all inputs")
+    binary_output = read_parameter(asked.parameters, "binary_data_output", bool) or False
+    outputs = {item.name: _is_binary(item.parameters, default=binary_output) for item in asked.outputs} or None
+    return InferRequest(asked.id, inputs, outputs, options, binary_output)
+
+
+def _read_input(item: _Input, binary: memoryview) -> tuple[WireTensor, memoryview]:
+    """Reads an input, and says what is left of the binary data."""
+    subject = f"input {shown(item.name)}"
+    refuse_unknown_ways(item.parameters)
+    datatype = read_datatype(item.datatype, subject)
+    size = read_parameter(item.parameters, "binary_data_size", int)
+    if size is None:
+        if item.data is msgspec.UNSET:
+            raise FieldError("data", f"{subject} has no data, and no parameter binary_data_size either")
+        return WireTensor(item.name, datatype, read_json(datatype, item.shape, bytes(item.data), subject)), binary
+    if item.data is not msgspec.UNSET:
+        raise FieldError("data", f"{subject} has data, and also the parameter binary_data_size")
+    if not 0 <= size <= len(binary):
+        raise FieldError(
+            "binary_data_size", f"{subject} has {size:,} bytes of binary data, but {len(binary):,} are left in the body"
+        )
+    array = read_binary(datatype, item.shape, binary[:size], subject)
+    return WireTensor(item.name, datatype, array), binary[size:]
+
+
+def _is_binary(parameters: Mapping[str, Any], *, default: bool) -> bool:
+    refuse_unknown_ways(parameters)
+    asked = read_parameter(parameters, "binary_data", bool)
+    return default if asked is None else asked
+
+
+def _read_raw(body: bytes, inputs: Sequence[ExposedTensor], version: str | None, *, has_batch: bool) -> InferRequest:
+    """Reads a body that is the one input of a model: a single row, whose size tells an extent that may be any."""
+    if len(inputs) != 1:
+        names = ", ".join(item.name for item in inputs)
+        raise FieldError(HEADER_LENGTH, f"a body without JSON can be one input, but the model takes {names}")
+    (item,) = inputs
+    shape = [1, *item.shape[1:]] if has_batch else list(item.shape)
+    content = memoryview(body)
+    if item.datatype is Datatype.BYTES:
+        content = memoryview(len(body).to_bytes(4, "little") + body)
+    elif shape.count(ANY) == 1:
+        row_bytes = prod(extent for extent in shape if extent != ANY) * item.datatype.size_bytes
+        shape[shape.index(ANY)] = len(body) // row_bytes if row_bytes else 0
+    subject = f"input {item.name!r}"
+    if ANY in shape:
+        raise FieldError(HEADER_LENGTH, f"{subject} of the shape {list(item.shape)} needs JSON that says its extents")
+    array = read_binary(item.datatype, shape, content, subject)
+    tensor = WireTensor(item.name, item.datatype, array)
+    return InferRequest("", {item.name: tensor}, None, read_call_options({}, version), binary_output=True)

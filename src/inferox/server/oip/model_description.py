@@ -1,0 +1,50 @@
+"""What a model is, in the words of the protocol and in those of Triton's configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from inferox.engine import ModelInfo
+from inferox.server.oip.call_parameters import DEFAULT_PRIORITY, PRIORITY_LEVELS
+from inferox.server.oip.exposure import Exposure
+
+
+def describe_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
+    """The metadata of a model.
+
+    Args:
+        info: The model.
+        exposure: How it looks to the protocol.
+    """
+    return {
+        "name": info.name,
+        "versions": [info.version],
+        "platform": _platform(info),
+        "inputs": [tensor.describe() for tensor in exposure.inputs],
+        "outputs": [tensor.describe() for tensor in exposure.outputs],
+    }
+
+
+def configure_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
+    """A model as Triton's clients and load generators ask for it.
+
+    Args:
+        info: The model.
+        exposure: How it looks to the protocol.
+    """
+    has_batch = bool(exposure.max_batch)
+    return {
+        "name": info.name,
+        "platform": _platform(info),
+        "backend": info.artifact.partition("/")[0],
+        "max_batch_size": exposure.max_batch,
+        "input": [tensor.configure(has_batch=has_batch) for tensor in exposure.inputs],
+        "output": [tensor.configure(has_batch=has_batch) for tensor in exposure.outputs],
+        "dynamic_batching": {"priority_levels": PRIORITY_LEVELS, "default_priority_level": DEFAULT_PRIORITY},
+        "parameters": {"task": {"string_value": info.task}},
+    }
+
+
+def _platform(info: ModelInfo) -> str:
+    """The runtime and the format, such as ``onnxruntime_onnx``."""
+    return "_".join(info.artifact.split("/")[:2])

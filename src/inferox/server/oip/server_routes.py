@@ -1,0 +1,64 @@
+"""What is asked of the whole server."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from msgspec import json
+
+from inferox.server.http_request import HttpRequest
+from inferox.server.http_response import HttpResponse
+from inferox.server.service import Service
+
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository")
+"""The extensions of Triton that are offered."""
+
+_NOT_READY = 503
+
+
+def describe_server() -> dict[str, Any]:
+    """The metadata of the server."""
+    return {"name": "inferox", "version": version("inferox"), "extensions": list(EXTENSIONS)}
+
+
+def list_models(service: Service, *, ready_only: bool) -> list[dict[str, Any]]:
+    """The models, as an index of the repository has them.
+
+    Args:
+        service: What has them.
+        ready_only: Whether to leave out those that cannot be computed now.
+    """
+    found = []
+    for info in service.models():
+        reason = service.why_not_ready(info.name)
+        if reason is None or not ready_only:
+            state = "READY" if reason is None else "UNAVAILABLE"
+            found.append({"name": info.name, "version": info.version, "state": state, "reason": reason or ""})
+    return found
+
+
+class ServerRoutes:
+    """Answers what is asked of the whole server.
+
+    Args:
+        service: What is asked about.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def describe(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        """Says what it is."""
+        return HttpResponse(json.encode(describe_server()))
+
+    async def say_live(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        """Says that the process answers."""
+        return HttpResponse(json.encode({"live": True}))
+
+    async def say_ready(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        """Says whether every model can be computed now."""
+        reason = self._service.why_not_ready()
+        if reason is None:
+            return HttpResponse(json.encode({"ready": True}))
+        return HttpResponse(json.encode({"ready": False, "error": reason}), _NOT_READY)

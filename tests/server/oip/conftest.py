@@ -1,0 +1,52 @@
+"""A server of a model of each task, which clients of the protocol ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from inferox import TaskModel, load
+from tests.server.oip.triton import TritonClient, triton_client
+from tests.server.running import RunningServer, running
+
+TASKS = ("embed", "classify", "token-classify", "rerank", "image-classify", "raw")
+
+
+@pytest.fixture(scope="session")
+def task_server(packages: dict[str, Path]) -> Iterator[RunningServer]:
+    """A server of all of them, each by the name of its task."""
+    named = [f"{task}={packages[task]}" for task in TASKS]
+    with running(*named, "--threads", "1", "--trust-code") as server:
+        server.wait_until_ready()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def task_http(task_server: RunningServer) -> httpx2.Client:
+    """Asks that server."""
+    return task_server.http
+
+
+@pytest.fixture(scope="session")
+def task_models(packages: dict[str, Path]) -> Iterator[Callable[[str], TaskModel]]:
+    """The same models, without a server."""
+    opened: dict[str, TaskModel] = {}
+    with ExitStack() as stack:
+
+        def find(task: str) -> TaskModel:
+            if task not in opened:
+                opened[task] = stack.enter_context(load(packages[task], threads=1, trust_code=True))
+            return opened[task]
+
+        yield find
+
+
+@pytest.fixture(scope="session", params=["http", "http.aio"])
+def client(request: pytest.FixtureRequest, task_server: RunningServer) -> Iterator[TritonClient]:
+    """Each of Triton's clients."""
+    with triton_client(request.param, task_server.url.removeprefix("http://")) as client:
+        yield client
