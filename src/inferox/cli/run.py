@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferox.cli.bulk import BulkArguments, bulk_options, run_in_bulk
 from inferox.cli.interrupts import interruptible
 from inferox.cli.options import debug_option, json_option, runtime_options, trust_code_option
 from inferox.cli.terminal import make_console, say
@@ -30,12 +31,17 @@ Examples:
   cat texts.txt | inferox run minilm.mlpkg - > vectors.jsonl
   inferox run reranker.mlpkg --query "how to bake bread" --input documents.txt
   inferox run nli.mlpkg --pairs "a man is eating" "nobody eats"
+  inferox run minilm.mlpkg --input 'data/*.jsonl' --column text --keep id --output vectors/
 """,
 )
 @click.argument("package")
 @click.argument("items", nargs=-1, metavar="[TEXT|PATH…|-]")
 @click.option(
-    "--input", "source", metavar="FILE", help="Read items from a file: text lines, .jsonl, .npz, .safetensors."
+    "--input",
+    "sources",
+    metavar="FILE",
+    multiple=True,
+    help="Read items from a file: text lines, .jsonl, .npz, .safetensors. Bulk: files, folders and patterns.",
 )
 @click.option("--jsonl", "json_lines", is_flag=True, help="The lines of the input are JSON, whatever its name.")
 @click.option("--query", help="What the texts are ranked for (rerank).")
@@ -58,7 +64,10 @@ Examples:
 @click.option("--task", help="What the numbers mean, overriding what the package states.")
 @runtime_options
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model just in time, where the backend can.")
-@click.option("--output", metavar="FILE", help="Write to a file: .jsonl, .npz or .safetensors.")
+@click.option(
+    "--output", metavar="FILE|DIR", help="Write to a file: .jsonl, .npz or .safetensors. Bulk: the folder of the parts."
+)
+@bulk_options
 @click.option("--profile", metavar="FILE", help="Write what takes how long to a .json file, for Chrome or Perfetto.")
 @click.option("--force", is_flag=True, help="Replace the output file, or that of the profile, if it exists.")
 @trust_code_option
@@ -68,7 +77,7 @@ def run(
     package: str,
     items: tuple[str, ...],
     *,
-    source: str | None,
+    sources: tuple[str, ...],
     json_lines: bool,
     query: str | None,
     text_pair: str | None,
@@ -88,6 +97,7 @@ def run(
     force: bool,
     trust_code: bool,
     as_json: bool,
+    **bulk: Any,
 ) -> None:
     """Run a package on texts, images or tensors.
 
@@ -103,12 +113,41 @@ def run(
 
     Images are read as by transformers' pipelines: turned upright as EXIF says, and converted to RGB, which drops
     transparency; of several frames the first is taken.
+
+    Bulk: files of many rows, with columns, go into a folder of parts. A run is one if it has an option that says Bulk,
+    or if its input or output is a folder. docs/bulk.md has the details.
     """
     from inferox.cli.inputs import read_items
     from inferox.cli.items import PairOptions
     from inferox.cli.results import open_sink
-    from inferox.loading import load
+    from inferox.loading import load, plan_load
 
+    arguments = BulkArguments(**bulk)
+    if arguments.is_meant(sources, output):
+        _refuse_in_bulk(json_lines=json_lines, text_pair=text_pair, in_columns=in_columns, allow_nan=allow_nan)
+        options = arguments.to_options(query=query, prompt=prompt, truncate=truncate)
+        with _profiling(profile, force=force) as noting:
+            run_in_bulk(
+                lambda: plan_load(
+                    package,
+                    backend,
+                    device,
+                    precision,
+                    quality=quality,
+                    task=task,
+                    threads=threads,
+                    compile=compile_model,
+                    trust_code=trust_code,
+                ),
+                (*sources, *items),
+                output,
+                arguments,
+                options,
+                force=force,
+                as_json=as_json,
+                noting=noting,
+            )
+        return
     with (
         open_sink(output, as_json=as_json, force=force) as sink,
         _profiling(profile, force=force) as noting,
@@ -127,9 +166,21 @@ def run(
         chosen = _adjust(model.task, prompt, allow_nan=allow_nan)
         pairs = PairOptions(query, text_pair, in_columns=in_columns)
         _check_pairs(pairs, chosen.name)
-        read = read_items(chosen.name, items, source, pairs=pairs, json_lines=json_lines)
+        read = read_items(chosen.name, items, next(iter(sources), None), pairs=pairs, json_lines=json_lines)
         with noting:
             _run(model, chosen, read, sink, truncate)
+
+
+def _refuse_in_bulk(**options: object) -> None:
+    from inferox.core import ConfigError
+
+    names = {"json_lines": "--jsonl", "text_pair": "--text-pair", "in_columns": "--pairs", "allow_nan": "--allow-nan"}
+    for name, value in options.items():
+        if value:
+            raise ConfigError(
+                f"{names[name]} is not for files of many rows",
+                hint="name columns with --column and --pair-column",
+            )
 
 
 @contextmanager

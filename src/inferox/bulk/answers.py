@@ -1,0 +1,114 @@
+"""Answers as columns: which a task has, and how a window's are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from inferox.bulk.rows import Column
+from inferox.bulk.windows import Window
+from inferox.core import Model
+from inferox.tasks import EmbedTask, Task, VectorForm, to_json
+from inferox.tasks.labels import LabelScore
+
+NOT_FINITE = "the model computed NaN or infinity"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The rows of a window as they are written.
+
+    Attributes:
+        part: The number of their part.
+        is_last: Whether the part ends with them.
+        columns: What was kept, and the answers: lists, arrays of pyarrow, or vectors of shape ``[rows, numbers]``,
+            which are zeros where a row has an error.
+        errors: For each row why it has no answer; ``None`` where it has one.
+        cut: How many of the texts were cut.
+    """
+
+    part: int
+    is_last: bool
+    columns: dict[str, Column]
+    errors: list[str | None]
+    cut: int
+
+
+def answer_names(task: Task) -> tuple[str, ...]:
+    """The names of the columns that a task's answers have.
+
+    Args:
+        task: The task.
+    """
+    return {
+        "embed": ("embedding",),
+        "classify": ("label", "score", "labels"),
+        "token-classify": ("spans",),
+        "rerank": ("score",),
+    }[task.name]
+
+
+def compute_window(
+    model: Model,
+    task: Task,
+    form: VectorForm,
+    window: Window,
+    *,
+    keep: tuple[str, ...],
+    batch_tokens: int,
+    advance: Callable[[int], None],
+) -> Answered:
+    """Computes the answers of a window.
+
+    Which rows share a batch depends on nothing but the window.
+
+    Args:
+        model: The model.
+        task: What its numbers mean.
+        form: The form of vectors.
+        window: The rows.
+        keep: The columns that are written again.
+        batch_tokens: The most tokens of a batch.
+        advance: Told how many more rows are done, batch by batch.
+
+    Raises:
+        BackendError: If the runtime fails.
+    """
+    results: list[Any] = [None] * len(window.rows)
+    advance(len(window.rows) - len(window.places))
+    if window.batch is not None:
+        for indices, decoded in task.compute_batches(model, window.items, window.batch, max_tokens=batch_tokens):
+            for index, result in zip(indices, decoded, strict=True):
+                results[window.places[index]] = result
+            advance(len(indices))
+    errors = list(window.errors)
+    for place in window.places:
+        if not _is_finite(results[place]):
+            results[place], errors[place] = None, NOT_FINITE
+    columns = {name: window.rows.columns[name] for name in keep} | _columns(task, form, results)
+    return Answered(window.part, window.is_last, columns, errors, window.cut)
+
+
+def _columns(task: Task, form: VectorForm, results: list[Any]) -> dict[str, Column]:
+    if isinstance(task, EmbedTask):
+        vectors = np.zeros((len(results), task.dimension), np.float32)
+        for place, vector in enumerate(results):
+            if vector is not None:
+                vectors[place] = vector
+        return {"embedding": form.apply(vectors)}
+    if task.name == "rerank":
+        return {"score": results}
+    answers = [None if result is None else to_json(result) for result in results]
+    if task.name == "token-classify":
+        return {"spans": answers}
+    best = [answer[0] if answer else {"label": None, "score": None} for answer in answers]
+    return {"label": [each["label"] for each in best], "score": [each["score"] for each in best], "labels": answers}
+
+
+def _is_finite(result: Any) -> bool:
+    if isinstance(result, np.ndarray | float):
+        return bool(np.isfinite(result).all())
+    return all(np.isfinite(part.score) for part in result if isinstance(part, LabelScore) or hasattr(part, "score"))

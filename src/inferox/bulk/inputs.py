@@ -1,0 +1,183 @@
+"""The files of an input, which are read as one, and what tells whether they are the same as before."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from inferox.bulk.readers import SUFFIXES, Reader, open_reader
+from inferox.bulk.rows import Rows, join_rows
+from inferox.core import Closing, ConfigError, RequestError
+
+_SAMPLED = 16
+"""From how many places of a file its fingerprint is taken."""
+
+_SAMPLE_BYTES = 2**20
+
+
+def find_files(patterns: Sequence[str]) -> list[Path]:
+    """The files of an input.
+
+    Args:
+        patterns: Files, folders, or patterns such as ``data/*.parquet``. Of a folder all files are taken that can be
+            read, in the order of their names.
+
+    Raises:
+        RequestError: If there is nothing where one points to.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        path = Path(pattern)
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.is_file() and _is_readable(file))
+        elif path.exists() or not glob.has_magic(pattern):
+            files = [path] if path.is_file() else []
+        else:
+            files = sorted(file for file in _match(pattern) if file.is_file())
+        if not files:
+            raise RequestError(
+                f"there is no file to read at {pattern!r}",
+                hint=f"give files, folders or patterns: {', '.join(SUFFIXES)}",
+            )
+        found += files
+    return found
+
+
+def _match(pattern: str) -> Iterator[Path]:
+    # Path.glob takes no pattern that begins at the root.
+    return map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207
+
+
+def _is_readable(file: Path) -> bool:
+    suffixes = file.suffixes[-2:]
+    return (
+        not file.name.startswith((".", "_"))
+        and bool(suffixes)
+        and (suffixes[-1] in SUFFIXES or (suffixes[-1] == ".gz" and suffixes[0] in SUFFIXES))
+    )
+
+
+def fingerprint(file: Path) -> dict[str, Any]:
+    """What tells a file from another one: its name, its size, and a digest of up to 16 pieces of it of 1 MiB.
+
+    Args:
+        file: The file. One of up to 16 MiB is read wholly; of a larger one pieces from its front to its end are.
+
+    Raises:
+        RequestError: If it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        size_bytes = file.stat().st_size
+        with file.open("rb") as stream:
+            last = max(size_bytes - _SAMPLE_BYTES, 0)
+            for place in range(_SAMPLED):
+                stream.seek(
+                    place * last // (_SAMPLED - 1) if last > _SAMPLE_BYTES * _SAMPLED else place * _SAMPLE_BYTES
+                )
+                digest.update(stream.read(_SAMPLE_BYTES))
+    except OSError as error:
+        raise RequestError(f"{file} cannot be read: {error.strerror or error}") from error
+    return {"name": file.name, "size": size_bytes, "sampled_sha256": digest.hexdigest()}
+
+
+class Input(Closing):
+    """The rows of several files, one file after the other.
+
+    Args:
+        files: The files, at least one.
+
+    Raises:
+        ConfigError: If the name of one does not say what it is.
+        RequestError: If one cannot be opened.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = list(files)
+        self._sizes = [file.stat().st_size for file in self._files]
+        self._place = 0
+        self._reader: Reader = open_reader(self._files[0])
+        self._names: tuple[str, ...] = ()
+        self._is_all = False
+
+    def select(self, columns: Sequence[str], keep: Sequence[str] | None) -> tuple[str, ...]:
+        """Says which columns are read.
+
+        Args:
+            columns: Those that items are made of.
+            keep: Those that are written again; ``None`` for all that the first file has.
+
+        Returns:
+            Those that are written again.
+
+        Raises:
+            RequestError: If the first file lacks one of them.
+        """
+        names = self._reader.names()
+        kept = names if keep is None else tuple(dict.fromkeys(keep))
+        for name in (*columns, *kept):
+            if name not in names:
+                raise ConfigError(f"{self._files[0].name} has no column {name!r}", hint=f"it has {', '.join(names)}")
+        self._names, self._is_all = tuple(dict.fromkeys((*columns, *kept))), keep is None
+        self._reader.select(self._names, is_all=self._is_all)
+        return kept
+
+    def count_rows(self) -> int | None:
+        """The number of all rows, where every file states it; ``None`` where one does not."""
+        counts = []
+        for file in self._files:
+            with open_reader(file) as reader:
+                if reader.rows is None:
+                    return None
+                counts.append(reader.rows)
+        return sum(counts)
+
+    def take(self, count: int) -> Rows:
+        """Reads the next rows.
+
+        Args:
+            count: How many; fewer come at the end of the last file.
+
+        Raises:
+            RequestError: If a file cannot be read.
+        """
+        blocks = [self._reader.take(count)]
+        while (left := count - sum(map(len, blocks))) and self._open_next():
+            blocks.append(self._reader.take(left))
+        return join_rows([block for block in blocks if len(block)] or blocks[:1])
+
+    def skip(self, count: int) -> int:
+        """Goes past the next rows.
+
+        Args:
+            count: How many.
+
+        Returns:
+            How many there were: fewer at the end of the last file.
+        """
+        skipped = self._reader.skip(count)
+        while skipped < count and self._open_next():
+            skipped += self._reader.skip(count - skipped)
+        return skipped
+
+    @property
+    def position(self) -> float:
+        """The share of all bytes that is read, from 0 to 1."""
+        done = sum(self._sizes[: self._place]) + self._reader.position * self._sizes[self._place]
+        return done / max(sum(self._sizes), 1)
+
+    def close(self) -> None:
+        """Closes the file that is open."""
+        self._reader.close()
+
+    def _open_next(self) -> bool:
+        if self._place + 1 == len(self._files):
+            return False
+        self._reader.close()
+        self._place += 1
+        self._reader = open_reader(self._files[self._place])
+        self._reader.select(self._names, is_all=self._is_all)
+        return True

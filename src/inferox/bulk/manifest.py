@@ -1,0 +1,164 @@
+"""The manifest of a bulk run: what it is made from, and which parts of the output are finished."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from inferox.core import ConfigError, InferoxError, parse_json
+from inferox.core.json_writer import to_json_bytes
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished part of the output.
+
+    Attributes:
+        number: Its number, from 0.
+        file: The name of its file.
+        rows: How many rows it has.
+        failed: How many of them have an error.
+        cut: How many of their texts were cut to what the model takes.
+        size_bytes: The size of its file.
+        sha256: The digest of its file.
+    """
+
+    number: int
+    file: str
+    rows: int
+    failed: int
+    cut: int
+    size_bytes: int
+    sha256: str
+
+
+@dataclass
+class BulkManifest:
+    """What an output is made from, and which of its parts are finished. It is written anew after each.
+
+    Attributes:
+        job: What decides about the bytes of the output: package, embedding space, artifact, options and inputs.
+        parts: The finished parts, in their order.
+        is_complete: Whether those are all.
+    """
+
+    job: Mapping[str, Any]
+    parts: list[Part] = field(default_factory=list)
+    is_complete: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> BulkManifest | None:
+        """Reads a manifest.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The manifest; ``None`` where there is no file.
+
+        Raises:
+            ConfigError: If it is not a manifest.
+        """
+        hint = "choose another folder for the output"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+        try:
+            data = parse_json(content, str(path), error_type=ConfigError, hint=hint)
+            if data["format"] != FORMAT:
+                raise ConfigError(f"{path} is of the format {data['format']!r}, and {FORMAT} is read", hint=hint)
+            return cls(data["job"], [Part(**part) for part in data["parts"]], data["complete"])
+        except InferoxError:
+            raise
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"{path} is not the manifest of a bulk run: {error!r}", hint=hint) from error
+
+    def write(self, path: Path) -> None:
+        """Writes the manifest in one step.
+
+        Args:
+            path: The file.
+        """
+        parts = [vars(part) for part in self.parts]
+        data = {"format": FORMAT, "complete": self.is_complete, **self.totals(), "job": self.job, "parts": parts}
+        with replacing(path) as temporary:
+            temporary.write_bytes(to_json_bytes(data))
+
+    def totals(self) -> dict[str, int]:
+        """The numbers of rows of all finished parts: all, those with an error, and those that were cut."""
+        return {name: sum(getattr(part, name) for part in self.parts) for name in ("rows", "failed", "cut")}
+
+    def check_same(self, job: Mapping[str, Any], path: Path) -> None:
+        """Checks that an output would be gone on with as it was begun.
+
+        Args:
+            job: What the output is to be made from.
+            path: The file of this manifest, for the error.
+
+        Raises:
+            ConfigError: If anything differs; it says what.
+        """
+        differences = list(_differences(self.job, job, ""))
+        if differences:
+            name, before, now = differences[0]
+            more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
+            raise ConfigError(
+                f"{path.parent} was begun with {name} {before!r}, and now it is {now!r}{more}",
+                hint="give the same as before, or begin anew with --force or another output",
+            )
+
+
+def _differences(before: Any, now: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys((*before, *now)):
+            yield from _differences(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        for place, pair in enumerate(zip(before, now, strict=True)):
+            yield from _differences(*pair, f"{name}[{place}]")
+    elif before != now:
+        yield name, before, now
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Makes a place for a file to be written, which takes its name in one step once it is on the disk.
+
+    Args:
+        target: The file.
+
+    Yields:
+        A temporary file beside it. Where the process is killed, it stays, and the next run writes over it.
+    """
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        yield temporary
+        publish(temporary, target)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror or error}") from error
+
+
+def publish(temporary: Path, target: Path) -> None:
+    """Gives a file that is written its name in one step, once it is on the disk.
+
+    Args:
+        temporary: The file.
+        target: Its name.
+    """
+    with temporary.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(target)
+    if os.name == "posix":
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

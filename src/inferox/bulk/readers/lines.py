@@ -1,0 +1,150 @@
+"""Files of lines: plain texts, and JSON."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from inferox.bulk.readers.reader import Reader
+from inferox.bulk.rows import Rows
+from inferox.core import RequestError
+
+TEXT = "text"
+"""The name of the only column of files that have no names."""
+
+HEAD_ROWS = 1024
+"""How many rows of a JSON file say which columns there are."""
+
+_EXCERPT = 60
+
+
+class LineReader(Reader):
+    """The lines of a file, of which each is a row.
+
+    Args:
+        path: The file, which may be compressed by gzip.
+
+    Raises:
+        RequestError: If it cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size_bytes = max(path.stat().st_size, 1)
+        self._raw = path.open("rb")
+        is_compressed = path.suffix == ".gz"
+        self._stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw)) if is_compressed else self._raw
+        self._number = 0
+        self._names: tuple[str, ...] = ()
+        self._is_all = False
+
+    def select(self, names: Sequence[str], *, is_all: bool) -> None:
+        """Says which columns are read; see ``Reader``."""
+        self._names, self._is_all = tuple(names), is_all
+
+    def take(self, count: int) -> Rows:
+        """Reads the next lines; see ``Reader``."""
+        columns: dict[str, list[Any]] = {name: [] for name in self._names}
+        errors: list[str | None] = []
+        for line in self._lines(count):
+            try:
+                values = self._read(line.decode("utf-8").rstrip("\r\n"))
+                errors.append(None)
+            except UnicodeDecodeError as error:
+                values = {}
+                errors.append(f"{self._where()} is not UTF-8: byte {error.start} is {line[error.start]:#04x}")
+            except RowError as error:
+                values = {}
+                errors.append(f"{self._where()} {error}")
+            for name, column in columns.items():
+                column.append(values.get(name))
+        return Rows(columns, errors)
+
+    def skip(self, count: int) -> int:
+        """Goes past the next lines; see ``Reader``."""
+        return sum(1 for _ in self._lines(count))
+
+    @property
+    def position(self) -> float:
+        """The share of the file that is read; see ``Reader``."""
+        return min(1.0, self._raw.tell() / self._size_bytes)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._stream.close()
+        self._raw.close()
+
+    @abstractmethod
+    def _read(self, line: str) -> dict[str, Any]:
+        """The values of a line by column."""
+
+    def _where(self) -> str:
+        return f"line {self._number} of {self._path.name}"
+
+    def _lines(self, count: int) -> Iterator[bytes]:
+        try:
+            for line in islice(self._stream, count):
+                self._number += 1
+                # Some editors on Windows begin a file with this mark, which is not part of the text.
+                yield line.removeprefix(codecs.BOM_UTF8) if self._number == 1 else line
+        except (OSError, EOFError) as error:
+            raise RequestError(f"{self._path} cannot be read: {error}") from error
+
+
+class RowError(ValueError):
+    """A row cannot be read; the message goes on after the name of the row."""
+
+
+class TextReader(LineReader):
+    """Lines of text, in the column ``text``."""
+
+    def names(self) -> tuple[str, ...]:
+        """The only column."""
+        return (TEXT,)
+
+    def _read(self, line: str) -> dict[str, Any]:
+        return {TEXT: line}
+
+
+class JsonReader(LineReader):
+    """Lines of JSON: objects whose keys are the columns, or strings, which are in the column ``text``."""
+
+    def names(self) -> tuple[str, ...]:
+        """The keys of the first rows, in the order in which they come; see ``Reader``."""
+        found: dict[str, None] = {}
+        with JsonReader(self._path) as head:
+            for line in head._lines(HEAD_ROWS):
+                try:
+                    found |= dict.fromkeys(_parse(line.decode("utf-8", errors="replace")))
+                except RowError:
+                    continue  # whoever takes the row is told
+        return tuple(found) or (TEXT,)
+
+    def _read(self, line: str) -> dict[str, Any]:
+        values = _parse(line)
+        if self._is_all and not values.keys() <= set(self._names):
+            other = next(name for name in values if name not in self._names)
+            raise RequestError(
+                f"{self._where()} has the key {other!r}, which the first {HEAD_ROWS:,} rows do not have",
+                hint="say which columns are kept with --keep",
+            )
+        return values
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RowError(f"is not JSON: {error}") from error
+    if isinstance(values, str):
+        return {TEXT: values}
+    if not isinstance(values, dict):
+        shown = line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
+        raise RowError(f"must be a JSON object or string, but is {shown}")
+    return values

@@ -1,0 +1,96 @@
+"""How far a bulk run is: rows, the rate, and the time that is left."""
+
+from __future__ import annotations
+
+from threading import Lock
+from time import monotonic
+
+_MINUTE_S, _HOUR_S = 60, 3600
+
+
+class Watcher:
+    """Counts what a bulk run has done. Several threads may tell it, and ask it, at once.
+
+    Attributes:
+        total: The rows that the run has to compute, with those that earlier runs have; ``None`` where only reading
+            would tell.
+        computed: How many rows this run has computed.
+        is_running: Whether the run has begun to compute.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self.total: int | None = None
+        self.computed = 0
+        self.is_running = False
+        self._before = 0
+        self._began_s = monotonic()
+        self._position = self._first_position = 0.0
+
+    def begin(self, total: int | None, before: int) -> None:
+        """Notes what there is to do.
+
+        Args:
+            total: The rows of the run; ``None`` where that is not known.
+            before: How many of them an earlier run has done.
+        """
+        self.total, self._before, self._began_s = total, before, monotonic()
+        self.is_running = True
+
+    def advance(self, rows: int) -> None:
+        """Counts rows that are computed.
+
+        Args:
+            rows: How many more.
+        """
+        with self._lock:
+            self.computed += rows
+
+    def note_window(self, begins: float, ends: float) -> None:
+        """Notes which share of the input is done with a window that is computed.
+
+        Args:
+            begins: The share of the bytes before it, from 0 to 1.
+            ends: The share of the bytes up to its end.
+        """
+        if not self._position:
+            self._first_position = begins
+        self._position = ends
+
+    @property
+    def rate(self) -> float:
+        """Rows a second, of this run."""
+        return self.computed / max(monotonic() - self._began_s, 1e-9)
+
+    @property
+    def share(self) -> float | None:
+        """The share that is done, from 0 to 1; ``None`` while that cannot be told."""
+        if self.total is not None:
+            return (self._before + self.computed) / max(self.total, 1)
+        return self._position or None
+
+    @property
+    def left_s(self) -> float | None:
+        """The seconds that are left at this rate; ``None`` while that cannot be told."""
+        if not self.computed:
+            return None
+        if self.total is not None:
+            return max(self.total - self._before - self.computed, 0) / self.rate
+        done = self._position - self._first_position
+        return (monotonic() - self._began_s) * (1 - self._position) / done if done > 0 else None
+
+    def describe(self) -> str:
+        """One line: rows done, of how many, the rate, and the time that is left."""
+        share, left_s = self.share, self.left_s
+        of = f" of {self.total:,}" if self.total is not None else ""
+        percent = "" if share is None else f", {share:.0%}"
+        left = "" if left_s is None else f", {_format_s(left_s)} left"
+        return f"{self._before + self.computed:,}{of} rows{percent}, {self.rate:,.0f} rows/s{left}"
+
+
+def _format_s(seconds: float) -> str:
+    if seconds < _MINUTE_S:
+        return f"{seconds:.0f} s"
+    if seconds < _HOUR_S:
+        return f"{seconds / _MINUTE_S:.0f} min"
+    return f"{seconds / _HOUR_S:.1f} h"

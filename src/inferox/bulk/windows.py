@@ -1,0 +1,140 @@
+"""Windows: as many rows as are sorted by length together, tokenised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from inferox.bulk.inputs import Input
+from inferox.bulk.questions import Questions
+from inferox.bulk.rows import Rows, join_rows
+from inferox.core import Batch, InputTooLongError, RequestError
+from inferox.tasks import Task
+from inferox.tasks.truncation import read_cut_tokens
+
+WINDOW_ROWS = 8192
+"""How many rows are sorted by length together, so that those of a batch are alike. They are held in memory."""
+
+WINDOW_CHARACTERS = 16_000_000
+"""A window of longer texts ends sooner."""
+
+_BLOCK_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows that are computed together.
+
+    Attributes:
+        part: The number of the part of the output that they belong to.
+        is_last: Whether the part ends with them.
+        rows: The rows as they were read.
+        errors: For each row why it has no answer; ``None`` where it has one.
+        places: Which of the rows are computed.
+        items: Their items.
+        batch: Their tokens; ``None`` where no row is computed.
+        cut: How many of the texts were cut.
+        share: The share of the bytes of the input that lies before them, and up to their end.
+    """
+
+    part: int
+    is_last: bool
+    rows: Rows
+    errors: list[str | None]
+    places: list[int]
+    items: list[Any]
+    batch: Batch | None
+    cut: int
+    share: tuple[float, float]
+
+
+def read_part(source: Input, rows: int) -> Iterator[tuple[Rows, bool]]:
+    """Reads the rows of a part, window by window.
+
+    Where a window ends depends on nothing but the rows from the front of the part on.
+
+    Args:
+        source: The input, at the first row of the part.
+        rows: How many rows a part has, if the input has as many.
+
+    Yields:
+        The rows of a window, and whether the part ends with them.
+    """
+    left, waiting = rows, _read_window(source, rows)
+    while len(waiting):
+        left -= len(waiting)
+        following = _read_window(source, left)
+        yield waiting, not len(following)
+        waiting = following
+
+
+def _read_window(source: Input, most: int) -> Rows:
+    blocks: list[Rows] = []
+    rows = characters = 0
+    most = min(most, WINDOW_ROWS)
+    while rows < most and characters < WINDOW_CHARACTERS:
+        block = source.take(min(_BLOCK_ROWS, most - rows))
+        if not len(block):
+            break
+        blocks.append(block)
+        rows += len(block)
+        characters += sum(map(_count_characters, block.columns.values()))
+    return join_rows(blocks) if blocks else Rows({}, [])
+
+
+def _count_characters(column: Any) -> int:
+    if isinstance(column, list):
+        return sum(len(value) for value in column if isinstance(value, str))
+    size: int = column.nbytes
+    return size
+
+
+def encode_window(
+    task: Task, questions: Questions, rows: Rows, *, part: int, is_last: bool, truncate: str, share: tuple[float, float]
+) -> Window:
+    """Tokenises the rows of a window. A row that cannot be gets an error, and the others are as if it were not there.
+
+    Args:
+        task: What the answers mean.
+        questions: How an item is made of a row.
+        rows: The rows.
+        part: The number of their part.
+        is_last: Whether the part ends with them.
+        truncate: What becomes of texts that are too long: ``error`` gives them one, otherwise they are cut.
+        share: The share of the bytes of the input that lies before them, and up to their end.
+    """
+    items, errors = questions.make(rows)
+    places = [place for place, error in enumerate(errors) if error is None]
+    batch = _encode(task, items, places, errors)
+    cut = [] if batch is None else [tokens.count > 0 for tokens in read_cut_tokens(batch)]
+    if truncate == "error" and batch is not None and any(cut):
+        for index, place in enumerate(places):
+            if cut[index]:
+                kept = int(batch.lengths[index])
+                tokens = read_cut_tokens(batch, range(index, index + 1))[0]
+                unit = "tokens or more" if tokens.is_least else "tokens"
+                errors[place] = str(InputTooLongError("the text", length=kept + tokens.count, limit=kept, unit=unit))
+        whole = [index for index, was_cut in enumerate(cut) if not was_cut]
+        places, cut = [places[index] for index in whole], []
+        batch = batch.select(whole) if whole else None
+    return Window(part, is_last, rows, errors, places, [items[place] for place in places], batch, sum(cut), share)
+
+
+def _encode(task: Task, items: list[Any], places: list[int], errors: list[str | None]) -> Batch | None:
+    """Encodes the items of some places, and takes out of these those that cannot be, with their errors."""
+    if not places:
+        return None
+    try:
+        return task.encode([items[place] for place in places])
+    except RequestError:
+        pass
+    refused = set()
+    for place in places:
+        try:
+            task.encode([items[place]])
+        except RequestError as error:
+            errors[place] = str(error.at_item(None) if error.item is None else error).replace("text 0", "the text")
+            refused.add(place)
+    places[:] = [place for place in places if place not in refused]
+    return task.encode([items[place] for place in places]) if places else None

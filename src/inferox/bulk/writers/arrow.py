@@ -1,0 +1,137 @@
+"""Parquet, and the types of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from inferox.bulk.writers.writer import ERROR, Schema, Writer
+from inferox.core import ConfigError
+
+_ANSWER_TYPES: dict[str, pa.DataType] = {
+    "label": pa.string(),
+    "score": pa.float32(),
+    "labels": pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())])),
+    "spans": pa.list_(
+        pa.struct(
+            [
+                ("label", pa.string()),
+                ("score", pa.float32()),
+                ("start", pa.int64()),
+                ("end", pa.int64()),
+                ("text", pa.string()),
+            ]
+        )
+    ),
+}
+
+
+class ParquetWriter(Writer):
+    """Vectors are fixed-size lists, and lie in the file as they are: compressing them takes time and gains nothing.
+
+    Args:
+        path: The file.
+        schema: What all parts have in common.
+    """
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self._path, self._shared = path, schema
+        self._types: pa.Schema | None = None
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, columns: Mapping[str, Any], errors: list[str | None]) -> None:
+        """Writes a row group; see ``Writer``."""
+        if self._types is None:
+            self._types = make_types(self._shared, columns)
+        table = make_table(self._types, columns, errors)
+        if self._writer is None:
+            plain = [field.name for field in self._types if not pa.types.is_fixed_size_list(field.type)]
+            vectors = {f"{field.name}.list.element" for field in self._types if field.name not in plain}
+            self._writer = pq.ParquetWriter(
+                self._path,
+                self._types,
+                compression=dict.fromkeys(plain, "zstd") | dict.fromkeys(vectors, "none"),
+                use_dictionary=plain,
+                write_statistics=plain,
+            )
+        self._writer.write_table(table, row_group_size=max(len(errors), 1))
+
+    def close(self) -> None:
+        """Writes the end of the file."""
+        if self._writer is not None:
+            self._writer.close()
+
+
+def make_types(schema: Schema, columns: Mapping[str, Any]) -> pa.Schema:
+    """The types of the columns of a file.
+
+    Args:
+        schema: What all parts have in common.
+        columns: The columns of the first rows.
+
+    Raises:
+        ConfigError: If the values of a kept column are of several types.
+    """
+    types: dict[str, pa.DataType] = {}
+    for name, column in columns.items():
+        if name in schema.samples:
+            types[name] = _type_of(name, schema.samples[name])
+        elif isinstance(column, np.ndarray):
+            types[name] = pa.list_(pa.from_numpy_dtype(column.dtype), column.shape[1])
+        else:
+            types[name] = _ANSWER_TYPES[name]
+    if schema.has_errors:
+        types[ERROR] = pa.string()
+    return pa.schema(types.items(), metadata=dict(schema.metadata))
+
+
+def _type_of(name: str, sample: Any) -> pa.DataType:
+    if not isinstance(sample, list):
+        return sample.type
+    try:
+        found = pa.array(sample).type
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise ConfigError(
+            f"the values of {name!r} are of several types: {error}",
+            hint="leave the column out with --keep, or write .jsonl",
+        ) from error
+    return pa.string() if pa.types.is_null(found) else found
+
+
+def make_table(types: pa.Schema, columns: Mapping[str, Any], errors: list[str | None]) -> pa.Table:
+    """Makes a table of the rows.
+
+    Args:
+        types: The types of the columns.
+        columns: The columns.
+        errors: For each row why it has no answer; ``None`` where it has one.
+
+    Raises:
+        ConfigError: If a value of a kept column does not have the type of the column.
+    """
+    arrays = []
+    for field in types:
+        if field.name == ERROR:
+            arrays.append(pa.array(errors, pa.string()))
+        elif isinstance(columns[field.name], np.ndarray):
+            vectors = columns[field.name]
+            mask = pa.array([error is not None for error in errors], pa.bool_()) if any(errors) else None
+            arrays.append(pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=field.type, mask=mask))
+        else:
+            arrays.append(_to_array(field, columns[field.name]))
+    return pa.Table.from_arrays(arrays, schema=types)
+
+
+def _to_array(field: pa.Field, column: Any) -> pa.Array:
+    try:
+        return pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise ConfigError(
+            f"{field.name!r} is of the type {field.type} in the first rows, and has another value later: {error}",
+            hint="leave the column out with --keep, or write .jsonl",
+        ) from error

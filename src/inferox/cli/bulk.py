@@ -1,0 +1,203 @@
+"""``inferox run`` on files of many rows: its options, and how it says how far it is."""
+
+from __future__ import annotations
+
+import glob
+import json
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from inferox.cli.bulk_progress import watching
+from inferox.cli.terminal import say
+
+if TYPE_CHECKING:
+    from inferox.bulk import BulkOptions, BulkResult
+    from inferox.loading import PlannedLoad
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_ITEM_OUTPUTS = (".jsonl", ".ndjson", ".npz", ".safetensors")
+"""How outputs end that are written at once, without parts."""
+
+_ROW_INPUTS = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
+"""How inputs end that are rows with columns, whatever else is said."""
+
+
+def bulk_options(command: Command) -> Command:
+    """Adds the options of runs over files of many rows."""
+    options = (
+        click.option("--column", help="Bulk: the column of the text, or of the document (rerank). By default text."),
+        click.option("--pair-column", help="Bulk: the column of the second text (classify), or of the query (rerank)."),
+        click.option("--keep", metavar="NAME,…", help="Bulk: the columns to write again. By default all."),
+        click.option(
+            "--format", "form", type=click.Choice(["parquet", "jsonl"]), help="Bulk: what is written to a folder."
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(["float32", "float16", "int8", "binary", "ubinary"]),
+            help="Bulk: the numbers of vectors (embed). By default float32.",
+        ),
+        click.option("--truncate-dim", type=click.IntRange(min=1), help="Bulk: how long vectors are (embed)."),
+        click.option("--normalize", is_flag=True, default=None, help="Bulk: scale vectors to length 1 (embed)."),
+        click.option(
+            "--on-error",
+            type=click.Choice(["keep", "fail"]),
+            help="Bulk: write rows that fail with the reason in the column error (the default), or end.",
+        ),
+        click.option("--resume", is_flag=True, default=None, help="Bulk: go on with what an earlier run has finished."),
+        click.option(
+            "--shard", metavar="I/N", callback=_parse_shard, help="Bulk: every N-th part, from the I-th (0…)."
+        ),
+        click.option(
+            "--part-rows", type=click.IntRange(min=1), help="Bulk: how many rows a part has. By default 32768."
+        ),
+    )
+    for option in reversed(options):  # as decorators are applied
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class BulkArguments:
+    """What the command line says about a bulk run; ``None`` for what it does not say.
+
+    Attributes:
+        column: The column of the text.
+        pair_column: The column of what is paired with it.
+        keep: The columns that are written again, separated by commas.
+        form: The format of the parts.
+        dtype: The numbers of vectors.
+        truncate_dim: How long vectors are.
+        normalize: Whether they are scaled to length 1.
+        on_error: What becomes of rows that fail.
+        resume: Whether an output is gone on with.
+        shard: Which shard of how many.
+        part_rows: How many rows a part has.
+    """
+
+    column: str | None = None
+    pair_column: str | None = None
+    keep: str | None = None
+    form: str | None = None
+    dtype: str | None = None
+    truncate_dim: int | None = None
+    normalize: bool | None = None
+    on_error: str | None = None
+    resume: bool | None = None
+    shard: tuple[int, int] | None = None
+    part_rows: int | None = None
+
+    def is_meant(self, inputs: tuple[str, ...], output: str | None) -> bool:
+        """Whether the command line asks for a bulk run.
+
+        Args:
+            inputs: What ``--input`` says.
+            output: What ``--output`` says.
+        """
+        if any(value is not None for value in vars(self).values()) or len(inputs) > 1:
+            return True
+        of_rows = any(Path(name).suffix in _ROW_INPUTS or Path(name).is_dir() for name in inputs)
+        is_pattern = any(glob.has_magic(name) and not Path(name).exists() for name in inputs)
+        is_folder = output is not None and (not Path(output).suffix or Path(output).is_dir())
+        return of_rows or is_pattern or (is_folder and bool(inputs))
+
+    def to_options(self, *, query: str | None, prompt: str | None, truncate: str) -> BulkOptions:
+        """What is done with the rows.
+
+        Args:
+            query: The query of all rows (rerank).
+            prompt: The name of the model's prompt (embed).
+            truncate: What becomes of texts that are too long.
+        """
+        from inferox.bulk import BulkOptions
+        from inferox.tasks import VectorForm
+
+        given = {name: getattr(self, name) for name in ("column", "on_error", "shard", "part_rows")}
+        return BulkOptions(
+            pair_column=self.pair_column,
+            query=query,
+            keep=None if self.keep is None else tuple(name.strip() for name in self.keep.split(",") if name.strip()),
+            form=VectorForm(self.truncate_dim, self.normalize or False, self.dtype or "float32"),
+            prompt=prompt,
+            truncate=truncate,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+
+
+def run_in_bulk(
+    planned: Callable[[], PlannedLoad],
+    inputs: tuple[str, ...],
+    output: str | None,
+    arguments: BulkArguments,
+    options: BulkOptions,
+    *,
+    force: bool,
+    as_json: bool,
+    noting: AbstractContextManager[None],
+) -> None:
+    """Runs a package over files of many rows.
+
+    Args:
+        planned: Opens the package.
+        inputs: Files, folders and patterns.
+        output: The folder of the output.
+        arguments: What the command line says.
+        options: What is done with the rows.
+        force: Whether an output that is there is replaced.
+        as_json: Whether standard output gets a JSON object.
+        noting: Notes what takes how long.
+    """
+    from inferox.bulk import run_bulk
+    from inferox.core import ConfigError
+
+    if not inputs:
+        raise ConfigError("rows come from files", hint="give files, folders or patterns with --input")
+    if output is None or Path(output).suffix in {*_ITEM_OUTPUTS, *_ROW_INPUTS}:
+        given = "nothing" if output is None else repr(output)
+        raise ConfigError(f"the output of many rows is a folder of parts, but --output is {given}")
+    resume = arguments.resume or False
+    plan = planned()
+    with plan.load() as model, watching(sys.stderr) as watcher, noting:
+        try:
+            result = run_bulk(
+                model,
+                plan.digest,
+                inputs,
+                Path(output),
+                options,
+                form=arguments.form or "parquet",
+                resume=resume,
+                force=force,
+                watcher=watcher,
+            )
+        except KeyboardInterrupt:
+            say(f"inferox: stopped after {watcher.computed:,} rows; --resume goes on behind the last part", err=True)
+            raise
+    if as_json:
+        click.echo(json.dumps({"output": output, **asdict(result)}))
+    _say_end(result, output, options)
+
+
+def _say_end(result: BulkResult, output: str, options: BulkOptions) -> None:
+    before = result.rows - result.computed
+    earlier = f", {before:,} of them by earlier runs" if before else ""
+    say(f"inferox: {result.rows:,} rows in {result.parts:,} parts in {output}{earlier}", err=True)
+    if result.failed:
+        say(f"inferox: {result.failed:,} of {result.rows:,} rows have no answer; the column error says why", err=True)
+    if result.cut and options.truncate == "warn":
+        say(f"inferox: {result.cut:,} of {result.rows:,} texts are longer than the model takes and were cut", err=True)
+
+
+def _parse_shard(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise click.BadParameter(f"{text!r} is not of the form I/N with I from 0 to N - 1, such as 0/4")
+    return int(index), int(count)

@@ -1,0 +1,122 @@
+"""``inferox run`` on files of many rows."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.bulk.conftest import make_texts, read_bytes, write_json
+from tests.cli.conftest import Done, Run, packages, run
+
+__all__ = ["packages", "run"]
+
+
+def test_a_run_says_how_far_it_is_and_what_it_has_written(run: Run, tiny_package: Path, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", [*make_texts(40), None])
+    command = ("run", tiny_package, "--input", source, "--output", tmp_path / "out", "--dtype", "int8")
+    done = run(*command)
+    assert done.code == 0, done.err
+    answer = json.loads(done.out)
+    assert (answer["rows"], answer["failed"], answer["parts"]) == (41, 1, 1)
+    assert "41 rows in 1 parts" in done.err
+    assert "1 of 41 rows have no answer" in done.err
+    assert str(pq.read_schema(tmp_path / "out" / "part-000000.parquet").field("embedding").type).startswith(
+        "fixed_size_list<element: int8"
+    )
+    assert "a complete output already" in run(*command).err
+    again = run(*command, "--resume")
+    assert json.loads(again.out)["computed"] == 0
+
+
+def test_a_pattern_and_files_that_the_shell_has_found(run: Run, tiny_package: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("b", "a"):
+        write_json(folder / f"{name}.jsonl", [name])
+    outs = [tmp_path / name for name in ("one", "two", "three")]
+    given: list[list[str | Path]] = [
+        ["--input", f"{folder}/*.jsonl"],
+        ["--input", folder / "a.jsonl", folder / "b.jsonl"],
+        ["--input", folder],
+    ]
+    for out, inputs in zip(outs, given, strict=True):
+        assert run("run", tiny_package, *inputs, "--output", out / "x", "--format", "jsonl").code == 0
+        texts = [json.loads(line)["text"] for line in (out / "x" / "part-000000.jsonl").read_text().splitlines()]
+        assert texts == ["a", "b"]
+    done = run("run", tiny_package, "--input", folder, "--output", folder / "out")
+    assert (done.code, "lies within the input" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--column", "text"], "--output is nothing"),
+        (["--column", "text", "--output", "x.jsonl"], "a folder of parts"),
+        (["--output", "x", "--jsonl"], "--jsonl is not for files of many rows"),
+        (["--output", "x", "--shard", "2/2"], "not of the form I/N"),
+        (["--output", "x", "--pair-column", "b"], "--pair-column is for the tasks classify and rerank"),
+        (["--output", "x", "--query", "b"], "--query is for the task rerank"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    run: Run, tiny_package: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    source = write_json(tmp_path / "in.jsonl", ["a"])
+    done = run("run", tiny_package, "--input", source, *arguments)
+    assert (done.code, said in done.err) == (2, True), done.err
+
+
+def _rows(done: Done, folder: Path) -> list[dict[str, object]]:
+    assert done.code == 0, done.err
+    return [json.loads(line) for line in (folder / "part-000000.jsonl").read_text().splitlines()]
+
+
+def test_other_tasks(run: Run, packages: dict[str, Path], tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", [{"q": "who?", "text": "a fox"}, {"q": None, "text": "the dog"}])
+
+    def answer(task: str, *options: str) -> list[dict[str, object]]:
+        out = tmp_path / "-".join([task, *options])
+        command = ("run", packages[task], "--input", source, "--output", out, "--format", "jsonl", "--keep", "")
+        return _rows(run(*command, *options), out)
+
+    (first, second) = answer("rerank", "--pair-column", "q")
+    assert isinstance(first["score"], float)
+    assert (second["score"], second["error"]) == (None, "'q' must be a text, but is null")
+    alone = json.loads(run("run", packages["rerank"], "--query", "who?", "a fox").out)
+    assert first["score"] == pytest.approx(alone["score"], abs=1e-6)
+    assert answer("rerank", "--query", "who?")[0]["score"] == pytest.approx(alone["score"], abs=1e-6)
+    labels = json.loads(run("run", packages["classify"], "a fox").out)["labels"]
+    found = answer("classify")[0]
+    assert (found["label"], found["score"]) == (labels[0]["label"], pytest.approx(labels[0]["score"], abs=1e-6))
+    assert isinstance(answer("token-classify")[0]["spans"], list)
+    parquet = tmp_path / "parquet"
+    for task in ("classify", "token-classify"):
+        done = run("run", packages[task], "--input", source, "--output", parquet / task)
+        assert done.code == 0, done.err
+        assert pq.read_table(parquet / task).num_rows == 2
+
+
+def test_a_run_that_is_killed_goes_on(tiny_package: Path, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", make_texts(4000))
+    program = Path(sys.executable).with_name("inferox")
+    command: list[str | Path] = [program, "run", tiny_package, "--input", source, "--part-rows", "300"]
+    command += ["--threads", "1", "--resume", "--output"]
+    once, often = tmp_path / "once", tmp_path / "often"
+    subprocess.run([*command, once], check=True, capture_output=True, timeout=240)  # noqa: S603 - our own program
+    process = subprocess.Popen([*command, often], stderr=subprocess.PIPE)  # noqa: S603
+    while not list(often.glob("part-*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert len(list(often.glob("part-*"))) < 14
+    subprocess.run([*command, often], check=True, capture_output=True, timeout=240)  # noqa: S603
+    assert read_bytes(often) == read_bytes(once)

@@ -1,0 +1,208 @@
+"""A bulk run: what is written, what becomes of rows that fail, and what a run that was stopped leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from inferox.core import ConfigError, RequestError
+from inferox.loading import TaskModel
+from tests.bulk.conftest import Bulk, StoppingWatcher, make_texts, read_bytes, write_json
+
+
+def read_parts(folder: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("part-*.parquet")):
+        rows += pq.read_table(path).to_pylist()
+    return rows
+
+
+def test_every_row_has_the_vector_that_embed_gives(bulk: Bulk, tiny: TaskModel, tmp_path: Path) -> None:
+    texts = make_texts(120)
+    source = write_json(tmp_path / "in.jsonl", [{"id": i, "text": text} for i, text in enumerate(texts)])
+    result = bulk(source, tmp_path / "out", keep=("id",))
+    assert (result.rows, result.failed, result.parts, result.computed) == (120, 0, 3, 120)
+    rows = read_parts(tmp_path / "out")
+    assert [row["id"] for row in rows] == list(range(120))
+    assert list(rows[0]) == ["id", "embedding", "error"]
+    np.testing.assert_allclose([row["embedding"] for row in rows], tiny.embed(texts), atol=1e-6)
+    schema = pq.read_schema(tmp_path / "out" / "part-000000.parquet")
+    assert schema.field("embedding").type == pa.list_(pa.float32(), tiny.embed("a").size)
+    assert schema.metadata[b"inferox.embedding_space"].decode() == tiny.metadata.embedding_space
+
+
+def test_the_manifest_says_what_there_is(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", [*make_texts(59), None])
+    bulk(source, tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert (manifest["rows"], manifest["failed"], manifest["complete"]) == (60, 1, True)
+    for part in manifest["parts"]:
+        content = (tmp_path / "out" / part["file"]).read_bytes()
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (part["size_bytes"], part["sha256"])
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        ".manifest.json.lock",
+        "manifest.json",
+        "part-000000.parquet",
+        "part-000001.parquet",
+    }
+
+
+def test_rows_that_fail_say_why_and_leave_the_others_alone(bulk: Bulk, tiny: TaskModel, tmp_path: Path) -> None:
+    lines = [b'"a fox"', b'{"text": null}', b"{", b'"\\ud800"', b"17", b'{"id": 1}', b'"\xff"', b'{"text": "a dog"}']
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines))
+    result = bulk(tmp_path / "in.jsonl", tmp_path / "out", keep=())
+    assert (result.rows, result.failed) == (8, 6)
+    rows = read_parts(tmp_path / "out")
+    assert [row["embedding"] is None for row in rows] == [False, *[True] * 6, False]
+    assert [row["error"] is None for row in rows] == [row["embedding"] is not None for row in rows]
+    for row, said in zip(
+        rows[1:7], ("is null", "not JSON", "lone surrogate", "but is 17", "is null", "not UTF-8"), strict=True
+    ):
+        assert said in row["error"]
+    expected = tiny.embed(["a fox", "a dog"])
+    np.testing.assert_allclose([rows[0]["embedding"], rows[7]["embedding"]], expected, atol=1e-6)
+
+
+def test_a_row_that_fails_ends_a_run_that_says_so(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", [*make_texts(70), None])
+    with pytest.raises(RequestError, match="string, but is null"):
+        bulk(source, tmp_path / "out", on_error="fail")
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["rows"] == 50
+    good = write_json(tmp_path / "good.jsonl", make_texts(3))
+    bulk(good, tmp_path / "good", on_error="fail")
+    assert "error" not in read_parts(tmp_path / "good")[0]
+
+
+def test_too_long_texts_are_counted_or_fail(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", ["a", "fox " * 600, "b"])
+    assert (cut := bulk(source, tmp_path / "cut")).cut == 1
+    assert cut.failed == 0
+    strict = bulk(source, tmp_path / "strict", truncate="error")
+    assert (strict.cut, strict.failed) == (0, 1)
+    assert "tokens" in read_parts(tmp_path / "strict")[1]["error"]
+
+
+@pytest.mark.parametrize("form", ["parquet", "jsonl"])
+def test_a_run_that_was_stopped_anywhere_ends_in_the_same_bytes(bulk: Bulk, tmp_path: Path, form: str) -> None:
+    rows = [{"id": i, "text": text if i % 31 else None} for i, text in enumerate(make_texts(230))]
+    source = write_json(tmp_path / "in.jsonl", rows)
+    bulk(source, tmp_path / "once", form=form)
+    expected = read_bytes(tmp_path / "once")
+    assert len(expected) == 6
+    stops = 0
+    for stop in range(20, 400, 40):
+        try:
+            result = bulk(source, tmp_path / "often", form=form, resume=True, watcher=StoppingWatcher(stop % 130 + 1))
+        except KeyboardInterrupt:
+            stops += 1
+        else:
+            assert result.rows == 230
+            break
+        assert not list((tmp_path / "often").glob(".*.tmp"))
+    assert stops > 1
+    bulk(source, tmp_path / "often", form=form, resume=True)
+    assert read_bytes(tmp_path / "often") == expected
+
+
+def test_a_part_that_the_manifest_does_not_list_is_made_again(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", make_texts(120))
+    bulk(source, tmp_path / "once")
+    expected = read_bytes(tmp_path / "once")
+    manifest = json.loads(expected["manifest.json"])
+    # As a kill leaves it between the part's name and the manifest, and another one within a part.
+    killed = manifest | {"complete": False, "parts": manifest["parts"][:1]}
+    (tmp_path / "once" / "manifest.json").write_text(json.dumps(killed))
+    (tmp_path / "once" / ".part-000002.parquet.tmp").write_bytes(b"half")
+    assert bulk(source, tmp_path / "once", resume=True).computed == 70
+    assert read_bytes(tmp_path / "once") == expected
+
+
+def test_what_differs_is_refused(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", make_texts(60))
+    with pytest.raises(KeyboardInterrupt):
+        bulk(source, tmp_path / "out", watcher=StoppingWatcher(55))
+    before = read_bytes(tmp_path / "out")
+    with pytest.raises(ConfigError, match="1 finished parts already"):
+        bulk(source, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"options\.part_rows 50, and now it is 40"):
+        bulk(source, tmp_path / "out", resume=True, part_rows=40)
+    with pytest.raises(ConfigError, match="package 'd', and now it is 'e'"):
+        bulk(source, tmp_path / "out", resume=True, digest="e")
+    with pytest.raises(ConfigError, match="format 'parquet', and now it is 'jsonl'"):
+        bulk(source, tmp_path / "out", resume=True, form="jsonl")
+    stamp = source.stat().st_mtime_ns
+    source.write_text(source.read_text().replace("fox", "cow"), encoding="utf-8")
+    os.utime(source, ns=(stamp, stamp))
+    with pytest.raises(ConfigError, match=r"inputs\[0\]\.sampled_sha256"):
+        bulk(source, tmp_path / "out", resume=True)
+    assert read_bytes(tmp_path / "out") == before
+    assert bulk(source, tmp_path / "out", force=True).rows == 60
+
+
+def test_a_finished_part_that_is_gone_is_not_passed_over(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", make_texts(60))
+    bulk(source, tmp_path / "out")
+    (tmp_path / "out" / "part-000000.parquet").unlink()
+    with pytest.raises(ConfigError, match=r"part-000000\.parquet is not the finished part"):
+        bulk(source, tmp_path / "out", resume=True)
+
+
+def test_files_of_strangers_are_left_alone(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", make_texts(3))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "part-000000.parquet").write_bytes(b"precious")
+    with pytest.raises(ConfigError, match="no manifest"):
+        bulk(source, tmp_path / "out")
+    assert (tmp_path / "out" / "part-000000.parquet").read_bytes() == b"precious"
+
+
+def test_shards_together_are_the_whole(bulk: Bulk, tmp_path: Path) -> None:
+    files = [write_json(tmp_path / f"{i}.jsonl", make_texts(count, i)) for i, count in enumerate((70, 1, 0, 110))]
+    bulk(files, tmp_path / "whole")
+    for index in range(3):
+        bulk(files, tmp_path / "shards", shard=(index, 3))
+    whole, shards = read_bytes(tmp_path / "whole"), read_bytes(tmp_path / "shards")
+    assert {name: content for name, content in shards.items() if name.startswith("part")} == {
+        name: content for name, content in whole.items() if name.startswith("part")
+    }
+    assert "manifest-2-of-3.json" in shards
+    assert len(read_parts(tmp_path / "shards")) == 181
+
+
+def test_columns_keep_their_types(bulk: Bulk, tmp_path: Path) -> None:
+    rows = [{"text": "a", "n": 1, "x": None, "tags": ["p"]}, {"text": "b", "n": None, "x": "y", "tags": []}]
+    bulk(write_json(tmp_path / "in.jsonl", rows), tmp_path / "out")
+    schema = pq.read_schema(tmp_path / "out" / "part-000000.parquet")
+    assert [str(schema.field(name).type) for name in ("text", "n", "x")] == ["string", "int64", "string"]
+    assert [row["tags"] for row in read_parts(tmp_path / "out")] == [["p"], []]
+
+
+def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
+    source = write_json(tmp_path / "in.jsonl", [{"text": "a", "error": 1}])
+    with pytest.raises(ConfigError, match="'error', which is what a column of the answers is called"):
+        bulk(source, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"no column 'body'.*it has text, error"):
+        bulk(source, tmp_path / "out", column="body")
+    mixed = write_json(tmp_path / "mixed.jsonl", [{"text": "a", "n": 1}, {"text": "b", "n": "two"}])
+    with pytest.raises(ConfigError, match="'n' are of several types"):
+        bulk(mixed, tmp_path / "mixed")
+    late = [{"text": "a", "n": 1}] * 1100
+    with pytest.raises(ConfigError, match="'n' is of the type int64 in the first rows"):
+        bulk(write_json(tmp_path / "late.jsonl", [*late, {"text": "b", "n": "two"}]), tmp_path / "late")
+    with pytest.raises(RequestError, match=r"line 1101 of more\.jsonl has the key 'm'"):
+        bulk(write_json(tmp_path / "more.jsonl", [*late, {"text": "b", "m": 1}]), tmp_path / "more")
+
+
+def test_nothing_is_an_output_too(bulk: Bulk, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(b"")
+    assert bulk(tmp_path / "in.txt", tmp_path / "out").rows == 0
+    with pytest.raises(RequestError, match="there is no file"):
+        bulk(tmp_path / "*.jsonl", tmp_path / "none")
