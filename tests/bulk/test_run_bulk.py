@@ -42,14 +42,14 @@ def test_every_row_has_the_vector_that_embed_gives(bulk: Bulk, tiny: TaskModel, 
 def test_the_manifest_says_what_there_is(bulk: Bulk, tmp_path: Path) -> None:
     source = write_json(tmp_path / "in.jsonl", [*make_texts(59), None])
     bulk(source, tmp_path / "out")
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    manifest = json.loads((tmp_path / "out" / "_manifest.json").read_text())
     assert (manifest["rows"], manifest["failed"], manifest["complete"]) == (60, 1, True)
     for part in manifest["parts"]:
         content = (tmp_path / "out" / part["file"]).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (part["size_bytes"], part["sha256"])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        ".manifest.json.lock",
-        "manifest.json",
+        "._manifest.json.lock",
+        "_manifest.json",
         "part-000000.parquet",
         "part-000001.parquet",
     }
@@ -75,7 +75,7 @@ def test_a_row_that_fails_ends_a_run_that_says_so(bulk: Bulk, tmp_path: Path) ->
     source = write_json(tmp_path / "in.jsonl", [*make_texts(70), None])
     with pytest.raises(RequestError, match="string, but is null"):
         bulk(source, tmp_path / "out", on_error="fail")
-    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["rows"] == 50
+    assert json.loads((tmp_path / "out" / "_manifest.json").read_text())["rows"] == 50
     good = write_json(tmp_path / "good.jsonl", make_texts(3))
     bulk(good, tmp_path / "good", on_error="fail")
     assert "error" not in read_parts(tmp_path / "good")[0]
@@ -116,10 +116,10 @@ def test_a_part_that_the_manifest_does_not_list_is_made_again(bulk: Bulk, tmp_pa
     source = write_json(tmp_path / "in.jsonl", make_texts(120))
     bulk(source, tmp_path / "once")
     expected = read_bytes(tmp_path / "once")
-    manifest = json.loads(expected["manifest.json"])
+    manifest = json.loads(expected["_manifest.json"])
     # As a kill leaves it between the part's name and the manifest, and another one within a part.
     killed = manifest | {"complete": False, "parts": manifest["parts"][:1]}
-    (tmp_path / "once" / "manifest.json").write_text(json.dumps(killed))
+    (tmp_path / "once" / "_manifest.json").write_text(json.dumps(killed))
     (tmp_path / "once" / ".part-000002.parquet.tmp").write_bytes(b"half")
     assert bulk(source, tmp_path / "once", resume=True).computed == 70
     assert read_bytes(tmp_path / "once") == expected
@@ -173,7 +173,7 @@ def test_shards_together_are_the_whole(bulk: Bulk, tmp_path: Path) -> None:
     assert {name: content for name, content in shards.items() if name.startswith("part")} == {
         name: content for name, content in whole.items() if name.startswith("part")
     }
-    assert "manifest-2-of-3.json" in shards
+    assert "_manifest-2-of-3.json" in shards
     assert len(read_parts(tmp_path / "shards")) == 181
 
 

@@ -35,7 +35,7 @@ class Output(Closing):
         self._folder, self._form = folder, form
         index, count = shard
         self._shard = shard
-        self._manifest_path = folder / ("manifest.json" if count == 1 else f"manifest-{index}-of-{count}.json")
+        self._manifest_path = folder / ("_manifest.json" if count == 1 else f"_manifest-{index}-of-{count}.json")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock.exclude(folder / f".{self._manifest_path.name}.lock")
