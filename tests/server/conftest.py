@@ -31,3 +31,32 @@ def loaded(minilm_package: Path) -> Iterator[TaskModel]:
     """The same model, without a server."""
     with load(minilm_package, "onnxruntime", threads=1) as model:
         yield model
+
+
+@pytest.fixture(scope="session")
+def tasks_server(minilm_package: Path, packages: dict[str, Path]) -> Iterator[RunningServer]:
+    """A server of a model for each task that reads texts, called by the task, and of all-MiniLM-L6-v2."""
+    named = [f"{task}={packages[task]}" for task in ("classify", "rerank", "token-classify")]
+    with running(f"minilm={minilm_package}", *named, "--threads", "1") as server:
+        server.wait_until_ready()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def tasks_http(tasks_server: RunningServer) -> httpx2.Client:
+    """Asks it."""
+    return tasks_server.http
+
+
+@pytest.fixture(scope="session")
+def reranker(packages: dict[str, Path]) -> Iterator[TaskModel]:
+    """Its model for rerank, without a server."""
+    with load(packages["rerank"], threads=1) as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def classifier(packages: dict[str, Path]) -> Iterator[TaskModel]:
+    """Its model for classify, without a server."""
+    with load(packages["classify"], threads=1) as model:
+        yield model

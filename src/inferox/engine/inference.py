@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
+from inferox.core import DeadlineExceededError
 from inferox.engine.answer import Answer
 from inferox.engine.asking import aask_and_wait, ask, ask_and_wait
 from inferox.engine.registry import ModelRegistry
@@ -15,6 +16,8 @@ from inferox.engine.served_model import ServedModel
 from inferox.engine.streaming import stream_results
 from inferox.engine.waiting import warn_of_cuts
 from inferox.tasks.token import Token
+
+Value = TypeVar("Value")
 
 
 class Inference:
@@ -162,6 +165,7 @@ class Inference:
         version: str | None = None,
         prompt: str | None = None,
         add_special_tokens: bool = True,
+        deadline_s: float | None = None,
     ) -> list[list[Token]]:
         """Divides texts into tokens as the model does, but cuts none.
 
@@ -171,16 +175,18 @@ class Inference:
             version: The version, or a label; ``None`` for the one that was loaded last.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
             add_special_tokens: Whether the tokens that the tokenizer adds are among them.
+            deadline_s: Within how many seconds they are needed; ``None`` for no limit.
 
         Returns:
             The tokens of each text.
 
         Raises:
             RequestError: If the model takes no texts, or one cannot be tokenised.
+            DeadlineExceededError: If they are not there in time.
             InferoxError: If the tokenizer or its worker fails.
         """
         model = self._models.find(name, version)
-        return await asyncio.wrap_future(model.tokenize(texts, prompt=prompt, add_special_tokens=add_special_tokens))
+        return await _wait(model.tokenize(texts, prompt=prompt, add_special_tokens=add_special_tokens), deadline_s)
 
     async def adetokenize(
         self,
@@ -189,6 +195,7 @@ class Inference:
         *,
         version: str | None = None,
         skip_special_tokens: bool = True,
+        deadline_s: float | None = None,
     ) -> list[str]:
         """Makes texts of tokens.
 
@@ -197,13 +204,23 @@ class Inference:
             ids: The tokens of each text.
             version: The version, or a label; ``None`` for the one that was loaded last.
             skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
+            deadline_s: Within how many seconds they are needed; ``None`` for no limit.
 
         Raises:
             RequestError: If the model takes no texts, or there is no such token.
+            DeadlineExceededError: If they are not there in time.
             InferoxError: If the tokenizer or its worker fails.
         """
         model = self._models.find(name, version)
-        return await asyncio.wrap_future(model.detokenize(ids, skip_special_tokens=skip_special_tokens))
+        return await _wait(model.detokenize(ids, skip_special_tokens=skip_special_tokens), deadline_s)
 
     def _finder(self, name: str, version: str | None) -> Callable[[], ServedModel]:
         return lambda: self._models.find(name, version)
+
+
+async def _wait(future: Future[Value], deadline_s: float | None) -> Value:
+    try:
+        async with asyncio.timeout(deadline_s):
+            return await asyncio.wrap_future(future)
+    except TimeoutError:
+        raise DeadlineExceededError(f"the tokenizer gave no answer within {deadline_s} s") from None

@@ -27,6 +27,7 @@ class ModelInfo:
         prompts: What can be put before texts, by name; empty where there is nothing.
         class_labels: The labels that it tells apart, in the order of its logits; empty where there are none.
         signature: The tensors that requests give and get, where the task is ``raw``; otherwise ``None``.
+        pooling: How the vectors of tokens become one, such as ``mean``; ``None`` where its answers are no vectors.
     """
 
     name: str
@@ -43,3 +44,4 @@ class ModelInfo:
     prompts: Mapping[str, str] = field(default_factory=dict)
     class_labels: tuple[str, ...] = ()
     signature: Signature | None = None
+    pooling: str | None = None

@@ -152,6 +152,7 @@ class ModelRunner(ServedModel):
             prompts=dict(getattr(self._task, "prompts", {})),
             class_labels=tuple(getattr(self._task, "labels", ())),
             signature=self._signature,
+            pooling=getattr(self._task, "pooling", None),
         )
 
     def stats(self) -> ModelStats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from inferox.server.cohere.protocol import make_cohere
 from inferox.server.config import ServerConfig
 from inferox.server.failure import INTERNAL, Failure, read_failure
 from inferox.server.health import Health
@@ -15,7 +16,9 @@ from inferox.server.oip.protocol import make_oip
 from inferox.server.openai.error_body import write_error
 from inferox.server.openai.protocol import make_openai
 from inferox.server.protocol import ErrorWriter, Handler, Methods, Protocol, reading
+from inferox.server.rerank.protocol import make_rerank
 from inferox.server.service import Service
+from inferox.server.tei.protocol import make_tei
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ class App:
         self._intake = Intake(config.request_limit, config.held_limit_bytes)
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
         self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
-        for protocol in _make_protocols(service):
+        for protocol in _make_protocols(service, config):
             self._routes |= {path: (methods, protocol.write_error) for path, methods in protocol.routes.items()}
             self._families |= {start: (methods, protocol.write_error) for start, methods in protocol.families.items()}
 
@@ -83,8 +86,15 @@ class App:
         return failure
 
 
-def _make_protocols(service: Service) -> list[Protocol]:
+def _make_protocols(service: Service, config: ServerConfig) -> list[Protocol]:
     """All that this server speaks; of two that have the same path, the last has it."""
     health = Health(service)
     probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
-    return [Protocol(write_error, probes), make_openai(service), make_oip(service, Inference(service))]
+    return [
+        Protocol(write_error, probes),
+        make_openai(service),
+        make_tei(service, config),
+        make_rerank(service),
+        make_cohere(service),
+        make_oip(service, Inference(service)),
+    ]

@@ -13,6 +13,8 @@ class CallOptions:
         version: The version of the model, or a label; ``None`` for the one that was loaded last.
         prompt: The name of the prompt to put before each text; ``None`` for the model's default.
         cut: Whether texts that are too long are cut; otherwise they are refused.
+        truncation_side: On which side they are cut: ``left`` or ``right``; ``None`` for the model's own.
+        unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
         priority: Lower numbers go first.
         timeout_s: How long it may take, where that is less than any request may; ``None`` for that.
     """
@@ -20,5 +22,7 @@ class CallOptions:
     version: str | None = None
     prompt: str | None = None
     cut: bool = False
+    truncation_side: str | None = None
+    unscaled: bool = False
     priority: int = 0
     timeout_s: float | None = None

@@ -85,8 +85,9 @@ def read_failure(error: Exception, request_id: str) -> Failure:
         what = "the request" if item is None else f"input {item}"
         message = f"the model failed to compute {what}; the server's log says why, under {request_id}"
         return Failure(row.status, row.kind, row.code, message, None, _NOT_AGAIN)
-    blamed = error.field if isinstance(error, FieldError) else row.param
-    return Failure(row.status, row.kind, row.code, str(error), blamed, _headers_of(error))
+    if isinstance(error, FieldError):
+        return Failure(row.status, row.kind, error.code, str(error), error.field)
+    return Failure(row.status, row.kind, row.code, str(error), row.param, _headers_of(error))
 
 
 def _headers_of(error: InferoxError) -> Mapping[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from inferox.server.failure import Failure
 from inferox.server.http_request import HttpRequest
@@ -47,3 +48,16 @@ def posting(handler: Handler) -> Methods:
         handler: Answers it.
     """
     return {"POST": handler}
+
+
+def posting_json(answer: Callable[[bytes], Coroutine[Any, Any, HttpResponse]]) -> Methods:
+    """What answers a path to which bodies are sent that are JSON.
+
+    Args:
+        answer: Answers a body.
+    """
+
+    async def handle(request: HttpRequest) -> HttpResponse:
+        return await request.answer_json(answer)
+
+    return posting(handle)

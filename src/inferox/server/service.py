@@ -19,9 +19,14 @@ from inferox.engine import Answer, Engine, ModelInfo
 from inferox.server.call_options import CallOptions
 from inferox.server.config import ModelSource, check_name
 from inferox.server.field_error import FieldError
+from inferox.tasks.activation import sigmoid
+from inferox.tasks.token import Token
 
 _LOADING_S = 1.0
 """After how long it is worth asking again for a model that is being loaded."""
+
+TEXT_TASKS = ("embed", "rerank", "classify", "token-classify")
+"""The tasks whose models have a tokenizer."""
 
 
 class Service:
@@ -87,25 +92,42 @@ class Service:
             raise FieldError("model", f"{name!r} is a model for the task {info.task}, and a model for {task} is needed")
         return info
 
-    def choose(self, task: str, name: str | None = None) -> ModelInfo:
+    def choose(self, tasks: Sequence[str], name: str | None = None) -> ModelInfo:
         """The model for a request that need not name one.
 
         Args:
-            task: The task that it is to have.
+            tasks: The tasks of which it is to have one. Of several models, one of the first task goes first.
             name: What the request calls it; ``None`` where it does not say.
 
         Raises:
-            FieldError: If there is no model of that task or are several, so that the request must say which.
+            FieldError: If there is no such model or are several, so that the request must say which.
             InferoxError: See ``find``.
         """
         if name is not None:
-            return self.find(name, task)
-        fitting = [info.name for info in self.models() if info.task == task]
-        if len(fitting) != 1 or not self._is_loaded:
-            self._refuse_while_loading()
-            there = f"there are {', '.join(fitting)}" if fitting else "there is none"
-            raise FieldError("model", f"the request does not name a model for {task}, and {there}")
-        return self._models[fitting[0]]
+            info = self.find(name)
+            return info if info.task in tasks else self.find(name, " or ".join(tasks))
+        self._refuse_while_loading()
+        fitting: list[ModelInfo] = []
+        for task in tasks:
+            fitting = [info for info in self.models() if info.task == task]
+            if len(fitting) == 1:
+                return fitting[0]
+            if fitting:
+                break
+        there = f"there are {', '.join(info.name for info in fitting)}" if fitting else "there is none"
+        raise FieldError("model", f"the request names no model, and of models for {' or '.join(tasks)} {there}")
+
+    def only_model(self) -> ModelInfo:
+        """The model of a server that has a single one.
+
+        Raises:
+            FieldError: If there are several, so that the request must say which.
+            OverloadedError: If not all models are loaded yet.
+        """
+        self._refuse_while_loading()
+        if len(self._models) == 1:
+            return next(iter(self._models.values()))
+        raise FieldError("model", f"the request names no model, and there are {', '.join(sorted(self._models))}")
 
     def _refuse_while_loading(self) -> None:
         if not self._is_loaded:
@@ -127,7 +149,13 @@ class Service:
         return f"no worker process can compute {', '.join(missing)}" if missing else None
 
     async def embed(
-        self, name: str, texts: Sequence[str], options: CallOptions, *, dimensions: int | None = None
+        self,
+        name: str,
+        texts: Sequence[str],
+        options: CallOptions,
+        *,
+        dimensions: int | None = None,
+        dimensions_field: str = "dimensions",
     ) -> Answer:
         """Makes a vector of each text; see ``compute``.
 
@@ -136,6 +164,7 @@ class Service:
             texts: The texts.
             options: What the request says beside them.
             dimensions: The length that the vectors are to have; ``None`` for their own.
+            dimensions_field: The field of the request that says so.
 
         Returns:
             The answer, whose results are an array with a row for each text; float32.
@@ -147,10 +176,10 @@ class Service:
         info = self.find(name, "embed")
         if dimensions is not None and dimensions != info.dimension:
             raise FieldError(
-                "dimensions",
+                dimensions_field,
                 f"{name!r} makes vectors of {info.dimension} numbers, and its package allows no other length "
-                f"than that, but dimensions is {dimensions}",
-                hint="leave dimensions out",
+                f"than that, but {dimensions_field} is {dimensions}",
+                hint=f"leave {dimensions_field} out",
             )
         answer = await self.compute(name, texts, options)
         return replace(answer, results=np.asarray(answer.results, dtype=np.float32))
@@ -164,14 +193,45 @@ class Service:
         self.find(name, "classify")
         return await self.compute(name, items, options)
 
-    async def rerank(self, name: str, query: str, documents: Sequence[str], options: CallOptions) -> Answer:
-        """Scores how well documents answer a query; see ``compute``.
+    async def score(self, name: str, pairs: Sequence[tuple[str, str]], options: CallOptions, *, raw: bool) -> Answer:
+        """Scores how well the second text of each pair answers the first; see ``compute``.
+
+        Args:
+            name: The model.
+            pairs: The pairs.
+            options: What the request says beside them.
+            raw: Whether scores are given as the model gives them (logits); otherwise they are from 0 to 1.
 
         Returns:
-            The answer, whose results are a score for each document, in their order.
+            The answer, whose results are a score for each pair, in their order: higher is better.
         """
         self.find(name, "rerank")
-        return await self.compute(name, [(query, document) for document in documents], options)
+        answer = await self.compute(name, pairs, replace(options, unscaled=True))
+        return answer if raw else replace(answer, results=sigmoid(np.asarray(answer.results)).tolist())
+
+    async def tokenize(
+        self, name: str, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
+    ) -> list[list[Token]]:
+        """Divides texts into tokens; see ``Engine.atokenize``.
+
+        Raises:
+            InferoxError: See ``Engine.atokenize``.
+        """
+        self.find(name)
+        return await self._engine.atokenize(
+            name, texts, prompt=prompt, add_special_tokens=add_special_tokens, deadline_s=self._timeout_s
+        )
+
+    async def detokenize(self, name: str, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
+        """Makes texts of tokens; see ``Engine.adetokenize``.
+
+        Raises:
+            InferoxError: See ``Engine.adetokenize``.
+        """
+        self.find(name)
+        return await self._engine.adetokenize(
+            name, ids, skip_special_tokens=skip_special_tokens, deadline_s=self._timeout_s
+        )
 
     async def compute(self, name: str, items: Sequence[Any], options: CallOptions) -> Answer:
         """Computes items, as the task of the model takes them. Cancelling it drops what is not computed yet.
@@ -197,6 +257,8 @@ class Service:
                     prompt=options.prompt,
                     truncate="cut" if options.cut else "error",
                     priority=options.priority,
+                    truncation_side=options.truncation_side,
+                    unscaled=options.unscaled,
                 )
         except TimeoutError:
             raise DeadlineExceededError(

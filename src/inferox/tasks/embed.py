@@ -62,6 +62,11 @@ class EmbedTask(TextTask):
         return self._dimension
 
     @property
+    def pooling(self) -> str:
+        """How the vectors of tokens become one: the modes, joined by ``+``."""
+        return self._vectors.pooling
+
+    @property
     def prompts(self) -> Mapping[str, str]:
         """What can be put before texts, by name: for instance one for queries and one for documents."""
         return self._prompts

@@ -47,6 +47,11 @@ class PooledVectors:
         for module in self._modules:
             self.dimension = module.width(self.dimension)
 
+    @property
+    def pooling(self) -> str:
+        """The modes of pooling, joined by ``+``."""
+        return "+".join(self._pooling)
+
     def unscaled(self) -> PooledVectors:
         """The same, without scaling to length 1 where that is the last layer."""
         other = copy(self)

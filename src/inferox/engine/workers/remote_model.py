@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import fields, replace
 from threading import Condition
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -121,10 +122,13 @@ class RemoteModel(ServedModel):
         value: Future[Value] = Future()
 
         def read(done: Future[Any]) -> None:
-            try:
-                value.set_result(msgspec.convert(done.result(), kind))
-            except Exception as error:  # noqa: BLE001 - given to whoever waits for it
-                value.set_exception(to_failure("reading what a worker process has said", error))
+            with suppress(InvalidStateError):  # whoever asked waits no longer
+                try:
+                    value.set_result(msgspec.convert(done.result(), kind))
+                except InvalidStateError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - given to whoever waits for it
+                    value.set_exception(to_failure("reading what a worker process has said", error))
 
         min(links, key=lambda link: link.cost).call(make).add_done_callback(read)
         return value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct, json
 
@@ -14,12 +13,11 @@ from inferox.server.defaults import OPENAI
 from inferox.server.field_error import FieldError
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
+from inferox.server.input_texts import Given, read_texts
 from inferox.server.json_body import JsonBody
+from inferox.server.prompts import check_prompt, choose_prompt
 from inferox.server.service import Service
 from inferox.server.vector_json import write_base64, write_numbers
-
-_MOST_INPUTS = 2048
-"""OpenAI's own limit."""
 
 _TO_MODEL_LIMIT = -1
 """What ``truncate_prompt_tokens`` says, as vLLM has it, to cut texts to what the model takes."""
@@ -29,10 +27,13 @@ class _Request(Struct):
     """The body of a request; what it has beside these fields is ignored, as OpenAI's clients may send anything."""
 
     model: str
-    input: str | list[str | int | list[Any]]
+    input: Given
     encoding_format: str | None = None
     dimensions: int | None = None
     truncate_prompt_tokens: int | None = None
+    prompt_name: str | None = None
+    input_type: str | None = None
+    task: str | None = None
 
 
 class EmbeddingsRoute:
@@ -60,7 +61,7 @@ class EmbeddingsRoute:
     async def _answer(self, body: bytes) -> HttpResponse:
         asked = self._body.read(body)
         is_base64 = _is_base64(asked.encoding_format)
-        texts = _read_texts(asked.input)
+        texts = read_texts("input", asked.input)
         answer = await self._embed(asked, texts)
         return HttpResponse(
             await _write(answer, asked.model, is_base64=is_base64),
@@ -75,8 +76,20 @@ class EmbeddingsRoute:
                 "truncate_prompt_tokens",
                 f"texts can be cut to what the model takes, which is -1, but not to {asked.truncate_prompt_tokens}",
             )
-        options = CallOptions(cut=OPENAI.cut or asked.truncate_prompt_tokens is not None)
+        options = CallOptions(
+            cut=OPENAI.cut or asked.truncate_prompt_tokens is not None, prompt=self._choose_prompt(asked)
+        )
         return await self._service.embed(asked.model, texts, options, dimensions=asked.dimensions)
+
+    def _choose_prompt(self, asked: _Request) -> str | None:
+        said = [field for field in ("prompt_name", "input_type", "task") if getattr(asked, field) is not None]
+        if not said:
+            return None
+        if len(said) > 1:
+            raise FieldError(said[1], f"{' and '.join(said)} say the same, and only one may", hint="leave one out")
+        info = self._service.find(asked.model, "embed")
+        choose = check_prompt if said[0] == "prompt_name" else choose_prompt
+        return choose(info, said[0], getattr(asked, said[0]))
 
 
 def _is_base64(encoding_format: str | None) -> bool:
@@ -85,23 +98,6 @@ def _is_base64(encoding_format: str | None) -> bool:
             "encoding_format", f"encoding_format must be 'float' or 'base64', but is {encoding_format[:100]!r}"
         )
     return encoding_format == "base64"
-
-
-def _read_texts(given: str | list[str | int | list[Any]]) -> Sequence[str]:
-    if isinstance(given, str):
-        return [given]
-    if not given:
-        raise FieldError("input", "input is an empty list", hint="send at least one text")
-    if len(given) > _MOST_INPUTS:
-        raise FieldError("input", f"input may have {_MOST_INPUTS:,} texts, but has {len(given):,}")
-    texts = [text for text in given if isinstance(text, str)]
-    if len(texts) < len(given):
-        raise FieldError(
-            "input",
-            "input has token ids, which may be another tokenizer's, so that the vectors would be wrong",
-            hint="send texts: with LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False",
-        )
-    return texts
 
 
 async def _write(answer: Answer, model: str, *, is_base64: bool) -> bytes:

@@ -1,0 +1,163 @@
+"""Cohere's ``/v1/embed`` and ``/v2/embed``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from secrets import token_hex
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct, json
+
+from inferox.server.answer_headers import describe
+from inferox.server.call_options import CallOptions
+from inferox.server.field_error import FieldError
+from inferox.server.http_response import HttpResponse
+from inferox.server.input_texts import check_count
+from inferox.server.json_body import JsonBody
+from inferox.server.limits import refuse_shorter
+from inferox.server.prompts import choose_prompt
+from inferox.server.service import Service
+from inferox.server.vector_json import write_base64, write_numbers
+from inferox.server.vectors import to_bits
+
+_PER_BYTE = 8
+
+_KNOWN = ("float", "base64", "binary", "ubinary")
+_CALIBRATED = ("int8", "uint8")
+
+_SIDES = {"NONE": None, "START": "left", "END": "right"}
+"""What is cut off texts that are too long; ``None`` where they are refused."""
+
+
+class _Content(Struct):
+    type: str
+    text: str | None = None
+
+
+class _Input(Struct):
+    content: list[_Content]
+
+
+class _Request(Struct):
+    model: str
+    texts: list[str] | None = None
+    inputs: list[_Input] | None = None
+    images: list[Any] | None = None
+    input_type: str | None = None
+    embedding_types: list[str] | None = None
+    output_dimension: int | None = None
+    truncate: Literal["NONE", "START", "END"] = "END"
+    max_tokens: int | None = None
+    priority: int = 0
+
+
+class CohereEmbedRoute:
+    """Makes vectors of texts.
+
+    Args:
+        service: What computes them.
+        gives_bare: Whether vectors come as a bare list where no types are asked for, as in the first version.
+    """
+
+    def __init__(self, service: Service, *, gives_bare: bool) -> None:
+        self._service = service
+        self._gives_bare = gives_bare
+        self._body = JsonBody(_Request)
+
+    async def answer(self, body: bytes) -> HttpResponse:
+        """Answers a request.
+
+        Args:
+            body: Its body.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        asked = self._body.read(body)
+        texts = _read_texts(asked)
+        types = _read_types(asked.embedding_types)
+        info = self._service.find(asked.model, "embed")
+        refuse_shorter(info, "max_tokens", asked.max_tokens)
+        if (info.dimension or 0) % _PER_BYTE and {"binary", "ubinary"} & set(types):
+            raise FieldError(
+                "embedding_types", f"{info.name!r} makes vectors of {info.dimension} numbers: no full bytes"
+            )
+        side = _SIDES[asked.truncate]
+        options = CallOptions(
+            cut=side is not None,
+            truncation_side=side,
+            prompt=choose_prompt(info, "input_type", asked.input_type),
+            priority=asked.priority,
+        )
+        answer = await self._service.embed(
+            asked.model, texts, options, dimensions=asked.output_dimension, dimensions_field="output_dimension"
+        )
+        written = {kind: await _write(answer.results, kind) for kind in types}
+        is_bare = self._gives_bare and asked.embedding_types is None
+        embeddings = (
+            written["float"]
+            if is_bare
+            else b"{%b}" % b",".join(b"%b:%b" % (json.encode(kind), rows) for kind, rows in written.items())
+        )
+        meta = {
+            "api_version": {"version": "1" if self._gives_bare else "2"},
+            "billed_units": {"input_tokens": answer.tokens},
+        }
+        content = b'{"id":%b,"embeddings":%b,"texts":%b,"meta":%b,"response_type":%b}' % (
+            json.encode(token_hex(16)),
+            embeddings,
+            json.encode(texts),
+            json.encode(meta),
+            json.encode("embeddings_floats" if is_bare else "embeddings_by_type"),
+        )
+        return HttpResponse(content, headers=describe(answer))
+
+
+def _read_texts(asked: _Request) -> Sequence[str]:
+    if asked.images is not None:
+        raise FieldError("images", f"{asked.model[:200]!r} is asked for vectors of images, and texts alone are taken")
+    given = [name for name in ("texts", "inputs") if getattr(asked, name) is not None]
+    if len(given) != 1:
+        raise FieldError(
+            "texts", f"a request has either texts or inputs, but this one has {' and '.join(given) or 'none'}"
+        )
+    if asked.texts is not None:
+        check_count("texts", asked.texts)
+        return asked.texts
+    inputs = asked.inputs or []
+    check_count("inputs", inputs)
+    return [_read_input(item, f"inputs[{index}]") for index, item in enumerate(inputs)]
+
+
+def _read_input(item: _Input, place: str) -> str:
+    texts = [part.text for part in item.content if part.type == "text" and part.text is not None]
+    if len(item.content) != 1 or len(texts) != 1:
+        raise FieldError(place, f"{place} must have one part of the type text, and texts alone are taken")
+    return texts[0]
+
+
+def _read_types(types: list[str] | None) -> Sequence[str]:
+    if not types:
+        return ["float"]
+    for kind in types:
+        if kind in _CALIBRATED:
+            raise FieldError(
+                "embedding_types",
+                f"vectors in {kind} need the ranges of their numbers, and no package has any",
+                hint="binary and ubinary need none",
+            )
+        if kind not in _KNOWN:
+            raise FieldError("embedding_types", f"{kind[:100]!r} is not one of {', '.join(_KNOWN)}")
+    return list(dict.fromkeys(types))
+
+
+async def _write(vectors: npt.NDArray[np.float32], kind: str) -> bytes:
+    if kind == "base64":
+        rows = write_base64(vectors)
+    elif kind == "float":
+        rows = await write_numbers(vectors)
+    else:
+        rows = await write_numbers(to_bits(vectors, signed=kind == "binary"))
+    return b"[%b]" % b",".join(rows)

@@ -1,0 +1,24 @@
+"""Limits that a request sets to its own texts."""
+
+from __future__ import annotations
+
+from inferox.engine import ModelInfo
+from inferox.server.field_error import FieldError
+
+
+def refuse_shorter(info: ModelInfo, field: str, tokens: int | None) -> None:
+    """Refuses a limit below the model's own, to which texts are cut in any case.
+
+    Args:
+        info: The model.
+        field: The field that has the limit.
+        tokens: The limit; ``None`` where there is none.
+
+    Raises:
+        FieldError: If it is below the model's, or the model has none.
+    """
+    if tokens is not None and (info.max_length is None or tokens < info.max_length):
+        own = "no limit" if info.max_length is None else f"a limit of {info.max_length} tokens"
+        raise FieldError(
+            field, f"{info.name!r} has {own}, and texts cannot be cut to {tokens}", hint=f"leave {field} out"
+        )

@@ -1,0 +1,72 @@
+"""Prompts, as requests ask for them by a name or by what texts are for."""
+
+from __future__ import annotations
+
+from inferox.engine import ModelInfo
+from inferox.server.field_error import FieldError
+
+_QUERY = ("query", "search_query")
+_DOCUMENT = ("document", "passage", "corpus", "search_document")
+
+_PURPOSES: dict[str, tuple[str, ...]] = {
+    "query": _QUERY,
+    "search_query": _QUERY,
+    "retrieval.query": _QUERY,
+    "document": _DOCUMENT,
+    "passage": _DOCUMENT,
+    "search_document": _DOCUMENT,
+    "retrieval.passage": _DOCUMENT,
+    "classification": ("classification",),
+    "clustering": ("clustering", "separation"),
+    "separation": ("separation", "clustering"),
+    "text-matching": ("text-matching", "sts", "similarity"),
+}
+"""What texts are for, as Cohere, Jina, Voyage and NVIDIA say it, and what models call the prompts for that."""
+
+
+def check_prompt(info: ModelInfo, field: str, name: str | None) -> str | None:
+    """Refuses a prompt that a model does not have.
+
+    Args:
+        info: The model.
+        field: The field that names it.
+        name: Its name; ``None`` for the model's default.
+
+    Returns:
+        The name.
+
+    Raises:
+        FieldError: If there is none of that name.
+    """
+    if name is not None and name not in info.prompts:
+        raise FieldError(field, f"{info.name!r} has no prompt {name[:100]!r}", hint=_describe(info))
+    return name
+
+
+def choose_prompt(info: ModelInfo, field: str, purpose: str | None) -> str | None:
+    """The prompt for what texts are for.
+
+    Args:
+        info: The model.
+        field: The field that says what they are for.
+        purpose: What they are for, or the name of a prompt; ``None`` where it says nothing.
+
+    Returns:
+        The name of the prompt; ``None`` for the model's default, and where the model puts nothing before texts,
+        whatever they are for.
+
+    Raises:
+        FieldError: If nobody knows that purpose, or the model has prompts, and none for it.
+    """
+    if purpose is None:
+        return None
+    names = [name for name in (purpose, *_PURPOSES.get(purpose, ())) if name in info.prompts]
+    if names:
+        return next((name for name in names if info.prompts[name]), names[0])
+    if purpose in _PURPOSES and not any(info.prompts.values()):
+        return None
+    raise FieldError(field, f"{info.name!r} has no prompt for {field} {purpose[:100]!r}", hint=_describe(info))
+
+
+def _describe(info: ModelInfo) -> str:
+    return f"it has {', '.join(info.prompts)}" if info.prompts else "it has none: leave it out"

@@ -1,0 +1,65 @@
+"""Where routes that rank and score are."""
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from inferox.server.http_request import HttpRequest
+from inferox.server.http_response import HttpResponse
+from inferox.server.json_body import JsonBody
+from inferox.server.protocol import Protocol, posting, posting_json
+from inferox.server.rerank.error_body import write_error
+from inferox.server.rerank.ranking import RankingRoute
+from inferox.server.rerank.scoring import ScoreRoute
+from inferox.server.service import Service
+from inferox.server.tei.error_body import write_error as write_tei_error
+from inferox.server.tei.ranking import TeiRankingRoute
+
+_WITH_DOCUMENTS = ("/v1/rerank", "/openai/v1/rerank", "/v3/rerank")
+"""Where the documents come back unless the request says otherwise, as at Jina and vLLM."""
+
+_WITHOUT_DOCUMENTS = ("/v2/rerank",)
+"""Cohere's second version never has them."""
+
+
+def make_rerank(service: Service) -> Protocol:
+    """The routes that rank and score.
+
+    Args:
+        service: What answers their requests.
+    """
+    with_documents = RankingRoute(service, returns_documents=True)
+    without = RankingRoute(service, returns_documents=False)
+    shared = _SharedRoute(with_documents, TeiRankingRoute(service))
+    routes = {path: posting_json(with_documents.answer) for path in _WITH_DOCUMENTS}
+    routes |= {path: posting_json(without.answer) for path in _WITHOUT_DOCUMENTS}
+    routes |= {path: posting_json(ScoreRoute(service).answer) for path in ("/score", "/v1/score")}
+    return Protocol(write_error, {**routes, "/rerank": posting(shared.answer)})
+
+
+class _Body(Struct):
+    texts: object | UnsetType = UNSET
+
+
+class _SharedRoute:
+    """``/rerank``, which two protocols have: TEI sends ``texts``, and vLLM and infinity ``documents``.
+
+    Args:
+        documents: Answers the latter.
+        texts: Answers TEI's.
+    """
+
+    def __init__(self, documents: RankingRoute, texts: TeiRankingRoute) -> None:
+        self._documents, self._texts = documents, texts
+        self._body = JsonBody(_Body)
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """Answers a request."""
+
+        async def answer(body: bytes) -> HttpResponse:
+            if self._body.read(body).texts is UNSET:
+                return await self._documents.answer(body)
+            request.write_error = write_tei_error
+            return await self._texts.answer(body)
+
+        return await request.answer_json(answer)

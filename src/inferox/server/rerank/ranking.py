@@ -1,0 +1,101 @@
+"""``/v1/rerank``, ``/v2/rerank`` and their like: documents in the order in which they answer a query."""
+
+from __future__ import annotations
+
+from secrets import token_hex
+from typing import Any
+
+from msgspec import Struct, json
+
+from inferox.server.answer_headers import describe
+from inferox.server.call_options import CallOptions
+from inferox.server.defaults import COHERE
+from inferox.server.field_error import FieldError
+from inferox.server.http_response import HttpResponse
+from inferox.server.input_texts import check_count
+from inferox.server.json_body import JsonBody
+from inferox.server.limits import refuse_shorter
+from inferox.server.service import Service
+
+
+class _Document(Struct):
+    text: str
+
+
+class _Request(Struct):
+    query: str
+    documents: list[str | _Document]
+    model: str | None = None
+    top_n: int | None = None
+    return_documents: bool | None = None
+    raw_scores: bool = False
+    priority: int = 0
+    max_tokens_per_doc: int | None = None
+    max_tokens_per_query: int | None = None
+    max_chunks_per_doc: Any = None
+    rank_fields: Any = None
+    instruction: Any = None
+
+
+_REFUSED = ("max_chunks_per_doc", "rank_fields", "instruction")
+"""What would change the answer, and is not done here."""
+
+
+class RankingRoute:
+    """Ranks documents.
+
+    Args:
+        service: What scores them.
+        returns_documents: Whether the answer has the documents, where the request says nothing.
+    """
+
+    def __init__(self, service: Service, *, returns_documents: bool) -> None:
+        self._service = service
+        self._returns_documents = returns_documents
+        self._body = JsonBody(_Request)
+
+    async def answer(self, body: bytes) -> HttpResponse:
+        """Answers a request.
+
+        Args:
+            body: Its body.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        asked = self._body.read(body)
+        info = self._service.choose(("rerank",), asked.model)
+        _check(asked)
+        for field in ("max_tokens_per_doc", "max_tokens_per_query"):
+            refuse_shorter(info, field, getattr(asked, field))
+        texts = [document if isinstance(document, str) else document.text for document in asked.documents]
+        options = CallOptions(cut=COHERE.cut, priority=asked.priority)
+        pairs = [(asked.query, text) for text in texts]
+        answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
+        with_documents = self._returns_documents if asked.return_documents is None else asked.return_documents
+        scores = answer.results
+        order = sorted(range(len(scores)), key=lambda index: -scores[index])[: asked.top_n]
+        results = [
+            {"index": index, "relevance_score": scores[index]}
+            | ({"document": {"text": texts[index]}} if with_documents else {})
+            for index in order
+        ]
+        content = {
+            "id": token_hex(16),
+            "model": answer.model,
+            "results": results,
+            "usage": {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens},
+            "meta": {"billed_units": {"search_units": 1}, "tokens": {"input_tokens": answer.tokens}},
+        }
+        return HttpResponse(json.encode(content), headers=describe(answer))
+
+
+def _check(asked: _Request) -> None:
+    check_count("documents", asked.documents)
+    if asked.top_n is not None and asked.top_n < 1:
+        raise FieldError(
+            "top_n", f"top_n must be a positive integer, but is {asked.top_n}", hint="leave it out for all documents"
+        )
+    for field in _REFUSED:
+        if getattr(asked, field) is not None:
+            raise FieldError(field, f"{field} would change the scores, and is not offered", hint="leave it out")

@@ -1,0 +1,107 @@
+"""vLLM's ``/score``: how well pairs of texts fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from secrets import token_hex
+
+import numpy as np
+from msgspec import Struct, json
+
+from inferox.engine import Answer
+from inferox.server.answer_headers import describe
+from inferox.server.call_options import CallOptions
+from inferox.server.defaults import SCORE
+from inferox.server.field_error import FieldError
+from inferox.server.http_response import HttpResponse
+from inferox.server.input_texts import check_count
+from inferox.server.json_body import JsonBody
+from inferox.server.service import Service
+from inferox.server.vectors import scale
+
+_TO_MODEL_LIMIT = -1
+
+
+class _Request(Struct):
+    model: str | None = None
+    text_1: str | list[str] | None = None
+    text_2: str | list[str] | None = None
+    queries: str | list[str] | None = None
+    documents: str | list[str] | None = None
+    items: str | list[str] | None = None
+    truncate_prompt_tokens: int | None = None
+    priority: int = 0
+
+
+class ScoreRoute:
+    """Scores pairs of texts: by a model that reads both together, or by the cosine of their vectors.
+
+    Args:
+        service: What scores them.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._body = JsonBody(_Request)
+
+    async def answer(self, body: bytes) -> HttpResponse:
+        """Answers a request.
+
+        Args:
+            body: Its body.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        asked = self._body.read(body)
+        if asked.truncate_prompt_tokens not in {None, _TO_MODEL_LIMIT}:
+            raise FieldError(
+                "truncate_prompt_tokens",
+                f"texts can be cut to what the model takes, which is -1, but not to {asked.truncate_prompt_tokens}",
+            )
+        pairs = _read_pairs(asked)
+        options = CallOptions(cut=SCORE.cut or asked.truncate_prompt_tokens is not None, priority=asked.priority)
+        answer = await self._score(asked.model, pairs, options)
+        content = {
+            "id": f"score-{token_hex(16)}",
+            "object": "list",
+            "created": int(time.time()),
+            "model": answer.model,
+            "data": [{"index": index, "object": "score", "score": score} for index, score in enumerate(answer.results)],
+            "usage": {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens},
+        }
+        return HttpResponse(json.encode(content), headers=describe(answer))
+
+    async def _score(self, name: str | None, pairs: Sequence[tuple[str, str]], options: CallOptions) -> Answer:
+        if name is None or self._service.find(name).task != "embed":
+            return await self._service.score(self._service.choose(("rerank",), name).name, pairs, options, raw=False)
+        # Each text once, however many pairs it is in.
+        places: dict[str, int] = {}
+        for pair in pairs:
+            for text in pair:
+                places.setdefault(text, len(places))
+        answer = await self._service.embed(name, list(places), options)
+        vectors = scale(answer.results)
+        first, second = (vectors[[places[pair[side]] for pair in pairs]] for side in (0, 1))
+        return replace(answer, results=np.einsum("ij,ij->i", first, second).tolist())
+
+
+def _read_pairs(asked: _Request) -> list[tuple[str, str]]:
+    forms = [
+        (f"{one} and {two}", getattr(asked, one), getattr(asked, two))
+        for one, two in (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"))
+    ]
+    given = [form for form in forms if form[1] is not None and form[2] is not None]
+    if len(given) != 1:
+        raise FieldError(None, "a request has either text_1 and text_2, or queries and documents (or items)")
+    name, first, second = given[0]
+    lefts, rights = ([side] if isinstance(side, str) else side for side in (first, second))
+    check_count(name, lefts)
+    check_count(name, rights)
+    if isinstance(first, str) or len(lefts) == 1:
+        lefts = lefts * len(rights)
+    if len(lefts) != len(rights):
+        raise FieldError(None, f"{name} must be equally many, or the first a single one: {len(lefts)}, {len(rights)}")
+    return list(zip(lefts, rights, strict=True))

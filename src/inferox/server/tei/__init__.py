@@ -1,0 +1,1 @@
+"""The protocol of text-embeddings-inference."""

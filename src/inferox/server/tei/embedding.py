@@ -1,0 +1,127 @@
+"""TEI's ``/embed`` and ``/similarity``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from msgspec import Struct, field, json
+
+from inferox.engine import Answer
+from inferox.server.call_options import CallOptions
+from inferox.server.defaults import TEI
+from inferox.server.field_error import FieldError
+from inferox.server.http_response import HttpResponse
+from inferox.server.input_texts import Given, check_count, read_texts
+from inferox.server.json_body import JsonBody
+from inferox.server.prompts import check_prompt
+from inferox.server.service import Service
+from inferox.server.tei.response import Stopwatch
+from inferox.server.vector_json import write_numbers
+from inferox.server.vectors import are_scaled, scale
+
+Direction = Literal["Left", "Right", "left", "right"]
+
+
+class _EmbedRequest(Struct):
+    inputs: Given
+    model: str | None = None
+    truncate: bool | None = None
+    truncation_direction: Direction | None = None
+    prompt_name: str | None = None
+    normalize: bool | None = None
+    dimensions: int | None = None
+
+
+class _Sentences(Struct):
+    source_sentence: str
+    sentences: list[str]
+
+
+class _SimilarityParameters(Struct):
+    truncate: bool | None = None
+    truncation_direction: Direction | None = None
+    prompt_name: str | None = None
+
+
+class _SimilarityRequest(Struct):
+    inputs: _Sentences
+    model: str | None = None
+    parameters: _SimilarityParameters | None = field(default_factory=_SimilarityParameters)
+
+
+class EmbeddingRoutes:
+    """Makes and compares vectors of texts.
+
+    Args:
+        service: What computes them.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._embed_body, self._similarity_body = JsonBody(_EmbedRequest), JsonBody(_SimilarityRequest)
+
+    async def embed(self, body: bytes) -> HttpResponse:
+        """Makes vectors of texts, of length 1 unless ``normalize`` is false.
+
+        Args:
+            body: The body of the request.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        watch = Stopwatch()
+        asked = self._embed_body.read(body)
+        texts = read_texts("inputs", asked.inputs)
+        is_raw = asked.normalize is False
+        answer = await self._embed(asked.model, texts, asked, unscaled=is_raw, dimensions=asked.dimensions)
+        if not is_raw and not are_scaled(answer.results):
+            # They are no longer the package's own vectors.
+            answer = replace(answer, results=scale(answer.results), embedding_space=None)
+        return watch.respond(b"[%b]" % b",".join(await write_numbers(answer.results)), answer, texts)
+
+    async def compare(self, body: bytes) -> HttpResponse:
+        """Compares sentences with another one, by the cosine of their vectors.
+
+        Args:
+            body: The body of the request.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        watch = Stopwatch()
+        asked = self._similarity_body.read(body)
+        check_count("inputs.sentences", asked.inputs.sentences)
+        texts = [asked.inputs.source_sentence, *asked.inputs.sentences]
+        answer = await self._embed(asked.model, texts, asked.parameters or _SimilarityParameters())
+        vectors = scale(answer.results)
+        return watch.respond(json.encode((vectors[1:] @ vectors[0]).tolist()), answer, texts)
+
+    async def _embed(
+        self,
+        name: str | None,
+        texts: Sequence[str],
+        asked: _EmbedRequest | _SimilarityParameters,
+        *,
+        unscaled: bool = False,
+        dimensions: int | None = None,
+    ) -> Answer:
+        info = self._service.choose(("embed",), name)
+        options = CallOptions(
+            cut=TEI.cut if asked.truncate is None else asked.truncate,
+            truncation_side=asked.truncation_direction and asked.truncation_direction.lower(),
+            prompt=check_prompt(info, "prompt_name", asked.prompt_name),
+            unscaled=unscaled,
+        )
+        return await self._service.embed(info.name, texts, options, dimensions=dimensions)
+
+
+async def refuse_sparse(body: bytes) -> HttpResponse:  # noqa: ARG001 - as every route
+    """Refuses ``/embed_sparse``: no package makes sparse vectors."""
+    raise FieldError(None, "no model of this server makes sparse vectors", hint="/embed makes dense ones")
+
+
+async def refuse_tokens(body: bytes) -> HttpResponse:  # noqa: ARG001 - as every route
+    """Refuses ``/embed_all``: vectors of single tokens do not leave the workers."""
+    raise FieldError(None, "this server gives no vectors of single tokens", hint="/embed gives one for each text")

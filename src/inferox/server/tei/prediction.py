@@ -1,0 +1,111 @@
+"""TEI's ``/predict``: how well labels fit texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from msgspec import Struct, field, json
+
+from inferox.engine import Answer, ModelInfo
+from inferox.server.call_options import CallOptions
+from inferox.server.defaults import TEI
+from inferox.server.field_error import FieldError
+from inferox.server.http_response import HttpResponse
+from inferox.server.input_texts import check_count
+from inferox.server.json_body import JsonBody
+from inferox.server.service import Service
+from inferox.server.tei.response import Stopwatch
+from inferox.tasks.labels import LabelScore
+
+_PAIR = 2
+
+_ONLY_LABEL = "LABEL_0"
+"""What transformers calls the label of a model that has a single one."""
+
+
+class _Parameters(Struct):
+    top_k: int | None = None
+    function_to_apply: Literal["none"] | None = None
+
+
+class _Request(Struct):
+    inputs: str | list[str | list[str]]
+    model: str | None = None
+    truncate: bool | None = None
+    truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
+    raw_scores: bool = False
+    parameters: _Parameters | None = field(default_factory=_Parameters)
+
+
+class PredictionRoute:
+    """Labels texts and pairs of texts.
+
+    Args:
+        service: What computes the scores.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._body = JsonBody(_Request)
+
+    async def answer(self, body: bytes) -> HttpResponse:
+        """Answers a request.
+
+        Args:
+            body: Its body.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        watch = Stopwatch()
+        asked = self._body.read(body)
+        items = _read_items(asked.inputs)
+        parameters = asked.parameters or _Parameters()
+        if parameters.top_k is not None and parameters.top_k < 1:
+            raise FieldError("parameters.top_k", f"top_k must be a positive integer, but is {parameters.top_k}")
+        info = self._service.choose(("classify", "rerank"), asked.model)
+        options = CallOptions(
+            cut=TEI.cut if asked.truncate is None else asked.truncate,
+            truncation_side=asked.truncation_direction and asked.truncation_direction.lower(),
+            unscaled=asked.raw_scores or parameters.function_to_apply == "none",
+        )
+        answer = await self._label(info, items, options)
+        labelled = [labels[: parameters.top_k] for labels in answer.results]
+        is_batch = isinstance(asked.inputs, list) and not isinstance(asked.inputs[0], str)
+        texts = [text for item in items for text in ([item] if isinstance(item, str) else item)]
+        return watch.respond(json.encode(labelled if is_batch else labelled[0]), answer, texts)
+
+    async def _label(self, info: ModelInfo, items: Sequence[Any], options: CallOptions) -> Answer:
+        if info.task == "classify":
+            return await self._service.classify(info.name, items, options)
+        if any(isinstance(item, str) for item in items):
+            raise FieldError("inputs", f"{info.name!r} scores pairs of texts", hint="send [query, text]")
+        answer = await self._service.score(info.name, items, options, raw=options.unscaled)
+        return replace(answer, results=[(LabelScore(_ONLY_LABEL, score),) for score in answer.results])
+
+
+def _read_items(inputs: str | list[str | list[str]]) -> list[str | tuple[str, str]]:
+    """A text is itself, a list of two texts one pair, and a list of lists each of them."""
+    if isinstance(inputs, str):
+        return [inputs]
+    check_count("inputs", inputs)
+    lists = [item for item in inputs if isinstance(item, list)]
+    if not lists:
+        return [_read_item([text for text in inputs if isinstance(text, str)], "inputs")]
+    if len(lists) < len(inputs):
+        raise FieldError("inputs", "inputs has texts beside lists", hint="send [[text], [text, other]]")
+    return [_read_item(item, f"inputs[{index}]") for index, item in enumerate(lists)]
+
+
+def _read_item(texts: list[str], place: str) -> str | tuple[str, str]:
+    if len(texts) == 1:
+        return texts[0]
+    if len(texts) == _PAIR:
+        return texts[0], texts[1]
+    raise FieldError(
+        place,
+        f"{place} must be one text or a pair, but has {len(texts)}",
+        hint="several texts are [[text], [text], …]",
+    )

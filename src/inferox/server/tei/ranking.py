@@ -1,0 +1,63 @@
+"""TEI's ``/rerank``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, json
+
+from inferox.server.call_options import CallOptions
+from inferox.server.defaults import TEI
+from inferox.server.http_response import HttpResponse
+from inferox.server.input_texts import check_count
+from inferox.server.json_body import JsonBody
+from inferox.server.service import Service
+from inferox.server.tei.response import Stopwatch
+
+
+class _Request(Struct):
+    query: str
+    texts: list[str]
+    model: str | None = None
+    truncate: bool | None = None
+    truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
+    raw_scores: bool = False
+    return_text: bool = False
+
+
+class TeiRankingRoute:
+    """Ranks texts.
+
+    Args:
+        service: What scores them.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._body = JsonBody(_Request)
+
+    async def answer(self, body: bytes) -> HttpResponse:
+        """Answers a request.
+
+        Args:
+            body: Its body.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        watch = Stopwatch()
+        asked = self._body.read(body)
+        check_count("texts", asked.texts)
+        info = self._service.choose(("rerank",), asked.model)
+        options = CallOptions(
+            cut=TEI.cut if asked.truncate is None else asked.truncate,
+            truncation_side=asked.truncation_direction and asked.truncation_direction.lower(),
+        )
+        pairs = [(asked.query, text) for text in asked.texts]
+        answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
+        scores = answer.results
+        ranks = [
+            {"index": index} | ({"text": asked.texts[index]} if asked.return_text else {}) | {"score": scores[index]}
+            for index in sorted(range(len(scores)), key=lambda index: -scores[index])
+        ]
+        return watch.respond(json.encode(ranks), answer, (text for pair in pairs for text in pair))

@@ -1,0 +1,72 @@
+"""TEI's ``/tokenize`` and ``/decode``."""
+
+from __future__ import annotations
+
+from msgspec import Struct, json
+
+from inferox.server.http_response import HttpResponse
+from inferox.server.input_texts import Given, check_count, read_texts
+from inferox.server.json_body import JsonBody
+from inferox.server.prompts import check_prompt
+from inferox.server.service import TEXT_TASKS, Service
+
+
+class _TokenizeRequest(Struct):
+    inputs: Given
+    model: str | None = None
+    add_special_tokens: bool = True
+    prompt_name: str | None = None
+
+
+class _DecodeRequest(Struct):
+    ids: list[int | list[int]]
+    model: str | None = None
+    skip_special_tokens: bool = True
+
+
+class TokenRoutes:
+    """Divides texts into tokens and joins them.
+
+    Args:
+        service: What does it.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._tokenize_body, self._decode_body = JsonBody(_TokenizeRequest), JsonBody(_DecodeRequest)
+
+    async def tokenize(self, body: bytes) -> HttpResponse:
+        """Divides texts into tokens.
+
+        Args:
+            body: The body of the request.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        asked = self._tokenize_body.read(body)
+        texts = read_texts("inputs", asked.inputs)
+        info = self._service.choose(TEXT_TASKS, asked.model)
+        prompt = check_prompt(info, "prompt_name", asked.prompt_name)
+        tokens = await self._service.tokenize(
+            info.name, texts, prompt=prompt, add_special_tokens=asked.add_special_tokens
+        )
+        return HttpResponse(json.encode(tokens))
+
+    async def decode(self, body: bytes) -> HttpResponse:
+        """Makes texts of tokens.
+
+        Args:
+            body: The body of the request.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        asked = self._decode_body.read(body)
+        check_count("ids", asked.ids)
+        numbers = [number for number in asked.ids if isinstance(number, int)]
+        lists = [numbers] if numbers else []
+        lists += [some for some in asked.ids if isinstance(some, list)]
+        info = self._service.choose(TEXT_TASKS, asked.model)
+        texts = await self._service.detokenize(info.name, lists, skip_special_tokens=asked.skip_special_tokens)
+        return HttpResponse(json.encode(texts))

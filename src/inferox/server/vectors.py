@@ -1,0 +1,42 @@
+"""Vectors in the forms in which protocols want them."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+_SHORTEST = 1e-12
+
+
+def scale(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scales vectors to length 1; one without any length stays as it is.
+
+    Args:
+        vectors: Shape ``[n, dimension]``, float32.
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: npt.NDArray[np.float32] = vectors / np.maximum(lengths, _SHORTEST)
+    return scaled
+
+
+def are_scaled(vectors: npt.NDArray[np.float32]) -> bool:
+    """Whether all vectors have the length 1, as far as float32 can tell.
+
+    Args:
+        vectors: Shape ``[n, dimension]``, float32.
+    """
+    return bool(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4))
+
+
+def to_bits(vectors: npt.NDArray[np.float32], *, signed: bool) -> npt.NDArray[np.uint8] | npt.NDArray[np.int8]:
+    """One bit for each number, as Cohere has it: 1 where it is 0 or more, eight to a byte, the first the highest.
+
+    Args:
+        vectors: Shape ``[n, dimension]``, float32; the dimension is a multiple of 8.
+        signed: Whether the bytes are int8: the same less 128.
+
+    Returns:
+        Shape ``[n, dimension / 8]``, uint8 or int8.
+    """
+    bits = np.packbits(vectors >= 0, axis=1)
+    return (bits.astype(np.int16) - 128).astype(np.int8) if signed else bits

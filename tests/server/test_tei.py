@@ -1,0 +1,182 @@
+"""The protocol of text-embeddings-inference, by real servers and Hugging Face's own client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from huggingface_hub import InferenceClient
+
+from inferox import TaskModel
+from tests.server.running import RunningServer
+
+TEXTS = ["A cat sits on the mat.", "rates"]
+LONG = " ".join(f"word{number}" for number in range(500))
+
+
+def post(http: httpx2.Client, path: str, **body: Any) -> Any:
+    answer = http.post(path, json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def test_vectors(http: httpx2.Client, loaded: TaskModel) -> None:
+    vectors = loaded.embed(TEXTS)
+    for path in ("/embed", "/", "/invocations"):
+        np.testing.assert_allclose(post(http, path, inputs=TEXTS), vectors, atol=1e-6)
+        np.testing.assert_allclose(post(http, path, inputs=TEXTS[0]), vectors[:1], atol=1e-6)
+    answer = http.post("/embed", json={"inputs": TEXTS})
+    assert answer.headers["x-compute-characters"] == str(sum(map(len, TEXTS)))
+    assert int(answer.headers["x-compute-tokens"]) == loaded.task.encode(TEXTS).lengths.sum()
+    assert int(answer.headers["x-total-time"]) >= 0
+    assert answer.headers["x-inferox-embedding-space"]
+    predictions = post(http, "/vertex", instances=[{"inputs": text} for text in TEXTS])["predictions"]
+    np.testing.assert_allclose([rows[0] for rows in predictions], vectors, atol=1e-6)
+
+
+def test_vectors_that_are_not_scaled(http: httpx2.Client, loaded: TaskModel) -> None:
+    answer = http.post("/embed", json={"inputs": TEXTS, "normalize": False})
+    raw = np.array(answer.json())
+    lengths = np.linalg.norm(raw, axis=1, keepdims=True)
+    assert np.abs(lengths - 1).min() > 0.1
+    np.testing.assert_allclose(raw / lengths, loaded.embed(TEXTS), atol=1e-6)
+    assert "x-inferox-embedding-space" not in answer.headers
+
+
+def test_long_texts_are_cut_unless_told_otherwise(http: httpx2.Client, loaded: TaskModel) -> None:
+    cut = http.post("/embed", json={"inputs": LONG})
+    assert cut.headers["x-inferox-cut-inputs"] == "1"
+    np.testing.assert_allclose(cut.json(), loaded.embed([LONG], truncate="cut"), atol=1e-6)
+    left = np.array(post(http, "/embed", inputs=LONG, truncation_direction="Left"))
+    assert np.abs(left - cut.json()).max() > 1e-3
+    refused = http.post("/embed", json={"inputs": LONG, "truncate": False})
+    assert (refused.status_code, refused.json()["error_type"]) == (422, "Validation")
+
+
+def test_similarity(http: httpx2.Client, loaded: TaskModel) -> None:
+    asked = {"source_sentence": TEXTS[0], "sentences": ["a cat", "", TEXTS[0]]}
+    vectors = loaded.embed([TEXTS[0], *asked["sentences"]])
+    for path in ("/similarity", "/"):
+        np.testing.assert_allclose(post(http, path, inputs=asked), vectors[1:] @ vectors[0], atol=1e-5)
+    assert len(post(http, "/similarity", inputs=asked, parameters={"truncate": True, "prompt_name": "query"})) == 3
+
+
+def test_tokens(http: httpx2.Client, loaded: TaskModel) -> None:
+    (tokens,) = post(http, "/tokenize", inputs="Straße 😀 cats")
+    assert [token["id"] for token in tokens] == loaded.task.encode(["Straße 😀 cats"]).ragged["input_ids"].tolist()
+    assert tokens[0] == {"id": 101, "text": "[CLS]", "special": True, "start": None, "stop": None}
+    assert all("Straße 😀 cats"[token["start"] : token["stop"]] == token["text"] for token in tokens[1:-1])
+    bare = post(http, "/tokenize", inputs=["Straße 😀 cats"], add_special_tokens=False)
+    assert bare == [tokens[1:-1]]
+    ids = [token["id"] for token in post(http, "/tokenize", inputs="a cat")[0]]
+    assert post(http, "/decode", ids=ids) == ["a cat"]
+    assert post(http, "/decode", ids=[ids, ids], skip_special_tokens=False) == ["[CLS] a cat [SEP]"] * 2
+    unknown = http.post("/decode", json={"ids": [10**6]})
+    assert (unknown.status_code, unknown.json()["error_type"]) == (422, "Validation")
+
+
+def test_what_the_server_says_of_itself(http: httpx2.Client) -> None:
+    info = http.get("/info").json()
+    assert (info["model_id"], info["max_input_length"], info["model_dtype"]) == ("minilm", 256, "float32")
+    assert info["model_type"] == {"embedding": {"pooling": "mean"}}
+    assert info["auto_truncate"] is True
+    for path in ("/", "/health", "/ping"):
+        answer = http.get(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/embed", {"inputs": []}, (400, "Empty")),
+        ("/embed", {}, (422, "Validation")),
+        ("/embed", {"inputs": [1, 2]}, (422, "Validation")),
+        ("/embed", {"inputs": "a", "prompt_name": "other"}, (422, "Validation")),
+        ("/embed", {"inputs": "a", "dimensions": 12}, (422, "Validation")),
+        ("/embed", {"inputs": "a", "truncation_direction": "up"}, (422, "Validation")),
+        ("/embed", {"inputs": "a", "model": "other"}, (404, "Validation")),
+        ("/embed_all", {"inputs": "a"}, (422, "Validation")),
+        ("/embed_sparse", {"inputs": "a"}, (422, "Validation")),
+        ("/predict", {"inputs": "a"}, (422, "Validation")),
+        ("/rerank", {"query": "a", "texts": ["b"]}, (422, "Validation")),
+        ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, (400, "Empty")),
+        ("/vertex", {"instances": [{"inputs": 3}]}, (422, "Validation")),
+        ("/vertex", {"instances": []}, (400, "Empty")),
+        ("/decode", {"ids": ["a"]}, (422, "Validation")),
+        ("/tokenize", {"inputs": ["a", 3]}, (422, "Validation")),
+    ],
+)
+def test_what_cannot_be_taken(http: httpx2.Client, path: str, body: dict[str, Any], told: tuple[int, str]) -> None:
+    answer = http.post(path, json=body)
+    assert set(answer.json()) == {"error", "error_type"}
+    assert (answer.status_code, answer.json()["error_type"]) == told
+
+
+def test_what_is_no_json(http: httpx2.Client) -> None:
+    answer = http.post("/embed", content=b"{", headers={"content-type": "application/json"})
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "Validation")
+    assert http.post("/embed", content=b"{}").status_code == 415
+    assert http.get("/embed").status_code == 405
+
+
+def labels_of(model: TaskModel, items: list[Any]) -> list[list[tuple[str, float]]]:
+    return [[(item.label, item.score) for item in labels] for labels in model.task.run(model.model, items)]
+
+
+def test_labels(tasks_http: httpx2.Client, classifier: TaskModel) -> None:
+    single = post(tasks_http, "/predict", inputs="a cat")
+    pair = post(tasks_http, "/predict", inputs=["a cat", "a dog"])
+    batch = post(tasks_http, "/predict", inputs=[["a cat"], ["a cat", "a dog"]], model="classify")
+    wanted = labels_of(classifier, ["a cat", ("a cat", "a dog")])
+    assert batch == [single, pair]
+    for found, labels in zip(batch, wanted, strict=True):
+        assert [item["label"] for item in found] == [label for label, _ in labels]
+        np.testing.assert_allclose([item["score"] for item in found], [score for _, score in labels], rtol=1e-4)
+    raw = post(tasks_http, "/predict", inputs="a cat", raw_scores=True)
+    assert raw == post(tasks_http, "/predict", inputs="a cat", parameters={"function_to_apply": "none"})
+    assert raw[:2] == post(tasks_http, "/predict", inputs="a cat", parameters={"top_k": 2}, raw_scores=True)
+    assert tasks_http.post("/predict", json={"inputs": "a", "parameters": {"top_k": 0}}).status_code == 422
+    powers = np.exp([item["score"] for item in raw])
+    np.testing.assert_allclose(powers / powers.sum(), [item["score"] for item in single], rtol=1e-4)
+
+
+def test_labels_of_pairs_that_are_ranked(tasks_http: httpx2.Client, reranker: TaskModel) -> None:
+    asked = {"model": "rerank", "inputs": ["what is it?", "a cat"]}
+    (label,) = post(tasks_http, "/predict", **asked)
+    score = reranker.task.run(reranker.model, [("what is it?", "a cat")])[0]
+    assert label["label"] == "LABEL_0"
+    np.testing.assert_allclose(label["score"], score, rtol=1e-4)
+    (raw,) = post(tasks_http, "/predict", **asked, raw_scores=True)
+    np.testing.assert_allclose(raw["score"], np.log(score / (1 - score)), rtol=1e-3)
+    assert tasks_http.post("/predict", json={"model": "rerank", "inputs": "a"}).status_code == 422
+
+
+@pytest.mark.parametrize("inputs", [["a", ["b"]], [["a", "b", "c"]], ["a", "b", "c"], [[]], []])
+def test_inputs_that_are_no_texts_and_pairs(tasks_http: httpx2.Client, inputs: Any) -> None:
+    answer = tasks_http.post("/predict", json={"inputs": inputs})
+    assert answer.status_code in {400, 422}
+    assert answer.json()["error"]
+
+
+def test_of_several_models_one_must_be_named(tasks_http: httpx2.Client) -> None:
+    answer = tasks_http.post("/", json={"inputs": "a"})
+    assert answer.status_code == 422
+    assert "classify, minilm, rerank, token-classify" in answer.json()["error"]
+    assert len(post(tasks_http, "/", inputs="a", model="classify")) == 5
+    assert tasks_http.post("/", json={"inputs": "a", "model": "token-classify"}).status_code == 422
+    assert tasks_http.get("/info").status_code == 422
+    assert len(post(tasks_http, "/embed", inputs="a")[0]) == 384  # there is only one for that
+
+
+def test_the_client_of_hugging_face(server: RunningServer, tasks_server: RunningServer, loaded: TaskModel) -> None:
+    client = InferenceClient(f"{server.url}/")
+    np.testing.assert_allclose(client.feature_extraction(TEXTS[0]), loaded.embed(TEXTS[:1]), atol=1e-6)
+    similar = client.sentence_similarity(TEXTS[0], other_sentences=TEXTS)
+    np.testing.assert_allclose(similar, (loaded.embed(TEXTS) @ loaded.embed(TEXTS[:1]).T)[:, 0], atol=1e-5)
+    # It takes the first of what it gets, as the Hub's own API has lists in a list; of TEI's answer that is the best.
+    best: Any = InferenceClient(f"{tasks_server.url}/predict").text_classification("a cat", top_k=2)
+    assert best["label"] == post(tasks_server.http, "/predict", inputs="a cat")[0]["label"]
+    with pytest.raises(Exception, match="422"):
+        client.feature_extraction(TEXTS[0], prompt_name="other")
