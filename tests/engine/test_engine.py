@@ -254,14 +254,27 @@ def test_an_answer_that_comes_too_late_is_not_waited_for(engine: Engine, model: 
 def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: DoublingModel) -> None:
     model.seconds = 0.2
     engine.infer("doubling", [[1]])
-    with ThreadPoolExecutor(1) as pool, held(engine, model):
-        waits = pool.submit(engine.infer, "doubling", [[1] * 100])
-        wait_for_rows(engine, 1)
-        with pytest.raises(DeadlineExceededError, match="with what waits already it takes"):
-            engine.infer("doubling", [[1]], deadline_s=0.5)
+    with ThreadPoolExecutor(6) as pool, held(engine, model):
+        waits = [pool.submit(engine.infer, "doubling", [[1] * 100]) for _ in range(5)]
+        wait_for_rows(engine, 5)
+        # One token takes a fifth of a second or more, and would be one of six requests that take turns.
+        with pytest.raises(OverloadedError, match="with what waits already it takes") as raised:
+            engine.infer("doubling", [[1]], deadline_s=0.7)
+        assert (raised.value.retry_after_s or 0) > 0.4
+        with pytest.raises(DeadlineExceededError, match="to compute, but the answer is needed within"):
+            engine.infer("doubling", [[1] * 1000], deadline_s=0.7)
+        other = pool.submit(engine.infer, "doubling", [[1]], deadline_s=20, owner="another")
+        wait_for_rows(engine, 6)  # its owner has a share that nobody else takes
         model.seconds = 0
         model.may_go.set()
-        assert waits.result(20).results == [200]
+        assert [future.result(20).results for future in (*waits, other)] == [[200]] * 5 + [[2]]
+
+
+def test_an_estimate_that_is_too_high_is_corrected(engine: Engine, model: DoublingModel) -> None:
+    model.seconds = 1
+    engine.infer("doubling", [[1]])
+    model.seconds = 0
+    assert engine.infer("doubling", [[1]], deadline_s=0.7).results == [2]  # though it should take a second
 
 
 def test_a_caller_who_has_gone_is_not_computed_for(engine: Engine, model: DoublingModel) -> None:

@@ -59,6 +59,16 @@ class Owners(dict[str | None, QueueOwner]):
             owner.tokens, owner.since_s = max(owner.tokens, self.clock), now_s
         return owner
 
+    def count_sharing(self, name: str | None) -> int:
+        """Between how many requests the time is divided from the view of a new one, itself among them.
+
+        Args:
+            name: The name of its owner.
+        """
+        mine = self.get(name)
+        others = sum(owner.waiting > 0 for owner in self.values() if owner is not mine)
+        return (others + 1) * (1 + (mine.waiting if mine is not None else 0))
+
     def begin_batch(self, served: Iterable[tuple[str | None, float]]) -> None:
         """Puts the clocks where the one began that had least of those who are in a batch.
 

@@ -88,6 +88,11 @@ class RequestQueue:
         if request.options.deadline_s is not None:
             self._deadlines.add(request)
 
+    def count_sharing(self, owner: str | None) -> int:
+        """Between how many requests the time is divided from the view of a new one; see ``Owners``."""
+        with self._condition:
+            return self._owners.count_sharing(owner)
+
     def refuse_if_full(self, tokens: int, *, estimate_s: Callable[[Workload], float | None] = lambda _: None) -> None:
         """Refuses a request as ``add`` would, before it is made.
 

@@ -11,7 +11,15 @@ from functools import partial
 from threading import Lock, Thread
 from typing import Any, TypeVar
 
-from inferox.core import DeadlineExceededError, DeviceId, ExecutionError, InferoxError, RequestError, Trace
+from inferox.core import (
+    DeadlineExceededError,
+    DeviceId,
+    ExecutionError,
+    InferoxError,
+    OverloadedError,
+    RequestError,
+    Trace,
+)
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
 from inferox.engine.artifact_cost import CostBook
@@ -213,15 +221,31 @@ class ModelRunner(ServedModel):
                 self._delivery.deliver_kept(request, shift)
 
     def _refuse_if_late(self, request: Request) -> None:
-        if request.options.deadline_s is None:
+        """Refuses what cannot be there in time, whether because of itself or of what waits already.
+
+        Where nothing waits, it is tried: an estimate that is too high would otherwise never be corrected.
+        """
+        waiting = self._queue.count_waiting()
+        if request.options.deadline_s is None or not waiting.rows:
             return
-        needed_s = self._lineup.estimate_s(self._queue.count_waiting().plus(request.waiting_work))
+        alone_s = self._lineup.estimate_s(request.waiting_work)
+        all_s = self._lineup.estimate_s(waiting.plus(request.waiting_work))
+        if alone_s is None or all_s is None:
+            return
         left_s = request.deadline_s - time.monotonic()
-        if needed_s is not None and needed_s > left_s:
+        if alone_s > left_s:
             raise DeadlineExceededError(
-                f"with what waits already it takes {needed_s:.2g} s, but the answer is needed within {left_s:.2g} s",
+                f"it takes {alone_s:.2g} s to compute, but the answer is needed within {left_s:.2g} s",
                 hint="allow more time, or send less at once",
             )
+        if all_s > left_s:
+            needed_s = min(all_s, alone_s * self._queue.count_sharing(request.options.owner))
+            if needed_s > left_s:
+                raise OverloadedError(
+                    f"with what waits already it takes {needed_s:.2g} s, but the answer is needed "
+                    f"within {left_s:.2g} s",
+                    retry_after_s=needed_s - left_s,
+                )
 
     def _start_lanes(self) -> None:
         if len(self._threads) >= self._lineup.current.lanes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from uvicorn import Config, Server
 
-from inferox.server.app import App
+from inferox.server.connection import Connection
+from inferox.server.http_request import Receive, Scope, Send
 
 _KEEP_ALIVE_S = 75
 """How long an idle connection is kept: longer than proxies keep theirs, or they would send into one that is closed."""
@@ -25,14 +26,14 @@ class HttpServer(Server):
     """Speaks HTTP. It heeds no signals: who runs it does.
 
     Args:
-        app: Answers requests.
+        app: Answers requests, as ASGI has it.
         timeout_s: How long a request may take.
     """
 
-    def __init__(self, app: App, *, timeout_s: float) -> None:
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], *, timeout_s: float) -> None:
         config = Config(
             app,
-            http="httptools",
+            http=Connection,
             ws="none",
             lifespan="off",
             interface="asgi3",

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import json
 
 from inferox.server.field_error import FieldError
-from inferox.server.http_error import HttpError
+from inferox.server.json_fault import check_depth, explain_json
 
 T = TypeVar("T")
 
@@ -31,17 +31,16 @@ class JsonBody(Generic[T]):
 
         Raises:
             FieldError: If a field is missing, or of another type.
-            HttpError: If it is not JSON.
+            HttpError: If it is not JSON, or nested too deeply.
         """
+        check_depth(body)
         try:
             return self._decoder.decode(body)
         except msgspec.ValidationError as error:
             message, _, place = str(error).partition(" - at `$.")
             raise FieldError(place.rstrip("`") or _name_missing(message), message) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise HttpError(400, "invalid_json", f"the body is not JSON: {error}") from error
-        except RecursionError as error:
-            raise HttpError(400, "invalid_json", "the body is nested too deeply") from error
+            raise explain_json(body, error) from error
 
 
 def _name_missing(message: str) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,6 @@ import numpy as np
 
 from inferox.core import (
     ConfigError,
-    DeadlineExceededError,
     ModelNotFoundError,
     OverloadedError,
 )
@@ -244,23 +242,19 @@ class Service:
         Raises:
             RequestError: If it cannot be computed.
             DeadlineExceededError: If it takes too long.
+            OverloadedError: If too much waits for it to be computed in time.
             InferoxError: See ``Engine.ainfer``.
         """
         self.find(name)
         timeout_s = min(self._timeout_s, options.timeout_s or self._timeout_s)
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._engine.ainfer(
-                    name,
-                    items,
-                    version=options.version,
-                    prompt=options.prompt,
-                    truncate="cut" if options.cut else "error",
-                    priority=options.priority,
-                    truncation_side=options.truncation_side,
-                    unscaled=options.unscaled,
-                )
-        except TimeoutError:
-            raise DeadlineExceededError(
-                f"the answer was not ready within {timeout_s:g} s", hint="send less at once"
-            ) from None
+        return await self._engine.ainfer(
+            name,
+            items,
+            version=options.version,
+            prompt=options.prompt,
+            truncate="cut" if options.cut else "error",
+            deadline_s=timeout_s,
+            priority=options.priority,
+            truncation_side=options.truncation_side,
+            unscaled=options.unscaled,
+        )

@@ -1,0 +1,170 @@
+"""A connection of HTTP, and what it may cost: how long headers may be and take, and how long an answer may wait."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from msgspec import json
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_HEADERS_S = 10.0
+"""How long the headers of a request may take, from their first byte."""
+
+_MOST_HEADERS = 100
+_MOST_HEAD_BYTES = 32 * 1024
+"""How many headers a request may have, and how much they may take together with its address."""
+
+_FLUSH_EVERY_S = 20.0
+_FLUSH_BYTES = 64 * 1024
+"""How often it is looked how much of an answer its client has taken, and how much that must be at the least."""
+
+
+class _HeadError(Exception):
+    """The headers of a request that cannot be taken; the parser hands it on as an error of its own."""
+
+
+class Connection(HttpToolsProtocol):
+    """A connection, as uvicorn has it, that costs nothing lasting whatever its client does or leaves undone.
+
+    uvicorn waits for ever for headers, and for clients that do not read their answers, and leaves the timer of a
+    connection that was reset.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._header_timer: asyncio.TimerHandle | None = None
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._headers_left = 0
+        self._bytes_left = 0
+        self._refusal: tuple[HTTPStatus, str] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins: a connection without a request is kept as long as one between two requests."""
+        super().connection_made(transport)
+        self._keep_idle()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Ends, and leaves no timer behind.
+
+        Args:
+            exc: Why; ``None`` for an orderly end.
+        """
+        self._unset_keepalive_if_required()
+        for timer in (self._header_timer, self._flush_timer):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes what has come; stray line breaks between requests do not keep a connection.
+
+        Args:
+            data: What has come.
+        """
+        super().data_received(data)
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if not is_answering and self._header_timer is None and self.timeout_keep_alive_task is None:
+            self._keep_idle()
+
+    def on_message_begin(self) -> None:
+        """Begins to read headers."""
+        super().on_message_begin()
+        self._headers_left, self._bytes_left = _MOST_HEADERS, _MOST_HEAD_BYTES
+        if self._header_timer is None:
+            self._header_timer = self.loop.call_later(_HEADERS_S, self._give_up_headers)
+
+    def on_url(self, url: bytes) -> None:
+        """Takes a part of the address.
+
+        Args:
+            url: The part.
+
+        Raises:
+            _HeadError: If it is too long.
+        """
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Takes a header.
+
+        Args:
+            name: Its name.
+            value: Its value.
+
+        Raises:
+            _HeadError: If there are too many, or they are too long.
+        """
+        self._headers_left -= 1
+        if self._headers_left < 0:
+            self._refuse(f"a request may have {_MOST_HEADERS} headers, but this one has more")
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Has the request answered."""
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Goes on to the next request, and sees to it that the client takes the answer."""
+        super().on_response_complete()
+        if self._flush_timer is None and self.transport.get_write_buffer_size():
+            self._watch_flush()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is not HTTP, or has headers that are not taken, and closes the connection.
+
+        Args:
+            msg: What is wrong, where nothing is known that says it better.
+        """
+        self._send_refusal(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
+
+    def _count(self, size_bytes: int) -> None:
+        self._bytes_left -= size_bytes
+        if self._bytes_left < 0:
+            self._refuse(f"the address and the headers of a request may take {_MOST_HEAD_BYTES:,} bytes, but take more")
+
+    def _refuse(self, message: str) -> None:
+        self._refusal = (HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
+        raise _HeadError(message)
+
+    def _give_up_headers(self) -> None:
+        self._header_timer = None
+        self._send_refusal(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {_HEADERS_S:g} s")
+
+    def _send_refusal(self, status: HTTPStatus, message: str) -> None:
+        """Says why the connection ends; nobody else answers what has no route yet."""
+        if self.transport.is_closing():
+            return
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_http"}
+        body = json.encode({"error": error})
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self._watch_flush()
+
+    def _keep_idle(self) -> None:
+        if not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _watch_flush(self) -> None:
+        left_bytes = self.transport.get_write_buffer_size()
+        self._flush_timer = self.loop.call_later(_FLUSH_EVERY_S, self._check_flush, left_bytes) if left_bytes else None
+
+    def _check_flush(self, left_before_bytes: int) -> None:
+        left_bytes = self.transport.get_write_buffer_size()
+        if left_bytes and left_before_bytes - left_bytes < min(_FLUSH_BYTES, left_before_bytes):
+            self.transport.abort()
+        else:
+            self._watch_flush()

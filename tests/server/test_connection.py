@@ -1,0 +1,205 @@
+"""Connections whose clients are slow, greedy, or gone: none of them costs anything lasting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+
+from inferox.server import http_server
+from inferox.server.connection import Connection
+from inferox.server.http_server import HttpServer
+
+SHORT_S = 0.3
+GET = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+LARGE_BYTES = 64 * 2**20
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class Server:
+    """A server whose application answers with ``large`` or little."""
+
+    def __init__(self, http: HttpServer, port: int) -> None:
+        self.http = http
+        self.port = port
+
+    async def connect(self) -> Streams:
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    @property
+    def connections(self) -> list[Connection]:
+        return [item for item in self.http.server_state.connections if isinstance(item, Connection)]
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not is_so():
+                await asyncio.sleep(0.002)
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
+    body = bytes(LARGE_BYTES) if scope["path"] == "/large" else b"little"
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Server]:
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        http = HttpServer(answer, timeout_s=5)
+        serving = asyncio.create_task(http.serve(sockets=[listener]))
+        server = Server(http, listener.getsockname()[1])
+        await server.until(lambda: http.started)
+        yield server
+        http.should_exit = True
+        await serving
+
+
+def run(test: Callable[[Server], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with listening() as server:
+            await test(server)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+@pytest.mark.parametrize(
+    "sent", [b"G", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nhost: a\r\nx"], ids=["method", "line", "header"]
+)
+def test_headers_that_do_not_come_are_given_up(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferox.server.connection._HEADERS_S", SHORT_S)
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        for byte in sent:  # each byte that comes is no reason to wait longer for the next
+            writer.write(bytes([byte]))
+            await asyncio.sleep(SHORT_S / 40)
+        told = await reader.read()
+        assert told.startswith(b"HTTP/1.1 408 ")
+        assert b"the headers did not arrive within 0.3 s" in told
+        writer.close()
+        await server.until(lambda: not server.connections)
+
+    run(test)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", GET + b"\r\n"], ids=["nothing", "a line break", "after a request"])
+def test_a_connection_without_a_request_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_server, "_KEEP_ALIVE_S", SHORT_S)
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write(sent)
+        told = await asyncio.wait_for(reader.read(), 10)
+        assert told.startswith(b"HTTP/1.1 200 ") == sent.startswith(b"GET")
+        writer.close()
+        await server.until(lambda: not server.connections)
+
+    run(test)
+
+
+def test_a_connection_outlives_the_time_of_headers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferox.server.connection._HEADERS_S", SHORT_S / 3)
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        for _ in range(2):
+            await asyncio.sleep(SHORT_S)
+            writer.write(GET)
+            assert b"200" in await reader.readline()
+            await reader.readuntil(b"little")
+        writer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize(
+    ("request_", "what"),
+    [
+        (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 101 + b"\r\n", b"may have 100 headers"),
+        (b"GET / HTTP/1.1\r\na: " + b"b" * 40_000 + b"\r\n\r\n", b"may take 32,768 bytes"),
+        (b"GET /" + b"b" * 40_000 + b" HTTP/1.1\r\n\r\n", b"may take 32,768 bytes"),
+        (b"GET / HTTP/1.1\r\n" + b"".join(b"%d: " % i + b"b" * 900 + b"\r\n" for i in range(40)), b"32,768 bytes"),
+    ],
+    ids=["many", "long", "address", "together"],
+)
+def test_headers_that_are_too_many_or_too_long_are_refused(request_: bytes, what: bytes) -> None:
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write(request_)
+        told = await asyncio.wait_for(reader.read(), 10)
+        assert told.startswith(b"HTTP/1.1 431 ")
+        assert what in told
+        writer.close()
+
+    run(test)
+
+
+def test_as_many_headers_as_are_allowed_are_taken() -> None:
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write((b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100 + b"\r\n") * 2)
+        for _ in range(2):
+            assert b"200" in await reader.readline()
+            await reader.readuntil(b"little")
+        writer.close()
+
+    run(test)
+
+
+def test_a_client_that_does_not_read_its_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferox.server.connection._FLUSH_EVERY_S", SHORT_S)
+
+    async def test(server: Server) -> None:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(GET.replace(b"/", b"/large", 1))
+            await server.until(lambda: any(item.transport.get_write_buffer_size() for item in server.connections))
+            await server.until(lambda: not server.connections)
+
+    run(test)
+
+
+def test_a_client_that_reads_slowly_gets_all_of_its_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferox.server.connection._FLUSH_EVERY_S", SHORT_S)
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write(GET.replace(b"/", b"/large", 1))
+        await reader.readuntil(b"\r\n\r\n")
+        left = LARGE_BYTES
+        for _ in range(8):
+            left -= len(await reader.readexactly(LARGE_BYTES // 16))
+            await asyncio.sleep(SHORT_S / 2)
+        assert len(await reader.readexactly(left)) == left
+        writer.close()
+
+    run(test)
+
+
+def test_many_connections_that_are_reset_leave_nothing() -> None:
+    async def test(server: Server) -> None:
+        seen: set[Connection] = set()
+        for sent in (b"", b"GET", GET, GET + GET, GET + b"GET / HT", b"POST / HTTP/1.1\r\ncontent-length: 9\r\n\r\n1"):
+            clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(50)]
+            await server.until(lambda: len(server.connections) == 50)
+            for client in clients:
+                client.sendall(sent)
+            await asyncio.sleep(0.02)
+            seen.update(server.connections)
+            for client in clients:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # reset, no farewell
+                client.close()
+            await server.until(lambda: not server.connections)
+        await server.until(lambda: not server.http.server_state.tasks)
+        assert len(seen) == 300
+        timers = [timer for item in seen for timer in (item.timeout_keep_alive_task, item._header_timer)]
+        assert all(timer is None or timer.cancelled() for timer in timers)
+
+    run(test)
