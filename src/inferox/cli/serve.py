@@ -32,6 +32,11 @@ Examples:
     help="The port to listen on; 0 for any that is free.",
 )
 @click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65_535),
+    help="The port to listen on for gRPC; 0 for any that is free. Without it there is no gRPC.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
@@ -61,6 +66,7 @@ def serve(
     *,
     host: str,
     port: int,
+    grpc_port: int | None,
     workers: int,
     backend: str,
     device: str | None,
@@ -81,7 +87,13 @@ def serve(
     from inferox.server import serve as serve_models
 
     config = ServerConfig(
-        host=host, port=port, workers=workers, threads=threads, timeout_s=timeout, drain_delay_s=drain_delay
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        workers=workers,
+        threads=threads,
+        timeout_s=timeout,
+        drain_delay_s=drain_delay,
     )
     options = {
         "backend": backend,

@@ -29,15 +29,20 @@ class App:
     Args:
         service: What answers them, whatever the protocol.
         config: The settings.
+
+    Attributes:
+        intake: Counts what is held of requests.
+        inference: Computes requests of the Open Inference Protocol, which also come by other ways.
     """
 
     def __init__(self, service: Service, config: ServerConfig) -> None:
         self._service = service
+        self.inference = Inference(service)
         self._limit_bytes = config.body_limit_bytes
-        self._intake = Intake(config.request_limit, config.held_limit_bytes)
+        self.intake = Intake(config.request_limit, config.held_limit_bytes)
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
         self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
-        for protocol in _make_protocols(service, config):
+        for protocol in _make_protocols(service, config, self.inference):
             self._routes |= {path: (methods, protocol.write_error) for path, methods in protocol.routes.items()}
             self._families |= {start: (methods, protocol.write_error) for start, methods in protocol.families.items()}
 
@@ -49,7 +54,7 @@ class App:
             receive: Gives what its client sends.
             send: Takes what its client gets.
         """
-        request = HttpRequest(scope, receive, self._intake, self._limit_bytes)
+        request = HttpRequest(scope, receive, self.intake, self._limit_bytes)
         try:
             response = await self._find(request)(request)
         except ClientGoneError:
@@ -86,7 +91,7 @@ class App:
         return failure
 
 
-def _make_protocols(service: Service, config: ServerConfig) -> list[Protocol]:
+def _make_protocols(service: Service, config: ServerConfig, inference: Inference) -> list[Protocol]:
     """All that this server speaks; of two that have the same path, the last has it."""
     health = Health(service)
     probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
@@ -96,5 +101,5 @@ def _make_protocols(service: Service, config: ServerConfig) -> list[Protocol]:
         make_tei(service, config),
         make_rerank(service),
         make_cohere(service),
-        make_oip(service, Inference(service)),
+        make_oip(service, inference),
     ]

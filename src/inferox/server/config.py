@@ -45,6 +45,7 @@ class ServerConfig:
     Attributes:
         host: The address on which it listens.
         port: The port; 0 for one that is free.
+        grpc_port: The port for gRPC; 0 for one that is free, ``None`` for none.
         workers: How many worker processes share the threads and the requests.
         threads: How many CPU threads all of them together may use; ``None`` for one per core.
         timeout_s: How long a request may take before it is given up.
@@ -59,6 +60,7 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    grpc_port: int | None = None
     workers: int = 1
     threads: int | None = None
     timeout_s: float = 60.0
@@ -68,8 +70,9 @@ class ServerConfig:
     request_limit: int = 1024
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= _LAST_PORT:
-            raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {self.port!r}")
+        for port in (self.port, self.grpc_port):
+            if port is not None and not 0 <= port <= _LAST_PORT:
+                raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {port!r}")
         if not 0 < self.timeout_s < math.inf:
             raise ConfigError(f"timeout_s must be a positive number of seconds, but is {self.timeout_s!r}")
         if not 0 <= self.drain_delay_s < math.inf:
