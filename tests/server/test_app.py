@@ -195,11 +195,9 @@ def test_before_the_models_are_there() -> None:
     run(test)
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inferox.server.http_request._BODY_S", 0.02)
-
+def test_a_body_that_does_not_come_is_given_up() -> None:
     async def test() -> None:
-        async with holding() as held:
+        async with holding(ServerConfig(body_timeout_s=0.02)) as held:
 
             async def slow() -> AsyncIterator[bytes]:
                 yield b'{"model":'

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from inferox.server import http_server
+from inferox.server import ServerConfig
 from inferox.server.connection import Connection
 from inferox.server.http_server import HttpServer
 
@@ -50,9 +50,9 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
 
 
 @asynccontextmanager
-async def listening() -> AsyncIterator[Server]:
+async def listening(config: ServerConfig) -> AsyncIterator[Server]:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        http = HttpServer(answer, timeout_s=5)
+        http = HttpServer(answer, config)
         serving = asyncio.create_task(http.serve(sockets=[listener]))
         server = Server(http, listener.getsockname()[1])
         await server.until(lambda: http.started)
@@ -61,9 +61,9 @@ async def listening() -> AsyncIterator[Server]:
         await serving
 
 
-def run(test: Callable[[Server], Awaitable[None]]) -> None:
+def run(test: Callable[[Server], Awaitable[None]], config: ServerConfig | None = None) -> None:
     async def main() -> None:
-        async with listening() as server:
+        async with listening(config or ServerConfig()) as server:
             await test(server)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -91,9 +91,7 @@ def test_headers_that_do_not_come_are_given_up(sent: bytes, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n", GET + b"\r\n"], ids=["nothing", "a line break", "after a request"])
-def test_a_connection_without_a_request_is_closed(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_server, "_KEEP_ALIVE_S", SHORT_S)
-
+def test_a_connection_without_a_request_is_closed(sent: bytes) -> None:
     async def test(server: Server) -> None:
         reader, writer = await server.connect()
         writer.write(sent)
@@ -102,7 +100,7 @@ def test_a_connection_without_a_request_is_closed(sent: bytes, monkeypatch: pyte
         writer.close()
         await server.until(lambda: not server.connections)
 
-    run(test)
+    run(test, ServerConfig(keep_alive_s=SHORT_S))
 
 
 def test_a_connection_outlives_the_time_of_headers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,6 +176,23 @@ def test_a_client_that_reads_slowly_gets_all_of_its_answer(monkeypatch: pytest.M
             left -= len(await reader.readexactly(LARGE_BYTES // 16))
             await asyncio.sleep(SHORT_S / 2)
         assert len(await reader.readexactly(left)) == left
+        writer.close()
+
+    run(test)
+
+
+def test_the_rest_of_a_body_whose_request_is_answered_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferox.server.connection._REST_S", SHORT_S)
+    head = b"POST / HTTP/1.1\r\ncontent-length: 100\r\n\r\n"
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write(head + bytes(50))
+        await reader.readuntil(b"little")
+        writer.write(bytes(50) + head + bytes(50))  # it comes in time, and another request after it
+        await reader.readuntil(b"little")
+        writer.write(b"\0")
+        assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
 
     run(test)

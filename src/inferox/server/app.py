@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 
+from inferox.server.api_keys import ApiKeys
 from inferox.server.cohere.protocol import make_cohere
 from inferox.server.config import ServerConfig
 from inferox.server.failure import INTERNAL, Failure, read_failure
@@ -22,6 +24,9 @@ from inferox.server.tei.protocol import make_tei
 
 _logger = logging.getLogger(__name__)
 
+_OPEN = {"/health/live", "/health/ready", "/health", "/ping", "/v2/health/live", "/v2/health/ready"}
+"""Whatever watches over the server needs no API key to ask whether it lives."""
+
 
 class App:
     """Answers requests of HTTP.
@@ -29,20 +34,16 @@ class App:
     Args:
         service: What answers them, whatever the protocol.
         config: The settings.
-
-    Attributes:
-        intake: Counts what is held of requests.
-        inference: Computes requests of the Open Inference Protocol, which also come by other ways.
     """
 
     def __init__(self, service: Service, config: ServerConfig) -> None:
         self._service = service
-        self.inference = Inference(service)
-        self._limit_bytes = config.body_limit_bytes
-        self.intake = Intake(config.request_limit, config.held_limit_bytes)
+        self._config = config
+        self._keys = ApiKeys(config.api_keys)
+        self._intake = Intake(config.request_limit, config.held_limit_bytes)
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
         self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
-        for protocol in _make_protocols(service, config, self.inference):
+        for protocol in _make_protocols(service, config):
             self._routes |= {path: (methods, protocol.write_error) for path, methods in protocol.routes.items()}
             self._families |= {start: (methods, protocol.write_error) for start, methods in protocol.families.items()}
 
@@ -54,9 +55,11 @@ class App:
             receive: Gives what its client sends.
             send: Takes what its client gets.
         """
-        request = HttpRequest(scope, receive, self.intake, self._limit_bytes)
+        request = HttpRequest(scope, receive, self._intake, self._config)
         try:
-            response = await self._find(request)(request)
+            handler = self._find(request)
+            with nullcontext() if request.path in _OPEN else self._keys.admit(request.api_key):
+                response = await handler(request)
         except ClientGoneError:
             _logger.debug("%s: the client has gone", request.id)
             return
@@ -91,7 +94,7 @@ class App:
         return failure
 
 
-def _make_protocols(service: Service, config: ServerConfig, inference: Inference) -> list[Protocol]:
+def _make_protocols(service: Service, config: ServerConfig) -> list[Protocol]:
     """All that this server speaks; of two that have the same path, the last has it."""
     health = Health(service)
     probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
@@ -101,5 +104,5 @@ def _make_protocols(service: Service, config: ServerConfig, inference: Inference
         make_tei(service, config),
         make_rerank(service),
         make_cohere(service),
-        make_oip(service, inference),
+        make_oip(service, Inference(service)),
     ]

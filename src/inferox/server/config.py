@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError
+from inferox.server.api_key import ApiKey
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127})?", re.ASCII)
 """What a model may be called in requests: a name, or an owner and a name as on the Hugging Face hub."""
@@ -45,7 +47,6 @@ class ServerConfig:
     Attributes:
         host: The address on which it listens.
         port: The port; 0 for one that is free.
-        grpc_port: The port for gRPC; 0 for one that is free, ``None`` for none.
         workers: How many worker processes share the threads and the requests.
         threads: How many CPU threads all of them together may use; ``None`` for one per core.
         timeout_s: How long a request may take before it is given up.
@@ -53,6 +54,12 @@ class ServerConfig:
         body_limit_bytes: The largest body of a request.
         held_limit_bytes: How much the bodies of all requests together may take that are not answered yet.
         request_limit: How many requests may be unanswered at a time.
+        body_timeout_s: How long a body may take to arrive.
+        keep_alive_s: How long a connection is kept without a request: longer than proxies keep theirs, or they would
+            send into one that is closed.
+        api_keys: Who may ask; whoever reaches it where there are none.
+        tls_cert: A file with the certificate, and those that lead to its authority; ``None`` to speak HTTP without TLS.
+        tls_key: A file with the key of the certificate.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -60,7 +67,6 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 8000
-    grpc_port: int | None = None
     workers: int = 1
     threads: int | None = None
     timeout_s: float = 60.0
@@ -68,18 +74,25 @@ class ServerConfig:
     body_limit_bytes: int = 16 * 2**20
     held_limit_bytes: int = 256 * 2**20
     request_limit: int = 1024
+    body_timeout_s: float = 30.0
+    keep_alive_s: float = 75.0
+    api_keys: tuple[ApiKey, ...] = ()
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
 
     def __post_init__(self) -> None:
-        for port in (self.port, self.grpc_port):
-            if port is not None and not 0 <= port <= _LAST_PORT:
-                raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {port!r}")
-        if not 0 < self.timeout_s < math.inf:
-            raise ConfigError(f"timeout_s must be a positive number of seconds, but is {self.timeout_s!r}")
+        if not 0 <= self.port <= _LAST_PORT:
+            raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {self.port!r}")
+        for name in ("timeout_s", "body_timeout_s", "keep_alive_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be a positive number of seconds, but is {getattr(self, name)!r}")
         if not 0 <= self.drain_delay_s < math.inf:
             raise ConfigError(f"drain_delay_s must be a number of seconds of 0 or more, but is {self.drain_delay_s!r}")
         for name in ("body_limit_bytes", "held_limit_bytes", "request_limit"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be a positive integer, but is {getattr(self, name)!r}")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
 
 
 def check_name(name: str) -> None:

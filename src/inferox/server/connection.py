@@ -16,6 +16,9 @@ _MOST_HEADERS = 100
 _MOST_HEAD_BYTES = 32 * 1024
 """How many headers a request may have, and how much they may take together with its address."""
 
+_REST_S = 10.0
+"""How long the rest of a body may take that nobody reads, because its request is answered already."""
+
 _FLUSH_EVERY_S = 20.0
 _FLUSH_BYTES = 64 * 1024
 """How often it is looked how much of an answer its client has taken, and how much that must be at the least."""
@@ -35,6 +38,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._header_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
         self._headers_left = 0
         self._bytes_left = 0
@@ -52,7 +56,7 @@ class Connection(HttpToolsProtocol):
             exc: Why; ``None`` for an orderly end.
         """
         self._unset_keepalive_if_required()
-        for timer in (self._header_timer, self._flush_timer):
+        for timer in (self._header_timer, self._rest_timer, self._flush_timer):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -110,9 +114,18 @@ class Connection(HttpToolsProtocol):
             self._header_timer = None
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """Has all of a request."""
+        super().on_message_complete()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
+
     def on_response_complete(self) -> None:
-        """Goes on to the next request, and sees to it that the client takes the answer."""
+        """Goes on to the next request, and sees to it that the client sends what is left of this one, and reads."""
         super().on_response_complete()
+        if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
+            self._rest_timer = self.loop.call_later(_REST_S, self.transport.close)
         if self._flush_timer is None and self.transport.get_write_buffer_size():
             self._watch_flush()
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from inferox.server.config import ServerConfig
 from inferox.server.content_coding import CODINGS, IDENTITY, decompress
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.intake import Held, Intake
@@ -24,9 +25,6 @@ Result = TypeVar("Result")
 _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _ID_BYTES = 12
 
-_BODY_S = 30.0
-"""How long a body may take to arrive."""
-
 _BINARY_TYPES = frozenset({b"", b"application/json", b"application/octet-stream"})
 """What bodies that need not be JSON may say that they are. Browsers send none of them to another site unasked."""
 
@@ -41,7 +39,7 @@ class HttpRequest:
         scope: What ASGI says of it.
         receive: Gives its body, and says when its client has gone.
         intake: Counts what is held of it.
-        body_limit_bytes: The largest body.
+        config: The settings: how large a body may be, and how long it may take.
 
     Attributes:
         method: Its method.
@@ -51,14 +49,14 @@ class HttpRequest:
             choose another, where the body alone says which of several protocols it is.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, intake: Intake, body_limit_bytes: int) -> None:
+    def __init__(self, scope: Scope, receive: Receive, intake: Intake, config: ServerConfig) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         self.write_error: ErrorWriter | None = None
         self._receive = receive
         self._intake = intake
-        self._limit_bytes = body_limit_bytes
+        self._limit_bytes, self._timeout_s = config.body_limit_bytes, config.body_timeout_s
         given = self._headers.get(b"x-request-id", b"")
         self.id = given.decode() if _SAFE_ID.fullmatch(given) else f"req_{os.urandom(_ID_BYTES).hex()}"
 
@@ -70,6 +68,14 @@ class HttpRequest:
         """
         value = self._headers.get(name.encode("ascii"))
         return None if value is None else value.decode("latin-1")
+
+    @property
+    def api_key(self) -> bytes | None:
+        """The API key that came with it, as any of the protocols' clients send it; ``None`` where none did."""
+        scheme, _, token = self._headers.get(b"authorization", b"").partition(b" ")
+        if scheme.lower() == b"bearer" and token.strip():
+            return token.strip()
+        return self._headers.get(b"x-api-key") or self._headers.get(b"api-key") or None
 
     async def answer_json(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]]) -> Result:
         """Reads the body, which is to be JSON, and has it answered, unless the client goes away first.
@@ -126,13 +132,13 @@ class HttpRequest:
 
     async def _read(self, held: Held, expected_bytes: int) -> bytes:
         try:
-            async with asyncio.timeout(_BODY_S):
+            async with asyncio.timeout(self._timeout_s):
                 if expected_bytes > self._limit_bytes:
                     await self._refuse_large(expected_bytes)
                 return await self._read_all(held)
         except TimeoutError:
             raise HttpError(
-                408, "body_timeout", f"the body did not arrive within {_BODY_S:g} s", {"connection": "close"}
+                408, "body_timeout", f"the body did not arrive within {self._timeout_s:g} s", {"connection": "close"}
             ) from None
 
     async def _read_all(self, held: Held) -> bytes:

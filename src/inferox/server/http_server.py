@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from uvicorn import Config, Server
 
+from inferox.core import ConfigError
+from inferox.server.config import ServerConfig
 from inferox.server.connection import Connection
 from inferox.server.http_request import Receive, Scope, Send
-
-_KEEP_ALIVE_S = 75
-"""How long an idle connection is kept: longer than proxies keep theirs, or they would send into one that is closed."""
 
 _GRACE_S = 5.0
 """How much longer than a request may take the last answers may take."""
@@ -27,11 +27,11 @@ class HttpServer(Server):
 
     Args:
         app: Answers requests, as ASGI has it.
-        timeout_s: How long a request may take.
+        config: The settings.
     """
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], *, timeout_s: float) -> None:
-        config = Config(
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], config: ServerConfig) -> None:
+        settings = Config(
             app,
             http=Connection,
             ws="none",
@@ -42,10 +42,12 @@ class HttpServer(Server):
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=int(timeout_s + _GRACE_S),
+            ssl_certfile=config.tls_cert,
+            ssl_keyfile=config.tls_key,
+            timeout_keep_alive=config.keep_alive_s,  # type: ignore[arg-type]  # a timer takes any number
+            timeout_graceful_shutdown=int(config.timeout_s + _GRACE_S),
         )
-        super().__init__(config)
+        super().__init__(settings)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -62,3 +64,23 @@ class HttpServer(Server):
             server.close()
         await asyncio.sleep(_LAST_S)
         await super().shutdown(sockets)
+
+
+def check_certificate(config: ServerConfig) -> None:
+    """Refuses a certificate that cannot be used, before anything loads, and asks nobody for the password of its key.
+
+    Args:
+        config: The settings.
+
+    Raises:
+        ConfigError: If the certificate or its key cannot be used.
+    """
+    if config.tls_cert is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key, password=lambda: b"")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"the certificate {config.tls_cert} with the key {config.tls_key} cannot be used: {error}",
+            hint="both are PEM files, and the key has no password",
+        ) from error

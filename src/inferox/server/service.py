@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,8 @@ from inferox.core import (
     ModelNotFoundError,
     OverloadedError,
 )
-from inferox.engine import Answer, Engine, ModelInfo, ModelStats
+from inferox.engine import Answer, Engine, ModelInfo
+from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions
 from inferox.server.config import ModelSource, check_name
 from inferox.server.field_error import FieldError
@@ -147,17 +147,6 @@ class Service:
         missing = [model for model in needed if not any(model in worker.models for worker in workers)]
         return f"no worker process can compute {', '.join(missing)}" if missing else None
 
-    async def stats(self, name: str) -> ModelStats:
-        """What a model is doing, and has done so far; workers are given a while to say it.
-
-        Args:
-            name: The model.
-
-        Raises:
-            ModelNotFoundError: If there is none of that name.
-        """
-        return await asyncio.to_thread(self._engine.stats, name)
-
     async def embed(
         self,
         name: str,
@@ -269,4 +258,5 @@ class Service:
             priority=options.priority,
             truncation_side=options.truncation_side,
             unscaled=options.unscaled,
+            owner=current_owner.get(),
         )

@@ -1,0 +1,118 @@
+"""API keys: who may ask, how often, and how much at once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from inferox.core import ConfigError, OverloadedError
+from inferox.server.api_key import ApiKey
+from inferox.server.http_error import HttpError
+
+current_owner: ContextVar[str | None] = ContextVar("current_owner", default=None)
+"""On whose behalf the request is made that is being answered: the name of its API key; ``None`` without keys."""
+
+_AT_ONCE_RETRY_S = 1.0
+
+
+class _Account:
+    """What a key has used."""
+
+    def __init__(self, key: ApiKey, clock: Callable[[], float]) -> None:
+        self.key = key
+        self.digest = bytes.fromhex(key.sha256)
+        self._clock = clock
+        self._burst = float(key.burst or max(1, math.floor(key.requests_per_second or 1)))
+        self._left, self._since_s = self._burst, clock()
+        self._open = 0
+
+    @contextmanager
+    def spending(self) -> Iterator[None]:
+        """Counts a request for the length of a block; see ``ApiKeys.admit``."""
+        most = self.key.requests_at_once
+        if most is not None and self._open >= most:
+            raise OverloadedError(
+                f"{self._open} requests of the API key {self.key.name!r} are not answered yet, and no more may be",
+                retry_after_s=_AT_ONCE_RETRY_S,
+            )
+        self._spend_one()
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+    def _spend_one(self) -> None:
+        rate = self.key.requests_per_second
+        if rate is None:
+            return
+        now_s = self._clock()
+        self._left = min(self._burst, self._left + (now_s - self._since_s) * rate)
+        self._since_s = now_s
+        if self._left < 1:
+            raise OverloadedError(
+                f"the API key {self.key.name!r} may send {rate:g} requests a second, and has sent more",
+                retry_after_s=(1 - self._left) / rate,
+            )
+        self._left -= 1
+
+
+class ApiKeys:
+    """The keys that may ask. One event loop uses it.
+
+    Args:
+        keys: The keys; without any, whoever reaches the server may ask.
+        clock: The time, in seconds.
+
+    Raises:
+        ConfigError: If two have one name, or are the same key.
+    """
+
+    def __init__(self, keys: Sequence[ApiKey], *, clock: Callable[[], float] = time.monotonic) -> None:
+        for what in ("name", "sha256"):
+            values = [getattr(key, what) for key in keys]
+            if twice := sorted({value for value in values if values.count(value) > 1}):
+                raise ConfigError(f"two API keys have the same {what}: {twice[0]}")
+        self._accounts = [_Account(key, clock) for key in keys]
+
+    @contextmanager
+    def admit(self, presented: bytes | None) -> Iterator[None]:
+        """Lets a request be answered for the length of a block, on behalf of its key.
+
+        Args:
+            presented: The key that came with it; ``None`` where none did.
+
+        Raises:
+            HttpError: If there are keys, and this is none of them.
+            OverloadedError: If the key may not send more now.
+        """
+        if not self._accounts:
+            yield
+            return
+        account = self._find(presented)
+        with account.spending():
+            token = current_owner.set(account.key.name)
+            try:
+                yield
+            finally:
+                current_owner.reset(token)
+
+    def _find(self, presented: bytes | None) -> _Account:
+        if presented is None:
+            raise HttpError(
+                401,
+                "missing_api_key",
+                "an API key is needed: send it as 'authorization: Bearer KEY'",
+                {"www-authenticate": "Bearer"},
+            )
+        digest = hashlib.sha256(presented).digest()
+        # Every key is compared, each in constant time: how long it takes says nothing of which one is nearly right.
+        found = [account for account in self._accounts if hmac.compare_digest(account.digest, digest)]
+        if not found:
+            raise HttpError(401, "invalid_api_key", "this API key is not known", {"www-authenticate": "Bearer"})
+        return found[0]
