@@ -155,7 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
 def _parse(path: str, repositories: dict[str, FakeRepository]) -> tuple[str, FakeRepository | None, str, str]:
     """The kind of a request, its repository and revision, and the file it is about."""
     parts = path.removeprefix("api/models/").split("/")
-    repository = repositories.get("/".join(parts[:2]))
+    if parts[0] in repositories:  # one of the few without an owner
+        parts.insert(0, "")
+    repository = repositories.get("/".join(parts[:2]).removeprefix("/"))
     kind, rest = (parts[2], parts[3:]) if len(parts) > 2 else ("revision", ["main"])
     if kind == "resolve":
         return kind, repository, rest[0], "/".join(rest[1:])

@@ -31,6 +31,7 @@ STORE_VARIABLE = "INFEROX_STORE"
 _PACKAGES = "packages"
 _VERIFIED = "verified"
 _PROFILES = "profiles"
+_PACKED = "packed"
 _USES = "uses"
 
 _logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Store:
         stated = os.environ.get(STORE_VARIABLE)
         self.root = root or (Path(stated) if stated else user_cache_path("inferox"))
         self.limit_bytes = stated_limit()
-        for name in ("", _PACKAGES, _VERIFIED, _PROFILES, _USES):
+        for name in ("", _PACKAGES, _VERIFIED, _PROFILES, _PACKED, _USES):
             self._check_private(self.root / name)
         self._packages = UnpackedPackages(self.root / _PACKAGES, self.root / _USES)
 
@@ -93,6 +94,21 @@ class Store:
         folder = self.profiles / digest
         self._make_private(self.profiles)
         self._make_private(folder)
+        return folder
+
+    def make_packed(self) -> Path:
+        """Makes the folder for packages that were packed on this machine because something else was loaded by its name.
+
+        They are not limited, and can be deleted while nobody uses them.
+
+        Raises:
+            ConfigError: If it cannot be made, or others could write to it.
+        """
+        folder = self.root / _PACKED
+        try:
+            self._make_private(folder)
+        except OSError as error:
+            raise self._unusable(error) from error
         return folder
 
     def unpack(self, archive: Path) -> Unpacked:

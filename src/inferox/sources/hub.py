@@ -20,6 +20,7 @@ from huggingface_hub.utils.tqdm import tqdm
 
 from inferox.core import PackageError, first_line
 from inferox.sources.file_names import DESCRIPTIONS, PICKLED_SHARDS, PICKLED_WEIGHTS, SAFE_SHARDS, SAFE_WEIGHTS, WEIGHTS
+from inferox.sources.hub_access import HubAccess
 
 _PREFIX = "hf://"
 _DEFAULT_REVISION = "main"
@@ -46,7 +47,7 @@ class Snapshot:
         return self.repo_id.rpartition("/")[2]
 
 
-def fetch_model(source: str, progress: Callable[[str], None]) -> Snapshot:
+def fetch_model(source: str, progress: Callable[[str], None], *, access: HubAccess | None = None) -> Snapshot:
     """Fetches the files of a model that are needed to pack it, or finds them in the cache.
 
     The settings are huggingface_hub's own: ``HF_ENDPOINT``, ``HF_HOME``, ``HF_HUB_OFFLINE``, ``HF_TOKEN`` or the token
@@ -55,6 +56,7 @@ def fetch_model(source: str, progress: Callable[[str], None]) -> Snapshot:
     Args:
         source: ``hf://org/name``, with ``@`` and a branch, a tag or a commit after it if it is not ``main``.
         progress: Told how much has been fetched.
+        access: How the hub is asked; ``None`` for huggingface_hub's own settings.
 
     Raises:
         PackageError: If there is no such repository, revision or model; if it is restricted; or if it cannot be
@@ -63,14 +65,16 @@ def fetch_model(source: str, progress: Callable[[str], None]) -> Snapshot:
     repo_id, at, revision = source.removeprefix(_PREFIX).partition("@")
     if not repo_id or (at and not revision):
         raise PackageError(f"a model on the hub is named hf://org/name or hf://org/name@revision, not {source!r}")
+    access = access or HubAccess()
     progress(f"looking up {repo_id}")
-    directory = _fetch(repo_id, revision or _DEFAULT_REVISION, (*DESCRIPTIONS, *SAFE_WEIGHTS, SAFE_SHARDS), progress)
+    wanted = revision or access.revision or _DEFAULT_REVISION
+    directory = _fetch(repo_id, wanted, (*DESCRIPTIONS, *SAFE_WEIGHTS, SAFE_SHARDS), progress, access)
     commit = directory.name
     if not (directory / "config.json").is_file():
         raise PackageError(f"{repo_id} is not a model that can be packed: it has no config.json")
     if not _has_any(directory, SAFE_WEIGHTS):
         # The same commit: what the name of a branch stands for may have changed a moment ago.
-        directory = _fetch(repo_id, commit, (*DESCRIPTIONS, *PICKLED_WEIGHTS, PICKLED_SHARDS), progress)
+        directory = _fetch(repo_id, commit, (*DESCRIPTIONS, *PICKLED_WEIGHTS, PICKLED_SHARDS), progress, access)
     if not _has_any(directory, WEIGHTS):
         raise PackageError(
             f"{repo_id} has no weights for PyTorch: expected {', '.join(WEIGHTS)}",
@@ -83,10 +87,18 @@ def _has_any(directory: Path, names: Iterable[str]) -> bool:
     return any((directory / name).is_file() for name in names)
 
 
-def _fetch(repo_id: str, revision: str, patterns: Iterable[str], progress: Callable[[str], None]) -> Path:
+def _fetch(
+    repo_id: str, revision: str, patterns: Iterable[str], progress: Callable[[str], None], access: HubAccess
+) -> Path:
     try:
         folder = huggingface_hub.snapshot_download(
-            repo_id, revision=revision, allow_patterns=list(patterns), tqdm_class=_bar_class(repo_id, progress)
+            repo_id,
+            revision=revision,
+            allow_patterns=list(patterns),
+            tqdm_class=_bar_class(repo_id, progress),
+            cache_dir=access.cache_folder,
+            token=access.token,
+            local_files_only=access.local_files_only,
         )
     except Exception as error:  # a network fails with the exceptions of whatever HTTP client the library has
         raise _translate(error, repo_id, revision) from error

@@ -7,6 +7,8 @@ from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy.typing as npt
+
 from inferox.core import Batch, Outputs, Signature
 from inferox.tasks.labels import Labels, LabelScore
 from inferox.tasks.signature import find_output
@@ -60,4 +62,12 @@ class ClassifyTask(TextTask):
         outputs: Outputs,
     ) -> list[tuple[LabelScore, ...]]:
         """Scores the labels of each row; see ``Task``."""
-        return self._labels.rank(outputs.of_rows(self._logits.name))
+        return self._labels.rank(self.logits(outputs))
+
+    def logits(self, outputs: Outputs) -> npt.NDArray[Any]:
+        """The numbers of the labels before the activation; shape ``[rows, labels]``.
+
+        Args:
+            outputs: What the model computed for a batch.
+        """
+        return outputs.of_rows(self._logits.name)

@@ -10,7 +10,17 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import BATCH, Batch, DataType, ManifestError, Outputs, RequestError, Signature, TensorSpec
+from inferox.core import (
+    BATCH,
+    Batch,
+    ConfigError,
+    DataType,
+    ManifestError,
+    Outputs,
+    RequestError,
+    Signature,
+    TensorSpec,
+)
 from inferox.parity import Arrays, ParityTarget
 from inferox.tasks.options import optional
 from inferox.tasks.pooled_vectors import PooledVectors
@@ -28,9 +38,14 @@ class EmbedTask(TextTask):
 
     Args:
         root: The folder of the package.
-        options: ``pooling``, ``modules``, ``include_prompt``, ``prompts``, ``default_prompt`` and ``truncate_dim``, as
-            ``read_embed_files`` gives them, and the options of the tokenizer.
+        options: ``pooling``, ``modules``, ``include_prompt``, ``prompts``, ``default_prompt``, ``similarity`` and
+            ``truncate_dim``, as ``read_embed_files`` gives them, and the options of the tokenizer.
         signature: What the model takes and gives.
+
+    Attributes:
+        default_prompt: The name of the prompt that is put before texts where none is named; ``None`` for none.
+        similarity: How vectors are meant to be compared: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``; ``None``
+            where the model does not say.
 
     Raises:
         ManifestError: If an option is of the wrong type or value, or the model gives no token vectors.
@@ -46,15 +61,20 @@ class EmbedTask(TextTask):
         self._prompts = {**_USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
         if not all(isinstance(text, str) for text in self._prompts.values()):
             raise ManifestError(f"'prompts' must give a text for each name, but is {self._prompts!r}")
-        self._truncate_dim = optional(options, "truncate_dim", int)
-        if self._truncate_dim is not None and self._truncate_dim < 1:
-            raise ManifestError(f"'truncate_dim' must be 1 or more, but is {self._truncate_dim}")
-        width = self._vectors.dimension
-        self._dimension = width if self._truncate_dim is None else min(width, self._truncate_dim)
-        default = optional(options, "default_prompt", str)
+        truncate_dim = optional(options, "truncate_dim", int)
+        if truncate_dim is not None and truncate_dim < 1:
+            raise ManifestError(f"'truncate_dim' must be 1 or more, but is {truncate_dim}")
+        self._use_truncate_dim(truncate_dim)
+        self.similarity = optional(options, "similarity", str)
+        self.default_prompt = default = optional(options, "default_prompt", str)
         if default is not None and default not in self._prompts:
             raise ManifestError(f"'default_prompt' is {default!r}, but the prompts are {', '.join(self._prompts)}")
         self._use_prompt("" if default is None else self._prompts[default])
+
+    @property
+    def truncate_dim(self) -> int | None:
+        """How many numbers of the front of each vector are kept; ``None`` for all."""
+        return self._truncate_dim
 
     @property
     def dimension(self) -> int:
@@ -82,8 +102,16 @@ class EmbedTask(TextTask):
         """
         if name not in self._prompts:
             raise RequestError(f"there is no prompt {name!r}", hint=f"the model has {', '.join(self._prompts)}")
+        return self.with_prompt_text(self._prompts[name])
+
+    def with_prompt_text(self, prompt: str) -> EmbedTask:
+        """The same task, with a text of the caller's before each text.
+
+        Args:
+            prompt: The text; empty for nothing.
+        """
         other = copy(self)
-        other._use_prompt(self._prompts[name])  # noqa: SLF001 - a copy of this one
+        other._use_prompt(prompt)  # noqa: SLF001 - a copy of this one
         return other
 
     def unscaled(self) -> EmbedTask:
@@ -91,6 +119,33 @@ class EmbedTask(TextTask):
         other = copy(self)
         other._vectors = self._vectors.unscaled()  # noqa: SLF001 - a copy of this one
         return other
+
+    def with_truncate_dim(self, truncate_dim: int | None) -> EmbedTask:
+        """The same task, with vectors of another length.
+
+        Args:
+            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all. More than there are
+                keeps all.
+
+        Raises:
+            ConfigError: If it is less than 1.
+        """
+        if truncate_dim is not None and (type(truncate_dim) is not int or truncate_dim < 1):
+            raise ConfigError(f"truncate_dim must be a whole number from 1, but is {truncate_dim!r}")
+        other = copy(self)
+        other._use_truncate_dim(truncate_dim)  # noqa: SLF001 - a copy of this one
+        return other
+
+    def token_vectors(self, outputs: Outputs) -> npt.NDArray[Any]:
+        """The vectors of all tokens before they are pooled.
+
+        Args:
+            outputs: What the model computed for a batch.
+
+        Returns:
+            Shape ``[tokens, hidden]``, all rows end to end, as ``outputs.cu_seqlens`` divides them.
+        """
+        return self._vectors.of_tokens(outputs)
 
     def encode(self, items: Sequence[str]) -> Batch:
         """Makes a row of each text; see ``Task``. An empty text is legal."""
@@ -120,6 +175,11 @@ class EmbedTask(TextTask):
             return {} if vectors is None else {"embedding": vectors[:, : self._truncate_dim]}
 
         return ParityTarget((TensorSpec("embedding", DataType.F32, (BATCH, self._dimension)),), read)
+
+    def _use_truncate_dim(self, truncate_dim: int | None) -> None:
+        width = self._vectors.dimension
+        self._truncate_dim = truncate_dim
+        self._dimension = width if truncate_dim is None else min(width, truncate_dim)
 
     def _use_prompt(self, prompt: str) -> None:
         self._prompt = prompt

@@ -28,6 +28,14 @@ class PairScores(ABC):
         """
 
     @abstractmethod
+    def skipping(self, prompt_tokens: int) -> PairScores:
+        """The same for pairs that have a prompt before them.
+
+        Args:
+            prompt_tokens: How many tokens at the front of each row are the prompt's.
+        """
+
+    @abstractmethod
     def parity_target(self) -> ParityTarget:
         """What of the model's outputs is compared between runtimes."""
 
@@ -52,6 +60,10 @@ class LogitScores(PairScores):
         """See ``PairScores``."""
         return outputs.of_rows(self._logits.name)[:, 0].astype(np.float32)
 
+    def skipping(self, prompt_tokens: int) -> LogitScores:  # noqa: ARG002 - the head reads what it reads
+        """See ``PairScores``."""
+        return self
+
     def parity_target(self) -> ParityTarget:
         """See ``PairScores``."""
         return ParityTarget.of_outputs((self._logits,), ranks=True)
@@ -62,22 +74,26 @@ class PooledScores(PairScores):
 
     Args:
         vectors: Pooling and the layers after it.
-        skip: How many tokens at the front of each row, a prompt's, are not pooled.
+        prompt_tokens: How many tokens at the front of each row are a prompt's. They are pooled where the layers say so.
 
     Raises:
         ManifestError: If they give more than one number per pair.
     """
 
-    def __init__(self, vectors: PooledVectors, skip: int) -> None:
+    def __init__(self, vectors: PooledVectors, prompt_tokens: int) -> None:
         if vectors.dimension != 1:
             raise ManifestError(
                 f"the task rerank reads one score per pair, but the layers after pooling give {vectors.dimension}"
             )
-        self._vectors, self._skip = vectors, skip
+        self._vectors, self._skip = vectors, 0 if vectors.include_prompt else prompt_tokens
 
     def compute(self, outputs: Outputs) -> npt.NDArray[np.float32]:
         """See ``PairScores``."""
         return self._vectors.compute(outputs, skip=self._skip)[:, 0]
+
+    def skipping(self, prompt_tokens: int) -> PooledScores:
+        """See ``PairScores``."""
+        return PooledScores(self._vectors, prompt_tokens)
 
     def parity_target(self) -> ParityTarget:
         """See ``PairScores``."""

@@ -59,6 +59,14 @@ class PooledVectors:
             other._modules = self._modules[:-1]  # noqa: SLF001 - a copy of this one
         return other
 
+    def of_tokens(self, outputs: Outputs) -> npt.NDArray[Any]:
+        """The vectors of all tokens, as the model gave them; shape ``[tokens, hidden]``, all rows end to end.
+
+        Args:
+            outputs: The model's outputs of a batch.
+        """
+        return outputs.of_tokens(self._output.name)
+
     def compute(self, outputs: Outputs, *, skip: int = 0) -> npt.NDArray[np.float32]:
         """Pools each row, and computes the layers.
 
@@ -69,7 +77,7 @@ class PooledVectors:
         Returns:
             The vectors; shape ``[rows, dimension]``, float32.
         """
-        return self._compute(outputs.of_tokens(self._output.name), outputs.cu_seqlens, skip)
+        return self._compute(self.of_tokens(outputs), outputs.cu_seqlens, skip)
 
     def compute_batch(self, inputs: Arrays, outputs: Arrays, *, skip: int = 0) -> npt.NDArray[np.float32] | None:
         """Does the same with a padded batch.

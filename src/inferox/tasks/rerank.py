@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+
 from inferox.core import Batch, ManifestError, Outputs, RequestError, Signature
 from inferox.parity import ParityTarget
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.options import optional, required
-from inferox.tasks.pair_scores import LogitScores, PooledScores
+from inferox.tasks.pair_scores import LogitScores, PairScores, PooledScores
 from inferox.tasks.pooled_vectors import PooledVectors
 from inferox.tasks.text_samples import sample_pairs
 from inferox.tasks.text_task import TextTask
@@ -45,6 +48,9 @@ class RerankTask(TextTask):
             ``read_rerank_files`` gives them; and those of the tokenizer.
         signature: What the model takes and gives.
 
+    Attributes:
+        activation: What scores go through: a name of ``ACTIVATIONS``.
+
     Raises:
         ManifestError: If an option is missing or wrong, or the model does not give one score per pair.
         PackageError: If a file is missing or cannot be read.
@@ -58,9 +64,9 @@ class RerankTask(TextTask):
         activation = required(options, "activation", str)
         if activation not in ACTIVATIONS:
             raise ManifestError(f"{activation!r} is not an activation function; there are {', '.join(ACTIVATIONS)}")
-        self._activate = ACTIVATIONS[activation]
+        self.activation = activation
         self._prompt = optional(options, "prompt", str) or ""
-        self._scores = (
+        self._scores: PairScores = (
             self._open_head(root, options, signature) if "pooling" in options else LogitScores(signature, self.name)
         )
 
@@ -75,13 +81,32 @@ class RerankTask(TextTask):
         outputs: Outputs,
     ) -> list[float]:
         """Scores each pair; see ``Task``."""
-        scores: list[float] = self._activate(self._scores.compute(outputs)).tolist()
+        scores: list[float] = ACTIVATIONS[self.activation](self.logits(outputs)).tolist()
         return scores
 
     def unscaled(self) -> RerankTask:
         """The same task, whose scores are those before the activation; see ``Task``."""
         other = copy(self)
-        other._activate = ACTIVATIONS["identity"]  # noqa: SLF001 - a copy of this one
+        other.activation = "identity"
+        return other
+
+    def logits(self, outputs: Outputs) -> npt.NDArray[np.float32]:
+        """The score of each pair before the activation; shape ``[rows]``, float32.
+
+        Args:
+            outputs: What the model computed for a batch.
+        """
+        return self._scores.compute(outputs)
+
+    def with_prompt_text(self, prompt: str) -> RerankTask:
+        """The same task, with a text of the caller's before each query.
+
+        Args:
+            prompt: The text; empty for nothing.
+        """
+        other = copy(self)
+        other._prompt = prompt  # noqa: SLF001 - a copy of this one
+        other._scores = self._scores.skipping(self._count_prompt(prompt))  # noqa: SLF001
         return other
 
     def pair(self, query: str, documents: Iterable[str], *, top_k: int | None = None) -> list[tuple[str, str]]:
@@ -131,5 +156,7 @@ class RerankTask(TextTask):
 
     def _open_head(self, root: Path, options: Mapping[str, Any], signature: Signature) -> PooledScores:
         vectors = PooledVectors(root, options, signature, task=self.name)
-        pooled_prompt = not self._prompt or vectors.include_prompt
-        return PooledScores(vectors, 0 if pooled_prompt else self._tokenizer.count_prompt(self._prompt))
+        return PooledScores(vectors, self._count_prompt(self._prompt))
+
+    def _count_prompt(self, prompt: str) -> int:
+        return self._tokenizer.count_prompt(prompt) if prompt else 0

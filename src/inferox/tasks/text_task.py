@@ -50,6 +50,19 @@ class TextTask(Task):
         """The texts that its tokenizer takes for one token each; see ``Task``."""
         return self._tokenizer.special_tokens
 
+    def with_max_length(self, max_length: int) -> Self:
+        """The same task with another limit of tokens.
+
+        Args:
+            max_length: The most tokens of a row, special tokens included.
+
+        Raises:
+            ConfigError: If that leaves no room for a text, or the model cannot take as many.
+        """
+        other = copy(self)
+        other._tokenizer = self._tokenizer.with_max_length(max_length)  # noqa: SLF001 - a copy of this one
+        return other
+
     @property
     def prompts(self) -> Mapping[str, str]:
         """What can be put before texts, by name."""

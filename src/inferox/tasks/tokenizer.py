@@ -16,6 +16,7 @@ from inferox.core import (
     MASK,
     SEQUENCE,
     Batch,
+    ConfigError,
     ManifestError,
     PackageError,
     RequestError,
@@ -65,6 +66,7 @@ class TextTokenizer:
         pad_id: The token that rows are padded with; ``None`` for what ``tokenizer.json`` says, or 0.
         token_types: Whether the tokenizer tells the texts of a pair apart. Without, every type is 0, as transformers
             has it for a model whose tokenizer gives no types.
+        model_limit: The most tokens that the model itself can take; ``None`` where that is not known.
 
     Raises:
         ManifestError: If the model needs an input that no tokenizer gives, or its limit leaves no room for a text.
@@ -79,6 +81,7 @@ class TextTokenizer:
         truncation_side: str = "right",
         pad_id: int | None = None,
         token_types: bool = True,
+        model_limit: int | None = None,
     ) -> None:
         unknown = [spec.name for spec in inputs if spec.name not in _GIVEN]
         if unknown or not inputs:
@@ -90,6 +93,7 @@ class TextTokenizer:
         self._inputs = tuple(inputs)
         self._tokenizer = tokenizer
         self._max_length = _shortest(max_length, inputs)
+        self._model_limit = _shortest(model_limit, inputs)
         self._token_types = token_types
         self._truncation_side = truncation_side
         self._is_cuttable = is_cuttable(tokenizer, truncation_side)
@@ -138,7 +142,28 @@ class TextTokenizer:
             truncation_side=side,
             pad_id=pad_id,
             token_types=optional(options, "token_types", bool) is not False,
+            model_limit=signature.limits.get(SEQUENCE),
         )
+
+    def with_max_length(self, max_length: int) -> TextTokenizer:
+        """The same tokenizer with another limit.
+
+        Args:
+            max_length: The most tokens of a row, special tokens included.
+
+        Raises:
+            ConfigError: If that leaves no room for a text, or the model cannot take as many.
+        """
+        special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        most = self._model_limit
+        if type(max_length) is not int or max_length <= special or (most is not None and max_length > most):
+            upper = "" if most is None else f" to {most}, as many as the model takes"
+            raise ConfigError(
+                f"the limit of tokens must be a whole number from {special + 1}{upper}, not {max_length!r}"
+            )
+        other = copy(self)
+        other._max_length = max_length  # noqa: SLF001 - a copy of this one
+        return other
 
     @property
     def library(self) -> Tokenizer:

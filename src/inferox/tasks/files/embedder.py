@@ -114,6 +114,7 @@ def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
             f"{SETTINGS_FILE} states the default_prompt_name {default!r}, but has the prompts {sorted(prompts)}",
             hint="add the prompt, or take the default away",
         )
+    similarity = settings.get("similarity_fn_name")
     return {
         "pooling": pooling,
         "include_prompt": True,
@@ -121,6 +122,8 @@ def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
         "prompts": prompts,
         "default_prompt": default,
         "truncate_dim": settings.get("truncate_dim"),
+        # Where nothing else is stated it is the cosine, and the options are those of packages from before.
+        **({} if similarity in {None, "cosine"} else {"similarity": similarity}),
     }
 
 

@@ -1,0 +1,293 @@
+"""sentence-transformers' ``CrossEncoder``, answered by a package."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import run_batches
+from inferox.compat.tensors import to_torch
+from inferox.compat.text_model import TextModel, choose_model, read_precision
+from inferox.compat.unsupported import UnsupportedError
+from inferox.core import ConfigError
+from inferox.loading.progress import watch
+from inferox.tasks import ClassifyTask, RerankTask
+from inferox.tasks.activation import ACTIVATIONS, activation_of_class
+from inferox.tasks.text_task import TextTask
+
+Floats = npt.NDArray[np.float32]
+
+
+class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
+    """Scores pairs of texts, with the methods of sentence-transformers' class and the same numbers.
+
+    Args:
+        model_name_or_path: A package, a model's folder, or a name on the hub such as ``ms-marco-MiniLM-L6-v2``. A model
+            is packed once, into the store, which needs PyTorch; what is packed is loaded without it.
+        device: Where it is loaded, such as ``cuda:0``; ``None`` for the backend's default.
+        prompts: Texts to put before the first text of each pair, by name.
+        default_prompt_name: The one that is put there where a call says nothing; ``None`` for the model's.
+        cache_folder: Where the hub's files are kept; ``None`` for huggingface_hub's own cache.
+        trust_remote_code: Whether code that comes with a package may run. A model that has code of its own cannot be
+            packed.
+        revision: The branch, tag or commit on the hub.
+        local_files_only: Whether only what was fetched before is looked at.
+        token: The hub's token, or whether the stored one is sent.
+        model_kwargs: ``dtype``, and arguments that change no numbers.
+        num_labels: How many scores a pair has, which must be the model's own number.
+        max_length: The most tokens of a pair; ``None`` for the model's.
+        activation_fn: What scores go through, a function of a tensor; ``None`` for the model's.
+        backend: ``auto`` for the fastest here, ``torch``, ``onnx`` or ``openvino``.
+        precision: The number format in which the model computes.
+        threads: How many CPU threads it may use; ``None`` for one per core.
+        refused: Further options of sentence-transformers' class, which are not supported.
+
+    Attributes:
+        activation_fn: What scores go through; ``None`` for what the model's files say.
+
+    Raises:
+        UnsupportedError: If an option is not supported; it names it.
+        ConfigError: If an option is wrong.
+        PackageError: If there is no such model, or it cannot be packed.
+        RequestError: If it is a package of another task.
+        BackendError: If it cannot be loaded here.
+    """
+
+    _KIND: ClassVar[tuple[type[TextTask], ...]] = (RerankTask, ClassifyTask)
+    _OTHER: ClassVar[str] = "for the vectors of texts use SentenceTransformer; for other tasks inferox.load"
+
+    def __init__(
+        self,
+        model_name_or_path: str | Path | None = None,
+        *,
+        device: Any = None,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | Path | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        num_labels: int | None = None,
+        max_length: int | None = None,
+        activation_fn: Callable[[Any], Any] | None = None,
+        backend: str = "auto",
+        precision: str = "fp32",
+        threads: int | None = None,
+        **refused: Any,
+    ) -> None:
+        choice = choose_model(
+            model_name_or_path,
+            "cross-encoder",
+            None,
+            backend,
+            cache_folder=cache_folder,
+            token=token,
+            local_files_only=local_files_only,
+            revision=revision,
+        )
+        super().__init__(
+            choice,
+            device=device,
+            precision=read_precision(precision, model_kwargs),
+            threads=threads,
+            trust_code=trust_remote_code,
+            prompts=prompts,
+            default_prompt_name=default_prompt_name,
+            refused=refused,
+        )
+        self.activation_fn = activation_fn
+        if num_labels is not None and num_labels != self.num_labels:
+            raise UnsupportedError(
+                f"the model has {self.num_labels} labels, and num_labels={num_labels} would give it another head",
+                hint="train a head with sentence-transformers, and pack what it saves",
+            )
+        if max_length is not None:
+            self.max_seq_length = max_length
+
+    @property
+    def num_labels(self) -> int:
+        """How many scores a pair has."""
+        return len(self._task.labels) if isinstance(self._task, ClassifyTask) else 1
+
+    @property
+    def max_length(self) -> int | None:
+        """The most tokens of a pair; the older name of ``max_seq_length``."""
+        return self.max_seq_length
+
+    @max_length.setter
+    def max_length(self, value: int) -> None:
+        self.max_seq_length = value
+
+    def predict(  # noqa: PLR0917 - in the order of the class in whose place this stands
+        self,
+        inputs: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Callable[[Any], Any] | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        pool: Mapping[str, Any] | None = None,
+        chunk_size: int | None = None,
+        *,
+        sentences: Any = None,
+        **further: Any,
+    ) -> Any:
+        """Scores pairs of texts.
+
+        Args:
+            inputs: The pairs, or a single one. Those that are longer than the model takes are cut.
+            prompt_name: The prompt of ``prompts`` to put before the first text of each pair.
+            prompt: The text to put there, in its place.
+            batch_size: The most pairs of the greatest length in a batch; batches are formed by tokens.
+            show_progress_bar: Whether standard error shows how far it is; ``None`` for where this module's logger
+                shows ``INFO``.
+            activation_fn: What scores go through, a function of a tensor, such as ``torch.nn.Identity()``; ``None`` for
+                the attribute of that name.
+            apply_softmax: Whether the scores of a pair that has several go through softmax after that.
+            convert_to_numpy: Whether the scores are one array.
+            convert_to_tensor: Whether they are one tensor of PyTorch instead; with neither, a list of tensors.
+            device: The model's own device, or several times that.
+            pool: What ``start_multi_process_pool`` gave. Calls use all threads with and without.
+            chunk_size: Has no effect.
+            sentences: The older name of ``inputs``.
+            further: ``task``, which has no effect.
+
+        Returns:
+            The scores; shape ``[n]`` for a model with one label and ``[n, labels]`` for others, float32; of a single
+            pair a scalar, or shape ``[labels]``.
+
+        Raises:
+            UnsupportedError: If an option is not supported; it names it.
+            ConfigError: If an option is wrong.
+            RequestError: If a pair cannot be computed.
+            BackendUnavailableError: If tensors are asked for, and PyTorch is not installed.
+        """
+        self._check_call(batch_size, device, pool, chunk_size, further)
+        pairs, single = _read_pairs(sentences if inputs is None else inputs)
+        if show_progress_bar is None:
+            show_progress_bar = logging.getLogger(__name__).isEnabledFor(logging.INFO)
+        logits = self._logits(pairs, self._prompt_text(prompt, prompt_name), batch_size, show_progress_bar)
+        scores = self._activate(logits, activation_fn or self.activation_fn)
+        if apply_softmax and scores.ndim > 1:
+            scores = ACTIVATIONS["softmax"](scores)
+        if convert_to_tensor or not convert_to_numpy:
+            tensor = to_torch(scores)
+            return tensor[0] if single else tensor if convert_to_tensor else list(tensor)
+        return scores[0] if single else scores if len(pairs) else np.array([])
+
+    def rank(  # noqa: PLR0917 - in the order of the class in whose place this stands
+        self,
+        query: str,
+        documents: Iterable[str],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        activation_fn: Callable[[Any], Any] | None = None,
+        **options: Any,
+    ) -> list[dict[str, Any]]:
+        """Orders documents by how well they answer a query.
+
+        Args:
+            query: The query.
+            documents: The documents.
+            top_k: How many to return; ``None`` for all.
+            return_documents: Whether each answer holds its document, as ``text``.
+            prompt_name: See ``predict``, as for the arguments that follow.
+            prompt: The text to put before the query.
+            batch_size: The most pairs of the greatest length in a batch.
+            show_progress_bar: Whether standard error shows how far it is.
+            activation_fn: What scores go through.
+            options: Others of ``predict``.
+
+        Returns:
+            ``corpus_id``, the document's index, and ``score`` of each, the best first.
+
+        Raises:
+            ConfigError: If the model has several scores for a pair, or an option is wrong.
+            RequestError: If a text cannot be computed.
+        """
+        if self.num_labels != 1:
+            raise ConfigError(
+                f"rank needs a model with one score for each pair, but this one has {self.num_labels}",
+                hint="use predict with pairs",
+            )
+        given = list(documents)
+        scores = self.predict(
+            [(query, document) for document in given],
+            prompt_name,
+            prompt,
+            batch_size,
+            show_progress_bar,
+            activation_fn,
+            **options,
+        )
+        ranked: list[dict[str, Any]] = [
+            {"corpus_id": index, "score": float(score), **({"text": given[index]} if return_documents else {})}
+            for index, score in enumerate(scores)
+        ]
+        return sorted(ranked, key=lambda item: -item["score"])[:top_k]
+
+    def _logits(self, pairs: list[Any], prompt: str | None, batch_size: int, show_progress: bool) -> Floats:
+        task = self._task
+        if isinstance(task, RerankTask):
+            task = task if prompt is None else task.with_prompt_text(prompt)
+        elif prompt:
+            raise UnsupportedError("prompts are supported for models with one score for each pair", hint="leave it out")
+        read, rows = task.read(pairs, "cut")
+        shape = (len(read),) if self.num_labels == 1 else (len(read), self.num_labels)
+        logits = np.empty(shape, np.float32)
+        computed = (
+            (indices, task.logits(outputs))
+            for indices, _, outputs in run_batches(self._loaded.model, rows, max_tokens=self._max_tokens(batch_size))
+        )
+        for indices, numbers in watch(computed, len(read), "pairs") if show_progress else computed:
+            logits[indices] = numbers.reshape(len(indices), *shape[1:])
+        return logits
+
+    def _activate(self, logits: Floats, function: Callable[[Any], Any] | None) -> Floats:
+        if function is None:
+            return ACTIVATIONS[self._own_activation()](logits)
+        # sentence-transformers gives the function one column for each label, also where there is one label.
+        columns = logits.reshape(len(logits), self.num_labels)
+        scores: Floats = function(to_torch(columns)).detach().cpu().float().numpy()
+        return scores.reshape(logits.shape)
+
+    def _own_activation(self) -> str:
+        """What the model's files say that scores go through, as sentence-transformers reads them."""
+        if isinstance(self._task, RerankTask):
+            return self._task.activation
+        inner = self._config.get("sentence_transformers")
+        stated = inner.get("activation_fn") if isinstance(inner, Mapping) else None
+        stated = stated or self._config.get("sbert_ce_default_activation_function")
+        if not isinstance(stated, str) or not stated.startswith("torch."):
+            return "sigmoid" if self.num_labels == 1 else "identity"
+        activation = activation_of_class(stated)
+        if activation is None:
+            raise UnsupportedError(f"the model's scores go through {stated}", hint="give another activation_fn")
+        return activation
+
+
+def _read_pairs(inputs: Any) -> tuple[list[Any], bool]:
+    """The pairs of a call, and whether it is a single one: texts that are not in lists of their own."""
+    if isinstance(inputs, np.ndarray):
+        inputs = inputs.tolist()
+    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
+        raise ConfigError(f"pairs of texts are scored, not a {type(inputs).__name__}", hint="give a list of pairs")
+    given = list(inputs)
+    if given and not isinstance(given[0], list | tuple):
+        return [tuple(given)], True
+    return [tuple(pair) if isinstance(pair, list) else pair for pair in given], False

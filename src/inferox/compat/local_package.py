@@ -1,0 +1,116 @@
+"""From what sentence-transformers takes for a model to a package of it, which is made once and kept in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from inferox import __version__
+from inferox.core import PackageError
+from inferox.package import ARCHIVE_SUFFIX, FORMAT_VERSION, Store
+from inferox.package.file_lock import FileLock
+from inferox.package.manifest import METADATA_FILE
+from inferox.sources.hub_access import HubAccess
+
+_RUNTIMES = {"openvino": ("openvino", "onnx", "onnxscript"), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}
+"""What must be installed to write artifacts for a backend, the faster first."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model as scripts name it.
+
+    Attributes:
+        name: A package, a model's folder, or a name on the hub.
+        organization: Whose models are named without an owner.
+        task: What the model is packed for; ``None`` where its own files say so.
+        backend: The backend that is to compute it; ``None`` for any.
+        hub: How the hub is asked.
+    """
+
+    name: str
+    organization: str
+    task: str | None
+    backend: str | None
+    hub: HubAccess
+
+    def find_package(self) -> Path:
+        """The package of the model, which is packed where that has not been done before.
+
+        Raises:
+            PackageError: If there is no such model, or it cannot be packed.
+            InferoxError: As ``inferox.pack`` raises it.
+        """
+        path = Path(self.name)
+        if path.suffix == ARCHIVE_SUFFIX or (path / METADATA_FILE).is_file():
+            return path
+        if path.is_dir():
+            return self._find_packed(path, path.resolve().name)
+        if path.is_file() or path.is_absolute() or self.name.startswith(".") or self.name.count("/") > 1:
+            raise PackageError(
+                f"{self.name} is neither a package nor the folder of a model",
+                hint="give a package, a folder that save_pretrained wrote, or a name on the hub such as org/name",
+            )
+        return self._fetch()
+
+    def _fetch(self) -> Path:
+        from inferox.sources.hub import fetch_model
+
+        names = [self.name] if "/" in self.name else [f"{self.organization}/{self.name}", self.name]
+        failed: PackageError | None = None
+        for name in names:
+            try:
+                found = fetch_model(f"hf://{name}", _logger.info, access=self.hub)
+            except PackageError as error:
+                failed = failed or error
+            else:
+                return self._find_packed(found.directory, found.name)
+        raise failed or PackageError("no model is named")
+
+    def _find_packed(self, directory: Path, label: str) -> Path:
+        store = Store()
+        folder = store.make_packed()
+        package = folder / self._key(directory)
+        lock = FileLock.exclude(package.with_suffix(".lock"), wait=True)
+        try:
+            if not (package / METADATA_FILE).is_file():
+                self._pack(directory, package, label)
+        finally:
+            if lock is not None:
+                lock.close()
+        return package
+
+    def _pack(self, directory: Path, package: Path, label: str) -> None:
+        from inferox.packing import pack
+
+        # The fastest that is installed, and PyTorch, which computes whatever cannot be exported, and takes no space.
+        fast = [name for name, needs in _RUNTIMES.items() if all(map(find_spec, needs))]
+        backends = [self.backend] if self.backend else [*fast[:1], "torch"]
+        _logger.warning("%s is packed for %s, which is done once", label, ", ".join(backends))
+        pack(
+            directory,
+            package,
+            task=self.task,
+            name=label,
+            backends=backends,
+            precisions=["fp32"],
+            progress=_logger.info,
+        )
+
+    def _key(self, directory: Path) -> str:
+        """What the package is of: the same where the model's files and what it is packed for have not changed."""
+        files = []
+        for parent, _, names in os.walk(directory):
+            for name in names:
+                path = Path(parent, name)
+                status = path.stat()
+                files.append((path.relative_to(directory).as_posix(), status.st_size, status.st_mtime_ns))
+        content = [str(directory.resolve()), sorted(files), self.task, self.backend, __version__, FORMAT_VERSION]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()

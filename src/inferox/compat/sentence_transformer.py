@@ -1,0 +1,326 @@
+"""sentence-transformers' ``SentenceTransformer``, answered by a package."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.compat.similarity import SIMILARITIES, compare_all, compare_pairs, parse_similarity
+from inferox.compat.tensors import to_floats, to_torch, to_torch_if_installed
+from inferox.compat.text_model import TextModel, choose_model, read_precision
+from inferox.compat.token_outputs import encode_tokens, pad_tokens
+from inferox.compat.vector_precision import check_precision, quantise
+from inferox.core import ConfigError
+from inferox.loading.progress import watch
+from inferox.tasks import EmbedTask, VectorForm
+from inferox.tasks.text_task import TextTask
+
+_OUTPUTS = ("sentence_embedding", "token_embeddings", None)
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+
+
+class SentenceTransformer(TextModel[EmbedTask]):
+    """Makes vectors of texts, with the methods of sentence-transformers' class and the same numbers.
+
+    Args:
+        model_name_or_path: A package, a model's folder, or a name on the hub such as ``all-MiniLM-L6-v2``. A model is
+            packed once, into the store, which needs PyTorch; what is packed is loaded without it.
+        device: Where it is loaded, such as ``cuda:0``; ``None`` for the backend's default.
+        prompts: Texts to put before others, by name, besides those of the model or in their place.
+        default_prompt_name: The one that is put before texts where a call says nothing; ``None`` for the model's.
+        cache_folder: Where the hub's files are kept; ``None`` for huggingface_hub's own cache.
+        trust_remote_code: Whether code that comes with a package may run. A model that has code of its own cannot be
+            packed.
+        revision: The branch, tag or commit on the hub.
+        local_files_only: Whether only what was fetched before is looked at.
+        token: The hub's token, or whether the stored one is sent.
+        model_kwargs: ``dtype``, and arguments that change no numbers.
+        similarity_fn_name: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``; ``None`` for the model's.
+        truncate_dim: How many numbers of the front of each vector are kept; ``None`` for the model's own number.
+        backend: ``auto`` for the fastest here, ``torch``, ``onnx`` or ``openvino``.
+        precision: The number format in which the model computes.
+        threads: How many CPU threads it may use; ``None`` for one per core.
+        refused: Further options of sentence-transformers' class, which are not supported.
+
+    Raises:
+        UnsupportedError: If an option is not supported; it names it.
+        ConfigError: If an option is wrong.
+        PackageError: If there is no such model, or it cannot be packed.
+        RequestError: If it is a package of another task.
+        BackendError: If it cannot be loaded here.
+    """
+
+    _KIND: ClassVar[type[TextTask]] = EmbedTask
+    _OTHER: ClassVar[str] = "for the scores of pairs use CrossEncoder; for other tasks inferox.load"
+
+    def __init__(
+        self,
+        model_name_or_path: str | Path | None = None,
+        *,
+        device: Any = None,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | Path | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        similarity_fn_name: Any = None,
+        truncate_dim: int | None = None,
+        backend: str = "auto",
+        precision: str = "fp32",
+        threads: int | None = None,
+        **refused: Any,
+    ) -> None:
+        choice = choose_model(
+            model_name_or_path,
+            "sentence-transformers",
+            EmbedTask.name,
+            backend,
+            cache_folder=cache_folder,
+            token=token,
+            local_files_only=local_files_only,
+            revision=revision,
+        )
+        super().__init__(
+            choice,
+            device=device,
+            precision=read_precision(precision, model_kwargs),
+            threads=threads,
+            trust_code=trust_remote_code,
+            prompts=prompts,
+            default_prompt_name=default_prompt_name,
+            refused=refused,
+        )
+        self.default_prompt_name = self.default_prompt_name or self._task.default_prompt
+        self.truncate_dim = self._task.truncate_dim if truncate_dim is None else truncate_dim
+        self._similarity_fn_name = parse_similarity(similarity_fn_name or self._task.similarity or SIMILARITIES[0])
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """The measure of ``similarity``: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``. It can be set."""
+        return self._similarity_fn_name
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, value: Any) -> None:
+        self._similarity_fn_name = parse_similarity(value)
+
+    def encode(  # noqa: PLR0917 - in the order of the class in whose place this stands
+        self,
+        inputs: Any = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        show_progress_bar: bool | None = None,
+        output_value: str | None = "sentence_embedding",
+        precision: str = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: Any = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: Mapping[str, Any] | None = None,
+        chunk_size: int | None = None,
+        *,
+        sentences: Any = None,
+        **further: Any,
+    ) -> Any:
+        """Makes a vector of each text.
+
+        Args:
+            inputs: The texts, or a single one. Those that are longer than the model takes are cut.
+            prompt_name: The prompt of ``prompts`` to put before each text.
+            prompt: The text to put before each, in its place.
+            batch_size: The most texts of the greatest length in a batch; batches are formed by tokens.
+            show_progress_bar: Whether standard error shows how far it is; ``None`` for where this module's logger
+                shows ``INFO``.
+            output_value: ``sentence_embedding``; ``token_embeddings`` for the vectors of all tokens; ``None`` for all
+                that there is of each text, by name.
+            precision: ``float32``, ``int8``, ``uint8``, ``binary`` or ``ubinary``.
+            convert_to_numpy: Whether the vectors are one array.
+            convert_to_tensor: Whether they are one tensor of PyTorch instead; with neither, a list of tensors.
+            device: The model's own device, or several times that.
+            normalize_embeddings: Whether vectors are scaled to length 1.
+            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for the model's own number.
+            pool: What ``start_multi_process_pool`` gave. Calls use all threads with and without.
+            chunk_size: Has no effect.
+            sentences: The older name of ``inputs``.
+            further: ``task``, which has no effect.
+
+        Returns:
+            The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text. For ``token_embeddings`` a list
+            of tensors of shape ``[tokens, hidden]``, and for ``None`` a list of dicts of tensors (arrays where PyTorch
+            is not installed), none of them padded.
+
+        Raises:
+            UnsupportedError: If an option is not supported; it names it.
+            ConfigError: If an option is wrong.
+            RequestError: If a text cannot be computed.
+            BackendUnavailableError: If tensors are asked for, and PyTorch is not installed.
+        """
+        self._check_call(batch_size, device, pool, chunk_size, further)
+        precision = check_precision(precision)
+        if output_value not in _OUTPUTS:
+            raise ConfigError(f"output_value must be one of {', '.join(map(str, _OUTPUTS))}, but is {output_value!r}")
+        texts, single = _read_texts(sentences if inputs is None else inputs)
+        task = self._task_for(prompt, prompt_name, truncate_dim)
+        max_tokens, progress = self._max_tokens(batch_size), _shows_progress(show_progress_bar)
+        if output_value != "sentence_embedding":
+            if precision != "float32" or convert_to_tensor:
+                raise ConfigError(
+                    "the vectors of tokens are float32, and a list: texts have different numbers of them",
+                    hint="leave out precision and convert_to_tensor",
+                )
+            parts = encode_tokens(self._loaded.model, task, texts, max_tokens, only_tokens=output_value is not None)
+            return parts[0] if single else parts
+        read, batch = task.read(texts, "cut")
+        answers = task.compute_batches(self._loaded.model, read, batch, max_tokens=max_tokens)
+        vectors = task.collect(len(read), watch(answers, len(read), "texts") if progress else answers)
+        vectors = VectorForm(normalize=normalize_embeddings).apply(vectors)
+        formed = quantise(vectors, precision) if len(read) else np.array([])
+        return _convert(formed, single, to_tensor=convert_to_tensor, to_numpy=convert_to_numpy)
+
+    def encode_query(
+        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *args: Any, **options: Any
+    ) -> Any:
+        """Makes vectors of queries: with the prompt ``query`` where none is named; see ``encode``."""
+        if prompt is None and prompt_name is None and "query" in self.prompts:
+            prompt_name = "query"
+        return self.encode(inputs, prompt_name, prompt, *args, **options)
+
+    def encode_document(
+        self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *args: Any, **options: Any
+    ) -> Any:
+        """Makes vectors of documents: with the prompt ``document``, ``passage`` or ``corpus`` where none is named.
+
+        See ``encode``.
+        """
+        if prompt is None and prompt_name is None:
+            prompt_name = next((name for name in _DOCUMENT_PROMPTS if name in self.prompts), None)
+        return self.encode(inputs, prompt_name, prompt, *args, **options)
+
+    def encode_multi_process(
+        self,
+        sentences: Any,
+        pool: Mapping[str, Any],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int = 32,
+        **options: Any,
+    ) -> Any:
+        """Makes a vector of each text; see ``encode``.
+
+        Args:
+            sentences: The texts.
+            pool: What ``start_multi_process_pool`` gave.
+            prompt_name: The prompt of ``prompts`` to put before each text.
+            prompt: The text to put before each, in its place.
+            batch_size: The most texts of the greatest length in a batch.
+            options: Others of ``encode``.
+        """
+        return self.encode(sentences, prompt_name, prompt, batch_size, pool=pool, **options)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Compares each vector with each by ``similarity_fn_name``; higher is more alike.
+
+        Args:
+            embeddings1: Arrays or tensors; shape ``[n, dimension]`` or ``[dimension]``.
+            embeddings2: Shape ``[m, dimension]`` or ``[dimension]``.
+
+        Returns:
+            A tensor of shape ``[n, m]``; an array where PyTorch is not installed.
+
+        Raises:
+            RequestError: If they are not floating-point numbers, or of different dimensions.
+        """
+        first, second = to_floats(embeddings1), to_floats(embeddings2)
+        return to_torch_if_installed(compare_all(self._similarity_fn_name, first, second))
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Compares the first with the first, the second with the second, and so on, by ``similarity_fn_name``.
+
+        Args:
+            embeddings1: Arrays or tensors; shape ``[n, dimension]`` or ``[dimension]``.
+            embeddings2: The same shape.
+
+        Returns:
+            A tensor of shape ``[n]``; an array where PyTorch is not installed.
+
+        Raises:
+            RequestError: If they are not floating-point numbers, or of different shapes.
+        """
+        first, second = to_floats(embeddings1), to_floats(embeddings2)
+        return to_torch_if_installed(compare_pairs(self._similarity_fn_name, first, second))
+
+    def get_embedding_dimension(self) -> int:
+        """The number of numbers of a vector."""
+        return self._task.with_truncate_dim(self.truncate_dim).dimension
+
+    def get_sentence_embedding_dimension(self) -> int:
+        """The number of numbers of a vector; the older name of ``get_embedding_dimension``."""
+        return self.get_embedding_dimension()
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Shortens vectors within a ``with`` block.
+
+        Args:
+            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
+        """
+        before, self.truncate_dim = self.truncate_dim, truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    truncate_sentence_embeddings = truncate_embeddings
+
+    def tokenize(self, texts: Iterable[str], **further: Any) -> dict[str, Any]:
+        """The tokens of texts, padded to the longest.
+
+        Args:
+            texts: The texts.
+            further: ``task``, which has no effect.
+
+        Returns:
+            ``input_ids``, ``attention_mask`` and what else the model takes: tensors of shape ``[n, longest]``, int64;
+            arrays where PyTorch is not installed.
+        """
+        self._check_call(1, None, None, None, further)
+        padded = pad_tokens(self._task.with_prompt_text(""), texts)
+        return {name: to_torch_if_installed(array) for name, array in padded.items()}
+
+    def _task_for(self, prompt: str | None, prompt_name: str | None, truncate_dim: int | None) -> EmbedTask:
+        text = self._prompt_text(prompt, prompt_name)
+        task = self._task.with_prompt_text("" if text is None else text)
+        return task.with_truncate_dim(self.truncate_dim if truncate_dim is None else truncate_dim)
+
+
+def _shows_progress(asked: bool | None) -> bool:
+    return logging.getLogger(__name__).isEnabledFor(logging.INFO) if asked is None else asked
+
+
+def _read_texts(inputs: Any) -> tuple[list[Any], bool]:
+    """The texts of a call, and whether it is a single one."""
+    if isinstance(inputs, np.ndarray):
+        inputs = inputs.tolist()
+    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
+        return [inputs], True
+    return list(inputs), False
+
+
+def _convert(vectors: npt.NDArray[Any], single: bool, *, to_tensor: bool, to_numpy: bool) -> Any:
+    if to_tensor:
+        tensor = to_torch(vectors.astype(np.float32) if not len(vectors) else vectors)
+        return tensor[0] if single else tensor
+    if to_numpy:
+        return vectors[0] if single else vectors
+    tensors = list(to_torch(vectors)) if len(vectors) else []
+    return tensors[0] if single else tensors

@@ -1,0 +1,68 @@
+"""Vectors in fewer bits, as sentence-transformers' ``precision`` has them."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import ConfigError, InferoxWarning, RequestError
+from inferox.tasks import VectorForm
+
+PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
+
+_LEVELS = 255
+_FEW = 100
+
+
+def quantise(vectors: npt.NDArray[np.float32], precision: str) -> npt.NDArray[Any]:
+    """Brings vectors into a precision.
+
+    For ``int8`` and ``uint8`` each dimension's range among these vectors is divided into 256 steps: what a vector
+    becomes depends on the others of the call. ``TaskModel.embed(dtype="int8")`` has no such dependence.
+
+    Args:
+        vectors: Shape ``[n, dimension]``, float32.
+        precision: One of ``PRECISIONS``.
+
+    Returns:
+        The same number of vectors; an eighth as long for ``binary`` and ``ubinary``.
+
+    Raises:
+        RequestError: If the range of a single vector is asked for.
+    """
+    if not precision.endswith("int8"):
+        return VectorForm(dtype=precision).apply(vectors)
+    if len(vectors) == 1:
+        raise RequestError(
+            f"a single vector has no range of which {precision} could be made",
+            hint="encode several texts in one call, or use inferox.load(…).embed(dtype='int8'), which needs no range",
+        )
+    if len(vectors) < _FEW:
+        warnings.warn(
+            f"the ranges of {precision} are those of these {len(vectors)} vectors alone, and differ in the next call",
+            InferoxWarning,
+            stacklevel=3,
+        )
+    lowest = vectors.min(axis=0)
+    steps = (vectors.max(axis=0) - lowest) / np.float32(_LEVELS)
+    steps[steps == 0] = 1
+    levels = np.clip(np.floor((vectors - lowest) / steps), 0, _LEVELS)
+    formed: npt.NDArray[Any] = levels.astype(np.uint8) if precision == "uint8" else (levels - 128).astype(np.int8)
+    return formed
+
+
+def check_precision(precision: Any) -> str:
+    """The precision that a caller named; ``float32`` for ``None``.
+
+    Args:
+        precision: What the caller gave.
+
+    Raises:
+        ConfigError: If there is no such precision.
+    """
+    if precision is not None and precision not in PRECISIONS:
+        raise ConfigError(f"precision must be one of {', '.join(PRECISIONS)}, but is {precision!r}")
+    return precision or "float32"

@@ -1,0 +1,98 @@
+"""``inferox.compat.CrossEncoder`` against the class in whose place it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sentence_transformers
+import torch
+
+from inferox.compat import CrossEncoder
+from inferox.compat.unsupported import UnsupportedError
+from inferox.core import ConfigError, RequestError
+from tests.compat.test_sentence_transformer import assert_same
+
+PAIRS = [("what is it?", "a fox"), ("who?", "the lazy dog that the quick brown fox jumps over " * 6), ("", "nothing")]
+DOCUMENTS = ["a fox", "", "the lazy dog " * 40, "a", "nothing at all", "a fox"]
+
+
+@pytest.fixture(scope="module")
+def ours(reranker_directory: Path) -> Iterator[CrossEncoder]:
+    with CrossEncoder(reranker_directory, backend="torch") as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def theirs(reranker_directory: Path) -> Any:
+    return sentence_transformers.CrossEncoder(str(reranker_directory), device="cpu")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"batch_size": 1, "show_progress_bar": False},
+        {"convert_to_tensor": True},
+        {"convert_to_numpy": False},
+        {"activation_fn": torch.nn.Identity()},
+        {"activation_fn": torch.nn.Tanh(), "convert_to_tensor": True},
+        {"apply_softmax": True},
+        {"prompt": "rank: "},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["one score", "three scores"])
+def test_predict_takes_the_same_and_gives_the_same(
+    reranker_directory: Path, judge_directory: Path, kind: str, options: dict[str, Any]
+) -> None:
+    directory = reranker_directory if kind == "one score" else judge_directory
+    theirs = sentence_transformers.CrossEncoder(str(directory), device="cpu")
+    with CrossEncoder(str(directory), device="cpu", backend="torch") as ours:
+        assert (ours.num_labels, ours.max_seq_length) == (theirs.num_labels, theirs.max_seq_length)
+        if kind == "three scores" and "prompt" in options:
+            with pytest.raises(UnsupportedError, match="prompts are supported for models with one score"):
+                ours.predict(PAIRS, **options)
+            return
+        for pairs in (PAIRS, [list(pair) for pair in PAIRS], PAIRS[0], np.array(PAIRS), []):
+            assert_same(ours.predict(pairs, **options), theirs.predict(pairs, **options))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"top_k": 2}, {"return_documents": True, "activation_fn": torch.nn.Identity()}]
+)
+def test_rank(ours: CrossEncoder, theirs: Any, options: dict[str, Any]) -> None:
+    found, expected = (model.rank("what is it?", DOCUMENTS, **options) for model in (ours, theirs))
+
+    assert [hit.keys() for hit in found] == [hit.keys() for hit in expected]
+    assert [hit["corpus_id"] for hit in found] == [hit["corpus_id"] for hit in expected]
+    assert [hit["score"] for hit in found] == pytest.approx([hit["score"] for hit in expected], abs=1e-5)
+    assert [hit.get("text") for hit in found] == [hit.get("text") for hit in expected]
+    assert ours.rank("q", []) == []
+
+
+def test_the_limit_and_the_activation_of_the_caller(reranker_directory: Path) -> None:
+    options: dict[str, Any] = {"max_length": 12, "activation_fn": torch.nn.Identity()}
+    theirs = sentence_transformers.CrossEncoder(str(reranker_directory), device="cpu", **options)
+    with CrossEncoder(str(reranker_directory), backend="torch", num_labels=1, **options) as ours:
+        assert ours.max_length == ours.max_seq_length == 12
+        assert_same(ours.predict(PAIRS), theirs.predict(PAIRS))
+
+
+def test_what_is_not_supported_says_so(ours: CrossEncoder, reranker_directory: Path, judge_directory: Path) -> None:
+    with pytest.raises(UnsupportedError, match="the model has 1 labels, and num_labels=3 would give it another head"):
+        CrossEncoder(str(reranker_directory), backend="torch", num_labels=3)
+    with (
+        CrossEncoder(str(judge_directory), backend="torch") as judge,
+        pytest.raises(ConfigError, match="rank needs a model with one score for each pair, but this one has 3"),
+    ):
+        judge.rank("q", DOCUMENTS)
+    with pytest.raises(UnsupportedError, match="CrossEncoder does not support 'fit'"):
+        _ = ours.fit
+    with pytest.raises(ConfigError, match="pairs of texts are scored, not a str"):
+        ours.predict("a text")
+    with pytest.raises(RequestError, match="item 1 must be a pair of texts"):
+        ours.predict([("a", "b"), ("a", "b", "c")])

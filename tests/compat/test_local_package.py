@@ -1,0 +1,137 @@
+"""Which package a name stands for, and when it is packed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sentence_transformers
+
+from inferox.compat import CrossEncoder, SentenceTransformer
+from inferox.core import ConfigError, PackageError, RequestError
+from tests.compat.test_sentence_transformer import TEXTS
+from tests.sources.fake_hub import MAIN, FakeRepository, serve
+
+LIGHT = """
+import sys
+from inferox.compat import SentenceTransformer
+with SentenceTransformer(sys.argv[1], backend="onnx") as model:
+    vectors = model.encode(["a text", "another"], normalize_embeddings=True, precision="binary", truncate_dim=64)
+assert vectors.shape == (2, 8)
+print(model.get_backend(), *sorted({"torch", "transformers", "sentence_transformers"} & set(sys.modules)))
+"""
+
+FROM_HUB = """
+import json, sys
+from inferox.compat import SentenceTransformer
+from inferox.core import PackageError
+options = {"cache_folder": sys.argv[1], "backend": "torch"}
+found = {}
+for name in ("tiny", "bare"):
+    with SentenceTransformer(name, **options) as model:
+        found[name] = [model.loaded.name, list(model.encode(["a"]).shape)]
+        package = model.package
+with SentenceTransformer("bare", local_files_only=True, **options) as model:
+    found["again"] = model.package == package
+try:
+    SentenceTransformer("nowhere", **options)
+except PackageError as error:
+    found["nowhere"] = "has no repository sentence-transformers/nowhere" in str(error)
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of the test's own."""
+    folder = tmp_path / "store"
+    monkeypatch.setenv("INFEROX_STORE", str(folder))
+    return folder
+
+
+def test_a_package_gives_the_numbers_of_its_model(minilm_package: Path, minilm_directory: Path) -> None:
+    theirs = sentence_transformers.SentenceTransformer(str(minilm_directory), device="cpu")
+    with SentenceTransformer(minilm_package) as ours:
+        assert (ours.max_seq_length, ours.get_embedding_dimension()) == (256, 384)
+        np.testing.assert_allclose(ours.encode(TEXTS), theirs.encode(TEXTS), atol=1e-5)
+
+
+def test_what_is_packed_is_loaded_without_pytorch(minilm_package: Path) -> None:
+    command = [sys.executable, "-c", LIGHT, str(minilm_package)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own program
+
+    assert (done.returncode, done.stdout.split()) == (0, ["onnxruntime"]), done.stderr
+
+
+def test_a_folder_is_packed_once_until_its_files_change(
+    encoder_directory: Path, tmp_path: Path, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = tmp_path / "my-model"
+    shutil.copytree(encoder_directory, source)
+    packages = []
+    for _ in range(2):
+        with SentenceTransformer(str(source), backend="torch") as model:
+            packages.append(model.package)
+    assert packages[0] == packages[1]
+    assert packages[0].is_relative_to(store)
+    assert [record.message for record in caplog.records] == ["my-model is packed for torch, which is done once"]
+
+    os.utime(source / "config.json", (1, 1))
+    with SentenceTransformer(str(source), backend="torch") as model:
+        assert model.package != packages[0]
+
+
+@pytest.mark.usefixtures("store")
+def test_names_of_the_hub(encoder_directory: Path, tmp_path: Path) -> None:
+    paths = [path for path in encoder_directory.rglob("*") if path.is_file()]
+    files = {path.relative_to(encoder_directory).as_posix(): path.read_bytes() for path in paths}
+    with serve(
+        {"sentence-transformers/tiny": FakeRepository({MAIN: files}), "bare": FakeRepository({MAIN: files})}
+    ) as hub:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+        environment |= {"HF_ENDPOINT": hub.endpoint, "NO_PROXY": "127.0.0.1", "HF_HOME": str(tmp_path / "home")}
+        done = subprocess.run(  # noqa: S603 - the program is this file's own
+            [sys.executable, "-c", FROM_HUB, str(tmp_path / "cache")],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "tiny": ["tiny", [1, 16]],
+        "again": True,
+        "bare": ["bare", [1, 16]],
+        "nowhere": True,
+    }
+    assert (tmp_path / "cache" / "models--sentence-transformers--tiny").is_dir()
+    assert "GET /sentence-transformers/nowhere/revision/main" in {
+        line.replace("/api/models", "") for line in hub.requests
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("/nowhere/at/all", "/nowhere/at/all is neither a package nor the folder of a model"),
+        ("./nowhere", "./nowhere is neither a package"),
+        ("a/b/c", "a/b/c is neither a package"),
+        ("nowhere.mlpkg", "nowhere.mlpkg"),
+    ],
+)
+def test_what_is_not_there(name: str, message: str) -> None:
+    with pytest.raises(PackageError, match=message):
+        SentenceTransformer(name)
+
+
+def test_a_model_of_another_kind(reranker_directory: Path, minilm_package: Path) -> None:
+    with pytest.raises(RequestError, match="is packed for the task embed, not for CrossEncoder"):
+        CrossEncoder(minilm_package)
+    with pytest.raises(ConfigError, match="states the model_type CrossEncoder, which gives no vectors"):
+        SentenceTransformer(str(reranker_directory), backend="torch")

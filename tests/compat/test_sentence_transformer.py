@@ -1,0 +1,244 @@
+"""``inferox.compat.SentenceTransformer`` against the class in whose place it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sentence_transformers
+import torch
+
+from inferox.compat import SentenceTransformer
+from inferox.compat.unsupported import UnsupportedError
+from inferox.core import ConfigError, InferoxWarning, RequestError
+
+TEXTS = [
+    "one",
+    "a few words",
+    "",
+    "the quick brown fox jumps over the lazy dog " * 4,
+    "naïve café 東京",
+    "two",
+    "three",
+]
+"""Texts of unsorted lengths, of which one is longer than the model takes."""
+
+
+@pytest.fixture(scope="module")
+def theirs(encoder_directory: Path) -> sentence_transformers.SentenceTransformer:
+    return sentence_transformers.SentenceTransformer(str(encoder_directory), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def ours(encoder_directory: Path) -> Iterator[SentenceTransformer]:
+    with SentenceTransformer(str(encoder_directory), device="cpu", backend="torch") as model:
+        yield model
+
+
+def assert_same(actual: Any, expected: Any) -> None:
+    """The same kind, shape, data type and numbers."""
+    assert type(actual) is type(expected)
+    if isinstance(expected, list):
+        assert len(actual) == len(expected)
+        for one, other in zip(actual, expected, strict=True):
+            assert_same(one, other)
+        return
+    assert (actual.shape, actual.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"normalize_embeddings": True, "batch_size": 2},
+        {"convert_to_tensor": True},
+        {"convert_to_tensor": True, "convert_to_numpy": False},
+        {"convert_to_numpy": False},
+        {"prompt_name": "code"},
+        {"prompt": "about: "},
+        {"prompt": ""},
+        {"truncate_dim": 5, "normalize_embeddings": True},
+        {"truncate_dim": 99},
+        {"precision": "binary"},
+        {"precision": "ubinary", "convert_to_tensor": True},
+        {"output_value": "token_embeddings"},
+        {"task": "query", "show_progress_bar": False},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("texts", [TEXTS, tuple(TEXTS[:2]), np.array(TEXTS[:3]), "a single text", []], ids=type)
+def test_encode_takes_the_same_and_gives_the_same(
+    ours: SentenceTransformer, theirs: Any, texts: Any, options: dict[str, Any]
+) -> None:
+    assert_same(ours.encode(texts, **options), theirs.encode(texts, **options))
+
+
+@pytest.mark.parametrize("precision", ["int8", "uint8"])
+def test_whole_numbers_are_at_most_one_step_apart(ours: SentenceTransformer, theirs: Any, precision: Any) -> None:
+    with pytest.warns(InferoxWarning, match="ranges"):
+        found = ours.encode(TEXTS, precision=precision)
+    expected = theirs.encode(TEXTS, precision=precision)
+
+    assert found.dtype == expected.dtype
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+    with pytest.raises(RequestError, match=f"a single vector has no range of which {precision} could be made"):
+        ours.encode("a single text", precision=precision)
+
+
+def test_queries_and_documents_have_their_prompts(ours: SentenceTransformer, theirs: Any) -> None:
+    assert ours.prompts == theirs.prompts
+    assert_same(ours.encode_query(TEXTS), theirs.encode_query(TEXTS))
+    assert_same(ours.encode_document(TEXTS), theirs.encode_document(TEXTS))
+    assert_same(ours.encode_query("q", prompt_name="code"), theirs.encode_query("q", prompt_name="code"))
+    assert np.abs(ours.encode_query(TEXTS) - ours.encode_document(TEXTS)).max() > 1e-3
+
+
+def test_everything_there_is_of_a_text(ours: SentenceTransformer, theirs: Any) -> None:
+    found, expected = (model.encode(TEXTS[1:2], output_value=None)[0] for model in (ours, theirs))
+
+    assert found.keys() == expected.keys() & found.keys() >= {"token_embeddings", "sentence_embedding", "input_ids"}
+    for name, value in found.items():
+        assert_same(value, expected[name])
+
+
+@pytest.mark.parametrize("name", ["cosine", "dot", "euclidean", "manhattan"])
+def test_similarities(ours: SentenceTransformer, theirs: Any, name: Any) -> None:
+    # PyTorch's own distances of more than 25 vectors are off by 0.002 where two are equal.
+    first, second = np.random.default_rng(1).standard_normal((2, 20, 16)).astype(np.float32)
+    first[3], second[5] = second[3], 0
+    assert (ours.similarity_fn_name, theirs.similarity_fn_name) == ("dot", "dot")
+    try:
+        ours.similarity_fn_name = theirs.similarity_fn_name = name
+        for a, b in [(first, second), (first, first), (first[0], second), (first.astype(np.float16), second)]:
+            assert_same(ours.similarity(a, b), theirs.similarity(a, b))
+        assert_same(ours.similarity(list(torch.from_numpy(first)), list(second)), theirs.similarity(first, second))
+        assert_same(ours.similarity_pairwise(first, second), theirs.similarity_pairwise(first, second))
+        assert_same(ours.similarity_pairwise(first[0], second[0]), theirs.similarity_pairwise(first[0], second[0]))
+    finally:
+        ours.similarity_fn_name = theirs.similarity_fn_name = "dot"
+
+
+def test_what_cannot_be_compared_is_refused(ours: SentenceTransformer) -> None:
+    vectors = ours.encode(TEXTS)
+    with pytest.raises(RequestError, match="floating-point numbers are compared, not of int8"):
+        ours.similarity(vectors.astype(np.int8), vectors)
+    with pytest.raises(RequestError, match="different dimensions"):
+        ours.similarity(vectors, vectors[:, :3])
+    with pytest.raises(RequestError, match="gradients"):
+        ours.similarity(torch.ones(2, 16, requires_grad=True), vectors)
+    with pytest.raises(RequestError, match="as many vectors on both sides"):
+        ours.similarity_pairwise(vectors[:3], vectors[:2])
+
+
+def test_the_limit_of_tokens_can_be_set(ours: SentenceTransformer, theirs: Any) -> None:
+    assert ours.max_seq_length == ours.get_max_seq_length() == theirs.max_seq_length == 24
+    try:
+        for limit in (8, 48):
+            ours.max_seq_length = theirs.max_seq_length = limit
+            assert_same(ours.encode(TEXTS), theirs.encode(TEXTS))
+            assert ours.max_seq_length == limit
+        for wrong in (2, 65, 1.5):
+            with pytest.raises(ConfigError, match=f"must be a whole number from 3 to 64, .* not {wrong}"):
+                ours.max_seq_length = wrong  # type: ignore[assignment]
+    finally:
+        ours.max_seq_length = theirs.max_seq_length = 24
+
+
+def test_dimensions_are_shortened_for_a_while(ours: SentenceTransformer, theirs: Any) -> None:
+    assert ours.get_sentence_embedding_dimension() == ours.get_embedding_dimension() == 16
+    with ours.truncate_embeddings(4), theirs.truncate_embeddings(4):
+        assert ours.get_embedding_dimension() == theirs.get_embedding_dimension() == 4
+        assert_same(ours.encode(TEXTS), theirs.encode(TEXTS))
+    assert ours.encode(TEXTS).shape == (len(TEXTS), 16)
+
+
+def test_pools_are_taken_and_start_nothing(ours: SentenceTransformer) -> None:
+    pool = ours.start_multi_process_pool(["cpu", "cpu"])
+    expected = ours.encode(TEXTS)
+
+    assert pool["processes"] == []
+    np.testing.assert_array_equal(ours.encode(TEXTS, pool=pool, chunk_size=3), expected)
+    np.testing.assert_array_equal(ours.encode(TEXTS, device=["cpu", "cpu"]), expected)
+    np.testing.assert_array_equal(ours.encode_multi_process(TEXTS, pool), expected)
+    ours.stop_multi_process_pool(pool)
+
+
+def test_tokens(ours: SentenceTransformer, theirs: Any) -> None:
+    found, expected = ours.tokenize(TEXTS), theirs.tokenize(TEXTS)
+
+    assert found.keys() <= expected.keys()
+    for name, value in found.items():
+        assert_same(value, expected[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"batch_size": 0}, ConfigError, "batch_size must be a whole number from 1, but is 0"),
+        ({"precision": "int4"}, ConfigError, "precision must be one of float32, int8"),
+        ({"output_value": "tokens"}, ConfigError, "output_value must be one of sentence_embedding"),
+        ({"output_value": "token_embeddings", "precision": "int8"}, ConfigError, "tokens are float32"),
+        ({"prompt_name": "nope"}, ConfigError, "there is no prompt 'nope'; there are query, document, code"),
+        ({"truncate_dim": 0}, ConfigError, "truncate_dim must be a whole number from 1, but is 0"),
+        ({"device": "cuda"}, UnsupportedError, "the model is on cpu and stays there; cuda:0 was asked for"),
+        ({"processing_kwargs": {}}, UnsupportedError, "does not support the option 'processing_kwargs'"),
+        ({"pool": {}}, ConfigError, "pool must be what start_multi_process_pool gave"),
+    ],
+)
+def test_options_of_calls_that_are_refused(
+    ours: SentenceTransformer, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        ours.encode(TEXTS, **options)
+
+
+@pytest.mark.parametrize("text", [3, None, {"text": "a"}, b"bytes"])
+def test_what_is_no_text_is_refused(ours: SentenceTransformer, text: Any) -> None:
+    with pytest.raises(RequestError, match="text 1 must be a string"):
+        ours.encode(["a", text])
+    if text is not None:
+        with pytest.raises(RequestError, match="text 0 must be a string"):
+            ours.encode(text)
+
+
+def test_members_that_are_not_supported_say_so(ours: SentenceTransformer) -> None:
+    for name in ("fit", "save_pretrained", "tokenizer", "half", "parameters"):
+        assert not hasattr(ours, name)
+        with pytest.raises(UnsupportedError, match=f"inferox.compat.SentenceTransformer does not support '{name}'"):
+            getattr(ours, name)
+    with pytest.raises(AttributeError, match="'SentenceTransformer' object has no attribute 'nope'"):
+        _ = ours.nope
+    assert ours.eval() is ours.to("cpu") is ours.cpu() is ours
+    with pytest.raises(UnsupportedError, match="the model is on cpu and stays there"):
+        ours.cuda()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"modules": [1]}, "SentenceTransformer does not support the option 'modules' .save the model"),
+        ({"model_kwargs": {"device_map": "auto"}}, "model_kwargs does not support the option 'device_map'"),
+        ({"model_kwargs": {"dtype": torch.float64}}, "the dtype float64 is not supported"),
+        ({"nonsense": 1}, "does not support the option 'nonsense'"),
+        ({"backend": "tensorrt"}, "backend must be one of auto, torch, onnx, openvino"),
+        ({"default_prompt_name": "nope"}, "there is no prompt 'nope'"),
+        ({"similarity_fn_name": "maxsim"}, "similarity_fn_name must be one of cosine"),
+    ],
+)
+def test_options_of_models_that_are_refused(encoder_directory: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        SentenceTransformer(str(encoder_directory), **{"backend": "torch", **options})
+
+
+def test_prompts_of_the_caller(encoder_directory: Path) -> None:
+    options: dict[str, Any] = {"prompts": {"query": "ask: ", "new": "new: "}, "default_prompt_name": "new"}
+    theirs = sentence_transformers.SentenceTransformer(str(encoder_directory), device="cpu", truncate_dim=7, **options)
+    with SentenceTransformer(str(encoder_directory), backend="torch", truncate_dim=7, **options) as ours:
+        assert ours.prompts == theirs.prompts
+        assert_same(ours.encode(TEXTS), theirs.encode(TEXTS))
+        assert_same(ours.encode_query(TEXTS), theirs.encode_query(TEXTS))
+        assert_same(ours.encode_document(TEXTS), theirs.encode_document(TEXTS))
