@@ -31,34 +31,40 @@ def theirs(reranker_directory: Path) -> Any:
     return sentence_transformers.CrossEncoder(str(reranker_directory), device="cpu")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"batch_size": 1, "show_progress_bar": False},
-        {"convert_to_tensor": True},
-        {"convert_to_numpy": False},
-        {"activation_fn": torch.nn.Identity()},
-        {"activation_fn": torch.nn.Tanh(), "convert_to_tensor": True},
-        {"apply_softmax": True},
-        {"prompt": "rank: "},
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("kind", ["one score", "three scores"])
-def test_predict_takes_the_same_and_gives_the_same(
-    reranker_directory: Path, judge_directory: Path, kind: str, options: dict[str, Any]
-) -> None:
-    directory = reranker_directory if kind == "one score" else judge_directory
-    theirs = sentence_transformers.CrossEncoder(str(directory), device="cpu")
-    with CrossEncoder(str(directory), device="cpu", backend="torch") as ours:
-        assert (ours.num_labels, ours.max_seq_length) == (theirs.num_labels, theirs.max_seq_length)
-        if kind == "three scores" and "prompt" in options:
-            with pytest.raises(UnsupportedError, match="prompts are supported for models with one score"):
-                ours.predict(PAIRS, **options)
-            return
-        for pairs in (PAIRS, [list(pair) for pair in PAIRS], PAIRS[0], np.array(PAIRS), []):
-            assert_same(ours.predict(pairs, **options), theirs.predict(pairs, **options))
+@pytest.fixture(scope="module")
+def judge(judge_directory: Path) -> Iterator[CrossEncoder]:
+    with CrossEncoder(str(judge_directory), device="cpu", backend="torch") as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def their_judge(judge_directory: Path) -> Any:
+    return sentence_transformers.CrossEncoder(str(judge_directory), device="cpu")
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"batch_size": 1, "show_progress_bar": False},
+    {"convert_to_tensor": True},
+    {"convert_to_numpy": False},
+    {"activation_fn": torch.nn.Identity()},
+    {"activation_fn": torch.nn.Tanh(), "convert_to_tensor": True},
+    {"apply_softmax": True},
+]
+
+
+@pytest.mark.parametrize("options", [*OPTIONS, {"prompt": "rank: "}], ids=str)
+def test_one_score_for_each_pair(ours: CrossEncoder, theirs: Any, options: dict[str, Any]) -> None:
+    assert (ours.num_labels, ours.max_seq_length) == (1, theirs.max_seq_length)
+    for pairs in (PAIRS, [list(pair) for pair in PAIRS], PAIRS[0], np.array(PAIRS), []):
+        assert_same(ours.predict(pairs, **options), theirs.predict(pairs, **options))
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_three_scores_for_each_pair(judge: CrossEncoder, their_judge: Any, options: dict[str, Any]) -> None:
+    assert judge.num_labels == 3
+    for pairs in (PAIRS, PAIRS[0]):
+        assert_same(judge.predict(pairs, **options), their_judge.predict(pairs, **options))
 
 
 @pytest.mark.parametrize(
@@ -82,14 +88,13 @@ def test_the_limit_and_the_activation_of_the_caller(reranker_directory: Path) ->
         assert_same(ours.predict(PAIRS), theirs.predict(PAIRS))
 
 
-def test_what_is_not_supported_says_so(ours: CrossEncoder, reranker_directory: Path, judge_directory: Path) -> None:
+def test_what_is_not_supported_says_so(ours: CrossEncoder, judge: CrossEncoder, reranker_directory: Path) -> None:
     with pytest.raises(UnsupportedError, match="the model has 1 labels, and num_labels=3 would give it another head"):
         CrossEncoder(str(reranker_directory), backend="torch", num_labels=3)
-    with (
-        CrossEncoder(str(judge_directory), backend="torch") as judge,
-        pytest.raises(ConfigError, match="rank needs a model with one score for each pair, but this one has 3"),
-    ):
+    with pytest.raises(ConfigError, match="rank needs a model with one score for each pair, but this one has 3"):
         judge.rank("q", DOCUMENTS)
+    with pytest.raises(UnsupportedError, match="prompts are supported for models with one score"):
+        judge.predict(PAIRS, prompt="rank: ")
     with pytest.raises(UnsupportedError, match="CrossEncoder does not support 'fit'"):
         _ = ours.fit
     with pytest.raises(ConfigError, match="pairs of texts are scored, not a str"):

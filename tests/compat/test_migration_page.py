@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from inferox.compat import local_package
 from inferox.core import Closing
 
 PAGE = Path(__file__).parents[2] / "docs" / "migration.md"
@@ -23,6 +24,7 @@ def test_the_script_gives_the_same_with_both_imports(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local_package, "_RUNTIMES", {})  # the models are packed for PyTorch alone, which is quick
     shutil.copytree(encoder_directory, "all-MiniLM-L6-v2")
     shutil.copytree(reranker_directory, "cross-encoder/ms-marco-MiniLM-L6-v2")
     script = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
