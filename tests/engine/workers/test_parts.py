@@ -32,6 +32,7 @@ from inferox.engine.answer import Answer
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.request import RequestOptions
 from inferox.engine.streaming import stream_results
+from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.failures import to_error, to_message
 from inferox.engine.workers.flight_record import ALL_ROWS, Flight, FlightRecord, is_in
 from inferox.engine.workers.hang_limit import HangLimit
@@ -41,6 +42,7 @@ from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.results import to_answered
 from inferox.engine.workers.sandbox import Sandbox
 from inferox.engine.workers.suspects import tell_suspects
+from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.tasks.truncation import CutTokens
 
 if TYPE_CHECKING:
@@ -110,6 +112,44 @@ def test_a_limit_is_learned_from_what_came_to_an_end() -> None:
     assert limit.find_s(10_000.0) == pytest.approx(200.0)
     limit.learn(100.0, 0.01)  # what was slow once is forgotten slowly
     assert limit.find_s(10_000.0) == pytest.approx(196.0)
+
+
+def test_few_requests_are_with_a_worker_after_a_death() -> None:
+    exposure = Exposure()
+    assert exposure.allows("model", 1000)
+    exposure.note_death(["model"])
+    assert exposure.allows("model", 0)
+    assert not exposure.allows("model", 1)
+    assert exposure.allows("other", 1000)
+    found = []
+    for _ in range(500):
+        exposure.note_answer("model")
+        exposure.note_answer("other")
+        found.append(next((count for count in range(100) if not exposure.allows("model", count)), None))
+    # It doubles every 64 answers, until there is no limit.
+    assert [found[index] for index in (0, 66, 130, 499)] == [2, 3, 5, None]
+
+
+def test_parts_wait_for_the_worker_that_can_take_them() -> None:
+    waiting = WaitingParts(100)
+    models = [SimpleNamespace(key=key) for key in ("busy", "free")]
+    parts = [
+        Part.of_all(PooledRequest(cast("Any", models[model]), [name], RequestOptions(priority=priority), arrived_s))
+        for model, name, priority, arrived_s in (
+            (0, "a", 0, 1.0),
+            (1, "b", 0, 3.0),
+            (1, "c", 0, 2.0),
+            (1, "d", -1, 4.0),
+        )
+    ]
+    for part in parts:
+        waiting.add(part)
+    taken = []
+    while (part := waiting.take_first(lambda key: key == "free")) is not None:
+        taken += part.items
+    assert taken == ["d", "c", "b"]
+    assert [part.items for part in waiting.take_all()] == [["a"]]
+    assert not waiting
 
 
 def test_quarantine_is_by_content_and_for_a_time() -> None:

@@ -26,6 +26,7 @@ from inferox.engine.watch import Watch
 from inferox.engine.workers import seat as seat_module
 from inferox.engine.workers import watchdog as watchdog_module
 from inferox.engine.workers.channel import _HEADER, Channel, open_pair
+from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, is_in, make_record_file
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
 from inferox.engine.workers.link import WorkerLink
@@ -119,6 +120,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> WorkerPool:
     pool = WorkerPool.__new__(WorkerPool)
     pool._condition, pool._waiting, pool._closing = Condition(), WaitingParts(100), Event()
     pool._links = []
+    pool._exposure = Exposure()
     handed: list[Part] = []
 
     def hand_on(part: Part) -> None:

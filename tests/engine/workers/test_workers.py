@@ -31,6 +31,8 @@ from inferox.engine.stats import ModelStats
 from inferox.engine.workers.channel import _HEADER, INLINE_BYTES
 from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.pool import WorkerPool
+from inferox.engine.workers.pooled_request import Part
+from inferox.engine.workers.sandbox import Sandbox
 from tests.engine.models import POISON, double
 from tests.engine.workers.factories import CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S, STUCK
 
@@ -158,6 +160,32 @@ def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how:
         engine.infer("model", [[1], [2], [2, number]])
     assert engine.infer("model", [[1], [2], [2, 1]]).results == [2, 4, 6]
     assert pids(engine) == alive
+
+
+def test_after_a_death_a_crash_takes_no_mates_along(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All requests are there at once; without a limit they would share batches, and be suspected together."""
+    assert isinstance(engine._host, WorkerPool)
+    suspects: list[int] = []
+    take = Sandbox.take
+
+    def note(sandbox: Sandbox, part: Part, reason: str) -> None:
+        suspects.append(part.items[0][0])
+        take(sandbox, part, reason)
+
+    with pytest.raises(RequestError):
+        engine.infer("model", [[CRASH, 1]])
+    wait_for_both(engine)
+    monkeypatch.setattr(Sandbox, "take", note)
+    with ThreadPoolExecutor(32) as threads:
+        slow = [threads.submit(engine.infer, "model", [[SLOW, index]]) for index in range(2)]
+        time.sleep(SLOW_S / 3)
+        futures = [threads.submit(engine.infer, "model", [[100 + index]]) for index in range(20)]
+        bad = threads.submit(engine.infer, "model", [[CRASH, 2]], priority=-1)
+        with pytest.raises(RequestError, match="two worker processes died of it"):
+            bad.result(30)
+        assert [future.result(30).results for future in slow] == [[2 * SLOW], [2 * (SLOW + 1)]]
+        assert [future.result(30).results for future in futures] == [[2 * (100 + index)] for index in range(20)]
+    assert suspects == [CRASH]
 
 
 def test_an_item_is_not_to_blame_where_somebody_kills_the_sandbox(engine: Engine) -> None:

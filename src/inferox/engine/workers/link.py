@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -65,6 +66,7 @@ class WorkerLink:
         self._numbers = itertools.count(1)
         self._calls: dict[int, Part | Future[Any]] = {}
         self._cost = 0
+        self._counts = Counter[str]()
         self._is_dead = False
 
     @property
@@ -91,6 +93,14 @@ class WorkerLink:
         """
         load = self.loads.get(key)
         return load is not None and load.done() and load.exception() is None
+
+    def count(self, key: str) -> int:
+        """How many parts of requests it has of a model.
+
+        Args:
+            key: The key of the model.
+        """
+        return self._counts[key]
 
     def is_loading(self) -> bool:
         """Whether it has not loaded all that it was told to."""
@@ -242,6 +252,8 @@ class WorkerLink:
             number = next(self._numbers)
             self._calls[number] = call
             self._cost += cost
+            if isinstance(call, Part):
+                self._counts[call.request.model.key] += 1
             return number
 
     def _take(self, number: int) -> Part | Future[Any] | None:
@@ -249,6 +261,7 @@ class WorkerLink:
             call = self._calls.pop(number, None)
             if isinstance(call, Part):
                 self._cost -= call.cost
+                self._counts[call.request.model.key] -= 1
             return call
 
     def _cancel(self, number: int) -> None:

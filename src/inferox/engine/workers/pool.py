@@ -21,7 +21,9 @@ from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.unexpected import to_failure
 from inferox.engine.worker_info import WorkerInfo
+from inferox.engine.workers.absence import explain_absence
 from inferox.engine.workers.broadcast import unload_in
+from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
 from inferox.engine.workers.messages import Failed, Load
 from inferox.engine.workers.pooled_request import Part
@@ -71,6 +73,7 @@ class WorkerPool(ModelHost):
         self._models: dict[str, RemoteModel] = {}
         self._links: list[WorkerLink] = []
         self._waiting = WaitingParts(config.max_waiting_tokens)
+        self._exposure = Exposure()
         self._broken: dict[int, str] = {}
         self._quarantine = Quarantine()
         self._closing = Event()
@@ -177,12 +180,10 @@ class WorkerPool(ModelHost):
 
     def _choose(self, part: Part) -> WorkerLink | None:
         """The worker that a part goes to; without one, the part waits, or fails."""
-        request = part.request
-        key = request.model.key
+        key = part.request.model.key
         with self._condition:
-            ready = self.links_of(key)
-            if ready:
-                return min(ready, key=lambda link: link.cost)
+            if free := self._find_free(key):
+                return min(free, key=lambda link: link.cost)
             failure = self._why_nobody_can(key)
             if failure is None:
                 if part.was_admitted or self._waiting.has_room(part):
@@ -191,21 +192,16 @@ class WorkerPool(ModelHost):
                 failure = OverloadedError("no worker process is ready yet, and too much waits for one")
         if not part.was_admitted:
             raise failure
-        request.fail(failure)
+        part.request.fail(failure)
         return None
+
+    def _find_free(self, key: str) -> list[WorkerLink]:
+        return [link for link in self.links_of(key) if self._exposure.allows(key, link.count(key))]
 
     def _why_nobody_can(self, key: str) -> InferoxError | None:
         if self._closing.is_set():
             return ShuttingDownError("the engine is closed", hint="make a new one")
-        if len(self._broken) == len(self._seats):
-            return OverloadedError(f"no worker process can be started: {next(iter(self._broken.values()))}")
-        loads = [link.loads.get(key) for link in self._links]
-        if len(loads) + len(self._broken) >= len(self._seats) and all(
-            load is not None and load.done() for load in loads
-        ):
-            errors = [load.exception() for load in loads if load is not None]
-            return next((error for error in errors if isinstance(error, InferoxError)), None)
-        return None
+        return explain_absence(key, self._links, list(self._broken.values()), len(self._seats))
 
     def _load_first(self, make: Callable[[int], Load]) -> tuple[WorkerLink, ModelInfo]:
         """Loads a model in the first worker that there is."""
@@ -292,6 +288,7 @@ class WorkerPool(ModelHost):
             for part in parts.values():
                 part.fail(to_failure(f"{reason}, and telling what it died of", error))
             return
+        self._exposure.note_death({part.request.model.key for part in suspects})
         for part in suspects:
             with part.answering("giving it to the sandbox"):
                 self._sandbox.take(part, reason)
@@ -320,9 +317,12 @@ class WorkerPool(ModelHost):
         with self._condition:
             waiting = self._waiting.take_all()
         for part in waiting:
-            if not part.request.is_over():
-                with part.answering("handing it on"):
-                    self.hand_on(part)
+            self._hand_on_safely(part)
+
+    def _hand_on_safely(self, part: Part) -> None:
+        if not part.request.is_over():
+            with part.answering("handing it on"):
+                self.hand_on(part)
 
     def _note_failure(self, index: int, reason: str, times: int) -> None:
         _logger.error("a worker process could not be started (%d in a row): %s", times, reason)
@@ -337,8 +337,15 @@ class WorkerPool(ModelHost):
         if isinstance(reply, Failed) and part.was_admitted and reply.kind == OverloadedError.__name__:
             with self._condition:
                 self._waiting.add(part)
-        else:
-            deliver(part, reply)
+            return
+        deliver(part, reply)
+        self._exposure.note_answer(part.request.model.key)
+        while self._waiting:
+            with self._condition:
+                following = self._waiting.take_first(lambda key: bool(self._find_free(key)))
+            if following is None:
+                return
+            self._hand_on_safely(following)
 
     def _alive(self) -> list[WorkerLink]:
         with self._condition:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from inferox.engine.workers.pooled_request import Part
 
@@ -35,10 +38,31 @@ class WaitingParts:
         Args:
             part: The part.
         """
-        self._parts.append(replace(part, was_admitted=True))
+        insort(self._parts, replace(part, was_admitted=True), key=_turn)
         self._tokens += part.tokens
+
+    def __bool__(self) -> bool:
+        """Whether any part waits."""
+        return bool(self._parts)
 
     def take_all(self) -> list[Part]:
         """Takes out all parts, in the order in which workers are to get them."""
         parts, self._parts, self._tokens = self._parts, [], 0
-        return sorted(parts, key=lambda part: (part.request.options.priority, part.request.arrived_s))
+        return parts
+
+    def take_first(self, can_go: Callable[[str], bool]) -> Part | None:
+        """Takes out the part whose turn it is; ``None`` where there is none.
+
+        Args:
+            can_go: Whether a worker can take a part of a model now, by what identifies the model.
+        """
+        can_go = cache(can_go)
+        for index, part in enumerate(self._parts):
+            if can_go(part.request.model.key):
+                self._tokens -= part.tokens
+                return self._parts.pop(index)
+        return None
+
+
+def _turn(part: Part) -> tuple[int, float]:
+    return part.request.options.priority, part.request.arrived_s

@@ -1,0 +1,31 @@
+"""Why no worker can compute a model, nor will."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from inferox.core import InferoxError, OverloadedError
+from inferox.engine.workers.link import WorkerLink
+
+
+def explain_absence(key: str, links: Sequence[WorkerLink], broken: Sequence[str], seats: int) -> InferoxError | None:
+    """Why no worker will be able to compute a model.
+
+    Args:
+        key: The key of the model.
+        links: The workers that are alive.
+        broken: Why no worker can be started, for each place that is empty for good.
+        seats: How many places there are.
+
+    Returns:
+        The error; ``None`` where one will be able to.
+    """
+    if any(link.has(key) for link in links):
+        return None
+    if len(broken) == seats:
+        return OverloadedError(f"no worker process can be started: {broken[0]}")
+    loads = [link.loads.get(key) for link in links]
+    if len(loads) + len(broken) >= seats and all(load is not None and load.done() for load in loads):
+        errors = [load.exception() for load in loads if load is not None]
+        return next((error for error in errors if isinstance(error, InferoxError)), None)
+    return None
