@@ -376,10 +376,13 @@ def test_a_model_is_what_answers_now(ends: tuple[Worker, Channel], shelf: Shelf)
     shelf.put("p", ["a", "b"])
     loaded = worker._load(Load(1, "p", "sum", "1", {"start": "best"}))
 
-    def count(_: object) -> tuple[list[Any], int]:
-        return [msgspec.to_builtins(worker._count(Count(2, "sum", "1")))], 0
+    def call(_: object) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(msgspec.to_builtins(worker._count(Count(2, "sum", "1"))))
+        return future
 
-    pool = SimpleNamespace(count=count)
+    links = [SimpleNamespace(call=call)]
+    pool = SimpleNamespace(links_of=lambda _: links)
     model = RemoteModel(cast("WorkerPool", pool), "p", loaded, {}, None)
     assert model.info() == loaded
     shelf.backend.broken["a"] = "raises"
@@ -388,7 +391,7 @@ def test_a_model_is_what_answers_now(ends: tuple[Worker, Channel], shelf: Shelf)
         assert model.info().artifact == "doubling/b/fp32/padded"
         assert model.info().standby == ("doubling/a/fp32/padded",)
         assert model.stats().failovers == 1
-        pool.count = lambda _: ([], 1)
+        links.clear()
         assert model.info() == loaded
 
 

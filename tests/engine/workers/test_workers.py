@@ -216,7 +216,7 @@ def test_a_worker_that_cannot_read_a_message_is_replaced(engine: Engine) -> None
 
 def test_nothing_is_counted_where_no_worker_has_the_model(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(engine._host, WorkerPool)
-    monkeypatch.setattr(engine._host, "count", lambda _: ([], 0))
+    monkeypatch.setattr(engine._host, "links_of", lambda _: [])
     assert engine.stats("model") == ModelStats()
 
 

@@ -138,11 +138,7 @@ class WorkerPool(ModelHost):
         unload_in(calls, model)
 
     def links_of(self, key: str) -> list[WorkerLink]:
-        """The workers that have loaded a model.
-
-        Args:
-            key: The key of the model.
-        """
+        """The workers that have loaded the model of a key."""
         with self._condition:
             return [link for link in self._links if link.has(key)]
 
