@@ -59,6 +59,12 @@ def make_link(send: Callable[[Any], None], deliver: Callable[..., None] = raise_
     return WorkerLink(cast("WorkerProcess", process), deliver)
 
 
+def give(link: WorkerLink, part: Part) -> None:
+    number = link.reserve(part)
+    assert number is not None
+    link.ask(number, part)
+
+
 def test_a_place_has_another_worker_whatever_ends_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     tries, is_third = [], Event()
 
@@ -96,7 +102,7 @@ def test_the_watchdog_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_that_cannot_be_read_fails_its_request_alone() -> None:
     link = make_link(lambda _: None)
     part = make_part()
-    assert link.ask(part)
+    give(link, part)
     link._answer(Answered(1, [1], "a", None, 0, {}, 1, None))
     with pytest.raises(ExecutionError, match="reading an answer failed: MemoryError") as caught:
         part.request.future.result(0)
@@ -109,7 +115,7 @@ def test_what_cannot_be_sent_is_no_call() -> None:
     with pytest.raises(ExecutionError, match="sending a call to a worker process failed: MemoryError"):
         asked.result(0)
     with pytest.raises(MemoryError):
-        link.ask(make_part())
+        give(link, make_part())
     assert not link._calls
     assert link.cost == 0
 
@@ -322,12 +328,8 @@ def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyP
     pool._sandbox = sandbox
     asked: list[Part] = []
 
-    def ask(part: Part) -> bool:
-        asked.append(part)
-        return True
-
-    link = SimpleNamespace(ask=ask)
-    monkeypatch.setattr(pool, "_choose", lambda _: link)
+    link = SimpleNamespace(ask=lambda _, part: asked.append(part))
+    monkeypatch.setattr(pool, "_choose", lambda _: (link, 1))
     suspect, later, equal = make_part(["poison"]), make_part(["a", "poison", "b"]), make_part(["poison"])
     sandbox.take(suspect, "a worker died")
     pool.hand_on(later)
@@ -381,7 +383,7 @@ def test_a_model_is_what_answers_now(ends: tuple[Worker, Channel], shelf: Shelf)
         future.set_result(msgspec.to_builtins(worker._count(Count(2, "sum", "1"))))
         return future
 
-    links = [SimpleNamespace(call=call)]
+    links = [SimpleNamespace(call=call, counted={}, overdue=call(None))]
     pool = SimpleNamespace(links_of=lambda _: links)
     model = RemoteModel(cast("WorkerPool", pool), "p", loaded, {}, None)
     assert model.info() == loaded

@@ -283,12 +283,17 @@ def test_versions_come_and_go_in_every_worker(engine: Engine) -> None:
 def test_a_worker_that_is_stopped_holds_nothing_up(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     wait_for_both(engine)
     engine.load(DANGEROUS, name="model", version="2", trust_code=True)
+    engine.infer_many("model", [[[1]]] * 20, version="1")
+    before = engine.stats("model", "1").rows
     stopped = min(pids(engine))
     os.kill(stopped, signal.SIGSTOP)
     with monkeypatch.context() as patch:
         patch.setattr("inferox.engine.workers.broadcast._COUNT_S", 0.1)
         patch.setattr("inferox.engine.workers.broadcast._UNLOAD_S", 0.1)
         assert engine.stats("model").missing_workers == 1
+        patch.setattr("inferox.engine.workers.broadcast._COUNT_S", 600.0)  # nobody waits for it a second time
+        found = engine.stats("model", "1")
+        assert (found.missing_workers, found.rows) == (1, before)  # with what it said last
         engine.unload("model", "2")
     wait_until(lambda: stopped not in pids(engine))
     wait_for_both(engine)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _UNLOAD_S = 30.0
 """How long workers may take to unload a model, all of whose requests are answered."""
 
-_COUNT_S = 2.0
+_COUNT_S = 0.25
 """How long they may take to say what they have counted."""
 
 
@@ -38,8 +38,19 @@ def count_in(links: Sequence[WorkerLink], model: RemoteModel) -> tuple[list[Any]
         model: The model.
 
     Returns:
-        What each says that lives and answers in time, and how many do not answer in time.
+        What each says that lives, or has said last if it does not answer in time, and how many do not. One that has not
+        answered an earlier call is not waited for.
     """
-    calls = [link.call(lambda number: Count(number, model.name, model.version)) for link in links]
-    missing = wait(calls, _COUNT_S).not_done
-    return [call.result() for call in calls if call not in missing and call.exception() is None], len(missing)
+    calls: dict[int, Future[Any]] = {}
+    for index, link in enumerate(links):
+        if link.overdue.done():
+            calls[index] = link.call(lambda number: Count(number, model.name, model.version))
+    wait(calls.values(), _COUNT_S)
+    missing = len(links) - len(calls)
+    for index, call in calls.items():
+        if not call.done():
+            missing += 1
+            links[index].overdue = call
+        elif call.exception() is None:
+            links[index].counted[model.key] = call.result()
+    return [link.counted[model.key] for link in links if model.key in link.counted], missing

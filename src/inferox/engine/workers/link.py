@@ -53,6 +53,8 @@ class WorkerLink:
         process: The worker.
         loads: What its loading of each model gives, by the key of the model.
         has_answered: Whether it has answered any call.
+        counted: What it has said last of each model, by the key of the model; see ``count_in``.
+        overdue: The last call of that kind that it has not answered in time.
         ended_by: Why it was ended from here, or how it ended; ``None`` as long as it lives.
     """
 
@@ -60,6 +62,9 @@ class WorkerLink:
         self.process = process
         self.loads: dict[str, Future[Any]] = {}
         self.has_answered = False
+        self.counted: dict[str, Any] = {}
+        self.overdue: Future[Any] = Future()
+        self.overdue.set_result(None)
         self.ended_by: str | None = None
         self._deliver = deliver
         self._lock = Lock()
@@ -149,6 +154,7 @@ class WorkerLink:
             What is done as soon as it has, or never had it.
         """
         gone: Future[Any] = Future()
+        self.counted.pop(key, None)
 
         def go_on(load: Future[Any]) -> None:
             if load.exception() is None:
@@ -162,21 +168,27 @@ class WorkerLink:
             load.add_done_callback(go_on)
         return gone
 
-    def ask(self, part: Part) -> bool:
-        """Gives the worker a part of a request.
+    def reserve(self, part: Part) -> int | None:
+        """Notes that the worker has a part of a request, which ``ask`` is to give it.
 
         Args:
             part: The part.
 
         Returns:
-            Whether it has taken it: ``False`` where it is dead.
+            The number of the call; ``None`` where it is dead.
+        """
+        return self._note(part, part.cost)
+
+    def ask(self, number: int, part: Part) -> None:
+        """Gives the worker a part of a request. Where it has died meanwhile, whoever buries it has the part.
+
+        Args:
+            number: What ``reserve`` gave.
+            part: The part.
 
         Raises:
             RequestError: If an item cannot be sent to another process.
         """
-        number = self._note(part, part.cost)
-        if number is None:
-            return False
         try:
             self.process.channel.send(to_ask(number, part))
         except Exception as error:
@@ -185,7 +197,6 @@ class WorkerLink:
                 raise explain(error, part.items) from error
             raise
         part.request.future.add_done_callback(lambda _: self._cancel(number))
-        return True
 
     def receive(self) -> None:
         """Receives and delivers replies, until the worker is gone.

@@ -174,12 +174,13 @@ class WorkerPool(ModelHost):
             place.stop(max(0.0, until_s - time.monotonic()))
         self._watchdog.close()
 
-    def _choose(self, part: Part) -> WorkerLink | None:
-        """The worker that a part goes to; without one, the part waits, or fails."""
+    def _choose(self, part: Part) -> tuple[WorkerLink, int] | None:
+        """The worker that has a part from now on, and the call; without one, the part waits, or fails."""
         key = part.request.model.key
         with self._condition:
-            if free := self._find_free(key):
-                return min(free, key=lambda link: link.cost)
+            for link in sorted(self._find_free(key), key=lambda link: link.cost):
+                if (number := link.reserve(part)) is not None:
+                    return link, number
             failure = self._why_nobody_can(key)
             if failure is None:
                 if part.was_admitted or self._waiting.has_room(part):
@@ -306,8 +307,8 @@ class WorkerPool(ModelHost):
             self._sandbox.take(suspect, "a worker process died of what may have been its equal")
         if suspects and not others.rows:
             return
-        while (link := self._choose(others)) is not None and not link.ask(others):
-            pass  # it has died meanwhile
+        if (chosen := self._choose(others)) is not None:
+            chosen[0].ask(chosen[1], others)
 
     def _give_out_waiting(self) -> None:
         with self._condition:
