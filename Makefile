@@ -20,7 +20,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 
 .DEFAULT_GOAL := help
 # docs is also a folder.
-.PHONY: help setup demo bench test test-all fuzz check format docs test-gpu test-bert-torch audit clean
+.PHONY: help setup demo bench test test-all fuzz check format protos docs test-gpu test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -63,6 +63,10 @@ test-all: $(READY)  ## Run all tests
 
 fuzz: $(READY)  ## Try 20,000 hostile packages, archives and images (FUZZ="--cases 500 --only config.json" for fewer)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+protos:  ## Make what the server reads of its .proto files
+	cd src/inferox/server/oip/protos && $(CURDIR)/$(BIN)/python -m grpc_tools.protoc -I. --descriptor_set_out=protos.binpb \
+	  inference.proto health.proto
 
 check: $(READY)  ## Lint, types, and the direction of imports
 	$(BIN)/ruff format --check .

@@ -55,7 +55,9 @@ class Bulk:
     model: TaskModel
 
     def __call__(self, source: Path | list[Path], output: Path, *, digest: str = "d", **options: Any) -> BulkResult:
-        how = {name: options.pop(name) for name in ("form", "resume", "force", "watcher") if name in options}
+        how: dict[str, Any] = {name: options.pop(name) for name in ("resume", "force", "watcher") if name in options}
+        if isinstance(options.get("form"), str):
+            how["form"] = options.pop("form")
         inputs = [str(path) for path in (source if isinstance(source, list) else [source])]
         return run_bulk(self.model, digest, inputs, output, BulkOptions(**{"part_rows": 50, **options}), **how)
 

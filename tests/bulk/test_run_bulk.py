@@ -159,7 +159,7 @@ def test_files_of_strangers_are_left_alone(bulk: Bulk, tmp_path: Path) -> None:
     source = write_json(tmp_path / "in.jsonl", make_texts(3))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "part-000000.parquet").write_bytes(b"precious")
-    with pytest.raises(ConfigError, match="no manifest"):
+    with pytest.raises(ConfigError, match="no manifest says what it is"):
         bulk(source, tmp_path / "out")
     assert (tmp_path / "out" / "part-000000.parquet").read_bytes() == b"precious"
 
@@ -204,5 +204,6 @@ def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
 def test_nothing_is_an_output_too(bulk: Bulk, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"")
     assert bulk(tmp_path / "in.txt", tmp_path / "out").rows == 0
+    assert pq.read_table(tmp_path / "out").column_names == ["text", "embedding", "error"]
     with pytest.raises(RequestError, match="there is no file"):
         bulk(tmp_path / "*.jsonl", tmp_path / "none")

@@ -26,6 +26,7 @@ class RunningServer:
     Attributes:
         process: Its process.
         url: Where it answers.
+        grpc_place: Where it speaks gRPC; empty where it does not.
         http: Asks it.
     """
 
@@ -35,6 +36,7 @@ class RunningServer:
         self.lines = [process.stderr.readline()]
         assert "listening on http://" in self.lines[0], self.lines[0] + process.stderr.read()
         self.url = self.lines[0].split("listening on ")[1].partition(",")[0]
+        self.grpc_place = self.lines[0].partition("grpc://")[2].partition(",")[0]
         self.http = httpx2.Client(base_url=self.url, timeout=ANSWER_S)
 
     def wait_until_ready(self) -> None:

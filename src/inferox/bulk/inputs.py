@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from inferox.bulk.readers import SUFFIXES, Reader, open_reader
+from inferox.bulk.readers import SUFFIXES, Reader, kind_of, open_reader
 from inferox.bulk.rows import Rows, join_rows
 from inferox.core import Closing, ConfigError, RequestError
 
@@ -52,12 +52,8 @@ def _match(pattern: str) -> Iterator[Path]:
 
 
 def _is_readable(file: Path) -> bool:
-    suffixes = file.suffixes[-2:]
-    return (
-        not file.name.startswith((".", "_"))
-        and bool(suffixes)
-        and (suffixes[-1] in SUFFIXES or (suffixes[-1] == ".gz" and suffixes[0] in SUFFIXES))
-    )
+    # Spark and others put their own files beside the data, under such names.
+    return not file.name.startswith((".", "_")) and kind_of(file) is not None
 
 
 def fingerprint(file: Path) -> dict[str, Any]:

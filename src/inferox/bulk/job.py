@@ -11,14 +11,13 @@ from typing import Any
 from inferox.batching import MAX_TOKENS
 from inferox.bulk.answers import Answered, answer_names, compute_window
 from inferox.bulk.inputs import Input, find_files, fingerprint
-from inferox.bulk.output import Output
+from inferox.bulk.output import Output, format_of
 from inferox.bulk.pipeline import Pipeline
 from inferox.bulk.questions import Questions
 from inferox.bulk.readers.lines import HEAD_ROWS
 from inferox.bulk.watching import Watcher
 from inferox.bulk.windows import Window, encode_window, read_part
-from inferox.bulk.writers import FORMATS, Schema
-from inferox.bulk.writers.opening import check_arrow
+from inferox.bulk.writers import ARRAY, Schema, check_format
 from inferox.bulk.writers.writer import ERROR
 from inferox.core import ConfigError, RequestError
 from inferox.loading import TaskModel
@@ -106,7 +105,7 @@ def run_bulk(
     output: Path,
     options: BulkOptions,
     *,
-    form: str = "parquet",
+    form: str | None = None,
     resume: bool = False,
     force: bool = False,
     watcher: Watcher | None = None,
@@ -121,9 +120,10 @@ def run_bulk(
         model: The model.
         digest: The digest of its package.
         inputs: Files, folders and patterns.
-        output: The folder of the output.
+        output: The folder of the output, or a file whose name says its format, such as ``vectors.parquet``.
         options: What is done with the rows.
-        form: The format of the parts: ``parquet`` or ``jsonl``.
+        form: The format: ``parquet``, ``arrow``, ``jsonl``, ``csv`` or ``npy``; ``None`` for the file's, or Parquet.
+            An array has no column beside the answers: nothing is kept then, and no row may fail.
         resume: Whether an output that is there is gone on with.
         force: Whether an output that is there is replaced.
         watcher: Told how far it is.
@@ -133,10 +133,7 @@ def run_bulk(
         RequestError: If an input cannot be read, or a row fails and ``on_error`` is ``fail``.
         BackendError: If the runtime fails.
     """
-    if form not in FORMATS:
-        raise ConfigError(f"the format must be one of {', '.join(FORMATS)}, but is {form!r}")
-    if form == "parquet":
-        check_arrow()
+    form = _choose_format(output, form, options)
     watcher = watcher or Watcher()
     task = _choose_task(model.task, options)
     questions = Questions.of_task(task.name, options.column, options.pair_column, options.query)
@@ -148,12 +145,12 @@ def run_bulk(
     ):
         keep = source.select(questions.columns, options.keep)
         work = _Work(model, task, questions, keep, options)
-        work.check_names()
+        work.check_names(form)
         out.begin({"package": digest, "format": form, **work.describe(files)}, work.make_schema(files))
         if not out.is_complete:
             watcher.begin(_count_rows(source, options), out.totals()["rows"])
             work.run(source, out, watcher)
-            out.finish()
+        out.finish()
         return BulkResult(**out.totals(), computed=watcher.computed, parts=len(out.finished))
 
 
@@ -183,8 +180,10 @@ class _Work:
             for answered in pipeline.ahead(compute()):
                 out.write(answered)
 
-    def check_names(self) -> None:
-        """Refuses kept columns that are called as those of the answers are."""
+    def check_names(self, form: str) -> None:
+        """Refuses kept columns that are called as those of the answers are, and answers that a format cannot have."""
+        if form == ARRAY and self.task.name not in {"embed", "rerank"}:
+            raise ConfigError(f"an array holds vectors or scores, and the answers of {self.task.name} are neither")
         taken = [*answer_names(self.task), *([ERROR] if self.options.on_error == "keep" else [])]
         for name in self.keep:
             if name in taken:
@@ -226,7 +225,7 @@ class _Work:
                     return
                 continue
             rows_read, begins = 0, source.position
-            for rows, is_last in read_part(source, options.part_rows):
+            for rows, is_last in read_part(source, options.part_rows, is_first=part == 0):
                 rows_read += len(rows)
                 share, begins = (begins, source.position), source.position
                 yield encode_window(
@@ -271,6 +270,19 @@ def _count_rows(source: Input, options: BulkOptions) -> int | None:
     index, shards = options.shard
     parts = range(index, -(-rows // options.part_rows), shards)
     return sum(min(options.part_rows, rows - part * options.part_rows) for part in parts)
+
+
+def _choose_format(output: Path, form: str | None, options: BulkOptions) -> str:
+    of_file = format_of(output)
+    if form is not None and of_file not in {None, form}:
+        raise ConfigError(f"the format is {form}, and the name of {output} says {of_file}")
+    chosen = form or of_file or "parquet"
+    check_format(chosen)
+    if of_file is not None and options.shard != (0, 1):
+        raise ConfigError(f"a shard writes parts into a folder, and {output} is a file")
+    if chosen == ARRAY and (options.keep != () or options.on_error != "fail"):
+        raise ConfigError("an array has no columns of its own", hint="keep nothing, and end at rows that fail")
+    return chosen
 
 
 def _choose_task(task: Task, options: BulkOptions) -> Task:

@@ -97,12 +97,12 @@ class BulkManifest:
         """The numbers of rows of all finished parts: all, those with an error, and those that were cut."""
         return {name: sum(getattr(part, name) for part in self.parts) for name in ("rows", "failed", "cut")}
 
-    def check_same(self, job: Mapping[str, Any], path: Path) -> None:
+    def check_same(self, job: Mapping[str, Any], target: Path) -> None:
         """Checks that an output would be gone on with as it was begun.
 
         Args:
             job: What the output is to be made from.
-            path: The file of this manifest, for the error.
+            target: The output, for the error.
 
         Raises:
             ConfigError: If anything differs; it says what.
@@ -112,7 +112,7 @@ class BulkManifest:
             name, before, now = differences[0]
             more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
             raise ConfigError(
-                f"{path.parent} was begun with {name} {before!r}, and now it is {now!r}{more}",
+                f"{target} was begun with {name} {before!r}, and now it is {now!r}{more}",
                 hint="give the same as before, or begin anew with --force or another output",
             )
 

@@ -1,4 +1,4 @@
-"""The folder of an output: its parts, its manifest, and its lock."""
+"""An output: its parts, its manifest, and its lock."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ from typing import Any
 
 from inferox.bulk.answers import Answered
 from inferox.bulk.manifest import BulkManifest, Part, publish
-from inferox.bulk.writers import Schema, Writer, open_writer
+from inferox.bulk.writers import FORMATS, Schema, Writer, merge_parts, open_writer
 from inferox.core import Closing, ConfigError
 from inferox.package.file_lock import FileLock
 from inferox.package.writer import hash_file
 
 
-class Output(Closing):
-    """A folder of parts, each of which appears once it is complete.
+def format_of(target: Path) -> str | None:
+    """The format of an output that is a single file, by its name; ``None`` for a folder.
 
     Args:
-        folder: The folder, which is made where it does not exist.
+        target: The output.
+    """
+    suffix = target.suffix.removeprefix(".")
+    return suffix if suffix in FORMATS and not target.is_dir() else None
+
+
+class Output(Closing):
+    """A folder of parts, each of which appears once it is complete, or a file that is made of them at the end.
+
+    Args:
+        target: The folder, which is made where it does not exist; or the file, whose parts lie in a folder beside it
+            until then.
         form: The format of the parts.
         shard: Which shard of how many it gets, from 0.
         resume: Whether it goes on with what is there.
@@ -30,25 +41,25 @@ class Output(Closing):
     """
 
     def __init__(
-        self, folder: Path, form: str, *, shard: tuple[int, int] = (0, 1), resume: bool = False, force: bool = False
+        self, target: Path, form: str, *, shard: tuple[int, int] = (0, 1), resume: bool = False, force: bool = False
     ) -> None:
-        self._folder, self._form = folder, form
+        self._target, self._form, self._shard = target, form, shard
+        self._is_file = format_of(target) is not None
         index, count = shard
-        self._shard = shard
-        self._manifest_path = folder / ("_manifest.json" if count == 1 else f"_manifest-{index}-of-{count}.json")
+        if self._is_file:
+            self._folder = target.with_name(f"{target.name}.parts")
+            self._manifest_path = target.with_name(f"{target.name}.manifest.json")
+        else:
+            # What begins with _ is passed over by whatever reads the folder as a table.
+            self._folder = target
+            self._manifest_path = target / ("_manifest.json" if count == 1 else f"_manifest-{index}-of-{count}.json")
+        self._lock = self._take_lock()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock.exclude(folder / f".{self._manifest_path.name}.lock")
-        except OSError as error:
-            raise ConfigError(f"{folder} cannot be written: {error.strerror or error}") from error
-        if lock is None:
-            raise ConfigError(f"another run writes to {folder}", hint="wait until it has ended")
-        self._lock = lock
-        self._before = None if force else BulkManifest.read(self._manifest_path)
-        if self._before is not None and not resume:
-            done = "a complete output" if self._before.is_complete else f"{len(self._before.parts)} finished parts"
-            raise ConfigError(f"{folder} has {done} already", hint="go on with --resume, or begin anew with --force")
-        self._check_foreign(force=force)
+            self._before = None if force else BulkManifest.read(self._manifest_path)
+            self._check_before(resume=resume, force=force)
+        except BaseException:
+            self._lock.close()
+            raise
         self._manifest = self._before or BulkManifest({})
         self._schema: Schema | None = None
         self._writer: Writer | None = None
@@ -80,7 +91,7 @@ class Output(Closing):
         """
         self._schema = schema
         if self._before is not None:
-            self._before.check_same(job, self._manifest_path)
+            self._before.check_same(job, self._target)
             self._check_parts()
         else:
             self._manifest = BulkManifest(job)
@@ -116,9 +127,23 @@ class Output(Closing):
             raise ConfigError(f"{target} cannot be written: {error.strerror or error}") from error
 
     def finish(self) -> None:
-        """Notes that all parts are finished."""
-        self._manifest.is_complete = True
-        self._manifest.write(self._manifest_path)
+        """Notes that all parts are finished, after it has made the file of them where one is wanted.
+
+        Raises:
+            ConfigError: If the file cannot be written.
+        """
+        if self._is_file and not self.is_complete:
+            temporary = self._folder / f".{self._target.name}.tmp"
+            try:
+                merge_parts([self._folder / part.file for part in self._manifest.parts], temporary, self._form)
+                publish(temporary, self._target)
+            except OSError as error:
+                raise ConfigError(f"{self._target} cannot be written: {error.strerror or error}") from error
+        if not self.is_complete:
+            self._manifest.is_complete = True
+            self._manifest.write(self._manifest_path)
+        if self._is_file:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
         """Leaves what is finished, and lets others write."""
@@ -129,6 +154,35 @@ class Output(Closing):
             if self._owns(temporary.name.removeprefix(".")):
                 temporary.unlink(missing_ok=True)
         self._lock.close()
+
+    def _take_lock(self) -> FileLock:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock.exclude(self._manifest_path.with_name(f".{self._manifest_path.name}.lock"))
+        except OSError as error:
+            raise ConfigError(f"{self._target} cannot be written: {error.strerror or error}") from error
+        if lock is None:
+            raise ConfigError(f"another run writes to {self._target}", hint="wait until it has ended")
+        return lock
+
+    def _check_before(self, *, resume: bool, force: bool) -> None:
+        """Refuses what is there already, unless it is gone on with or replaced."""
+        before, hint = self._before, "go on with --resume, or begin anew with --force"
+        if before is not None:
+            if not resume:
+                done = "a complete output" if before.is_complete else f"{len(before.parts)} finished parts"
+                raise ConfigError(f"{self._target} has {done} already", hint=hint)
+            return
+        # Without a manifest nobody knows what a file or a part is.
+        found = [file for file in self._folder.glob("part-*") if self._owns(file.name)]
+        found += [self._target] if self._is_file and self._target.exists() else []
+        if found and not force:
+            raise ConfigError(
+                f"{found[0]} exists already, and no manifest says what it is",
+                hint="choose another output, or replace it with --force",
+            )
+        for file in found:
+            file.unlink()
 
     def _note(self, number: int, target: Path) -> None:
         counts = (self._rows, self._failed, self._cut)
@@ -142,33 +196,15 @@ class Output(Closing):
         number = name.removeprefix("part-").partition(".")[0]
         return number.isdigit() and int(number) % count == index
 
-    def _check_foreign(self, *, force: bool) -> None:
-        """Refuses to mix with parts that nobody knows, which killed runs leave before their manifest has them."""
-        if self._before is not None:
-            return
-        parts = [file for file in self._folder.glob("part-*") if self._owns(file.name)]
-        if parts and not force:
-            raise ConfigError(
-                f"{self._folder} has files such as {parts[0].name}, and no manifest that says what they are",
-                hint="choose another folder, or replace them with --force",
-            )
-        for file in parts:
-            file.unlink()
-
     def _check_parts(self) -> None:
+        hint = "put it back, or begin anew with --force"
+        if self._is_file and self.is_complete:
+            if not self._target.is_file():
+                raise ConfigError(f"{self._target} is complete, as its manifest says, and is not there", hint=hint)
+            return
         for part in self._manifest.parts:
             file = self._folder / part.file
             if not file.is_file() or file.stat().st_size != part.size_bytes:
                 raise ConfigError(
-                    f"{file} is not the finished part of {part.size_bytes:,} bytes that the manifest lists",
-                    hint="put it back, or begin anew with --force",
+                    f"{file} is not the finished part of {part.size_bytes:,} bytes that the manifest lists", hint=hint
                 )
-
-
-def remove(folder: Path) -> None:
-    """Removes the folder of an output.
-
-    Args:
-        folder: The folder.
-    """
-    shutil.rmtree(folder, ignore_errors=True)

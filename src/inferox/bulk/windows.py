@@ -49,7 +49,7 @@ class Window:
     share: tuple[float, float]
 
 
-def read_part(source: Input, rows: int) -> Iterator[tuple[Rows, bool]]:
+def read_part(source: Input, rows: int, *, is_first: bool) -> Iterator[tuple[Rows, bool]]:
     """Reads the rows of a part, window by window.
 
     Where a window ends depends on nothing but the rows from the front of the part on.
@@ -57,11 +57,14 @@ def read_part(source: Input, rows: int) -> Iterator[tuple[Rows, bool]]:
     Args:
         source: The input, at the first row of the part.
         rows: How many rows a part has, if the input has as many.
+        is_first: Whether it is the first part, which there is even if the input has no rows.
 
     Yields:
         The rows of a window, and whether the part ends with them.
     """
     left, waiting = rows, _read_window(source, rows)
+    if is_first and not len(waiting):
+        yield waiting, True
     while len(waiting):
         left -= len(waiting)
         following = _read_window(source, left)
@@ -75,12 +78,12 @@ def _read_window(source: Input, most: int) -> Rows:
     most = min(most, WINDOW_ROWS)
     while rows < most and characters < WINDOW_CHARACTERS:
         block = source.take(min(_BLOCK_ROWS, most - rows))
+        blocks.append(block)
         if not len(block):
             break
-        blocks.append(block)
         rows += len(block)
         characters += sum(map(_count_characters, block.columns.values()))
-    return join_rows(blocks) if blocks else Rows({}, [])
+    return join_rows(blocks) if blocks else source.take(0)
 
 
 def _count_characters(column: Any) -> int:

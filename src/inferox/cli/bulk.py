@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_ITEM_OUTPUTS = (".jsonl", ".ndjson", ".npz", ".safetensors")
+_ITEM_OUTPUTS = (".ndjson", ".npz", ".safetensors")
 """How outputs end that are written at once, without parts."""
 
-_ROW_INPUTS = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
-"""How inputs end that are rows with columns, whatever else is said."""
+_ROW_FILES = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
+"""How files end that are rows with columns, whatever else is said."""
 
 
 def bulk_options(command: Command) -> Command:
@@ -36,7 +36,10 @@ def bulk_options(command: Command) -> Command:
         click.option("--pair-column", help="Bulk: the column of the second text (classify), or of the query (rerank)."),
         click.option("--keep", metavar="NAME,…", help="Bulk: the columns to write again. By default all."),
         click.option(
-            "--format", "form", type=click.Choice(["parquet", "jsonl"]), help="Bulk: what is written to a folder."
+            "--format",
+            "form",
+            type=click.Choice(["parquet", "arrow", "jsonl", "csv", "npy"]),
+            help="Bulk: the format of the parts in a folder. By default parquet.",
         ),
         click.option(
             "--dtype",
@@ -102,15 +105,17 @@ class BulkArguments:
         """
         if any(value is not None for value in vars(self).values()) or len(inputs) > 1:
             return True
-        of_rows = any(Path(name).suffix in _ROW_INPUTS or Path(name).is_dir() for name in inputs)
+        of_rows = any(Path(name).suffix in _ROW_FILES or Path(name).is_dir() for name in inputs)
         is_pattern = any(glob.has_magic(name) and not Path(name).exists() for name in inputs)
         is_folder = output is not None and (not Path(output).suffix or Path(output).is_dir())
-        return of_rows or is_pattern or (is_folder and bool(inputs))
+        into_rows = output is not None and Path(output).suffix in _ROW_FILES
+        return of_rows or is_pattern or ((is_folder or into_rows) and bool(inputs))
 
-    def to_options(self, *, query: str | None, prompt: str | None, truncate: str) -> BulkOptions:
+    def to_options(self, output: str | None, *, query: str | None, prompt: str | None, truncate: str) -> BulkOptions:
         """What is done with the rows.
 
         Args:
+            output: What ``--output`` says.
             query: The query of all rows (rerank).
             prompt: The name of the model's prompt (embed).
             truncate: What becomes of texts that are too long.
@@ -119,10 +124,14 @@ class BulkArguments:
         from inferox.tasks import VectorForm
 
         given = {name: getattr(self, name) for name in ("column", "on_error", "shard", "part_rows")}
+        keep = None if self.keep is None else tuple(name.strip() for name in self.keep.split(",") if name.strip())
+        if self.form == "npy" or (output is not None and Path(output).suffix == ".npy"):
+            # An array has no columns beside the answers.
+            keep, given["on_error"] = keep or (), self.on_error or "fail"
         return BulkOptions(
             pair_column=self.pair_column,
             query=query,
-            keep=None if self.keep is None else tuple(name.strip() for name in self.keep.split(",") if name.strip()),
+            keep=keep,
             form=VectorForm(self.truncate_dim, self.normalize or False, self.dtype or "float32"),
             prompt=prompt,
             truncate=truncate,
@@ -158,9 +167,12 @@ def run_in_bulk(
 
     if not inputs:
         raise ConfigError("rows come from files", hint="give files, folders or patterns with --input")
-    if output is None or Path(output).suffix in {*_ITEM_OUTPUTS, *_ROW_INPUTS}:
+    if output is None or Path(output).suffix in _ITEM_OUTPUTS:
         given = "nothing" if output is None else repr(output)
-        raise ConfigError(f"the output of many rows is a folder of parts, but --output is {given}")
+        raise ConfigError(
+            f"rows go to a folder, or a file such as vectors.parquet, but --output is {given}",
+            hint="give a folder, or a name that ends in .parquet, .arrow, .jsonl, .csv or .npy",
+        )
     resume = arguments.resume or False
     plan = planned()
     with plan.load() as model, watching(sys.stderr) as watcher, noting:
@@ -171,7 +183,7 @@ def run_in_bulk(
                 inputs,
                 Path(output),
                 options,
-                form=arguments.form or "parquet",
+                form=arguments.form,
                 resume=resume,
                 force=force,
                 watcher=watcher,
@@ -187,7 +199,7 @@ def run_in_bulk(
 def _say_end(result: BulkResult, output: str, options: BulkOptions) -> None:
     before = result.rows - result.computed
     earlier = f", {before:,} of them by earlier runs" if before else ""
-    say(f"inferox: {result.rows:,} rows in {result.parts:,} parts in {output}{earlier}", err=True)
+    say(f"inferox: {result.rows:,} rows in {output}{earlier}", err=True)
     if result.failed:
         say(f"inferox: {result.failed:,} of {result.rows:,} rows have no answer; the column error says why", err=True)
     if result.cut and options.truncate == "warn":

@@ -65,7 +65,9 @@ Examples:
 @runtime_options
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the model just in time, where the backend can.")
 @click.option(
-    "--output", metavar="FILE|DIR", help="Write to a file: .jsonl, .npz or .safetensors. Bulk: the folder of the parts."
+    "--output",
+    metavar="FILE|DIR",
+    help="Write to a file: .jsonl, .npz or .safetensors. Bulk: a folder for parts, or one file.",
 )
 @bulk_options
 @click.option("--profile", metavar="FILE", help="Write what takes how long to a .json file, for Chrome or Perfetto.")
@@ -125,7 +127,7 @@ def run(
     arguments = BulkArguments(**bulk)
     if arguments.is_meant(sources, output):
         _refuse_in_bulk(json_lines=json_lines, text_pair=text_pair, in_columns=in_columns, allow_nan=allow_nan)
-        options = arguments.to_options(query=query, prompt=prompt, truncate=truncate)
+        options = arguments.to_options(output, query=query, prompt=prompt, truncate=truncate)
         with _profiling(profile, force=force) as noting:
             run_in_bulk(
                 lambda: plan_load(

@@ -41,6 +41,11 @@ Examples:
     help="The port to listen on; 0 for any that is free.",
 )
 @click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65_535),
+    help="The port to listen on for gRPC; 0 for any that is free. Without it there is no gRPC.",
+)
+@click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
@@ -115,6 +120,7 @@ def serve(
     repository: Path | None,
     host: str,
     port: int,
+    grpc_port: int | None,
     workers: int,
     backend: str,
     device: str | None,
@@ -150,6 +156,7 @@ def serve(
     config = ServerConfig(
         host=host,
         port=port,
+        grpc_port=grpc_port,
         workers=workers,
         threads=threads,
         timeout_s=timeout,

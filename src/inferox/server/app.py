@@ -34,16 +34,21 @@ class App:
     Args:
         service: What answers them, whatever the protocol.
         config: The settings.
+
+    Attributes:
+        intake: Counts what is held of requests.
+        inference: Computes requests of the Open Inference Protocol, which also come by other ways.
     """
 
     def __init__(self, service: Service, config: ServerConfig) -> None:
         self._service = service
+        self.inference = Inference(service)
+        self.intake = Intake(config.request_limit, config.held_limit_bytes)
         self._config = config
         self._keys = ApiKeys(config.api_keys)
-        self._intake = Intake(config.request_limit, config.held_limit_bytes)
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
         self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
-        for protocol in _make_protocols(service, config):
+        for protocol in _make_protocols(service, config, self.inference):
             self._routes |= {path: (methods, protocol.write_error) for path, methods in protocol.routes.items()}
             self._families |= {start: (methods, protocol.write_error) for start, methods in protocol.families.items()}
 
@@ -55,7 +60,7 @@ class App:
             receive: Gives what its client sends.
             send: Takes what its client gets.
         """
-        request = HttpRequest(scope, receive, self._intake, self._config)
+        request = HttpRequest(scope, receive, self.intake, self._config)
         try:
             handler = self._find(request)
             with nullcontext() if request.path in _OPEN else self._keys.admit(request.api_key):
@@ -94,7 +99,7 @@ class App:
         return failure
 
 
-def _make_protocols(service: Service, config: ServerConfig) -> list[Protocol]:
+def _make_protocols(service: Service, config: ServerConfig, inference: Inference) -> list[Protocol]:
     """All that this server speaks; of two that have the same path, the last has it."""
     health = Health(service)
     probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
@@ -104,5 +109,5 @@ def _make_protocols(service: Service, config: ServerConfig) -> list[Protocol]:
         make_tei(service, config),
         make_rerank(service),
         make_cohere(service),
-        make_oip(service, Inference(service)),
+        make_oip(service, inference),
     ]

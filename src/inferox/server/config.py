@@ -47,6 +47,7 @@ class ServerConfig:
     Attributes:
         host: The address on which it listens.
         port: The port; 0 for one that is free.
+        grpc_port: The port for gRPC; 0 for one that is free, ``None`` for none.
         workers: How many worker processes share the threads and the requests.
         threads: How many CPU threads all of them together may use; ``None`` for one per core.
         timeout_s: How long a request may take before it is given up.
@@ -67,6 +68,7 @@ class ServerConfig:
 
     host: str = "127.0.0.1"
     port: int = 8000
+    grpc_port: int | None = None
     workers: int = 1
     threads: int | None = None
     timeout_s: float = 60.0
@@ -81,8 +83,9 @@ class ServerConfig:
     tls_key: Path | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.port <= _LAST_PORT:
-            raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {self.port!r}")
+        for port in (self.port, self.grpc_port):
+            if port is not None and not 0 <= port <= _LAST_PORT:
+                raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {port!r}")
         for name in ("timeout_s", "body_timeout_s", "keep_alive_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be a positive number of seconds, but is {getattr(self, name)!r}")
@@ -91,6 +94,8 @@ class ServerConfig:
         for name in ("body_limit_bytes", "held_limit_bytes", "request_limit"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be a positive integer, but is {getattr(self, name)!r}")
+        if self.grpc_port is not None and (self.api_keys or self.tls_cert is not None):
+            raise ConfigError("gRPC has no API keys and no TLS yet", hint="leave out --grpc-port")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
 

@@ -21,6 +21,16 @@ from inferox.server.http_error import HttpError
 
 INTERNAL = 500
 
+GRPC_CODES = {
+    400: "INVALID_ARGUMENT",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    INTERNAL: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""What gRPC calls each status that an error can have there."""
+
 _JITTER = 0.5
 """By which share of the time to wait clients are spread, so that they do not all come back at once."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import signal
 import socket
@@ -16,12 +15,12 @@ from inferox.core import ConfigError
 from inferox.engine import Engine, EngineConfig
 from inferox.server.app import App
 from inferox.server.config import ModelSource, ServerConfig
+from inferox.server.listening import listen
 from inferox.server.service import Service
 
 if TYPE_CHECKING:
+    from inferox.server.grpc_server import GrpcServer
     from inferox.server.http_server import HttpServer
-
-_BACKLOG = 2048
 
 
 def serve(config: ServerConfig, sources: Sequence[ModelSource], announce: Callable[[str], None]) -> None:
@@ -49,30 +48,20 @@ def serve(config: ServerConfig, sources: Sequence[ModelSource], announce: Callab
         )
         with Engine(settings) as engine, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             service = Service(engine, timeout_s=config.timeout_s)
-            http = HttpServer(App(service, config), config)
-            runner.run(_Front(http, engine, service, config, announce).run(listener, sources))
+            app = App(service, config)
+            http = HttpServer(app, config)
+            make_grpc = None if config.grpc_port is None else _grpc_maker(app, service, config, config.grpc_port)
+            front = _Front(http, engine, service, config, make_grpc=make_grpc, announce=announce)
+            runner.run(front.run(listener, sources))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Listens on a port, so that nobody else can.
-
-    Args:
-        host: The address.
-        port: The port; 0 for one that is free.
-
-    Raises:
-        ConfigError: If that cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _grpc_maker(app: App, service: Service, config: ServerConfig, port: int) -> Callable[[], GrpcServer]:
+    """What makes a server of gRPC, once an event loop runs."""
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        is_taken = error.errno == errno.EADDRINUSE
-        reason = "it is in use" if is_taken else (error.strerror or str(error)).partition(" (while")[0]
-        raise ConfigError(
-            f"cannot listen on port {port} of {host}: {reason}",
-            hint="choose another with --port, or 0 for any that is free" if is_taken else "see --host and --port",
-        ) from error
+        from inferox.server.grpc_server import GrpcServer
+    except ImportError as error:
+        raise ConfigError(f"--grpc-port needs {error.name}", hint="pip install 'inferox[serve,grpc]'") from error
+    return partial(GrpcServer, service, app.inference, app.intake, config, port=port)
 
 
 class _Front:
@@ -83,13 +72,24 @@ class _Front:
         engine: What computes; it is closed at the end.
         service: What answers.
         config: The settings.
+        make_grpc: Makes what speaks gRPC; ``None`` where nothing does.
         announce: Told what a person should know.
     """
 
     def __init__(
-        self, http: HttpServer, engine: Engine, service: Service, config: ServerConfig, announce: Callable[[str], None]
+        self,
+        http: HttpServer,
+        engine: Engine,
+        service: Service,
+        config: ServerConfig,
+        *,
+        make_grpc: Callable[[], GrpcServer] | None,
+        announce: Callable[[str], None],
     ) -> None:
         self._http = http
+        self._make_grpc = make_grpc
+        self._grpc: GrpcServer | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._engine = engine
         self._service = service
         self._config = config
@@ -102,16 +102,25 @@ class _Front:
         Args:
             listener: Where it listens.
             sources: The packages.
+
+        Raises:
+            InferoxError: See ``serve``.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, partial(self._note_signal, number))
         host, port = listener.getsockname()[:2]
-        scheme = "http" if self._config.tls_cert is None else "https"
-        self._announce(f"listening on {scheme}://{f'[{host}]' if ':' in host else host}:{port}, loading the models")
+        shown = f"[{host}]" if ":" in host else host
+        places = [f"{'http' if self._config.tls_cert is None else 'https'}://{shown}:{port}"]
+        if self._make_grpc is not None:
+            self._grpc = self._make_grpc()
+            places.append(f"grpc://{shown}:{self._grpc.port}")
+        self._announce(f"listening on {', '.join(places)}, loading the models")
         if not (self._config.api_keys or ipaddress.ip_address(host).is_loopback):
             self._announce("there are no API keys: whoever reaches this address may use it")
         serving = loop.create_task(self._http.serve(sockets=[listener]))
+        if self._grpc is not None:
+            await self._grpc.start()
         loading = loop.run_in_executor(None, self._service.load, sources)
         loading.add_done_callback(self._note_loaded)
         serving.add_done_callback(lambda _: self._stopping.set())
@@ -121,7 +130,8 @@ class _Front:
         if is_loaded and loading.exception() is None:
             await self._drain()
         self._http.should_exit = True
-        await serving
+        self._stop_grpc(self._config.timeout_s)
+        await asyncio.gather(serving, *self._ending)
         await loop.run_in_executor(None, self._engine.close)  # which ends what is still being loaded
         with nullcontext() if is_loaded else suppress(Exception):
             await loading
@@ -131,6 +141,10 @@ class _Front:
         self._announce("shutting down")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._hurrying.wait(), self._config.drain_delay_s)
+
+    def _stop_grpc(self, grace_s: float) -> None:
+        if self._grpc is not None:
+            self._ending.add(asyncio.get_running_loop().create_task(self._grpc.stop(grace_s)))
 
     def _note_loaded(self, loading: asyncio.Future[None]) -> None:
         if loading.cancelled() or loading.exception() is not None:
@@ -142,6 +156,7 @@ class _Front:
         """Ends the server; a second signal does not wait for those who are still to be answered."""
         if self._stopping.is_set():
             self._http.should_exit = self._http.force_exit = True
+            self._stop_grpc(0)
         if self._stopping.is_set() or number == signal.SIGINT:
             self._hurrying.set()
         self._stopping.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from inferox.core import (
     ModelNotFoundError,
     OverloadedError,
 )
-from inferox.engine import Answer, Engine, ModelInfo
+from inferox.engine import Answer, Engine, ModelInfo, ModelStats
 from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions
 from inferox.server.config import ModelSource, check_name
@@ -146,6 +147,17 @@ class Service:
         needed = sorted(self._models) if name is None else [name]
         missing = [model for model in needed if not any(model in worker.models for worker in workers)]
         return f"no worker process can compute {', '.join(missing)}" if missing else None
+
+    async def stats(self, name: str) -> ModelStats:
+        """What a model is doing, and has done so far; workers are given a while to say it.
+
+        Args:
+            name: The model.
+
+        Raises:
+            ModelNotFoundError: If there is none of that name.
+        """
+        return await asyncio.to_thread(self._engine.stats, name)
 
     async def embed(
         self,

@@ -20,7 +20,7 @@ TASKS = ("embed", "classify", "token-classify", "rerank", "image-classify", "raw
 def task_server(packages: dict[str, Path]) -> Iterator[RunningServer]:
     """A server of all of them, each by the name of its task."""
     named = [f"{task}={packages[task]}" for task in TASKS]
-    with running(*named, "--threads", "1", "--trust-code") as server:
+    with running(*named, "--threads", "1", "--trust-code", "--grpc-port", "0") as server:
         server.wait_until_ready()
         yield server
 
@@ -45,8 +45,9 @@ def task_models(packages: dict[str, Path]) -> Iterator[Callable[[str], TaskModel
         yield find
 
 
-@pytest.fixture(scope="session", params=["http", "http.aio"])
+@pytest.fixture(scope="session", params=["http", "http.aio", "grpc", "grpc.aio"])
 def client(request: pytest.FixtureRequest, task_server: RunningServer) -> Iterator[TritonClient]:
     """Each of Triton's clients."""
-    with triton_client(request.param, task_server.url.removeprefix("http://")) as client:
+    place = task_server.grpc_place if "grpc" in request.param else task_server.url.removeprefix("http://")
+    with triton_client(request.param, place) as client:
         yield client

@@ -70,6 +70,23 @@ def test_what_is_not_offered_is_said(client: TritonClient, method: str) -> None:
         client.call(method)
 
 
+def test_what_was_computed_is_counted(client: TritonClient) -> None:
+    def count() -> dict[str, int]:
+        (told,) = client.call("get_inference_statistics", model_name="embed")["model_stats"]
+        found = {name: int(told["inference_stats"][name].get("count", 0)) for name in ("success", "fail", "queue")}
+        assert int(told["last_inference"]) >= 0
+        return found | {"rows": int(told.get("inference_count", 0))}
+
+    client.call("infer", model_name="embed", inputs=[of_texts("text", ["a"])])
+    before = count()
+    client.call("infer", model_name="embed", inputs=[of_texts("text", ["one", "two"])])
+    with pytest.raises(TritonError):
+        client.call("infer", model_name="embed", inputs=[of_texts("words", ["a"])])
+    after = count()
+    assert {name: after[name] - before[name] for name in after} == {"success": 1, "fail": 1, "queue": 2, "rows": 2}
+    assert len(client.call("get_inference_statistics")["model_stats"]) == len(TASKS)
+
+
 def test_vectors_of_texts(client: TritonClient, task_models: Models) -> None:
     answer = client.call("infer", model_name="embed", inputs=[of_texts("text", TEXTS)], request_id="mine")
     np.testing.assert_allclose(array_of(answer, "embedding"), task_models("embed").embed(TEXTS), atol=1e-6)

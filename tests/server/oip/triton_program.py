@@ -51,7 +51,7 @@ class Caller:
         if method == "async_infer":
             inputs = [self._make_input(**item) for item in arguments["inputs"]]
             return self._read(self._client.async_infer(arguments["model_name"], inputs).get_result())
-        more = {"as_json": True} if self._is_grpc and not method.startswith("is_") else {}
+        more = {"as_json": True} if self._is_grpc and method.startswith("get_") else {}
         return await self._finish(getattr(self._client, method)(**arguments, **more))
 
     async def _infer(self, inputs: list[Any], outputs: list[Any] | None = None, **options: Any) -> Any:

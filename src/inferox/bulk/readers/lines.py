@@ -37,9 +37,7 @@ class LineReader(Reader):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._size_bytes = max(path.stat().st_size, 1)
-        self._raw = path.open("rb")
-        is_compressed = path.suffix == ".gz"
-        self._stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw)) if is_compressed else self._raw
+        self._raw, self._stream = open_bytes(path)
         self._number = 0
         self._names: tuple[str, ...] = ()
         self._is_all = False
@@ -108,6 +106,11 @@ class TextReader(LineReader):
         """The only column."""
         return (TEXT,)
 
+    def select(self, names: Sequence[str], *, is_all: bool) -> None:
+        """Says which columns are read; see ``Reader``."""
+        self.check_names(self._path, names, is_all=is_all)
+        super().select(names, is_all=is_all)
+
     def _read(self, line: str) -> dict[str, Any]:
         return {TEXT: line}
 
@@ -137,14 +140,41 @@ class JsonReader(LineReader):
         return values
 
 
+def open_bytes(path: Path) -> tuple[BinaryIO, BinaryIO]:
+    """Opens a file that may be compressed by gzip.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The file as it lies on the disk, whose place says how much is read, and what is in it.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    raw = path.open("rb")
+    return raw, cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
+
+
 def _parse(line: str) -> dict[str, Any]:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise RowError(f"is not JSON: {error}") from error
+    # Only an escape can bring one into a line that is UTF-8.
+    if "\\ud" in line.lower() and (where := _find_surrogate(values)) is not None:
+        raise RowError(f"has a lone surrogate: U+{where:04X}")
     if isinstance(values, str):
         return {TEXT: values}
     if not isinstance(values, dict):
         shown = line if len(line) <= _EXCERPT else line[: _EXCERPT - 1] + "…"
         raise RowError(f"must be a JSON object or string, but is {shown}")
     return values
+
+
+def _find_surrogate(values: Any) -> int | None:
+    try:
+        json.dumps(values, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        return ord(error.object[error.start])
+    return None

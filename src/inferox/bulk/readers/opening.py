@@ -5,18 +5,57 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from inferox.bulk.arrow_install import check_arrow
+from inferox.bulk.readers.array_file import ArrayReader
+from inferox.bulk.readers.delimited import DelimitedReader
 from inferox.bulk.readers.lines import JsonReader, TextReader
 from inferox.bulk.readers.reader import Reader
 from inferox.core import ConfigError, RequestError
 
+
+def _open_parquet(path: Path) -> Reader:
+    check_arrow()
+    from inferox.bulk.readers.arrow_files import ParquetReader
+
+    return ParquetReader(path)
+
+
+def _open_arrow(path: Path) -> Reader:
+    check_arrow()
+    from inferox.bulk.readers.arrow_files import ArrowReader
+
+    return ArrowReader(path)
+
+
 _READERS: dict[str, Callable[[Path], Reader]] = {
-    ".txt": TextReader,
+    ".parquet": _open_parquet,
+    ".arrow": _open_arrow,
+    ".feather": _open_arrow,
     ".jsonl": JsonReader,
     ".ndjson": JsonReader,
+    ".csv": lambda path: DelimitedReader(path, ","),
+    ".tsv": lambda path: DelimitedReader(path, "\t"),
+    ".txt": TextReader,
+    ".npy": ArrayReader,
 }
+
+_COMPRESSED = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".txt"})
+"""Files of lines, after whose names ``.gz`` may follow."""
 
 SUFFIXES = tuple(_READERS)
 """How the names of files end that can be read; ``.gz`` may follow after those of lines."""
+
+
+def kind_of(path: Path) -> str | None:
+    """The suffix that says what a file is; ``None`` where its name says nothing that can be read.
+
+    Args:
+        path: The file.
+    """
+    if path.suffix == ".gz":
+        inner = Path(path.stem).suffix
+        return inner if inner in _COMPRESSED else None
+    return path.suffix if path.suffix in _READERS else None
 
 
 def open_reader(path: Path) -> Reader:
@@ -26,13 +65,13 @@ def open_reader(path: Path) -> Reader:
         path: The file, whose name says what it is.
 
     Raises:
-        ConfigError: If its name does not say so.
+        ConfigError: If its name does not say so, or reading it needs a package that is not installed.
         RequestError: If it cannot be opened.
     """
-    suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
-    if suffix not in _READERS:
+    kind = kind_of(path)
+    if kind is None:
         raise ConfigError(f"the name of an input must end in {', '.join(SUFFIXES)}, but is {path.name!r}")
     try:
-        return _READERS[suffix](path)
+        return _READERS[kind](path)
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror or error}") from error

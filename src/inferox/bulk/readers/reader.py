@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
 
 from inferox.bulk.rows import Rows
-from inferox.core import Closing
+from inferox.core import Closing, RequestError
 
 
 class Reader(Closing):
@@ -32,6 +33,29 @@ class Reader(Closing):
         Raises:
             RequestError: If the file has no such column.
         """
+
+    def check_names(self, path: Path, names: Sequence[str], *, is_all: bool) -> None:
+        """Checks that the file has the columns that are read, each once.
+
+        Args:
+            path: The file, for errors.
+            names: The columns.
+            is_all: Whether those are all that there should be.
+
+        Raises:
+            RequestError: If it does not.
+        """
+        own = self.names()
+        for name in names:
+            if own.count(name) != 1:
+                has = f"{own.count(name)} columns {name!r}" if name in own else f"no column {name!r}"
+                raise RequestError(f"{path} has {has}", hint=f"it has {', '.join(own)}")
+        other = next((name for name in own if name not in names), None)
+        if is_all and other is not None:
+            raise RequestError(
+                f"{path} has the column {other!r}, which the first file does not have",
+                hint="say which columns are kept with --keep",
+            )
 
     @abstractmethod
     def take(self, count: int) -> Rows:

@@ -1,6 +1,7 @@
 """Files of answers: one writer per format."""
 
-from inferox.bulk.writers.opening import FORMATS, open_writer
+from inferox.bulk.writers.merging import merge_parts
+from inferox.bulk.writers.opening import ARRAY, FORMATS, check_format, open_writer
 from inferox.bulk.writers.writer import Schema, Writer
 
-__all__ = ["FORMATS", "Schema", "Writer", "open_writer"]
+__all__ = ["ARRAY", "FORMATS", "Schema", "Writer", "check_format", "merge_parts", "open_writer"]

@@ -1,8 +1,9 @@
-"""Parquet, and the types of its columns."""
+"""Parquet and Arrow files, and the types of their columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,8 @@ _ANSWER_TYPES: dict[str, pa.DataType] = {
 }
 
 
-class ParquetWriter(Writer):
-    """Vectors are fixed-size lists, and lie in the file as they are: compressing them takes time and gains nothing.
+class TableWriter(Writer):
+    """Writes tables, whose types are decided with the first rows. Vectors are fixed-size lists.
 
     Args:
         path: The file.
@@ -42,29 +43,91 @@ class ParquetWriter(Writer):
     def __init__(self, path: Path, schema: Schema) -> None:
         self._path, self._shared = path, schema
         self._types: pa.Schema | None = None
-        self._writer: pq.ParquetWriter | None = None
+        self._writer: Any = None
 
     def write(self, columns: Mapping[str, Any], errors: list[str | None]) -> None:
-        """Writes a row group; see ``Writer``."""
+        """Writes the rows; see ``Writer``."""
         if self._types is None:
             self._types = make_types(self._shared, columns)
-        table = make_table(self._types, columns, errors)
-        if self._writer is None:
-            plain = [field.name for field in self._types if not pa.types.is_fixed_size_list(field.type)]
-            vectors = {f"{field.name}.list.element" for field in self._types if field.name not in plain}
-            self._writer = pq.ParquetWriter(
-                self._path,
-                self._types,
-                compression=dict.fromkeys(plain, "zstd") | dict.fromkeys(vectors, "none"),
-                use_dictionary=plain,
-                write_statistics=plain,
-            )
-        self._writer.write_table(table, row_group_size=max(len(errors), 1))
+            self._writer = self._open(self._path, self._types)
+        self._write_table(make_table(self._types, columns, errors))
 
     def close(self) -> None:
         """Writes the end of the file."""
         if self._writer is not None:
             self._writer.close()
+
+    @abstractmethod
+    def _open(self, path: Path, types: pa.Schema) -> Any:
+        """Opens the file, now that its types are known."""
+
+    @abstractmethod
+    def _write_table(self, table: pa.Table) -> None:
+        """Writes rows."""
+
+
+class ParquetWriter(TableWriter):
+    """Vectors lie in the file as they are: compressing them takes time and gains nothing."""
+
+    def _open(self, path: Path, types: pa.Schema) -> pq.ParquetWriter:
+        return _open_parquet(path, types)
+
+    def _write_table(self, table: pa.Table) -> None:
+        self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
+
+
+class ArrowWriter(TableWriter):
+    """An Arrow file, which can be mapped into memory as it is."""
+
+    def _open(self, path: Path, types: pa.Schema) -> pa.RecordBatchFileWriter:
+        return pa.ipc.new_file(path, types)
+
+    def _write_table(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+
+def merge_parquet(parts: Sequence[Path], target: Path) -> None:
+    """Puts Parquet files end to end, row group by row group.
+
+    Args:
+        parts: The files, all of one schema.
+        target: The file that is made of them.
+    """
+    with _open_parquet(target, pq.read_schema(parts[0])) as writer:
+        for part in parts:
+            with pq.ParquetFile(part) as file:
+                for group in range(file.num_row_groups):
+                    table = file.read_row_group(group)
+                    writer.write_table(table, row_group_size=max(table.num_rows, 1))
+
+
+def merge_arrow(parts: Sequence[Path], target: Path) -> None:
+    """Puts Arrow files end to end.
+
+    Args:
+        parts: The files, all of one schema.
+        target: The file that is made of them.
+    """
+    with pa.memory_map(str(parts[0])) as first:
+        types = pa.ipc.open_file(first).schema
+    with pa.ipc.new_file(target, types) as writer:
+        for part in parts:
+            with pa.memory_map(str(part)) as mapped:
+                file = pa.ipc.open_file(mapped)
+                for index in range(file.num_record_batches):
+                    writer.write_batch(file.get_batch(index))
+
+
+def _open_parquet(path: Path, types: pa.Schema) -> pq.ParquetWriter:
+    plain = [field.name for field in types if not pa.types.is_fixed_size_list(field.type)]
+    vectors = [f"{field.name}.list.element" for field in types if field.name not in plain]
+    return pq.ParquetWriter(
+        path,
+        types,
+        compression=dict.fromkeys(plain, "zstd") | dict.fromkeys(vectors, "none"),
+        use_dictionary=plain,
+        write_statistics=plain,
+    )
 
 
 def make_types(schema: Schema, columns: Mapping[str, Any]) -> pa.Schema:

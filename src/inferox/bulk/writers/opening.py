@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inferox.bulk.arrow_install import check_arrow
+from inferox.bulk.writers.array_file import ArrayWriter
+from inferox.bulk.writers.delimited import CsvWriter
 from inferox.bulk.writers.lines import JsonWriter
 from inferox.bulk.writers.writer import Schema, Writer
 from inferox.core import ConfigError
 
-FORMATS = ("parquet", "jsonl")
+PARQUET, ARROW, JSON_LINES, _, ARRAY = FORMATS = ("parquet", "arrow", "jsonl", "csv", "npy")
 """The formats of an output, which are also how the names of its files end."""
+
+
+def check_format(form: str) -> None:
+    """Checks that a format can be written here.
+
+    Args:
+        form: The format.
+
+    Raises:
+        ConfigError: If there is no such format, or it needs a package that is not installed.
+    """
+    if form not in FORMATS:
+        raise ConfigError(f"the format must be one of {', '.join(FORMATS)}, but is {form!r}")
+    if form in {PARQUET, ARROW}:
+        check_arrow()
 
 
 def open_writer(path: Path, form: str, schema: Schema) -> Writer:
@@ -19,27 +37,11 @@ def open_writer(path: Path, form: str, schema: Schema) -> Writer:
         path: The file, which is written anew.
         form: One of ``FORMATS``.
         schema: What all parts of the output have in common.
-
-    Raises:
-        ConfigError: If the format needs a package that is not installed.
     """
-    if form == "jsonl":
-        return JsonWriter(path, schema)
-    check_arrow()
-    from inferox.bulk.writers.arrow import ParquetWriter
+    if form in {PARQUET, ARROW}:
+        from inferox.bulk.writers.arrow import ArrowWriter, ParquetWriter
 
-    return ParquetWriter(path, schema)
-
-
-def check_arrow() -> None:
-    """Checks that pyarrow is installed.
-
-    Raises:
-        ConfigError: If it is not.
-    """
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            f"Parquet and Arrow need pyarrow: {error}", hint="pip install 'inferox[parquet]', or write jsonl"
-        ) from error
+        return ParquetWriter(path, schema) if form == PARQUET else ArrowWriter(path, schema)
+    if form == ARRAY:
+        return ArrayWriter(path, schema)
+    return JsonWriter(path, schema) if form == JSON_LINES else CsvWriter(path, schema)

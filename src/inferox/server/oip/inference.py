@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
+from inferox.core import ModelNotFoundError
 from inferox.engine import Answer, ModelInfo
 from inferox.server.oip.exposed_tasks import expose
 from inferox.server.oip.exposure import Exposure
 from inferox.server.oip.infer_request import InferRequest, refuse_unknown_outputs
+from inferox.server.oip.statistics import InferCounts, describe_statistics
 from inferox.server.oip.wire_tensor import WireTensor
 from inferox.server.service import Service
 
@@ -22,6 +27,7 @@ class Inference:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._exposures: dict[str, tuple[ModelInfo, Exposure]] = {}
+        self._counts: dict[str, InferCounts] = defaultdict(InferCounts)
 
     def find(self, name: str) -> Exposure:
         """How a model looks to the protocol.
@@ -39,6 +45,22 @@ class Inference:
             known = self._exposures[name] = (info, expose(info))
         return known[1]
 
+    def find_version(self, name: str, version: str | None) -> ModelInfo:
+        """A model, of which a request may name a version.
+
+        Args:
+            name: What requests call it.
+            version: The version, or a label; ``None`` for the one that was loaded last.
+
+        Raises:
+            ModelNotFoundError: If there is no such model.
+            OverloadedError: If it may still come.
+        """
+        info = self._service.find(name)
+        if version is not None and version not in {info.version, *info.labels}:
+            raise ModelNotFoundError(f"{name!r} has no version {version[:100]!r}", hint=f"it has {info.version}")
+        return info
+
     async def compute(self, name: str, request: InferRequest) -> tuple[Answer, Sequence[tuple[WireTensor, bool]]]:
         """Computes a request.
 
@@ -52,7 +74,33 @@ class Inference:
         Raises:
             InferoxError: See ``Service.compute``.
         """
-        exposure = self.find(name)
+        exposure, started_ns = self.find(name), time.perf_counter_ns()
+        try:
+            answered = await self._compute(name, exposure, request)
+        except Exception:
+            self._counts[name].note(time.perf_counter_ns() - started_ns, is_answered=False)
+            raise
+        self._counts[name].note(time.perf_counter_ns() - started_ns, is_answered=True)
+        return answered
+
+    async def describe_statistics(self, name: str | None = None) -> dict[str, Any]:
+        """What was computed so far, of a model or of all.
+
+        Args:
+            name: The model; ``None`` for all.
+
+        Raises:
+            ModelNotFoundError: If there is none of that name.
+        """
+        infos = self._service.models() if name is None else [self._service.find(name)]
+        described = [
+            describe_statistics(info, self._counts[info.name], await self._service.stats(info.name)) for info in infos
+        ]
+        return {"model_stats": described}
+
+    async def _compute(
+        self, name: str, exposure: Exposure, request: InferRequest
+    ) -> tuple[Answer, Sequence[tuple[WireTensor, bool]]]:
         items = exposure.read(request.inputs)
         if request.outputs is not None:
             # Before anything is computed for nothing.

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import json
 
-from inferox.core import ModelNotFoundError
 from inferox.engine import ModelInfo
 from inferox.server.http_error import HttpError
 from inferox.server.http_request import HttpRequest
@@ -35,6 +34,7 @@ class ModelRoutes:
             "": self._describe,
             "ready": self._say_ready,
             "config": self._configure,
+            "stats": self._describe_statistics,
         }
 
     async def read(self, request: HttpRequest) -> HttpResponse:
@@ -49,7 +49,7 @@ class ModelRoutes:
         path = ModelPath.of(request.path)
         if path.action not in self._readers:
             raise _wrong_method(request, "POST")
-        return await self._readers[path.action](self._find(path))
+        return await self._readers[path.action](self._inference.find_version(path.name, path.version))
 
     async def infer(self, request: HttpRequest) -> HttpResponse:
         """Computes a request.
@@ -73,19 +73,14 @@ class ModelRoutes:
 
         return await request.answer_binary(answer)
 
-    def _find(self, path: ModelPath) -> ModelInfo:
-        info = self._service.find(path.name)
-        if path.version is not None and path.version not in {info.version, *info.labels}:
-            raise ModelNotFoundError(
-                f"{path.name!r} has no version {path.version[:100]!r}", hint=f"it has {info.version}"
-            )
-        return info
-
     async def _describe(self, info: ModelInfo) -> HttpResponse:
         return HttpResponse(json.encode(describe_model(info, self._inference.find(info.name))))
 
     async def _configure(self, info: ModelInfo) -> HttpResponse:
         return HttpResponse(json.encode(configure_model(info, self._inference.find(info.name))))
+
+    async def _describe_statistics(self, info: ModelInfo) -> HttpResponse:
+        return HttpResponse(json.encode(await self._inference.describe_statistics(info.name)))
 
     async def _say_ready(self, info: ModelInfo) -> HttpResponse:
         reason = self._service.why_not_ready(info.name)

@@ -22,13 +22,14 @@ def make_oip(service: Service, inference: Inference) -> Protocol:
         service: What has the models.
         inference: What computes requests.
     """
-    server, models = ServerRoutes(service), ModelRoutes(service, inference)
+    server, models = ServerRoutes(service, inference), ModelRoutes(service, inference)
     repository = RepositoryRoutes(service)
     routes = {
         "/v2": reading(server.describe),
         "/v2/": reading(server.describe),
         "/v2/health/live": reading(server.say_live),
         "/v2/health/ready": reading(server.say_ready),
+        "/v2/models/stats": reading(server.describe_statistics),
         "/v2/repository/index": posting(repository.list_all),
     }
     families = {

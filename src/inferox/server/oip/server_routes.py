@@ -9,9 +9,10 @@ from msgspec import json
 
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
+from inferox.server.oip.inference import Inference
 from inferox.server.service import Service
 
-EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository")
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
 """The extensions of Triton that are offered."""
 
 _NOT_READY = 503
@@ -43,14 +44,20 @@ class ServerRoutes:
 
     Args:
         service: What is asked about.
+        inference: What computes requests.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, inference: Inference) -> None:
         self._service = service
+        self._inference = inference
 
     async def describe(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         """Says what it is."""
         return HttpResponse(json.encode(describe_server()))
+
+    async def describe_statistics(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        """Says what was computed so far with every model."""
+        return HttpResponse(json.encode(await self._inference.describe_statistics()))
 
     async def say_live(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         """Says that the process answers."""

@@ -1,0 +1,184 @@
+"""Parquet and Arrow files, whose columns keep their types."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from inferox.bulk.readers.reader import Reader
+from inferox.bulk.rows import Rows
+from inferox.core import RequestError
+
+_READ_ROWS = 1024
+_BUFFER_BYTES = 2**20
+
+
+class BatchReader(Reader):
+    """Rows that come in batches of columns.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names: list[str] = []
+        self._batches: Iterator[pa.RecordBatch] | None = None
+        self._left: pa.RecordBatch | None = None
+        self._done = 0
+
+    @property
+    @abstractmethod
+    def _schema(self) -> pa.Schema: ...
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """The number of all rows."""
+
+    @abstractmethod
+    def _read_batches(self, skip: int) -> tuple[Iterator[pa.RecordBatch], int]:
+        """The batches from a row on, as far as whole pieces of the file can be left out, and what is left to skip."""
+
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(self._schema.names)
+
+    def select(self, names: Sequence[str], *, is_all: bool) -> None:
+        """Says which columns are read; see ``Reader``."""
+        self.check_names(self._path, names, is_all=is_all)
+        self._names = list(names)
+
+    def take(self, count: int) -> Rows:
+        """Reads the next rows; see ``Reader``."""
+        parts: list[pa.RecordBatch] = []
+        left = count
+        try:
+            while left and (batch := self._next()) is not None:
+                parts.append(batch.slice(0, left))
+                self._left = batch.slice(left) if batch.num_rows > left else None
+                left -= parts[-1].num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise RequestError(f"{self._path} cannot be read after row {self._done}: {error}") from error
+        self._done += count - left
+        schema = pa.schema([self._schema.field(name) for name in self._names])
+        # A table of no columns has no rows either, so that these are counted beside it.
+        table = pa.Table.from_batches([part.select(self._names) for part in parts], schema).combine_chunks()
+        columns = {name: _whole(table.column(name)) for name in self._names}
+        return Rows(columns, [None] * (count - left))
+
+    def skip(self, count: int) -> int:
+        """Goes past the next rows; of what lies in pieces that can be left out nothing is read. See ``Reader``."""
+        skipped = min(count, self.rows - self._done)
+        self._done += skipped
+        self._batches = self._left = None
+        return skipped
+
+    @property
+    def position(self) -> float:
+        """The share of the rows that is read; see ``Reader``."""
+        return self._done / max(self.rows, 1)
+
+    def _next(self) -> pa.RecordBatch | None:
+        if self._left is not None:
+            return self._left
+        if self._batches is None:
+            self._batches, more = self._read_batches(self._done)
+            while more:
+                batch = next(self._batches)
+                if batch.num_rows > more:
+                    return batch.slice(more)
+                more -= batch.num_rows
+        return next(self._batches, None)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+class ParquetReader(BatchReader):
+    """A Parquet file, read in pieces of its row groups.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RequestError: If it is not a Parquet file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            self._file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
+        except pa.ArrowException as error:
+            raise RequestError(f"{path} is not a Parquet file: {error}") from error
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return self._file.schema_arrow
+
+    @property
+    def rows(self) -> int:
+        """The number of all rows."""
+        rows: int = self._file.metadata.num_rows
+        return rows
+
+    def _read_batches(self, skip: int) -> tuple[Iterator[pa.RecordBatch], int]:
+        groups = self._file.metadata.num_row_groups
+        first = 0
+        while first < groups and (rows := self._file.metadata.row_group(first).num_rows) <= skip:
+            skip, first = skip - rows, first + 1
+        return self._file.iter_batches(_READ_ROWS, list(range(first, groups)), self._names), skip
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class ArrowReader(BatchReader):
+    """An Arrow file (Feather), mapped into memory.
+
+    Args:
+        path: The file.
+
+    Raises:
+        RequestError: If it is not an Arrow file; a stream, which states no number of rows, is none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._map = pa.memory_map(str(path))
+        try:
+            self._file = pa.ipc.open_file(self._map)
+        except pa.ArrowException as error:
+            self._map.close()
+            raise RequestError(
+                f"{path} is not an Arrow file: {error}", hint="write it with pyarrow.ipc.new_file, or as Parquet"
+            ) from error
+        self._rows: int = sum(self._file.get_batch(index).num_rows for index in range(self._file.num_record_batches))
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return self._file.schema
+
+    @property
+    def rows(self) -> int:
+        """The number of all rows."""
+        return self._rows
+
+    def _read_batches(self, skip: int) -> tuple[Iterator[pa.RecordBatch], int]:
+        first = 0
+        count = self._file.num_record_batches
+        while first < count and (rows := self._file.get_batch(first).num_rows) <= skip:
+            skip, first = skip - rows, first + 1
+        return (self._file.get_batch(index) for index in range(first, count)), skip
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._map.close()

@@ -1,0 +1,82 @@
+"""gRPC by grpcio, in the event loop of the front."""
+
+from __future__ import annotations
+
+from grpc import aio
+
+from inferox.core import ConfigError
+from inferox.server.config import ServerConfig
+from inferox.server.intake import Intake
+from inferox.server.listening import listen
+from inferox.server.oip.grpc_health import GrpcHealth
+from inferox.server.oip.grpc_service import GrpcService
+from inferox.server.oip.inference import Inference
+from inferox.server.service import Service
+
+_AGE_MS = 600_000
+"""How old a connection may become before its client is asked for a new one, which may lead to another server."""
+
+_LEAST_PING_MS = 10_000
+"""How often clients may ask whether the connection is alive, without it being closed."""
+
+_MORE_CALLS = 64
+"""How many calls there may be at a time beside the requests that may be unanswered: those that compute nothing."""
+
+
+class GrpcServer:
+    """Speaks gRPC. It is made where an event loop runs, and listens from then on.
+
+    Args:
+        service: What answers, whatever the protocol.
+        inference: What computes requests.
+        intake: Counts what is held of them.
+        config: The settings.
+        port: The port; 0 for one that is free.
+
+    Attributes:
+        port: Where it listens.
+
+    Raises:
+        ConfigError: If it cannot listen there.
+    """
+
+    def __init__(
+        self, service: Service, inference: Inference, intake: Intake, config: ServerConfig, *, port: int
+    ) -> None:
+        self._server = aio.server(
+            options=(
+                ("grpc.so_reuseport", 0),  # or a second server would take half of the calls
+                ("grpc.max_receive_message_length", config.body_limit_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_connection_age_ms", _AGE_MS),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", _LEAST_PING_MS),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ),
+            maximum_concurrent_rpcs=config.request_limit + _MORE_CALLS,
+        )
+        handlers = (GrpcService(service, inference, intake).handler(), GrpcHealth(service).handler())
+        self._server.add_generic_rpc_handlers(handlers)
+        self.port = self._listen(config.host, port)
+
+    async def start(self) -> None:
+        """Takes calls."""
+        await self._server.start()
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no more calls, and answers those that there are.
+
+        Args:
+            grace_s: How long they may take.
+        """
+        await self._server.stop(grace_s)
+
+    def _listen(self, host: str, port: int) -> int:
+        # Says why it cannot, which gRPC does not.
+        listen(host, port, option="--grpc-port").close()
+        shown = f"[{host}]" if ":" in host else host
+        try:
+            return int(self._server.add_insecure_port(f"{shown}:{port}"))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"cannot listen on port {port} of {host}", hint="choose another with --grpc-port"
+            ) from error

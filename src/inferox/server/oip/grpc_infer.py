@@ -1,0 +1,134 @@
+"""Requests and answers of ``ModelInfer``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import shown
+from inferox.engine import Answer
+from inferox.server.field_error import FieldError
+from inferox.server.oip.answer_parameters import describe_parameters
+from inferox.server.oip.binary_data import read_binary, write_binary
+from inferox.server.oip.call_parameters import read_call_options, refuse_unknown_ways
+from inferox.server.oip.datatype import Datatype
+from inferox.server.oip.grpc_messages import GrpcMessages
+from inferox.server.oip.infer_request import InferRequest, add_input
+from inferox.server.oip.wire_tensor import WireTensor, count_elements, read_datatype
+
+_FIELDS = {
+    Datatype.BOOL: "bool_contents",
+    Datatype.INT8: "int_contents",
+    Datatype.INT16: "int_contents",
+    Datatype.INT32: "int_contents",
+    Datatype.INT64: "int64_contents",
+    Datatype.UINT8: "uint_contents",
+    Datatype.UINT16: "uint_contents",
+    Datatype.UINT32: "uint_contents",
+    Datatype.UINT64: "uint64_contents",
+    Datatype.FP32: "fp32_contents",
+    Datatype.FP64: "fp64_contents",
+    Datatype.BYTES: "bytes_contents",
+}
+"""Where the elements of each type stand, where they are not raw; FP16 and BF16 are always that."""
+
+
+def read_grpc_infer(message: Any) -> InferRequest:
+    """Reads a request.
+
+    Args:
+        message: A ``ModelInferRequest``.
+
+    Returns:
+        The request, which wants its outputs as binary data unless its inputs are typed contents.
+
+    Raises:
+        RequestError: If it is not one that can be computed.
+    """
+    raw = message.raw_input_contents
+    if raw and len(raw) != len(message.inputs):
+        raise FieldError(
+            "raw_input_contents",
+            f"raw_input_contents must have an entry for each of the {len(message.inputs)} inputs, but has {len(raw)}",
+        )
+    options = read_call_options(_read_parameters(message.parameters), message.model_version or None)
+    inputs: dict[str, WireTensor] = {}
+    for index, item in enumerate(message.inputs):
+        add_input(inputs, _read_input(item, raw[index] if raw else None))
+    for item in message.outputs:
+        refuse_unknown_ways(_read_parameters(item.parameters))
+    is_binary = bool(raw) or not inputs
+    outputs = {item.name: is_binary for item in message.outputs} or None
+    return InferRequest(message.id, inputs, outputs, options, is_binary)
+
+
+def write_grpc_infer(
+    messages: GrpcMessages,
+    name: str,
+    request: InferRequest,
+    answer: Answer,
+    outputs: Sequence[tuple[WireTensor, bool]],
+) -> Any:
+    """Writes an answer: raw where the request was, or where an output cannot be typed contents.
+
+    Args:
+        messages: The messages of the protocol.
+        name: The model.
+        request: What was asked.
+        answer: What was computed.
+        outputs: What the answer has, and whether each is wanted as binary data.
+
+    Returns:
+        A ``ModelInferResponse``.
+    """
+    response = messages.of("ModelInferResponse")(model_name=name, model_version=answer.version, id=request.id)
+    for key, value in describe_parameters(answer).items():
+        if isinstance(value, int):
+            response.parameters[key].int64_param = value
+        else:
+            response.parameters[key].string_param = value
+    is_raw = any(is_binary or tensor.datatype not in _FIELDS for tensor, is_binary in outputs)
+    for tensor, _ in outputs:
+        told = response.outputs.add(name=tensor.name, datatype=tensor.datatype.value, shape=tensor.array.shape)
+        if is_raw:
+            response.raw_output_contents.append(write_binary(tensor.datatype, tensor.array))
+        else:
+            getattr(told.contents, _FIELDS[tensor.datatype]).extend(tensor.array.reshape(-1).tolist())
+    return response
+
+
+def _read_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    found = ((name, value, value.WhichOneof("parameter_choice")) for name, value in parameters.items())
+    return {name: getattr(value, choice) for name, value, choice in found if choice is not None}
+
+
+def _read_input(item: Any, raw: bytes | None) -> WireTensor:
+    subject = f"input {shown(item.name)}"
+    refuse_unknown_ways(_read_parameters(item.parameters))
+    datatype, shape = read_datatype(item.datatype, subject), list(item.shape)
+    if raw is None:
+        return WireTensor(item.name, datatype, _read_contents(datatype, shape, item.contents, subject))
+    if item.HasField("contents"):
+        raise FieldError("contents", f"{subject} has contents, and raw_input_contents has some for it as well")
+    return WireTensor(item.name, datatype, read_binary(datatype, shape, memoryview(raw), subject))
+
+
+def _read_contents(datatype: Datatype, shape: Sequence[int], contents: Any, subject: str) -> npt.NDArray[Any]:
+    count = count_elements(shape, subject)
+    if datatype not in _FIELDS:
+        raise FieldError("contents", f"{subject} is {datatype}, which is sent in raw_input_contents alone")
+    name = _FIELDS[datatype]
+    if other := [field.name for field, _ in contents.ListFields() if field.name != name]:
+        raise FieldError("contents", f"{subject} is {datatype}, whose elements are in {name}, but has {other[0]}")
+    elements = getattr(contents, name)
+    if len(elements) != count:
+        raise FieldError(
+            "contents", f"{subject} has the shape {list(shape)}, but its contents have {len(elements):,} elements"
+        )
+    try:
+        return np.array(list(elements), datatype.numpy_dtype).reshape(shape)
+    except OverflowError as error:
+        raise FieldError("contents", f"{subject} is {datatype}, and has a number out of its range") from error

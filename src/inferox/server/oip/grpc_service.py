@@ -1,0 +1,199 @@
+"""The protocol over gRPC: what answers each of its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import grpc
+
+from inferox.core import ModelNotFoundError
+from inferox.server.failure import GRPC_CODES, INTERNAL, Failure, read_failure
+from inferox.server.intake import Intake
+from inferox.server.oip.grpc_infer import read_grpc_infer, write_grpc_infer
+from inferox.server.oip.grpc_messages import INFERENCE, GrpcMessages
+from inferox.server.oip.inference import Inference
+from inferox.server.oip.model_description import configure_model, describe_model
+from inferox.server.oip.repository_routes import NO_CONTROL, NOT_OFFERED
+from inferox.server.oip.server_routes import describe_server, list_models
+from inferox.server.service import Service
+
+_SERVICE = "GRPCInferenceService"
+
+_NO_CONTROL = ("RepositoryModelLoad", "RepositoryModelUnload")
+
+_NOT_OFFERED = (
+    *(f"{kind}SharedMemory{what}" for kind in ("System", "Cuda") for what in ("Status", "Register", "Unregister")),
+    "TraceSetting",
+    "LogSettings",
+)
+
+_STREAMED_AT_ONCE = 64
+"""How many requests of a stream are computed while the first of them is not answered."""
+
+_ID_BYTES = 12
+
+_logger = logging.getLogger(__name__)
+
+Call = Callable[[Any], Awaitable[Any]]
+
+
+class GrpcService:
+    """Answers the calls of the protocol.
+
+    Args:
+        service: What has the models.
+        inference: What computes requests.
+        intake: Counts what is held of them.
+    """
+
+    def __init__(self, service: Service, inference: Inference, intake: Intake) -> None:
+        self._service = service
+        self._inference = inference
+        self._intake = intake
+        self._messages = GrpcMessages(INFERENCE)
+        self._calls: Mapping[str, Call] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ModelReady": self._model_ready,
+            "ServerMetadata": self._server_metadata,
+            "ModelMetadata": self._model_metadata,
+            "ModelInfer": self._infer,
+            "ModelConfig": self._model_config,
+            "ModelStatistics": self._model_statistics,
+            "RepositoryIndex": self._repository_index,
+        }
+
+    def handler(self) -> Any:
+        """What gRPC's server is given: a generic handler."""
+        handlers: dict[str, Any] = {}
+        for method, taken, given in self._messages.methods(_SERVICE):
+            how = {
+                "request_deserializer": self._messages.of(taken).FromString,
+                "response_serializer": self._messages.of(given).SerializeToString,
+            }
+            if method in self._calls:
+                handlers[method] = grpc.unary_unary_rpc_method_handler(_answering(self._calls[method]), **how)
+            else:
+                handlers[method] = grpc.stream_stream_rpc_method_handler(self._stream, **how)
+        no_control = grpc.unary_unary_rpc_method_handler(_refusing(grpc.StatusCode.PERMISSION_DENIED, NO_CONTROL))
+        not_offered = grpc.unary_unary_rpc_method_handler(_refusing(grpc.StatusCode.UNIMPLEMENTED, NOT_OFFERED))
+        handlers |= dict.fromkeys(_NO_CONTROL, no_control) | dict.fromkeys(_NOT_OFFERED, not_offered)
+        return grpc.method_handlers_generic_handler(f"{INFERENCE}.{_SERVICE}", handlers)
+
+    async def _server_live(self, message: Any) -> Any:  # noqa: ARG002 - as every call
+        return self._messages.make("ServerLiveResponse", {"live": True})
+
+    async def _server_ready(self, message: Any) -> Any:  # noqa: ARG002 - as every call
+        return self._messages.make("ServerReadyResponse", {"ready": self._service.why_not_ready() is None})
+
+    async def _model_ready(self, message: Any) -> Any:
+        is_ready = False
+        with suppress(ModelNotFoundError):
+            info = self._inference.find_version(message.name, message.version or None)
+            is_ready = self._service.why_not_ready(info.name) is None
+        return self._messages.make("ModelReadyResponse", {"ready": is_ready})
+
+    async def _server_metadata(self, message: Any) -> Any:  # noqa: ARG002 - as every call
+        return self._messages.make("ServerMetadataResponse", describe_server())
+
+    async def _model_metadata(self, message: Any) -> Any:
+        info = self._inference.find_version(message.name, message.version or None)
+        return self._messages.make("ModelMetadataResponse", describe_model(info, self._inference.find(info.name)))
+
+    async def _model_config(self, message: Any) -> Any:
+        info = self._inference.find_version(message.name, message.version or None)
+        config = configure_model(info, self._inference.find(info.name))
+        return self._messages.make("ModelConfigResponse", {"config": config})
+
+    async def _model_statistics(self, message: Any) -> Any:
+        told = await self._inference.describe_statistics(message.name or None)
+        return self._messages.make("ModelStatisticsResponse", told)
+
+    async def _repository_index(self, message: Any) -> Any:
+        models = list_models(self._service, ready_only=message.ready)
+        return self._messages.make("RepositoryIndexResponse", {"models": models})
+
+    async def _infer(self, message: Any) -> Any:
+        size_bytes = message.ByteSize()
+        with self._intake.admit(size_bytes) as held:
+            self._intake.hold(held, size_bytes)
+            request = read_grpc_infer(message)
+            answer, outputs = await self._inference.compute(message.model_name, request)
+            return write_grpc_infer(self._messages, message.model_name, request, answer, outputs)
+
+    async def _stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ARG002
+        """Answers requests in their order, several of which are computed at a time."""
+        waiting: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(_STREAMED_AT_ONCE)
+        begun: set[asyncio.Task[Any]] = set()
+
+        async def read() -> None:
+            async for message in requests:
+                task = asyncio.create_task(self._answer_streamed(message))
+                begun.add(task)
+                task.add_done_callback(begun.discard)
+                await waiting.put(task)
+            await waiting.put(None)
+
+        reading = asyncio.create_task(read())
+        try:
+            while (task := await waiting.get()) is not None:
+                yield await task
+        finally:
+            for task in (reading, *begun):
+                task.cancel()
+
+    async def _answer_streamed(self, message: Any) -> Any:
+        """An answer within a stream, which errors do not end."""
+        response = self._messages.of("ModelStreamInferResponse")
+        try:
+            return response(infer_response=await self._infer(message))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            failure = explain(error, _make_id())
+            told = response(error_message=failure.message)
+            told.infer_response.id = message.id  # so that its client knows which request it is of
+            return told
+
+
+def explain(error: Exception, request_id: str) -> Failure:
+    """What is said of an error, which the operator is told too where it is the server's.
+
+    Args:
+        error: The error.
+        request_id: What the operator finds it by.
+    """
+    failure = read_failure(error, request_id)
+    if failure.status == INTERNAL:
+        _logger.error("%s failed: %s", request_id, error, exc_info=_logger.isEnabledFor(logging.DEBUG))
+    return failure
+
+
+def _answering(call: Call) -> Callable[[Any, Any], Awaitable[Any]]:
+    """Has a call answered, with a status where it fails."""
+
+    async def answer(message: Any, context: Any) -> Any:
+        try:
+            return await call(message)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            request_id = _make_id()
+            failure = explain(error, request_id)
+            context.set_trailing_metadata((("x-request-id", request_id), *failure.headers.items()))
+            code = getattr(grpc.StatusCode, GRPC_CODES[failure.status])
+            await context.abort(code, failure.message)
+
+    return answer
+
+
+def _refusing(code: Any, why: str) -> Callable[[bytes, Any], Awaitable[None]]:
+    async def refuse(message: bytes, context: Any) -> None:  # noqa: ARG001 - whatever it asks
+        await context.abort(code, why)
+
+    return refuse
+
+
+def _make_id() -> str:
+    return f"req_{os.urandom(_ID_BYTES).hex()}"
