@@ -1,4 +1,8 @@
-"""The hub, as a process with its environment meets it. A local server stands in its place."""
+"""The hub, as a process with its environment meets it. A local server stands in its place.
+
+That the settings of the environment count is shown by processes of their own, as huggingface_hub reads them once, when it
+is imported. All else is asked in this process, whose huggingface_hub is given those settings by hand.
+"""
 
 from __future__ import annotations
 
@@ -7,29 +11,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from inferox.core import PackageError
 from inferox.sources import open_source
+from inferox.sources.hub import fetch_model
 from tests.sources.checkpoints import make_model, save_model
 from tests.sources.fake_hub import MAIN, OLD, TOKEN, FakeHub, FakeRepository, serve
 
 _FETCH = """
 import json, sys
-from inferox.core import PackageError
 from inferox.sources.hub import fetch_model
-phrases = []
-try:
-    found = fetch_model(sys.argv[1], phrases.append)
-    files = sorted(str(path.relative_to(found.directory)) for path in found.directory.rglob("*") if path.is_file())
-    result = {"directory": str(found.directory), "name": found.name, "repo_id": found.repo_id,
-              "revision": found.revision, "files": files}
-except PackageError as error:
-    result = {"error": str(error)}
-print(json.dumps({**result, "phrases": phrases, "torch": "torch" in sys.modules}))
+found = fetch_model(sys.argv[1], lambda _: None)
+print(json.dumps({"directory": str(found.directory), "revision": found.revision, "torch": "torch" in sys.modules}))
 """
 
 _SAFE = {
@@ -56,14 +54,26 @@ _UNNEEDED = {
 
 @dataclass
 class Client:
-    """A process that fetches models, with a cache of its own."""
+    """What fetches models from the hub, with a cache of its own."""
 
     hub: FakeHub
     home: Path
-    environment: dict[str, str] = field(default_factory=dict)
+    patch: pytest.MonkeyPatch
 
-    def fetch(self, source: str, **environment: str) -> dict[str, Any]:
+    def fetch(self, source: str, *, offline: bool = False, token: str | None = None) -> dict[str, Any]:
         """What comes of fetching a model: the snapshot's facts, or the error."""
+        self.set(HF_HUB_OFFLINE=offline)
+        self.patch.setenv("HF_TOKEN", token or "")
+        phrases: list[str] = []
+        try:
+            found = fetch_model(source, phrases.append)
+        except PackageError as error:
+            return {"error": str(error)}
+        files = sorted(str(path.relative_to(found.directory)) for path in found.directory.rglob("*") if path.is_file())
+        return {**vars(found), "name": found.name, "files": files, "phrases": phrases}
+
+    def fetch_in_a_process(self, source: str, **environment: str) -> dict[str, Any]:
+        """The snapshot's facts, as a process tells them that is given nothing but its environment."""
         done = subprocess.run(  # noqa: S603 - the program is this file's own
             [sys.executable, "-c", _FETCH, source],
             env=self._environment(environment),
@@ -72,19 +82,27 @@ class Client:
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert (done.returncode, done.stderr) == (0, "")
         result: dict[str, Any] = json.loads(done.stdout)
-        result["stderr"] = done.stderr
         return result
+
+    def go_to(self, endpoint: str) -> None:
+        """Asks another hub from now on."""
+        self.set(ENDPOINT=endpoint, HUGGINGFACE_CO_URL_TEMPLATE=endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+
+    def set(self, **constants: Any) -> None:
+        """Gives huggingface_hub settings that it would have read from the environment."""
+        for name, value in constants.items():
+            self.patch.setattr(f"huggingface_hub.constants.{name}", value)
 
     def _environment(self, changes: Mapping[str, str]) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
         own = {"HF_ENDPOINT": self.hub.endpoint, "HF_HOME": str(self.home)}
-        return {**inherited, **own, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1", **changes}
+        return {**inherited, **own, **changes}
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[Client]:
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
     repositories = {
         "org/model": FakeRepository({MAIN: {**_SAFE, **_UNNEEDED}, OLD: _SAFE}),
         "org/pickled": FakeRepository({MAIN: {"config.json": b"{}", "pytorch_model.bin": b"x", "rust_model.ot": b"x"}}),
@@ -94,7 +112,13 @@ def client(tmp_path: Path) -> Iterator[Client]:
         "org/gguf": FakeRepository({MAIN: {"config.json": b"{}", "model.gguf": b"x"}}),
     }
     with serve(repositories) as hub:
-        yield Client(hub, tmp_path / "home")
+        home = tmp_path / "home"
+        client = Client(hub, home, monkeypatch)
+        client.go_to(hub.endpoint)
+        client.set(HF_HUB_CACHE=str(home / "hub"), HF_XET_CACHE=str(home / "xet"), HF_TOKEN_PATH=str(home / "token"))
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "127.0.0.1")
+        yield client
 
 
 def test_only_needed_files_are_fetched(client: Client) -> None:
@@ -102,8 +126,17 @@ def test_only_needed_files_are_fetched(client: Client) -> None:
     assert found["files"] == sorted(_SAFE)
     assert client.hub.fetched() == set(_SAFE)
     assert (found["name"], found["repo_id"], found["revision"]) == ("model", "org/model", MAIN)
+
+
+def test_a_process_finds_the_hub_and_the_cache_by_its_environment(client: Client) -> None:
+    found = client.fetch_in_a_process("hf://org/model")
+    assert client.hub.fetched() == set(_SAFE)
+    assert Path(found["directory"]).is_relative_to(client.home)
     assert found["torch"] is False
-    assert found["stderr"] == ""
+    client.hub.requests.clear()
+    assert client.fetch_in_a_process("hf://org/model", HF_HUB_OFFLINE="1")["revision"] == MAIN
+    assert client.hub.requests == []
+    assert client.fetch_in_a_process("hf://org/private", HF_TOKEN=TOKEN)["revision"] == MAIN
 
 
 def test_progress_counts_megabytes(client: Client) -> None:
@@ -161,7 +194,7 @@ def test_gated_repository(client: Client) -> None:
     error = client.fetch("hf://org/gated")["error"]
     assert error.startswith("access to org/gated is restricted by its authors")
     assert "HF_TOKEN" in error
-    assert client.fetch("hf://org/gated", HF_TOKEN=TOKEN)["revision"] == MAIN
+    assert client.fetch("hf://org/gated", token=TOKEN)["revision"] == MAIN
 
 
 def test_private_repository_with_a_stored_token(client: Client) -> None:
@@ -172,28 +205,31 @@ def test_private_repository_with_a_stored_token(client: Client) -> None:
 
 
 def test_offline(client: Client) -> None:
-    error = client.fetch("hf://org/model", HF_HUB_OFFLINE="1")["error"]
+    error = client.fetch("hf://org/model", offline=True)["error"]
     cache = client.home / "hub"
     assert error.startswith(f"org/model at main is not in the cache {cache}, and HF_HUB_OFFLINE forbids fetching it")
     assert client.hub.requests == []
     client.fetch("hf://org/model")
-    assert client.fetch("hf://org/model", HF_HUB_OFFLINE="1")["revision"] == MAIN
+    assert client.fetch("hf://org/model", offline=True)["revision"] == MAIN
 
 
 def test_offline_with_a_part_in_the_cache(client: Client) -> None:
     found = client.fetch("hf://org/model")
     (Path(found["directory"]) / "model.safetensors").unlink()
-    error = client.fetch("hf://org/model", HF_HUB_OFFLINE="1")["error"]
+    error = client.fetch("hf://org/model", offline=True)["error"]
     assert "is incomplete: 1 file(s) are missing (model.safetensors)" in error
 
 
 def test_hub_out_of_reach(client: Client) -> None:
     nowhere = "http://127.0.0.1:9"
-    error = client.fetch("hf://org/model", HF_ENDPOINT=nowhere)["error"]
+    client.go_to(nowhere)
+    error = client.fetch("hf://org/model")["error"]
     assert f"and {nowhere} cannot be reached" in error
     assert "HF_ENDPOINT" in error
+    client.go_to(client.hub.endpoint)
     client.fetch("hf://org/model")
-    assert client.fetch("hf://org/model", HF_ENDPOINT=nowhere)["revision"] == MAIN
+    client.go_to(nowhere)
+    assert client.fetch("hf://org/model")["revision"] == MAIN
 
 
 def test_hub_that_fails(client: Client) -> None:
@@ -215,13 +251,10 @@ def test_repository_that_is_no_model(client: Client) -> None:
     assert "org/gguf has no weights for PyTorch" in client.fetch("hf://org/gguf")["error"]
 
 
-def test_model_of_the_hub_is_opened(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_of_the_hub_is_opened(client: Client, tmp_path: Path) -> None:
     directory = save_model(make_model("bert", "Model"), tmp_path / "bert")
     files = {path.name: path.read_bytes() for path in directory.iterdir()}
     client.hub.repositories["org/bert"] = FakeRepository({MAIN: {**files, "README.md": b"---\nlicense: mit\n---\n"}})
-    client.fetch("hf://org/bert")
-    # This process has read the hub's settings already; it finds in that cache what the other one fetched.
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(client.home / "hub"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    client.set(HF_HUB_OFFLINE=False)
     facts = open_source("hf://org/bert").facts
     assert (facts.name, facts.repo_id, facts.revision, facts.license) == ("bert", "org/bert", MAIN, "mit")
