@@ -84,6 +84,20 @@ def packages(shared_folders: SharedFolders, minilm_directory: Path) -> dict[str,
     return get_task_packages(shared_folders, minilm_directory)
 
 
+@pytest.fixture(scope="session")
+def bert_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
+    """A small BERT with MiniLM's tokenizer in fp32 for three runtimes, as one file; its source lies beside it."""
+    from inferox import pack
+    from tests.packing.test_kinds import save_text_model
+
+    def fill(folder: Path) -> None:
+        save_text_model(folder / "source", minilm_directory, "bert", "Model")
+        runtimes = ("torch", "onnxruntime", "openvino")
+        pack(folder / "source", folder / "bert.mlpkg", backends=runtimes, precisions=("fp32",))
+
+    return shared_folders.get("bert", fill) / "bert.mlpkg"
+
+
 def pytest_collection_finish() -> None:
     """Once the modules of the tests are imported, and PyTorch with them."""
     make_operator_table_once()

@@ -1,4 +1,7 @@
-"""Bad input at the command line: one clear line, the right exit code, and no traceback."""
+"""Bad input at the command line: one clear line, the right exit code, and no traceback.
+
+Commands are called in this process, but where what a process does is the subject.
+"""
 
 from __future__ import annotations
 
@@ -13,47 +16,50 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Done, Run, run
 from tests.conftest import Command
 
+__all__ = ["run"]
 
-def fails(done: subprocess.CompletedProcess[bytes], code: int, *texts: str) -> None:
-    message = done.stderr.decode()
-    assert done.returncode == code, message
-    assert "Traceback" not in message
+
+def fails(done: Done, code: int, *texts: str) -> None:
+    assert done.code == code, done.err
+    assert "Traceback" not in done.err
     for text in texts:
-        assert text in message
-    assert message.startswith(("inferox: ", "Usage: "))
+        assert text in done.err
+    assert done.err.startswith(("inferox: ", "Usage: "))
 
 
 def test_no_package(inferox: Command, tmp_path: Path) -> None:
-    fails(inferox("run", tmp_path / "none.mlpkg", "x"), 3, "there is no package at")
+    done = inferox("run", tmp_path / "none.mlpkg", "x")
+    fails(Done(done.returncode, "", done.stderr.decode()), 3, "there is no package at")
 
 
-def test_a_model_directory_is_no_package(inferox: Command, minilm_directory: Path) -> None:
-    fails(inferox("run", minilm_directory, "x"), 3, "pack it first")
+def test_a_model_directory_is_no_package(run: Run, minilm_directory: Path) -> None:
+    fails(run("run", minilm_directory, "x"), 3, "pack it first")
 
 
-def test_a_file_that_is_no_package(inferox: Command, tmp_path: Path) -> None:
+def test_a_file_that_is_no_package(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "x.mlpkg"
     path.write_bytes(b"not a zip")
-    fails(inferox("inspect", path), 3, "is not a package")
+    fails(run("inspect", path), 3, "is not a package")
 
 
-def test_a_truncated_package(inferox: Command, small_package: Path, tmp_path: Path) -> None:
+def test_a_truncated_package(run: Run, small_package: Path, tmp_path: Path) -> None:
     path = tmp_path / "half.mlpkg"
     path.write_bytes(small_package.read_bytes()[:1_000_000])
-    fails(inferox("run", path, "x"), 3, "truncated or damaged")
+    fails(run("run", path, "x"), 3, "truncated or damaged")
 
 
-def test_packing_what_is_no_model(inferox: Command, tmp_path: Path) -> None:
-    fails(inferox("pack", tmp_path, "-o", tmp_path / "x.mlpkg"), 3, "not a model directory")
+def test_packing_what_is_no_model(run: Run, tmp_path: Path) -> None:
+    fails(run("pack", tmp_path, "-o", tmp_path / "x.mlpkg"), 3, "not a model directory")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_packing_over_something_that_exists(inferox: Command, minilm_directory: Path, tmp_path: Path) -> None:
+def test_packing_over_something_that_exists(run: Run, minilm_directory: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.mlpkg"
     path.write_text("mine")
-    fails(inferox("pack", minilm_directory, "-o", path), 2, "exists already", "--force")
+    fails(run("pack", minilm_directory, "-o", path), 2, "exists already", "--force")
     assert path.read_text() == "mine"
 
 
@@ -78,33 +84,33 @@ def test_packing_over_something_that_exists(inferox: Command, minilm_directory: 
         (("--input", "nope.txt"), 4, "either"),
     ],
 )
-def test_wrong_options(inferox: Command, small_package: Path, arguments: tuple[str, ...], code: int, text: str) -> None:
-    fails(inferox("run", small_package, "x", *arguments), code, text)
+def test_wrong_options(run: Run, small_package: Path, arguments: tuple[str, ...], code: int, text: str) -> None:
+    fails(run("run", small_package, "x", *arguments), code, text)
 
 
-def test_nothing_to_run_on(inferox: Command, small_package: Path) -> None:
-    fails(inferox("run", small_package), 4, "got none")
+def test_nothing_to_run_on(run: Run, small_package: Path) -> None:
+    fails(run("run", small_package), 4, "got none")
 
 
-def test_a_file_that_cannot_be_read(inferox: Command, small_package: Path, tmp_path: Path) -> None:
-    fails(inferox("run", small_package, "--input", tmp_path / "nope.txt"), 4, "cannot be read")
+def test_a_file_that_cannot_be_read(run: Run, small_package: Path, tmp_path: Path) -> None:
+    fails(run("run", small_package, "--input", tmp_path / "nope.txt"), 4, "cannot be read")
 
 
-def test_invalid_utf8_names_the_line(inferox: Command, small_package: Path) -> None:
-    fails(inferox("run", small_package, "-", stdin=b"fine\n\xff\xfe\n"), 4, "line 2 of standard input is not UTF-8")
+def test_invalid_utf8_names_the_line(run: Run, small_package: Path) -> None:
+    fails(run("run", small_package, "-", stdin=b"fine\n\xff\xfe\n"), 4, "line 2 of standard input is not UTF-8")
 
 
-def test_binary_standard_input(inferox: Command, small_package: Path) -> None:
-    fails(inferox("run", small_package, "-", stdin=bytes(range(256)) * 40), 4, "is not UTF-8")
+def test_binary_standard_input(run: Run, small_package: Path) -> None:
+    fails(run("run", small_package, "-", stdin=bytes(range(256)) * 40), 4, "is not UTF-8")
 
 
-def test_malformed_json_lines(inferox: Command, small_package: Path) -> None:
-    fails(inferox("run", small_package, "--jsonl", "-", stdin=b'"a"\n{"text": \n'), 4, "line 2", "is not JSON")
-    fails(inferox("run", small_package, "--jsonl", "-", stdin=b"[1, 2]\n"), 4, "line 1")
+def test_malformed_json_lines(run: Run, small_package: Path) -> None:
+    fails(run("run", small_package, "--jsonl", "-", stdin=b'"a"\n{"text": \n'), 4, "line 2", "is not JSON")
+    fails(run("run", small_package, "--jsonl", "-", stdin=b"[1, 2]\n"), 4, "line 1")
 
 
-def test_a_lone_surrogate_names_the_text(inferox: Command, small_package: Path) -> None:
-    fails(inferox("run", small_package, "--jsonl", "-", stdin=b'"a"\n"\\ud800"\n'), 4, "line 2")
+def test_a_lone_surrogate_names_the_text(run: Run, small_package: Path) -> None:
+    fails(run("run", small_package, "--jsonl", "-", stdin=b'"a"\n"\\ud800"\n'), 4, "line 2")
 
 
 @pytest.mark.parametrize("text", ["", "nul \x00 inside", "word " * 20_000])

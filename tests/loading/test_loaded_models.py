@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+import transformers
 
 import inferox
 from inferox.backends.registry import get_backend
@@ -24,7 +25,6 @@ from tests.backends.onnxruntime import test_conformance as onnxruntime
 from tests.backends.openvino import test_conformance as openvino
 from tests.backends.torch import test_conformance as torch_subjects
 from tests.package.packages import make_info, make_metadata
-from tests.packing.test_kinds import save_text_model
 
 LENGTH = 6
 
@@ -78,14 +78,9 @@ class TestCandle(LoadedPerceptron):
 
 
 @pytest.fixture(scope="module")
-def text_model(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> tuple[Path, Any]:
+def text_model(bert_package: Path) -> tuple[Path, Any]:
     """A package with packed artifacts, and the module that it was made of."""
-    folder = tmp_path_factory.mktemp("text")
-    module = save_text_model(folder / "source", minilm_directory, "bert", "Model")
-    inferox.pack(
-        folder / "source", folder / "package", backends=("torch", "onnxruntime", "openvino"), precisions=("fp32",)
-    )
-    return folder / "package", module
+    return bert_package, transformers.AutoModel.from_pretrained(bert_package.parent / "source").eval()
 
 
 class LoadedText(ModelTests):

@@ -1,7 +1,7 @@
 """The hub, as a process with its environment meets it. A local server stands in its place.
 
-That the settings of the environment count is shown by processes of their own, as huggingface_hub reads them once, when it
-is imported. All else is asked in this process, whose huggingface_hub is given those settings by hand.
+That the settings of the environment count is shown by processes of their own, as huggingface_hub reads them once, when
+it is imported. All else is asked in this process, whose huggingface_hub is given those settings by hand.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+import transformers
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
@@ -39,14 +40,12 @@ from tests.packing.test_kinds import TEXTS, save_text_model
 from tests.sources.checkpoints import make_model, save_model
 
 BOTH = ("torch", "onnxruntime")
+OTHERS = ("torch/safetensors", "openvino/onnx")
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    folder = tmp_path_factory.mktemp("onnx")
-    save_text_model(folder / "source", minilm_directory, "bert", "Model")
-    inferox.pack(folder / "source", folder / "both.mlpkg", backends=BOTH)
-    return folder / "both.mlpkg"
+def package(bert_package: Path) -> Path:
+    return bert_package
 
 
 # Two kinds of attention and positions in every run (packing/test_runtimes.py has MPNet, a third), and each encoder with
@@ -80,11 +79,8 @@ def test_text_models_agree(tmp_path: Path, minilm_directory: Path, model_type: s
     assert all("the attention of a MPNet" in reason for reason in report.refused.values())
 
 
-@pytest.mark.parametrize("model_type", ["roberta", pytest.param("bert", marks=pytest.mark.slow)])
-def test_a_packed_graph_takes_padding_behind_its_rows(tmp_path: Path, minilm_directory: Path, model_type: str) -> None:
-    model = save_text_model(tmp_path / "source", minilm_directory, model_type, "Model")
-    inferox.pack(tmp_path / "source", tmp_path / "p", backends=["onnxruntime"])
-    with inferox.load(tmp_path / "p", task="raw") as loaded:
+def assert_takes_padding(package: Path, model: torch.nn.Module) -> None:
+    with inferox.load(package, backend="onnxruntime", task="raw") as loaded:
         assert loaded.metadata.layout is Layout.PACKED
         for mask in ([[1, 1, 1], [1, 1, 0], [1, 0, 0]], [[1, 1, 1, 1], [1, 1, 0, 0]], [[1]]):
             kept = np.array(mask)
@@ -98,6 +94,19 @@ def test_a_packed_graph_takes_padding_behind_its_rows(tmp_path: Path, minilm_dir
                 expected.last_hidden_state.numpy() * kept[..., None],
                 atol=1e-5,
             )
+
+
+def test_a_packed_graph_takes_padding_behind_its_rows(package: Path) -> None:
+    assert_takes_padding(package, transformers.AutoModel.from_pretrained(package.parent / "source").eval())
+
+
+@pytest.mark.slow
+def test_a_packed_graph_that_counts_positions_takes_padding_behind_its_rows(
+    tmp_path: Path, minilm_directory: Path
+) -> None:
+    model = save_text_model(tmp_path / "source", minilm_directory, "roberta", "Model")
+    inferox.pack(tmp_path / "source", tmp_path / "p", backends=["onnxruntime"])
+    assert_takes_padding(tmp_path / "p", model)
 
 
 @pytest.mark.parametrize("model_type", ["vit", "resnet"])
@@ -175,8 +184,7 @@ def test_embeddings_agree_between_the_backends(package: Path) -> None:
         asked = "the backend onnxruntime was asked for"
         assert other.metadata.rejected == {
             "onnxruntime/onnx/fp32/padded": later,
-            "torch/safetensors/fp32/packed": asked,
-            "torch/safetensors/fp32/padded": asked,
+            **{f"{each}/fp32/{layout}": asked for each in OTHERS for layout in ("packed", "padded")},
         }
 
 
@@ -185,7 +193,7 @@ import sys
 sys.modules["torch"] = sys.modules["transformers"] = None
 import inferox
 from inferox.core import NoUsableBackendError
-with inferox.load(sys.argv[1]) as model:
+with inferox.load(sys.argv[1], backend="onnxruntime") as model:
     print(model.metadata.backend, model.embed(["hello"]).shape)
 try:
     inferox.load(sys.argv[1], backend="torch")
