@@ -14,7 +14,7 @@ Packages = dict[str, Path]
 
 def test_loads_are_measured_and_plotted(run: Run, packages: Packages, tmp_path: Path) -> None:
     page = tmp_path / "load.html"
-    done = run("bench", packages["embed"], "--callers", "1,8", "--seconds", "2", "--plot", page, "--threads", "1")
+    done = run("bench", packages["embed"], "--callers", "1,8", "--seconds", "1", "--plot", page, "--threads", "1")
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert (found["task"], found["threads"]) == ("embed", 1)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from tests.fuzz.cases import ANSWERED, Case, Selection, select_cases
 from tests.fuzz.corpus import make_corpus
 from tests.fuzz.documents import VALUES, Document
+from tests.fuzz.faulty import FaultyRunner
 from tests.fuzz.results import collect
 from tests.fuzz.workers import Limits, run_cases
 
@@ -34,25 +33,6 @@ def test_hostile_packages_end_in_errors_of_inferox_or_in_answers(corpus: Path) -
     total = sum(results.endings.values(), start=type(results.endings["image"])())
     assert total.total() == 400
     assert total[ANSWERED] > 20, "hardly a case gets behind what opens a package"
-
-
-class FaultyRunner:
-    """Ends in the way that a case is named after."""
-
-    def __init__(self, corpus: Path, root: Path) -> None:
-        del corpus
-        self._root = root
-
-    def run(self, case: Case) -> str:
-        if case.name == "exception":
-            raise KeyError("a field")
-        if case.name == "crash":
-            os.abort()
-        if case.name == "hang":
-            time.sleep(60)
-        if case.name == "memory":
-            return str(len(bytearray(2 << 30)))
-        return ANSWERED
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has signals and limits the memory of a process")

@@ -12,20 +12,11 @@ import inferox
 from inferox.core import Artifact
 from inferox.package import Package, embedding_space, open_package
 from inferox.parity import ParityClass
-from tests.packing.test_kinds import save_text_model
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
-    folder = tmp_path_factory.mktemp("spaces") / "source"
-    save_text_model(folder, minilm_directory, "bert", "Model")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def package(source: Path) -> Package:
-    inferox.pack(source, source.parent / "package", backends=("torch", "onnxruntime"), task="embed")
-    return open_package(source.parent / "package")
+def package(bert_package: Path) -> Package:
+    return open_package(bert_package)
 
 
 def space(package: Package, artifact: Artifact, **options: Any) -> str:
@@ -40,7 +31,7 @@ def with_class(package: Package, artifact: Artifact, parity_class: ParityClass) 
 
 
 def test_artifacts_that_agree_share_a_space_and_quantised_ones_have_their_own(package: Package) -> None:
-    assert len(package.artifacts) == 4
+    assert len(package.artifacts) == 6
     first = package.artifacts[0]
     assert len({space(package, item) for item in package.artifacts}) == 1
     close, quantized = (with_class(package, first, name) for name in (ParityClass.CLOSE, ParityClass.QUANTIZED))
@@ -50,9 +41,11 @@ def test_artifacts_that_agree_share_a_space_and_quantised_ones_have_their_own(pa
     assert len({space(twice, item) for item in package.artifacts}) == 3
 
 
-def test_the_same_model_packed_again_for_another_runtime_has_the_same_space(source: Path, package: Package) -> None:
-    inferox.pack(source, source.parent / "again", backends=("torch",), task="embed", name="other")
-    again = open_package(source.parent / "again")
+def test_the_same_model_packed_again_for_another_runtime_has_the_same_space(
+    bert_package: Path, package: Package, tmp_path: Path
+) -> None:
+    inferox.pack(bert_package.parent / "source", tmp_path / "again", backends=("torch",), task="embed", name="other")
+    again = open_package(tmp_path / "again")
     assert space(again, again.artifacts[0]) == space(package, package.artifacts[0])
 
 

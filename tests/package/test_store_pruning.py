@@ -329,8 +329,8 @@ def test_processes_that_open_and_prune_at_once_never_meet_half_a_package(tmp_pat
     with (
         running(PRUNE, tmp_path / "stop", 0) as eager,
         running(PRUNE, tmp_path / "stop", 650_000) as modest,
-        running(OPEN, tmp_path, 150) as first,
-        running(OPEN, tmp_path, 150) as second,
+        running(OPEN, tmp_path, 75) as first,
+        running(OPEN, tmp_path, 75) as second,
     ):
         for opener in (first, second):
             out, err = opener.communicate(timeout=120)
