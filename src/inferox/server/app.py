@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from contextlib import nullcontext
 
 from inferox.server.api_keys import ApiKeys
@@ -13,6 +14,7 @@ from inferox.server.health import Health
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.http_request import HttpRequest, Receive, Scope, Send
 from inferox.server.intake import Intake
+from inferox.server.metrics import Metrics
 from inferox.server.oip.inference import Inference
 from inferox.server.oip.protocol import make_oip
 from inferox.server.openai.error_body import write_error
@@ -45,10 +47,12 @@ class App:
         self.inference = Inference(service)
         self.intake = Intake(config.request_limit, config.held_limit_bytes)
         self._config = config
+        self._answers: Counter[int] = Counter()
         self._keys = ApiKeys(config.api_keys)
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
         self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
-        for protocol in _make_protocols(service, config, self.inference):
+        metrics = Protocol(write_error, {"/metrics": reading(Metrics(service, self._answers).answer)})
+        for protocol in (*_make_protocols(service, config, self.inference), metrics):
             self._routes |= {path: (methods, protocol.write_error) for path, methods in protocol.routes.items()}
             self._families |= {start: (methods, protocol.write_error) for start, methods in protocol.families.items()}
 
@@ -70,6 +74,7 @@ class App:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             response = (request.write_error or write_error)(self._explain(error, request))
+        self._answers[response.status] += 1
         headers = {"x-request-id": request.id}
         if self._service.is_draining:
             headers["connection"] = "close"

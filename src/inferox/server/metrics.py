@@ -1,0 +1,112 @@
+"""What the server does, as Prometheus reads it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from inferox.engine import Histogram, ModelStats
+from inferox.server.http_request import HttpRequest
+from inferox.server.http_response import HttpResponse
+from inferox.server.service import Service
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
+_GAUGES = {
+    "waiting_rows": "Rows that wait for a batch.",
+    "waiting_tokens": "Tokens that wait for a batch.",
+    "missing_workers": "Worker processes that did not say in time what they have counted.",
+}
+
+_COUNTERS = {
+    "batches": "Batches that were computed.",
+    "rows": "Rows that were computed.",
+    "tokens": "Tokens that were computed, padding not counted.",
+    "equal_rows": "Rows that got the answer of an equal one.",
+    "cached_rows": "Rows whose answers were kept.",
+    "failed_batches": "Batches that failed as a whole, whose rows were then computed apart.",
+    "non_finite_rows": "Rows whose outputs were NaN or infinite.",
+    "evictions": "Times that the model was closed because others needed its memory.",
+    "failovers": "Times that another artifact took over.",
+}
+
+_HISTOGRAMS = {
+    "batch_rows": ("batch_rows", "Rows of a batch."),
+    "batch_tokens": ("batch_tokens", "Tokens of a batch."),
+    "padding": ("batch_padding_ratio", "Share of a batch's places that no token stood in."),
+    "queue_s": ("queue_seconds", "Seconds from the coming of a request to the batch of its row."),
+    "compute_s": ("compute_seconds", "Seconds that a batch took."),
+}
+"""Their names among the statistics, and in the metrics."""
+
+
+class Metrics:
+    """Says what the server does.
+
+    Args:
+        service: What answers requests.
+        answers: How many were answered with each status.
+    """
+
+    def __init__(self, service: Service, answers: Counter[int]) -> None:
+        self._service = service
+        self._answers = answers
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        """Answers with all metrics, in Prometheus' text format."""
+        names = [info.name for info in self._service.models()]
+        stats = dict(zip(names, await asyncio.gather(*map(self._service.stats, names)), strict=True))
+        is_ready = self._service.why_not_ready() is None
+        # The library takes a tenth of a second to import, and is needed by those who scrape alone.
+        written, kind = await asyncio.to_thread(_write, stats, dict(self._answers), is_ready=is_ready)
+        return HttpResponse(written, content_type=kind)
+
+
+def _write(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_ready: bool) -> tuple[bytes, str]:
+    from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+    class Collector:
+        def collect(self) -> Iterator[Metric]:
+            return _collect(stats, answers, is_ready=is_ready)
+
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_ready: bool) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+    yield GaugeMetricFamily("inferox_ready", "Whether every model can be computed now.", float(is_ready))
+    requests = CounterMetricFamily("inferox_http_requests", "Requests of HTTP that were answered.", labels=["status"])
+    for status, count in sorted(answers.items()):
+        requests.add_metric([str(status)], count)
+    yield requests
+    families: list[tuple[type[Any], Mapping[str, str]]] = [
+        (GaugeMetricFamily, _GAUGES),
+        (CounterMetricFamily, _COUNTERS),
+    ]
+    for kind, names in families:
+        for name, meaning in names.items():
+            family = kind(f"inferox_{name}", meaning, labels=["model"])
+            for model, some in stats.items():
+                family.add_metric([model], getattr(some, name))
+            yield family
+    for name, (shown, meaning) in _HISTOGRAMS.items():
+        histograms = HistogramMetricFamily(f"inferox_{shown}", meaning, labels=["model"])
+        for model, some in stats.items():
+            found: Histogram = getattr(some, name)
+            histograms.add_metric([model], _accumulate(found), found.total)
+        yield histograms
+
+
+def _accumulate(histogram: Histogram) -> list[tuple[str, float]]:
+    """The buckets of a histogram as Prometheus has them: each with all that is smaller."""
+    buckets, seen = [], 0
+    for bound, count in zip((*histogram.bounds, None), histogram.counts, strict=True):
+        seen += count
+        buckets.append(("+Inf" if bound is None else repr(bound), float(seen)))
+    return buckets

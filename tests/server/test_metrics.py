@@ -1,0 +1,47 @@
+"""What Prometheus is told, read by its own parser."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from inferox.server import ServerConfig
+from tests.server.test_api_keys import make
+from tests.server.test_app import holding, run
+
+
+def test_metrics_say_what_was_computed() -> None:
+    async def test() -> None:
+        async with holding() as held:
+            held.model.may_go.set()
+            assert (await held.ask("abc", "d")).status_code == 200
+            assert (await held.http.get("/nothing")).status_code == 404
+            told = await held.http.get("/metrics")
+            assert told.headers["content-type"].startswith("text/plain; version=")
+            samples = {
+                (sample.name, *sorted(sample.labels.values())): sample.value
+                for family in text_string_to_metric_families(told.text)
+                for sample in family.samples
+            }
+            stats = held.engine.stats("model")
+            assert samples["inferox_http_requests_total", "200"] == 1
+            assert samples["inferox_http_requests_total", "404"] == 1
+            assert samples["inferox_rows_total", "model"] == 2
+            assert samples["inferox_tokens_total", "model"] == 4
+            assert samples["inferox_waiting_rows", "model"] == 0
+            assert samples["inferox_batch_rows_count", "model"] == stats.batches
+            assert samples["inferox_batch_rows_sum", "model"] == 2
+            assert samples["inferox_queue_seconds_bucket", "+Inf", "model"] == 2
+            buckets = [value for name, value in samples.items() if name[0] == "inferox_queue_seconds_bucket"]
+            assert buckets == sorted(buckets)
+
+    run(test)
+
+
+def test_metrics_need_a_key_where_there_are_keys() -> None:
+    async def test() -> None:
+        async with holding(ServerConfig(api_keys=(make(),))) as held:
+            assert (await held.http.get("/metrics")).status_code == 401
+            key = {"authorization": "Bearer secret of alice"}
+            assert (await held.http.get("/metrics", headers=key)).status_code == 200
+
+    run(test)
