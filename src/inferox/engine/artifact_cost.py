@@ -11,6 +11,12 @@ from inferox.engine.learned_cost import CostParts, LearnedCost
 from inferox.engine.workload import Workload
 from inferox.loading import PlannedLoad
 
+_MARGIN = 1.25
+"""By how much more memory a batch is expected to take than others took: by so much do equal ones differ."""
+
+_FORGOTTEN = 0.02
+"""How much a batch counts that took less memory than others."""
+
 _FIRST_KEPT = 32
 """After how many batches what was learned is kept first; then each time that they are twice as many."""
 
@@ -21,12 +27,23 @@ class ArtifactCost:
     Args:
         artifact: The name of the artifact.
         seconds: The time that they take.
+        memory_shape: What they take in bytes beside the weights, where nothing was measured.
+        memory_scale: By how much that is to be multiplied, as was learned; ``None`` where it was not.
         store: Keeps it; ``None`` where nothing does.
     """
 
-    def __init__(self, artifact: str, seconds: LearnedCost, store: CostStore | None) -> None:
+    def __init__(
+        self,
+        artifact: str,
+        seconds: LearnedCost,
+        memory_shape: CostParts,
+        memory_scale: float | None,
+        store: CostStore | None,
+    ) -> None:
         self._artifact = artifact
         self._seconds = seconds
+        self._memory_shape = memory_shape
+        self._memory_scale = memory_scale
         self._store = store
         self._lock = Lock()
         self._batches = self._kept = 0
@@ -57,13 +74,40 @@ class ArtifactCost:
         seconds = self._seconds.estimate(work, batches)
         return None if seconds is None else (seconds, batches)
 
+    @property
+    def knows_bytes(self) -> bool:
+        """Whether it was measured what batches take."""
+        return self._memory_scale is not None
+
+    def learn_bytes(self, work: Workload, size_bytes: int) -> None:
+        """Takes into account what a batch took beside the weights.
+
+        Args:
+            work: What was computed, padding included.
+            size_bytes: How much it took.
+        """
+        scale = size_bytes / self._memory_shape.of(work)
+        with self._lock:
+            known = scale if self._memory_scale is None else self._memory_scale
+            # The most that was seen, forgotten slowly: some batches find room in what the runtime holds already.
+            self._memory_scale = max(scale, known + _FORGOTTEN * (scale - known))
+
+    def estimate_bytes(self, work: Workload) -> int:
+        """What a batch is expected to take beside the weights, rather too much than too little.
+
+        Args:
+            work: What is computed, padding included.
+        """
+        scale = 1.0 if self._memory_scale is None else _MARGIN * self._memory_scale
+        return int(scale * self._memory_shape.of(work))
+
     def keep(self) -> None:
         """Keeps what was learned since it was kept last."""
         with self._lock:
             if self._store is None or self._batches == self._kept:
                 return
             self._kept = self._batches
-        self._store.write(self._artifact, KeptCost(seconds=self._seconds.parts))
+        self._store.write(self._artifact, KeptCost(self._seconds.parts, self._memory_scale))
 
 
 class CostBook:
@@ -82,16 +126,17 @@ class CostBook:
         self._costs: dict[str, ArtifactCost] = {}
         self._lock = Lock()
 
-    def of(self, artifact: str, shape: BatchCost) -> ArtifactCost:
+    def of(self, artifact: str, shape: BatchCost, memory_shape: CostParts) -> ArtifactCost:
         """What the batches of an artifact cost.
 
         Args:
             artifact: Its name.
-            shape: How the parts of that are to one another where nothing else is known.
+            shape: How the parts of the time are to one another where nothing else is known.
+            memory_shape: What they take in bytes where nothing was measured.
         """
         with self._lock:
             if artifact not in self._costs:
-                self._costs[artifact] = self._open(artifact, shape)
+                self._costs[artifact] = self._open(artifact, shape, memory_shape)
             return self._costs[artifact]
 
     def keep(self) -> None:
@@ -101,13 +146,13 @@ class CostBook:
         for cost in costs:
             cost.keep()
 
-    def _open(self, artifact: str, shape: BatchCost) -> ArtifactCost:
+    def _open(self, artifact: str, shape: BatchCost, memory_shape: CostParts) -> ArtifactCost:
         known = KeptCost() if self._store is None else self._store.read(artifact)
         seconds = LearnedCost(_to_parts(shape), known.seconds)
         if known.seconds is None and self._profile is not None:
             for cell in self._profile.cells.get(artifact, ()):
                 seconds.learn(Workload(cell.rows, cell.rows * cell.length, cell.rows * cell.length**2), cell.seconds)
-        return ArtifactCost(artifact, seconds, self._store)
+        return ArtifactCost(artifact, seconds, memory_shape, known.memory_scale, self._store)
 
 
 def _to_parts(shape: BatchCost) -> CostParts:

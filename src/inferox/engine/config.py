@@ -28,8 +28,8 @@ class EngineConfig:
         max_waiting_tokens: The most tokens that may wait for one model before requests are refused.
         cache_bytes: How much the answers of each model may take that are kept for equal rows of the same owner; 0 for
             none. Only those of artifacts that are known to be batch invariant are.
-        memory_limit_bytes: How much memory the weights of all models together may take; ``None`` for no limit. Idle
-            models are closed for others, and loaded again when they are asked.
+        memory_limit_bytes: How much memory all models together may take, and their batches on CPUs; ``None`` for no
+            limit. Idle models are closed for others, and loaded again when they are asked.
         refuse_non_finite: Whether a row of finite inputs whose outputs are NaN or infinite is an error; otherwise it is
             counted, and answered as it is.
         profiling: Whether to note what takes how long; see ``Engine.write_trace``.

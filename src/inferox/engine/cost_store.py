@@ -21,8 +21,11 @@ _logger = logging.getLogger(__name__)
 
 _VERSION = 1
 
-_MOST = 1e15
-"""The largest part of a cost that is believed: of seconds and of bytes, it is more than any machine has."""
+_MOST = 1e9
+"""The largest part of a cost that is believed, in seconds."""
+
+_LEAST_SCALE = 1e-3
+"""The least multiple that is believed of the memory that is estimated; the most is as far away."""
 
 _PARTS = 4
 
@@ -33,11 +36,12 @@ class KeptCost:
 
     Attributes:
         seconds: The time that they take; ``None`` where that is not known.
-        bytes: The memory that they take beside the weights; ``None`` where that is not known.
+        memory_scale: The memory that they take beside the weights, as a multiple of what is estimated where nothing is
+            known; ``None`` where nothing is.
     """
 
     seconds: CostParts | None = None
-    bytes: CostParts | None = None
+    memory_scale: float | None = None
 
 
 class CostStore:
@@ -88,7 +92,7 @@ class CostStore:
             "version": _VERSION,
             "conditions": self._conditions_of(artifact),
             "seconds": cost.seconds and astuple(cost.seconds),
-            "bytes": cost.bytes and astuple(cost.bytes),
+            "memory_scale": cost.memory_scale,
         }
         try:
             store = Store()
@@ -111,16 +115,17 @@ def _read(path: Path, conditions: Mapping[str, str]) -> KeptCost:
     fields = Fields(read_json(path), "a kept cost")
     if fields.required("version", int) != _VERSION or fields.text_by_name("conditions") != conditions:
         return KeptCost()
-    return KeptCost(*(_read_parts(fields.optional(name, list), name) for name in ("seconds", "bytes")))
+    scale = fields.optional_number("memory_scale", least=_LEAST_SCALE, most=1 / _LEAST_SCALE)
+    return KeptCost(_read_parts(fields.optional("seconds", list)), scale)
 
 
-def _read_parts(listed: Sequence[Any] | None, name: str) -> CostParts | None:
+def _read_parts(listed: Sequence[Any] | None) -> CostParts | None:
     if listed is None:
         return None
     if len(listed) != _PARTS:
-        raise ManifestError(f"{name!r} of a kept cost must be {_PARTS} numbers, but is {shown(listed)}")
-    fields = Fields({str(place): part for place, part in enumerate(listed)}, f"{name!r} of a kept cost")
+        raise ManifestError(f"'seconds' of a kept cost must be {_PARTS} numbers, but is {shown(listed)}")
+    fields = Fields({str(place): part for place, part in enumerate(listed)}, "'seconds' of a kept cost")
     parts = CostParts(*(fields.number(str(place), least=0, most=_MOST) for place in range(_PARTS)))
     if not any(astuple(parts)):
-        raise ManifestError(f"{name!r} of a kept cost must not be all zeros")
+        raise ManifestError("'seconds' of a kept cost must not be all zeros")
     return parts

@@ -13,11 +13,13 @@ from typing import Any
 from inferox.batching import BatchBudget, read_budget
 from inferox.core import Batch, Layout, NonFiniteOutputError, OutOfMemoryError, Trace, span
 from inferox.engine.artifact_cost import CostBook
+from inferox.engine.batch_memory import BatchMemory, memory_shape
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
 from inferox.engine.encoding import Encoding
 from inferox.engine.faults import split_around_faults
 from inferox.engine.finiteness import find_non_finite, is_finite
+from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.request import Row, group_by_request
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
@@ -46,6 +48,7 @@ class BatchExecutor:
         delivery: Gives requests their answers.
         recorder: Counts what is computed.
         costs: What batches cost, which is learned.
+        memory: The memory of the engine.
         trace: Notes what takes how long; ``None`` where nobody wants to know.
         watch: Told of what is computed and checked; ``None`` where nobody wants to know.
         check: Computes the stored samples with the artifact, and raises something where that fails; ``None`` where
@@ -67,6 +70,7 @@ class BatchExecutor:
         delivery: Delivery,
         recorder: StatsRecorder,
         costs: CostBook,
+        memory: MemoryBudget,
         trace: Trace | None = None,
         watch: Watch | None = None,
         check: Callable[[TaskModel], None] | None = None,
@@ -78,7 +82,9 @@ class BatchExecutor:
         self._name = name
         self._limit = TokenLimit(config.max_batch_tokens)
         self._budget = _read_budget(loaded, config)
-        self._cost = costs.of(self.shift.metadata.artifact, self._budget.cost)
+        shape = memory_shape(loaded.signature)
+        self._cost = costs.of(self.shift.metadata.artifact, self._budget.cost, shape)
+        self._memory = BatchMemory(self._cost, memory, self.shift.metadata.device)
         self._refuses_non_finite = config.refuse_non_finite
         self._delivery = delivery
         self._recorder = recorder
@@ -88,6 +94,11 @@ class BatchExecutor:
     def lanes(self) -> int:
         """How many batches it computes at once."""
         return self.loaded.model.max_concurrency
+
+    def close_for_now(self) -> None:
+        """Closes the artifact, which is to be loaded again before the next batch."""
+        self.loaded.close()
+        self._memory.forget_kept()
 
     def budget(self) -> BatchBudget:
         """What a batch may hold now."""
@@ -189,20 +200,26 @@ class BatchExecutor:
         """Computes rows, in smaller batches where memory is short: that is no fault of a row, unless it is alone."""
         answers: list[Any] = []
         while left := rows[len(answers) :]:
-            some = left[: self._count_fitting(left)]
-            try:
-                found = self._answer_rows(some)
-            except OutOfMemoryError as error:
-                if len(some) == 1:
-                    raise
-                self._recorder.note_failure()
-                _logger.warning("%s: %s; its rows are computed in smaller batches", self._name, error)
-                self._limit.lower(_count_places(some))
-                continue
-            if len(some) == len(rows):
+            most = self._count_fitting(left)
+            with self._memory.use(most, partial(self._work_of, left)) as count:
+                found = self._try_in_memory(left[:count])
+            if count == len(rows) and found is not None:
                 return found
-            answers += found
+            if found is not None:
+                answers.extend(found)  # it may be an array, which += would add
         return answers
+
+    def _try_in_memory(self, rows: Sequence[Row]) -> Sequence[Any] | None:
+        """Computes rows; ``None`` where the memory was short, and batches are smaller from now on."""
+        try:
+            return self._answer_rows(rows)
+        except OutOfMemoryError as error:
+            if len(rows) == 1:
+                raise
+            self._recorder.note_failure()
+            _logger.warning("%s: %s; its rows are computed in smaller batches", self._name, error)
+            self._limit.lower(_count_places(rows))
+            return None
 
     def _count_fitting(self, rows: Sequence[Row]) -> int:
         """How many of some rows fit into the memory, as far as that is known: all of them at first."""
@@ -273,11 +290,18 @@ class BatchExecutor:
 
     def _note_batch(self, rows: Sequence[Row], seconds: float) -> None:
         tokens = sum(request.lengths[row] for request, row in rows)
-        places = _count_places(rows)
-        computed = places if self.shift.metadata.layout is Layout.PADDED else tokens
-        self._cost.learn(Workload(len(rows), computed, places * places // len(rows)), seconds)
+        work = self._work_of(rows)
+        self._cost.learn(work, seconds)
         self._limit.raise_slowly()
-        self._recorder.note_batch(len(rows), tokens, computed, seconds)
+        self._recorder.note_batch(len(rows), tokens, work.tokens, seconds)
+
+    def _work_of(self, rows: Sequence[Row], count: int | None = None) -> Workload:
+        """What is computed for the first of some rows, or for all, padding included."""
+        some = rows[:count]
+        places = _count_places(some)
+        is_padded = self.shift.metadata.layout is Layout.PADDED
+        tokens = places if is_padded else sum(request.lengths[row] for request, row in some)
+        return Workload(len(some), tokens, places * places // len(some))
 
 
 def _read_budget(loaded: TaskModel, config: EngineConfig) -> BatchBudget:

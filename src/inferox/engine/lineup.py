@@ -173,7 +173,7 @@ class Lineup(Closing, Evictable):
                 return False
             self._is_open = False
             self._evictions += 1
-            self._executor.loaded.close()
+            self._executor.close_for_now()
         _logger.info("%s: %s makes room for other models", self._name, self._serving)
         return True
 

@@ -62,8 +62,12 @@ class MemoryBudget:
     idle models are evicted as well, though never waited for: what they free is only an estimate.
 
     Args:
-        limit_bytes: How much all of them may hold; ``None`` for no limit.
+        limit_bytes: How much all of them may hold, and their batches take; ``None`` for no limit.
         read_container: Reads the limit of the container; ``None`` where there is none.
+
+    Attributes:
+        running_batches: How many batches are being computed.
+        begun_batches: How many were begun so far.
     """
 
     def __init__(
@@ -73,7 +77,8 @@ class MemoryBudget:
         self._read_container = read_container
         self._condition = Condition()
         self._held: dict[Evictable, int] = {}
-        self._reserved_bytes = 0
+        self._reserved_bytes = self._running_bytes = 0
+        self.running_batches = self.begun_batches = 0
 
     @contextmanager
     def reserve(self, size_bytes: int) -> Iterator[None]:
@@ -107,6 +112,52 @@ class MemoryBudget:
             if not size_bytes:
                 del self._held[model]
                 self._condition.notify_all()
+
+    @contextmanager
+    def computing(self, least_bytes: int = 0, most_bytes: int = 0, *, kept_bytes: int = 0) -> Iterator[int | None]:
+        """Counts a batch that is computed in the block, and takes memory for it.
+
+        Where there is too little for what it takes at least, idle models are evicted, and other batches waited for.
+
+        Args:
+            least_bytes: What it takes at least beside the weights; nothing waits or is evicted for 0.
+            most_bytes: What it takes at most; 0 for a batch that is not to be limited.
+            kept_bytes: How much of that its runtime has kept of batches before.
+
+        Yields:
+            How much it may take; ``None`` where nothing limits it.
+        """
+        with self._condition:
+            room = self._wait_for_room(least_bytes, kept_bytes) if most_bytes else None
+            taken_bytes = most_bytes if room is None else max(0, min(most_bytes, room))
+            self._running_bytes += taken_bytes
+            self.running_batches += 1
+            self.begun_batches += 1
+        try:
+            yield room
+        finally:
+            with self._condition:
+                self._running_bytes -= taken_bytes
+                self.running_batches -= 1
+                self._condition.notify_all()
+
+    def _wait_for_room(self, least_bytes: int, kept_bytes: int) -> int | None:
+        while (room := self._room_for_batch(kept_bytes)) is not None and room < least_bytes:
+            if self._evict(wanted_too=False) is None:
+                if not self.running_batches:
+                    break
+                self._condition.wait(_WAIT_S)
+        return room
+
+    def _room_for_batch(self, kept_bytes: int) -> int | None:
+        """How much a batch may take; ``None`` where nothing limits it."""
+        rooms, container = [], self._read_container()
+        if container is not None:
+            rooms.append(container.limit_bytes - container.used_bytes + kept_bytes)
+        if self._limit_bytes is not None:
+            held_bytes = sum(self._held.values()) + self._reserved_bytes + self._running_bytes
+            rooms.append(self._limit_bytes - held_bytes)
+        return min(rooms, default=None)
 
     def _make_room(self, size_bytes: int) -> None:
         container, freed_bytes = self._read_container(), 0

@@ -98,6 +98,7 @@ class ModelRunner(ServedModel):
             delivery=self._delivery,
             recorder=self._recorder,
             costs=self._costs,
+            memory=memory,
             trace=trace,
             watch=watch,
             check=None if planned is None else planned.check,

@@ -1,11 +1,13 @@
-"""The most memory that this process has had."""
+"""How much memory this process has at most."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
+_CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def peak_memory_bytes() -> int:
@@ -15,9 +17,7 @@ def peak_memory_bytes() -> int:
     process inherits that one's peak.
     """
     if _STATUS.exists():
-        for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+        return _read_status()["VmHWM"]
     if sys.platform == "win32":
         import psutil
 
@@ -26,3 +26,38 @@ def peak_memory_bytes() -> int:
 
     # Linux counts in KiB, macOS in bytes.
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+class PeakGauge:
+    """Tells how much more memory this process has had for a while than at the beginning of it.
+
+    It resets the kernel's peak (``/proc/self/clear_refs``), and with it ``peak_memory_bytes``. What other threads
+    allocate meanwhile counts as well.
+    """
+
+    def __init__(self) -> None:
+        self._begun_bytes: int | None = None
+
+    def begin(self) -> None:
+        """Begins to measure."""
+        self._begun_bytes = None
+        with suppress(OSError):
+            _CLEAR_REFS.write_text("5", encoding="ascii")  # resets the peak alone
+            self._begun_bytes = _read_status()["VmRSS"]
+
+    def read(self) -> tuple[int, int] | None:
+        """How many bytes more the process had at most since ``begin``, and has now.
+
+        Returns:
+            Both; ``None`` where the system does not tell.
+        """
+        if self._begun_bytes is None:
+            return None
+        found = _read_status()
+        return max(0, found["VmHWM"] - self._begun_bytes), found["VmRSS"] - self._begun_bytes
+
+
+def _read_status() -> dict[str, int]:
+    """The sizes of this process in bytes, by the kernel's names of them."""
+    lines = (line.split() for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[2:] == ["kB"]}

@@ -1,0 +1,138 @@
+"""The memory that batches of an artifact take beside its weights."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from inferox.core import SEQUENCE, DeviceId, OutOfMemoryError, Signature
+from inferox.engine.artifact_cost import ArtifactCost
+from inferox.engine.learned_cost import CostParts
+from inferox.engine.memory_budget import MemoryBudget
+from inferox.engine.workload import Workload
+from inferox.machine.memory import PeakGauge
+
+_NEGLIGIBLE_BYTES = 8 << 20
+"""What takes less is neither split nor refused: other threads of the process take as much at any time."""
+
+_LEAST_GROWTH_BYTES = 1 << 20
+_LEAST_GROWTH = 0.1
+"""By how much the memory must have grown for a batch to tell what it takes: by this many bytes, and this share of what
+the runtime had kept of batches before. One that grows it by less tells only that this was enough."""
+
+_WELL_KNOWN = 16
+"""How many batches were measured when only one in as many is measured again, unless it is larger than all of them."""
+
+_HIDDEN = 768
+"""How wide a model is taken to be whose outputs do not tell."""
+
+
+class BatchMemory:
+    """The memory that batches of an artifact take beside its weights. Several threads may use it.
+
+    It is measured on CPUs, where the kernel tells: by how much the memory of the process grows while a batch is
+    computed alone, on top of what the runtime has kept of those before. Before that it is estimated by the width of
+    the outputs, and nothing is refused.
+
+    Args:
+        cost: What was learned of the artifact.
+        budget: The memory of the engine.
+        device: Where the artifact runs.
+    """
+
+    def __init__(self, cost: ArtifactCost, budget: MemoryBudget, device: DeviceId) -> None:
+        self._cost = cost
+        self._budget = budget
+        self._is_host = device == DeviceId.cpu()
+        self._kept_bytes = 0
+        self._largest_bytes = 0.0
+        self._measured = self._skipped = 0
+
+    def forget_kept(self) -> None:
+        """Notes that the artifact was closed, and its runtime keeps nothing any more."""
+        self._kept_bytes = 0
+
+    @contextmanager
+    def use(self, rows: int, work_of: Callable[[int], Workload]) -> Iterator[int]:
+        """Takes memory for as many rows as there is enough for, while the block computes them.
+
+        Where there is not enough even for one row, idle models make room, and batches that run are waited for.
+
+        Args:
+            rows: How many are wanted.
+            work_of: How much the first of them ask, by their number.
+
+        Yields:
+            For how many there is enough.
+
+        Raises:
+            OutOfMemoryError: If there is not enough for the first row alone.
+        """
+        work = work_of(rows)
+        needed = self._cost.estimate_bytes(work)
+        if needed <= _NEGLIGIBLE_BYTES or not self._is_host:
+            with self._budget.computing():
+                yield rows
+            return
+        first = self._cost.estimate_bytes(work_of(1))
+        least = first if first > _NEGLIGIBLE_BYTES and self._cost.knows_bytes else 0
+        with self._budget.computing(least, needed, kept_bytes=self._kept_bytes) as room:
+            count = rows if room is None or needed <= room else self._count_fitting(rows, work_of, room)
+            if not count:
+                raise OutOfMemoryError(
+                    f"a row of {work_of(1).tokens} tokens needs about {first:,} bytes beside the weights, as batches "
+                    f"before it have shown, but {max(0, room or 0):,} are free",
+                    requested_bytes=first,
+                    free_bytes=max(0, room or 0),
+                )
+            work = work_of(count)
+            with self._measuring(self._cost.estimate_bytes(work), work):
+                yield count
+
+    def _count_fitting(self, rows: int, work_of: Callable[[int], Workload], room: int) -> int:
+        """How many rows fit; one at least where nothing was measured yet."""
+        fitting = range(1, rows + 1)
+        count = bisect_right(fitting, max(room, _NEGLIGIBLE_BYTES), key=lambda n: self._cost.estimate_bytes(work_of(n)))
+        return count if self._cost.knows_bytes else max(1, count)
+
+    @contextmanager
+    def _measuring(self, needed: int, work: Workload) -> Iterator[None]:
+        """Measures what the batch takes that the block computes, if that may teach anything."""
+        if needed <= min(self._largest_bytes, self._kept_bytes) or not self._is_due(needed):
+            yield
+            return
+        gauge, begun = PeakGauge(), self._budget.begun_batches
+        gauge.begin()
+        yield
+        found = gauge.read()
+        if found is None or self._budget.running_batches > 1 or self._budget.begun_batches != begun:
+            return  # others have had their part in it
+        growth, stays = found
+        if growth > max(_LEAST_GROWTH_BYTES, _LEAST_GROWTH * self._kept_bytes):
+            self._cost.learn_bytes(work, growth + self._kept_bytes)
+        self._largest_bytes = max(self._largest_bytes, needed)
+        self._kept_bytes = max(0, self._kept_bytes + stays)
+
+    def _is_due(self, needed: int) -> bool:
+        self._skipped += 1
+        if needed <= self._largest_bytes and self._measured >= _WELL_KNOWN and self._skipped % _WELL_KNOWN:
+            return False
+        self._measured += 1
+        return True
+
+
+def memory_shape(signature: Signature) -> CostParts:
+    """What batches take, in bytes, where nothing was measured: by how wide the outputs of tokens are.
+
+    Measured on two cores, batches of MiniLM, which is 384 wide, take 38,000 to 120,000 bytes per token of rows of 250,
+    and 8,000 to 20,000 of short rows.
+
+    Args:
+        signature: What the model takes and gives.
+    """
+    widths = [spec.dims[-1] for spec in signature.outputs if SEQUENCE in spec.dims[:-1]]
+    width = max((dim for dim in widths if isinstance(dim, int)), default=_HIDDEN)
+    # 32 activations of 4 bytes as wide as the output, for inner layers are wider and several live at once; and of each
+    # head, which is 32 wide in the smallest models, the scores and what becomes of them.
+    return CostParts(per_batch=65536, per_row=1024, per_token=128 * width, per_square=8 * max(1, width // 32))
