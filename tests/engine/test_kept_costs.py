@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from inferox import Engine, EngineConfig
-from inferox.core import DeadlineExceededError
+from inferox.engine.runner import ModelRunner
+from inferox.engine.workload import Workload
 from inferox.package import Store
 from tests.engine.packages import Shelf
-
-MANY = [[1] * 20] * 40
 
 
 @pytest.fixture
@@ -31,19 +30,19 @@ def kept(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return path
 
 
-def is_priced(config: EngineConfig | None = None) -> bool:
-    """Whether a new engine refuses its first request, which takes 40 batches of one row each, at once."""
-    with Engine(config or EngineConfig(max_batch_rows=1)) as engine:
+def is_priced() -> bool:
+    """Whether a new engine knows before its first request what 40 batches of one row each take."""
+    with Engine(EngineConfig(max_batch_rows=1)) as engine:
         engine.load("p")
-        try:
-            engine.infer("p", MANY, deadline_s=0.3)
-        except DeadlineExceededError as error:
-            return "with what waits already it takes" in str(error)
+        model = engine._models.find("p", None)
+        assert isinstance(model, ModelRunner)
+        needed_s = model.estimate_s(Workload.of_lengths([20] * 40))
         assert engine.infer("p", [[3]]).results == [6]
-    return False
+    assert needed_s is None or needed_s > 0.5
+    return needed_s is not None
 
 
-def test_the_first_request_of_a_new_engine_is_priced(kept: Path) -> None:  # noqa: ARG001 - the file is there
+def test_a_new_engine_knows_before_its_first_request_what_it_takes(kept: Path) -> None:  # noqa: ARG001 - the file is there
     assert is_priced()
 
 
