@@ -1,0 +1,90 @@
+"""What ``deploy/`` starts is there, and waits as long as the server takes."""
+
+from __future__ import annotations
+
+import shlex
+from configparser import ConfigParser
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from inferox.cli.serve import serve
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+ROUTES = {"/health/live", "/health/ready"}
+
+
+def read(name: str) -> list[Any]:
+    return list(yaml.safe_load_all((DEPLOY / name).read_text(encoding="utf-8")))
+
+
+def parse(arguments: list[str]) -> dict[str, Any]:
+    """What the command makes of arguments; those that it does not have end the test."""
+    values, _, _ = serve.make_parser(click.Context(serve)).parse_args(list(arguments))
+    return values
+
+
+def container_of(document: Any) -> Any:
+    spec = document["spec"]
+    spec = spec["template"]["spec"] if "template" in spec else spec
+    (container,) = spec["containers"]
+    return container
+
+
+@pytest.mark.parametrize("name", ["kubernetes.yaml", "kserve.yaml"])
+def test_a_container_is_probed_where_it_answers_and_may_do_little(name: str) -> None:
+    container = container_of(read(name)[0])
+    found = parse(container["args"])
+    (port,) = container["ports"]
+    assert port["containerPort"] == int(found.get("port", 8000))
+    for probe, values in container.items():
+        if probe.endswith("Probe"):
+            assert values["httpGet"]["path"] in ROUTES
+            assert values["httpGet"]["port"] in {port["containerPort"], port["name"]}
+    assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/health/live"
+    security = container["securityContext"]
+    assert security["readOnlyRootFilesystem"]
+    assert not security["allowPrivilegeEscalation"]
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert "memory" in container["resources"]["limits"]
+
+
+def test_kubernetes_waits_for_the_drain_and_mounts_what_is_named() -> None:
+    deployment, service = read("kubernetes.yaml")
+    spec = deployment["spec"]["template"]["spec"]
+    found = parse(container_of(deployment)["args"])
+    assert spec["terminationGracePeriodSeconds"] > float(found["drain_delay"]) + 60 + 5
+    mounted = {mount["mountPath"] for mount in container_of(deployment)["volumeMounts"]}
+    assert {found["repository"], str(Path(found["api_key_file"]).parent)} <= mounted
+    assert {mount["name"] for mount in container_of(deployment)["volumeMounts"]} == {
+        volume["name"] for volume in spec["volumes"]
+    }
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+    assert not spec["enableServiceLinks"]
+
+
+def test_the_unit_of_systemd_starts_the_command() -> None:
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(DEPLOY / "inferox.service", encoding="utf-8")
+    program, command, *arguments = shlex.split(unit["Service"]["ExecStart"])
+    assert (Path(program).name, command) == ("inferox", "serve")
+    assert parse(arguments)["models"] == "/etc/inferox/inferox.toml"
+    assert int(unit["Service"]["TimeoutStopSec"]) > 60 + 5
+
+
+def test_the_image_starts_the_command_as_no_root() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert 'ENTRYPOINT ["inferox", "serve"]' in lines
+    assert "USER 10001:10001" in lines
+    text = "\n".join(lines)
+    variables = {parameter.envvar for parameter in serve.params}
+    for variable in ("INFEROX_SERVE_HOST", "INFEROX_SERVE_REPOSITORY"):
+        assert variable in text
+        assert variable in variables
+    copied = [word for line in lines if line.startswith("COPY") and "--from" not in line for word in line.split()[1:-1]]
+    assert all((DEPLOY.parent / name).exists() for name in copied)
