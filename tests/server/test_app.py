@@ -159,6 +159,30 @@ def test_a_client_that_goes_away_costs_nothing_more() -> None:
     run(test)
 
 
+def test_of_thousands_that_expired_or_whose_clients_went_none_is_computed() -> None:
+    count = 1000
+
+    async def test() -> None:
+        async with holding(ServerConfig(timeout_s=2, request_limit=3 * count)) as held:
+            first = asyncio.create_task(held.ask("abc"))
+            await held.until(held.model.has_begun.is_set)
+            leaving = [asyncio.create_task(held.ask(f"left{index}")) for index in range(count)]
+            expiring = [asyncio.create_task(held.ask(f"late{index}")) for index in range(count)]
+            await held.until(lambda: held.engine.stats("model").waiting_rows >= 2)
+            for task in leaving:
+                task.cancel()
+            statuses = {answer.status_code for answer in await asyncio.gather(*expiring)}
+            await asyncio.gather(first, *leaving, return_exceptions=True)
+            assert statuses <= {429, 504}
+            held.model.may_go.set()
+            await held.until(lambda: not held.engine.stats("model").waiting_rows)
+            assert (await held.ask("g")).status_code == 200
+            computed = [row for batch in held.model.batches for row in batch]
+            assert computed == [[ord(letter) for letter in text] for text in ("abc", "g")]
+
+    run(test)
+
+
 def test_what_fails_inside_is_told_to_the_operator_alone(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with holding() as held:

@@ -145,8 +145,8 @@ def test_parts_wait_for_the_worker_that_can_take_them() -> None:
     for part in parts:
         waiting.add(part)
     taken = []
-    while (part := waiting.take_first(lambda key: key == "free")) is not None:
-        taken += part.items
+    while (found := waiting.take_first(lambda key: key == "free")) is not None:
+        taken += found.items
     assert taken == ["d", "c", "b"]
     assert [part.items for part in waiting.take_all()] == [["a"]]
     assert not waiting
