@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -175,12 +176,19 @@ class Shelf:
         self._packages[path] = replace(package, digest=sha256(str(root).encode()).hexdigest())
 
     def _plan(
-        self, path: str, *_: object, all_samples: bool, start: str, verified: str | None = None, **__: object
+        self,
+        path: str,
+        *_: object,
+        all_samples: bool,
+        start: str,
+        checking: Callable[[Samples], AbstractContextManager[object]],
+        verified: str | None = None,
+        **__: object,
     ) -> PlannedLoad:
         package = self._packages[path]
         plan = make_plan(package, Requirements(trust_code=True, to_measure=True), FoundProfile(None))
         options = LoadOptions(path, threads=1, trust_code=True)
-        loader = Loader(SumContext(package), None, options, all_samples=all_samples)
+        loader = Loader(SumContext(package), None, options, all_samples=all_samples, checking=checking)
         planned = PlannedLoad(loader, plan, starts_fast=start == FAST, verified=verified)
         self.opened.append(weakref.ref(planned))
         return planned

@@ -42,17 +42,20 @@ class LocalHost(ModelHost):
         if source.startswith(PREFIX):
             made = make_model(source.removeprefix(PREFIX), options)
             return self._keep_or_close(made, lambda: self.register(made, name, version, models))
-        planned = plan_load(source, **options, all_samples=True, threads=self._config.threads)
+        watch = self._make_watch()
+        planned = plan_load(source, **options, all_samples=True, threads=self._config.threads, checking=watch.trying)
         name = name or planned.name
         with models.claim(name, version), self._memory.reserve(planned.size_bytes):
             loaded = planned.load()
-            return self._keep_or_close(loaded, lambda: self._serve(loaded, name, version, models, planned))
+            return self._keep_or_close(
+                loaded, lambda: self._serve(loaded, name, version, models, watch=watch, planned=planned)
+            )
 
     def register(self, model: TaskModel, name: str | None, version: str, models: ModelRegistry) -> ModelRunner:
         """Takes over a model that is loaded already; see ``ModelHost``."""
         name, size_bytes = name or model.name, model.model.memory_requirements().weights_bytes
         with models.claim(name, version), self._memory.reserve(size_bytes):
-            return self._serve(model, name, version, models)
+            return self._serve(model, name, version, models, watch=self._make_watch())
 
     def _keep_or_close(self, loaded: TaskModel, keep: Callable[[], ModelRunner]) -> ModelRunner:
         try:
@@ -67,6 +70,8 @@ class LocalHost(ModelHost):
         name: str,
         version: str,
         models: ModelRegistry,
+        *,
+        watch: Watch,
         planned: PlannedLoad | None = None,
     ) -> ModelRunner:
         runner = ModelRunner(
@@ -78,7 +83,7 @@ class LocalHost(ModelHost):
             memory=self._memory,
             trace=self.trace,
             planned=planned,
-            watch=self._make_watch(),
+            watch=watch,
         )
         try:
             models.add(runner)

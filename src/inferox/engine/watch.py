@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from inferox.engine.request import RequestOptions, Row
+from inferox.parity import Samples
 
 
 class Watch:
@@ -31,4 +32,12 @@ class Watch:
 
     def checking(self) -> AbstractContextManager[None]:
         """The stored samples are computed."""
+        return nullcontext()
+
+    def trying(self, samples: Samples) -> AbstractContextManager[None]:  # noqa: ARG002
+        """An artifact that was loaded computes stored samples.
+
+        Args:
+            samples: The samples.
+        """
         return nullcontext()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from inferox.core import (
@@ -36,12 +37,14 @@ class Loader:
         device: Where to load; ``None`` for each backend's default device.
         options: How to load.
         all_samples: Whether an artifact must agree on all stored samples before it is taken, and not on one alone.
+        checking: Told of the samples that are computed, for the time of a block.
     """
 
     context: PackageContext
     device: DeviceId | None
     options: LoadOptions
     all_samples: bool = False
+    checking: Callable[[Samples], AbstractContextManager[object]] = nullcontext
 
     def load(self, plan: Plan, *, verified: str | None = None) -> TaskModel:
         """Loads the first artifact of a plan that works; see ``inferox.load``.
@@ -147,7 +150,8 @@ class Loader:
             # A single row has no mean, and no share of its order counts: it is held to the limits for the worst of
             # all rows.
             tolerance = replace(kept, cosine_mean=kept.cosine_min, order_min=0.0)
-        found = measure_model(model, artifact, chosen, parity_target, tolerance, scales=scales)
+        with self.checking(chosen):
+            found = measure_model(model, artifact, chosen, parity_target, tolerance, scales=scales)
         if found.parity_class is ParityClass.FAIL:
             other = "the model" if evidence is None else "when it was packed"
             raise ExecutionError(

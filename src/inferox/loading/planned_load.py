@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from inferox.loading.selection import AUTO, Requirements
 from inferox.loading.task_model import TaskModel
 from inferox.machine import resolve_threads
 from inferox.package import Store, open_package
+from inferox.parity import Samples
 
 _logger = logging.getLogger(__name__)
 
@@ -93,6 +96,7 @@ def plan_load(
     all_samples: bool = False,
     start: str = BEST,
     verified: str | None = None,
+    checking: Callable[[Samples], AbstractContextManager[object]] = nullcontext,
 ) -> PlannedLoad:
     """Opens a package and decides the order in which its artifacts are tried. Loads nothing, and imports no runtime.
 
@@ -112,6 +116,7 @@ def plan_load(
         start: ``best``, or ``fast`` to load first what loads fastest; see ``PlannedLoad.load``.
         verified: The name of an artifact that has agreed on all samples on this machine: when it is loaded first, one
             of them will do. Whatever takes over later is tried on all of them.
+        checking: Told of stored samples that are computed, for the time of a block.
     """
     if start not in {BEST, FAST}:
         raise ConfigError(f"start must be {BEST!r} or {FAST!r}, but is {start!r}")
@@ -121,7 +126,7 @@ def plan_load(
     context = PackageContext(open_package(path, store=store), task)
     options = LoadOptions(context.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
     plan = make_plan(context.package, requirements, find_profile(context.package.digest, store, budget, wanted))
-    loader = Loader(context, wanted, options, all_samples=all_samples)
+    loader = Loader(context, wanted, options, all_samples=all_samples, checking=checking)
     return PlannedLoad(loader, plan, starts_fast=start == FAST, verified=verified)
 
 

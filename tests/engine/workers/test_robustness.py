@@ -304,6 +304,27 @@ def test_checking_samples_says_nothing_of_how_long_a_batch_takes(record: FlightR
         assert flight.limit_s > 0.05
 
 
+def test_the_first_batch_has_a_limit_that_samples_teach(
+    record: FlightRecord, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise one that hangs, and has no deadline, would hold up whoever unloads its model."""
+    shelf.put("p", ["a"])
+    limits: dict[tuple[int, int], float | None] = {}
+    note = record.note
+
+    def spy(rows: Sequence[tuple[int, int]], limit_s: float | None) -> AbstractContextManager[None]:
+        limits.update(dict.fromkeys(rows, limit_s))
+        return note(rows, limit_s)
+
+    monkeypatch.setattr(record, "note", spy)
+    host = LocalHost(EngineConfig(threads=1), lambda: FlightWatch(record, 0.5))
+    with host.load("p", "sum", "1", {"start": "best"}, ModelRegistry()) as model:
+        assert model.ask([[1, 2]], CallOptions(call=7), 0.0).result(20).results == [6]
+    limit_s = limits[7, 0]
+    assert limit_s is not None
+    assert limit_s >= 0.5
+
+
 def test_a_message_without_a_file_has_a_limit(ends: tuple[Worker, Channel], monkeypatch: pytest.MonkeyPatch) -> None:
     worker, channel = ends
     monkeypatch.setattr("inferox.engine.workers.channel._MOST_INLINE_BYTES", 100)

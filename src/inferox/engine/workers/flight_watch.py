@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import numpy.typing as npt
 
 from inferox.batching import PADDED_COST
 from inferox.engine.request import RequestOptions, Row
 from inferox.engine.watch import Watch
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord
 from inferox.engine.workers.hang_limit import HangLimit
+from inferox.parity import Samples
 
 _NOBODYS = (0, ALL_ROWS)
 """What stands for work that is of no call: calls are counted from 1."""
@@ -65,6 +68,14 @@ class FlightWatch(Watch):
         return self._note([_NOBODYS], self._checks, 1.0)
 
     @contextmanager
+    def trying(self, samples: Samples) -> Iterator[None]:
+        """Learns from stored samples when the first batch hangs; see ``Watch``."""
+        began_s = time.monotonic()
+        yield
+        cost = sum(PADDED_COST.of_batch(*_shape_of(batch.inputs)) for batch in samples.batches)
+        self._computes.learn(cost, time.monotonic() - began_s)
+
+    @contextmanager
     def _note(self, noted: Sequence[tuple[int, int]], limit: HangLimit, cost: float) -> Iterator[None]:
         began_s = time.monotonic()
         with self._flights.note(noted, limit.find_s(cost)):
@@ -77,3 +88,10 @@ def _size_of(item: Any) -> int:
     if isinstance(item, tuple | list) and any(isinstance(part, str) for part in item):
         return sum(map(_size_of, item))
     return len(item) if hasattr(item, "__len__") else 1
+
+
+def _shape_of(inputs: Mapping[str, npt.NDArray[Any]]) -> tuple[int, int, int]:
+    """The rows of a sample, no tokens as in the costs that are learned, and the length of its rows."""
+    shapes = [array.shape for array in inputs.values() if array.ndim]
+    rows = max((shape[0] for shape in shapes), default=1)
+    return rows, 0, max((shape[1] for shape in shapes if len(shape) == 2), default=1)  # noqa: PLR2004 - rows of tokens
