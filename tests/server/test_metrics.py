@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from inferox.server import ServerConfig
@@ -43,5 +47,26 @@ def test_metrics_need_a_key_where_there_are_keys() -> None:
             assert (await held.http.get("/metrics")).status_code == 401
             key = {"authorization": "Bearer secret of alice"}
             assert (await held.http.get("/metrics", headers=key)).status_code == 200
+
+    run(test)
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
+    dashboard = json.loads((Path(__file__).parents[2] / "deploy" / "grafana.json").read_text(encoding="utf-8"))
+    asked = {
+        name
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"inferox_\w+", target["expr"])
+    }
+
+    async def test() -> None:
+        async with holding() as held:
+            held.model.may_go.set()
+            await held.ask("a")
+            told = (await held.http.get("/metrics")).text
+            there = {sample.name for family in text_string_to_metric_families(told) for sample in family.samples}
+            assert asked
+            assert asked <= there
 
     run(test)
