@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from inferox.batching import MAX_TOKENS
-from inferox.bulk.answers import Answered, answer_names, compute_window
+from inferox.bulk.answerer import Answerer
+from inferox.bulk.answers import Answered
 from inferox.bulk.inputs import Input, find_files, fingerprint
+from inferox.bulk.options import BulkOptions
 from inferox.bulk.output import Output, format_of
 from inferox.bulk.pipeline import Pipeline
-from inferox.bulk.questions import Questions
 from inferox.bulk.readers.lines import HEAD_ROWS
+from inferox.bulk.rows import Column
 from inferox.bulk.watching import Watcher
-from inferox.bulk.windows import Window, encode_window, read_part
-from inferox.bulk.writers import ARRAY, Schema, check_format
-from inferox.bulk.writers.writer import ERROR
-from inferox.core import ConfigError, RequestError
+from inferox.bulk.windows import Window, read_part
+from inferox.bulk.writers import ARRAY, check_format
+from inferox.core import ConfigError
 from inferox.loading import TaskModel
-from inferox.tasks import EmbedTask, Task, VectorForm
-from inferox.tasks.truncation import check_truncation
-
-PART_ROWS = 32_768
-"""How many rows a part of the output has, where the caller does not say. What is not finished is computed again."""
-
-
-@dataclass(frozen=True)
-class BulkOptions:
-    """What is done with the rows of the input.
-
-    Attributes:
-        column: The column of the text, or of the document that is scored.
-        pair_column: The column of the second text of each pair (classify), or of the query (rerank).
-        query: The query of all rows (rerank).
-        keep: The columns that are written again; ``None`` for all.
-        form: The form of vectors (embed).
-        prompt: The name of the model's prompt to put before each text (embed).
-        truncate: ``error`` gives texts that are too long an error, ``warn`` and ``cut`` cut them; ``warn`` says so.
-        on_error: ``keep`` writes rows that fail with the reason in the column ``error``; ``fail`` ends at the first.
-        batch_tokens: The most tokens of a batch.
-        part_rows: How many rows a part of the output has.
-        shard: Which shard of how many is computed, from 0: each part belongs to one.
-
-    Raises:
-        ConfigError: If a value is not one of these.
-    """
-
-    column: str = "text"
-    pair_column: str | None = None
-    query: str | None = None
-    keep: tuple[str, ...] | None = None
-    form: VectorForm = field(default_factory=VectorForm)
-    prompt: str | None = None
-    truncate: str = "warn"
-    on_error: str = "keep"
-    batch_tokens: int = MAX_TOKENS
-    part_rows: int = PART_ROWS
-    shard: tuple[int, int] = (0, 1)
-
-    def __post_init__(self) -> None:
-        check_truncation(self.truncate)
-        if self.on_error not in {"keep", "fail"}:
-            raise ConfigError(f"on_error must be keep or fail, but is {self.on_error!r}")
-        if self.part_rows < 1 or self.batch_tokens < 1:
-            raise ConfigError(
-                f"part_rows and batch_tokens must be 1 or more, but are {self.part_rows} and {self.batch_tokens}"
-            )
-        index, count_ = self.shard
-        if not 0 <= index < count_:
-            raise ConfigError(f"shard must be (i, n) with 0 <= i < n, but is ({index}, {count_})")
-
-    def to_json(self) -> dict[str, Any]:
-        """What of it decides about the bytes of the output."""
-        values = vars(self) | {"form": vars(self.form), "shard": list(self.shard)}
-        return values | {"keep": None if self.keep is None else list(self.keep)}
 
 
 @dataclass(frozen=True)
@@ -134,124 +78,77 @@ def run_bulk(
         BackendError: If the runtime fails.
     """
     form = _choose_format(output, form, options)
-    watcher = watcher or Watcher()
-    task = _choose_task(model.task, options)
-    questions = Questions.of_task(task.name, options.column, options.pair_column, options.query)
+    watcher, answerer = watcher or Watcher(), Answerer.of(model, options)
+    if form == ARRAY and answerer.task.name not in {"embed", "rerank"}:
+        raise ConfigError(f"an array holds vectors or scores, and the answers of {answerer.task.name} are neither")
     files = find_files(inputs)
     _check_apart(inputs, files, output)
     with (
         Output(output, form, shard=options.shard, resume=resume, force=force) as out,
         Input(files) as source,
     ):
-        keep = source.select(questions.columns, options.keep)
-        work = _Work(model, task, questions, keep, options)
-        work.check_names(form)
-        out.begin({"package": digest, "format": form, **work.describe(files)}, work.make_schema(files))
+        keep = source.select(answerer.questions.columns, options.keep)
+        answerer.check_kept(keep)
+        job = {"package": digest, "format": form, **_describe(answerer, files)}
+        out.begin(job, answerer.make_schema(_read_samples(files, answerer, keep)))
         if not out.is_complete:
             watcher.begin(_count_rows(source, options), out.totals()["rows"])
-            work.run(source, out, watcher)
+            _run(answerer, keep, source, out, watcher)
         out.finish()
         return BulkResult(**out.totals(), computed=watcher.computed, parts=len(out.finished))
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What a run does with each window."""
+def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, watcher: Watcher) -> None:
+    """Reads, computes and writes, all at the same time."""
+    with Pipeline() as pipeline:
 
-    model: TaskModel
-    task: Task
-    questions: Questions
-    keep: tuple[str, ...]
-    options: BulkOptions
+        def advance(rows: int) -> None:
+            pipeline.check()
+            watcher.advance(rows)
 
-    def run(self, source: Input, out: Output, watcher: Watcher) -> None:
-        """Reads, computes and writes, all at the same time."""
-        with Pipeline() as pipeline:
+        def compute() -> Iterator[Answered]:
+            for window in pipeline.ahead(_read(answerer, source, out.finished)):
+                yield answerer.compute(window, keep, advance)
+                watcher.note_window(*window.share)
 
-            def advance(rows: int) -> None:
-                pipeline.check()
-                watcher.advance(rows)
+        for answered in pipeline.ahead(compute()):
+            out.write(answered)
 
-            def compute() -> Iterator[Answered]:
-                for window in pipeline.ahead(self._read(source, out.finished)):
-                    yield self._compute(window, advance)
-                    watcher.note_window(*window.share)
 
-            for answered in pipeline.ahead(compute()):
-                out.write(answered)
-
-    def check_names(self, form: str) -> None:
-        """Refuses kept columns that are called as those of the answers are, and answers that a format cannot have."""
-        if form == ARRAY and self.task.name not in {"embed", "rerank"}:
-            raise ConfigError(f"an array holds vectors or scores, and the answers of {self.task.name} are neither")
-        taken = [*answer_names(self.task), *([ERROR] if self.options.on_error == "keep" else [])]
-        for name in self.keep:
-            if name in taken:
-                raise ConfigError(
-                    f"the input has a column {name!r}, which is what a column of the answers is called",
-                    hint="choose the columns that are written again with --keep",
-                )
-
-    def describe(self, files: Sequence[Path]) -> dict[str, Any]:
-        """What decides about the bytes of the output, beside the package."""
-        return {
-            "embedding_space": self.model.metadata.embedding_space,
-            "artifact": self.model.metadata.artifact,
-            "task": self.task.name,
-            "options": self.options.to_json(),
-            "inputs": [fingerprint(file) for file in files],
-        }
-
-    def make_schema(self, files: Sequence[Path]) -> Schema:
-        """The types of kept columns, by the first rows of the whole input, so that all shards have the same."""
-        with Input(files[:1]) as head:
-            head.select(self.questions.columns, self.keep)
-            samples = head.take(HEAD_ROWS).columns
-        metadata = {
-            "inferox.model": self.model.name,
-            "inferox.artifact": self.model.metadata.artifact,
-            "inferox.embedding_space": self.model.metadata.embedding_space or "",
-        }
-        has_errors = self.options.on_error == "keep"
-        return Schema({name: samples[name] for name in self.keep}, metadata, has_errors=has_errors)
-
-    def _read(self, source: Input, finished: Mapping[int, int]) -> Iterator[Window]:
-        """Reads and tokenises the parts of this shard that are not finished."""
-        options = self.options
-        index, shards = options.shard
-        for part in count():
-            if part % shards != index or part in finished:
-                if source.skip(options.part_rows) < options.part_rows:
-                    return
-                continue
-            rows_read, begins = 0, source.position
-            for rows, is_last in read_part(source, options.part_rows, is_first=part == 0):
-                rows_read += len(rows)
-                share, begins = (begins, source.position), source.position
-                yield encode_window(
-                    self.task, self.questions, rows, part=part, is_last=is_last, truncate=options.truncate, share=share
-                )
-            if rows_read < options.part_rows:
+def _read(answerer: Answerer, source: Input, finished: Mapping[int, int]) -> Iterator[Window]:
+    """Reads and tokenises the parts of this shard that are not finished."""
+    (index, shards), part_rows = answerer.options.shard, answerer.options.part_rows
+    for part in count():
+        if part % shards != index or part in finished:
+            if source.skip(part_rows) < part_rows:
                 return
+            continue
+        rows_read, begins = 0, source.position
+        for rows, is_last in read_part(source, part_rows, is_first=part == 0):
+            rows_read += len(rows)
+            share, begins = (begins, source.position), source.position
+            yield answerer.encode(rows, part=part, is_last=is_last, share=share)
+        if rows_read < part_rows:
+            return
 
-    def _compute(self, window: Window, advance: Callable[[int], None]) -> Answered:
-        self._check(window.errors)
-        answered = compute_window(
-            self.model.model,
-            self.task,
-            self.options.form,
-            window,
-            keep=self.keep,
-            batch_tokens=self.options.batch_tokens,
-            advance=advance,
-        )
-        self._check(answered.errors)
-        return answered
 
-    def _check(self, errors: Sequence[str | None]) -> None:
-        first = next((error for error in errors if error is not None), None)
-        if first is not None and self.options.on_error == "fail":
-            raise RequestError(first, hint="--on-error keep goes on, and writes why a row has no answer beside it")
+def _describe(answerer: Answerer, files: Sequence[Path]) -> dict[str, Any]:
+    """What decides about the bytes of the output, beside the package and the format."""
+    return {
+        "embedding_space": answerer.model.metadata.embedding_space,
+        "artifact": answerer.model.metadata.artifact,
+        "task": answerer.task.name,
+        "options": answerer.options.to_json(),
+        "inputs": [fingerprint(file) for file in files],
+    }
+
+
+def _read_samples(files: Sequence[Path], answerer: Answerer, keep: Sequence[str]) -> dict[str, Column]:
+    """The kept columns of the first rows of the whole input, so that all shards have the same types."""
+    with Input(files[:1]) as head:
+        head.select(answerer.questions.columns, keep)
+        samples = head.take(HEAD_ROWS).columns
+    return {name: samples[name] for name in keep}
 
 
 def _check_apart(inputs: Sequence[str], files: Sequence[Path], output: Path) -> None:
@@ -283,9 +180,3 @@ def _choose_format(output: Path, form: str | None, options: BulkOptions) -> str:
     if chosen == ARRAY and (options.keep != () or options.on_error != "fail"):
         raise ConfigError("an array has no columns of its own", hint="keep nothing, and end at rows that fail")
     return chosen
-
-
-def _choose_task(task: Task, options: BulkOptions) -> Task:
-    if options.form != VectorForm() and not isinstance(task, EmbedTask):
-        raise ConfigError(f"vectors come from the task embed, and the package's is {task.name}")
-    return task if options.prompt is None else task.with_prompt(options.prompt)

@@ -1,0 +1,131 @@
+"""Answers for blocks of rows: what a bulk run, and an actor of a cluster, do with each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from inferox.bulk.answers import Answered, answer_names, compute_window
+from inferox.bulk.options import BulkOptions
+from inferox.bulk.questions import Questions
+from inferox.bulk.rows import Column, Rows
+from inferox.bulk.windows import Window, encode_window
+from inferox.bulk.writers.writer import ERROR, Schema
+from inferox.core import ConfigError, RequestError
+from inferox.loading import TaskModel
+from inferox.tasks import EmbedTask, Task, VectorForm
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """A model with what is asked of it.
+
+    Attributes:
+        model: The model.
+        task: What its numbers mean, with the prompt that was chosen.
+        questions: How an item is made of a row.
+        options: What is done with the rows.
+    """
+
+    model: TaskModel
+    task: Task
+    questions: Questions
+    options: BulkOptions
+
+    @classmethod
+    def of(cls, model: TaskModel, options: BulkOptions) -> Answerer:
+        """Puts a model and options together.
+
+        Args:
+            model: The model.
+            options: What is done with the rows.
+
+        Raises:
+            ConfigError: If an option does not fit the model's task.
+            RequestError: If the model has no such prompt.
+        """
+        task = model.task
+        if options.form != VectorForm() and not isinstance(task, EmbedTask):
+            raise ConfigError(f"vectors come from the task embed, and the package's is {task.name}")
+        chosen = task if options.prompt is None else task.with_prompt(options.prompt)
+        return cls(
+            model, chosen, Questions.of_task(task.name, options.column, options.pair_column, options.query), options
+        )
+
+    def check_kept(self, keep: Sequence[str]) -> None:
+        """Refuses kept columns that are called as those of the answers are.
+
+        Args:
+            keep: The columns that are written again.
+
+        Raises:
+            ConfigError: If one is.
+        """
+        taken = [*answer_names(self.task), *([ERROR] if self.options.on_error == "keep" else [])]
+        for name in keep:
+            if name in taken:
+                raise ConfigError(
+                    f"the input has a column {name!r}, which is what a column of the answers is called",
+                    hint="choose the columns that are written again with --keep",
+                )
+
+    def make_schema(self, samples: Mapping[str, Column]) -> Schema:
+        """What says of which types the columns of an output are.
+
+        Args:
+            samples: Some values of each kept column, or an array of its type.
+        """
+        metadata = {
+            "inferox.model": self.model.name,
+            "inferox.artifact": self.model.metadata.artifact,
+            "inferox.embedding_space": self.model.metadata.embedding_space or "",
+        }
+        return Schema(samples, metadata, has_errors=self.options.on_error == "keep")
+
+    def encode(
+        self, rows: Rows, *, part: int = 0, is_last: bool = True, share: tuple[float, float] = (0.0, 1.0)
+    ) -> Window:
+        """Tokenises rows that are computed together; see ``encode_window``.
+
+        Args:
+            rows: The rows.
+            part: The number of their part.
+            is_last: Whether the part ends with them.
+            share: The share of the bytes of the input that lies before them, and up to their end.
+        """
+        return encode_window(
+            self.task, self.questions, rows, part=part, is_last=is_last, truncate=self.options.truncate, share=share
+        )
+
+    def compute(
+        self, window: Window, keep: Sequence[str], advance: Callable[[int], None] = lambda _rows: None
+    ) -> Answered:
+        """Computes the answers of a window.
+
+        Args:
+            window: The rows.
+            keep: The columns that are written again.
+            advance: Told how many more rows are done, batch by batch.
+
+        Raises:
+            RequestError: If a row fails and ``on_error`` is ``fail``.
+            BackendError: If the runtime fails.
+        """
+        self._check(window.errors)
+        options = self.options
+        answered = compute_window(
+            self.model.model,
+            self.task,
+            options.form,
+            window,
+            keep=tuple(keep),
+            batch_tokens=options.batch_tokens,
+            advance=advance,
+        )
+        self._check(answered.errors)
+        return answered
+
+    def _check(self, errors: Sequence[str | None]) -> None:
+        first = next((error for error in errors if error is not None), None)
+        if first is not None and self.options.on_error == "fail":
+            raise RequestError(first, hint="--on-error keep goes on, and writes why a row has no answer beside it")

@@ -1,0 +1,65 @@
+"""The options of a bulk run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from inferox.batching import MAX_TOKENS
+from inferox.core import ConfigError
+from inferox.tasks import VectorForm
+from inferox.tasks.truncation import check_truncation
+
+PART_ROWS = 32_768
+"""How many rows a part of the output has, where the caller does not say. What is not finished is computed again."""
+
+
+@dataclass(frozen=True)
+class BulkOptions:
+    """What is done with the rows of the input.
+
+    Attributes:
+        column: The column of the text, or of the document that is scored.
+        pair_column: The column of the second text of each pair (classify), or of the query (rerank).
+        query: The query of all rows (rerank).
+        keep: The columns that are written again; ``None`` for all.
+        form: The form of vectors (embed).
+        prompt: The name of the model's prompt to put before each text (embed).
+        truncate: ``error`` gives texts that are too long an error, ``warn`` and ``cut`` cut them; ``warn`` says so.
+        on_error: ``keep`` writes rows that fail with the reason in the column ``error``; ``fail`` ends at the first.
+        batch_tokens: The most tokens of a batch.
+        part_rows: How many rows a part of the output has.
+        shard: Which shard of how many is computed, from 0: each part belongs to one.
+
+    Raises:
+        ConfigError: If a value is not one of these.
+    """
+
+    column: str = "text"
+    pair_column: str | None = None
+    query: str | None = None
+    keep: tuple[str, ...] | None = None
+    form: VectorForm = field(default_factory=VectorForm)
+    prompt: str | None = None
+    truncate: str = "warn"
+    on_error: str = "keep"
+    batch_tokens: int = MAX_TOKENS
+    part_rows: int = PART_ROWS
+    shard: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        check_truncation(self.truncate)
+        if self.on_error not in {"keep", "fail"}:
+            raise ConfigError(f"on_error must be keep or fail, but is {self.on_error!r}")
+        if self.part_rows < 1 or self.batch_tokens < 1:
+            raise ConfigError(
+                f"part_rows and batch_tokens must be 1 or more, but are {self.part_rows} and {self.batch_tokens}"
+            )
+        index, count_ = self.shard
+        if not 0 <= index < count_:
+            raise ConfigError(f"shard must be (i, n) with 0 <= i < n, but is ({index}, {count_})")
+
+    def to_json(self) -> dict[str, Any]:
+        """What of it decides about the bytes of the output."""
+        values = vars(self) | {"form": vars(self.form), "shard": list(self.shard)}
+        return values | {"keep": None if self.keep is None else list(self.keep)}

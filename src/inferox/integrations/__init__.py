@@ -1,0 +1,1 @@
+"""Inferox within other libraries: one file per library, which imports it."""

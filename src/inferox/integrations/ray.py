@@ -1,0 +1,117 @@
+"""Ray Data: the rows of a dataset with their answers, computed by actors on any number of machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+from ray.data import ActorPoolStrategy, Dataset
+
+from inferox.bulk import BulkOptions
+from inferox.bulk.answerer import Answerer
+from inferox.bulk.rows import Rows
+from inferox.bulk.windows import WINDOW_ROWS
+from inferox.bulk.writers.arrow import make_table, make_types
+from inferox.core import ConfigError
+from inferox.loading import load
+
+
+def answer_rows(
+    dataset: Dataset,
+    package: str,
+    *,
+    threads: int,
+    actors: int | tuple[int, int],
+    options: BulkOptions | None = None,
+    batch_rows: int = WINDOW_ROWS,
+    num_gpus: float = 0,
+    load_options: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """Answers the rows of a dataset, as ``inferox run`` answers those of files.
+
+    Each actor loads the package once, and answers blocks of many rows, of which those that are alike in length share a
+    batch. A row that fails has the reason in the column ``error``, and the others have their answers.
+
+    Args:
+        dataset: The rows.
+        package: The package: a path that every machine has.
+        threads: How many CPU threads each actor may use, which is what Ray sets aside for it: a runtime on its own
+            would take all cores of the machine.
+        actors: How many actors there are, or the least and the most.
+        options: What is done with the rows; ``None`` for vectors of the column ``text``. ``shard`` and ``part_rows``
+            are for files: Ray divides a dataset by itself.
+        batch_rows: How many rows an actor answers at a time.
+        num_gpus: How many GPUs Ray sets aside for each actor.
+        load_options: What else ``inferox.load`` takes, such as ``backend``, ``device`` or ``precision``.
+
+    Returns:
+        The kept columns with the answers; see docs/bulk.md for their names and types.
+
+    Raises:
+        ConfigError: If a number is less than 1, or options are for files alone.
+    """
+    chosen = options or BulkOptions()
+    least, most = (actors, actors) if isinstance(actors, int) else actors
+    if threads < 1 or batch_rows < 1 or not 1 <= least <= most:
+        raise ConfigError(
+            f"threads, batch_rows and actors must be 1 or more, but are {threads}, {batch_rows} and {actors}"
+        )
+    if (chosen.shard, chosen.part_rows) != (BulkOptions().shard, BulkOptions().part_rows):
+        raise ConfigError("shard and part_rows are for files, and Ray divides a dataset by itself")
+    return dataset.map_batches(
+        RowActor,
+        fn_constructor_args=(package, chosen, {**(load_options or {}), "threads": threads}),
+        batch_size=batch_rows,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(min_size=least, max_size=most),
+        num_cpus=threads,
+        num_gpus=num_gpus,
+    )
+
+
+class RowActor:
+    """What each actor is: a model that answers tables of rows.
+
+    Args:
+        package: The package.
+        options: What is done with the rows.
+        load_options: What ``inferox.load`` takes.
+
+    Raises:
+        InferoxError: If the package cannot be loaded there, or an option does not fit its task.
+    """
+
+    def __init__(self, package: str, options: BulkOptions, load_options: Mapping[str, Any]) -> None:
+        self._answerer = Answerer.of(load(package, **load_options), options)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Answers the rows of a table.
+
+        Args:
+            table: The rows.
+
+        Returns:
+            The kept columns with the answers.
+
+        Raises:
+            ConfigError: If the table lacks a column, or a kept one is called as one of the answers.
+            RequestError: If a row fails and ``on_error`` is ``fail``.
+            BackendError: If the runtime fails.
+        """
+        answerer = self._answerer
+        columns, kept = answerer.questions.columns, answerer.options.keep
+        keep = tuple(table.column_names) if kept is None else kept
+        for name in (*columns, *keep):
+            if name not in table.column_names:
+                raise ConfigError(f"the dataset has no column {name!r}", hint=f"it has {', '.join(table.column_names)}")
+        answerer.check_kept(keep)
+        read = {name: _whole(table.column(name)) for name in dict.fromkeys((*columns, *keep))}
+        answered = answerer.compute(answerer.encode(Rows(read, [None] * table.num_rows)), keep)
+        types = make_types(answerer.make_schema({name: read[name] for name in keep}), answered.columns)
+        return make_table(types, answered.columns, answered.errors)
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined

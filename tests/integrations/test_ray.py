@@ -1,0 +1,96 @@
+"""Ray Data on a local cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import inferox
+from inferox.bulk import BulkOptions
+from inferox.core import ConfigError
+from inferox.tasks import VectorForm
+from tests.bulk.conftest import make_texts, tiny_package
+
+ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'inferox[ray]'")
+
+__all__ = ["tiny_package"]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # The actors are processes of their own, and import this source tree.
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    source = str(Path(inferox.__file__).parents[1])
+    ray.init(
+        num_cpus=4,  # as Ray counts: two actors, and tasks that read and write beside them
+        include_dashboard=False,
+        object_store_memory=200_000_000,
+        log_to_driver=False,
+        runtime_env={"env_vars": {"PYTHONPATH": source}},
+    )
+    yield
+    ray.shutdown()
+
+
+def answer(table: pa.Table, package: Path, options: BulkOptions) -> pa.Table:
+    from inferox.integrations.ray import RowActor
+
+    answered: pa.Table = RowActor(str(package), options, {"threads": 1})(table)
+    return answered
+
+
+def make_rows() -> pa.Table:
+    texts: list[Any] = make_texts(60)
+    texts[17] = None
+    return pa.table({"id": pa.array(range(60), pa.int16()), "text": texts})
+
+
+def check(answered: pa.Table, package: Path) -> None:
+    rows = sorted(answered.to_pylist(), key=lambda row: row["id"])
+    assert [row["id"] for row in rows] == list(range(60))
+    assert [row["id"] for row in rows if row["error"] is not None] == [17]
+    assert rows[17]["embedding"] is None
+    with inferox.load(package, threads=1) as model:
+        good = [text for text in make_rows()["text"].to_pylist() if text is not None]
+        expected = model.embed(good)
+    found = [row["embedding"] for row in rows if row["error"] is None]
+    np.testing.assert_allclose(np.array(found), expected, atol=1e-6)
+
+
+def test_an_actor_answers_a_table(tiny_package: Path) -> None:
+    answered = answer(make_rows(), tiny_package, BulkOptions(keep=("id",)))
+    check(answered, tiny_package)
+    assert answered.schema.field("id").type == pa.int16()
+    small = answer(make_rows(), tiny_package, BulkOptions(form=VectorForm(dtype="int8")))
+    assert small.schema.field("embedding").type == pa.list_(pa.int8(), 16)
+    with pytest.raises(ConfigError, match="no column 'body'"):
+        answer(make_rows(), tiny_package, BulkOptions(column="body"))
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    from inferox.integrations.ray import answer_rows
+
+    for wrong in ({"threads": 0, "actors": 1}, {"threads": 1, "actors": (2, 1)}):
+        with pytest.raises(ConfigError, match="must be 1 or more"):
+            answer_rows(None, "p", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="Ray divides a dataset by itself"):
+        answer_rows(None, "p", threads=1, actors=1, options=BulkOptions(shard=(0, 2)))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_dataset_is_answered_by_actors(tiny_package: Path, tmp_path: Path) -> None:
+    from inferox.integrations.ray import answer_rows
+
+    pq.write_table(make_rows(), tmp_path / "in.parquet")
+    dataset = ray.data.read_parquet(str(tmp_path / "in.parquet"))
+    options = BulkOptions(keep=("id",))
+    answered = answer_rows(dataset, str(tiny_package), threads=1, actors=2, options=options, batch_rows=16)
+    answered.write_parquet(str(tmp_path / "out"))
+    check(pq.read_table(tmp_path / "out"), tiny_package)
