@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -18,6 +18,18 @@ current_owner: ContextVar[str | None] = ContextVar("current_owner", default=None
 """On whose behalf the request is made that is being answered: the name of its API key; ``None`` without keys."""
 
 _AT_ONCE_RETRY_S = 1.0
+
+
+def read_presented_key(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The API key that came with a request, as any of the protocols' clients send it; ``None`` where none did.
+
+    Args:
+        headers: The headers of HTTP, or the metadata of gRPC, by names in lower case.
+    """
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer" and token.strip():
+        return token.strip()
+    return headers.get(b"x-api-key") or headers.get(b"api-key") or None
 
 
 class _Account:

@@ -39,16 +39,17 @@ class App:
 
     Attributes:
         intake: Counts what is held of requests.
+        keys: Who may ask.
         inference: Computes requests of the Open Inference Protocol, which also come by other ways.
     """
 
     def __init__(self, service: Service, config: ServerConfig) -> None:
         self._service = service
         self.inference = Inference(service)
+        self.keys = ApiKeys(config.api_keys)
         self.intake = Intake(config.request_limit, config.held_limit_bytes)
         self._config = config
         self._answers: Counter[int] = Counter()
-        self._keys = ApiKeys(config.api_keys)
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
         self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
         metrics = Protocol(write_error, {"/metrics": reading(Metrics(service, self._answers).answer)})
@@ -67,7 +68,7 @@ class App:
         request = HttpRequest(scope, receive, self.intake, self._config)
         try:
             handler = self._find(request)
-            with nullcontext() if request.path in _OPEN else self._keys.admit(request.api_key):
+            with nullcontext() if request.path in _OPEN else self.keys.admit(request.api_key):
                 response = await handler(request)
         except ClientGoneError:
             _logger.debug("%s: the client has gone", request.id)

@@ -94,8 +94,6 @@ class ServerConfig:
         for name in ("body_limit_bytes", "held_limit_bytes", "request_limit"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be a positive integer, but is {getattr(self, name)!r}")
-        if self.grpc_port is not None and (self.api_keys or self.tls_cert is not None):
-            raise ConfigError("gRPC has no API keys and no TLS yet", hint="leave out --grpc-port")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
 

@@ -61,7 +61,7 @@ def _grpc_maker(app: App, service: Service, config: ServerConfig, port: int) -> 
         from inferox.server.grpc_server import GrpcServer
     except ImportError as error:
         raise ConfigError(f"--grpc-port needs {error.name}", hint="pip install 'inferox[serve,grpc]'") from error
-    return partial(GrpcServer, service, app.inference, app.intake, config, port=port)
+    return partial(GrpcServer, app, service, config, port=port)
 
 
 class _Front:

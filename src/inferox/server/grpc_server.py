@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import grpc
 from grpc import aio
 
 from inferox.core import ConfigError
+from inferox.server.app import App
 from inferox.server.config import ServerConfig
-from inferox.server.intake import Intake
 from inferox.server.listening import listen
 from inferox.server.oip.grpc_health import GrpcHealth
 from inferox.server.oip.grpc_service import GrpcService
-from inferox.server.oip.inference import Inference
 from inferox.server.service import Service
 
 _AGE_MS = 600_000
@@ -27,9 +27,8 @@ class GrpcServer:
     """Speaks gRPC. It is made where an event loop runs, and listens from then on.
 
     Args:
+        app: What answers over HTTP, with which it shares what is counted, and the API keys.
         service: What answers, whatever the protocol.
-        inference: What computes requests.
-        intake: Counts what is held of them.
         config: The settings.
         port: The port; 0 for one that is free.
 
@@ -40,9 +39,7 @@ class GrpcServer:
         ConfigError: If it cannot listen there.
     """
 
-    def __init__(
-        self, service: Service, inference: Inference, intake: Intake, config: ServerConfig, *, port: int
-    ) -> None:
+    def __init__(self, app: App, service: Service, config: ServerConfig, *, port: int) -> None:
         self._server = aio.server(
             options=(
                 ("grpc.so_reuseport", 0),  # or a second server would take half of the calls
@@ -54,9 +51,9 @@ class GrpcServer:
             ),
             maximum_concurrent_rpcs=config.request_limit + _MORE_CALLS,
         )
-        handlers = (GrpcService(service, inference, intake).handler(), GrpcHealth(service).handler())
+        handlers = (GrpcService(service, app.inference, app.intake, app.keys).handler(), GrpcHealth(service).handler())
         self._server.add_generic_rpc_handlers(handlers)
-        self.port = self._listen(config.host, port)
+        self.port = self._listen(config, port)
 
     async def start(self) -> None:
         """Takes calls."""
@@ -70,12 +67,16 @@ class GrpcServer:
         """
         await self._server.stop(grace_s)
 
-    def _listen(self, host: str, port: int) -> int:
+    def _listen(self, config: ServerConfig, port: int) -> int:
+        host = config.host
         # Says why it cannot, which gRPC does not.
         listen(host, port, option="--grpc-port").close()
         shown = f"[{host}]" if ":" in host else host
         try:
-            return int(self._server.add_insecure_port(f"{shown}:{port}"))
+            if config.tls_cert is None or config.tls_key is None:
+                return int(self._server.add_insecure_port(f"{shown}:{port}"))
+            pair = (config.tls_key.read_bytes(), config.tls_cert.read_bytes())
+            return int(self._server.add_secure_port(f"{shown}:{port}", grpc.ssl_server_credentials([pair])))
         except RuntimeError as error:
             raise ConfigError(
                 f"cannot listen on port {port} of {host}", hint="choose another with --grpc-port"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from inferox.server.api_keys import read_presented_key
 from inferox.server.config import ServerConfig
 from inferox.server.content_coding import CODINGS, IDENTITY, decompress
 from inferox.server.http_error import ClientGoneError, HttpError
@@ -72,10 +73,7 @@ class HttpRequest:
     @property
     def api_key(self) -> bytes | None:
         """The API key that came with it, as any of the protocols' clients send it; ``None`` where none did."""
-        scheme, _, token = self._headers.get(b"authorization", b"").partition(b" ")
-        if scheme.lower() == b"bearer" and token.strip():
-            return token.strip()
-        return self._headers.get(b"x-api-key") or self._headers.get(b"api-key") or None
+        return read_presented_key(self._headers)
 
     async def answer_json(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]]) -> Result:
         """Reads the body, which is to be JSON, and has it answered, unless the client goes away first.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+import trustme
 from grpc import aio
 
 from inferox import Engine, EngineConfig
 from inferox.core import RequestError
 from inferox.server import ModelSource, ServerConfig
+from inferox.server.api_key import ApiKey
 from inferox.server.app import App
 from inferox.server.grpc_server import GrpcServer
 from inferox.server.oip.grpc_infer import read_grpc_infer
@@ -38,9 +41,10 @@ PROTOS = Path(sys.modules[GrpcMessages.__module__].__file__ or "").parent / "pro
 class Asked:
     """A server of gRPC in this process, whose one model makes vectors of one number and can be held."""
 
-    def __init__(self, engine: Engine, service: Service, channel: aio.Channel) -> None:
+    def __init__(self, engine: Engine, service: Service, place: str, channel: aio.Channel) -> None:
         self.engine = engine
         self.service = service
+        self.place = place
         self.channel = channel
 
     @property
@@ -64,11 +68,12 @@ async def asked(config: ServerConfig | None = None) -> AsyncIterator[Asked]:
         service = Service(engine, timeout_s=config.timeout_s)
         service.load([ModelSource(HERE, "model", {"trust_code": True})])
         app = App(service, config)
-        server = GrpcServer(service, app.inference, app.intake, config, port=0)
+        server = GrpcServer(app, service, config, port=0)
         await server.start()
         try:
-            async with aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-                yield Asked(engine, service, channel)
+            place = f"127.0.0.1:{server.port}"
+            async with aio.insecure_channel(place) as channel:
+                yield Asked(engine, service, place, channel)
         finally:
             made[-1].may_go.set()
             await server.stop(0)
@@ -184,6 +189,78 @@ def test_errors_have_a_status_and_an_id(caplog: pytest.LogCaptureFixture) -> Non
             closed = await fails(infer_of("a"))
             assert closed.code() is grpc.StatusCode.UNAVAILABLE
             assert dict(closed.trailing_metadata())["retry-after"] == "1"
+
+    run(test)
+
+
+def test_what_is_not_a_message_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with asked() as server:
+            for method in ("inference.GRPCInferenceService/ModelInfer", "grpc.health.v1.Health/Check"):
+                with pytest.raises(aio.AioRpcError) as caught:
+                    await server.channel.unary_unary(f"/{method}")(b"\xff\xff\xff")
+                assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert "is not a " in caught.value.details()
+            stream = server.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
+            sent = [b"\xff\xff\xff", infer_of("a", id="good").SerializeToString()]
+            read = MESSAGES.of("ModelStreamInferResponse").FromString
+            first, second = [read(answer) async for answer in stream(iter(sent))]
+            assert "is not a ModelInferRequest" in first.error_message
+            assert second.infer_response.id == "good"
+            assert not caplog.text  # or strangers could fill the log
+
+    run(test)
+
+
+def test_a_key_is_asked_for_but_where_the_server_is_watched() -> None:
+    key, known = (
+        ApiKey(name="alice", sha256=hashlib.sha256(b"secret").hexdigest()),
+        (("authorization", "Bearer secret"),),
+    )
+
+    async def test() -> None:
+        async with asked(ServerConfig(api_keys=(key,))) as server:
+            stream = server.channel.stream_stream(
+                "/inference.GRPCInferenceService/ModelStreamInfer",
+                request_serializer=lambda sent: sent.SerializeToString(),
+                response_deserializer=MESSAGES.of("ModelStreamInferResponse").FromString,
+            )
+            for metadata in ((), (("authorization", "Bearer guessed"),), (("authorization-bin", b"Bearer secret"),)):
+                for method, message in (("ModelInfer", infer_of("a")), ("ServerMetadata", infer_of("a"))):
+                    with pytest.raises(aio.AioRpcError) as caught:
+                        await server.call(method, message, metadata=metadata)
+                    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+                with pytest.raises(aio.AioRpcError) as caught:
+                    [answer async for answer in stream(iter([infer_of("a")]), metadata=metadata)]
+                assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert not server.model.batches[1:]  # the first is the engine's own
+            assert (await server.call("ModelInfer", infer_of("a"), metadata=known)).outputs
+            answers = [answer async for answer in stream(iter([infer_of("a")] * 3), metadata=known)]
+            assert [bool(answer.error_message) for answer in answers] == [False] * 3
+            assert (await server.call("ServerLive", MESSAGES.of("ServerLiveRequest")())).live
+            check = health_of(server.channel, "Check")
+            assert (await check(HEALTH_MESSAGES.of("HealthCheckRequest")())).status == NOT_SERVING
+
+    run(test)
+
+
+def test_tls_is_spoken_with_the_certificate(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    cert.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
+    key.write_bytes(issued.private_key_pem.bytes())
+
+    async def test() -> None:
+        async with asked(ServerConfig(tls_cert=cert, tls_key=key)) as server:
+            live = MESSAGES.of("ServerLiveRequest")()
+            with pytest.raises(aio.AioRpcError) as caught:
+                await server.call("ServerLive", live)  # without TLS
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            trusted = grpc.ssl_channel_credentials(authority.cert_pem.bytes())
+            async with aio.secure_channel(server.place, trusted) as channel:
+                server.channel = channel
+                assert (await server.call("ServerLive", live)).live
 
     run(test)
 

@@ -79,6 +79,8 @@ class _RawExposure(Exposure):
         return [WireTensor(item.name, item.datatype, outputs[item.name]) for item in self.outputs]
 
     def _read(self, arrays: Arrays) -> Sequence[Any]:
+        if lacking := [item.name for item in (*self.inputs, *self.outputs) if item.datatype is Datatype.BF16]:
+            raise FieldError("model", f"tensors of BF16, such as {lacking[0]!r}, cannot be computed with in requests")
         return [dict(arrays)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from inferox.core import ModelNotFoundError, OverloadedError
+from inferox.core import ModelNotFoundError, OverloadedError, RequestError
 from inferox.server.oip.grpc_messages import HEALTH, INFERENCE, GrpcMessages
 from inferox.server.service import Service
 
@@ -32,31 +32,35 @@ class GrpcHealth:
 
     def handler(self) -> Any:
         """What gRPC's server is given: a generic handler."""
-        request, response = self._messages.of("HealthCheckRequest"), self._messages.of("HealthCheckResponse")
-        how = {
-            "request_deserializer": request.FromString,
-            "response_serializer": response.SerializeToString,
-        }
+        write = self._messages.of("HealthCheckResponse").SerializeToString
         handlers = {
-            "Check": grpc.unary_unary_rpc_method_handler(self._check, **how),
-            "Watch": grpc.unary_stream_rpc_method_handler(self._watch, **how),
+            "Check": grpc.unary_unary_rpc_method_handler(self._check, response_serializer=write),
+            "Watch": grpc.unary_stream_rpc_method_handler(self._watch, response_serializer=write),
         }
         return grpc.method_handlers_generic_handler(f"{HEALTH}.Health", handlers)
 
-    async def _check(self, message: Any, context: Any) -> Any:
-        status = self._status_of(message.service)
+    async def _check(self, content: bytes, context: Any) -> Any:
+        name = await self._read(content, context)
+        status = self._status_of(name)
         if status == "SERVICE_UNKNOWN":
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no model {message.service[:200]!r}")
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"there is no model {name[:200]!r}")
         return self._messages.make("HealthCheckResponse", {"status": status})
 
-    async def _watch(self, message: Any, context: Any) -> AsyncIterator[Any]:  # noqa: ARG002 - as gRPC has it
-        told = None
+    async def _watch(self, content: bytes, context: Any) -> AsyncIterator[Any]:
+        name, told = await self._read(content, context), None
         while True:
-            status = self._status_of(message.service)
+            status = self._status_of(name)
             if status != told:
                 told = status
                 yield self._messages.make("HealthCheckResponse", {"status": status})
             await asyncio.sleep(_EVERY_S)
+
+    async def _read(self, content: bytes, context: Any) -> str:
+        try:
+            return str(self._messages.read("HealthCheckRequest", content).service)
+        except RequestError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+            raise
 
     def _status_of(self, name: str) -> str:
         try:

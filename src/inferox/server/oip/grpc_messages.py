@@ -8,7 +8,10 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import ParseDict
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
+
+from inferox.core import RequestError
 
 _FILE = "protos.binpb"
 """What ``make protos`` makes of the ``.proto`` files beside it."""
@@ -50,6 +53,21 @@ class GrpcMessages:
             content: What it holds, as JSON has it.
         """
         return ParseDict(content, self.of(name)())
+
+    def read(self, name: str, content: bytes) -> Any:
+        """Reads a message that somebody sent.
+
+        Args:
+            name: Its name in the package.
+            content: The message.
+
+        Raises:
+            RequestError: If it is not one.
+        """
+        try:
+            return self.of(name).FromString(content)
+        except DecodeError as error:
+            raise RequestError(f"what was sent is not a {name}: {error}") from error
 
     def methods(self, service: str) -> list[tuple[str, str, str]]:
         """The methods of a service: their names, and those of the messages that they take and give.

@@ -6,13 +6,15 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import grpc
 
 from inferox.core import ModelNotFoundError
+from inferox.server.api_keys import ApiKeys, read_presented_key
 from inferox.server.failure import GRPC_CODES, INTERNAL, Failure, read_failure
+from inferox.server.http_error import HttpError
 from inferox.server.intake import Intake
 from inferox.server.oip.grpc_infer import read_grpc_infer, write_grpc_infer
 from inferox.server.oip.grpc_messages import INFERENCE, GrpcMessages
@@ -32,6 +34,9 @@ _NOT_OFFERED = (
     "LogSettings",
 )
 
+_OPEN = frozenset({"ServerLive", "ServerReady"})
+"""What needs no API key, as probes have none."""
+
 _STREAMED_AT_ONCE = 64
 """How many requests of a stream are computed while the first of them is not answered."""
 
@@ -49,12 +54,14 @@ class GrpcService:
         service: What has the models.
         inference: What computes requests.
         intake: Counts what is held of them.
+        keys: Who may ask.
     """
 
-    def __init__(self, service: Service, inference: Inference, intake: Intake) -> None:
+    def __init__(self, service: Service, inference: Inference, intake: Intake, keys: ApiKeys) -> None:
         self._service = service
         self._inference = inference
         self._intake = intake
+        self._keys = keys
         self._messages = GrpcMessages(INFERENCE)
         self._calls: Mapping[str, Call] = {
             "ServerLive": self._server_live,
@@ -72,14 +79,14 @@ class GrpcService:
         """What gRPC's server is given: a generic handler."""
         handlers: dict[str, Any] = {}
         for method, taken, given in self._messages.methods(_SERVICE):
-            how = {
-                "request_deserializer": self._messages.of(taken).FromString,
-                "response_serializer": self._messages.of(given).SerializeToString,
-            }
+            # Messages are read here: gRPC would fill the log with those that cannot be read, and leave streams hanging.
+            write = self._messages.of(given).SerializeToString
             if method in self._calls:
-                handlers[method] = grpc.unary_unary_rpc_method_handler(_answering(self._calls[method]), **how)
+                is_open = method in _OPEN
+                answer = self._answering(taken, self._calls[method], is_open=is_open)
+                handlers[method] = grpc.unary_unary_rpc_method_handler(answer, response_serializer=write)
             else:
-                handlers[method] = grpc.stream_stream_rpc_method_handler(self._stream, **how)
+                handlers[method] = grpc.stream_stream_rpc_method_handler(self._stream, response_serializer=write)
         no_control = grpc.unary_unary_rpc_method_handler(_refusing(grpc.StatusCode.PERMISSION_DENIED, NO_CONTROL))
         not_offered = grpc.unary_unary_rpc_method_handler(_refusing(grpc.StatusCode.UNIMPLEMENTED, NOT_OFFERED))
         handlers |= dict.fromkeys(_NO_CONTROL, no_control) | dict.fromkeys(_NOT_OFFERED, not_offered)
@@ -126,37 +133,59 @@ class GrpcService:
             answer, outputs = await self._inference.compute(message.model_name, request)
             return write_grpc_infer(self._messages, message.model_name, request, answer, outputs)
 
-    async def _stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ARG002
+    async def _stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
         """Answers requests in their order, several of which are computed at a time."""
         waiting: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(_STREAMED_AT_ONCE)
         begun: set[asyncio.Task[Any]] = set()
+        key = _key_of(context)
 
         async def read() -> None:
-            async for message in requests:
-                task = asyncio.create_task(self._answer_streamed(message))
-                begun.add(task)
-                task.add_done_callback(begun.discard)
-                await waiting.put(task)
-            await waiting.put(None)
+            try:
+                async for content in requests:
+                    task = asyncio.create_task(self._answer_streamed(content, key))
+                    begun.add(task)
+                    task.add_done_callback(begun.discard)
+                    await waiting.put(task)
+            finally:
+                await waiting.put(None)
 
         reading = asyncio.create_task(read())
         try:
             while (task := await waiting.get()) is not None:
                 yield await task
+        except HttpError as error:  # of the API key, which concerns all of the stream
+            await _abort(error, context)
         finally:
             for task in (reading, *begun):
                 task.cancel()
 
-    async def _answer_streamed(self, message: Any) -> Any:
+    async def _answer_streamed(self, content: bytes, key: bytes | None) -> Any:
         """An answer within a stream, which errors do not end."""
-        response = self._messages.of("ModelStreamInferResponse")
+        response, message_id = self._messages.of("ModelStreamInferResponse"), ""
         try:
-            return response(infer_response=await self._infer(message))
+            message = self._messages.read("ModelInferRequest", content)
+            message_id = message.id
+            with self._keys.admit(key):
+                return response(infer_response=await self._infer(message))
+        except HttpError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             failure = explain(error, _make_id())
             told = response(error_message=failure.message)
-            told.infer_response.id = message.id  # so that its client knows which request it is of
+            told.infer_response.id = message_id  # so that its client knows which request it is of
             return told
+
+    def _answering(self, taken: str, call: Call, *, is_open: bool) -> Callable[[bytes, Any], Awaitable[Any]]:
+        """Has a call answered, with a status where it fails."""
+
+        async def answer(content: bytes, context: Any) -> Any:
+            try:
+                with nullcontext() if is_open else self._keys.admit(_key_of(context)):
+                    return await call(self._messages.read(taken, content))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+                await _abort(error, context)
+
+        return answer
 
 
 def explain(error: Exception, request_id: str) -> Failure:
@@ -172,20 +201,16 @@ def explain(error: Exception, request_id: str) -> Failure:
     return failure
 
 
-def _answering(call: Call) -> Callable[[Any, Any], Awaitable[Any]]:
-    """Has a call answered, with a status where it fails."""
+async def _abort(error: Exception, context: Any) -> None:
+    request_id = _make_id()
+    failure = explain(error, request_id)
+    context.set_trailing_metadata((("x-request-id", request_id), *failure.headers.items()))
+    await context.abort(getattr(grpc.StatusCode, GRPC_CODES[failure.status]), failure.message)
 
-    async def answer(message: Any, context: Any) -> Any:
-        try:
-            return await call(message)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            request_id = _make_id()
-            failure = explain(error, request_id)
-            context.set_trailing_metadata((("x-request-id", request_id), *failure.headers.items()))
-            code = getattr(grpc.StatusCode, GRPC_CODES[failure.status])
-            await context.abort(code, failure.message)
 
-    return answer
+def _key_of(context: Any) -> bytes | None:
+    given = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+    return read_presented_key({name.encode(): value.encode() for name, value in given.items()})
 
 
 def _refusing(code: Any, why: str) -> Callable[[bytes, Any], Awaitable[None]]:
