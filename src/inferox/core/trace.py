@@ -50,7 +50,7 @@ class Trace:
         self._events: deque[tuple[dict[str, Any], ...]] = deque(maxlen=most_events)
         self._noted = WeakSet[Any]()
         self._threads: dict[int, str] = {}
-        self._waits = count(1)
+        self._waits = count((os.getpid() << 20) + 1)  # traces of several processes may be put together
 
     def note(self, name: str, done: Stopwatch, **facts: Any) -> None:
         """Notes what a thread did.

@@ -80,8 +80,6 @@ class EngineConfig:
     def _check_isolation(self) -> None:
         if self.isolation not in get_args(Isolation):
             raise ConfigError(f"isolation must be 'thread' or 'process', but is {self.isolation!r}")
-        if self.isolation == "process" and self.profiling:
-            raise ConfigError("nothing is noted of what worker processes do", hint="profile with isolation='thread'")
         if self.isolation == "thread" and self.workers != 1:
             raise ConfigError(f"there are {self.workers} workers, which are processes", hint="add isolation='process'")
         if self.isolation == "thread" and self.hang_limit_s is not None:

@@ -115,6 +115,16 @@ class Count(_OfModel, tag="count", array_like=True, frozen=True):
     """Say what a model is doing and has done, and what it is."""
 
 
+class ReadTrace(Struct, tag="trace", array_like=True, frozen=True):
+    """Say what was noted of what takes how long.
+
+    Attributes:
+        call: The number of the call.
+    """
+
+    call: int
+
+
 class Stop(Struct, tag="stop", array_like=True, frozen=True):
     """Answer what was asked, and end."""
 
@@ -193,6 +203,7 @@ Message = (
     | Detokenize
     | Cancel
     | Count
+    | ReadTrace
     | Stop
     | Answered
     | AnsweredLabels

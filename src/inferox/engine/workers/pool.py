@@ -26,6 +26,7 @@ from inferox.engine.workers.broadcast import unload_in
 from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
 from inferox.engine.workers.messages import Failed, Load
+from inferox.engine.workers.pool_trace import PoolTrace
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
@@ -78,6 +79,7 @@ class WorkerPool(ModelHost):
         self._quarantine = Quarantine()
         self._closing = Event()
         self._sandbox = Sandbox(settings, self._quarantine)
+        self.trace = PoolTrace(self._alive) if config.profiling else None
         self._seats = [
             Seat(
                 f"inferox-worker-{index}",
@@ -144,9 +146,7 @@ class WorkerPool(ModelHost):
 
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are alive, the sandbox among them; see ``ModelHost``."""
-        with self._condition:
-            links = list(self._links)
-        return [*(link.info() for link in links), *(link.info(is_sandbox=True) for link in self._sandbox.links())]
+        return [link.info(is_sandbox=link in self._sandbox.links()) for link in self._alive()]
 
     def take(self, part: Part) -> None:
         """Takes a request in.

@@ -21,7 +21,7 @@ from typing import Any
 
 from msgspec import json
 
-from inferox.core import ExecutionError, InferoxError
+from inferox.core import ExecutionError, InferoxError, Trace
 from inferox.engine.answer import Answer
 from inferox.engine.config import HANG_LIMIT_S, EngineConfig
 from inferox.engine.local import LocalHost
@@ -39,6 +39,7 @@ from inferox.engine.workers.messages import (
     Done,
     Failed,
     Load,
+    ReadTrace,
     Stop,
     Tokenize,
     Unload,
@@ -95,6 +96,7 @@ class Worker:
             Load: self._begin_load,
             Unload: partial(self._begin_thread, self._unload),
             Count: partial(self._act, self._count),
+            ReadTrace: partial(self._begin_thread, self._read_trace),
             Ask: self._begin,
             Tokenize: partial(self._begin_thread, self._tokenize),
             Detokenize: partial(self._begin_thread, self._detokenize),
@@ -208,6 +210,9 @@ class Worker:
     def _count(self, message: Count) -> Any:
         model = self._models.find(message.name, message.version)
         return [model.stats(), model.info()]
+
+    def _read_trace(self, _: ReadTrace) -> Any:
+        return (self._host.trace or Trace()).to_json()
 
     def _tokenize(self, message: Tokenize) -> Any:
         model = self._models.find(message.name, message.version)

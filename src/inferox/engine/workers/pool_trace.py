@@ -1,0 +1,42 @@
+"""The trace of an engine of worker processes: what each of them notes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import wait
+from typing import Any
+
+from inferox.core import Trace
+from inferox.engine.workers.link import WorkerLink
+from inferox.engine.workers.messages import ReadTrace
+
+_READ_S = 10.0
+"""How long workers may take to say what they noted; what one that takes longer noted is missing."""
+
+
+class PoolTrace(Trace):
+    """What worker processes note, on the clock that all processes of a machine share.
+
+    What one noted that has died is gone.
+
+    Args:
+        links: The workers that are alive, the sandbox among them.
+    """
+
+    def __init__(self, links: Callable[[], Sequence[WorkerLink]]) -> None:
+        super().__init__()
+        self._links = links
+
+    def to_json(self) -> dict[str, Any]:
+        """The events of all workers as Chrome's trace format has them, each with the number of its process."""
+        calls = [link.call(ReadTrace) for link in self._links()]
+        wait(calls, _READ_S)
+        own = super().to_json()
+        read = [call.result() for call in calls if call.done() and call.exception() is None]
+        events = [event for noted in (own, *read) for event in noted["traceEvents"]]
+        pids = sorted({event["pid"] for event in events} - {os.getpid()})
+        names = [
+            {"name": "process_name", "ph": "M", "pid": pid, "tid": 0, "args": {"name": f"worker {pid}"}} for pid in pids
+        ]
+        return {**own, "traceEvents": [*names, *sorted(events, key=lambda event: event.get("ts", 0.0))]}
