@@ -150,9 +150,28 @@ def test_module_in_another_precision(dtype: torch.dtype) -> None:
         _open(torch.nn.Linear(4, 3).to(dtype), input=_rows(2).to(dtype))
 
 
-def test_module_in_the_place_of_a_function() -> None:
-    with pytest.raises(PackageError, match="this is a Add itself"):
+@pytest.mark.parametrize(
+    "inputs", [torch.ones(2, 4), (torch.ones(2, 4),), (torch.ones(2, 4), None), {"x": np.ones((2, 4), np.float32)}]
+)
+def test_example_inputs_in_the_forms_that_people_return(inputs: Any) -> None:
+    for source in (open_source(lambda: (Add(), inputs)), open_source(Add(), example_inputs=inputs)):
+        assert _dims(source)["x"] == ("batch", 4)
+        assert source.signature.input_names == ("x",)
+    assert open_source(Add(), example_inputs=inputs).facts.name == "Add"
+
+
+def test_example_inputs_go_by_the_order_of_parameters() -> None:
+    source = open_source(Add(), example_inputs=(torch.ones(2, 4), torch.zeros(2, 4)))
+    assert source.signature.input_names == ("x", "y")
+
+
+def test_example_inputs_that_do_not_fit() -> None:
+    with pytest.raises(PackageError, match="gives 3 example inputs without names, but forward's parameters are x, y"):
+        open_source(Add(), example_inputs=(torch.ones(2, 4),) * 3)
+    with pytest.raises(PackageError, match="the module Add gives no example inputs"):
         open_source(Add())
+    with pytest.raises(ConfigError, match="example inputs are given with"):
+        open_source("python:json:loads", example_inputs=torch.ones(2, 4))
 
 
 def test_example_that_is_no_tensor() -> None:

@@ -21,7 +21,8 @@ class Tensor(ABC):
     """An n-dimensional array on a device of one backend.
 
     A tensor keeps its data type: no method converts it. It speaks DLPack, so that any library that does can take it
-    over without a copy: ``torch.from_dlpack(tensor)``, ``numpy.from_dlpack(tensor)``.
+    over without a copy: ``torch.from_dlpack(tensor)``, ``numpy.from_dlpack(tensor)``; and it is an array for those that
+    ask for one: ``numpy.asarray(tensor)``.
     """
 
     @property
@@ -81,6 +82,19 @@ class Tensor(ABC):
         Raises:
             UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
         """
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, *, copy: bool | None = None) -> npt.NDArray[Any]:
+        """What ``numpy.asarray(tensor)`` gives: ``numpy()``, converted only where another data type is asked for.
+
+        Args:
+            dtype: The data type; ``None`` for the tensor's own.
+            copy: As NumPy has it: ``False`` refuses what needs a copy.
+
+        Raises:
+            UnsupportedDTypeError: As for ``numpy``.
+            ValueError: If a copy is needed and refused.
+        """
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __dlpack__(
         self,

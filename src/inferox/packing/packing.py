@@ -62,7 +62,7 @@ class PackReport:
 
 
 def pack(
-    source: str | Path | Callable[[], Any],
+    source: str | Path | Callable[..., Any],
     output: str | Path,
     *,
     task: str | None = None,
@@ -73,6 +73,7 @@ def pack(
     tolerance: Tolerance | Limits | None = None,
     strict: bool = False,
     samples: str | Path | None = None,
+    example_inputs: Any = None,
     dims: Mapping[str, Sequence[Dim]] | None = None,
     trust_code: bool = False,
     force: bool = False,
@@ -82,8 +83,8 @@ def pack(
 
     Args:
         source: A Hugging Face model directory, ``hf://org/name[@revision]``, a TorchScript file, an exported program,
-            an ONNX file, OpenVINO IR (``.xml``), ``python:module:factory``, or a function that returns a
-            ``torch.nn.Module`` (with example inputs).
+            an ONNX file, OpenVINO IR (``.xml``), ``python:module:factory``, a function that returns a
+            ``torch.nn.Module`` (with example inputs), or a ``torch.nn.Module``.
         output: The package to write: an ``.mlpkg`` file where the name ends so, otherwise a folder.
         task: What the numbers mean; found from the model's own files where it is ``None``.
         name: The package's name; ``None`` for the source's own.
@@ -100,6 +101,8 @@ def pack(
         strict: Whether an artifact that cannot be made, or misses its tolerance, fails the whole, and likewise where no
             library is installed that could prove the package from text or image.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
+        example_inputs: Those of a ``torch.nn.Module``: by name, a tuple in the order of its parameters (as
+            ``torch.export`` takes them), or a single one.
         dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
             is ``batch``, the others are fixed) does not fit.
         trust_code: Whether code that the source is (TorchScript, an exported program) may be loaded.
@@ -136,6 +139,7 @@ def pack(
             source,
             task=task,
             samples=None if samples is None else Path(samples),
+            example_inputs=example_inputs,
             dims=dims,
             trust_code=trust_code,
             progress=report,

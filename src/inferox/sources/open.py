@@ -13,10 +13,11 @@ _HUB, _PYTHON = "hf://", "python:"
 
 
 def open_source(
-    source: str | Path | Callable[[], Any],
+    source: str | Path | Callable[..., Any],
     *,
     task: str | None = None,
     samples: Path | None = None,
+    example_inputs: Any = None,
     dims: Mapping[str, Sequence[Dim]] | None = None,
     trust_code: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -26,11 +27,12 @@ def open_source(
     Args:
         source: A Hugging Face model directory; ``hf://org/name[@revision]``; a TorchScript file; an exported program
             (``.pt2``); an ONNX file (``.onnx``) or OpenVINO IR (``.xml``), whose own runtime is then the reference;
-            ``python:module:factory`` or ``python:path/to/file.py:factory``; or a function like that
-            factory. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs by name.
+            ``python:module:factory`` or ``python:path/to/file.py:factory``; a function like that factory; or a
+            ``torch.nn.Module``. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs.
         task: What the numbers are to mean, which chooses the head of a Hugging Face model; ``None`` where the model
             decides.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
+        example_inputs: Those of a ``torch.nn.Module``: by name, a tuple in the order of its parameters, or one alone.
         dims: The dims of inputs by name, where the default (the first axis is ``batch``, the others are fixed) does
             not fit.
         trust_code: Whether a file that is code (TorchScript, an exported program) may be loaded. A factory needs no
@@ -45,8 +47,12 @@ def open_source(
         LoadError: If PyTorch or transformers refuses the model.
         BackendUnavailableError: If PyTorch or transformers is not installed.
     """
-    text = str(source)
-    if not text:
+    if example_inputs is not None and not hasattr(source, "forward"):
+        raise ConfigError(
+            "example inputs are given with a torch.nn.Module alone", hint="name a file of them as samples instead"
+        )
+    text = "" if callable(source) else str(source)
+    if not text and not callable(source):
         raise ConfigError("no source is named", hint="name a model directory, or a file")
     is_path = not callable(source) and not text.startswith((_HUB, _PYTHON))
     graph = _GRAPHS.get(Path(text).suffix) if is_path and not Path(text).is_dir() else None
@@ -57,8 +63,10 @@ def open_source(
     _require_torch()
     report = progress or (lambda _: None)
     if callable(source) or text.startswith(_PYTHON):
-        from inferox.sources.python import open_factory
+        from inferox.sources.python import open_factory, open_module
 
+        if hasattr(source, "forward"):
+            return open_module(source, example_inputs, samples=samples, dims=dims)
         factory = source if callable(source) else text.removeprefix(_PYTHON)
         return open_factory(factory, samples=samples, dims=dims)
     if text.startswith(_HUB) or Path(text).is_dir():

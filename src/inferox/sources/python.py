@@ -28,7 +28,8 @@ def open_factory(
 
     Args:
         factory: The function, or where it is: ``module:function`` or ``path/to/file.py:function``. It takes nothing,
-            and returns a ``torch.nn.Module``, or a tuple of one and its example inputs by name.
+            and returns a ``torch.nn.Module``, or a pair of one and its example inputs: by name, a tuple of them in the
+            order of ``forward``'s parameters (as ``torch.export`` takes them), or a single one.
         samples: Example inputs by name, which replace the function's own.
         dims: The dims of inputs by name.
 
@@ -40,15 +41,50 @@ def open_factory(
     with _importable(factory) if isinstance(factory, str) else nullcontext():
         function, label = (_find(factory), factory) if isinstance(factory, str) else (factory, _label(factory))
         module, inputs = _make(function, label)
-    examples = to_tensors(inputs if samples is None else read_samples(samples))
+    return _open(module, inputs, label, _name(function), samples=samples, dims=dims)
+
+
+def open_module(
+    module: torch.nn.Module, inputs: Any, *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None
+) -> TorchSource:
+    """Opens a module that a caller has made.
+
+    Args:
+        module: The module, which is put into evaluation mode.
+        inputs: Its example inputs: by name, a tuple of them in the order of ``forward``'s parameters, or a single one;
+            ``None`` where there are samples.
+        samples: Example inputs by name, which replace those.
+        dims: The dims of inputs by name.
+
+    Raises:
+        PackageError: As for ``open_factory``.
+        ConfigError: As for ``open_factory``.
+    """
+    label = f"the module {type(module).__name__}"
+    module, inputs = _make(lambda: (module, {} if inputs is None else inputs), label)
+    return _open(module, inputs, label, type(module).__name__, samples=samples, dims=dims)
+
+
+def _open(
+    module: torch.nn.Module,
+    inputs: Any,
+    label: str,
+    name: str,
+    *,
+    samples: Path | None,
+    dims: Mapping[str, Sequence[Dim]] | None,
+) -> TorchSource:
+    by_name = _name_inputs(module, inputs, label) if samples is None else read_samples(samples)
+    examples = to_tensors(by_name)
     if not examples:
         raise PackageError(
             f"{label} gives no example inputs, which show what the module takes",
-            hint="return (module, {'name': array, ...}), or give a file of them with --samples",
+            hint="return (module, inputs), where they are {'name': array, ...}, a tuple in the order of forward's "
+            "parameters or a single one; or give a file of them with --samples",
         )
     names = _parameters(module, examples)
     return TorchSource(
-        SourceFacts(kind="python", name=_name(function), model_type="python"),
+        SourceFacts(kind="python", name=name, model_type="python"),
         module,
         make_examples({name: examples[name] for name in names}, dims),
         call=lambda called, tensors: called(**tensors),
@@ -129,25 +165,37 @@ def _importable(text: str) -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Mapping[str, Any]]:
-    if isinstance(function, torch.nn.Module):
-        raise PackageError(
-            f"a source is a function that makes a module, but this is a {type(function).__name__} itself",
-            hint="pass a function: lambda: (module, {'name': array, ...})",
-        )
+def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Any]:
     try:
         made = function()
     except Exception as error:
         raise PackageError(f"{label} failed: {type(error).__name__}: {error}") from error
     module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, {})  # noqa: PLR2004 - a pair
-    if not isinstance(module, torch.nn.Module) or not isinstance(inputs, Mapping):
+    if not isinstance(module, torch.nn.Module):
         raise PackageError(
-            f"{label} must return a torch.nn.Module, or a pair of one and its example inputs by name, but returned "
+            f"{label} must return a torch.nn.Module, or a pair of one and its example inputs, but returned "
             f"{_describe(made)}",
             hint="return (module, {'name': array, ...}), with the names of its forward's parameters",
         )
     _check_precision(module, label)
     return module.eval(), inputs
+
+
+def _name_inputs(module: torch.nn.Module, inputs: Any, label: str) -> Mapping[str, Any]:
+    """The example inputs by name: those without names are ``forward``'s parameters in their order."""
+    if isinstance(inputs, Mapping):
+        return inputs
+    given = inputs if isinstance(inputs, tuple) else (inputs,)
+    parameters = inspect.signature(module.forward).parameters.values()
+    names = [item.name for item in parameters if item.kind in {item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD}]
+    if len(given) > len(names):
+        raise PackageError(
+            f"{label} gives {len(given)} example inputs without names, but forward's parameters are "
+            f"{', '.join(names) or 'none that have a place'}",
+            hint="give them by name: {'name': array, ...}",
+        )
+    # What is None is left out, as calling the module without it would.
+    return {name: value for name, value in zip(names, given, strict=False) if value is not None}
 
 
 def _check_precision(module: torch.nn.Module, label: str) -> None:

@@ -1,0 +1,21 @@
+"""Outputs as arrays, for whoever asks for one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.tasks.models import ArrayTensor
+
+
+def test_an_output_is_an_array_for_numpy() -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensor = ArrayTensor(array)
+
+    assert np.shares_memory(np.asarray(tensor), array)
+    np.testing.assert_array_equal(np.asarray(tensor), array)
+    assert np.asarray(tensor, np.float64).dtype == np.float64
+    assert not np.shares_memory(np.array(tensor, copy=True), array)
+    np.testing.assert_array_equal(np.stack([tensor, tensor]), np.stack([array, array]))
+    with pytest.raises(ValueError, match="copy"):
+        np.asarray(tensor, np.float64, copy=False)
