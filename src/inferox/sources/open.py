@@ -63,9 +63,11 @@ def open_source(
     _require_torch()
     report = progress or (lambda _: None)
     if callable(source) or text.startswith(_PYTHON):
+        from torch.nn import Module
+
         from inferox.sources.python import open_factory, open_module
 
-        if hasattr(source, "forward"):
+        if isinstance(source, Module):
             return open_module(source, example_inputs, samples=samples, dims=dims)
         factory = source if callable(source) else text.removeprefix(_PYTHON)
         return open_factory(factory, samples=samples, dims=dims)
