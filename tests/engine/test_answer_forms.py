@@ -53,6 +53,17 @@ def test_vectors_before_they_are_scaled_have_no_space(engine: Engine) -> None:
     assert (plain.embedding_space is None, raw.embedding_space) == (False, None)
 
 
+def test_vectors_of_tokens_beside_those_of_texts(engine: Engine) -> None:
+    answer = engine.infer("minilm", [*TEXTS, ""], of_tokens=True)
+    assert [len(vectors) for vectors in answer.results] == [len(tokens_of(engine, text)) for text in [*TEXTS, ""]]
+    means = np.array([vectors.mean(axis=0) for vectors in answer.results])
+    wanted = engine.infer("minilm", [*TEXTS, ""])
+    np.testing.assert_allclose(means / np.linalg.norm(means, axis=1, keepdims=True), wanted.results, atol=1e-6)
+    assert (answer.embedding_space, answer.tokens) == (None, wanted.tokens)
+    with pytest.raises(RequestError, match="rerank reads no vectors of tokens"):
+        engine.infer("rerank", PAIRS, of_tokens=True)
+
+
 def test_what_has_one_form_alone(engine: Engine) -> None:
     with pytest.raises(RequestError, match="token-classify gives its answers in one form alone"):
         engine.infer("token-classify", TEXTS, unscaled=True)

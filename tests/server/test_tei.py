@@ -45,6 +45,17 @@ def test_vectors_that_are_not_scaled(http: httpx2.Client, loaded: TaskModel) -> 
     assert "x-inferox-embedding-space" not in answer.headers
 
 
+def test_vectors_of_tokens(http: httpx2.Client, loaded: TaskModel) -> None:
+    answer = http.post("/embed_all", json={"inputs": TEXTS})
+    lengths = loaded.task.encode(TEXTS).lengths.tolist()
+    assert [np.shape(vectors) for vectors in answer.json()] == [(length, 384) for length in lengths]
+    pooled = np.array([np.mean(vectors, axis=0) for vectors in answer.json()])  # as the model pools them
+    pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
+    np.testing.assert_allclose(pooled, loaded.embed(TEXTS), atol=1e-6)
+    assert "x-inferox-embedding-space" not in answer.headers
+    assert len(post(http, "/embed_all", inputs=LONG)[0]) == 256
+
+
 def test_long_texts_are_cut_unless_told_otherwise(http: httpx2.Client, loaded: TaskModel) -> None:
     cut = http.post("/embed", json={"inputs": LONG})
     assert cut.headers["x-inferox-cut-inputs"] == "1"
@@ -97,7 +108,7 @@ def test_what_the_server_says_of_itself(http: httpx2.Client) -> None:
         ("/embed", {"inputs": "a", "dimensions": 12}, (422, "Validation")),
         ("/embed", {"inputs": "a", "truncation_direction": "up"}, (422, "Validation")),
         ("/embed", {"inputs": "a", "model": "other"}, (404, "Validation")),
-        ("/embed_all", {"inputs": "a"}, (422, "Validation")),
+        ("/embed_all", {"inputs": "a", "prompt_name": "other"}, (422, "Validation")),
         ("/embed_sparse", {"inputs": "a"}, (422, "Validation")),
         ("/predict", {"inputs": "a"}, (422, "Validation")),
         ("/rerank", {"query": "a", "texts": ["b"]}, (422, "Validation")),

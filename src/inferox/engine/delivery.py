@@ -120,7 +120,7 @@ class Delivery:
                 self._name,
                 self._version,
                 metadata.artifact,
-                None if request.options.unscaled else metadata.embedding_space,
+                None if request.options.unscaled or request.options.of_tokens else metadata.embedding_space,
                 cut,
                 sum(encoding.lengths[rows.start : rows.stop]),
                 metadata.parity_class,

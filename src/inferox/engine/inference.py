@@ -43,6 +43,7 @@ class Inference:
         owner: str | None = None,
         truncation_side: str | None = None,
         unscaled: bool = False,
+        of_tokens: bool = False,
     ) -> Answer:
         """Computes a request, and waits for its answer.
 
@@ -58,6 +59,8 @@ class Inference:
             truncation_side: On which side longer texts are cut: ``left`` or ``right``; ``None`` for the model's own.
             unscaled: Whether scores are given before their activation (logits), and vectors before they are scaled to
                 length 1. Such vectors have no embedding space.
+            of_tokens: Whether, for a model that makes vectors, those of the single tokens are given, as the model has
+                them: for each text an array of shape ``[tokens, hidden]``, float32. They have no embedding space.
 
         Returns:
             The answer.
@@ -69,7 +72,7 @@ class Inference:
             ShuttingDownError: If the engine or the model is being closed.
             BackendError: If the runtime fails because of one of the items.
         """
-        options = RequestOptions(deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled)
+        options = RequestOptions(deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens)
         return ask_and_wait(self._finder(name, version), items, options)
 
     def infer_many(
@@ -152,9 +155,10 @@ class Inference:
         owner: str | None = None,
         truncation_side: str | None = None,
         unscaled: bool = False,
+        of_tokens: bool = False,
     ) -> Answer:
         """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
-        options = RequestOptions(deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled)
+        options = RequestOptions(deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens)
         return await aask_and_wait(self._finder(name, version), items, options)
 
     async def atokenize(

@@ -40,6 +40,7 @@ class RequestOptions:
         truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
         truncation_side: On which side they are cut: ``left`` or ``right``; ``None`` for the model's own.
         unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
+        of_tokens: Whether the vectors of single tokens are given, as the model has them.
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
@@ -53,6 +54,7 @@ class RequestOptions:
     truncate: str = "warn"
     truncation_side: str | None = None
     unscaled: bool = False
+    of_tokens: bool = False
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):

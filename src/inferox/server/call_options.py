@@ -15,6 +15,7 @@ class CallOptions:
         cut: Whether texts that are too long are cut; otherwise they are refused.
         truncation_side: On which side they are cut: ``left`` or ``right``; ``None`` for the model's own.
         unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
+        of_tokens: Whether the vectors of single tokens are given, as the model has them.
         priority: Lower numbers go first.
         timeout_s: How long it may take, where that is less than any request may; ``None`` for that.
     """
@@ -24,5 +25,6 @@ class CallOptions:
     cut: bool = False
     truncation_side: str | None = None
     unscaled: bool = False
+    of_tokens: bool = False
     priority: int = 0
     timeout_s: float | None = None

@@ -195,6 +195,15 @@ class Service:
         answer = await self.compute(name, texts, options)
         return replace(answer, results=np.asarray(answer.results, dtype=np.float32))
 
+    async def embed_tokens(self, name: str, texts: Sequence[str], options: CallOptions) -> Answer:
+        """Makes a vector of each token of each text; see ``compute``.
+
+        Returns:
+            The answer, whose results are an array for each text; shape ``[tokens, hidden]``, float32.
+        """
+        self.find(name, "embed")
+        return await self.compute(name, texts, replace(options, of_tokens=True))
+
     async def classify(self, name: str, items: Sequence[str | tuple[str, str]], options: CallOptions) -> Answer:
         """Scores the labels of texts, or of pairs of texts; see ``compute``.
 
@@ -271,4 +280,5 @@ class Service:
             truncation_side=options.truncation_side,
             unscaled=options.unscaled,
             owner=current_owner.get(),
+            of_tokens=options.of_tokens,
         )

@@ -61,6 +61,7 @@ class EmbedTask(TextTask):
         self._prompts = {**_USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
         if not all(isinstance(text, str) for text in self._prompts.values()):
             raise ManifestError(f"'prompts' must give a text for each name, but is {self._prompts!r}")
+        self._gives_tokens = False
         truncate_dim = optional(options, "truncate_dim", int)
         if truncate_dim is not None and truncate_dim < 1:
             raise ManifestError(f"'truncate_dim' must be 1 or more, but is {truncate_dim}")
@@ -147,6 +148,16 @@ class EmbedTask(TextTask):
         """
         return self._vectors.of_tokens(outputs)
 
+    def of_tokens(self) -> EmbedTask:
+        """The same task, whose answers are the vectors of each text's tokens, a prompt's and special ones among them.
+
+        They are as the model gives them: neither pooled nor what the layers after that make of them. Shape
+        ``[tokens, hidden]``, float32.
+        """
+        other = copy(self)
+        other._gives_tokens = True  # noqa: SLF001 - a copy of this one
+        return other
+
     def encode(self, items: Sequence[str]) -> Batch:
         """Makes a row of each text; see ``Task``. An empty text is legal."""
         return self._tokenizer.encode(items, check=check_texts, prompt=self._prompt)
@@ -156,12 +167,19 @@ class EmbedTask(TextTask):
         items: Sequence[str],  # noqa: ARG002 - a vector depends on the tokens alone
         batch: Batch,  # noqa: ARG002
         outputs: Outputs,
-    ) -> npt.NDArray[np.float32]:
+    ) -> npt.NDArray[np.float32] | list[npt.NDArray[np.float32]]:
         """Makes a vector of each row's token vectors; shape ``[rows, dimension]``, float32. See ``Task``."""
+        if self._gives_tokens:
+            return np.split(self.token_vectors(outputs).astype(np.float32), outputs.cu_seqlens[1:-1])
         return self._vectors.compute(outputs, skip=self._skip)[:, : self._truncate_dim]
 
-    def collect(self, count: int, answers: Iterable[tuple[Sequence[int], Any]]) -> npt.NDArray[np.float32]:
-        """Puts the vectors of several batches into one array; shape ``[count, dimension]``, float32. See ``Task``."""
+    def collect(self, count: int, answers: Iterable[tuple[Sequence[int], Any]]) -> Any:
+        """Puts the vectors of several batches into one array; shape ``[count, dimension]``, float32. See ``Task``.
+
+        Those of tokens are a list with an array for each text.
+        """
+        if self._gives_tokens:
+            return super().collect(count, answers)
         vectors = np.empty((count, self._dimension), dtype=np.float32)
         for indices, decoded in answers:
             vectors[indices] = decoded

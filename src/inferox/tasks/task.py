@@ -107,6 +107,14 @@ class Task(ABC):
         """
         raise RequestError(f"the task {self.name} gives its answers in one form alone")
 
+    def of_tokens(self) -> Task:
+        """The same task, whose answers are the vectors of the single tokens as the model gives them.
+
+        Raises:
+            RequestError: If the task reads no such vectors.
+        """
+        raise RequestError(f"the task {self.name} reads no vectors of tokens")
+
     def cutting(self, side: str) -> Task:
         """The same task, which cuts texts that are too long on one side, whatever the model's own is.
 

@@ -318,4 +318,5 @@ def to_ask(number: int, part: Part) -> Ask:
         truncate,
         options.truncation_side,
         options.unscaled,
+        options.of_tokens,
     )

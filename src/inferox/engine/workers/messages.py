@@ -63,6 +63,7 @@ class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
         truncate: What is done about texts that are too long.
         truncation_side: On which side they are cut.
         unscaled: Whether numbers are given as they are before the last step.
+        of_tokens: Whether the vectors of single tokens are given.
     """
 
     items: Any
@@ -73,6 +74,7 @@ class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
     truncate: str
     truncation_side: str | None = None
     unscaled: bool = False
+    of_tokens: bool = False
 
 
 class Tokenize(_OfModel, tag="tokenize", array_like=True, frozen=True):

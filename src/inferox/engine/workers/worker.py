@@ -245,6 +245,7 @@ class Worker:
             ask.truncate,
             ask.truncation_side,
             ask.unscaled,
+            ask.of_tokens,
             call=ask.call,
         )
 

@@ -1,14 +1,13 @@
-"""TEI's ``/embed`` and ``/similarity``."""
+"""TEI's ``/embed``, ``/embed_all`` and ``/similarity``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 from msgspec import Struct, field, json
 
-from inferox.engine import Answer
+from inferox.engine import ModelInfo
 from inferox.server.call_options import CallOptions
 from inferox.server.defaults import TEI
 from inferox.server.field_error import FieldError
@@ -24,12 +23,15 @@ from inferox.server.vectors import are_scaled, scale
 Direction = Literal["Left", "Right", "left", "right"]
 
 
-class _EmbedRequest(Struct):
+class _EmbedAllRequest(Struct):
     inputs: Given
     model: str | None = None
     truncate: bool | None = None
     truncation_direction: Direction | None = None
     prompt_name: str | None = None
+
+
+class _EmbedRequest(_EmbedAllRequest):
     normalize: bool | None = None
     dimensions: int | None = None
 
@@ -60,7 +62,8 @@ class EmbeddingRoutes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._embed_body, self._similarity_body = JsonBody(_EmbedRequest), JsonBody(_SimilarityRequest)
+        self._embed_body, self._tokens_body = JsonBody(_EmbedRequest), JsonBody(_EmbedAllRequest)
+        self._similarity_body = JsonBody(_SimilarityRequest)
 
     async def embed(self, body: bytes) -> HttpResponse:
         """Makes vectors of texts, of length 1 unless ``normalize`` is false.
@@ -75,11 +78,29 @@ class EmbeddingRoutes:
         asked = self._embed_body.read(body)
         texts = read_texts("inputs", asked.inputs)
         is_raw = asked.normalize is False
-        answer = await self._embed(asked.model, texts, asked, unscaled=is_raw, dimensions=asked.dimensions)
+        info, options = self._choose(asked.model, asked, unscaled=is_raw)
+        answer = await self._service.embed(info.name, texts, options, dimensions=asked.dimensions)
         if not is_raw and not are_scaled(answer.results):
             # They are no longer the package's own vectors.
             answer = replace(answer, results=scale(answer.results), embedding_space=None)
         return watch.respond(b"[%b]" % b",".join(await write_numbers(answer.results)), answer, texts)
+
+    async def embed_tokens(self, body: bytes) -> HttpResponse:
+        """Makes a vector of each token of texts, as the model gives them.
+
+        Args:
+            body: The body of the request.
+
+        Raises:
+            RequestError: If it cannot be taken.
+        """
+        watch = Stopwatch()
+        asked = self._tokens_body.read(body)
+        texts = read_texts("inputs", asked.inputs)
+        info, options = self._choose(asked.model, asked)
+        answer = await self._service.embed_tokens(info.name, texts, options)
+        written = [b"[%b]" % b",".join(await write_numbers(vectors)) for vectors in answer.results]
+        return watch.respond(b"[%b]" % b",".join(written), answer, texts)
 
     async def compare(self, body: bytes) -> HttpResponse:
         """Compares sentences with another one, by the cosine of their vectors.
@@ -94,19 +115,15 @@ class EmbeddingRoutes:
         asked = self._similarity_body.read(body)
         check_count("inputs.sentences", asked.inputs.sentences)
         texts = [asked.inputs.source_sentence, *asked.inputs.sentences]
-        answer = await self._embed(asked.model, texts, asked.parameters or _SimilarityParameters())
+        info, options = self._choose(asked.model, asked.parameters or _SimilarityParameters())
+        answer = await self._service.embed(info.name, texts, options)
         vectors = scale(answer.results)
         return watch.respond(json.encode((vectors[1:] @ vectors[0]).tolist()), answer, texts)
 
-    async def _embed(
-        self,
-        name: str | None,
-        texts: Sequence[str],
-        asked: _EmbedRequest | _SimilarityParameters,
-        *,
-        unscaled: bool = False,
-        dimensions: int | None = None,
-    ) -> Answer:
+    def _choose(
+        self, name: str | None, asked: _EmbedAllRequest | _SimilarityParameters, *, unscaled: bool = False
+    ) -> tuple[ModelInfo, CallOptions]:
+        """The model, and what is said beside the texts."""
         info = self._service.choose(("embed",), name)
         options = CallOptions(
             cut=TEI.cut if asked.truncate is None else asked.truncate,
@@ -114,14 +131,9 @@ class EmbeddingRoutes:
             prompt=check_prompt(info, "prompt_name", asked.prompt_name),
             unscaled=unscaled,
         )
-        return await self._service.embed(info.name, texts, options, dimensions=dimensions)
+        return info, options
 
 
 async def refuse_sparse(body: bytes) -> HttpResponse:  # noqa: ARG001 - as every route
     """Refuses ``/embed_sparse``: no package makes sparse vectors."""
     raise FieldError(None, "no model of this server makes sparse vectors", hint="/embed makes dense ones")
-
-
-async def refuse_tokens(body: bytes) -> HttpResponse:  # noqa: ARG001 - as every route
-    """Refuses ``/embed_all``: vectors of single tokens do not leave the workers."""
-    raise FieldError(None, "this server gives no vectors of single tokens", hint="/embed gives one for each text")

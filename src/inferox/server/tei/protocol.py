@@ -6,7 +6,7 @@ from inferox.server.config import ServerConfig
 from inferox.server.protocol import Protocol, posting_json, reading
 from inferox.server.service import Service
 from inferox.server.tei.default_task import DefaultTaskRoute
-from inferox.server.tei.embedding import EmbeddingRoutes, refuse_sparse, refuse_tokens
+from inferox.server.tei.embedding import EmbeddingRoutes, refuse_sparse
 from inferox.server.tei.error_body import write_error
 from inferox.server.tei.prediction import PredictionRoute
 from inferox.server.tei.ranking import TeiRankingRoute
@@ -26,7 +26,7 @@ def make_tei(service: Service, config: ServerConfig) -> Protocol:
     default = DefaultTaskRoute(service, embedding, prediction, TeiRankingRoute(service))
     routes = {
         "/embed": posting_json(embedding.embed),
-        "/embed_all": posting_json(refuse_tokens),
+        "/embed_all": posting_json(embedding.embed_tokens),
         "/embed_sparse": posting_json(refuse_sparse),
         "/similarity": posting_json(embedding.compare),
         "/predict": posting_json(prediction.answer),
