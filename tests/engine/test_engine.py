@@ -479,3 +479,16 @@ def test_no_coroutine_waits_for_rows_that_cannot_be_made(engine: Engine, monkeyp
     for error in asyncio.run(ask_all()):
         assert isinstance(error, ExecutionError)
         assert "making rows of the items failed: MemoryError" in str(error)
+
+
+def test_an_answer_says_how_long_it_waited_and_was_computed(engine: Engine, model: DoublingModel) -> None:
+    model.may_go.clear()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(engine.infer, "doubling", [[1]])
+        assert model.has_begun.wait(20)
+        second = pool.submit(engine.infer, "doubling", [[2, 3]])
+        wait_for_rows(engine, 1)
+        time.sleep(0.05)
+        model.may_go.set()
+        assert first.result().compute_s >= 0.05
+        assert second.result().queue_s >= 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from inferox.core import Batch, Outputs
 from tests.engine.models import DoublingModel, SumTask, load_doubling
 
 HERE = f"python:{__name__}:make_held"
+PROMPTED = f"python:{__name__}:make_prompted"
 
 
 class VectorTask(SumTask):
@@ -23,6 +24,28 @@ class VectorTask(SumTask):
         return np.array(super().decode(items, batch, outputs), dtype=np.float32)[:, None]
 
 
+class PromptedTask(VectorTask):
+    """The same, with a prompt for queries."""
+
+    prompts: ClassVar[dict[str, str]] = {"query": "ask: ", "document": ""}
+
+    def __init__(self, prompt: str = "") -> None:
+        super().__init__()
+        self._prompt = prompt
+
+    def with_prompt(self, name: str) -> PromptedTask:
+        return PromptedTask(self.prompts[name])
+
+    def cutting(self, side: str) -> PromptedTask:  # noqa: ARG002 - none is too long
+        return self
+
+    def encode(self, items: Sequence[Any]) -> Batch:
+        return super().encode([self._prompt + item for item in items])
+
+    def decode(self, items: Sequence[Any], batch: Batch, outputs: Outputs) -> Any:
+        return super().decode([self._prompt + item for item in items], batch, outputs)
+
+
 made: list[DoublingModel] = []
 """What was made, the last at the end."""
 
@@ -31,3 +54,9 @@ def make_held() -> TaskModel:
     """Makes a model, and remembers it."""
     made.append(DoublingModel())
     return load_doubling(made[-1], VectorTask())
+
+
+def make_prompted() -> TaskModel:
+    """Makes a model that has a prompt, and remembers it."""
+    made.append(DoublingModel())
+    return load_doubling(made[-1], PromptedTask())

@@ -33,6 +33,8 @@ def test_an_answer_says_how_it_was_computed(http: httpx2.Client) -> None:
     space = told.pop("x-inferox-embedding-space")
     assert len(space) == 16
     assert told.pop("x-inferox-artifact").startswith("onnxruntime/onnx/fp32/")
+    assert float(told.pop("x-inferox-queue-ms")) >= 0
+    assert float(told.pop("x-inferox-compute-ms")) > 0
     assert told == {
         "x-request-id": "mine-1",
         "x-inferox-model": "minilm",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from inferox.tasks.truncation import CutTokens
@@ -22,6 +22,8 @@ class Answer:
         cut_tokens: What was cut off each text; empty where the items are not texts.
         tokens: The tokens that were computed; of items without tokens as many as they count.
         parity_class: How well the artifact agreed when it was packed; ``None`` where that is not known.
+        queue_s: The seconds from its coming until the first of its rows was computed, the making of rows among them.
+        compute_s: The seconds from then until the last was; 0 where nothing had to be computed.
     """
 
     results: Any
@@ -32,3 +34,5 @@ class Answer:
     cut_tokens: Sequence[CutTokens] = ()
     tokens: int = 0
     parity_class: str | None = None
+    queue_s: float = field(default=0.0, compare=False)
+    compute_s: float = field(default=0.0, compare=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -112,6 +113,8 @@ class Delivery:
             shift: What computed them.
         """
         encoding, metadata, rows = request.encoding, shift.metadata, request.rows
+        now_s = time.monotonic()
+        begun_s = now_s if request.begun_s is None else request.begun_s
         results = encoding.task.collect(len(rows), answers)
         cut = [] if isinstance(encoding.task, RawTask) else read_cut_tokens(encoding.batch, rows)
         request.answer(
@@ -124,6 +127,8 @@ class Delivery:
                 cut,
                 sum(encoding.lengths[rows.start : rows.stop]),
                 metadata.parity_class,
+                begun_s - request.arrived_s,
+                now_s - begun_s,
             )
         )
 

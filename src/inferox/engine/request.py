@@ -87,6 +87,7 @@ class Request:
         served_tokens: How much was computed for it, on its owner's clock of tokens.
         since_s: When some of it was last given to a batch, or when it came.
         keys: A digest of each row, equal for those that have the same answer; ``None`` where each is computed.
+        begun_s: When the first of its rows was computed; ``None`` before that.
         shift: The shift in which the rows were computed that have their answers; ``None`` before there are any.
     """
 
@@ -104,6 +105,7 @@ class Request:
         self.waiting_work = Workload.of_lengths(self.lengths[rows.start : rows.stop])
         self.served_tokens, self.since_s = 0.0, arrived_s
         self.keys: Sequence[bytes] | None = None
+        self.begun_s: float | None = None
         self.shift: Shift | None = None
         self._unanswered = len(rows)
         self._answers: list[tuple[Sequence[int], Any]] = []

@@ -284,6 +284,8 @@ class ModelRunner(ServedModel):
         try:
             for part in parts:
                 self._recorder.note_wait(len(part.rows), now_s - part.request.arrived_s)
+                if part.request.begun_s is None:
+                    part.request.begun_s = now_s
             self._compute_rows([(part.request, row) for part in parts for row in part.rows])
         except InferoxError as error:
             for part in parts:

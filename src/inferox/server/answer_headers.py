@@ -18,5 +18,7 @@ def describe(answer: Answer) -> dict[str, str]:
         "x-inferox-parity": answer.parity_class,
         "x-inferox-embedding-space": answer.embedding_space,
         "x-inferox-cut-inputs": str(sum(tokens.count > 0 for tokens in answer.cut_tokens)),
+        "x-inferox-queue-ms": f"{1000 * answer.queue_s:.1f}",
+        "x-inferox-compute-ms": f"{1000 * answer.compute_s:.1f}",
     }
     return {name: value for name, value in facts.items() if value is not None}

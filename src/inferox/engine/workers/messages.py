@@ -143,6 +143,8 @@ class Answered(Struct, tag="answered", array_like=True, frozen=True):
         cut: For each text that was cut, how many tokens it lost, and whether there were more.
         tokens: The tokens that were computed.
         parity_class: How well the artifact agreed with the original.
+        queue_s: How long it waited.
+        compute_s: How long it took from then on.
     """
 
     call: int
@@ -153,6 +155,8 @@ class Answered(Struct, tag="answered", array_like=True, frozen=True):
     cut: dict[int, tuple[int, bool]]
     tokens: int
     parity_class: str | None
+    queue_s: float = 0.0
+    compute_s: float = 0.0
 
 
 class AnsweredLabels(Answered, tag="labels", array_like=True, frozen=True):

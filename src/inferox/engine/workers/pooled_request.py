@@ -195,6 +195,8 @@ def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer
         results=_join_results([(rows, answer.results) for rows, answer in answers], count),
         cut_tokens=[tokens for _, tokens in sorted(cut, key=lambda pair: pair[0])],
         tokens=sum(answer.tokens for _, answer in answers),
+        queue_s=max(answer.queue_s for _, answer in answers),
+        compute_s=max(answer.compute_s for _, answer in answers),
     )
 
 

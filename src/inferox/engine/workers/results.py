@@ -47,6 +47,8 @@ def to_answered(call: int, task: str, answer: Answer) -> Answered:
         cut,
         answer.tokens,
         answer.parity_class,
+        answer.queue_s,
+        answer.compute_s,
     )
 
 
@@ -69,6 +71,8 @@ def to_answer(message: Answered, name: str, version: str) -> Answer:
         cut,
         message.tokens,
         message.parity_class,
+        message.queue_s,
+        message.compute_s,
     )
 
 

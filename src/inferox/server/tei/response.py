@@ -31,5 +31,7 @@ class Stopwatch:
             "x-compute-characters": str(sum(map(len, texts))),
             "x-compute-tokens": str(answer.tokens),
             "x-total-time": total_ms,
+            "x-queue-time": str(round(1000 * answer.queue_s)),
+            "x-inference-time": str(round(1000 * answer.compute_s)),
         }
         return HttpResponse(body, headers=describe(answer) | headers)
