@@ -68,7 +68,7 @@ class App:
         request = HttpRequest(scope, receive, self.intake, self._config)
         try:
             handler = self._find(request)
-            with nullcontext() if request.path in _OPEN else self.keys.admit(request.api_key):
+            with nullcontext() if _is_open(request) else self.keys.admit(request.api_key):
                 response = await handler(request)
         except ClientGoneError:
             _logger.debug("%s: the client has gone", request.id)
@@ -103,6 +103,11 @@ class App:
         if failure.status == INTERNAL:
             _logger.error("%s failed: %s", request.id, error, exc_info=_logger.isEnabledFor(logging.DEBUG))
         return failure
+
+
+def _is_open(request: HttpRequest) -> bool:
+    """Whether a request needs no API key; TEI's probes read ``/``, where its other clients post."""
+    return request.path in _OPEN or (request.path == "/" and request.method in {"GET", "HEAD"})
 
 
 def _make_protocols(service: Service, config: ServerConfig, inference: Inference) -> list[Protocol]:
