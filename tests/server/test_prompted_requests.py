@@ -66,3 +66,10 @@ def test_the_text_has_its_prompt(path: str, body: dict[str, Any], computed: str)
 def test_a_prompt_that_there_is_not_is_refused(path: str, body: dict[str, Any], status: int) -> None:
     answer, text = ask(path, body)
     assert (answer.status_code, text) == (status, "")
+
+
+def test_vectors_that_the_model_does_not_scale_are_scaled_for_tei_unless_it_says_not_to() -> None:
+    plain, _ = ask("/embed", {"inputs": ["a", "b"]})
+    assert plain.json() == [[1.0], [1.0]]
+    ours, _ = ask("/v1/embeddings", OPENAI)
+    assert ours.json()["data"][0]["embedding"] == [2.0 * ord("a")]
