@@ -76,11 +76,13 @@ def test_an_actor_answers_a_table(tiny_package: Path) -> None:
 def test_what_does_not_fit_is_refused() -> None:
     from inferox.integrations.ray import answer_rows
 
+    dataset: Any = None
     for wrong in ({"threads": 0, "actors": 1}, {"threads": 1, "actors": (2, 1)}):
+        options: Any = wrong
         with pytest.raises(ConfigError, match="must be 1 or more"):
-            answer_rows(None, "p", **wrong)  # type: ignore[arg-type]
+            answer_rows(dataset, "p", **options)
     with pytest.raises(ConfigError, match="Ray divides a dataset by itself"):
-        answer_rows(None, "p", threads=1, actors=1, options=BulkOptions(shard=(0, 2)))  # type: ignore[arg-type]
+        answer_rows(dataset, "p", threads=1, actors=1, options=BulkOptions(shard=(0, 2)))
 
 
 @pytest.mark.slow
