@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,11 @@ import click
 
 from inferox.cli.options import debug_option, runtime_options, trust_code_option
 from inferox.cli.serve_settings import config_option, name_variables
-from inferox.cli.terminal import say
 
 if TYPE_CHECKING:
     from inferox.server import ModelSource
     from inferox.server.api_key import ApiKey
+    from inferox.server.log_format import LogFormat
 
 _FILE = click.Path(path_type=Path)
 _SECONDS = click.FloatRange(min=0, min_open=True)
@@ -111,6 +112,14 @@ Examples:
     show_default=True,
     help="For how many seconds new connections are still taken after SIGTERM, while /health/ready says no.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How the log on standard error is written: lines for people, or a JSON object in each line.",
+)
+@click.option("--access-log", is_flag=True, help="Log a line for each request, without what it says.")
 @trust_code_option
 @debug_option
 def serve(
@@ -139,6 +148,8 @@ def serve(
     keep_alive: float,
     timeout: float,
     drain_delay: float,
+    log_format: LogFormat,
+    access_log: bool,
     trust_code: bool,
 ) -> None:
     """Serve packages over HTTP, for the clients of OpenAI's API: POST /v1/embeddings, GET /v1/models.
@@ -152,6 +163,7 @@ def serve(
     from inferox.package import parse_size
     from inferox.server import ServerConfig
     from inferox.server import serve as serve_models
+    from inferox.server.log_format import JsonFormatter, write_message
 
     config = ServerConfig(
         host=host,
@@ -169,6 +181,8 @@ def serve(
         api_keys=_read_keys(api_key_file, api_key),
         tls_cert=tls_cert,
         tls_key=tls_key,
+        log_format=log_format,
+        access_log=access_log,
     )
     options = {
         "backend": backend,
@@ -180,7 +194,10 @@ def serve(
     }
     found = {} if repository is None else _list_packages(repository)
     sources = _read_sources(packages, [*models.items(), *found.items()], options)
-    serve_models(config, sources, lambda line: say(f"inferox: {line}", err=True))
+    if log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
+    serve_models(config, sources, lambda line: click.echo(write_message(log_format, "info", line), err=True))
 
 
 def _read_sources(

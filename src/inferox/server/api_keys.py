@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from inferox.core import ConfigError, OverloadedError
 from inferox.server.api_key import ApiKey
 from inferox.server.http_error import HttpError
+from inferox.server.request_record import current_record
 
 current_owner: ContextVar[str | None] = ContextVar("current_owner", default=None)
 """On whose behalf the request is made that is being answered: the name of its API key; ``None`` without keys."""
@@ -107,6 +108,8 @@ class ApiKeys:
             yield
             return
         account = self._find(presented)
+        if (record := current_record.get()) is not None:
+            record.owner = account.key.name
         with account.spending():
             token = current_owner.set(account.key.name)
             try:

@@ -20,11 +20,17 @@ from inferox.server.oip.protocol import make_oip
 from inferox.server.openai.error_body import write_error
 from inferox.server.openai.protocol import make_openai
 from inferox.server.protocol import ErrorWriter, Handler, Methods, Protocol, reading
+from inferox.server.request_log import RequestLog
+from inferox.server.request_record import current_record
 from inferox.server.rerank.protocol import make_rerank
 from inferox.server.service import Service
 from inferox.server.tei.protocol import make_tei
+from inferox.server.trace_context import HEADER
 
 _logger = logging.getLogger(__name__)
+
+CLIENT_GONE = 499
+"""What logs have in place of a status where the client was gone before there was an answer."""
 
 _OPEN = {"/health/live", "/health/ready", "/health", "/ping", "/v2/health/live", "/v2/health/ready"}
 """Whatever watches over the server needs no API key to ask whether it lives."""
@@ -36,15 +42,18 @@ class App:
     Args:
         service: What answers them, whatever the protocol.
         config: The settings.
+        log: Told of each request that is over; ``None`` where nobody is.
 
     Attributes:
         intake: Counts what is held of requests.
         keys: Who may ask.
+        log: See above.
         inference: Computes requests of the Open Inference Protocol, which also come by other ways.
     """
 
-    def __init__(self, service: Service, config: ServerConfig) -> None:
+    def __init__(self, service: Service, config: ServerConfig, log: RequestLog | None = None) -> None:
         self._service = service
+        self.log = log
         self.inference = Inference(service)
         self.keys = ApiKeys(config.api_keys)
         self.intake = Intake(config.request_limit, config.held_limit_bytes)
@@ -66,12 +75,14 @@ class App:
             send: Takes what its client gets.
         """
         request = HttpRequest(scope, receive, self.intake, self._config)
+        current_record.set(request.record)
         try:
             handler = self._find(request)
             with nullcontext() if _is_open(request) else self.keys.admit(request.api_key):
                 response = await handler(request)
         except ClientGoneError:
-            _logger.debug("%s: the client has gone", request.id)
+            if self.log is not None:
+                self.log.note(request.record, CLIENT_GONE, 0)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             response = (request.write_error or write_error)(self._explain(error, request))
@@ -79,6 +90,10 @@ class App:
         headers = {"x-request-id": request.id}
         if self._service.is_draining:
             headers["connection"] = "close"
+        if request.record.trace is not None:
+            headers[HEADER] = request.record.trace.header
+        if self.log is not None:
+            self.log.note(request.record, response.status, len(response.body))
         await response.write(send, headers)
 
     def _find(self, request: HttpRequest) -> Handler:

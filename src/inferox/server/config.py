@@ -11,6 +11,7 @@ from typing import Any
 
 from inferox.core import ConfigError
 from inferox.server.api_key import ApiKey
+from inferox.server.log_format import LOG_FORMATS, LogFormat
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127})?", re.ASCII)
 """What a model may be called in requests: a name, or an owner and a name as on the Hugging Face hub."""
@@ -61,6 +62,8 @@ class ServerConfig:
         api_keys: Who may ask; whoever reaches it where there are none.
         tls_cert: A file with the certificate, and those that lead to its authority; ``None`` to speak HTTP without TLS.
         tls_key: A file with the key of the certificate.
+        log_format: How the log is written: ``text`` for people, ``json`` for programs.
+        access_log: Whether the log has a line for each request.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -81,6 +84,8 @@ class ServerConfig:
     api_keys: tuple[ApiKey, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    log_format: LogFormat = "text"
+    access_log: bool = False
 
     def __post_init__(self) -> None:
         for port in (self.port, self.grpc_port):
@@ -94,6 +99,8 @@ class ServerConfig:
         for name in ("body_limit_bytes", "held_limit_bytes", "request_limit"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be a positive integer, but is {getattr(self, name)!r}")
+        if self.log_format not in LOG_FORMATS:
+            raise ConfigError(f"log_format must be one of {', '.join(LOG_FORMATS)}, but is {self.log_format!r}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
 

@@ -7,7 +7,7 @@ import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from inferox.engine import Engine, EngineConfig
 from inferox.server.app import App
 from inferox.server.config import ModelSource, ServerConfig
 from inferox.server.listening import listen
+from inferox.server.request_log import open_log
 from inferox.server.service import Service
 
 if TYPE_CHECKING:
@@ -46,9 +47,13 @@ def serve(config: ServerConfig, sources: Sequence[ModelSource], announce: Callab
         settings = EngineConfig(
             isolation="process", workers=config.workers, threads=config.threads, refuse_non_finite=True
         )
-        with Engine(settings) as engine, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with (
+            ExitStack() as closing,
+            Engine(settings) as engine,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
             service = Service(engine, timeout_s=config.timeout_s)
-            app = App(service, config)
+            app = App(service, config, open_log(config, closing))
             http = HttpServer(app, config)
             make_grpc = None if config.grpc_port is None else _grpc_maker(app, service, config, config.grpc_port)
             front = _Front(http, engine, service, config, make_grpc=make_grpc, announce=announce)

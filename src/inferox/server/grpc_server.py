@@ -51,8 +51,8 @@ class GrpcServer:
             ),
             maximum_concurrent_rpcs=config.request_limit + _MORE_CALLS,
         )
-        handlers = (GrpcService(service, app.inference, app.intake, app.keys).handler(), GrpcHealth(service).handler())
-        self._server.add_generic_rpc_handlers(handlers)
+        inference = GrpcService(service, app.inference, app.intake, app.keys, app.log)
+        self._server.add_generic_rpc_handlers((inference.handler(), GrpcHealth(service).handler()))
         self.port = self._listen(config, port)
 
     async def start(self) -> None:

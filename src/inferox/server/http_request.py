@@ -13,6 +13,8 @@ from inferox.server.config import ServerConfig
 from inferox.server.content_coding import CODINGS, IDENTITY, decompress
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.intake import Held, Intake
+from inferox.server.request_record import RequestRecord
+from inferox.server.trace_context import HEADER, read_trace_context
 
 if TYPE_CHECKING:
     from inferox.server.protocol import ErrorWriter
@@ -46,6 +48,7 @@ class HttpRequest:
         method: Its method.
         path: Its path, decoded.
         id: What it is called in answers and logs: what its client calls it, if that is harmless.
+        record: What is noted of it.
         write_error: Writes what is wrong with it; ``None`` for the protocol of those who speak none. Who answers it may
             choose another, where the body alone says which of several protocols it is.
     """
@@ -60,6 +63,8 @@ class HttpRequest:
         self._limit_bytes, self._timeout_s = config.body_limit_bytes, config.body_timeout_s
         given = self._headers.get(b"x-request-id", b"")
         self.id = given.decode() if _SAFE_ID.fullmatch(given) else f"req_{os.urandom(_ID_BYTES).hex()}"
+        trace = read_trace_context(self.header(HEADER))
+        self.record = RequestRecord(self.id, "http", self.method, self.path, trace)
 
     def header(self, name: str) -> str | None:
         """A header; ``None`` where there is none of that name.
@@ -145,6 +150,7 @@ class HttpRequest:
             message = await self._next()
             part = message.get("body", b"")
             self._intake.hold(held, len(part))
+            self.record.received_bytes += len(part)
             parts.append(part)
             if held.size_bytes > self._limit_bytes:
                 parts.clear()

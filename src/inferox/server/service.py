@@ -19,6 +19,7 @@ from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions
 from inferox.server.config import ModelSource, check_name
 from inferox.server.field_error import FieldError
+from inferox.server.request_record import note_model
 from inferox.tasks.activation import sigmoid
 from inferox.tasks.token import Token
 
@@ -88,6 +89,7 @@ class Service:
             self._refuse_while_loading()
             known = ", ".join(sorted(self._models))
             raise ModelNotFoundError(f"there is no model {name[:200]!r}", hint=f"this server has {known}")
+        note_model(name)
         if task is not None and info.task != task:
             raise FieldError("model", f"{name!r} is a model for the task {info.task}, and a model for {task} is needed")
         return info

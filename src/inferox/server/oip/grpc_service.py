@@ -22,9 +22,15 @@ from inferox.server.oip.inference import Inference
 from inferox.server.oip.model_description import configure_model, describe_model
 from inferox.server.oip.repository_routes import NO_CONTROL, NOT_OFFERED
 from inferox.server.oip.server_routes import describe_server, list_models
+from inferox.server.request_log import RequestLog
+from inferox.server.request_record import RequestRecord, current_record
 from inferox.server.service import Service
+from inferox.server.trace_context import HEADER, TraceContext, read_trace_context
 
 _SERVICE = "GRPCInferenceService"
+_PATH = f"/{INFERENCE}.{_SERVICE}"
+
+_OK, _CANCELLED = "OK", "CANCELLED"
 
 _NO_CONTROL = ("RepositoryModelLoad", "RepositoryModelUnload")
 
@@ -55,9 +61,13 @@ class GrpcService:
         inference: What computes requests.
         intake: Counts what is held of them.
         keys: Who may ask.
+        log: Told of each call that is over; ``None`` where nobody is.
     """
 
-    def __init__(self, service: Service, inference: Inference, intake: Intake, keys: ApiKeys) -> None:
+    def __init__(
+        self, service: Service, inference: Inference, intake: Intake, keys: ApiKeys, log: RequestLog | None = None
+    ) -> None:
+        self._log = log
         self._service = service
         self._inference = inference
         self._intake = intake
@@ -83,7 +93,7 @@ class GrpcService:
             write = self._messages.of(given).SerializeToString
             if method in self._calls:
                 is_open = method in _OPEN
-                answer = self._answering(taken, self._calls[method], is_open=is_open)
+                answer = self._answering(method, taken, self._calls[method], is_open=is_open)
                 handlers[method] = grpc.unary_unary_rpc_method_handler(answer, response_serializer=write)
             else:
                 handlers[method] = grpc.stream_stream_rpc_method_handler(self._stream, response_serializer=write)
@@ -137,12 +147,12 @@ class GrpcService:
         """Answers requests in their order, several of which are computed at a time."""
         waiting: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(_STREAMED_AT_ONCE)
         begun: set[asyncio.Task[Any]] = set()
-        key = _key_of(context)
+        key, trace = _key_of(context), read_trace_context(_metadata_of(context).get(HEADER))
 
         async def read() -> None:
             try:
                 async for content in requests:
-                    task = asyncio.create_task(self._answer_streamed(content, key))
+                    task = asyncio.create_task(self._answer_streamed(content, key, trace))
                     begun.add(task)
                     task.add_done_callback(begun.discard)
                     await waiting.put(task)
@@ -154,38 +164,68 @@ class GrpcService:
             while (task := await waiting.get()) is not None:
                 yield await task
         except HttpError as error:  # of the API key, which concerns all of the stream
-            await _abort(error, context)
+            request_id = _make_id()
+            await _abort(explain(error, request_id), request_id, context, {})
         finally:
             for task in (reading, *begun):
                 task.cancel()
 
-    async def _answer_streamed(self, content: bytes, key: bytes | None) -> Any:
+    async def _answer_streamed(self, content: bytes, key: bytes | None, trace: TraceContext | None) -> Any:
         """An answer within a stream, which errors do not end."""
         response, message_id = self._messages.of("ModelStreamInferResponse"), ""
+        record = RequestRecord(_make_id(), "grpc", "ModelStreamInfer", _PATH, trace, received_bytes=len(content))
+        current_record.set(record)
+        status = _OK
         try:
             message = self._messages.read("ModelInferRequest", content)
             message_id = message.id
             with self._keys.admit(key):
                 return response(infer_response=await self._infer(message))
-        except HttpError:
+        except HttpError as error:
+            status = _word_for(read_failure(error, record.id))
+            raise
+        except asyncio.CancelledError:
+            status = _CANCELLED
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            failure = explain(error, _make_id())
+            failure = explain(error, record.id)
+            status = _word_for(failure)
             told = response(error_message=failure.message)
             told.infer_response.id = message_id  # so that its client knows which request it is of
             return told
+        finally:
+            self._note(record, status)
 
-    def _answering(self, taken: str, call: Call, *, is_open: bool) -> Callable[[bytes, Any], Awaitable[Any]]:
+    def _answering(
+        self, method: str, taken: str, call: Call, *, is_open: bool
+    ) -> Callable[[bytes, Any], Awaitable[Any]]:
         """Has a call answered, with a status where it fails."""
 
         async def answer(content: bytes, context: Any) -> Any:
+            trace = read_trace_context(_metadata_of(context).get(HEADER))
+            record = RequestRecord(_make_id(), "grpc", method, _PATH, trace, received_bytes=len(content))
+            current_record.set(record)
+            more = {} if trace is None else {HEADER: trace.header}
+            context.set_trailing_metadata(tuple(more.items()))
+            status = _OK
             try:
                 with nullcontext() if is_open else self._keys.admit(_key_of(context)):
                     return await call(self._messages.read(taken, content))
+            except asyncio.CancelledError:
+                status = _CANCELLED
+                raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-                await _abort(error, context)
+                failure = explain(error, record.id)
+                status = _word_for(failure)
+                await _abort(failure, record.id, context, more)
+            finally:
+                self._note(record, status)
 
         return answer
+
+    def _note(self, record: RequestRecord, status: str) -> None:
+        if self._log is not None:
+            self._log.note(record, status)
 
 
 def explain(error: Exception, request_id: str) -> Failure:
@@ -201,16 +241,21 @@ def explain(error: Exception, request_id: str) -> Failure:
     return failure
 
 
-async def _abort(error: Exception, context: Any) -> None:
-    request_id = _make_id()
-    failure = explain(error, request_id)
-    context.set_trailing_metadata((("x-request-id", request_id), *failure.headers.items()))
-    await context.abort(getattr(grpc.StatusCode, GRPC_CODES[failure.status]), failure.message)
+async def _abort(failure: Failure, request_id: str, context: Any, more: Mapping[str, str]) -> None:
+    context.set_trailing_metadata((("x-request-id", request_id), *failure.headers.items(), *more.items()))
+    await context.abort(getattr(grpc.StatusCode, _word_for(failure)), failure.message)
+
+
+def _word_for(failure: Failure) -> str:
+    return GRPC_CODES[failure.status]
+
+
+def _metadata_of(context: Any) -> dict[str, str]:
+    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
 
 
 def _key_of(context: Any) -> bytes | None:
-    given = {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
-    return read_presented_key({name.encode(): value.encode() for name, value in given.items()})
+    return read_presented_key({name.encode(): value.encode() for name, value in _metadata_of(context).items()})
 
 
 def _refusing(code: Any, why: str) -> Callable[[bytes, Any], Awaitable[None]]:

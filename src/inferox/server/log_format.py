@@ -1,0 +1,95 @@
+"""How the server writes its log: lines for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from msgspec import json
+
+from inferox.core import printable
+from inferox.server.request_record import RequestRecord
+
+LogFormat = Literal["text", "json"]
+
+LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
+
+_SHOWN_PATH = 200
+"""How much of a path is written."""
+
+
+def write_message(kind: LogFormat, level: str, message: str) -> str:
+    """The line of a message.
+
+    Args:
+        kind: The format.
+        level: How serious it is, such as ``info``.
+        message: The message.
+    """
+    if kind == "text":
+        return printable(f"inferox: {message}")
+    return _to_line({"time": _now(), "level": level, "message": message})
+
+
+def write_request(kind: LogFormat, record: RequestRecord, status: int | str, sent_bytes: int | None) -> str:
+    """The line of a request that is over.
+
+    Args:
+        kind: The format.
+        record: What was noted of it.
+        status: The status of the answer; 499 where its client had gone.
+        sent_bytes: The length of the body of the answer; ``None`` where it is not known.
+    """
+    trace = record.trace
+    facts = {
+        "protocol": record.protocol,
+        "method": record.method,
+        "path": record.path[:_SHOWN_PATH],
+        "status": status,
+        "duration_ms": round(1000 * (time.perf_counter() - record.started_s), 2),
+        "request_id": record.id,
+        "model": record.model,
+        "api_key": record.owner,
+        "received_bytes": record.received_bytes,
+        "sent_bytes": sent_bytes,
+        "trace_id": trace and trace.trace_id,
+        "span_id": trace and trace.span_id,
+        "parent_span_id": trace and trace.parent_id,
+    }
+    known = {name: value for name, value in facts.items() if value is not None}
+    if kind == "json":
+        return _to_line({"time": _now(), "level": "info", "message": "request", **known})
+    # Spaces of a path are written out, so that the words of a line can be told apart.
+    shown = (f"{name}={str(value).replace(' ', '%20')}" for name, value in known.items())
+    return printable(f"{_now()} request {' '.join(shown)}")
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a log record as a line of JSON, its traceback included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        line: dict[str, Any] = {
+            "time": _now(),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return _to_line(line)
+
+
+def _to_line(value: dict[str, Any]) -> str:
+    # JSON has no form for lone surrogates, which names of files may hold.
+    clean = {
+        name: some.encode(errors="backslashreplace").decode() if isinstance(some, str) else some
+        for name, some in value.items()
+    }
+    return json.encode(clean).decode()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
