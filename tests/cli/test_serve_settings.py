@@ -11,7 +11,7 @@ import pytest
 
 import inferox.server
 from inferox.cli.main import main
-from inferox.server import ModelSource, ServerConfig
+from inferox.server import ModelRepository, ModelSource, ServerConfig
 
 DIGEST = sha256(b"secret").hexdigest()
 
@@ -22,8 +22,8 @@ class Served:
     config: ServerConfig
     sources: Sequence[ModelSource]
 
-    def __call__(self, config: ServerConfig, sources: Sequence[ModelSource], announce: Any) -> None:  # noqa: ARG002
-        self.config, self.sources = config, sources
+    def __call__(self, config: ServerConfig, repository: ModelRepository, announce: Any) -> None:  # noqa: ARG002
+        self.config, self.sources = config, [*repository.named, *repository.list_folder()]
 
     def run(self, *arguments: str | Path) -> int:
         with pytest.raises(SystemExit) as stopped:

@@ -13,7 +13,7 @@ from inferox.cli.options import debug_option, runtime_options, trust_code_option
 from inferox.cli.serve_settings import config_option, name_variables
 
 if TYPE_CHECKING:
-    from inferox.server import ModelSource
+    from inferox.server import ModelRepository, ModelSource
     from inferox.server.api_key import ApiKey
     from inferox.server.log_format import LogFormat
 
@@ -113,6 +113,23 @@ Examples:
     help="For how many seconds new connections are still taken after SIGTERM, while /health/ready says no.",
 )
 @click.option(
+    "--admin-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address on which requests to load and unload models are taken.",
+)
+@click.option(
+    "--admin-port",
+    type=click.IntRange(0, 65_535),
+    help="The port for them; 0 for any that is free. Without it models are neither loaded nor unloaded by requests.",
+)
+@click.option(
+    "--admin-key",
+    multiple=True,
+    metavar="NAME=SHA256",
+    help="A key that such requests must have, as --api-key has it. May be repeated.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -148,6 +165,9 @@ def serve(
     keep_alive: float,
     timeout: float,
     drain_delay: float,
+    admin_host: str,
+    admin_port: int | None,
+    admin_key: tuple[str, ...],
     log_format: LogFormat,
     access_log: bool,
     trust_code: bool,
@@ -161,7 +181,7 @@ def serve(
     INFEROX_SERVE_BODY_LIMIT, and packages from INFEROX_SERVE_PACKAGES.
     """
     from inferox.package import parse_size
-    from inferox.server import ServerConfig
+    from inferox.server import ModelRepository, ServerConfig
     from inferox.server import serve as serve_models
     from inferox.server.log_format import JsonFormatter, write_message
 
@@ -181,6 +201,9 @@ def serve(
         api_keys=_read_keys(api_key_file, api_key),
         tls_cert=tls_cert,
         tls_key=tls_key,
+        admin_host=admin_host,
+        admin_port=admin_port,
+        admin_keys=_read_keys(None, admin_key),
         log_format=log_format,
         access_log=access_log,
     )
@@ -192,24 +215,19 @@ def serve(
         "compile": compile_model,
         "trust_code": trust_code,
     }
-    found = {} if repository is None else _list_packages(repository)
-    sources = _read_sources(packages, [*models.items(), *found.items()], options)
+    packages_known = ModelRepository(_read_sources(packages, models, options), repository, options)
+    _check_sources(packages_known)
     if log_format == "json":
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonFormatter())
-    serve_models(config, sources, lambda line: click.echo(write_message(log_format, "info", line), err=True))
+    serve_models(config, packages_known, lambda line: click.echo(write_message(log_format, "info", line), err=True))
 
 
-def _read_sources(
-    packages: Sequence[str], named: Sequence[tuple[str, str]], options: Mapping[str, Any]
-) -> list[ModelSource]:
-    from inferox.core import ConfigError
+def _read_sources(packages: Sequence[str], named: Mapping[str, str], options: Mapping[str, Any]) -> list[ModelSource]:
     from inferox.server import ModelSource
     from inferox.server.config import MODEL_NAME
 
-    if not (packages or named):
-        raise click.UsageError("there is nothing to serve: name a package, or see --repository and --config")
-    sources = [ModelSource(path, name, options) for name, path in named]
+    sources = [ModelSource(path, name, options) for name, path in named.items()]
     for given in packages:
         name, is_named, path = given.partition("=")
         # A path may have the sign too: what stands before it there, as in ./a=b, is no name.
@@ -217,31 +235,23 @@ def _read_sources(
             sources.append(ModelSource(path, name, options))
         else:
             sources.append(ModelSource(given, None, options))
-    names = [source.name for source in sources if source.name is not None]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"two packages are to be called {twice[0]!r}", hint="give each another name: NAME=PACKAGE")
     return sources
 
 
-def _list_packages(folder: Path) -> dict[str, str]:
-    """The packages in a folder, by name: files that end in .mlpkg, and folders with metadata."""
+def _check_sources(repository: ModelRepository) -> None:
     from inferox.core import ConfigError
-    from inferox.package.manifest import METADATA_FILE
 
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise ConfigError(f"the repository {folder} cannot be read: {error.strerror or error}") from error
-    found = {path.name.removesuffix(".mlpkg"): str(path) for path in entries if _is_package(path, METADATA_FILE)}
-    if not found:
+    if not (repository.named or repository.folder):
+        raise click.UsageError("there is nothing to serve: name a package, or see --repository and --config")
+    found = repository.list_folder()
+    if repository.folder is not None and not found:
         raise ConfigError(
-            f"there are no packages in the repository {folder}", hint="pack into it: pack … -o FOLDER/NAME.mlpkg"
+            f"there are no packages in the repository {repository.folder}",
+            hint="pack into it: pack … -o FOLDER/NAME.mlpkg",
         )
-    return found
-
-
-def _is_package(path: Path, manifest: str) -> bool:
-    return (path / manifest).is_file() if path.is_dir() else path.suffix == ".mlpkg"
+    names = [source.name for source in (*repository.named, *found) if source.name is not None]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"two packages are to be called {twice[0]!r}", hint="give each another name: NAME=PACKAGE")
 
 
 def _read_keys(file: Path | None, digests: Sequence[str]) -> tuple[ApiKey, ...]:

@@ -2,5 +2,6 @@
 
 from inferox.server.config import ModelSource, ServerConfig
 from inferox.server.front import serve
+from inferox.server.model_repository import ModelRepository
 
-__all__ = ["ModelSource", "ServerConfig", "serve"]
+__all__ = ["ModelRepository", "ModelSource", "ServerConfig", "serve"]

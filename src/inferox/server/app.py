@@ -61,8 +61,7 @@ class App:
         self._answers: Counter[int] = Counter()
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
         self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
-        metrics = Protocol(write_error, {"/metrics": reading(Metrics(service, self._answers).answer)})
-        for protocol in (*_make_protocols(service, config, self.inference), metrics):
+        for protocol in self._make_protocols():
             self._routes |= {path: (methods, protocol.write_error) for path, methods in protocol.routes.items()}
             self._families |= {start: (methods, protocol.write_error) for start, methods in protocol.families.items()}
 
@@ -96,6 +95,20 @@ class App:
             self.log.note(request.record, response.status, len(response.body))
         await response.write(send, headers)
 
+    def _make_protocols(self) -> list[Protocol]:
+        """All that this server speaks; of two that have the same path, the last has it."""
+        health = Health(self._service)
+        probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
+        return [
+            Protocol(write_error, probes),
+            make_openai(self._service),
+            make_tei(self._service, self._config),
+            make_rerank(self._service),
+            make_cohere(self._service),
+            make_oip(self._service, self.inference),
+            Protocol(write_error, {"/metrics": reading(Metrics(self._service, self._answers).answer)}),
+        ]
+
     def _find(self, request: HttpRequest) -> Handler:
         found = self._routes.get(request.path)
         if found is None:
@@ -123,17 +136,3 @@ class App:
 def _is_open(request: HttpRequest) -> bool:
     """Whether a request needs no API key; TEI's probes read ``/``, where its other clients post."""
     return request.path in _OPEN or (request.path == "/" and request.method in {"GET", "HEAD"})
-
-
-def _make_protocols(service: Service, config: ServerConfig, inference: Inference) -> list[Protocol]:
-    """All that this server speaks; of two that have the same path, the last has it."""
-    health = Health(service)
-    probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
-    return [
-        Protocol(write_error, probes),
-        make_openai(service),
-        make_tei(service, config),
-        make_rerank(service),
-        make_cohere(service),
-        make_oip(service, inference),
-    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -62,6 +63,9 @@ class ServerConfig:
         api_keys: Who may ask; whoever reaches it where there are none.
         tls_cert: A file with the certificate, and those that lead to its authority; ``None`` to speak HTTP without TLS.
         tls_key: A file with the key of the certificate.
+        admin_host: The address on which the operator's requests are taken.
+        admin_port: The port for them; 0 for one that is free, ``None`` to take none.
+        admin_keys: Who may send them; whoever reaches it where there are none, which must be on this machine.
         log_format: How the log is written: ``text`` for people, ``json`` for programs.
         access_log: Whether the log has a line for each request.
 
@@ -84,11 +88,26 @@ class ServerConfig:
     api_keys: tuple[ApiKey, ...] = ()
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    admin_host: str = "127.0.0.1"
+    admin_port: int | None = None
+    admin_keys: tuple[ApiKey, ...] = ()
     log_format: LogFormat = "text"
     access_log: bool = False
 
     def __post_init__(self) -> None:
-        for port in (self.port, self.grpc_port):
+        self._check_numbers()
+        if self.log_format not in LOG_FORMATS:
+            raise ConfigError(f"log_format must be one of {', '.join(LOG_FORMATS)}, but is {self.log_format!r}")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
+        if self.admin_port is not None and not (self.admin_keys or is_loopback(self.admin_host)):
+            raise ConfigError(
+                f"whoever reaches {self.admin_host} could load and unload models",
+                hint="give the admin listener a key with --admin-key, or an address of this machine alone",
+            )
+
+    def _check_numbers(self) -> None:
+        for port in (self.port, self.grpc_port, self.admin_port):
             if port is not None and not 0 <= port <= _LAST_PORT:
                 raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {port!r}")
         for name in ("timeout_s", "body_timeout_s", "keep_alive_s"):
@@ -99,10 +118,18 @@ class ServerConfig:
         for name in ("body_limit_bytes", "held_limit_bytes", "request_limit"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be a positive integer, but is {getattr(self, name)!r}")
-        if self.log_format not in LOG_FORMATS:
-            raise ConfigError(f"log_format must be one of {', '.join(LOG_FORMATS)}, but is {self.log_format!r}")
-        if (self.tls_cert is None) != (self.tls_key is None):
-            raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address can be reached from this machine alone.
+
+    Args:
+        host: The address; names other than ``localhost`` count as reachable from elsewhere.
+    """
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_name(name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -13,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from inferox.core import ConfigError
 from inferox.engine import Engine, EngineConfig
+from inferox.server.admin_app import AdminApp
 from inferox.server.app import App
-from inferox.server.config import ModelSource, ServerConfig
+from inferox.server.config import ModelSource, ServerConfig, is_loopback
 from inferox.server.listening import listen
+from inferox.server.model_control import ModelControl
+from inferox.server.model_repository import ModelRepository
 from inferox.server.request_log import open_log
 from inferox.server.service import Service
 
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from inferox.server.http_server import HttpServer
 
 
-def serve(config: ServerConfig, sources: Sequence[ModelSource], announce: Callable[[str], None]) -> None:
+def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[[str], None]) -> None:
     """Serves models until a signal ends it.
 
     Args:
         config: The settings.
-        sources: The packages.
+        repository: The packages.
         announce: Told in one line what a person at the terminal should know.
 
     Raises:
@@ -43,21 +45,29 @@ def serve(config: ServerConfig, sources: Sequence[ModelSource], announce: Callab
     except ImportError as error:
         raise ConfigError(f"serving needs {error.name}", hint="pip install 'inferox[serve]'") from error
     check_certificate(config)
-    with listen(config.host, config.port) as listener:
+    with ExitStack() as closing:
+        listener = closing.enter_context(listen(config.host, config.port))
+        admin_listener = None
+        if config.admin_port is not None:
+            admin_listener = closing.enter_context(listen(config.admin_host, config.admin_port, option="--admin-port"))
+        sources = [*repository.named, *repository.list_folder()]
         settings = EngineConfig(
             isolation="process", workers=config.workers, threads=config.threads, refuse_non_finite=True
         )
         with (
-            ExitStack() as closing,
             Engine(settings) as engine,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             service = Service(engine, timeout_s=config.timeout_s)
-            app = App(service, config, open_log(config, closing))
-            http = HttpServer(app, config)
+            log = open_log(config, closing)
+            app = App(service, config, log)
+            listening = [(HttpServer(app, config), listener)]
+            if admin_listener is not None:
+                control = ModelControl(service, repository, announce)
+                listening.append((HttpServer(AdminApp(service, control, config, log), config), admin_listener))
             make_grpc = None if config.grpc_port is None else _grpc_maker(app, service, config, config.grpc_port)
-            front = _Front(http, engine, service, config, make_grpc=make_grpc, announce=announce)
-            runner.run(front.run(listener, sources))
+            front = _Front(listening, engine, service, config, make_grpc=make_grpc, announce=announce)
+            runner.run(front.run(sources))
 
 
 def _grpc_maker(app: App, service: Service, config: ServerConfig, port: int) -> Callable[[], GrpcServer]:
@@ -73,7 +83,7 @@ class _Front:
     """Runs the server from the first connection to the last.
 
     Args:
-        http: Speaks HTTP.
+        listening: What speaks HTTP, and where; the operator's listener is second.
         engine: What computes; it is closed at the end.
         service: What answers.
         config: The settings.
@@ -83,7 +93,7 @@ class _Front:
 
     def __init__(
         self,
-        http: HttpServer,
+        listening: Sequence[tuple[HttpServer, socket.socket]],
         engine: Engine,
         service: Service,
         config: ServerConfig,
@@ -91,7 +101,7 @@ class _Front:
         make_grpc: Callable[[], GrpcServer] | None,
         announce: Callable[[str], None],
     ) -> None:
-        self._http = http
+        self._listening = listening
         self._make_grpc = make_grpc
         self._grpc: GrpcServer | None = None
         self._ending: set[asyncio.Task[None]] = set()
@@ -101,11 +111,10 @@ class _Front:
         self._announce = announce
         self._stopping, self._hurrying = asyncio.Event(), asyncio.Event()
 
-    async def run(self, listener: socket.socket, sources: Sequence[ModelSource]) -> None:
+    async def run(self, sources: Sequence[ModelSource]) -> None:
         """Serves until a signal comes, or something fails.
 
         Args:
-            listener: Where it listens.
             sources: The packages.
 
         Raises:
@@ -114,29 +123,32 @@ class _Front:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, partial(self._note_signal, number))
-        host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        places = [f"{'http' if self._config.tls_cert is None else 'https'}://{shown}:{port}"]
+        scheme = "http" if self._config.tls_cert is None else "https"
+        (shown, port), *others = [_place_of(listener) for _, listener in self._listening]
+        places = [f"{scheme}://{shown}:{port}"]
         if self._make_grpc is not None:
             self._grpc = self._make_grpc()
             places.append(f"grpc://{shown}:{self._grpc.port}")
+        places += [f"{scheme}://{host}:{port} for admins" for host, port in others]
         self._announce(f"listening on {', '.join(places)}, loading the models")
-        if not (self._config.api_keys or ipaddress.ip_address(host).is_loopback):
+        if not (self._config.api_keys or is_loopback(shown.strip("[]"))):
             self._announce("there are no API keys: whoever reaches this address may use it")
-        serving = loop.create_task(self._http.serve(sockets=[listener]))
+        serving = [loop.create_task(http.serve(sockets=[listener])) for http, listener in self._listening]
         if self._grpc is not None:
             await self._grpc.start()
         loading = loop.run_in_executor(None, self._service.load, sources)
         loading.add_done_callback(self._note_loaded)
-        serving.add_done_callback(lambda _: self._stopping.set())
+        for task in serving:
+            task.add_done_callback(lambda _: self._stopping.set())
         await self._stopping.wait()
         self._service.is_draining = True
         is_loaded = loading.done()
         if is_loaded and loading.exception() is None:
             await self._drain()
-        self._http.should_exit = True
+        for http, _ in self._listening:
+            http.should_exit = True
         self._stop_grpc(self._config.timeout_s)
-        await asyncio.gather(serving, *self._ending)
+        await asyncio.gather(*serving, *self._ending)
         await loop.run_in_executor(None, self._engine.close)  # which ends what is still being loaded
         with nullcontext() if is_loaded else suppress(Exception):
             await loading
@@ -160,8 +172,15 @@ class _Front:
     def _note_signal(self, number: int) -> None:
         """Ends the server; a second signal does not wait for those who are still to be answered."""
         if self._stopping.is_set():
-            self._http.should_exit = self._http.force_exit = True
+            for http, _ in self._listening:
+                http.should_exit = http.force_exit = True
             self._stop_grpc(0)
         if self._stopping.is_set() or number == signal.SIGINT:
             self._hurrying.set()
         self._stopping.set()
+
+
+def _place_of(listener: socket.socket) -> tuple[str, int]:
+    """Where a socket listens: the address as URLs have it, and the port."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]" if ":" in host else host, port

@@ -39,6 +39,7 @@ class Service:
 
     Attributes:
         is_draining: Whether the server is about to end.
+        sources: The packages of the models that were loaded, by name, those among them that are unloaded.
     """
 
     def __init__(self, engine: Engine, *, timeout_s: float) -> None:
@@ -46,6 +47,8 @@ class Service:
         self._engine = engine
         self._timeout_s = timeout_s
         self._models: dict[str, ModelInfo] = {}
+        self._versions: dict[str, int] = {}
+        self.sources: dict[str, ModelSource] = {}
         self._is_loaded = False
 
     def load(self, sources: Sequence[ModelSource]) -> None:
@@ -65,8 +68,52 @@ class Service:
             except ConfigError:
                 self._engine.unload(info.name, drop_labels=True)
                 raise
-            self._models = {**self._models, info.name: info}
+            self._add(info, source)
         self._is_loaded = True
+
+    def load_again(self, name: str, source: ModelSource) -> ModelInfo:
+        """Loads a model anew, or one that is not loaded; what is loaded of it answers until then.
+
+        A thread of its own calls it, one at a time.
+
+        Args:
+            name: What requests call it.
+            source: Its package.
+
+        Returns:
+            What was loaded: a version that the model never had before.
+
+        Raises:
+            InferoxError: If it cannot be loaded; what was loaded goes on.
+            OverloadedError: If not all models are loaded yet that the server is to have from its start.
+        """
+        self._refuse_while_loading()
+        known = self._models.get(name)
+        version = str(self._versions.get(name, 0) + 1)
+        info = self._engine.load(source.path, name=name, version=version, **source.options)
+        self._add(info, source)
+        if known is not None:
+            self._engine.unload(name, known.version, drop_labels=True)
+        return info
+
+    def unload(self, name: str) -> None:
+        """Unloads a model, once the requests that it was given are answered; a thread of its own calls it.
+
+        Args:
+            name: The model.
+
+        Raises:
+            ModelNotFoundError: If there is none of that name.
+            OverloadedError: If not all models are loaded yet.
+        """
+        self._refuse_while_loading()
+        self._models = {known: info for known, info in self._models.items() if known != name}
+        self._engine.unload(name, drop_labels=True)
+
+    def _add(self, info: ModelInfo, source: ModelSource) -> None:
+        self.sources[info.name] = source
+        self._versions[info.name] = self._versions.get(info.name, 0) + 1
+        self._models = {**self._models, info.name: info}
 
     def models(self) -> list[ModelInfo]:
         """The models that were loaded, by name."""

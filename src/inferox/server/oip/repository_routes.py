@@ -11,7 +11,7 @@ from inferox.server.json_body import JsonBody
 from inferox.server.oip.server_routes import list_models
 from inferox.server.service import Service
 
-NO_CONTROL = "models are loaded when the server starts, and requests can neither load nor unload any"
+NO_CONTROL = "models are loaded when the server starts, and by requests to its admin listener alone: see --admin-port"
 """Why models are neither loaded nor unloaded."""
 
 NOT_OFFERED = "shared memory, and settings of traces and logs, are not offered"

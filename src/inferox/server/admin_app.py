@@ -1,0 +1,103 @@
+"""The listener of the operator: it loads and unloads models."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from msgspec import Struct, json
+
+from inferox.server.app import App
+from inferox.server.config import ServerConfig
+from inferox.server.health import Health
+from inferox.server.http_error import HttpError
+from inferox.server.http_request import HttpRequest
+from inferox.server.http_response import HttpResponse
+from inferox.server.json_body import JsonBody
+from inferox.server.model_control import ModelControl
+from inferox.server.oip.error_body import write_error
+from inferox.server.oip.server_routes import list_models
+from inferox.server.protocol import Handler, Protocol, posting, reading
+from inferox.server.request_log import RequestLog
+from inferox.server.service import Service
+
+_START = "/v2/repository/models/"
+
+
+class _ControlParameters(Struct, forbid_unknown_fields=True):
+    """What Triton's clients send along; files and configurations out of requests are refused by their names."""
+
+    unload_dependents: bool = False
+
+
+class _ControlBody(Struct):
+    parameters: _ControlParameters | None = None
+
+
+class _IndexBody(Struct):
+    ready: bool = False
+
+
+_CONTROL, _INDEX = JsonBody(_ControlBody), JsonBody(_IndexBody)
+
+
+class AdminApp(App):
+    """Answers the operator's requests of HTTP, as Triton's clients send them.
+
+    Args:
+        service: What has the models.
+        control: Loads and unloads them.
+        config: The settings; ``admin_keys`` are who may ask.
+        log: Told of each request that is over; ``None`` where nobody is.
+    """
+
+    def __init__(
+        self, service: Service, control: ModelControl, config: ServerConfig, log: RequestLog | None = None
+    ) -> None:
+        self._control = control
+        super().__init__(service, replace(config, api_keys=config.admin_keys), log)
+
+    def _make_protocols(self) -> list[Protocol]:
+        health = Health(self._service)
+        routes = {
+            "/health/live": reading(health.answer_live),
+            "/health/ready": reading(health.answer_ready),
+            "/v2/repository/index": posting(self._list_all),
+        }
+        return [Protocol(write_error, routes, {_START: posting(self._change)})]
+
+    def _find(self, request: HttpRequest) -> Handler:
+        """Refuses what a page in the operator's browser sends: it could reach this machine's own addresses."""
+        if request.header("origin") is not None or request.header("sec-fetch-site") not in {None, "none"}:
+            raise HttpError(403, "not_allowed", "requests of web pages are not taken here")
+        return super()._find(request)
+
+    async def _list_all(self, request: HttpRequest) -> HttpResponse:
+        async def answer(body: bytes) -> HttpResponse:
+            ready_only = bool(body) and _INDEX.read(body).ready
+            models = list_models(self._service, ready_only=ready_only)
+            if not ready_only:
+                unloaded = await self._control.list_unloaded()
+                models += [
+                    {"name": name, "version": "", "state": "UNAVAILABLE", "reason": "unloaded"} for name in unloaded
+                ]
+            return HttpResponse(json.encode(models))
+
+        return await request.answer_binary(answer)
+
+    async def _change(self, request: HttpRequest) -> HttpResponse:
+        name, _, action = request.path.removeprefix(_START).rpartition("/")
+        actions: dict[str, Callable[[str], Awaitable[None]]] = {
+            "load": self._control.load,
+            "unload": self._control.unload,
+        }
+        if not name or action not in actions:
+            raise HttpError(404, "unknown_route", f"there is nothing at {request.path[:200]!r}")
+
+        async def answer(body: bytes) -> HttpResponse:
+            if body:
+                _CONTROL.read(body)
+            await actions[action](name)
+            return HttpResponse()
+
+        return await request.answer_binary(answer)

@@ -1,0 +1,109 @@
+"""Loading and unloading models while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from inferox.core import ConfigError, InferoxError, ModelNotFoundError, OverloadedError, first_line
+from inferox.server.config import ModelSource
+from inferox.server.http_error import HttpError
+from inferox.server.model_repository import ModelRepository
+from inferox.server.service import Service
+
+_logger = logging.getLogger(__name__)
+
+_Value = TypeVar("_Value")
+
+
+class ModelControl:
+    """Loads and unloads models, one after another. One event loop uses it.
+
+    Args:
+        service: What has the models.
+        repository: The packages that it may have. Requests name them, and give no paths.
+        announce: Told in one line what a person at the terminal should know.
+    """
+
+    def __init__(self, service: Service, repository: ModelRepository, announce: Callable[[str], None]) -> None:
+        self._service = service
+        self._repository = repository
+        self._announce = announce
+        self._turn = asyncio.Lock()
+        self._doing: set[asyncio.Task[None]] = set()
+
+    async def load(self, name: str) -> None:
+        """Loads a model; one that is loaded already is loaded anew, and answers until the next version takes over.
+
+        Args:
+            name: What requests call it.
+
+        Raises:
+            ModelNotFoundError: If there is no package of that name.
+            HttpError: If it cannot be loaded; what was loaded before it goes on.
+            OverloadedError: If the server is still loading what it was started with.
+        """
+        await self._to_its_end(self._load(name))
+
+    async def unload(self, name: str) -> None:
+        """Unloads a model, once the requests that it was given are answered.
+
+        Args:
+            name: What requests call it.
+
+        Raises:
+            ModelNotFoundError: If it is not loaded.
+            HttpError: If it cannot be unloaded.
+        """
+        await self._to_its_end(self._unload(name))
+
+    async def list_unloaded(self) -> list[str]:
+        """The names of packages that could be loaded, and are not.
+
+        Raises:
+            HttpError: If the folder of packages cannot be read.
+        """
+        found = await self._do("the packages cannot be listed", self._repository.list_folder)
+        names = {*self._service.sources, *(source.name for source in found if source.name is not None)}
+        return sorted(names - {info.name for info in self._service.models()})
+
+    async def _load(self, name: str) -> None:
+        async with self._turn:
+            source = self._find(name)
+            info = await self._do(f"{name} cannot be loaded", lambda: self._service.load_again(name, source))
+        self._announce(f"loaded {name}, version {info.version}, as an admin has asked")
+
+    async def _unload(self, name: str) -> None:
+        async with self._turn:
+            self._service.find(name)
+            await self._do(f"{name} cannot be unloaded", lambda: self._service.unload(name))
+        self._announce(f"unloaded {name}, as an admin has asked")
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
+        """Has work done to its end, even where whoever asked for it goes away: the next must not begin before."""
+        task = asyncio.create_task(work)
+        self._doing.add(task)
+        task.add_done_callback(self._doing.discard)
+        await asyncio.shield(task)
+
+    def _find(self, name: str) -> ModelSource:
+        source = self._service.sources.get(name) or self._repository.find_new(name)
+        if source is None:
+            raise ModelNotFoundError(
+                f"there is no package for a model {name[:200]!r}",
+                hint="name it when the server is started, or put it into the folder of --repository",
+            )
+        return source
+
+    async def _do(self, failing: str, work: Callable[[], _Value]) -> _Value:
+        """Does what takes a while. Whoever asks is the operator, who is told why it fails."""
+        try:
+            return await asyncio.to_thread(work)
+        except (OverloadedError, ModelNotFoundError):
+            raise
+        except InferoxError as error:
+            _logger.warning("%s: %s", failing, error)
+            status = 400 if isinstance(error, ConfigError) else 409
+            raise HttpError(status, "not_done", f"{failing}: {first_line(error)}") from error
