@@ -195,6 +195,11 @@ def test_a_server_has_the_listener_beside_its_own(monkeypatch: pytest.MonkeyPatc
             assert asked.headers["x-inferox-model-version"] == "2"
             (listed,) = admin.post("/v2/repository/index").json()
             assert (listed["name"], listed["version"], listed["state"]) == ("model", "2", "READY")
+            measured = server.http.get("/metrics").text.splitlines()
+            memory = dict(line.split() for line in measured if line.startswith("inferox_memory_bytes{"))
+            assert set(memory) == {f'inferox_memory_bytes{{process="{kind}"}}' for kind in ("front", "worker")}
+            assert all(float(size) > 2**20 for size in memory.values())
+            assert "inferox_workers 1.0" in measured
             assert admin.post(UNLOAD).status_code == 200
             assert server.http.post("/v1/embeddings", json={"model": "model", "input": "a"}).status_code == 404
             assert server.http.get("/health/ready").status_code == 200  # it is not meant to be there

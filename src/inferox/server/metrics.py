@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from inferox.engine import Histogram, ModelStats
+from inferox.engine import Histogram, ModelStats, WorkerInfo
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
+from inferox.server.process_memory import measure_memory
 from inferox.server.service import Service
 
 if TYPE_CHECKING:
@@ -61,20 +62,35 @@ class Metrics:
         stats = dict(zip(names, await asyncio.gather(*map(self._service.stats, names)), strict=True))
         is_ready = self._service.why_not_ready() is None
         # The library takes a tenth of a second to import, and is needed by those who scrape alone.
-        written, kind = await asyncio.to_thread(_write, stats, dict(self._answers), is_ready=is_ready)
+        workers = self._service.workers()
+        written, kind = await asyncio.to_thread(_write, stats, dict(self._answers), workers, is_ready=is_ready)
         return HttpResponse(written, content_type=kind)
 
 
-def _write(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_ready: bool) -> tuple[bytes, str]:
+def _write(
+    stats: Mapping[str, ModelStats], answers: Mapping[int, int], workers: Sequence[WorkerInfo], *, is_ready: bool
+) -> tuple[bytes, str]:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     class Collector:
         def collect(self) -> Iterator[Metric]:
-            return _collect(stats, answers, is_ready=is_ready)
+            yield from _collect_processes(workers)
+            yield from _collect(stats, answers, is_ready=is_ready)
 
     registry = CollectorRegistry()
     registry.register(Collector())
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _collect_processes(workers: Sequence[WorkerInfo]) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+    alive = sum(not worker.is_sandbox for worker in workers)
+    yield GaugeMetricFamily("inferox_workers", "Worker processes that are alive.", float(alive))
+    memory = GaugeMetricFamily("inferox_memory_bytes", "Resident memory of processes.", labels=["process"])
+    for kind, size_bytes in measure_memory(workers).items():
+        memory.add_metric([kind], size_bytes)
+    yield memory
 
 
 def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_ready: bool) -> Iterator[Metric]:

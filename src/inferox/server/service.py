@@ -14,7 +14,7 @@ from inferox.core import (
     ModelNotFoundError,
     OverloadedError,
 )
-from inferox.engine import Answer, Engine, ModelInfo, ModelStats
+from inferox.engine import Answer, Engine, ModelInfo, ModelStats, WorkerInfo
 from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions
 from inferox.server.config import ModelSource, check_name
@@ -196,6 +196,10 @@ class Service:
         needed = sorted(self._models) if name is None else [name]
         missing = [model for model in needed if not any(model in worker.models for worker in workers)]
         return f"no worker process can compute {', '.join(missing)}" if missing else None
+
+    def workers(self) -> list[WorkerInfo]:
+        """The worker processes that are alive."""
+        return self._engine.workers()
 
     async def stats(self, name: str) -> ModelStats:
         """What a model is doing, and has done so far; workers are given a while to say it.

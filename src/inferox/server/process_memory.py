@@ -1,0 +1,30 @@
+"""How much memory the processes of a server take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from inferox.engine import WorkerInfo
+
+
+def measure_memory(workers: Iterable[WorkerInfo]) -> dict[str, int]:
+    """What the processes have in memory (resident), those of a kind together, in bytes.
+
+    Args:
+        workers: The worker processes.
+
+    Returns:
+        The bytes of ``front``, ``worker`` and ``sandbox``; what cannot be read, as on macOS, is left out.
+    """
+    processes = [("front", os.getpid())]
+    processes += [("sandbox" if worker.is_sandbox else "worker", worker.pid) for worker in workers]
+    found: dict[str, int] = {}
+    for kind, pid in processes:
+        try:
+            pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+        except OSError:  # it has ended meanwhile, or the system has no such file
+            continue
+        found[kind] = found.get(kind, 0) + pages * os.sysconf("SC_PAGE_SIZE")
+    return found
