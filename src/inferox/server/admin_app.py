@@ -60,11 +60,12 @@ class AdminApp(App):
     def _make_protocols(self) -> list[Protocol]:
         health = Health(self._service)
         routes = {
-            "/health/live": reading(health.answer_live),
-            "/health/ready": reading(health.answer_ready),
-            "/v2/repository/index": posting(self._list_all),
+            "/health/live": reading(health.answer_live, "Says that the process answers."),
+            "/health/ready": reading(health.answer_ready, "Says whether every model can be computed now."),
+            "/v2/repository/index": posting(self._list_all, "Lists the models.", _IndexBody),
         }
-        return [Protocol(write_error, routes, {_START: posting(self._change)})]
+        changing = posting(self._change, "Loads or unloads a model.", _ControlBody)
+        return [Protocol(write_error, routes, {_START: changing}, name="Administration")]
 
     def _find(self, request: HttpRequest) -> Handler:
         """Refuses what a page in the operator's browser sends: it could reach this machine's own addresses."""

@@ -19,6 +19,8 @@ from inferox.server.oip.inference import Inference
 from inferox.server.oip.protocol import make_oip
 from inferox.server.openai.error_body import write_error
 from inferox.server.openai.protocol import make_openai
+from inferox.server.openapi import OpenApiRoute
+from inferox.server.page.routes import OPEN_PATHS, PageRoutes
 from inferox.server.protocol import ErrorWriter, Handler, Methods, Protocol, reading
 from inferox.server.request_log import RequestLog
 from inferox.server.request_record import current_record
@@ -32,8 +34,8 @@ _logger = logging.getLogger(__name__)
 CLIENT_GONE = 499
 """What logs have in place of a status where the client was gone before there was an answer."""
 
-_OPEN = {"/health/live", "/health/ready", "/health", "/ping", "/v2/health/live", "/v2/health/ready"}
-"""Whatever watches over the server needs no API key to ask whether it lives."""
+_OPEN = {"/health/live", "/health/ready", "/health", "/ping", "/v2/health/live", "/v2/health/ready", *OPEN_PATHS}
+"""What needs no API key: asking whether the server lives, and files that are the same for everybody."""
 
 
 class App:
@@ -98,16 +100,24 @@ class App:
     def _make_protocols(self) -> list[Protocol]:
         """All that this server speaks; of two that have the same path, the last has it."""
         health = Health(self._service)
-        probes = {"/health/live": reading(health.answer_live), "/health/ready": reading(health.answer_ready)}
-        return [
-            Protocol(write_error, probes),
+        watching = {
+            "/health/live": reading(health.answer_live, "Says that the process answers."),
+            "/health/ready": reading(health.answer_ready, "Says whether every model can be computed now."),
+            "/metrics": reading(
+                Metrics(self._service, self._answers).answer, "Says what the server does, as Prometheus reads it."
+            ),
+        }
+        page = PageRoutes(self._service, self._answers)
+        protocols = [
+            Protocol(write_error, watching, name="Server"),
             make_openai(self._service),
-            make_tei(self._service, self._config),
+            page.at_home(make_tei(self._service, self._config)),
             make_rerank(self._service),
             make_cohere(self._service),
             make_oip(self._service, self.inference),
-            Protocol(write_error, {"/metrics": reading(Metrics(self._service, self._answers).answer)}),
+            page.protocol,
         ]
+        return [*protocols, OpenApiRoute(protocols).protocol]
 
     def _find(self, request: HttpRequest) -> Handler:
         found = self._routes.get(request.path)
@@ -124,7 +134,7 @@ class App:
                 f"{request.path[:200]!r} takes {allowed}, not {request.method[:20]!r}",
                 {"allow": allowed},
             )
-        return handlers[request.method]
+        return handlers[request.method].answer
 
     def _explain(self, error: Exception, request: HttpRequest) -> Failure:
         failure = read_failure(error, request.id)

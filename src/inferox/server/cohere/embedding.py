@@ -31,19 +31,25 @@ _SIDES = {"NONE": None, "START": "left", "END": "right"}
 """What is cut off texts that are too long; ``None`` where they are refused."""
 
 
-class _Content(Struct):
+class CohereContent(Struct):
+    """A part of an input, of which there may be several."""
+
     type: str
     text: str | None = None
 
 
-class _Input(Struct):
-    content: list[_Content]
+class CohereInput(Struct):
+    """An input that is made of parts."""
+
+    content: list[CohereContent]
 
 
-class _Request(Struct):
+class CohereEmbedRequest(Struct):
+    """The body of a request."""
+
     model: str
     texts: list[str] | None = None
-    inputs: list[_Input] | None = None
+    inputs: list[CohereInput] | None = None
     images: list[Any] | None = None
     input_type: str | None = None
     embedding_types: list[str] | None = None
@@ -64,7 +70,7 @@ class CohereEmbedRoute:
     def __init__(self, service: Service, *, gives_bare: bool) -> None:
         self._service = service
         self._gives_bare = gives_bare
-        self._body = JsonBody(_Request)
+        self._body = JsonBody(CohereEmbedRequest)
 
     async def answer(self, body: bytes) -> HttpResponse:
         """Answers a request.
@@ -115,7 +121,7 @@ class CohereEmbedRoute:
         return HttpResponse(content, headers=describe(answer))
 
 
-def _read_texts(asked: _Request) -> Sequence[str]:
+def _read_texts(asked: CohereEmbedRequest) -> Sequence[str]:
     if asked.images is not None:
         raise FieldError("images", f"{asked.model[:200]!r} is asked for vectors of images, and texts alone are taken")
     given = [name for name in ("texts", "inputs") if getattr(asked, name) is not None]
@@ -131,7 +137,7 @@ def _read_texts(asked: _Request) -> Sequence[str]:
     return [_read_input(item, f"inputs[{index}]") for index, item in enumerate(inputs)]
 
 
-def _read_input(item: _Input, place: str) -> str:
+def _read_input(item: CohereInput, place: str) -> str:
     texts = [part.text for part in item.content if part.type == "text" and part.text is not None]
     if len(item.content) != 1 or len(texts) != 1:
         raise FieldError(place, f"{place} must have one part of the type text, and texts alone are taken")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferox.server.cohere.embedding import CohereEmbedRoute
+from inferox.server.cohere.embedding import CohereEmbedRequest, CohereEmbedRoute
 from inferox.server.cohere.error_body import write_error
 from inferox.server.protocol import Protocol, posting_json
 from inferox.server.service import Service
@@ -15,4 +15,9 @@ def make_cohere(service: Service) -> Protocol:
         service: What answers its requests.
     """
     first, second = (CohereEmbedRoute(service, gives_bare=is_first) for is_first in (True, False))
-    return Protocol(write_error, {"/v1/embed": posting_json(first.answer), "/v2/embed": posting_json(second.answer)})
+    about = "Makes vectors of texts, in one or several forms."
+    routes = {
+        "/v1/embed": posting_json(first.answer, about, CohereEmbedRequest),
+        "/v2/embed": posting_json(second.answer, about, CohereEmbedRequest),
+    }
+    return Protocol(write_error, routes, name="Cohere")

@@ -32,7 +32,9 @@ HEADER_LENGTH = "inference-header-content-length"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
-class _Input(Struct):
+class InferInput(Struct):
+    """A tensor that a request gives."""
+
     name: str
     datatype: str
     shape: list[int]
@@ -40,19 +42,23 @@ class _Input(Struct):
     data: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-class _Output(Struct):
+class InferOutput(Struct):
+    """An output that a request asks for."""
+
     name: str
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-class _Request(Struct):
-    inputs: list[_Input]
-    outputs: list[_Output] = msgspec.field(default_factory=list)
+class InferBody(Struct):
+    """The body of a request, or the JSON before its binary data."""
+
+    inputs: list[InferInput]
+    outputs: list[InferOutput] = msgspec.field(default_factory=list)
     id: str = ""
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-_REQUEST = JsonBody(_Request)
+_REQUEST = JsonBody(InferBody)
 
 
 def read_infer(body: bytes, header_length: str | None, exposure: Exposure, version: str | None) -> InferRequest:
@@ -132,7 +138,7 @@ def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
     return InferRequest(asked.id, inputs, outputs, options, binary_output)
 
 
-def _read_input(item: _Input, binary: memoryview) -> tuple[WireTensor, memoryview]:
+def _read_input(item: InferInput, binary: memoryview) -> tuple[WireTensor, memoryview]:
     """Reads an input, and says what is left of the binary data."""
     subject = f"input {shown(item.name)}"
     refuse_unknown_ways(item.parameters)

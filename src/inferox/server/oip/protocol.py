@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from inferox.server.oip.error_body import write_error
+from inferox.server.oip.http_infer import InferBody
 from inferox.server.oip.inference import Inference
 from inferox.server.oip.model_path import START
 from inferox.server.oip.model_routes import ModelRoutes
-from inferox.server.oip.repository_routes import RepositoryRoutes
+from inferox.server.oip.repository_routes import IndexRequest, RepositoryRoutes
 from inferox.server.oip.server_routes import ServerRoutes
-from inferox.server.protocol import Protocol, posting, reading
+from inferox.server.protocol import Methods, Protocol, posting, reading
 from inferox.server.service import Service
 
 _NOT_OFFERED = ("systemsharedmemory/", "cudasharedmemory/", "trace/", "logging")
 """Where Triton has what this server has not."""
+
+_READABLE = {
+    "": "Says which tensors a model takes and gives.",
+    "/ready": "Says whether a model can be computed now.",
+    "/config": "Says how Triton would configure a model.",
+    "/stats": "Says what was computed so far with a model.",
+}
+"""What can be read of a model, by the end of the path."""
 
 
 def make_oip(service: Service, inference: Inference) -> Protocol:
@@ -24,17 +33,27 @@ def make_oip(service: Service, inference: Inference) -> Protocol:
     """
     server, models = ServerRoutes(service, inference), ModelRoutes(service, inference)
     repository = RepositoryRoutes(service)
+    about_server = reading(server.describe, "Says what the server is.")
     routes = {
-        "/v2": reading(server.describe),
-        "/v2/": reading(server.describe),
-        "/v2/health/live": reading(server.say_live),
-        "/v2/health/ready": reading(server.say_ready),
-        "/v2/models/stats": reading(server.describe_statistics),
-        "/v2/repository/index": posting(repository.list_all),
+        "/v2": about_server,
+        "/v2/": about_server,
+        "/v2/health/live": reading(server.say_live, "Says that the process answers."),
+        "/v2/health/ready": reading(server.say_ready, "Says whether every model can be computed now."),
+        "/v2/models/stats": reading(server.describe_statistics, "Says what was computed so far with every model."),
+        "/v2/repository/index": posting(repository.list_all, "Lists the models.", IndexRequest),
     }
+    infer = posting(models.infer, "Computes a request.", InferBody)
     families = {
-        START: {**reading(models.read), **posting(models.infer)},
-        "/v2/repository/models/": posting(repository.refuse_control),
+        START: {**reading(models.read, "Says what a model is."), **infer},
+        "/v2/repository/models/": posting(repository.refuse_control, "Refuses to load or unload a model."),
     }
-    families |= {f"/v2/{name}": {**reading(repository.refuse), **posting(repository.refuse)} for name in _NOT_OFFERED}
-    return Protocol(write_error, routes, families)
+    refuse = "Refuses what this server does not offer."
+    families |= {
+        f"/v2/{name}": {**reading(repository.refuse, refuse), **posting(repository.refuse, refuse)}
+        for name in _NOT_OFFERED
+    }
+    templates: dict[str, Methods] = {}
+    for place in (f"{START}{{name}}", f"{START}{{name}}/versions/{{version}}"):
+        templates |= {f"{place}{end}": reading(models.read, about) for end, about in _READABLE.items()}
+        templates[f"{place}/infer"] = infer
+    return Protocol(write_error, routes, families, templates, name="Open Inference Protocol")

@@ -18,11 +18,13 @@ NOT_OFFERED = "shared memory, and settings of traces and logs, are not offered"
 """Why other calls of Triton's clients are refused."""
 
 
-class _Wanted(Struct):
+class IndexRequest(Struct):
+    """The body of a request, which may be empty."""
+
     ready: bool = False
 
 
-_WANTED = JsonBody(_Wanted)
+_WANTED = JsonBody(IndexRequest)
 
 
 class RepositoryRoutes:

@@ -23,7 +23,7 @@ _TO_MODEL_LIMIT = -1
 """What ``truncate_prompt_tokens`` says, as vLLM has it, to cut texts to what the model takes."""
 
 
-class _Request(Struct):
+class EmbeddingsRequest(Struct):
     """The body of a request; what it has beside these fields is ignored, as OpenAI's clients may send anything."""
 
     model: str
@@ -45,7 +45,7 @@ class EmbeddingsRoute:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._body = JsonBody(_Request)
+        self._body = JsonBody(EmbeddingsRequest)
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Answers a request.
@@ -68,7 +68,7 @@ class EmbeddingsRoute:
             headers=describe(answer),
         )
 
-    async def _embed(self, asked: _Request, texts: Sequence[str]) -> Answer:
+    async def _embed(self, asked: EmbeddingsRequest, texts: Sequence[str]) -> Answer:
         if asked.dimensions is not None and asked.dimensions < 1:
             raise FieldError("dimensions", f"dimensions must be a positive integer, but is {asked.dimensions}")
         if asked.truncate_prompt_tokens not in {None, _TO_MODEL_LIMIT}:
@@ -81,7 +81,7 @@ class EmbeddingsRoute:
         )
         return await self._service.embed(asked.model, texts, options, dimensions=asked.dimensions)
 
-    def _choose_prompt(self, asked: _Request) -> str | None:
+    def _choose_prompt(self, asked: EmbeddingsRequest) -> str | None:
         said = [field for field in ("prompt_name", "input_type", "task") if getattr(asked, field) is not None]
         if not said:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inferox.server.openai.embeddings import EmbeddingsRoute
+from inferox.server.openai.embeddings import EmbeddingsRequest, EmbeddingsRoute
 from inferox.server.openai.error_body import write_error
 from inferox.server.openai.models import ModelsRoute
 from inferox.server.protocol import Protocol, posting, reading
@@ -19,7 +19,9 @@ def make_openai(service: Service) -> Protocol:
         service: What answers its requests.
     """
     models, embeddings = ModelsRoute(service), EmbeddingsRoute(service)
-    routes = {f"{prefix}/embeddings": posting(embeddings.answer) for prefix in _PREFIXES}
-    routes |= {f"{prefix}/models": reading(models.list_all) for prefix in _PREFIXES}
-    families = {f"{prefix}/models/": reading(models.show) for prefix in _PREFIXES}
-    return Protocol(write_error, routes, families)
+    embedding = posting(embeddings.answer, "Makes vectors of texts.", EmbeddingsRequest)
+    routes = {f"{prefix}/embeddings": embedding for prefix in _PREFIXES}
+    routes |= {f"{prefix}/models": reading(models.list_all, "Lists the models.") for prefix in _PREFIXES}
+    families = {f"{prefix}/models/": reading(models.show, "Says what a model is.") for prefix in _PREFIXES}
+    templates = {f"{start}{{id}}": methods for start, methods in families.items()}
+    return Protocol(write_error, routes, families, templates, name="OpenAI")

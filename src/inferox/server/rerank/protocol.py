@@ -9,11 +9,11 @@ from inferox.server.http_response import HttpResponse
 from inferox.server.json_body import JsonBody
 from inferox.server.protocol import Protocol, posting, posting_json
 from inferox.server.rerank.error_body import write_error
-from inferox.server.rerank.ranking import RankingRoute
-from inferox.server.rerank.scoring import ScoreRoute
+from inferox.server.rerank.ranking import RankingRoute, RerankRequest
+from inferox.server.rerank.scoring import ScoreRequest, ScoreRoute
 from inferox.server.service import Service
 from inferox.server.tei.error_body import write_error as write_tei_error
-from inferox.server.tei.ranking import TeiRankingRoute
+from inferox.server.tei.ranking import RerankTextsRequest, TeiRankingRoute
 
 _WITH_DOCUMENTS = ("/v1/rerank", "/openai/v1/rerank", "/v3/rerank")
 """Where the documents come back unless the request says otherwise, as at Jina and vLLM."""
@@ -31,10 +31,13 @@ def make_rerank(service: Service) -> Protocol:
     with_documents = RankingRoute(service, returns_documents=True)
     without = RankingRoute(service, returns_documents=False)
     shared = _SharedRoute(with_documents, TeiRankingRoute(service))
-    routes = {path: posting_json(with_documents.answer) for path in _WITH_DOCUMENTS}
-    routes |= {path: posting_json(without.answer) for path in _WITHOUT_DOCUMENTS}
-    routes |= {path: posting_json(ScoreRoute(service).answer) for path in ("/score", "/v1/score")}
-    return Protocol(write_error, {**routes, "/rerank": posting(shared.answer)})
+    about = "Puts documents in the order in which they answer a query."
+    scoring = posting_json(ScoreRoute(service).answer, "Scores how well pairs of texts fit.", ScoreRequest)
+    routes = {path: posting_json(with_documents.answer, about, RerankRequest) for path in _WITH_DOCUMENTS}
+    routes |= {path: posting_json(without.answer, about, RerankRequest) for path in _WITHOUT_DOCUMENTS}
+    routes |= dict.fromkeys(("/score", "/v1/score"), scoring)
+    routes["/rerank"] = posting(shared.answer, about, RerankRequest, RerankTextsRequest)
+    return Protocol(write_error, routes, name="Rerank and score")
 
 
 class _Body(Struct):

@@ -18,13 +18,17 @@ from inferox.server.limits import refuse_shorter
 from inferox.server.service import Service
 
 
-class _Document(Struct):
+class Document(Struct):
+    """A document, as Jina has it."""
+
     text: str
 
 
-class _Request(Struct):
+class RerankRequest(Struct):
+    """The body of a request."""
+
     query: str
-    documents: list[str | _Document]
+    documents: list[str | Document]
     model: str | None = None
     top_n: int | None = None
     return_documents: bool | None = None
@@ -52,7 +56,7 @@ class RankingRoute:
     def __init__(self, service: Service, *, returns_documents: bool) -> None:
         self._service = service
         self._returns_documents = returns_documents
-        self._body = JsonBody(_Request)
+        self._body = JsonBody(RerankRequest)
 
     async def answer(self, body: bytes) -> HttpResponse:
         """Answers a request.
@@ -90,7 +94,7 @@ class RankingRoute:
         return HttpResponse(json.encode(content), headers=describe(answer))
 
 
-def _check(asked: _Request) -> None:
+def _check(asked: RerankRequest) -> None:
     check_count("documents", asked.documents)
     if asked.top_n is not None and asked.top_n < 1:
         raise FieldError(

@@ -24,7 +24,9 @@ from inferox.server.vectors import scale
 _TO_MODEL_LIMIT = -1
 
 
-class _Request(Struct):
+class ScoreRequest(Struct):
+    """The body of a request. Which of its fields it has depends on whose client sends it."""
+
     model: str | None = None
     text_1: str | list[str] | None = None
     text_2: str | list[str] | None = None
@@ -44,7 +46,7 @@ class ScoreRoute:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._body = JsonBody(_Request)
+        self._body = JsonBody(ScoreRequest)
 
     async def answer(self, body: bytes) -> HttpResponse:
         """Answers a request.
@@ -88,7 +90,7 @@ class ScoreRoute:
         return replace(answer, results=np.einsum("ij,ij->i", first, second).tolist())
 
 
-def _read_pairs(asked: _Request) -> list[tuple[str, str]]:
+def _read_pairs(asked: ScoreRequest) -> list[tuple[str, str]]:
     forms = [
         (f"{one} and {two}", getattr(asked, one), getattr(asked, two))
         for one, two in (("text_1", "text_2"), ("queries", "documents"), ("queries", "items"))

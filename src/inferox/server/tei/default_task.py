@@ -22,7 +22,9 @@ class _Body(Struct):
     model: str | None = None
 
 
-class _VertexBody(Struct):
+class VertexRequest(Struct):
+    """The body of a request that holds several."""
+
     instances: list[Raw]
 
 
@@ -41,7 +43,7 @@ class DefaultTaskRoute:
     ) -> None:
         self._service = service
         self._embedding, self._prediction, self._ranking = embedding, prediction, ranking
-        self._body, self._vertex_body = JsonBody(_Body), JsonBody(_VertexBody)
+        self._body, self._vertex_body = JsonBody(_Body), JsonBody(VertexRequest)
 
     async def answer(self, body: bytes) -> HttpResponse:
         """Answers a request by what it holds, or else by the task of the model.

@@ -23,7 +23,9 @@ from inferox.server.vectors import are_scaled, scale
 Direction = Literal["Left", "Right", "left", "right"]
 
 
-class _EmbedAllRequest(Struct):
+class EmbedAllRequest(Struct):
+    """The body of a request for vectors of tokens."""
+
     inputs: Given
     model: str | None = None
     truncate: bool | None = None
@@ -31,26 +33,34 @@ class _EmbedAllRequest(Struct):
     prompt_name: str | None = None
 
 
-class _EmbedRequest(_EmbedAllRequest):
+class EmbedRequest(EmbedAllRequest):
+    """The body of a request for vectors of texts."""
+
     normalize: bool | None = None
     dimensions: int | None = None
 
 
-class _Sentences(Struct):
+class Sentences(Struct):
+    """Sentences, and the one that they are compared with."""
+
     source_sentence: str
     sentences: list[str]
 
 
-class _SimilarityParameters(Struct):
+class SimilarityParameters(Struct):
+    """What a comparison may say beside its sentences."""
+
     truncate: bool | None = None
     truncation_direction: Direction | None = None
     prompt_name: str | None = None
 
 
-class _SimilarityRequest(Struct):
-    inputs: _Sentences
+class SimilarityRequest(Struct):
+    """The body of a request to compare sentences."""
+
+    inputs: Sentences
     model: str | None = None
-    parameters: _SimilarityParameters | None = field(default_factory=_SimilarityParameters)
+    parameters: SimilarityParameters | None = field(default_factory=SimilarityParameters)
 
 
 class EmbeddingRoutes:
@@ -62,8 +72,8 @@ class EmbeddingRoutes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._embed_body, self._tokens_body = JsonBody(_EmbedRequest), JsonBody(_EmbedAllRequest)
-        self._similarity_body = JsonBody(_SimilarityRequest)
+        self._embed_body, self._tokens_body = JsonBody(EmbedRequest), JsonBody(EmbedAllRequest)
+        self._similarity_body = JsonBody(SimilarityRequest)
 
     async def embed(self, body: bytes) -> HttpResponse:
         """Makes vectors of texts, of length 1 unless ``normalize`` is false.
@@ -115,13 +125,13 @@ class EmbeddingRoutes:
         asked = self._similarity_body.read(body)
         check_count("inputs.sentences", asked.inputs.sentences)
         texts = [asked.inputs.source_sentence, *asked.inputs.sentences]
-        info, options = self._choose(asked.model, asked.parameters or _SimilarityParameters())
+        info, options = self._choose(asked.model, asked.parameters or SimilarityParameters())
         answer = await self._service.embed(info.name, texts, options)
         vectors = scale(answer.results)
         return watch.respond(json.encode((vectors[1:] @ vectors[0]).tolist()), answer, texts)
 
     def _choose(
-        self, name: str | None, asked: _EmbedAllRequest | _SimilarityParameters, *, unscaled: bool = False
+        self, name: str | None, asked: EmbedAllRequest | SimilarityParameters, *, unscaled: bool = False
     ) -> tuple[ModelInfo, CallOptions]:
         """The model, and what is said beside the texts."""
         info = self._service.choose(("embed",), name)

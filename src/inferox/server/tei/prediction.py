@@ -25,18 +25,22 @@ _ONLY_LABEL = "LABEL_0"
 """What transformers calls the label of a model that has a single one."""
 
 
-class _Parameters(Struct):
+class PredictParameters(Struct):
+    """What Hugging Face's client says beside texts."""
+
     top_k: int | None = None
     function_to_apply: Literal["none"] | None = None
 
 
-class _Request(Struct):
+class PredictRequest(Struct):
+    """The body of a request."""
+
     inputs: str | list[str | list[str]]
     model: str | None = None
     truncate: bool | None = None
     truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
     raw_scores: bool = False
-    parameters: _Parameters | None = field(default_factory=_Parameters)
+    parameters: PredictParameters | None = field(default_factory=PredictParameters)
 
 
 class PredictionRoute:
@@ -48,7 +52,7 @@ class PredictionRoute:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._body = JsonBody(_Request)
+        self._body = JsonBody(PredictRequest)
 
     async def answer(self, body: bytes) -> HttpResponse:
         """Answers a request.
@@ -62,7 +66,7 @@ class PredictionRoute:
         watch = Stopwatch()
         asked = self._body.read(body)
         items = _read_items(asked.inputs)
-        parameters = asked.parameters or _Parameters()
+        parameters = asked.parameters or PredictParameters()
         if parameters.top_k is not None and parameters.top_k < 1:
             raise FieldError("parameters.top_k", f"top_k must be a positive integer, but is {parameters.top_k}")
         info = self._service.choose(("classify", "rerank"), asked.model)

@@ -15,7 +15,9 @@ from inferox.server.service import Service
 from inferox.server.tei.response import Stopwatch
 
 
-class _Request(Struct):
+class RerankTextsRequest(Struct):
+    """The body of a request."""
+
     query: str
     texts: list[str]
     model: str | None = None
@@ -34,7 +36,7 @@ class TeiRankingRoute:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._body = JsonBody(_Request)
+        self._body = JsonBody(RerankTextsRequest)
 
     async def answer(self, body: bytes) -> HttpResponse:
         """Answers a request.

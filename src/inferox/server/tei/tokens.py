@@ -11,14 +11,18 @@ from inferox.server.prompts import check_prompt
 from inferox.server.service import TEXT_TASKS, Service
 
 
-class _TokenizeRequest(Struct):
+class TokenizeRequest(Struct):
+    """The body of a request to divide texts."""
+
     inputs: Given
     model: str | None = None
     add_special_tokens: bool = True
     prompt_name: str | None = None
 
 
-class _DecodeRequest(Struct):
+class DecodeRequest(Struct):
+    """The body of a request to join tokens."""
+
     ids: list[int | list[int]]
     model: str | None = None
     skip_special_tokens: bool = True
@@ -33,7 +37,7 @@ class TokenRoutes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._tokenize_body, self._decode_body = JsonBody(_TokenizeRequest), JsonBody(_DecodeRequest)
+        self._tokenize_body, self._decode_body = JsonBody(TokenizeRequest), JsonBody(DecodeRequest)
 
     async def tokenize(self, body: bytes) -> HttpResponse:
         """Divides texts into tokens.

@@ -1,0 +1,102 @@
+"""Where the page is: its files, and what it asks for while it is open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from importlib.resources import files
+
+from msgspec import json
+
+from inferox.core import InferoxError
+from inferox.server.http_request import HttpRequest
+from inferox.server.http_response import HttpResponse
+from inferox.server.openai.error_body import write_error
+from inferox.server.page.state import describe_evidence, describe_state
+from inferox.server.protocol import Protocol, reading
+from inferox.server.service import Service
+
+_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+
+_FILES = ("style.css", "page.js", "charts.js", "elements.js", "playground.js", "routes.js")
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",
+}
+"""Of every file: nothing comes from elsewhere, nothing runs but the page's own scripts, and no page frames it."""
+
+OPEN_PATHS = frozenset({"/docs", "/openapi.json", *(f"/page/{name}" for name in _FILES)})
+"""What needs no API key: files that are the same for everybody."""
+
+
+class PageRoutes:
+    """Answers browsers.
+
+    Args:
+        service: What is shown.
+        answers: How many requests were answered with each status.
+
+    Attributes:
+        protocol: Where the page's files are, and what it asks for.
+    """
+
+    def __init__(self, service: Service, answers: Counter[int]) -> None:
+        self._service = service
+        self._answers = answers
+        routes = {
+            "/docs": reading(partial(self._show, "docs.html"), "Shows all routes to a person."),
+            "/page/state": reading(self._answer_state, "Says what the page's charts show."),
+            "/page/evidence": reading(self._answer_evidence, "Says how far the artifacts of each model agree."),
+        }
+        routes |= {f"/page/{name}": reading(partial(self._show, name), "A file of the page.") for name in _FILES}
+        self.protocol = Protocol(write_error, routes, name="Page")
+
+    def at_home(self, protocol: Protocol) -> Protocol:
+        """A protocol that answers ``/`` with the page where HTML is asked for, as browsers do, and otherwise as before.
+
+        Args:
+            protocol: The protocol; where it has no such route, it stays as it is.
+        """
+        methods = protocol.routes.get("/")
+        if methods is None:
+            return protocol
+        probe = methods["GET"]
+
+        async def answer(request: HttpRequest) -> HttpResponse:
+            if "text/html" in (request.header("accept") or ""):
+                return await self._show("index.html", request)
+            return await probe.answer(request)
+
+        about = "Shows the page where the accept header has text/html. Otherwise says whether models can be computed."
+        return replace(protocol, routes={**protocol.routes, "/": {**methods, **reading(answer, about)}})
+
+    async def _show(self, name: str, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        body = await asyncio.to_thread(files("inferox.server.page").joinpath("static", name).read_bytes)
+        return HttpResponse(body, content_type=_TYPES[name.rpartition(".")[2]], headers=_HEADERS)
+
+    async def _answer_state(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        infos = self._service.models()
+        stats = await asyncio.gather(*(self._service.stats(info.name) for info in infos))
+        reason = self._service.why_not_ready()
+        return HttpResponse(json.encode(describe_state(infos, stats, self._answers, reason)))
+
+    async def _answer_evidence(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
+        names = [info.name for info in self._service.models()]
+        found = await asyncio.gather(*(asyncio.to_thread(self._read_evidence, name) for name in names))
+        return HttpResponse(json.encode(dict(zip(names, found, strict=True))))
+
+    def _read_evidence(self, name: str) -> list[dict[str, object]]:
+        """What the package of a model says of its artifacts; nothing where the model comes without a package."""
+        # It is needed by those who look alone, and the server starts without it.
+        from inferox.package import open_package
+
+        try:
+            return describe_evidence(open_package(self._service.sources[name].path))
+        except InferoxError:
+            return []

@@ -1,0 +1,85 @@
+"""What the page shows, as JSON."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from inferox.engine import ModelInfo, ModelStats
+
+if TYPE_CHECKING:
+    from inferox.package import Package
+
+_HISTOGRAMS = ("batch_rows", "batch_tokens", "padding", "queue_s", "compute_s")
+_COUNTS = ("waiting_rows", "waiting_tokens", "batches", "rows", "tokens", "failed_batches", "failovers", "computing_s")
+
+
+def describe_state(
+    infos: Sequence[ModelInfo], stats: Sequence[ModelStats], answers: Mapping[int, int], reason: str | None
+) -> dict[str, Any]:
+    """What the server does now, and has done.
+
+    Args:
+        infos: The models.
+        stats: The statistics of each.
+        answers: How many requests were answered with each status.
+        reason: Why the server is not ready; ``None`` where it is.
+
+    Returns:
+        The state; its ``time_s`` is on a clock of its own, and counts rise from when the models were loaded.
+    """
+    return {
+        "time_s": time.monotonic(),
+        "not_ready": reason,
+        "answers": {str(status): count for status, count in sorted(answers.items())},
+        "models": [
+            _describe_model(info) | {"stats": _describe_stats(some)} for info, some in zip(infos, stats, strict=True)
+        ],
+    }
+
+
+def describe_evidence(package: Package) -> list[dict[str, Any]]:
+    """What a package says of how far its artifacts agree with the original.
+
+    Args:
+        package: The package.
+
+    Returns:
+        For each artifact that was measured its name, class and figures, of which those that it has not are ``None``.
+    """
+    measured = () if package.parity is None else package.parity.artifacts
+    return [
+        {
+            "artifact": item.artifact,
+            "class": item.parity_class.value,
+            "is_reference": item.is_reference,
+            "cosine_min": item.agreement.cosine_min,
+            "max_abs": item.agreement.max_abs,
+            "argmax_agreement": item.agreement.argmax_agreement,
+            "machine": item.machine,
+        }
+        for item in measured
+    ]
+
+
+def _describe_model(info: ModelInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "version": info.version,
+        "task": info.task,
+        "artifact": info.artifact,
+        "device": str(info.device),
+        "standby": info.standby,
+        "embedding_space": info.embedding_space,
+        "dimension": info.dimension,
+        "max_length": info.max_length,
+    }
+
+
+def _describe_stats(stats: ModelStats) -> dict[str, Any]:
+    histograms = {name: getattr(stats, name) for name in _HISTOGRAMS}
+    return {name: getattr(stats, name) for name in _COUNTS} | {
+        name: {"bounds": found.bounds, "counts": found.counts, "total": found.total}
+        for name, found in histograms.items()
+    }

@@ -1,0 +1,66 @@
+// Elements of the page. Text is only ever added as text: nothing that a request or a package says becomes HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+function fill(made, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined) made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+/** Makes an element of HTML. */
+export function element(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+/** Makes an element of SVG. */
+export function drawn(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+/** The element of the page with an id. */
+export function find(id) {
+  return document.getElementById(id);
+}
+
+/** A path whose lines may break after each slash. */
+export function breakable(path) {
+  return element("span", {}, ...path.split("/").flatMap((part, index) => (index ? ["/", element("wbr"), part] : [part])));
+}
+
+/** A number with about three digits. */
+export function digits(number) {
+  if (number === null || number === undefined || Number.isNaN(number)) return "–";
+  const size = Math.abs(number);
+  if (size >= 1000) return Math.round(number).toLocaleString("en");
+  return size >= 100 ? number.toFixed(0) : size >= 10 ? number.toFixed(1) : size === 0 ? "0" : number.toPrecision(2);
+}
+
+let key = "";
+
+/** Sends this API key from now on. */
+export function useKey(given) {
+  key = given;
+}
+
+/** Asks the server, and throws what it says where that is an error. */
+export async function ask(path, { body = null, headers = {} } = {}) {
+  const sent = { ...headers };
+  if (key) sent.authorization = `Bearer ${key}`;
+  if (body !== null && !sent["content-type"]) sent["content-type"] = "application/json";
+  const answer = await fetch(path, { method: body === null ? "GET" : "POST", body, headers: sent });
+  const text = await answer.text();
+  let said = null;
+  try {
+    said = JSON.parse(text);
+  } catch {
+    said = { error: text.slice(0, 500) };
+  }
+  if (!answer.ok) {
+    const error = said?.error?.message ?? said?.error ?? said?.message ?? answer.statusText;
+    throw Object.assign(new Error(String(error)), { status: answer.status });
+  }
+  return { said, headers: answer.headers };
+}

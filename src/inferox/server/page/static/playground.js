@@ -1,0 +1,184 @@
+// The playground: one form per task, and its answer as a picture.
+
+import { ask, digits, element, find } from "./elements.js";
+
+const TEXTS = ["A cat sits on the mat.", "A kitten rests on a rug.", "Interest rates rose again.", "The bank raised its rates."];
+
+function area(id, label, lines) {
+  const field = element("textarea", { id, rows: Math.max(2, Math.min(8, lines.length + 1)) });
+  field.value = lines.join("\n");
+  return [element("label", { for: id, class: "quiet" }, label), field];
+}
+
+function line(id, label, value) {
+  return [element("label", { for: id, class: "quiet" }, label), element("input", { id, type: "text", value })];
+}
+
+function lines(id) {
+  const found = find(id).value.split("\n").map((text) => text.trim()).filter((text) => text);
+  if (!found.length) throw new Error("Enter a text.");
+  return found;
+}
+
+function post(path, body) {
+  return ask(path, { body: JSON.stringify(body) });
+}
+
+function bars(scores) {
+  const most = Math.max(1, ...scores.map(({ score }) => Math.abs(score)));
+  return element("ul", { class: "bars" }, ...scores.map(({ label, score }) => {
+    const full = element("div", { class: "fill" });
+    full.style.width = `${(100 * Math.max(0, score)) / most}%`;
+    return element(
+      "li", {},
+      element("span", { class: "name" }, label),
+      element("span", { class: "track", "aria-hidden": "true" }, full),
+      element("span", { class: "score" }, score.toFixed(3)),
+    );
+  }));
+}
+
+function matrix(texts, vectors) {
+  const length = (vector) => Math.hypot(...vector) || 1;
+  const cosine = (one, other) => one.reduce((sum, number, at) => sum + number * other[at], 0) / (length(one) * length(other));
+  const rows = vectors.map((one, index) => {
+    const cells = vectors.map((other) => {
+      const found = cosine(one, other);
+      const cell = element("td", {}, found.toFixed(2));
+      cell.style.background = `rgb(var(--heat) / ${(0.55 * Math.max(0, found)).toFixed(3)})`;
+      return cell;
+    });
+    return element("tr", {}, element("th", { scope: "row", title: texts[index] }, `${index + 1}. ${texts[index]}`), ...cells);
+  });
+  const head = element("tr", {}, element("td"), ...texts.map((text, index) => element("th", { scope: "col", title: text }, `${index + 1}`)));
+  return element(
+    "div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Cosine similarity of each pair of texts" },
+    element("table", { class: "matrix" }, element("caption", {}, "Cosine similarity of each pair"), element("thead", {}, head), element("tbody", {}, ...rows)),
+  );
+}
+
+function scored(texts, answers) {
+  return texts.flatMap((text, index) => [element("p", {}, text), bars(answers[index])]);
+}
+
+function spansOf(text, spans) {
+  const sorted = [...spans].sort((one, other) => one.start - other.start);
+  const letters = Array.from(text);  // places count characters, where JavaScript counts halves of some
+  const parts = [];
+  let at = 0;
+  for (const { start, end, label, score } of sorted) {
+    if (start < at) continue;
+    parts.push(letters.slice(at, start).join(""));
+    parts.push(element("mark", { title: `${label} ${score.toFixed(3)}` }, letters.slice(start, end).join(""), " ", element("small", { class: "quiet" }, label)));
+    at = end;
+  }
+  return element("p", {}, ...parts, letters.slice(at).join(""));
+}
+
+function infer(model, name, texts) {
+  const input = { name, datatype: "BYTES", shape: [texts.length], data: texts };
+  return post(`/v2/models/${model}/infer`, { inputs: [input] });
+}
+
+async function inferImage(model, file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  const size = 4 + bytes.length;
+  const input = { name: "image", datatype: "BYTES", shape: [1], parameters: { binary_data_size: size } };
+  const head = new TextEncoder().encode(JSON.stringify({ inputs: [input] }));
+  const length = new DataView(new ArrayBuffer(4));
+  length.setUint32(0, bytes.length, true);
+  const headers = { "content-type": "application/octet-stream", "inference-header-content-length": String(head.length) };
+  return ask(`/v2/models/${model}/infer`, { body: new Blob([head, length.buffer, bytes]), headers });
+}
+
+function outputs(said) {
+  return Object.fromEntries(said.outputs.map(({ name, data }) => [name, data]));
+}
+
+const TASKS = {
+  embed: {
+    fields: () => area("texts", "Texts, one a line", TEXTS),
+    async run(model) {
+      const texts = lines("texts");
+      const { said, headers } = await post("/embed", { model, inputs: texts });
+      return { headers, shown: [matrix(texts, said)] };
+    },
+  },
+  classify: {
+    fields: () => area("texts", "Texts, one a line", TEXTS.slice(0, 2)),
+    async run(model) {
+      const texts = lines("texts");
+      const { said, headers } = await post("/predict", { model, inputs: texts.map((text) => [text]) });
+      return { headers, shown: scored(texts, said) };
+    },
+  },
+  "token-classify": {
+    fields: () => area("texts", "Texts, one a line", ["Ada Lovelace wrote to Charles Babbage in London."]),
+    async run(model) {
+      const texts = lines("texts");
+      const { said, headers } = await infer(model, "text", texts);
+      const spans = outputs(said).spans.map((row) => JSON.parse(row));
+      return { headers, shown: texts.map((text, index) => spansOf(text, spans[index])) };
+    },
+  },
+  rerank: {
+    fields: () => [...line("query", "Query", "Where does the cat sit?"), ...area("texts", "Documents, one a line", TEXTS)],
+    async run(model) {
+      const texts = lines("texts");
+      const { said, headers } = await post("/rerank", { model, query: find("query").value, texts });
+      const items = said.map(({ index, score }) => element("li", {}, element("b", {}, score.toFixed(3)), texts[index]));
+      return { headers, shown: [element("ol", { class: "ranked" }, ...items)] };
+    },
+  },
+  "image-classify": {
+    fields: () => [
+      element("label", { for: "image", class: "quiet" }, "Image"),
+      element("div", { class: "row" }, element("input", { id: "image", type: "file", accept: "image/*" })),
+    ],
+    async run(model) {
+      const [file] = find("image").files;
+      if (!file) throw new Error("Choose an image.");
+      const { said, headers } = await inferImage(model, file);
+      const { label, score } = outputs(said);
+      return { headers, shown: [bars(label.map((name, index) => ({ label: name, score: score[index] })))] };
+    },
+  },
+};
+
+function explain(headers, seconds) {
+  const facts = [
+    ["artifact", headers.get("x-inferox-artifact")],
+    ["parity", headers.get("x-inferox-parity")],
+    ["waited", headers.get("x-inferox-queue-ms"), "ms"],
+    ["computed in", headers.get("x-inferox-compute-ms"), "ms"],
+    ["round trip", digits(1000 * seconds), "ms"],
+  ];
+  const cut = Number(headers.get("x-inferox-cut-inputs"));
+  if (cut) facts.push(["cut to the model's length:", String(cut), cut === 1 ? "text" : "texts"]);
+  return facts.filter(([, value]) => value !== null).map((parts) => parts.filter((part) => part).join(" ")).join(" · ");
+}
+
+/** Shows the form for a model's task. */
+export function showFields(task) {
+  const known = TASKS[task];
+  find("fields").replaceChildren(
+    ...(known ? known.fields() : [element("p", { class: "quiet" }, `A model for ${task} takes tensors: see its routes below /v2/models.`)]),
+  );
+  find("run").disabled = !known;
+  find("result").replaceChildren();
+}
+
+/** Runs what the form says on a model, and shows the answer. */
+export async function runTask(task, model) {
+  const begun = performance.now();
+  find("run").disabled = true;
+  try {
+    const { headers, shown } = await TASKS[task].run(model);
+    const seconds = (performance.now() - begun) / 1000;
+    find("result").replaceChildren(...shown, element("p", { class: "quiet" }, explain(headers, seconds)));
+  } catch (error) {
+    find("result").replaceChildren(element("p", { class: "bad", role: "alert" }, error.message));
+  } finally {
+    find("run").disabled = false;
+  }
+}

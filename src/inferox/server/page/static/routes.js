@@ -1,0 +1,50 @@
+// The page of routes: what /openapi.json says, for people.
+
+import { ask, element, find } from "./elements.js";
+
+function typeOf(schema, schemas) {
+  if (schema.$ref) return typeOf(schemas[schema.$ref.split("/").pop()], schemas);
+  if (schema.anyOf) return schema.anyOf.map((some) => typeOf(some, schemas)).join(" | ");
+  if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
+  if (schema.type === "array") return `[${schema.items ? typeOf(schema.items, schemas) : "any"}]`;
+  return schema.type ?? "any";
+}
+
+function fieldsOf(schema, schemas) {
+  const found = schemas[schema.$ref.split("/").pop()];
+  const rows = Object.entries(found.properties).map(([name, field]) => element(
+    "tr", {},
+    element("td", {}, element("code", {}, name)),
+    element("td", {}, typeOf(field, schemas)),
+    element("td", {}, found.required?.includes(name) ? "required" : "optional"),
+  ));
+  return element("div", { class: "scroll" }, element("table", {}, element("caption", {}, found.title), element("tbody", {}, ...rows)));
+}
+
+function describe(path, method, operation, schemas) {
+  const schema = operation.requestBody?.content["application/json"].schema;
+  const bodies = schema ? schema.anyOf ?? [schema] : [];
+  return element(
+    "details", {},
+    element("summary", {}, element("span", { class: "method" }, method.toUpperCase()), element("code", {}, path), element("span", { class: "quiet" }, operation.summary)),
+    ...bodies.map((body) => fieldsOf(body, schemas)),
+    element("p", { class: "quiet" }, `Errors: ${JSON.stringify(operation.responses.default.content["application/json"].example)}`),
+  );
+}
+
+async function show() {
+  const { said } = await ask("/openapi.json");
+  const groups = new Map();
+  for (const [path, methods] of Object.entries(said.paths)) {
+    for (const [method, operation] of Object.entries(methods)) {
+      if (method === "parameters") continue;
+      const [group] = operation.tags;
+      groups.set(group, [...(groups.get(group) ?? []), describe(path, method, operation, said.components.schemas)]);
+    }
+  }
+  find("routes").replaceChildren(
+    ...[...groups].map(([name, routes]) => element("section", {}, element("h2", {}, name), ...routes)),
+  );
+}
+
+show().catch((error) => find("routes").replaceChildren(element("p", { class: "bad", role: "alert" }, error.message)));
