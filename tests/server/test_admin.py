@@ -98,11 +98,19 @@ def test_a_model_that_cannot_be_loaded_leaves_what_there_is() -> None:
 def test_whoever_asks_and_goes_leaves_nothing_half_done() -> None:
     async def test() -> None:
         async with administered() as (held, http, told):
+            first = held.model
+            first.may_go.clear()
+            waiting = asyncio.create_task(held.ask("abc"))
+            await held.until(first.has_begun.is_set)
             asked = asyncio.create_task(http.post(UNLOAD))
-            await asyncio.sleep(0)
             await held.until(lambda: not held.service.models())
             asked.cancel()
-            assert (await http.post(LOAD)).status_code == 200
+            loading = asyncio.create_task(http.post(LOAD))
+            await asyncio.wait([loading], timeout=0.2)
+            assert held.model is first  # what was begun goes first
+            first.may_go.set()
+            assert (await waiting).status_code == 200
+            assert (await loading).status_code == 200
             assert [line.split()[0] for line in told] == ["unloaded", "loaded"]
 
     run(test)
