@@ -33,14 +33,15 @@ _WITH_TOKEN_TYPES = {"bert", "electra"}
 def _assert_equal(
     source: SourceModel, reference: torch.nn.Module, inputs: dict[str, npt.NDArray[Any]], names: tuple[str, ...]
 ) -> None:
-    """Every output is the reference's, to the last bit, and as the signature says."""
+    """Every output is the reference's, but for rounding, and as the signature says."""
     with torch.inference_mode():
         expected = reference(**{name: torch.tensor(value) for name, value in inputs.items()})
     outputs = source.compute(inputs)
     assert tuple(outputs) == source.signature.output_names == names
     bindings: dict[str, int] = source.signature.check_inputs(inputs)
     for spec in source.signature.outputs:
-        np.testing.assert_array_equal(outputs[spec.name], expected[spec.name].numpy())
+        # On some processors, products of a single row are rounded by where the weights lie in memory.
+        np.testing.assert_allclose(outputs[spec.name], expected[spec.name].numpy(), 1e-5, 1e-6)
         spec.check(outputs[spec.name], bindings)
 
 

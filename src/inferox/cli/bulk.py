@@ -26,7 +26,10 @@ _ITEM_OUTPUTS = (".ndjson", ".npz", ".safetensors")
 """How outputs end that are written at once, without parts."""
 
 _ROW_FILES = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
-"""How files end that are rows with columns, whatever else is said."""
+"""How files end that are rows with columns."""
+
+_COLUMNS_OF_LINES = (".csv", ".tsv")
+"""Those of them that ``--pairs`` reads as lines of two columns."""
 
 
 def bulk_options(command: Command) -> Command:
@@ -96,16 +99,18 @@ class BulkArguments:
     shard: tuple[int, int] | None = None
     part_rows: int | None = None
 
-    def is_meant(self, inputs: tuple[str, ...], output: str | None) -> bool:
+    def is_meant(self, inputs: tuple[str, ...], output: str | None, *, are_pairs: bool) -> bool:
         """Whether the command line asks for a bulk run.
 
         Args:
             inputs: What ``--input`` says.
             output: What ``--output`` says.
+            are_pairs: Whether the two columns of a line are a pair.
         """
         if any(value is not None for value in vars(self).values()) or len(inputs) > 1:
             return True
-        of_rows = any(Path(name).suffix in _ROW_FILES or Path(name).is_dir() for name in inputs)
+        row_files = set(_ROW_FILES) - set(_COLUMNS_OF_LINES if are_pairs else ())
+        of_rows = any(Path(name).suffix in row_files or Path(name).is_dir() for name in inputs)
         is_pattern = any(glob.has_magic(name) and not Path(name).exists() for name in inputs)
         is_folder = output is not None and (not Path(output).suffix or Path(output).is_dir())
         into_rows = output is not None and Path(output).suffix in _ROW_FILES

@@ -125,7 +125,7 @@ def run(
     from inferox.loading import load, plan_load
 
     arguments = BulkArguments(**bulk)
-    if arguments.is_meant(sources, output):
+    if arguments.is_meant(sources, output, are_pairs=in_columns):
         _refuse_in_bulk(json_lines=json_lines, text_pair=text_pair, in_columns=in_columns, allow_nan=allow_nan)
         options = arguments.to_options(output, query=query, prompt=prompt, truncate=truncate)
         with _profiling(profile, force=force) as noting:

@@ -56,11 +56,12 @@ def expected(module: torch.nn.Module, inputs: dict[str, npt.NDArray[Any]]) -> np
     return output
 
 
-def test_it_computes_exactly_what_transformers_does(artifact: Artifact, bert: transformers.PreTrainedModel) -> None:
+def test_it_computes_what_transformers_does(artifact: Artifact, bert: transformers.PreTrainedModel) -> None:
     model = load(artifact)
     for rows, length in ((1, 1), (3, 9), (5, 40)):
         inputs = make_texts(SIGNATURE.input_names, rows=rows, length=length)
-        np.testing.assert_array_equal(run(model, inputs)["last_hidden_state"], expected(bert, inputs))
+        # On some processors, products of a single row are rounded by where the weights lie in memory.
+        np.testing.assert_allclose(run(model, inputs)["last_hidden_state"], expected(bert, inputs), 1e-5, 1e-6)
 
 
 def test_data_needs_no_trust(artifact: Artifact) -> None:
