@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -124,3 +125,15 @@ def test_a_trace_function_that_was_there_is_put_back() -> None:
     finally:
         sys.settrace(before)
     assert found is found_after_failure is trace
+
+
+def test_threads_read_configs_at_once() -> None:
+    """Python refuses to trace a thread at the moment in which it begins to trace another."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            read = list(pool.map(read_config, [{"model_type": "bert"}] * 800))
+    finally:
+        sys.setswitchinterval(interval)
+    assert {config.model_type for config in read} == {"bert"}

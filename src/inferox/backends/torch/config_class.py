@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Lock
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,9 @@ _LARGEST_GROWTH = RAISED_BY // 2
 
 _STEPS_BETWEEN_LOOKS = 1 << 10
 """Looking at what a function holds costs more than counting its lines."""
+
+_tracing_lock = Lock()
+"""Python refuses to trace a thread at the very moment in which it begins or ends to trace another."""
 
 Trace = Callable[[FrameType, str, Any], Any]
 
@@ -110,12 +114,14 @@ def steps_counted(entries: int, numbers: LargeNumbers) -> Iterator[Steps]:
     steps, before = Steps(entries), sys.gettrace()
     try:
         with offline():
-            sys.settrace(steps.trace)
+            with _tracing_lock:
+                sys.settrace(steps.trace)
             yield steps
     except _OutOfBoundsError:
         raise _refusal(numbers) from None
     finally:
-        sys.settrace(before)
+        with _tracing_lock:
+            sys.settrace(before)
 
 
 def _count_held(frame: FrameType) -> int:
