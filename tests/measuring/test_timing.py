@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from inferox.core import ExecutionError
-from inferox.measuring.timing import Spread, time_call, time_calls, time_in_turns
+from inferox.measuring.timing import Spread, take_turns, time_call, time_calls, time_in_turns
 
 
 @pytest.fixture
@@ -55,27 +55,26 @@ def test_each_takes_its_turn_in_each_round_and_the_order_turns_about() -> None:
 
         return take
 
-    rounds: list[int] = []
-    seconds = time_in_turns({name: turn(name) for name in "abc"}, 3, progress=rounds.append)
+    turns, failures = {name: turn(name) for name in "abc"}, dict[str, object]()
+    rounds = [take_turns(turns, number, failures.__setitem__) for number in range(3)]
     assert "".join(taken) == "abccbaabc"
-    assert rounds == [0, 1, 2]
-    assert seconds == {"a": [1, 6, 7], "b": [2, 5, 8], "c": [3, 4, 9]}
+    assert rounds == [{"a": [1], "b": [2], "c": [3]}, {"a": [6], "b": [5], "c": [4]}, {"a": [7], "b": [8], "c": [9]}]
+    assert not failures
 
 
-def test_one_that_fails_leaves_and_the_others_go_on() -> None:
-    error, left = ExecutionError("the device is gone"), [[1.0], [2.0]]
+def test_one_that_fails_is_noted_and_the_others_go_on() -> None:
+    error = ExecutionError("the device is gone")
 
-    def fail_late() -> list[float]:
-        if not left:
-            raise error
-        return left.pop(0)
+    def fail() -> list[float]:
+        raise error
 
     failures: dict[str, object] = {}
-    turns: dict[str, Callable[[], list[float]]] = {"late": fail_late, "well": lambda: [0.5]}
-    assert time_in_turns(turns, 4, note_failure=failures.__setitem__) == {"well": [0.5] * 4}
-    assert failures == {"late": error}
+    turns: dict[str, Callable[[], list[float]]] = {"failing": fail, "well": lambda: [0.5]}
+    assert take_turns(turns, 0, failures.__setitem__) == {"well": [0.5]}
+    assert failures == {"failing": error}
     with pytest.raises(ExecutionError, match="the device is gone"):
-        time_in_turns(turns, 4)
+        time_in_turns(turns, 2)
+    assert time_in_turns({"well": turns["well"]}, 2) == {"well": [0.5, 0.5]}
 
 
 def test_the_middle_half() -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -20,6 +20,7 @@ import inferox
 from inferox.batching import MAX_TOKENS
 from inferox.core import (
     SEQUENCE,
+    ConfigError,
     DataType,
     DeviceId,
     ExecutionError,
@@ -33,7 +34,7 @@ from inferox.core import (
 from inferox.core import model as core_model
 from inferox.loading import explain
 from inferox.loading.profile import FoundProfile, Placement, Profile, find_profile, machine_name
-from inferox.measuring import Tuning, tune
+from inferox.measuring import Ending, Tuning, tune
 from inferox.package import Store, open_package
 from inferox.parity import ParityClass, SampleBatch, Samples
 from inferox.parity.samples import SAMPLES_FILE
@@ -126,18 +127,71 @@ def test_the_profile_decides_what_is_loaded(package: Path) -> None:
         assert model.metadata.backend == "openvino"  # with other threads nothing was measured
 
 
-def test_an_interrupted_run_changes_nothing(package: Path) -> None:
-    before = tune(package, threads=1)
-    content = before.path.read_bytes()
-
-    def interrupt(_what: str, done: int, _of: int) -> None:
-        if done > 5:
+def interrupt_at(step: int) -> Callable[[str, int, int], None]:
+    def interrupt(what: str, done: int, _of: int) -> None:
+        if done == step and not what.startswith("loading"):
             raise KeyboardInterrupt
 
+    return interrupt
+
+
+def test_an_interruption_before_the_first_figure_changes_nothing(package: Path) -> None:
+    before = tune(package, threads=1)
+    content = before.path.read_bytes()
     with pytest.raises(KeyboardInterrupt):
-        tune(package, threads=1, progress=interrupt)
+        tune(package, threads=1, progress=interrupt_at(0))
     assert before.path.read_bytes() == content
     assert [path.name for path in before.path.parent.iterdir()] == [before.path.name]
+
+
+def test_an_interruption_keeps_what_was_measured(package: Path, store: Store) -> None:
+    found = tune(package, threads=1, progress=interrupt_at(3))
+    assert (found.ending, found.rounds) == (Ending.INTERRUPTED, 0)
+    assert {len(cells) for cells in found.profile.cells.values()} == {3}
+    assert find_profile(found.profile.digest, store, 1).profile == found.profile
+
+    whole = tune(package, threads=1)
+    assert (whole.ending, whole.rounds, whole.unreached) == (Ending.COMPLETE, 5, ())
+    again = tune(package, threads=1, progress=interrupt_at(3))
+    for name, cells in whole.profile.cells.items():
+        new = again.profile.cells[name]
+        assert {(cell.rows, cell.length) for cell in new} == {(cell.rows, cell.length) for cell in cells}
+        kept = {cell for cell in cells if (cell.rows, cell.length) in again.unreached}
+        assert len(kept) == len(cells) - 3
+        assert kept <= set(new)
+
+
+def test_time_enough_and_a_time_that_is_none(package: Path) -> None:
+    found = tune(package, threads=1, seconds=3600)
+    assert (found.ending, found.unreached) == (Ending.COMPLETE, ())
+    with pytest.raises(ConfigError, match="positive number"):
+        tune(package, threads=1, seconds=0)
+
+
+def test_a_shape_that_would_take_too_long_does_not_begin(tune_texts: Callable[..., Tuning], take: Take) -> None:
+    take(lambda _: 1.0)
+    # A turn is two calls: a shape takes 4 s for two artifacts, and four times the rows are expected to take 16.
+    found = tune_texts({}, {}, seconds=25)
+    assert (found.ending, found.rounds) == (Ending.OUT_OF_TIME, 0)
+    assert [len(cells) for cells in found.profile.cells.values()] == [3, 3]
+
+
+def test_not_even_time_for_the_smallest_batch(tune_texts: Callable[..., Tuning], take: Take) -> None:
+    take(lambda _: 1.0)
+    found = tune_texts({}, {}, seconds=0.5)
+    assert [len(cells) for cells in found.profile.cells.values()] == [1, 1]
+
+
+def test_what_cannot_be_loaded_in_half_of_the_time_is_left_out(
+    echo: EchoBackend, tune_texts: Callable[..., Tuning], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each look at the clock finds it 4 seconds later: one to begin, and one for each that would be loaded.
+    now = count(0, 4)
+    monkeypatch.setattr("inferox.measuring.time_budget.monotonic", lambda: next(now))
+    found = tune_texts({}, {}, {}, seconds=7.0)
+    assert len(echo.models) == 1
+    assert set(found.profile.cells) == {"echo/0-onnx/fp32/padded"}
+    assert "allow more seconds" in found.not_run["echo/2-onnx/fp32/padded"]
 
 
 def test_a_profile_of_another_machine_is_ignored_and_said_to_be(
@@ -346,7 +400,8 @@ def take(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[EchoModel], flo
             return compute(self, inputs)
 
         monkeypatch.setattr(EchoModel, "_compute", wait)
-        monkeypatch.setattr("inferox.measuring.timing.perf_counter", lambda: now[0])
+        for clock in ("timing.perf_counter", "tuning.perf_counter", "time_budget.monotonic"):
+            monkeypatch.setattr(f"inferox.measuring.{clock}", lambda: now[0])
 
     return set_seconds
 

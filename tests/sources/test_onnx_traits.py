@@ -14,7 +14,7 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 import inferox
-from inferox.measuring.tuning import _batch as build_batch
+from inferox.measuring.tuning_shapes import make_batch
 from inferox.parity import ParityClass
 from tests.sources.graphs import WIDE_WEIGHT
 
@@ -184,5 +184,5 @@ def test_a_scalar_beside_rows_can_be_tuned(tmp_path: Path) -> None:
     package = check_pack(model, tmp_path, {"x": floats(2, 4), "rate": np.array(0.5, np.float32)})
     samples = inferox.open_package(package).samples()
     assert samples is not None
-    batch = build_batch(inferox.open_package(package).info.signature, samples, 3, 1)
+    batch = make_batch(inferox.open_package(package).info.signature, samples, (3, 1))
     assert {name: array.shape for name, array in batch.items()} == {"x": (3, 4), "rate": ()}

@@ -49,6 +49,17 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def seconds_option(command: Command) -> Command:
+    """Adds ``--seconds``: how long measuring may take, a minute by default."""
+    return click.option(
+        "--seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        default=60.0,
+        show_default=True,
+        help="How long it may take in all. The longer, the more often everything is measured.",
+    )(command)
+
+
 def tolerance_option(command: Command) -> Command:
     """Adds ``--tolerance``: limits on how well an artifact must agree, in place of its own."""
     return click.option(

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
 
 from inferox.cli.interrupts import interruptible
-from inferox.cli.options import debug_option, json_option, trust_code_option
+from inferox.cli.measuring_progress import showing_progress
+from inferox.cli.options import debug_option, json_option, seconds_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
+    from inferox.loading.profile import Profile
     from inferox.measuring import Tuning
 
 
@@ -22,45 +27,89 @@ if TYPE_CHECKING:
 @click.option("--backend", default="auto", show_default=True, help="The only backend to measure; auto for all.")
 @click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
 @click.option("--threads", type=click.IntRange(min=1), help="The thread budget of every runtime.")
+@seconds_option
 @trust_code_option
 @json_option
 @debug_option
 def tune(
-    package: str, *, backend: str, device: str | None, threads: int | None, trust_code: bool, as_json: bool
+    package: str,
+    *,
+    backend: str,
+    device: str | None,
+    threads: int | None,
+    seconds: float,
+    trust_code: bool,
+    as_json: bool,
 ) -> None:
     """Measure every artifact of a package over batches of different shapes, and keep what is fastest for each.
 
     The result is kept in the local store, and is used whenever the package is loaded on this machine with as many
-    threads. It is written at the end: an interrupted run changes nothing.
+    threads. Every batch is measured once before any is measured again. Where the time is over, or Ctrl-C stops it, what
+    was measured until then is kept.
     """
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from inferox.measuring import Ending
     from inferox.measuring import tune as measure
 
-    console = make_console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        step = bar.add_task("loading")
+    plan = f"tuning {package}: every artifact over batches of different shapes, within {seconds:g} s (--seconds)"
+    with showing_progress(plan) as show:
         found = measure(
             package,
             backend,
             device,
             threads=threads,
             trust_code=trust_code,
-            progress=interruptible(lambda what, done, of: bar.update(step, description=what, completed=done, total=of)),
+            seconds=seconds,
+            progress=interruptible(show),
         )
     if as_json:
         import json
 
-        click.echo(json.dumps({"name": found.name, "profile": found.profile.to_json(), "not_run": dict(found.not_run)}))
+        how_far = {"ending": found.ending, "rounds": found.rounds, "unreached": found.unreached}
+        result = {"name": found.name, "profile": found.profile.to_json(), "not_run": dict(found.not_run)}
+        click.echo(json.dumps({**result, **how_far}))
     else:
         _print(found)
+    if found.ending is Ending.INTERRUPTED:
+        raise KeyboardInterrupt
 
 
 def _print(found: Tuning) -> None:
     from inferox.cli.tables import profile_table
 
+    say(_answer(found.profile))
     make_console().print(profile_table(found.profile))
     for artifact, reason in found.not_run.items():
         say(f"not measured: {artifact}: {reason}")
+    if how := _how_far(found):
+        say(how)
     say(f"kept in {found.path}")
+
+
+def _answer(profile: Profile) -> str:
+    """Which artifact is the fastest over all shapes, and how much faster than PyTorch in fp32."""
+    from inferox.report.quantities import three_digits
+
+    shapes = sorted({(cell.rows, cell.length) for cells in profile.cells.values() for cell in cells})
+    times = {name: [profile.seconds(name, *shape) for shape in shapes] for name in profile.cells}
+    wins = Counter(min(times, key=lambda name: times[name][index]) for index in range(len(shapes)))
+    fastest, won = wins.most_common(1)[0]
+    answer = f"{fastest} is the fastest here for {won} of {len(shapes)} shapes of batch"
+    torch = [name for name in times if name.startswith("torch/") and "/fp32/" in name]
+    if not torch:
+        return f"{answer}; PyTorch in fp32 was not measured."
+    best = [min(times[name][index] for name in torch) for index in range(len(shapes))]
+    ratios = [theirs / mine for theirs, mine in zip(best, times[fastest], strict=True) if math.isfinite(theirs / mine)]
+    if fastest in torch or not ratios:
+        return f"{answer}."
+    return f"{answer}: {three_digits(statistics.geometric_mean(ratios))} times as fast as PyTorch in fp32."
+
+
+def _how_far(found: Tuning) -> str:
+    """What is missing of what was planned; nothing where it was all measured."""
+    if found.ending == "complete":
+        return ""
+    why = "stopped" if found.ending == "interrupted" else "the time was over"
+    if found.unreached:
+        shapes = ", ".join(f"{rows} x {length}" for rows, length in found.unreached)
+        return f"{why} before these shapes were measured: {shapes}; --seconds allows more time"
+    return f"{why} after {found.rounds} rounds: --seconds allows more time"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import numpy as np
 
@@ -84,33 +84,53 @@ def order_turns(entrants: Sequence[T], number: int) -> list[T]:
     return list(entrants if number % 2 == 0 else reversed(entrants))
 
 
+def take_turns(
+    turns: Mapping[str, Callable[[], Sequence[float]]],
+    number: int,
+    note_failure: Callable[[str, InferoxError], None],
+) -> dict[str, list[float]]:
+    """Times a round of turns, so that a machine that is busy for a while is busy for all that are compared.
+
+    Args:
+        turns: What each does in its turn, by its name: it gives the seconds that count.
+        number: Which round it is, from 0: the order turns about from one to the next.
+        note_failure: Told who failed and how: the others go on without it.
+
+    Returns:
+        The seconds of each that did not fail.
+    """
+    seconds: dict[str, list[float]] = {}
+    for name in order_turns(list(turns), number):
+        try:
+            seconds[name] = list(turns[name]())
+        except InferoxError as error:
+            note_failure(name, error)
+    return seconds
+
+
 def time_in_turns(
     turns: Mapping[str, Callable[[], Sequence[float]]],
     rounds: int,
     *,
     progress: Callable[[int], None] = lambda _: None,
-    note_failure: Callable[[str, InferoxError], None] | None = None,
 ) -> dict[str, list[float]]:
-    """Times in rounds of turns, so that a machine that is busy for a while is busy for all that are compared.
+    """Times in rounds of turns, and raises what a turn raises.
 
     Args:
         turns: What each does in its turn, by its name: it gives the seconds that count.
         rounds: How many rounds there are.
         progress: Told the number of each round as it begins, from 0.
-        note_failure: Told who failed and how: the others go on without it. ``None`` to raise what it raised.
 
     Returns:
-        The seconds of each that did not fail, round after round.
+        The seconds of each, round after round.
     """
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds):
         progress(number)
-        for name in order_turns(list(seconds), number):
-            try:
-                seconds[name] += turns[name]()
-            except InferoxError as error:
-                if note_failure is None:
-                    raise
-                note_failure(name, error)
-                del seconds[name]
+        for name, taken in take_turns(turns, number, _raise).items():
+            seconds[name] += taken
     return seconds
+
+
+def _raise(_name: str, error: InferoxError) -> NoReturn:
+    raise error

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from inferox.backends.registry import get_backend
-from inferox.batching import MAX_TOKENS, run_batches
+from inferox.batching import run_batches
 from inferox.core import (
-    BATCH,
-    MASK,
-    SEQUENCE,
     Batch,
     DeviceId,
     InferoxError,
@@ -25,7 +23,6 @@ from inferox.core import (
     NoUsableBackendError,
     PackageError,
     Precision,
-    Signature,
     can_be_packed,
     read_padded,
 )
@@ -45,22 +42,20 @@ from inferox.loading.selection import AUTO, Requirements, select
 from inferox.loading.task_model import TaskModel
 from inferox.machine import resolve_threads
 from inferox.measuring.agreement import class_here
-from inferox.measuring.timing import Spread, time_calls, time_in_turns
+from inferox.measuring.time_budget import Ending, TimeBudget
+from inferox.measuring.timing import Spread, take_turns, time_calls
+from inferox.measuring.tuning_shapes import Shape, make_batch, plan_shapes
 from inferox.package import Store, open_package
-from inferox.parity import ParityClass, Samples
-from inferox.tasks import RawTask, Task
-from inferox.tasks.files.texts import read_text_options
-
-_ROWS = (1, 4, 16, 64)
-_LENGTHS = (8, 32, 128, 512)
+from inferox.parity import ParityClass
+from inferox.tasks import RawTask
 
 _ROUNDS = 5
 
 _TURN_S = 0.02
 """How long one artifact computes untimed, and then timed. The threads of the one before spin for some milliseconds."""
 
-Shape = tuple[int, int]
-"""A batch: the number of its rows, and their length in tokens."""
+_LOADING_SHARE = 0.5
+"""How much of the time loading may take: what has been loaded by then is measured in the rest."""
 
 Progress = Callable[[str, int, int], None]
 """Told what is measured, how many measurements are done, and how many there are."""
@@ -75,12 +70,18 @@ class Tuning:
         profile: The measurements, those from before that still hold included.
         path: Where they are kept.
         not_run: For each artifact that could not be measured, or not for every shape, why.
+        rounds: How many times every shape was measured, at least.
+        ending: Whether all was measured that was planned.
+        unreached: The shapes, as rows and length in tokens, that were not reached.
     """
 
     name: str
     profile: Profile
     path: Path
     not_run: Mapping[str, str]
+    rounds: int
+    ending: Ending
+    unreached: tuple[Shape, ...]
 
 
 def tune(
@@ -90,14 +91,17 @@ def tune(
     *,
     threads: int | None = None,
     trust_code: bool = False,
+    seconds: float | None = None,
     progress: Progress = lambda _what, _done, _all: None,
 ) -> Tuning:
     """Measures every artifact of a package over a grid of rows and lengths, in turns, with one thread budget.
 
     A shape is measured in rounds in which the artifacts take turns, there and back again. In its turn each computes for
     a while untimed first; the median of all that is timed counts. What was measured before under the same conditions is
-    kept, but for the artifacts that are measured again. The profile is written when all is measured: an interrupted run
-    leaves what was there before.
+    kept, but for the artifacts that are measured again. The profile is written at the end. Where the time is over or
+    the user interrupts it (``KeyboardInterrupt``) before all is measured, that is what was measured until then, and
+    what was known of the shapes that were not reached. An interruption before the first figure is raised and changes
+    nothing.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
@@ -105,14 +109,17 @@ def tune(
         device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
         threads: The thread budget; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
+        seconds: How long it may take in all, loading included; ``None`` for as long as it takes. Every artifact that
+            was loaded has a figure for the smallest batch in any case.
         progress: Told how far it is.
 
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or the shapes of its inputs are unknown.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact can be measured here; it lists the reason for each.
-        ConfigError: If the device is not valid, or the profile cannot be written.
+        ConfigError: If the device or the time is not valid, or the profile cannot be written.
     """
+    time_budget = TimeBudget(seconds)
     requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True, device=device)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
@@ -125,8 +132,10 @@ def tune(
     not_run: dict[str, str] = {}
     try:
         # One by one: what is open is closed in any case.
-        models.update(_open_all(loader, requirements, classes, not_run, progress))
-        cells = _measure(models, context, not_run, progress) if models else {}
+        models.update(_open_all(loader, requirements, classes, not_run, progress=progress, budget=time_budget))
+        grid = _Grid(models, not_run)
+        ending = grid.measure(context, progress, time_budget) if models else Ending.COMPLETE
+        cells = grid.cells()
         runtimes = {models[artifact].metadata.backend for artifact in cells}
         placements = {artifact: _placement(models[artifact]) for artifact in cells}
     finally:
@@ -145,17 +154,22 @@ def tune(
         placements=placements,
         classes={name: reached for name, reached in classes.items() if name in cells},
     )
+    unreached = tuple(shape for shape in grid.shapes if shape not in grid.seconds)
     if known := find_profile(digest, store, budget, wanted).profile:
         kept = {name: measured for name, measured in known.cells.items() if name not in models}
         places = {name: placement for name, placement in known.placements.items() if name in kept}
+        before = {
+            name: tuple(cell for cell in known.cells.get(name, ()) if (cell.rows, cell.length) in unreached)
+            for name in cells
+        }
         profile = replace(
             profile,
-            cells={**kept, **cells},
+            cells={**kept, **{name: (*measured, *before[name]) for name, measured in cells.items()}},
             versions={**known.versions, **profile.versions},
             placements={**places, **placements},
             classes={**{name: known.classes[name] for name in kept if name in known.classes}, **profile.classes},
         )
-    return Tuning(title, profile, save_profile(profile, store), not_run)
+    return Tuning(title, profile, save_profile(profile, store), not_run, grid.rounds, ending, unreached)
 
 
 def _placement(model: TaskModel) -> Placement:
@@ -168,18 +182,25 @@ def _open_all(
     requirements: Requirements,
     classes: dict[str, ParityClass],
     not_run: dict[str, str],
+    *,
     progress: Progress,
+    budget: TimeBudget,
 ) -> Iterator[tuple[str, TaskModel]]:
     """Opens every artifact that can be loaded here and agrees, and notes why the others cannot or do not.
 
     fp32 is the same everywhere, and one sample shows that it works. In lower precisions, processors round in different
     places, so that the class that an artifact reaches here is measured and noted as well.
     """
-    samples = loader.context.samples
+    samples, opened = loader.context.samples, 0
     for candidate in select(loader.context.package, requirements):
         artifact = candidate.artifact
         if candidate.rejected is not None:
             not_run[artifact.name] = candidate.rejected
+            continue
+        if opened and budget.left_s < budget.total_s * (1 - _LOADING_SHARE):
+            not_run[artifact.name] = (
+                f"loading the others took {budget.used_s:.0f} of the {budget.total_s:g} s; allow more seconds"
+            )
             continue
         progress(f"loading {artifact.name}", 0, 1)
         try:
@@ -195,39 +216,89 @@ def _open_all(
             model.close()
             not_run[artifact.name] = str(error)
             continue
+        opened += 1
         yield artifact.name, model
 
 
-def _measure(
-    models: Mapping[str, TaskModel], context: PackageContext, not_run: dict[str, str], progress: Progress
-) -> dict[str, tuple[Cell, ...]]:
-    """Measures all models over all shapes. A shape that one fails at is left out, and so are those that are larger."""
-    signature, samples = context.package.info.signature, context.samples
-    if samples is None:
-        raise PackageError(
-            f"{context.package.metadata.name!r} carries no samples to be measured with", hint="pack the model again"
-        )
-    shapes = _shapes(context, samples, next(iter(models.values())).task)
-    cells: dict[str, list[Cell]] = {name: [] for name in models}
-    failed: dict[str, list[Shape]] = {name: [] for name in models}
-    for index, (rows, length) in enumerate(shapes):
-        batch = _batch(signature, samples, rows, length)
+@dataclass
+class _Grid:
+    """Measures all models over all shapes, round by round: every shape once before any is measured again.
+
+    A shape that one fails at is left out for it, and so are those that are larger.
+    """
+
+    models: Mapping[str, TaskModel]
+    not_run: dict[str, str]
+    shapes: list[Shape] = field(default_factory=list)
+    seconds: dict[Shape, dict[str, list[float]]] = field(default_factory=dict)
+    rounds: int = 0
+    _failed: dict[str, list[Shape]] = field(default_factory=lambda: defaultdict(list))
+    _round_s: dict[Shape, float] = field(default_factory=dict)
+
+    def measure(self, context: PackageContext, progress: Progress, budget: TimeBudget) -> Ending:
+        """Measures until all is measured, the time is over, or the user stops it, once there is a figure to keep.
+
+        Raises:
+            PackageError: If the package carries no samples.
+        """
+        signature, samples = context.package.info.signature, context.samples
+        if samples is None:
+            raise PackageError(
+                f"{context.package.metadata.name!r} carries no samples to be measured with", hint="pack the model again"
+            )
+        self.shapes = plan_shapes(context, samples, next(iter(self.models.values())).task)
+        try:
+            for number in range(_ROUNDS):
+                for index, shape in enumerate(self.shapes):
+                    if self.seconds and not budget.fits(self._expected_s(shape)):
+                        return Ending.OUT_OF_TIME
+                    what = f"round {number + 1} of {_ROUNDS}: {shape[0]} x {shape[1]}"
+                    progress(what, number * len(self.shapes) + index, _ROUNDS * len(self.shapes))
+                    self._measure_once(shape, make_batch(signature, samples, shape), number)
+                self.rounds += 1
+        except KeyboardInterrupt:
+            if not any(self.seconds.values()):
+                raise
+            return Ending.INTERRUPTED
+        return Ending.COMPLETE
+
+    def cells(self) -> dict[str, tuple[Cell, ...]]:
+        """The median of what was measured of each artifact at each shape; none of an artifact that failed at all."""
+        found = {
+            name: tuple(
+                Cell(*shape, Spread.of(times[name]).median) for shape, times in self.seconds.items() if name in times
+            )
+            for name in self.models
+        }
+        return {name: cells for name, cells in found.items() if cells}
+
+    def _measure_once(self, shape: Shape, batch: Mapping[str, npt.NDArray[Any]], number: int) -> None:
+        began = perf_counter()
+        rows, length = shape
         turns = {
             name: _turn(_call(model, batch))
-            for name, model in models.items()
-            if not any(few <= rows and short <= length for few, short in failed[name])
+            for name, model in self.models.items()
+            if not any(few <= rows and short <= length for few, short in self._failed[name])
         }
 
-        def tell(number: int, index: int = index, shape: str = f"{rows} x {length}") -> None:
-            progress(shape, index * _ROUNDS + number, len(shapes) * _ROUNDS)
+        def note(name: str, error: InferoxError) -> None:
+            self._failed[name].append(shape)
+            self.not_run.setdefault(name, f"{rows} rows of {length}: {error}")
+            self.seconds.get(shape, {}).pop(name, None)
 
-        def note(name: str, error: InferoxError, rows: int = rows, length: int = length) -> None:
-            failed[name].append((rows, length))
-            not_run.setdefault(name, f"{rows} rows of {length}: {error}")
+        # What an interruption cuts short is kept of nobody, so that all artifacts have as many figures.
+        taken = take_turns(turns, number, note_failure=note)
+        known = self.seconds.setdefault(shape, {})
+        for name, seconds in taken.items():
+            known.setdefault(name, []).extend(seconds)
+        self._round_s[shape] = perf_counter() - began
 
-        for name, seconds in time_in_turns(turns, _ROUNDS, progress=tell, note_failure=note).items():
-            cells[name].append(Cell(rows, length, Spread.of(seconds).median))
-    return {name: tuple(measured) for name, measured in cells.items() if measured}
+    def _expected_s(self, shape: Shape) -> float:
+        """How long a round at a shape will take: as before, or in proportion to the tokens of the largest until now."""
+        if shape in self._round_s:
+            return self._round_s[shape]
+        rows, length = max(self._round_s, key=lambda known: known[0] * known[1])
+        return self._round_s[rows, length] * max(1.0, shape[0] * shape[1] / (rows * length))
 
 
 def _turn(call: Callable[[], object]) -> Callable[[], list[float]]:
@@ -248,52 +319,3 @@ def _call(model: TaskModel, batch: Mapping[str, npt.NDArray[Any]]) -> Callable[[
     count = len(next(iter(batch.values())))
     rows = read_padded(batch, model.signature)[0] if can_be_packed(model.signature) else Batch.of_rows(batch)
     return lambda: list(run_batches(model.model, rows, max_tokens=sys.maxsize, max_rows=count))
-
-
-def _shapes(context: PackageContext, samples: Samples, task: Task) -> list[Shape]:
-    """The batches to measure, shorter ones first: rows and lengths as far as the model takes them."""
-    signature = context.package.info.signature
-    named = {dim for spec in signature.inputs for dim in spec.dims if isinstance(dim, str)}
-    if BATCH not in named:
-        return [(1, 1)]
-    counts = sorted({min(rows, task.max_rows) for rows in _ROWS})
-    if SEQUENCE not in named:
-        return [(rows, 1) for rows in counts]
-    longest = _longest(context, samples)
-    lengths = sorted({min(length, longest) for length in _LENGTHS})
-    return [(rows, length) for length in lengths for rows in counts if rows == 1 or rows * length <= MAX_TOKENS]
-
-
-def _longest(context: PackageContext, samples: Samples) -> int:
-    """The most tokens of a row that the model takes, as far as that is known; otherwise those of the longest sample."""
-    package = context.package
-    sampled = max(
-        batch.inputs[spec.name].shape[axis]
-        for batch in samples.batches
-        for spec in package.info.signature.inputs
-        for axis, dim in enumerate(spec.dims)
-        if dim == SEQUENCE
-    )
-    files = read_text_options(package.files_root, package.config)
-    stated = (
-        package.info.task_options.get("max_length"),
-        package.info.signature.limits.get(SEQUENCE),
-        files["max_length"],
-    )
-    return min((limit for limit in stated if isinstance(limit, int)), default=sampled)
-
-
-def _batch(signature: Signature, samples: Samples, rows: int, length: int) -> dict[str, npt.NDArray[Any]]:
-    """A padded batch without padding: the numbers of a stored sample, repeated to the shape."""
-    largest = max(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
-    extents = {BATCH: rows, SEQUENCE: length}
-    batch = {}
-    for spec in signature.inputs:
-        array = largest.inputs[spec.name]
-        for axis, dim in enumerate(spec.dims):
-            if dim in extents:
-                array = array.take(np.arange(extents[dim]) % array.shape[axis], axis=axis)
-        batch[spec.name] = np.asarray(array, order="C")
-    if MASK in batch:
-        batch[MASK] = np.ones_like(batch[MASK])
-    return batch

@@ -1,0 +1,86 @@
+"""The shapes of batch that tuning measures, and batches of these shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.batching import MAX_TOKENS
+from inferox.core import BATCH, MASK, SEQUENCE, Signature
+from inferox.loading.context import PackageContext
+from inferox.parity import Samples
+from inferox.tasks import Task
+from inferox.tasks.files.texts import read_text_options
+
+_ROWS = (1, 4, 16, 64)
+_LENGTHS = (8, 32, 128, 512)
+
+Shape = tuple[int, int]
+"""A batch: the number of its rows, and their length in tokens."""
+
+
+def plan_shapes(context: PackageContext, samples: Samples, task: Task) -> list[Shape]:
+    """The batches to measure, shorter ones first: rows and lengths as far as the model takes them.
+
+    Args:
+        context: The package.
+        samples: Its samples, the longest of which is the limit where no other is stated.
+        task: The task, which limits the rows of a batch.
+    """
+    signature = context.package.info.signature
+    named = {dim for spec in signature.inputs for dim in spec.dims if isinstance(dim, str)}
+    if BATCH not in named:
+        return [(1, 1)]
+    counts = sorted({min(rows, task.max_rows) for rows in _ROWS})
+    if SEQUENCE not in named:
+        return [(rows, 1) for rows in counts]
+    longest = _longest(context, samples)
+    lengths = sorted({min(length, longest) for length in _LENGTHS})
+    return [(rows, length) for length in lengths for rows in counts if rows == 1 or rows * length <= MAX_TOKENS]
+
+
+def _longest(context: PackageContext, samples: Samples) -> int:
+    """The most tokens of a row that the model takes, as far as that is known; otherwise those of the longest sample."""
+    package = context.package
+    sampled = max(
+        batch.inputs[spec.name].shape[axis]
+        for batch in samples.batches
+        for spec in package.info.signature.inputs
+        for axis, dim in enumerate(spec.dims)
+        if dim == SEQUENCE
+    )
+    files = read_text_options(package.files_root, package.config)
+    stated = (
+        package.info.task_options.get("max_length"),
+        package.info.signature.limits.get(SEQUENCE),
+        files["max_length"],
+    )
+    return min((limit for limit in stated if isinstance(limit, int)), default=sampled)
+
+
+def make_batch(signature: Signature, samples: Samples, shape: Shape) -> dict[str, npt.NDArray[Any]]:
+    """Makes a padded batch without padding: the numbers of a stored sample, repeated to the shape.
+
+    Args:
+        signature: The model's inputs, with the dims that rows and length stand for.
+        samples: The package's samples.
+        shape: The number of rows, and their length in tokens.
+
+    Returns:
+        The array of each input, by its name.
+    """
+    rows, length = shape
+    largest = max(samples.batches, key=lambda batch: sum(array.size for array in batch.inputs.values()))
+    extents = {BATCH: rows, SEQUENCE: length}
+    batch = {}
+    for spec in signature.inputs:
+        array = largest.inputs[spec.name]
+        for axis, dim in enumerate(spec.dims):
+            if dim in extents:
+                array = array.take(np.arange(extents[dim]) % array.shape[axis], axis=axis)
+        batch[spec.name] = np.asarray(array, order="C")
+    if MASK in batch:
+        batch[MASK] = np.ones_like(batch[MASK])
+    return batch
