@@ -48,8 +48,7 @@ def run_batches(
     budget = read_budget(model, max_tokens=max_tokens, max_rows=max_rows)
     check_batch(rows, model.signature)
     plan = _plan(rows, model.signature, budget)
-    if len(plan) == 1:  # all rows, which need not be sorted
-        plan = [list(range(len(rows)))]
+    # A single batch has all rows in their order.
     batches = ((indices, rows if len(plan) == 1 else rows.select(indices)) for indices in plan)
     if len(plan) >= _MANY and model.max_concurrency > 1:
         yield from _compute_side_by_side(model, batches)
@@ -108,7 +107,7 @@ def _plan(rows: Batch, signature: Signature, budget: BatchBudget) -> list[list[i
     for members in groups:
         batches = plan_batches([lengths[index] for index in members], budget)
         planned += [[members[position] for position in batch] for batch in batches]
-    return planned
+    return planned if len(planned) != 1 else groups  # whose rows are in their order
 
 
 def group_alike(rows: Batch, signature: Signature) -> dict[Hashable, list[int]]:

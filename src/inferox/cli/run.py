@@ -18,7 +18,7 @@ from inferox.cli.terminal import make_console, say
 if TYPE_CHECKING:
     from inferox.cli.items import PairOptions
     from inferox.cli.results import Sink
-    from inferox.loading import TaskModel
+    from inferox.loading import PlannedLoad, TaskModel
     from inferox.tasks import Task
     from inferox.tasks.truncation import CutTokens
 
@@ -122,7 +122,20 @@ def run(
     from inferox.cli.inputs import read_items
     from inferox.cli.items import PairOptions
     from inferox.cli.results import open_sink
-    from inferox.loading import load, plan_load
+    from inferox.loading import plan_load
+
+    def plan() -> PlannedLoad:
+        return plan_load(
+            package,
+            backend,
+            device,
+            precision,
+            quality=quality,
+            task=task,
+            threads=threads,
+            compile=compile_model,
+            trust_code=trust_code,
+        )
 
     arguments = BulkArguments(**bulk)
     if arguments.is_meant(sources, output, are_pairs=in_columns):
@@ -130,17 +143,7 @@ def run(
         options = arguments.to_options(output, query=query, prompt=prompt, truncate=truncate)
         with _profiling(profile, force=force) as noting:
             run_in_bulk(
-                lambda: plan_load(
-                    package,
-                    backend,
-                    device,
-                    precision,
-                    quality=quality,
-                    task=task,
-                    threads=threads,
-                    compile=compile_model,
-                    trust_code=trust_code,
-                ),
+                plan,
                 (*sources, *items),
                 output,
                 arguments,
@@ -153,17 +156,7 @@ def run(
     with (
         open_sink(output, as_json=as_json, force=force) as sink,
         _profiling(profile, force=force) as noting,
-        load(
-            package,
-            backend,
-            device,
-            precision,
-            quality=quality,
-            task=task,
-            threads=threads,
-            compile=compile_model,
-            trust_code=trust_code,
-        ) as model,
+        plan().load() as model,
     ):
         chosen = _adjust(model.task, prompt, allow_nan=allow_nan)
         pairs = PairOptions(query, text_pair, in_columns=in_columns)

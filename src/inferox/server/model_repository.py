@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from inferox.core import ConfigError
-from inferox.package.manifest import METADATA_FILE
 from inferox.server.config import MODEL_NAME, ModelSource
 
 _SUFFIX = ".mlpkg"
@@ -61,4 +60,7 @@ class ModelRepository:
 
 
 def _is_package(path: Path) -> bool:
+    # A server without a folder starts without what reads packages, which is its workers' matter.
+    from inferox.package.manifest import METADATA_FILE
+
     return (path / METADATA_FILE).is_file() if path.is_dir() else path.suffix == _SUFFIX and path.is_file()

@@ -133,7 +133,7 @@ def test_threads_read_configs_at_once() -> None:
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(8) as pool:
-            read = list(pool.map(read_config, [{"model_type": "bert"}] * 800))
+            read = list(pool.map(read_config, [{"model_type": "bert"}] * 400))
     finally:
         sys.setswitchinterval(interval)
     assert {config.model_type for config in read} == {"bert"}

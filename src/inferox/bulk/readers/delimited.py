@@ -9,14 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from inferox.bulk.readers.lines import open_bytes
-from inferox.bulk.readers.reader import Reader
+from inferox.bulk.readers.text_file import TextFileReader
 from inferox.bulk.rows import Rows
 from inferox.core import RequestError
 from inferox.tasks.texts import MAX_TEXT_CHARACTERS
 
 
-class DelimitedReader(Reader):
+class DelimitedReader(TextFileReader):
     """Rows of text with a header; a quoted value may hold line breaks. All values are texts.
 
     Args:
@@ -29,15 +28,13 @@ class DelimitedReader(Reader):
     """
 
     def __init__(self, path: Path, delimiter: str) -> None:
-        self._path = path
-        self._size_bytes = max(path.stat().st_size, 1)
-        self._raw, stream = open_bytes(path)
+        super().__init__(path)
         # What is not UTF-8 becomes a lone surrogate, for which its row is refused. Values may have line breaks of any
         # kind, and the csv module sees them as they are.
-        self._stream = io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
+        text = io.TextIOWrapper(self._stream, "utf-8-sig", errors="surrogateescape", newline="")
         # A field may be as long as a text; the limit is one of the whole process.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_TEXT_CHARACTERS))
-        self._csv = csv.reader(self._stream, delimiter=delimiter, strict=True)
+        self._csv = csv.reader(text, delimiter=delimiter, strict=True)
         header = next(self._rows(1), None)
         if header is None:
             self.close()
@@ -68,16 +65,6 @@ class DelimitedReader(Reader):
     def skip(self, count: int) -> int:
         """Goes past the next rows; see ``Reader``."""
         return sum(1 for _ in self._rows(count))
-
-    @property
-    def position(self) -> float:
-        """The share of the file that is read; see ``Reader``."""
-        return min(1.0, self._raw.tell() / self._size_bytes)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._stream.close()
-        self._raw.close()
 
     def _find_error(self, row: list[str]) -> str | None:
         where = f"the row that ends in line {self._csv.line_num} of {self._path.name}"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from inferox.bulk.readers.reader import Reader
+from inferox.bulk.readers.text_file import TextFileReader
 from inferox.bulk.rows import Rows
 from inferox.core import RequestError
 
@@ -24,20 +23,18 @@ HEAD_ROWS = 1024
 _EXCERPT = 60
 
 
-class LineReader(Reader):
+class LineReader(TextFileReader):
     """The lines of a file, of which each is a row.
 
     Args:
         path: The file, which may be compressed by gzip.
 
     Raises:
-        RequestError: If it cannot be opened.
+        OSError: If it cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._size_bytes = max(path.stat().st_size, 1)
-        self._raw, self._stream = open_bytes(path)
+        super().__init__(path)
         self._number = 0
         self._names: tuple[str, ...] = ()
         self._is_all = False
@@ -67,16 +64,6 @@ class LineReader(Reader):
     def skip(self, count: int) -> int:
         """Goes past the next lines; see ``Reader``."""
         return sum(1 for _ in self._lines(count))
-
-    @property
-    def position(self) -> float:
-        """The share of the file that is read; see ``Reader``."""
-        return min(1.0, self._raw.tell() / self._size_bytes)
-
-    def close(self) -> None:
-        """Closes the file."""
-        self._stream.close()
-        self._raw.close()
 
     @abstractmethod
     def _read(self, line: str) -> dict[str, Any]:
@@ -138,22 +125,6 @@ class JsonReader(LineReader):
                 hint="say which columns are kept with --keep",
             )
         return values
-
-
-def open_bytes(path: Path) -> tuple[BinaryIO, BinaryIO]:
-    """Opens a file that may be compressed by gzip.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The file as it lies on the disk, whose place says how much is read, and what is in it.
-
-    Raises:
-        OSError: If it cannot be opened.
-    """
-    raw = path.open("rb")
-    return raw, cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
 
 
 def _parse(line: str) -> dict[str, Any]:

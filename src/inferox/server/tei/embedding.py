@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal
 
 from msgspec import Struct, field, json
 
 from inferox.engine import ModelInfo
 from inferox.server.call_options import CallOptions
-from inferox.server.defaults import TEI
 from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import Given, check_count, read_texts
@@ -17,10 +15,9 @@ from inferox.server.json_body import JsonBody
 from inferox.server.prompts import check_prompt
 from inferox.server.service import Service
 from inferox.server.tei.response import Stopwatch
+from inferox.server.tei.truncation import TruncationDirection, call_options
 from inferox.server.vector_json import write_numbers
 from inferox.server.vectors import are_scaled, scale
-
-Direction = Literal["Left", "Right", "left", "right"]
 
 
 class EmbedAllRequest(Struct):
@@ -29,7 +26,7 @@ class EmbedAllRequest(Struct):
     inputs: Given
     model: str | None = None
     truncate: bool | None = None
-    truncation_direction: Direction | None = None
+    truncation_direction: TruncationDirection | None = None
     prompt_name: str | None = None
 
 
@@ -51,7 +48,7 @@ class SimilarityParameters(Struct):
     """What a comparison may say beside its sentences."""
 
     truncate: bool | None = None
-    truncation_direction: Direction | None = None
+    truncation_direction: TruncationDirection | None = None
     prompt_name: str | None = None
 
 
@@ -135,13 +132,8 @@ class EmbeddingRoutes:
     ) -> tuple[ModelInfo, CallOptions]:
         """The model, and what is said beside the texts."""
         info = self._service.choose(("embed",), name)
-        options = CallOptions(
-            cut=TEI.cut if asked.truncate is None else asked.truncate,
-            truncation_side=asked.truncation_direction and asked.truncation_direction.lower(),
-            prompt=check_prompt(info, "prompt_name", asked.prompt_name),
-            unscaled=unscaled,
-        )
-        return info, options
+        prompt = check_prompt(info, "prompt_name", asked.prompt_name)
+        return info, call_options(asked, prompt=prompt, unscaled=unscaled)
 
 
 async def refuse_sparse(body: bytes) -> HttpResponse:  # noqa: ARG001 - as every route

@@ -10,13 +10,13 @@ from msgspec import Struct, field, json
 
 from inferox.engine import Answer, ModelInfo
 from inferox.server.call_options import CallOptions
-from inferox.server.defaults import TEI
 from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
 from inferox.server.json_body import JsonBody
 from inferox.server.service import Service
 from inferox.server.tei.response import Stopwatch
+from inferox.server.tei.truncation import TruncationDirection, call_options
 from inferox.tasks.labels import LabelScore
 
 _PAIR = 2
@@ -38,7 +38,7 @@ class PredictRequest(Struct):
     inputs: str | list[str | list[str]]
     model: str | None = None
     truncate: bool | None = None
-    truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
+    truncation_direction: TruncationDirection | None = None
     raw_scores: bool = False
     parameters: PredictParameters | None = field(default_factory=PredictParameters)
 
@@ -70,9 +70,8 @@ class PredictionRoute:
         if parameters.top_k is not None and parameters.top_k < 1:
             raise FieldError("parameters.top_k", f"top_k must be a positive integer, but is {parameters.top_k}")
         info = self._service.choose(("classify", "rerank"), asked.model)
-        options = CallOptions(
-            cut=TEI.cut if asked.truncate is None else asked.truncate,
-            truncation_side=asked.truncation_direction and asked.truncation_direction.lower(),
+        options = call_options(
+            asked,
             unscaled=asked.raw_scores or parameters.function_to_apply == "none",
         )
         answer = await self._label(info, items, options)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct, json
 
-from inferox.server.call_options import CallOptions
-from inferox.server.defaults import TEI
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
 from inferox.server.json_body import JsonBody
 from inferox.server.service import Service
 from inferox.server.tei.response import Stopwatch
+from inferox.server.tei.truncation import TruncationDirection, call_options
 
 
 class RerankTextsRequest(Struct):
@@ -22,7 +19,7 @@ class RerankTextsRequest(Struct):
     texts: list[str]
     model: str | None = None
     truncate: bool | None = None
-    truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
+    truncation_direction: TruncationDirection | None = None
     raw_scores: bool = False
     return_text: bool = False
 
@@ -51,10 +48,7 @@ class TeiRankingRoute:
         asked = self._body.read(body)
         check_count("texts", asked.texts)
         info = self._service.choose(("rerank",), asked.model)
-        options = CallOptions(
-            cut=TEI.cut if asked.truncate is None else asked.truncate,
-            truncation_side=asked.truncation_direction and asked.truncation_direction.lower(),
-        )
+        options = call_options(asked)
         pairs = [(asked.query, text) for text in asked.texts]
         answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
         scores = answer.results
