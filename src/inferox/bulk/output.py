@@ -20,9 +20,20 @@ def format_of(target: Path) -> str | None:
 
     Args:
         target: The output.
+
+    Raises:
+        ConfigError: If its name ends as that of a file of no such format, and it is no folder that is there.
     """
     suffix = target.suffix.removeprefix(".")
-    return suffix if suffix in FORMATS and not target.is_dir() else None
+    if not suffix or target.is_dir():
+        return None
+    if suffix not in FORMATS:
+        raise ConfigError(
+            f"rows go to a folder, or a file such as vectors.parquet, but the output is {target.name!r}",
+            hint=f"give a name that ends in {', '.join(f'.{form}' for form in FORMATS)}; a folder that is to have "
+            "such a name must be there before",
+        )
+    return suffix
 
 
 class Output(Closing):
@@ -37,7 +48,8 @@ class Output(Closing):
         force: Whether what is there is replaced.
 
     Raises:
-        ConfigError: If there is something already and neither is said, or another run writes there.
+        ConfigError: If there is something already and neither is said, another run writes there, or the name ends as
+            that of a file of another format.
     """
 
     def __init__(

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_ITEM_OUTPUTS = (".ndjson", ".npz", ".safetensors")
-"""How outputs end that are written at once, without parts."""
-
 _ROW_FILES = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
 """How files end that are rows with columns."""
 
@@ -168,16 +165,17 @@ def run_in_bulk(
         noting: Notes what takes how long.
     """
     from inferox.bulk import run_bulk
+    from inferox.bulk.output import format_of
     from inferox.core import ConfigError
 
     if not inputs:
         raise ConfigError("rows come from files", hint="give files, folders or patterns with --input")
-    if output is None or Path(output).suffix in _ITEM_OUTPUTS:
-        given = "nothing" if output is None else repr(output)
+    if output is None:
         raise ConfigError(
-            f"rows go to a folder, or a file such as vectors.parquet, but --output is {given}",
+            "rows go to a folder, or a file such as vectors.parquet, but --output is nothing",
             hint="give a folder, or a name that ends in .parquet, .arrow, .jsonl, .csv or .npy",
         )
+    format_of(Path(output))  # refused before the package is loaded
     resume = arguments.resume or False
     plan = planned()
     with plan.load() as model, watching(sys.stderr) as watcher, noting:
