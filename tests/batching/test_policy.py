@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from inferox.batching import FIXED_COST, PACKED_COST, PADDED_COST, BatchBudget, plan_batches
 
-LENGTHS = st.lists(st.integers(0, 600), max_size=80)
+LENGTH = st.integers(0, 600) | st.just(0)
+LENGTHS = st.lists(LENGTH, max_size=80)
 BUDGETS = st.builds(
     BatchBudget,
-    tokens=st.integers(1, 2000),
+    tokens=st.integers(1, 2000) | st.integers(1, 8),
     rows=st.integers(1, 40),
     is_padded=st.booleans(),
     cost=st.sampled_from([PADDED_COST, PACKED_COST, FIXED_COST]),
@@ -50,7 +51,7 @@ def test_batches_rise_in_length(lengths: list[int], budget: BatchBudget) -> None
     assert [lengths[index] for batch in batches for index in batch] == sorted(lengths)
 
 
-@given(lengths=st.lists(st.integers(0, 600), min_size=1, max_size=8), budget=BUDGETS)
+@given(lengths=st.lists(LENGTH, min_size=1, max_size=8), budget=BUDGETS)
 def test_no_other_batches_cost_less(lengths: list[int], budget: BatchBudget) -> None:
     rising = sorted(lengths)
     divisions = [
@@ -68,7 +69,7 @@ def test_no_other_batches_cost_less(lengths: list[int], budget: BatchBudget) -> 
     assert price(plan_batches(lengths, budget), lengths, budget) == pytest.approx(least)
 
 
-@given(lengths=st.lists(st.integers(0, 600), min_size=1, max_size=40), budget=BUDGETS)
+@given(lengths=st.lists(LENGTH, min_size=1, max_size=40), budget=BUDGETS)
 def test_what_is_best_whole_is_not_divided_for_less(lengths: list[int], budget: BatchBudget) -> None:
     whole = [list(range(len(lengths)))]
     if budget.is_best_whole(len(lengths), sum(lengths), max(lengths)):

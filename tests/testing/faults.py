@@ -260,13 +260,24 @@ class TestClosedModelsCompute(Faulty):
 
 
 class RacingModel(NumpyModel):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._is_computing = threading.Event()
+
     def _compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         if self._layers is None:
             raise self._closed()
-        time.sleep(0.05)
         outputs = super()._compute(inputs)
-        closed = vars(self)["_layers"] is None  # in the meantime
-        return {"y": np.zeros((4, 3), np.float32)} if closed else outputs
+        if threading.current_thread() is threading.main_thread():
+            self._is_computing.wait(0.2)  # it closes the model next: another thread computes by then
+            return outputs
+        self._is_computing.set()
+        until_s = time.monotonic() + 1
+        while vars(self)["_layers"] is not None:
+            if time.monotonic() > until_s:
+                return outputs
+            time.sleep(0.001)
+        return {"y": np.zeros((4, 3), np.float32)}
 
 
 class TestClosingBreaksWhatIsUnderWay(Faulty):

@@ -301,7 +301,8 @@ def _find_firsts(rising: Integers, budget: BatchBudget) -> Integers:
     """For each row, the first that a batch can have of which it is the last; lengths rise."""
     numbers = np.arange(len(rising))
     if budget.is_padded:
-        by_tokens = numbers + 1 - budget.tokens // np.maximum(rising, 1)
+        # Rows without a token fit at any number.
+        by_tokens = np.where(rising > 0, numbers + 1 - budget.tokens // np.maximum(rising, 1), 0)
     else:
         totals = rising.cumsum()
         by_tokens = (totals - rising).searchsorted(totals - budget.tokens)
