@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -34,6 +36,12 @@ def test_every_command_shows_an_example(run: Run, command: str) -> None:
 
 def test_the_version(run: Run) -> None:
     assert run("--version").out.startswith("inferox ")
+
+
+def test_the_module_is_the_command(run: Run) -> None:
+    done = subprocess.run([sys.executable, "-m", "inferox", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+
+    assert done.stdout == run("--version").out
 
 
 def test_an_unknown_command(run: Run) -> None:

@@ -172,7 +172,11 @@ def serve(
     access_log: bool,
     trust_code: bool,
 ) -> None:
-    """Serve packages over HTTP, for the clients of OpenAI's API: POST /v1/embeddings, GET /v1/models.
+    """Serve packages over HTTP and gRPC, for the clients that there are already.
+
+    It answers as OpenAI's, Cohere's and text-embeddings-inference's APIs do, reranks and scores as Jina's, vLLM's and
+    infinity's, and speaks the Open Inference Protocol, Triton's and KServe's, over REST and gRPC. /docs has every
+    route, / is a page to look at, and /metrics is for Prometheus.
 
     Models are computed by worker processes; one that ends is replaced. GET /health/live says whether the server lives,
     and /health/ready whether it can compute every model. SIGTERM and Ctrl+C end it once what it has taken is answered.
