@@ -39,7 +39,7 @@ def test_the_version(run: Run) -> None:
 
 
 def test_the_module_is_the_command(run: Run) -> None:
-    done = subprocess.run([sys.executable, "-m", "inferox", "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-m", "inferox", "--version"], capture_output=True, text=True, check=True)
 
     assert done.stdout == run("--version").out
 
