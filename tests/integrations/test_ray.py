@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from inferox.bulk import BulkOptions
 from inferox.core import ConfigError
 from inferox.tasks import VectorForm
 from tests.bulk.conftest import make_texts, tiny_package
+from tests.docs.pages import DOCS, read_blocks, run_python
 
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'inferox[ray]'")
 
@@ -96,3 +98,18 @@ def test_a_dataset_is_answered_by_actors(tiny_package: Path, tmp_path: Path) -> 
     answered = answer_rows(dataset, str(tiny_package), threads=1, actors=2, options=options, batch_rows=16)
     answered.write_parquet(str(tmp_path / "out"))
     check(pq.read_table(tmp_path / "out"), tiny_package)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_the_page_runs(tiny_package: Path, tmp_path: Path) -> None:
+    (block,) = (block for block in read_blocks(DOCS / "scale.md") if block.language == "python")
+    texts = make_texts(20)
+    (tmp_path / "corpus").mkdir()
+    pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), tmp_path / "corpus" / "part.parquet")
+    (tmp_path / "minilm.mlpkg").symlink_to(tiny_package)
+    size = "threads=8, actors=(4, 64)"
+    assert size in block.text
+    text = block.text.replace(size, "threads=1, actors=1").replace("/shared/", f"{tmp_path}/")
+    run_python(replace(block, text=text), {})
+    assert pq.read_table(tmp_path / "vectors").num_rows == len(texts)

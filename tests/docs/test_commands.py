@@ -1,0 +1,79 @@
+"""What the pages say to type: options that there are, extras and targets that there are."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from inferox.cli.main import cli
+from tests.docs.pages import DOCS, ROOT, Block, read_blocks
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+
+
+def find_lines(block: Block) -> Iterator[str]:
+    """The lines that are typed: all of them, or in a console those with a prompt."""
+    joined = re.sub(r"\\\n\s*", "", block.text)
+    for line in joined.splitlines():
+        if block.language == "console" and not line.startswith("$ "):
+            continue
+        yield line.removeprefix("$ ")
+
+
+LINES = [
+    pytest.param(line, id=f"{block.page}:{block.line}:{number}")
+    for page in PAGES
+    for block in read_blocks(page)
+    if block.language in {"sh", "console"}
+    for number, line in enumerate(find_lines(block))
+]
+
+
+def words_of(line: str) -> Iterator[list[str]]:
+    """The commands of a line, in words, without what goes into files."""
+    for part in re.split(r"\s(?:&&|\|)\s", line):
+        words = shlex.split(part, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words.pop(0)
+        if ">" in words:
+            words = words[: words.index(">")]
+        if words:
+            yield words
+
+
+def check_command(words: list[str]) -> None:
+    """Whether the command line is understood; nothing is run."""
+    group: click.Command = cli
+    rest = words
+    while isinstance(group, click.Group):
+        assert rest, f"{words} names no command"
+        assert rest[0] in group.commands, f"there is no command {rest[0]!r}"
+        group, rest = group.commands[rest[0]], rest[1:]
+    # What a value means, such as a path, is looked at when the command runs.
+    group.make_parser(click.Context(group)).parse_args(rest)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_can_be_typed(line: str) -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for words in words_of(line):
+        name = Path(words[0]).name
+        if name == "inferox":
+            check_command(words[1:])
+        elif name == "pip":
+            for listed in re.findall(r"(?:inferox|\.)\[([a-z0-9,-]+)\]", line):
+                assert set(listed.split(",")) <= extras.keys() | {"dev"}
+        elif name == "make":
+            assert {word for word in words[1:] if "=" not in word} <= targets
+
+
+def test_a_wrong_option_is_seen() -> None:
+    with pytest.raises(click.NoSuchOption):
+        check_command(["run", "minilm.mlpkg", "--colum", "text"])
