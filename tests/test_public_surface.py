@@ -24,7 +24,9 @@ def loaded_after(code: str) -> set[str]:
 
 def test_the_exported_names() -> None:
     assert sorted(inferox.__all__) == [
+        "AsyncClient",
         "Batch",
+        "Client",
         "DataType",
         "DeviceId",
         "Engine",

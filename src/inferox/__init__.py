@@ -16,6 +16,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inferox.client import AsyncClient, Client
     from inferox.core import Batch, DataType, DeviceId, InferoxError, Model, Signature, TensorSpec
     from inferox.engine import Engine, EngineConfig, InferenceSession
     from inferox.loading import TaskModel, load
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 __version__ = version("inferox")
 
 _HOMES = {
+    "AsyncClient": "inferox.client",
     "Batch": "inferox.core",
+    "Client": "inferox.client",
     "DataType": "inferox.core",
     "DeviceId": "inferox.core",
     "Engine": "inferox.engine",
@@ -44,7 +47,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "AsyncClient",
     "Batch",
+    "Client",
     "DataType",
     "DeviceId",
     "Engine",

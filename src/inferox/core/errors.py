@@ -24,10 +24,13 @@
     │   ├── ShapeMismatchError
     │   ├── DTypeMismatchError
     │   └── InputTooLongError
-    └── CapacityError             valid, but not now
-        ├── OverloadedError
-        ├── DeadlineExceededError
-        └── ShuttingDownError
+    ├── CapacityError             valid, but not now
+    │   ├── OverloadedError
+    │   ├── DeadlineExceededError
+    │   ├── ShuttingDownError
+    │   └── UnreachableError      no server answers at an address
+    └── ResponseError             what a server answered cannot be used
+        └── EmbeddingSpaceError   its vectors lie in another space than those before
 
 An error says what was expected, what was given and what to do about it; the facts are attributes as well, so that a
 program need not parse the sentence. Exceptions of a runtime or a library are translated at one border, with
@@ -292,3 +295,32 @@ class DeadlineExceededError(CapacityError):
 
 class ShuttingDownError(CapacityError):
     """The engine is stopping and takes no new work."""
+
+
+class UnreachableError(CapacityError):
+    """No server answers at an address, or the connection to it breaks."""
+
+
+class ResponseError(InferoxError):
+    """What a server answered cannot be used: it is not what the protocol says."""
+
+
+class EmbeddingSpaceError(ResponseError):
+    """A server answered with vectors of another embedding space, which do not belong beside the others.
+
+    Args:
+        model: The name of the model.
+        expected: The id of the space that was asked for, or in which the vectors before lie.
+        actual: The id of the space of the answer; ``None`` where the server states none.
+    """
+
+    def __init__(self, model: str, expected: str, actual: str | None) -> None:
+        super().__init__(
+            f"the vectors of {model!r} must lie in the embedding space {expected}, but the server answered in "
+            f"{actual or 'one that it does not state'}",
+            hint="vectors of both do not belong in one index: embed everything anew with a new client, or pin the "
+            "server to the package that was used before",
+        )
+        self.model = model
+        self.expected = expected
+        self.actual = actual

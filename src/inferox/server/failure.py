@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from inferox.core import (
     DeadlineExceededError,
+    ExecutionError,
     InferoxError,
     InputTooLongError,
     ModelNotFoundError,
@@ -71,12 +72,14 @@ class Failure:
         message: What a person is told.
         param: The field of the request that is to blame; ``None`` where that is not known.
         headers: Headers that belong to it.
+        error: The error that Inferox's own client is to raise.
     """
 
     status: int
     kind: str
     code: str | None
     message: str
+    error: InferoxError
     param: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -89,16 +92,19 @@ def read_failure(error: Exception, request_id: str) -> Failure:
         request_id: What the operator finds it by.
     """
     if isinstance(error, HttpError):
-        return Failure(error.status, "invalid_request_error", error.code, error.message, None, error.headers)
+        return Failure(error.status, "invalid_request_error", error.code, error.message, error, None, error.headers)
     row = next((row for kind, row in _TABLE if isinstance(error, kind)), _UNKNOWN)
     if not isinstance(error, InferoxError) or row is _UNKNOWN:
         item = getattr(error, "item", None)
         what = "the request" if item is None else f"input {item}"
         message = f"the model failed to compute {what}; the server's log says why, under {request_id}"
-        return Failure(row.status, row.kind, row.code, message, None, _NOT_AGAIN)
+        told = ExecutionError(message)
+        if item is not None:
+            told.naming_item(item, "input {}")
+        return Failure(row.status, row.kind, row.code, message, told, None, _NOT_AGAIN)
     if isinstance(error, FieldError):
-        return Failure(row.status, row.kind, error.code, str(error), error.field)
-    return Failure(row.status, row.kind, row.code, str(error), row.param, _headers_of(error))
+        return Failure(row.status, row.kind, error.code, str(error), error, error.field)
+    return Failure(row.status, row.kind, row.code, str(error), error, row.param, _headers_of(error))
 
 
 def _headers_of(error: InferoxError) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import json
 
+from inferox.core import RequestError
 from inferox.server.failure import Failure
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import JSON, HttpResponse
@@ -18,7 +19,8 @@ from inferox.server.protocol import Operation, Protocol, reading
 
 _PARAMETER = re.compile(r"{(\w+)}")
 
-_EXAMPLE = Failure(400, "invalid_request_error", "code", "what is wrong with the request", "field")
+_FAULT = RequestError("what is wrong with the request")
+_EXAMPLE = Failure(400, "invalid_request_error", "code", str(_FAULT), _FAULT, "field")
 
 
 class OpenApiRoute:

@@ -24,9 +24,10 @@ if TYPE_CHECKING:
         to_proof_answer,
         with_prompt,
     )
+    from inferox.tasks.ranking import RankedDocument
     from inferox.tasks.raw import RawTask
     from inferox.tasks.registry import TASK_NAMES, open_task
-    from inferox.tasks.rerank import RankedDocument, RerankTask
+    from inferox.tasks.rerank import RerankTask
     from inferox.tasks.results import to_json
     from inferox.tasks.task import Task
     from inferox.tasks.tensor_files import read_tensors
@@ -46,7 +47,7 @@ _HOMES = {
     "ImageClassifyTask": "image_classify",
     "ImageFile": "image_file",
     "LabelScore": "labels",
-    "RankedDocument": "rerank",
+    "RankedDocument": "ranking",
     "RawTask": "raw",
     "RerankTask": "rerank",
     "Span": "labels",

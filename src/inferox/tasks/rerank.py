@@ -4,36 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Batch, ManifestError, Outputs, RequestError, Signature
+from inferox.core import Batch, ManifestError, Outputs, Signature
 from inferox.parity import ParityTarget
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.options import optional, required
 from inferox.tasks.pair_scores import LogitScores, PairScores, PooledScores
 from inferox.tasks.pooled_vectors import PooledVectors
+from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
 from inferox.tasks.text_samples import sample_pairs
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_pairs
-
-
-@dataclass(frozen=True)
-class RankedDocument:
-    """A document's place in a ranking.
-
-    Attributes:
-        index: The document's index in the list that was given.
-        score: How well it answers the query; higher is better.
-    """
-
-    index: int
-    score: float
 
 
 class RerankTask(TextTask):
@@ -123,11 +110,7 @@ class RerankTask(TextTask):
         Raises:
             RequestError: If the documents are a single one, or ``top_k`` is negative.
         """
-        if isinstance(documents, str | bytes):
-            raise RequestError("expected a list of documents, got a single one", hint="put it in a list")
-        if top_k is not None and top_k < 0:
-            raise RequestError(f"top_k must be 0 or more, but is {top_k}")
-        return [(query, document) for document in documents]
+        return pair_documents(query, documents, top_k=top_k)
 
     def order(self, scores: Iterable[float], *, top_k: int | None = None) -> list[RankedDocument]:
         """Orders documents by their scores.
@@ -139,8 +122,7 @@ class RerankTask(TextTask):
         Returns:
             The documents, the best first; documents with equal scores stay in the order in which they came.
         """
-        ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
-        return ranked[:top_k]
+        return rank_documents(scores, top_k=top_k)
 
     def parity_target(self, signature: Signature) -> ParityTarget:  # noqa: ARG002 - a score is all that is read
         """The scores before the activation, and their order; see ``Task``."""

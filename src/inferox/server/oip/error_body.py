@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from msgspec import json
 
+from inferox.core import RequestError
+from inferox.core.error_facts import describe_error, kind_of
 from inferox.server.failure import Failure
 from inferox.server.http_response import HttpResponse
 
 
 def write_error(failure: Failure) -> HttpResponse:
-    """An error as the protocol's clients read it.
+    """An error as the protocol's clients read it: ``error`` is the protocol's, ``inferox`` our own client's.
 
     Args:
         failure: What is said of it.
     """
-    return HttpResponse(json.encode({"error": failure.message}), failure.status, headers=failure.headers)
+    kind = kind_of(failure.error) or RequestError
+    told = {"kind": kind.__name__, "facts": describe_error(failure.error)}
+    body = json.encode({"error": failure.message, "inferox": told})
+    return HttpResponse(body, failure.status, headers=failure.headers)

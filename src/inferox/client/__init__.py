@@ -1,0 +1,12 @@
+"""A client of ``inferox serve``: the same calls and results as a loaded package has, over HTTP.
+
+It speaks the Open Inference Protocol with binary tensors, divides large inputs, tries again what may succeed, and
+raises the errors that the server raised.
+"""
+
+from inferox.client.answers import InferAnswer, ModelMetadata, ModelState
+from inferox.client.async_client import AsyncClient
+from inferox.client.client import Client
+from inferox.client.config import ClientConfig
+
+__all__ = ["AsyncClient", "Client", "ClientConfig", "InferAnswer", "ModelMetadata", "ModelState"]

@@ -1,0 +1,345 @@
+"""A client of ``inferox serve`` for coroutines."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.client import tasks
+from inferox.client.answers import InferAnswer, ModelMetadata, ModelState
+from inferox.client.config import ClientConfig
+from inferox.client.deadline import Deadline, read_deadline
+from inferox.client.directory import Directory
+from inferox.client.inference import Inference
+from inferox.client.rows import Rows, image_rows, pair_rows, text_rows
+from inferox.client.spaces import EmbeddingSpaces
+from inferox.client.tasks import RemoteTask
+from inferox.client.transport import Transport
+from inferox.core import InferoxWarning
+from inferox.tasks.labels import LabelScore, Span
+from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
+from inferox.tasks.truncation import check_truncation
+from inferox.tasks.vector_forms import VectorForm
+
+_READY_PATH = "/v2/health/ready"
+
+
+class AsyncClient:
+    """Asks an ``inferox serve`` as a loaded package is asked.
+
+    Inputs of any size are divided into requests. A request that is refused for now, or whose connection breaks, is sent
+    again, as long as its time allows. One event loop uses it.
+
+    Args:
+        url: The address of the server, such as ``http://127.0.0.1:8000``.
+        options: The fields of ``ClientConfig``.
+
+    Raises:
+        ConfigError: If the address or an option cannot be used, or httpx2 is not installed.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self._config = ClientConfig(**options)
+        self._transport = Transport(url, self._config)
+        self._directory = Directory(self._transport, self._config.model)
+        self._spaces = EmbeddingSpaces(self._config.embedding_spaces)
+        self._inference = Inference(self._transport, self._config)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes the connections. Closing twice does nothing."""
+        await self._transport.close()
+
+    async def embed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        model: str | None = None,
+        prompt: str | None = None,
+        truncate: str = "warn",
+        truncate_dim: int | None = None,
+        normalize: bool = False,
+        dtype: str = "float32",
+        deadline_s: float | None = None,
+    ) -> npt.NDArray[Any]:
+        """Makes a vector of each text.
+
+        Args:
+            texts: The texts, or a single one.
+            model: The model; ``None`` for that of the client, or the only one of the server that has the task.
+            prompt: The name of the prompt to put before each text; ``None`` for the model's default.
+            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
+                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
+            normalize: Whether vectors are scaled to length 1, also where the model does not do so itself.
+            dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
+            deadline_s: After how many seconds the whole call is given up; ``None`` for no limit but each request's own.
+
+        Returns:
+            The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text.
+
+        Raises:
+            EmbeddingSpaceError: If the server's vectors lie in another space than those before.
+            InferoxError: What the server says is wrong, or why it cannot be asked.
+        """
+        form, outer = VectorForm(truncate_dim, normalize, dtype), read_deadline(deadline_s)
+        name = await self._directory.choose(model, tasks.EMBED.name, outer)
+        given = [texts] if isinstance(texts, str) else texts
+        answers = await self._compute(
+            tasks.EMBED, name, text_rows(given), truncate=truncate, outer=outer, prompt=prompt
+        )
+        if answers:
+            vectors = np.concatenate([answer.outputs[tasks.VECTORS] for answer in answers])
+        else:
+            vectors = np.empty((0, await self._directory.find_dimension(name, outer)), np.float32)
+        formed = form.apply(vectors)
+        one: npt.NDArray[Any] = formed[0] if isinstance(texts, str) else formed
+        return one
+
+    async def classify(
+        self,
+        texts: str | Iterable[str | tuple[str, str]],
+        *,
+        model: str | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+    ) -> Any:
+        """Labels texts, or pairs of texts, all of the same kind.
+
+        Args:
+            texts: The texts or pairs, or a single text.
+            model: See ``embed``.
+            truncate: See ``embed``.
+            deadline_s: See ``embed``.
+
+        Returns:
+            For each text, every label with its ``LabelScore``, the best first; for a single text, its labels.
+
+        Raises:
+            InferoxError: See ``embed``.
+        """
+        given: list[Any] = [texts] if isinstance(texts, str) else list(texts)
+        are_pairs = bool(given) and not isinstance(given[0], str)
+        task, rows = (tasks.CLASSIFY_PAIRS, pair_rows(given)) if are_pairs else (tasks.CLASSIFY, text_rows(given))
+        labels: list[tuple[LabelScore, ...]] = await self._answer(task, model, rows, truncate, deadline_s)
+        return labels[0] if isinstance(texts, str) else labels
+
+    async def token_classify(
+        self,
+        texts: str | Iterable[str],
+        *,
+        model: str | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+    ) -> Any:
+        """Labels the parts of texts.
+
+        Args:
+            texts: The texts, or a single one.
+            model: See ``embed``.
+            truncate: See ``embed``.
+            deadline_s: See ``embed``.
+
+        Returns:
+            For each text, its labelled parts, each a ``Span``; for a single text, its parts.
+
+        Raises:
+            InferoxError: See ``embed``.
+        """
+        rows = text_rows([texts] if isinstance(texts, str) else texts)
+        spans: list[list[Span]] = await self._answer(tasks.CLASSIFY_TOKENS, model, rows, truncate, deadline_s)
+        return spans[0] if isinstance(texts, str) else spans
+
+    async def score(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        model: str | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Scores how well the second text of each pair answers the first, by a model for rerank.
+
+        Args:
+            pairs: The pairs: a query and a document.
+            model: See ``embed``.
+            truncate: See ``embed``.
+            deadline_s: See ``embed``.
+
+        Returns:
+            The scores; shape ``[n]``, float32. Higher is better.
+
+        Raises:
+            InferoxError: See ``embed``.
+        """
+        scores = await self._answer(tasks.RERANK, model, pair_rows(pairs), truncate, deadline_s)
+        return np.array(scores, np.float32)
+
+    async def rerank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        model: str | None = None,
+        top_k: int | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+    ) -> list[RankedDocument]:
+        """Orders documents by how well they answer a query.
+
+        Args:
+            query: The query.
+            documents: The documents.
+            model: See ``embed``.
+            top_k: How many to return; ``None`` for all.
+            truncate: See ``embed``.
+            deadline_s: See ``embed``.
+
+        Returns:
+            The documents' places in the list and scores, the best first.
+
+        Raises:
+            InferoxError: See ``embed``.
+        """
+        rows = pair_rows(pair_documents(query, documents, top_k=top_k))
+        scores = await self._answer(tasks.RERANK, model, rows, truncate, deadline_s)
+        return rank_documents(scores, top_k=top_k)
+
+    async def classify_images(
+        self, images: Sequence[bytes | Path], *, model: str | None = None, deadline_s: float | None = None
+    ) -> list[tuple[LabelScore, ...]]:
+        """Labels images.
+
+        Args:
+            images: The bytes of files, or regular files by ``pathlib.Path``.
+            model: See ``embed``.
+            deadline_s: See ``embed``.
+
+        Returns:
+            For each image, every label with its score, the best first.
+
+        Raises:
+            InferoxError: See ``embed``.
+        """
+        return await self._answer(tasks.CLASSIFY_IMAGES, model, image_rows(images), "error", deadline_s)
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, npt.ArrayLike],
+        *,
+        outputs: Sequence[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        version: str | None = None,
+        deadline_s: float | None = None,
+    ) -> InferAnswer:
+        """Computes named tensors, in one request, with any model.
+
+        Args:
+            model: The model.
+            inputs: The tensors by name: numbers of any type that the protocol has, texts or bytes. For tasks other than
+                ``raw`` their names are those that ``describe`` tells.
+            outputs: The outputs that are wanted; all where there are none.
+            parameters: Parameters of the request, such as ``priority``, ``prompt_name`` and ``truncate``.
+            version: The version, or a label; ``None`` for the one that was loaded last.
+            deadline_s: After how many seconds it is given up; ``None`` for the client's ``timeout_s``.
+
+        Returns:
+            The outputs and how they were computed. Arrays are read-only, but for those of BYTES.
+
+        Raises:
+            InferoxError: What the server says is wrong, or why it cannot be asked.
+        """
+        outer = read_deadline(deadline_s)
+        return await self._inference.infer(
+            model, inputs, outputs=outputs, parameters=parameters or {}, version=version, outer=outer
+        )
+
+    async def models(self) -> list[ModelState]:
+        """The models that the server has, by name.
+
+        Raises:
+            InferoxError: Why it cannot be asked.
+        """
+        return await self._directory.list()
+
+    async def describe(self, model: str) -> ModelMetadata:
+        """What a model is: its task, and the tensors that it takes and gives.
+
+        Args:
+            model: The model.
+
+        Raises:
+            ModelNotFoundError: If the server has none of that name.
+            InferoxError: Why it cannot be asked.
+        """
+        return await self._directory.describe(model)
+
+    def embedding_space(self, model: str) -> str | None:
+        """The id of the space in which the vectors of a model lie; ``None`` where no answer has stated one so far.
+
+        Args:
+            model: The model.
+        """
+        return self._spaces.get(model)
+
+    async def is_live(self) -> bool:
+        """Whether the server answers at all; asked once."""
+        return await self._transport.says_yes("/v2/health/live")
+
+    async def is_ready(self) -> bool:
+        """Whether the server can compute every model now; asked once."""
+        return await self._transport.says_yes(_READY_PATH)
+
+    async def wait_until_ready(self, timeout_s: float = 60.0) -> None:
+        """Waits until the server can compute every model.
+
+        Args:
+            timeout_s: How long.
+
+        Raises:
+            DeadlineExceededError: If it still cannot then.
+        """
+        await self._transport.wait_for_yes(_READY_PATH, timeout_s)
+
+    async def _answer(
+        self, task: RemoteTask, model: str | None, rows: Rows, truncate: str, deadline_s: float | None
+    ) -> list[Any]:
+        outer = read_deadline(deadline_s)
+        name = await self._directory.choose(model, task.name, outer)
+        answers = await self._compute(task, name, rows, truncate=truncate, outer=outer)
+        return [result for answer in answers for result in task.read(answer.outputs)]
+
+    async def _compute(
+        self,
+        task: RemoteTask,
+        model: str,
+        rows: Rows,
+        *,
+        truncate: str,
+        outer: Deadline | None,
+        prompt: str | None = None,
+    ) -> list[InferAnswer]:
+        check_truncation(truncate)
+        parameters: dict[str, Any] = {"truncate": truncate != "error"}
+        if prompt is not None:
+            parameters["prompt_name"] = prompt
+        check = self._spaces.check if task is tasks.EMBED else None
+        answers = await self._inference.compute(task, model, rows, parameters=parameters, outer=outer, check=check)
+        if truncate == "warn" and (cut := sum(answer.cut_inputs for answer in answers)):
+            verb = "text was" if cut == 1 else "texts were"
+            warnings.warn(f"{cut} {verb} longer than the model takes, and cut", InferoxWarning, stacklevel=4)
+        return answers

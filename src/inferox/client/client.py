@@ -1,0 +1,169 @@
+"""A client of ``inferox serve``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.client.answers import InferAnswer, ModelMetadata, ModelState
+from inferox.client.async_client import AsyncClient
+from inferox.client.event_loop import LoopThread
+from inferox.core import Closing
+from inferox.tasks.labels import LabelScore
+from inferox.tasks.ranking import RankedDocument
+
+
+class Client(Closing):
+    """Asks an ``inferox serve`` as a loaded package is asked.
+
+    Inputs of any size are divided into requests, of which several are under way at a time. Any number of threads may
+    use it, and so may code that runs in an event loop of its own (a notebook).
+
+        with inferox.Client("http://127.0.0.1:8000") as client:
+            vectors = client.embed(["a text", "another"])
+
+    Args:
+        url: The address of the server.
+        options: The fields of ``ClientConfig``.
+
+    Raises:
+        ConfigError: If the address or an option cannot be used, or httpx2 is not installed.
+    """
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self._client = AsyncClient(url, **options)
+        self._thread = LoopThread()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Closes the connections. Closing twice does nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._thread.run(self._client.close())
+            self._thread.close()
+
+    def embed(
+        self,
+        texts: str | Iterable[str],
+        *,
+        model: str | None = None,
+        prompt: str | None = None,
+        truncate: str = "warn",
+        truncate_dim: int | None = None,
+        normalize: bool = False,
+        dtype: str = "float32",
+        deadline_s: float | None = None,
+    ) -> npt.NDArray[Any]:
+        """Makes a vector of each text; shape ``[n, dimension]``, or ``[dimension]``. See ``AsyncClient.embed``."""
+        asked = self._client.embed(
+            texts,
+            model=model,
+            prompt=prompt,
+            truncate=truncate,
+            truncate_dim=truncate_dim,
+            normalize=normalize,
+            dtype=dtype,
+            deadline_s=deadline_s,
+        )
+        return self._thread.run(asked)
+
+    def classify(
+        self,
+        texts: str | Iterable[str | tuple[str, str]],
+        *,
+        model: str | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+    ) -> Any:
+        """Labels texts, or pairs of texts. See ``AsyncClient.classify``."""
+        return self._thread.run(self._client.classify(texts, model=model, truncate=truncate, deadline_s=deadline_s))
+
+    def token_classify(
+        self,
+        texts: str | Iterable[str],
+        *,
+        model: str | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+    ) -> Any:
+        """Labels the parts of texts. See ``AsyncClient.token_classify``."""
+        return self._thread.run(
+            self._client.token_classify(texts, model=model, truncate=truncate, deadline_s=deadline_s)
+        )
+
+    def score(
+        self,
+        pairs: Iterable[tuple[str, str]],
+        *,
+        model: str | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Scores pairs of a query and a document; shape ``[n]``, float32. See ``AsyncClient.score``."""
+        return self._thread.run(self._client.score(pairs, model=model, truncate=truncate, deadline_s=deadline_s))
+
+    def rerank(
+        self,
+        query: str,
+        documents: Iterable[str],
+        *,
+        model: str | None = None,
+        top_k: int | None = None,
+        truncate: str = "warn",
+        deadline_s: float | None = None,
+    ) -> list[RankedDocument]:
+        """Orders documents by how well they answer a query, the best first. See ``AsyncClient.rerank``."""
+        asked = self._client.rerank(
+            query, documents, model=model, top_k=top_k, truncate=truncate, deadline_s=deadline_s
+        )
+        return self._thread.run(asked)
+
+    def classify_images(
+        self, images: Sequence[bytes | Path], *, model: str | None = None, deadline_s: float | None = None
+    ) -> list[tuple[LabelScore, ...]]:
+        """Labels images. See ``AsyncClient.classify_images``."""
+        return self._thread.run(self._client.classify_images(images, model=model, deadline_s=deadline_s))
+
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, npt.ArrayLike],
+        *,
+        outputs: Sequence[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        version: str | None = None,
+        deadline_s: float | None = None,
+    ) -> InferAnswer:
+        """Computes named tensors, in one request, with any model. See ``AsyncClient.infer``."""
+        asked = self._client.infer(
+            model, inputs, outputs=outputs, parameters=parameters, version=version, deadline_s=deadline_s
+        )
+        return self._thread.run(asked)
+
+    def models(self) -> list[ModelState]:
+        """The models that the server has, by name. See ``AsyncClient.models``."""
+        return self._thread.run(self._client.models())
+
+    def describe(self, model: str) -> ModelMetadata:
+        """What a model is: its task, and the tensors that it takes and gives. See ``AsyncClient.describe``."""
+        return self._thread.run(self._client.describe(model))
+
+    def embedding_space(self, model: str) -> str | None:
+        """The id of the space in which the vectors of a model lie. See ``AsyncClient.embedding_space``."""
+        return self._client.embedding_space(model)
+
+    def is_live(self) -> bool:
+        """Whether the server answers at all; asked once."""
+        return self._thread.run(self._client.is_live())
+
+    def is_ready(self) -> bool:
+        """Whether the server can compute every model now; asked once."""
+        return self._thread.run(self._client.is_ready())
+
+    def wait_until_ready(self, timeout_s: float = 60.0) -> None:
+        """Waits until the server can compute every model. See ``AsyncClient.wait_until_ready``."""
+        self._thread.run(self._client.wait_until_ready(timeout_s))

@@ -1,0 +1,41 @@
+"""Until when an answer is wanted."""
+
+from __future__ import annotations
+
+import time
+
+from inferox.core import ConfigError
+
+
+class Deadline:
+    """A time on the monotonic clock.
+
+    Args:
+        timeout_s: How far away it is, in seconds.
+        outer: Another that may be earlier, which then counts; ``None`` for none.
+    """
+
+    def __init__(self, timeout_s: float, outer: Deadline | None = None) -> None:
+        left_s = timeout_s if outer is None else min(timeout_s, outer.left_s)
+        self._at_s = time.monotonic() + left_s
+
+    @property
+    def left_s(self) -> float:
+        """The seconds that are left; 0 or less once it has passed."""
+        return self._at_s - time.monotonic()
+
+
+def read_deadline(deadline_s: float | None) -> Deadline | None:
+    """The deadline that a caller gives.
+
+    Args:
+        deadline_s: After how many seconds an answer is of no use; ``None`` for no deadline.
+
+    Raises:
+        ConfigError: If it is not a positive number.
+    """
+    if deadline_s is None:
+        return None
+    if not deadline_s > 0:
+        raise ConfigError(f"deadline_s must be a positive number of seconds, but is {deadline_s!r}")
+    return Deadline(deadline_s)

@@ -1,0 +1,86 @@
+"""Errors of a server as errors of Inferox."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from inferox.core import (
+    DeadlineExceededError,
+    ExecutionError,
+    InferoxError,
+    OverloadedError,
+    RequestError,
+    ResponseError,
+    ShuttingDownError,
+)
+from inferox.core.error_facts import restore_error
+
+_ITEM_LABEL = re.compile(r"[a-z ]{1,40}\{\}")
+"""What the name of an item looks like in errors of Inferox; another server's may be anything."""
+
+_SHOWN_CHARACTERS = 300
+
+
+def read_failure(status: int, body: bytes, retry_after_s: float | None) -> InferoxError:
+    """The error that an answer tells of.
+
+    Args:
+        status: Its status, which is not 2xx.
+        body: Its body. What ``inferox serve`` says is restored with all its fields; of what others say (a proxy,
+            another server) the status decides.
+        retry_after_s: How long the server asks to wait; ``None`` where it does not say.
+    """
+    content = _read_json(body)
+    told = content.get("inferox")
+    if isinstance(told, Mapping) and isinstance(told.get("kind"), str) and isinstance(told.get("facts"), Mapping):
+        return _restore(told["kind"], told["facts"])
+    return _judge(status, _find_message(content, body), retry_after_s)
+
+
+def _read_json(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _restore(kind: str, facts: Mapping[str, Any]) -> InferoxError:
+    """Restores an error; what every error has must be of the right form, as no server is to be trusted."""
+    message, hint, item, label = (facts.get(name) for name in ("message", "hint", "item", "_item_label"))
+    proper = InferoxError(message if isinstance(message, str) else "", hint=hint if isinstance(hint, str) else None)
+    error = restore_error(kind, proper.message, {name: facts[name] for name in facts if name.isidentifier()})
+    error.message, error.hint = proper.message, proper.hint
+    error.item = item if isinstance(item, int) else None
+    has_label = isinstance(label, str) and _ITEM_LABEL.fullmatch(label) is not None and error.item is not None
+    error.__dict__["_item_label"] = label if has_label else None
+    return error
+
+
+def _find_message(content: Mapping[str, Any], body: bytes) -> str:
+    """What the body says is wrong, in any of the forms that servers have for it."""
+    found = content.get("error", content.get("message", content.get("detail")))
+    if isinstance(found, Mapping):
+        found = found.get("message")
+    if isinstance(found, str) and found:
+        return found
+    return body[:_SHOWN_CHARACTERS].decode("utf-8", "replace").strip()
+
+
+def _judge(status: int, message: str, retry_after_s: float | None) -> InferoxError:
+    phrase = HTTPStatus(status).phrase if status in {item.value for item in HTTPStatus} else "unknown status"
+    text = f"the server answered {status} ({phrase}){': ' if message else ''}{message}"
+    kinds: dict[int, type[InferoxError]] = {503: ShuttingDownError, 504: DeadlineExceededError}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return OverloadedError(text, retry_after_s=retry_after_s)
+    if status in kinds:
+        return kinds[status](text)
+    if 400 <= status < 500:  # noqa: PLR2004 - what HTTP blames the client for
+        return RequestError(text)
+    if status >= 500:  # noqa: PLR2004 - what HTTP blames the server for
+        return ExecutionError(text)
+    return ResponseError(text, hint="is this the address of the server itself?")

@@ -1,0 +1,152 @@
+"""Computing on a server: one request, or as many as the rows of a call need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import numpy.typing as npt
+
+from inferox.client.answers import InferAnswer
+from inferox.client.config import ClientConfig
+from inferox.client.deadline import Deadline
+from inferox.client.directory import model_path, reading
+from inferox.client.division import divide
+from inferox.client.rows import Rows
+from inferox.client.tasks import RemoteTask
+from inferox.client.tensors import HEADER_LENGTH, read_answer, to_bytes_array, write_request
+from inferox.client.transport import Content, Transport
+from inferox.core import InferoxError, ResponseError
+
+_MICROSECONDS = 1_000_000
+
+
+class Inference:
+    """Computes requests on a server.
+
+    Args:
+        transport: What sends them.
+        config: The settings: how large requests may be, and how many there are at a time.
+    """
+
+    def __init__(self, transport: Transport, config: ClientConfig) -> None:
+        self._transport = transport
+        self._config = config
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, npt.ArrayLike],
+        *,
+        outputs: Sequence[str],
+        parameters: Mapping[str, Any],
+        version: str | None = None,
+        outer: Deadline | None = None,
+    ) -> InferAnswer:
+        """Computes one request; see ``AsyncClient.infer``."""
+
+        def write(left_s: float) -> Content:
+            # What the server cannot answer in time it need not compute. 0 would mean no limit.
+            timeout = max(1, int(left_s * _MICROSECONDS))
+            body, json_bytes = write_request(inputs, outputs, {"timeout": timeout, **parameters})
+            return body, {"content-type": "application/octet-stream", HEADER_LENGTH: str(json_bytes)}
+
+        path = model_path(model) + ("" if version is None else f"/versions/{quote(version, safe='')}") + "/infer"
+        response = await self._transport.send("POST", path, write, outer=outer)
+        tensors, head = read_answer(response.content, response.headers.get(HEADER_LENGTH))
+        if missing := [name for name in outputs if name not in tensors]:
+            raise ResponseError(f"the server's answer lacks the output {missing[0]!r}")
+        with reading(path):
+            told = head.get("parameters", {})
+            return InferAnswer(
+                tensors,
+                head["model_name"],
+                head.get("model_version"),
+                told.get("inferox_artifact"),
+                told.get("inferox_parity"),
+                told.get("inferox_embedding_space"),
+                int(told.get("inferox_cut_inputs", 0)),
+                response.headers.get("x-request-id"),
+            )
+
+    async def compute(
+        self,
+        task: RemoteTask,
+        model: str,
+        rows: Rows,
+        *,
+        parameters: Mapping[str, Any],
+        outer: Deadline | None,
+        check: Callable[[str, str | None], None] | None = None,
+    ) -> list[InferAnswer]:
+        """Computes any number of rows, divided into requests of which several are under way at a time.
+
+        Args:
+            task: What the rows are.
+            model: The model.
+            rows: The rows.
+            parameters: Parameters of every request.
+            outer: The deadline of them all; ``None`` for none.
+            check: Told of the model and the embedding space of each answer, and raises where that will not do.
+
+        Returns:
+            The answers, in the order of the rows.
+
+        Raises:
+            InferoxError: Why the first request failed that did; an item is counted within all rows.
+        """
+        parts = _number(divide(rows, most_rows=self._config.request_rows, most_bytes=self._config.request_bytes))
+        answers: dict[int, InferAnswer] = {}
+
+        async def work() -> None:
+            for start, part in parts:
+                answer = await self._ask(task, model, start=start, part=part, parameters=parameters, outer=outer)
+                if check is not None:
+                    check(model, answer.embedding_space)
+                answers[start] = answer
+
+        await _run_all([asyncio.ensure_future(work()) for _ in range(self._config.concurrency)])
+        return [answers[start] for start in sorted(answers)]
+
+    async def _ask(
+        self,
+        task: RemoteTask,
+        model: str,
+        *,
+        start: int,
+        part: Sequence[tuple[bytes, ...]],
+        parameters: Mapping[str, Any],
+        outer: Deadline | None,
+    ) -> InferAnswer:
+        columns = zip(task.inputs, zip(*part, strict=True), strict=True)
+        inputs = {name: to_bytes_array(column) for name, column in columns}
+        try:
+            answer = await self.infer(model, inputs, outputs=task.outputs, parameters=parameters, outer=outer)
+        except InferoxError as error:
+            if error.item is None or start == 0:
+                raise
+            raise error.at_item(error.item + start) from error.__cause__
+        for name in task.outputs:
+            if len(answer.outputs[name]) != len(part):
+                raise ResponseError(f"the server answered {len(answer.outputs[name])} rows to {len(part)}")
+        return answer
+
+
+def _number(parts: Iterator[list[tuple[bytes, ...]]]) -> Iterator[tuple[int, list[tuple[bytes, ...]]]]:
+    """Parts with the number of their first row."""
+    start = 0
+    for part in parts:
+        yield start, part
+        start += len(part)
+
+
+async def _run_all(running: Sequence[asyncio.Future[None]]) -> None:
+    """Waits for all of them; the first that fails ends the others."""
+    try:
+        await asyncio.gather(*running)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

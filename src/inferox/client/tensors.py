@@ -1,0 +1,155 @@
+"""Tensors as the Open Inference Protocol sends them: JSON that names them, and after it their elements."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import RequestError, ResponseError
+
+HEADER_LENGTH = "inference-header-content-length"
+"""The header that says how long the JSON is."""
+
+_LENGTH = struct.Struct("<I")
+"""What stands before each element of BYTES: its length."""
+
+_BYTES = "BYTES"
+
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
+    **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
+    **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
+}
+"""The data types of fixed size. NumPy has no BF16."""
+
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+
+def write_request(
+    inputs: Mapping[str, npt.ArrayLike], outputs: Sequence[str], parameters: Mapping[str, Any]
+) -> tuple[bytes, int]:
+    """Writes a request.
+
+    Args:
+        inputs: The tensors by name: arrays of numbers, or of texts or bytes.
+        outputs: The outputs that are wanted; all where there are none.
+        parameters: What the request says beside them.
+
+    Returns:
+        The body, and how long the JSON at its beginning is.
+
+    Raises:
+        RequestError: If an input has a type that the protocol lacks.
+    """
+    described, binary = [], []
+    for name, given in inputs.items():
+        datatype, shape, data = _write_tensor(name, given)
+        size = {"binary_data_size": len(data)}
+        described.append({"name": name, "datatype": datatype, "shape": shape, "parameters": size})
+        binary.append(data)
+    head: dict[str, Any] = {"inputs": described, "parameters": {**parameters, "binary_data_output": True}}
+    if outputs:
+        head["outputs"] = [{"name": name} for name in outputs]
+    try:
+        text = json.dumps(head).encode()
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"the parameters must be values that JSON has: {error}") from error
+    return b"".join([text, *binary]), len(text)
+
+
+def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.NDArray[Any]], Mapping[str, Any]]:
+    """Reads an answer.
+
+    Args:
+        body: Its body.
+        header_length: What its header says of how long the JSON is; ``None`` where all of it is JSON.
+
+    Returns:
+        The outputs by name, each read-only, and the JSON.
+
+    Raises:
+        ResponseError: If it is not an answer of the protocol.
+    """
+    try:
+        size = len(body) if header_length is None else int(header_length)
+        head = json.loads(body[:size])
+        tensors, place = {}, size
+        for item in head["outputs"]:
+            after = place + int(item["parameters"]["binary_data_size"])
+            data = memoryview(body)[place:after]
+            tensors[str(item["name"])] = _read_tensor(item["datatype"], [int(dim) for dim in item["shape"]], data)
+            place = after
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
+        raise ResponseError(
+            f"the server's answer is not one of the Open Inference Protocol: {type(error).__name__}: {error}",
+            hint="is this the address of inferox serve, without a path?",
+        ) from error
+    return tensors, head
+
+
+def to_bytes_array(rows: Sequence[bytes]) -> npt.NDArray[np.object_]:
+    """Bytes as a tensor of BYTES.
+
+    Args:
+        rows: The element of each row.
+    """
+    array = np.empty(len(rows), np.object_)
+    array[:] = rows
+    return array
+
+
+def _write_tensor(name: str, given: npt.ArrayLike) -> tuple[str, list[int], bytes]:
+    # NumPy's own arrays of texts would lose zeros at the end of an element.
+    array = np.array(given, np.object_) if _holds_texts(given) else np.asarray(given)
+    if array.dtype.kind in "OSU":
+        elements = [_encode(name, element) for element in array.flat]
+        data = b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
+        return _BYTES, list(array.shape), data
+    wanted = array.dtype.newbyteorder("<")
+    if wanted not in _NAMES:
+        raise RequestError(f"input {name!r} has the data type {array.dtype}, which the protocol lacks")
+    return _NAMES[wanted], list(array.shape), array.astype(wanted, copy=False).tobytes()
+
+
+def _holds_texts(given: Any) -> bool:
+    """Whether a list, perhaps of lists, begins with a text or bytes; a single one counts, too."""
+    while isinstance(given, list | tuple) and given:
+        given = given[0]
+    return isinstance(given, str | bytes)
+
+
+def _encode(name: str, element: Any) -> bytes:
+    if isinstance(element, bytes):
+        return element
+    if not isinstance(element, str):
+        raise RequestError(f"input {name!r} must hold texts or bytes, but has a {type(element).__name__}")
+    try:
+        return element.encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(f"input {name!r} has a text with a lone surrogate: {error.reason}") from error
+
+
+def _read_tensor(datatype: str, shape: list[int], data: memoryview) -> npt.NDArray[Any]:
+    if datatype == _BYTES:
+        elements = _read_elements(prod(shape), data)
+        return to_bytes_array(elements).reshape(shape)
+    return np.frombuffer(data, _DTYPES[datatype]).reshape(shape)
+
+
+def _read_elements(count: int, data: memoryview) -> list[bytes]:
+    elements, place = [], 0
+    for _ in range(count):
+        (length,) = _LENGTH.unpack_from(data, place)
+        place += _LENGTH.size
+        if place + length > len(data):
+            raise ValueError("an element is longer than its tensor")
+        elements.append(bytes(data[place : place + length]))
+        place += length
+    return elements

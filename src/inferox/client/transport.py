@@ -1,0 +1,202 @@
+"""Requests of HTTP that are sent until they are answered, as far as that may help."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from inferox.client.config import ClientConfig, check_url
+from inferox.client.deadline import Deadline
+from inferox.client.failure import read_failure
+from inferox.client.retrying import choose_wait_s, may_retry, read_retry_after
+from inferox.core import ConfigError, DeadlineExceededError, InferoxError, ResponseError, UnreachableError, first_line
+
+if TYPE_CHECKING:
+    import httpx2
+
+Content = tuple[bytes, Mapping[str, str]]
+"""The body of a request, and headers that belong to it."""
+
+
+_POLL_S = 0.2
+"""How often a probe is asked that one waits for."""
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """Why a try failed.
+
+    Attributes:
+        error: What is to be raised if it was the last.
+        is_final: Whether another would fail as well.
+        asked_s: How long the server asks to wait before it; ``None`` where it does not say.
+    """
+
+    error: InferoxError
+    is_final: bool
+    asked_s: float | None = None
+
+
+class Transport:
+    """Sends requests to a server, a limited number at a time.
+
+    Args:
+        url: The address of the server.
+        config: The settings.
+
+    Raises:
+        ConfigError: If httpx2 is missing, the address is none, or a certificate cannot be used.
+    """
+
+    def __init__(self, url: str, config: ClientConfig) -> None:
+        try:
+            import httpx2
+        except ImportError as error:
+            raise ConfigError("the client needs httpx2", hint="pip install 'inferox[client]'") from error
+        self._httpx = httpx2
+        self.url = check_url(url)
+        self._config = config
+        self._slots = asyncio.Semaphore(config.concurrency)
+        headers = {"user-agent": "inferox", **config.headers}
+        if config.api_key is not None:
+            headers["authorization"] = f"Bearer {config.api_key}"
+        self._http = httpx2.AsyncClient(
+            headers=headers,
+            verify=_make_tls(config),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=config.concurrency),
+            timeout=None,
+        )
+
+    async def ask(self, method: str, path: str, *, outer: Deadline | None = None) -> httpx2.Response:
+        """Sends a request without a body; see ``send``."""
+        return await self.send(method, path, lambda _left_s: (b"", {}), outer=outer)
+
+    async def send(
+        self, method: str, path: str, write: Callable[[float], Content], *, outer: Deadline | None = None
+    ) -> httpx2.Response:
+        """Sends a request, again where it is refused for now or its connection breaks.
+
+        Args:
+            method: Its method.
+            path: Its path.
+            write: Makes its body and headers, given how many seconds are left for the answer.
+            outer: The deadline of what it is a part of; ``None`` for none.
+
+        Returns:
+            The answer, whose status is 2xx.
+
+        Raises:
+            DeadlineExceededError: If there is no answer in time.
+            UnreachableError: If no server answers.
+            InferoxError: What the server says is wrong.
+        """
+        async with self._slots:
+            deadline = Deadline(self._config.timeout_s, outer)
+            earlier: InferoxError | None = None
+            tries = 0
+            while True:
+                tries += 1
+                found = await self._try(method, path, write, deadline, earlier)
+                if not isinstance(found, _Refused):
+                    return found
+                earlier = found.error
+                wait_s = choose_wait_s(tries, found.asked_s, random.random())  # noqa: S311 - no secret
+                if found.is_final or tries > self._config.retries or wait_s >= deadline.left_s:
+                    raise found.error
+                await asyncio.sleep(wait_s)
+
+    async def says_yes(self, path: str) -> bool:
+        """Whether a path answers with 2xx; asked once.
+
+        Args:
+            path: The path of a probe.
+        """
+        found = await self._try("GET", path, lambda _left_s: (b"", {}), Deadline(self._config.timeout_s), None)
+        return not isinstance(found, _Refused)
+
+    async def wait_for_yes(self, path: str, timeout_s: float) -> None:
+        """Waits until a path answers with 2xx.
+
+        Args:
+            path: The path of a probe.
+            timeout_s: How long.
+
+        Raises:
+            DeadlineExceededError: If it still does not then.
+        """
+        deadline = Deadline(timeout_s)
+        while not await self.says_yes(path):
+            if deadline.left_s < _POLL_S:
+                raise DeadlineExceededError(f"{self.url} was not ready within {timeout_s:g} s")
+            await asyncio.sleep(_POLL_S)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._http.aclose()
+
+    async def _try(
+        self,
+        method: str,
+        path: str,
+        write: Callable[[float], Content],
+        deadline: Deadline,
+        earlier: InferoxError | None,
+    ) -> httpx2.Response | _Refused:
+        """Sends a request once; ``earlier`` is why the try before failed."""
+        left_s = max(deadline.left_s, 0.0)
+        content, headers = write(left_s)
+        try:
+            async with asyncio.timeout(left_s):
+                response = await self._http.request(method, f"{self.url}{path}", content=content, headers=headers)
+        except TimeoutError:
+            message = f"{self.url} did not answer in the time that the request had"
+            told = "" if earlier is None else f"; the try before it failed: {earlier}"
+            raise DeadlineExceededError(f"{message}{told}", hint="see timeout_s and deadline_s") from earlier
+        except self._httpx.RequestError as error:
+            return self._explain(error)
+        if response.is_success:
+            return response
+        asked_s = read_retry_after(response.headers, datetime.now(UTC))
+        failure = read_failure(response.status_code, response.content, asked_s)
+        return _Refused(failure, not may_retry(response.status_code, response.headers), asked_s)
+
+    def _explain(self, error: httpx2.RequestError) -> _Refused:
+        said = first_line(error)
+        if not isinstance(error, self._httpx.TransportError):
+            return _Refused(ResponseError(f"the answer of {self.url} cannot be read: {said}"), is_final=True)
+        if _is_of_certificate(error):
+            hint = "ca_file is for authorities of your own"
+            return _Refused(UnreachableError(f"{self.url} is not trusted: {said}", hint=hint), is_final=True)
+        is_final = isinstance(error, self._httpx.LocalProtocolError | self._httpx.UnsupportedProtocol)
+        return _Refused(UnreachableError(f"{self.url} cannot be reached: {type(error).__name__}: {said}"), is_final)
+
+
+def _make_tls(config: ClientConfig) -> ssl.SSLContext | bool:
+    if config.ca_file is None and config.cert_file is None:
+        return True
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        if config.cert_file is not None:
+            # A key with a password would be asked for on the terminal.
+            context.load_cert_chain(config.cert_file, config.key_file, password=_refuse_password)
+    except (OSError, ValueError) as error:
+        files = ", ".join(str(file) for file in (config.ca_file, config.cert_file, config.key_file) if file)
+        raise ConfigError(f"the certificate in {files} cannot be used: {first_line(error)}") from error
+    return context
+
+
+def _refuse_password() -> str:
+    raise ValueError("its key has a password")
+
+
+def _is_of_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,56 @@
+"""Documents in the order in which they answer a query, whoever has scored them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from inferox.core import RequestError
+
+
+@dataclass(frozen=True)
+class RankedDocument:
+    """A document's place in a ranking.
+
+    Attributes:
+        index: The document's index in the list that was given.
+        score: How well it answers the query; higher is better.
+    """
+
+    index: int
+    score: float
+
+
+def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = None) -> list[tuple[str, str]]:
+    """Makes the items of a ranking.
+
+    Args:
+        query: The query.
+        documents: The documents.
+        top_k: How many are wanted; ``None`` for all.
+
+    Returns:
+        The query with each document.
+
+    Raises:
+        RequestError: If the documents are a single one, or ``top_k`` is negative.
+    """
+    if isinstance(documents, str | bytes):
+        raise RequestError("expected a list of documents, got a single one", hint="put it in a list")
+    if top_k is not None and top_k < 0:
+        raise RequestError(f"top_k must be 0 or more, but is {top_k}")
+    return [(query, document) for document in documents]
+
+
+def rank_documents(scores: Iterable[float], *, top_k: int | None = None) -> list[RankedDocument]:
+    """Orders documents by their scores.
+
+    Args:
+        scores: The score of each document.
+        top_k: How many to return; ``None`` for all.
+
+    Returns:
+        The documents, the best first; documents with equal scores stay in the order in which they came.
+    """
+    ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
+    return ranked[:top_k]
