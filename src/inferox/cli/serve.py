@@ -11,6 +11,7 @@ import click
 
 from inferox.cli.options import debug_option, runtime_options, trust_code_option
 from inferox.cli.serve_settings import config_option, name_variables
+from inferox.cli.trial_options import read_trials, trial_options
 
 if TYPE_CHECKING:
     from inferox.server import ModelRepository, ModelSource
@@ -137,6 +138,7 @@ Examples:
     help="How the log on standard error is written: lines for people, or a JSON object in each line.",
 )
 @click.option("--access-log", is_flag=True, help="Log a line for each request, without what it says.")
+@trial_options
 @trust_code_option
 @debug_option
 def serve(
@@ -170,6 +172,11 @@ def serve(
     admin_key: tuple[str, ...],
     log_format: LogFormat,
     access_log: bool,
+    shadow: str | None,
+    canary: str | None,
+    canary_drift: float | None,
+    canary_errors: float | None,
+    canary_any_space: bool,
     trust_code: bool,
 ) -> None:
     """Serve packages over HTTP and gRPC, for the clients that there are already.
@@ -218,6 +225,7 @@ def serve(
         "quality": quality,
         "compile": compile_model,
         "trust_code": trust_code,
+        **read_trials(shadow, canary, canary_drift, canary_errors, any_space=canary_any_space),
     }
     packages_known = ModelRepository(_read_sources(packages, models, options), repository, options)
     _check_sources(packages_known)

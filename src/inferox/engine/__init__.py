@@ -7,6 +7,21 @@ from inferox.engine.histogram import Histogram
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
+from inferox.engine.trials.options import Canary, Shadow
+from inferox.engine.trials.stats import TrialInfo, TrialStats
 from inferox.engine.worker_info import WorkerInfo
 
-__all__ = ["Answer", "Engine", "EngineConfig", "Histogram", "InferenceSession", "ModelInfo", "ModelStats", "WorkerInfo"]
+__all__ = [
+    "Answer",
+    "Canary",
+    "Engine",
+    "EngineConfig",
+    "Histogram",
+    "InferenceSession",
+    "ModelInfo",
+    "ModelStats",
+    "Shadow",
+    "TrialInfo",
+    "TrialStats",
+    "WorkerInfo",
+]

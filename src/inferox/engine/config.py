@@ -42,6 +42,7 @@ class EngineConfig:
             for 10. It may take 20 times as long as the slowest lately in any case, in proportion to its size. A worker
             that hears nothing for three times as long is taken to hang as well. What computes in this process cannot
             be ended, and has no limit.
+        low_priority: Whether worker processes get only the time of the processors that other processes leave.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -59,6 +60,7 @@ class EngineConfig:
     isolation: Isolation = "thread"
     workers: int = 1
     hang_limit_s: float | None = None
+    low_priority: bool = False
 
     def __post_init__(self) -> None:
         may_be_none = ("threads", "memory_limit_bytes")
@@ -68,7 +70,7 @@ class EngineConfig:
                 raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
         if type(self.cache_bytes) is not int or self.cache_bytes < 0:
             raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {self.cache_bytes!r}")
-        for name in ("refuse_non_finite", "profiling"):
+        for name in ("refuse_non_finite", "profiling", "low_priority"):
             if type(getattr(self, name)) is not bool:
                 raise ConfigError(f"{name} must be True or False, but is {getattr(self, name)!r}")
         hang_limit_s = HANG_LIMIT_S if self.hang_limit_s is None else self.hang_limit_s
@@ -82,6 +84,8 @@ class EngineConfig:
             raise ConfigError(f"isolation must be 'thread' or 'process', but is {self.isolation!r}")
         if self.isolation == "thread" and self.workers != 1:
             raise ConfigError(f"there are {self.workers} workers, which are processes", hint="add isolation='process'")
+        if self.isolation == "thread" and self.low_priority:
+            raise ConfigError("low_priority is of worker processes", hint="add isolation='process'")
         if self.isolation == "thread" and self.hang_limit_s is not None:
             raise ConfigError(
                 f"hang_limit_s is {self.hang_limit_s!r}, but a computation of this process cannot be ended",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from inferox.core import Closing, ConfigError, DeviceId
+from inferox.core import Closing, ConfigError, DeviceId, ModelNotFoundError
 from inferox.engine.config import EngineConfig
 from inferox.engine.host import open_host
 from inferox.engine.inference import Inference
@@ -18,6 +18,8 @@ from inferox.engine.registry import ModelRegistry
 from inferox.engine.served_model import ServedModel
 from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
+from inferox.engine.trials.options import Canary, Shadow
+from inferox.engine.trials.trial_loader import TrialLoader
 from inferox.engine.worker_info import WorkerInfo
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ class Engine(Inference, Closing):
     def __init__(self, config: EngineConfig | None = None) -> None:
         super().__init__(ModelRegistry())
         self._sessions = OpenSessions()
-        self._host = open_host(config or EngineConfig())
+        config = config or EngineConfig()
+        self._host = open_host(config)
+        self._trials = TrialLoader(config, self._host)
 
     def load(
         self,
@@ -55,6 +59,8 @@ class Engine(Inference, Closing):
         compile: bool = False,  # noqa: A002 - as ``inferox.load`` has it
         trust_code: bool = False,
         start: str = "best",
+        shadow: Shadow | None = None,
+        canary: Canary | None = None,
     ) -> ModelInfo:
         """Loads a package. Once it agrees on all its stored samples, it takes the requests that name no version.
 
@@ -73,13 +79,18 @@ class Engine(Inference, Closing):
             trust_code: Whether code that comes with the package may run.
             start: ``best``, or ``fast`` to serve at once on the artifact that loads fastest, until the best, which is
                 loaded in the background and computes all samples, takes over.
+            shadow: Another artifact of the package, which computes a share of the requests again after they are
+                answered; see ``Shadow``. ``stats`` says how far it is from the one that serves.
+            canary: Another artifact, which answers a share of the requests until it fails or drifts too far; see
+                ``Canary``.
 
         Returns:
             What was loaded.
 
         Raises:
             InferoxError: See ``inferox.load``.
-            ConfigError: If the name has this version already, or memory_limit_bytes leaves no room for it.
+            ConfigError: If the name has this version already, or memory_limit_bytes leaves no room for it;
+                if the shadow or the canary is the artifact that serves, or a canary lies in another embedding space.
             NoUsableBackendError: If no artifact agrees on its samples; it lists the reason for each.
             ShuttingDownError: If the engine is closed.
         """
@@ -93,7 +104,17 @@ class Engine(Inference, Closing):
             "trust_code": trust_code,
             "start": start,
         }
-        return self._describe(self._host.load(str(path), name, version, options, self._models))
+        if shadow is None and canary is None:
+            return self._describe(self._host.load(str(path), name, version, options, self._models))
+        with ExitStack() as undo:
+            tried = self._trials.load(str(path), name, options, shadow, canary)
+            undo.callback(tried.close)
+            serving = self._host.load(str(path), name, version, options, self._models)
+            undo.callback(self._drop, serving)
+            model = tried.beside(serving)
+            self._models.replace(serving, model)
+            undo.pop_all()
+        return self._describe(model)
 
     def register(self, model: TaskModel, *, name: str | None = None, version: str = "1") -> ModelInfo:
         """Takes over a model that is loaded already, such as one around a ``Model`` class of your own.
@@ -184,7 +205,7 @@ class Engine(Inference, Closing):
 
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are alive; empty where models are computed in this process."""
-        return self._host.workers()
+        return [*self._host.workers(), *self._trials.workers()]
 
     def write_trace(self, path: str | Path) -> None:
         """Writes what took how long, in the format of Chrome's trace viewer: the last 100,000 events.
@@ -205,7 +226,12 @@ class Engine(Inference, Closing):
         Closing twice does nothing.
         """
         removed = self._models.close()
-        _close_all([*self._sessions.of(removed), *removed, self._host])
+        _close_all([*self._sessions.of(removed), *removed, self._trials, self._host])
+
+    def _drop(self, model: ServedModel) -> None:
+        with suppress(ModelNotFoundError):  # somebody has unloaded it
+            self._models.remove(model.name, model.version, drop_labels=True)
+        model.close()
 
     def _describe(self, model: ServedModel) -> ModelInfo:
         return replace(model.info(), labels=self._models.labels_of(model))

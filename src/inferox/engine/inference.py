@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from inferox.core import DeadlineExceededError
@@ -44,6 +45,7 @@ class Inference:
         truncation_side: str | None = None,
         unscaled: bool = False,
         of_tokens: bool = False,
+        request_id: str | None = None,
     ) -> Answer:
         """Computes a request, and waits for its answer.
 
@@ -61,6 +63,8 @@ class Inference:
                 length 1. Such vectors have no embedding space.
             of_tokens: Whether, for a model that makes vectors, those of the single tokens are given, as the model has
                 them: for each text an array of shape ``[tokens, hidden]``, float32. They have no embedding space.
+            request_id: What the request is called: whether a shadow or a canary gets it is chosen by that. ``None`` for
+                no name; each gets its share of those.
 
         Returns:
             The answer.
@@ -72,7 +76,9 @@ class Inference:
             ShuttingDownError: If the engine or the model is being closed.
             BackendError: If the runtime fails because of one of the items.
         """
-        options = RequestOptions(deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens)
+        options = RequestOptions(
+            deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens, request_id
+        )
         return ask_and_wait(self._finder(name, version), items, options)
 
     def infer_many(
@@ -133,8 +139,8 @@ class Inference:
         Raises:
             InferoxError: As ``infer`` does; ``item`` of the error counts from the first item of all.
         """
-        options = RequestOptions(owner=owner, prompt=prompt, truncate=truncate)
-        # All of a stream is of one version, and so of one embedding space.
+        # All of a stream is of one version and one artifact, and so of one embedding space.
+        options = RequestOptions(owner=owner, prompt=prompt, truncate=truncate, request_id=token_hex())
         pinned = self._models.find(name, version).version
 
         def admit(some: Sequence[Any]) -> Future[Answer]:
@@ -156,9 +162,12 @@ class Inference:
         truncation_side: str | None = None,
         unscaled: bool = False,
         of_tokens: bool = False,
+        request_id: str | None = None,
     ) -> Answer:
         """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
-        options = RequestOptions(deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens)
+        options = RequestOptions(
+            deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens, request_id
+        )
         return await aask_and_wait(self._finder(name, version), items, options)
 
     async def atokenize(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from inferox.core import DeviceId, Signature
+from inferox.engine.trials.stats import TrialInfo
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class ModelInfo:
         prompts: What can be put before texts, by name; empty where there is nothing.
         class_labels: The labels that it tells apart, in the order of its logits; empty where there are none.
         signature: The tensors that requests give and get, where the task is ``raw``; otherwise ``None``.
+        parity_class: How well the artifact agreed when it was packed; ``None`` where that is not known.
+        trials: What is tried beside it; see ``Engine.load``.
         pooling: How the vectors of tokens become one, such as ``mean``; ``None`` where its answers are no vectors.
     """
 
@@ -45,3 +48,5 @@ class ModelInfo:
     class_labels: tuple[str, ...] = ()
     signature: Signature | None = None
     pooling: str | None = None
+    parity_class: str | None = None
+    trials: tuple[TrialInfo, ...] = ()

@@ -43,6 +43,21 @@ class ModelRegistry:
             self._refuse_if_closed()
             self._versions.setdefault(runner.name, {})[runner.version] = runner
 
+    def replace(self, runner: ServedModel, other: ServedModel) -> None:
+        """Lets another take the requests of a model that is here, of the same name and version.
+
+        Args:
+            runner: The model.
+            other: The other.
+
+        Raises:
+            ShuttingDownError: If the model was removed meanwhile.
+        """
+        with self._lock:
+            if self._versions.get(runner.name, {}).get(runner.version) is not runner:
+                raise ShuttingDownError(f"{runner.name!r} was unloaded while it was loaded", hint="load it again")
+            self._versions[runner.name][runner.version] = other
+
     @contextmanager
     def claim(self, name: str, version: str) -> Iterator[None]:
         """Keeps a version free for the block, in which it is loaded and added: nobody else can claim it meanwhile.

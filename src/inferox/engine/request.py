@@ -41,6 +41,7 @@ class RequestOptions:
         truncation_side: On which side they are cut: ``left`` or ``right``; ``None`` for the model's own.
         unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
         of_tokens: Whether the vectors of single tokens are given, as the model has them.
+        request_id: What it is called: those that a shadow or a canary gets are chosen by it. ``None`` for no name.
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
@@ -55,6 +56,7 @@ class RequestOptions:
     truncation_side: str | None = None
     unscaled: bool = False
     of_tokens: bool = False
+    request_id: str | None = None
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
@@ -65,6 +67,8 @@ class RequestOptions:
             raise RequestError(f"an owner must be a string, but is {self.owner!r}")
         if self.prompt is not None and not isinstance(self.prompt, str):
             raise RequestError(f"a prompt must be the name of one, but is {self.prompt!r}")
+        if self.request_id is not None and not isinstance(self.request_id, str):
+            raise RequestError(f"a request_id must be a string, but is {self.request_id!r}")
         check_truncation(self.truncate)
         if self.truncation_side not in {None, "left", "right"}:
             raise RequestError(f"texts are cut on the left or the right, not on {self.truncation_side!r}")

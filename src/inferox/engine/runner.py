@@ -162,6 +162,7 @@ class ModelRunner(ServedModel):
             class_labels=tuple(getattr(self._task, "labels", ())),
             signature=self._signature,
             pooling=getattr(self._task, "pooling", None),
+            parity_class=metadata.parity_class,
         )
 
     def stats(self) -> ModelStats:

@@ -15,6 +15,7 @@ from inferox.engine.histogram import (
     Histogram,
     HistogramRecorder,
 )
+from inferox.engine.trials.stats import TrialStats
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class ModelStats:
         padding: The share of each batch's places that no token stood in.
         queue_s: For each row that was computed, the seconds from its request's coming to its batch.
         compute_s: The seconds that each batch took.
+        trials: What the artifacts have done that are tried beside it; see ``Engine.load``.
     """
 
     waiting_rows: int = 0
@@ -60,6 +62,7 @@ class ModelStats:
     padding: Histogram = NO_SHARES
     queue_s: Histogram = NO_SECONDS
     compute_s: Histogram = NO_SECONDS
+    trials: tuple[TrialStats, ...] = ()
 
 
 class StatsRecorder:

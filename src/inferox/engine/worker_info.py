@@ -14,9 +14,11 @@ class WorkerInfo:
         is_sandbox: Whether it computes suspects alone: items that were in flight when another worker died.
         models: The names of the models that it can compute.
         requests: How many requests it has.
+        is_shadow: Whether it computes shadows alone; see ``Engine.load``.
     """
 
     pid: int
     is_sandbox: bool
     models: tuple[str, ...]
     requests: int
+    is_shadow: bool = False

@@ -16,6 +16,9 @@ _PARENT_IS_GONE = 1
 _OOM_SCORE = Path("/proc/self/oom_score_adj")
 _FIRST_TO_GO = "1000"
 
+_AUTOGROUP = Path("/proc/self/autogroup")
+_NICEST = 19
+
 
 def end_with_parent(parent: int | None = None) -> None:
     """Has Linux end this process as soon as its parent ends; more exactly, the thread that started it.
@@ -38,6 +41,13 @@ def offer_to_die_first() -> None:
     """Has Linux end this process before others where memory runs out."""
     with suppress(OSError):  # it is there on Linux alone
         _OOM_SCORE.write_text(_FIRST_TO_GO, encoding="ascii")
+
+
+def yield_processors() -> None:
+    """Has the system give this process only the time of the processors that others leave, or hardly more."""
+    os.nice(_NICEST)
+    with suppress(OSError):  # where Linux shares the time between sessions, what counts is the session's
+        _AUTOGROUP.write_text(str(_NICEST), encoding="ascii")
 
 
 def leave_no_core_file() -> None:

@@ -12,6 +12,7 @@ from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
 from inferox.server.process_memory import measure_memory
 from inferox.server.service import Service
+from inferox.server.trial_metrics import accumulate, collect_trials
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
@@ -85,7 +86,7 @@ def _write(
 def _collect_processes(workers: Sequence[WorkerInfo]) -> Iterator[Metric]:
     from prometheus_client.metrics_core import GaugeMetricFamily
 
-    alive = sum(not worker.is_sandbox for worker in workers)
+    alive = sum(not (worker.is_sandbox or worker.is_shadow) for worker in workers)
     yield GaugeMetricFamily("inferox_workers", "Worker processes that are alive.", float(alive))
     memory = GaugeMetricFamily("inferox_memory_bytes", "Resident memory of processes.", labels=["process"])
     for kind, size_bytes in measure_memory(workers).items():
@@ -115,14 +116,6 @@ def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_
         histograms = HistogramMetricFamily(f"inferox_{shown}", meaning, labels=["model"])
         for model, some in stats.items():
             found: Histogram = getattr(some, name)
-            histograms.add_metric([model], _accumulate(found), found.total)
+            histograms.add_metric([model], accumulate(found), found.total)
         yield histograms
-
-
-def _accumulate(histogram: Histogram) -> list[tuple[str, float]]:
-    """The buckets of a histogram as Prometheus has them: each with all that is smaller."""
-    buckets, seen = [], 0
-    for bound, count in zip((*histogram.bounds, None), histogram.counts, strict=True):
-        seen += count
-        buckets.append(("+Inf" if bound is None else repr(bound), float(seen)))
-    return buckets
+    yield from collect_trials(stats)

@@ -16,10 +16,10 @@ def measure_memory(workers: Iterable[WorkerInfo]) -> dict[str, int]:
         workers: The worker processes.
 
     Returns:
-        The bytes of ``front``, ``worker`` and ``sandbox``; what cannot be read, as on macOS, is left out.
+        The bytes of ``front``, ``worker``, ``sandbox`` and ``shadow``; what cannot be read, as on macOS, is left out.
     """
     processes = [("front", os.getpid())]
-    processes += [("sandbox" if worker.is_sandbox else "worker", worker.pid) for worker in workers]
+    processes += [(_kind_of(worker), worker.pid) for worker in workers]
     found: dict[str, int] = {}
     for kind, pid in processes:
         try:
@@ -28,3 +28,9 @@ def measure_memory(workers: Iterable[WorkerInfo]) -> dict[str, int]:
             continue
         found[kind] = found.get(kind, 0) + pages * os.sysconf("SC_PAGE_SIZE")
     return found
+
+
+def _kind_of(worker: WorkerInfo) -> str:
+    if worker.is_shadow:
+        return "shadow"
+    return "sandbox" if worker.is_sandbox else "worker"

@@ -19,7 +19,7 @@ from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions
 from inferox.server.config import ModelSource, check_name
 from inferox.server.field_error import FieldError
-from inferox.server.request_record import note_model
+from inferox.server.request_record import current_record, note_model
 from inferox.tasks.activation import sigmoid
 from inferox.tasks.token import Token
 
@@ -334,4 +334,5 @@ class Service:
             unscaled=options.unscaled,
             owner=current_owner.get(),
             of_tokens=options.of_tokens,
+            request_id=None if (record := current_record.get()) is None else record.id,
         )

@@ -182,7 +182,8 @@ class RemoteModel(ServedModel):
         found, missing = count_in(self._pool.links_of(self.key), self)
         # With those of nobody, so that there are histograms where no worker is alive.
         counted = [ModelStats(missing_workers=missing), *(msgspec.convert(stats, ModelStats) for stats, _ in found)]
-        names = [item.name for item in fields(ModelStats)]
+        # Nothing is tried within a worker: the engine that has the workers does that.
+        names = [item.name for item in fields(ModelStats) if item.name != "trials"]
         return ModelStats(**{name: sum(getattr(stats, name) for stats in counted) for name in names})
 
     def close(self) -> None:

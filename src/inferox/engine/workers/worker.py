@@ -46,7 +46,7 @@ from inferox.engine.workers.messages import (
 )
 from inferox.engine.workers.results import to_answered
 from inferox.engine.workload import Workload
-from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first
+from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first, yield_processors
 
 _logger = logging.getLogger(__name__)
 
@@ -274,12 +274,15 @@ def main() -> None:
     end_with_parent(int(parent))
     offer_to_die_first()
     leave_no_core_file()
+    settings = json.decode(config, type=EngineConfig)
+    if settings.low_priority:
+        yield_processors()
     channel = Channel(socket.socket(fileno=int(connection)))
     flights = FlightRecord(int(record))
     os.close(int(record))
 
     async def serve() -> None:
-        await Worker(channel, flights, json.decode(config, type=EngineConfig)).serve()
+        await Worker(channel, flights, settings).serve()
 
     asyncio.run(serve())
 

@@ -1,0 +1,118 @@
+"""A request that a canary answers, or the serving artifact where the canary fails it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+from inferox.core import InferoxError
+from inferox.engine.answer import Answer
+from inferox.engine.request import RequestOptions
+from inferox.engine.trials.canary_trial import CanaryTrial
+from inferox.engine.trials.comparer import keep_first
+from inferox.engine.unexpected import to_failure
+
+_logger = logging.getLogger(__name__)
+
+
+class CanaryCall:
+    """A request that a canary answers, or the serving artifact where the canary fails it.
+
+    Args:
+        canary: The canary.
+        items: The items.
+        options: What the caller says of it.
+        ask_serving: Has the serving artifact compute it.
+        finish: Makes the answer to the caller of that of the canary.
+
+    Attributes:
+        future: Gets the answer. Cancelling it drops what is not computed yet.
+    """
+
+    def __init__(
+        self,
+        canary: CanaryTrial,
+        items: Sequence[Any],
+        options: RequestOptions,
+        *,
+        ask_serving: Callable[[], Future[Answer]],
+        finish: Callable[[Answer], Answer],
+    ) -> None:
+        self.future: Future[Answer] = Future()
+        self._canary = canary
+        self._kept = keep_first(items)
+        self._options = options
+        self._ask_serving = ask_serving
+        self._finish = finish
+        self._computing: Future[Answer] | None = None
+        self.future.add_done_callback(self._drop)
+
+    def follow(self, computing: Future[Answer]) -> None:
+        """Waits for the answer of the canary.
+
+        Args:
+            computing: What gets it.
+        """
+        self._watch(computing)
+        computing.add_done_callback(self._take)
+
+    def follow_serving(self, computing: Future[Answer], error: InferoxError) -> None:
+        """Waits for the answer of the serving artifact.
+
+        Args:
+            computing: What gets it.
+            error: What the canary failed with. It is to blame only if the other can answer.
+        """
+        self._watch(computing)
+
+        def take(done: Future[Answer]) -> None:
+            if done.cancelled():
+                self.future.cancel()
+            elif (failure := done.exception()) is not None:
+                self._fail(failure)
+            else:
+                self._canary.note_failure(error)
+                self._answer(done.result())
+
+        computing.add_done_callback(take)
+
+    def _take(self, done: Future[Answer]) -> None:
+        if done.cancelled():
+            self.future.cancel()
+        elif (error := done.exception()) is None:
+            self._canary.note_answer(self._kept, self._options, done.result())
+            self._answer(self._finish(done.result()))
+        elif isinstance(error, InferoxError):
+            # This may be the thread that computes, and would wait for itself.
+            Thread(target=self._fall_back, args=(error,), name="inferox-fall-back", daemon=True).start()
+        else:
+            self._fail(error)
+
+    def _fall_back(self, error: InferoxError) -> None:
+        try:
+            self.follow_serving(self._ask_serving(), error)
+        except Exception as failure:
+            if not isinstance(failure, InferoxError):
+                _logger.exception("answering in place of a canary failed")
+            self._fail(to_failure("answering in place of a canary", failure))
+
+    def _watch(self, computing: Future[Answer]) -> None:
+        self._computing = computing
+        if self.future.done():
+            computing.cancel()
+
+    def _drop(self, _: Future[Answer]) -> None:
+        if self._computing is not None:
+            self._computing.cancel()
+
+    def _answer(self, answer: Answer) -> None:
+        with suppress(InvalidStateError):
+            self.future.set_result(answer)
+
+    def _fail(self, error: BaseException) -> None:
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)

@@ -1,0 +1,185 @@
+"""Computing requests a second time, when they are answered and nobody waits."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from threading import Condition, Thread
+from typing import Any
+
+from inferox.core import CapacityError, Closing, InferoxError, RequestError
+from inferox.engine.answer import Answer
+from inferox.engine.request import RequestOptions
+from inferox.engine.trials.drift import Drift, find_tolerance, measure_drift
+from inferox.engine.trials.stats import TrialRecorder
+
+_logger = logging.getLogger(__name__)
+
+MOST_ROWS = 32
+"""How many items of a request are compared: its first ones."""
+
+MOST_WAITING = 16
+"""How many requests may wait to be compared; more are left out."""
+
+_BUSY_S = 0.05
+"""How long a request may wait in any case before the engine counts as busy."""
+
+_PATIENCE_S = 60.0
+"""How long the second computation may take."""
+
+_LOWER_PRIORITY = 10
+"""By how much the second computation of a request goes after others, as seconds of waiting count."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A request that is answered.
+
+    Attributes:
+        items: Its items.
+        options: What its caller said of it.
+        answer: Its answer.
+    """
+
+    items: Sequence[Any]
+    options: RequestOptions
+    answer: Answer
+
+
+class Comparer(Closing):
+    """Computes requests a second time, one after another on a thread of its own, and compares the answers.
+
+    Args:
+        name: The name of the thread.
+        recorder: Counts what becomes of them.
+        ask: Has a request computed by the other artifact.
+        is_shadow: Whether that is the one that is tried; otherwise it has given the first answer.
+        note_drift: Told how far a request was away.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        recorder: TrialRecorder,
+        ask: Callable[[Sequence[Any], RequestOptions], Future[Answer]],
+        *,
+        is_shadow: bool,
+        note_drift: Callable[[Drift], None],
+    ) -> None:
+        self._name = name
+        self._recorder = recorder
+        self._ask = ask
+        self._is_shadow = is_shadow
+        self._note_drift = note_drift
+        self._condition = Condition()
+        self._waiting: deque[Answered] = deque()
+        self._computing: Future[Answer] | None = None
+        self._is_closed = False
+        self._thread: Thread | None = None
+
+    def consider(self, answered: Answered) -> None:
+        """Has a request compared, unless the engine is busy or too many wait for it. It takes no time.
+
+        Args:
+            answered: The request.
+        """
+        answer = answered.answer
+        if answer.queue_s > max(answer.compute_s, _BUSY_S):
+            self._recorder.count("busy")
+            return
+        with self._condition:
+            if self._is_closed:
+                return
+            is_full = len(self._waiting) >= MOST_WAITING
+            if not is_full:
+                self._waiting.append(answered)
+                self._start()
+                self._condition.notify()
+        if is_full:
+            self._recorder.count("queue_full")
+
+    def close(self) -> None:
+        """Compares nothing more, and waits for its thread."""
+        with self._condition:
+            self._is_closed = True
+            self._waiting.clear()
+            self._condition.notify_all()
+            thread, computing = self._thread, self._computing
+        if computing is not None:
+            computing.cancel()
+        if thread is not None:
+            thread.join()
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name=self._name, daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while (answered := self._next()) is not None:
+            try:
+                self._compare(answered)
+            except Exception:
+                _logger.exception("%s: comparing a request failed", self._name)
+
+    def _next(self) -> Answered | None:
+        with self._condition:
+            self._condition.wait_for(lambda: self._waiting or self._is_closed)
+            return None if self._is_closed else self._waiting.popleft()
+
+    def _compare(self, answered: Answered) -> None:
+        given = answered.answer
+        options = answered.options
+        later = replace(options, deadline_s=_PATIENCE_S, priority=options.priority + _LOWER_PRIORITY)
+        try:
+            other = self._compute(answered.items[:MOST_ROWS], later)
+        except CancelledError:
+            return
+        except (CapacityError, TimeoutError):
+            self._recorder.count("late")
+            return
+        except InferoxError as error:
+            self._note_failure(error)
+            return
+        if self._is_shadow:
+            self._recorder.count("requests")
+        first = given.results[:MOST_ROWS]
+        expected, actual = (first, other.results) if self._is_shadow else (other.results, first)
+        tried = other if self._is_shadow else given
+        drift = measure_drift(expected, actual, tie=find_tolerance(tried.parity_class).tie)
+        self._recorder.note_drift(drift)
+        self._note_drift(drift)
+
+    def _compute(self, items: Sequence[Any], options: RequestOptions) -> Answer:
+        future = self._ask(items, options)
+        with self._condition:
+            self._computing = future
+            is_closed = self._is_closed
+        if is_closed:
+            future.cancel()
+        try:
+            return future.result(_PATIENCE_S)
+        finally:
+            self._computing = None
+            future.cancel()
+
+    def _note_failure(self, error: InferoxError) -> None:
+        if self._is_shadow:
+            self._recorder.count("errors")
+            level = logging.DEBUG if isinstance(error, RequestError) else logging.WARNING
+            _logger.log(level, "%s: a request cannot be computed: %s", self._name, error)
+        else:
+            self._recorder.count("late")
+
+
+def keep_first(items: Sequence[Any]) -> Sequence[Any]:
+    """The first items of a request, as they are now: its caller may change arrays once it has its answer.
+
+    Args:
+        items: The items.
+    """
+    return deepcopy(items[:MOST_ROWS])

@@ -1,0 +1,110 @@
+"""What an operator says of artifacts that are tried beside the one that serves."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from inferox.core import ConfigError
+
+_FORM = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?::([A-Za-z0-9]+))?=([0-9]+(?:\.[0-9]+)?|\.[0-9]+)", re.ASCII)
+
+ERROR_LIMIT = 0.05
+"""The share of a canary's requests that may fail, unless it is said."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Another artifact of a package, and the share of the requests that it gets.
+
+    Attributes:
+        backend: Its backend, such as ``onnxruntime``.
+        share: The share of the requests, more than 0 and up to 1.
+        precision: Its number format, such as ``int8``; ``None`` for the best that the backend has.
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    backend: str
+    share: float
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.backend == "auto":
+            raise ConfigError("a shadow or a canary needs a backend of its own", hint="name one, such as onnxruntime")
+        _check_share("share", self.share)
+        if not self.share:
+            raise ConfigError("share must be more than 0", hint="leave the shadow or the canary out")
+
+    @property
+    def target(self) -> str:
+        """What is tried, as ``parse`` reads it."""
+        return self.backend if self.precision is None else f"{self.backend}:{self.precision}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shadow(Trial):
+    """An artifact that computes a share of the requests a second time, after they are answered.
+
+    Its answers go to nobody: they are compared with those that were given.
+    """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canary(Trial):
+    """An artifact that answers a share of the requests, until it fails or drifts too far.
+
+    Attributes:
+        drift_limit: How far its answers may be from those of the artifact that serves, in the mean of the last 256
+            requests that were compared; see ``Drift``. ``None`` for what its class of parity allows.
+        error_limit: The share of its last 256 requests that may fail. Their callers get their answers from the
+            artifact that serves.
+        any_space: Whether its answers may lie in another embedding space than those of the artifact that serves.
+
+    Raises:
+        ConfigError: If a value is out of range.
+    """
+
+    drift_limit: float | None = None
+    error_limit: float = ERROR_LIMIT
+    any_space: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.drift_limit is not None and not (_is_number(self.drift_limit) and 0 <= self.drift_limit < math.inf):
+            raise ConfigError(f"drift_limit must be a number of 0 or more, but is {self.drift_limit!r}")
+        _check_share("error_limit", self.error_limit)
+
+
+def parse_trial(text: str, option: str) -> tuple[str, str | None, float]:
+    """Reads what a command line says of a trial.
+
+    Args:
+        text: ``BACKEND=SHARE`` or ``BACKEND:PRECISION=SHARE``.
+        option: The name of the option, for the error.
+
+    Returns:
+        The backend, the precision, and the share.
+
+    Raises:
+        ConfigError: If it is something else.
+    """
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ConfigError(
+            f"{option} must be BACKEND=SHARE or BACKEND:PRECISION=SHARE, but is {text!r}",
+            hint=f"{option} onnxruntime=0.1 takes a tenth of the requests",
+        )
+    return found[1], found[2], float(found[3])
+
+
+def _check_share(name: str, value: object) -> None:
+    if not (_is_number(value) and 0 <= value <= 1):
+        raise ConfigError(f"{name} must be a number from 0 to 1, but is {value!r}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,68 @@
+"""An artifact that computes a share of the requests again, after they are answered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+from inferox.core import Closing
+from inferox.engine.answer import Answer
+from inferox.engine.request import RequestOptions
+from inferox.engine.served_model import ServedModel
+from inferox.engine.trials.comparer import Answered, Comparer, keep_first
+from inferox.engine.trials.drift import Drift
+from inferox.engine.trials.selection import RequestShare
+from inferox.engine.trials.stats import TrialInfo, TrialRecorder, TrialStats
+
+
+class ShadowTrial(Closing):
+    """An artifact that computes a share of the requests again, after they are answered.
+
+    Args:
+        name: The name of the model.
+        model: The artifact; it is closed with this.
+        info: What is tried.
+    """
+
+    def __init__(self, name: str, model: ServedModel, info: TrialInfo) -> None:
+        self._model = model
+        self._share = RequestShare(info.share, info.kind)
+        self._recorder = TrialRecorder(info)
+        self._comparer = Comparer(
+            f"inferox-{name}-shadow", self._recorder, self._ask, is_shadow=True, note_drift=_note_nothing
+        )
+
+    @property
+    def stats(self) -> TrialStats:
+        """What it has done so far."""
+        return self._recorder.stats
+
+    def follow(self, items: Sequence[Any], options: RequestOptions, future: Future[Answer]) -> None:
+        """Has a request computed again once it is answered, if it is one of the share.
+
+        Args:
+            items: The items.
+            options: What the caller says of it.
+            future: What gets its answer.
+        """
+        if len(items) and self._share.chooses(options.request_id):
+            future.add_done_callback(partial(self._note_answer, keep_first(items), options))
+
+    def close(self) -> None:
+        """Computes nothing more, and closes the artifact."""
+        self._comparer.close()
+        self._model.close()
+
+    def _note_answer(self, items: Sequence[Any], options: RequestOptions, future: Future[Answer]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._comparer.consider(Answered(items, options, future.result()))
+
+    def _ask(self, items: Sequence[Any], options: RequestOptions) -> Future[Answer]:
+        return self._model.ask(items, options, time.monotonic())
+
+
+def _note_nothing(_: Drift) -> None:
+    """A shadow may be as far away as it likes."""

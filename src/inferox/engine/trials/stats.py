@@ -1,0 +1,142 @@
+"""What is known of an artifact that is tried beside the one that serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from threading import Lock
+from typing import Literal
+
+from inferox.engine.histogram import Histogram, HistogramRecorder
+from inferox.engine.trials.drift import Drift
+
+TrialKind = Literal["shadow", "canary"]
+"""How an artifact is tried: compared alone, or answering."""
+
+DRIFT_BOUNDS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Bounds for distances; see ``Drift``."""
+
+NO_DRIFT = Histogram.empty(DRIFT_BOUNDS)
+
+
+@dataclass(frozen=True)
+class TrialInfo:
+    """An artifact that is tried beside the one that serves.
+
+    Attributes:
+        kind: ``shadow`` or ``canary``.
+        artifact: The artifact.
+        share: The share of the requests that it gets.
+        embedding_space: The id of the space in which its vectors lie; ``None`` where that is not known.
+        drift_limit: How far a canary's answers may be from those of the artifact that serves; ``None`` for a shadow.
+        error_limit: The share of its requests that may fail; ``None`` for a shadow.
+        rolled_back: Why a canary gets no more requests; ``None`` as long as it does.
+    """
+
+    kind: TrialKind
+    artifact: str
+    share: float
+    embedding_space: str | None = None
+    drift_limit: float | None = None
+    error_limit: float | None = None
+    rolled_back: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialStats:
+    """What an artifact that is tried has done, and how far it was from the one that serves.
+
+    Attributes:
+        info: What is tried.
+        requests: The requests that it computed: those that a canary answered, or a shadow computed again.
+        errors: The requests that it failed, and that the artifact that serves answered.
+        busy: The requests that were not compared, because they had waited for longer than they were computed.
+        queue_full: Those that were not, because too many waited to be compared.
+        late: Those that were not, because the second computation was refused, or took too long.
+        compared: The requests that were compared.
+        compared_rows: Their items; of a large request only the first are.
+        decisions: What was decided in them; see ``Drift``.
+        same_decisions: How much of it was decided alike.
+        cosine_min: The smallest cosine of two vectors; ``None`` where there were none.
+        max_abs: The largest difference of two numbers; ``None`` where nothing was compared.
+        drift: How far each request that was compared was away.
+    """
+
+    info: TrialInfo
+    requests: int = 0
+    errors: int = 0
+    busy: int = 0
+    queue_full: int = 0
+    late: int = 0
+    compared: int = 0
+    compared_rows: int = 0
+    decisions: int = 0
+    same_decisions: int = 0
+    cosine_min: float | None = None
+    max_abs: float | None = None
+    drift: Histogram = field(default=NO_DRIFT)
+
+
+Count = Literal["requests", "errors", "busy", "queue_full", "late"]
+"""What is counted one by one."""
+
+
+class TrialRecorder:
+    """Counts what an artifact that is tried does. Several threads may use it.
+
+    Args:
+        info: What is tried.
+    """
+
+    def __init__(self, info: TrialInfo) -> None:
+        self._lock = Lock()
+        self._stats = TrialStats(info)
+        self._drift = HistogramRecorder(DRIFT_BOUNDS)
+
+    @property
+    def info(self) -> TrialInfo:
+        """What is tried."""
+        return self._stats.info
+
+    @property
+    def stats(self) -> TrialStats:
+        """What was counted so far."""
+        with self._lock:
+            return replace(self._stats, drift=self._drift.read())
+
+    def count(self, what: Count) -> None:
+        """Counts a request.
+
+        Args:
+            what: What became of it.
+        """
+        with self._lock:
+            self._stats = replace(self._stats, **{what: getattr(self._stats, what) + 1})
+
+    def note_drift(self, drift: Drift) -> None:
+        """Counts a request that was compared.
+
+        Args:
+            drift: How far its answer was away.
+        """
+        with self._lock:
+            known = self._stats
+            cosines = [cosine for cosine in (known.cosine_min, drift.cosine_min) if cosine is not None]
+            self._stats = replace(
+                known,
+                compared=known.compared + 1,
+                compared_rows=known.compared_rows + drift.rows,
+                decisions=known.decisions + drift.decisions,
+                same_decisions=known.same_decisions + drift.same_decisions,
+                cosine_min=min(cosines, default=None),
+                max_abs=drift.max_abs if known.max_abs is None else max(known.max_abs, drift.max_abs),
+            )
+            self._drift.note(drift.distance)
+
+    def note_rollback(self, reason: str) -> None:
+        """Notes that it gets no more requests.
+
+        Args:
+            reason: Why.
+        """
+        with self._lock:
+            self._stats = replace(self._stats, info=replace(self._stats.info, rolled_back=reason))

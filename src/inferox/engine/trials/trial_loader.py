@@ -1,0 +1,192 @@
+"""Loading the artifacts that are tried beside the ones that serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from inferox.core import Closing, ConfigError, ShuttingDownError
+from inferox.engine.config import HANG_LIMIT_S, EngineConfig
+from inferox.engine.host import ModelHost, open_host
+from inferox.engine.registry import ModelRegistry
+from inferox.engine.served_model import ServedModel
+from inferox.engine.trials.canary_trial import CanaryTrial
+from inferox.engine.trials.drift import default_limit
+from inferox.engine.trials.options import Canary, Shadow, Trial
+from inferox.engine.trials.shadow_trial import ShadowTrial
+from inferox.engine.trials.stats import TrialInfo, TrialKind
+from inferox.engine.trials.trialed_model import TrialedModel
+from inferox.engine.trials.verdict import Verdict
+from inferox.engine.worker_info import WorkerInfo
+
+_PATIENCE_TIMES = 10.0
+"""How much longer the worker of shadows may take before it is taken to hang: it gets the time that others leave."""
+
+_SCORING_TASKS = frozenset({"classify", "token-classify", "image-classify", "rerank"})
+"""The tasks whose answers are scores."""
+
+
+@dataclass(frozen=True)
+class Tried(Closing):
+    """Artifacts that are loaded, and are to be tried beside one that serves.
+
+    Attributes:
+        shadow: What is to be the shadow, with what the operator says of it; ``None`` for none.
+        canary: Likewise.
+    """
+
+    shadow: tuple[Shadow, ServedModel] | None
+    canary: tuple[Canary, ServedModel] | None
+
+    def beside(self, serving: ServedModel) -> TrialedModel:
+        """Puts them beside an artifact that serves, and begins.
+
+        Args:
+            serving: The artifact.
+
+        Raises:
+            ConfigError: If one of them is the artifact that serves, or a canary lies in another embedding space.
+        """
+        shadow = canary = None
+        if self.shadow is not None:
+            _, model = self.shadow
+            shadow = ShadowTrial(serving.name, model, _describe("shadow", self.shadow, serving))
+        if self.canary is not None:
+            asked, model = self.canary
+            info = _describe("canary", self.canary, serving)
+            _refuse_other_space(asked, info, serving)
+            drift_limit = _find_limit(asked, model)
+            info = replace(info, drift_limit=drift_limit, error_limit=asked.error_limit)
+            canary = CanaryTrial(serving.name, model, serving, info, Verdict(drift_limit, asked.error_limit))
+        return TrialedModel(serving, shadow, canary)
+
+    def close(self) -> None:
+        """Closes them."""
+        with ExitStack() as stack:
+            for loaded in (self.shadow, self.canary):
+                if loaded is not None:
+                    stack.callback(loaded[1].close)
+
+
+class TrialLoader(Closing):
+    """Loads artifacts that are tried beside the ones that serve. Several threads may use it.
+
+    Where an engine has worker processes, shadows have one of their own, which leaves the processors to the others.
+
+    Args:
+        config: The settings of the engine.
+        host: What computes its models, and canaries.
+    """
+
+    def __init__(self, config: EngineConfig, host: ModelHost) -> None:
+        self._config = config
+        self._host = host
+        self._lock = Lock()
+        self._background: ModelHost | None = None
+        self._is_closed = False
+        self._numbers = count(1)
+
+    def load(
+        self, source: str, name: str | None, options: Mapping[str, Any], shadow: Shadow | None, canary: Canary | None
+    ) -> Tried:
+        """Loads what is to be tried.
+
+        Args:
+            source: The package.
+            name: What requests call the model; ``None`` for the name of the package.
+            options: How the artifact that serves is loaded: the other arguments of ``Engine.load``.
+            shadow: What is to be the shadow; ``None`` for none.
+            canary: What is to be the canary; ``None`` for none.
+
+        Raises:
+            InferoxError: If one cannot be loaded.
+        """
+        called = name or Path(source).stem
+        with ExitStack() as undo:
+            shadowing = None
+            if shadow is not None:
+                shadowing = shadow, self._load(self._find_background(), source, f"{called}~shadow", options, shadow)
+                undo.callback(shadowing[1].close)
+            answering = None
+            if canary is not None:
+                answering = canary, self._load(self._host, source, f"{called}~canary", options, canary)
+            undo.pop_all()
+        return Tried(shadowing, answering)
+
+    def workers(self) -> list[WorkerInfo]:
+        """The worker processes of shadows that are alive."""
+        background = self._background
+        if background is None or background is self._host:
+            return []
+        return [replace(worker, is_shadow=True) for worker in background.workers()]
+
+    def close(self) -> None:
+        """Ends the worker processes of shadows, whose models are closed."""
+        with self._lock:
+            self._is_closed = True
+            background = self._background
+        if background is not None and background is not self._host:
+            background.close()
+
+    def _load(self, host: ModelHost, source: str, name: str, options: Mapping[str, Any], asked: Trial) -> ServedModel:
+        own = {"backend": asked.backend, "precision": asked.precision, "start": "best"}
+        if asked.precision is not None:
+            own["quality"] = None  # what is asked for by name is tried, however well it agrees
+        return host.load(source, name, str(next(self._numbers)), {**options, **own}, ModelRegistry())
+
+    def _find_background(self) -> ModelHost:
+        if self._config.isolation == "thread":
+            return self._host
+        with self._lock:
+            if self._is_closed:
+                raise ShuttingDownError("the engine is closed", hint="make a new one")
+            if self._background is None:
+                self._background = open_host(_make_gentle(self._config))
+            return self._background
+
+
+def _make_gentle(config: EngineConfig) -> EngineConfig:
+    """The settings of the worker process of shadows, which takes what others leave."""
+    limit = config.memory_limit_bytes
+    return replace(
+        config,
+        workers=1,
+        threads=1,
+        memory_limit_bytes=None if limit is None else max(1, limit // config.workers),
+        hang_limit_s=_PATIENCE_TIMES * (config.hang_limit_s or HANG_LIMIT_S),
+        cache_bytes=0,
+        profiling=False,
+        low_priority=True,
+    )
+
+
+def _describe(kind: TrialKind, loaded: tuple[Trial, ServedModel], serving: ServedModel) -> TrialInfo:
+    asked, info = loaded[0], loaded[1].info()
+    if info.artifact == serving.info().artifact:
+        raise ConfigError(
+            f"{info.artifact} would be the {kind} of {serving.name!r}, and serves it already",
+            hint=f"choose another one than {asked.target} for the {kind}, or another backend for what serves",
+        )
+    return TrialInfo(kind, info.artifact, asked.share, info.embedding_space)
+
+
+def _refuse_other_space(asked: Canary, canary: TrialInfo, serving: ServedModel) -> None:
+    space = serving.info().embedding_space
+    if canary.embedding_space != space and not asked.any_space:
+        raise ConfigError(
+            f"{canary.artifact} would be the canary of {serving.name!r}, and answers in the embedding space "
+            f"{canary.embedding_space}, not in {space}: both kinds of vectors would come into one index",
+            hint="try it as a shadow, or allow it with any_space=True (--canary-any-space)",
+        )
+
+
+def _find_limit(asked: Canary, model: ServedModel) -> float:
+    info = model.info()
+    if asked.drift_limit is not None:
+        return asked.drift_limit
+    return default_limit(info.parity_class, has_vectors=info.task not in _SCORING_TASKS)

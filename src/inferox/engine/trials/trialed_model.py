@@ -1,0 +1,107 @@
+"""A model beside whose artifact others are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+from inferox.core import InferoxError
+from inferox.engine.answer import Answer
+from inferox.engine.items import to_items
+from inferox.engine.model_info import ModelInfo
+from inferox.engine.request import RequestOptions
+from inferox.engine.served_model import ServedModel
+from inferox.engine.stats import ModelStats
+from inferox.engine.trials.canary_call import CanaryCall
+from inferox.engine.trials.canary_trial import CanaryTrial
+from inferox.engine.trials.shadow_trial import ShadowTrial
+from inferox.tasks.token import Token
+
+
+class TrialedModel(ServedModel):
+    """A model beside whose artifact others are tried. It closes all of them.
+
+    Args:
+        serving: The artifact that serves.
+        shadow: The one that computes some requests again; ``None`` for none.
+        canary: The one that answers some requests; ``None`` for none.
+    """
+
+    def __init__(self, serving: ServedModel, shadow: ShadowTrial | None, canary: CanaryTrial | None) -> None:
+        self.name, self.version = serving.name, serving.version
+        self._serving = serving
+        self._shadow = shadow
+        self._canary = canary
+
+    def ask(
+        self, items: Sequence[Any], options: RequestOptions, arrived_s: float, *, is_patient: bool = False
+    ) -> Future[Answer]:
+        """Takes a request in; see ``ServedModel``."""
+        given = to_items(items)
+        if self._canary is None or not self._canary.takes(given, options):
+            return self._follow(given, options, self._serving.ask(given, options, arrived_s, is_patient=is_patient))
+        call = self._call(self._canary, given, options, arrived_s)
+        try:
+            call.follow(self._canary.model.ask(given, options, arrived_s, is_patient=is_patient))
+        except InferoxError as error:
+            call.follow_serving(self._serving.ask(given, options, arrived_s, is_patient=is_patient), error)
+        return call.future
+
+    async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
+        """Takes a request of a coroutine in; see ``ServedModel``."""
+        given = to_items(items)
+        if self._canary is None or not self._canary.takes(given, options):
+            return self._follow(given, options, await self._serving.aask(given, options, arrived_s))
+        call = self._call(self._canary, given, options, arrived_s)
+        try:
+            call.follow(await self._canary.model.aask(given, options, arrived_s))
+        except InferoxError as error:
+            call.follow_serving(await self._serving.aask(given, options, arrived_s), error)
+        return call.future
+
+    def tokenize(
+        self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
+    ) -> Future[list[list[Token]]]:
+        """Divides texts into tokens; see ``ServedModel``."""
+        return self._serving.tokenize(texts, prompt=prompt, add_special_tokens=add_special_tokens)
+
+    def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
+        """Makes texts of tokens; see ``ServedModel``."""
+        return self._serving.detokenize(ids, skip_special_tokens=skip_special_tokens)
+
+    def info(self) -> ModelInfo:
+        """What the artifact that serves is, and what is tried beside it; see ``ServedModel``."""
+        return replace(self._serving.info(), trials=tuple(trial.stats.info for trial in self._trials))
+
+    def stats(self) -> ModelStats:
+        """What the artifact that serves has done, and those that are tried; see ``ServedModel``."""
+        return replace(self._serving.stats(), trials=tuple(trial.stats for trial in self._trials))
+
+    def close(self) -> None:
+        """Takes no more requests, waits until those that were taken are answered, and closes all artifacts."""
+        with ExitStack() as stack:
+            stack.callback(self._serving.close)
+            for trial in self._trials:
+                stack.callback(trial.close)
+
+    @property
+    def _trials(self) -> list[ShadowTrial | CanaryTrial]:
+        return [trial for trial in (self._shadow, self._canary) if trial is not None]
+
+    def _follow(self, items: Sequence[Any], options: RequestOptions, future: Future[Answer]) -> Future[Answer]:
+        if self._shadow is not None:
+            self._shadow.follow(items, options, future)
+        return future
+
+    def _call(self, canary: CanaryTrial, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> CanaryCall:
+        return CanaryCall(
+            canary,
+            items,
+            options,
+            ask_serving=lambda: self._serving.ask(items, options, arrived_s),
+            # The artifact has a name of its own where it is computed, which is no caller's matter.
+            finish=lambda answer: replace(answer, model=self.name, version=self.version),
+        )

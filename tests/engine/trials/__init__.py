@@ -1,0 +1,1 @@
+"""Artifacts that are tried beside the one that serves."""
