@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.test_serving import openai, serving
 from tests.cli.conftest import Run
 
 Packages = dict[str, Path]
@@ -62,3 +63,28 @@ def test_what_cannot_be_measured_is_refused(
 def test_nothing_to_measure_is_refused(run: Run, packages: Packages) -> None:
     done = run("bench", packages["embed"], "--callers", "none", "--seconds", "1")
     assert (done.code, "there is nothing to measure" in done.err) == (2, True), done.err
+
+
+def test_a_server_is_measured_from_outside(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "load.html"
+    loads = ("--callers", "1,2", "--rates", "40", "--seconds", "1.2", "--plot", page, "--table")
+    with serving(openai) as url:
+        done = run("bench", url, *loads)
+    assert done.code == 0, done.err
+    assert f"tiny (embed), it, {url} by openai" in done.out
+    assert "own CPU" in done.out
+    assert "padding" not in done.out
+    assert f"{url} (openai)" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "message"),
+    [
+        ("http://127.0.0.1:9", ("--threads", "2"), "--threads says nothing of a server"),
+        ("http://127.0.0.1:9", ("--trust-code",), "--trust-code says nothing of a server"),
+        ("a.mlpkg", ("--api", "tei"), "--api says nothing of a package"),
+    ],
+)
+def test_options_that_say_nothing_are_refused(run: Run, target: str, options: tuple[str, ...], message: str) -> None:
+    done = run("bench", target, *options)
+    assert (done.code, message in done.err) == (2, True), done.err

@@ -21,6 +21,18 @@ _DRAIN_SHARE = 0.2
 """The share of the time in which no more requests come, and those that came may still be answered."""
 
 
+class FailedAskError(InferoxError):
+    """A request that was not answered, counted under a name of its own.
+
+    Args:
+        name: The name.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
 @dataclass
 class Observed:
     """What became of the requests of a loop.
@@ -47,6 +59,8 @@ class Observed:
         """
         try:
             await ask(number)
+        except FailedAskError as error:
+            self.failed[error.name] += 1
         except InferoxError as error:
             self.failed[type(error).__name__] += 1
         except asyncio.CancelledError:
@@ -101,6 +115,20 @@ async def run_open(ask: Ask, rate_per_s: float, seconds: float) -> Observed:
         task.add_done_callback(asked.discard)
     await _finish(list(asked), observed.began_s + seconds)
     return observed
+
+
+async def run_load(ask: Ask, callers: int | None, rate_per_s: float | None, seconds: float) -> Observed:
+    """Runs one of the two loops.
+
+    Args:
+        ask: Asks.
+        callers: How many callers there are; ``None`` where requests come at a rate.
+        rate_per_s: That rate.
+        seconds: How long it takes.
+    """
+    if callers is not None:
+        return await run_closed(ask, callers, seconds)
+    return await run_open(ask, rate_per_s or 0.0, seconds)
 
 
 async def _finish(tasks: list[asyncio.Task[None]], ends_s: float) -> None:

@@ -28,8 +28,9 @@ class LoadStep:
         failed: How many were not, by the name of the error; ``unanswered`` are those that were given up at the end.
         latency_s: The percentiles of the time to an answer, by their number, and ``max``. In an open loop it counts
             from when the request was due; empty where nothing was answered.
-        batch_rows: The rows of a batch, on average.
-        padding: The share of padding in a batch, on average.
+        batch_rows: The rows of a batch, on average; ``None`` of a server, which does not say.
+        padding: The share of padding in a batch, on average; ``None`` of a server.
+        client_cpu_s: The CPU time that asking took for each request; ``None`` where the engine is in this process.
     """
 
     callers: int | None
@@ -38,8 +39,9 @@ class LoadStep:
     answered: int
     failed: Mapping[str, int]
     latency_s: Mapping[str, float]
-    batch_rows: float
-    padding: float
+    batch_rows: float | None = None
+    padding: float | None = None
+    client_cpu_s: float | None = None
 
     @property
     def answered_per_s(self) -> float:
@@ -54,18 +56,24 @@ class LoadReport:
     Attributes:
         name: The name of the package.
         task: Its task.
-        artifact: The artifact that computed.
-        threads: How many CPU threads it could use.
-        machine: Where it was measured.
+        artifact: The artifact that computed; ``None`` where a server does not say.
+        threads: How many CPU threads it could use; ``None`` of a server.
+        machine: Where it was measured, which is where the client ran.
         steps: What was measured at each load.
+        url: The address of the server; ``None`` for an engine in this process.
+        api: How it was asked; ``None`` for an engine in this process.
+        rows: The items of each request.
     """
 
     name: str
     task: str
-    artifact: str
-    threads: int
+    artifact: str | None
+    threads: int | None
     machine: Machine
     steps: Sequence[LoadStep]
+    url: str | None = None
+    api: str | None = None
+    rows: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as JSON has it."""

@@ -1,12 +1,14 @@
-"""``inferox bench``: a package in an engine, under load."""
+"""``inferox bench``: a package in an engine, or a server, under load."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from inferox.cli.interrupts import interruptible
 from inferox.cli.options import debug_option, json_option, runtime_options, trust_code_option
@@ -17,12 +19,20 @@ if TYPE_CHECKING:
 
 _CALLERS = "1,4,16,64,256"
 
+_PACKAGE_OPTIONS = ("backend", "device", "precision", "quality", "threads", "trust_code")
+_SERVER_OPTIONS = ("api", "model", "api_key", "rows")
+
 
 @click.command(
-    short_help="Measure a package under load.",
-    epilog="Example: inferox bench minilm.mlpkg --callers 1,64 --seconds 20 --plot load.html",
+    short_help="Measure a package or a server under load.",
+    epilog="""\b
+Examples:
+  inferox bench minilm.mlpkg --callers 1,64 --seconds 20 --plot load.html
+  inferox bench http://127.0.0.1:8000 --callers 1,64
+  inferox bench http://127.0.0.1:8080 --api tei --rates 50,100
+""",
 )
-@click.argument("package")
+@click.argument("target", metavar="PACKAGE|URL")
 @runtime_options
 @click.option(
     "--callers",
@@ -50,11 +60,28 @@ _CALLERS = "1,4,16,64,256"
     help="Write plots: one .html file that needs nothing else.",
 )
 @click.option("--force", is_flag=True, help="Replace the file of the plots if it exists.")
+@click.option(
+    "--api",
+    type=click.Choice(["openai", "tei"]),
+    default="openai",
+    show_default=True,
+    help="How a server is asked: OpenAI's /v1/embeddings, or /embed as text-embeddings-inference has it.",
+)
+@click.option("--model", help="What a server calls the model. By default the only one that it lists.")
+@click.option(
+    "--api-key",
+    envvar="INFEROX_API_KEY",
+    show_envvar=True,
+    help="The API key that a server asks for, best not typed here.",
+)
+@click.option(
+    "--rows", type=click.IntRange(min=1), default=1, show_default=True, help="The texts of each request to a server."
+)
 @trust_code_option
 @json_option
 @debug_option
 def bench(
-    package: str,
+    target: str,
     *,
     backend: str,
     device: str | None,
@@ -66,14 +93,19 @@ def bench(
     seconds: float,
     plot: Path | None,
     force: bool,
+    api: str,
+    model: str | None,
+    api_key: str | None,
+    rows: int,
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Measure a package in an engine under load: how much it answers, and how long that takes.
+    """Measure a package or a server under load: how much it answers, and how long that takes.
 
-    Requests of one item each, of mixed lengths, come from callers that wait for their answers (a closed loop), and then
-    at random times at given rates, whether those before are answered or not (an open loop). Everything runs in this
-    process, without a network.
+    Requests of mixed lengths come from callers that wait for their answers (a closed loop), and then at random times at
+    given rates, whether those before are answered or not (an open loop); there, times count from when a request was
+    due. A package runs in an engine of this process, without a network. A server may be any that speaks one of the
+    protocols; the CPU time of asking is told apart.
     """
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -88,21 +120,31 @@ def bench(
     with open_output(plot, suffixes=(".html",), force=force) if plot is not None else nullcontext() as page:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
             step = bar.add_task("loading", total=None)
-            found = measure(
-                package,
-                backend,
-                device,
-                precision,
-                quality=quality,
-                threads=threads,
-                trust_code=trust_code,
-                callers=counts,
-                rates_per_s=rates_per_s,
-                seconds=seconds,
-                progress=interruptible(
-                    lambda what, done, total: bar.update(step, description=escape(what), completed=done, total=total)
-                ),
-            )
+
+            def show(what: str, done: int, total: int) -> None:
+                bar.update(step, description=escape(what), completed=done, total=total)
+
+            loads: dict[str, Any] = {
+                "callers": counts,
+                "rates_per_s": rates_per_s,
+                "seconds": seconds,
+                "progress": interruptible(show),
+            }
+            if target.startswith(("http://", "https://")):
+                _refuse_options("a server", _PACKAGE_OPTIONS)
+                found = _import_bench_server()(target, api=api, model=model, api_key=api_key, rows=rows, **loads)
+            else:
+                _refuse_options("a package", _SERVER_OPTIONS)
+                found = measure(
+                    target,
+                    backend,
+                    device,
+                    precision,
+                    quality=quality,
+                    threads=threads,
+                    trust_code=trust_code,
+                    **loads,
+                )
         if plot is not None and page is not None:
             from inferox.report import render_load_report
 
@@ -114,6 +156,24 @@ def bench(
         click.echo(json.dumps(found.to_json()))
     else:
         _print(found)
+
+
+def _refuse_options(what: str, names: Sequence[str]) -> None:
+    """Refuses options that say nothing of what is measured."""
+    context = click.get_current_context()
+    given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if given:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} says nothing of {what}")
+
+
+def _import_bench_server() -> Callable[..., LoadReport]:
+    from inferox.core import ConfigError
+
+    try:
+        from inferox.bench.serving import bench_server
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"measuring a server needs {error.name}", hint="pip install 'inferox[bench]'") from error
+    return bench_server
 
 
 def _read_numbers(text: str, option: str, *, whole: bool = False) -> list[float]:
@@ -142,13 +202,16 @@ def _print(found: LoadReport) -> None:
     from inferox.report.quantities import seconds_text, three_digits
 
     console, machine = make_console(), found.machine
-    budget = threads_text(found.threads)
-    console.print(Text(printable(f"{found.name} ({found.task}), {found.artifact}, {budget}")), style="bold")
+    facts = [found.artifact, None if found.threads is None else threads_text(found.threads)]
+    if found.url is not None:
+        facts += [f"{found.url} by {found.api}", f"{found.rows} texts a request" if found.rows > 1 else None]
+    console.print(Text(printable(", ".join([f"{found.name} ({found.task})", *filter(None, facts)]))), style="bold")
     console.print(Text(f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"))
+    is_server = found.url is not None
     table = plain_table()
     table.add_column("load", no_wrap=True)
-    headings = ("answers/s", *(f"p{number}" for number in PERCENTILES), "rows", "padding", "failed")
-    for heading in headings:
+    more = ("own CPU",) if is_server else ("rows", "padding")
+    for heading in ("answers/s", *(f"p{number}" for number in PERCENTILES), *more, "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
     for step in found.steps:
         times = [step.latency_s.get(name) for name in map(str, PERCENTILES)]
@@ -156,12 +219,18 @@ def _print(found: LoadReport) -> None:
             load_text(step),
             three_digits(step.answered_per_s),
             *("–" if seconds is None else seconds_text(seconds) for seconds in times),
-            three_digits(step.batch_rows),
-            f"{step.padding:.1%}",
+            *(() if step.batch_rows is None else (three_digits(step.batch_rows),)),
+            *(() if step.padding is None else (f"{step.padding:.1%}",)),
+            *(() if step.client_cpu_s is None else (seconds_text(step.client_cpu_s),)),
             str(sum(step.failed.values()) or ""),
         )
     console.print(table)
-    console.print(Text("rows, padding: of a batch, on average", style="dim"))
+    note = (
+        "own CPU: what asking took of a core, for each request"
+        if is_server
+        else "rows, padding: of a batch, on average"
+    )
+    console.print(Text(note, style="dim"))
     for step in found.steps:
         for name, count in step.failed.items():
-            console.print(Text(f"{load_text(step)}: {count} × {name}", style="dim"))
+            console.print(Text(printable(f"{load_text(step)}: {count} × {name}"), style="dim"))

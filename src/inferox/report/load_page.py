@@ -46,13 +46,16 @@ def _header(report: LoadReport) -> Markup:
     machine = report.machine
     facts = {
         "Task": report.task,
-        "Artifact": report.artifact,
-        "Threads": str(report.threads),
+        **({} if report.url is None else {"Server": f"{report.url} ({report.api})"}),
+        **({} if report.artifact is None else {"Artifact": report.artifact}),
+        **({} if report.threads is None else {"Threads": str(report.threads)}),
         "Machine": f"{machine.processor}, {machine.cores} cores, {bytes_text(machine.memory_bytes)}, {machine.system}",
         "Versions": f"inferox {machine.inferox}, Python {machine.python}",
     }
+    what = "An engine" if report.url is None else "A server"
+    items = "one item each" if report.rows == 1 else f"{report.rows} items each"
     listed = [part for name, text in facts.items() for part in (element("dt", name), element("dd", text))]
-    lead = element("p", "An engine under load: requests of one item each, of mixed lengths.", class_="lead")
+    lead = element("p", f"{what} under load: requests of {items}, of mixed lengths.", class_="lead")
     return element("header", element("h1", report.name), lead, element("dl", *listed))
 
 
@@ -73,7 +76,7 @@ def _cells(step: LoadStep) -> list[str]:
     return [
         three_digits(step.answered_per_s),
         *("–" if seconds is None else seconds_text(seconds) for seconds in times),
-        three_digits(step.batch_rows),
+        "–" if step.batch_rows is None else three_digits(step.batch_rows),
         str(sum(step.failed.values())),
     ]
 

@@ -1,0 +1,211 @@
+"""A server of embeddings under load: a sweep of callers, and of rates."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+from inferox.bench.embedding_api import APIS, EmbeddingApi
+from inferox.bench.http_connection import Connections, HttpAnswer
+from inferox.bench.loops import FailedAskError, Observed, run_load
+from inferox.bench.results import LoadReport, LoadStep
+from inferox.bench.sweep import CALLERS, Progress, check_loads, describe_step, sweep
+from inferox.core import ConfigError, RequestError, UnreachableError, printable
+from inferox.machine.description import this_machine
+from inferox.measuring.comparison.workload import mixed_texts
+
+_TEXTS, _LONGEST_WORDS = 4096, 150
+"""Few models take less than that in words, and OpenAI's protocol refuses what is longer than a model takes."""
+
+_OK = 200
+_SHOWN_CHARACTERS = 200
+_PORTS = {"http": 80, "https": 443}
+
+Result = TypeVar("Result")
+
+
+def bench_server(
+    url: str,
+    *,
+    api: str = "openai",
+    model: str | None = None,
+    api_key: str | None = None,
+    rows: int = 1,
+    callers: Sequence[int] = CALLERS,
+    rates_per_s: Sequence[float] | None = None,
+    seconds: float = 60.0,
+    progress: Progress = lambda *_: None,
+) -> LoadReport:
+    """Measures a server of embeddings, with requests of mixed lengths; any server that speaks one of the protocols.
+
+    Bodies of answers are read, and only the first is looked into, so that the client costs little of the machine.
+
+    Args:
+        url: Its address, such as ``http://127.0.0.1:8000``; a path before the protocol's own may follow.
+        api: ``openai`` (``/v1/embeddings``) or ``tei`` (``/embed``).
+        model: What requests call the model; ``None`` for the only one that OpenAI's ``/v1/models`` lists.
+        api_key: Sent as ``authorization: Bearer``; ``None`` for none.
+        rows: The texts of each request.
+        callers: How many callers ask at a time, each by a connection of its own, as soon as it has its answer.
+        rates_per_s: At how many requests a second requests come, whether those before are answered or not; ``None`` for
+            shares of the highest rate of the callers. Their times count from when they were due.
+        seconds: How long all of it takes.
+        progress: Is told how far it is.
+
+    Raises:
+        ConfigError: If a setting is out of range, or the address is none.
+        UnreachableError: If nobody answers there.
+        RequestError: If the server does not answer with vectors.
+    """
+    check_loads(callers, rates_per_s, seconds)
+    if api not in APIS:
+        raise ConfigError(f"api must be one of {', '.join(APIS)}, but is {api!r}")
+    if rows < 1:
+        raise ConfigError(f"rows must be a positive integer, but is {rows!r}")
+    server = _Server.at(url, APIS[api], api_key)
+    if model is None and api == "openai":
+        model = server.find_model()
+    texts = [" ".join(text.split()[:_LONGEST_WORDS]) for text in mixed_texts(_TEXTS)]
+    asked = server.write_requests(texts, rows, model)
+    first = server.run(lambda connections: connections.ask(asked[0]))
+    if first.status != _OK or not server.api.is_answer(bytes(first.body), rows):
+        raise RequestError(
+            f"{url} answered {first.status} with no vector for each text: {_shown(first)}",
+            hint="see --api, --model and --api-key",
+        )
+
+    def measure(callers: int | None, rate_per_s: float | None, step_s: float) -> LoadStep:
+        began_s = time.process_time()
+        observed = server.load(asked, callers, rate_per_s, step_s)
+        cpu_s = time.process_time() - began_s
+        sent = len(observed.latencies_s) + observed.failed.total()
+        return replace(describe_step(callers, rate_per_s, observed), client_cpu_s=cpu_s / max(1, sent))
+
+    steps = sweep(measure, callers, rates_per_s, seconds, progress)
+    return LoadReport(
+        name=model or url,
+        task="embed",
+        artifact=first.headers.get("x-inferox-artifact"),
+        threads=None,
+        machine=this_machine(),
+        steps=steps,
+        url=url,
+        api=api,
+        rows=rows,
+    )
+
+
+@dataclass(frozen=True)
+class _Server:
+    """A server that is measured.
+
+    Attributes:
+        parts: Its address.
+        api: How it is asked.
+        tls: How certificates are checked; ``None`` without TLS.
+        head: The headers of every request.
+    """
+
+    parts: SplitResult
+    api: EmbeddingApi
+    tls: ssl.SSLContext | None
+    head: str
+
+    @classmethod
+    def at(cls, url: str, api: EmbeddingApi, api_key: str | None) -> _Server:
+        try:
+            parts = urlsplit(url)
+            is_address = parts.scheme in _PORTS and bool(parts.hostname) and (parts.port is None or True)
+        except ValueError:
+            is_address = False
+        if not is_address or parts.query or parts.fragment:
+            raise ConfigError(f"the address of a server must be http://HOST:PORT or https://HOST:PORT, but is {url!r}")
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+            raise ConfigError("the API key must be printable ASCII characters")
+        head = f"host: {parts.netloc.rpartition('@')[2]}\r\nuser-agent: inferox-bench\r\n"
+        if api_key is not None:
+            head += f"authorization: Bearer {api_key}\r\n"
+        return cls(parts, api, ssl.create_default_context() if parts.scheme == "https" else None, head)
+
+    def write_requests(self, texts: Sequence[str], rows: int, model: str | None) -> list[bytes]:
+        """The requests that are sent in turn, ready to be sent."""
+        groups = [texts[start : start + rows] for start in range(0, len(texts) - rows + 1, rows)] or [
+            [texts[index % len(texts)] for index in range(rows)]
+        ]
+        path = self.parts.path.rstrip("/") + self.api.path
+        requests = []
+        for group in groups:
+            body = json.dumps(self.api.write(group, model)).encode()
+            size = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            requests.append(f"POST {path} HTTP/1.1\r\n{self.head}{size}\r\n".encode("ascii") + body)
+        return requests
+
+    def find_model(self) -> str:
+        """What the server calls its only model."""
+        path = self.parts.path.rstrip("/") + "/v1/models"
+        request = f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode("ascii")
+        answer = self.run(lambda connections: connections.ask(request))
+        try:
+            names = [str(item["id"]) for item in json.loads(answer.body)["data"]]
+        except (ValueError, TypeError, KeyError):
+            names = []
+        if len(names) != 1:
+            told = ", ".join(map(printable, names)) or f"{answer.status}: {_shown(answer)}"
+            raise RequestError(f"{path} does not name one model: {told}", hint="name it with --model")
+        return names[0]
+
+    def load(
+        self, requests: Sequence[bytes], callers: int | None, rate_per_s: float | None, seconds: float
+    ) -> Observed:
+        """Sends requests for a while, by callers or at a rate."""
+
+        def send(connections: Connections) -> Coroutine[Any, Any, Observed]:
+            async def ask(number: int) -> None:
+                try:
+                    answer = await connections.ask(requests[number % len(requests)])
+                except OSError as error:
+                    raise FailedAskError(type(error).__name__) from error
+                if answer.status != _OK:
+                    raise FailedAskError(f"HTTP {answer.status}")
+
+            return run_load(ask, callers, rate_per_s, seconds)
+
+        return self.run(send)
+
+    def run(self, work: Callable[[Connections], Awaitable[Result]]) -> Result:
+        """Runs what uses connections, in an event loop of its own."""
+        assert self.parts.hostname is not None  # noqa: S101 - checked before
+        port = self.parts.port or _PORTS[self.parts.scheme]
+        host, tls = self.parts.hostname, self.tls
+
+        async def run() -> Result:
+            connections = Connections(host, port, tls)
+            try:
+                return await work(connections)
+            finally:
+                connections.close()
+
+        try:
+            with asyncio.Runner(loop_factory=_fast_loop()) as runner:
+                return runner.run(run())
+        except OSError as error:
+            raise UnreachableError(f"{self.parts.geturl()} cannot be reached: {error}") from error
+
+
+def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes event loops that cost less; ``None`` for Python's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _shown(answer: HttpAnswer) -> str:
+    return printable(answer.body[:_SHOWN_CHARACTERS].decode("utf-8", "replace"))

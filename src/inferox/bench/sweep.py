@@ -1,0 +1,94 @@
+"""Loads one after another: callers that wait for their answers, and then requests that come at a rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from inferox.bench.loops import Observed
+from inferox.bench.results import LoadStep, summarise_latencies
+from inferox.core import ConfigError
+
+CALLERS = (1, 4, 16, 64, 256)
+"""How many callers ask at a time where nothing else is said."""
+
+SHARES = (0.5, 0.8, 0.95)
+"""At which rates requests come where nothing else is said, as shares of the highest rate of the callers."""
+
+_WARM_UP_SHARE = 0.5
+"""How long the warm-up takes, in terms of one step."""
+
+Progress = Callable[[str, int, int], object]
+"""Is told what is measured, the number of steps that are done, and how many there are."""
+
+Measure = Callable[[int | None, float | None, float], LoadStep]
+"""Measures a number of callers, or else a rate, for so many seconds."""
+
+
+def check_loads(callers: Sequence[int], rates_per_s: Sequence[float] | None, seconds: float) -> None:
+    """Refuses what cannot be measured.
+
+    Args:
+        callers: The numbers of callers.
+        rates_per_s: The rates; ``None`` for shares of what the callers reach.
+        seconds: How long all of it takes.
+
+    Raises:
+        ConfigError: If a number is out of range, or there is nothing to measure.
+    """
+    if not all(count > 0 for count in callers):
+        raise ConfigError(f"callers must be positive integers, but are {list(callers)}")
+    if rates_per_s is not None and not all(rate > 0 for rate in rates_per_s):
+        raise ConfigError(f"rates must be positive numbers, but are {list(rates_per_s)}")
+    if not callers and not rates_per_s:
+        raise ConfigError("there is nothing to measure", hint="give callers or rates")
+    if not seconds > 0:
+        raise ConfigError(f"seconds must be a positive number, but is {seconds}")
+
+
+def sweep(
+    measure: Measure,
+    callers: Sequence[int],
+    rates_per_s: Sequence[float] | None,
+    seconds: float,
+    progress: Progress,
+) -> list[LoadStep]:
+    """Measures every load, after a warm-up whose figures are thrown away.
+
+    Args:
+        measure: Measures one.
+        callers: The numbers of callers.
+        rates_per_s: The rates; ``None`` for ``SHARES`` of the highest that the callers reached.
+        seconds: How long all of it takes.
+        progress: Is told how far it is.
+    """
+    step_count = len(callers) + len(SHARES if rates_per_s is None else rates_per_s)
+    step_s = seconds / (step_count + _WARM_UP_SHARE)
+    progress("warming up", 0, step_count)
+    measure(max(callers, default=1), None, step_s * _WARM_UP_SHARE)
+    steps: list[LoadStep] = []
+    for count in callers:
+        progress(f"{count} {'caller' if count == 1 else 'callers'}", len(steps), step_count)
+        steps.append(measure(count, None, step_s))
+    highest = max((step.answered_per_s for step in steps), default=0.0)
+    for rate in [share * highest for share in SHARES] if rates_per_s is None else rates_per_s:
+        progress(f"{rate:.3g} requests/s", len(steps), step_count)
+        steps += [measure(None, rate, step_s)] if rate > 0 else []
+    return steps
+
+
+def describe_step(callers: int | None, rate_per_s: float | None, observed: Observed) -> LoadStep:
+    """What was observed at one load.
+
+    Args:
+        callers: How many callers asked; ``None`` where requests came at a rate.
+        rate_per_s: The rate; ``None`` where callers waited.
+        observed: What became of the requests.
+    """
+    return LoadStep(
+        callers=callers,
+        offered_per_s=rate_per_s,
+        duration_s=max(observed.ended_s - observed.began_s, 1e-9),
+        answered=len(observed.latencies_s),
+        failed=dict(observed.failed),
+        latency_s=summarise_latencies(observed.latencies_s),
+    )

@@ -1,0 +1,154 @@
+"""A server under load, from outside: what is counted, and from when."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from inferox.bench.serving import bench_server
+from inferox.core import ConfigError, RequestError, UnreachableError
+from tests.client.scripted import HANG_UP, Reply, refusal, scripted
+
+Answer = Callable[[str, bytes], Reply]
+
+
+def openai(path: str, body: bytes) -> Reply:
+    """Answers as OpenAI's API does."""
+    if path == "/v1/models":
+        return 200, {}, b'{"data": [{"id": "tiny"}]}'
+    asked = json.loads(body)
+    assert (path, asked["model"]) == ("/v1/embeddings", "tiny")
+    return (
+        200,
+        {"x-inferox-artifact": "it"},
+        json.dumps({"data": [{"embedding": [0.5]} for _ in asked["input"]]}).encode(),
+    )
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """A server in a thread of its own; gives its address."""
+    urls: list[str] = []
+    loop = asyncio.new_event_loop()
+    is_up, is_over = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with scripted(answer) as server:
+            urls.append(server.url)
+            is_up.set()
+            await is_over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    assert is_up.wait(10)
+    try:
+        yield urls[0]
+    finally:
+        loop.call_soon_threadsafe(is_over.set)
+        thread.join()
+        loop.close()
+
+
+def test_callers_and_rates_are_measured() -> None:
+    rows: list[int] = []
+
+    def answer(path: str, body: bytes) -> Reply:
+        if body:
+            rows.append(len(json.loads(body)["input"]))
+        return openai(path, body)
+
+    with serving(answer) as url:
+        found = bench_server(url, callers=[1, 4], rates_per_s=[50], rows=3, seconds=1)
+    assert (found.name, found.url, found.api, found.artifact, found.rows) == ("tiny", url, "openai", "it", 3)
+    assert set(rows) == {3}
+    assert [(step.callers, step.offered_per_s) for step in found.steps] == [(1, None), (4, None), (None, 50)]
+    for step in found.steps:
+        assert step.answered > 0
+        assert not step.failed
+        assert step.client_cpu_s is not None
+        assert 0 < step.client_cpu_s < 0.1
+        assert step.latency_s["50"] <= step.latency_s["max"]
+    assert json.loads(json.dumps(found.to_json()))["steps"][2]["answered"] == found.steps[2].answered
+
+
+def test_refusals_and_lost_connections_are_counted_by_name() -> None:
+    asked = 0
+
+    def answer(path: str, body: bytes) -> Reply:  # noqa: ARG001
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            return 200, {}, b"[[1.0]]"
+        return (refusal(429), HANG_UP, (200, {"connection": "close"}, b"[[1.0]]"))[asked % 3]
+
+    with serving(answer) as url:
+        found = bench_server(url, api="tei", callers=[2], rates_per_s=[], seconds=0.6)
+    (step,) = found.steps
+    assert set(step.failed) >= {"HTTP 429", "ConnectionError"}
+    assert step.answered > 0
+
+
+def test_time_counts_from_when_a_request_was_due() -> None:
+    stalls_s = [time.monotonic()]
+
+    def answer(path: str, body: bytes) -> Reply:  # noqa: ARG001
+        if time.monotonic() - stalls_s[-1] > 0.5:
+            time.sleep(0.25)  # the whole server stands still, and with it all that is due
+            stalls_s.append(time.monotonic())
+        return 200, {}, b"[[1.0]]"
+
+    with serving(answer) as url:
+        found = bench_server(url, api="tei", callers=[], rates_per_s=[100], seconds=3)
+    (step,) = found.steps
+    # A third of all requests were due while it stood still; a caller that waits would have noticed one each time.
+    assert step.latency_s["90"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (refusal(404), "answered 404 with no vector for each text"),
+        ((200, {}, b"hello"), "answered 200 with no vector for each text: hello"),
+        ((200, {}, b'{"data": []}'), "answered 200 with no vector"),
+    ],
+)
+def test_what_is_no_server_of_embeddings_is_refused(reply: Reply, message: str) -> None:
+    with serving(lambda _path, _body: reply) as url, pytest.raises(RequestError, match=message):
+        bench_server(url, model="tiny", callers=[1], seconds=0.1)
+
+
+def test_of_several_models_one_must_be_named() -> None:
+    models = {"data": [{"id": "a"}, {"id": "b"}]}
+    with (
+        serving(lambda _path, _body: (200, {}, json.dumps(models).encode())) as url,
+        pytest.raises(RequestError, match=r"does not name one model: a, b \(name it with --model\)"),
+    ):
+        bench_server(url, callers=[1], seconds=0.1)
+
+
+def test_nobody_there_is_one_clear_error() -> None:
+    with pytest.raises(UnreachableError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+        bench_server("http://127.0.0.1:9", callers=[1], seconds=0.1)
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "message"),
+    [
+        ("http://", {}, "must be http://HOST:PORT"),
+        ("ftp://a", {}, "must be http://HOST:PORT"),
+        ("http://a", {"api": "cohere"}, "api must be one of openai, tei"),
+        ("http://a", {"rows": 0}, "rows must be a positive integer"),
+        ("http://a", {"callers": [], "rates_per_s": []}, "there is nothing to measure"),
+        ("http://a", {"api_key": "a\r\nx: y"}, "the API key must be printable"),
+    ],
+)
+def test_settings_that_cannot_be(url: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        bench_server(url, **options)
