@@ -35,6 +35,7 @@ from inferox.loading.loader import Loader
 from inferox.loading.plan import make_plan
 from inferox.loading.planned_load import FAST
 from inferox.loading.profile import FoundProfile
+from inferox.loading.selection import AUTO
 from inferox.package import Package
 from inferox.parity import ParityClass, SampleBatch, Samples
 from inferox.parity.samples import SAMPLES_FILE
@@ -183,10 +184,11 @@ class Shelf:
         start: str,
         checking: Callable[[Samples], AbstractContextManager[object]],
         verified: str | None = None,
+        backend: str = AUTO,
         **__: object,
     ) -> PlannedLoad:
         package = self._packages[path]
-        plan = make_plan(package, Requirements(trust_code=True, to_measure=True), FoundProfile(None))
+        plan = make_plan(package, Requirements(backend, trust_code=True, to_measure=True), FoundProfile(None))
         options = LoadOptions(path, threads=1, trust_code=True)
         loader = Loader(SumContext(package), None, options, all_samples=all_samples, checking=checking)
         planned = PlannedLoad(loader, plan, starts_fast=start == FAST, verified=verified)

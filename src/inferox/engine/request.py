@@ -20,7 +20,7 @@ from inferox.tasks.truncation import check_truncation
 _LONGEST_S = 365 * 24 * 3600.0
 """The longest deadline, which any timer can wait for."""
 
-_MOST_PRIORITY = 2**31 - 1
+MOST_PRIORITY = 2**31 - 1
 """The largest priority, which any clock can count down from."""
 
 
@@ -61,7 +61,7 @@ class RequestOptions:
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
             raise RequestError(f"a deadline must be a positive number of seconds, but is {self.deadline_s!r}")
-        if type(self.priority) is not int or abs(self.priority) > _MOST_PRIORITY:
+        if type(self.priority) is not int or abs(self.priority) > MOST_PRIORITY:
             raise RequestError(f"a priority must be an integer of 32 bits, but is {self.priority!r}")
         if self.owner is not None and not isinstance(self.owner, str):
             raise RequestError(f"an owner must be a string, but is {self.owner!r}")

@@ -13,7 +13,7 @@ from typing import Any
 
 from inferox.core import CapacityError, Closing, InferoxError, RequestError
 from inferox.engine.answer import Answer
-from inferox.engine.request import RequestOptions
+from inferox.engine.request import MOST_PRIORITY, RequestOptions
 from inferox.engine.trials.drift import Drift, find_tolerance, measure_drift
 from inferox.engine.trials.stats import TrialRecorder
 
@@ -134,7 +134,8 @@ class Comparer(Closing):
     def _compare(self, answered: Answered) -> None:
         given = answered.answer
         options = answered.options
-        later = replace(options, deadline_s=_PATIENCE_S, priority=options.priority + _LOWER_PRIORITY)
+        priority = min(options.priority + _LOWER_PRIORITY, MOST_PRIORITY)
+        later = replace(options, deadline_s=_PATIENCE_S, priority=priority)
         try:
             other = self._compute(answered.items[:MOST_ROWS], later)
         except CancelledError:

@@ -51,7 +51,8 @@ class TrialStats:
         errors: The requests that it failed, and that the artifact that serves answered.
         busy: The requests that were not compared, because they had waited for longer than they were computed.
         queue_full: Those that were not, because too many waited to be compared.
-        late: Those that were not, because the second computation was refused, or took too long.
+        late: Those that were not, because the second computation was refused or took too long, or the artifact that
+            serves failed it.
         compared: The requests that were compared.
         compared_rows: Their items; of a large request only the first are.
         decisions: What was decided in them; see ``Drift``.
