@@ -6,13 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from inferox.engine import ModelInfo, ModelStats
+from inferox.engine import ModelInfo, ModelStats, TrialStats
 
 if TYPE_CHECKING:
     from inferox.package import Package
 
 _HISTOGRAMS = ("batch_rows", "batch_tokens", "padding", "queue_s", "compute_s")
 _COUNTS = ("waiting_rows", "waiting_tokens", "batches", "rows", "tokens", "failed_batches", "failovers", "computing_s")
+_TRIAL_FACTS = ("requests", "errors", "compared", "decisions", "same_decisions", "cosine_min", "max_abs")
 
 
 def describe_state(
@@ -77,9 +78,26 @@ def _describe_model(info: ModelInfo) -> dict[str, Any]:
     }
 
 
+def _describe_trial(trial: TrialStats) -> dict[str, Any]:
+    info = trial.info
+    return {
+        "kind": info.kind,
+        "artifact": info.artifact,
+        "share": info.share,
+        "rolled_back": info.rolled_back,
+        "drift_limit": info.drift_limit,
+        "drift_mean": trial.drift.mean if trial.compared else None,
+        "dropped": trial.busy + trial.queue_full + trial.late,
+    } | {name: getattr(trial, name) for name in _TRIAL_FACTS}
+
+
 def _describe_stats(stats: ModelStats) -> dict[str, Any]:
     histograms = {name: getattr(stats, name) for name in _HISTOGRAMS}
-    return {name: getattr(stats, name) for name in _COUNTS} | {
-        name: {"bounds": found.bounds, "counts": found.counts, "total": found.total}
-        for name, found in histograms.items()
-    }
+    return (
+        {name: getattr(stats, name) for name in _COUNTS}
+        | {"trials": list(map(_describe_trial, stats.trials))}
+        | {
+            name: {"bounds": found.bounds, "counts": found.counts, "total": found.total}
+            for name, found in histograms.items()
+        }
+    )

@@ -2,6 +2,7 @@
 
 import { drawCharts, measure } from "./charts.js";
 import { ask, breakable, element, find, useKey } from "./elements.js";
+import { showTrials } from "./trials.js";
 import { runTask, showFields } from "./playground.js";
 
 const INTERVAL_MS = 2000;
@@ -55,6 +56,7 @@ function card(model) {
     element("h3", {}, model.name, element("span", { class: "task" }, model.task)),
     element("dl", {}, ...listed),
     found.length ? parity(model.name, found) : null,
+    element("div", { class: "trials", "data-model": model.name }),
   );
 }
 
@@ -121,6 +123,7 @@ async function refresh() {
     say(said.not_ready ?? "ready", said.not_ready ? "bad" : "ready");
     noteHistory(said);
     await noteModels(said.models);
+    showTrials(said.models);
     showLive();
   } catch (error) {
     if (error.status === 401) find("unlock").hidden = false;
