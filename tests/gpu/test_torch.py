@@ -99,7 +99,7 @@ def test_tensors_go_there_and_come_back(dtype: DataType) -> None:
     there = tensor.to_device(CUDA)
     assert (there.device, there.dtype, there.shape) == (CUDA, dtype, (4, 24))
     assert there.to_device(CUDA) is there
-    assert torch.equal(there.to_device(DeviceId.cpu()).torch, tensor.torch)
+    assert torch.equal(there.to_device(DeviceId.cpu()).torch(), tensor.torch())
 
 
 def test_nan_and_infinities_keep_their_bits() -> None:
@@ -113,7 +113,7 @@ def test_seeds_give_the_same_values_as_on_the_cpu() -> None:
         there = TorchBackend.cuda().tensor_builder().randn([50], dtype, seed=4)
         here = TorchBackend.cpu().tensor_builder().randn([50], dtype, seed=4)
         assert there.device == CUDA
-        assert torch.equal(there.torch.cpu(), here.torch)
+        assert torch.equal(there.torch().cpu(), here.torch())
 
 
 def test_numpy_gets_a_copy() -> None:
@@ -130,8 +130,8 @@ def test_dlpack_shares_the_gpus_memory() -> None:
     tensor = TorchBackend.cuda().tensor_builder().ones([4], DataType.F32)
     assert tensor.__dlpack_device__() == (2, 0)
     taken = torch.utils.dlpack.from_dlpack(tensor)
-    assert taken.data_ptr() == tensor.torch.data_ptr()
-    assert TorchBackend.cuda().tensor_builder().from_dlpack(taken).torch.data_ptr() == taken.data_ptr()
+    assert taken.data_ptr() == tensor.torch().data_ptr()
+    assert TorchBackend.cuda().tensor_builder().from_dlpack(taken).torch().data_ptr() == taken.data_ptr()
 
 
 def test_a_lack_of_memory_says_how_much_was_asked_and_how_much_is_free() -> None:

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 import inferox
-from inferox.core import ConfigError, PackageError, RequestError, UnsupportedDTypeError
+from inferox.core import ConfigError, PackageError, UnsupportedDTypeError
 from inferox.sources.model_files import complete_files
 from tests.packing.modules import make_cnn
 from tests.packing.test_kinds import save_text_model
@@ -84,15 +84,6 @@ def test_a_time_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     inferox.pack(make_cnn, tmp_path / "p")
     assert inferox.open_package(tmp_path / "p").metadata.created_at == "1970-01-01T00:00:00+00:00"
-
-
-def test_lists_are_no_tensors(tmp_path: Path) -> None:
-    inferox.pack(make_cnn, tmp_path / "p")
-    with (
-        inferox.load(tmp_path / "p", trust_code=True) as model,
-        pytest.raises(RequestError, match="but got a value of the type list"),
-    ):
-        model.forward({"image": [[1]]})  # type: ignore[dict-item]  # the mistake under test
 
 
 def test_advice_to_trust_is_given_only_where_it_helps(tmp_path: Path) -> None:

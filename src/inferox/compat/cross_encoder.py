@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import run_batches
-from inferox.compat.tensors import to_torch
 from inferox.compat.text_model import TextModel, choose_model, read_precision
 from inferox.compat.unsupported import UnsupportedError
-from inferox.core import ConfigError
+from inferox.core import ConfigError, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import ClassifyTask, RerankTask
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class

@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.compat.similarity import SIMILARITIES, compare_all, compare_pairs, parse_similarity
-from inferox.compat.tensors import to_floats, to_torch, to_torch_if_installed
+from inferox.compat.tensors import to_floats, to_torch_if_installed
 from inferox.compat.text_model import TextModel, choose_model, read_precision
 from inferox.compat.token_outputs import encode_tokens, pad_tokens
 from inferox.compat.vector_precision import check_precision, quantise
-from inferox.core import ConfigError
+from inferox.core import ConfigError, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import EmbedTask, VectorForm
 from inferox.tasks.text_task import TextTask

@@ -8,27 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import BackendUnavailableError, RequestError
-
-
-def to_torch(array: npt.NDArray[Any]) -> Any:
-    """Makes a tensor of an array, which it shares the memory with where it can.
-
-    Args:
-        array: The array.
-
-    Raises:
-        BackendUnavailableError: If PyTorch is not installed.
-    """
-    if not has_torch():
-        raise BackendUnavailableError(
-            "a tensor was asked for, and PyTorch is not installed",
-            hint="install 'torch', or ask for arrays, which need none: convert_to_numpy=True, convert_to_tensor=False",
-        )
-    from torch.utils.dlpack import from_dlpack
-
-    # DLPack takes neither memory that is read only nor numbers that are not arrays.
-    return from_dlpack(array if array.flags.writeable and isinstance(array, np.ndarray) else np.array(array))
+from inferox.core import RequestError, to_torch
 
 
 def to_torch_if_installed(array: npt.NDArray[Any]) -> Any:

@@ -63,6 +63,7 @@ from inferox.core.spec import (
     TensorSpec,
 )
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape, to_array
+from inferox.core.torch_tensor import to_torch
 from inferox.core.trace import Stopwatch, Trace, span
 
 __all__ = [
@@ -168,5 +169,6 @@ __all__ = [
     "to_array",
     "to_cu_seqlens",
     "to_json_bytes",
+    "to_torch",
     "unpad",
 ]

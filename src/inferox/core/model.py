@@ -17,6 +17,7 @@ from inferox.core.border import ErrorBorder
 from inferox.core.closing import Closing
 from inferox.core.device import DeviceId
 from inferox.core.errors import ConfigError, ExecutionError, LoadError, UnknownInputError
+from inferox.core.given import name_inputs, read_inputs
 from inferox.core.layout import pad_batch
 from inferox.core.outputs import Outputs
 from inferox.core.packed import empty_outputs, pack_batch, packed_signature, padded_signature, read_padded, repad
@@ -214,13 +215,24 @@ class Model(Closing):
             self.signature.check_shapes(arrays)
         return arrays
 
-    def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
+    def __call__(self, *inputs: Any, **named: Any) -> dict[str, Tensor]:
+        """Computes padded tensors, as ``forward`` does, given as a PyTorch module takes them.
+
+        Args:
+            inputs: Tensors, in the order of the signature.
+            named: The other tensors, by their names.
+        """
+        return self.forward(name_inputs(inputs, named, self.signature))
+
+    def forward(self, inputs: Mapping[str, Any] | Any) -> dict[str, Tensor]:
         """Computes padded tensors.
 
         Args:
-            inputs: The tensors by name, as the signature lists them. A model with a single input also takes that
-                tensor alone. NumPy arrays are taken without a copy where the backend allows it. A packed artifact
-                takes only an ``attention_mask`` of ones followed by zeros.
+            inputs: The tensors by name, as the signature lists them: Inferox's own, NumPy arrays, those of any library
+                that speaks DLPack, such as PyTorch, or lists of numbers, which become the signature's data type. A
+                model with a single input also takes that tensor alone. Arrays and tensors are taken without a copy
+                where the backend allows it. An ``attention_mask`` that is left out is full, and ``token_type_ids`` are
+                0. A packed artifact takes only an ``attention_mask`` of ones followed by zeros.
 
         Returns:
             The outputs by name, on the model's device. What stands where ``attention_mask`` says padding has no
@@ -231,11 +243,12 @@ class Model(Closing):
             ShapeMismatchError: If a shape is not what the signature says.
             DTypeMismatchError: If a data type is not what the signature says.
             InputTooLongError: If a row is longer than the model takes.
-            RequestError: If an index, such as a token's, is out of range, or a packed artifact cannot take the mask.
+            RequestError: If a value is no tensor and no list of numbers, an index, such as a token's, is out of range,
+                or a packed artifact cannot take the mask.
             OutOfMemoryError: If the device does not have enough memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
-        given = self._by_name(inputs)
+        given = read_inputs(self._by_name(inputs), self.signature, self._builder)
         extents = self.signature.check_inputs(given)
         named = {name: given[name] for name in self.signature.input_names}
         if self._is_packed:
@@ -296,7 +309,7 @@ class Model(Closing):
         """What ``_compute`` raises once the model is closed."""
         return ExecutionError(f"the model {self.name!r} is closed", hint="load it again")
 
-    def _by_name(self, inputs: Mapping[str, TensorLike] | TensorLike) -> Mapping[str, TensorLike]:
+    def _by_name(self, inputs: Mapping[str, Any] | Any) -> Mapping[str, Any]:
         if isinstance(inputs, Mapping):
             return inputs
         names = self.signature.input_names

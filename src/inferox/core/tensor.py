@@ -13,6 +13,7 @@ import numpy.typing as npt
 from inferox.core.device import DeviceId
 from inferox.core.dtype import DataType
 from inferox.core.errors import RequestError, ShapeMismatchError
+from inferox.core.torch_tensor import to_torch
 
 _DLPACK_CPU = (1, 0)
 
@@ -82,6 +83,14 @@ class Tensor(ABC):
         Raises:
             UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
         """
+
+    def torch(self) -> Any:
+        """Views the tensor as one of PyTorch, sharing memory where both are on the same device.
+
+        Raises:
+            BackendUnavailableError: If PyTorch is not installed.
+        """
+        return to_torch(self)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, *, copy: bool | None = None) -> npt.NDArray[Any]:
         """What ``numpy.asarray(tensor)`` gives: ``numpy()``, converted only where another data type is asked for.

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy.typing as npt
 
 from inferox.batching import MAX_TOKENS
-from inferox.core import Closing, ConfigError, Model, ModelMetadata, RequestError, Signature, Tensor, TensorLike
+from inferox.core import Closing, ConfigError, Model, ModelMetadata, RequestError, Signature, Tensor, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import (
     ClassifyTask,
@@ -28,6 +28,11 @@ from inferox.tasks import (
 from inferox.tasks.task import as_list
 
 TaskType = TypeVar("TaskType", bound=Task)
+
+VectorOutput = Literal["numpy", "torch"]
+"""As what vectors are handed out."""
+
+_OUTPUTS: tuple[str, ...] = get_args(VectorOutput)
 
 
 class TaskModel(Closing):
@@ -84,7 +89,11 @@ class TaskModel(Closing):
         """What the numbers mean."""
         return self._task
 
-    def forward(self, inputs: Mapping[str, TensorLike] | TensorLike) -> dict[str, Tensor]:
+    def __call__(self, *inputs: Any, **named: Any) -> dict[str, Tensor]:
+        """Computes padded tensors, given as a PyTorch module takes them; see ``Model.__call__``."""
+        return self._model(*inputs, **named)
+
+    def forward(self, inputs: Mapping[str, Any] | Any) -> dict[str, Tensor]:
         """Computes padded tensors; see ``Model.forward``."""
         return self._model.forward(inputs)
 
@@ -101,9 +110,10 @@ class TaskModel(Closing):
         truncate_dim: int | None = None,
         normalize: bool = False,
         dtype: str = "float32",
+        output: VectorOutput = "numpy",
         batch_tokens: int = MAX_TOKENS,
         show_progress: bool = False,
-    ) -> npt.NDArray[Any]:
+    ) -> Any:
         """Makes a vector of each text.
 
         Args:
@@ -114,6 +124,7 @@ class TaskModel(Closing):
             truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
             normalize: Whether vectors are scaled to length 1, also where the model does not do so itself.
             dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
+            output: ``numpy`` for an array, or ``torch`` for a tensor of PyTorch.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether standard error shows how far it is.
 
@@ -124,14 +135,16 @@ class TaskModel(Closing):
         Raises:
             RequestError: If the model's task is another, there is no such prompt, or a text cannot be computed.
             ConfigError: If an option is none of those.
+            BackendUnavailableError: If ``output`` is ``torch``, and PyTorch is not installed.
         """
+        if output not in _OUTPUTS:
+            raise ConfigError(f"output must be {' or '.join(_OUTPUTS)}, but is {output!r}")
         task, form = self._task_of(EmbedTask), VectorForm(truncate_dim, normalize, dtype)
         chosen = task if prompt is None else task.with_prompt(prompt)
         items = [texts] if isinstance(texts, str) else texts
-        vectors = self._answer(chosen, items, truncate, batch_tokens, show_progress)
-        formed = form.apply(vectors)
-        one: npt.NDArray[Any] = formed[0] if isinstance(texts, str) else formed
-        return one
+        formed = form.apply(self._answer(chosen, items, truncate, batch_tokens, show_progress))
+        vectors = formed[0] if isinstance(texts, str) else formed
+        return to_torch(vectors) if output == "torch" else vectors
 
     def embed_iter(self, texts: Iterable[str], *, window: int = 1024, **options: Any) -> Iterator[npt.NDArray[Any]]:
         """Makes a vector of each of any number of texts, of which few are held at a time.

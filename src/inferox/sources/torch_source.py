@@ -25,6 +25,7 @@ from inferox.core import (
     UnsupportedDTypeError,
 )
 from inferox.sources.measure import measure_signature
+from inferox.sources.torch_indices import watched_indices
 
 Call = Callable[[Any, Mapping[str, torch.Tensor]], Any]
 """Calls a module with named tensors, as its kind wants them."""
@@ -89,8 +90,13 @@ class TorchSource(SourceModel):
         arrays = {name: value.numpy() for name, value in examples.tensors.items()}
         self._examples = arrays if examples.came_with_model else None
         made_up = {} if examples.came_with_model else {"hint": _MADE_UP_EXAMPLES}
+        self._index_bounds: dict[str, int] = {}
         measured = measure_signature(self._try, examples.specs, arrays, assumed=examples.assumed, **made_up)
-        self._signature = replace(measured, limits=limits or {})
+        inputs = tuple(
+            replace(spec, upper_bound=self._index_bounds.get(spec.name)) if spec.upper_bound is None else spec
+            for spec in measured.inputs
+        )
+        self._signature = replace(measured, inputs=inputs, limits=limits or {})
 
     @property
     def facts(self) -> SourceFacts:
@@ -157,7 +163,9 @@ class TorchSource(SourceModel):
 
     def _try(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
         # torch.tensor copies: a module may write into its inputs, and these are used again.
-        outputs = self._run({name: torch.tensor(value) for name, value in inputs.items()})
+        tensors = {name: torch.tensor(value) for name, value in inputs.items()}
+        with watched_indices(tensors, self._index_bounds):
+            outputs = self._run(tensors)
         for value in outputs.values():
             data_type(value)
         return {name: value.numpy() for name, value in outputs.items()}

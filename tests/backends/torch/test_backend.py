@@ -101,7 +101,7 @@ def test_threads_share_one_backend() -> None:
 
     def work(seed: int) -> bool:
         left, right = (backend.tensor_builder().randn([8, 8], DataType.F32, seed=seed) for _ in range(2))
-        return torch.equal(left.torch, right.torch)
+        return torch.equal(left.torch(), right.torch())
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(64)))

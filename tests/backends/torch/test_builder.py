@@ -62,9 +62,9 @@ def test_the_type_asked_for_is_the_one_that_comes(builder: TorchTensorBuilder, d
     ]
     assert {tensor.dtype for tensor in made} == {dtype}
     assert {tensor.shape for tensor in made} == {(2, 3)}
-    assert made[0].torch.flatten().tolist() == values
-    assert made[1].torch.flatten().tolist() == [0] * 6
-    assert made[2].torch.flatten().tolist() == [1] * 6
+    assert made[0].torch().flatten().tolist() == values
+    assert made[1].torch().flatten().tolist() == [0] * 6
+    assert made[2].torch().flatten().tolist() == [1] * 6
 
 
 @pytest.mark.parametrize("dtype", list(DataType))
@@ -72,7 +72,7 @@ def test_empty_tensors_and_scalars(builder: TorchTensorBuilder, dtype: DataType)
     assert builder.from_slice([], [0, 5], dtype).shape == (0, 5)
     assert builder.zeros([3, 0], dtype).numel == 0
     assert builder.from_slice([1], [], dtype).shape == ()
-    assert builder.ones([], dtype).torch.item() == 1
+    assert builder.ones([], dtype).torch().item() == 1
 
 
 @given(st.data(), st.sampled_from(INTEGERS))
@@ -106,13 +106,13 @@ def test_narrow_floats_are_the_nearest_or_refused(values: list[float], dtype: Da
         with pytest.raises(DTypeMismatchError):
             BUILDER.from_slice(values, [len(values)], dtype)
     else:
-        found = BUILDER.from_slice(values, [len(values)], dtype).torch.to(torch.float64).numpy()
+        found = BUILDER.from_slice(values, [len(values)], dtype).torch().to(torch.float64).numpy()
         np.testing.assert_array_equal(found, nearest)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_nan_infinities_and_negative_zero_stay(builder: TorchTensorBuilder, dtype: DataType) -> None:
-    tensor = builder.from_slice([float("nan"), float("inf"), float("-inf"), -0.0], [4], dtype).torch
+    tensor = builder.from_slice([float("nan"), float("inf"), float("-inf"), -0.0], [4], dtype).torch()
     assert tensor.isnan().tolist() == [True, False, False, False]
     assert tensor[1:].tolist() == [float("inf"), float("-inf"), 0]
     assert tensor.signbit().tolist()[1:] == [False, True, True]
@@ -222,9 +222,9 @@ def test_read_only_arrays_are_copied(builder: TorchTensorBuilder) -> None:
     array = np.zeros(3, np.float32)
     array.setflags(write=False)
     tensor = builder.from_numpy(array)
-    tensor.torch[0] = 1
+    tensor.torch()[0] = 1
     assert array[0] == 0
-    assert builder.from_dlpack(array).torch.data_ptr() != array.ctypes.data
+    assert builder.from_dlpack(array).torch().data_ptr() != array.ctypes.data
 
 
 @pytest.mark.parametrize(
@@ -239,16 +239,16 @@ def test_read_only_arrays_are_copied(builder: TorchTensorBuilder) -> None:
     ],
 )
 def test_a_value_is_rounded_once(builder: TorchTensorBuilder, dtype: DataType, value: float, expected: float) -> None:
-    assert builder.from_slice([value], [1], dtype).torch.tolist() == [expected]
+    assert builder.from_slice([value], [1], dtype).torch().tolist() == [expected]
 
 
 def test_bf16_of_ml_dtypes(builder: TorchTensorBuilder) -> None:
     array = np.array([1.5, float("nan"), -0.0], ml_dtypes.bfloat16)
     tensor = builder.from_numpy(array)
     assert tensor.dtype is DataType.BF16
-    assert tensor.torch.view(torch.int16).numpy().tobytes() == array.tobytes()
+    assert tensor.torch().view(torch.int16).numpy().tobytes() == array.tobytes()
     array[0] = 2
-    assert tensor.torch[0] == 2
+    assert tensor.torch()[0] == 2
 
 
 @pytest.mark.parametrize("array", [np.zeros(2, ">f4"), np.array(["a"]), np.array([object()]), np.zeros(2, complex)])
@@ -261,8 +261,8 @@ def test_dlpack_is_taken_over_without_a_copy(builder: TorchTensorBuilder) -> Non
     parameter = torch.nn.Parameter(torch.ones(3))
     first = builder.zeros([3], DataType.I16)
     array = np.zeros(3, np.float32)
-    assert builder.from_dlpack(parameter).torch.data_ptr() == parameter.data_ptr()
-    assert builder.from_dlpack(first).torch.data_ptr() == first.torch.data_ptr()
+    assert builder.from_dlpack(parameter).torch().data_ptr() == parameter.data_ptr()
+    assert builder.from_dlpack(first).torch().data_ptr() == first.torch().data_ptr()
     assert np.shares_memory(builder.from_dlpack(array).numpy(), array)
 
 
@@ -296,10 +296,10 @@ def test_draws_leave_the_random_state_of_others_alone(builder: TorchTensorBuilde
 
 
 def test_narrow_draws_are_the_wide_ones_rounded_once(builder: TorchTensorBuilder) -> None:
-    wide = builder.randn([5000], DataType.F64, seed=3).torch.tolist()
+    wide = builder.randn([5000], DataType.F64, seed=3).torch().tolist()
     for dtype in (DataType.F32, DataType.F16, DataType.BF16):
-        expected = builder.from_slice(wide, [5000], dtype).torch
-        assert torch.equal(builder.randn([5000], dtype, seed=3).torch, expected)
+        expected = builder.from_slice(wide, [5000], dtype).torch()
+        assert torch.equal(builder.randn([5000], dtype, seed=3).torch(), expected)
 
 
 @pytest.mark.parametrize("dtype", [dtype for dtype in DataType if not dtype.is_floating])

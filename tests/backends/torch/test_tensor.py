@@ -46,7 +46,7 @@ def test_wrapping_shares_the_memory() -> None:
     inner = torch.zeros(3)
     tensor = TorchTensor(inner)
     inner[0] = 5
-    assert tensor.torch.data_ptr() == inner.data_ptr()
+    assert tensor.torch().data_ptr() == inner.data_ptr()
     assert tensor.numpy()[0] == 5
     tensor.numpy()[1] = 7
     assert inner[1] == 7
@@ -55,8 +55,8 @@ def test_wrapping_shares_the_memory() -> None:
 def test_gradients_are_left_behind() -> None:
     inner = torch.nn.Parameter(torch.ones(2))
     tensor = TorchTensor(inner)
-    assert not tensor.torch.requires_grad
-    assert tensor.torch.data_ptr() == inner.data_ptr()
+    assert not tensor.torch().requires_grad
+    assert tensor.torch().data_ptr() == inner.data_ptr()
     assert tensor.numpy().tolist() == [1, 1]
 
 
@@ -134,16 +134,16 @@ def test_a_reshape_that_cannot_be_is_refused_before_pytorch_sees_it(shape: list[
 
 def test_reshape_shares_memory_where_it_can() -> None:
     tensor = TorchTensor(torch.zeros(2, 3))
-    assert tensor.reshape([3, -1]).torch.data_ptr() == tensor.torch.data_ptr()
+    assert tensor.reshape([3, -1]).torch().data_ptr() == tensor.torch().data_ptr()
 
 
 def test_contiguous_copies_only_where_there_are_gaps() -> None:
     whole = TorchTensor(torch.arange(6).reshape(2, 3))
     assert whole.contiguous() is whole
-    turned = TorchTensor(whole.torch.T)
+    turned = TorchTensor(whole.torch().T)
     copied = turned.contiguous()
-    assert copied.torch.is_contiguous()
-    assert copied.torch.data_ptr() != whole.torch.data_ptr()
+    assert copied.torch().is_contiguous()
+    assert copied.torch().data_ptr() != whole.torch().data_ptr()
     assert copied.numpy().tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
@@ -152,7 +152,7 @@ def test_numpy_has_the_same_type_and_memory(dtype: DataType) -> None:
     tensor = TorchTensor(torch.ones(3, dtype=to_torch(dtype)))
     array = tensor.numpy()
     assert array.dtype == dtype.numpy_dtype
-    assert array.__array_interface__["data"][0] == tensor.torch.data_ptr()
+    assert array.__array_interface__["data"][0] == tensor.torch().data_ptr()
 
 
 def test_numpy_lacks_bf16() -> None:
@@ -170,8 +170,8 @@ def test_other_libraries_take_it_over_through_dlpack(dtype: DataType, consumer: 
     taken = consumer(tensor)
     assert tuple(taken.shape) == (2, 3)
     pointer = taken.data_ptr() if isinstance(taken, torch.Tensor) else taken.__array_interface__["data"][0]
-    assert pointer == tensor.torch.data_ptr()
-    assert taken.tolist() == tensor.torch.tolist()
+    assert pointer == tensor.torch().data_ptr()
+    assert taken.tolist() == tensor.torch().tolist()
 
 
 def test_dlpack_keeps_strides_and_offsets() -> None:

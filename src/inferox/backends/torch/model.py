@@ -89,11 +89,11 @@ class TorchModel(Model):
         if isinstance(value, np.ndarray) and _is_plain(value):
             tensor = torch.from_numpy(value).to(self._device)
         elif isinstance(value, np.ndarray):
-            tensor = self._torch_builder.from_numpy(value).torch
+            tensor = self._torch_builder.from_numpy(value).torch()
         elif isinstance(value, TorchTensor):
-            tensor = value.to_device(self._metadata.device).torch
+            tensor = value.to_device(self._metadata.device).torch()
         else:
-            tensor = self._torch_builder.from_dlpack(value).torch
+            tensor = self._torch_builder.from_dlpack(value).torch()
         if compute_dtype is not None and tensor.is_floating_point():
             return tensor.to(compute_dtype)
         return tensor

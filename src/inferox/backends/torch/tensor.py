@@ -41,7 +41,6 @@ class TorchTensor(Tensor):
             with translated("taking over a tensor", default=ExecutionError):
                 self._tensor = (self._tensor.cpu() if tensor.device.type == "vulkan" else self._tensor).resolve_neg()
 
-    @property
     def torch(self) -> torch.Tensor:
         """The tensor itself, sharing its memory."""
         return self._tensor

@@ -1,0 +1,98 @@
+"""What callers give a model, brought into tensors: numbers, lists, and tensors of any library that speaks DLPack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from inferox.core.dtype import DataType
+from inferox.core.errors import RequestError, UnknownInputError
+from inferox.core.spec import MASK, Signature, TensorSpec
+from inferox.core.tensor import Tensor, TensorBuilder, TensorLike
+
+_DEFAULTS = {MASK: 1, "token_type_ids": 0}
+"""What an input is filled with where a caller leaves it out: every token counts, and is of the first text."""
+
+
+def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
+    """Gives the inputs of a call their names, as Python does with arguments.
+
+    Args:
+        given: Those without a name, in the order of the signature.
+        named: The others.
+        signature: The inputs.
+
+    Raises:
+        UnknownInputError: If there are more than the signature has.
+        RequestError: If an input is given twice.
+    """
+    names = signature.input_names
+    if len(given) > len(names):
+        surplus = [f"number {index + 1}" for index in range(len(names), len(given))]
+        raise UnknownInputError(missing=(), unexpected=surplus, expected=names)
+    inputs = dict(zip(names, given, strict=False))
+    twice = [name for name in named if name in inputs]
+    if twice:
+        raise RequestError(f"the input {twice[0]!r} is given twice: by its place, and by its name")
+    return {**inputs, **named}
+
+
+def read_inputs(given: Mapping[str, Any], signature: Signature, builder: TensorBuilder) -> dict[str, TensorLike]:
+    """Brings what a caller gives into tensors of the signature's data types. Arrays and tensors keep their own.
+
+    An ``attention_mask`` and ``token_type_ids`` may be left out beside an input of the same dims: every token counts
+    then, and is of the first text.
+
+    Args:
+        given: By name, Inferox's tensors, NumPy arrays, whatever speaks DLPack, and numbers or lists of them.
+        signature: The inputs.
+        builder: Makes tensors.
+
+    Raises:
+        RequestError: If a value is none of these, or a list is of lists that differ in length.
+        DTypeMismatchError: If the data type of the input has no such number.
+        UnsupportedDTypeError: If a tensor has a data type that the runtime lacks.
+    """
+    specs = {spec.name: spec for spec in signature.inputs}
+    read = {name: _read(name, value, specs.get(name), builder) for name, value in given.items()}
+    for name, number in _DEFAULTS.items():
+        if name not in read and name in specs:
+            beside = next((read[item.name] for item in signature.inputs if _is_beside(item, specs[name], read)), None)
+            if beside is not None:
+                read[name] = np.full(tuple(beside.shape), number, specs[name].dtype.numpy_dtype)
+    return read
+
+
+def _is_beside(spec: TensorSpec, left_out: TensorSpec, read: Mapping[str, TensorLike]) -> bool:
+    return spec.name in read and spec.dims == left_out.dims and not left_out.dtype.is_floating
+
+
+def _read(name: str, value: Any, spec: TensorSpec | None, builder: TensorBuilder) -> TensorLike:
+    if spec is None or isinstance(value, Tensor | np.ndarray):
+        return value  # type: ignore[no-any-return]  # what has no place in the signature is refused by its name
+    if hasattr(value, "__dlpack__"):
+        return builder.from_dlpack(value)
+    if not isinstance(value, bool | int | float | list | tuple | np.generic):
+        raise RequestError(
+            f"input {name!r} must be a tensor, an array, a number or a list of numbers, but is a value of the type "
+            f"{type(value).__name__}",
+            hint="make an array of it, in the data type that the signature states",
+        )
+    return _build(name, value, spec.dtype, builder)
+
+
+def _build(name: str, value: Any, dtype: DataType, builder: TensorBuilder) -> Tensor:
+    try:
+        array = np.array(value)
+    except ValueError as error:
+        raise RequestError(
+            f"input {name!r} has lists of different lengths, and a tensor has rows of one length",
+            hint="give rows of different lengths one by one, or pad them",
+        ) from error
+    if array.dtype.kind not in "biuf":
+        raise RequestError(
+            f"input {name!r} must hold numbers, but holds {array.dtype.name if array.dtype.kind != 'O' else 'others'}"
+        )
+    return builder.from_slice(array.ravel().tolist(), array.shape, dtype)

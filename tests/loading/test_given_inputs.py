@@ -1,0 +1,90 @@
+"""What a loaded model takes in place of tensors, and what its outputs are for others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import inferox
+from inferox.core import ConfigError, DTypeMismatchError, RequestError, UnknownInputError
+from inferox.loading import TaskModel
+
+IDS = [[101, 2000, 2003, 102], [101, 2054, 102, 102]]
+TYPES = np.zeros((2, 4), np.int64)
+
+
+@pytest.fixture(scope="module", params=["torch", "onnxruntime", "openvino"])
+def model(request: pytest.FixtureRequest, bert_package: Path) -> Iterator[TaskModel]:
+    with inferox.load(bert_package, request.param, quality="exact") as model:
+        yield model
+
+
+@pytest.fixture(scope="module")
+def expected(model: TaskModel) -> np.ndarray[Any, Any]:
+    ids = np.array(IDS)
+    (output,) = model.forward({"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": TYPES}).values()
+    return output.numpy()
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [IDS, tuple(map(tuple, IDS)), torch.tensor(IDS), np.array(IDS), [np.array(row) for row in IDS]],
+    ids=["lists", "tuples", "torch", "numpy", "a list of arrays"],
+)
+def test_ids_in_any_form_give_the_same(model: TaskModel, expected: Any, ids: Any) -> None:
+    mask = torch.ones(2, 4, dtype=torch.int64)
+    calls = [
+        model.forward({"input_ids": ids}),
+        model(ids),
+        model(ids, mask, TYPES),
+        model(ids, token_type_ids=TYPES.tolist()),
+        model(input_ids=ids, attention_mask=mask),
+    ]
+
+    for outputs in calls:
+        np.testing.assert_array_equal(np.asarray(outputs["last_hidden_state"]), expected)
+
+
+def test_outputs_are_tensors_of_others(model: TaskModel, expected: Any) -> None:
+    output = model(IDS)["last_hidden_state"]
+
+    for tensor in (output.torch(), torch.from_dlpack(output)):
+        np.testing.assert_array_equal(tensor.cpu().numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "named", "error", "says"),
+    [
+        ([[[101, 102], [101]]], {}, RequestError, "'input_ids' has lists of different lengths"),
+        (["a text"], {}, RequestError, "'input_ids' must be a tensor, an array, a number or a list of numbers"),
+        ([["a", "b"]], {}, RequestError, "'input_ids' must hold numbers"),
+        ([[[None]]], {}, RequestError, "'input_ids' must hold numbers"),
+        ([[[1.5, 2.0]]], {}, DTypeMismatchError, "i64"),
+        ([torch.tensor(IDS, dtype=torch.int32)], {}, DTypeMismatchError, "'input_ids' must have the data type i64"),
+        ([IDS, IDS, IDS, IDS], {}, UnknownInputError, "unknown number 4"),
+        ([IDS], {"input_ids": IDS}, RequestError, "'input_ids' is given twice"),
+        ([IDS], {"positions": IDS}, UnknownInputError, "unknown positions"),
+        ([], {"attention_mask": IDS}, UnknownInputError, "missing input_ids"),
+        ([], {}, UnknownInputError, "missing input_ids"),
+    ],
+)
+def test_what_is_no_input_is_refused(
+    model: TaskModel, given: list[Any], named: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        model(*given, **named)
+
+
+def test_vectors_as_tensors_of_torch(model: TaskModel) -> None:
+    found = model.embed(["one text", "another"], output="torch")
+
+    assert isinstance(found, torch.Tensor)
+    np.testing.assert_allclose(found.numpy(), model.embed(["one text", "another"]), atol=1e-6)
+    assert model.embed("one text", output="torch", dtype="binary").dtype is torch.int8
+    with pytest.raises(ConfigError, match="output must be numpy or torch, but is 'jax'"):
+        model.embed(["one text"], output="jax")  # type: ignore[arg-type]  # the mistake under test
