@@ -53,7 +53,7 @@ def test_ids_in_any_form_give_the_same(model: TaskModel, expected: Any, ids: Any
 def test_outputs_are_tensors_of_others(model: TaskModel, expected: Any) -> None:
     output = model(IDS)["last_hidden_state"]
 
-    for tensor in (output.torch(), torch.from_dlpack(output)):
+    for tensor in (output.torch(), torch.utils.dlpack.from_dlpack(output)):
         np.testing.assert_array_equal(tensor.cpu().numpy(), expected)
 
 
