@@ -36,6 +36,7 @@ from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.failures import to_error, to_message
 from inferox.engine.workers.flight_record import ALL_ROWS, Flight, FlightRecord, is_in
 from inferox.engine.workers.hang_limit import HangLimit
+from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
@@ -262,7 +263,7 @@ def test_what_cannot_be_sent_is_in_no_quarantine() -> None:
 
 
 def make_sandbox(monkeypatch: pytest.MonkeyPatch, link: Any, quarantine: Quarantine) -> Sandbox:
-    sandbox = Sandbox(EngineConfig(), quarantine)
+    sandbox = Sandbox(Launcher(EngineConfig()), quarantine)
     monkeypatch.setattr(sandbox, "_wait_for_link", lambda: link)
     return sandbox
 

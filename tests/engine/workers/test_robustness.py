@@ -29,6 +29,7 @@ from inferox.engine.workers.channel import _HEADER, Channel, open_pair
 from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, is_in, make_record_file
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
+from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.messages import Answered, Count, Done, Failed, Load, Message, Stop, Unload
 from inferox.engine.workers.pool import WorkerPool
@@ -77,7 +78,7 @@ def test_a_place_has_another_worker_whatever_ends_the_one_before(monkeypatch: py
     monkeypatch.setattr(seat_module, "WorkerProcess", start)
     monkeypatch.setattr(seat_module, "_FIRST_DELAY_S", 1e-3)
     ignore = raise_memory_error  # whoever is told fails as well
-    seat = Seat("seat", EngineConfig(), deliver=ignore, begin=ignore, end=ignore, fail=ignore)
+    seat = Seat("seat", Launcher(EngineConfig()), deliver=ignore, begin=ignore, end=ignore, fail=ignore)
     seat.start()
     assert is_third.wait(10)
     seat.stop(10)
@@ -336,7 +337,7 @@ def test_a_message_without_a_file_has_a_limit(ends: tuple[Worker, Channel], monk
 
 
 def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox, may_go, tried = Sandbox(EngineConfig(), Quarantine()), Event(), list[Part]()
+    sandbox, may_go, tried = Sandbox(Launcher(EngineConfig()), Quarantine()), Event(), list[Part]()
 
     def try_it(part: Part, _: str) -> None:
         assert may_go.wait(20)
@@ -369,7 +370,10 @@ def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyP
 
 
 def test_a_load_that_failed_once_is_tried_again_for_the_next_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox, info = Sandbox(EngineConfig(), Quarantine()), ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None)
+    sandbox, info = (
+        Sandbox(Launcher(EngineConfig()), Quarantine()),
+        ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None),
+    )
     model = RemoteModel(cast("WorkerPool", None), "package", info, {}, None)
     replies: list[Any] = [ExecutionError("no memory"), msgspec.to_builtins(info)]
 
@@ -467,6 +471,7 @@ def test_all_workers_are_told_to_stop_before_any_is_waited_for(pool: Any) -> Non
         )
 
     pool._seats, pool._sandbox, pool._watchdog = [make("a"), make("b")], make("s"), SimpleNamespace(close=list)
+    pool._launcher = Launcher(EngineConfig())
     pool.close()
     assert seen == ["tell s", "tell a", "tell b", "wait for s", "wait for a", "wait for b"]
 

@@ -229,7 +229,7 @@ def test_a_model_of_the_same_key_is_left_alone(engine: Engine, monkeypatch: pyte
     unloaded: Future[None] = Future()
     unloaded.set_result(None)
     link = SimpleNamespace(unload=lambda *_: unloaded)
-    monkeypatch.setattr(pool, "_load_first", lambda _: (link, info))
+    monkeypatch.setattr("inferox.engine.workers.pool.load_first", lambda *_: (link, info))
     with pytest.raises(ConfigError, match="has the version '1' already"):
         engine.load(DANGEROUS, trust_code=True)
     assert engine.infer("model", [[1]], version="1", deadline_s=20).results == [2]

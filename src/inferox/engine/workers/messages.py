@@ -127,6 +127,16 @@ class ReadTrace(Struct, tag="trace", array_like=True, frozen=True):
     call: int
 
 
+class ListModules(Struct, tag="modules", array_like=True, frozen=True):
+    """Say which installed modules are imported.
+
+    Attributes:
+        call: The number of the call.
+    """
+
+    call: int
+
+
 class Stop(Struct, tag="stop", array_like=True, frozen=True):
     """Answer what was asked, and end."""
 
@@ -210,6 +220,7 @@ Message = (
     | Cancel
     | Count
     | ReadTrace
+    | ListModules
     | Stop
     | Answered
     | AnsweredLabels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from inferox.core import ConfigError, ExecutionError, InferoxError, LoadError, OverloadedError, ShuttingDownError
+from inferox.core import ConfigError, ExecutionError, InferoxError, OverloadedError, ShuttingDownError
 from inferox.engine.config import EngineConfig
 from inferox.engine.host import ModelHost
 from inferox.engine.model_info import ModelInfo
@@ -24,6 +24,8 @@ from inferox.engine.worker_info import WorkerInfo
 from inferox.engine.workers.absence import explain_absence
 from inferox.engine.workers.broadcast import unload_in
 from inferox.engine.workers.exposure import Exposure
+from inferox.engine.workers.first_load import load_first
+from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
 from inferox.engine.workers.messages import Failed, Load
 from inferox.engine.workers.pool_trace import PoolTrace
@@ -47,9 +49,6 @@ _PYTHON = "python:"
 _STOP_S = 10.0
 """How long the workers may take to end by themselves."""
 
-_TRIES = 2
-"""How often a model is loaded whose worker dies meanwhile: it may have died of something else."""
-
 _GIVE_UP_AFTER = 3
 """After how many workers in a row that ended at once nothing waits for the next any more."""
 
@@ -69,7 +68,7 @@ class WorkerPool(ModelHost):
 
     def __init__(self, config: EngineConfig) -> None:
         check_support()
-        settings = config.of_worker()
+        self._launcher = Launcher(config.of_worker())
         self._condition = Condition()
         self._models: dict[str, RemoteModel] = {}
         self._links: list[WorkerLink] = []
@@ -78,12 +77,12 @@ class WorkerPool(ModelHost):
         self._broken: dict[int, str] = {}
         self._quarantine = Quarantine()
         self._closing = Event()
-        self._sandbox = Sandbox(settings, self._quarantine)
+        self._sandbox = Sandbox(self._launcher, self._quarantine)
         self.trace = PoolTrace(self._alive) if config.profiling else None
         self._seats = [
             Seat(
                 f"inferox-worker-{index}",
-                settings,
+                self._launcher,
                 deliver=self._deliver,
                 begin=self._begin,
                 end=self._end,
@@ -104,7 +103,11 @@ class WorkerPool(ModelHost):
         with ExitStack() as stack:
             if name is not None:
                 stack.enter_context(models.claim(name, version))
-            link, info = self._load_first(lambda call: Load(call, source, name, version, dict(options), paths))
+            link, info = load_first(
+                self._wait_for_link,
+                lambda call: Load(call, source, name, version, dict(options), paths),
+                self._launcher,
+            )
             model = RemoteModel(self, source, info, options, paths)
             try:
                 if name is None:
@@ -173,6 +176,7 @@ class WorkerPool(ModelHost):
         for place in places:
             place.stop(max(0.0, until_s - time.monotonic()))
         self._watchdog.close()
+        self._launcher.close()
 
     def _choose(self, part: Part) -> tuple[WorkerLink, int] | None:
         """The worker that has a part from now on, and the call; without one, the part waits, or fails."""
@@ -199,17 +203,6 @@ class WorkerPool(ModelHost):
         if self._closing.is_set():
             return ShuttingDownError("the engine is closed", hint="make a new one")
         return explain_absence(key, self._links, list(self._broken.values()), len(self._seats))
-
-    def _load_first(self, make: Callable[[int], Load]) -> tuple[WorkerLink, ModelInfo]:
-        """Loads a model in the first worker that there is."""
-        for attempt in range(_TRIES):
-            link = self._wait_for_link()
-            try:
-                return link, msgspec.convert(link.call(make).result(), ModelInfo)
-            except WorkerDiedError as error:
-                if attempt + 1 == _TRIES:
-                    raise LoadError(f"the worker process that was to load it died: {error.message}") from error
-        raise AssertionError
 
     def _wait_for_link(self) -> WorkerLink:
         with self._condition:

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from inferox.core import ExecutionError, InferoxError, RequestError
-from inferox.engine.config import EngineConfig
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink, to_ask
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import Quarantine, digest_item, refusal
@@ -36,11 +36,11 @@ class Sandbox:
     the first suspect, and then kept.
 
     Args:
-        config: The settings of the worker's engine.
+        launcher: What starts the worker.
         quarantine: Where items go that are refused from now on.
     """
 
-    def __init__(self, config: EngineConfig, quarantine: Quarantine) -> None:
+    def __init__(self, launcher: Launcher, quarantine: Quarantine) -> None:
         self._quarantine = quarantine
         self._suspects: SimpleQueue[tuple[Part, str, bytes | None] | None] = SimpleQueue()
         self._digests = Counter[bytes | None]()
@@ -51,7 +51,7 @@ class Sandbox:
         self._thread: Thread | None = None
         self._seat = Seat(
             "inferox-sandbox",
-            config,
+            launcher,
             deliver=deliver,
             begin=self._begin,
             end=self._end,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 
 from inferox.core import first_line
-from inferox.engine.config import EngineConfig
+from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import Reply, WorkerLink
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.worker_process import WorkerProcess
@@ -23,7 +23,7 @@ class Seat:
 
     Args:
         name: The name of the thread.
-        config: The settings of the worker's engine.
+        launcher: What starts the worker.
         deliver: Takes the replies to parts of requests.
         begin: Told of a worker that has been started.
         end: Told of a worker that has ended.
@@ -33,14 +33,14 @@ class Seat:
     def __init__(
         self,
         name: str,
-        config: EngineConfig,
+        launcher: Launcher,
         *,
         deliver: Callable[[Part, Reply], None],
         begin: Callable[[WorkerLink], None],
         end: Callable[[WorkerLink], None],
         fail: Callable[[str, int], None],
     ) -> None:
-        self._config = config
+        self._launcher = launcher
         self._deliver, self._begin, self._end, self._fail = deliver, begin, end, fail
         self._stopping = Event()
         self._failures = 0
@@ -87,7 +87,7 @@ class Seat:
 
     def _have_worker(self) -> None:
         try:
-            self._link = WorkerLink(WorkerProcess(self._config), self._deliver)
+            self._link = WorkerLink(WorkerProcess(self._launcher), self._deliver)
         except Exception as error:  # noqa: BLE001 - said to whoever waits for a worker
             self._failures += 1
             self._fail(first_line(error), self._failures)

@@ -31,6 +31,7 @@ from inferox.engine.workers.channel import Channel
 from inferox.engine.workers.failures import to_message
 from inferox.engine.workers.flight_record import FlightRecord
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
+from inferox.engine.workers.installed_modules import list_installed_modules
 from inferox.engine.workers.messages import (
     Ask,
     Cancel,
@@ -38,6 +39,7 @@ from inferox.engine.workers.messages import (
     Detokenize,
     Done,
     Failed,
+    ListModules,
     Load,
     ReadTrace,
     Stop,
@@ -96,6 +98,7 @@ class Worker:
             Load: self._begin_load,
             Unload: partial(self._begin_thread, self._unload),
             Count: partial(self._act, self._count),
+            ListModules: partial(self._act, lambda _: list_installed_modules()),
             ReadTrace: partial(self._begin_thread, self._read_trace),
             Ask: self._begin,
             Tokenize: partial(self._begin_thread, self._tokenize),
@@ -271,15 +274,27 @@ class Worker:
 def main() -> None:
     """Serves the supervisor that started this process."""
     connection, record, parent, config = sys.argv[1:]
-    end_with_parent(int(parent))
+    run(int(connection), int(record), config, int(parent))
+
+
+def run(connection: int, record: int, config: str, parent: int) -> None:
+    """Is a worker from here on.
+
+    Args:
+        connection: The descriptor of its socket.
+        record: The descriptor of the record of what it computes.
+        config: The settings of its engine, as JSON.
+        parent: The process with which it ends.
+    """
+    end_with_parent(parent)
     offer_to_die_first()
     leave_no_core_file()
     settings = json.decode(config, type=EngineConfig)
     if settings.low_priority:
         yield_processors()
-    channel = Channel(socket.socket(fileno=int(connection)))
-    flights = FlightRecord(int(record))
-    os.close(int(record))
+    channel = Channel(socket.socket(fileno=connection))
+    flights = FlightRecord(record)
+    os.close(record)
 
     async def serve() -> None:
         await Worker(channel, flights, settings).serve()

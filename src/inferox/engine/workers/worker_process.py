@@ -9,17 +9,13 @@ import subprocess
 import sys
 from contextlib import suppress
 
-from msgspec import json
-
 from inferox.core import ConfigError, ExecutionError
-from inferox.engine.config import EngineConfig
 from inferox.engine.workers.channel import Channel, open_pair
 from inferox.engine.workers.flight_record import FlightRecord, make_record_file
+from inferox.engine.workers.launcher import Launcher
 from inferox.machine.cgroup import dies_as_a_group
 
 _logger = logging.getLogger(__name__)
-
-_MODULE = "inferox.engine.workers.worker"
 
 _SLOTS = 64
 """How many threads of a worker may compute or make rows at once, at least; more than that wait for one another."""
@@ -47,10 +43,10 @@ def check_support() -> None:
 
 
 class WorkerProcess:
-    """A process that computes models. Linux ends it when the thread that started it ends.
+    """A process that computes models. Linux ends it when what started it ends: a thread, or what it was forked from.
 
     Args:
-        config: The settings of its engine.
+        launcher: What starts it.
 
     Attributes:
         channel: What is said to it, and what it says.
@@ -60,7 +56,7 @@ class WorkerProcess:
         ExecutionError: If the system starts no process.
     """
 
-    def __init__(self, config: EngineConfig) -> None:
+    def __init__(self, launcher: Launcher) -> None:
         try:
             ours, theirs = open_pair()
             record = make_record_file(_SLOTS)
@@ -68,17 +64,8 @@ class WorkerProcess:
             raise ExecutionError(f"no worker process can be started: {error}") from error
         self.channel, self.flights = Channel(ours), FlightRecord(record)
         self.flights.beat(_START_S)
-        arguments = [str(theirs.fileno()), str(record), str(os.getpid()), json.encode(config).decode()]
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
-                # -P keeps the current folder, which may hold anything, out of what is imported.
-                [sys.executable, "-P", "-m", _MODULE, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=2,  # what a runtime prints is no output of this process
-                pass_fds=(theirs.fileno(), record),
-                env={**os.environ, "OMP_NUM_THREADS": str(config.threads), "RAYON_NUM_THREADS": str(config.threads)},
-                start_new_session=True,  # an interruption from the keyboard is for this process alone
-            )
+            self._process = launcher.launch((theirs.fileno(), record))
         except Exception as error:
             self.channel.close()
             self.flights.close()

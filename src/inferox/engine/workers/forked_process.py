@@ -1,0 +1,169 @@
+"""Processes that are forked from one that has imported their modules already."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from threading import Lock
+from typing import Any
+
+from inferox.core import ExecutionError
+
+_MODULE = "inferox.engine.workers.fork_server"
+
+_IMPORT_S = 300.0
+"""How long importing the modules may take."""
+
+_ANSWER_S = 10.0
+"""How long a fork may take, or telling how one ended."""
+
+_LOOK_EVERY_S = 2e-3
+"""How often it is asked whether a fork has ended that is waited for."""
+
+
+class ForkServer:
+    """A process that has imported modules, and forks. Several threads may use it.
+
+    Args:
+        modules: The names of the modules.
+        environment: Its environment.
+
+    Attributes:
+        children: How many of its forks have not been waited for.
+
+    Raises:
+        ExecutionError: If it cannot be started, or must not be forked.
+    """
+
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.children = 0
+        self._lock = Lock()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
+                [sys.executable, "-P", "-m", _MODULE, str(theirs.fileno()), str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stdout=2,
+                pass_fds=(theirs.fileno(),),
+                env=environment,
+                start_new_session=True,
+            )
+        except Exception as error:
+            self._socket.close()
+            raise ExecutionError(f"no process to fork workers from can be started: {error}") from error
+        finally:
+            theirs.close()
+        try:
+            obstacle = self._ask({"import": list(modules)}, timeout_s=_IMPORT_S)
+        except ExecutionError:
+            self.close()
+            raise
+        if obstacle is not None:
+            self.close()
+            raise ExecutionError(f"workers cannot be forked: {obstacle}")
+
+    def fork(self, config: str, environment: Mapping[str, str], files: Sequence[int]) -> ForkedProcess:
+        """Forks a worker.
+
+        Args:
+            config: The settings of its engine, as JSON.
+            environment: Its environment; what a library has read of it already stays.
+            files: Its socket and its record; they are not closed here.
+
+        Raises:
+            ExecutionError: If it does not fork.
+        """
+        pid = self._ask({"fork": config, "environment": dict(environment)}, files)
+        with self._lock:
+            self.children += 1
+        return ForkedProcess(self, pid)
+
+    def find_end(self, pid: int) -> int | None:
+        """The exit code of a fork, as ``subprocess`` gives it; ``None`` where it has not ended.
+
+        Args:
+            pid: The number of its process.
+        """
+        try:
+            code: int | None = self._ask({"wait": pid})
+        except ExecutionError:
+            self._process.kill()  # the system ends its forks with it
+            code = -signal.SIGKILL
+        if code is not None:
+            with self._lock:
+                self.children -= 1
+        return code
+
+    def close(self) -> None:
+        """Ends it, and whatever it has forked."""
+        self._socket.close()
+        try:
+            self._process.wait(_ANSWER_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _ask(self, request: Mapping[str, Any], files: Sequence[int] = (), timeout_s: float = _ANSWER_S) -> Any:
+        with self._lock:
+            try:
+                self._socket.settimeout(timeout_s)
+                socket.send_fds(self._socket, [json.dumps(request).encode()], list(files))
+                answer = self._socket.recv(1024)
+            except OSError as error:
+                raise ExecutionError(f"the process that workers are forked from does not answer: {error}") from error
+        if not answer:
+            raise ExecutionError("the process that workers are forked from has ended")
+        return json.loads(answer)
+
+
+class ForkedProcess:
+    """A fork, with as much of the interface of ``subprocess.Popen`` as a worker needs.
+
+    Args:
+        server: What it was forked from; its number is not given to another before it was waited for there.
+        pid: The number of its process.
+
+    Attributes:
+        pid: The number of its process.
+    """
+
+    def __init__(self, server: ForkServer, pid: int) -> None:
+        self.pid = pid
+        self._server = server
+        self._lock = Lock()
+        self._code: int | None = None
+
+    def kill(self) -> None:
+        """Ends it, where it has not ended."""
+        with self._lock:
+            if self._code is None:
+                os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Waits until it has ended.
+
+        Args:
+            timeout: How many seconds at the most; ``None`` for no limit.
+
+        Returns:
+            Its exit code; for a signal the signal's number, negative.
+
+        Raises:
+            subprocess.TimeoutExpired: If it has not.
+        """
+        until_s = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
+                if self._code is None:
+                    self._code = self._server.find_end(self.pid)
+                if self._code is not None:
+                    return self._code
+            if until_s is not None and time.monotonic() > until_s:
+                raise subprocess.TimeoutExpired(_MODULE, timeout or 0.0)
+            time.sleep(_LOOK_EVERY_S)

@@ -1,0 +1,116 @@
+"""Starting the processes of workers: the first ones anew, and those that replace others as forks."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from threading import Lock
+
+from msgspec import json
+
+from inferox.core import ExecutionError, first_line
+from inferox.engine.config import EngineConfig
+from inferox.engine.workers.forked_process import ForkedProcess, ForkServer
+
+_logger = logging.getLogger(__name__)
+
+_MODULE = "inferox.engine.workers.worker"
+
+
+class Launcher:
+    """Starts the processes of workers. Several threads may use it.
+
+    As long as no worker has loaded a model, each is a new process. From then on, which is to say where one replaces
+    another, they are forked from a process that has imported the same modules: that takes a fraction of the time. It is
+    started when it is first needed. Where the system or a module does not allow it, all are new processes.
+
+    Args:
+        config: The settings of the engine of each worker.
+    """
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = json.encode(config).decode()
+        self._threads = str(config.threads)
+        self._lock = Lock()
+        self._modules: list[str] = []
+        self._server: ForkServer | None = None
+        self._retired: list[ForkServer] = []
+        self._can_fork = sys.platform == "linux"
+
+    def learn(self, modules: Sequence[str]) -> None:
+        """Takes note of the modules that a worker has imported.
+
+        Args:
+            modules: Their names.
+        """
+        with self._lock:
+            known = set(self._modules)
+            if new := [name for name in modules if name not in known]:
+                self._modules += new
+                self._retire()  # the next one has these as well
+
+    def launch(self, files: Sequence[int]) -> subprocess.Popen[bytes] | ForkedProcess:
+        """Starts a worker.
+
+        Args:
+            files: Its socket and its record; they are not closed here.
+
+        Raises:
+            OSError: If the system starts no process.
+        """
+        with self._lock:
+            self._sweep()
+            if self._modules and self._can_fork:
+                try:
+                    return self._fork(files)
+                except ExecutionError as error:
+                    _logger.warning("workers are started anew: %s", first_line(error))
+        return subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
+            # -P keeps the current folder, which may hold anything, out of what is imported.
+            [sys.executable, "-P", "-m", _MODULE, *map(str, files), str(os.getpid()), self._config],
+            stdin=subprocess.DEVNULL,
+            stdout=2,  # what a runtime prints is no output of this process
+            pass_fds=tuple(files),
+            env=self._environment(),
+            start_new_session=True,  # an interruption from the keyboard is for this process alone
+        )
+
+    def close(self) -> None:
+        """Ends the process that workers are forked from; they have ended before."""
+        with self._lock:
+            self._can_fork = False
+            self._retire()
+            for server in self._retired:
+                server.close()
+            self._retired = []
+
+    def _fork(self, files: Sequence[int]) -> ForkedProcess:
+        if self._server is not None:
+            try:
+                return self._server.fork(self._config, self._environment(), files)
+            except ExecutionError:
+                self._retire()  # it has been killed, perhaps: there may be another one
+        try:
+            self._server = ForkServer(self._modules, self._environment())
+            return self._server.fork(self._config, self._environment(), files)
+        except ExecutionError:
+            self._can_fork = False
+            raise
+
+    def _retire(self) -> None:
+        if self._server is not None:
+            self._retired.append(self._server)
+            self._server = None
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Ends retired processes that no worker depends on."""
+        for server in [server for server in self._retired if not server.children]:
+            self._retired.remove(server)
+            server.close()
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "OMP_NUM_THREADS": self._threads, "RAYON_NUM_THREADS": self._threads}
