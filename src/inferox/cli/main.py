@@ -20,6 +20,7 @@ from inferox.cli.interrupts import remembered_interrupts
 from inferox.cli.pack import pack
 from inferox.cli.run import run
 from inferox.cli.serve import serve
+from inferox.cli.sign import sign
 from inferox.cli.store import store
 from inferox.cli.terminal import say
 from inferox.cli.tune import tune
@@ -67,7 +68,7 @@ def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
-for _command in (pack, inspect, verify, tune, explain, run, compare, bench, serve, doctor, store):
+for _command in (pack, inspect, verify, tune, explain, run, compare, bench, serve, doctor, store, sign):
     cli.add_command(_command)
 
 

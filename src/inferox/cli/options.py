@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -101,6 +102,16 @@ def trust_code_option(command: Command) -> Command:
         "--trust-code",
         is_flag=True,
         help="Allow code that comes with the model to run. Only for models whose origin you trust.",
+    )(command)
+
+
+def signature_option(command: Command) -> Command:
+    """Adds ``--require-signature``."""
+    return click.option(
+        "--require-signature",
+        metavar="KEY",
+        type=click.Path(path_type=Path),
+        help="Take only packages that are signed with this public key (a PEM file); see inferox sign.",
     )(command)
 
 

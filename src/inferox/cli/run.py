@@ -12,7 +12,7 @@ import click
 
 from inferox.cli.bulk import BulkArguments, bulk_options, run_in_bulk
 from inferox.cli.interrupts import interruptible
-from inferox.cli.options import debug_option, json_option, runtime_options, trust_code_option
+from inferox.cli.options import debug_option, json_option, runtime_options, signature_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ Examples:
 @click.option("--profile", metavar="FILE", help="Write what takes how long to a .json file, for Chrome or Perfetto.")
 @click.option("--force", is_flag=True, help="Replace the output file, or that of the profile, if it exists.")
 @trust_code_option
+@signature_option
 @json_option
 @debug_option
 def run(
@@ -98,6 +99,7 @@ def run(
     profile: str | None,
     force: bool,
     trust_code: bool,
+    require_signature: Path | None,
     as_json: bool,
     **bulk: Any,
 ) -> None:
@@ -136,6 +138,7 @@ def run(
             threads=threads,
             compile=compile_model,
             trust_code=trust_code,
+            require_signature=require_signature,
         )
 
     arguments = BulkArguments(**bulk)

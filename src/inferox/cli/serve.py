@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferox.cli.options import debug_option, runtime_options, trust_code_option
+from inferox.cli.options import debug_option, runtime_options, signature_option, trust_code_option
 from inferox.cli.serve_settings import config_option, name_variables
 from inferox.cli.trial_options import read_trials, trial_options
 
@@ -140,6 +140,7 @@ Examples:
 @click.option("--access-log", is_flag=True, help="Log a line for each request, without what it says.")
 @trial_options
 @trust_code_option
+@signature_option
 @debug_option
 def serve(
     packages: tuple[str, ...],
@@ -178,6 +179,7 @@ def serve(
     canary_errors: float | None,
     canary_any_space: bool,
     trust_code: bool,
+    require_signature: Path | None,
 ) -> None:
     """Serve packages over HTTP and gRPC, for the clients that there are already.
 
@@ -225,6 +227,7 @@ def serve(
         "quality": quality,
         "compile": compile_model,
         "trust_code": trust_code,
+        "require_signature": require_signature,
         **read_trials(shadow, canary, canary_drift, canary_errors, any_space=canary_any_space),
     }
     packages_known = ModelRepository(_read_sources(packages, models, options), repository, options)

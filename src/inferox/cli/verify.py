@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableCommand
-from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
+from inferox.cli.options import debug_option, json_option, signature_option, tolerance_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ EXIT_MISSED = 3
 @tolerance_option
 @click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
 @trust_code_option
+@signature_option
 @json_option
 @debug_option
 def verify(
@@ -42,6 +44,7 @@ def verify(
     tolerance: Limits | None,
     threads: int | None,
     trust_code: bool,
+    require_signature: Path | None,
     as_json: bool,
 ) -> None:
     """Run every artifact of a package on its samples, and compare with what the model itself computed when packed.
@@ -60,6 +63,7 @@ def verify(
             tolerance=tolerance,
             threads=threads,
             trust_code=trust_code,
+            require_signature=require_signature,
             progress=interruptible(status.update),
         )
     if as_json:

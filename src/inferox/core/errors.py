@@ -7,6 +7,7 @@
     │   ├── IntegrityError        a file differs from what the manifest lists, or is missing
     │   ├── UnsafePathError       a path that leaves the package, a link, or a forged archive
     │   ├── UntrustedCodeError    loading would run code that the operator has not allowed
+    │   ├── SignatureError        not signed with the key that the operator requires
     │   ├── DisagreementError     the package does not answer as the library that defines the model
     │   └── FormatVersionError    written by a newer Inferox
     ├── BackendError              a runtime cannot do what was asked
@@ -70,6 +71,10 @@ class UnsafePathError(PackageError):
 
 class UntrustedCodeError(PackageError):
     """Loading would run code that comes with the model, and the operator has not allowed that."""
+
+
+class SignatureError(PackageError):
+    """A package is not signed, or not with the key that the operator requires, or is not what was signed."""
 
 
 class DisagreementError(PackageError):

@@ -58,6 +58,7 @@ class Engine(Inference, Closing):
         task: str | None = None,
         compile: bool = False,  # noqa: A002 - as ``inferox.load`` has it
         trust_code: bool = False,
+        require_signature: str | Path | None = None,
         start: str = "best",
         shadow: Shadow | None = None,
         canary: Canary | None = None,
@@ -77,6 +78,7 @@ class Engine(Inference, Closing):
             task: What the numbers mean, where the package's own statement is to be overridden.
             compile: Whether to compile the model just in time, where the backend can.
             trust_code: Whether code that comes with the package may run.
+            require_signature: A PEM file with the public key that the package must be signed with.
             start: ``best``, or ``fast`` to serve at once on the artifact that loads fastest, until the best, which is
                 loaded in the background and computes all samples, takes over.
             shadow: Another artifact of the package, which computes a share of the requests again after they are
@@ -102,6 +104,7 @@ class Engine(Inference, Closing):
             "task": task,
             "compile": compile,
             "trust_code": trust_code,
+            "require_signature": None if require_signature is None else str(require_signature),
             "start": start,
         }
         if shadow is None and canary is None:

@@ -40,6 +40,7 @@ def load(
     threads: int | None = None,
     compile: bool = False,  # noqa: A002 - PyTorch's own word for it
     trust_code: bool = False,
+    require_signature: str | Path | None = None,
 ) -> TaskModel:
     """Loads a package on the runtime that is fastest here.
 
@@ -58,12 +59,14 @@ def load(
         threads: How many CPU threads the runtime may use; ``None`` for one per core that this process may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether code that comes with the package may run. Only say so for a package whose origin you trust.
+        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to take any.
 
     Returns:
         The model, to be used as a context manager or closed.
 
     Raises:
         PackageError: If there is no package at the path, or it is damaged, unsafe or too new.
+        SignatureError: If it is not signed with the key that is required.
         UntrustedCodeError: If it can only be run by code that comes with it, and that is not allowed.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
@@ -79,6 +82,7 @@ def load(
         threads=threads,
         compile=compile,
         trust_code=trust_code,
+        require_signature=require_signature,
     ).load()
 
 
@@ -93,6 +97,7 @@ def plan_load(
     threads: int | None = None,
     compile: bool = False,  # noqa: A002 - as ``load`` has it
     trust_code: bool = False,
+    require_signature: str | Path | None = None,
     all_samples: bool = False,
     start: str = BEST,
     verified: str | None = None,
@@ -112,6 +117,7 @@ def plan_load(
         threads: How many CPU threads the runtime may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether code that comes with the package may run.
+        require_signature: The public key that the package must be signed with.
         all_samples: Whether an artifact must agree on all stored samples before it is taken, and not on one alone.
         start: ``best``, or ``fast`` to load first what loads fastest; see ``PlannedLoad.load``.
         verified: The name of an artifact that has agreed on all samples on this machine: when it is loaded first, one
@@ -123,7 +129,7 @@ def plan_load(
     requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code, device=device)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)
-    context = PackageContext(open_package(path, store=store), task)
+    context = PackageContext(open_package(path, store=store, require_signature=require_signature), task)
     options = LoadOptions(context.package.metadata.name, threads=threads, compile=compile, trust_code=trust_code)
     plan = make_plan(context.package, requirements, find_profile(context.package.digest, store, budget, wanted))
     loader = Loader(context, wanted, options, all_samples=all_samples, checking=checking)

@@ -69,6 +69,7 @@ def verify(
     tolerance: Tolerance | Limits | None = None,
     threads: int | None = None,
     trust_code: bool = False,
+    require_signature: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Verification:
     """Runs every artifact of a package that can be run here on the package's samples, and measures what comes.
@@ -82,6 +83,7 @@ def verify(
             is not stated is what each had to reach when it was packed.
         threads: How many CPU threads each runtime may use; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
+        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to take any.
         progress: Told what is being done, one phrase at a time.
 
     Raises:
@@ -91,7 +93,7 @@ def verify(
         ConfigError: If the device or the precision is not valid, or the tolerance names an unknown limit.
     """
     requirements = Requirements.parse(backend, precision, trust_code=trust_code, to_measure=True, device=device)
-    context = PackageContext(open_package(path))
+    context = PackageContext(open_package(path, require_signature=require_signature))
     name, samples = context.package.metadata.name, context.samples
     if samples is None:
         raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")

@@ -21,6 +21,7 @@ from inferox.package.manifest import (
     read_object,
 )
 from inferox.package.paths import check_distinct, check_member_path, list_files
+from inferox.package.signed_package import RequiredSignature
 from inferox.package.staging import find_replaced, wait_for_target
 from inferox.package.store import Store, Unpacked
 from inferox.package.writer import check_artifacts, hash_file
@@ -113,7 +114,9 @@ class Package:
         return cases
 
 
-def open_package(path: str | Path, *, store: Store | None = None) -> Package:
+def open_package(
+    path: str | Path, *, store: Store | None = None, require_signature: str | Path | None = None
+) -> Package:
     """Opens a package: a folder, or an ``.mlpkg`` file, which is unpacked once into the store.
 
     Every file is verified by size and SHA-256 digest. What was verified before and is unchanged is not read again.
@@ -121,8 +124,10 @@ def open_package(path: str | Path, *, store: Store | None = None) -> Package:
     Args:
         path: The package.
         store: What has been unpacked and verified before; ``None`` for the user's own.
+        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to take any.
 
     Raises:
+        SignatureError: If it is not signed with that key.
         PackageError: If there is nothing, or something other than a package.
         ManifestError: If a metadata file is missing or malformed.
         FormatVersionError: If the package is in a newer format.
@@ -132,37 +137,38 @@ def open_package(path: str | Path, *, store: Store | None = None) -> Package:
     """
     location = Path(path)
     try:
-        return _open(location, store or Store())
+        required = None if require_signature is None else RequiredSignature.beside(location, require_signature)
+        return _open(location, store or Store(), required)
     except OSError as error:
         raise PackageError(f"{location} cannot be read: {error.strerror or error}") from error
 
 
-def _open(location: Path, store: Store) -> Package:
+def _open(location: Path, store: Store, required: RequiredSignature | None) -> Package:
     if not location.exists() and location.parent.is_dir():
         wait_for_target(location)
     if location.is_file():
-        return _open_archive(location, store)
+        return _open_archive(location, store, required)
     if not location.is_dir():
         raise _nothing_there(location)
     if not (location / METADATA_FILE).is_file():
         raise _no_package(location)
-    return _open_folder(location, store)
+    return _open_folder(location, store, required)
 
 
-def _open_archive(archive: Path, store: Store) -> Package:
+def _open_archive(archive: Path, store: Store, required: RequiredSignature | None) -> Package:
     if not is_archive(archive):
         raise IntegrityError(f"{archive} is not a package, or is damaged: it does not begin as an archive")
     try:
-        return _open_unpacked(store.unpack(archive), store)
+        return _open_unpacked(store.unpack(archive), store, required)
     except (IntegrityError, ManifestError, UnsafePathError):
         # What it was unpacked to may have been changed since.
         if not store.discard(archive):
             raise
-        return _open_unpacked(store.unpack(archive), store)
+        return _open_unpacked(store.unpack(archive), store, required)
 
 
-def _open_unpacked(unpacked: Unpacked, store: Store) -> Package:
-    return replace(_open_folder(unpacked.root, store), lock=unpacked.lock)
+def _open_unpacked(unpacked: Unpacked, store: Store, required: RequiredSignature | None) -> Package:
+    return replace(_open_folder(unpacked.root, store, required), lock=unpacked.lock)
 
 
 def _let_go(_: FileLock) -> None:
@@ -187,13 +193,17 @@ def _no_package(folder: Path) -> PackageError:
     return PackageError(f"{folder} is not a package: it has no {METADATA_FILE}")
 
 
-def _open_folder(root: Path, store: Store) -> Package:
-    manifest = read_json(root / METADATA_FILE)
+def _open_folder(root: Path, store: Store, required: RequiredSignature | None) -> Package:
+    manifest, digest = read_json(root / METADATA_FILE), hash_file(root / METADATA_FILE)
     if is_format1(manifest):
+        if required is not None:
+            required.check(None, digest)
         metadata, info = read_format1(root, manifest)
         _verify(root, metadata, store)
     else:
         metadata = Metadata.from_json(manifest)
+        if required is not None:
+            required.check(metadata, digest)
         _check_listing(root, metadata)
         _verify(root, metadata, store)
         info = ModelInfo.from_json(read_json(root / MODEL_INFO_FILE), root)
@@ -207,7 +217,7 @@ def _open_folder(root: Path, store: Store) -> Package:
         info=info,
         parity=ParityReport.from_json(read_json(parity)) if parity.is_file() else None,
         config=_read_config(files_root, info),
-        digest=hash_file(root / METADATA_FILE),
+        digest=digest,
     )
 
 

@@ -1,0 +1,102 @@
+"""The signature that lies beside a package, and what it must say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from inferox.core import SignatureError
+from inferox.package.manifest import METADATA_FILE, Metadata
+from inferox.package.signature import read_signature
+from inferox.package.signing_keys import PublicKey
+
+SIGNATURE_SUFFIX = ".sig"
+"""What follows the name of a package in that of its signature."""
+
+_MOST_BYTES = 16 << 20
+
+
+def signature_of(package: Path) -> Path:
+    """Where the signature of a package lies: beside it, so that the package stays as it is.
+
+    Args:
+        package: The package.
+    """
+    absolute = package.absolute()  # also where it is only called "."
+    return absolute.with_name(absolute.name + SIGNATURE_SUFFIX)
+
+
+def signed_digests(metadata: Metadata, manifest_sha256: str) -> dict[str, str]:
+    """What a signature of a package signs: every file, by its path, with its SHA-256 digest.
+
+    Args:
+        metadata: Which files it has.
+        manifest_sha256: The digest of ``metadata.json``, which does not list itself.
+    """
+    return {METADATA_FILE: manifest_sha256, **{entry.path: entry.sha256 for entry in metadata.files}}
+
+
+@dataclass(frozen=True)
+class RequiredSignature:
+    """A signature that a package must have.
+
+    Attributes:
+        file: Where it lies.
+        key: The key that must have made it.
+        package: What errors call the package.
+    """
+
+    file: Path
+    key: PublicKey
+    package: str
+
+    @classmethod
+    def beside(cls, package: Path, key: str | Path) -> RequiredSignature:
+        """The signature beside a package.
+
+        Args:
+            package: The package.
+            key: A PEM file with the public key.
+
+        Raises:
+            ConfigError: If the key cannot be used.
+        """
+        return cls(signature_of(package), PublicKey.load(Path(key)), str(package))
+
+    def check(self, metadata: Metadata | None, manifest_sha256: str) -> None:
+        """Checks that the package is what was signed, before anything but its manifest is read.
+
+        Args:
+            metadata: Which files it has; whether they are so is checked elsewhere. ``None`` where the package lists no
+                digests.
+            manifest_sha256: The digest of ``metadata.json``.
+
+        Raises:
+            SignatureError: If there is no signature, it is of another key, or of another package.
+        """
+        if metadata is None:
+            raise SignatureError(
+                f"{self.package} is in format 1, which lists no digests, and cannot be signed",
+                hint="pack the model again, and sign that",
+            )
+        signed = read_signature(self._read(), str(self.file), self.key)
+        found = signed_digests(metadata, manifest_sha256)
+        if differing := sorted(path for path in signed.keys() | found.keys() if signed.get(path) != found.get(path)):
+            more = f" and {len(differing) - 1} others" if len(differing) > 1 else ""
+            raise SignatureError(
+                f"{self.package} is not the package that was signed: {differing[0]}{more} differs",
+                hint="fetch the package and its signature again, or sign it anew if it is yours",
+            )
+
+    def _read(self) -> bytes:
+        try:
+            if self.file.stat().st_size > _MOST_BYTES:
+                raise SignatureError(f"{self.file} is too large to be a signature")
+            return self.file.read_bytes()
+        except FileNotFoundError as error:
+            raise SignatureError(
+                f"{self.package} is not signed: there is no {self.file}",
+                hint="fetch it too; whoever makes the package makes it with: inferox sign PACKAGE --key KEY",
+            ) from error
+        except OSError as error:
+            raise SignatureError(f"{self.file} cannot be read: {error.strerror or error}") from error

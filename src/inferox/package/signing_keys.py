@@ -1,0 +1,139 @@
+"""Keys that sign packages: ECDSA on the curves P-256, P-384 and P-521, in PEM files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inferox.core import ConfigError, first_line
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+_HASHES = {"secp256r1": "SHA256", "secp384r1": "SHA384", "secp521r1": "SHA512"}
+"""The hash that goes with each curve, as Sigstore has it."""
+
+_MAKE_HINT = "make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
+_PUBLIC_HINT = "openssl ec -in key.pem -pubout -out key.pub makes it from the private key"
+
+
+class PublicKey:
+    """A key that signatures are checked with.
+
+    Args:
+        key: The key.
+        name: What errors call it.
+
+    Attributes:
+        name: What errors call it.
+    """
+
+    def __init__(self, key: ec.EllipticCurvePublicKey, name: str) -> None:
+        self._key = key
+        self.name = name
+
+    @classmethod
+    def load(cls, path: Path) -> PublicKey:
+        """Reads a key.
+
+        Args:
+            path: A PEM file with the public key.
+
+        Raises:
+            ConfigError: If it cannot be read, or is none of the keys that can sign packages.
+        """
+        from_pem = _import_serialization().load_pem_public_key
+        key = _load(path, from_pem, "EllipticCurvePublicKey", _PUBLIC_HINT)
+        return cls(key, str(path))
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 digest of the key in its PEM form, in hexadecimal digits."""
+        serialization = _import_serialization()
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return hashlib.sha256(self._key.public_bytes(serialization.Encoding.PEM, form)).hexdigest()
+
+    def is_of(self, signature: bytes, data: bytes) -> bool:
+        """Whether a signature was made of data with the private part of the key.
+
+        Args:
+            signature: The signature.
+            data: What was signed.
+        """
+        from cryptography.exceptions import InvalidSignature
+
+        try:
+            self._key.verify(signature, data, _algorithm(self._key.curve))
+        except InvalidSignature:
+            return False
+        return True
+
+
+class PrivateKey:
+    """A key that signs.
+
+    Args:
+        key: The key.
+        name: What errors call it.
+    """
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, name: str) -> None:
+        self._key = key
+        self._name = name
+
+    @classmethod
+    def load(cls, path: Path, password: str | None = None) -> PrivateKey:
+        """Reads a key.
+
+        Args:
+            path: A PEM file with the private key.
+            password: What it is encrypted with; ``None`` where it is not.
+
+        Raises:
+            ConfigError: If it cannot be read, the password is wrong, or it is none of the keys that can sign packages.
+        """
+        secret, from_pem = None if password is None else password.encode(), _import_serialization().load_pem_private_key
+        key = _load(path, lambda content: from_pem(content, secret), "EllipticCurvePrivateKey", _MAKE_HINT)
+        return cls(key, str(path))
+
+    def public(self) -> PublicKey:
+        """The part that others may have."""
+        return PublicKey(self._key.public_key(), self._name)
+
+    def sign(self, data: bytes) -> bytes:
+        """Signs data.
+
+        Args:
+            data: The data.
+        """
+        return self._key.sign(data, _algorithm(self._key.curve))
+
+
+def _import_serialization() -> Any:
+    try:
+        from cryptography.hazmat.primitives import serialization
+    except ImportError as error:
+        raise ConfigError("signatures need the package cryptography", hint="pip install 'inferox[sign]'") from error
+    return serialization
+
+
+def _load(path: Path, read: Callable[[bytes], Any], kind: str, hint: str) -> Any:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    try:
+        key = read(path.read_bytes())
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"the key in {path} cannot be used: {first_line(error)}", hint=hint) from error
+    if not isinstance(key, getattr(ec, kind)) or key.curve.name not in _HASHES:
+        raise ConfigError(f"the key in {path} must be one of ECDSA on P-256, P-384 or P-521", hint=hint)
+    return key
+
+
+def _algorithm(curve: ec.EllipticCurve) -> ec.ECDSA:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    return ec.ECDSA(getattr(hashes, _HASHES[curve.name])())

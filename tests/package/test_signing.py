@@ -1,0 +1,217 @@
+"""Signatures of packages: what is signed opens, and nothing else does."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from inferox.core import ConfigError, IntegrityError, SignatureError
+from inferox.package import open_package
+from inferox.package.signature import read_signature, write_signature
+from inferox.package.signing import sign_package
+from inferox.package.signing_keys import PrivateKey, PublicKey
+from tests.package.packages import write_package
+
+PASSWORD = "of the key"  # noqa: S105 - of a key that is made here
+
+
+def write_keys(folder: Path, name: str = "key", curve: ec.EllipticCurve | None = None) -> tuple[Path, Path]:
+    """Makes a pair of keys: the files of the private and of the public one."""
+    key = ec.generate_private_key(curve or ec.SECP256R1())
+    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
+    pem = serialization.Encoding.PEM
+    form = serialization.PrivateFormat.PKCS8
+    private.write_bytes(key.private_bytes(pem, form, serialization.NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    return private, public
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    return write_keys(tmp_path)
+
+
+def sign(package: Path, private: Path) -> Path:
+    file = package.with_name(f"{package.name}.sig")
+    file.write_bytes(sign_package(package, PrivateKey.load(private)))
+    return file
+
+
+@pytest.fixture(params=["package", "package.mlpkg"])
+def signed(request: pytest.FixtureRequest, tmp_path: Path, keys: tuple[Path, Path]) -> Path:
+    """A package that is signed, as a folder and as one file."""
+    package = write_package(tmp_path / request.param)
+    sign(package, keys[0])
+    return package
+
+
+def test_what_is_signed_opens(signed: Path, keys: tuple[Path, Path]) -> None:
+    for _ in range(2):  # the second time, its files are known to be verified
+        assert open_package(signed, require_signature=keys[1]).metadata.name == "small"
+    assert open_package(signed).metadata.name == "small"
+
+
+@pytest.mark.parametrize("curve", [ec.SECP384R1(), ec.SECP521R1()])
+def test_other_curves(curve: ec.EllipticCurve, tmp_path: Path) -> None:
+    package = write_package(tmp_path / "package")
+    private, public = write_keys(tmp_path, curve=curve)
+    sign(package, private)
+    assert open_package(package, require_signature=public)
+
+
+def test_what_is_not_signed_is_refused(signed: Path, keys: tuple[Path, Path]) -> None:
+    signed.with_name(f"{signed.name}.sig").unlink()
+    with pytest.raises(SignatureError, match=rf"{signed.name} is not signed: there is no .*{signed.name}\.sig"):
+        open_package(signed, require_signature=keys[1])
+
+
+def test_what_another_has_signed_is_refused(signed: Path, tmp_path: Path) -> None:
+    _, other = write_keys(tmp_path, "other")
+    with pytest.raises(SignatureError, match=r"was not signed with the key in .*other\.pub, or was changed since"):
+        open_package(signed, require_signature=other)
+
+
+def test_another_package_is_refused(signed: Path, tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """A package that is whole in itself, beside the signature of another."""
+    other = write_package(tmp_path / f"other{signed.suffix}", weights=b"other weights")
+    shutil.copy(signed.with_name(f"{signed.name}.sig"), other.with_name(f"{other.name}.sig"))
+    with pytest.raises(
+        SignatureError, match=r"is not the package that was signed: metadata\.json and \d others? differs"
+    ):
+        open_package(other, require_signature=keys[1])
+
+
+def test_a_file_that_was_changed_since_is_refused(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    package = write_package(tmp_path / "package")
+    sign(package, keys[0])
+    (package / "weights" / "model.safetensors").write_bytes(b"x" * 8000)
+    with pytest.raises(IntegrityError, match="differs from what the manifest says"):
+        open_package(package, require_signature=keys[1])
+
+
+def test_the_manifest_alone_cannot_be_changed(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    package = write_package(tmp_path / "package")
+    sign(package, keys[0])
+    manifest = package / "metadata.json"
+    manifest.write_text(manifest.read_text().replace('"mit"', '"gpl"'))
+    with pytest.raises(SignatureError, match=r"the package that was signed: metadata\.json differs"):
+        open_package(package, require_signature=keys[1])
+
+
+def test_a_relative_place_has_its_signature_beside_it(
+    tmp_path: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = write_package(tmp_path / "package")
+    sign(package, keys[0])
+    monkeypatch.chdir(package)
+    assert open_package(".", require_signature=keys[1])
+
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def change_payload(change: Change) -> Change:
+    """A change of what is signed, in a bundle."""
+
+    def apply(bundle: dict[str, Any]) -> None:
+        envelope = bundle["dsseEnvelope"]
+        payload = json.loads(base64.b64decode(envelope["payload"]))
+        change(payload)
+        envelope["payload"] = base64.b64encode(json.dumps(payload).encode()).decode()
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda bundle: bundle.pop("dsseEnvelope"), "is not a signature of a package: .* lacks 'dsseEnvelope'"),
+        (lambda bundle: bundle.update(mediaType="text/plain"), "its mediaType is not"),
+        (lambda bundle: bundle["dsseEnvelope"].update(payload="?"), "is not a signature of a package"),
+        (lambda bundle: bundle["dsseEnvelope"].update(payloadType="text/plain"), "one signed in-toto statement"),
+        (lambda bundle: bundle["dsseEnvelope"].update(signatures=[]), "one signed in-toto statement"),
+        (lambda bundle: bundle["dsseEnvelope"]["signatures"][0].update(sig="AAAA"), "was not signed with the key"),
+        (change_payload(lambda payload: payload["predicate"]["resources"].pop()), "was not signed with the key"),
+        (change_payload(lambda payload: payload.update(predicateType="x")), "was not signed with the key"),
+    ],
+)
+def test_a_changed_signature_is_refused(signed: Path, keys: tuple[Path, Path], change: Change, message: str) -> None:
+    file = signed.with_name(f"{signed.name}.sig")
+    bundle = json.loads(file.read_text())
+    change(bundle)
+    file.write_text(json.dumps(bundle))
+    with pytest.raises(SignatureError, match=message):
+        open_package(signed, require_signature=keys[1])
+
+
+@given(st.binary(max_size=200))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_noise_is_no_signature(keys: tuple[Path, Path], noise: bytes) -> None:
+    with pytest.raises(SignatureError):
+        read_signature(noise, "noise.sig", PublicKey.load(keys[1]))
+
+
+@given(st.dictionaries(st.text(min_size=1), st.binary(min_size=32, max_size=32).map(bytes.hex)), st.data())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_signed_is_read_back_and_no_byte_of_it_may_change(
+    keys: tuple[Path, Path], digests: dict[str, str], data: st.DataObject
+) -> None:
+    public = PublicKey.load(keys[1])
+    content = write_signature("small", digests, PrivateKey.load(keys[0]))
+    assert read_signature(content, "a.sig", public) == digests
+    payload = json.loads(content)["dsseEnvelope"]["payload"].encode()
+    place = content.index(payload) + data.draw(st.integers(0, len(payload) - 1))
+    other = bytes([data.draw(st.integers(0, 127))])
+    changed = content[:place] + other + content[place + 1 :]
+    if base64.b64decode(payload) == _payload_of(changed):
+        return
+    with pytest.raises(SignatureError):
+        read_signature(changed, "a.sig", public)
+
+
+def _payload_of(content: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(json.loads(content)["dsseEnvelope"]["payload"])
+    except ValueError:
+        return None
+
+
+def test_keys_that_cannot_be_used(tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    other, secret = tmp_path / "ed25519.pem", tmp_path / "secret.pem"
+    other.write_bytes(ed25519.Ed25519PrivateKey.generate().private_bytes(pem, form, serialization.NoEncryption()))
+    encrypted = serialization.BestAvailableEncryption(PASSWORD.encode())
+    secret.write_bytes(ec.generate_private_key(ec.SECP256R1()).private_bytes(pem, form, encrypted))
+    with pytest.raises(ConfigError, match="must be one of ECDSA on P-256, P-384 or P-521"):
+        PrivateKey.load(other)
+    write_keys(tmp_path, "koblitz", ec.SECP256K1())
+    with pytest.raises(ConfigError, match="must be one of ECDSA"):
+        PublicKey.load(tmp_path / "koblitz.pub")
+    for password in (None, "wrong"):
+        with pytest.raises(ConfigError, match=r"secret\.pem cannot be used"):
+            PrivateKey.load(secret, password)
+    assert PrivateKey.load(secret, PASSWORD).public().fingerprint
+    for wrong in (keys[0], tmp_path / "missing.pub"):  # a private key where the public one belongs
+        with pytest.raises(ConfigError, match=r"cannot be used: .* \(openssl ec"):
+            PublicKey.load(wrong)
+
+
+def test_without_cryptography_it_says_what_to_install(keys: tuple[Path, Path]) -> None:
+    code = (
+        "import sys; sys.modules['cryptography'] = None\n"
+        f"import inferox\ninferox.open_package('a', require_signature={str(keys[1])!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
+    assert "ConfigError: signatures need the package cryptography (pip install 'inferox[sign]')" in done.stderr
