@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -113,3 +115,31 @@ def test_limits_are_for_isolated_commands(run: Run, package: Path) -> None:
     done = run("verify", package, "--time-limit", "5")
     assert done.code == 2
     assert "are for --isolated" in done.err
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}, reason="needs seccomp's filters"
+)
+def test_only_what_may_have_to_fetch_something_has_the_network(
+    run: Run, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = tmp_path / "hook"
+    hook.mkdir()
+    # Python runs it in every process; at its end it says whether that may make sockets.
+    (hook / "sitecustomize.py").write_text(
+        "import atexit, socket, sys\n"
+        "def say():\n"
+        "    try:\n"
+        "        socket.socket()\n"
+        "        print('has network', file=sys.stderr)\n"
+        "    except PermissionError:\n"
+        "        print('has none', file=sys.stderr)\n"
+        "atexit.register(say)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{hook}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    for command in ("verify", "inspect"):
+        done = run(command, package, "--isolated", "--json")
+        assert (done.code, "has none" in done.err, "has network" in done.err) == (0, True, False), done.err
+    graph = tmp_path / "affine.onnx"
+    done = run("pack", graph, "-o", tmp_path / "again", "--backends", "onnxruntime", "--isolated")
+    assert (done.code, "has network" in done.err) == (0, True), done.err

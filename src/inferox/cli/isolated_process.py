@@ -1,10 +1,12 @@
-"""The process of an isolated command: ``python -P -m inferox.cli.isolated_process MEMORY_BYTES WORD…``."""
+"""The process of an isolated command: ``python -P -m inferox.cli.isolated_process MEMORY_BYTES NETWORK WORD…``."""
 
 from __future__ import annotations
 
 import sys
 
+from inferox.cli.isolation import NO_NETWORK
 from inferox.cli.main import main
+from inferox.machine.network import deny_sockets
 from inferox.machine.processes import end_with_parent
 
 
@@ -28,4 +30,6 @@ def limit_process(memory_bytes: int) -> None:
 if __name__ == "__main__":
     end_with_parent()
     limit_process(int(sys.argv[1]))
-    main(sys.argv[2:])
+    if sys.argv[2] == NO_NETWORK:
+        deny_sockets()  # where the system can
+    main(sys.argv[3:])

@@ -16,20 +16,29 @@ _SHARE = 0.8
 
 _LIMIT_S = 600.0
 
+NETWORK, NO_NETWORK = "network", "no-network"
+"""What the child is told of whether it may make sockets."""
+
 
 class IsolatableCommand(click.Command):
     """A command that ``--isolated`` runs in a child process with limits of memory and time.
 
-    A runtime that crashes on a hostile or damaged model ends the child alone, and what is left is one error.
+    A runtime that crashes on a hostile or damaged model ends the child alone, and what is left is one error. On Linux
+    the child cannot make sockets, unless the command needs the network.
     """
+
+    needs_network = False
+    """Whether the child may make sockets."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        network = "with the network, for models on a hub" if self.needs_network else "on Linux without the network"
         self.params += [
             click.Option(
                 ["--isolated"],
                 is_flag=True,
-                help="Run in a process of its own with limits on memory and time, to contain a crash of a runtime.",
+                help="Run in a process of its own with limits on memory and time, to contain a crash of a runtime; "
+                f"{network}.",
             ),
             click.Option(
                 ["--memory-limit"],
@@ -65,10 +74,16 @@ class IsolatableCommand(click.Command):
         form = {True: ["--json"], False: ["--table"]}.get(ctx.params.get("as_json"), [])  # type: ignore[arg-type]
         words = [ctx.info_name or "", *form, *_without_isolation(ctx.meta[__name__])]
         memory_bytes = int(memory_gib * _GIB) if memory_gib is not None else _default_memory_bytes()
-        code = _run_child(words, memory_bytes, time_s or _LIMIT_S)
+        code = _run_child(words, memory_bytes, time_s or _LIMIT_S, needs_network=self.needs_network)
         if code:
             sys.exit(code)
         return None
+
+
+class IsolatableNetworkCommand(IsolatableCommand):
+    """The same for a command that may have to fetch something."""
+
+    needs_network = True
 
 
 def _without_isolation(words: list[str]) -> list[str]:
@@ -91,13 +106,14 @@ def _default_memory_bytes() -> int:
     return int(free_memory_bytes() * _SHARE)
 
 
-def _run_child(words: list[str], memory_bytes: int, time_s: float) -> int:
+def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_network: bool) -> int:
     from inferox.core import LoadError
     from inferox.machine.processes import signal_name
 
+    network = NETWORK if needs_network else NO_NETWORK
     child = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
         # -P keeps the current folder, which may hold anything, out of what is imported.
-        [sys.executable, "-P", "-m", "inferox.cli.isolated_process", str(memory_bytes), *words],
+        [sys.executable, "-P", "-m", "inferox.cli.isolated_process", str(memory_bytes), network, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.interrupts import interruptible
-from inferox.cli.isolation import IsolatableCommand
+from inferox.cli.isolation import IsolatableNetworkCommand
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
@@ -40,7 +40,7 @@ def _split(text: str) -> list[str]:
 
 
 @click.command(
-    cls=IsolatableCommand,
+    cls=IsolatableNetworkCommand,
     short_help="Make a package of a model.",
     epilog="Example: inferox pack ./all-MiniLM-L6-v2 -o minilm.mlpkg",
 )
