@@ -15,18 +15,31 @@ from inferox.core import ExecutionError, RequestError
 from inferox.engine.workers.forked_process import ForkedProcess, ForkServer
 from inferox.engine.workers.installed_modules import list_installed_modules
 from inferox.engine.workers.launcher import Launcher
+from inferox.engine.workers.pool import WorkerPool
 from tests.engine.workers.factories import CRASH, HERE
 from tests.engine.workers.test_workers import is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks workers")
 
 
+def start_launcher() -> Launcher:
+    """What has replaced a worker, and forks the next."""
+    launcher = Launcher(EngineConfig(threads=1))
+    launcher.learn(["json"])
+    with Path(os.devnull).open("w") as file:  # no socket: the worker ends with an error
+        assert launcher.launch((file.fileno(), file.fileno())).wait(30) == 1
+    assert launcher.wait_until_ready(30)
+    return launcher
+
+
+def wait_for_server(engine: Engine) -> None:
+    pool = engine._host
+    assert isinstance(pool, WorkerPool)
+    assert pool._launcher.wait_until_ready(30)
+
+
 def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
-
-
-def start_server(*modules: str, paths: str = "") -> ForkServer:
-    return ForkServer(modules, {**os.environ, "PYTHONPATH": os.pathsep.join([paths, *sys.path])})
 
 
 def test_workers_that_replace_others_are_forked() -> None:
@@ -34,6 +47,9 @@ def test_workers_that_replace_others_are_forked() -> None:
         engine.load(f"{HERE}make_dangerous", name="model", trust_code=True)
         first = engine.workers()[0].pid
         assert parent_of(first) == os.getpid()
+        os.kill(first, 9)
+        assert engine.infer("model", [[20, 30]]).results[0] == 100
+        wait_for_server(engine)
         with pytest.raises(
             RequestError, match="two worker processes died of it; of the last, its process was ended by"
         ):
@@ -41,16 +57,13 @@ def test_workers_that_replace_others_are_forked() -> None:
         assert engine.infer("model", [[20, 30]]).results[0] == 100
         wait_until(lambda: len(engine.workers()) == 2)
         pids = {worker.pid for worker in engine.workers()}
-        servers = set(map(parent_of, pids))
-        assert first not in pids
-        assert servers.isdisjoint({os.getpid()})
-        assert len(servers) == 1
-    wait_until(lambda: not any(map(is_alive, pids | servers)))
+        (server,) = set(map(parent_of, pids))
+        assert server != os.getpid()
+    wait_until(lambda: not any(map(is_alive, pids | {server})))
 
 
 def test_how_a_fork_ends_is_told() -> None:
-    launcher = Launcher(EngineConfig(threads=1))
-    launcher.learn(["json"])
+    launcher = start_launcher()
     ours, theirs = os.pipe()
     process = launcher.launch((ours, theirs))  # these are no socket and no record: it ends with an error
     assert isinstance(process, ForkedProcess)
@@ -65,61 +78,106 @@ def test_how_a_fork_ends_is_told() -> None:
 def test_forks_end_with_the_process_that_they_are_forked_from() -> None:
     with Engine(EngineConfig(isolation="process", workers=1, threads=1)) as engine:
         engine.load(f"{HERE}make_dangerous", name="model", trust_code=True)
-        os.kill(engine.workers()[0].pid, 9)
-        assert engine.infer("model", [[20, 30]]).results[0] == 100
+        for _ in range(2):
+            os.kill(engine.workers()[0].pid, 9)
+            assert engine.infer("model", [[20, 30]]).results[0] == 100
+            wait_for_server(engine)
         fork = engine.workers()[0].pid
         server = parent_of(fork)
         assert server != os.getpid()
         os.kill(server, 9)
         wait_until(lambda: not is_alive(fork))
         assert engine.infer("model", [[20, 30]]).results[0] == 100
-        assert parent_of(engine.workers()[0].pid) not in {server, os.getpid()}
+        wait_for_server(engine)
+
+
+UNFIT = {
+    "has_thread": "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+    "has_device": "device = open('/dev/full', 'w')",
+    "ends": "import os\nos._exit(3)",
+    "imports_unfit": "import has_thread",
+    "fit": "",
+}
+
+
+def test_modules_after_which_a_process_is_not_fit_are_left_to_the_forks(tmp_path: Path) -> None:
+    for name, code in UNFIT.items():
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+    script = (
+        "import sys\nfrom inferox.engine.workers.fork_server import find_obstacle, import_fit\n"
+        f"import_fit({[*UNFIT, 'ends.below', 'missing']})\n"
+        f"print(find_obstacle(), [name for name in {list(UNFIT)} if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = [sys.executable, "-P", "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "None ['fit']"
 
 
 @pytest.mark.parametrize(
-    ("code", "obstacle"),
-    [
-        ("import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "threads"),
-        ("device = open('/dev/full', 'w')", "opened /dev/full"),
-        ("import os\nos._exit(3)", "has ended"),
-    ],
+    ("code", "obstacle"), [(UNFIT["has_thread"], "it has 2 threads"), (UNFIT["has_device"], "it has opened /dev/full")]
 )
-def test_a_process_that_is_not_fit_is_not_forked(tmp_path: Path, code: str, obstacle: str) -> None:
-    (tmp_path / "unfit.py").write_text(code, encoding="utf-8")
-    with pytest.raises(ExecutionError, match=obstacle):
-        start_server("unfit", paths=str(tmp_path))
+def test_what_is_not_fit_says_why(code: str, obstacle: str) -> None:
+    script = f"{code}\nfrom inferox.engine.workers.fork_server import find_obstacle\nprint(find_obstacle())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == obstacle
 
 
 def test_workers_are_new_processes_where_forks_are_not_possible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "unfit.py").write_text("import os\nos._exit(3)", encoding="utf-8")
+    code = "import sys\nif any('fork_server' in word for word in sys.orig_argv): import has_thread"
+    (tmp_path / "sitecustomize.py").write_text(code, encoding="utf-8")
+    (tmp_path / "has_thread.py").write_text(UNFIT["has_thread"], encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    server = ForkServer(os.environ)
+    with pytest.raises(ExecutionError, match="workers cannot be forked: it has 2 threads"):
+        server.prepare(["json"])
+    server.close()
     launcher = Launcher(EngineConfig(threads=1))
-    launcher.learn(["unfit"])
+    launcher.learn(["json"])
     with (tmp_path / "file").open("w") as file:
-        process = launcher.launch((file.fileno(), file.fileno()))
-        assert isinstance(process, subprocess.Popen)
-        assert process.wait(30) == 1
+        for _ in range(2):
+            process = launcher.launch((file.fileno(), file.fileno()))
+            assert isinstance(process, subprocess.Popen)
+            assert process.wait(30) == 1
+            assert not launcher.wait_until_ready(30)
     launcher.close()
 
 
 def test_a_server_serves_until_its_forks_have_ended() -> None:
-    launcher = Launcher(EngineConfig(threads=1))
-    launcher.learn(["json"])
+    launcher = start_launcher()
     ours, theirs = os.pipe()
     first = launcher.launch((ours, theirs))
-    launcher.learn(["csv"])  # the next one is forked from a process that has this, too
+    server = parent_of(first.pid)
+    launcher.learn(["csv"])  # the next ones are forked from a process that has this, too
     second = launcher.launch((ours, theirs))
-    assert parent_of(first.pid) != parent_of(second.pid)
-    assert first.wait(20) == second.wait(20) == 1
+    assert launcher.wait_until_ready(30)
+    third = launcher.launch((ours, theirs))
+    assert parent_of(second.pid) == os.getpid()
+    assert parent_of(third.pid) not in {server, os.getpid()}
+    assert is_alive(server)
+    assert [process.wait(20) for process in (first, second, third)] == [1, 1, 1]
     launcher.close()
+    assert not is_alive(server)
     os.close(ours)
     os.close(theirs)
 
 
+def test_a_server_that_is_being_started_ends_where_nobody_needs_it() -> None:
+    launcher = Launcher(EngineConfig(threads=1))
+    launcher.learn(["json"])
+    with Path(os.devnull).open("w") as file:
+        process = launcher.launch((file.fileno(), file.fileno()))
+    wait_until(lambda: launcher._being_started is not None)
+    pid = launcher._being_started._process.pid  # type: ignore[union-attr]
+    launcher.close()
+    assert not is_alive(pid)
+    assert process.wait(30) == 1
+
+
 def test_a_server_that_is_stopped_does_not_stop_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = start_server("json")
+    server = ForkServer(os.environ)
     monkeypatch.setattr("inferox.engine.workers.forked_process._ANSWER_S", 0.2)
     os.kill(server._process.pid, 19)
     began_s = time.monotonic()

@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,11 @@ MOST_BYTES = 4 * 2**20
 _LOOK_EVERY_S = 1.0
 """How often it is looked whether the process that started this one is still there."""
 
-_THREAD_ENDS_S = 0.5
+_THREAD_ENDS_S = 0.1
 """How long threads that end when a process forks may take to disappear."""
+
+_TRYING_NICENESS = 10
+"""By how much less of a processor a fork gets that tries modules."""
 
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/pts/", "/dev/tty", "/dev/shm/")  # noqa: S108 - nothing is written there
 """What may be open in a process that forks."""
@@ -45,33 +48,67 @@ def main() -> None:
         run(*worker)
 
 
-def import_all(names: Iterable[str]) -> None:
-    """Imports modules, as far as that is possible.
+def import_fit(names: Sequence[str]) -> None:
+    """Imports modules, but for those after which this process could not be forked: a fork of it tries each before.
 
     Args:
         names: Their names.
     """
-    for name in names:
-        with suppress(Exception):  # some are only made by others
-            importlib.import_module(name)
+    left = list(names)
+    while left:
+        count = _count_fit(left)
+        for name in left[:count]:
+            _import(name)
+        if count == len(left):
+            return
+        unfit = left[count]
+        left = [name for name in left[count + 1 :] if not name.startswith(f"{unfit}.")]
 
 
 def find_obstacle() -> str | None:
     """Why this process must not be forked; ``None`` where it may be."""
-    if (child := os.fork()) == 0:  # some libraries end their threads before a fork, and are fine
-        os._exit(0)
-    os.waitpid(child, 0)
-    until_s = time.monotonic() + _THREAD_ENDS_S
-    while (threads := len(list(Path("/proc/self/task").iterdir()))) > 1:
-        if time.monotonic() > until_s:
-            return f"importing its modules has started threads: there are {threads}"
-        time.sleep(1e-3)
+    if _count_threads() > 1:
+        if (child := os.fork()) == 0:  # some libraries end their threads before a fork, and are fine
+            os._exit(0)
+        os.waitpid(child, 0)
+        until_s = time.monotonic() + _THREAD_ENDS_S
+        while (threads := _count_threads()) > 1:
+            if time.monotonic() > until_s:
+                return f"it has {threads} threads"
+            time.sleep(1e-3)
     for link in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # that of the listing itself
             target = str(link.readlink())
             if target.startswith("/dev/") and not target.startswith(_HARMLESS):
-                return f"importing its modules has opened {target}"
+                return f"it has opened {target}"
     return None
+
+
+def _count_fit(names: Sequence[str]) -> int:
+    """How many modules can be imported, one after another, before one of them is not fit."""
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        os.nice(_TRYING_NICENESS)  # requests are being computed meanwhile
+        for name in names:
+            _import(name)
+            if find_obstacle() is not None:
+                break
+            os.write(writing, b".")
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as file:  # noqa: PTH123 - a descriptor
+        count = len(file.read())
+    os.waitpid(child, 0)
+    return count
+
+
+def _import(name: str) -> None:
+    with suppress(Exception):  # some are only made by others
+        importlib.import_module(name)
+
+
+def _count_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def _serve(connection: socket.socket, parent: int) -> tuple[int, int, str, int] | None:
@@ -79,7 +116,7 @@ def _serve(connection: socket.socket, parent: int) -> tuple[int, int, str, int] 
     while (received := _receive(connection, parent)) is not None:
         request, files = received
         if (names := request.get("import")) is not None:
-            import_all(names)
+            import_fit(names)
             gc.collect()
             gc.freeze()  # or collecting in a fork would copy every page
             _answer(connection, find_obstacle())

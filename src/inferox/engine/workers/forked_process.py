@@ -31,17 +31,16 @@ class ForkServer:
     """A process that has imported modules, and forks. Several threads may use it.
 
     Args:
-        modules: The names of the modules.
         environment: Its environment.
 
     Attributes:
         children: How many of its forks have not been waited for.
 
     Raises:
-        ExecutionError: If it cannot be started, or must not be forked.
+        ExecutionError: If it cannot be started.
     """
 
-    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.children = 0
         self._lock = Lock()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -59,13 +58,18 @@ class ForkServer:
             raise ExecutionError(f"no process to fork workers from can be started: {error}") from error
         finally:
             theirs.close()
-        try:
-            obstacle = self._ask({"import": list(modules)}, timeout_s=_IMPORT_S)
-        except ExecutionError:
-            self.close()
-            raise
+
+    def prepare(self, modules: Sequence[str]) -> None:
+        """Has it import modules, as far as they leave it fit to be forked.
+
+        Args:
+            modules: Their names.
+
+        Raises:
+            ExecutionError: If it must not be forked, or does not answer.
+        """
+        obstacle = self._ask({"import": list(modules)}, timeout_s=_IMPORT_S)
         if obstacle is not None:
-            self.close()
             raise ExecutionError(f"workers cannot be forked: {obstacle}")
 
     def fork(self, config: str, environment: Mapping[str, str], files: Sequence[int]) -> ForkedProcess:
@@ -99,6 +103,10 @@ class ForkServer:
             with self._lock:
                 self.children -= 1
         return code
+
+    def kill(self) -> None:
+        """Ends it at once, whatever it does; it is to be closed as well."""
+        self._process.kill()
 
     def close(self) -> None:
         """Ends it, and whatever it has forked."""

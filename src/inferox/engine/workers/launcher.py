@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from threading import Lock
+from threading import Lock, Thread
 
 from msgspec import json
 
@@ -25,7 +25,7 @@ class Launcher:
 
     As long as no worker has loaded a model, each is a new process. From then on, which is to say where one replaces
     another, they are forked from a process that has imported the same modules: that takes a fraction of the time. It is
-    started when it is first needed. Where the system or a module does not allow it, all are new processes.
+    started in the background with the first replacement. Where the system does not allow it, all are new processes.
 
     Args:
         config: The settings of the engine of each worker.
@@ -38,6 +38,8 @@ class Launcher:
         self._modules: list[str] = []
         self._server: ForkServer | None = None
         self._retired: list[ForkServer] = []
+        self._starting: Thread | None = None
+        self._being_started: ForkServer | None = None
         self._can_fork = sys.platform == "linux"
 
     def learn(self, modules: Sequence[str]) -> None:
@@ -63,11 +65,15 @@ class Launcher:
         """
         with self._lock:
             self._sweep()
-            if self._modules and self._can_fork:
+            if self._server is not None:
                 try:
-                    return self._fork(files)
+                    return self._server.fork(self._config, self._environment(), files)
                 except ExecutionError as error:
-                    _logger.warning("workers are started anew: %s", first_line(error))
+                    _logger.warning("a worker is started anew: %s", first_line(error))
+                    self._retire()
+            if self._modules and self._can_fork and self._starting is None:
+                self._starting = Thread(target=self._start_server, name="inferox-fork-server", daemon=True)
+                self._starting.start()
         return subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
             # -P keeps the current folder, which may hold anything, out of what is imported.
             [sys.executable, "-P", "-m", _MODULE, *map(str, files), str(os.getpid()), self._config],
@@ -82,23 +88,61 @@ class Launcher:
         """Ends the process that workers are forked from; they have ended before."""
         with self._lock:
             self._can_fork = False
+            starting = self._starting
+            if self._being_started is not None:
+                self._being_started.kill()
+        if starting is not None:
+            starting.join()
+        with self._lock:
             self._retire()
             for server in self._retired:
                 server.close()
             self._retired = []
 
-    def _fork(self, files: Sequence[int]) -> ForkedProcess:
-        if self._server is not None:
+    def wait_until_ready(self, timeout_s: float) -> bool:
+        """Waits until workers are forked.
+
+        Args:
+            timeout_s: How long at the most.
+
+        Returns:
+            Whether they are; they are not where that is impossible, and as long as none had to be replaced.
+        """
+        if (starting := self._starting) is not None:
+            starting.join(timeout_s)
+        return self._server is not None
+
+    def _start_server(self) -> None:
+        """Starts what workers are forked from: requests do not wait for it, and the next replacements use it."""
+        with self._lock:
+            modules, environment = list(self._modules), self._environment()
+            server: ForkServer | None = None
+            if self._can_fork:
+                try:
+                    server = self._being_started = ForkServer(environment)
+                except ExecutionError as error:
+                    self._give_up(error)
+        if server is not None:
             try:
-                return self._server.fork(self._config, self._environment(), files)
-            except ExecutionError:
-                self._retire()  # it has been killed, perhaps: there may be another one
-        try:
-            self._server = ForkServer(self._modules, self._environment())
-            return self._server.fork(self._config, self._environment(), files)
-        except ExecutionError:
-            self._can_fork = False
-            raise
+                server.prepare(modules)
+            except ExecutionError as error:
+                server.close()
+                self._give_up(error)
+                server = None
+        with self._lock:
+            self._being_started = self._starting = None
+            if server is None:
+                return
+            if self._can_fork and modules == self._modules:
+                self._server = server
+            else:  # it has too little, or nobody needs it any more
+                self._retired.append(server)
+                self._sweep()
+
+    def _give_up(self, error: ExecutionError) -> None:
+        if self._can_fork:
+            _logger.warning("workers are started anew: %s", first_line(error))
+        self._can_fork = False
 
     def _retire(self) -> None:
         if self._server is not None:
