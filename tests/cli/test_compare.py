@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import inferox
-from inferox.cli.compare import _print
-from inferox.measuring.comparison import FULL, QUICK, Plan
+from inferox.measuring import comparison
+from inferox.measuring.comparison import Comparison, Progress, comparing
 from tests.cli.conftest import Run
 from tests.packing.modules import make_cnn
-from tests.report.comparisons import make_comparison
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_everything_is_measured_and_reported(run: Run, package: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.html"
-    done = run("compare", package, "--quick", "--threads", "1", "--json", "--html", report)
+    done = run("compare", package, "--seconds", "20", "--threads", "1", "--json", "--html", report)
     assert done.code == 0, done.err
     found = json.loads(done.out)
     assert found["threads"] == 1
@@ -37,34 +37,48 @@ def test_everything_is_measured_and_reported(run: Run, package: Path, tmp_path: 
     text = report.read_text(encoding="utf-8")
     assert "&lt;cnn&gt; &amp; co" in text
     assert "<cnn>" not in text
-    assert text.count("<svg") >= 3
+    assert (found["ending"], found["rounds"] >= 1) == ("complete", True)
 
-    again = run("compare", package, "--quick", "--html", report)
+    again = run("compare", package, "--seconds", "20", "--html", report)
     assert again.code == 2
     assert report.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize(
-    ("plan", "said"),
-    [
-        (QUICK, "Load and first result: of a single start. The other times and rates: medians of 3 rounds"),
-        (
-            FULL,
-            "Load and first result: medians of 3 starts, with their middle half below; the rest: medians of 5 rounds",
-        ),
-    ],
-)
-def test_the_footnote_says_what_each_figure_is(capsys: pytest.CaptureFixture[str], plan: Plan, said: str) -> None:
-    _print(replace(make_comparison(), plan=plan))
-    assert said in " ".join(capsys.readouterr().out.split())
-
-
 def test_places_that_cannot_be_written(run: Run, package: Path, tmp_path: Path) -> None:
     for place in (tmp_path / "missing" / "report.html", tmp_path):
-        done = run("compare", package, "--quick", "--html", place)
+        done = run("compare", package, "--seconds", "20", "--html", place)
         assert done.code != 0
         assert "Traceback" not in done.err
 
 
 def test_nothing_that_can_run(run: Run, package: Path) -> None:
-    assert run("compare", package, "--backend", "torch", "--quick").code == 5
+    assert run("compare", package, "--backend", "torch", "--seconds", "20").code == 5
+
+
+def test_the_answer_comes_first_and_an_interruption_keeps_it(
+    run: Run, package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = comparing.compare
+
+    def interrupted(*arguments: Any, progress: Progress, **options: Any) -> Comparison:
+        def stop(what: str, used_s: float, total_s: float) -> None:
+            progress(what, used_s, total_s)
+            if what.startswith("round 1 of") and "parity" in what:
+                raise KeyboardInterrupt
+
+        return measured(*arguments, progress=stop, **options)
+
+    monkeypatch.setattr(comparison, "compare", interrupted)
+    report = tmp_path / "report.html"
+    done = run("compare", package, "--seconds", "30", "--threads", "1", "--table", "--html", report)
+    assert done.code == 130
+    plan = f"inferox: comparing {package}: every artifact in a process of its own, in turns, within 30 s (--seconds)"
+    assert done.err.splitlines()[0] == plan
+    assert re.search(r"inferox: \d+ s, \d+%: starting: ", done.err)
+    first, *rest = done.out.splitlines()
+    assert re.match(r"(openvino|onnxruntime)/onnx/fp32/padded is the fastest here with", first)
+    text = " ".join(rest)
+    assert re.search(r"for latency: \S+/fp32/padded, [\d.]+ .?s for one row", text)
+    assert "Stopped after 1 of" in text
+    assert "Not reached of onnxruntime/onnx/fp32/padded: parity" in text
+    assert "is the fastest here with" in report.read_text(encoding="utf-8")

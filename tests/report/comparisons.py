@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from inferox.machine.description import Machine
-from inferox.measuring.comparison import QUICK, ArtifactMeasurement, Comparison, Latency, RowParity, Start, Throughput
+from inferox.measuring.comparison import FULL, ArtifactMeasurement, Comparison, Latency, Start, Throughput
 from inferox.parity import TOLERANCES, Agreement, ArtifactEvidence, ParityClass
 
 MACHINE = Machine("Linux x86_64", "A Processor", 2, 16_000_000_000, "3.11.7", "0.1.0")
 
 LENGTHS = (3, 6, 18, 37, 76, 143, 256)
-BATCHES = (128, 256, 512, 1024, 2048, 4096)
-SAMPLE_LENGTHS = (3, 256, 2, 3, 9, 36, 73, 91)
 
 
 def make_measurement(name: str, factor: float = 1.0, *, max_abs: float = 3e-6) -> ArtifactMeasurement:
@@ -27,8 +25,7 @@ def make_measurement(name: str, factor: float = 1.0, *, max_abs: float = 3e-6) -
             for length in LENGTHS
         ),
         typical=2,
-        throughput=Throughput(None, 57, 1812, _jittered(0.2 * factor)),
-        batches=tuple(Throughput(batch, 57, 1812, _jittered(0.15 * factor * (1 + 64 / batch))) for batch in BATCHES),
+        throughput=Throughput(57, 1812, _jittered(0.2 * factor)),
         peak_memory_bytes=int(2e8 * factor),
         size_bytes=90_929_696,
         shared_bytes=90_864_192,
@@ -39,9 +36,6 @@ def make_measurement(name: str, factor: float = 1.0, *, max_abs: float = 3e-6) -
             parity_class=ParityClass.EXACT if max_abs < 1e-4 else ParityClass.FAIL,
             versions={},
             machine="Linux",
-        ),
-        row_parity=tuple(
-            RowParity(length, max_abs * (index % 4) / 3, 0.9999999) for index, length in enumerate(SAMPLE_LENGTHS)
         ),
     )
 
@@ -55,7 +49,7 @@ def make_comparison(name: str = "minilm") -> Comparison:
         task="embed",
         machine=MACHINE,
         threads=2,
-        plan=QUICK,
+        plan=FULL,
         started_at="2026-01-01T00:00:00+00:00",
         duration_s=116.0,
         artifacts=(
@@ -78,9 +72,7 @@ def without_lengths(comparison: Comparison) -> Comparison:
                 latency=(replace(item.latency[0], length=None),),
                 typical=0,
                 throughput=replace(item.throughput, tokens=None),
-                batches=(),
                 evidence=None,
-                row_parity=(),
             )
             for item in comparison.artifacts
         ),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.interrupts import interruptible
-from inferox.cli.options import debug_option, json_option, trust_code_option
+from inferox.cli.measuring_progress import showing_progress
+from inferox.cli.options import debug_option, json_option, seconds_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Plan, Progress, Spread
+    from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
 
 
 @click.command(
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--backend", default="auto", show_default=True, help="The only backend to measure; auto for all.")
 @click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
 @click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
-@click.option("--quick", is_flag=True, help="Measure less, for a first impression.")
+@seconds_option
 @click.option(
     "--timeout",
     "timeout_s",
@@ -53,7 +53,7 @@ def compare(
     backend: str,
     device: str | None,
     threads: int | None,
-    quick: bool,
+    seconds: float,
     timeout_s: float | None,
     html: Path | None,
     force: bool,
@@ -63,21 +63,30 @@ def compare(
     """Measure every artifact of a package: loading, latency, throughput, memory, size and parity.
 
     Each artifact runs in a process of its own, with the same number of threads. They take turns, round by round, so
-    that whatever else the machine does affects all of them alike. Ends with exit code 5 where none can be run.
+    that whatever else the machine does affects all of them alike. The first round gives every artifact an answer, and
+    as many more follow as the time allows. Where the time is over, or Ctrl-C stops it, what was measured until then is
+    shown. Ends with exit code 5 where no artifact can be run.
     """
     from contextlib import nullcontext
 
     from inferox.cli.output_file import open_output, writing
-    from inferox.measuring.comparison import FULL, QUICK
+    from inferox.measuring import Ending
+    from inferox.measuring.comparison import FULL
     from inferox.measuring.comparison import compare as measure
 
-    plan = QUICK if quick else FULL
-    if timeout_s is not None:
-        plan = replace(plan, timeout_s=timeout_s)
+    plan = FULL if timeout_s is None else replace(FULL, timeout_s=timeout_s)
+    intent = f"comparing {package}: every artifact in a process of its own, in turns, within {seconds:g} s (--seconds)"
     with open_output(html, suffixes=(".html",), force=force) if html is not None else nullcontext() as report:
-        with _progress() as progress:
+        with showing_progress(intent) as show:
             found = measure(
-                package, backend, device, threads=threads, trust_code=trust_code, plan=plan, progress=progress
+                package,
+                backend,
+                device,
+                threads=threads,
+                trust_code=trust_code,
+                seconds=seconds,
+                plan=plan,
+                progress=interruptible(show),
             )
         if html is not None and report is not None:
             from inferox.report import render_report
@@ -90,56 +99,50 @@ def compare(
         click.echo(json.dumps(found.to_json()))
     else:
         _print(found)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on standard error, where that is a terminal."""
-    from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = make_console(stderr=True)
-    columns = (
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("opening the package", total=None)
-        yield interruptible(
-            lambda done, total, text: bar.update(task, completed=done, total=total, description=escape(text))
-        )
+    if found.ending is Ending.INTERRUPTED:
+        raise KeyboardInterrupt
 
 
 def _print(found: Comparison) -> None:
     from rich.text import Text
 
     from inferox.machine import threads_text
+    from inferox.report.summary import agreeing, answer, how_far, recommend, warnings
 
     console = make_console()
     machine = found.machine
+    best = agreeing(found)[0].artifact
     budget = threads_text(found.threads)
+    console.print(Text.assemble((best, "bold"), answer(found).removeprefix(best)))
+    for item in recommend(found):
+        console.print(Text(f"  for {item.purpose}: {item.artifact}, {item.figure}"))
+    for warning in warnings(found):
+        console.print(Text(warning), style="yellow")
+    console.print()
     console.print(Text(f"{found.name} ({found.task}), {budget} for each runtime"), style="bold")
     console.print(Text(f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"))
-    console.print(_facts_table(found))
+    console.print(_facts_table(found, best))
     console.print()
-    console.print(_times_table(found))
-    notes = f"{_footnote(found.plan)} MB on disk in brackets are shared with other artifacts."
+    console.print(_times_table(found, best))
+    notes = f"{_footnote(found)} MB on disk in brackets are shared with other artifacts."
     length = found.artifacts[0].one_row.length
     console.print(Text(f"{notes} One row has {length} tokens." if length else notes), style="dim")
+    for line in how_far(found):
+        say(line)
     for artifact, reason in found.not_run.items():
         say(f"not run: {artifact}: {reason}")
 
 
-def _footnote(plan: Plan) -> str:
-    rounds = f"medians of {plan.rounds} rounds, with their middle half below"
-    if plan.starts == 1:
+def _footnote(found: Comparison) -> str:
+    rounds = (
+        "of a single round" if found.rounds == 1 else f"medians of {found.rounds} rounds, with their middle half below"
+    )
+    if found.starts == 1:
         return f"Load and first result: of a single start. The other times and rates: {rounds}."
-    return f"Load and first result: medians of {plan.starts} starts, with their middle half below; the rest: {rounds}."
+    return f"Load and first result: medians of {found.starts} starts, with their middle half below; the rest: {rounds}."
 
 
-def _facts_table(found: Comparison) -> Table:
+def _facts_table(found: Comparison, best: str) -> Table:
     """What each artifact is, with the number that stands for it in the other table."""
     from rich.text import Text
 
@@ -154,20 +157,21 @@ def _facts_table(found: Comparison) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for number, item in enumerate(found.artifacts, 1):
         shared = f"\n({bytes_text(item.shared_bytes)})" if item.shared_bytes else ""
-        disk = Text.assemble(bytes_text(item.size_bytes), (shared, "dim"))
-        memory = Text(bytes_text(item.peak_memory_bytes))
-        table.add_row(f"({number})", Text(item.artifact), _parity(item), memory, disk)
+        disk = Text.assemble(bytes_text(item.size_bytes), (shared, "dim not bold"))
+        memory = Text("–" if item.peak_memory_bytes is None else bytes_text(item.peak_memory_bytes))
+        style = "bold" if item.artifact == best else None
+        table.add_row(f"({number})", Text(item.artifact), _parity(found, item), memory, disk, style=style)
     return table
 
 
-def _times_table(found: Comparison) -> Table:
+def _times_table(found: Comparison, best: str) -> Table:
     from inferox.cli.tables import plain_table
 
     table = plain_table()
     for heading in ("", "load", "first result", "one row", "rows/s", "tokens/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, item in enumerate(found.artifacts, 1):
-        table.add_row(f"({number})", *_cells(item))
+        table.add_row(f"({number})", *_cells(item), style="bold" if item.artifact == best else None)
     return table
 
 
@@ -175,13 +179,11 @@ def _cells(item: ArtifactMeasurement) -> list[Text]:
     from rich.text import Text
 
     from inferox.report.quantities import seconds_text, three_digits
+    from inferox.report.summary import spread_text
 
     def spread(found: Spread, write: Callable[[float], str]) -> Text:
-        low, high = write(found.low), write(found.high)
-        # A unit that both have is written once.
-        number, _, unit = low.partition(" ")
-        between = f"{number if unit == high.partition(' ')[2] else low} – {high}"
-        return Text.assemble(write(found.median), (f"\n{between}", "dim")) if found.range else Text(write(found.median))
+        between = spread_text(found, write)
+        return Text.assemble(write(found.median), (f"\n{between}" if between else "", "dim not bold"))
 
     times = [spread(found, seconds_text) for found in (item.load_s, item.first_result_s, item.one_row.seconds)]
     rates = [
@@ -191,15 +193,15 @@ def _cells(item: ArtifactMeasurement) -> list[Text]:
     return [*times, *rates]
 
 
-def _parity(item: ArtifactMeasurement) -> Text:
+def _parity(found: Comparison, item: ArtifactMeasurement) -> Text:
     from rich.text import Text
 
     if item.evidence is None:
-        return Text("no samples", style="dim")
+        return Text("not reached" if "parity" in found.unreached.get(item.artifact, ()) else "no samples", style="dim")
     agreement, name = item.evidence.agreement, item.evidence.parity_class.value
     batch = item.evidence.batch
     beside = "" if batch is None else "\nbatch invariant" if batch.holds else f"\nin batches {batch.max_rel:.1e}"
     figures = f"\nmax {agreement.max_abs:.1e}\ncos {agreement.cosine_min:.6f}{beside}"
     if item.evidence.weak is not None:
         figures += "\nweak evidence"
-    return Text.assemble((name, "bold red" if name == "fail" else ""), (figures, "dim"))
+    return Text.assemble((name, "bold red" if name == "fail" else ""), (figures, "dim not bold"))

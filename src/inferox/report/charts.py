@@ -1,4 +1,4 @@
-"""Line charts and dot plots as SVG."""
+"""Line charts as SVG."""
 
 from __future__ import annotations
 
@@ -98,18 +98,6 @@ def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> 
         series: The lines.
     """
     return _figure(caption, x, y, series, [_line(item, x.scale, y.scale) for item in series])
-
-
-def dot_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
-    """Draws each point of each series as a mark, those of several series side by side; see ``line_chart``."""
-    # Marks that stand for the same row share the space between it and the next.
-    step = _across(x.scale)(1.0) - _across(x.scale)(0.0)
-    gap = min(step / (len(series) + 1), 2 * _RADIUS + 1)
-    drawn = []
-    for place, item in enumerate(series):
-        shift = (place - (len(series) - 1) / 2) * gap
-        drawn.append(element("g", *_marks(item, x.scale, y.scale, shift), class_=f"series {colour_class(item.colour)}"))
-    return _figure(caption, x, y, series, drawn)
 
 
 def mark(colour: int, x: float, y: float, *children: str) -> Markup:
@@ -213,13 +201,13 @@ def _line(series: Series, x: Scale, y: Scale) -> Markup:
         for point in series.points
     ]
     line = element("polyline", points=corners, class_="line")
-    return element("g", line, *spreads, *_marks(series, x, y, 0.0), class_=f"series {colour_class(series.colour)}")
+    return element("g", line, *spreads, *_marks(series, x, y), class_=f"series {colour_class(series.colour)}")
 
 
-def _marks(series: Series, x: Scale, y: Scale, shift: float) -> list[Markup]:
+def _marks(series: Series, x: Scale, y: Scale) -> list[Markup]:
     across, up = _across(x), _up(y)
     return [
-        mark(series.colour, across(point.x) + shift, up(point.y), element("title", f"{series.name}: {point.title}"))
+        mark(series.colour, across(point.x), up(point.y), element("title", f"{series.name}: {point.title}"))
         for point in series.points
     ]
 

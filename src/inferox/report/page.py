@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 from inferox.machine import threads_text
-from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Plan, Spread
+from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
 from inferox.report.charts import colour_class, mark
 from inferox.report.elements import Markup, element, join
-from inferox.report.plots import latency_plot, parity_plot, throughput_plot
+from inferox.report.plots import latency_plot
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
+from inferox.report.summary import answer
 
 
 def render_report(comparison: Comparison) -> str:
@@ -66,7 +67,7 @@ def _header(comparison: Comparison) -> Markup:
     return element(
         "header",
         element("h1", comparison.name),
-        element("p", "Every runtime of one package, side by side on one machine.", class_="lead"),
+        element("p", answer(comparison), class_="answer"),
         element("dl", *listed),
     )
 
@@ -83,8 +84,8 @@ def _table(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
     length = first.one_row.length
     caption = element(
         "caption",
-        f"Load and first result: {_starts(comparison.plan)}. The other times and rates: medians of "
-        f"{comparison.plan.rounds} rounds, with their middle half below. "
+        f"Load and first result: {_starts(comparison.starts)}. The other times and rates: medians of "
+        f"{comparison.rounds} rounds, with their middle half below. "
         + (f"One row has {length} tokens. " if length else "")
         + "The fastest with rows of mixed lengths comes first.",
     )
@@ -98,9 +99,9 @@ def _table(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
     return element("section", element("h2", "Results"), table)
 
 
-def _starts(plan: Plan) -> str:
-    many = f"medians of {plan.starts} starts, with their middle half below"
-    return "of a single start" if plan.starts == 1 else many
+def _starts(starts: int) -> str:
+    many = f"medians of {starts} starts, with their middle half below"
+    return "of a single start" if starts == 1 else many
 
 
 def _row(item: ArtifactMeasurement, columns: list[str], colour: int) -> Markup:
@@ -111,7 +112,7 @@ def _row(item: ArtifactMeasurement, columns: list[str], colour: int) -> Markup:
         "One row": _seconds(item.one_row.seconds),
         "Rows/s": _rate(item.throughput.rows_per_s),
         "Tokens/s": _rate(tokens_per_s) if tokens_per_s else ("–", ""),
-        "Peak memory": (bytes_text(item.peak_memory_bytes), ""),
+        "Peak memory": ("–" if item.peak_memory_bytes is None else bytes_text(item.peak_memory_bytes), ""),
         "On disk": (
             bytes_text(item.size_bytes),
             f"{bytes_text(item.shared_bytes)} shared" if item.shared_bytes else "",
@@ -176,8 +177,8 @@ def _parity(item: ArtifactMeasurement) -> tuple[str, str]:
 
 
 def _plots(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
-    drawn = [plot(comparison, colours) for plot in (latency_plot, throughput_plot, parity_plot)]
-    shown = [figure for figure in drawn if figure is not None]
+    figure = latency_plot(comparison, colours)
+    shown = [] if figure is None else [figure]
     return element("section", element("h2", "Plots"), element("div", *shown, class_="plots")) if shown else Markup("")
 
 
@@ -191,20 +192,21 @@ def _not_run(comparison: Comparison) -> Markup:
 
 
 def _method(comparison: Comparison) -> Markup:
-    plan, throughput = comparison.plan, comparison.artifacts[0].throughput
+    throughput = comparison.artifacts[0].throughput
     rows = f"{throughput.rows:,} rows" + (f" of {throughput.tokens:,} tokens" if throughput.tokens else "")
-    text = _METHOD.format(threads=threads_text(comparison.threads), rounds=plan.rounds, starts=plan.starts, rows=rows)
+    text = _METHOD.format(
+        threads=threads_text(comparison.threads), rounds=comparison.rounds, starts=comparison.starts, rows=rows
+    )
     notes = [element("li", note) for note in text.strip().splitlines()]
     return element("section", element("h2", "How it was measured"), element("ul", *notes, class_="notes"))
 
 
 _METHOD = """
 Each artifact ran in a process of its own, with a budget of {threads}. Only one computed at a time, and every \
-measurement went round all artifacts before the next began: one round to warm up, then {rounds} that count.
+measurement went round all artifacts before the next began, in {rounds} rounds.
 Load and first result were timed in fresh processes, {starts} for each artifact. Load includes importing the runtime; \
 first result counts from the start of the process.
-Rows/s is measured on {rows}, of mixed lengths, from the items to the answers. The plot by size of batch leaves \
-out making tokens and reading answers.
+Rows/s is measured on {rows}, of mixed lengths, from the items to the answers.
 Peak memory is the most resident memory of the process while speed was measured; the interpreter, and pages shared \
 with other processes, are part of it. Files on disk that several artifacts read are counted for each, and shared.
 Parity compares with what the model itself computed in fp32 when it was packed, measured again here on \

@@ -45,6 +45,9 @@ NAME = "faulty"
 
 SAMPLES = make_samples()
 
+_FEW, _MANY = 20, 1000
+"""The calls after which what fails late does so, and after which what hangs late does."""
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -99,14 +102,14 @@ def fail(fault: Any, *, computing: bool, calls: int) -> None:
         raise ExecutionError("the device is gone")
     if fault == "picky" and computing:
         raise RequestError("it takes other rows")
-    if fault == "hangs" and not computing:
+    if (fault == "hangs" and not computing) or (fault == "hangs late" and calls > _MANY):
         time.sleep(600)
     if fault == "exits" and not computing:
         print("the licence has run out", file=sys.stderr)  # noqa: T201 - a runtime's last words
         os._exit(7)
     if fault == "crashes" and calls == 1:
         os.kill(os.getpid(), signal.SIGSEGV)
-    if fault == "fails late" and calls > 20:
+    if fault == "fails late" and calls > _FEW:
         raise ExecutionError("the device is gone")
     if fault == "stumbles" and calls == 1:
         raise ZeroDivisionError("division by zero")

@@ -24,36 +24,36 @@ def package(tmp_path: Path) -> str:
 
 
 def load(worker: WorkerProcess, package: str, artifact: str = ARTIFACT) -> None:
-    worker.ask("load", package=package, artifact=artifact, device=None, threads=1, trust_code=False)
+    worker.ask("load", package=package, artifact=artifact, device=None, threads=1, trust_code=False, timeout_s=60)
 
 
 def test_what_a_runtime_prints_is_no_answer(package: str) -> None:
-    with WorkerProcess(threads=1, timeout_s=60) as worker:
+    with WorkerProcess(threads=1) as worker:
         load(worker, package)
-        assert worker.ask("describe") == {"lengths": [None], "typical": 0, "batches": []}
+        assert worker.ask("describe", timeout_s=60) == {"lengths": [None], "typical": 0}
         assert worker.age_s > 0
 
 
 def test_commands_out_of_turn(package: str) -> None:
-    with WorkerProcess(threads=1, timeout_s=60) as worker:
+    with WorkerProcess(threads=1) as worker:
         with pytest.raises(WorkerError, match="cannot answer 'memory' now"):
-            worker.ask("memory")
+            worker.ask("memory", timeout_s=60)
         with pytest.raises(WorkerError, match="has no artifact 'nope'"):
             load(worker, package, "nope")
         load(worker, package)
         with pytest.raises(WorkerError, match="cannot answer 'close' now"):
-            worker.ask("close")
+            worker.ask("close", timeout_s=60)
 
 
 def test_one_that_is_killed() -> None:
-    with WorkerProcess(threads=1, timeout_s=60) as worker:
+    with WorkerProcess(threads=1) as worker:
         os.kill(worker.pid, signal.SIGKILL)
         with pytest.raises(WorkerError, match=r"ended by SIGKILL \(the system may have run out of memory\)"):
-            worker.ask("memory")
+            worker.ask("memory", timeout_s=60)
 
 
 def test_ending_twice() -> None:
-    worker = WorkerProcess(threads=1, timeout_s=60)
+    worker = WorkerProcess(threads=1)
     worker.end()
     worker.end()
     assert not psutil.pid_exists(worker.pid)
@@ -61,18 +61,19 @@ def test_ending_twice() -> None:
 
 def test_peak_memory_is_its_own(package: str) -> None:
     held = bytearray(os.urandom(1)) * 400_000_000
-    with WorkerProcess(threads=1, timeout_s=60) as worker:
+    with WorkerProcess(threads=1) as worker:
         load(worker, package)
-        assert worker.ask("memory")["peak_memory_bytes"] < len(held)
+        assert worker.ask("memory", timeout_s=60)["peak_memory_bytes"] < len(held)
 
 
 def test_it_does_not_outlive_its_parent(tmp_path: Path) -> None:
     package = str(write_faulty_package(tmp_path / "p", ["hangs"]))
     script = (
         "from inferox.measuring.comparison.worker_process import WorkerProcess\n"
-        "worker = WorkerProcess(threads=1, timeout_s=60)\n"
+        "worker = WorkerProcess(threads=1)\n"
         "print(worker.pid, flush=True)\n"
-        f"worker.ask('load', package={package!r}, artifact={ARTIFACT!r}, device=None, threads=1, trust_code=False)\n"
+        f"load = dict(package={package!r}, artifact={ARTIFACT!r}, device=None, threads=1, trust_code=False)\n"
+        "worker.ask('load', timeout_s=60, **load)\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:  # noqa: S603
         assert parent.stdout is not None
@@ -95,5 +96,5 @@ def test_it_ends_where_its_input_does_whatever_was_written(written: bytes) -> No
 def test_the_current_folder_is_not_imported_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit(3)")
     monkeypatch.chdir(tmp_path)
-    with WorkerProcess(threads=1, timeout_s=60) as worker:
+    with WorkerProcess(threads=1) as worker:
         load(worker, package)

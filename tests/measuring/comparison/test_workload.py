@@ -5,15 +5,12 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inferox.core import DataType, Signature, TensorSpec
 from inferox.measuring.comparison import Spread
-from inferox.measuring.comparison.bench import single_rows
 from inferox.measuring.comparison.workload import LONGEST_WORDS, SHORTEST_WORDS, Workload, mixed_texts
-from inferox.parity import SampleBatch, Samples
 from inferox.tasks import RawTask, choose_task, open_task
 from tests.package.packages import SIGNATURE, make_samples
 
@@ -59,18 +56,6 @@ def test_tensors_are_the_samples_again() -> None:
     assert workload.first()["x"].shape == (1, 2)
     assert workload.tokens(workload.rows(workload.mixed(3))) is None
     assert Workload(RawTask({}, SIGNATURE), SIGNATURE, None).first()["x"].shape == (1, 2)
-
-
-def test_samples_row_by_row() -> None:
-    rows = single_rows(make_samples(), SIGNATURE)
-    assert [row.inputs["x"].tolist() for row in rows] == [[[0, 1]], [[2, 3]], [[0, 1]]]
-    assert all(np.array_equal(row.outputs["x"], row.inputs["x"] * 2) for row in rows)
-
-
-def test_samples_that_have_no_rows() -> None:
-    spec = TensorSpec("x", DataType.F32, (2, 2))
-    batch = SampleBatch({"x": np.zeros((2, 2), np.float32)}, {"x": np.zeros((2, 2), np.float32)})
-    assert single_rows(Samples((batch,)), Signature((spec,), (spec,))) == [batch]
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,22 +11,9 @@ from typing import Any
 
 from inferox.backends.registry import probe_backend
 from inferox.core import Artifact
-from inferox.measuring.comparison.measurements import ArtifactMeasurement, Latency, RowParity, Start, Throughput
+from inferox.measuring.comparison.measurements import ArtifactMeasurement, Latency, Start, Throughput
 from inferox.measuring.comparison.worker_process import WorkerError, WorkerProcess
 from inferox.parity import ArtifactEvidence
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measurement: what a worker is asked.
-
-    Attributes:
-        command: The command.
-        arguments: Its arguments by name.
-    """
-
-    command: str
-    arguments: tuple[tuple[str, float], ...]
 
 
 @dataclass
@@ -35,41 +23,77 @@ class ArtifactRun:
     Attributes:
         artifact: The artifact.
         reason: Why it takes no part, or no longer; ``None`` where it does.
+        limit_s: The most that its worker's next answer may take, in seconds.
         worker: The process in which it is loaded.
         device: Where it runs.
-        calibration_s: How long some items of mixed lengths took, in seconds.
+        calibration: The worker's first answer about items of mixed lengths, of few items; empty before.
         facts: What its worker says that there is to measure.
         starts: Each start.
-        answers: The worker's answers to each measurement, round by round.
-        parity: The worker's answer about parity.
-        peak_memory_bytes: The most memory that its process had.
+        latency: For each single row by its index, the seconds of each call, round by round.
+        throughput: The worker's answers about items of mixed lengths, round by round.
+        parity: The worker's answer about parity; ``None`` where it has not been asked.
+        peak_memory_bytes: The most memory that its process had; ``None`` where it has not been asked.
     """
 
     artifact: Artifact
     reason: str | None
+    limit_s: float = math.inf
     worker: WorkerProcess | None = None
     device: str = ""
-    calibration_s: float = 0.0
+    calibration: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     starts: list[Start] = field(default_factory=list)
-    answers: dict[Measure, list[dict[str, Any]]] = field(default_factory=dict)
-    parity: dict[str, Any] = field(default_factory=dict)
-    peak_memory_bytes: int = 0
+    latency: dict[int, list[tuple[float, ...]]] = field(default_factory=dict)
+    throughput: list[dict[str, Any]] = field(default_factory=list)
+    parity: dict[str, Any] | None = None
+    peak_memory_bytes: int | None = None
 
-    def start(self, load: dict[str, Any], *, timeout_s: float) -> None:
+    @property
+    def has_answer(self) -> bool:
+        """Whether enough is known to stand beside others: mixed throughput, and the latency of a typical row."""
+        return bool(self.calibration) and self.facts["typical"] in self.latency
+
+    def start(self, load: dict[str, Any]) -> None:
         """Loads the artifact in a fresh process, in place of the one before.
 
         Raises:
             WorkerError: If it cannot be loaded, or takes too long.
         """
         self.leave()
-        self.worker = WorkerProcess(threads=load["threads"], timeout_s=timeout_s)
-        found = self.worker.ask("load", artifact=self.artifact.name, **load)
+        self.worker = WorkerProcess(threads=load["threads"])
+        found = self._ask("load", artifact=self.artifact.name, **load)
         self.starts.append(Start(found["load_s"], self.worker.age_s))
         self.device = found["device"]
 
-    def look_ahead(self, items: int) -> None:
-        """Asks what there is to measure, and measures how long some items of mixed lengths take, in seconds.
+    def look_ahead(self, items: int, latency_s: float) -> None:
+        """Asks what there is to measure, and gets a first answer of few items of mixed lengths and of a typical row.
+
+        Args:
+            items: How many items.
+            latency_s: For how long the typical row is repeated, in seconds.
+
+        Raises:
+            WorkerError: If the worker fails, ends, or takes too long.
+        """
+        self.facts = self._ask("describe")
+        self.calibration = self._ask("throughput", items=items)
+        self.measure_latency(self.facts["typical"], latency_s)
+
+    def measure_latency(self, index: int, budget_s: float) -> None:
+        """Computes one row again and again.
+
+        Args:
+            index: Which of the single rows.
+            budget_s: For how long, in seconds.
+
+        Raises:
+            WorkerError: If the worker fails, ends, or takes too long.
+        """
+        seconds = self._ask("latency", index=index, budget_s=budget_s)["seconds"]
+        self.latency.setdefault(index, []).append(tuple(seconds))
+
+    def measure_throughput(self, items: int) -> None:
+        """Answers items of mixed lengths once.
 
         Args:
             items: How many.
@@ -77,43 +101,23 @@ class ArtifactRun:
         Raises:
             WorkerError: If the worker fails, ends, or takes too long.
         """
-        self.facts = self._ask("describe")
-        self._ask("throughput", items=items)
-        self.calibration_s = self._ask("throughput", items=items)["seconds"]
+        self.throughput.append(self._ask("throughput", items=items))
 
-    def measures(self, items: int, latency_s: float) -> list[Measure]:
-        """What a round measures.
-
-        Args:
-            items: How many items of mixed lengths are computed.
-            latency_s: For how long the calls of one length are repeated, in seconds.
-        """
-        return [
-            *(
-                Measure("latency", (("index", index), ("budget_s", latency_s)))
-                for index in range(len(self.facts["lengths"]))
-            ),
-            Measure("throughput", (("items", items),)),
-            *(Measure("batch", (("items", items), ("size", size))) for size in self.facts["batches"]),
-        ]
-
-    def measure(self, measure: Measure) -> None:
-        """Measures once.
-
-        Raises:
-            WorkerError: If the worker fails, ends, or takes too long.
-        """
-        self.answers.setdefault(measure, []).append(self._ask(measure.command, **dict(measure.arguments)))
-
-    def finish(self) -> None:
-        """Asks for the peak of memory and for parity, and ends the process.
+    def measure_memory(self) -> None:
+        """Asks for the peak of memory until now.
 
         Raises:
             WorkerError: If the worker fails, ends, or takes too long.
         """
         self.peak_memory_bytes = self._ask("memory")["peak_memory_bytes"]
+
+    def measure_parity(self) -> None:
+        """Compares outputs with those of the reference.
+
+        Raises:
+            WorkerError: If the worker fails, ends, or takes too long.
+        """
         self.parity = self._ask("parity")
-        self.leave()
 
     def leave(self) -> None:
         """Ends the process, if there is one."""
@@ -121,45 +125,46 @@ class ArtifactRun:
             self.worker.end()
             self.worker = None
 
-    def measurement(self, shared: Counter[Path]) -> ArtifactMeasurement:
-        """What was measured.
+    def measurement(self, shared: Counter[Path], *, calibrated: bool) -> ArtifactMeasurement:
+        """What was measured, of one that has an answer.
 
         Args:
             shared: How many artifacts read each file.
+            calibrated: Whether throughput is the first answer alone, as no round reached all artifacts.
         """
         files = {self.artifact.path(role) for role in self.artifact.files}
-        latency, (throughput,), batches = (
-            [answers for measure, answers in self.answers.items() if measure.command == command]
-            for command in ("latency", "throughput", "batch")
-        )
-        evidence = self.parity["evidence"]
+        parity = self.parity or {"evidence": None}
+        measured = sorted(self.latency)
         return ArtifactMeasurement(
             artifact=self.artifact.name,
             device=self.device,
             runtime_version=probe_backend(self.artifact.backend).version,
             starts=tuple(self.starts),
-            latency=tuple(
-                Latency(length, tuple(tuple(answer["seconds"]) for answer in answers))
-                for length, answers in zip(self.facts["lengths"], latency, strict=True)
-            ),
-            typical=self.facts["typical"],
-            throughput=_throughput(None, throughput),
-            batches=tuple(
-                _throughput(size, answers) for size, answers in zip(self.facts["batches"], batches, strict=True)
-            ),
+            latency=tuple(Latency(self.facts["lengths"][index], tuple(self.latency[index])) for index in measured),
+            typical=measured.index(self.facts["typical"]),
+            throughput=_throughput([self.calibration] if calibrated else self.throughput),
             peak_memory_bytes=self.peak_memory_bytes,
             size_bytes=sum(path.stat().st_size for path in files),
             shared_bytes=sum(path.stat().st_size for path in files if shared[path] > 1),
-            evidence=None if evidence is None else ArtifactEvidence.from_json(evidence),
-            row_parity=tuple(RowParity(**row) for row in self.parity["rows"]),
+            evidence=None if parity["evidence"] is None else ArtifactEvidence.from_json(parity["evidence"]),
         )
+
+    def lacks(self) -> list[str]:
+        """What was not reached of one that has an answer, as phrases; empty where nothing is missing."""
+        rows = [
+            f"a row of {length} tokens"
+            for index, length in enumerate(self.facts["lengths"])
+            if index not in self.latency
+        ]
+        memory = [] if self.peak_memory_bytes is not None else ["memory"]
+        return [*memory, *(["parity"] if self.parity is None else []), *rows]
 
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         if self.worker is None:
             raise WorkerError("it has not been started")
-        return self.worker.ask(command, **arguments)
+        return self.worker.ask(command, timeout_s=self.limit_s, **arguments)
 
 
-def _throughput(batch: int | None, answers: Sequence[dict[str, Any]]) -> Throughput:
+def _throughput(answers: Sequence[dict[str, Any]]) -> Throughput:
     rows, tokens = answers[0]["rows"], answers[0]["tokens"]
-    return Throughput(batch, rows, tokens, tuple(answer["seconds"] for answer in answers))
+    return Throughput(rows, tokens, tuple(answer["seconds"] for answer in answers))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from inferox.machine.description import Machine
 from inferox.measuring.comparison.plan import Plan
+from inferox.measuring.time_budget import Ending
 from inferox.measuring.timing import Spread
 from inferox.parity import ArtifactEvidence, InputProof
 
@@ -48,14 +49,11 @@ class Throughput:
     """How fast many rows of mixed lengths are computed.
 
     Attributes:
-        batch: The most tokens of a batch, or the most rows where rows have no length; ``None`` for the task's own
-            choice.
         rows: How many rows a round computes.
         tokens: How many tokens they have; ``None`` where rows have no length.
         rounds: How long each round took, in seconds.
     """
 
-    batch: int | None
     rows: int
     tokens: int | None
     rounds: tuple[float, ...]
@@ -72,21 +70,6 @@ class Throughput:
 
 
 @dataclass(frozen=True)
-class RowParity:
-    """How well one sample row, computed by itself, agrees with the reference.
-
-    Attributes:
-        length: Its length in tokens; ``None`` where rows have none.
-        max_abs: The largest absolute difference; ``None`` where it could not be compared.
-        cosine: The smallest cosine of corresponding vectors; ``None`` where it could not be compared.
-    """
-
-    length: int | None
-    max_abs: float | None
-    cosine: float | None
-
-
-@dataclass(frozen=True)
 class ArtifactMeasurement:
     """Everything that was measured of one artifact.
 
@@ -95,16 +78,15 @@ class ArtifactMeasurement:
         device: Where it ran.
         runtime_version: The version of its runtime; ``None`` where that is unknown.
         starts: Each start, in a process of its own.
-        latency: One row at a time, by rising length.
+        latency: One row at a time, by rising length: of each length that was reached.
         typical: Which of ``latency`` stands in the table: a row of ordinary length.
         throughput: Whole requests, from the items to the answers, in the batches that the task chooses.
-        batches: The computation alone, with batches of different sizes.
         peak_memory_bytes: The most resident memory that its process had while speed was measured, shared pages and the
-            Python interpreter included.
+            Python interpreter included; ``None`` where that was not reached.
         size_bytes: The size of its files.
         shared_bytes: What of it other artifacts of the package read as well.
-        evidence: How well it agrees with the reference here; ``None`` where the package carries no samples.
-        row_parity: The same for each sample row by itself.
+        evidence: How well it agrees with the reference here; ``None`` where the package carries no samples, or that
+            was not reached.
     """
 
     artifact: str
@@ -114,12 +96,10 @@ class ArtifactMeasurement:
     latency: tuple[Latency, ...]
     typical: int
     throughput: Throughput
-    batches: tuple[Throughput, ...]
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
     size_bytes: int
     shared_bytes: int
     evidence: ArtifactEvidence | None
-    row_parity: tuple[RowParity, ...]
 
     @property
     def load_s(self) -> Spread:
@@ -163,12 +143,14 @@ class Comparison:
         task: What its numbers mean.
         machine: Where it was measured.
         threads: How many CPU threads each runtime could use.
-        plan: How it was measured.
+        plan: How much was to be measured, as scaled to the time.
         started_at: When it began: ISO 8601, UTC.
         duration_s: How long it took, in seconds.
         artifacts: What was measured of each artifact that could be run, the quickest with mixed lengths first.
         not_run: For each artifact that could not be run here, why.
         proof: How far the package is proven from a text or image on; ``None`` where that was not recorded.
+        ending: Whether all was measured that was to be.
+        unreached: For each artifact that was measured in part, what was not reached, as phrases.
     """
 
     name: str
@@ -183,6 +165,18 @@ class Comparison:
     artifacts: tuple[ArtifactMeasurement, ...]
     not_run: Mapping[str, str]
     proof: InputProof | None = None
+    ending: Ending = Ending.COMPLETE
+    unreached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def rounds(self) -> int:
+        """How many times the typical row and mixed lengths of every artifact were measured, at least."""
+        return min(min(len(item.one_row.rounds), len(item.throughput.rounds)) for item in self.artifacts)
+
+    @property
+    def starts(self) -> int:
+        """How many times every artifact was started, at least."""
+        return min(len(item.starts) for item in self.artifacts)
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was measured, raw rounds included, as JSON values."""
@@ -199,4 +193,7 @@ class Comparison:
             "from_input": None if self.proof is None else self.proof.to_json(),
             "artifacts": [item.to_json() for item in self.artifacts],
             "not_run": dict(self.not_run),
+            "ending": self.ending,
+            "rounds": self.rounds,
+            "unreached": {name: list(phrases) for name, phrases in self.unreached.items()},
         }

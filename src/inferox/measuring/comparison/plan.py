@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+
+_MOST_ROUNDS = 20
+LEAST_LATENCY_S = 0.02
+"""For how long a row is repeated at least: below, a figure says more about the moment than about the artifact."""
+
+_LEAST_THROUGHPUT_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -10,8 +17,8 @@ class Plan:
     """How much is measured, and for how long.
 
     Attributes:
-        starts: How often each artifact is started in a fresh process.
-        rounds: How often everything is measured, all artifacts in turn. One more round goes before, to warm up.
+        starts: How often each artifact is started in a fresh process, where the time allows more than one start.
+        rounds: How often everything is measured, all artifacts in turn.
         latency_s: For how long the calls of one length are repeated in a round, in seconds.
         throughput_s: How long the slowest artifact computes rows of mixed lengths in a round, in seconds; all artifacts
             compute as many rows.
@@ -24,9 +31,27 @@ class Plan:
     throughput_s: float
     timeout_s: float
 
+    def fit(self, left_s: float, *, artifacts: int, lengths: int) -> Plan:
+        """The plan scaled to the time that is left: shorter repetitions or, where there is more time, more rounds.
+
+        Args:
+            left_s: The time that is left for all rounds, in seconds; infinity where there is no limit.
+            artifacts: How many artifacts take turns.
+            lengths: How many lengths are measured by themselves.
+        """
+        if not math.isfinite(left_s):
+            return self
+        round_s = artifacts * (lengths * self.latency_s + self.throughput_s)
+        rounds = max(left_s, 0.0) / round_s
+        if rounds >= self.rounds:
+            return replace(self, rounds=max(self.rounds, min(int(rounds), _MOST_ROUNDS)))
+        share = rounds / self.rounds
+        return replace(
+            self,
+            latency_s=min(self.latency_s, max(share * self.latency_s, LEAST_LATENCY_S)),
+            throughput_s=min(self.throughput_s, max(share * self.throughput_s, _LEAST_THROUGHPUT_S)),
+        )
+
 
 FULL = Plan(starts=3, rounds=5, latency_s=0.25, throughput_s=2.0, timeout_s=300.0)
-"""Enough for figures to rely on: a minute or two per artifact."""
-
-QUICK = Plan(starts=1, rounds=3, latency_s=0.05, throughput_s=0.4, timeout_s=300.0)
-"""Enough for an impression: about ten seconds per artifact."""
+"""Enough for figures to rely on: half a minute per artifact."""

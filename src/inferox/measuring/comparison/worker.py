@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from inferox.core import ConfigError, InferoxError
 from inferox.measuring.comparison.bench import Bench
 
-_COMMANDS = frozenset({"describe", "latency", "throughput", "batch", "memory", "parity"})
+_COMMANDS = frozenset({"describe", "latency", "throughput", "memory", "parity"})
 
 
 def main() -> None:

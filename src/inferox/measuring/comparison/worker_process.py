@@ -24,6 +24,10 @@ class WorkerError(Exception):
     """A worker failed, crashed, or took too long; its text says which, as a reason for people."""
 
 
+class WorkerTimeoutError(WorkerError):
+    """A worker took too long."""
+
+
 class WorkerProcess:
     """A process in which one artifact is measured. It is a context manager that ends the process.
 
@@ -31,11 +35,9 @@ class WorkerProcess:
 
     Args:
         threads: How many threads libraries may start that take the number from the environment.
-        timeout_s: The most that one answer may take, in seconds.
     """
 
-    def __init__(self, *, threads: int, timeout_s: float) -> None:
-        self._timeout_s = timeout_s
+    def __init__(self, *, threads: int) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by ``end``
         self._started = time.perf_counter()
         self._process = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
@@ -60,21 +62,23 @@ class WorkerProcess:
         """How long ago the process was started, in seconds."""
         return time.perf_counter() - self._started
 
-    def ask(self, command: str, **arguments: Any) -> dict[str, Any]:
+    def ask(self, command: str, *, timeout_s: float, **arguments: Any) -> dict[str, Any]:
         """Sends a command and waits for its answer.
 
         Args:
             command: The command.
+            timeout_s: The most that the answer may take, in seconds.
             arguments: Its arguments, as JSON values.
 
         Raises:
-            WorkerError: If the worker says that it failed, ends, or takes too long.
+            WorkerTimeoutError: If the worker takes too long.
+            WorkerError: If the worker says that it failed, or ends.
         """
         self._send({"command": command, **arguments})
         try:
-            line = self._lines.get(timeout=self._timeout_s)
+            line = self._lines.get(timeout=max(timeout_s, 0.0))
         except queue.Empty:
-            raise WorkerError(f"it took longer than {self._timeout_s:g} s to {_DOING[command]}") from None
+            raise WorkerTimeoutError(f"it took longer than {timeout_s:.3g} s to {_DOING[command]}") from None
         if line is None:
             raise WorkerError(self._why_ended())
         answer: dict[str, Any] = json.loads(line)
@@ -132,7 +136,6 @@ _DOING = {
     "describe": "prepare its inputs",
     "latency": "compute single rows",
     "throughput": "compute rows of mixed lengths",
-    "batch": "compute batches of one size",
     "memory": "say how much memory it has",
     "parity": "compute the samples",
 }

@@ -93,12 +93,6 @@ class Workload:
         texts = mixed_texts(count)
         return [_pair(text) for text in texts] if isinstance(self._task, RerankTask) else texts
 
-    def batches(self) -> tuple[int, ...]:
-        """The sizes of batches that are tried, in tokens or, where rows have no length, in rows."""
-        if isinstance(self._task, RawTask):
-            return ()
-        return (128, 256, 512, 1024, 2048, 4096) if self._task.pad_values else (1, 2, 4, 8, 16)
-
     def rows(self, items: Sequence[Any]) -> Batch | None:
         """The rows of items; ``None`` where a model's calls have no rows."""
         try:

@@ -1,0 +1,171 @@
+"""The measurements of a comparison, one after the other, within a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any
+
+from inferox.measuring.comparison.artifact_run import ArtifactRun
+from inferox.measuring.comparison.plan import LEAST_LATENCY_S, Plan
+from inferox.measuring.comparison.worker_process import WorkerError, WorkerTimeoutError
+from inferox.measuring.time_budget import Ending, TimeBudget
+from inferox.measuring.timing import order_turns
+
+Progress = Callable[[str, float, float], None]
+"""Told what is done now, how many seconds are over, and how many it may take in all: infinity for no limit."""
+
+_CALIBRATION_ITEMS = 16
+_FEWEST_ITEMS, _MOST_ITEMS = 8, 1024
+"""How many items of mixed lengths a round computes, whatever their time."""
+
+_STARTING_SHARE = 0.4
+"""How much of the time starting may take: what has been started by then is measured in the rest."""
+
+_START_LIMIT_SHARE = 0.3
+"""How much of the time one start may take, so that the others have some left."""
+
+_ROUNDS_SHARE = 0.7
+"""How much of the time that is left after the starts the rounds are planned to take: parity needs some as well."""
+
+
+class _TimeOverError(Exception):
+    """What would come next does not fit the time that is left."""
+
+
+class Schedule:
+    """The measurements, each by all artifacts in turn.
+
+    Every artifact is started once, and gives a first answer: a typical row, and a few of mixed lengths. The first round
+    measures the same for longer, then memory and parity, then rows of the other lengths: what is cut short has an
+    answer, and lacks details. As many rounds follow as the time allows, up to the plan's, and at the end more starts.
+
+    Args:
+        runs: Those that take part.
+        load: What a worker is told to load with, besides the artifact's name.
+        plan: How much is measured; it is scaled to the time once the artifacts have been started.
+        budget: The time.
+        progress: Is told how far it has come.
+
+    Attributes:
+        plan: How much is measured, as scaled.
+        unreached: The names of the artifacts that were not started because of the time.
+    """
+
+    def __init__(
+        self, runs: Sequence[ArtifactRun], load: dict[str, Any], plan: Plan, budget: TimeBudget, progress: Progress
+    ) -> None:
+        self.plan = plan
+        self.unreached: list[str] = []
+        self._runs = runs
+        self._load = load
+        self._budget = budget
+        self._progress = progress
+        self._taken_s: dict[tuple[str, str], float] = {}
+        self._lengths = self._typical = self._items = 0
+
+    def run(self) -> Ending:
+        """Measures until everything is measured, the time is over, or the user stops it.
+
+        Raises:
+            KeyboardInterrupt: If the user stops it before any artifact has an answer.
+        """
+        try:
+            self._start_all()
+            self._look_ahead()
+            for number in range(self.plan.rounds):
+                self._round(number)
+            self._start_again()
+        except _TimeOverError:
+            return Ending.OUT_OF_TIME
+        except KeyboardInterrupt:
+            if not any(run.has_answer for run in self._running()):
+                raise
+            return Ending.INTERRUPTED
+        return Ending.OUT_OF_TIME if self.unreached else Ending.COMPLETE
+
+    def _start_all(self) -> None:
+        for run in self._running():
+            used = self._budget.used_s
+            if used > _STARTING_SHARE * self._budget.total_s:
+                run.reason = (
+                    f"starting the others took {used:.0f} of the {self._budget.total_s:g} s; allow more seconds"
+                )
+                self.unreached.append(run.artifact.name)
+                continue
+            limit_s = _START_LIMIT_SHARE * self._budget.total_s
+            self._step(run, "starting", lambda run: run.start(self._load), limit_s=limit_s)
+
+    def _look_ahead(self) -> None:
+        self._each("looking ahead", lambda run: run.look_ahead(_CALIBRATION_ITEMS, LEAST_LATENCY_S))
+        running = self._running()
+        slowest_s = max((run.calibration["seconds"] for run in running), default=1.0)
+        # All artifacts are of one task, so that any of them says what there is to measure.
+        self._lengths = len(running[0].facts["lengths"]) if running else 0
+        self._typical = running[0].facts["typical"] if running else 0
+        rounds_s = _ROUNDS_SHARE * self._budget.left_s
+        self.plan = self.plan.fit(rounds_s, artifacts=max(len(running), 1), lengths=max(self._lengths, 1))
+        self._items = _items_for(self.plan.throughput_s, slowest_s / _CALIBRATION_ITEMS)
+
+    def _round(self, number: int) -> None:
+        text = f"round {number + 1} of {self.plan.rounds}"
+        self._latency(number, self._typical, text)
+        self._each(f"{text}: rows of mixed lengths", lambda run: run.measure_throughput(self._items), number)
+        if number == 0:
+            self._each(f"{text}: memory", lambda run: run.measure_memory())
+            self._each(f"{text}: parity", lambda run: run.measure_parity())
+        for index in range(self._lengths):
+            if index != self._typical:
+                self._latency(number, index, text)
+
+    def _latency(self, number: int, index: int, text: str) -> None:
+        what = f"{text}: row {index + 1} of {self._lengths}"
+        self._each(what, lambda run: run.measure_latency(index, self.plan.latency_s), number)
+
+    def _start_again(self) -> None:
+        """Starts all again as often as the plan says, where the time allows that."""
+        for number in range(1, self.plan.starts):
+            expected_s = sum(self._taken_s[run.artifact.name, "starting"] for run in self._running())
+            if not self._budget.fits(expected_s):
+                return
+            try:
+                self._each("starting", lambda run: run.start(self._load), number)
+            except _TimeOverError:
+                return
+
+    def _running(self) -> list[ArtifactRun]:
+        return [run for run in self._runs if run.reason is None]
+
+    def _each(self, what: str, act: Callable[[ArtifactRun], None], number: int = 0) -> None:
+        """Lets all runs that still take part act in turn."""
+        for run in order_turns(self._running(), number):
+            self._step(run, what, act)
+
+    def _step(
+        self, run: ArtifactRun, what: str, act: Callable[[ArtifactRun], None], *, limit_s: float = math.inf
+    ) -> None:
+        name, kind, left_s = run.artifact.name, what.partition(": ")[2] or what, self._budget.left_s
+        if not self._budget.fits(self._taken_s.get((name, kind), 0.0)):
+            raise _TimeOverError
+        self._progress(f"{what}: {name}", self._budget.used_s, self._budget.total_s)
+        run.limit_s = min(self.plan.timeout_s, left_s, limit_s)
+        began_s = monotonic()
+        try:
+            act(run)
+        except WorkerTimeoutError as error:
+            run.leave()
+            if run.limit_s == left_s:
+                raise _TimeOverError from None
+            run.reason = str(error)
+            if run.limit_s < self.plan.timeout_s:
+                run.reason += "; allow more seconds"
+                self.unreached.append(name)
+        except WorkerError as error:
+            run.leave()
+            run.reason = str(error)
+        self._taken_s[name, kind] = monotonic() - began_s
+
+
+def _items_for(budget_s: float, item_s: float) -> int:
+    return min(max(round(budget_s / max(item_s, 1e-9)), _FEWEST_ITEMS), _MOST_ITEMS)

@@ -1,0 +1,153 @@
+"""A comparison in a few sentences: which artifact to use, how much it gains, how exact it is, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
+from inferox.parity import ParityClass
+from inferox.report.quantities import bytes_text, seconds_text, three_digits
+
+_NOISY = 0.15
+"""The middle half of the rounds, as a share of their median, from which on a measurement is called noisy."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The best artifact for a purpose.
+
+    Attributes:
+        purpose: What it is the best for, such as ``latency``.
+        artifact: Its name.
+        figure: The figure that decides.
+    """
+
+    purpose: str
+    artifact: str
+    figure: str
+
+
+def agreeing(comparison: Comparison) -> list[ArtifactMeasurement]:
+    """The artifacts that do not miss their tolerance here, in the order of the comparison; all where each one does."""
+    kept = [item for item in comparison.artifacts if not _fails(item)]
+    return kept or list(comparison.artifacts)
+
+
+def find_pytorch(artifacts: Sequence[ArtifactMeasurement]) -> ArtifactMeasurement | None:
+    """The fastest of PyTorch's artifacts in fp32, which others are compared with; ``None`` where none was measured."""
+    return next((item for item in artifacts if _is_pytorch(item)), None)
+
+
+def ratio(item: ArtifactMeasurement, other: ArtifactMeasurement) -> float:
+    """How many times as fast as another an artifact answers rows of mixed lengths."""
+    return item.throughput.rows_per_s.median / other.throughput.rows_per_s.median
+
+
+def answer(comparison: Comparison) -> str:
+    """The answer in one sentence: the fastest artifact, how much faster it is than PyTorch, and how exact."""
+    best, *others = agreeing(comparison)
+    parts = [f"{best.artifact} is the fastest here"]
+    pytorch = find_pytorch(comparison.artifacts)
+    if pytorch is None:
+        parts.append(
+            f" with {three_digits(best.throughput.rows_per_s.median)} rows/s (PyTorch in fp32 was not measured)"
+        )
+    elif pytorch is not best:
+        parts.append(f": {three_digits(ratio(best, pytorch))} times as fast as PyTorch in fp32")
+    else:
+        parts.append(f" with {three_digits(best.throughput.rows_per_s.median)} rows/s")
+    parts.append(f"; {exactness(best)}.")
+    close = [item.artifact for item in others if _overlap(item.throughput.rows_per_s, best.throughput.rows_per_s)]
+    if close:
+        parts.append(f" Within the noise of the measurement, {_listed(close)} as fast.")
+    return "".join(parts)
+
+
+def exactness(item: ArtifactMeasurement) -> str:
+    """How exact an artifact is, as a clause."""
+    if item.evidence is None:
+        return "how exact it is was not measured"
+    agreement, name = item.evidence.agreement, item.evidence.parity_class
+    figures = f"min cosine {agreement.cosine_min:.6f}, largest difference {agreement.max_rel:.1e} of the largest number"
+    if name is ParityClass.FAIL:
+        return f"it misses its tolerance ({figures})"
+    return f"its outputs are {name.value} ({figures})"
+
+
+def recommend(comparison: Comparison) -> list[Recommendation]:
+    """The artifact to use where latency counts, where throughput does, and where memory does."""
+    items = agreeing(comparison)
+    quick = min(items, key=lambda item: item.one_row.seconds.median)
+    most = max(items, key=lambda item: item.throughput.rows_per_s.median)
+    length = quick.one_row.length
+    row = f"a row of {length} tokens" if length else "one row"
+    found = [
+        Recommendation("latency", quick.artifact, f"{seconds_text(quick.one_row.seconds.median)} for {row}"),
+        Recommendation("throughput", most.artifact, f"{three_digits(most.throughput.rows_per_s.median)} rows/s"),
+    ]
+    known = [(item.peak_memory_bytes, item.artifact) for item in items if item.peak_memory_bytes is not None]
+    if known:
+        size_bytes, name = min(known)
+        found.append(Recommendation("memory", name, f"{bytes_text(size_bytes)} at most"))
+    return found
+
+
+def warnings(comparison: Comparison) -> list[str]:
+    """What keeps the figures from being relied on, with what to do about it; empty where nothing does."""
+    found = []
+    if comparison.rounds == 1:
+        found.append("Every figure is of one round alone, so that its noise is not known: allow more --seconds.")
+    share, name, what = max(
+        (spread.range / spread.median, item.artifact, what)
+        for item in comparison.artifacts
+        for spread, what in ((item.throughput.rows_per_s, "rows/s"), (item.one_row.seconds, "latency"))
+    )
+    if share > _NOISY:
+        found.append(
+            f"The measurement is noisy: the middle half of the rounds spans {100 * share:.0f}% of the median "
+            f"({what} of {name}). Smaller differences say little: close other programs, or allow more --seconds."
+        )
+    return found
+
+
+def how_far(comparison: Comparison) -> list[str]:
+    """What is missing of what was planned, and why; empty where everything was measured."""
+    if comparison.ending == "complete":
+        return []
+    why = "Stopped" if comparison.ending == "interrupted" else "The time was over"
+    rounds = comparison.rounds
+    said = [f"{why} after {rounds} of {comparison.plan.rounds} rounds: --seconds allows more time."]
+    said += [f"Not reached of {name}: {', '.join(phrases)}." for name, phrases in comparison.unreached.items()]
+    return said
+
+
+def spread_text(found: Spread, write: Callable[[float], str]) -> str:
+    """The middle half of the rounds, such as ``3.1 – 3.4 ms``; empty where all are the same.
+
+    Args:
+        found: The spread.
+        write: Writes a number with its unit.
+    """
+    if not found.range:
+        return ""
+    low, high = write(found.low), write(found.high)
+    # A unit that both have is written once.
+    number, _, unit = low.partition(" ")
+    return f"{number if unit == high.partition(' ')[2] else low} – {high}"
+
+
+def _fails(item: ArtifactMeasurement) -> bool:
+    return item.evidence is not None and item.evidence.parity_class is ParityClass.FAIL
+
+
+def _is_pytorch(item: ArtifactMeasurement) -> bool:
+    return item.artifact.startswith("torch/") and "/fp32/" in item.artifact
+
+
+def _overlap(one: Spread, other: Spread) -> bool:
+    return one.low <= other.high and other.low <= one.high
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
