@@ -21,6 +21,8 @@ from typing import Any
 
 from inferox.engine.workers.worker import run
 
+_OURS = "inferox."
+
 MOST_BYTES = 4 * 2**20
 """How many bytes a request may have."""
 
@@ -61,8 +63,9 @@ def import_fit(names: Sequence[str]) -> None:
             _import(name)
         if count == len(left):
             return
-        unfit = left[count]
-        left = [name for name in left[count + 1 :] if not name.startswith(f"{unfit}.")]
+        # Of a library, most modules import the one that is not fit; of our own, few do.
+        unfit = left[count] if left[count].startswith(_OURS) else left[count].partition(".")[0]
+        left = [name for name in left[count + 1 :] if not f"{name}.".startswith(f"{unfit}.")]
 
 
 def find_obstacle() -> str | None:
