@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+_logger = logging.getLogger("mkdocs.hooks.inferox")
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,7 +66,7 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
         page: The page.
 
     Raises:
-        PluginError: If a link leads nowhere, or a diagram has not been drawn.
+        PluginError: If a link leads nowhere.
     """
     folder = Path(page.file.abs_src_path or ROOT / "docs" / page.file.src_uri).parent
 
@@ -79,7 +82,10 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     def draw(found: re.Match[str]) -> str:
         drawing = find_drawing(found[1])
         if not drawing.exists():
-            raise PluginError(f"{page.file.src_uri} has a diagram without a drawing: run 'make diagrams'")
+            _logger.info(
+                "%s has a diagram without a drawing, and shows its text: run 'make diagrams'", page.file.src_uri
+            )
+            return found[0].replace("```mermaid", "```text", 1)
         to_root = "../" * page.file.src_uri.count("/")
         return f"![The diagram that this page describes]({to_root}diagrams/{drawing.name}){{ .diagram }}"
 
