@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from inferox import Engine, EngineConfig
-from inferox.core import ConfigError, DeadlineExceededError, ExecutionError, RequestError
+from inferox.core import ConfigError, DeadlineExceededError, ExecutionError, RequestError, ShuttingDownError
 from inferox.engine import Answer, Canary, Shadow
 from inferox.engine.request import RequestOptions
+from inferox.engine.trials.canary_trial import CanaryTrial
 from inferox.engine.trials.comparer import MOST_ROWS, MOST_WAITING, Answered, Comparer
 from inferox.engine.trials.stats import TrialInfo, TrialRecorder
+from inferox.engine.trials.verdict import Verdict
 from inferox.parity import ParityClass
 from tests.engine.models import POISON, double
 from tests.engine.packages import Shelf
@@ -135,6 +137,35 @@ def test_a_request_of_a_canary_whose_caller_goes_is_dropped(loading: Engine, she
     assert trial_of(loading, "canary").errors == 0
 
 
+def test_a_canary_without_room_is_not_to_blame(shelf: Shelf) -> None:
+    shelf.put("p", ["a", "b"], backends={"b": "onnxruntime"})
+    with Engine(EngineConfig(max_waiting_tokens=4)) as engine, ThreadPoolExecutor() as callers:
+        load(engine, canary=ALL)
+        model = shelf.backend.find("b")
+        model.has_begun.clear()
+        model.may_go.clear()
+        first = callers.submit(engine.infer, "model", [[1]])
+        assert model.has_begun.wait(20)
+        others = [callers.submit(engine.infer, "model", [[2, 2, 2]]) for _ in range(2)]
+        serving: Any = engine._models.find("model", None)
+        wait_until(lambda: serving._serving._queue._out == 1)  # the last waits for its turn on the device
+        model.may_go.set()
+        assert [request.result(20).results for request in (first, *others)] == [[2], [12], [12]]
+        assert sorted(format_of(request.result()) for request in (first, *others)) == ["a", "b", "b"]
+        assert trial_of(engine, "canary").errors == 0
+
+
+def test_a_canary_that_is_closed_takes_nothing(shelf: Shelf) -> None:
+    shelf.put("p", ["a"])
+    with Engine() as engine:
+        load(engine)
+        model = engine._models.find("model", None)
+        canary = CanaryTrial("model", model, model, TrialInfo("canary", "a", 1.0), Verdict(0.0, 0.0))
+        assert canary.takes([1], RequestOptions())
+        canary.close()
+        assert not canary.takes([1], RequestOptions())
+
+
 def test_a_canary_of_another_space_must_be_allowed(loading: Engine) -> None:
     with pytest.raises(ConfigError, match="both kinds of vectors would come into one index"):
         load(loading, canary=Canary(backend="openvino", share=1.0))
@@ -161,6 +192,37 @@ def test_what_fails_in_a_shadow_is_counted_and_nobody_waits_for_it(loading: Engi
     assert ask(loading, [2]) == "a"
     assert shadow.has_begun.wait(20)
     shadow.may_go.set()
+
+
+def test_a_version_that_is_loaded_anew_has_trials_of_its_own(loading: Engine, shelf: Shelf) -> None:
+    load(loading, canary=ALL)
+    first = shelf.backend.find("b")
+    assert ask(loading, [1]) == "b"
+    load(loading, canary=ALL, version="2")
+    loading.unload("model", "1")
+    assert first.is_closed
+    assert ask(loading, [1]) == "b"
+    assert loading.infer("model", [[1]]).version == "2"
+    wait_until(lambda: trial_of(loading, "canary").compared == 2)
+    with pytest.raises(ConfigError, match="has the version '2' already"):
+        load(loading, canary=ALL, version="2")
+    assert ask(loading, [1]) == "b"  # what was loaded goes on
+    assert sum(not model.is_closed for model in shelf.backend.models) == 2
+
+
+def test_a_stream_and_a_session_are_answered_by_a_canary(loading: Engine) -> None:
+    load(loading, canary=Canary(backend="onnxruntime", share=0.5), shadow=Shadow(backend="openvino", share=0.5))
+    items = [[number] for number in range(40)]
+    for _ in range(8):
+        assert list(loading.stream("model", items, chunk=10)) == double(items)
+    found = trial_of(loading, "canary")
+    assert found.requests % 4 == 0  # each stream is of one artifact
+    with loading.session("model", None) as session:
+        answers = [session.infer([[number]]) for number in range(4)]
+        assert {format_of(answer) for answer in answers} == {"a", "b"}
+        loading.unload("model")
+        with pytest.raises(ShuttingDownError):
+            session.infer([[1]])
 
 
 def make_comparer(future: Future[Answer] | Exception) -> tuple[Comparer, TrialRecorder, list[int]]:
@@ -192,7 +254,7 @@ def test_too_many_are_left_out_and_closing_waits_for_none() -> None:
     comparer.close()
     comparer.close()
     comparer.consider(answered)
-    assert (asked, recorder.stats.compared) == ([1], 0)
+    assert (asked, recorder.stats.compared, recorder.stats.late) == ([1], 0, 0)
 
 
 def test_what_came_to_a_busy_engine_is_left_out() -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from inferox import Engine, EngineConfig
+from inferox import Engine, EngineConfig, pack
 from inferox.core import ConfigError
 from inferox.engine import Canary, Shadow, TrialStats
 from tests.engine.workers.test_workers import wait_until
+from tests.packing.test_kinds import save_text_model
+from tests.shared import SharedFolders
 
 TEXTS = ["A man is eating food.", "Shares dropped on Wall Street."]
 
@@ -63,6 +65,24 @@ def test_a_shadow_has_a_worker_that_leaves_the_processors_to_others(bert_package
         assert engine.infer("model", TEXTS).results.shape[0] == 2  # whatever becomes of the shadow
         wait_until(lambda: trial_of(engine, "shadow").compared > 0)  # by the worker that replaces it
         assert trial_of(engine, "shadow").errors == 0
+
+
+def test_labels_are_compared(shared_folders: SharedFolders, minilm_directory: Path) -> None:
+    def fill(folder: Path) -> None:
+        save_text_model(folder / "source", minilm_directory, "bert", "ForSequenceClassification", num_labels=5)
+        backends = ("onnxruntime", "openvino")
+        pack(folder / "source", folder / "p.mlpkg", task="classify", backends=backends, precisions=("fp32",))
+
+    package = shared_folders.get("classifier of two runtimes", fill) / "p.mlpkg"
+    with Engine(EngineConfig(isolation="process", threads=1)) as engine:
+        tried = Shadow(backend="onnxruntime", share=1.0)
+        engine.load(package, name="model", backend="openvino", shadow=tried)
+        engine.infer("model", TEXTS)
+        wait_until(lambda: trial_of(engine, "shadow").compared == 1)
+        found = trial_of(engine, "shadow")
+        assert (found.decisions, found.same_decisions, found.compared_rows) == (2, 2, 2)
+        assert found.cosine_min is None
+        assert found.drift.mean < 1e-3
 
 
 def test_requests_are_chosen_by_their_ids(bert_package: Path) -> None:

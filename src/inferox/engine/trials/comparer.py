@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from threading import Condition, Thread
 from typing import Any
 
-from inferox.core import CapacityError, Closing, InferoxError, RequestError
+from inferox.core import CapacityError, Closing, InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.request import MOST_PRIORITY, RequestOptions
 from inferox.engine.trials.drift import Drift, find_tolerance, measure_drift
@@ -171,8 +171,9 @@ class Comparer(Closing):
     def _note_failure(self, error: InferoxError) -> None:
         if self._is_shadow:
             self._recorder.count("errors")
-            level = logging.DEBUG if isinstance(error, RequestError) else logging.WARNING
-            _logger.log(level, "%s: a request cannot be computed: %s", self._name, error)
+            # Once is enough to know of it: all of its share may fail, and the metrics count.
+            level = logging.WARNING if self._recorder.stats.errors == 1 else logging.DEBUG
+            _logger.log(level, "%s: the shadow failed a request: %s", self._name, error)
         else:
             self._recorder.count("late")
 
