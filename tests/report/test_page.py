@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -54,20 +55,31 @@ def test_everything_that_was_measured_is_there() -> None:
     for text in ("A Processor", "inferox 0.1.0", "2 for each runtime", "90.9 MB shared", "exact", "fail"):
         assert text in page.text
     assert "openvino is not installed; pip install 'inferox[openvino]'" in page.text
-    assert page.tags.count("figure") == 1
-    assert page.tags.count("polyline") == 3
-    marks = sum(page.tags.count(tag) for tag in ("circle", "rect", "polygon"))
-    in_the_table, in_the_legend = 3, 3
-    assert marks == in_the_table + in_the_legend + 3 * len(LENGTHS)
+    assert page.tags.count("figure") == 3
+    assert page.tags.count("polyline") == 6
+    shapes = sum(page.tags.count(tag) for tag in ("circle", "rect", "polygon"))
+    bars, in_the_table, in_legends, in_the_scatter = 3, 3, 6, 3
+    assert shapes == bars + in_the_table + in_legends + in_the_scatter + 3 * len(LENGTHS)
     assert page.tags.count("tr") == 4
     assert page.attributes.count(("scope", "col")) == 9
     assert page.attributes.count(("scope", "row")) == 3
-    assert page.attributes.count(("role", "img")) == page.tags.count("desc") == 1
+    assert page.attributes.count(("role", "img")) == page.tags.count("desc") == 2
 
 
 def test_the_fastest_comes_first_in_the_order_that_is_given() -> None:
     text = Reader(render_report(make_comparison())).text
     assert text.index("onnxruntime/") < text.index("torch/")
+
+
+def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fast() -> None:
+    page = render_report(make_comparison())
+    assert page.index("is the fastest here: 1.40 times as fast as PyTorch in fp32") < page.index("<figure")
+    assert [float(width) for width in re.findall(r'<rect x="0" y="0" width="([\d.]+)"', page)] == pytest.approx(
+        [100, 100 / 1.4, 100 / 3.1], rel=1e-3
+    )
+    assert re.findall(r'class="factor">([^<]+)<', page) == ["1.40×", "1.00×", "0.452×"]
+    assert re.findall(r'class="badge (\w+)">', page) == ["exact", "exact", "fail"]
+    assert page.count('<li class="best">') == 1
 
 
 def test_nothing_is_fetched() -> None:
@@ -106,7 +118,7 @@ def test_hostile_names(name: str) -> None:
 
 def test_a_model_whose_rows_have_no_length() -> None:
     page = Reader(render_report(without_lengths(make_comparison())))
-    assert page.tags.count("figure") == 0
+    assert page.tags.count("figure") == 2
     assert "no samples" in page.text
     assert "Tokens/s" not in page.text
 

@@ -7,11 +7,12 @@ from importlib.resources import files
 
 from inferox.machine import threads_text
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
+from inferox.report.bars import throughput_bars
 from inferox.report.charts import colour_class, mark
 from inferox.report.elements import Markup, element, join
-from inferox.report.plots import latency_plot
+from inferox.report.plots import latency_plot, memory_plot
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
-from inferox.report.summary import answer
+from inferox.report.summary import agreeing, answer, how_far, recommend, warnings
 
 
 def render_report(comparison: Comparison) -> str:
@@ -37,17 +38,35 @@ def render_report(comparison: Comparison) -> str:
         "body",
         element(
             "main",
-            _header(comparison),
-            _table(comparison, colours),
+            _answer(comparison),
+            throughput_bars(comparison),
             _plots(comparison, colours),
+            _table(comparison, colours),
             _not_run(comparison),
+            _facts(comparison),
             _method(comparison),
         ),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _header(comparison: Comparison) -> Markup:
+def _answer(comparison: Comparison) -> Markup:
+    best = agreeing(comparison)[0].artifact
+    sentence = element("p", element("strong", best), answer(comparison).removeprefix(best), class_="answer")
+    cards = [
+        element(
+            "li",
+            element("small", f"For {item.purpose}"),
+            element("strong", item.figure),
+            element("span", *_breakable(item.artifact)),
+        )
+        for item in recommend(comparison)
+    ]
+    cautions = [element("p", text, class_="warning") for text in (*warnings(comparison), *how_far(comparison))]
+    return element("header", element("h1", comparison.name), sentence, element("ul", *cards, class_="cards"), *cautions)
+
+
+def _facts(comparison: Comparison) -> Markup:
     machine = comparison.machine
     versions = [
         f"{item.artifact.partition('/')[0]} {item.runtime_version}"
@@ -64,12 +83,7 @@ def _header(comparison: Comparison) -> Markup:
         "Measured": f"{comparison.started_at}, in {seconds_text(comparison.duration_s)}",
     }
     listed = [join((element("dt", name), element("dd", text))) for name, text in facts.items() if text]
-    return element(
-        "header",
-        element("h1", comparison.name),
-        element("p", answer(comparison), class_="answer"),
-        element("dl", *listed),
-    )
+    return element("section", element("h2", "What was measured, and where"), element("dl", *listed))
 
 
 _COLUMNS = ("Artifact", "Load", "First result", "One row", "Rows/s", "Tokens/s", "Peak memory", "On disk", "Parity")
@@ -96,7 +110,7 @@ def _table(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
         element("tbody", *rows, role="rowgroup"),
         role="table",
     )
-    return element("section", element("h2", "Results"), table)
+    return element("section", element("h2", "All figures"), table)
 
 
 def _starts(starts: int) -> str:
@@ -177,9 +191,9 @@ def _parity(item: ArtifactMeasurement) -> tuple[str, str]:
 
 
 def _plots(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
-    figure = latency_plot(comparison, colours)
-    shown = [] if figure is None else [figure]
-    return element("section", element("h2", "Plots"), element("div", *shown, class_="plots")) if shown else Markup("")
+    drawn = (memory_plot(comparison, colours), latency_plot(comparison, colours))
+    shown = [figure for figure in drawn if figure is not None]
+    return element("div", *shown, class_="plots") if shown else Markup("")
 
 
 def _not_run(comparison: Comparison) -> Markup:

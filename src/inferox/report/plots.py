@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from inferox.measuring.comparison import Comparison
 from inferox.report.charts import Axis, Caption, Point, Series, line_chart
 from inferox.report.elements import Markup
-from inferox.report.quantities import seconds_text
-from inferox.report.scales import log_scale
+from inferox.report.quantities import bytes_text, seconds_text, three_digits
+from inferox.report.scales import linear_scale_from_zero, log_scale
 
 _MOST_TICKS = 6
 
@@ -47,6 +47,31 @@ def latency_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup |
         ),
         Axis.of("length of the row, tokens", x, x_ticks),
         Axis.of("latency, ms", y, y_ticks),
+        series,
+    )
+
+
+def memory_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup | None:
+    """Throughput against memory: one mark per artifact. ``None`` where the memory of fewer than two was measured.
+
+    Takes the same as ``latency_plot``.
+    """
+    series = []
+    for item in comparison.artifacts:
+        if item.peak_memory_bytes is None:
+            continue
+        rate = item.throughput.rows_per_s
+        title = f"{three_digits(rate.median)} rows/s with {bytes_text(item.peak_memory_bytes)}"
+        point = Point(item.peak_memory_bytes / 1e6, rate.median, title, rate.low, rate.high)
+        series.append(Series(item.artifact, colours[item.artifact], [point]))
+    if len(series) < 2:  # noqa: PLR2004 - one point compares nothing
+        return None
+    x, x_ticks = linear_scale_from_zero([point.x for item in series for point in item.points], _MOST_TICKS)
+    y, y_ticks = linear_scale_from_zero([point.high for item in series for point in item.points], _MOST_TICKS)
+    return line_chart(
+        Caption("memory", "Speed against memory", "The best stand at the top left. Bars span the middle half."),
+        Axis.of("peak memory, MB", x, x_ticks),
+        Axis.of("throughput, rows/s", y, y_ticks),
         series,
     )
 

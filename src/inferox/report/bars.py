@@ -1,0 +1,51 @@
+"""Throughput as horizontal bars: text and bars in rows of HTML, which stay readable at any width."""
+
+from __future__ import annotations
+
+from inferox.measuring.comparison import ArtifactMeasurement, Comparison
+from inferox.report.elements import Markup, element
+from inferox.report.quantities import three_digits
+from inferox.report.summary import agreeing, find_pytorch, ratio
+
+_WIDTH = 100
+"""The units across the widest bar."""
+
+
+def throughput_bars(comparison: Comparison) -> Markup:
+    """One bar for each artifact, the fastest first, with how many times as fast as PyTorch in fp32 it is.
+
+    Args:
+        comparison: What was measured.
+    """
+    best, pytorch = agreeing(comparison)[0], find_pytorch(comparison.artifacts)
+    most = max(item.throughput.rows_per_s.median for item in comparison.artifacts)
+    rows = [_row(item, pytorch, most, best is item) for item in comparison.artifacts]
+    factor = "" if pytorch is None else " The factor is against PyTorch in fp32."
+    heading = element(
+        "figcaption",
+        element("strong", "Throughput"),
+        element("span", f"Rows of mixed lengths per second, from the items to the answers.{factor}"),
+    )
+    return element("figure", heading, element("ol", *rows, class_="bars"), id="throughput")
+
+
+def _row(item: ArtifactMeasurement, pytorch: ArtifactMeasurement | None, most: float, is_best: bool) -> Markup:
+    rate = item.throughput.rows_per_s.median
+    bar = element(
+        "svg",
+        element("rect", x=0, y=0, width=_WIDTH * rate / most, height=1),
+        viewBox=f"0 0 {_WIDTH} 1",
+        preserveAspectRatio="none",
+        aria_hidden="true",
+    )
+    factor = "" if pytorch is None else f"{three_digits(ratio(item, pytorch))}×"
+    parity = "not measured" if item.evidence is None else item.evidence.parity_class.value
+    return element(
+        "li",
+        element("span", item.artifact, class_="name"),
+        element("span", parity, class_=f"badge {parity.replace(' ', '-')}"),
+        element("span", f"{three_digits(rate)}/s", class_="rate"),
+        element("span", factor, class_="factor"),
+        bar,
+        class_="best" if is_best else None,
+    )
