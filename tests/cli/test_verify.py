@@ -88,6 +88,16 @@ def test_a_runtime_that_fails_ends_with_3(run: Run, tmp_path: Path) -> None:
     assert "inferox: faulty/safetensors/fp16/padded fails: the device is gone" in table.err
 
 
+def test_what_the_time_does_not_reach_ends_with_3(run: Run, tmp_path: Path) -> None:
+    with registered(tmp_path / "site"):
+        package = write_faulty_package(tmp_path / "p", [None, None])
+        done = run("verify", package, "--table", "--seconds", "0.000001")
+    assert done.code == 3
+    assert done.err.startswith(f"inferox: verifying {package}: every artifact on the stored samples, within 1e-06 s")
+    assert "not reached: faulty/safetensors/fp16/padded" in done.out
+    assert "inferox: faulty/safetensors/fp16/padded was not reached: allow more time with --seconds" in done.err
+
+
 def test_the_one_row_that_misses_is_named(run: Run, package: Path, tmp_path: Path) -> None:
     wrong = falsify(package, tmp_path / "wrong", only=(0, 1))
     done = run("verify", wrong, "--json")

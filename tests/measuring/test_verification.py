@@ -10,7 +10,7 @@ import pytest
 
 from inferox.core import NoUsableBackendError
 from inferox.loading import load
-from inferox.measuring import verify
+from inferox.measuring import Verification, verify
 from inferox.parity import ParityClass, SampleBatch, Samples
 from tests.measuring.comparison.faulty import registered, write_faulty_package
 
@@ -64,3 +64,28 @@ def test_a_lone_row_near_zero_that_passed_when_packed_does_not_stop_it_from_load
     again = write_faulty_package(tmp_path / "q", [None], samples=Samples(calls), evidence=[evidence])
     with load(again, backend="faulty") as model:
         assert model.run([{"x": large}])[0]["x"].tolist() == (2 * large).tolist()
+
+
+def test_what_the_time_does_not_reach_is_named_and_does_not_pass(tmp_path: Path) -> None:
+    found = verify(write_faulty_package(tmp_path / "p", [None, None, None]), seconds=1e-6)
+    assert [item.artifact for item in found.evidence] == [FP32]
+    assert (found.ending, found.unreached) == ("out of time", (FP16, BF16))
+    assert not found.passed
+
+
+def test_an_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
+    package = write_faulty_package(tmp_path / "p", [None, None])
+
+    def interrupt_at(place: int) -> Verification:
+        def interrupt(_what: str, done: int, total: int) -> None:
+            assert total == 2
+            if done == place:
+                raise KeyboardInterrupt
+
+        return verify(package, progress=interrupt)
+
+    found = interrupt_at(1)
+    assert [item.artifact for item in found.evidence] == [FP32]
+    assert (found.ending, found.unreached, found.passed) == ("interrupted", (FP16,), False)
+    with pytest.raises(KeyboardInterrupt):
+        interrupt_at(0)

@@ -15,7 +15,6 @@ from inferox.cli.options import debug_option, json_option, seconds_option, trust
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
-    from inferox.loading.profile import Profile
     from inferox.measuring import Tuning
 
 
@@ -76,7 +75,7 @@ def tune(
 def _print(found: Tuning) -> None:
     from inferox.cli.tables import profile_table
 
-    say(_answer(found.profile))
+    say(_answer(found))
     make_console().print(profile_table(found.profile))
     for artifact, reason in found.not_run.items():
         say(f"not measured: {artifact}: {reason}")
@@ -85,23 +84,27 @@ def _print(found: Tuning) -> None:
     say(f"kept in {found.path}")
 
 
-def _answer(profile: Profile) -> str:
-    """Which artifact is the fastest over all shapes, and how much faster than PyTorch in fp32."""
+def _answer(found: Tuning) -> str:
+    """Which artifact is the fastest over all shapes, how much faster than PyTorch in fp32, and how exact."""
     from inferox.report.quantities import three_digits
 
+    profile = found.profile
     shapes = sorted({(cell.rows, cell.length) for cells in profile.cells.values() for cell in cells})
     times = {name: [profile.seconds(name, *shape) for shape in shapes] for name in profile.cells}
     wins = Counter(min(times, key=lambda name: times[name][index]) for index in range(len(shapes)))
     fastest, won = wins.most_common(1)[0]
     answer = f"{fastest} is the fastest here for {won} of {len(shapes)} shapes of batch"
+    reached = found.classes.get(fastest)
+    exact = "how exact it is was not measured" if reached is None else f"its outputs are {reached.value}"
     torch = [name for name in times if name.startswith("torch/") and "/fp32/" in name]
     if not torch:
-        return f"{answer}; PyTorch in fp32 was not measured."
+        return f"{answer}; {exact}. PyTorch in fp32 was not measured."
     best = [min(times[name][index] for name in torch) for index in range(len(shapes))]
     ratios = [theirs / mine for theirs, mine in zip(best, times[fastest], strict=True) if math.isfinite(theirs / mine)]
     if fastest in torch or not ratios:
-        return f"{answer}."
-    return f"{answer}: {three_digits(statistics.geometric_mean(ratios))} times as fast as PyTorch in fp32."
+        return f"{answer}; {exact}."
+    gain = three_digits(statistics.geometric_mean(ratios))
+    return f"{answer}: {gain} times as fast as PyTorch in fp32; {exact}."
 
 
 def _how_far(found: Tuning) -> str:
@@ -112,4 +115,4 @@ def _how_far(found: Tuning) -> str:
     if found.unreached:
         shapes = ", ".join(f"{rows} x {length}" for rows, length in found.unreached)
         return f"{why} before these shapes were measured: {shapes}; --seconds allows more time"
-    return f"{why} after {found.rounds} rounds: --seconds allows more time"
+    return f"{why} after {found.rounds} of {found.planned_rounds} rounds: --seconds allows more time"

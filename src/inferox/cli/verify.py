@@ -10,6 +10,7 @@ import click
 
 from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableCommand
+from inferox.cli.measuring_progress import showing_progress
 from inferox.cli.options import debug_option, json_option, signature_option, tolerance_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
@@ -31,6 +32,11 @@ EXIT_MISSED = 3
 @click.option("--precision", help="The only precision to measure. By default all.")
 @tolerance_option
 @click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How long it may take in all. What is not reached is named, and does not pass. By default there is no limit.",
+)
 @trust_code_option
 @signature_option
 @json_option
@@ -43,18 +49,21 @@ def verify(
     precision: str | None,
     tolerance: Limits | None,
     threads: int | None,
+    seconds: float | None,
     trust_code: bool,
     require_signature: Path | None,
     as_json: bool,
 ) -> None:
     """Run every artifact of a package on its samples, and compare with what the model itself computed when packed.
 
-    Ends with exit code 3 where an artifact misses its tolerance, or fails on a runtime that is here.
+    Ends with exit code 3 where an artifact misses its tolerance, fails on a runtime that is here, or is not reached
+    within the time. Where Ctrl-C stops it, what was measured until then is shown.
     """
+    from inferox.measuring import Ending
     from inferox.measuring import verify as measure_again
 
-    console = make_console(stderr=True)
-    with console.status("measuring", spinner="dots") as status:
+    within = "" if seconds is None else f", within {seconds:g} s (--seconds)"
+    with showing_progress(f"verifying {package}: every artifact on the stored samples{within}") as show:
         found = measure_again(
             package,
             backend,
@@ -64,7 +73,8 @@ def verify(
             threads=threads,
             trust_code=trust_code,
             require_signature=require_signature,
-            progress=interruptible(status.update),
+            seconds=seconds,
+            progress=interruptible(show),
         )
     if as_json:
         import json
@@ -75,7 +85,12 @@ def verify(
             "repeated": {artifact: item.to_json() for artifact, item in found.repeated.items()},
         }
         reasons = {"not_run": dict(found.not_run), "failed": dict(found.failed)}
-        click.echo(json.dumps({"name": found.name, "passed": found.passed, "artifacts": evidence, **proof, **reasons}))
+        how_far = {"ending": found.ending, "unreached": list(found.unreached)}
+        click.echo(
+            json.dumps(
+                {"name": found.name, "passed": found.passed, "artifacts": evidence, **proof, **reasons, **how_far}
+            )
+        )
     else:
         from inferox.cli.tables import evidence_table
 
@@ -87,6 +102,11 @@ def verify(
             say(f"not run: {artifact}: {reason}")
         for artifact, reason in found.failed.items():
             say(f"failed: {artifact}: {reason}")
+        for artifact in found.unreached:
+            say(f"not reached: {artifact}")
+    if found.ending is Ending.INTERRUPTED:
+        _report_misses(found)
+        raise KeyboardInterrupt
     if not found.passed:
         _report_misses(found)
         sys.exit(EXIT_MISSED)
@@ -106,6 +126,8 @@ def _proof_lines(found: Verification) -> list[str]:
 
 
 def _report_misses(found: Verification) -> None:
+    for artifact in found.unreached:
+        say(f"inferox: {artifact} was not reached: allow more time with --seconds", err=True)
     for artifact, reason in found.failed.items():
         say(f"inferox: {artifact} fails: {reason}", err=True)
     for artifact, repeated in found.repeated.items():

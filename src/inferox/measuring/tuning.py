@@ -71,6 +71,9 @@ class Tuning:
         path: Where they are kept.
         not_run: For each artifact that could not be measured, or not for every shape, why.
         rounds: How many times every shape was measured, at least.
+        planned_rounds: How many times it was to be measured.
+        classes: For each artifact that was measured, its class of parity: as reached here in lower precisions, and when
+            it was packed in fp32. Those whose package carries no evidence are missing.
         ending: Whether all was measured that was planned.
         unreached: The shapes, as rows and length in tokens, that were not reached.
     """
@@ -80,6 +83,8 @@ class Tuning:
     path: Path
     not_run: Mapping[str, str]
     rounds: int
+    planned_rounds: int
+    classes: Mapping[str, ParityClass]
     ending: Ending
     unreached: tuple[Shape, ...]
 
@@ -169,7 +174,18 @@ def tune(
             placements={**places, **placements},
             classes={**{name: known.classes[name] for name in kept if name in known.classes}, **profile.classes},
         )
-    return Tuning(title, profile, save_profile(profile, store), not_run, grid.rounds, ending, unreached)
+    packed = {name: context.evidence[name].parity_class for name in cells if name in context.evidence}
+    return Tuning(
+        title,
+        profile,
+        save_profile(profile, store),
+        not_run,
+        grid.rounds,
+        _ROUNDS,
+        {**packed, **{name: reached for name, reached in classes.items() if name in cells}},
+        ending,
+        unreached,
+    )
 
 
 def _placement(model: TaskModel) -> Placement:
@@ -294,11 +310,14 @@ class _Grid:
         self._round_s[shape] = perf_counter() - began
 
     def _expected_s(self, shape: Shape) -> float:
-        """How long a round at a shape will take: as before, or in proportion to the tokens of the largest until now."""
+        """How long a round at a shape will take: as before, or by calls in proportion to the tokens of the largest."""
         if shape in self._round_s:
             return self._round_s[shape]
-        rows, length = max(self._round_s, key=lambda known: known[0] * known[1])
-        return self._round_s[rows, length] * max(1.0, shape[0] * shape[1] / (rows * length))
+        rows, length = largest = max(self._round_s, key=lambda known: known[0] * known[1])
+        more = max(1.0, shape[0] * shape[1] / (rows * length))
+        calls_s = [more * Spread.of(times).median for times in self.seconds[largest].values()]
+        # A turn calls untimed and timed, each for its length and at least once: short calls do not make it longer.
+        return sum(2 * max(_TURN_S, call_s) for call_s in calls_s)
 
 
 def _turn(call: Callable[[], object]) -> Callable[[], list[float]]:

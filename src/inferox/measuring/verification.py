@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from inferox.loading.context import PackageContext
 from inferox.loading.selection import AUTO, Requirements, select
 from inferox.measuring.agreement import measure_again, why_batches_fail
 from inferox.measuring.input_proof import RepeatedProof, repeat_proof
+from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.package import open_package
 from inferox.parity import (
     ArtifactEvidence,
@@ -30,6 +31,9 @@ from inferox.parity import (
     Samples,
     Tolerance,
 )
+
+Progress = Callable[[str, int, int], None]
+"""Told what is measured, how many artifacts are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Verification:
         proof: How far the package was proven from the text or image on when it was packed; ``None`` where that was not
             recorded.
         repeated: What came of repeating that proof, by the artifact's name; empty where it was not proven.
+        ending: Whether everything was measured that was to be.
+        unreached: The artifacts that were not measured to the end, because the time was over or the user stopped it.
     """
 
     name: str
@@ -52,11 +58,15 @@ class Verification:
     failed: Mapping[str, str]
     proof: InputProof | None = None
     repeated: Mapping[str, RepeatedProof] = field(default_factory=dict)
+    ending: Ending = Ending.COMPLETE
+    unreached: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         """Whether every artifact that is for this machine computes, keeps its tolerance, and repeats the proof."""
         repeats = all(item.difference is None for item in self.repeated.values())
+        if self.unreached:
+            return False
         return repeats and not self.failed and all(item.parity_class is not ParityClass.FAIL for item in self.evidence)
 
 
@@ -70,7 +80,8 @@ def verify(
     threads: int | None = None,
     trust_code: bool = False,
     require_signature: str | Path | None = None,
-    progress: Callable[[str], None] = lambda _: None,
+    seconds: float | None = None,
+    progress: Progress = lambda _what, _done, _all: None,
 ) -> Verification:
     """Runs every artifact of a package that can be run here on the package's samples, and measures what comes.
 
@@ -84,14 +95,20 @@ def verify(
         threads: How many CPU threads each runtime may use; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
         require_signature: A PEM file with the public key that the package must be signed with; ``None`` to take any.
-        progress: Told what is being done, one phrase at a time.
+        seconds: How long it may take in all; ``None`` for as long as it takes. No artifact is begun that would take
+            longer than the time that is left, by the slowest until then. One is measured in any case.
+        progress: Told what is being done, how many artifacts are done, and how many there are.
+
+    Where the time is over or the user interrupts it (``KeyboardInterrupt``), what was not reached is named and does not
+    pass. An interruption before the first artifact is done is raised.
 
     Raises:
         PackageError: If there is no package, it is damaged or unsafe, or it carries no samples.
         BackendNotFoundError: If the backend that is asked for is not registered.
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
-        ConfigError: If the device or the precision is not valid, or the tolerance names an unknown limit.
+        ConfigError: If the device, the precision or the time is not valid, or the tolerance names an unknown limit.
     """
+    budget = TimeBudget(seconds)
     requirements = Requirements.parse(backend, precision, trust_code=trust_code, to_measure=True, device=device)
     context = PackageContext(open_package(path, require_signature=require_signature))
     name, samples = context.package.metadata.name, context.samples
@@ -99,11 +116,13 @@ def verify(
         raise PackageError(f"{name!r} carries no samples to be measured with", hint="pack the model again")
     repetition = _Repetition(context, samples, context.package.proof_cases() or (), tolerance, progress)
     wanted, options = DeviceId.of(device), LoadOptions(name, threads=threads, trust_code=trust_code)
+    waiting = []
     for candidate in select(context.package, requirements):
         if candidate.rejected is not None:
             repetition.not_run[candidate.artifact.name] = candidate.rejected
         else:
-            repetition.run(candidate.artifact, wanted, options)
+            waiting.append(candidate.artifact)
+    ending = repetition.run_all(waiting, wanted, options, budget)
     if not repetition.evidence and not repetition.failed:
         raise NoUsableBackendError(name, repetition.not_run, hint="'inferox doctor' says what each backend lacks")
     parity = context.package.parity
@@ -114,6 +133,8 @@ def verify(
         repetition.failed,
         None if parity is None else parity.from_input,
         repetition.repeated,
+        ending,
+        tuple(repetition.unreached),
     )
 
 
@@ -125,15 +146,36 @@ class _Repetition:
     samples: Samples
     cases: tuple[ProofCase, ...]
     tolerance: Tolerance | Limits | None
-    progress: Callable[[str], None]
+    progress: Progress
     evidence: list[ArtifactEvidence] = field(default_factory=list)
     not_run: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     repeated: dict[str, RepeatedProof] = field(default_factory=dict)
+    unreached: list[str] = field(default_factory=list)
+
+    def run_all(
+        self, artifacts: Sequence[Artifact], device: DeviceId | None, options: LoadOptions, budget: TimeBudget
+    ) -> Ending:
+        """Runs one artifact after the other within a time; those that it does not reach are unreached."""
+        slowest_s = 0.0
+        for index, artifact in enumerate(artifacts):
+            began_s = budget.used_s
+            if index and not budget.fits(slowest_s):
+                self.unreached += [item.name for item in artifacts[index:]]
+                return Ending.OUT_OF_TIME
+            try:
+                self.progress(f"measuring {artifact.name}", index, len(artifacts))
+                self.run(artifact, device, options)
+            except KeyboardInterrupt:
+                if not index:
+                    raise
+                self.unreached += [item.name for item in artifacts[index:]]
+                return Ending.INTERRUPTED
+            slowest_s = max(slowest_s, budget.used_s - began_s)
+        return Ending.COMPLETE
 
     def run(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> None:
         """Loads an artifact, measures it on the samples, and repeats the proof with it."""
-        self.progress(f"measuring {artifact.name}")
         try:
             loaded = self.context.load(artifact, device, options)
         except (BackendUnavailableError, UnsupportedDTypeError) as error:
