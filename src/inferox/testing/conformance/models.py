@@ -132,7 +132,7 @@ class ModelTests(Subject):
             UnknownInputError: [{}, {"no such input": array}, {**inputs, "one more": array}],
             DTypeMismatchError: [{**inputs, name: array.astype(wrong_dtype)}],
             ShapeMismatchError: [{**inputs, name: array[..., None]}, {**inputs, name: array.reshape(-1)}],
-            RequestError: [{**inputs, name: array.tolist()}, {**inputs, name: None}],
+            RequestError: [{**inputs, name: "text"}, {**inputs, name: ["text"]}, {**inputs, name: None}],
         }
         if isinstance(model.signature.inputs[0].dims[-1], int):
             faults[ShapeMismatchError].append({**inputs, name: array[..., :-1]})
@@ -147,6 +147,13 @@ class ModelTests(Subject):
                     with pytest.raises(error):
                         model.forward(call)
         self.assert_computes(model, inputs)
+
+    def test_lists_are_taken_as_arrays_are(self, model: Model) -> None:
+        inputs = self.make_inputs(2)
+        lists = {name: array.tolist() for name, array in inputs.items()}
+        expected = read(model.forward(inputs))
+        self.assert_close(read(model.forward(lists)), expected)
+        self.assert_close(read(model(**lists)), expected)
 
     def test_threads_get_their_own_results(self, model: Model) -> None:
         calls = [self.make_inputs(1 + seed % 5, seed=seed) for seed in range(_CALLS)]
