@@ -290,7 +290,7 @@ class RequestQueue:
         begun = [Part(request, self._begin(request, rows)) for request, rows in taken]
         parts = [part for part in begun if part.rows]
         if parts:
-            self._count(parts, now_s)
+            self._count(parts, budget, now_s)
         return parts
 
     def _take(self, entry: _Entry, places: range) -> list[int]:
@@ -326,20 +326,19 @@ class RequestQueue:
                     self._withdraw(entry, range(position, position + 1), other.work_of([place]))
         return begun
 
-    def _count(self, parts: Sequence[Part], now_s: float) -> None:
+    def _count(self, parts: Sequence[Part], budget: BatchBudget, now_s: float) -> None:
         """Counts what a batch has."""
         self._owners.begin_batch((part.request.options.owner, part.request.served_tokens) for part in parts)
         owners: set[QueueOwner] = set()
         for part in parts:
             request, owner = part.request, self._owners[part.request.options.owner]
             tokens = sum(request.lengths[row] for row in part.rows)
-            request.served_tokens += tokens
-            request.since_s = now_s
+            request.serve(tokens, max(tokens / budget.tokens, len(part.rows) / budget.rows), now_s)
             owner.tokens += tokens
             owner.since_s = now_s
             owners.add(owner)
             for entry in self._entries.get(request, ()):
-                entry.own_tokens, entry.since_s = request.served_tokens, now_s
+                entry.own_tokens, entry.since_s = request.served_tokens, request.since_s
                 self._table.note_served(entry)
         for owner in owners:
             self._table.note_owner_served(owner)

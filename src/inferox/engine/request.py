@@ -24,6 +24,9 @@ MOST_PRIORITY = 2**31 - 1
 """The largest priority, which any clock can count down from."""
 
 
+_COUNTED_SHARE = 0.5
+"""The share of a batch that a request may have before it counts as served."""
+
 RowKey = tuple[str | None, Task, bytes]
 """What rows have in common that have the same answer: their owner, their task, and a digest of what they hold."""
 
@@ -88,8 +91,8 @@ class Request:
         future: Gets the answer.
         waiting: The rows that are in no batch yet, by group, in rising length.
         waiting_work: How much they ask of the model.
-        served_tokens: How much was computed for it, on its owner's clock of tokens.
-        since_s: When some of it was last given to a batch, or when it came.
+        served_tokens: How much was computed for it, on its owner's clock of tokens, as far as ``serve`` counts it.
+        since_s: When ``serve`` last counted something, or when it came.
         keys: A digest of each row, equal for those that have the same answer; ``None`` where each is computed.
         begun_s: When the first of its rows was computed; ``None`` before that.
         shift: The shift in which the rows were computed that have their answers; ``None`` before there are any.
@@ -108,11 +111,29 @@ class Request:
         }
         self.waiting_work = Workload.of_lengths(self.lengths[rows.start : rows.stop])
         self.served_tokens, self.since_s = 0.0, arrived_s
+        self._uncounted, self._uncounted_share = 0, 0.0
         self.keys: Sequence[bytes] | None = None
         self.begun_s: float | None = None
         self.shift: Shift | None = None
         self._unanswered = len(rows)
         self._answers: list[tuple[Sequence[int], Any]] = []
+
+    def serve(self, tokens: int, share: float, now_s: float) -> None:
+        """Counts what a batch has of it, once that is half a batch.
+
+        Requests that need less are then computed one after the other, in the order in which they came. If each token
+        counted at once, all would advance side by side, and under load each would end when all do.
+
+        Args:
+            tokens: The tokens of its rows in the batch.
+            share: Which share they are of what a batch may have.
+            now_s: The time.
+        """
+        self._uncounted += tokens
+        self._uncounted_share += share
+        if self._uncounted_share >= _COUNTED_SHARE:
+            self.served_tokens, self.since_s = self.served_tokens + self._uncounted, now_s
+            self._uncounted, self._uncounted_share = 0, 0.0
 
     def take(self, group: Hashable, places: range) -> list[int]:
         """Takes rows out of those that wait.
