@@ -33,7 +33,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     inferox.pack(make_cnn, folder / "cnn", backends=("onnxruntime", "openvino"), precisions=("fp32",), name="cnn")
     with pytest.raises(SystemExit) as ended:
-        main(["compare", str(folder / "cnn"), "--quick", "--json", "--html", str(folder / "report.html")])
+        main(["compare", str(folder / "cnn"), "--seconds", "15", "--json", "--html", str(folder / "report.html")])
     assert ended.value.code == 0
     return folder / "report.html"
 
