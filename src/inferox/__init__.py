@@ -11,6 +11,7 @@ The functions below are imported when they are first used, so that importing ``i
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from inferox.packing import PackReport, pack
 
 __version__ = version("inferox")
+
+# OpenVINO reports each import of it to its makers, from a process that it forks of this one. Without this module it
+# does not; whoever has imported it before keeps it.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 _HOMES = {
     "AsyncClient": "inferox.client",

@@ -34,6 +34,28 @@ def test_every_command_shows_an_example(run: Run, command: str) -> None:
     assert f"inferox {command}" in done.out.rpartition("Example")[2]
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "number"),
+    [
+        ("compare", "--seconds", "nan"),
+        ("compare", "--timeout", "nan"),
+        ("compare", "--timeout", "inf"),
+        ("verify", "--seconds", "nan"),
+        ("verify", "--memory-limit", "nan"),
+        ("tune", "--seconds", "nan"),
+        ("bench", "--seconds", "inf"),
+        ("serve", "--timeout", "nan"),
+        ("serve", "--drain-delay", "nan"),
+        ("serve", "--canary-drift", "nan"),
+        ("serve", "--canary-errors", "nan"),
+    ],
+)
+def test_numbers_are_finite(run: Run, command: str, option: str, number: str) -> None:
+    done = run(command, "package", option, number)
+    assert done.code == 2
+    assert f"Invalid value for '{option}': {number} is not a finite number." in done.err
+
+
 def test_the_version(run: Run) -> None:
     assert run("--version").out.startswith("inferox ")
 

@@ -73,6 +73,21 @@ def test_what_the_time_does_not_reach_is_named_and_does_not_pass(tmp_path: Path)
     assert not found.passed
 
 
+def test_one_that_is_not_for_this_machine_does_not_count_as_the_one_that_is_measured_in_any_case(
+    tmp_path: Path,
+) -> None:
+    package = write_faulty_package(tmp_path / "p", ["absent", None, None])
+    found = verify(package, seconds=1e-6)
+    assert ([item.artifact for item in found.evidence], found.unreached) == ([FP16], (BF16,))
+
+    def interrupt_second(_what: str, done: int, _total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        verify(package, progress=interrupt_second)
+
+
 def test_an_interruption_keeps_what_was_measured(tmp_path: Path) -> None:
     package = write_faulty_package(tmp_path / "p", [None, None])
 

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from inferox.cli.interrupts import interruptible
+from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import debug_option, json_option, runtime_options, trust_code_option
 from inferox.cli.terminal import make_console
 
@@ -48,7 +49,7 @@ Examples:
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     default=60.0,
     show_default=True,
     help="How long to measure, in equal parts for all loads.",

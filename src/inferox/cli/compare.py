@@ -11,6 +11,7 @@ import click
 
 from inferox.cli.interrupts import interruptible
 from inferox.cli.measuring_progress import showing_progress
+from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import debug_option, json_option, seconds_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     metavar="SECONDS",
     help="How many seconds one step of an artifact may take. By default 300.",
 )

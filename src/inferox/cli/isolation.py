@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from inferox.cli.number_types import POSITIVE
+
 _GIB = 2**30
 _SHARE = 0.8
 """How much of the free memory the process may have where nothing is said: the machine is not to swap."""
@@ -42,13 +44,13 @@ class IsolatableCommand(click.Command):
             ),
             click.Option(
                 ["--memory-limit"],
-                type=click.FloatRange(min=0, min_open=True),
+                type=POSITIVE,
                 metavar="GIB",
                 help="With --isolated: how much memory it may take. By default 80% of what is free.",
             ),
             click.Option(
                 ["--time-limit"],
-                type=click.FloatRange(min=0, min_open=True),
+                type=POSITIVE,
                 metavar="SECONDS",
                 help=f"With --isolated: how long it may take. By default {_LIMIT_S:g} seconds.",
             ),

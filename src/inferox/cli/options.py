@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from inferox.cli.number_types import POSITIVE
 from inferox.cli.terminal import LineFormatter
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def seconds_option(command: Command) -> Command:
     """Adds ``--seconds``: how long measuring may take, a minute by default."""
     return click.option(
         "--seconds",
-        type=click.FloatRange(min=0, min_open=True),
+        type=POSITIVE,
         default=60.0,
         show_default=True,
         help="How long it may take in all. The longer, the more often everything is measured.",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from inferox.cli.number_types import NOT_NEGATIVE, POSITIVE
 from inferox.cli.options import debug_option, runtime_options, signature_option, trust_code_option
 from inferox.cli.serve_settings import config_option, name_variables
 from inferox.cli.trial_options import read_trials, trial_options
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from inferox.server.log_format import LogFormat
 
 _FILE = click.Path(path_type=Path)
-_SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 @click.command(
@@ -87,28 +87,28 @@ Examples:
 )
 @click.option(
     "--body-timeout",
-    type=_SECONDS,
+    type=POSITIVE,
     default=30.0,
     show_default=True,
     help="How many seconds the body of a request may take to arrive.",
 )
 @click.option(
     "--keep-alive",
-    type=_SECONDS,
+    type=POSITIVE,
     default=75.0,
     show_default=True,
     help="For how many seconds a connection is kept without a request: longer than a proxy in front keeps it.",
 )
 @click.option(
     "--timeout",
-    type=_SECONDS,
+    type=POSITIVE,
     default=60.0,
     show_default=True,
     help="How many seconds a request may take before it is given up.",
 )
 @click.option(
     "--drain-delay",
-    type=click.FloatRange(min=0),
+    type=NOT_NEGATIVE,
     default=5.0,
     show_default=True,
     help="For how many seconds new connections are still taken after SIGTERM, while /health/ready says no.",

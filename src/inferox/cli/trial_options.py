@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from inferox.cli.number_types import NOT_NEGATIVE, SHARE
+
 if TYPE_CHECKING:
     from inferox.engine import Canary, Shadow
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-_SHARE = click.FloatRange(0, 1)
 
 
 def trial_options(command: Command) -> Command:
@@ -31,13 +31,13 @@ def trial_options(command: Command) -> Command:
         ),
         click.option(
             "--canary-drift",
-            type=click.FloatRange(min=0),
+            type=NOT_NEGATIVE,
             help="How far the canary's answers may be away in the mean: 1 - cosine of vectors, or the difference of "
             "scores. By default what its parity class allows.",
         ),
         click.option(
             "--canary-errors",
-            type=_SHARE,
+            type=SHARE,
             help="The share of the canary's requests that may fail; by default 0.05. Their answers come from the "
             "artifact that serves.",
         ),

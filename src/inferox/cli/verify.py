@@ -11,6 +11,7 @@ import click
 from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableCommand
 from inferox.cli.measuring_progress import showing_progress
+from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import debug_option, json_option, signature_option, tolerance_option, trust_code_option
 from inferox.cli.terminal import make_console, say
 
@@ -34,7 +35,7 @@ EXIT_MISSED = 3
 @click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=POSITIVE,
     help="How long it may take in all. What is not reached is named, and does not pass. By default there is no limit.",
 )
 @trust_code_option

@@ -123,7 +123,7 @@ def verify(
         else:
             waiting.append(candidate.artifact)
     ending = repetition.run_all(waiting, wanted, options, budget)
-    if not repetition.evidence and not repetition.failed:
+    if not repetition.has_measured:
         raise NoUsableBackendError(name, repetition.not_run, hint="'inferox doctor' says what each backend lacks")
     parity = context.package.parity
     return Verification(
@@ -153,6 +153,11 @@ class _Repetition:
     repeated: dict[str, RepeatedProof] = field(default_factory=dict)
     unreached: list[str] = field(default_factory=list)
 
+    @property
+    def has_measured(self) -> bool:
+        """Whether anything is known of any artifact that is for this machine."""
+        return bool(self.evidence or self.failed)
+
     def run_all(
         self, artifacts: Sequence[Artifact], device: DeviceId | None, options: LoadOptions, budget: TimeBudget
     ) -> Ending:
@@ -160,14 +165,14 @@ class _Repetition:
         slowest_s = 0.0
         for index, artifact in enumerate(artifacts):
             began_s = budget.used_s
-            if index and not budget.fits(slowest_s):
+            if self.has_measured and not budget.fits(slowest_s):
                 self.unreached += [item.name for item in artifacts[index:]]
                 return Ending.OUT_OF_TIME
             try:
                 self.progress(f"measuring {artifact.name}", index, len(artifacts))
                 self.run(artifact, device, options)
             except KeyboardInterrupt:
-                if not index:
+                if not self.has_measured:
                     raise
                 self.unreached += [item.name for item in artifacts[index:]]
                 return Ending.INTERRUPTED

@@ -53,6 +53,14 @@ def test_a_shadow_and_a_canary_are_compared_with_what_serves(bert_package: Path,
         assert engine.models()[0].trials == tuple(trial.info for trial in engine.stats("model").trials)
 
 
+def test_a_trial_of_another_form_is_refused_before_anything_is_loaded() -> None:
+    with Engine() as engine:
+        with pytest.raises(ConfigError, match=r"shadow must be a Shadow, but is 'onnxruntime=0.5'"):
+            engine.load("missing.mlpkg", shadow="onnxruntime=0.5")  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match="canary must be a Canary, but is Shadow"):
+            engine.load("missing.mlpkg", canary=Shadow(backend="openvino", share=0.5))  # type: ignore[arg-type]
+
+
 def test_a_shadow_has_a_worker_that_leaves_the_processors_to_others(bert_package: Path) -> None:
     with Engine(EngineConfig(isolation="process", threads=1)) as engine:
         engine.load(bert_package, name="model", backend="openvino", shadow=Shadow(backend="onnxruntime", share=1.0))

@@ -188,6 +188,46 @@ def test_a_server_that_is_stopped_does_not_stop_others(monkeypatch: pytest.Monke
     assert not is_alive(server._process.pid)
 
 
+def test_a_late_answer_is_never_taken_for_another() -> None:
+    server = ForkServer(os.environ)
+    server.prepare(["json"])
+    os.kill(server._process.pid, 19)
+    with pytest.raises(ExecutionError, match="does not answer"):
+        server._ask({"import": []}, timeout_s=0.1)
+    os.kill(server._process.pid, 18)
+    assert server._process.wait(20) == -9
+    with pytest.raises(ExecutionError, match="has been ended"):
+        server._ask({"wait": 1})
+    server.close()
+
+
+def test_where_there_is_no_room_for_another_fork_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = tmp_path / "full"
+    code = (
+        "import os\nfork = os.fork\n"
+        "def fork_or_fail():\n"
+        f"    if os.path.exists({str(full)!r}): raise BlockingIOError(11, 'Resource temporarily unavailable')\n"
+        "    return fork()\n"
+        "os.fork = fork_or_fail"
+    )
+    (tmp_path / "sitecustomize.py").write_text(code, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    server = ForkServer(os.environ)
+    server.prepare(["json"])
+    ours, theirs = os.pipe()
+    first = server.fork("{}", os.environ, (ours, theirs))
+    full.touch()
+    with pytest.raises(ExecutionError, match=r"no worker can be forked: .*Resource temporarily unavailable"):
+        server.fork("{}", os.environ, (ours, theirs))
+    full.unlink()
+    assert [first.wait(20), server.fork("{}", os.environ, (ours, theirs)).wait(20)] == [1, 1]
+    server.close()
+    os.close(ours)
+    os.close(theirs)
+
+
 def test_modules_of_the_user_are_not_imported_before_a_model_needs_them() -> None:
     modules = list_installed_modules()
     assert {"json.decoder", "numpy", "inferox.engine.workers.launcher"} <= set(modules)

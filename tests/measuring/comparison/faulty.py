@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,7 +88,10 @@ class FaultyBackend(HostBackend):
         return artifact.backend == NAME
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
-        fail(artifact.options.get("fault"), computing=False, calls=0)
+        fault = artifact.options.get("fault")
+        if fault == "starts another":  # a process that stays
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        fail(fault, computing=False, calls=0)
         return FaultyModel(artifact, device, options)
 
 

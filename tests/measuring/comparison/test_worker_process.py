@@ -59,6 +59,14 @@ def test_ending_twice() -> None:
     assert not psutil.pid_exists(worker.pid)
 
 
+def test_what_a_runtime_has_started_ends_with_it(tmp_path: Path) -> None:
+    with WorkerProcess(threads=1) as worker:
+        load(worker, str(write_faulty_package(tmp_path / "p", ["starts another"])))
+        (child,) = psutil.Process(worker.pid).children()
+    psutil.wait_procs([child], timeout=30)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
 def test_peak_memory_is_its_own(package: str) -> None:
     held = bytearray(os.urandom(1)) * 400_000_000
     with WorkerProcess(threads=1) as worker:

@@ -104,8 +104,11 @@ class TrialLoader(Closing):
             canary: What is to be the canary; ``None`` for none.
 
         Raises:
+            ConfigError: If one of them is said in another form.
             InferoxError: If one cannot be loaded.
         """
+        _check_form("shadow", shadow, Shadow)
+        _check_form("canary", canary, Canary)
         called = name or Path(source).stem
         with ExitStack() as undo:
             shadowing = None
@@ -148,6 +151,14 @@ class TrialLoader(Closing):
             if self._background is None:
                 self._background = open_host(_make_gentle(self._config))
             return self._background
+
+
+def _check_form(kind: TrialKind, asked: Trial | None, form: type[Trial]) -> None:
+    if asked is not None and type(asked) is not form:
+        raise ConfigError(
+            f"{kind} must be a {form.__name__}, but is {asked!r}",
+            hint=f"{kind}={form.__name__}(backend='onnxruntime', share=0.1)",
+        )
 
 
 def _make_gentle(config: EngineConfig) -> EngineConfig:

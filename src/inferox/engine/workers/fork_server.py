@@ -125,12 +125,17 @@ def _serve(connection: socket.socket, parent: int) -> tuple[int, int, str, int] 
             _answer(connection, find_obstacle())
         elif (config := request.get("fork")) is not None:
             own = os.getpid()
-            if (child := os.fork()) == 0:
+            try:
+                child = os.fork()
+            except OSError as error:  # no room for another: those that there are go on
+                _close(files)
+                _answer(connection, str(error))
+                continue
+            if child == 0:
                 os.environ.clear()
                 os.environ.update(request["environment"])
                 return files[0], files[1], config, own
-            for file in files:
-                os.close(file)
+            _close(files)
             _answer(connection, child)
         else:
             pid, status = os.waitpid(request["wait"], os.WNOHANG)
@@ -147,6 +152,11 @@ def _receive(connection: socket.socket, parent: int) -> tuple[dict[str, Any], li
                 return None
             continue
         return (json.loads(data), files) if data else None
+
+
+def _close(files: Sequence[int]) -> None:
+    for file in files:
+        os.close(file)
 
 
 def _answer(connection: socket.socket, value: Any) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -42,6 +43,7 @@ class ForkServer:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.children = 0
+        self._is_in_step = True
         self._lock = Lock()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
@@ -84,6 +86,8 @@ class ForkServer:
             ExecutionError: If it does not fork.
         """
         pid = self._ask({"fork": config, "environment": dict(environment)}, files)
+        if isinstance(pid, str):
+            raise ExecutionError(f"no worker can be forked: {pid}")
         with self._lock:
             self.children += 1
         return ForkedProcess(self, pid)
@@ -97,8 +101,7 @@ class ForkServer:
         try:
             code: int | None = self._ask({"wait": pid})
         except ExecutionError:
-            self._process.kill()  # the system ends its forks with it
-            code = -signal.SIGKILL
+            code = -signal.SIGKILL  # the system ends its forks with it
         if code is not None:
             with self._lock:
                 self.children -= 1
@@ -119,11 +122,16 @@ class ForkServer:
 
     def _ask(self, request: Mapping[str, Any], files: Sequence[int] = (), timeout_s: float = _ANSWER_S) -> Any:
         with self._lock:
+            if not self._is_in_step:
+                raise ExecutionError("the process that workers are forked from has been ended")
             try:
                 self._socket.settimeout(timeout_s)
                 socket.send_fds(self._socket, [json.dumps(request).encode()], list(files))
                 answer = self._socket.recv(1024)
             except OSError as error:
+                # A late answer would be taken for the one to the next request.
+                self._is_in_step = False
+                self._process.kill()
                 raise ExecutionError(f"the process that workers are forked from does not answer: {error}") from error
         if not answer:
             raise ExecutionError("the process that workers are forked from has ended")
@@ -151,7 +159,8 @@ class ForkedProcess:
         """Ends it, where it has not ended."""
         with self._lock:
             if self._code is None:
-                os.kill(self.pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it has ended with what it was forked from
+                    os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
         """Waits until it has ended.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
@@ -88,8 +89,8 @@ class WorkerProcess:
         return result
 
     def end(self) -> None:
-        """Ends the process, whatever it is doing. Ending it twice does nothing."""
-        self._process.kill()
+        """Ends the process, whatever it is doing, and what it has started. Ending it twice does nothing."""
+        self._kill()
         self._process.wait()
         for stream in (self._process.stdin, self._errors):
             if stream is not None:
@@ -100,6 +101,14 @@ class WorkerProcess:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+
+    def _kill(self) -> None:
+        if self._process.returncode is not None:
+            return  # its number may be another's by now
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            os.killpg(self._process.pid, signal.SIGKILL)  # runtimes start processes of their own, which would stay
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it was started with a pipe

@@ -1,0 +1,20 @@
+"""OpenVINO tells nobody that it is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+
+import pytest
+
+pytestmark = pytest.mark.skipif("openvino_telemetry" not in packages_distributions(), reason="it is not installed")
+
+
+@pytest.mark.parametrize(
+    ("first", "is_there"), [("import inferox", False), ("import openvino_telemetry, inferox", True)]
+)
+def test_openvino_does_not_report_its_use(first: str, is_there: bool) -> None:
+    script = f"{first}\nimport sys, openvino\nprint(sys.modules.get('openvino_telemetry') is not None)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == str(is_there)
