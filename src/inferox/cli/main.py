@@ -51,7 +51,21 @@ class _UnreadError(Exception):
     """The reader of the output, such as head, has seen enough."""
 
 
+_SECTIONS = {
+    "Make and run": (pack, run, serve),
+    "What a package is, and whether it is right": (inspect, verify, sign),
+    "What is fastest": (tune, compare, bench, explain),
+    "This machine": (doctor, store),
+}
+"""The commands, in the order in which people meet them."""
+
+
 class _Commands(click.Group):
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(str(command.name), command.get_short_help_str()) for command in commands])
+
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
@@ -68,8 +82,9 @@ def cli() -> None:
     """Pack a PyTorch model once, prove that every runtime computes the same thing, and run it anywhere."""
 
 
-for _command in (pack, inspect, verify, tune, explain, run, compare, bench, serve, doctor, store, sign):
-    cli.add_command(_command)
+for _section in _SECTIONS.values():
+    for _command in _section:
+        cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,7 +23,7 @@ _FILE = click.Path(path_type=Path)
 
 
 @click.command(
-    short_help="Serve packages over HTTP.",
+    short_help="Serve packages over HTTP and gRPC.",
     epilog="""\b
 Examples:
   inferox serve minilm.mlpkg
