@@ -71,7 +71,9 @@ def minilm_package(shared_folders: SharedFolders, inferox: Command, minilm_direc
     def fill(folder: Path) -> None:
         runtimes = ("--backends", "torch,onnxruntime,openvino,candle", "--precision", "fp32")
         done = inferox("pack", minilm_directory, "-o", folder / "minilm.mlpkg", "--name", "minilm", *runtimes)
-        assert (done.returncode, done.stderr) == (0, b"")  # nor do the libraries say anything
+        assert done.returncode == 0
+        # Its own progress; the libraries say nothing.
+        assert all(line.startswith(b"inferox: ") for line in done.stderr.splitlines()), done.stderr
 
     return shared_folders.get("minilm", fill) / "minilm.mlpkg"
 

@@ -276,3 +276,19 @@ def test_what_nobody_expected_is_one_line(run: Run, monkeypatch: pytest.MonkeyPa
 def test_dims_that_are_no_dims(run: Run, tmp_path: Path, text: str) -> None:
     done = run("pack", "m.pt", "-o", tmp_path / "p", "--dims", text)
     assert (done.code, "is not a dim" in done.err) == (2, True)
+
+
+def test_packing_says_its_steps_where_there_is_no_terminal(run: Run, tmp_path: Path) -> None:
+    done = run("pack", "python:tests.packing.modules:make_cnn", "-o", tmp_path / "p", "--backends", "onnxruntime")
+
+    assert [line for line in done.err.splitlines() if line.endswith("s: loading the model")]
+    assert [line for line in done.err.splitlines() if "measuring onnxruntime/onnx/fp32/padded" in line]
+    assert "Traceback" not in done.err
+
+
+def test_the_rows_of_what_was_packed_are_shown_on_request(run: Run, tmp_path: Path) -> None:
+    words = ("pack", "python:tests.packing.modules:make_cnn", "--backends", "torch", "--force", "--json")
+    short, whole = (json.loads(run(*words, "-o", tmp_path / "p", *more).out) for more in ([], ["--rows"]))
+
+    assert [sorted(set(b) - set(a)) for a, b in zip(short["artifacts"], whole["artifacts"], strict=True)] == [["rows"]]
+    assert len(whole["artifacts"][0]["rows"]) > 0

@@ -61,7 +61,7 @@ _SECTIONS = {
 
 
 class _Commands(click.Group):
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _context: click.Context, formatter: click.HelpFormatter) -> None:
         for title, commands in _SECTIONS.items():
             with formatter.section(title):
                 formatter.write_dl([(str(command.name), command.get_short_help_str()) for command in commands])

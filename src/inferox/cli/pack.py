@@ -10,6 +10,7 @@ import click
 from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableNetworkCommand
 from inferox.cli.options import debug_option, json_option, tolerance_option, trust_code_option
+from inferox.cli.progress import showing_steps
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _split(text: str) -> list[str]:
     help="The dims of an input, such as x=batch,3,224,224. By default the first is batch and the others are fixed.",
 )
 @click.option("--force", is_flag=True, help="Replace the package at the output path.")
+@click.option("--rows", is_flag=True, help="Add how far every row is from the original to the JSON.")
 @trust_code_option
 @json_option
 @debug_option
@@ -106,6 +108,7 @@ def pack(
     samples: Path | None,
     dims: dict[str, list[Dim]],
     force: bool,
+    rows: bool,
     trust_code: bool,
     as_json: bool,
 ) -> None:
@@ -117,8 +120,7 @@ def pack(
     """
     from inferox.packing import pack as build_package
 
-    console = make_console(stderr=True)
-    with console.status("packing", spinner="dots") as status:
+    with showing_steps("packing") as show:
         report = build_package(
             source,
             output,
@@ -133,20 +135,24 @@ def pack(
             dims=dims or None,
             trust_code=trust_code,
             force=force,
-            progress=interruptible(status.update),
+            progress=interruptible(show),
         )
     for artifact, reason in report.refused.items():
         say(f"inferox: left out {artifact}: {reason}", err=True)
     for note in (*report.proof.notes(), *report.notes):
         say(f"inferox: note: {note}", err=True)
     if as_json:
-        _print_json(report)
+        _print_json(report, with_rows=rows)
     else:
         _print_table(report)
 
 
-def _print_json(report: PackReport) -> None:
+def _print_json(report: PackReport, *, with_rows: bool) -> None:
     import json
+
+    artifacts = [item.to_json() for item in report.evidence]
+    if not with_rows:
+        artifacts = [{key: value for key, value in each.items() if key != "rows"} for each in artifacts]
 
     click.echo(
         json.dumps(
@@ -156,7 +162,7 @@ def _print_json(report: PackReport) -> None:
                 "task": report.task,
                 "size_bytes": report.size_bytes,
                 "from_input": report.proof.to_json(),
-                "artifacts": [item.to_json() for item in report.evidence],
+                "artifacts": artifacts,
                 "refused": dict(report.refused),
                 "notes": list(report.notes),
                 "left_out_weights": list(report.left_out_weights),

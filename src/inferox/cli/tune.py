@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from inferox.cli.interrupts import interruptible
-from inferox.cli.measuring_progress import showing_progress
 from inferox.cli.options import debug_option, json_option, seconds_option, trust_code_option
+from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:

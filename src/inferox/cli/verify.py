@@ -10,9 +10,9 @@ import click
 
 from inferox.cli.interrupts import interruptible
 from inferox.cli.isolation import IsolatableCommand
-from inferox.cli.measuring_progress import showing_progress
 from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import debug_option, json_option, signature_option, tolerance_option, trust_code_option
+from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console, say
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""How far a measurement is, on standard error: a bar on a terminal, elsewhere a line every few seconds."""
+"""How far long work is, on standard error: a bar on a terminal, elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
@@ -28,6 +28,23 @@ def showing_progress(plan: str) -> Iterator[Show]:
             yield show
     else:
         yield _lines()
+
+
+@contextmanager
+def showing_steps(work: str) -> Iterator[Callable[[str], None]]:
+    """Shows which step is being done while the block runs, of work whose length is not known.
+
+    Args:
+        work: What is being done.
+    """
+    if sys.stderr.isatty():
+        from rich.markup import escape
+
+        with make_console(stderr=True).status(work, spinner="dots") as status:
+            yield lambda step: status.update(escape(step))
+    else:
+        began_s = monotonic()
+        yield lambda step: say(f"inferox: {monotonic() - began_s:.0f} s: {step}", err=True)
 
 
 @contextmanager
