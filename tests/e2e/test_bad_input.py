@@ -155,6 +155,14 @@ def test_broken_standard_streams(small_package: Path, redirection: str, code: in
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes the stream")
+def test_what_is_said_goes_nowhere_where_standard_error_is_closed(small_package: Path) -> None:
+    program = Path(sys.executable).with_name("inferox")
+    command = f"{program} verify {small_package} --json 2>&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120, check=False)  # noqa: S603, S607
+    assert (done.returncode, json.loads(done.stdout)["ending"]) == (0, "complete")
+
+
 @pytest.fixture
 def _hears_interrupts() -> Iterator[None]:
     """A shell has its background jobs ignore interrupts, and these tests with everything that they start."""

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -94,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The words after the program's name; ``None`` for the process' own.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stderr is None:
+        # It was closed by whoever started this. What is said goes nowhere, and its descriptor to no other file.
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
     sys.exit(_run(words))
 
 

@@ -225,6 +225,23 @@ def test_a_stream_and_a_session_are_answered_by_a_canary(loading: Engine) -> Non
             session.infer([[1]])
 
 
+class Uncopied(list[int]):
+    """An item that refuses to be copied, as views and generators do."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Uncopied:
+        raise TypeError("cannot be copied")
+
+
+def test_what_cannot_be_copied_is_answered_and_not_compared(loading: Engine) -> None:
+    load(loading, canary=Canary(backend="onnxruntime", share=0.5), shadow=Shadow(backend="openvino", share=1.0))
+    answers = [loading.infer("model", [Uncopied([1])]) for _ in range(4)]
+    assert [answer.results for answer in answers] == [[2]] * 4
+    assert sorted(map(format_of, answers)) == ["a", "a", "b", "b"]
+    assert {ask(loading, [1]), ask(loading, [1])} == {"a", "b"}
+    wait_until(lambda: trial_of(loading, "shadow").compared == trial_of(loading, "canary").compared == 1)
+    assert (trial_of(loading, "canary").requests, trial_of(loading, "canary").errors) == (3, 0)
+
+
 def make_comparer(future: Future[Answer] | Exception) -> tuple[Comparer, TrialRecorder, list[int]]:
     """What compares an answer with another that comes some day, and how many items it asks for."""
     recorder, asked = TrialRecorder(TrialInfo("shadow", "b", 1.0)), list[int]()

@@ -60,17 +60,18 @@ class CanaryTrial(Closing):
         """
         return len(items) > 0 and self._retiring is None and self._share.chooses(options.request_id)
 
-    def note_answer(self, items: Sequence[Any], options: RequestOptions, answer: Answer) -> None:
+    def note_answer(self, items: Sequence[Any] | None, options: RequestOptions, answer: Answer) -> None:
         """Takes note of an answer that it gave, and has the serving artifact compute it again.
 
         Args:
-            items: The items.
+            items: The items; ``None`` where it cannot be computed again.
             options: What the caller said of it.
             answer: The answer.
         """
         self._recorder.count("requests")
         self._end_if(self._verdict.note_request(failed=False))
-        self._comparer.consider(Answered(items, options, answer))
+        if items is not None:
+            self._comparer.consider(Answered(items, options, answer))
 
     def note_failure(self, error: InferoxError) -> None:
         """Takes note of a request that it failed, and the serving artifact answered.

@@ -178,10 +178,17 @@ class Comparer(Closing):
             self._recorder.count("late")
 
 
-def keep_first(items: Sequence[Any]) -> Sequence[Any]:
+def keep_first(items: Sequence[Any]) -> Sequence[Any] | None:
     """The first items of a request, as they are now: its caller may change arrays once it has its answer.
 
     Args:
         items: The items.
+
+    Returns:
+        The items; ``None`` where one of them cannot be copied, such as a read-only view of a dict.
     """
-    return deepcopy(items[:MOST_ROWS])
+    try:
+        return deepcopy(items[:MOST_ROWS])
+    except Exception as error:  # noqa: BLE001 - classes of callers may raise anything, and the request is to be answered
+        _logger.debug("a request is not compared, because its items cannot be copied: %s", error)
+        return None

@@ -48,8 +48,8 @@ class ShadowTrial(Closing):
             options: What the caller says of it.
             future: What gets its answer.
         """
-        if len(items) and self._share.chooses(options.request_id):
-            future.add_done_callback(partial(self._note_answer, keep_first(items), options))
+        if len(items) and self._share.chooses(options.request_id) and (kept := keep_first(items)) is not None:
+            future.add_done_callback(partial(self._note_answer, kept, options))
 
     def close(self) -> None:
         """Computes nothing more, and closes the artifact."""
