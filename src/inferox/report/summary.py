@@ -116,8 +116,9 @@ def how_far(comparison: Comparison) -> list[str]:
     if comparison.ending == "complete":
         return []
     why = "Stopped" if comparison.ending == "interrupted" else "The time was over"
-    rounds = comparison.rounds
-    said = [f"{why} after {rounds} of {comparison.plan.rounds} rounds: --seconds allows more time."]
+    # Only the first round reaches what is measured once, and rows of every length.
+    place = "in the first" if comparison.unreached else f"after {comparison.rounds}"
+    said = [f"{why} {place} of {comparison.plan.rounds} rounds: --seconds allows more time."]
     said += [f"Not reached of {name}: {', '.join(phrases)}." for name, phrases in comparison.unreached.items()]
     return said
 
