@@ -20,7 +20,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 
 .DEFAULT_GOAL := help
 # docs is also a folder.
-.PHONY: help setup demo bench test test-all fuzz check format protos docs site diagrams test-gpu test-bert-torch audit clean
+.PHONY: help setup demo bench test test-all fuzz check format protos docs site diagrams test-gpu test-random test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -62,6 +62,9 @@ test: $(READY)  ## Run the tests but the slow ones, in three processes for two c
 
 test-all: $(READY)  ## Run all tests
 	$(PYTEST)
+
+test-random: $(READY)  ## Run the property-based tests with examples that no earlier run has tried
+	$(PYTEST) -m "hypothesis and not slow" --hypothesis-profile random
 
 fuzz: $(READY)  ## Try 20,000 hostile packages, archives and images (FUZZ="--cases 500 --only config.json" for fewer)
 	$(BIN)/python -m tests.fuzz $(FUZZ)

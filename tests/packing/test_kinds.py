@@ -37,6 +37,16 @@ def save_text_model(directory: Path, minilm: Path, model_type: str, head: str, *
     return model
 
 
+def one_layer(model_type: str) -> dict[str, int]:
+    """The setting that gives a model a single layer, for exports: how layers follow one another MiniLM shows.
+
+    A ModernBERT keeps its two, as they differ: the first attends to every token, and the next to those nearby.
+    """
+    names = {"distilbert": "n_layers", "modernbert": None}
+    name = names.get(model_type, "num_hidden_layers")
+    return {} if name is None else {name: 1}
+
+
 def reference(model: Any, minilm: Path, texts: Any, *, limit: int = 40) -> Any:
     """transformers' own outputs for each text, one at a time, so that nothing is padded."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(minilm)

@@ -16,7 +16,7 @@ from inferox.loading.loader import Loader
 from inferox.measuring import verify
 from inferox.parity import ParityClass
 from tests.packing.modules import make_cnn
-from tests.packing.test_kinds import PAIRS, TEXTS, save_text_model
+from tests.packing.test_kinds import PAIRS, TEXTS, one_layer, save_text_model
 from tests.sources.checkpoints import make_model, save_model
 
 GRAPHS = ("torch", "onnxruntime", "openvino")
@@ -46,7 +46,7 @@ def check(package: Path, expected: set[str], **options: bool) -> None:
     ],
 )
 def test_the_bert_family_runs_on_all_four(tmp_path: Path, minilm_directory: Path, model_type: str, head: str) -> None:
-    save_text_model(tmp_path / "source", minilm_directory, model_type, head)
+    save_text_model(tmp_path / "source", minilm_directory, model_type, head, **one_layer(model_type))
     if model_type in {"roberta", "xlm-roberta"}:
         # Their own tokenizers tell no token types apart, for which the models have a single vector.
         settings = tmp_path / "source" / "tokenizer_config.json"
@@ -98,7 +98,7 @@ def test_a_cross_encoder_ranks_alike_on_all_four(tmp_path: Path, minilm_director
 
 
 def test_a_model_that_cannot_be_packed_stays_padded_and_is_said_to(tmp_path: Path, minilm_directory: Path) -> None:
-    save_text_model(tmp_path / "source", minilm_directory, "mpnet", "Model")
+    save_text_model(tmp_path / "source", minilm_directory, "mpnet", "Model", **one_layer("mpnet"))
     report = inferox.pack(tmp_path / "source", tmp_path / "package", backends=(*GRAPHS, "candle"), precisions=("fp32",))
     check(tmp_path / "package", PADDED)
     assert set(report.refused) == {

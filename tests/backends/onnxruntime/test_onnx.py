@@ -36,7 +36,7 @@ from inferox.core import (
 )
 from inferox.parity import ParityClass
 from tests.packing.modules import make_cnn, make_lstm, make_stepping, make_tied
-from tests.packing.test_kinds import TEXTS, save_text_model
+from tests.packing.test_kinds import TEXTS, one_layer, save_text_model
 from tests.sources.checkpoints import make_model, save_model
 
 BOTH = ("torch", "onnxruntime")
@@ -64,9 +64,8 @@ KINDS = [("roberta", "Model"), ("modernbert", "Model")]
     ],
 )
 def test_text_models_agree(tmp_path: Path, minilm_directory: Path, model_type: str, head: str) -> None:
-    save_text_model(
-        tmp_path / "source", minilm_directory, model_type, head, **({} if head == "Model" else {"num_labels": 3})
-    )
+    labels = {} if head == "Model" else {"num_labels": 3}
+    save_text_model(tmp_path / "source", minilm_directory, model_type, head, **one_layer(model_type), **labels)
     report = inferox.pack(tmp_path / "source", tmp_path / "p", backends=BOTH)
     layouts = ("padded",) if model_type == "mpnet" else ("packed", "padded")
     formats = ("torch/safetensors", "onnxruntime/onnx")
