@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from inferox.core import to_torch
 from tests.tasks.models import ArrayTensor
 
 
@@ -19,3 +20,13 @@ def test_an_output_is_an_array_for_numpy() -> None:
     np.testing.assert_array_equal(np.stack([tensor, tensor]), np.stack([array, array]))
     with pytest.raises(ValueError, match="copy"):
         np.asarray(tensor, np.float64, copy=False)
+
+
+def test_arrays_of_any_layout_become_tensors_of_torch() -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    locked = array.copy()
+    locked.flags.writeable = False
+
+    for given in (array, array[::-1], array[:, ::-1], array.T, array[:, ::2], locked, np.float32(2)):
+        np.testing.assert_array_equal(to_torch(given).numpy(), given)
+    assert to_torch(array).data_ptr() == array.ctypes.data

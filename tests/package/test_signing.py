@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,19 @@ def test_other_curves(curve: ec.EllipticCurve, tmp_path: Path) -> None:
 def test_what_is_not_signed_is_refused(signed: Path, keys: tuple[Path, Path]) -> None:
     signed.with_name(f"{signed.name}.sig").unlink()
     with pytest.raises(SignatureError, match=rf"{signed.name} is not signed: there is no .*{signed.name}\.sig"):
+        open_package(signed, require_signature=keys[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_what_is_no_file_is_no_signature(signed: Path, keys: tuple[Path, Path]) -> None:
+    signature = signed.with_name(f"{signed.name}.sig")
+    signature.unlink()
+    os.mkfifo(signature)
+    with pytest.raises(SignatureError, match="no regular file"):
+        open_package(signed, require_signature=keys[1])
+    signature.unlink()
+    signature.symlink_to("/dev/zero")
+    with pytest.raises(SignatureError, match="no regular file"):
         open_package(signed, require_signature=keys[1])
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from inferox.core import ConfigError
@@ -20,6 +21,7 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         self._process = os.getpid()
         self._lock = threading.Lock()
+        self._is_closed = False
         self._thread = threading.Thread(target=self._loop.run_forever, name="inferox-client", daemon=True)
         self._thread.start()
 
@@ -30,24 +32,38 @@ class LoopThread:
             coroutine: The coroutine.
 
         Raises:
-            ConfigError: If it is closed, or belongs to a process from which this one was forked.
+            ConfigError: If it is closed, also while this waits, or belongs to a process from which this one was forked.
         """
-        if self._loop.is_closed() or self._process != os.getpid():
-            coroutine.close()
-            why = "is closed" if self._loop.is_closed() else "belongs to another process"
-            raise ConfigError(f"this client {why}", hint="make a new one, in each process its own")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        with self._lock:
+            if self._is_closed or self._process != os.getpid():
+                coroutine.close()
+                why = "is closed" if self._is_closed else "belongs to another process"
+                raise ConfigError(f"this client {why}", hint="make a new one, in each process its own")
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
+        except CancelledError as error:
+            raise ConfigError(
+                "this client was closed before the answer came", hint="close it once nobody waits for it"
+            ) from error
         except BaseException:
             future.cancel()
             raise
 
     def close(self) -> None:
-        """Ends the thread. Closing twice does nothing."""
+        """Ends the thread; whoever waits for a result gets a ``ConfigError``. Closing twice does nothing."""
         with self._lock:
-            if self._loop.is_closed() or self._process != os.getpid():
+            if self._is_closed or self._process != os.getpid():
                 return
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+            self._is_closed = True
+        asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

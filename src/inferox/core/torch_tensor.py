@@ -25,8 +25,11 @@ def to_torch(value: Any) -> Any:
             "a tensor of PyTorch was asked for, and PyTorch is not installed",
             hint="install 'torch', or ask for arrays, which need none",
         )
-    # DLPack takes neither memory that is read only nor numbers that are not arrays.
-    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and not value.flags.writeable):
-        value = np.array(value)
+    # DLPack takes neither memory that is read only nor numbers that are not arrays, and PyTorch ends the process where
+    # an axis goes backwards.
+    if isinstance(value, np.generic) or (
+        isinstance(value, np.ndarray) and not (value.flags.writeable and value.flags.c_contiguous)
+    ):
+        value = np.array(value, order="C")
     # By its name: the core does without PyTorch, and this is its users' own.
     return importlib.import_module("torch").from_dlpack(value)

@@ -90,9 +90,11 @@ class RequiredSignature:
 
     def _read(self) -> bytes:
         try:
-            if self.file.stat().st_size > _MOST_BYTES:
-                raise SignatureError(f"{self.file} is too large to be a signature")
-            return self.file.read_bytes()
+            # A pipe would be waited for, and a device never ends.
+            if self.file.exists() and not self.file.is_file():
+                raise SignatureError(f"{self.file} is no regular file, and so no signature")
+            with self.file.open("rb") as file:
+                read = file.read(_MOST_BYTES + 1)
         except FileNotFoundError as error:
             raise SignatureError(
                 f"{self.package} is not signed: there is no {self.file}",
@@ -100,3 +102,6 @@ class RequiredSignature:
             ) from error
         except OSError as error:
             raise SignatureError(f"{self.file} cannot be read: {error.strerror or error}") from error
+        if len(read) > _MOST_BYTES:
+            raise SignatureError(f"{self.file} is too large to be a signature")
+        return read
