@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -131,6 +132,15 @@ def test_of_several_models_one_must_be_named() -> None:
         pytest.raises(RequestError, match=r"does not name one model: a, b \(name it with --model\)"),
     ):
         bench_server(url, callers=[1], seconds=0.1)
+
+
+@pytest.mark.parametrize("api", ["openai", "tei"])
+def test_who_never_answers_is_not_waited_for(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inferox.bench.serving._FIRST_ANSWER_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UnreachableError, match=r"has not answered one within 0\.2 s"):
+            bench_server(url, api=api, callers=[1], seconds=0.1)
 
 
 def test_nobody_there_is_one_clear_error() -> None:

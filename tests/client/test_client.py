@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -163,6 +165,15 @@ def test_models_and_health(client: Client) -> None:
         assert not nobody.is_live()
         with pytest.raises(DeadlineExceededError, match=r"was not ready within 0\.1 s"):
             nobody.wait_until_ready(0.1)
+
+
+def test_readiness_is_waited_for_as_long_as_was_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        began_s = time.monotonic()
+        with Client(url, timeout_s=600) as client, pytest.raises(DeadlineExceededError, match=r"within 0\.1 s"):
+            client.wait_until_ready(0.1)
+        assert time.monotonic() - began_s < 300
 
 
 def test_an_error_is_the_one_that_the_server_raised(client: Client) -> None:

@@ -20,6 +20,9 @@ from inferox.core import ConfigError, RequestError, UnreachableError, printable
 from inferox.machine.description import this_machine
 from inferox.measuring.comparison.workload import mixed_texts
 
+_FIRST_ANSWER_S = 30.0
+"""How long a first answer may take: a server may load its model for it."""
+
 _TEXTS, _LONGEST_WORDS = 4096, 150
 """Few models take less than that in words, and OpenAI's protocol refuses what is longer than a model takes."""
 
@@ -73,7 +76,7 @@ def bench_server(
         model = server.find_model()
     texts = [" ".join(text.split()[:_LONGEST_WORDS]) for text in mixed_texts(_TEXTS)]
     asked = server.write_requests(texts, rows, model)
-    first = server.run(lambda connections: connections.ask(asked[0]))
+    first = server.ask_once(asked[0])
     if first.status != _OK or not server.api.is_answer(bytes(first.body), rows):
         raise RequestError(
             f"{url} answered {first.status} with no vector for each text: {_shown(first)}",
@@ -150,7 +153,7 @@ class _Server:
         """What the server calls its only model."""
         path = self.parts.path.rstrip("/") + "/v1/models"
         request = f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode("ascii")
-        answer = self.run(lambda connections: connections.ask(request))
+        answer = self.ask_once(request)
         try:
             names = [str(item["id"]) for item in json.loads(answer.body)["data"]]
         except (ValueError, TypeError, KeyError):
@@ -159,6 +162,24 @@ class _Server:
             told = ", ".join(map(printable, names)) or f"{answer.status}: {_shown(answer)}"
             raise RequestError(f"{path} does not name one model: {told}", hint="name it with --model")
         return names[0]
+
+    def ask_once(self, request: bytes) -> HttpAnswer:
+        """Sends a request before anything is measured.
+
+        Raises:
+            UnreachableError: If there is no answer in time.
+        """
+
+        async def ask(connections: Connections) -> HttpAnswer:
+            try:
+                async with asyncio.timeout(_FIRST_ANSWER_S):
+                    return await connections.ask(request)
+            except TimeoutError as error:
+                raise UnreachableError(
+                    f"{self.parts.geturl()} takes requests, and has not answered one within {_FIRST_ANSWER_S:g} s"
+                ) from error
+
+        return self.run(ask)
 
     def load(
         self, requests: Sequence[bytes], callers: int | None, rate_per_s: float | None, seconds: float

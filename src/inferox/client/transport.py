@@ -130,10 +130,12 @@ class Transport:
             DeadlineExceededError: If it still does not then.
         """
         deadline = Deadline(timeout_s)
-        while not await self.says_yes(path):
-            if deadline.left_s < _POLL_S:
-                raise DeadlineExceededError(f"{self.url} was not ready within {timeout_s:g} s")
-            await asyncio.sleep(_POLL_S)
+        try:
+            async with asyncio.timeout(deadline.left_s):
+                while not await self.says_yes(path):
+                    await asyncio.sleep(_POLL_S)
+        except (TimeoutError, DeadlineExceededError) as error:
+            raise DeadlineExceededError(f"{self.url} was not ready within {timeout_s:g} s") from error
 
     async def close(self) -> None:
         """Closes the connections."""
