@@ -18,6 +18,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, PreTrain
 from inferox.core import ConfigError, ManifestError, RequestError
 from inferox.sources.huggingface import open_huggingface
 from inferox.tasks import RankedDocument, RerankTask, choose_task, open_task
+from inferox.tasks.ranking import pair_documents, rank_documents
 
 from .models import FunctionModel, logits, text_signature, token_vectors, torch_model
 from .test_classify import save_classifier
@@ -37,8 +38,8 @@ def open_reranker(directory: Path) -> tuple[FunctionModel, RerankTask]:
 def rank(
     task: RerankTask, model: FunctionModel, query: str, documents: Any, *, top_k: int | None = None
 ) -> list[RankedDocument]:
-    pairs = task.pair(query, documents, top_k=top_k)
-    return task.order(task.run(model, pairs), top_k=top_k)
+    pairs = pair_documents(query, documents, top_k=top_k)
+    return rank_documents(task.run(model, pairs), top_k=top_k)
 
 
 @pytest.fixture

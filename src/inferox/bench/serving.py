@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult
 
 from inferox.bench.embedding_api import APIS, EmbeddingApi
 from inferox.bench.http_connection import Connections, HttpAnswer
@@ -18,6 +18,7 @@ from inferox.bench.results import LoadReport, LoadStep
 from inferox.bench.sweep import CALLERS, Progress, check_loads, describe_step, sweep
 from inferox.core import ConfigError, RequestError, UnreachableError, printable
 from inferox.machine.description import this_machine
+from inferox.machine.server_address import PORTS, parse_server_address
 from inferox.measuring.comparison.workload import mixed_texts
 
 _FIRST_ANSWER_S = 30.0
@@ -28,7 +29,6 @@ _TEXTS, _LONGEST_WORDS = 4096, 150
 
 _OK = 200
 _SHOWN_CHARACTERS = 200
-_PORTS = {"http": 80, "https": 443}
 
 Result = TypeVar("Result")
 
@@ -122,13 +122,7 @@ class _Server:
 
     @classmethod
     def at(cls, url: str, api: EmbeddingApi, api_key: str | None) -> _Server:
-        try:
-            parts = urlsplit(url)
-            is_address = parts.scheme in _PORTS and bool(parts.hostname) and (parts.port is None or True)
-        except ValueError:
-            is_address = False
-        if not is_address or parts.query or parts.fragment:
-            raise ConfigError(f"the address of a server must be http://HOST:PORT or https://HOST:PORT, but is {url!r}")
+        parts = parse_server_address(url)
         if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
             raise ConfigError("the API key must be printable ASCII characters")
         head = f"host: {parts.netloc.rpartition('@')[2]}\r\nuser-agent: inferox-bench\r\n"
@@ -202,7 +196,7 @@ class _Server:
     def run(self, work: Callable[[Connections], Awaitable[Result]]) -> Result:
         """Runs what uses connections, in an event loop of its own."""
         assert self.parts.hostname is not None  # noqa: S101 - checked before
-        port = self.parts.port or _PORTS[self.parts.scheme]
+        port = self.parts.port or PORTS[self.parts.scheme]
         host, tls = self.parts.hostname, self.tls
 
         async def run() -> Result:

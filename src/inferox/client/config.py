@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from inferox.core import ConfigError
 
@@ -65,22 +64,3 @@ class ClientConfig:
             raise ConfigError("key_file is the key of a certificate, and there is none", hint="give cert_file, too")
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable() and self.api_key):
             raise ConfigError("api_key must be printable ASCII characters", hint="look for a line break at its end")
-
-
-def check_url(url: str) -> str:
-    """The address of a server, without a slash at its end.
-
-    Args:
-        url: What a caller gives: ``http://HOST:PORT`` or ``https://…``, perhaps with a path before the server's own.
-
-    Raises:
-        ConfigError: If it is none.
-    """
-    try:
-        parts = urlsplit(url)
-        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or True)
-    except ValueError:
-        is_address = False
-    if not is_address or parts.query or parts.fragment:
-        raise ConfigError(f"the address of a server must be http://HOST:PORT or https://HOST:PORT, but is {url!r}")
-    return url.rstrip("/")

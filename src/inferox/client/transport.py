@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from inferox.client.config import ClientConfig, check_url
+from inferox.client.config import ClientConfig
 from inferox.client.deadline import Deadline
 from inferox.client.failure import read_failure
 from inferox.client.retrying import choose_wait_s, may_retry, read_retry_after
 from inferox.core import ConfigError, DeadlineExceededError, InferoxError, ResponseError, UnreachableError, first_line
+from inferox.machine.server_address import parse_server_address
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,7 +60,8 @@ class Transport:
         except ImportError as error:
             raise ConfigError("the client needs httpx2", hint="pip install 'inferox[client]'") from error
         self._httpx = httpx2
-        self.url = check_url(url)
+        parse_server_address(url)
+        self.url = url.rstrip("/")
         self._config = config
         self._slots = asyncio.Semaphore(config.concurrency)
         headers = {"user-agent": "inferox", **config.headers}

@@ -17,6 +17,7 @@ from inferox.core import ConfigError, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import ClassifyTask, RerankTask
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
+from inferox.tasks.ranking import rank_documents
 from inferox.tasks.text_task import TextTask
 
 Floats = npt.NDArray[np.float32]
@@ -234,11 +235,10 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
             activation_fn,
             **options,
         )
-        ranked: list[dict[str, Any]] = [
-            {"corpus_id": index, "score": float(score), **({"text": given[index]} if return_documents else {})}
-            for index, score in enumerate(scores)
+        return [
+            {"corpus_id": each.index, "score": each.score, **({"text": given[each.index]} if return_documents else {})}
+            for each in rank_documents(map(float, scores), top_k=top_k)
         ]
-        return sorted(ranked, key=lambda item: -item["score"])[:top_k]
 
     def _logits(self, pairs: list[Any], prompt: str | None, batch_size: int, show_progress: bool) -> Floats:
         task = self._task

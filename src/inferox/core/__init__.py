@@ -49,6 +49,7 @@ from inferox.core.layout import check_batch, pad_batch, unpad
 from inferox.core.model import BatchLimits, MemoryRequirements, Model, ModelMetadata
 from inferox.core.outputs import Outputs
 from inferox.core.packed import can_be_packed, pack_batch, packed_signature, padded_signature, read_padded
+from inferox.core.regular_file import read_regular_file
 from inferox.core.shown_text import printable, shown
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
 from inferox.core.spec import (
@@ -164,6 +165,7 @@ __all__ = [
     "read_json_file",
     "read_json_object",
     "read_padded",
+    "read_regular_file",
     "resolve_shape",
     "shown",
     "span",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import math
-import stat
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 
 from inferox.core.error_root import InferoxError
 from inferox.core.errors import ManifestError
+from inferox.core.regular_file import read_regular_file
 from inferox.core.shown_text import shown
 
 MAX_JSON_BYTES = 16 << 20
@@ -55,6 +56,7 @@ def read_json_file(
     hint: str | None = None,
     max_bytes: int = MAX_JSON_BYTES,
     allow_non_finite: bool = False,
+    digest: hashlib._Hash | None = None,
 ) -> Any:
     """Reads a JSON file strictly: what another program could read otherwise, or not at all, is refused.
 
@@ -65,21 +67,23 @@ def read_json_file(
         max_bytes: The largest size of the file.
         allow_non_finite: Whether ``NaN``, ``Infinity`` and ``-Infinity`` are read as numbers, as transformers reads and
             writes them in configs. Numbers that are too large, such as ``1e999``, are refused all the same.
+        digest: A hash that is given the bytes that were read, so that it is of what was read and of nothing later.
 
     Raises:
         FileNotFoundError: If there is no such file.
         InferoxError: Of the type asked for, if the file cannot be read or is refused; it names the file and the field.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise error_type(f"{path.name} must be a regular file, but is a folder, pipe, socket or device", hint=hint)
-        with path.open("rb") as stream:
-            content = stream.read(max_bytes + 1)
+        content = read_regular_file(path, max_bytes)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise error_type(f"{path.name} cannot be read: {reason}", hint=hint) from error
+    if content is None:
+        raise error_type(f"{path.name} must be a regular file, but is a folder, pipe, socket or device", hint=hint)
+    if digest is not None:
+        digest.update(content)
     return parse_json(
         content,
         path.name,

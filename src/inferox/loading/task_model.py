@@ -25,6 +25,7 @@ from inferox.tasks import (
     TokenClassifyTask,
     VectorForm,
 )
+from inferox.tasks.ranking import pair_documents, rank_documents
 from inferox.tasks.task import as_list
 
 TaskType = TypeVar("TaskType", bound=Task)
@@ -252,8 +253,8 @@ class TaskModel(Closing):
             RequestError: If the model's task is another, or a text cannot be computed.
         """
         task = self._task_of(RerankTask)
-        pairs = task.pair(query, documents, top_k=top_k)
-        return task.order(self._answer(task, pairs, truncate, batch_tokens, show_progress), top_k=top_k)
+        pairs = pair_documents(query, documents, top_k=top_k)
+        return rank_documents(self._answer(task, pairs, truncate, batch_tokens, show_progress), top_k=top_k)
 
     def classify_images(self, images: Sequence[Any]) -> list[tuple[LabelScore, ...]]:
         """Labels images.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -204,18 +205,19 @@ class ModelInfo:
         )
 
 
-def read_json(path: Path, *, allow_non_finite: bool = False) -> Any:
+def read_json(path: Path, *, allow_non_finite: bool = False, digest: hashlib._Hash | None = None) -> Any:
     """Reads a JSON file of a package.
 
     Args:
         path: The file.
         allow_non_finite: Whether ``NaN`` and ``Infinity`` are numbers, as in the configs of transformers.
+        digest: A hash that is given the bytes that were read.
 
     Raises:
         ManifestError: If it is missing, or what ``read_json_file`` refuses.
     """
     try:
-        return read_json_file(path, hint=_HINT, allow_non_finite=allow_non_finite)
+        return read_json_file(path, hint=_HINT, allow_non_finite=allow_non_finite, digest=digest)
     except FileNotFoundError as error:
         raise ManifestError(f"{path.name} is missing", hint=_HINT) from error
 

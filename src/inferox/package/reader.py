@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from inferox.package.paths import check_distinct, check_member_path, list_files
 from inferox.package.signed_package import RequiredSignature
 from inferox.package.staging import find_replaced, wait_for_target
 from inferox.package.store import Store, Unpacked
-from inferox.package.writer import check_artifacts, hash_file
+from inferox.package.writer import check_artifacts
 from inferox.parity.evidence import PARITY_FILE
 from inferox.parity.proof import ProofCase, ProofStatus, load_proof
 from inferox.parity.report import ParityReport
@@ -194,7 +195,10 @@ def _no_package(folder: Path) -> PackageError:
 
 
 def _open_folder(root: Path, store: Store, required: RequiredSignature | None) -> Package:
-    manifest, digest = read_json(root / METADATA_FILE), hash_file(root / METADATA_FILE)
+    # Of the very bytes that are read: a manifest that is replaced in between must not pass as the one that was signed.
+    found = hashlib.sha256()
+    manifest = read_json(root / METADATA_FILE, digest=found)
+    digest = found.hexdigest()
     if is_format1(manifest):
         if required is not None:
             required.check(None, digest)

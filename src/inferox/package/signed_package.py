@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferox.core import SignatureError
+from inferox.core import SignatureError, read_regular_file
 from inferox.package.manifest import METADATA_FILE, Metadata
 from inferox.package.signature import read_signature
 from inferox.package.signing_keys import PublicKey
@@ -90,11 +90,7 @@ class RequiredSignature:
 
     def _read(self) -> bytes:
         try:
-            # A pipe would be waited for, and a device never ends.
-            if self.file.exists() and not self.file.is_file():
-                raise SignatureError(f"{self.file} is no regular file, and so no signature")
-            with self.file.open("rb") as file:
-                read = file.read(_MOST_BYTES + 1)
+            read = read_regular_file(self.file, _MOST_BYTES)
         except FileNotFoundError as error:
             raise SignatureError(
                 f"{self.package} is not signed: there is no {self.file}",
@@ -102,6 +98,8 @@ class RequiredSignature:
             ) from error
         except OSError as error:
             raise SignatureError(f"{self.file} cannot be read: {error.strerror or error}") from error
+        if read is None:
+            raise SignatureError(f"{self.file} is no regular file, and so no signature")
         if len(read) > _MOST_BYTES:
             raise SignatureError(f"{self.file} is too large to be a signature")
         return read

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +17,6 @@ from inferox.tasks.calibration_texts import calibration_pairs
 from inferox.tasks.options import optional, required
 from inferox.tasks.pair_scores import LogitScores, PairScores, PooledScores
 from inferox.tasks.pooled_vectors import PooledVectors
-from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
 from inferox.tasks.text_samples import sample_pairs
 from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_pairs
@@ -95,34 +94,6 @@ class RerankTask(TextTask):
         other._prompt = prompt  # noqa: SLF001 - a copy of this one
         other._scores = self._scores.skipping(self._count_prompt(prompt))  # noqa: SLF001
         return other
-
-    def pair(self, query: str, documents: Iterable[str], *, top_k: int | None = None) -> list[tuple[str, str]]:
-        """Makes the items of a ranking.
-
-        Args:
-            query: The query.
-            documents: The documents.
-            top_k: How many are wanted; ``None`` for all.
-
-        Returns:
-            The query with each document.
-
-        Raises:
-            RequestError: If the documents are a single one, or ``top_k`` is negative.
-        """
-        return pair_documents(query, documents, top_k=top_k)
-
-    def order(self, scores: Iterable[float], *, top_k: int | None = None) -> list[RankedDocument]:
-        """Orders documents by their scores.
-
-        Args:
-            scores: The score of each document.
-            top_k: How many to return; ``None`` for all.
-
-        Returns:
-            The documents, the best first; documents with equal scores stay in the order in which they came.
-        """
-        return rank_documents(scores, top_k=top_k)
 
     def parity_target(self, signature: Signature) -> ParityTarget:  # noqa: ARG002 - a score is all that is read
         """The scores before the activation, and their order; see ``Task``."""

@@ -99,19 +99,6 @@ class Launcher:
                 server.close()
             self._retired = []
 
-    def wait_until_ready(self, timeout_s: float) -> bool:
-        """Waits until workers are forked.
-
-        Args:
-            timeout_s: How long at the most.
-
-        Returns:
-            Whether they are; they are not where that is impossible, and as long as none had to be replaced.
-        """
-        if (starting := self._starting) is not None:
-            starting.join(timeout_s)
-        return self._server is not None
-
     def _start_server(self) -> None:
         """Starts what workers are forked from: requests do not wait for it, and the next replacements use it."""
         with self._lock:

@@ -16,6 +16,7 @@ from inferox.server.input_texts import check_count
 from inferox.server.json_body import JsonBody
 from inferox.server.limits import refuse_shorter
 from inferox.server.service import Service
+from inferox.tasks.ranking import rank_documents
 
 
 class Document(Struct):
@@ -77,12 +78,10 @@ class RankingRoute:
         pairs = [(asked.query, text) for text in texts]
         answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
         with_documents = self._returns_documents if asked.return_documents is None else asked.return_documents
-        scores = answer.results
-        order = sorted(range(len(scores)), key=lambda index: -scores[index])[: asked.top_n]
         results = [
-            {"index": index, "relevance_score": scores[index]}
-            | ({"document": {"text": texts[index]}} if with_documents else {})
-            for index in order
+            {"index": each.index, "relevance_score": each.score}
+            | ({"document": {"text": texts[each.index]}} if with_documents else {})
+            for each in rank_documents(answer.results, top_k=asked.top_n)
         ]
         content = {
             "id": token_hex(16),

@@ -10,6 +10,7 @@ from inferox.server.json_body import JsonBody
 from inferox.server.service import Service
 from inferox.server.tei.response import Stopwatch
 from inferox.server.tei.truncation import TruncationDirection, call_options
+from inferox.tasks.ranking import rank_documents
 
 
 class RerankTextsRequest(Struct):
@@ -51,9 +52,10 @@ class TeiRankingRoute:
         options = call_options(asked)
         pairs = [(asked.query, text) for text in asked.texts]
         answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
-        scores = answer.results
         ranks = [
-            {"index": index} | ({"text": asked.texts[index]} if asked.return_text else {}) | {"score": scores[index]}
-            for index in sorted(range(len(scores)), key=lambda index: -scores[index])
+            {"index": each.index}
+            | ({"text": asked.texts[each.index]} if asked.return_text else {})
+            | {"score": each.score}
+            for each in rank_documents(answer.results)
         ]
         return watch.respond(json.encode(ranks), answer, (text for pair in pairs for text in pair))
