@@ -82,6 +82,20 @@ def test_the_shorter_of_two_tables_counts() -> None:
     assert bound_of(Two()) == ROWS
 
 
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_of_rows_are_bounded_by_their_table(mode: str) -> None:
+    class Bag(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.EmbeddingBag(ROWS, 4, mode=mode)
+
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            vectors: torch.Tensor = self.table(ids)
+            return vectors
+
+    assert bound_of(Bag()) == ROWS
+
+
 def test_programs_have_the_bounds_of_their_tables(tmp_path: Path) -> None:
     module = Tables(torch.clone).eval()
     torch.export.save(torch.export.export(module, (IDS,)), tmp_path / "m.pt2")

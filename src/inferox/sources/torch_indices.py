@@ -19,6 +19,11 @@ _ARRANGING = frozenset(
 )
 """Operators that give all elements of their first argument, in another arrangement."""
 
+_EMBEDDING = frozenset(
+    {_aten.embedding, _aten.embedding_bag, _aten._embedding_bag, _aten._embedding_bag_forward_only}  # noqa: SLF001
+)
+"""Operators that look up the rows of their first argument whose numbers are the second, and refuse negative ones."""
+
 _CONVERTING = frozenset({_aten.to, _aten.type_as, _aten._to_copy})  # noqa: SLF001 - what the others become
 
 _WHOLE = frozenset({torch.int32, torch.int64})
@@ -51,7 +56,7 @@ class _Watch(TorchDispatchMode):
         given = kwargs or {}
         result = func(*args, **given)
         packet = func.overloadpacket
-        if packet is _aten.embedding and id(args[1]) in self._inputs:
+        if packet in _EMBEDDING and id(args[1]) in self._inputs:
             name, rows = self._inputs[id(args[1])][1], len(args[0])
             self._bounds[name] = min(rows, self._bounds.get(name, rows))
         elif args and id(args[0]) in self._inputs and _keeps_elements(packet, result):
