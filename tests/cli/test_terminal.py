@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 from pathlib import Path
@@ -83,3 +85,12 @@ def test_lines_and_tables_and_logs(capfd: pytest.CaptureFixture[str]) -> None:
     assert output.err == "two\nlines\n"
     record = logging.LogRecord("x", logging.WARNING, "", 0, "%s", (ESCAPES,), None)
     assert LineFormatter("inferox: %(message)s").format(record).isprintable()
+
+
+def test_a_log_goes_to_standard_error_as_it_is_then(capfd: pytest.CaptureFixture[str]) -> None:
+    """A command that a program calls may leave threads behind, as those of workers, which log after it."""
+    with contextlib.redirect_stderr(io.StringIO()) as closed:
+        run("doctor", "--debug", "--nothing")
+        closed.close()
+    logging.getLogger("inferox").warning("a worker ended")
+    assert capfd.readouterr().err == "inferox: a worker ended\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from inferox.cli.number_types import POSITIVE
-from inferox.cli.terminal import LineFormatter
+from inferox.cli.terminal import LineFormatter, LogHandler
 
 if TYPE_CHECKING:
     from inferox.parity import Limits
@@ -20,7 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _set_up_logging(_context: click.Context, _parameter: click.Parameter, debug: bool) -> None:
-    handler = logging.StreamHandler()
+    handler = LogHandler()
     handler.setFormatter(LineFormatter("inferox: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if debug else logging.WARNING, force=True)
     # Libraries warn their developers; whoever runs a command can do nothing about it.

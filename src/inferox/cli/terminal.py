@@ -45,6 +45,17 @@ def make_console(*, stderr: bool = False) -> Any:
     return _Terminal(stderr=stderr)
 
 
+class LogHandler(logging.Handler):
+    """Writes log records to what is standard error by then: threads may log after a command has ended."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record."""
+        try:
+            click.echo(self.format(record), err=True)
+        except Exception:  # noqa: BLE001 - as every handler: what cannot be logged ends nothing
+            self.handleError(record)
+
+
 class LineFormatter(logging.Formatter):
     """Formats a log record as one line, with control characters written out; a traceback follows as it is."""
 

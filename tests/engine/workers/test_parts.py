@@ -127,8 +127,10 @@ def test_few_requests_are_with_a_worker_after_a_death() -> None:
         exposure.note_answer("model")
         exposure.note_answer("other")
         found.append(next((count for count in range(100) if not exposure.allows("model", count)), None))
-    # It doubles every 64 answers, until there is no limit.
-    assert [found[index] for index in (0, 66, 130, 499)] == [2, 3, 5, None]
+    # It doubles every 64 answers, until there is no limit; before 64 answers, a request has no mate at all.
+    assert set(found[:63]) == {1}
+    assert [found[64 * count - 1] for count in range(1, 7)] == [2, 4, 8, 16, 32, None]
+    assert found[-1] is None
 
 
 def test_parts_wait_for_the_worker_that_can_take_them() -> None:

@@ -16,12 +16,12 @@ class Exposure:
     """How many requests of a model a worker may have at once. Several threads may use it.
 
     There is no limit until a worker dies of what it computes. From then on each worker has one request at a time:
-    whatever the next one dies of has no mates that would be suspected with it. The limit doubles as answers come.
+    whatever the next one dies of has no mates that would be suspected with it. The limit doubles with every 64 answers.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._limits: dict[str, float] = {}
+        self._answers: dict[str, int] = {}
 
     def note_death(self, models: Iterable[str]) -> None:
         """Takes note that a worker died while it computed.
@@ -30,7 +30,7 @@ class Exposure:
             models: What identifies the models that it computed.
         """
         with self._lock:
-            self._limits.update(dict.fromkeys(models, 1.0))
+            self._answers.update(dict.fromkeys(models, 0))
 
     def note_answer(self, model: str) -> None:
         """Takes note of an answer.
@@ -38,12 +38,14 @@ class Exposure:
         Args:
             model: What identifies the model that gave it.
         """
-        if model not in self._limits:
+        if model not in self._answers:
             return
         with self._lock:
-            limit = self._limits.pop(model, _MOST) * 2 ** (1 / _CALM_AFTER)
-            if limit < _MOST:
-                self._limits[model] = limit
+            answers = self._answers.get(model, _MOST * _CALM_AFTER) + 1
+            if _limit(answers) < _MOST:
+                self._answers[model] = answers  # never gone for a moment, in which nothing would be limited
+            else:
+                self._answers.pop(model, None)
 
     def allows(self, model: str, count: int) -> bool:
         """Whether a worker may have one more request.
@@ -52,4 +54,9 @@ class Exposure:
             model: What identifies the model.
             count: How many of its requests it has.
         """
-        return count < self._limits.get(model, count + 1)
+        answers = self._answers.get(model)
+        return answers is None or count < _limit(answers)
+
+
+def _limit(answers: int) -> int:
+    return int(2 ** (answers / _CALM_AFTER))
