@@ -154,6 +154,12 @@ def test_a_row_that_cannot_be_computed_fails_its_own_request_alone(engine: Engin
                 futures[index].result(20)
             assert caught.value.item == item
     assert engine.infer("doubling", [[5]]).results == [10]
+    before = engine.stats("doubling")
+    assert before.failed_batches >= before.split_batches >= 1
+    with pytest.raises(ExecutionError):
+        engine.infer("doubling", [[POISON]])
+    after = engine.stats("doubling")  # a row by itself cannot be divided
+    assert (after.failed_batches, after.split_batches) == (before.failed_batches + 1, before.split_batches)
 
 
 def test_answers_that_cannot_be_read_fail_their_own_request_alone(model: DoublingModel) -> None:
@@ -178,6 +184,7 @@ def test_where_memory_is_short_batches_are_halved() -> None:
         assert engine.infer("doubling", items).results == double(items)
         failures = sum(sum(map(len, batch)) > 64 for batch in model.batches)
         assert failures == 3  # of 320, 160 and 80 places
+        assert (engine.stats("doubling").failed_batches, engine.stats("doubling").split_batches) == (3, 3)
         model.batches.clear()
         assert engine.infer("doubling", items).results == double(items)
         assert all(sum(map(len, batch)) <= 64 for batch in model.batches)  # it has learned
@@ -260,6 +267,7 @@ def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: 
         # One token takes a fifth of a second or more, and would be one of six requests that take turns.
         with pytest.raises(OverloadedError, match="with what waits already it takes") as raised:
             engine.infer("doubling", [[1]], deadline_s=0.7)
+        assert (engine.stats("doubling").predicted_queue_s or 0) > 1
         assert (raised.value.retry_after_s or 0) > 0.4
         with pytest.raises(DeadlineExceededError, match="to compute, but the answer is needed within"):
             engine.infer("doubling", [[1] * 1000], deadline_s=0.7)
@@ -268,6 +276,7 @@ def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: 
         model.seconds = 0
         model.may_go.set()
         assert [future.result(20).results for future in (*waits, other)] == [[200]] * 5 + [[2]]
+    assert engine.stats("doubling").predicted_queue_s == 0
 
 
 def test_an_estimate_that_is_too_high_is_corrected(engine: Engine, model: DoublingModel) -> None:

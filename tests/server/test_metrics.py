@@ -8,7 +8,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from inferox.engine import ModelStats, TrialInfo, TrialStats
 from inferox.server import ServerConfig
+from inferox.server.trial_metrics import collect_trials
 from tests.server.test_api_keys import make
 from tests.server.test_app import holding, run
 
@@ -32,6 +34,11 @@ def test_metrics_say_what_was_computed() -> None:
             assert samples["inferox_rows_total", "model"] == 2
             assert samples["inferox_tokens_total", "model"] == 4
             assert samples["inferox_waiting_rows", "model"] == 0
+            assert samples["inferox_predicted_queue_seconds", "model"] == 0
+            assert samples["inferox_split_batches_total", "model"] == 0
+            assert samples["inferox_quarantined_rows_total", "model"] == 0
+            for kind in ("worker", "sandbox", "shadow"):
+                assert samples["inferox_worker_restarts_total", kind] == 0
             assert samples["inferox_batch_rows_count", "model"] == stats.batches
             assert samples["inferox_batch_rows_sum", "model"] == 2
             assert samples["inferox_queue_seconds_bucket", "+Inf", "model"] == 2
@@ -60,12 +67,15 @@ def test_the_dashboard_asks_for_metrics_that_there_are() -> None:
         for name in re.findall(r"inferox_\w+", target["expr"])
     }
 
+    trial = TrialStats(TrialInfo("canary", "a", 0.1), compared=1, cosine_min=1.0, max_abs=0.0)
+
     async def test() -> None:
         async with holding() as held:
             held.model.may_go.set()
             await held.ask("a")
             told = (await held.http.get("/metrics")).text
-            there = {sample.name for family in text_string_to_metric_families(told) for sample in family.samples}
+            families = [*text_string_to_metric_families(told), *collect_trials({"model": ModelStats(trials=(trial,))})]
+            there = {sample.name for family in families for sample in family.samples}
             assert asked
             assert asked <= there
 

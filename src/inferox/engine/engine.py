@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -209,6 +209,10 @@ class Engine(Inference, Closing):
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are alive; empty where models are computed in this process."""
         return [*self._host.workers(), *self._trials.workers()]
+
+    def restarts(self) -> Mapping[str, int]:
+        """How many worker processes took the place of one that had ended: ``worker``, ``sandbox`` and ``shadow``."""
+        return {**self._host.restarts(), "shadow": self._trials.count_restarts()}
 
     def write_trace(self, path: str | Path) -> None:
         """Writes what took how long, in the format of Chrome's trace viewer: the last 100,000 events.

@@ -166,6 +166,8 @@ class BatchExecutor:
         """Computes rows that failed together, apart from those to blame, unless the artifact is; see ``compute``."""
         if self.suspicion.confirm(error, self.loaded):
             return list(rows)
+        if len(rows) > 1:
+            self._recorder.note_split()
         left, again = list(rows), list[Row]()
         for part, found in split_around_faults(rows, error, self._answer_in_memory, is_needed=_is_needed):
             if not isinstance(found, Exception):
@@ -217,6 +219,7 @@ class BatchExecutor:
             if len(rows) == 1:
                 raise
             self._recorder.note_failure()
+            self._recorder.note_split()
             _logger.warning("%s: %s; its rows are computed in smaller batches", self._name, error)
             self._limit.lower(_count_places(rows))
             return None

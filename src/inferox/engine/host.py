@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,10 @@ class ModelHost(Closing):
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are alive; empty where there are none."""
         return []
+
+    def restarts(self) -> Counter[str]:
+        """How many workers took the place of one that had ended: of the kinds ``worker`` and ``sandbox``."""
+        return Counter(worker=0, sandbox=0)
 
 
 def open_host(config: EngineConfig) -> ModelHost:

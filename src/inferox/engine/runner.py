@@ -174,6 +174,7 @@ class ModelRunner(ServedModel):
             waiting_tokens=waiting.tokens,
             failovers=self._lineup.failovers,
             evictions=self._lineup.evictions,
+            predicted_queue_s=self._lineup.estimate_s(waiting) if waiting.rows else 0.0,
         )
 
     def close(self) -> None:

@@ -30,11 +30,15 @@ class ModelStats:
         tokens: Their tokens, padding not counted; of rows without tokens, what they count as when they are admitted.
         equal_rows: The rows that were not computed, because an equal one of their owner was at that time.
         cached_rows: The rows whose answers were kept from an equal one; see ``EngineConfig.cache_bytes``.
-        failed_batches: The batches that failed as a whole, whose rows were then computed apart.
+        failed_batches: The batches that failed as a whole, for whatever reason.
+        split_batches: Those of them whose rows were then computed in smaller batches, so that some got their answers.
         non_finite_rows: The rows of finite inputs whose outputs were NaN or infinite.
         evictions: How often the model was closed because others needed its memory.
         failovers: How often an artifact was taken out, because it failed its stored samples, and another took over.
+        quarantined_rows: The rows that are refused for a while because worker processes died of them.
         missing_workers: How many worker processes did not say in time what they have counted, which is missing here.
+        predicted_queue_s: The seconds until what waits will be computed, as batches took so far; ``None`` where
+            something waits and that is not known. Of several worker processes it is what each needs on average.
         computing_s: The seconds that computing them took, all lanes together.
         batch_rows: The rows of each batch.
         batch_tokens: The tokens of each batch.
@@ -52,10 +56,13 @@ class ModelStats:
     equal_rows: int = 0
     cached_rows: int = 0
     failed_batches: int = 0
+    split_batches: int = 0
     non_finite_rows: int = 0
     evictions: int = 0
     failovers: int = 0
+    quarantined_rows: int = 0
     missing_workers: int = 0
+    predicted_queue_s: float | None = 0.0
     computing_s: float = 0.0
     batch_rows: Histogram = NO_COUNTS
     batch_tokens: Histogram = NO_COUNTS
@@ -139,6 +146,11 @@ class StatsRecorder:
         """Counts a batch that failed."""
         with self._lock:
             self._stats = replace(self._stats, failed_batches=self._stats.failed_batches + 1)
+
+    def note_split(self) -> None:
+        """Counts a batch that failed, and whose rows are computed in smaller ones."""
+        with self._lock:
+            self._stats = replace(self._stats, split_batches=self._stats.split_batches + 1)
 
     def note_non_finite(self, rows: int) -> None:
         """Counts rows whose outputs are not finite.

@@ -29,7 +29,9 @@ _COUNTERS = {
     "tokens": "Tokens that were computed, padding not counted.",
     "equal_rows": "Rows that got the answer of an equal one.",
     "cached_rows": "Rows whose answers were kept.",
-    "failed_batches": "Batches that failed as a whole, whose rows were then computed apart.",
+    "failed_batches": "Batches that failed as a whole.",
+    "split_batches": "Batches that failed, and whose rows were then computed in smaller ones.",
+    "quarantined_rows": "Rows that are refused for a while because worker processes died of them.",
     "non_finite_rows": "Rows whose outputs were NaN or infinite.",
     "evictions": "Times that the model was closed because others needed its memory.",
     "failovers": "Times that another artifact took over.",
@@ -63,19 +65,23 @@ class Metrics:
         stats = dict(zip(names, await asyncio.gather(*map(self._service.stats, names)), strict=True))
         is_ready = self._service.why_not_ready() is None
         # The library takes a tenth of a second to import, and is needed by those who scrape alone.
-        workers = self._service.workers()
-        written, kind = await asyncio.to_thread(_write, stats, dict(self._answers), workers, is_ready=is_ready)
+        processes = self._service.workers(), self._service.restarts()
+        written, kind = await asyncio.to_thread(_write, stats, dict(self._answers), processes, is_ready=is_ready)
         return HttpResponse(written, content_type=kind)
 
 
 def _write(
-    stats: Mapping[str, ModelStats], answers: Mapping[int, int], workers: Sequence[WorkerInfo], *, is_ready: bool
+    stats: Mapping[str, ModelStats],
+    answers: Mapping[int, int],
+    processes: tuple[Sequence[WorkerInfo], Mapping[str, int]],
+    *,
+    is_ready: bool,
 ) -> tuple[bytes, str]:
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
     class Collector:
         def collect(self) -> Iterator[Metric]:
-            yield from _collect_processes(workers)
+            yield from _collect_processes(*processes)
             yield from _collect(stats, answers, is_ready=is_ready)
 
     registry = CollectorRegistry()
@@ -83,11 +89,17 @@ def _write(
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
-def _collect_processes(workers: Sequence[WorkerInfo]) -> Iterator[Metric]:
-    from prometheus_client.metrics_core import GaugeMetricFamily
+def _collect_processes(workers: Sequence[WorkerInfo], restarts: Mapping[str, int]) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
     alive = sum(not (worker.is_sandbox or worker.is_shadow) for worker in workers)
     yield GaugeMetricFamily("inferox_workers", "Worker processes that are alive.", float(alive))
+    restarted = CounterMetricFamily(
+        "inferox_worker_restarts", "Worker processes that took the place of one that had ended.", labels=["process"]
+    )
+    for kind, count in restarts.items():
+        restarted.add_metric([kind], count)
+    yield restarted
     memory = GaugeMetricFamily("inferox_memory_bytes", "Resident memory of processes.", labels=["process"])
     for kind, size_bytes in measure_memory(workers).items():
         memory.add_metric([kind], size_bytes)
@@ -112,6 +124,13 @@ def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_
             for model, some in stats.items():
                 family.add_metric([model], getattr(some, name))
             yield family
+    predicted = GaugeMetricFamily(
+        "inferox_predicted_queue_seconds", "Seconds until what waits will be computed.", labels=["model"]
+    )
+    for model, some in stats.items():
+        if some.predicted_queue_s is not None:
+            predicted.add_metric([model], some.predicted_queue_s)
+    yield predicted
     for name, (shown, meaning) in _HISTOGRAMS.items():
         histograms = HistogramMetricFamily(f"inferox_{shown}", meaning, labels=["model"])
         for model, some in stats.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -200,6 +200,10 @@ class Service:
     def workers(self) -> list[WorkerInfo]:
         """The worker processes that are alive."""
         return self._engine.workers()
+
+    def restarts(self) -> Mapping[str, int]:
+        """How many worker processes took the place of another one, by their kind."""
+        return self._engine.restarts()
 
     async def stats(self, name: str) -> ModelStats:
         """What a model is doing, and has done so far; workers are given a while to say it.

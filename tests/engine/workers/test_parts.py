@@ -31,6 +31,7 @@ from inferox.core import (
 from inferox.engine.answer import Answer
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.request import RequestOptions
+from inferox.engine.stats import ModelStats
 from inferox.engine.streaming import stream_results
 from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.failures import to_error, to_message
@@ -38,6 +39,7 @@ from inferox.engine.workers.flight_record import ALL_ROWS, Flight, FlightRecord,
 from inferox.engine.workers.hang_limit import HangLimit
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.pooled_request import Part, PooledRequest
+from inferox.engine.workers.pooled_stats import add_up
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.results import to_answered
@@ -151,6 +153,7 @@ def test_parts_wait_for_the_worker_that_can_take_them() -> None:
     while (found := waiting.take_first(lambda key: key == "free")) is not None:
         taken += found.items
     assert taken == ["d", "c", "b"]
+    assert (waiting.count("busy"), waiting.count("free")) == ((1, 1), (0, 0))
     assert [part.items for part in waiting.take_all()] == [["a"]]
     assert not waiting
 
@@ -168,8 +171,41 @@ def test_quarantine_is_by_content_and_for_a_time() -> None:
         quarantine.refuse("model", [np.array([0, 1, 2])])
     quarantine.refuse("other", ["poison", np.arange(3)])
     quarantine.refuse("model", ["poison ", np.arange(3, dtype=np.int32)])
+    quarantine.add("model", "poison")  # which is there
+    assert (quarantine.count_added("model"), quarantine.count_added("other")) == (2, 0)
     now = 10_000.0
     quarantine.refuse("model", ["poison"])
+    quarantine.add("model", "poison")
+    assert quarantine.count_added("model") == 3
+
+
+def stats_of(**counts: Any) -> ModelStats:
+    return replace(ModelStats(), **counts)
+
+
+def test_what_workers_counted_is_added_up_and_what_waits_is_divided_between_them() -> None:
+    counted = [
+        stats_of(tokens=100, computing_s=2.0, waiting_rows=1, predicted_queue_s=0.5),
+        stats_of(tokens=300, computing_s=2.0, waiting_rows=2, predicted_queue_s=1.5),
+    ]
+    found = add_up(counted, own=stats_of(waiting_rows=3, waiting_tokens=50, missing_workers=1, quarantined_rows=4))
+    assert (found.tokens, found.computing_s, found.waiting_rows, found.waiting_tokens) == (400, 4.0, 6, 50)
+    assert (found.missing_workers, found.quarantined_rows) == (1, 4)
+    assert found.predicted_queue_s == pytest.approx((0.5 + 1.5 + 50 * 0.01) / 2)
+
+
+@pytest.mark.parametrize(
+    ("counted", "waiting_tokens"),
+    [
+        ([], 1),  # nobody computes it
+        ([ModelStats()], 1),  # nobody has computed any
+        ([ModelStats(), ModelStats(waiting_rows=1, predicted_queue_s=None)], 0),
+    ],
+)
+def test_how_long_what_waits_takes_is_not_guessed(counted: list[ModelStats], waiting_tokens: int) -> None:
+    assert add_up(counted, own=stats_of(waiting_tokens=waiting_tokens)).predicted_queue_s is None
+    idle = [stats_of(predicted_queue_s=0.0) for _ in counted]
+    assert add_up(idle, own=ModelStats()).predicted_queue_s == 0
 
 
 def make_request(items: Any, model: Any = None) -> PooledRequest:

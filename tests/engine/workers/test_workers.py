@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -143,6 +144,7 @@ def test_no_request_is_lost_when_workers_are_killed(engine: Engine) -> None:
 )
 def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how: str) -> None:
     wait_for_both(engine)
+    quarantined, restarts = engine.stats("model").quarantined_rows, engine.restarts()
     requests = [make_items(3, seed=index) for index in range(20)]
     requests[7] = [[1], [2, number], [3]]
     with ThreadPoolExecutor(20) as pool:
@@ -155,6 +157,8 @@ def test_an_item_that_ends_workers_fails_alone(engine: Engine, number: int, how:
             futures[7].result(30)
     assert caught.value.item == 1
     wait_for_both(engine)
+    assert engine.stats("model").quarantined_rows == quarantined + 1
+    assert engine.restarts()["worker"] > restarts["worker"]
     alive = pids(engine)
     with pytest.raises(RequestError, match="item 2: computing it ended a worker process lately"):
         engine.infer("model", [[1], [2], [2, number]])
@@ -217,7 +221,7 @@ def test_a_worker_that_cannot_read_a_message_is_replaced(engine: Engine) -> None
 def test_nothing_is_counted_where_no_worker_has_the_model(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(engine._host, WorkerPool)
     monkeypatch.setattr(engine._host, "links_of", lambda _: [])
-    assert engine.stats("model") == ModelStats()
+    assert replace(engine.stats("model"), quarantined_rows=0) == ModelStats()
 
 
 def test_a_model_of_the_same_key_is_left_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

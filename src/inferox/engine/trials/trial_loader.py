@@ -128,6 +128,11 @@ class TrialLoader(Closing):
             return []
         return [replace(worker, is_shadow=True) for worker in background.workers()]
 
+    def count_restarts(self) -> int:
+        """How many worker processes of shadows took the place of another one."""
+        background = self._background
+        return 0 if background is None or background is self._host else background.restarts().total()
+
     def close(self) -> None:
         """Ends the worker processes of shadows, whose models are closed."""
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -12,13 +13,11 @@ from functools import partial
 from threading import Condition, Event
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from inferox.core import ConfigError, ExecutionError, InferoxError, OverloadedError, ShuttingDownError
 from inferox.engine.config import EngineConfig
 from inferox.engine.host import ModelHost
-from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
+from inferox.engine.stats import ModelStats
 from inferox.engine.unexpected import to_failure
 from inferox.engine.worker_info import WorkerInfo
 from inferox.engine.workers.absence import explain_absence
@@ -151,6 +150,16 @@ class WorkerPool(ModelHost):
         """The worker processes that are alive, the sandbox among them; see ``ModelHost``."""
         return [link.info(is_sandbox=link in self._sandbox.links()) for link in self._alive()]
 
+    def restarts(self) -> Counter[str]:
+        """How many workers took the place of another one; see ``ModelHost``."""
+        return Counter(worker=sum(seat.restarts for seat in self._seats), sandbox=self._sandbox.restarts)
+
+    def count(self, key: str) -> ModelStats:
+        """What is counted here of the model of a key: what waits for a worker, and was taken into quarantine."""
+        with self._condition:
+            rows, tokens = self._waiting.count(key)
+        return ModelStats(rows, tokens, quarantined_rows=self._quarantine.count_added(key))
+
     def take(self, part: Part) -> None:
         """Takes a request in.
 
@@ -239,16 +248,12 @@ class WorkerPool(ModelHost):
             load = link.loads[model.key] = Future[Any]()
 
         def check(done: Future[Any]) -> None:
-            error: InferoxError | None
-            try:
-                if (error := model.compare(msgspec.convert(done.result(), ModelInfo))) is not None:
-                    link.unload(model.name, model.version)
-            except Exception as failure:  # noqa: BLE001 - given to the requests that wait for it
-                error = to_failure("reading what a worker process has loaded", failure)
-            if error is None:
+            if (error := model.find_fault(done)) is None:
                 load.set_result(None)
                 self._broken = {}
             else:
+                if done.exception() is None:
+                    link.unload(model.name, model.version)
                 _logger.error("a worker process cannot compute %r: %s", model.name, error)
                 load.set_exception(error)
             self._give_out_waiting()

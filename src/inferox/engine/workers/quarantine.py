@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from threading import Lock
@@ -30,6 +31,7 @@ class Quarantine:
         self._clock = clock
         self._lock = Lock()
         self._until: dict[bytes, float] = {}
+        self._added = Counter[str]()
 
     def add(self, model: str, item: Any) -> None:
         """Takes an item in.
@@ -42,10 +44,19 @@ class Quarantine:
         if digest is None:
             return
         with self._lock:
-            self._until.pop(digest, None)  # so that it comes last again
-            self._until[digest] = self._clock() + _KEPT_S
+            now = self._clock()
+            self._added[model] += self._until.pop(digest, now) <= now  # and it comes last again
+            self._until[digest] = now + _KEPT_S
             while len(self._until) > _MOST:
                 del self._until[next(iter(self._until))]
+
+    def count_added(self, model: str) -> int:
+        """How many items of a model were taken in so far, those that were forgotten since among them.
+
+        Args:
+            model: What identifies the model.
+        """
+        return self._added[model]
 
     def refuse(self, model: str, items: Sequence[Any]) -> None:
         """Refuses items of which one is in quarantine.

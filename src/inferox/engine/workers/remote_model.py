@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import replace
 from threading import Condition
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from inferox.core import LoadError, OverloadedError, ShuttingDownError
+from inferox.core import InferoxError, LoadError, OverloadedError, ShuttingDownError
 from inferox.engine.answer import Answer
 from inferox.engine.items import to_items
 from inferox.engine.model_info import ModelInfo
@@ -24,6 +24,7 @@ from inferox.engine.workers.broadcast import count_in
 from inferox.engine.workers.items import to_sendable
 from inferox.engine.workers.messages import Detokenize, Load, Message, Tokenize
 from inferox.engine.workers.pooled_request import Part, PooledRequest
+from inferox.engine.workers.pooled_stats import add_up
 from inferox.tasks.token import Token
 
 if TYPE_CHECKING:
@@ -166,6 +167,17 @@ class RemoteModel(ServedModel):
             return None
         return LoadError(f"a worker loaded {other.artifact}, where the first had loaded {first.artifact}")
 
+    def find_fault(self, loaded: Future[Any]) -> InferoxError | None:
+        """Why another worker cannot compute it; ``None`` where it can.
+
+        Args:
+            loaded: What the other has said when it was told to load it.
+        """
+        try:
+            return self.compare(msgspec.convert(loaded.result(), ModelInfo))
+        except Exception as error:  # noqa: BLE001 - given to the requests that wait for it
+            return to_failure("reading what a worker process has loaded", error)
+
     def info(self) -> ModelInfo:
         """What the model is now, in the worker that has had it for longest; see ``ServedModel``.
 
@@ -180,11 +192,8 @@ class RemoteModel(ServedModel):
     def stats(self) -> ModelStats:
         """What all workers together are doing with it, and have done since each was started; see ``ServedModel``."""
         found, missing = count_in(self._pool.links_of(self.key), self)
-        # With those of nobody, so that there are histograms where no worker is alive.
-        counted = [ModelStats(missing_workers=missing), *(msgspec.convert(stats, ModelStats) for stats, _ in found)]
-        # Nothing is tried within a worker: the engine that has the workers does that.
-        names = [item.name for item in fields(ModelStats) if item.name != "trials"]
-        return ModelStats(**{name: sum(getattr(stats, name) for stats in counted) for name in names})
+        own = replace(self._pool.count(self.key), missing_workers=missing)
+        return add_up([msgspec.convert(stats, ModelStats) for stats, _ in found], own=own)
 
     def close(self) -> None:
         """Takes no more requests, waits until those that were taken are answered, and has every worker unload it."""

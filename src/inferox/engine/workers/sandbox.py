@@ -58,6 +58,11 @@ class Sandbox:
             fail=self._note_failure,
         )
 
+    @property
+    def restarts(self) -> int:
+        """How often its worker was replaced."""
+        return self._seat.restarts
+
     def take(self, part: Part, reason: str) -> None:
         """Takes a suspect in.
 

@@ -28,6 +28,9 @@ class Seat:
         begin: Told of a worker that has been started.
         end: Told of a worker that has ended.
         fail: Told why no worker can be started, and how often in a row.
+
+    Attributes:
+        restarts: How many workers took the place of another one.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Seat:
         self._deliver, self._begin, self._end, self._fail = deliver, begin, end, fail
         self._stopping = Event()
         self._failures = 0
+        self.restarts = 0
         self._link: WorkerLink | None = None
         # The system ends the worker when this thread ends, so that it lives as long as the seat.
         self._thread = Thread(target=self._run, name=name, daemon=True)
@@ -87,12 +91,14 @@ class Seat:
 
     def _have_worker(self) -> None:
         try:
-            self._link = WorkerLink(WorkerProcess(self._launcher), self._deliver)
+            link = WorkerLink(WorkerProcess(self._launcher), self._deliver)
         except Exception as error:  # noqa: BLE001 - said to whoever waits for a worker
             self._failures += 1
             self._fail(first_line(error), self._failures)
         else:
-            self._serve(self._link)
+            self.restarts += self._link is not None
+            self._link = link
+            self._serve(link)
 
     def _serve(self, link: WorkerLink) -> None:
         if self._stopping.is_set():

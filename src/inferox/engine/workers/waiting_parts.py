@@ -45,6 +45,15 @@ class WaitingParts:
         """Whether any part waits."""
         return bool(self._parts)
 
+    def count(self, model: str) -> tuple[int, int]:
+        """How many rows of a model wait, and about how many tokens they have.
+
+        Args:
+            model: What identifies the model.
+        """
+        parts = [part for part in self._parts if part.request.model.key == model]
+        return sum(len(part.rows) for part in parts), sum(part.tokens for part in parts)
+
     def take_all(self) -> list[Part]:
         """Takes out all parts, in the order in which workers are to get them."""
         parts, self._parts, self._tokens = self._parts, [], 0
