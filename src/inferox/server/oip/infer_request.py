@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inferox.core import shown
 from inferox.server.call_options import CallOptions
 from inferox.server.field_error import FieldError
+from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.wire_tensor import WireTensor
 
 
@@ -21,6 +22,7 @@ class InferRequest:
         outputs: The outputs that are asked for, each with whether it is wanted as binary data; ``None`` for all.
         options: What else it says.
         binary_output: Whether outputs are wanted as binary data, unless they themselves say something else.
+        bf16_output: Whether outputs that are FP32 are wanted as BF16, rounded to the nearest.
     """
 
     id: str
@@ -28,6 +30,7 @@ class InferRequest:
     outputs: Mapping[str, bool] | None
     options: CallOptions
     binary_output: bool = False
+    bf16_output: bool = False
 
     def choose(self, outputs: Sequence[WireTensor]) -> list[tuple[WireTensor, bool]]:
         """The outputs that are asked for, in that order, and whether each is wanted as binary data.
@@ -38,11 +41,16 @@ class InferRequest:
         Raises:
             FieldError: If one is asked for that there is not.
         """
+        there = {tensor.name: self._convert(tensor) for tensor in outputs}
         if self.outputs is None:
-            return [(tensor, self.binary_output) for tensor in outputs]
-        there = {tensor.name: tensor for tensor in outputs}
+            return [(tensor, self.binary_output) for tensor in there.values()]
         refuse_unknown_outputs(self.outputs, there)
         return [(there[name], is_binary) for name, is_binary in self.outputs.items()]
+
+    def _convert(self, tensor: WireTensor) -> WireTensor:
+        # Arrays of BF16 are float32 as well: whatever writes it rounds it.
+        is_rounded = self.bf16_output and tensor.datatype is Datatype.FP32
+        return replace(tensor, datatype=Datatype.BF16) if is_rounded else tensor
 
 
 def refuse_unknown_outputs(asked: Mapping[str, bool], there: Mapping[str, object]) -> None:
