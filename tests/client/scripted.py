@@ -15,6 +15,9 @@ Reply = tuple[int, dict[str, str], bytes]
 HANG_UP: Reply = (0, {}, b"")
 """Closes the connection in place of an answer."""
 
+RAW = -1
+"""The status of what is sent as it is, before the connection is closed."""
+
 
 @dataclass
 class Scripted:
@@ -43,6 +46,9 @@ class Scripted:
                 if reply is HANG_UP:
                     break
                 status, more, content = reply
+                if status == RAW:
+                    writer.write(content)
+                    break
                 told = {"content-length": str(len(content)), **more}
                 lines = [f"HTTP/1.1 {status} ", *(f"{name}: {value}" for name, value in told.items()), "", ""]
                 writer.write("\r\n".join(lines).encode("latin-1") + content)
@@ -68,6 +74,11 @@ async def scripted(script: Sequence[Reply] | Callable[[str, bytes], Reply]) -> A
         yield told
     finally:
         server.close()
+
+
+def raw(content: bytes) -> Reply:
+    """Bytes that need not be HTTP, after which the connection is closed."""
+    return RAW, {}, content
 
 
 def refusal(status: int, message: str = "no", **headers: str) -> Reply:

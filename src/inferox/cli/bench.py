@@ -113,6 +113,7 @@ def bench(
 
     from inferox.bench import bench as measure
     from inferox.cli.output_file import open_output, writing
+    from inferox.machine.server_address import is_server_address
 
     counts = [] if callers == "none" else [int(number) for number in _read_numbers(callers, "--callers", whole=True)]
     rates_per_s = None if rates is None else _read_numbers(rates, "--rates")
@@ -131,7 +132,7 @@ def bench(
                 "seconds": seconds,
                 "progress": interruptible(show),
             }
-            if target.startswith(("http://", "https://")):
+            if is_server_address(target):
                 _refuse_options("a server", _PACKAGE_OPTIONS)
                 found = _import_bench_server()(target, api=api, model=model, api_key=api_key, rows=rows, **loads)
             else:

@@ -112,7 +112,7 @@ def _image(record: Any, where: str) -> ImageFile:
         record = record.get("image")
     if not isinstance(record, str):
         raise _malformed(record, where, 'a path, or an object such as {"image": "PATH"}')
-    if record.startswith(("http://", "https://")):
+    if record[:8].lower().startswith(("http://", "https://")):
         raise RequestError(f"{where} is an address, and images are not fetched: {_excerpt(record)}", hint="download it")
     return _decode_uri(record, where) if record.startswith("data:") else ImageFile.at(Path(record))
 

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from inferox.client import tasks
 from inferox.client.answers import InferAnswer, ModelMetadata, ModelState
-from inferox.client.config import ClientConfig
-from inferox.client.deadline import Deadline, read_deadline
+from inferox.client.config import check_model_name, read_options
+from inferox.client.deadline import Deadline, check_seconds, read_deadline
 from inferox.client.directory import Directory
 from inferox.client.inference import Inference
 from inferox.client.rows import Rows, image_rows, pair_rows, text_rows
@@ -24,6 +24,7 @@ from inferox.client.transport import Transport
 from inferox.core import InferoxWarning
 from inferox.tasks.labels import LabelScore, Span
 from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
+from inferox.tasks.task import as_list
 from inferox.tasks.truncation import check_truncation
 from inferox.tasks.vector_forms import VectorForm
 
@@ -45,7 +46,7 @@ class AsyncClient:
     """
 
     def __init__(self, url: str, **options: Any) -> None:
-        self._config = ClientConfig(**options)
+        self._config = read_options(options)
         self._transport = Transport(url, self._config)
         self._directory = Directory(self._transport, self._config.model)
         self._spaces = EmbeddingSpaces(self._config.embedding_spaces)
@@ -102,7 +103,7 @@ class AsyncClient:
             tasks.EMBED, name, text_rows(given), truncate=truncate, outer=outer, prompt=prompt
         )
         if answers:
-            vectors = np.concatenate([answer.outputs[tasks.VECTORS] for answer in answers])
+            vectors = tasks.join_vectors([answer.outputs for answer in answers])
         else:
             vectors = np.empty((0, await self._directory.find_dimension(name, outer)), np.float32)
         formed = form.apply(vectors)
@@ -131,8 +132,8 @@ class AsyncClient:
         Raises:
             InferoxError: See ``embed``.
         """
-        given: list[Any] = [texts] if isinstance(texts, str) else list(texts)
-        are_pairs = bool(given) and not isinstance(given[0], str)
+        given: Sequence[Any] = [texts] if isinstance(texts, str) else as_list(texts)
+        are_pairs = len(given) > 0 and not isinstance(given[0], str)
         task, rows = (tasks.CLASSIFY_PAIRS, pair_rows(given)) if are_pairs else (tasks.CLASSIFY, text_rows(given))
         labels: list[tuple[LabelScore, ...]] = await self._answer(task, model, rows, truncate, deadline_s)
         return labels[0] if isinstance(texts, str) else labels
@@ -264,8 +265,14 @@ class AsyncClient:
             InferoxError: What the server says is wrong, or why it cannot be asked.
         """
         outer = read_deadline(deadline_s)
+        check_model_name(model)
         return await self._inference.infer(
-            model, inputs, outputs=outputs, parameters=parameters or {}, version=version, outer=outer
+            model,
+            inputs,
+            outputs=outputs,
+            parameters={} if parameters is None else parameters,
+            version=version,
+            outer=outer,
         )
 
     async def models(self) -> list[ModelState]:
@@ -286,6 +293,7 @@ class AsyncClient:
             ModelNotFoundError: If the server has none of that name.
             InferoxError: Why it cannot be asked.
         """
+        check_model_name(model)
         return await self._directory.describe(model)
 
     def embedding_space(self, model: str) -> str | None:
@@ -293,7 +301,11 @@ class AsyncClient:
 
         Args:
             model: The model.
+
+        Raises:
+            RequestError: If it is not the name of a model.
         """
+        check_model_name(model)
         return self._spaces.get(model)
 
     async def is_live(self) -> bool:
@@ -312,12 +324,15 @@ class AsyncClient:
 
         Raises:
             DeadlineExceededError: If it still cannot then.
+            ConfigError: If ``timeout_s`` is not a positive number.
         """
+        check_seconds("timeout_s", timeout_s)
         await self._transport.wait_for_yes(_READY_PATH, timeout_s)
 
     async def _answer(
         self, task: RemoteTask, model: str | None, rows: Rows, truncate: str, deadline_s: float | None
     ) -> list[Any]:
+        check_truncation(truncate)
         outer = read_deadline(deadline_s)
         name = await self._directory.choose(model, task.name, outer)
         answers = await self._compute(task, name, rows, truncate=truncate, outer=outer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 from inferox.core import ConfigError
@@ -25,6 +26,20 @@ class Deadline:
         return self._at_s - time.monotonic()
 
 
+def check_seconds(name: str, value: object) -> None:
+    """Refuses what is not a time that can be waited for.
+
+    Args:
+        name: What a caller calls it, for the error.
+        value: What the caller gives.
+
+    Raises:
+        ConfigError: If it is not a positive, finite number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ConfigError(f"{name} must be a positive number of seconds, but is {value!r}")
+
+
 def read_deadline(deadline_s: float | None) -> Deadline | None:
     """The deadline that a caller gives.
 
@@ -32,10 +47,9 @@ def read_deadline(deadline_s: float | None) -> Deadline | None:
         deadline_s: After how many seconds an answer is of no use; ``None`` for no deadline.
 
     Raises:
-        ConfigError: If it is not a positive number.
+        ConfigError: If it is not a positive, finite number.
     """
     if deadline_s is None:
         return None
-    if not deadline_s > 0:
-        raise ConfigError(f"deadline_s must be a positive number of seconds, but is {deadline_s!r}")
+    check_seconds("deadline_s", deadline_s)
     return Deadline(deadline_s)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
+from inferox.client.answer_border import reading
 from inferox.client.answers import ModelMetadata, ModelState, TensorMetadata
+from inferox.client.config import check_model_name
 from inferox.client.deadline import Deadline
 from inferox.client.tasks import VECTORS
 from inferox.client.transport import Transport
-from inferox.core import RequestError, ResponseError
+from inferox.core import Fields, RequestError, parse_json, shown
 
 
 class Directory:
@@ -36,10 +36,14 @@ class Directory:
             outer: The deadline of the call.
 
         Raises:
-            RequestError: If it names none, and not exactly one of the server's models has the task.
+            RequestError: If what it names is not a name, or it names none, and not exactly one of the server's models
+                has the task.
             InferoxError: See ``Transport.send``.
         """
-        named = model or self._model or self._chosen.get(task)
+        if model is not None:
+            check_model_name(model)
+            return model
+        named = self._model or self._chosen.get(task)
         if named is not None:
             return named
         names = [state.name for state in await self.list(outer)]
@@ -56,6 +60,9 @@ class Directory:
     async def list(self, outer: Deadline | None = None) -> list[ModelState]:
         """The models, by name.
 
+        Args:
+            outer: The deadline of the call; ``None`` for none.
+
         Raises:
             InferoxError: See ``Transport.send``.
         """
@@ -63,38 +70,47 @@ class Directory:
         response = await self._transport.send(
             "POST", path, lambda _left_s: (b"{}", {"content-type": "application/json"}), outer=outer
         )
-        with reading(path):
-            items = response.json()
-            states = [
-                ModelState(item["name"], item.get("version", ""), item["state"] == "READY", item.get("reason", ""))
-                for item in items
-            ]
+        with reading(f"the server's answer at {path}"):
+            items = parse_json(response.content, "the list of models")
+            if not isinstance(items, list):
+                raise ValueError(f"the list of models is {shown(items)}")  # noqa: TRY004 - foreign data
+            states = [_read_state(Fields(item, "a model")) for item in items]
         return sorted(states, key=lambda state: state.name)
 
     async def describe(self, name: str, outer: Deadline | None = None) -> ModelMetadata:
         """What a model is.
+
+        Args:
+            name: Its name.
+            outer: The deadline of the call; ``None`` for none.
 
         Raises:
             ModelNotFoundError: If there is none of that name.
             InferoxError: See ``Transport.send``.
         """
         path = model_path(name)
-        metadata = (await self._transport.ask("GET", path, outer=outer)).json
-        config = (await self._transport.ask("GET", f"{path}/config", outer=outer)).json
-        with reading(path):
-            found, configured = metadata(), config()
-            task = configured.get("parameters", {}).get("task", {}).get("string_value")
+        metadata = await self._transport.ask("GET", path, outer=outer)
+        config = await self._transport.ask("GET", f"{path}/config", outer=outer)
+        with reading(f"the server's answer at {path}"):
+            found = Fields(parse_json(metadata.content, "the metadata"), "the metadata")
+            configured = Fields(parse_json(config.content, "the configuration"), "the configuration")
+            parameters = Fields(configured.optional("parameters", dict) or {}, "the parameters")
+            task = Fields(parameters.optional("task", dict) or {}, "the parameter 'task'")
             return ModelMetadata(
-                found["name"],
-                tuple(found.get("versions", ())),
-                found.get("platform", ""),
-                task,
-                tuple(map(_read_tensor, found["inputs"])),
-                tuple(map(_read_tensor, found["outputs"])),
+                found.required("name", str),
+                found.texts("versions") if found.optional("versions", list) is not None else (),
+                found.optional("platform", str) or "",
+                task.optional("string_value", str),
+                found.map("inputs", _read_tensor),
+                found.map("outputs", _read_tensor),
             )
 
     async def find_dimension(self, name: str, outer: Deadline | None = None) -> int:
-        """The length of a model's vectors.
+        """The length of a model's vectors; 0 where the server does not say.
+
+        Args:
+            name: The name of the model.
+            outer: The deadline of the call; ``None`` for none.
 
         Raises:
             RequestError: If it makes none.
@@ -104,7 +120,7 @@ class Directory:
         shapes = [tensor.shape for tensor in found.outputs if tensor.name == VECTORS]
         if not shapes:
             raise RequestError(f"{name!r} is a model for the task {found.task}, which makes no vectors")
-        return max(0, shapes[0][-1])
+        return max(0, *shapes[0][-1:], 0)
 
 
 def model_path(name: str) -> str:
@@ -116,24 +132,18 @@ def model_path(name: str) -> str:
     return f"/v2/models/{quote(name, safe='/')}"
 
 
-@contextmanager
-def reading(path: str) -> Iterator[None]:
-    """Makes an error of Inferox of what goes wrong while an answer is read.
-
-    Args:
-        path: What was asked for.
-
-    Raises:
-        ResponseError: If something does.
-    """
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ResponseError(
-            f"the server's answer at {path} is not one of the Open Inference Protocol: {type(error).__name__}: {error}",
-            hint="is this the address of inferox serve, without a path?",
-        ) from error
+def _read_state(item: Fields) -> ModelState:
+    return ModelState(
+        item.required("name", str),
+        item.optional("version", str) or "",
+        item.required("state", str) == "READY",
+        item.optional("reason", str) or "",
+    )
 
 
-def _read_tensor(item: Mapping[str, Any]) -> TensorMetadata:
-    return TensorMetadata(item["name"], item["datatype"], tuple(item["shape"]))
+def _read_tensor(item: Any) -> TensorMetadata:
+    found = Fields(item, "a tensor")
+    shape = found.required("shape", list)
+    if not all(type(dim) is int and dim >= -1 for dim in shape):
+        raise ValueError(f"a tensor has the shape {shown(shape)}")
+    return TensorMetadata(found.required("name", str), found.required("datatype", str), tuple(shape))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
+from types import NoneType
 from typing import Any
 
 from inferox.core import (
@@ -22,6 +24,14 @@ from inferox.core.error_facts import restore_error
 _ITEM_LABEL = re.compile(r"[a-z ]{1,40}\{\}")
 """What the name of an item looks like in errors of Inferox; another server's may be anything."""
 
+_FACT_TYPES: dict[str, tuple[type, ...]] = {
+    "subject": (str,),
+    "length": (int,),
+    "limit": (int,),
+    "retry_after_s": (int, float, NoneType),
+}
+"""The types of facts that are computed with."""
+
 _SHOWN_CHARACTERS = 300
 
 
@@ -37,7 +47,8 @@ def read_failure(status: int, body: bytes, retry_after_s: float | None) -> Infer
     content = _read_json(body)
     told = content.get("inferox")
     if isinstance(told, Mapping) and isinstance(told.get("kind"), str) and isinstance(told.get("facts"), Mapping):
-        return _restore(told["kind"], told["facts"])
+        with suppress(ValueError, TypeError, RecursionError):  # facts that no Inferox tells: the status decides
+            return _restore(told["kind"], told["facts"])
     return _judge(status, _find_message(content, body), retry_after_s)
 
 
@@ -53,12 +64,21 @@ def _restore(kind: str, facts: Mapping[str, Any]) -> InferoxError:
     """Restores an error; what every error has must be of the right form, as no server is to be trusted."""
     message, hint, item, label = (facts.get(name) for name in ("message", "hint", "item", "_item_label"))
     proper = InferoxError(message if isinstance(message, str) else "", hint=hint if isinstance(hint, str) else None)
-    error = restore_error(kind, proper.message, {name: facts[name] for name in facts if name.isidentifier()})
+    error = restore_error(kind, proper.message, {name: facts[name] for name in facts if _may_be_set(name)})
+    for name, kinds in _FACT_TYPES.items():
+        fact = vars(error).get(name)
+        if name in vars(error) and (not isinstance(fact, kinds) or isinstance(fact, bool)):
+            raise TypeError(f"{name} is of the type {type(fact).__name__}")
     error.message, error.hint = proper.message, proper.hint
-    error.item = item if isinstance(item, int) else None
+    error.item = item if type(item) is int and item >= 0 else None
     has_label = isinstance(label, str) and _ITEM_LABEL.fullmatch(label) is not None and error.item is not None
     error.__dict__["_item_label"] = label if has_label else None
     return error
+
+
+def _may_be_set(name: str) -> bool:
+    """Whether a fact may become an attribute: one that would hide a method would break the error."""
+    return name.isidentifier() and not hasattr(InferoxError, name)
 
 
 def _find_message(content: Mapping[str, Any], body: bytes) -> str:

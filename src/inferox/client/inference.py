@@ -9,16 +9,17 @@ from urllib.parse import quote
 
 import numpy.typing as npt
 
+from inferox.client.answer_border import reading
 from inferox.client.answers import InferAnswer
 from inferox.client.config import ClientConfig
 from inferox.client.deadline import Deadline
-from inferox.client.directory import model_path, reading
+from inferox.client.directory import model_path
 from inferox.client.division import divide
 from inferox.client.rows import Rows
 from inferox.client.tasks import RemoteTask
 from inferox.client.tensors import HEADER_LENGTH, read_answer, to_bytes_array, write_request
 from inferox.client.transport import Content, Transport
-from inferox.core import InferoxError, ResponseError
+from inferox.core import Fields, InferoxError, RequestError, ResponseError, printable, shown
 
 _MICROSECONDS = 1_000_000
 
@@ -45,7 +46,19 @@ class Inference:
         version: str | None = None,
         outer: Deadline | None = None,
     ) -> InferAnswer:
-        """Computes one request; see ``AsyncClient.infer``."""
+        """Computes one request; see ``AsyncClient.infer``.
+
+        Args:
+            model: The model.
+            inputs: The tensors by name.
+            outputs: The outputs that are wanted; all where there are none.
+            parameters: Parameters of the request.
+            version: The version, or a label; ``None`` for the one that was loaded last.
+            outer: The deadline of the call; ``None`` for none.
+
+        Raises:
+            InferoxError: What the server says is wrong, or why it cannot be asked.
+        """
 
         def write(left_s: float) -> Content:
             # What the server cannot answer in time it need not compute. 0 would mean no limit.
@@ -53,21 +66,25 @@ class Inference:
             body, json_bytes = write_request(inputs, outputs, {"timeout": timeout, **parameters})
             return body, {"content-type": "application/octet-stream", HEADER_LENGTH: str(json_bytes)}
 
+        if version is not None and not (isinstance(version, str) and version and printable(version) == version):
+            raise RequestError(f"version must be the version of a model or a label, but is {version!r}")
+        _check_form(inputs, outputs, parameters)
         path = model_path(model) + ("" if version is None else f"/versions/{quote(version, safe='')}") + "/infer"
         response = await self._transport.send("POST", path, write, outer=outer)
         tensors, head = read_answer(response.content, response.headers.get(HEADER_LENGTH))
         if missing := [name for name in outputs if name not in tensors]:
             raise ResponseError(f"the server's answer lacks the output {missing[0]!r}")
-        with reading(path):
-            told = head.get("parameters", {})
+        with reading(f"the server's answer at {path}"):
+            fields = Fields(head, "its JSON")
+            told = Fields(fields.optional("parameters", dict) or {}, "its parameters")
             return InferAnswer(
                 tensors,
-                head["model_name"],
-                head.get("model_version"),
-                told.get("inferox_artifact"),
-                told.get("inferox_parity"),
-                told.get("inferox_embedding_space"),
-                int(told.get("inferox_cut_inputs", 0)),
+                fields.required("model_name", str),
+                fields.optional("model_version", str),
+                told.optional("inferox_artifact", str),
+                told.optional("inferox_parity", str),
+                told.optional("inferox_embedding_space", str),
+                told.optional_count("inferox_cut_inputs") or 0,
                 response.headers.get("x-request-id"),
             )
 
@@ -123,15 +140,24 @@ class Inference:
         columns = zip(task.inputs, zip(*part, strict=True), strict=True)
         inputs = {name: to_bytes_array(column) for name, column in columns}
         try:
-            answer = await self.infer(model, inputs, outputs=task.outputs, parameters=parameters, outer=outer)
+            answer = await self.infer(model, inputs, outputs=task.output_names, parameters=parameters, outer=outer)
         except InferoxError as error:
             if error.item is None or start == 0:
                 raise
             raise error.at_item(error.item + start) from error.__cause__
-        for name in task.outputs:
-            if len(answer.outputs[name]) != len(part):
-                raise ResponseError(f"the server answered {len(answer.outputs[name])} rows to {len(part)}")
+        task.check(answer.outputs, start, len(part))
+        if answer.cut_inputs > len(part):
+            raise ResponseError(f"the server says that it cut {answer.cut_inputs} texts of {len(part)}")
         return answer
+
+
+def _check_form(inputs: Any, outputs: Any, parameters: Any) -> None:
+    """Checks the forms of what callers give, which may be anything."""
+    for name, given in (("inputs", inputs), ("parameters", parameters)):
+        if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
+            raise RequestError(f"{name} must be values by name, but is {shown(given)}")
+    if not isinstance(outputs, list | tuple) or not all(isinstance(name, str) for name in outputs):
+        raise RequestError(f"outputs must be a list of names, but is {shown(outputs)}")
 
 
 def _number(parts: Iterator[list[tuple[bytes, ...]]]) -> Iterator[tuple[int, list[tuple[bytes, ...]]]]:

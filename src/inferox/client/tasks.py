@@ -10,10 +10,46 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ResponseError
+from inferox.core import Fields, ManifestError, ResponseError, first_line
 from inferox.tasks.labels import LabelScore, Span
 
 Outputs = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class RemoteOutput:
+    """An output as a server must send it, with an entry for each row.
+
+    Attributes:
+        name: Its name.
+        dtype: The type of its elements: float32, or object for those of BYTES.
+        axes: How many axes it has.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    axes: int
+
+    def check(self, array: npt.NDArray[Any], start: int, rows: int) -> None:
+        """Refuses an array that a server sent in another form.
+
+        Args:
+            array: What it sent.
+            start: The number of its first row in the call.
+            rows: How many rows were asked for.
+
+        Raises:
+            ResponseError: If there are other rows or axes, another type, or numbers that are not finite.
+        """
+        if array.dtype != self.dtype:
+            raise ResponseError(f"the server's {self.name} must be of {self.dtype}, but is of {array.dtype}")
+        if array.ndim != self.axes:
+            raise ResponseError(f"the server's {self.name} must have {self.axes} axes, but has {array.ndim}")
+        if len(array) != rows:
+            raise ResponseError(f"the server answered {len(array)} rows to {rows}")
+        if self.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
+            row = start + int(np.argmin(finite.reshape(rows, -1).all(axis=1)))
+            raise ResponseError(f"the server's {self.name} of item {row} has numbers that are not finite")
 
 
 @dataclass(frozen=True)
@@ -29,28 +65,96 @@ class RemoteTask:
 
     name: str
     inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    outputs: tuple[RemoteOutput, ...]
     read: Callable[[Outputs], Sequence[Any] | npt.NDArray[np.float32]]
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """The names of the outputs."""
+        return tuple(output.name for output in self.outputs)
+
+    def check(self, arrays: Outputs, start: int, rows: int) -> None:
+        """Refuses arrays that a server sent in another form; see ``RemoteOutput.check``.
+
+        Args:
+            arrays: The outputs by name.
+            start: The number of their first row in the call.
+            rows: How many rows were asked for.
+
+        Raises:
+            ResponseError: If one is of another form, or they differ where they must not.
+        """
+        for output in self.outputs:
+            output.check(arrays[output.name], start, rows)
+        shapes = [arrays[output.name].shape for output in self.outputs]
+        if len(set(shapes)) > 1:
+            told = " and ".join(f"{output.name} has {list(arrays[output.name].shape)}" for output in self.outputs)
+            raise ResponseError(f"the server's outputs must have one shape, but {told}")
+
+
+def join_vectors(answers: Sequence[Outputs]) -> npt.NDArray[np.float32]:
+    """The vectors of several answers as one array.
+
+    Args:
+        answers: The outputs of each answer, of which there is at least one.
+
+    Returns:
+        Shape ``[n, dimension]``.
+
+    Raises:
+        ResponseError: If the vectors of one are longer than those of another.
+    """
+    arrays = [answer[VECTORS] for answer in answers]
+    widths = sorted({array.shape[1] for array in arrays})
+    if len(widths) > 1:
+        raise ResponseError(f"the server's vectors must have one length, but have {widths[0]} and {widths[-1]} numbers")
+    return np.concatenate(arrays)
 
 
 def _read_labels(outputs: Outputs) -> list[tuple[LabelScore, ...]]:
-    rows = zip(outputs["label"], outputs["score"].tolist(), strict=True)
-    return [tuple(LabelScore(label.decode(), score) for label, score in zip(*row, strict=True)) for row in rows]
+    try:
+        names = [[label.decode() for label in row] for row in outputs["label"]]
+    except UnicodeDecodeError as error:
+        raise ResponseError(f"the server's labels cannot be read: {first_line(error)}") from error
+    rows = zip(names, outputs["score"].tolist(), strict=True)
+    return [tuple(LabelScore(*pair) for pair in zip(*row, strict=True)) for row in rows]
 
 
 def _read_spans(outputs: Outputs) -> list[list[Span]]:
     try:
-        return [[Span(**span) for span in json.loads(row)] for row in outputs["spans"]]
-    except (TypeError, ValueError) as error:
-        raise ResponseError(f"the server's spans cannot be read: {error}") from error
+        return [[_read_span(span) for span in _as_list(json.loads(row))] for row in outputs["spans"]]
+    except (ManifestError, ValueError, RecursionError) as error:
+        raise ResponseError(f"the server's spans cannot be read: {first_line(error)}") from error
+
+
+def _as_list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list of spans, got a {type(value).__name__}")  # noqa: TRY004 - foreign data
+    return value
+
+
+def _read_span(value: Any) -> Span:
+    span = Fields(value, "a span")
+    return Span(
+        label=span.required("label", str),
+        score=span.number("score"),
+        start=span.count("start"),
+        end=span.count("end"),
+        text=span.required("text", str),
+    )
 
 
 VECTORS = "embedding"
 """The output that has vectors."""
 
-EMBED = RemoteTask("embed", ("text",), (VECTORS,), lambda outputs: outputs[VECTORS])
-CLASSIFY = RemoteTask("classify", ("text",), ("label", "score"), _read_labels)
-CLASSIFY_PAIRS = RemoteTask("classify", ("text", "text_pair"), ("label", "score"), _read_labels)
-CLASSIFY_TOKENS = RemoteTask("token-classify", ("text",), ("spans",), _read_spans)
-CLASSIFY_IMAGES = RemoteTask("image-classify", ("image",), ("label", "score"), _read_labels)
-RERANK = RemoteTask("rerank", ("query", "text"), ("score",), lambda outputs: outputs["score"].tolist())
+_NUMBERS, _BYTES = np.dtype(np.float32), np.dtype(np.object_)
+_LABELS = (RemoteOutput("label", _BYTES, 2), RemoteOutput("score", _NUMBERS, 2))
+
+EMBED = RemoteTask("embed", ("text",), (RemoteOutput(VECTORS, _NUMBERS, 2),), lambda outputs: outputs[VECTORS])
+CLASSIFY = RemoteTask("classify", ("text",), _LABELS, _read_labels)
+CLASSIFY_PAIRS = RemoteTask("classify", ("text", "text_pair"), _LABELS, _read_labels)
+CLASSIFY_TOKENS = RemoteTask("token-classify", ("text",), (RemoteOutput("spans", _BYTES, 1),), _read_spans)
+CLASSIFY_IMAGES = RemoteTask("image-classify", ("image",), _LABELS, _read_labels)
+RERANK = RemoteTask(
+    "rerank", ("query", "text"), (RemoteOutput("score", _NUMBERS, 1),), lambda outputs: outputs["score"].tolist()
+)

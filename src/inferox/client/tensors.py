@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import RequestError, ResponseError
+from inferox.client.answer_border import reading
+from inferox.core import Fields, RequestError, first_line, parse_json, shown
 
 HEADER_LENGTH = "inference-header-content-length"
 """The header that says how long the JSON is."""
@@ -58,8 +59,8 @@ def write_request(
     if outputs:
         head["outputs"] = [{"name": name} for name in outputs]
     try:
-        text = json.dumps(head).encode()
-    except (TypeError, ValueError) as error:
+        text = json.dumps(head, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
         raise RequestError(f"the parameters must be values that JSON has: {error}") from error
     return b"".join([text, *binary]), len(text)
 
@@ -77,20 +78,22 @@ def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.N
     Raises:
         ResponseError: If it is not an answer of the protocol.
     """
-    try:
+    with reading("the server's answer"):
         size = len(body) if header_length is None else int(header_length)
-        head = json.loads(body[:size])
-        tensors, place = {}, size
-        for item in head["outputs"]:
-            after = place + int(item["parameters"]["binary_data_size"])
-            data = memoryview(body)[place:after]
-            tensors[str(item["name"])] = _read_tensor(item["datatype"], [int(dim) for dim in item["shape"]], data)
+        if not 0 <= size <= len(body):
+            raise ValueError(f"{HEADER_LENGTH} is {size}, and there are {len(body)} bytes")
+        head = parse_json(body[:size], "its JSON")
+        tensors: dict[str, npt.NDArray[Any]] = {}
+        place = size
+        for item in Fields(head, "its JSON").map("outputs", lambda item: Fields(item, "an output")):
+            name = item.required("name", str)
+            after = place + Fields(item.required("parameters", dict), "parameters").count("binary_data_size")
+            if name in tensors or after > len(body):
+                raise ValueError(f"the output {shown(name)} is there twice, or longer than the answer")
+            tensors[name] = _read_tensor(item, memoryview(body)[place:after])
             place = after
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
-        raise ResponseError(
-            f"the server's answer is not one of the Open Inference Protocol: {type(error).__name__}: {error}",
-            hint="is this the address of inferox serve, without a path?",
-        ) from error
+        if place != len(body):
+            raise ValueError(f"{len(body) - place} bytes belong to no output")
     return tensors, head
 
 
@@ -107,7 +110,18 @@ def to_bytes_array(rows: Sequence[bytes]) -> npt.NDArray[np.object_]:
 
 def _write_tensor(name: str, given: npt.ArrayLike) -> tuple[str, list[int], bytes]:
     # NumPy's own arrays of texts would lose zeros at the end of an element.
-    array = np.array(given, np.object_) if _holds_texts(given) else np.asarray(given)
+    try:
+        array = np.array(given, np.object_) if _holds_texts(given) else np.asarray(given)
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OverflowError,
+    ) as error:  # what objects say that make arrays of themselves
+        raise RequestError(
+            f"input {name!r} must be an array, or a list of numbers, texts or bytes: {first_line(error)}",
+            hint="the lists in a list are of one length",
+        ) from error
     if array.dtype.kind in "OSU":
         elements = [_encode(name, element) for element in array.flat]
         data = b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
@@ -136,11 +150,19 @@ def _encode(name: str, element: Any) -> bytes:
         raise RequestError(f"input {name!r} has a text with a lone surrogate: {error.reason}") from error
 
 
-def _read_tensor(datatype: str, shape: list[int], data: memoryview) -> npt.NDArray[Any]:
+def _read_tensor(item: Fields, data: memoryview) -> npt.NDArray[Any]:
+    datatype, shape = item.required("datatype", str), item.required("shape", list)
+    if not all(type(dim) is int and dim >= 0 for dim in shape):
+        raise ValueError(f"an output has the shape {shown(shape)}")
     if datatype == _BYTES:
         elements = _read_elements(prod(shape), data)
         return to_bytes_array(elements).reshape(shape)
-    return np.frombuffer(data, _DTYPES[datatype]).reshape(shape)
+    if datatype not in _DTYPES:
+        raise ValueError(f"an output has the data type {shown(datatype)}")
+    array = np.frombuffer(data, _DTYPES[datatype]).reshape(shape)
+    if datatype == "BOOL" and array.view(np.uint8).max(initial=0) > 1:
+        raise ValueError("an output of BOOL has bytes other than 0 and 1")
+    return array
 
 
 def _read_elements(count: int, data: memoryview) -> list[bytes]:
@@ -152,4 +174,6 @@ def _read_elements(count: int, data: memoryview) -> list[bytes]:
             raise ValueError("an element is longer than its tensor")
         elements.append(bytes(data[place : place + length]))
         place += length
+    if place != len(data):
+        raise ValueError("a tensor has more bytes than its elements")
     return elements

@@ -60,8 +60,7 @@ class Transport:
         except ImportError as error:
             raise ConfigError("the client needs httpx2", hint="pip install 'inferox[client]'") from error
         self._httpx = httpx2
-        parse_server_address(url)
-        self.url = url.rstrip("/")
+        self.url = parse_server_address(url).geturl().rstrip("/")
         self._config = config
         self._slots = asyncio.Semaphore(config.concurrency)
         headers = {"user-agent": "inferox", **config.headers}
@@ -75,7 +74,16 @@ class Transport:
         )
 
     async def ask(self, method: str, path: str, *, outer: Deadline | None = None) -> httpx2.Response:
-        """Sends a request without a body; see ``send``."""
+        """Sends a request without a body; see ``send``.
+
+        Args:
+            method: Its method.
+            path: Its path.
+            outer: The deadline of what it is a part of; ``None`` for none.
+
+        Raises:
+            InferoxError: See ``send``.
+        """
         return await self.send(method, path, lambda _left_s: (b"", {}), outer=outer)
 
     async def send(
@@ -113,12 +121,15 @@ class Transport:
                 await asyncio.sleep(wait_s)
 
     async def says_yes(self, path: str) -> bool:
-        """Whether a path answers with 2xx; asked once.
+        """Whether a path answers with 2xx in time; asked once.
 
         Args:
             path: The path of a probe.
         """
-        found = await self._try("GET", path, lambda _left_s: (b"", {}), Deadline(self._config.timeout_s), None)
+        try:
+            found = await self._try("GET", path, lambda _left_s: (b"", {}), Deadline(self._config.timeout_s), None)
+        except DeadlineExceededError:
+            return False
         return not isinstance(found, _Refused)
 
     async def wait_for_yes(self, path: str, timeout_s: float) -> None:
@@ -136,7 +147,7 @@ class Transport:
             async with asyncio.timeout(deadline.left_s):
                 while not await self.says_yes(path):
                     await asyncio.sleep(_POLL_S)
-        except (TimeoutError, DeadlineExceededError) as error:
+        except TimeoutError as error:
             raise DeadlineExceededError(f"{self.url} was not ready within {timeout_s:g} s") from error
 
     async def close(self) -> None:
@@ -152,6 +163,8 @@ class Transport:
         earlier: InferoxError | None,
     ) -> httpx2.Response | _Refused:
         """Sends a request once; ``earlier`` is why the try before failed."""
+        if self._http.is_closed:
+            raise ConfigError("this client is closed", hint="make a new one")
         left_s = max(deadline.left_s, 0.0)
         content, headers = write(left_s)
         try:

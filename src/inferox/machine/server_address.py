@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit
+import re
+from ipaddress import ip_address
+from urllib.parse import SplitResult, quote, urlsplit
 
 from inferox.core import ConfigError
 
 PORTS = {"http": 80, "https": 443}
 """The port of an address that names none, by its scheme."""
+
+_HOST = re.compile(r"\[[0-9A-Za-z.:%_-]+\]|[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*\.?")
+_USER_SAFE = "%:!$&'()*+,;=~"
 
 
 def parse_server_address(url: str) -> SplitResult:
@@ -16,15 +21,45 @@ def parse_server_address(url: str) -> SplitResult:
     Args:
         url: ``http://HOST:PORT`` or ``https://…``, perhaps with a path before the server's own.
 
+    Returns:
+        Its parts, all of ASCII: letters of other scripts are written as browsers send them (``%C3%A9``, ``xn--…``).
+
     Raises:
         ConfigError: If it is none.
     """
+    found = _split(url) if isinstance(url, str) else None
+    if found is None:
+        raise ConfigError(f"the address of a server must be http://HOST:PORT or https://HOST:PORT, but is {url!r}")
+    return found
+
+
+def is_server_address(text: str) -> bool:
+    """Whether a text is meant as the address of a server, right or wrong, rather than as the path of a file.
+
+    Args:
+        text: The text.
+    """
+    scheme, colon, _ = text.partition("://")
+    return bool(colon) and scheme.lower() in PORTS
+
+
+def _split(url: str) -> SplitResult | None:
+    """The parts of an address; ``None`` where it is none."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # which is only now refused where it is no number
-        is_address = parts.scheme in PORTS and bool(parts.hostname)
-    except ValueError:
-        is_address = False
-    if not is_address or parts.query or parts.fragment:
-        raise ConfigError(f"the address of a server must be http://HOST:PORT or https://HOST:PORT, but is {url!r}")
-    return parts
+        host = _to_ascii(parts.hostname or "")
+        port = "" if parts.port is None else f":{parts.port}"
+        path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+    except ValueError:  # ports that are no numbers, and what has no form in ASCII
+        return None
+    if parts.scheme not in PORTS or _HOST.fullmatch(host) is None or parts.query or parts.fragment:
+        return None
+    user, at, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{quote(user, safe=_USER_SAFE)}{at}{host}{port}", path=path)
+
+
+def _to_ascii(host: str) -> str:
+    if ":" in host:
+        ip_address(host.partition("%")[0])
+        return f"[{host}]"
+    return host if host.isascii() else host.encode("idna").decode()

@@ -33,12 +33,14 @@ def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = 
         The query with each document.
 
     Raises:
-        RequestError: If the documents are a single one, or ``top_k`` is negative.
+        RequestError: If the documents are a single one or no list, or ``top_k`` is not an integer of 0 or more.
     """
     if isinstance(documents, str | bytes):
         raise RequestError("expected a list of documents, got a single one", hint="put it in a list")
-    if top_k is not None and top_k < 0:
-        raise RequestError(f"top_k must be 0 or more, but is {top_k}")
+    if not isinstance(documents, Iterable):
+        raise RequestError(f"expected a list of documents, got a {type(documents).__name__}", hint="give a list")
+    if top_k is not None and (type(top_k) is not int or top_k < 0):
+        raise RequestError(f"top_k must be 0 or more, but is {top_k!r}")
     return [(query, document) for document in documents]
 
 

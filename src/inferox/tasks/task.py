@@ -244,6 +244,7 @@ def as_list(items: Any) -> Sequence[Any]:
         RequestError: If it is neither a sequence nor an iterator.
     """
     # A generator or an open file can be read once, and items are read twice.
-    if not isinstance(items, Sequence | Iterator) and not hasattr(items, "__array__"):
+    is_array = hasattr(items, "__array__") and getattr(items, "ndim", 1) > 0
+    if not isinstance(items, Sequence | Iterator) and not is_array:
         raise RequestError(f"expected a list of items, got a {type(items).__name__}", hint="give a list")
     return list(items) if isinstance(items, Iterator) else items

@@ -45,6 +45,8 @@ class VectorForm:
     def __post_init__(self) -> None:
         if self.dtype not in VECTOR_TYPES:
             raise ConfigError(f"dtype must be one of {', '.join(VECTOR_TYPES)}, but is {self.dtype!r}")
+        if not isinstance(self.normalize, bool):
+            raise ConfigError(f"normalize must be True or False, but is {self.normalize!r}")
         wanted = self.truncate_dim
         if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
             raise ConfigError(f"truncate_dim must be a whole number from 1, but is {wanted!r}")
