@@ -7,6 +7,7 @@ import sys
 from inferox.cli.main import main
 
 FOREIGN = (
+    "opentelemetry",
     "torch",
     "onnxruntime",
     "openvino",

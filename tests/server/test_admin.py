@@ -16,6 +16,7 @@ from inferox.core import ConfigError
 from inferox.server import ModelRepository, ModelSource, ServerConfig
 from inferox.server.admin_app import AdminApp
 from inferox.server.model_control import ModelControl
+from inferox.server.request_observer import RequestObserver
 from tests.server.models import HERE
 from tests.server.running import running
 from tests.server.test_api_keys import make
@@ -33,7 +34,7 @@ async def administered(
     async with holding(config) as held:
         held.model.may_go.set()
         control = ModelControl(held.service, ModelRepository([], folder, {"trust_code": True}), told.append)
-        app = AdminApp(held.service, control, config or ServerConfig())
+        app = AdminApp(held.service, control, config or ServerConfig(), RequestObserver())
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://admin") as http:
             yield held, http, told
 

@@ -22,8 +22,10 @@ from inferox.server.app import App
 from inferox.server.log_format import LogFormat
 from inferox.server.log_writer import LogWriter
 from inferox.server.request_log import RequestLog
+from inferox.server.request_observer import RequestObserver
 from inferox.server.trace_context import TraceContext, read_trace_context
 from tests.server.models import HERE
+from tests.server.otlp_receiver import receiving
 from tests.server.running import running
 from tests.server.test_api_keys import make
 from tests.server.test_app import Held, holding, run
@@ -43,7 +45,7 @@ def logged(kind: LogFormat, ask: Callable[[Held, httpx2.AsyncClient], Any], **co
         settings = ServerConfig(**config)
         async with holding(settings) as held:
             held.model.may_go.set()
-            app = App(held.service, settings, RequestLog(kind, writer))
+            app = App(held.service, settings, RequestObserver(RequestLog(kind, writer)))
             async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://server") as http:
                 await ask(held, http)
 
@@ -59,7 +61,7 @@ async def ask_for_vectors(held: Held, http: httpx2.AsyncClient) -> None:
     body = {"model": "model", "input": PRIVATE}
     answer = await http.post("/v1/embeddings?user=hidden", json=body, headers=headers)
     assert answer.status_code == 200
-    trace = read_trace_context(answer.headers["traceparent"])
+    trace = read_trace_context(answer.headers)
     assert trace is not None
     assert (trace.trace_id, trace.flags) == (TRACE, "01")
     assert trace.parent_id != PARENT
@@ -108,7 +110,7 @@ def test_a_client_that_has_gone_is_logged_as_such() -> None:
         stream = io.BytesIO()
         writer = LogWriter(stream, lambda lines: f"lost {lines}".encode())
         async with holding() as held:
-            app = App(held.service, ServerConfig(), RequestLog("json", writer))
+            app = App(held.service, ServerConfig(), RequestObserver(RequestLog("json", writer)))
             body = json.dumps({"model": "model", "input": "a"}).encode()
             messages = iter([{"type": "http.request", "body": body}, {"type": "http.disconnect"}])
 
@@ -128,9 +130,13 @@ def test_a_client_that_has_gone_is_logged_as_such() -> None:
     run(test)
 
 
-def test_every_line_of_a_server_is_json(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_line_of_a_server_is_json_and_the_last_traces_are_sent_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))  # so that its worker finds the model
-    with running(f"model={HERE}", "--trust-code", "--log-format", "json", "--access-log") as server:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "search")
+    options = ("--trust-code", "--log-format", "json", "--access-log")
+    with receiving() as receiver, running(f"model={HERE}", *options, "--otlp-endpoint", receiver.url) as server:
         server.wait_until_ready()
         asked = server.http.post("/v1/embeddings", json={"model": "model", "input": "a"})
         assert asked.status_code == 200
@@ -140,7 +146,14 @@ def test_every_line_of_a_server_is_json(monkeypatch: pytest.MonkeyPatch) -> None
     # Requests are written by a thread of their own, and so beside the rest.
     messages = sorted(line["message"] for line in lines[1:])
     assert messages == ["ready: model", "request", "request", "shutting down"]
-    assert [line["path"] for line in lines if line["message"] == "request"] == ["/health/ready", "/v1/embeddings"]
+    probed, computed = [line for line in lines if line["message"] == "request"]
+    assert [probed["path"], computed["path"]] == ["/health/ready", "/v1/embeddings"]
+    span, *phases = sorted(receiver.spans, key=lambda span: (span.start_time_unix_nano, span.parent_span_id))
+    assert (span.trace_id.hex(), span.span_id.hex()) == (computed["trace_id"], computed["span_id"])
+    assert [phase.name for phase in phases] == ["tokenise", "queue", "compute"]
+    assert {phase.parent_span_id for phase in phases} == {span.span_id}
+    assert phases[-1].end_time_unix_nano <= span.end_time_unix_nano  # by the clock of a worker process
+    assert {resource["service.name"] for resource in receiver.resources} == {"search"}
 
 
 def test_lines_that_nobody_reads_hold_nothing_up_and_are_counted() -> None:
@@ -170,13 +183,13 @@ hexadecimal = st.text("0123456789abcdef", min_size=16, max_size=16)
 @given(hexadecimal, hexadecimal, hexadecimal, st.sampled_from(["00", "01", "ff"]))
 def test_a_trace_goes_on(high: str, low: str, parent: str, flags: str) -> None:
     trace_id = high + low
-    found = read_trace_context(f"00-{trace_id}-{parent}-{flags}")
+    found = read_trace_context({"traceparent": f"00-{trace_id}-{parent}-{flags}"})
     if not trace_id.strip("0") or not parent.strip("0"):
         assert found is None
         return
     assert isinstance(found, TraceContext)
     assert (found.trace_id, found.parent_id, found.flags) == (trace_id, parent, flags)
-    following = read_trace_context(found.header)
+    following = read_trace_context(found.headers)
     assert following is not None
     assert (following.trace_id, following.parent_id, following.flags) == (trace_id, found.span_id, flags)
 
@@ -197,4 +210,5 @@ def test_a_trace_goes_on(high: str, low: str, parent: str, flags: str) -> None:
     ],
 )
 def test_what_is_no_trace_is_ignored(header: str | None, is_taken: bool) -> None:
-    assert (read_trace_context(header) is not None) is is_taken
+    headers = {} if header is None else {"traceparent": header}
+    assert (read_trace_context(headers) is not None) is is_taken

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from inferox.cli.number_types import NOT_NEGATIVE, POSITIVE
+from inferox.cli.number_types import NOT_NEGATIVE, POSITIVE, SHARE
 from inferox.cli.options import debug_option, runtime_options, signature_option, trust_code_option
 from inferox.cli.serve_settings import config_option, name_variables
 from inferox.cli.trial_options import read_trials, trial_options
@@ -138,6 +138,18 @@ Examples:
     help="How the log on standard error is written: lines for people, or a JSON object in each line.",
 )
 @click.option("--access-log", is_flag=True, help="Log a line for each request, without what it says.")
+@click.option(
+    "--otlp-endpoint",
+    metavar="URL",
+    help="Send traces of requests to this receiver of OTLP over HTTP, such as http://127.0.0.1:4318.",
+)
+@click.option(
+    "--trace-share",
+    type=SHARE,
+    default=1.0,
+    show_default=True,
+    help="The share of requests to trace of those whose clients do not say whether they are to be.",
+)
 @trial_options
 @trust_code_option
 @signature_option
@@ -173,6 +185,8 @@ def serve(
     admin_key: tuple[str, ...],
     log_format: LogFormat,
     access_log: bool,
+    otlp_endpoint: str | None,
+    trace_share: float,
     shadow: str | None,
     canary: str | None,
     canary_drift: float | None,
@@ -219,6 +233,8 @@ def serve(
         admin_keys=_read_keys(None, admin_key),
         log_format=log_format,
         access_log=access_log,
+        otlp_endpoint=otlp_endpoint,
+        trace_share=trace_share,
     )
     options = {
         "backend": backend,

@@ -5,6 +5,7 @@ from inferox.engine.config import EngineConfig
 from inferox.engine.engine import Engine
 from inferox.engine.histogram import Histogram
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.phases import Phases
 from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
 from inferox.engine.trials.options import Canary, Shadow
@@ -20,6 +21,7 @@ __all__ = [
     "InferenceSession",
     "ModelInfo",
     "ModelStats",
+    "Phases",
     "Shadow",
     "TrialInfo",
     "TrialStats",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from inferox.engine.phases import Phases
 from inferox.tasks.truncation import CutTokens
 
 
@@ -24,6 +25,7 @@ class Answer:
         parity_class: How well the artifact agreed when it was packed; ``None`` where that is not known.
         queue_s: The seconds from its coming until the first of its rows was computed, the making of rows among them.
         compute_s: The seconds from then until the last was; 0 where nothing had to be computed.
+        phases: When it was done; ``None`` where that is not known.
     """
 
     results: Any
@@ -36,3 +38,4 @@ class Answer:
     parity_class: str | None = None
     queue_s: float = field(default=0.0, compare=False)
     compute_s: float = field(default=0.0, compare=False)
+    phases: Phases | None = field(default=None, compare=False)

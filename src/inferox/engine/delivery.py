@@ -13,6 +13,7 @@ from typing import Any
 from inferox.core import InferoxError
 from inferox.engine.answer import Answer
 from inferox.engine.answer_cache import AnswerCache
+from inferox.engine.phases import Phases
 from inferox.engine.request import Request, Row
 from inferox.engine.shift import Shift
 from inferox.engine.stats import StatsRecorder
@@ -129,6 +130,7 @@ class Delivery:
                 metadata.parity_class,
                 begun_s - request.arrived_s,
                 now_s - begun_s,
+                Phases(encoding.made.began_s, encoding.made.ended_s, begun_s, now_s),
             )
         )
 

@@ -18,7 +18,7 @@ from inferox.server.model_control import ModelControl
 from inferox.server.oip.error_body import write_error
 from inferox.server.oip.server_routes import list_models
 from inferox.server.protocol import Handler, Protocol, posting, reading
-from inferox.server.request_log import RequestLog
+from inferox.server.request_observer import RequestObserver
 from inferox.server.service import Service
 
 _START = "/v2/repository/models/"
@@ -48,14 +48,14 @@ class AdminApp(App):
         service: What has the models.
         control: Loads and unloads them.
         config: The settings; ``admin_keys`` are who may ask.
-        log: Told of each request that is over; ``None`` where nobody is.
+        observer: Told of each request.
     """
 
     def __init__(
-        self, service: Service, control: ModelControl, config: ServerConfig, log: RequestLog | None = None
+        self, service: Service, control: ModelControl, config: ServerConfig, observer: RequestObserver
     ) -> None:
         self._control = control
-        super().__init__(service, replace(config, api_keys=config.admin_keys), log)
+        super().__init__(service, replace(config, api_keys=config.admin_keys), observer)
 
     def _make_protocols(self) -> list[Protocol]:
         health = Health(self._service)

@@ -22,12 +22,11 @@ from inferox.server.openai.protocol import make_openai
 from inferox.server.openapi import OpenApiRoute
 from inferox.server.page.routes import OPEN_PATHS, PageRoutes
 from inferox.server.protocol import ErrorWriter, Handler, Methods, Protocol, reading
-from inferox.server.request_log import RequestLog
+from inferox.server.request_observer import RequestObserver
 from inferox.server.request_record import current_record
 from inferox.server.rerank.protocol import make_rerank
 from inferox.server.service import Service
 from inferox.server.tei.protocol import make_tei
-from inferox.server.trace_context import HEADER
 
 _logger = logging.getLogger(__name__)
 
@@ -38,24 +37,27 @@ _OPEN = {"/health/live", "/health/ready", "/health", "/ping", "/v2/health/live",
 """What needs no API key: asking whether the server lives, and files that are the same for everybody."""
 
 
+_NOBODY = RequestObserver()
+
+
 class App:
     """Answers requests of HTTP.
 
     Args:
         service: What answers them, whatever the protocol.
         config: The settings.
-        log: Told of each request that is over; ``None`` where nobody is.
+        observer: Told of each request.
 
     Attributes:
         intake: Counts what is held of requests.
         keys: Who may ask.
-        log: See above.
+        observer: See above.
         inference: Computes requests of the Open Inference Protocol, which also come by other ways.
     """
 
-    def __init__(self, service: Service, config: ServerConfig, log: RequestLog | None = None) -> None:
+    def __init__(self, service: Service, config: ServerConfig, observer: RequestObserver = _NOBODY) -> None:
         self._service = service
-        self.log = log
+        self.observer = observer
         self.inference = Inference(service)
         self.keys = ApiKeys(config.api_keys)
         self.intake = Intake(config.request_limit, config.held_limit_bytes)
@@ -77,13 +79,13 @@ class App:
         """
         request = HttpRequest(scope, receive, self.intake, self._config)
         current_record.set(request.record)
+        self.observer.begin(request.record, computes=request.method == "POST")
         try:
             handler = self._find(request)
             with nullcontext() if _is_open(request) else self.keys.admit(request.api_key):
                 response = await handler(request)
         except ClientGoneError:
-            if self.log is not None:
-                self.log.note(request.record, CLIENT_GONE, 0)
+            self.observer.end(request.record, CLIENT_GONE, 0)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             response = (request.write_error or write_error)(self._explain(error, request))
@@ -92,9 +94,8 @@ class App:
         if self._service.is_draining:
             headers["connection"] = "close"
         if request.record.trace is not None:
-            headers[HEADER] = request.record.trace.header
-        if self.log is not None:
-            self.log.note(request.record, response.status, len(response.body))
+            headers |= request.record.trace.headers
+        self.observer.end(request.record, response.status, len(response.body))
         await response.write(send, headers)
 
     def _make_protocols(self) -> list[Protocol]:
@@ -104,7 +105,8 @@ class App:
             "/health/live": reading(health.answer_live, "Says that the process answers."),
             "/health/ready": reading(health.answer_ready, "Says whether every model can be computed now."),
             "/metrics": reading(
-                Metrics(self._service, self._answers).answer, "Says what the server does, as Prometheus reads it."
+                Metrics(self._service, self._answers, self.observer.spans).answer,
+                "Says what the server does, as Prometheus reads it.",
             ),
         }
         page = PageRoutes(self._service, self._answers)
@@ -120,12 +122,15 @@ class App:
         return [*protocols, OpenApiRoute(protocols).protocol]
 
     def _find(self, request: HttpRequest) -> Handler:
+        route: str | None = request.path
         found = self._routes.get(request.path)
         if found is None:
-            found = next((some for start, some in self._families.items() if request.path.startswith(start)), None)
+            route = next((start for start in self._families if request.path.startswith(start)), None)
+            found = None if route is None else self._families[route]
         if found is None:
             raise HttpError(404, "unknown_route", f"there is nothing at {request.path[:200]!r}")
         handlers, request.write_error = found
+        request.record.route = route
         if request.method not in handlers:
             allowed = ", ".join(handlers)
             raise HttpError(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from inferox.core import ConfigError
 from inferox.server.api_key import ApiKey
@@ -68,6 +69,8 @@ class ServerConfig:
         admin_keys: Who may send them; whoever reaches it where there are none, which must be on this machine.
         log_format: How the log is written: ``text`` for people, ``json`` for programs.
         access_log: Whether the log has a line for each request.
+        otlp_endpoint: The URL of a receiver of OpenTelemetry's traces, by OTLP over HTTP; ``None`` to send none.
+        trace_share: The share of requests that are traced of those whose clients do not say whether they are to be.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -93,6 +96,8 @@ class ServerConfig:
     admin_keys: tuple[ApiKey, ...] = ()
     log_format: LogFormat = "text"
     access_log: bool = False
+    otlp_endpoint: str | None = None
+    trace_share: float = 1.0
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -100,10 +105,29 @@ class ServerConfig:
             raise ConfigError(f"log_format must be one of {', '.join(LOG_FORMATS)}, but is {self.log_format!r}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
+        self._check_traces()
         if self.admin_port is not None and not (self.admin_keys or is_loopback(self.admin_host)):
             raise ConfigError(
                 f"whoever reaches {self.admin_host} could load and unload models",
                 hint="give the admin listener a key with --admin-key, or an address of this machine alone",
+            )
+
+    def _check_traces(self) -> None:
+        if not 0 <= self.trace_share <= 1:
+            raise ConfigError(f"trace_share must be a share from 0 to 1, but is {self.trace_share!r}")
+        if self.otlp_endpoint is None:
+            if self.trace_share != 1:
+                raise ConfigError("trace_share needs a receiver of traces", hint="see --otlp-endpoint")
+            return
+        try:
+            parts = urlsplit(self.otlp_endpoint)
+            is_url = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        except ValueError:
+            is_url = False
+        if not is_url:
+            raise ConfigError(
+                f"otlp_endpoint must be the URL of a receiver of OTLP over HTTP, but is {self.otlp_endpoint!r}",
+                hint="such as http://127.0.0.1:4318",
             )
 
     def _check_numbers(self) -> None:

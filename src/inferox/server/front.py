@@ -19,7 +19,9 @@ from inferox.server.listening import listen
 from inferox.server.model_control import ModelControl
 from inferox.server.model_repository import ModelRepository
 from inferox.server.request_log import open_log
+from inferox.server.request_observer import RequestObserver
 from inferox.server.service import Service
+from inferox.server.span_queue import SpanQueue
 
 if TYPE_CHECKING:
     from inferox.server.grpc_server import GrpcServer
@@ -46,6 +48,7 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
         raise ConfigError(f"serving needs {error.name}", hint="pip install 'inferox[serve]'") from error
     check_certificate(config)
     with ExitStack() as closing:
+        spans = None if config.otlp_endpoint is None else _open_spans(config.otlp_endpoint, config.trace_share, closing)
         listener = closing.enter_context(listen(config.host, config.port))
         admin_listener = None
         if config.admin_port is not None:
@@ -59,15 +62,25 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             service = Service(engine, timeout_s=config.timeout_s)
-            log = open_log(config, closing)
-            app = App(service, config, log)
+            observer = RequestObserver(open_log(config, closing), spans)
+            app = App(service, config, observer)
             listening = [(HttpServer(app, config), listener)]
             if admin_listener is not None:
                 control = ModelControl(service, repository, announce)
-                listening.append((HttpServer(AdminApp(service, control, config, log), config), admin_listener))
+                listening.append((HttpServer(AdminApp(service, control, config, observer), config), admin_listener))
             make_grpc = None if config.grpc_port is None else _grpc_maker(app, service, config, config.grpc_port)
             front = _Front(listening, engine, service, config, make_grpc=make_grpc, announce=announce)
             runner.run(front.run(sources))
+
+
+def _open_spans(endpoint: str, share: float, closing: ExitStack) -> SpanQueue:
+    try:
+        from inferox.server.otlp import OtlpSender
+    except ImportError as error:
+        raise ConfigError(f"--otlp-endpoint needs {error.name}", hint="pip install 'inferox[serve,otel]'") from error
+    spans = SpanQueue(OtlpSender(endpoint), share=share)
+    closing.callback(spans.close)
+    return spans
 
 
 def _grpc_maker(app: App, service: Service, config: ServerConfig, port: int) -> Callable[[], GrpcServer]:

@@ -51,7 +51,7 @@ class GrpcServer:
             ),
             maximum_concurrent_rpcs=config.request_limit + _MORE_CALLS,
         )
-        inference = GrpcService(service, app.inference, app.intake, app.keys, app.log)
+        inference = GrpcService(service, app.inference, app.intake, app.keys, app.observer)
         self._server.add_generic_rpc_handlers((inference.handler(), GrpcHealth(service).handler()))
         self.port = self._listen(config, port)
 

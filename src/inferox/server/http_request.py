@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inferox.server.api_keys import read_presented_key
@@ -14,7 +14,7 @@ from inferox.server.content_coding import CODINGS, IDENTITY, decompress
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.intake import Held, Intake
 from inferox.server.request_record import RequestRecord
-from inferox.server.trace_context import HEADER, read_trace_context
+from inferox.server.trace_context import HEADER, STATE_HEADER, TraceContext, read_trace_context
 
 if TYPE_CHECKING:
     from inferox.server.protocol import ErrorWriter
@@ -63,8 +63,8 @@ class HttpRequest:
         self._limit_bytes, self._timeout_s = config.body_limit_bytes, config.body_timeout_s
         given = self._headers.get(b"x-request-id", b"")
         self.id = given.decode() if _SAFE_ID.fullmatch(given) else f"req_{os.urandom(_ID_BYTES).hex()}"
-        trace = read_trace_context(self.header(HEADER))
-        self.record = RequestRecord(self.id, "http", self.method, self.path, trace)
+        trace = _read_trace(scope["headers"]) if HEADER.encode() in self._headers else None
+        self.record = RequestRecord(self.id, "http", self.method, self.path, trace=trace)
 
     def header(self, name: str) -> str | None:
         """A header; ``None`` where there is none of that name.
@@ -197,6 +197,13 @@ class HttpRequest:
     async def _wait_until_gone(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def _read_trace(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext | None:
+    named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    # Clients may divide a long state between several headers.
+    state = ",".join(value for name, value in named if name == STATE_HEADER)
+    return read_trace_context({**dict(named), STATE_HEADER: state})
 
 
 def _refuse_type(kind: bytes, expected: str) -> HttpError:

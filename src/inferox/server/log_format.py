@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import json
 
 from inferox.core import printable
-from inferox.server.request_record import RequestRecord
+from inferox.server.request_record import RequestRecord, current_record
 
 LogFormat = Literal["text", "json"]
 
@@ -57,6 +57,7 @@ def write_request(kind: LogFormat, record: RequestRecord, status: int | str, sen
         "trace_id": trace and trace.trace_id,
         "span_id": trace and trace.span_id,
         "parent_span_id": trace and trace.parent_id,
+        "trace_state": trace and trace.state,
     }
     known = {name: value for name, value in facts.items() if value is not None}
     if kind == "json":
@@ -77,9 +78,19 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "logger": record.name,
         }
+        line |= _name_request()
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return _to_line(line)
+
+
+def _name_request() -> dict[str, str]:
+    """Which request is being answered where a line is written."""
+    if (record := current_record.get()) is None:
+        return {}
+    if record.trace is None:
+        return {"request_id": record.id}
+    return {"request_id": record.id, "trace_id": record.trace.trace_id, "span_id": record.trace.span_id}
 
 
 def _to_line(value: dict[str, Any]) -> str:

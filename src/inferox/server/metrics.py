@@ -12,6 +12,7 @@ from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
 from inferox.server.process_memory import measure_memory
 from inferox.server.service import Service
+from inferox.server.span_queue import SpanQueue
 from inferox.server.trial_metrics import accumulate, collect_trials
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ class Metrics:
     Args:
         service: What answers requests.
         answers: How many were answered with each status.
+        spans: Sends traces; ``None`` where nobody does.
     """
 
-    def __init__(self, service: Service, answers: Counter[int]) -> None:
+    def __init__(self, service: Service, answers: Counter[int], spans: SpanQueue | None = None) -> None:
         self._service = service
         self._answers = answers
+        self._spans = spans
 
     async def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         """Answers with all metrics, in Prometheus' text format."""
@@ -66,7 +69,9 @@ class Metrics:
         is_ready = self._service.why_not_ready() is None
         # The library takes a tenth of a second to import, and is needed by those who scrape alone.
         processes = self._service.workers(), self._service.restarts()
-        written, kind = await asyncio.to_thread(_write, stats, dict(self._answers), processes, is_ready=is_ready)
+        written, kind = await asyncio.to_thread(
+            _write, stats, dict(self._answers), processes, self._spans, is_ready=is_ready
+        )
         return HttpResponse(written, content_type=kind)
 
 
@@ -74,6 +79,7 @@ def _write(
     stats: Mapping[str, ModelStats],
     answers: Mapping[int, int],
     processes: tuple[Sequence[WorkerInfo], Mapping[str, int]],
+    spans: SpanQueue | None,
     *,
     is_ready: bool,
 ) -> tuple[bytes, str]:
@@ -83,6 +89,8 @@ def _write(
         def collect(self) -> Iterator[Metric]:
             yield from _collect_processes(*processes)
             yield from _collect(stats, answers, is_ready=is_ready)
+            if spans is not None:
+                yield from _collect_spans(spans)
 
     registry = CollectorRegistry()
     registry.register(Collector())
@@ -104,6 +112,16 @@ def _collect_processes(workers: Sequence[WorkerInfo], restarts: Mapping[str, int
     for kind, size_bytes in measure_memory(workers).items():
         memory.add_metric([kind], size_bytes)
     yield memory
+
+
+def _collect_spans(spans: SpanQueue) -> Iterator[Metric]:
+    from prometheus_client.metrics_core import CounterMetricFamily
+
+    yield CounterMetricFamily("inferox_traced_requests", "Requests whose traces were delivered.", value=spans.sent)
+    lost = CounterMetricFamily("inferox_lost_traces", "Requests whose traces were not delivered.", labels=["reason"])
+    for reason, requests in spans.dropped.items():
+        lost.add_metric([reason], requests)
+    yield lost
 
 
 def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_ready: bool) -> Iterator[Metric]:

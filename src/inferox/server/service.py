@@ -19,7 +19,7 @@ from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions
 from inferox.server.config import ModelSource, check_name
 from inferox.server.field_error import FieldError
-from inferox.server.request_record import current_record, note_model
+from inferox.server.request_record import current_record, note_answer, note_model
 from inferox.tasks.activation import sigmoid
 from inferox.tasks.token import Token
 
@@ -326,7 +326,7 @@ class Service:
         """
         self.find(name)
         timeout_s = min(self._timeout_s, options.timeout_s or self._timeout_s)
-        return await self._engine.ainfer(
+        answer = await self._engine.ainfer(
             name,
             items,
             version=options.version,
@@ -340,3 +340,5 @@ class Service:
             of_tokens=options.of_tokens,
             request_id=None if (record := current_record.get()) is None else record.id,
         )
+        note_answer(answer, len(items))
+        return answer

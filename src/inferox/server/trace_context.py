@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-HEADER = "traceparent"
+HEADER, STATE_HEADER = "traceparent", "tracestate"
 
-_SPAN_BYTES = 8
+_TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _NO_VERSION = "ff"
+_IS_SAMPLED = 1
+
+_STATE_MEMBER = re.compile(
+    r"([a-z0-9][a-z0-9_*/@-]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]", re.ASCII
+)
+_MOST_STATE_MEMBERS = 32
+
+_ID_RANGE = 2**64
 
 
 def _make_span_id() -> str:
@@ -24,29 +33,55 @@ class TraceContext:
 
     Attributes:
         trace_id: The trace; 32 hexadecimal digits.
-        parent_id: What the client calls the step that sent the request; 16 hexadecimal digits.
+        parent_id: What the client calls the step that sent the request, 16 hexadecimal digits; ``None`` where the trace
+            begins here.
         flags: The flags of the trace, such as ``01`` where it is sampled.
+        state: What other systems say of the trace, as ``tracestate`` has it; ``None`` where there is none.
         span_id: What this server calls the answering of the request.
     """
 
     trace_id: str
-    parent_id: str
+    parent_id: str | None
     flags: str
+    state: str | None = None
     span_id: str = field(default_factory=_make_span_id)
 
+    @classmethod
+    def beginning_here(cls, share: float) -> TraceContext:
+        """A trace of its own, for a request whose client names none.
+
+        Args:
+            share: The share of such traces that are sampled.
+        """
+        trace_id = os.urandom(_TRACE_BYTES).hex()
+        # By its last digits, as OpenTelemetry chooses: servers that see the trace after this one choose alike.
+        is_sampled = int(trace_id[_TRACE_BYTES:], 16) < share * _ID_RANGE
+        return cls(trace_id, None, "01" if is_sampled else "00")
+
     @property
-    def header(self) -> str:
-        """The ``traceparent`` that names this server's step."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+    def is_sampled(self) -> bool:
+        """Whether the trace is recorded."""
+        return bool(int(self.flags, 16) & _IS_SAMPLED)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that name this server's step: ``traceparent``, and ``tracestate`` where there is one."""
+        named = {HEADER: f"00-{self.trace_id}-{self.span_id}-{self.flags}"}
+        return named if self.state is None else named | {STATE_HEADER: self.state}
 
 
-def read_trace_context(header: str | None) -> TraceContext | None:
-    """Reads a ``traceparent``; ``None`` where there is none, or one that the recommendation calls invalid.
+def read_trace_context(headers: Mapping[str, str]) -> TraceContext | None:
+    """Reads ``traceparent`` and ``tracestate``.
+
+    A ``tracestate`` that the recommendation calls invalid is left out.
 
     Args:
-        header: The header.
+        headers: The headers, by their names in lower case.
+
+    Returns:
+        The place in the trace; ``None`` without a ``traceparent``, or with one that the recommendation calls invalid.
     """
-    found = None if header is None else _FORM.fullmatch(header.strip())
+    found = _FORM.fullmatch(headers.get(HEADER, "").strip())
     if found is None:
         return None
     version, trace_id, parent_id, flags, more = found.groups()
@@ -54,4 +89,13 @@ def read_trace_context(header: str | None) -> TraceContext | None:
     is_invalid = version == _NO_VERSION or (version == "00" and more is not None)
     if is_invalid or not trace_id.strip("0") or not parent_id.strip("0"):
         return None
-    return TraceContext(trace_id, parent_id, flags)
+    return TraceContext(trace_id, parent_id, flags, _read_state(headers.get(STATE_HEADER, "")))
+
+
+def _read_state(header: str) -> str | None:
+    members = [member for part in header.split(",") if (member := part.strip(" \t"))]
+    found = [_STATE_MEMBER.fullmatch(member) for member in members]
+    keys = {member[1] for member in found if member is not None}
+    if not members or len(members) > _MOST_STATE_MEMBERS or len(keys) < len(members):
+        return None
+    return ",".join(members)

@@ -26,7 +26,7 @@ from inferox.server.app import App
 from inferox.server.grpc_server import GrpcServer
 from inferox.server.oip.grpc_infer import read_grpc_infer
 from inferox.server.oip.grpc_messages import HEALTH, INFERENCE, GrpcMessages
-from inferox.server.request_log import RequestLog
+from inferox.server.request_observer import RequestObserver
 from inferox.server.service import Service
 from tests.conftest import Command
 from tests.engine.models import POISON, DoublingModel
@@ -63,12 +63,12 @@ class Asked:
 
 
 @asynccontextmanager
-async def asked(config: ServerConfig | None = None, log: RequestLog | None = None) -> AsyncIterator[Asked]:
+async def asked(config: ServerConfig | None = None, observer: RequestObserver | None = None) -> AsyncIterator[Asked]:
     config = config or ServerConfig()
     with Engine(EngineConfig(refuse_non_finite=True)) as engine:
         service = Service(engine, timeout_s=config.timeout_s)
         service.load([ModelSource(HERE, "model", {"trust_code": True})])
-        app = App(service, config, log)
+        app = App(service, config, observer or RequestObserver())
         server = GrpcServer(app, service, config, port=0)
         await server.start()
         try:

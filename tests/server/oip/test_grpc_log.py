@@ -10,6 +10,7 @@ from grpc import aio
 
 from inferox.server.log_writer import LogWriter
 from inferox.server.request_log import RequestLog
+from inferox.server.request_observer import RequestObserver
 from tests.server.oip.test_grpc import MESSAGES, asked, infer_of, run
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -20,7 +21,7 @@ def test_calls_are_logged_and_go_on_in_their_trace() -> None:
     writer = LogWriter(stream, lambda lines: f"lost {lines}".encode())
 
     async def test() -> None:
-        async with asked(log=RequestLog("json", writer)) as server:
+        async with asked(observer=RequestObserver(RequestLog("json", writer))) as server:
             metadata = (("traceparent", f"00-{TRACE}-00f067aa0ba902b7-01"),)
             call = server.call("ModelInfer", infer_of("a"), metadata=metadata)
             await call

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from inferox.engine.phases import Phases
 from inferox.tasks.labels import LabelScore, Span
 
 
@@ -155,6 +156,7 @@ class Answered(Struct, tag="answered", array_like=True, frozen=True):
         parity_class: How well the artifact agreed with the original.
         queue_s: How long it waited.
         compute_s: How long it took from then on.
+        phases: When it was done, on the clock of ``time.monotonic``; ``None`` where that is not known.
     """
 
     call: int
@@ -167,6 +169,7 @@ class Answered(Struct, tag="answered", array_like=True, frozen=True):
     parity_class: str | None
     queue_s: float = 0.0
     compute_s: float = 0.0
+    phases: Phases | None = None
 
 
 class AnsweredLabels(Answered, tag="labels", array_like=True, frozen=True):

@@ -15,6 +15,7 @@ import numpy as np
 
 from inferox.core import InferoxError
 from inferox.engine.answer import Answer
+from inferox.engine.phases import Phases
 from inferox.engine.request import RequestOptions
 from inferox.engine.unexpected import to_failure
 
@@ -190,6 +191,7 @@ def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer
     if not others:
         return first
     cut = [item for rows, answer in answers for item in zip(rows, answer.cut_tokens, strict=False)]
+    phases = [answer.phases for _, answer in answers]
     return replace(
         first,
         results=_join_results([(rows, answer.results) for rows, answer in answers], count),
@@ -197,6 +199,7 @@ def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer
         tokens=sum(answer.tokens for _, answer in answers),
         queue_s=max(answer.queue_s for _, answer in answers),
         compute_s=max(answer.compute_s for _, answer in answers),
+        phases=None if None in phases else Phases.spanning(filter(None, phases)),
     )
 
 

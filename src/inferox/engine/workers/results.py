@@ -49,6 +49,7 @@ def to_answered(call: int, task: str, answer: Answer) -> Answered:
         answer.parity_class,
         answer.queue_s,
         answer.compute_s,
+        answer.phases,
     )
 
 
@@ -73,6 +74,7 @@ def to_answer(message: Answered, name: str, version: str) -> Answer:
         message.parity_class,
         message.queue_s,
         message.compute_s,
+        message.phases,
     )
 
 

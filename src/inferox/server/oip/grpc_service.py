@@ -22,10 +22,10 @@ from inferox.server.oip.inference import Inference
 from inferox.server.oip.model_description import configure_model, describe_model
 from inferox.server.oip.repository_routes import NO_CONTROL, NOT_OFFERED
 from inferox.server.oip.server_routes import describe_server, list_models
-from inferox.server.request_log import RequestLog
+from inferox.server.request_observer import RequestObserver
 from inferox.server.request_record import RequestRecord, current_record
 from inferox.server.service import Service
-from inferox.server.trace_context import HEADER, TraceContext, read_trace_context
+from inferox.server.trace_context import STATE_HEADER, read_trace_context
 
 _SERVICE = "GRPCInferenceService"
 _PATH = f"/{INFERENCE}.{_SERVICE}"
@@ -42,6 +42,8 @@ _NOT_OFFERED = (
 
 _OPEN = frozenset({"ServerLive", "ServerReady"})
 """What needs no API key, as probes have none."""
+
+_COMPUTING = frozenset({"ModelInfer", "ModelStreamInfer"})
 
 _STREAMED_AT_ONCE = 64
 """How many requests of a stream are computed while the first of them is not answered."""
@@ -61,13 +63,13 @@ class GrpcService:
         inference: What computes requests.
         intake: Counts what is held of them.
         keys: Who may ask.
-        log: Told of each call that is over; ``None`` where nobody is.
+        observer: Told of each call.
     """
 
     def __init__(
-        self, service: Service, inference: Inference, intake: Intake, keys: ApiKeys, log: RequestLog | None = None
+        self, service: Service, inference: Inference, intake: Intake, keys: ApiKeys, observer: RequestObserver
     ) -> None:
-        self._log = log
+        self._observer = observer
         self._service = service
         self._inference = inference
         self._intake = intake
@@ -147,12 +149,12 @@ class GrpcService:
         """Answers requests in their order, several of which are computed at a time."""
         waiting: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(_STREAMED_AT_ONCE)
         begun: set[asyncio.Task[Any]] = set()
-        key, trace = _key_of(context), read_trace_context(_metadata_of(context).get(HEADER))
+        key, metadata = _key_of(context), _metadata_of(context)
 
         async def read() -> None:
             try:
                 async for content in requests:
-                    task = asyncio.create_task(self._answer_streamed(content, key, trace))
+                    task = asyncio.create_task(self._answer_streamed(content, key, metadata))
                     begun.add(task)
                     task.add_done_callback(begun.discard)
                     await waiting.put(task)
@@ -170,11 +172,10 @@ class GrpcService:
             for task in (reading, *begun):
                 task.cancel()
 
-    async def _answer_streamed(self, content: bytes, key: bytes | None, trace: TraceContext | None) -> Any:
+    async def _answer_streamed(self, content: bytes, key: bytes | None, metadata: Mapping[str, str]) -> Any:
         """An answer within a stream, which errors do not end."""
         response, message_id = self._messages.of("ModelStreamInferResponse"), ""
-        record = RequestRecord(_make_id(), "grpc", "ModelStreamInfer", _PATH, trace, received_bytes=len(content))
-        current_record.set(record)
+        record = self._begin("ModelStreamInfer", content, metadata)
         status = _OK
         try:
             message = self._messages.read("ModelInferRequest", content)
@@ -194,7 +195,7 @@ class GrpcService:
             told.infer_response.id = message_id  # so that its client knows which request it is of
             return told
         finally:
-            self._note(record, status)
+            self._observer.end(record, status)
 
     def _answering(
         self, method: str, taken: str, call: Call, *, is_open: bool
@@ -202,10 +203,8 @@ class GrpcService:
         """Has a call answered, with a status where it fails."""
 
         async def answer(content: bytes, context: Any) -> Any:
-            trace = read_trace_context(_metadata_of(context).get(HEADER))
-            record = RequestRecord(_make_id(), "grpc", method, _PATH, trace, received_bytes=len(content))
-            current_record.set(record)
-            more = {} if trace is None else {HEADER: trace.header}
+            record = self._begin(method, content, _metadata_of(context))
+            more = {} if record.trace is None else record.trace.headers
             context.set_trailing_metadata(tuple(more.items()))
             status = _OK
             try:
@@ -219,13 +218,17 @@ class GrpcService:
                 status = _word_for(failure)
                 await _abort(failure, record.id, context, more)
             finally:
-                self._note(record, status)
+                self._observer.end(record, status)
 
         return answer
 
-    def _note(self, record: RequestRecord, status: str) -> None:
-        if self._log is not None:
-            self._log.note(record, status)
+    def _begin(self, method: str, content: bytes, metadata: Mapping[str, str]) -> RequestRecord:
+        """Begins the record of a call, or of a request within a stream."""
+        trace = read_trace_context(metadata)
+        record = RequestRecord(_make_id(), "grpc", method, _PATH, trace=trace, received_bytes=len(content))
+        current_record.set(record)
+        self._observer.begin(record, computes=method in _COMPUTING)
+        return record
 
 
 def explain(error: Exception, request_id: str) -> Failure:
@@ -251,7 +254,12 @@ def _word_for(failure: Failure) -> str:
 
 
 def _metadata_of(context: Any) -> dict[str, str]:
-    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+    found: dict[str, str] = {}
+    for name, value in context.invocation_metadata() or ():
+        if isinstance(value, str):
+            # Clients may divide a long state between several entries.
+            found[name] = f"{found[name]},{value}" if name == STATE_HEADER and name in found else value
+    return found
 
 
 def _key_of(context: Any) -> bytes | None:
