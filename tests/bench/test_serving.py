@@ -162,3 +162,61 @@ def test_nobody_there_is_one_clear_error() -> None:
 def test_settings_that_cannot_be(url: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         bench_server(url, **options)
+
+
+def test_a_server_that_dies_meanwhile_ends_it_and_what_was_measured_is_kept() -> None:
+    is_dead = False
+
+    def answer(path: str, body: bytes) -> Reply:
+        return HANG_UP if is_dead else openai(path, body)
+
+    def die(_what: str, done: int, _all: int) -> None:
+        nonlocal is_dead
+        is_dead = done == 1
+
+    with serving(answer) as url:
+        found = bench_server(url, callers=[1], rates_per_s=[20, 20, 20], seconds=2, progress=die)
+    assert [bool(step.answered) for step in found.steps] == [True, False]
+    assert found.fault is not None
+    assert found.fault.startswith(f"the server is gone, after 2 of the 4 loads: {url} cannot be reached")
+    assert json.loads(json.dumps(found.to_json()))["fault"] == found.fault
+
+
+def test_that_nothing_was_answered_is_a_fault_and_that_something_was_refused_is_none() -> None:
+    asked = 0
+
+    def refuse(path: str, body: bytes) -> Reply:
+        nonlocal asked
+        asked += 1
+        return openai(path, body) if asked <= 2 or (is_kind and asked % 2) else refusal(429)
+
+    for is_kind in (False, True):
+        asked = 0
+        with serving(refuse) as url:
+            found = bench_server(url, callers=[1], rates_per_s=[20], seconds=0.6)
+        assert sum(step.failed.get("HTTP 429", 0) for step in found.steps)
+        assert found.fault == (None if is_kind else f"{url} answered no request")
+
+
+def test_an_address_may_be_written_in_any_script() -> None:
+    with serving(lambda path, body: openai(path.removeprefix("/%C3%A9"), body)) as url:
+        found = bench_server(f"{url}/é".replace("http", "HTTP"), callers=[1], rates_per_s=[20], seconds=0.4)
+    assert found.steps[0].answered
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"api_key": ""}, "the API key must be printable ASCII"),
+        ({"api_key": "é"}, "the API key must be printable ASCII"),
+        ({"model": ""}, "the name of the model must not be empty"),
+        ({"rows": 1.5}, "rows must be a positive integer"),
+        ({"callers": [1.5]}, "callers must be positive integers"),
+        ({"rates_per_s": [float("inf")]}, "rates must be positive numbers"),
+        ({"seconds": float("inf")}, "seconds must be a positive number"),
+        ({"url": "http://me:secret@127.0.0.1:9"}, "user's name, which is not sent"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        bench_server(**{"url": "http://127.0.0.1:9", **options})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.bench.test_serving import openai, serving
 from tests.cli.conftest import Run
+from tests.client.scripted import HANG_UP, Reply
 
 Packages = dict[str, Path]
 
@@ -88,3 +90,18 @@ def test_a_server_is_measured_from_outside(run: Run, tmp_path: Path) -> None:
 def test_options_that_say_nothing_are_refused(run: Run, target: str, options: tuple[str, ...], message: str) -> None:
     done = run("bench", target, *options)
     assert (done.code, message in done.err) == (2, True), done.err
+
+
+def test_a_server_that_dies_meanwhile_fails_the_command_after_its_report(run: Run) -> None:
+    began_s: list[float] = []
+
+    def answer(path: str, body: bytes) -> Reply:
+        began_s.append(time.monotonic())
+        return HANG_UP if began_s[-1] - began_s[0] > 0.8 else openai(path, body)
+
+    with serving(answer) as url:
+        done = run(
+            "bench", url.replace("http", "HTTP"), "--callers", "1", "--rates", "20,20", "--seconds", "2", "--json"
+        )
+    assert (done.code, "the server is gone, after" in done.err) == (1, True), done.err
+    assert json.loads(done.out)["steps"]

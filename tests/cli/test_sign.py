@@ -9,8 +9,10 @@ import pytest
 
 from inferox import Engine, load
 from inferox.core import ConfigError, SignatureError
+from inferox.package import open_package
 from tests.cli.conftest import Run
 from tests.conftest import Command
+from tests.package.packages import write_package
 from tests.package.test_signing import write_keys
 from tests.server.running import running
 
@@ -64,3 +66,16 @@ def test_python_takes_what_is_signed_and_nothing_else(signed: tuple[Path, Path],
             engine.load(package, name="bad", require_signature=other)
         with pytest.raises(ConfigError, match="require_signature is given for"):
             engine.load("python:a:b", trust_code=True, require_signature=public)
+
+
+def test_a_signature_is_not_put_into_what_it_signs(run: Run, tmp_path: Path) -> None:
+    package = write_package(tmp_path / "package")
+    private, public = write_keys(tmp_path)
+    link = tmp_path / "link"
+    link.symlink_to(package)
+    for inside in (package / "a.sig", package / "weights" / "a.sig", link / "a.sig"):
+        done = run("sign", package, "--key", private, "-o", inside)
+        assert (done.code, "is in the package" in done.err) == (2, True), done.err
+        assert not inside.exists()
+    assert run("sign", package, "--key", private).code == 0
+    assert open_package(package, require_signature=public)

@@ -204,22 +204,17 @@ def _payload_of(content: bytes) -> bytes | None:
 
 def test_keys_that_cannot_be_used(tmp_path: Path, keys: tuple[Path, Path]) -> None:
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    other, secret = tmp_path / "ed25519.pem", tmp_path / "secret.pem"
+    other = tmp_path / "ed25519.pem"
     other.write_bytes(ed25519.Ed25519PrivateKey.generate().private_bytes(pem, form, serialization.NoEncryption()))
-    encrypted = serialization.BestAvailableEncryption(PASSWORD.encode())
-    secret.write_bytes(ec.generate_private_key(ec.SECP256R1()).private_bytes(pem, form, encrypted))
     with pytest.raises(ConfigError, match="must be one of ECDSA on P-256, P-384 or P-521"):
         PrivateKey.load(other)
     write_keys(tmp_path, "koblitz", ec.SECP256K1())
     with pytest.raises(ConfigError, match="must be one of ECDSA"):
         PublicKey.load(tmp_path / "koblitz.pub")
-    for password in (None, "wrong"):
-        with pytest.raises(ConfigError, match=r"secret\.pem cannot be used"):
-            PrivateKey.load(secret, password)
-    assert PrivateKey.load(secret, PASSWORD).public().fingerprint
-    for wrong in (keys[0], tmp_path / "missing.pub"):  # a private key where the public one belongs
-        with pytest.raises(ConfigError, match=r"cannot be used: .* \(openssl ec"):
-            PublicKey.load(wrong)
+    with pytest.raises(ConfigError, match=r"cannot be used: .* \(openssl ec"):
+        PublicKey.load(keys[0])  # a private key where the public one belongs
+    with pytest.raises(ConfigError, match=r"there is no key file .* \(openssl ec"):
+        PublicKey.load(tmp_path / "missing.pub")
 
 
 def test_without_cryptography_it_says_what_to_install(keys: tuple[Path, Path]) -> None:
@@ -229,3 +224,54 @@ def test_without_cryptography_it_says_what_to_install(keys: tuple[Path, Path]) -
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603
     assert "ConfigError: signatures need the package cryptography (pip install 'inferox[sign]')" in done.stderr
+
+
+def encrypt_key(folder: Path, form: serialization.PrivateFormat, password: bytes = PASSWORD.encode()) -> Path:
+    """Makes an encrypted private key."""
+    file = folder / "encrypted.pem"
+    encrypted = serialization.BestAvailableEncryption(password)
+    file.write_bytes(ec.generate_private_key(ec.SECP256R1()).private_bytes(serialization.Encoding.PEM, form, encrypted))
+    return file
+
+
+@pytest.mark.parametrize("form", [serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL])
+def test_an_error_about_a_password_says_what_to_do_about_it(
+    tmp_path: Path, keys: tuple[Path, Path], form: serialization.PrivateFormat
+) -> None:
+    secret = encrypt_key(tmp_path, form)
+    where = r"--key-password or INFEROX_KEY_PASSWORD\)$"
+    for file, password, what in (
+        (secret, None, rf"encrypted\.pem is encrypted \(give its password with {where}"),
+        (secret, "wrong", rf"cannot be read with this password: .* \(check {where}"),
+        (secret, "", r"must be a text that is not empty"),
+        (secret, 5, r"must be a text that is not empty"),
+        (secret, "\ud800", "cannot be encoded"),
+        (keys[0], PASSWORD, r"key\.pem is not encrypted, but there is a password \(leave it out\)$"),
+        (tmp_path / "missing.pem", None, r"^there is no key file .*missing\.pem \(make one: "),
+        (tmp_path, None, r"must be a regular file"),
+    ):
+        with pytest.raises(ConfigError, match=what):
+            PrivateKey.load(file, password)  # type: ignore[arg-type]
+    assert PrivateKey.load(secret, PASSWORD).public().fingerprint
+
+
+def test_a_password_may_be_of_any_bytes(tmp_path: Path) -> None:
+    password = b"caf\xe9"
+    secret = encrypt_key(tmp_path, serialization.PrivateFormat.PKCS8, password)
+    assert PrivateKey.load(secret, os.fsdecode(password)).public().fingerprint
+
+
+def test_a_link_to_a_package_needs_no_signature_of_its_own(signed: Path, keys: tuple[Path, Path]) -> None:
+    link = signed.parent / "links" / "latest"
+    link.parent.mkdir()
+    link.symlink_to(signed)
+    assert open_package(link, require_signature=keys[1]).metadata.name == "small"
+    signed.with_name(f"{signed.name}.sig").unlink()
+    with pytest.raises(SignatureError, match=r"is not signed: there is no .*latest\.sig"):
+        open_package(link, require_signature=keys[1])
+
+
+@pytest.mark.parametrize("key", [5, True, b"key.pub", ["key.pub"]])
+def test_what_is_no_path_is_no_key(signed: Path, key: Any) -> None:
+    with pytest.raises(ConfigError, match="require_signature must be the path of a key"):
+        open_package(signed, require_signature=key)

@@ -60,7 +60,7 @@ def bench(
         is_of_images = isinstance(loaded.task, ImageClassifyTask)
         items = Workload(loaded.task, loaded.signature, None).mixed(_IMAGES if is_of_images else _ITEMS)
         info = engine.register(loaded)
-        steps = sweep(_Bench(engine, info.name, items).measure, callers, rates_per_s, seconds, progress)
+        steps = list(sweep(_Bench(engine, info.name, items).measure, callers, rates_per_s, seconds, progress))
     return LoadReport(info.name, info.task, info.artifact, resolve_threads(threads), this_machine(), steps)
 
 

@@ -63,6 +63,7 @@ class LoadReport:
         url: The address of the server; ``None`` for an engine in this process.
         api: How it was asked; ``None`` for an engine in this process.
         rows: The items of each request.
+        fault: Why less was measured than asked for, or nothing was answered; ``None`` where all is well.
     """
 
     name: str
@@ -74,6 +75,7 @@ class LoadReport:
     url: str | None = None
     api: str | None = None
     rows: int = 1
+    fault: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it, as JSON has it."""

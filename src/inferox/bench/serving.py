@@ -15,7 +15,7 @@ from inferox.bench.embedding_api import APIS, EmbeddingApi
 from inferox.bench.http_connection import Connections, HttpAnswer
 from inferox.bench.loops import FailedAskError, Observed, run_load
 from inferox.bench.results import LoadReport, LoadStep
-from inferox.bench.sweep import CALLERS, Progress, check_loads, describe_step, sweep
+from inferox.bench.sweep import CALLERS, Progress, check_loads, count_loads, describe_step, sweep
 from inferox.core import ConfigError, RequestError, UnreachableError, printable
 from inferox.machine.description import this_machine
 from inferox.machine.server_address import PORTS, parse_server_address
@@ -26,6 +26,9 @@ _FIRST_ANSWER_S = 30.0
 
 _TEXTS, _LONGEST_WORDS = 4096, 150
 """Few models take less than that in words, and OpenAI's protocol refuses what is longer than a model takes."""
+
+_TRIES, _BETWEEN_TRIES_S = 3, 0.2
+"""How often a server is asked whether it is still there, as any may close one connection."""
 
 _OK = 200
 _SHOWN_CHARACTERS = 200
@@ -61,6 +64,9 @@ def bench_server(
         seconds: How long all of it takes.
         progress: Is told how far it is.
 
+    Returns:
+        What was measured, and what went wrong meanwhile: a server that is gone ends it.
+
     Raises:
         ConfigError: If a setting is out of range, or the address is none.
         UnreachableError: If nobody answers there.
@@ -69,8 +75,10 @@ def bench_server(
     check_loads(callers, rates_per_s, seconds)
     if api not in APIS:
         raise ConfigError(f"api must be one of {', '.join(APIS)}, but is {api!r}")
-    if rows < 1:
+    if type(rows) is not int or rows < 1:
         raise ConfigError(f"rows must be a positive integer, but is {rows!r}")
+    if model == "":
+        raise ConfigError("the name of the model must not be empty", hint="None is for the only one")
     server = _Server.at(url, APIS[api], api_key)
     if model is None and api == "openai":
         model = server.find_model()
@@ -90,7 +98,18 @@ def bench_server(
         sent = len(observed.latencies_s) + observed.failed.total()
         return replace(describe_step(callers, rate_per_s, observed), client_cpu_s=cpu_s / max(1, sent))
 
-    steps = sweep(measure, callers, rates_per_s, seconds, progress)
+    steps: list[LoadStep] = []
+    fault = None
+    try:
+        for step in sweep(measure, callers, rates_per_s, seconds, progress):
+            steps.append(step)
+            server.check_there(asked[0])
+    except UnreachableError as error:
+        fault = (
+            f"the server is gone, after {len(steps)} of the {count_loads(callers, rates_per_s)} loads: {error.message}"
+        )
+    if fault is None and not any(step.answered for step in steps):
+        fault = f"{url} answered no request"
     return LoadReport(
         name=model or url,
         task="embed",
@@ -101,6 +120,7 @@ def bench_server(
         url=url,
         api=api,
         rows=rows,
+        fault=fault,
     )
 
 
@@ -123,8 +143,10 @@ class _Server:
     @classmethod
     def at(cls, url: str, api: EmbeddingApi, api_key: str | None) -> _Server:
         parts = parse_server_address(url)
-        if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
-            raise ConfigError("the API key must be printable ASCII characters")
+        if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
+            raise ConfigError("the API key must be printable ASCII characters", hint="leave it out where there is none")
+        if parts.username is not None:
+            raise ConfigError("the address has a user's name, which is not sent", hint="give an API key")
         head = f"host: {parts.netloc.rpartition('@')[2]}\r\nuser-agent: inferox-bench\r\n"
         if api_key is not None:
             head += f"authorization: Bearer {api_key}\r\n"
@@ -174,6 +196,24 @@ class _Server:
                 ) from error
 
         return self.run(ask)
+
+    def check_there(self, request: bytes) -> None:
+        """Checks that the server still answers, be it by a refusal, if not at once.
+
+        Args:
+            request: What it is asked.
+
+        Raises:
+            UnreachableError: If it does not.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                self.ask_once(request)
+            except UnreachableError:
+                time.sleep(_BETWEEN_TRIES_S)
+            else:
+                return
+        self.ask_once(request)
 
     def load(
         self, requests: Sequence[bytes], callers: int | None, rate_per_s: float | None, seconds: float

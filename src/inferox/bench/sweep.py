@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 from inferox.bench.loops import Observed
 from inferox.bench.results import LoadStep, summarise_latencies
@@ -35,14 +36,24 @@ def check_loads(callers: Sequence[int], rates_per_s: Sequence[float] | None, sec
     Raises:
         ConfigError: If a number is out of range, or there is nothing to measure.
     """
-    if not all(count > 0 for count in callers):
+    if not all(type(count) is int and count > 0 for count in callers):
         raise ConfigError(f"callers must be positive integers, but are {list(callers)}")
-    if rates_per_s is not None and not all(rate > 0 for rate in rates_per_s):
+    if rates_per_s is not None and not all(0 < rate < math.inf for rate in rates_per_s):
         raise ConfigError(f"rates must be positive numbers, but are {list(rates_per_s)}")
     if not callers and not rates_per_s:
         raise ConfigError("there is nothing to measure", hint="give callers or rates")
-    if not seconds > 0:
+    if not 0 < seconds < math.inf:
         raise ConfigError(f"seconds must be a positive number, but is {seconds}")
+
+
+def count_loads(callers: Sequence[int], rates_per_s: Sequence[float] | None) -> int:
+    """How many loads are measured.
+
+    Args:
+        callers: The numbers of callers.
+        rates_per_s: The rates; ``None`` for ``SHARES`` of what the callers reach.
+    """
+    return len(callers) + len(SHARES if rates_per_s is None else rates_per_s)
 
 
 def sweep(
@@ -51,8 +62,8 @@ def sweep(
     rates_per_s: Sequence[float] | None,
     seconds: float,
     progress: Progress,
-) -> list[LoadStep]:
-    """Measures every load, after a warm-up whose figures are thrown away.
+) -> Iterator[LoadStep]:
+    """Measures one load after the other, after a warm-up whose figures are thrown away.
 
     Args:
         measure: Measures one.
@@ -60,20 +71,24 @@ def sweep(
         rates_per_s: The rates; ``None`` for ``SHARES`` of the highest that the callers reached.
         seconds: How long all of it takes.
         progress: Is told how far it is.
+
+    Yields:
+        What was measured of each load, before the next is.
     """
-    step_count = len(callers) + len(SHARES if rates_per_s is None else rates_per_s)
+    step_count = count_loads(callers, rates_per_s)
     step_s = seconds / (step_count + _WARM_UP_SHARE)
     progress("warming up", 0, step_count)
     measure(max(callers, default=1), None, step_s * _WARM_UP_SHARE)
-    steps: list[LoadStep] = []
-    for count in callers:
-        progress(f"{count} {'caller' if count == 1 else 'callers'}", len(steps), step_count)
-        steps.append(measure(count, None, step_s))
-    highest = max((step.answered_per_s for step in steps), default=0.0)
-    for rate in [share * highest for share in SHARES] if rates_per_s is None else rates_per_s:
-        progress(f"{rate:.3g} requests/s", len(steps), step_count)
-        steps += [measure(None, rate, step_s)] if rate > 0 else []
-    return steps
+    highest = 0.0
+    for index, count in enumerate(callers):
+        progress(f"{count} {'caller' if count == 1 else 'callers'}", index, step_count)
+        step = measure(count, None, step_s)
+        highest = max(highest, step.answered_per_s)
+        yield step
+    for index, rate in enumerate([share * highest for share in SHARES] if rates_per_s is None else rates_per_s):
+        progress(f"{rate:.3g} requests/s", len(callers) + index, step_count)
+        if rate > 0:
+            yield measure(None, rate, step_s)
 
 
 def describe_step(callers: int | None, rate_per_s: float | None, observed: Observed) -> LoadStep:

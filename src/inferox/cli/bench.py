@@ -113,6 +113,7 @@ def bench(
 
     from inferox.bench import bench as measure
     from inferox.cli.output_file import open_output, writing
+    from inferox.core import UnreachableError
     from inferox.machine.server_address import is_server_address
 
     counts = [] if callers == "none" else [int(number) for number in _read_numbers(callers, "--callers", whole=True)]
@@ -158,6 +159,8 @@ def bench(
         click.echo(json.dumps(found.to_json()))
     else:
         _print(found)
+    if found.fault is not None:
+        raise UnreachableError(found.fault)
 
 
 def _refuse_options(what: str, names: Sequence[str]) -> None:

@@ -45,12 +45,13 @@ def sign(package: str, *, key: Path, key_password: str | None, output: Path | No
     with a key. The signature is in the format of OpenSSF Model Signing, whose own tools take it for folders.
     """
     from inferox.cli.output_file import open_output
-    from inferox.package.signed_package import SIGNATURE_SUFFIX, signature_of
+    from inferox.package.signed_package import SIGNATURE_SUFFIX, check_outside, signature_of
     from inferox.package.signing import sign_package
     from inferox.package.signing_keys import PrivateKey
 
     private = PrivateKey.load(key, key_password)
     target = output or signature_of(Path(package))
+    check_outside(target, Path(package))
     with open_output(target, suffixes=(SIGNATURE_SUFFIX,), force=force) as file:
         file.write_bytes(sign_package(package, private))
     say(f"signed {package}: {target}, key {private.public().fingerprint[:16]}")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from inferox.core.dtype import DataType
+from inferox.core.error_root import first_line
 from inferox.core.errors import RequestError, UnknownInputError
 from inferox.core.spec import MASK, Signature, TensorSpec
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike
@@ -83,13 +84,31 @@ def _read(name: str, value: Any, spec: TensorSpec | None, builder: TensorBuilder
     return _build(name, value, spec.dtype, builder)
 
 
+def _to_array(value: Any) -> np.ndarray[Any, Any]:
+    try:
+        return np.array(value)
+    except RuntimeError:
+        # PyTorch refuses to make arrays of tensors that record gradients; as single inputs they are taken, too.
+        return np.array(_detach(value))
+
+
+def _detach(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_detach(item) for item in value]
+    return value.detach() if hasattr(value, "detach") else value
+
+
 def _build(name: str, value: Any, dtype: DataType, builder: TensorBuilder) -> Tensor:
     try:
-        array = np.array(value)
+        array = _to_array(value)
     except ValueError as error:
         raise RequestError(
             f"input {name!r} has lists of different lengths, and a tensor has rows of one length",
             hint="give rows of different lengths one by one, or pad them",
+        ) from error
+    except (TypeError, RuntimeError) as error:  # what tensors of other libraries say that lie on a device
+        raise RequestError(
+            f"input {name!r} must hold numbers: {first_line(error)}", hint="give one tensor rather than a list of them"
         ) from error
     if array.dtype.kind not in "biuf":
         raise RequestError(

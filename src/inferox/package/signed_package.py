@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferox.core import SignatureError, read_regular_file
+from inferox.core import ConfigError, SignatureError, read_regular_file
 from inferox.package.manifest import METADATA_FILE, Metadata
 from inferox.package.signature import read_signature
 from inferox.package.signing_keys import PublicKey
@@ -24,6 +25,23 @@ def signature_of(package: Path) -> Path:
     """
     absolute = package.absolute()  # also where it is only called "."
     return absolute.with_name(absolute.name + SIGNATURE_SUFFIX)
+
+
+def check_outside(signature: Path, package: Path) -> None:
+    """Refuses a place for a signature within what it signs, which would be another package then.
+
+    Args:
+        signature: Where the signature is to lie.
+        package: The package.
+
+    Raises:
+        ConfigError: If it is in the package.
+    """
+    if signature.resolve().is_relative_to(package.resolve()):
+        raise ConfigError(
+            f"{signature} is in the package {package}, which must stay as it is signed",
+            hint=f"by default the signature lies beside it: {signature_of(package)}",
+        )
 
 
 def signed_digests(metadata: Metadata, manifest_sha256: str) -> dict[str, str]:
@@ -59,9 +77,14 @@ class RequiredSignature:
             key: A PEM file with the public key.
 
         Raises:
-            ConfigError: If the key cannot be used.
+            ConfigError: If the key is no path, or cannot be used.
         """
-        return cls(signature_of(package), PublicKey.load(Path(key)), str(package))
+        if not isinstance(key, str | Path):
+            raise ConfigError(f"require_signature must be the path of a key, but is {key!r}")
+        # A link to a package may have no signature beside it: that of the package counts then.
+        places = [signature_of(package), signature_of(package.resolve())]
+        file = next((place for place in places if os.path.lexists(place)), places[0])
+        return cls(file, PublicKey.load(Path(key)), str(package))
 
     def check(self, metadata: Metadata | None, manifest_sha256: str) -> None:
         """Checks that the package is what was signed, before anything but its manifest is read.

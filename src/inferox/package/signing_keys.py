@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inferox.core import ConfigError, first_line
+from inferox.core import ConfigError, first_line, read_regular_file
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,6 +17,9 @@ _HASHES = {"secp256r1": "SHA256", "secp384r1": "SHA384", "secp521r1": "SHA512"}
 """The hash that goes with each curve, as Sigstore has it."""
 
 _MAKE_HINT = "make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
+_WHERE_TO_GIVE_IT = "--key-password or INFEROX_KEY_PASSWORD"
+_ENCRYPTED = re.compile(rb"BEGIN ENCRYPTED PRIVATE KEY|Proc-Type: *4, *ENCRYPTED")
+_MOST_BYTES = 1 << 20
 _PUBLIC_HINT = "openssl ec -in key.pem -pubout -out key.pub makes it from the private key"
 
 
@@ -94,8 +98,25 @@ class PrivateKey:
         Raises:
             ConfigError: If it cannot be read, the password is wrong, or it is none of the keys that can sign packages.
         """
-        secret, from_pem = None if password is None else password.encode(), _import_serialization().load_pem_private_key
-        key = _load(path, lambda content: from_pem(content, secret), "EllipticCurvePrivateKey", _MAKE_HINT)
+        secret, from_pem = _to_secret(password), _import_serialization().load_pem_private_key
+
+        def read(content: bytes) -> Any:
+            is_encrypted = _ENCRYPTED.search(content) is not None
+            if is_encrypted and secret is None:
+                raise ConfigError(f"the key in {path} is encrypted", hint=f"give its password with {_WHERE_TO_GIVE_IT}")
+            if secret is not None and not is_encrypted:
+                raise ConfigError(f"the key in {path} is not encrypted, but there is a password", hint="leave it out")
+            try:
+                return from_pem(content, secret)
+            except ValueError as error:
+                if not is_encrypted:
+                    raise
+                raise ConfigError(
+                    f"the key in {path} cannot be read with this password: {first_line(error)}",
+                    hint=f"check {_WHERE_TO_GIVE_IT}",
+                ) from error
+
+        key = _load(path, read, "EllipticCurvePrivateKey", _MAKE_HINT)
         return cls(key, str(path))
 
     def public(self) -> PublicKey:
@@ -111,6 +132,20 @@ class PrivateKey:
         return self._key.sign(data, _algorithm(self._key.curve))
 
 
+def _to_secret(password: str | None) -> bytes | None:
+    if password is None:
+        return None
+    if not isinstance(password, str) or not password:
+        raise ConfigError(
+            "the password of a key must be a text that is not empty", hint="leave it out where it has none"
+        )
+    try:
+        # What is no UTF-8 in an environment variable is in the text as surrogates: the bytes are those of the variable.
+        return password.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"the password of the key cannot be encoded: {error.reason}") from error
+
+
 def _import_serialization() -> Any:
     try:
         from cryptography.hazmat.primitives import serialization
@@ -124,8 +159,16 @@ def _load(path: Path, read: Callable[[bytes], Any], kind: str, hint: str) -> Any
     from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
-        key = read(path.read_bytes())
-    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        content = read_regular_file(path, _MOST_BYTES)
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no key file {path}", hint=hint) from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the key in {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if content is None or len(content) > _MOST_BYTES:
+        raise ConfigError(f"the key in {path} must be a regular file of at most {_MOST_BYTES:,} bytes", hint=hint)
+    try:
+        key = read(content)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"the key in {path} cannot be used: {first_line(error)}", hint=hint) from error
     if not isinstance(key, getattr(ec, kind)) or key.curve.name not in _HASHES:
         raise ConfigError(f"the key in {path} must be one of ECDSA on P-256, P-384 or P-521", hint=hint)
