@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
 
 import click
+import kubernetes_validate
 import pytest
 import yaml  # type: ignore[import-untyped]
 
@@ -88,3 +92,55 @@ def test_the_image_starts_the_command_as_no_root() -> None:
         assert variable in variables
     copied = [word for line in lines if line.startswith("COPY") and "--from" not in line for word in line.split()[1:-1]]
     assert all((DEPLOY.parent / name).exists() for name in copied)
+
+
+def run(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - our command
+
+
+def check_strictly(document: dict[str, Any]) -> None:
+    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+
+
+def test_kubernetes_knows_every_field() -> None:
+    documents = read("kubernetes.yaml")
+    for document in documents:
+        check_strictly(document)
+    container_of(documents[0])["readinesProbe"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        check_strictly(documents[0])
+
+
+def test_kserve_knows_every_field() -> None:
+    """A serving runtime is a description of pods, and four fields of KServe's own."""
+    (document,) = read("kserve.yaml")
+    assert (document["apiVersion"], document["kind"]) == ("serving.kserve.io/v1alpha1", "ServingRuntime")
+    spec = document["spec"]
+    for model_format in spec.pop("supportedModelFormats"):
+        assert set(model_format) <= {"name", "version", "autoSelect", "priority"}
+    assert spec.pop("protocolVersions") == ["v2"]
+    assert spec.pop("multiModel") is False
+    mounts = container_of(document)["volumeMounts"]
+    assert {mount["name"] for mount in mounts} == {volume["name"] for volume in spec["volumes"]}
+    check_strictly({"apiVersion": "v1", "kind": "Pod", "metadata": document["metadata"], "spec": spec})
+
+
+def test_systemd_knows_every_line(tmp_path: Path) -> None:
+    if (program := shutil.which("systemd-analyze")) is None:
+        pytest.skip("systemd is not installed")
+    text = (DEPLOY / "inferox.service").read_text(encoding="utf-8")
+    unit = tmp_path / "inferox.service"
+    unit.write_text(text.replace("ExecStart=/opt/inferox/bin/inferox", f"ExecStart={sys.executable}"), encoding="utf-8")
+    found = run([program, "verify", unit])
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    unit.write_text(unit.read_text(encoding="utf-8").replace("PrivateTmp=", "PrivateTemp="), encoding="utf-8")
+    found = run([program, "verify", unit])
+    assert "PrivateTemp" in found.stderr
+
+
+def test_the_image_is_built_as_it_should_be() -> None:
+    program = Path(sys.executable).with_name("hadolint")
+    if not program.exists():
+        pytest.skip("hadolint is installed on Linux alone")
+    found = run([program, DEPLOY / "Dockerfile"])
+    assert (found.returncode, found.stdout) == (0, "")
