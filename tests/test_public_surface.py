@@ -39,6 +39,7 @@ def test_the_exported_names() -> None:
         "Signature",
         "TaskModel",
         "TensorSpec",
+        "TruncationWarning",
         "__version__",
         "load",
         "open_package",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inferox.client import AsyncClient, Client
-    from inferox.core import Batch, DataType, DeviceId, InferoxError, Model, Signature, TensorSpec
+    from inferox.core import Batch, DataType, DeviceId, InferoxError, Model, Signature, TensorSpec, TruncationWarning
     from inferox.engine import Engine, EngineConfig, InferenceSession
     from inferox.loading import TaskModel, load
     from inferox.package import Package, open_package
@@ -46,6 +46,7 @@ _HOMES = {
     "Signature": "inferox.core",
     "TaskModel": "inferox.loading",
     "TensorSpec": "inferox.core",
+    "TruncationWarning": "inferox.core",
     "load": "inferox.loading",
     "open_package": "inferox.package",
     "pack": "inferox.packing",
@@ -67,6 +68,7 @@ __all__ = [
     "Signature",
     "TaskModel",
     "TensorSpec",
+    "TruncationWarning",
     "__version__",
     "load",
     "open_package",

@@ -216,7 +216,7 @@ def test_truncation_is_counted_and_said(run: Run, packages: Packages) -> None:
     lost = [record["cut_tokens"] for record in records(done)]
     assert lost[0] == 0 < lost[1]
     assert done.err.splitlines() == [
-        f"inferox: 1 of 2 texts are longer than the model takes and was cut, by up to {lost[1]} tokens"
+        f"inferox: 1 of 2 texts is longer than the model takes and was cut, by up to {lost[1]} tokens"
     ]
     assert run("run", packages["embed"], "--truncate", "cut", "hello", long).err == ""
     refused = run("run", packages["embed"], "--truncate", "error", "hello", long)

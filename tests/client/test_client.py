@@ -22,10 +22,10 @@ from inferox.core import (
     ConfigError,
     DeadlineExceededError,
     EmbeddingSpaceError,
-    InferoxWarning,
     InputTooLongError,
     ModelNotFoundError,
     RequestError,
+    TruncationWarning,
     UnknownInputError,
 )
 from inferox.tasks import LabelScore, Span
@@ -213,14 +213,34 @@ def test_what_cannot_be_sent_is_refused_by_name(client: Client) -> None:
 def test_a_cut_is_told(client: Client, opened: Load) -> None:
     texts = ["short", LONG, "short", "short", LONG]
     expected = opened("embed").embed(texts, truncate="cut")
-    with pytest.warns(InferoxWarning, match="2 texts were longer than the model takes, and cut"):
+    with pytest.warns(TruncationWarning, match="2 of 5 texts were longer than the model takes, and cut") as caught:
         found = client.embed(texts)
+    assert len(caught) == 1
     np.testing.assert_allclose(found, expected, atol=1e-6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         np.testing.assert_allclose(client.embed(texts, truncate="cut"), expected, atol=1e-6)
     with pytest.raises(ConfigError, match="truncate must be one of"):
         client.embed(texts, truncate="maybe")
+
+
+def test_which_texts_were_cut_is_told(client: Client, opened: Load, server: RunningServer) -> None:
+    texts = [*["short"] * 5, LONG, "short", LONG]
+    flags = [False] * 5 + [True, False, True]
+    with Client(server.url, request_rows=3, model="embed") as small:  # the cut ones are in the second and the third
+        _, truncated = small.embed(texts, truncate="cut", return_truncated=True)
+        assert truncated.tolist() == flags
+        assert small.embed(LONG, truncate="cut", return_truncated=True)[1] is True
+        assert small.embed([], return_truncated=True)[1].tolist() == []
+    for labels in (client.classify(texts, truncate="cut"), opened("classify").classify(texts, truncate="cut")):
+        assert [each.truncated for each in labels] == flags
+    for spans in (
+        client.token_classify(texts, truncate="cut"),
+        opened("token-classify").token_classify(texts, truncate="cut"),
+    ):
+        assert [each.truncated for each in spans] == flags
+    for ranked in (client.rerank("q", texts, truncate="cut"), opened("rerank").rerank("q", texts, truncate="cut")):
+        assert [each.truncated for each in sorted(ranked, key=lambda each: each.index)] == flags
 
 
 def test_a_space_may_be_pinned(client: Client, server: RunningServer) -> None:

@@ -27,6 +27,7 @@ from inferox.core import (
     RequestError,
     ResponseError,
     ShuttingDownError,
+    TruncationWarning,
     UnreachableError,
 )
 from inferox.server import ServerConfig
@@ -243,6 +244,18 @@ def test_a_change_of_the_embedding_space_is_an_error_that_names_both() -> None:
             await client.embed("a")
 
     run([vector("one", 1.0), vector("two", 1.0)], test, request_rows=1, concurrency=1)
+
+
+def test_a_server_that_does_not_say_which_texts_it_has_cut() -> None:
+    async def test(client: AsyncClient, server: Scripted) -> None:  # noqa: ARG001
+        with pytest.warns(TruncationWarning, match="1 of 1 text was longer than the model takes, and cut"):
+            await client.embed("a")
+        for _ in range(2):  # it names none, and one that there is not
+            with pytest.raises(ResponseError, match="has cut 1 of 1 texts, but does not say which"):
+                await client.embed("a", truncate="cut", return_truncated=True)
+
+    silent = vector("space", 1.0, cut=1)
+    run([silent, silent, vector("space", 1.0, cut=1, inferox_cut_items="7")], test)
 
 
 def test_a_server_that_states_no_space_any_more_is_refused_too() -> None:

@@ -13,7 +13,7 @@ import torch
 
 from inferox.compat import SentenceTransformer
 from inferox.compat.unsupported import UnsupportedError
-from inferox.core import ConfigError, InferoxWarning, RequestError
+from inferox.core import ConfigError, InferoxWarning, RequestError, TruncationWarning
 
 TEXTS = [
     "one",
@@ -25,6 +25,8 @@ TEXTS = [
     "three",
 ]
 """Texts of unsorted lengths, of which one is longer than the model takes."""
+
+pytestmark = pytest.mark.filterwarnings("ignore::inferox.TruncationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +167,18 @@ def test_pools_are_taken_and_start_nothing(ours: SentenceTransformer) -> None:
     np.testing.assert_array_equal(ours.encode(TEXTS, device=["cpu", "cpu"]), expected)
     np.testing.assert_array_equal(ours.encode_multi_process(TEXTS, pool), expected)
     ours.stop_multi_process_pool(pool)
+
+
+@pytest.mark.parametrize("options", [{}, {"output_value": "token_embeddings"}])
+def test_a_text_that_is_cut_is_told_to_the_line_that_gave_it(
+    ours: SentenceTransformer, options: dict[str, Any]
+) -> None:
+    with pytest.warns(TruncationWarning) as caught:
+        ours.encode(TEXTS, **options)
+
+    (warning,) = caught
+    assert warning.filename == __file__
+    assert (warning.message.cut, warning.message.total) == (1, len(TEXTS))  # type: ignore[union-attr]
 
 
 def test_tokens(ours: SentenceTransformer, theirs: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import inferox
-from inferox.core import ConfigError, RequestError
+from inferox.core import ConfigError, InputTooLongError, RequestError, TruncationWarning
 from inferox.loading import TaskModel
 from tests.packing.test_kinds import TEXTS, save_text_model
 
@@ -76,3 +76,26 @@ def test_a_stream_of_a_single_text_is_refused(model: TaskModel) -> None:
         next(model.embed_iter("a text"))
     with pytest.raises(ConfigError, match="window must be 1 or more, but is 0"):
         next(model.embed_iter(TEXTS, window=0))
+
+
+def test_which_texts_were_cut_is_told(model: TaskModel) -> None:
+    texts = ["short", "word " * 2000, "short", "word " * 1000]
+    with pytest.warns(TruncationWarning, match="2 of 4 texts are longer") as caught:
+        vectors, truncated = model.embed(texts, return_truncated=True)
+    (warning,) = caught
+    assert (warning.message.cut, warning.message.total, warning.filename) == (2, 4, __file__)  # type: ignore[union-attr]
+    assert (truncated.dtype, truncated.tolist()) == (np.bool_, [False, True, False, True])
+    np.testing.assert_array_equal(vectors, model.embed(texts, truncate="cut"))
+
+    single, cut = model.embed(texts[1], truncate="cut", return_truncated=True)
+    np.testing.assert_allclose(single, vectors[1], atol=1e-6)
+    assert cut is True
+
+    pairs = list(model.embed_iter(texts, window=3, truncate="cut", return_truncated=True))
+    np.testing.assert_allclose(np.stack([vector for vector, _ in pairs]), vectors, atol=1e-6)
+    assert [bool(cut) for _, cut in pairs] == truncated.tolist()
+
+    with pytest.raises(InputTooLongError, match="text 1 has"):
+        model.embed(texts, truncate="error", return_truncated=True)
+    empty, none = model.embed([], return_truncated=True)
+    assert (len(empty), none.shape) == (0, (0,))

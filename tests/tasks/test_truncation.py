@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import warnings
 from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
 
-from inferox.core import ConfigError, InferoxWarning, InputTooLongError
-from inferox.tasks import TextTokenizer
+from inferox.core import ConfigError, InputTooLongError, TruncationWarning
+from inferox.tasks import TextResult, TextTokenizer
 from inferox.tasks.truncation import read_cut_tokens, report_truncation
 
 from .models import text_signature
@@ -33,7 +35,9 @@ def test_what_is_done(tokenizer_directory: Path) -> None:
     tokenizer = TextTokenizer.open(tokenizer_directory, {"max_length": 8}, text_signature())
     cut, whole = tokenizer.encode(TEXTS), tokenizer.encode(["short"])
 
-    with pytest.warns(InferoxWarning, match="2 of 3 texts are longer than the model takes and were cut, by up to 14"):
+    with pytest.warns(
+        TruncationWarning, match="2 of 3 texts are longer than the model takes and were cut, by up to 14"
+    ):
         report_truncation(cut, "warn")
     with pytest.raises(InputTooLongError, match="text 1 has 22 tokens, but the model takes 8 at most"):
         report_truncation(cut, "error")
@@ -44,3 +48,10 @@ def test_what_is_done(tokenizer_directory: Path) -> None:
         report_truncation(cut, "cut")
         for choice in ("error", "warn", "cut"):
             report_truncation(whole, choice)
+
+
+def test_a_result_is_a_tuple_that_keeps_whether_its_text_was_cut() -> None:
+    result = TextResult(["a", "b"], truncated=True)
+    assert result == ("a", "b")
+    for other in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):  # noqa: S301 - our own
+        assert (other, type(other), other.truncated) == (result, TextResult, True)

@@ -21,6 +21,7 @@ class InferAnswer:
         parity_class: How well it agreed with the original when it was packed.
         embedding_space: The space in which vectors lie.
         cut_inputs: How many texts were cut.
+        cut_items: Which texts were cut, from 0 and in order, where the server says so.
         request_id: What the server's log calls the request.
     """
 
@@ -31,6 +32,7 @@ class InferAnswer:
     parity_class: str | None
     embedding_space: str | None
     cut_inputs: int
+    cut_items: tuple[int, ...]
     request_id: str | None
 
 

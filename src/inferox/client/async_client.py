@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,18 +13,18 @@ import numpy.typing as npt
 from inferox.client import tasks
 from inferox.client.answers import InferAnswer, ModelMetadata, ModelState
 from inferox.client.config import check_model_name, read_options
-from inferox.client.deadline import Deadline, check_seconds, read_deadline
+from inferox.client.deadline import check_seconds, read_deadline
 from inferox.client.directory import Directory
 from inferox.client.inference import Inference
-from inferox.client.rows import Rows, image_rows, pair_rows, text_rows
+from inferox.client.rows import image_rows, pair_rows, text_rows
 from inferox.client.spaces import EmbeddingSpaces
-from inferox.client.tasks import RemoteTask
+from inferox.client.task_calls import TaskCalls
 from inferox.client.transport import Transport
-from inferox.core import InferoxWarning
-from inferox.tasks.labels import LabelScore, Span
+from inferox.client.truncation import find_truncated
+from inferox.tasks.labels import LabelScore
 from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
 from inferox.tasks.task import as_list
-from inferox.tasks.truncation import check_truncation
+from inferox.tasks.text_result import with_truncation
 from inferox.tasks.vector_forms import VectorForm
 
 _READY_PATH = "/v2/health/ready"
@@ -51,6 +50,7 @@ class AsyncClient:
         self._directory = Directory(self._transport, self._config.model)
         self._spaces = EmbeddingSpaces(self._config.embedding_spaces)
         self._inference = Inference(self._transport, self._config)
+        self._calls = TaskCalls(self._directory, self._inference, self._spaces)
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,22 +75,24 @@ class AsyncClient:
         normalize: bool = False,
         dtype: str = "float32",
         deadline_s: float | None = None,
-    ) -> npt.NDArray[Any]:
+        return_truncated: bool = False,
+    ) -> Any:
         """Makes a vector of each text.
 
         Args:
             texts: The texts, or a single one.
             model: The model; ``None`` for that of the client, or the only one of the server that has the task.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+            truncate: What is done about texts that are longer than the model takes; see ``TaskModel.embed``.
             truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
             normalize: Whether vectors are scaled to length 1, also where the model does not do so itself.
             dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
             deadline_s: After how many seconds the whole call is given up; ``None`` for no limit but each request's own.
+            return_truncated: Whether the result also says which texts were cut.
 
         Returns:
-            The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text.
+            The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text. With ``return_truncated`` also
+            whether each text was cut: shape ``[n]``, bool, or a single bool.
 
         Raises:
             EmbeddingSpaceError: If the server's vectors lie in another space than those before.
@@ -98,17 +100,18 @@ class AsyncClient:
         """
         form, outer = VectorForm(truncate_dim, normalize, dtype), read_deadline(deadline_s)
         name = await self._directory.choose(model, tasks.EMBED.name, outer)
-        given = [texts] if isinstance(texts, str) else texts
-        answers = await self._compute(
-            tasks.EMBED, name, text_rows(given), truncate=truncate, outer=outer, prompt=prompt
-        )
+        rows = text_rows([texts] if isinstance(texts, str) else texts)
+        answers = await self._calls.compute(tasks.EMBED, name, rows, truncate=truncate, outer=outer, prompt=prompt)
         if answers:
             vectors = tasks.join_vectors([answer.outputs for answer in answers])
         else:
             vectors = np.empty((0, await self._directory.find_dimension(name, outer)), np.float32)
-        formed = form.apply(vectors)
-        one: npt.NDArray[Any] = formed[0] if isinstance(texts, str) else formed
-        return one
+        formed, is_single = form.apply(vectors), isinstance(texts, str)
+        found = formed[0] if is_single else formed
+        if not return_truncated:
+            return found
+        cut = find_truncated(answers, tasks.VECTORS)
+        return found, bool(cut[0]) if is_single else cut
 
     async def classify(
         self,
@@ -127,7 +130,7 @@ class AsyncClient:
             deadline_s: See ``embed``.
 
         Returns:
-            For each text, every label with its ``LabelScore``, the best first; for a single text, its labels.
+            For each text a ``TextResult`` of ``LabelScore``, the best first; for a single text, its own.
 
         Raises:
             InferoxError: See ``embed``.
@@ -135,7 +138,7 @@ class AsyncClient:
         given: Sequence[Any] = [texts] if isinstance(texts, str) else as_list(texts)
         are_pairs = len(given) > 0 and not isinstance(given[0], str)
         task, rows = (tasks.CLASSIFY_PAIRS, pair_rows(given)) if are_pairs else (tasks.CLASSIFY, text_rows(given))
-        labels: list[tuple[LabelScore, ...]] = await self._answer(task, model, rows, truncate, deadline_s)
+        labels = with_truncation(*await self._calls.answer(task, model, rows, truncate, deadline_s))
         return labels[0] if isinstance(texts, str) else labels
 
     async def token_classify(
@@ -155,13 +158,13 @@ class AsyncClient:
             deadline_s: See ``embed``.
 
         Returns:
-            For each text, its labelled parts, each a ``Span``; for a single text, its parts.
+            For each text a ``TextResult`` of ``Span``; for a single text, its own.
 
         Raises:
             InferoxError: See ``embed``.
         """
         rows = text_rows([texts] if isinstance(texts, str) else texts)
-        spans: list[list[Span]] = await self._answer(tasks.CLASSIFY_TOKENS, model, rows, truncate, deadline_s)
+        spans = with_truncation(*await self._calls.answer(tasks.CLASSIFY_TOKENS, model, rows, truncate, deadline_s))
         return spans[0] if isinstance(texts, str) else spans
 
     async def score(
@@ -186,7 +189,7 @@ class AsyncClient:
         Raises:
             InferoxError: See ``embed``.
         """
-        scores = await self._answer(tasks.RERANK, model, pair_rows(pairs), truncate, deadline_s)
+        scores, _ = await self._calls.answer(tasks.RERANK, model, pair_rows(pairs), truncate, deadline_s)
         return np.array(scores, np.float32)
 
     async def rerank(
@@ -210,14 +213,14 @@ class AsyncClient:
             deadline_s: See ``embed``.
 
         Returns:
-            The documents' places in the list and scores, the best first.
+            The documents' places in the list, their scores and whether they were cut, the best first.
 
         Raises:
             InferoxError: See ``embed``.
         """
         rows = pair_rows(pair_documents(query, documents, top_k=top_k))
-        scores = await self._answer(tasks.RERANK, model, rows, truncate, deadline_s)
-        return rank_documents(scores, top_k=top_k)
+        scores, cut = await self._calls.answer(tasks.RERANK, model, rows, truncate, deadline_s)
+        return rank_documents(scores, top_k=top_k, truncated=cut)
 
     async def classify_images(
         self, images: Sequence[bytes | Path], *, model: str | None = None, deadline_s: float | None = None
@@ -235,7 +238,8 @@ class AsyncClient:
         Raises:
             InferoxError: See ``embed``.
         """
-        return await self._answer(tasks.CLASSIFY_IMAGES, model, image_rows(images), "error", deadline_s)
+        labels, _ = await self._calls.answer(tasks.CLASSIFY_IMAGES, model, image_rows(images), "error", deadline_s)
+        return labels
 
     async def infer(
         self,
@@ -328,33 +332,3 @@ class AsyncClient:
         """
         check_seconds("timeout_s", timeout_s)
         await self._transport.wait_for_yes(_READY_PATH, timeout_s)
-
-    async def _answer(
-        self, task: RemoteTask, model: str | None, rows: Rows, truncate: str, deadline_s: float | None
-    ) -> list[Any]:
-        check_truncation(truncate)
-        outer = read_deadline(deadline_s)
-        name = await self._directory.choose(model, task.name, outer)
-        answers = await self._compute(task, name, rows, truncate=truncate, outer=outer)
-        return [result for answer in answers for result in task.read(answer.outputs)]
-
-    async def _compute(
-        self,
-        task: RemoteTask,
-        model: str,
-        rows: Rows,
-        *,
-        truncate: str,
-        outer: Deadline | None,
-        prompt: str | None = None,
-    ) -> list[InferAnswer]:
-        check_truncation(truncate)
-        parameters: dict[str, Any] = {"truncate": truncate != "error"}
-        if prompt is not None:
-            parameters["prompt_name"] = prompt
-        check = self._spaces.check if task is tasks.EMBED else None
-        answers = await self._inference.compute(task, model, rows, parameters=parameters, outer=outer, check=check)
-        if truncate == "warn" and (cut := sum(answer.cut_inputs for answer in answers)):
-            verb = "text was" if cut == 1 else "texts were"
-            warnings.warn(f"{cut} {verb} longer than the model takes, and cut", InferoxWarning, stacklevel=4)
-        return answers

@@ -57,7 +57,8 @@ class Client(Closing):
         normalize: bool = False,
         dtype: str = "float32",
         deadline_s: float | None = None,
-    ) -> npt.NDArray[Any]:
+        return_truncated: bool = False,
+    ) -> Any:
         """Makes a vector of each text; shape ``[n, dimension]``, or ``[dimension]``. See ``AsyncClient.embed``."""
         asked = self._client.embed(
             texts,
@@ -68,6 +69,7 @@ class Client(Closing):
             normalize=normalize,
             dtype=dtype,
             deadline_s=deadline_s,
+            return_truncated=return_truncated,
         )
         return self._thread.run(asked)
 

@@ -85,6 +85,7 @@ class Inference:
                 told.optional("inferox_parity", str),
                 told.optional("inferox_embedding_space", str),
                 told.optional_count("inferox_cut_inputs") or 0,
+                _read_items(told.optional("inferox_cut_items", str)),
                 response.headers.get("x-request-id"),
             )
 
@@ -149,6 +150,11 @@ class Inference:
         if answer.cut_inputs > len(part):
             raise ResponseError(f"the server says that it cut {answer.cut_inputs} texts of {len(part)}")
         return answer
+
+
+def _read_items(text: str | None) -> tuple[int, ...]:
+    """The items that a server names, with commas between them."""
+    return tuple(int(item) for item in text.split(",")) if text else ()
 
 
 def _check_form(inputs: Any, outputs: Any, parameters: Any) -> None:

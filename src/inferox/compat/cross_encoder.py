@@ -246,7 +246,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
             task = task if prompt is None else task.with_prompt_text(prompt)
         elif prompt:
             raise UnsupportedError("prompts are supported for models with one score for each pair", hint="leave it out")
-        read, rows = task.read(pairs, "cut")
+        read, rows = task.read(pairs, "warn")
         shape = (len(read),) if self.num_labels == 1 else (len(read), self.num_labels)
         logits = np.empty(shape, np.float32)
         computed = (

@@ -180,11 +180,9 @@ class SentenceTransformer(TextModel[EmbedTask]):
                 )
             parts = encode_tokens(self._loaded.model, task, texts, max_tokens, only_tokens=output_value is not None)
             return parts[0] if single else parts
-        read, batch = task.read(texts, "cut")
-        answers = task.compute_batches(self._loaded.model, read, batch, max_tokens=max_tokens)
-        vectors = task.collect(len(read), watch(answers, len(read), "texts") if progress else answers)
+        vectors = self._embed(task, texts, max_tokens, progress)
         vectors = VectorForm(normalize=normalize_embeddings).apply(vectors)
-        formed = quantise(vectors, precision) if len(read) else np.array([])
+        formed = quantise(vectors, precision) if len(texts) else np.array([])
         return _convert(formed, single, to_tensor=convert_to_tensor, to_numpy=convert_to_numpy)
 
     def encode_query(
@@ -296,6 +294,11 @@ class SentenceTransformer(TextModel[EmbedTask]):
         self._check_call(1, None, None, None, further)
         padded = pad_tokens(self._task.with_prompt_text(""), texts)
         return {name: to_torch_if_installed(array) for name, array in padded.items()}
+
+    def _embed(self, task: EmbedTask, texts: list[Any], max_tokens: int, progress: bool) -> Any:
+        read, batch = task.read(texts, "warn")
+        answers = task.compute_batches(self._loaded.model, read, batch, max_tokens=max_tokens)
+        return task.collect(len(read), watch(answers, len(read), "texts") if progress else answers)
 
     def _task_for(self, prompt: str | None, prompt_name: str | None, truncate_dim: int | None) -> EmbedTask:
         text = self._prompt_text(prompt, prompt_name)

@@ -32,7 +32,7 @@ def encode_tokens(model: Model, task: EmbedTask, texts: list[Any], max_tokens: i
     Raises:
         RequestError: If a text cannot be computed.
     """
-    read, rows = task.read(texts, "cut")
+    read, rows = task.read(texts, "warn")
     found: list[Any] = [None] * len(read)
     for indices, batch, outputs in run_batches(model, rows, max_tokens=max_tokens):
         tokens, ends = task.token_vectors(outputs), outputs.cu_seqlens

@@ -7,7 +7,7 @@ from inferox.core.border import ErrorBorder, Fault
 from inferox.core.closing import Closing
 from inferox.core.device import Device, DeviceId, MemoryInfo
 from inferox.core.dtype import DataType
-from inferox.core.error_root import InferoxError, InferoxWarning, first_line
+from inferox.core.error_root import InferoxError, InferoxWarning, TruncationWarning, first_line
 from inferox.core.errors import (
     BackendError,
     BackendNotFoundError,
@@ -143,6 +143,7 @@ __all__ = [
     "TensorLike",
     "TensorSpec",
     "Trace",
+    "TruncationWarning",
     "TrustTier",
     "UnknownInputError",
     "UnreachableError",

@@ -76,6 +76,21 @@ class InferoxWarning(UserWarning):
     """The category of every warning that Inferox gives on purpose: an answer is right, but not all that it seems."""
 
 
+class TruncationWarning(InferoxWarning):
+    """Texts were longer than the model takes, and were cut. A call gives it once.
+
+    Args:
+        message: One sentence.
+        cut: How many texts were cut.
+        total: How many texts the call had.
+    """
+
+    def __init__(self, message: str, *, cut: int, total: int) -> None:
+        super().__init__(message)
+        self.cut = cut
+        self.total = total
+
+
 def first_line(error: BaseException) -> str:
     """What a foreign exception says, on one line; its type where it says nothing.
 

@@ -175,7 +175,8 @@ class Model(Closing):
         fixed = self._fixed_rows
         alone = self._metadata.batch_invariant is False
         tokens = self.signature.limits.get(SEQUENCE)
-        return BatchLimits(1 if alone else fixed, is_fixed=fixed is not None, tokens_per_row=tokens)
+        rows = self.signature.limits.get(BATCH) if fixed is None else fixed
+        return BatchLimits(1 if alone else rows, is_fixed=fixed is not None, tokens_per_row=tokens)
 
     @cached_property
     def _fixed_rows(self) -> int | None:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from inferox.engine.phases import Phases
 from inferox.tasks.truncation import CutTokens
 
@@ -39,3 +42,8 @@ class Answer:
     queue_s: float = field(default=0.0, compare=False)
     compute_s: float = field(default=0.0, compare=False)
     phases: Phases | None = field(default=None, compare=False)
+
+    @property
+    def truncated(self) -> npt.NDArray[np.bool_]:
+        """Says for each item whether its text was cut; shape ``[n]``, bool. Empty where the items are not texts."""
+        return np.array([tokens.count > 0 for tokens in self.cut_tokens], np.bool_)

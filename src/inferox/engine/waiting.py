@@ -7,10 +7,10 @@ import warnings
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
-from inferox.core import DeadlineExceededError, InferoxWarning
+from inferox.core import DeadlineExceededError
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
-from inferox.tasks.truncation import describe_truncation
+from inferox.tasks.truncation import make_warning
 
 
 def wait_for_answer(future: Future[Answer], options: RequestOptions, arrived_s: float) -> Answer:
@@ -67,5 +67,5 @@ def warn_of_cuts(answer: Answer, options: RequestOptions, *, stacklevel: int) ->
         The answer.
     """
     if options.truncate == "warn" and any(tokens.count for tokens in answer.cut_tokens):
-        warnings.warn(describe_truncation(answer.cut_tokens), InferoxWarning, stacklevel=stacklevel)
+        warnings.warn(make_warning(answer.cut_tokens), stacklevel=stacklevel)
     return answer

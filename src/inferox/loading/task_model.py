@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import MAX_TOKENS
@@ -27,6 +28,8 @@ from inferox.tasks import (
 )
 from inferox.tasks.ranking import pair_documents, rank_documents
 from inferox.tasks.task import as_list
+from inferox.tasks.text_result import with_truncation
+from inferox.tasks.truncation import find_truncated
 
 TaskType = TypeVar("TaskType", bound=Task)
 
@@ -114,6 +117,7 @@ class TaskModel(Closing):
         output: VectorOutput = "numpy",
         batch_tokens: int = MAX_TOKENS,
         show_progress: bool = False,
+        return_truncated: bool = False,
     ) -> Any:
         """Makes a vector of each text.
 
@@ -121,17 +125,19 @@ class TaskModel(Closing):
             texts: The texts, or a single one.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
             truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
             normalize: Whether vectors are scaled to length 1, also where the model does not do so itself.
             dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
             output: ``numpy`` for an array, or ``torch`` for a tensor of PyTorch.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether standard error shows how far it is.
+            return_truncated: Whether the result also says which texts were cut.
 
         Returns:
             The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text. The dimension is the model's
-            or ``truncate_dim``, and an eighth of it for ``binary`` and ``ubinary``.
+            or ``truncate_dim``, and an eighth of it for ``binary`` and ``ubinary``. With ``return_truncated`` a pair of
+            them and whether each text was cut: shape ``[n]``, bool, or a single bool.
 
         Raises:
             RequestError: If the model's task is another, there is no such prompt, or a text cannot be computed.
@@ -143,11 +149,14 @@ class TaskModel(Closing):
         task, form = self._task_of(EmbedTask), VectorForm(truncate_dim, normalize, dtype)
         chosen = task if prompt is None else task.with_prompt(prompt)
         items = [texts] if isinstance(texts, str) else texts
-        formed = form.apply(self._answer(chosen, items, truncate, batch_tokens, show_progress))
-        vectors = formed[0] if isinstance(texts, str) else formed
-        return to_torch(vectors) if output == "torch" else vectors
+        answers, truncated = self._answer(chosen, items, truncate, batch_tokens, show_progress)
+        vectors, cut = form.apply(answers), truncated
+        if isinstance(texts, str):
+            vectors, cut = vectors[0], bool(truncated[0])
+        formed = to_torch(vectors) if output == "torch" else vectors
+        return (formed, cut) if return_truncated else formed
 
-    def embed_iter(self, texts: Iterable[str], *, window: int = 1024, **options: Any) -> Iterator[npt.NDArray[Any]]:
+    def embed_iter(self, texts: Iterable[str], *, window: int = 1024, **options: Any) -> Iterator[Any]:
         """Makes a vector of each of any number of texts, of which few are held at a time.
 
         Args:
@@ -156,7 +165,8 @@ class TaskModel(Closing):
             options: Those of ``embed``.
 
         Yields:
-            The vector of each text, in their order.
+            The vector of each text, in their order; with ``return_truncated`` a pair of it and whether the text was
+            cut.
 
         Raises:
             RequestError: As for ``embed``; the text is counted within its window.
@@ -168,7 +178,8 @@ class TaskModel(Closing):
             raise RequestError("expected texts, got a single one", hint="put it in a list, or use embed")
         rest = iter(texts)
         while some := list(islice(rest, window)):
-            yield from self.embed(some, **options)
+            answers = self.embed(some, **options)
+            yield from zip(*answers, strict=True) if options.get("return_truncated") else answers
 
     def classify(
         self,
@@ -183,18 +194,20 @@ class TaskModel(Closing):
         Args:
             texts: The texts or pairs, or a single text.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether standard error shows how far it is.
 
         Returns:
-            For each text, every label with its ``LabelScore``, the best first; for a single text, its labels.
+            For each text a ``TextResult``: every label with its ``LabelScore``, the best first, and whether the text
+            was cut; for a single text, its own.
 
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
         items = [texts] if isinstance(texts, str) else texts
-        labels = self._answer(self._task_of(ClassifyTask), items, truncate, batch_tokens, show_progress)
+        task = self._task_of(ClassifyTask)
+        labels = with_truncation(*self._answer(task, items, truncate, batch_tokens, show_progress))
         return labels[0] if isinstance(texts, str) else labels
 
     def token_classify(
@@ -210,19 +223,20 @@ class TaskModel(Closing):
         Args:
             texts: The texts, or a single one.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether standard error shows how far it is.
 
         Returns:
-            For each text, its labelled parts, each a ``Span`` with its characters' offsets; for a single text, its
-            parts.
+            For each text a ``TextResult``: its labelled parts, each a ``Span`` with its characters' offsets, and
+            whether the text was cut; for a single text, its own.
 
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
         items = [texts] if isinstance(texts, str) else texts
-        spans = self._answer(self._task_of(TokenClassifyTask), items, truncate, batch_tokens, show_progress)
+        task = self._task_of(TokenClassifyTask)
+        spans = with_truncation(*self._answer(task, items, truncate, batch_tokens, show_progress))
         return spans[0] if isinstance(texts, str) else spans
 
     def rerank(
@@ -242,19 +256,20 @@ class TaskModel(Closing):
             documents: The documents.
             top_k: How many to return; ``None`` for all.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
             batch_tokens: The most tokens of a batch.
             show_progress: Whether standard error shows how far it is.
 
         Returns:
-            The documents' places in the list and scores, the best first.
+            The documents' places in the list, their scores and whether they were cut, the best first.
 
         Raises:
             RequestError: If the model's task is another, or a text cannot be computed.
         """
         task = self._task_of(RerankTask)
         pairs = pair_documents(query, documents, top_k=top_k)
-        return rank_documents(self._answer(task, pairs, truncate, batch_tokens, show_progress), top_k=top_k)
+        scores, truncated = self._answer(task, pairs, truncate, batch_tokens, show_progress)
+        return rank_documents(scores, top_k=top_k, truncated=truncated)
 
     def classify_images(self, images: Sequence[Any]) -> list[tuple[LabelScore, ...]]:
         """Labels images.
@@ -281,7 +296,7 @@ class TaskModel(Closing):
         Args:
             items: Texts, pairs, images, or named tensors.
             truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives an ``InferoxWarning``, ``cut`` cuts them.
+                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
 
         Returns:
             One result per item, in their order: a list, or for ``embed`` an array of vectors.
@@ -291,12 +306,16 @@ class TaskModel(Closing):
         """
         return self._task.run(self._model, items, truncate=truncate)
 
-    def _answer(self, task: Task, items: Iterable[Any], truncate: str, batch_tokens: int, show_progress: bool) -> Any:
+    def _answer(
+        self, task: Task, items: Iterable[Any], truncate: str, batch_tokens: int, show_progress: bool
+    ) -> tuple[Any, npt.NDArray[np.bool_]]:
+        """The result of each item, and whether its text was cut."""
         if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int) or batch_tokens < 1:
             raise ConfigError(f"batch_tokens must be a whole number from 1, but is {batch_tokens!r}")
         read, batch = task.read(items, truncate)
         answers = task.compute_batches(self._model, read, batch, max_tokens=batch_tokens)
-        return task.collect(len(read), watch(answers, len(read), "texts") if show_progress else answers)
+        results = task.collect(len(read), watch(answers, len(read), "texts") if show_progress else answers)
+        return results, find_truncated(batch)
 
     def _task_of(self, kind: type[TaskType]) -> TaskType:
         if not isinstance(self._task, kind):

@@ -33,7 +33,7 @@ def plan_shapes(context: PackageContext, samples: Samples, task: Task) -> list[S
     named = {dim for spec in signature.inputs for dim in spec.dims if isinstance(dim, str)}
     if BATCH not in named:
         return [(1, 1)]
-    counts = sorted({min(rows, task.max_rows) for rows in _ROWS})
+    counts = sorted({min(rows, task.max_rows, signature.limits.get(BATCH, rows)) for rows in _ROWS})
     if SEQUENCE not in named:
         return [(rows, 1) for rows in counts]
     longest = _longest(context, samples)

@@ -75,6 +75,7 @@ def pack(
     samples: str | Path | None = None,
     example_inputs: Any = None,
     dims: Mapping[str, Sequence[Dim]] | None = None,
+    dynamic_shapes: Any = None,
     trust_code: bool = False,
     force: bool = False,
     progress: Callable[[str], None] | None = None,
@@ -105,6 +106,8 @@ def pack(
             ``torch.export`` takes them), or a single one.
         dims: The dims of inputs by name, such as ``{"x": ("batch", 3, 224, 224)}``, where the default (the first axis
             is ``batch``, the others are fixed) does not fit.
+        dynamic_shapes: The same of a ``torch.nn.Module``, in the form that ``torch.export.export`` takes: for each
+            input a dict from an axis to a ``torch.export.Dim``. An axis that is not named is fixed.
         trust_code: Whether code that the source is (TorchScript, an exported program) may be loaded.
         force: Whether an existing package at ``output`` may be replaced.
         progress: Told what is being done, one phrase at a time.
@@ -141,6 +144,7 @@ def pack(
             samples=None if samples is None else Path(samples),
             example_inputs=example_inputs,
             dims=dims,
+            dynamic_shapes=dynamic_shapes,
             trust_code=trust_code,
             progress=report,
         )

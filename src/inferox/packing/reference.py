@@ -140,7 +140,7 @@ def _takes(signature: Signature, inputs: Arrays) -> bool:
 def _varied(examples: Arrays, signature: Signature) -> Iterator[Arrays]:
     """The examples with other extents of one named dim at a time: few, one more, and twice as many.
 
-    A model that takes multiples only takes twice as many.
+    A model that takes multiples only takes twice as many. None is beyond the dim's limit.
     """
     extents = {
         dim: extent
@@ -149,7 +149,8 @@ def _varied(examples: Arrays, signature: Signature) -> Iterator[Arrays]:
         if isinstance(dim, str)
     }
     for dim, extent in extents.items():
-        for other in sorted({1, _FEW, extent + 1, 2 * extent} - {extent}):
+        limit = signature.limits.get(dim, 2 * extent)
+        for other in sorted({1, _FEW, *(min(more, limit) for more in (extent + 1, 2 * extent))} - {extent}):
             yield {spec.name: stretch(examples[spec.name], spec, dim, other) for spec in signature.inputs}
 
 

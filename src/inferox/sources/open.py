@@ -19,6 +19,7 @@ def open_source(
     samples: Path | None = None,
     example_inputs: Any = None,
     dims: Mapping[str, Sequence[Dim]] | None = None,
+    dynamic_shapes: Any = None,
     trust_code: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> SourceModel:
@@ -28,13 +29,15 @@ def open_source(
         source: A Hugging Face model directory; ``hf://org/name[@revision]``; a TorchScript file; an exported program
             (``.pt2``); an ONNX file (``.onnx``) or OpenVINO IR (``.xml``), whose own runtime is then the reference;
             ``python:module:factory`` or ``python:path/to/file.py:factory``; a function like that factory; or a
-            ``torch.nn.Module``. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs.
+            ``torch.nn.Module``. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs, or those
+            and ``dynamic_shapes``.
         task: What the numbers are to mean, which chooses the head of a Hugging Face model; ``None`` where the model
             decides.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
         example_inputs: Those of a ``torch.nn.Module``: by name, a tuple in the order of its parameters, or one alone.
         dims: The dims of inputs by name, where the default (the first axis is ``batch``, the others are fixed) does
             not fit.
+        dynamic_shapes: The same of a module or factory, in the form that ``torch.export.export`` takes.
         trust_code: Whether a file that is code (TorchScript, an exported program) may be loaded. A factory needs no
             such permission: naming it is asking to run it.
         progress: Told what is being done, one phrase at a time.
@@ -47,11 +50,8 @@ def open_source(
         LoadError: If PyTorch or transformers refuses the model.
         BackendUnavailableError: If PyTorch or transformers is not installed.
     """
-    if example_inputs is not None and not hasattr(source, "forward"):
-        raise ConfigError(
-            "example inputs are given with a torch.nn.Module alone", hint="name a file of them as samples instead"
-        )
     text = "" if callable(source) else str(source)
+    _check_given(source, text, example_inputs, dynamic_shapes)
     if not text and not callable(source):
         raise ConfigError("no source is named", hint="name a model directory, or a file")
     is_path = not callable(source) and not text.startswith((_HUB, _PYTHON))
@@ -68,9 +68,9 @@ def open_source(
         from inferox.sources.python import open_factory, open_module
 
         if isinstance(source, Module):
-            return open_module(source, example_inputs, samples=samples, dims=dims)
+            return open_module(source, example_inputs, samples=samples, dims=dims, dynamic_shapes=dynamic_shapes)
         factory = source if callable(source) else text.removeprefix(_PYTHON)
-        return open_factory(factory, samples=samples, dims=dims)
+        return open_factory(factory, samples=samples, dims=dims, dynamic_shapes=dynamic_shapes)
     if text.startswith(_HUB) or Path(text).is_dir():
         if samples is not None or dims:
             raise ConfigError(
@@ -83,6 +83,18 @@ def open_source(
     from inferox.sources.program import open_program
 
     return open_program(path, samples=samples, dims=dims, trust_code=trust_code)
+
+
+def _check_given(source: Any, text: str, example_inputs: Any, dynamic_shapes: Any) -> None:
+    """Refuses what only modules and the functions that make them are given with."""
+    if example_inputs is not None and not hasattr(source, "forward"):
+        raise ConfigError(
+            "example inputs are given with a torch.nn.Module alone", hint="name a file of them as samples instead"
+        )
+    if dynamic_shapes is not None and not callable(source) and not text.startswith(_PYTHON):
+        raise ConfigError(
+            "dynamic_shapes are given with a torch.nn.Module or a function that makes one", hint="state dims instead"
+        )
 
 
 def _open_onnx(path: Path, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> SourceModel:

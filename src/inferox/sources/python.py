@@ -8,13 +8,15 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torch
 
-from inferox.core import Dim, PackageError, SourceFacts
+from inferox.core import ConfigError, Dim, PackageError, SourceFacts
+from inferox.sources.dynamic_shapes import StatedShapes, read_dynamic_shapes
 from inferox.sources.examples import make_examples, read_samples, to_tensors
 from inferox.sources.torch_source import TorchSource
 
@@ -22,16 +24,22 @@ _FORM = "python:module:function or python:path/to/file.py:function"
 
 
 def open_factory(
-    factory: str | Callable[[], Any], *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None
+    factory: str | Callable[[], Any],
+    *,
+    samples: Path | None,
+    dims: Mapping[str, Sequence[Dim]] | None,
+    dynamic_shapes: Any = None,
 ) -> TorchSource:
     """Opens the module that a function returns. The function is the caller's own code, and is trusted as that.
 
     Args:
         factory: The function, or where it is: ``module:function`` or ``path/to/file.py:function``. It takes nothing,
-            and returns a ``torch.nn.Module``, or a pair of one and its example inputs: by name, a tuple of them in the
-            order of ``forward``'s parameters (as ``torch.export`` takes them), or a single one.
+            and returns a ``torch.nn.Module``; or one and its example inputs: by name, a tuple of them in the order of
+            ``forward``'s parameters (as ``torch.export`` takes them), or a single one; or those and its
+            ``dynamic_shapes``.
         samples: Example inputs by name, which replace the function's own.
-        dims: The dims of inputs by name.
+        dims: The dims of inputs by name, which replace the function's ``dynamic_shapes``.
+        dynamic_shapes: Which extents vary, as ``torch.export.export`` takes it; it replaces the function's own.
 
     Raises:
         PackageError: If there is no such function, it fails, or it returns something else; if there are no example
@@ -40,12 +48,19 @@ def open_factory(
     """
     with _importable(factory) if isinstance(factory, str) else nullcontext():
         function, label = (_find(factory), factory) if isinstance(factory, str) else (factory, _label(factory))
-        module, inputs = _make(function, label)
-    return _open(module, inputs, label, _name(function), samples=samples, dims=dims)
+        module, inputs, own_shapes = _make(function, label)
+    if dims is None and dynamic_shapes is None:
+        dynamic_shapes = own_shapes
+    return _open(module, inputs, label, _name(function), samples=samples, dims=dims, dynamic_shapes=dynamic_shapes)
 
 
 def open_module(
-    module: torch.nn.Module, inputs: Any, *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None
+    module: torch.nn.Module,
+    inputs: Any,
+    *,
+    samples: Path | None,
+    dims: Mapping[str, Sequence[Dim]] | None,
+    dynamic_shapes: Any = None,
 ) -> TorchSource:
     """Opens a module that a caller has made.
 
@@ -55,14 +70,17 @@ def open_module(
             ``None`` where there are samples.
         samples: Example inputs by name, which replace those.
         dims: The dims of inputs by name.
+        dynamic_shapes: The same as ``torch.export.export`` takes it.
 
     Raises:
         PackageError: As for ``open_factory``.
         ConfigError: As for ``open_factory``.
     """
     label = f"the module {type(module).__name__}"
-    module, inputs = _make(lambda: (module, {} if inputs is None else inputs), label)
-    return _open(module, inputs, label, type(module).__name__, samples=samples, dims=dims)
+    module, inputs, _ = _make(lambda: (module, {} if inputs is None else inputs), label)
+    return _open(
+        module, inputs, label, type(module).__name__, samples=samples, dims=dims, dynamic_shapes=dynamic_shapes
+    )
 
 
 def _open(
@@ -73,7 +91,10 @@ def _open(
     *,
     samples: Path | None,
     dims: Mapping[str, Sequence[Dim]] | None,
+    dynamic_shapes: Any,
 ) -> TorchSource:
+    if dims is not None and dynamic_shapes is not None:
+        raise ConfigError("dims and dynamic_shapes say the same thing", hint="give one of them")
     by_name = _name_inputs(module, inputs, label) if samples is None else read_samples(samples)
     examples = to_tensors(by_name)
     if not examples:
@@ -82,14 +103,23 @@ def _open(
             hint="return (module, inputs), where they are {'name': array, ...}, a tuple in the order of forward's "
             "parameters or a single one; or give a file of them with --samples",
         )
-    names = _parameters(module, examples)
-    return TorchSource(
+    ordered = {name: examples[name] for name in _parameters(module, examples)}
+    shapes = StatedShapes()
+    tried = make_examples(ordered, dims)
+    if dynamic_shapes is not None:
+        order = _places(module)[: len(inputs)] if isinstance(inputs, tuple) else None
+        shapes = read_dynamic_shapes(dynamic_shapes, ordered, order)
+        tried = replace(make_examples(ordered, shapes.dims), assumed=frozenset(shapes.hinted))
+    source = TorchSource(
         SourceFacts(kind="python", name=name, model_type="python"),
         module,
-        make_examples({name: examples[name] for name in names}, dims),
+        tried,
         call=lambda called, tensors: called(**tensors),
         has_weights=True,
+        limits=shapes.limits,
     )
+    shapes.check(source.signature.inputs)
+    return source
 
 
 def _label(function: Callable[[], Any]) -> str:
@@ -165,20 +195,22 @@ def _importable(text: str) -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Any]:
+def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Any, Any]:
+    """The module that a function returns, its example inputs, and which of their extents vary."""
     try:
         made = function()
     except Exception as error:
         raise PackageError(f"{label} failed: {type(error).__name__}: {error}") from error
-    module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, {})  # noqa: PLR2004 - a pair
+    parts = made if isinstance(made, tuple) and len(made) in {2, 3} else (made, {})
+    module, inputs, shapes = parts if len(parts) == 3 else (*parts, None)  # noqa: PLR2004 - with the shapes
     if not isinstance(module, torch.nn.Module):
         raise PackageError(
-            f"{label} must return a torch.nn.Module, or a pair of one and its example inputs, but returned "
-            f"{_describe(made)}",
+            f"{label} must return a torch.nn.Module, a pair of one and its example inputs, or those and its "
+            f"dynamic_shapes, but returned {_describe(made)}",
             hint="return (module, {'name': array, ...}), with the names of its forward's parameters",
         )
     _check_precision(module, label)
-    return module.eval(), inputs
+    return module.eval(), inputs, shapes
 
 
 def _name_inputs(module: torch.nn.Module, inputs: Any, label: str) -> Mapping[str, Any]:
@@ -186,8 +218,7 @@ def _name_inputs(module: torch.nn.Module, inputs: Any, label: str) -> Mapping[st
     if isinstance(inputs, Mapping):
         return inputs
     given = inputs if isinstance(inputs, tuple) else (inputs,)
-    parameters = inspect.signature(module.forward).parameters.values()
-    names = [item.name for item in parameters if item.kind in {item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD}]
+    names = _places(module)
     if len(given) > len(names):
         raise PackageError(
             f"{label} gives {len(given)} example inputs without names, but forward's parameters are "
@@ -196,6 +227,12 @@ def _name_inputs(module: torch.nn.Module, inputs: Any, label: str) -> Mapping[st
         )
     # What is None is left out, as calling the module without it would.
     return {name: value for name, value in zip(names, given, strict=False) if value is not None}
+
+
+def _places(module: torch.nn.Module) -> list[str]:
+    """The names of ``forward``'s parameters that have a place."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return [item.name for item in parameters if item.kind in {item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD}]
 
 
 def _check_precision(module: torch.nn.Module, label: str) -> None:

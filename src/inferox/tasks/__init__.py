@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from inferox.tasks.results import to_json
     from inferox.tasks.task import Task
     from inferox.tasks.tensor_files import read_tensors
+    from inferox.tasks.text_result import TextResult
     from inferox.tasks.token_classify import TokenClassifyTask
     from inferox.tasks.tokenizer import TextTokenizer
     from inferox.tasks.tokenizer_border import translated_panics
@@ -54,6 +55,7 @@ _HOMES = {
     "StageDifference": "proof_comparison",
     "Task": "task",
     "TaskChoice": "files.detection",
+    "TextResult": "text_result",
     "TextTokenizer": "tokenizer",
     "TokenClassifyTask": "token_classify",
     "VectorForm": "vector_forms",
@@ -92,6 +94,7 @@ __all__ = [
     "StageDifference",
     "Task",
     "TaskChoice",
+    "TextResult",
     "TextTokenizer",
     "TokenClassifyTask",
     "VectorForm",

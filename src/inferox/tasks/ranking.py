@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
 
 from inferox.core import RequestError
 
@@ -15,10 +17,12 @@ class RankedDocument:
     Attributes:
         index: The document's index in the list that was given.
         score: How well it answers the query; higher is better.
+        truncated: Whether the query and the document together were longer than the model takes, and were cut.
     """
 
     index: int
     score: float
+    truncated: bool = False
 
 
 def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = None) -> list[tuple[str, str]]:
@@ -44,15 +48,22 @@ def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = 
     return [(query, document) for document in documents]
 
 
-def rank_documents(scores: Iterable[float], *, top_k: int | None = None) -> list[RankedDocument]:
+def rank_documents(
+    scores: Iterable[float], *, top_k: int | None = None, truncated: Iterable[Any] | None = None
+) -> list[RankedDocument]:
     """Orders documents by their scores.
 
     Args:
         scores: The score of each document.
         top_k: How many to return; ``None`` for all.
+        truncated: Whether each was cut; ``None`` where that does not matter.
 
     Returns:
         The documents, the best first; documents with equal scores stay in the order in which they came.
     """
-    ranked = sorted((RankedDocument(*pair) for pair in enumerate(scores)), key=lambda item: -item.score)
+    cuts = repeat(False) if truncated is None else map(bool, truncated)
+    documents = [
+        RankedDocument(index, score, cut) for index, (score, cut) in enumerate(zip(scores, cuts, strict=False))
+    ]
+    ranked = sorted(documents, key=lambda item: -item.score)
     return ranked[:top_k]

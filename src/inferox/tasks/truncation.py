@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from inferox.core import Batch, ConfigError, InferoxWarning, InputTooLongError
+import numpy as np
+import numpy.typing as npt
+
+from inferox.core import Batch, ConfigError, InputTooLongError, TruncationWarning
 
 CUT_TOKENS = "cut_tokens"
 """The array of a batch with the number of tokens that were cut off the text of each row; shape ``[rows]``, int64."""
@@ -49,6 +52,18 @@ def read_cut_tokens(batch: Batch, rows: range | None = None) -> list[CutTokens]:
     return list(map(CutTokens, counts.tolist(), more.tolist()))
 
 
+def find_truncated(batch: Batch) -> npt.NDArray[np.bool_]:
+    """Says for each row whether its text was cut; shape ``[rows]``, bool.
+
+    Args:
+        batch: What a task's ``encode`` made.
+    """
+    if CUT_TOKENS not in batch.dense:
+        return np.zeros(len(batch), np.bool_)
+    truncated: npt.NDArray[np.bool_] = batch.dense[CUT_TOKENS] > 0
+    return truncated
+
+
 def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None, stacklevel: int = 3) -> None:
     """Says or refuses what was cut.
 
@@ -76,7 +91,7 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None,
         unit = "tokens or more" if tokens.is_least else "tokens"
         error = InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
         raise error.naming_item(index, "text {}")
-    warnings.warn(describe_truncation(counted), InferoxWarning, stacklevel=stacklevel)
+    warnings.warn(make_warning(counted), stacklevel=stacklevel)
 
 
 def check_truncation(truncate: object) -> None:
@@ -92,6 +107,16 @@ def check_truncation(truncate: object) -> None:
         raise ConfigError(f"truncate must be one of {', '.join(TRUNCATIONS)}, but is {truncate!r}")
 
 
+def make_warning(tokens: Sequence[CutTokens]) -> TruncationWarning:
+    """The warning of a call of which texts were cut.
+
+    Args:
+        tokens: What was cut off each text, those that are whole included.
+    """
+    cut = sum(item.count > 0 for item in tokens)
+    return TruncationWarning(describe_truncation(tokens), cut=cut, total=len(tokens))
+
+
 def describe_truncation(tokens: Sequence[CutTokens]) -> str:
     """One sentence that says what was cut.
 
@@ -101,7 +126,5 @@ def describe_truncation(tokens: Sequence[CutTokens]) -> str:
     total, cut = len(tokens), sum(item.count > 0 for item in tokens)
     most = max((item.count for item in tokens), default=0)
     extent = f"by {most} tokens or more" if any(item.is_least for item in tokens) else f"by up to {most} tokens"
-    return (
-        f"{cut} of {total} {'text is' if total == 1 else 'texts are'} longer than the model takes and "
-        f"{'was' if cut == 1 else 'were'} cut, {extent}"
-    )
+    texts, (are, were) = "text" if total == 1 else "texts", ("is", "was") if cut == 1 else ("are", "were")
+    return f"{cut} of {total} {texts} {are} longer than the model takes and {were} cut, {extent}"

@@ -226,6 +226,7 @@ def test_parts_are_put_together_in_the_order_of_the_items() -> None:
     found = request.future.result(0)
     assert found.results == ["A", "B", "C", "D"]
     assert [tokens.count for tokens in found.cut_tokens] == [0, 1, 2, 3]
+    assert found.truncated.tolist() == [False, True, True, True]
     assert found.tokens == 4
 
     request = make_request(np.arange(6).reshape(3, 2))

@@ -11,10 +11,13 @@ def describe_parameters(answer: Answer) -> dict[str, str | int]:
     Args:
         answer: The answer.
     """
+    cut = [str(index) for index, tokens in enumerate(answer.cut_tokens) if tokens.count]
     facts: dict[str, str | int | None] = {
         "inferox_artifact": answer.artifact,
         "inferox_parity": answer.parity_class,
         "inferox_embedding_space": answer.embedding_space,
-        "inferox_cut_inputs": sum(tokens.count > 0 for tokens in answer.cut_tokens),
+        "inferox_cut_inputs": len(cut),
+        # Which they are, from 0. Parameters have no lists.
+        "inferox_cut_items": ",".join(cut) or None,
     }
     return {name: value for name, value in facts.items() if value is not None}

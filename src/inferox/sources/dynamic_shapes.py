@@ -1,0 +1,175 @@
+"""Which extents vary, in the form that ``torch.export.export(dynamic_shapes=…)`` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.export import Dim as TorchDim
+
+from inferox.core import BATCH, ConfigError, Dim, PackageError, TensorSpec
+
+_LEAST = 2
+"""The least extent that every module may ask for: ``torch.export`` takes 0 and 1 for extents of their own."""
+
+_UNLIMITED = 2**31 - 1
+"""The largest extent that counts as a limit: ``torch.export`` has a symbol for none."""
+
+_FORM = "write {'input': {0: torch.export.Dim('batch')}}, as torch.export.export takes them"
+
+
+@dataclass
+class StatedShapes:
+    """Which extents vary.
+
+    Attributes:
+        dims: The dims of each input by name.
+        limits: The largest extent of a named dim, where one is stated.
+        hinted: Dims that have no name: they may turn out to be the same as another, or to have one extent alone.
+        dynamic: The inputs and axes that must not turn out to have one extent alone (``Dim.DYNAMIC``).
+    """
+
+    dims: dict[str, tuple[Dim, ...]] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+    hinted: set[str] = field(default_factory=set)
+    dynamic: list[tuple[str, int]] = field(default_factory=list)
+
+    def check(self, inputs: Sequence[TensorSpec]) -> None:
+        """Refuses a module that takes one extent alone where another was to be possible.
+
+        Args:
+            inputs: What the module turned out to take.
+
+        Raises:
+            PackageError: If it does.
+        """
+        found = {spec.name: spec.dims for spec in inputs}
+        for name, axis in self.dynamic:
+            if isinstance(found[name][axis], int):
+                raise PackageError(
+                    f"axis {axis} of {name!r} is Dim.DYNAMIC, but the module takes no other extent than "
+                    f"{found[name][axis]}",
+                    hint="write Dim.AUTO for an axis that may be fixed",
+                )
+
+
+def read_dynamic_shapes(
+    shapes: Any, examples: Mapping[str, torch.Tensor], order: Sequence[str] | None = None
+) -> StatedShapes:
+    """Reads which extents vary. As for ``torch.export``, every axis that is not named has the extent of its example.
+
+    Args:
+        shapes: For each input, by name or in their order, a dict by axis or a sequence with an entry for each axis, of
+            ``torch.export.Dim``, ``Dim.AUTO``, ``Dim.DYNAMIC``, ``Dim.STATIC``, a fixed extent or ``None``.
+        examples: The examples, in the order in which the module takes them.
+        order: The names of all inputs by place, those left out among them; ``None`` for those of the examples.
+
+    Raises:
+        ConfigError: If it is of another form, or says what a package cannot; it names the input and the axis.
+    """
+    stated = StatedShapes()
+    for name, shape in _by_input(shapes, list(examples), list(examples) if order is None else order).items():
+        extents = tuple(examples[name].shape)
+        axes = _by_axis(shape, name, len(extents))
+        stated.dims[name] = tuple(
+            _read_dim(axes.get(axis), (name, axis), extent, stated) for axis, extent in enumerate(extents)
+        )
+    named = {dim for dims in stated.dims.values() for dim in dims} - stated.hinted
+    stated.hinted -= named
+    return stated
+
+
+def _by_input(shapes: Any, names: Sequence[str], order: Sequence[str]) -> dict[str, Any]:
+    if isinstance(shapes, Mapping):
+        given = dict(shapes)
+    elif isinstance(shapes, tuple | list):
+        if len(shapes) != len(order):
+            raise ConfigError(
+                f"dynamic_shapes has {len(shapes)} entries, but the module is given {', '.join(order)}", hint=_FORM
+            )
+        given = dict(zip(order, shapes, strict=True))
+    else:
+        raise ConfigError(f"dynamic_shapes must be a dict or a tuple, but is a {type(shapes).__name__}", hint=_FORM)
+    given = {name: shape for name, shape in given.items() if name in names or shape is not None}
+    unknown, missing = [name for name in given if name not in names], [name for name in names if name not in given]
+    if unknown:
+        raise ConfigError(f"dynamic_shapes names {unknown[0]!r}, but the module is given {', '.join(names)}")
+    if missing:
+        raise ConfigError(
+            f"dynamic_shapes says nothing of {missing[0]!r}", hint=f"write {missing[0]!r}: None if its shape is fixed"
+        )
+    return given
+
+
+def _by_axis(shape: Any, name: str, rank: int) -> dict[int, Any]:
+    """What is said of each axis of an input."""
+    if shape is None:
+        return {}
+    if isinstance(shape, Mapping):
+        axes = dict(shape)
+    elif isinstance(shape, tuple | list):
+        if len(shape) != rank:
+            raise ConfigError(f"dynamic_shapes of {name!r} has {len(shape)} entries, but its example has {rank} axes")
+        axes = dict(enumerate(shape))
+    else:
+        raise ConfigError(
+            f"dynamic_shapes of {name!r} must be a dict by axis or a sequence, but is a {type(shape).__name__}",
+            hint=_FORM,
+        )
+    wrong = next((axis for axis in axes if type(axis) is not int or not 0 <= axis < rank), None)
+    if wrong is not None:
+        raise ConfigError(f"dynamic_shapes of {name!r} names the axis {wrong!r}, but its example has {rank} axes")
+    return axes
+
+
+def _read_dim(stated: Any, where: tuple[str, int], extent: int, shapes: StatedShapes) -> Dim:
+    """The dim of one axis.
+
+    Args:
+        stated: What ``dynamic_shapes`` says of it.
+        where: The input and the axis.
+        extent: The extent that the example has there.
+        shapes: Where limits, and dims without a name, are noted.
+    """
+    name, axis = where
+    place = f"axis {axis} of {name!r}"
+    if stated is None or stated == TorchDim.STATIC:
+        return extent
+    if type(stated) is int:
+        if stated != extent:
+            raise ConfigError(f"{place} is stated to be {stated}, but is {extent} in its example")
+        return extent
+    if isinstance(stated, type(TorchDim.AUTO)):
+        if stated.min is not None or stated.max is not None:
+            raise ConfigError(f"{place} has a range without a name", hint="write torch.export.Dim('name', max=…)")
+        if stated.type == TorchDim.DYNAMIC.type:
+            shapes.dynamic.append(where)
+        own_name = f"{name}_{axis}" if axis else BATCH
+        shapes.hinted.add(own_name)
+        return own_name
+    if type(stated) is not TorchDim:
+        derived = isinstance(stated, TorchDim)
+        raise ConfigError(
+            f"{place} is {getattr(stated, '__name__', repr(stated))}, which "
+            + ("depends on another dim: a package has no such dims" if derived else "is not a torch.export.Dim"),
+            hint="give it a name of its own, or fix both" if derived else _FORM,
+        )
+    _note_range(stated, place, extent, shapes)
+    return stated.__name__
+
+
+def _note_range(stated: Any, place: str, extent: int, shapes: StatedShapes) -> None:
+    name, least, most = stated.__name__, stated.min, stated.max
+    if least is not None and least > _LEAST:
+        raise ConfigError(
+            f"{place} is {name}, which must be {least} or more: a package has no least extent of a dim",
+            hint=f"leave min out if the module takes fewer; otherwise pad to {least} within the module",
+        )
+    if not isinstance(most, int) or most > _UNLIMITED:
+        return
+    if extent > most:
+        raise ConfigError(f"{place} is {name}, which is {most} at most, but its example has {extent}")
+    if shapes.limits.setdefault(name, most) != most:
+        raise ConfigError(f"{name} is {shapes.limits[name]} at most in one place, and {most} in another")

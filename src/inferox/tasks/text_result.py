@@ -1,0 +1,42 @@
+"""The result of one text, with whether the text was cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self, TypeVar
+
+PartType = TypeVar("PartType")
+
+
+class TextResult(tuple[PartType, ...]):
+    """The labels or the spans of one text: a tuple that also says whether the text was cut.
+
+    It is equal to a plain tuple of the same parts.
+
+    Args:
+        parts: The labels or spans.
+        truncated: Whether the text was longer than the model takes, so that its end (or its front) was not read.
+
+    Attributes:
+        truncated: The same.
+    """
+
+    truncated: bool
+
+    def __new__(cls, parts: Iterable[PartType], truncated: bool) -> Self:  # noqa: D102 - the class says it
+        result = super().__new__(cls, parts)
+        result.truncated = truncated
+        return result
+
+    def __getnewargs__(self) -> Any:
+        return tuple(self), self.truncated
+
+
+def with_truncation(results: Iterable[Iterable[PartType]], truncated: Iterable[Any]) -> list[TextResult[PartType]]:
+    """The results of texts, each with whether its text was cut.
+
+    Args:
+        results: The parts of each result.
+        truncated: Whether each text was cut.
+    """
+    return [TextResult(parts, bool(cut)) for parts, cut in zip(results, truncated, strict=True)]
