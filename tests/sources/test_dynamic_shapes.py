@@ -61,7 +61,7 @@ def test_what_is_not_named_is_fixed() -> None:
 def test_dims_without_a_name_are_measured() -> None:
     automatic = (Dim.AUTO, Dim.AUTO, None), (Dim.AUTO, Dim.DYNAMIC)
     assert _inputs(automatic) == {"steps": ("batch", "steps_1", 3), "weights": ("batch", "steps_1")}
-    six = {"examples": STEPS, "module": Fixed()}
+    six: dict[str, Any] = {"examples": STEPS, "module": Fixed()}
     assert _inputs({"steps": {0: BATCH, 1: Dim.AUTO}}, **six)["steps"] == ("batch", 6, 3)
     with pytest.raises(PackageError, match=r"axis 1 of 'steps' is Dim\.DYNAMIC, but the module takes no other"):
         _inputs({"steps": {0: BATCH, 1: Dim.DYNAMIC}}, **six)

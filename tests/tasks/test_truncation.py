@@ -6,6 +6,7 @@ import copy
 import pickle
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
@@ -53,5 +54,6 @@ def test_what_is_done(tokenizer_directory: Path) -> None:
 def test_a_result_is_a_tuple_that_keeps_whether_its_text_was_cut() -> None:
     result = TextResult(["a", "b"], truncated=True)
     assert result == ("a", "b")
-    for other in (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result)):  # noqa: S301 - our own
+    copies: tuple[Any, ...] = (pickle.loads(pickle.dumps(result)), copy.copy(result), copy.deepcopy(result))  # noqa: S301
+    for other in copies:
         assert (other, type(other), other.truncated) == (result, TextResult, True)

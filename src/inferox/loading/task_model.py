@@ -150,11 +150,12 @@ class TaskModel(Closing):
         chosen = task if prompt is None else task.with_prompt(prompt)
         items = [texts] if isinstance(texts, str) else texts
         answers, truncated = self._answer(chosen, items, truncate, batch_tokens, show_progress)
-        vectors, cut = form.apply(answers), truncated
-        if isinstance(texts, str):
-            vectors, cut = vectors[0], bool(truncated[0])
-        formed = to_torch(vectors) if output == "torch" else vectors
-        return (formed, cut) if return_truncated else formed
+        formed, is_single = form.apply(answers), isinstance(texts, str)
+        vectors = formed[0] if is_single else formed
+        found = to_torch(vectors) if output == "torch" else vectors
+        if not return_truncated:
+            return found
+        return found, bool(truncated[0]) if is_single else truncated
 
     def embed_iter(self, texts: Iterable[str], *, window: int = 1024, **options: Any) -> Iterator[Any]:
         """Makes a vector of each of any number of texts, of which few are held at a time.
