@@ -21,7 +21,7 @@ MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib
 
 .DEFAULT_GOAL := help
 # docs is also a folder.
-.PHONY: help setup demo bench test test-all fuzz check format protos docs site diagrams test-gpu test-random test-bert-torch audit clean
+.PHONY: help setup demo bench test test-all fuzz fuzz-server check format protos docs site diagrams test-gpu test-random test-bert-torch audit clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -75,6 +75,9 @@ test-random: $(READY)  ## Run the property-based tests with examples that no ear
 
 fuzz: $(READY)  ## Try 20,000 hostile packages, archives and images (FUZZ="--cases 500 --only config.json" for fewer)
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+fuzz-server: setup  ## Try 50,000 requests on a server (FUZZ="--cases 2000" for fewer)
+	$(BIN)/python -m tests.fuzz.server $(FUZZ)
 
 protos:  ## Make what the server reads of its .proto files
 	cd src/inferox/server/oip/protos && $(CURDIR)/$(BIN)/python -m grpc_tools.protoc -I. --descriptor_set_out=protos.binpb \

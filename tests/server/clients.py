@@ -13,8 +13,6 @@ import pytest
 
 _FOLDER = Path(sys.prefix) / "clients" / ("Scripts" if os.name == "nt" else "bin")
 
-_ANSWER_S = 120.0
-
 
 def find_python() -> str:
     """The interpreter of the environment; a test is skipped where that was never made."""
@@ -24,13 +22,14 @@ def find_python() -> str:
     return str(found)
 
 
-def ask_client(program: Path, *arguments: str, asked: Any) -> Any:
+def ask_client(program: Path, *arguments: str, asked: Any, timeout_s: float = 120.0) -> Any:
     """Runs a program there.
 
     Args:
         program: The program.
         arguments: Its arguments.
         asked: What it reads, as JSON.
+        timeout_s: How long it may take.
 
     Returns:
         What it wrote, as JSON.
@@ -43,7 +42,7 @@ def ask_client(program: Path, *arguments: str, asked: Any) -> Any:
         capture_output=True,
         text=True,
         env=environment,
-        timeout=_ANSWER_S,
+        timeout=timeout_s,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ from inferox.cli.trial_options import read_trials, trial_options
 if TYPE_CHECKING:
     from inferox.server import ModelRepository, ModelSource
     from inferox.server.api_key import ApiKey
+    from inferox.server.config import TokenIds
     from inferox.server.log_format import LogFormat
 
 _FILE = click.Path(path_type=Path)
@@ -131,6 +132,13 @@ Examples:
     help="A key that such requests must have, as --api-key has it. May be repeated.",
 )
 @click.option(
+    "--token-ids",
+    type=click.Choice(["refuse", "accept"]),
+    default="refuse",
+    show_default=True,
+    help="What to do about token ids in place of texts for /v1/embeddings: clients often send another tokenizer's.",
+)
+@click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
@@ -183,6 +191,7 @@ def serve(
     admin_host: str,
     admin_port: int | None,
     admin_key: tuple[str, ...],
+    token_ids: TokenIds,
     log_format: LogFormat,
     access_log: bool,
     otlp_endpoint: str | None,
@@ -231,6 +240,7 @@ def serve(
         admin_host=admin_host,
         admin_port=admin_port,
         admin_keys=_read_keys(None, admin_key),
+        token_ids=token_ids,
         log_format=log_format,
         access_log=access_log,
         otlp_endpoint=otlp_endpoint,

@@ -45,6 +45,7 @@ class Inference:
         truncation_side: str | None = None,
         unscaled: bool = False,
         of_tokens: bool = False,
+        token_ids: bool = False,
         request_id: str | None = None,
     ) -> Answer:
         """Computes a request, and waits for its answer.
@@ -63,6 +64,8 @@ class Inference:
                 length 1. Such vectors have no embedding space.
             of_tokens: Whether, for a model that makes vectors, those of the single tokens are given, as the model has
                 them: for each text an array of shape ``[tokens, hidden]``, float32. They have no embedding space.
+            token_ids: Whether, for a model that makes vectors, the items are lists of token ids in place of texts, as
+                its own tokenizer makes them, special tokens included. Nothing is added to them.
             request_id: What the request is called: whether a shadow or a canary gets it is chosen by that. ``None`` for
                 no name; each gets its share of those.
 
@@ -77,7 +80,7 @@ class Inference:
             BackendError: If the runtime fails because of one of the items.
         """
         options = RequestOptions(
-            deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens, request_id
+            deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens, request_id, token_ids
         )
         return ask_and_wait(self._finder(name, version), items, options)
 
@@ -162,11 +165,12 @@ class Inference:
         truncation_side: str | None = None,
         unscaled: bool = False,
         of_tokens: bool = False,
+        token_ids: bool = False,
         request_id: str | None = None,
     ) -> Answer:
         """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
         options = RequestOptions(
-            deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens, request_id
+            deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens, request_id, token_ids
         )
         return await aask_and_wait(self._finder(name, version), items, options)
 

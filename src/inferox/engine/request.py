@@ -45,6 +45,7 @@ class RequestOptions:
         unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
         of_tokens: Whether the vectors of single tokens are given, as the model has them.
         request_id: What it is called: those that a shadow or a canary gets are chosen by it. ``None`` for no name.
+        token_ids: Whether the items are lists of token ids in place of texts.
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
@@ -60,6 +61,7 @@ class RequestOptions:
     unscaled: bool = False
     of_tokens: bool = False
     request_id: str | None = None
+    token_ids: bool = False
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
@@ -70,6 +72,10 @@ class RequestOptions:
             raise RequestError(f"an owner must be a string, but is {self.owner!r}")
         if self.prompt is not None and not isinstance(self.prompt, str):
             raise RequestError(f"a prompt must be the name of one, but is {self.prompt!r}")
+        if self.token_ids and self.prompt is not None:
+            raise RequestError(
+                f"the prompt {self.prompt!r} is a text, which cannot be put before token ids", hint="send texts"
+            )
         if self.request_id is not None and not isinstance(self.request_id, str):
             raise RequestError(f"a request_id must be a string, but is {self.request_id!r}")
         check_truncation(self.truncate)

@@ -15,7 +15,7 @@ from inferox.engine.watch import Watch
 from inferox.tasks import RawTask, Task
 from inferox.tasks.truncation import report_truncation
 
-_AS_IT_IS = None, None, False, False
+_AS_IT_IS = None, None, False, False, False
 """What a request says that wants the task as the model has it."""
 
 
@@ -32,7 +32,7 @@ class RequestMaker:
     def __init__(self, task: Task, signature: Signature, *, check_room: Callable[[int], None], watch: Watch) -> None:
         self._signature = signature
         self._check_room = check_room
-        self._tasks: dict[tuple[str | None, str | None, bool, bool], Task] = {_AS_IT_IS: task}
+        self._tasks: dict[tuple[str | None, str | None, bool, bool, bool], Task] = {_AS_IT_IS: task}
         self._watch = watch
         self._encoder = TickEncoder(signature, watch)
 
@@ -75,7 +75,7 @@ class RequestMaker:
 
     def _task_for(self, options: RequestOptions) -> Task:
         """The task as a request wants it: one for all that want the same, so that equal rows can be told."""
-        key = options.prompt, options.truncation_side, options.unscaled, options.of_tokens
+        key = options.prompt, options.truncation_side, options.unscaled, options.of_tokens, options.token_ids
         if key not in self._tasks:
             task = self._tasks[_AS_IT_IS]
             if options.prompt is not None:
@@ -84,6 +84,8 @@ class RequestMaker:
                 task = task.cutting(options.truncation_side)
             if options.unscaled:
                 task = task.unscaled()
+            if options.token_ids:
+                task = task.reading_token_ids()
             self._tasks[key] = task.of_tokens() if options.of_tokens else task
         return self._tasks[key]
 

@@ -12,12 +12,12 @@ from inferox.server.config import ServerConfig
 from inferox.server.health import Health
 from inferox.server.http_error import HttpError
 from inferox.server.http_request import HttpRequest
-from inferox.server.http_response import HttpResponse
+from inferox.server.http_response import JSON, HttpResponse
 from inferox.server.json_body import JsonBody
 from inferox.server.model_control import ModelControl
-from inferox.server.oip.error_body import write_error
+from inferox.server.oip.error_body import OIP_ERRORS
 from inferox.server.oip.server_routes import list_models
-from inferox.server.protocol import Handler, Protocol, posting, reading
+from inferox.server.protocol import Handler, Protocol, posting
 from inferox.server.request_observer import RequestObserver
 from inferox.server.service import Service
 
@@ -58,14 +58,14 @@ class AdminApp(App):
         super().__init__(service, replace(config, api_keys=config.admin_keys), observer)
 
     def _make_protocols(self) -> list[Protocol]:
-        health = Health(self._service)
         routes = {
-            "/health/live": reading(health.answer_live, "Says that the process answers."),
-            "/health/ready": reading(health.answer_ready, "Says whether every model can be computed now."),
-            "/v2/repository/index": posting(self._list_all, "Lists the models.", _IndexBody),
+            **Health(self._service).routes,
+            "/v2/repository/index": posting(
+                self._list_all, "Lists the models.", _IndexBody, gives=list[dict[str, str]]
+            ),
         }
-        changing = posting(self._change, "Loads or unloads a model.", _ControlBody)
-        return [Protocol(write_error, routes, {_START: changing}, name="Administration")]
+        changing = posting(self._change, "Loads or unloads a model.", _ControlBody, gives={JSON: None})
+        return [Protocol(OIP_ERRORS, routes, {_START: changing}, name="Administration")]
 
     def _find(self, request: HttpRequest) -> Handler:
         """Refuses what a page in the operator's browser sends: it could reach this machine's own addresses."""

@@ -14,10 +14,10 @@ from inferox.server.health import Health
 from inferox.server.http_error import ClientGoneError, HttpError
 from inferox.server.http_request import HttpRequest, Receive, Scope, Send
 from inferox.server.intake import Intake
-from inferox.server.metrics import Metrics
+from inferox.server.metrics import TEXT, Metrics
 from inferox.server.oip.inference import Inference
 from inferox.server.oip.protocol import make_oip
-from inferox.server.openai.error_body import write_error
+from inferox.server.openai.error_body import OPENAI_ERRORS
 from inferox.server.openai.protocol import make_openai
 from inferox.server.openapi import OpenApiRoute
 from inferox.server.page.routes import OPEN_PATHS, PageRoutes
@@ -66,8 +66,8 @@ class App:
         self._routes: dict[str, tuple[Methods, ErrorWriter]] = {}
         self._families: dict[str, tuple[Methods, ErrorWriter]] = {}
         for protocol in self._make_protocols():
-            self._routes |= {path: (methods, protocol.write_error) for path, methods in protocol.routes.items()}
-            self._families |= {start: (methods, protocol.write_error) for start, methods in protocol.families.items()}
+            self._routes |= {path: (methods, protocol.errors.write) for path, methods in protocol.routes.items()}
+            self._families |= {start: (methods, protocol.errors.write) for start, methods in protocol.families.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request; see ASGI.
@@ -88,7 +88,7 @@ class App:
             self.observer.end(request.record, CLIENT_GONE, 0)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            response = (request.write_error or write_error)(self._explain(error, request))
+            response = (request.write_error or OPENAI_ERRORS.write)(self._explain(error, request))
         self._answers[response.status] += 1
         headers = {"x-request-id": request.id}
         if self._service.is_draining:
@@ -100,19 +100,18 @@ class App:
 
     def _make_protocols(self) -> list[Protocol]:
         """All that this server speaks; of two that have the same path, the last has it."""
-        health = Health(self._service)
         watching = {
-            "/health/live": reading(health.answer_live, "Says that the process answers."),
-            "/health/ready": reading(health.answer_ready, "Says whether every model can be computed now."),
+            **Health(self._service).routes,
             "/metrics": reading(
                 Metrics(self._service, self._answers, self.observer.spans).answer,
                 "Says what the server does, as Prometheus reads it.",
+                {TEXT: None},
             ),
         }
         page = PageRoutes(self._service, self._answers)
         protocols = [
-            Protocol(write_error, watching, name="Server"),
-            make_openai(self._service),
+            Protocol(OPENAI_ERRORS, watching, name="Server"),
+            make_openai(self._service, self._config),
             page.at_home(make_tei(self._service, self._config)),
             make_rerank(self._service),
             make_cohere(self._service),

@@ -16,6 +16,7 @@ class CallOptions:
         truncation_side: On which side they are cut: ``left`` or ``right``; ``None`` for the model's own.
         unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
         of_tokens: Whether the vectors of single tokens are given, as the model has them.
+        token_ids: Whether the items are lists of token ids in place of texts.
         priority: Lower numbers go first.
         timeout_s: How long it may take, where that is less than any request may; ``None`` for that.
     """
@@ -26,5 +27,6 @@ class CallOptions:
     truncation_side: str | None = None
     unscaled: bool = False
     of_tokens: bool = False
+    token_ids: bool = False
     priority: int = 0
     timeout_s: float | None = None

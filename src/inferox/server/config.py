@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from inferox.core import ConfigError
@@ -19,6 +19,11 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-
 """What a model may be called in requests: a name, or an owner and a name as on the Hugging Face hub."""
 
 _LAST_PORT = 65_535
+
+TokenIds = Literal["refuse", "accept"]
+"""What is done about token ids in place of texts."""
+
+TOKEN_IDS: tuple[TokenIds, ...] = get_args(TokenIds)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class ServerConfig:
         admin_host: The address on which the operator's requests are taken.
         admin_port: The port for them; 0 for one that is free, ``None`` to take none.
         admin_keys: Who may send them; whoever reaches it where there are none, which must be on this machine.
+        token_ids: What is done about token ids in place of texts: ``refuse``, as they are often those of another
+            tokenizer, or ``accept``.
         log_format: How the log is written: ``text`` for people, ``json`` for programs.
         access_log: Whether the log has a line for each request.
         otlp_endpoint: The URL of a receiver of OpenTelemetry's traces, by OTLP over HTTP; ``None`` to send none.
@@ -94,6 +101,7 @@ class ServerConfig:
     admin_host: str = "127.0.0.1"
     admin_port: int | None = None
     admin_keys: tuple[ApiKey, ...] = ()
+    token_ids: TokenIds = "refuse"  # noqa: S105 - no secret
     log_format: LogFormat = "text"
     access_log: bool = False
     otlp_endpoint: str | None = None
@@ -103,6 +111,8 @@ class ServerConfig:
         self._check_numbers()
         if self.log_format not in LOG_FORMATS:
             raise ConfigError(f"log_format must be one of {', '.join(LOG_FORMATS)}, but is {self.log_format!r}")
+        if self.token_ids not in TOKEN_IDS:
+            raise ConfigError(f"token_ids must be one of {', '.join(TOKEN_IDS)}, but is {self.token_ids!r}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("TLS needs both a certificate and its key", hint="see --tls-cert and --tls-key")
         self._check_traces()

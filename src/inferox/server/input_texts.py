@@ -35,9 +35,36 @@ def read_texts(field: str, given: Given) -> Sequence[str]:
         raise FieldError(
             field,
             f"{field} has token ids, which may be another tokenizer's, so that the vectors would be wrong",
-            hint="send texts: with LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False",
+            hint="send texts: with LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False; the model's own "
+            "ids are for /v1/embeddings, where the operator allows them (--token-ids accept)",
         )
     return texts
+
+
+def read_token_ids(field: str, given: Given) -> Sequence[Sequence[int]] | None:
+    """Reads token ids: those of one text, or a list of them for each of several.
+
+    Args:
+        field: The field that has them.
+        given: What it holds.
+
+    Returns:
+        The token ids of each text; ``None`` where it holds texts.
+
+    Raises:
+        FieldError: If there are none or too many, or texts beside them.
+    """
+    if isinstance(given, str):
+        return None
+    if given and all(isinstance(item, int) for item in given):
+        return [[item for item in given if isinstance(item, int)]]
+    check_count(field, given)
+    if not any(isinstance(item, int | list) for item in given):
+        return None
+    lists = [item for item in given if isinstance(item, list)]
+    if len(lists) < len(given):
+        raise FieldError(field, f"{field} must have texts, or a list of token ids for each, but has several kinds")
+    return lists
 
 
 def check_count(field: str, given: Sequence[Any]) -> None:

@@ -48,6 +48,10 @@ _HISTOGRAMS = {
 """Their names among the statistics, and in the metrics."""
 
 
+TEXT = "text/plain"
+"""What the metrics are, whatever version of the format they have."""
+
+
 class Metrics:
     """Says what the server does.
 

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-import msgspec
 from msgspec import json
 
 from inferox.core import RequestError
 from inferox.server.failure import Failure
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import JSON, HttpResponse
-from inferox.server.openai.error_body import write_error
+from inferox.server.input_texts import EMPTY
+from inferox.server.openai.error_body import OPENAI_ERRORS
 from inferox.server.protocol import Operation, Protocol, reading
 
 _PARAMETER = re.compile(r"{(\w+)}")
 
-_FAULT = RequestError("what is wrong with the request")
-_EXAMPLE = Failure(400, "invalid_request_error", "code", str(_FAULT), _FAULT, "field")
+
+def _example(status: int, code: str | None = None) -> Failure:
+    fault = RequestError("what is wrong")
+    return Failure(status, "invalid_request_error", code, str(fault), fault, "field")
+
+
+_READING = tuple(map(_example, (400, 401, 404, 429, 500, 503, 504)))
+"""What may be wrong with any request."""
+
+_POSTING = (*_READING, *map(_example, (408, 413, 415)), _example(400, "invalid_json"), _example(400, EMPTY))
+"""What may be wrong with one that has a body."""
 
 
 class OpenApiRoute:
@@ -34,8 +44,8 @@ class OpenApiRoute:
     """
 
     def __init__(self, protocols: Sequence[Protocol]) -> None:
-        routes = {"/openapi.json": reading(self._answer, "Describes all routes.")}
-        self.protocol = Protocol(write_error, routes, name="Server")
+        routes = {"/openapi.json": reading(self._answer, "Describes all routes.", dict[str, Any])}
+        self.protocol = Protocol(OPENAI_ERRORS, routes, name="Server")
         self._protocols = (*protocols, self.protocol)
         self._written: bytes | None = None
 
@@ -59,9 +69,8 @@ def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
         for protocol in protocols
         for path, methods in {**protocol.routes, **protocol.templates}.items()
     }
-    bodies = list({body: None for _, methods in found.values() for each in methods.values() for body in each.bodies})
-    schemas, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
-    named = dict(zip(bodies, schemas, strict=True))
+    operations = [(protocol, each) for protocol, methods in found.values() for each in methods.values()]
+    schemas = _Schemas(kind for protocol, operation in operations for kind in _kinds_of(protocol, operation))
     return {
         "openapi": "3.1.0",
         "info": {"title": "Inferox", "version": version("inferox")},
@@ -70,7 +79,7 @@ def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
             path: {
                 **_describe_parameters(path),
                 **{
-                    method.lower(): _describe(protocol, methods[method], named)
+                    method.lower(): _describe(protocol, methods[method], schemas)
                     for method in methods
                     if method != "HEAD"
                 },
@@ -78,12 +87,39 @@ def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
             for path, (protocol, methods) in sorted(found.items())
         },
         "components": {
-            "schemas": components,
+            "schemas": schemas.components,
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "Needed where the server has API keys."}
             },
         },
     }
+
+
+class _Schemas:
+    """The schemas of types.
+
+    Args:
+        kinds: The types.
+
+    Attributes:
+        components: What they have in common, by name.
+    """
+
+    def __init__(self, kinds: Iterable[Any]) -> None:
+        # Some types, such as those of unions, have no hash.
+        self._kinds = list({repr(kind): kind for kind in kinds}.values())
+        self._schemas, self.components = json.schema_components(self._kinds, ref_template="#/components/schemas/{name}")
+
+    def any_of(self, kinds: Sequence[Any]) -> dict[str, Any]:
+        """The schema of what is of one of several types."""
+        found = {repr(kind): self._schemas[self._kinds.index(kind)] for kind in kinds}
+        return next(iter(found.values())) if len(found) == 1 else {"anyOf": list(found.values())}
+
+
+def _kinds_of(protocol: Protocol, operation: Operation) -> list[Any]:
+    errors = [form.body for form in (protocol.errors, *operation.other_errors)]
+    gives = [kind for kind in operation.gives.values() if kind is not None]
+    return [*operation.bodies, *gives, *operation.also.values(), *errors]
 
 
 def _describe_parameters(path: str) -> dict[str, Any]:
@@ -95,18 +131,36 @@ def _describe_parameters(path: str) -> dict[str, Any]:
     }
 
 
-def _describe(protocol: Protocol, operation: Operation, schemas: Mapping[type, dict[str, Any]]) -> dict[str, Any]:
-    error = json.decode(protocol.write_error(_EXAMPLE).body)
-    described: dict[str, Any] = {
-        "summary": operation.about,
-        "tags": [protocol.name],
-        "responses": {
-            "200": {"description": "The answer."},
-            "default": {"description": "What is wrong.", "content": {JSON: {"example": error}}},
-        },
-    }
+def _describe(protocol: Protocol, operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+    described: dict[str, Any] = {"summary": operation.about, "tags": [protocol.name]}
     if operation.bodies:
-        bodies = [schemas[body] for body in operation.bodies]
-        schema = bodies[0] if len(bodies) == 1 else {"anyOf": bodies}
-        described["requestBody"] = {"required": True, "content": {JSON: {"schema": schema}}}
+        body = schemas.any_of(operation.bodies)
+        described["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+    described["responses"] = {}
+    if operation.gives:
+        content = {
+            kind: {} if holds is None else {"schema": schemas.any_of([holds])}
+            for kind, holds in operation.gives.items()
+        }
+        described["responses"]["200"] = {"description": "The answer.", "content": content}
+    for status, (kinds, example) in sorted(_find_errors(protocol, operation).items()):
+        shown = {"schema": schemas.any_of(kinds)} | ({} if example is None else {"example": json.decode(example)})
+        described["responses"][str(status)] = {"description": _name(status), "content": {JSON: shown}}
     return described
+
+
+def _find_errors(protocol: Protocol, operation: Operation) -> dict[int, tuple[list[Any], bytes | None]]:
+    """What bodies of errors hold, by status; and an example of the protocol's own for the first of them."""
+    found: dict[int, tuple[list[Any], bytes | None]] = {
+        status: ([kind], None) for status, kind in operation.also.items()
+    }
+    for form in (protocol.errors, *operation.other_errors):
+        for failure in _POSTING if operation.bodies else _READING:
+            written = form.write(failure)
+            kinds, example = found.setdefault(written.status, ([], written.body if failure is _READING[0] else None))
+            found[written.status] = ([*kinds, form.body], example)
+    return found
+
+
+def _name(status: int) -> str:
+    return f"{HTTPStatus(status).phrase}."

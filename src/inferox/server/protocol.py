@@ -8,10 +8,23 @@ from typing import Any
 
 from inferox.server.failure import Failure
 from inferox.server.http_request import HttpRequest
-from inferox.server.http_response import HttpResponse
+from inferox.server.http_response import JSON, HttpResponse
 
 Handler = Callable[[HttpRequest], Awaitable[HttpResponse]]
 ErrorWriter = Callable[[Failure], HttpResponse]
+
+
+@dataclass(frozen=True)
+class ErrorForm:
+    """How a protocol says that something is wrong.
+
+    Attributes:
+        write: Writes errors as its clients read them.
+        body: What those hold: a ``msgspec.Struct``.
+    """
+
+    write: ErrorWriter
+    body: type
 
 
 @dataclass(frozen=True)
@@ -22,11 +35,18 @@ class Operation:
         answer: Answers a request.
         about: What it does, in a sentence for those who write clients.
         bodies: The kinds of bodies that it takes, each a ``msgspec.Struct``; empty where it takes none.
+        gives: What it answers with status 200: for each content type what JSON holds, as a type that ``msgspec`` knows,
+            or ``None`` where it is no JSON. Empty where there is never such an answer.
+        also: What it answers with other statuses than errors have, likewise as types.
+        other_errors: How it says that something is wrong where it does not do so as its protocol does.
     """
 
     answer: Handler
     about: str
     bodies: tuple[type, ...] = ()
+    gives: Mapping[str, Any] = field(default_factory=dict)
+    also: Mapping[int, Any] = field(default_factory=dict)
+    other_errors: tuple[ErrorForm, ...] = ()
 
 
 Methods = Mapping[str, Operation]
@@ -38,7 +58,7 @@ class Protocol:
     """A protocol as the application knows it.
 
     Attributes:
-        write_error: Writes errors as its clients read them.
+        errors: How it says that something is wrong.
         routes: What answers, by path.
         families: What answers paths that begin alike, by their beginning.
         templates: The paths of the families as OpenAPI writes them, such as ``/v1/models/{id}``. A family that has none
@@ -46,45 +66,58 @@ class Protocol:
         name: What people call it.
     """
 
-    write_error: ErrorWriter
+    errors: ErrorForm
     routes: Mapping[str, Methods]
     families: Mapping[str, Methods] = field(default_factory=dict)
     templates: Mapping[str, Methods] = field(default_factory=dict)
     name: str = field(kw_only=True)
 
 
-def reading(handler: Handler, about: str) -> Methods:
+def reading(handler: Handler, about: str, gives: Any, *, also: Mapping[int, Any] | None = None) -> Methods:
     """What answers a path that is only read.
 
     Args:
         handler: Answers it.
         about: See ``Operation``.
+        gives: What the JSON of its answers holds; or what they hold by content type, as ``Operation`` has it.
+        also: See ``Operation``.
     """
-    operation = Operation(handler, about)
+    operation = Operation(handler, about, gives=_by_content_type(gives), also=also or {})
     return {"GET": operation, "HEAD": operation}
 
 
-def posting(handler: Handler, about: str, *bodies: type) -> Methods:
+def posting(
+    handler: Handler, about: str, *bodies: type, gives: Any, other_errors: tuple[ErrorForm, ...] = ()
+) -> Methods:
     """What answers a path to which bodies are sent.
 
     Args:
         handler: Answers it.
         about: See ``Operation``.
         *bodies: See ``Operation``.
+        gives: See ``reading``.
+        other_errors: See ``Operation``.
     """
-    return {"POST": Operation(handler, about, bodies)}
+    return {"POST": Operation(handler, about, bodies, _by_content_type(gives), other_errors=other_errors)}
 
 
-def posting_json(answer: Callable[[bytes], Coroutine[Any, Any, HttpResponse]], about: str, *bodies: type) -> Methods:
+def posting_json(
+    answer: Callable[[bytes], Coroutine[Any, Any, HttpResponse]], about: str, *bodies: type, gives: Any
+) -> Methods:
     """What answers a path to which bodies are sent that are JSON.
 
     Args:
         answer: Answers a body.
         about: See ``Operation``.
         *bodies: See ``Operation``.
+        gives: See ``reading``.
     """
 
     async def handle(request: HttpRequest) -> HttpResponse:
         return await request.answer_json(answer)
 
-    return posting(handle, about, *bodies)
+    return posting(handle, about, *bodies, gives=gives)
+
+
+def _by_content_type(gives: Any) -> Mapping[str, Any]:
+    return gives if isinstance(gives, Mapping) else {JSON: gives}

@@ -219,7 +219,7 @@ class Service:
     async def embed(
         self,
         name: str,
-        texts: Sequence[str],
+        texts: Sequence[Any],
         options: CallOptions,
         *,
         dimensions: int | None = None,
@@ -229,7 +229,7 @@ class Service:
 
         Args:
             name: The model.
-            texts: The texts.
+            texts: The texts; or the token ids of each, where the options say so.
             options: What the request says beside them.
             dimensions: The length that the vectors are to have; ``None`` for their own.
             dimensions_field: The field of the request that says so.
@@ -338,6 +338,7 @@ class Service:
             unscaled=options.unscaled,
             owner=current_owner.get(),
             of_tokens=options.of_tokens,
+            token_ids=options.token_ids,
             request_id=None if (record := current_record.get()) is None else record.id,
         )
         note_answer(answer, len(items))

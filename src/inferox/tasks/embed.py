@@ -61,7 +61,7 @@ class EmbedTask(TextTask):
         self._prompts = {**_USUAL_PROMPTS, **(optional(options, "prompts", dict) or {})}
         if not all(isinstance(text, str) for text in self._prompts.values()):
             raise ManifestError(f"'prompts' must give a text for each name, but is {self._prompts!r}")
-        self._gives_tokens = False
+        self._gives_tokens = self._reads_token_ids = False
         truncate_dim = optional(options, "truncate_dim", int)
         if truncate_dim is not None and truncate_dim < 1:
             raise ManifestError(f"'truncate_dim' must be 1 or more, but is {truncate_dim}")
@@ -158,13 +158,22 @@ class EmbedTask(TextTask):
         other._gives_tokens = True  # noqa: SLF001 - a copy of this one
         return other
 
-    def encode(self, items: Sequence[str]) -> Batch:
-        """Makes a row of each text; see ``Task``. An empty text is legal."""
+    def reading_token_ids(self) -> EmbedTask:
+        """The same task, whose items are token ids; see ``Task``. No prompt is put before them."""
+        other = copy(self)
+        other._reads_token_ids = True  # noqa: SLF001 - a copy of this one, as below
+        other._use_prompt("")  # noqa: SLF001
+        return other
+
+    def encode(self, items: Sequence[Any]) -> Batch:
+        """Makes a row of each text, or of each list of token ids; see ``Task``. An empty text is legal."""
+        if self._reads_token_ids:
+            return self._tokenizer.encode_token_ids(items)
         return self._tokenizer.encode(items, check=check_texts, prompt=self._prompt)
 
     def decode(
         self,
-        items: Sequence[str],  # noqa: ARG002 - a vector depends on the tokens alone
+        items: Sequence[Any],  # noqa: ARG002 - a vector depends on the tokens alone
         batch: Batch,  # noqa: ARG002
         outputs: Outputs,
     ) -> npt.NDArray[np.float32] | list[npt.NDArray[np.float32]]:

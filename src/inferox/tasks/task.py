@@ -115,6 +115,14 @@ class Task(ABC):
         """
         raise RequestError(f"the task {self.name} reads no vectors of tokens")
 
+    def reading_token_ids(self) -> Task:
+        """The same task, whose items are lists of token ids in place of texts, special tokens included.
+
+        Raises:
+            RequestError: If it takes none.
+        """
+        raise RequestError(f"the task {self.name} takes no token ids")
+
     def cutting(self, side: str) -> Task:
         """The same task, which cuts texts that are too long on one side, whatever the model's own is.
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from inferox.core import RequestError
+
+_MOST_TOKENS = 2**32
+"""How many tokens a vocabulary may have, as tokenizers count them."""
 
 
 @dataclass(frozen=True)
@@ -22,3 +28,29 @@ class Token:
     special: bool
     start: int | None
     stop: int | None
+
+
+def refuse_impossible_ids(ids: Sequence[Sequence[int]]) -> None:
+    """Refuses numbers that are no tokens of any vocabulary.
+
+    Args:
+        ids: The tokens of each text.
+
+    Raises:
+        RequestError: If there is one.
+    """
+    for index, some in enumerate(ids):
+        for number in some:
+            if not 0 <= number < _MOST_TOKENS:
+                raise unknown_token(index, number)
+
+
+def unknown_token(index: int, number: int) -> RequestError:
+    """The error for a number that is no token of the vocabulary.
+
+    Args:
+        index: The text that has it.
+        number: The number.
+    """
+    message = f"text {index} has the token {number}, which the vocabulary does not have"
+    return RequestError(message).naming_item(index, "text {}")

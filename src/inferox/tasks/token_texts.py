@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from tokenizers import Encoding, Tokenizer
 
-from inferox.core import RequestError
 from inferox.tasks.texts import check_texts
 from inferox.tasks.token import Token
+from inferox.tasks.token_id_rows import refuse_unknown_ids
 from inferox.tasks.tokenizer_border import translated_tokenizer
 
 _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; fix it and pack the model again"
@@ -51,16 +51,9 @@ def join_tokens(tokenizer: Tokenizer, ids: Sequence[Sequence[int]], *, skip_spec
         RequestError: If there is no such token.
         PackageError: If the tokenizer fails.
     """
-    for index, some in enumerate(ids):
-        unknown = next((number for number in some if not _is_known(tokenizer, number)), None)
-        if unknown is not None:
-            raise RequestError(f"text {index} has the token {unknown}, which the vocabulary does not have")
+    refuse_unknown_ids(tokenizer, ids)
     with translated_tokenizer("making texts of tokens with the package's tokenizer.json", hint=_MEND):
         return tokenizer.decode_batch([list(some) for some in ids], skip_special_tokens=skip_special_tokens)
-
-
-def _is_known(tokenizer: Tokenizer, number: int) -> bool:
-    return 0 <= number < 2**32 and tokenizer.id_to_token(number) is not None
 
 
 def _read(encoding: Encoding, text: str) -> list[Token]:

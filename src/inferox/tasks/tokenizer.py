@@ -28,6 +28,7 @@ from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
 from inferox.tasks.options import optional, optional_count
 from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable, may_be_cut
 from inferox.tasks.texts import Text, check_texts_or_pairs
+from inferox.tasks.token_id_rows import make_token_id_rows
 from inferox.tasks.token_selection import select_tokens
 from inferox.tasks.tokenizer_border import translated_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
@@ -229,6 +230,17 @@ class TextTokenizer:
             else:
                 encodings = [CutEncoding(encoding) for encoding in encode(given)]
         return self._to_batch(encodings, offsets=offsets)
+
+    def encode_token_ids(self, rows: Sequence[Sequence[int]]) -> Batch:
+        """Makes rows of token ids as they are; see ``make_token_id_rows``."""
+        return make_token_id_rows(
+            self._tokenizer,
+            self._inputs,
+            rows,
+            max_length=self._max_length,
+            side=self._truncation_side,
+            pad_values=self._pad_values,
+        )
 
     def cutting(self, side: str) -> TextTokenizer:
         """The same tokenizer, which cuts longer texts on another side.

@@ -319,4 +319,5 @@ def to_ask(number: int, part: Part) -> Ask:
         options.truncation_side,
         options.unscaled,
         options.of_tokens,
+        options.token_ids,
     )

@@ -65,6 +65,7 @@ class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
         truncation_side: On which side they are cut.
         unscaled: Whether numbers are given as they are before the last step.
         of_tokens: Whether the vectors of single tokens are given.
+        token_ids: Whether the items are token ids.
     """
 
     items: Any
@@ -76,6 +77,7 @@ class Ask(_OfModel, tag="ask", array_like=True, frozen=True):
     truncation_side: str | None = None
     unscaled: bool = False
     of_tokens: bool = False
+    token_ids: bool = False
 
 
 class Tokenize(_OfModel, tag="tokenize", array_like=True, frozen=True):

@@ -25,7 +25,8 @@ from inferox.engine.workers.items import to_sendable
 from inferox.engine.workers.messages import Detokenize, Load, Message, Tokenize
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.pooled_stats import add_up
-from inferox.tasks.token import Token
+from inferox.tasks.texts import check_texts
+from inferox.tasks.token import Token, refuse_impossible_ids
 
 if TYPE_CHECKING:
     from inferox.engine.workers.pool import WorkerPool
@@ -106,6 +107,7 @@ class RemoteModel(ServedModel):
     ) -> Future[list[list[Token]]]:
         """Divides texts into tokens; see ``ServedModel``."""
         given = list(texts)
+        check_texts(given)
         return self._call(
             lambda call: Tokenize(call, self.name, self.version, given, prompt, add_special_tokens), list[list[Token]]
         )
@@ -113,6 +115,7 @@ class RemoteModel(ServedModel):
     def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
         """Makes texts of tokens; see ``ServedModel``."""
         given = [list(some) for some in ids]
+        refuse_impossible_ids(given)  # of which some cannot even be sent
         return self._call(lambda call: Detokenize(call, self.name, self.version, given, skip_special_tokens), list[str])
 
     def _call(self, make: Callable[[int], Message], kind: type[Value]) -> Future[Value]:

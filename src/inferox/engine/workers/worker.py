@@ -249,6 +249,7 @@ class Worker:
             ask.truncation_side,
             ask.unscaled,
             ask.of_tokens,
+            token_ids=ask.token_ids,
             call=ask.call,
         )
 

@@ -59,6 +59,35 @@ class CohereEmbedRequest(Struct):
     priority: int = 0
 
 
+class ApiVersion(Struct, forbid_unknown_fields=True):
+    """The version of the protocol."""
+
+    version: str
+
+
+class EmbedUnits(Struct, forbid_unknown_fields=True):
+    """What Cohere would count."""
+
+    input_tokens: int
+
+
+class EmbedMeta(Struct, forbid_unknown_fields=True):
+    """What an answer says of itself."""
+
+    api_version: ApiVersion
+    billed_units: EmbedUnits
+
+
+class CohereEmbedAnswer(Struct, forbid_unknown_fields=True):
+    """The body of an answer: vectors by the form in which they are, or a bare list of numbers."""
+
+    id: str
+    embeddings: list[list[float]] | dict[str, list[list[float] | str]]
+    texts: list[str]
+    meta: EmbedMeta
+    response_type: Literal["embeddings_floats", "embeddings_by_type"]
+
+
 class CohereEmbedRoute:
     """Makes vectors of texts.
 
@@ -107,10 +136,7 @@ class CohereEmbedRoute:
             if is_bare
             else b"{%b}" % b",".join(b"%b:%b" % (json.encode(kind), rows) for kind, rows in written.items())
         )
-        meta = {
-            "api_version": {"version": "1" if self._gives_bare else "2"},
-            "billed_units": {"input_tokens": answer.tokens},
-        }
+        meta = EmbedMeta(ApiVersion("1" if self._gives_bare else "2"), EmbedUnits(answer.tokens))
         content = b'{"id":%b,"embeddings":%b,"texts":%b,"meta":%b,"response_type":%b}' % (
             json.encode(token_hex(16)),
             embeddings,

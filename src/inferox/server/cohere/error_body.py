@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from msgspec import json
+from msgspec import Struct, json
 
 from inferox.server.failure import Failure
 from inferox.server.http_response import HttpResponse
+from inferox.server.protocol import ErrorForm
+
+
+class CohereErrorBody(Struct, forbid_unknown_fields=True):
+    """The body of an error."""
+
+    message: str
 
 
 def write_error(failure: Failure) -> HttpResponse:
@@ -15,3 +22,7 @@ def write_error(failure: Failure) -> HttpResponse:
         failure: What is said of it.
     """
     return HttpResponse(json.encode({"message": failure.message}), failure.status, headers=failure.headers)
+
+
+COHERE_ERRORS = ErrorForm(write_error, CohereErrorBody)
+"""How Cohere's protocol says that something is wrong."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from inferox.server.cohere.embedding import CohereEmbedRequest, CohereEmbedRoute
-from inferox.server.cohere.error_body import write_error
+from inferox.server.cohere.embedding import CohereEmbedAnswer, CohereEmbedRequest, CohereEmbedRoute
+from inferox.server.cohere.error_body import COHERE_ERRORS
 from inferox.server.protocol import Protocol, posting_json
 from inferox.server.service import Service
 
@@ -17,7 +17,7 @@ def make_cohere(service: Service) -> Protocol:
     first, second = (CohereEmbedRoute(service, gives_bare=is_first) for is_first in (True, False))
     about = "Makes vectors of texts, in one or several forms."
     routes = {
-        "/v1/embed": posting_json(first.answer, about, CohereEmbedRequest),
-        "/v2/embed": posting_json(second.answer, about, CohereEmbedRequest),
+        "/v1/embed": posting_json(first.answer, about, CohereEmbedRequest, gives=CohereEmbedAnswer),
+        "/v2/embed": posting_json(second.answer, about, CohereEmbedRequest, gives=CohereEmbedAnswer),
     }
-    return Protocol(write_error, routes, name="Cohere")
+    return Protocol(COHERE_ERRORS, routes, name="Cohere")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 from msgspec import Struct, json
 
@@ -13,7 +14,7 @@ from inferox.server.defaults import OPENAI
 from inferox.server.field_error import FieldError
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
-from inferox.server.input_texts import Given, read_texts
+from inferox.server.input_texts import Given, read_texts, read_token_ids
 from inferox.server.json_body import JsonBody
 from inferox.server.prompts import check_prompt, choose_prompt
 from inferox.server.service import Service
@@ -36,15 +37,41 @@ class EmbeddingsRequest(Struct):
     task: str | None = None
 
 
+class EmbeddingItem(Struct, forbid_unknown_fields=True):
+    """The vector of a text: numbers, or base64 of float32, little-endian."""
+
+    object: Literal["embedding"]
+    index: int
+    embedding: list[float] | str
+
+
+class Usage(Struct, forbid_unknown_fields=True):
+    """How many tokens were computed."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingsAnswer(Struct, forbid_unknown_fields=True):
+    """The body of an answer."""
+
+    object: Literal["list"]
+    data: list[EmbeddingItem]
+    model: str
+    usage: Usage
+
+
 class EmbeddingsRoute:
     """Makes vectors of texts.
 
     Args:
         service: What computes them.
+        accepts_token_ids: Whether token ids are taken in place of texts.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, *, accepts_token_ids: bool) -> None:
         self._service = service
+        self._accepts_token_ids = accepts_token_ids
         self._body = JsonBody(EmbeddingsRequest)
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
@@ -61,14 +88,14 @@ class EmbeddingsRoute:
     async def _answer(self, body: bytes) -> HttpResponse:
         asked = self._body.read(body)
         is_base64 = _is_base64(asked.encoding_format)
-        texts = read_texts("input", asked.input)
-        answer = await self._embed(asked, texts)
+        ids = read_token_ids("input", asked.input) if self._accepts_token_ids else None
+        answer = await self._embed(asked, read_texts("input", asked.input) if ids is None else ids, token_ids=bool(ids))
         return HttpResponse(
             await _write(answer, asked.model, is_base64=is_base64),
             headers=describe(answer),
         )
 
-    async def _embed(self, asked: EmbeddingsRequest, texts: Sequence[str]) -> Answer:
+    async def _embed(self, asked: EmbeddingsRequest, items: Sequence[Any], *, token_ids: bool) -> Answer:
         if asked.dimensions is not None and asked.dimensions < 1:
             raise FieldError("dimensions", f"dimensions must be a positive integer, but is {asked.dimensions}")
         if asked.truncate_prompt_tokens not in {None, _TO_MODEL_LIMIT}:
@@ -77,9 +104,11 @@ class EmbeddingsRoute:
                 f"texts can be cut to what the model takes, which is -1, but not to {asked.truncate_prompt_tokens}",
             )
         options = CallOptions(
-            cut=OPENAI.cut or asked.truncate_prompt_tokens is not None, prompt=self._choose_prompt(asked)
+            cut=OPENAI.cut or asked.truncate_prompt_tokens is not None,
+            prompt=self._choose_prompt(asked),
+            token_ids=token_ids,
         )
-        return await self._service.embed(asked.model, texts, options, dimensions=asked.dimensions)
+        return await self._service.embed(asked.model, items, options, dimensions=asked.dimensions)
 
     def _choose_prompt(self, asked: EmbeddingsRequest) -> str | None:
         said = [field for field in ("prompt_name", "input_type", "task") if getattr(asked, field) is not None]

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Literal
 
-from msgspec import json
+from msgspec import Struct, json
 
 from inferox.engine import ModelInfo
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
 from inferox.server.service import Service
+
+
+class ModelCard(Struct, forbid_unknown_fields=True):
+    """A model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ModelList(Struct, forbid_unknown_fields=True):
+    """All models."""
+
+    object: Literal["list"]
+    data: list[ModelCard]
 
 
 class ModelsRoute:
@@ -27,7 +43,7 @@ class ModelsRoute:
     async def list_all(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         """All models."""
         models = [self._describe(info) for info in self._service.models()]
-        return HttpResponse(json.encode({"object": "list", "data": models}))
+        return HttpResponse(json.encode(ModelList("list", models)))
 
     async def show(self, request: HttpRequest) -> HttpResponse:
         """One model, which the end of the path names.
@@ -38,5 +54,5 @@ class ModelsRoute:
         name = request.path.partition("/models/")[2]
         return HttpResponse(json.encode(self._describe(self._service.find(name))))
 
-    def _describe(self, info: ModelInfo) -> dict[str, Any]:
-        return {"id": info.name, "object": "model", "created": self._started_s, "owned_by": "inferox"}
+    def _describe(self, info: ModelInfo) -> ModelCard:
+        return ModelCard(info.name, "model", self._started_s, "inferox")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from inferox.server.openai.embeddings import EmbeddingsRequest, EmbeddingsRoute
-from inferox.server.openai.error_body import write_error
-from inferox.server.openai.models import ModelsRoute
+from inferox.server.config import ServerConfig
+from inferox.server.openai.embeddings import EmbeddingsAnswer, EmbeddingsRequest, EmbeddingsRoute
+from inferox.server.openai.error_body import OPENAI_ERRORS
+from inferox.server.openai.models import ModelCard, ModelList, ModelsRoute
 from inferox.server.protocol import Protocol, posting, reading
 from inferox.server.service import Service
 
@@ -12,16 +13,19 @@ _PREFIXES = ("/v1", "/openai/v1", "/v3", "")
 """Where clients look for OpenAI's routes: at OpenAI, KServe, OpenVINO Model Server, and at TEI and infinity."""
 
 
-def make_openai(service: Service) -> Protocol:
+def make_openai(service: Service, config: ServerConfig) -> Protocol:
     """OpenAI's protocol.
 
     Args:
         service: What answers its requests.
+        config: The settings.
     """
-    models, embeddings = ModelsRoute(service), EmbeddingsRoute(service)
-    embedding = posting(embeddings.answer, "Makes vectors of texts.", EmbeddingsRequest)
+    models = ModelsRoute(service)
+    accepts_token_ids = config.token_ids == "accept"  # noqa: S105 - no secret
+    embeddings = EmbeddingsRoute(service, accepts_token_ids=accepts_token_ids)
+    embedding = posting(embeddings.answer, "Makes vectors of texts.", EmbeddingsRequest, gives=EmbeddingsAnswer)
     routes = {f"{prefix}/embeddings": embedding for prefix in _PREFIXES}
-    routes |= {f"{prefix}/models": reading(models.list_all, "Lists the models.") for prefix in _PREFIXES}
-    families = {f"{prefix}/models/": reading(models.show, "Says what a model is.") for prefix in _PREFIXES}
+    routes |= {f"{prefix}/models": reading(models.list_all, "Lists the models.", ModelList) for prefix in _PREFIXES}
+    families = {f"{prefix}/models/": reading(models.show, "Says what a model is.", ModelCard) for prefix in _PREFIXES}
     templates = {f"{start}{{id}}": methods for start, methods in families.items()}
-    return Protocol(write_error, routes, families, templates, name="OpenAI")
+    return Protocol(OPENAI_ERRORS, routes, families, templates, name="OpenAI")

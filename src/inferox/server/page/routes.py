@@ -7,14 +7,15 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from importlib.resources import files
+from typing import Any
 
 from msgspec import json
 
 from inferox.core import InferoxError
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
-from inferox.server.openai.error_body import write_error
-from inferox.server.page.state import describe_evidence, describe_state
+from inferox.server.openai.error_body import OPENAI_ERRORS
+from inferox.server.page.state import PageState, describe_evidence, describe_state
 from inferox.server.protocol import Protocol, reading
 from inferox.server.service import Service
 
@@ -50,12 +51,21 @@ class PageRoutes:
         self._service = service
         self._answers = answers
         routes = {
-            "/docs": reading(partial(self._show, "docs.html"), "Shows all routes to a person."),
-            "/page/state": reading(self._answer_state, "Says what the page's charts show."),
-            "/page/evidence": reading(self._answer_evidence, "Says how far the artifacts of each model agree."),
+            "/docs": reading(partial(self._show, "docs.html"), "Shows all routes to a person.", {_TYPES["html"]: None}),
+            "/page/state": reading(self._answer_state, "Says what the page's charts show.", PageState),
+            "/page/evidence": reading(
+                self._answer_evidence,
+                "Says how far the artifacts of each model agree.",
+                dict[str, list[dict[str, Any]]],
+            ),
         }
-        routes |= {f"/page/{name}": reading(partial(self._show, name), "A file of the page.") for name in _FILES}
-        self.protocol = Protocol(write_error, routes, name="Page")
+        routes |= {
+            f"/page/{name}": reading(
+                partial(self._show, name), "A file of the page.", {_TYPES[name.rpartition(".")[2]]: None}
+            )
+            for name in _FILES
+        }
+        self.protocol = Protocol(OPENAI_ERRORS, routes, name="Page")
 
     def at_home(self, protocol: Protocol) -> Protocol:
         """A protocol that answers ``/`` with the page where HTML is asked for, as browsers do, and otherwise as before.
@@ -74,7 +84,13 @@ class PageRoutes:
             return await probe.answer(request)
 
         about = "Shows the page where the accept header has text/html. Otherwise says whether models can be computed."
-        return replace(protocol, routes={**protocol.routes, "/": {**methods, **reading(answer, about)}})
+        return replace(
+            protocol,
+            routes={
+                **protocol.routes,
+                "/": {**methods, **reading(answer, about, {_TYPES["html"]: None, **probe.gives}, also=probe.also)},
+            },
+        )
 
     async def _show(self, name: str, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         body = await asyncio.to_thread(files("inferox.server.page").joinpath("static", name).read_bytes)

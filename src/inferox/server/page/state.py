@@ -6,6 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from inferox.engine import ModelInfo, ModelStats, TrialStats
 
 if TYPE_CHECKING:
@@ -16,9 +18,18 @@ _COUNTS = ("waiting_rows", "waiting_tokens", "batches", "rows", "tokens", "faile
 _TRIAL_FACTS = ("requests", "errors", "compared", "decisions", "same_decisions", "cosine_min", "max_abs")
 
 
+class PageState(Struct, forbid_unknown_fields=True):
+    """What the server does now, and has done."""
+
+    time_s: float
+    not_ready: str | None
+    answers: dict[str, int]
+    models: list[dict[str, Any]]
+
+
 def describe_state(
     infos: Sequence[ModelInfo], stats: Sequence[ModelStats], answers: Mapping[int, int], reason: str | None
-) -> dict[str, Any]:
+) -> PageState:
     """What the server does now, and has done.
 
     Args:
@@ -30,14 +41,12 @@ def describe_state(
     Returns:
         The state; its ``time_s`` is on a clock of its own, and counts rise from when the models were loaded.
     """
-    return {
-        "time_s": time.monotonic(),
-        "not_ready": reason,
-        "answers": {str(status): count for status, count in sorted(answers.items())},
-        "models": [
-            _describe_model(info) | {"stats": _describe_stats(some)} for info, some in zip(infos, stats, strict=True)
-        ],
-    }
+    return PageState(
+        time.monotonic(),
+        reason,
+        {str(status): count for status, count in sorted(answers.items())},
+        [_describe_model(info) | {"stats": _describe_stats(some)} for info, some in zip(infos, stats, strict=True)],
+    )
 
 
 def describe_evidence(package: Package) -> list[dict[str, Any]]:

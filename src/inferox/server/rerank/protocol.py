@@ -8,12 +8,12 @@ from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import HttpResponse
 from inferox.server.json_body import JsonBody
 from inferox.server.protocol import Protocol, posting, posting_json
-from inferox.server.rerank.error_body import write_error
-from inferox.server.rerank.ranking import RankingRoute, RerankRequest
-from inferox.server.rerank.scoring import ScoreRequest, ScoreRoute
+from inferox.server.rerank.error_body import RANKING_ERRORS
+from inferox.server.rerank.ranking import RankingAnswer, RankingRoute, RerankRequest
+from inferox.server.rerank.scoring import ScoreAnswer, ScoreRequest, ScoreRoute
 from inferox.server.service import Service
-from inferox.server.tei.error_body import write_error as write_tei_error
-from inferox.server.tei.ranking import RerankTextsRequest, TeiRankingRoute
+from inferox.server.tei.error_body import TEI_ERRORS
+from inferox.server.tei.ranking import RankedText, RerankTextsRequest, TeiRankingRoute
 
 _WITH_DOCUMENTS = ("/v1/rerank", "/openai/v1/rerank", "/v3/rerank")
 """Where the documents come back unless the request says otherwise, as at Jina and vLLM."""
@@ -32,12 +32,23 @@ def make_rerank(service: Service) -> Protocol:
     without = RankingRoute(service, returns_documents=False)
     shared = _SharedRoute(with_documents, TeiRankingRoute(service))
     about = "Puts documents in the order in which they answer a query."
-    scoring = posting_json(ScoreRoute(service).answer, "Scores how well pairs of texts fit.", ScoreRequest)
-    routes = {path: posting_json(with_documents.answer, about, RerankRequest) for path in _WITH_DOCUMENTS}
-    routes |= {path: posting_json(without.answer, about, RerankRequest) for path in _WITHOUT_DOCUMENTS}
+    scoring = posting_json(
+        ScoreRoute(service).answer, "Scores how well pairs of texts fit.", ScoreRequest, gives=ScoreAnswer
+    )
+    routes = {
+        path: posting_json(route.answer, about, RerankRequest, gives=RankingAnswer)
+        for paths, route in ((_WITH_DOCUMENTS, with_documents), (_WITHOUT_DOCUMENTS, without))
+        for path in paths
+    }
     routes |= dict.fromkeys(("/score", "/v1/score"), scoring)
-    routes["/rerank"] = posting(shared.answer, about, RerankRequest, RerankTextsRequest)
-    return Protocol(write_error, routes, name="Rerank and score")
+    routes["/rerank"] = posting(
+        shared.answer,
+        about,
+        *(RerankRequest, RerankTextsRequest),
+        gives=RankingAnswer | list[RankedText],
+        other_errors=(TEI_ERRORS,),
+    )
+    return Protocol(RANKING_ERRORS, routes, name="Rerank and score")
 
 
 class _Body(Struct):
@@ -62,7 +73,7 @@ class _SharedRoute:
         async def answer(body: bytes) -> HttpResponse:
             if self._body.read(body).texts is UNSET:
                 return await self._documents.answer(body)
-            request.write_error = write_tei_error
+            request.write_error = TEI_ERRORS.write
             return await self._texts.answer(body)
 
         return await request.answer_json(answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from secrets import token_hex
 from typing import Any
 
-from msgspec import Struct, json
+from msgspec import UNSET, Struct, UnsetType, json
 
 from inferox.server.answer_headers import describe
 from inferox.server.call_options import CallOptions
@@ -15,6 +15,7 @@ from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
 from inferox.server.json_body import JsonBody
 from inferox.server.limits import refuse_shorter
+from inferox.server.openai.embeddings import Usage
 from inferox.server.service import Service
 from inferox.tasks.ranking import rank_documents
 
@@ -40,6 +41,43 @@ class RerankRequest(Struct):
     max_chunks_per_doc: Any = None
     rank_fields: Any = None
     instruction: Any = None
+
+
+class RankedDocument(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A document, by its place in the request, and how well it answers the query."""
+
+    index: int
+    relevance_score: float
+    document: Document | UnsetType = UNSET
+
+
+class BilledUnits(Struct, forbid_unknown_fields=True):
+    """What Cohere would count."""
+
+    search_units: int
+
+
+class TokenCounts(Struct, forbid_unknown_fields=True):
+    """How many tokens were computed."""
+
+    input_tokens: int
+
+
+class RankingMeta(Struct, forbid_unknown_fields=True):
+    """What an answer says of itself."""
+
+    billed_units: BilledUnits
+    tokens: TokenCounts
+
+
+class RankingAnswer(Struct, forbid_unknown_fields=True):
+    """The body of an answer."""
+
+    id: str
+    model: str
+    results: list[RankedDocument]
+    usage: Usage
+    meta: RankingMeta
 
 
 _REFUSED = ("max_chunks_per_doc", "rank_fields", "instruction")
@@ -79,17 +117,11 @@ class RankingRoute:
         answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
         with_documents = self._returns_documents if asked.return_documents is None else asked.return_documents
         results = [
-            {"index": each.index, "relevance_score": each.score}
-            | ({"document": {"text": texts[each.index]}} if with_documents else {})
+            RankedDocument(each.index, each.score, Document(texts[each.index]) if with_documents else UNSET)
             for each in rank_documents(answer.results, top_k=asked.top_n)
         ]
-        content = {
-            "id": token_hex(16),
-            "model": answer.model,
-            "results": results,
-            "usage": {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens},
-            "meta": {"billed_units": {"search_units": 1}, "tokens": {"input_tokens": answer.tokens}},
-        }
+        meta = RankingMeta(BilledUnits(1), TokenCounts(answer.tokens))
+        content = RankingAnswer(token_hex(16), answer.model, results, Usage(answer.tokens, answer.tokens), meta)
         return HttpResponse(json.encode(content), headers=describe(answer))
 
 

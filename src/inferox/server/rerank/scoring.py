@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from secrets import token_hex
+from typing import Literal
 
 import numpy as np
 from msgspec import Struct, json
@@ -18,6 +19,7 @@ from inferox.server.field_error import FieldError
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
 from inferox.server.json_body import JsonBody
+from inferox.server.openai.embeddings import Usage
 from inferox.server.service import Service
 from inferox.server.vectors import scale
 
@@ -35,6 +37,25 @@ class ScoreRequest(Struct):
     items: str | list[str] | None = None
     truncate_prompt_tokens: int | None = None
     priority: int = 0
+
+
+class PairScore(Struct, forbid_unknown_fields=True):
+    """How well a pair fits."""
+
+    index: int
+    object: Literal["score"]
+    score: float
+
+
+class ScoreAnswer(Struct, forbid_unknown_fields=True):
+    """The body of an answer."""
+
+    id: str
+    object: Literal["list"]
+    created: int
+    model: str
+    data: list[PairScore]
+    usage: Usage
 
 
 class ScoreRoute:
@@ -66,14 +87,14 @@ class ScoreRoute:
         pairs = _read_pairs(asked)
         options = CallOptions(cut=SCORE.cut or asked.truncate_prompt_tokens is not None, priority=asked.priority)
         answer = await self._score(asked.model, pairs, options)
-        content = {
-            "id": f"score-{token_hex(16)}",
-            "object": "list",
-            "created": int(time.time()),
-            "model": answer.model,
-            "data": [{"index": index, "object": "score", "score": score} for index, score in enumerate(answer.results)],
-            "usage": {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens},
-        }
+        content = ScoreAnswer(
+            f"score-{token_hex(16)}",
+            "list",
+            int(time.time()),
+            answer.model,
+            [PairScore(index, "score", score) for index, score in enumerate(answer.results)],
+            Usage(answer.tokens, answer.tokens),
+        )
         return HttpResponse(json.encode(content), headers=describe(answer))
 
     async def _score(self, name: str | None, pairs: Sequence[tuple[str, str]], options: CallOptions) -> Answer:

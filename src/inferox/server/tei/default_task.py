@@ -28,6 +28,12 @@ class VertexRequest(Struct):
     instances: list[Raw]
 
 
+class VertexAnswer(Struct, forbid_unknown_fields=True):
+    """The answers to several requests."""
+
+    predictions: list[list[Any]]
+
+
 class DefaultTaskRoute:
     """Answers what names no task.
 

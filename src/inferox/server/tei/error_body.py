@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from msgspec import json
+from msgspec import Struct, json
 
 from inferox.server.failure import Failure
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import EMPTY
+from inferox.server.protocol import ErrorForm
 
 _INVALID_JSON = "invalid_json"
 
@@ -14,6 +15,13 @@ _STATUSES = {400: 422, 500: 424}
 """Where it has another status: what cannot be taken is 422, and a model that fails 424."""
 
 _TYPES = {424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Backend"}
+
+
+class TeiErrorBody(Struct, forbid_unknown_fields=True):
+    """The body of an error."""
+
+    error: str
+    error_type: str
 
 
 def write_error(failure: Failure) -> HttpResponse:
@@ -26,3 +34,7 @@ def write_error(failure: Failure) -> HttpResponse:
     status = failure.status if is_plain else _STATUSES.get(failure.status, failure.status)
     kind = "Empty" if failure.code == EMPTY else _TYPES.get(status, "Validation")
     return HttpResponse(json.encode({"error": failure.message, "error_type": kind}), status, headers=failure.headers)
+
+
+TEI_ERRORS = ErrorForm(write_error, TeiErrorBody)
+"""How the protocol of text-embeddings-inference says that something is wrong."""

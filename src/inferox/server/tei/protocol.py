@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from inferox.server.config import ServerConfig
+from inferox.server.http_response import JSON
 from inferox.server.protocol import Protocol, posting_json, reading
 from inferox.server.service import Service
-from inferox.server.tei.default_task import DefaultTaskRoute, VertexRequest
+from inferox.server.tei.default_task import DefaultTaskRoute, VertexAnswer, VertexRequest
 from inferox.server.tei.embedding import (
     EmbedAllRequest,
     EmbeddingRoutes,
@@ -13,11 +16,13 @@ from inferox.server.tei.embedding import (
     SimilarityRequest,
     refuse_sparse,
 )
-from inferox.server.tei.error_body import write_error
+from inferox.server.tei.error_body import TEI_ERRORS, TeiErrorBody
 from inferox.server.tei.prediction import PredictionRoute, PredictRequest
 from inferox.server.tei.ranking import RerankTextsRequest, TeiRankingRoute
-from inferox.server.tei.status import StatusRoutes
+from inferox.server.tei.status import StatusRoutes, TeiInfo
 from inferox.server.tei.tokens import DecodeRequest, TokenizeRequest, TokenRoutes
+from inferox.tasks.labels import LabelScore
+from inferox.tasks.token import Token
 
 
 def make_tei(service: Service, config: ServerConfig) -> Protocol:
@@ -30,25 +35,46 @@ def make_tei(service: Service, config: ServerConfig) -> Protocol:
     embedding, prediction = EmbeddingRoutes(service), PredictionRoute(service)
     tokens, status = TokenRoutes(service), StatusRoutes(service, config)
     default = DefaultTaskRoute(service, embedding, prediction, TeiRankingRoute(service))
-    health = reading(status.health, "Says whether every model can be computed now.")
+    health = reading(
+        status.health, "Says whether every model can be computed now.", {JSON: None}, also={503: TeiErrorBody}
+    )
     by_task = posting_json(
         default.answer,
         "Does what the body and the task of the model say.",
         *(EmbedRequest, PredictRequest, RerankTextsRequest, SimilarityRequest),
+        gives=list[Any],
     )
     routes = {
-        "/embed": posting_json(embedding.embed, "Makes vectors of texts.", EmbedRequest),
-        "/embed_all": posting_json(embedding.embed_tokens, "Makes a vector of each token of texts.", EmbedAllRequest),
-        "/embed_sparse": posting_json(refuse_sparse, "Refuses: no package makes sparse vectors.", EmbedAllRequest),
-        "/similarity": posting_json(embedding.compare, "Compares sentences with another one.", SimilarityRequest),
-        "/predict": posting_json(prediction.answer, "Scores the labels of texts.", PredictRequest),
-        "/tokenize": posting_json(tokens.tokenize, "Divides texts into tokens.", TokenizeRequest),
-        "/decode": posting_json(tokens.decode, "Makes texts of tokens.", DecodeRequest),
-        "/info": reading(status.info, "Says what the only model is."),
+        "/embed": posting_json(embedding.embed, "Makes vectors of texts.", EmbedRequest, gives=list[list[float]]),
+        "/embed_all": posting_json(
+            embedding.embed_tokens,
+            "Makes a vector of each token of texts.",
+            EmbedAllRequest,
+            gives=list[list[list[float]]],
+        ),
+        "/embed_sparse": posting_json(
+            refuse_sparse, "Refuses: no package makes sparse vectors.", EmbedAllRequest, gives={}
+        ),
+        "/similarity": posting_json(
+            embedding.compare, "Compares sentences with another one.", SimilarityRequest, gives=list[float]
+        ),
+        "/predict": posting_json(
+            prediction.answer,
+            "Scores the labels of texts.",
+            PredictRequest,
+            gives=list[LabelScore | list[LabelScore]],
+        ),
+        "/tokenize": posting_json(
+            tokens.tokenize, "Divides texts into tokens.", TokenizeRequest, gives=list[list[Token]]
+        ),
+        "/decode": posting_json(tokens.decode, "Makes texts of tokens.", DecodeRequest, gives=list[str]),
+        "/info": reading(status.info, "Says what the only model is.", TeiInfo),
         "/health": health,
         "/ping": health,
         "/": {**health, **by_task},
         "/invocations": by_task,
-        "/vertex": posting_json(default.answer_vertex, "Answers several requests in one.", VertexRequest),
+        "/vertex": posting_json(
+            default.answer_vertex, "Answers several requests in one.", VertexRequest, gives=VertexAnswer
+        ),
     }
-    return Protocol(write_error, routes, name="text-embeddings-inference")
+    return Protocol(TEI_ERRORS, routes, name="text-embeddings-inference")

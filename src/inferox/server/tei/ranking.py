@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, json
+from msgspec import UNSET, Struct, UnsetType, json
 
 from inferox.server.http_response import HttpResponse
 from inferox.server.input_texts import check_count
@@ -23,6 +23,14 @@ class RerankTextsRequest(Struct):
     truncation_direction: TruncationDirection | None = None
     raw_scores: bool = False
     return_text: bool = False
+
+
+class RankedText(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A text, by its place in the request, and how well it answers the query."""
+
+    index: int
+    score: float
+    text: str | UnsetType = UNSET
 
 
 class TeiRankingRoute:
@@ -53,9 +61,7 @@ class TeiRankingRoute:
         pairs = [(asked.query, text) for text in asked.texts]
         answer = await self._service.score(info.name, pairs, options, raw=asked.raw_scores)
         ranks = [
-            {"index": each.index}
-            | ({"text": asked.texts[each.index]} if asked.return_text else {})
-            | {"score": each.score}
+            RankedText(each.index, each.score, asked.texts[each.index] if asked.return_text else UNSET)
             for each in rank_documents(answer.results)
         ]
         return watch.respond(json.encode(ranks), answer, (text for pair in pairs for text in pair))

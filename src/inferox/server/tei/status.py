@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import Any
 
-from msgspec import json
+from msgspec import Struct, json
 
 from inferox.batching import MAX_TOKENS
 from inferox.engine import ModelInfo
@@ -19,6 +19,26 @@ from inferox.server.service import Service
 _NOT_READY = 503
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+
+
+class TeiInfo(Struct, forbid_unknown_fields=True):
+    """What the model is."""
+
+    model_id: str
+    model_sha: str | None
+    model_dtype: str
+    served_model_name: str
+    model_type: dict[str, dict[str, Any]]
+    max_concurrent_requests: int
+    max_input_length: int | None
+    max_batch_tokens: int
+    max_batch_requests: int | None
+    max_client_batch_size: int
+    auto_truncate: bool
+    tokenization_workers: int
+    version: str
+    sha: str | None
+    docker_label: str | None
 
 
 class StatusRoutes:
@@ -41,27 +61,24 @@ class StatusRoutes:
         """
         info = self._service.only_model()
         precision = next((_DTYPES.get(part, part) for part in info.artifact.split("/")[2:3]), "unknown")
-        return HttpResponse(
-            json.encode(
-                {
-                    "model_id": info.name,
-                    "model_sha": None,
-                    "model_dtype": precision,
-                    "served_model_name": info.name,
-                    "model_type": _describe_type(info),
-                    "max_concurrent_requests": self._config.request_limit,
-                    "max_input_length": info.max_length,
-                    "max_batch_tokens": MAX_TOKENS,
-                    "max_batch_requests": None,
-                    "max_client_batch_size": MOST_INPUTS,
-                    "auto_truncate": TEI.cut,
-                    "tokenization_workers": self._config.workers,
-                    "version": importlib.metadata.version("inferox"),
-                    "sha": None,
-                    "docker_label": None,
-                }
-            )
+        described = TeiInfo(
+            model_id=info.name,
+            model_sha=None,
+            model_dtype=precision,
+            served_model_name=info.name,
+            model_type=_describe_type(info),
+            max_concurrent_requests=self._config.request_limit,
+            max_input_length=info.max_length,
+            max_batch_tokens=MAX_TOKENS,
+            max_batch_requests=None,
+            max_client_batch_size=MOST_INPUTS,
+            auto_truncate=TEI.cut,
+            tokenization_workers=self._config.workers,
+            version=importlib.metadata.version("inferox"),
+            sha=None,
+            docker_label=None,
         )
+        return HttpResponse(json.encode(described))
 
     async def health(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
         """Says whether every model can be computed now: with an empty answer where it can."""

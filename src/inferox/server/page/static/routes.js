@@ -2,11 +2,16 @@
 
 import { ask, element, find } from "./elements.js";
 
-function typeOf(schema, schemas) {
-  if (schema.$ref) return typeOf(schemas[schema.$ref.split("/").pop()], schemas);
-  if (schema.anyOf) return schema.anyOf.map((some) => typeOf(some, schemas)).join(" | ");
+function typeOf(schema, schemas, isWhole = false) {
+  if (schema.$ref) return typeOf(schemas[schema.$ref.split("/").pop()], schemas, isWhole);
+  if (schema.anyOf) return schema.anyOf.map((some) => typeOf(some, schemas, isWhole)).join(" | ");
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(" | ");
-  if (schema.type === "array") return `[${schema.items ? typeOf(schema.items, schemas) : "any"}]`;
+  if (schema.type === "array") return `[${schema.items ? typeOf(schema.items, schemas, isWhole) : "any"}]`;
+  if (isWhole && schema.properties) {
+    const fields = Object.entries(schema.properties).map(([name, field]) => `${name}: ${typeOf(field, schemas, true)}`);
+    return `{${fields.join(", ")}}`;
+  }
+  if ("const" in schema) return JSON.stringify(schema.const);
   return schema.type ?? "any";
 }
 
@@ -21,6 +26,15 @@ function fieldsOf(schema, schemas) {
   return element("div", { class: "scroll" }, element("table", {}, element("caption", {}, found.title), element("tbody", {}, ...rows)));
 }
 
+function answersOf(response, schemas) {
+  const kinds = Object.entries(response?.content ?? {}).map(([kind, { schema }]) => (schema ? typeOf(schema, schemas, true) : kind));
+  return kinds.join(" or ") || "none, it is refused";
+}
+
+function exampleOf(responses) {
+  return Object.values(responses).map((response) => response.content["application/json"]?.example).find((example) => example);
+}
+
 function describe(path, method, operation, schemas) {
   const schema = operation.requestBody?.content["application/json"].schema;
   const bodies = schema ? schema.anyOf ?? [schema] : [];
@@ -28,7 +42,8 @@ function describe(path, method, operation, schemas) {
     "details", {},
     element("summary", {}, element("span", { class: "method" }, method.toUpperCase()), element("code", {}, path), element("span", { class: "quiet" }, operation.summary)),
     ...bodies.map((body) => fieldsOf(body, schemas)),
-    element("p", { class: "quiet" }, `Errors: ${JSON.stringify(operation.responses.default.content["application/json"].example)}`),
+    element("p", { class: "quiet" }, `Answers: ${answersOf(operation.responses["200"], schemas)}`),
+    element("p", { class: "quiet" }, `Errors: ${JSON.stringify(exampleOf(operation.responses))}`),
   );
 }
 

@@ -1,0 +1,91 @@
+"""Rows of token ids that a caller's own tokenizer made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from inferox.core import MASK, Batch, RequestError, TensorSpec, to_cu_seqlens
+from inferox.tasks.token import refuse_impossible_ids, unknown_token
+from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
+
+
+def make_token_id_rows(
+    tokenizer: Tokenizer,
+    inputs: Sequence[TensorSpec],
+    rows: Sequence[Sequence[int]],
+    *,
+    max_length: int | None,
+    side: str,
+    pad_values: Mapping[str, int],
+) -> Batch:
+    """Makes rows of token ids as they are: nothing is added to them.
+
+    Args:
+        tokenizer: What has the vocabulary.
+        inputs: The inputs of the model.
+        rows: The token ids of each row, special tokens included. All are of the first text of a row.
+        max_length: The most tokens of a row; ``None`` for no limit.
+        side: Where longer ones are cut, whatever is there: ``right`` or ``left``.
+        pad_values: The number that each input is padded with.
+
+    Returns:
+        A row for each list, as ``TextTokenizer.encode`` makes them.
+
+    Raises:
+        RequestError: If an item is no list of tokens that the vocabulary and the model have, or is empty.
+    """
+    _check(tokenizer, rows, next((spec.upper_bound for spec in inputs if spec.name == "input_ids"), None))
+    kept = [_cut(row, max_length, side) for row in rows]
+    lengths = np.array([len(row) for row in kept], dtype=np.int64)
+    cut = np.array([len(row) for row in rows], dtype=np.int64) - lengths
+    ids = np.fromiter(chain.from_iterable(kept), np.int64)
+    ragged = {
+        spec.name: (ids if spec.name == "input_ids" else np.zeros_like(ids)).astype(spec.dtype.numpy_dtype)
+        for spec in inputs
+        if spec.name != MASK
+    }
+    more = np.zeros(len(rows), dtype=np.bool_)
+    return Batch(ragged, {CUT_TOKENS: cut, MORE_CUT: more}, to_cu_seqlens(lengths), pad_values)
+
+
+def refuse_unknown_ids(tokenizer: Tokenizer, ids: Sequence[Sequence[int]]) -> None:
+    """Refuses numbers that are no tokens of a vocabulary.
+
+    Args:
+        tokenizer: What has it.
+        ids: The tokens of each text.
+
+    Raises:
+        RequestError: If there is one.
+    """
+    refuse_impossible_ids(ids)
+    for index, some in enumerate(ids):
+        for number in some:
+            if tokenizer.id_to_token(number) is None:
+                raise unknown_token(index, number)
+
+
+def _cut(row: Sequence[int], most: int | None, side: str) -> Sequence[int]:
+    if most is None:
+        return row
+    return row[-most:] if side == "left" else row[:most]
+
+
+def _check(tokenizer: Tokenizer, rows: Sequence[Sequence[int]], upper_bound: int | None) -> None:
+    for index, row in enumerate(rows):
+        if not isinstance(row, list | tuple) or not all(type(number) is int for number in row):
+            message = f"text {index} must be a list of token ids, but is of the type {type(row).__name__}"
+            raise RequestError(message).naming_item(index, "text {}")
+        if not row:
+            raise RequestError(f"text {index} has no tokens, but the model needs at least one").naming_item(
+                index, "text {}"
+            )
+    refuse_unknown_ids(tokenizer, rows)
+    if upper_bound is not None:
+        for index, row in enumerate(rows):
+            if max(row) >= upper_bound:
+                raise unknown_token(index, max(row))
