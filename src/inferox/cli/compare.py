@@ -14,6 +14,7 @@ from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import debug_option, json_option, seconds_option, trust_code_option
 from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console, say
+from inferox.cli.time_limit import time_limit
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -85,7 +86,7 @@ def compare(
                 device,
                 threads=threads,
                 trust_code=trust_code,
-                seconds=seconds,
+                seconds=time_limit(seconds),
                 plan=plan,
                 progress=interruptible(show),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,18 +95,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The words after the program's name; ``None`` for the process' own.
     """
+    called_at = None if arguments is None else time.time()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if sys.stderr is None:
         # It was closed by whoever started this. What is said goes nowhere, and its descriptor to no other file.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
-    sys.exit(_run(words))
+    sys.exit(_run(words, called_at))
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], called_at: float | None) -> int:
     debug = "--debug" in words
     try:
         with remembered_interrupts():
-            cli.main(words, prog_name="inferox", standalone_mode=False)
+            cli.main(words, prog_name="inferox", standalone_mode=False, obj=called_at)
         if sys.stdout is not None:
             sys.stdout.flush()
     except click.exceptions.Exit as stop:

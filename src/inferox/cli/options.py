@@ -58,7 +58,7 @@ def seconds_option(command: Command) -> Command:
         type=POSITIVE,
         default=60.0,
         show_default=True,
-        help="How long it may take in all. The longer, the more often everything is measured.",
+        help="How long it may take, from start to end. The longer, the more often everything is measured.",
     )(command)
 
 

@@ -13,6 +13,7 @@ from inferox.cli.interrupts import interruptible
 from inferox.cli.options import debug_option, json_option, seconds_option, trust_code_option
 from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console, say
+from inferox.cli.time_limit import time_limit
 
 if TYPE_CHECKING:
     from inferox.measuring import Tuning
@@ -57,7 +58,7 @@ def tune(
             device,
             threads=threads,
             trust_code=trust_code,
-            seconds=seconds,
+            seconds=time_limit(seconds),
             progress=interruptible(show),
         )
     if as_json:

@@ -14,6 +14,7 @@ from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import debug_option, json_option, signature_option, tolerance_option, trust_code_option
 from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console, say
+from inferox.cli.time_limit import time_limit
 
 if TYPE_CHECKING:
     from inferox.measuring import Verification
@@ -36,7 +37,8 @@ EXIT_MISSED = 3
 @click.option(
     "--seconds",
     type=POSITIVE,
-    help="How long it may take in all. What is not reached is named, and does not pass. By default there is no limit.",
+    help="How long it may take, from start to end. What is not reached is named, and does not pass. By default "
+    "there is no limit.",
 )
 @trust_code_option
 @signature_option
@@ -74,7 +76,7 @@ def verify(
             threads=threads,
             trust_code=trust_code,
             require_signature=require_signature,
-            seconds=seconds,
+            seconds=time_limit(seconds),
             progress=interruptible(show),
         )
     if as_json:

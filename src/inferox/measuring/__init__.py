@@ -1,11 +1,12 @@
 """Measuring artifacts where they run: how well they agree, and how fast they are."""
 
-from inferox.measuring.time_budget import Ending
+from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.measuring.tuning import Tuning, tune
 from inferox.measuring.verification import Verification, verify
 
 __all__ = [
     "Ending",
+    "TimeBudget",
     "Tuning",
     "Verification",
     "tune",

@@ -21,20 +21,37 @@ class Ending(StrEnum):
 
 
 class TimeBudget:
-    """The time that a measurement may take, from now on.
+    """The time that a measurement may take.
 
     Args:
         total_s: How long, in seconds; ``None`` for as long as it takes.
+        used_s: How much of it is over already, such as what a program took to start.
+        reserve_s: How much of it is kept for what comes after the measurement, such as a report.
 
     Raises:
         ConfigError: If the time is not a positive number.
     """
 
-    def __init__(self, total_s: float | None) -> None:
-        if total_s is not None and not (math.isfinite(total_s) and total_s > 0):
-            raise ConfigError(f"seconds must be a positive number, not {total_s!r}")
+    def __init__(self, total_s: float | None, *, used_s: float = 0.0, reserve_s: float = 0.0) -> None:
+        is_number = isinstance(total_s, int | float) and not isinstance(total_s, bool)
+        if total_s is not None and not (is_number and math.isfinite(total_s) and total_s > 0):
+            raise ConfigError(f"seconds must be a positive number, but is {total_s!r}")
         self.total_s = math.inf if total_s is None else total_s
-        self._began_s = monotonic()
+        self._reserve_s = reserve_s
+        self._began_s = monotonic() - used_s
+
+    @classmethod
+    def of(cls, seconds: float | TimeBudget | None) -> TimeBudget:
+        """The time that a caller gives.
+
+        Args:
+            seconds: How many seconds there are from now on, ``None`` for as long as it takes, or a budget that has
+                begun already.
+
+        Raises:
+            ConfigError: If the time is not a positive number.
+        """
+        return seconds if isinstance(seconds, TimeBudget) else cls(seconds)
 
     @property
     def used_s(self) -> float:
@@ -43,8 +60,8 @@ class TimeBudget:
 
     @property
     def left_s(self) -> float:
-        """How much of it is left, in seconds: negative where it is over, infinity where there is no limit."""
-        return self.total_s - self.used_s
+        """How much is left to measure in, in seconds: negative where it is over, infinity where there is no limit."""
+        return self.total_s - self._reserve_s - self.used_s
 
     def fits(self, expected_s: float) -> bool:
         """Whether something that is expected to take this many seconds may begin."""

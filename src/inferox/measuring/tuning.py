@@ -54,7 +54,7 @@ _ROUNDS = 5
 _TURN_S = 0.02
 """How long one artifact computes untimed, and then timed. The threads of the one before spin for some milliseconds."""
 
-_LOADING_SHARE = 0.5
+_LOADING_SHARE = 0.7
 """How much of the time loading may take: what has been loaded by then is measured in the rest."""
 
 Progress = Callable[[str, int, int], None]
@@ -96,7 +96,7 @@ def tune(
     *,
     threads: int | None = None,
     trust_code: bool = False,
-    seconds: float | None = None,
+    seconds: float | TimeBudget | None = None,
     progress: Progress = lambda _what, _done, _all: None,
 ) -> Tuning:
     """Measures every artifact of a package over a grid of rows and lengths, in turns, with one thread budget.
@@ -115,7 +115,7 @@ def tune(
         threads: The thread budget; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
         seconds: How long it may take in all, loading included; ``None`` for as long as it takes. Every artifact that
-            was loaded has a figure for the smallest batch in any case.
+            was loaded has a figure for the smallest batch in any case. A ``TimeBudget`` may have begun before.
         progress: Told how far it is.
 
     Raises:
@@ -124,7 +124,7 @@ def tune(
         NoUsableBackendError: If no artifact can be measured here; it lists the reason for each.
         ConfigError: If the device or the time is not valid, or the profile cannot be written.
     """
-    time_budget = TimeBudget(seconds)
+    time_budget = TimeBudget.of(seconds)
     requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True, device=device)
     wanted = DeviceId.of(device)
     store, budget = Store(), resolve_threads(threads)

@@ -32,6 +32,9 @@ from inferox.parity import (
     Tolerance,
 )
 
+_MARGIN = 1.5
+"""By how much another artifact may be slower than the slowest before, as one that has begun is not cut short."""
+
 Progress = Callable[[str, int, int], None]
 """Told what is measured, how many artifacts are done, and how many there are."""
 
@@ -80,7 +83,7 @@ def verify(
     threads: int | None = None,
     trust_code: bool = False,
     require_signature: str | Path | None = None,
-    seconds: float | None = None,
+    seconds: float | TimeBudget | None = None,
     progress: Progress = lambda _what, _done, _all: None,
 ) -> Verification:
     """Runs every artifact of a package that can be run here on the package's samples, and measures what comes.
@@ -96,7 +99,8 @@ def verify(
         trust_code: Whether code that comes with the package may run.
         require_signature: A PEM file with the public key that the package must be signed with; ``None`` to take any.
         seconds: How long it may take in all; ``None`` for as long as it takes. No artifact is begun that would take
-            longer than the time that is left, by the slowest until then. One is measured in any case.
+            longer than the time that is left, by the slowest until then. One is measured in any case. A ``TimeBudget``
+            may have begun before.
         progress: Told what is being done, how many artifacts are done, and how many there are.
 
     Where the time is over or the user interrupts it (``KeyboardInterrupt``), what was not reached is named and does not
@@ -108,7 +112,7 @@ def verify(
         NoUsableBackendError: If no artifact is for this machine; it lists the reason for each.
         ConfigError: If the device, the precision or the time is not valid, or the tolerance names an unknown limit.
     """
-    budget = TimeBudget(seconds)
+    budget = TimeBudget.of(seconds)
     requirements = Requirements.parse(backend, precision, trust_code=trust_code, to_measure=True, device=device)
     context = PackageContext(open_package(path, require_signature=require_signature))
     name, samples = context.package.metadata.name, context.samples
@@ -165,7 +169,7 @@ class _Repetition:
         slowest_s = 0.0
         for index, artifact in enumerate(artifacts):
             began_s = budget.used_s
-            if self.has_measured and not budget.fits(slowest_s):
+            if self.has_measured and not budget.fits(_MARGIN * slowest_s):
                 self.unreached += [item.name for item in artifacts[index:]]
                 return Ending.OUT_OF_TIME
             try:

@@ -29,8 +29,8 @@ class Recommendation:
 
 
 def agreeing(comparison: Comparison) -> list[ArtifactMeasurement]:
-    """The artifacts that do not miss their tolerance here, in the order of the comparison; all where each one does."""
-    kept = [item for item in comparison.artifacts if not _fails(item)]
+    """The artifacts that neither miss their tolerance here nor failed, in order of speed; all where each one does."""
+    kept = [item for item in comparison.artifacts if not _fails(item) and item.artifact not in comparison.failures]
     return kept or list(comparison.artifacts)
 
 
@@ -60,7 +60,8 @@ def answer(comparison: Comparison) -> str:
     parts.append(f"; {exactness(best)}.")
     close = [item.artifact for item in others if _overlap(item.throughput.rows_per_s, best.throughput.rows_per_s)]
     if close:
-        parts.append(f" Within the noise of the measurement, {_listed(close)} as fast.")
+        verb = "is" if len(close) == 1 else "are"
+        parts.append(f" Within the noise of the measurement, {_listed(close)} {verb} as fast.")
     return "".join(parts)
 
 
@@ -95,7 +96,7 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
 
 def warnings(comparison: Comparison) -> list[str]:
     """What keeps the figures from being relied on, with what to do about it; empty where nothing does."""
-    found = []
+    found = [f"{name} {why}. It is not recommended." for name, why in comparison.failures.items()]
     if comparison.rounds == 1:
         found.append("Every figure is of one round alone, so that its noise is not known: allow more --seconds.")
     share, name, what = max(
@@ -119,7 +120,12 @@ def how_far(comparison: Comparison) -> list[str]:
     # Only the first round reaches what is measured once, and rows of every length.
     place = "in the first" if comparison.unreached else f"after {comparison.rounds}"
     said = [f"{why} {place} of {comparison.plan.rounds} rounds: --seconds allows more time."]
-    said += [f"Not reached of {name}: {', '.join(phrases)}." for name, phrases in comparison.unreached.items()]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name, phrases in comparison.unreached.items():
+        groups.setdefault(phrases, []).append(name)
+    for phrases, names in groups.items():
+        is_all = 1 < len(names) == len(comparison.artifacts)
+        said.append(f"Not reached of {'any artifact' if is_all else _listed(names)}: {', '.join(phrases)}.")
     return said
 
 
@@ -151,4 +157,4 @@ def _overlap(one: Spread, other: Spread) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -91,6 +91,11 @@ class FaultyBackend(HostBackend):
         fault = artifact.options.get("fault")
         if fault == "starts another":  # a process that stays
             subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        if fault == "starts once":
+            try:
+                Path(os.environ["FAULTY_STARTED"]).touch(exist_ok=False)
+            except FileExistsError as error:
+                raise LoadError("the licence is in use") from error
         fail(fault, computing=False, calls=0)
         return FaultyModel(artifact, device, options)
 

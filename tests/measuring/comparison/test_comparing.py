@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from inferox.core import ConfigError, DeadlineExceededError, NoUsableBackendError
 from inferox.measuring.comparison import Plan, Progress, compare
 from inferox.parity import ParityClass
+from inferox.report.summary import agreeing, warnings
 from tests.measuring.comparison.faulty import write_faulty_package
 
 BRIEF = Plan(starts=2, rounds=2, latency_s=0.001, throughput_s=1e-9, timeout_s=60)
@@ -126,6 +127,25 @@ def test_time_for_nothing_is_refused(tmp_path: Path) -> None:
     package = write_faulty_package(tmp_path / "p", [None])
     with pytest.raises(DeadlineExceededError, match=r"no artifact of 'small' was started and measured within 0.01 s"):
         compare(package, seconds=0.01, plan=BRIEF)
+
+
+def test_one_that_fails_when_it_is_started_again_is_shown_with_its_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULTY_STARTED", str(tmp_path / "started"))
+    package = write_faulty_package(tmp_path / "p", ["starts once", None])
+    found = compare(package, plan=BRIEF)
+    assert found.not_run == {}
+    assert {item.artifact: (len(item.starts), len(item.throughput.rounds)) for item in found.artifacts} == {
+        FP32: (1, 2),
+        FP16: (2, 2),
+    }
+    assert found.failures == {FP32: "failed when it was started again: the licence is in use"}
+    assert found.to_json()["failures"] == found.failures
+    assert [item.artifact for item in agreeing(found)] == [FP16]
+    assert (
+        warnings(found)[0] == f"{FP32} failed when it was started again: the licence is in use. It is not recommended."
+    )
 
 
 def interrupt_at(text: str) -> Progress:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from inferox.backends.registry import probe_backend
@@ -23,7 +24,8 @@ class ArtifactRun:
     Attributes:
         artifact: The artifact.
         reason: Why it takes no part, or no longer; ``None`` where it does.
-        limit_s: The most that its worker's next answer may take, in seconds.
+        failure: Why a later start failed, after all was measured; ``None`` where none did.
+        limit_s: The most that its worker's next answers may take together, in seconds.
         worker: The process in which it is loaded.
         device: Where it runs.
         calibration: The worker's first answer about items of mixed lengths, of few items; empty before.
@@ -37,6 +39,7 @@ class ArtifactRun:
 
     artifact: Artifact
     reason: str | None
+    failure: str | None = None
     limit_s: float = math.inf
     worker: WorkerProcess | None = None
     device: str = ""
@@ -162,7 +165,11 @@ class ArtifactRun:
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         if self.worker is None:
             raise WorkerError("it has not been started")
-        return self.worker.ask(command, timeout_s=self.limit_s, **arguments)
+        began_s = monotonic()
+        try:
+            return self.worker.ask(command, timeout_s=self.limit_s, **arguments)
+        finally:
+            self.limit_s -= monotonic() - began_s
 
 
 def _throughput(answers: Sequence[dict[str, Any]]) -> Throughput:

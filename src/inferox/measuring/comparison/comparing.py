@@ -25,7 +25,7 @@ def compare(
     *,
     threads: int | None = None,
     trust_code: bool = False,
-    seconds: float | None = None,
+    seconds: float | TimeBudget | None = None,
     plan: Plan = FULL,
     progress: Progress = lambda _what, _used_s, _total_s: None,
 ) -> Comparison:
@@ -40,7 +40,8 @@ def compare(
         device: Where to run, such as ``cuda:0``; ``None`` for each backend's default device.
         threads: How many CPU threads each runtime may use; ``None`` for one per core that this process may use.
         trust_code: Whether code that comes with the package may run.
-        seconds: How long it may take in all, starts included; ``None`` for as long as the plan takes.
+        seconds: How long it may take in all, starts included; ``None`` for as long as the plan takes. A
+            ``TimeBudget`` may have begun before.
         plan: How much is measured where there is time for it; repetitions are scaled to the time.
         progress: Is told how far it has come.
 
@@ -51,7 +52,7 @@ def compare(
         DeadlineExceededError: If the time is over before anything was measured.
         ConfigError: If the device or the time is not valid.
     """
-    time_budget = TimeBudget(seconds)
+    time_budget = TimeBudget.of(seconds)
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     package = open_package(path)
     requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True, device=device)
@@ -95,6 +96,7 @@ def compare(
         not_run=not_run,
         proof=None if package.parity is None else package.parity.from_input,
         ending=ending,
+        failures={item.artifact.name: item.failure for item in answered if item.failure is not None},
         unreached={name: phrases for name, phrases in lacks.items() if phrases},
     )
 

@@ -150,6 +150,7 @@ class Comparison:
         not_run: For each artifact that could not be run here, why.
         proof: How far the package is proven from a text or image on; ``None`` where that was not recorded.
         ending: Whether all was measured that was to be.
+        failures: For each artifact that was measured and failed when it was started again, how.
         unreached: For each artifact that was measured in part, what was not reached, as phrases.
     """
 
@@ -166,6 +167,7 @@ class Comparison:
     not_run: Mapping[str, str]
     proof: InputProof | None = None
     ending: Ending = Ending.COMPLETE
+    failures: Mapping[str, str] = field(default_factory=dict)
     unreached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -193,6 +195,7 @@ class Comparison:
             "from_input": None if self.proof is None else self.proof.to_json(),
             "artifacts": [item.to_json() for item in self.artifacts],
             "not_run": dict(self.not_run),
+            "failures": dict(self.failures),
             "ending": self.ending,
             "rounds": self.rounds,
             "unreached": {name: list(phrases) for name, phrases in self.unreached.items()},

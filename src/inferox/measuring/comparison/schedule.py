@@ -20,8 +20,8 @@ _CALIBRATION_ITEMS = 16
 _FEWEST_ITEMS, _MOST_ITEMS = 8, 1024
 """How many items of mixed lengths a round computes, whatever their time."""
 
-_STARTING_SHARE = 0.4
-"""How much of the time starting may take: what has been started by then is measured in the rest."""
+_STARTING_SHARE = 0.75
+"""How much of the time first answers may take: where it is short, repetitions are given up before artifacts are."""
 
 _START_LIMIT_SHARE = 0.3
 """How much of the time one start may take, so that the others have some left."""
@@ -37,9 +37,10 @@ class _TimeOverError(Exception):
 class Schedule:
     """The measurements, each by all artifacts in turn.
 
-    Every artifact is started once, and gives a first answer: a typical row, and a few of mixed lengths. The first round
-    measures the same for longer, then memory and parity, then rows of the other lengths: what is cut short has an
-    answer, and lacks details. As many rounds follow as the time allows, up to the plan's, and at the end more starts.
+    Every artifact is started once, and gives a first answer at once: a typical row, and a few of mixed lengths. The
+    first round measures the same for longer, then memory and parity, then rows of the other lengths: what is cut short
+    has an answer, and lacks details. As many rounds follow as the time allows, up to the plan's, and at the end more
+    starts.
 
     Args:
         runs: Those that take part.
@@ -64,6 +65,7 @@ class Schedule:
         self._progress = progress
         self._taken_s: dict[tuple[str, str], float] = {}
         self._lengths = self._typical = self._items = 0
+        self._is_measured = False
 
     def run(self) -> Ending:
         """Measures until everything is measured, the time is over, or the user stops it.
@@ -73,7 +75,7 @@ class Schedule:
         """
         try:
             self._start_all()
-            self._look_ahead()
+            self._fit_plan()
             for number in range(self.plan.rounds):
                 self._round(number)
             self._start_again()
@@ -86,19 +88,23 @@ class Schedule:
         return Ending.OUT_OF_TIME if self.unreached else Ending.COMPLETE
 
     def _start_all(self) -> None:
+        limit_s, longest_s = _START_LIMIT_SHARE * self._budget.total_s, 0.0
+        least_s = 0.0 if math.isinf(self._budget.total_s) else (1 - _STARTING_SHARE) * self._budget.left_s
         for run in self._running():
-            used = self._budget.used_s
-            if used > _STARTING_SHARE * self._budget.total_s:
+            began_s = self._budget.used_s
+            if longest_s and self._budget.left_s < max(least_s, longest_s):
                 run.reason = (
-                    f"starting the others took {used:.0f} of the {self._budget.total_s:g} s; allow more seconds"
+                    f"starting the others took {began_s:.0f} of the {self._budget.total_s:g} s; allow more seconds"
                 )
                 self.unreached.append(run.artifact.name)
                 continue
-            limit_s = _START_LIMIT_SHARE * self._budget.total_s
             self._step(run, "starting", lambda run: run.start(self._load), limit_s=limit_s)
+            if run.reason is None:
+                look = lambda run: run.look_ahead(_CALIBRATION_ITEMS, LEAST_LATENCY_S)  # noqa: E731
+                self._step(run, "looking ahead", look, limit_s=limit_s)
+            longest_s = max(longest_s, self._budget.used_s - began_s)
 
-    def _look_ahead(self) -> None:
-        self._each("looking ahead", lambda run: run.look_ahead(_CALIBRATION_ITEMS, LEAST_LATENCY_S))
+    def _fit_plan(self) -> None:
         running = self._running()
         slowest_s = max((run.calibration["seconds"] for run in running), default=1.0)
         # All artifacts are of one task, so that any of them says what there is to measure.
@@ -124,7 +130,11 @@ class Schedule:
         self._each(what, lambda run: run.measure_latency(index, self.plan.latency_s), number)
 
     def _start_again(self) -> None:
-        """Starts all again as often as the plan says, where the time allows that."""
+        """Starts all again as often as the plan says, where the time allows that.
+
+        One that fails keeps its figures, and the failure is told beside them.
+        """
+        self._is_measured = True
         for number in range(1, self.plan.starts):
             expected_s = sum(self._taken_s[run.artifact.name, "starting"] for run in self._running())
             if not self._budget.fits(expected_s):
@@ -135,7 +145,15 @@ class Schedule:
                 return
 
     def _running(self) -> list[ArtifactRun]:
-        return [run for run in self._runs if run.reason is None]
+        return [run for run in self._runs if run.reason is None and run.failure is None]
+
+    def _drop(self, run: ArtifactRun, why: str) -> None:
+        # What was measured to the end keeps its figures, beside which the failure is told.
+        run.leave()
+        if self._is_measured:
+            run.failure = f"failed when it was started again: {why}"
+        else:
+            run.reason = f"failed after its first answer: {why}" if run.has_answer else why
 
     def _each(self, what: str, act: Callable[[ArtifactRun], None], number: int = 0) -> None:
         """Lets all runs that still take part act in turn."""
@@ -149,21 +167,20 @@ class Schedule:
         if not self._budget.fits(self._taken_s.get((name, kind), 0.0)):
             raise _TimeOverError
         self._progress(f"{what}: {name}", self._budget.used_s, self._budget.total_s)
-        run.limit_s = min(self.plan.timeout_s, left_s, limit_s)
+        run.limit_s = limit_s = min(self.plan.timeout_s, left_s, limit_s)
         began_s = monotonic()
         try:
             act(run)
         except WorkerTimeoutError as error:
-            run.leave()
-            if run.limit_s == left_s:
+            if limit_s == left_s:
+                run.leave()
                 raise _TimeOverError from None
-            run.reason = str(error)
-            if run.limit_s < self.plan.timeout_s:
-                run.reason += "; allow more seconds"
+            is_for_time = limit_s < self.plan.timeout_s
+            self._drop(run, f"{error}{'; allow more seconds' if is_for_time else ''}")
+            if is_for_time:
                 self.unreached.append(name)
         except WorkerError as error:
-            run.leave()
-            run.reason = str(error)
+            self._drop(run, str(error))
         self._taken_s[name, kind] = monotonic() - began_s
 
 
