@@ -106,5 +106,5 @@ def test_a_plan_says_why_the_others_are_not_tried(monkeypatch: pytest.MonkeyPatc
     assert set(plan.rejected) == {code.name, other.name}
     assert "trust_code" in plan.rejected[code.name]
     assert plan.rejected[other.name] == "no backend named nowhere is registered"
-    assert (plan.needs_trust, plan.ignored) == (True, "it was measured elsewhere")
-    assert not make_plan(make_package(first), Requirements(), FoundProfile(None)).needs_trust
+    assert (len(plan.untrusted), plan.ignored) == (1, "it was measured elsewhere")
+    assert not make_plan(make_package(first), Requirements(), FoundProfile(None)).untrusted

@@ -208,6 +208,20 @@ class Backend(ABC):
         """
         return None
 
+    def extra_code(self, artifact: Artifact) -> str | None:  # noqa: ARG002 - for backends to answer
+        """Says what code loading an artifact that is data runs beside the runtime: a plug-in of this machine.
+
+        It runs only where the operator trusts the package, which says what the plug-in is to compute. Imports no
+        runtime and no plug-in.
+
+        Args:
+            artifact: An artifact that this backend reads.
+
+        Returns:
+            What it is, as a phrase; ``None`` where there is none.
+        """
+        return None
+
     def exporter(self) -> Exporter | None:
         """The exporter that writes artifacts of this backend at pack time; ``None`` where it only reads them."""
         return None
@@ -221,7 +235,7 @@ class Backend(ABC):
             options: How to load it.
 
         Raises:
-            UntrustedCodeError: If the artifact is code and ``options.trust_code`` is not set.
+            UntrustedCodeError: If the artifact is code, or runs a plug-in, and ``options.trust_code`` is not set.
             BackendUnavailableError: If the backend cannot run here, or there is no such device.
             UnsupportedDTypeError: If the device lacks the artifact's precision.
             LoadError: If the runtime refuses the artifact, or it is not one of this backend's.
@@ -235,6 +249,13 @@ class Backend(ABC):
             raise UntrustedCodeError(
                 f"loading {artifact.name} of {options.package!r} runs code that comes with the package",
                 hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",
+            )
+        with ErrorBorder(f"the backend {self.name}")(f"asking what loading {artifact.name} runs", default=LoadError):
+            code = None if options.trust_code else self.extra_code(artifact)
+        if code is not None:
+            raise UntrustedCodeError(
+                f"loading {artifact.name} of {options.package!r} runs {code}",
+                hint="if you trust both, pass trust_code=True, or --trust-code on the command line",
             )
         self.require()
         try:

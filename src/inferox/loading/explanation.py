@@ -10,7 +10,7 @@ from inferox.backends.registry import get_backend, probe_backend
 from inferox.core import Artifact, DeviceId
 from inferox.loading.plan import make_plan
 from inferox.loading.profile import FoundProfile, find_profile
-from inferox.loading.selection import AUTO, Requirements
+from inferox.loading.selection import AUTO, Requirements, find_extra_code
 from inferox.machine import resolve_threads
 from inferox.package import Store, open_package
 from inferox.parity import ParityClass
@@ -80,7 +80,8 @@ def explain(
         elif taken is not None:
             reasons[artifact.name] = plan.why_not(artifact, taken)
         else:
-            taken, reasons[artifact.name] = artifact, plan.why_taken(artifact)
+            taken, code = artifact, find_extra_code(artifact)
+            reasons[artifact.name] = plan.why_taken(artifact) + (f"; loading it runs {code}" if code else "")
     parity = {item.artifact: item.parity_class for item in package.parity.artifacts} if package.parity else {}
     names = [artifact.name for artifact in plan.order] + list(plan.rejected)
     verdicts = [

@@ -162,8 +162,9 @@ class Loader:
     def _nothing_usable(
         self, plan: Plan, reasons: Mapping[str, str], failures: Mapping[str, InferoxError]
     ) -> InferoxError:
-        data = any(artifact.trust_tier is TrustTier.DATA for artifact in self.context.package.artifacts)
-        if not data and plan.needs_trust:
+        artifacts = self.context.package.artifacts
+        data = [item for item in artifacts if item.trust_tier is TrustTier.DATA and item.name not in plan.untrusted]
+        if plan.untrusted and not data:
             # Said so where trust is all that is missing, rather than as one reason among several.
             return UntrustedCodeError(
                 f"{self.options.package!r} can only be run by code that comes with it",

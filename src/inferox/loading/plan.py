@@ -18,7 +18,7 @@ class Plan:
     Attributes:
         order: The artifacts that may be tried, the best first.
         rejected: For each of the others, by name, why it is not tried.
-        needs_trust: Whether one of those lacks nothing but the operator's trust.
+        untrusted: The names of those that lack nothing but the operator's trust.
         profile: The measurements that decide; ``None`` where nothing was measured.
         ignored: Why other measurements do not count; ``None`` where there are none.
         ratios: For each artifact that was measured, by name, its time as a multiple of the fastest's, shape by shape.
@@ -27,7 +27,7 @@ class Plan:
 
     order: tuple[Artifact, ...]
     rejected: Mapping[str, str] = field(default_factory=dict)
-    needs_trust: bool = False
+    untrusted: frozenset[str] = frozenset()
     profile: Profile | None = None
     ignored: str | None = None
     ratios: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def make_plan(package: Package, requirements: Requirements, found: FoundProfile)
     return replace(
         rank(allowed, found.profile, weak=weak),
         rejected={item.artifact.name: item.rejected for item in candidates if item.rejected is not None},
-        needs_trust=any(candidate.needs_trust for candidate in candidates),
+        untrusted=frozenset(item.artifact.name for item in candidates if item.needs_trust),
         ignored=found.ignored,
     )
 

@@ -21,7 +21,7 @@ from inferox.core import (
 from inferox.package import Package
 from inferox.parity import ArtifactEvidence, ParityClass, ParityReport
 
-_UNTRUSTED = "loading it runs code that comes with the package, which was not allowed (trust_code, --trust-code)"
+_PACKAGED_CODE = "code that comes with the package"
 
 AUTO = "auto"
 """The choice that is left to Inferox."""
@@ -53,15 +53,12 @@ class Candidate:
     Attributes:
         artifact: The artifact.
         rejected: Why it is not tried; ``None`` where it is.
+        needs_trust: Whether the operator's trust is all that is missing.
     """
 
     artifact: Artifact
     rejected: str | None
-
-    @property
-    def needs_trust(self) -> bool:
-        """Whether the operator's trust is all that is missing."""
-        return self.rejected == _UNTRUSTED
+    needs_trust: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,7 +171,14 @@ def select(
         return _Known(measured.get(name), parity.unmeasured.get(name), (here or {}).get(name))
 
     ordered = sorted(package.artifacts, key=lambda artifact: _preference(artifact, artifact.name in weak))
-    return tuple(Candidate(item, _why_rejected(item, requirements, known(item.name))) for item in ordered)
+    return tuple(_judge(item, requirements, known(item.name)) for item in ordered)
+
+
+def _judge(artifact: Artifact, requirements: Requirements, known: _Known) -> Candidate:
+    if (reason := _why_rejected(artifact, requirements, known)) is not None:
+        return Candidate(artifact, reason)
+    untrusted = _why_untrusted(artifact, requirements)
+    return Candidate(artifact, untrusted, needs_trust=untrusted is not None)
 
 
 def weak_artifacts(evidence: Iterable[ArtifactEvidence]) -> frozenset[str]:
@@ -202,9 +206,29 @@ def _why_rejected(artifact: Artifact, requirements: Requirements, known: _Known)
         return f"no backend named {artifact.backend} is registered"
     if reason := _why_not_read(artifact, requirements) or _why_not_good_enough(requirements, known):
         return reason
-    if artifact.trust_tier is TrustTier.CODE and not requirements.trust_code:
-        return _UNTRUSTED
     return None
+
+
+def _why_untrusted(artifact: Artifact, requirements: Requirements) -> str | None:
+    if requirements.trust_code:
+        return None
+    code = _PACKAGED_CODE if artifact.trust_tier is TrustTier.CODE else find_extra_code(artifact)
+    return code and f"loading it runs {code}, which was not allowed (trust_code, --trust-code)"
+
+
+def find_extra_code(artifact: Artifact) -> str | None:
+    """What loading an artifact that is data runs beside its runtime; see ``Backend.extra_code``.
+
+    Args:
+        artifact: The artifact, whose backend is registered.
+
+    Returns:
+        What it is; ``None`` where there is none, or its backend fails to say, as it will then when it loads.
+    """
+    try:
+        return get_backend(artifact.backend).extra_code(artifact)
+    except Exception:  # noqa: BLE001 - a third party's backend may fail in any way
+        return None
 
 
 def _why_not_read(artifact: Artifact, requirements: Requirements) -> str | None:

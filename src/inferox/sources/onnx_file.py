@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 
+from inferox.backends.onnx.domains import BUILT_IN
 from inferox.backends.onnx.external_data import check_external_data
 from inferox.core import PackageError, Precision
-
-_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
-"""The operators that ONNX Runtime itself brings."""
 
 _RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
@@ -46,22 +44,23 @@ _INTEGERS = frozenset(
 )
 
 
-def read_onnx(path: Path) -> ModelProto:
+def read_onnx(path: Path, *, known: Collection[str] = ()) -> ModelProto:
     """Reads a graph without its external data.
 
     Args:
         path: The file.
+        known: The domains of operators that a library here computes.
 
     Raises:
-        PackageError: If it is not a valid graph, has custom operators, takes or gives texts or anything but tensors, or
-            is random. Its subclass ``UnsafePathError``, if it names weights outside its folder.
+        PackageError: If it is not a valid graph, has other custom operators, takes or gives texts or anything but
+            tensors, or is random. Its subclass ``UnsafePathError``, if it names weights outside its folder.
     """
     try:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, OSError, ValueError) as error:
         raise PackageError(f"{path.name} is not an ONNX file, or is damaged: {error}") from error
     _check_versions(model, path.name)
-    _check_operators(model, path.name)
+    _check_operators(model, path.name, known)
     for item in (*model.graph.input, *model.graph.output):
         kind = item.type.WhichOneof("value")
         if kind not in {"tensor_type", None}:
@@ -140,14 +139,15 @@ def _check_versions(model: ModelProto, name: str) -> None:
             )
 
 
-def _check_operators(model: ModelProto, name: str) -> None:
+def _check_operators(model: ModelProto, name: str, known: Collection[str]) -> None:
     nodes = [*_nodes(model.graph), *(node for function in model.functions for node in _within(function.node))]
-    brought = _DOMAINS | {function.domain for function in model.functions}
+    brought = BUILT_IN | set(known) | {function.domain for function in model.functions}
     custom = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in brought})
     if custom:
         raise PackageError(
             f"{name} has custom operators, which are code that no runtime brings: {', '.join(custom)}",
-            hint="export the model without them",
+            hint="install the distribution that registers their library as inferox.onnxruntime_operators, or export "
+            "the model without them",
         )
     random = sorted({node.op_type for node in nodes if node.op_type in _RANDOM and node.domain in {"", "ai.onnx"}})
     if random:

@@ -15,6 +15,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from inferox.backends.onnx.shared_weights import INLINE_BYTES
 from inferox.backends.onnxruntime.errors import translated
+from inferox.backends.onnxruntime.operators import describe, find_plug_ins, locate_library
 from inferox.backends.onnxruntime.session import open_session
 from inferox.core import (
     DataType,
@@ -25,6 +26,7 @@ from inferox.core import (
     SourceFacts,
     TensorSpec,
     UnsupportedDTypeError,
+    UntrustedCodeError,
 )
 from inferox.machine import resolve_threads
 from inferox.sources.array_files import read_arrays
@@ -39,21 +41,32 @@ _NUMBERS = "biuf"
 """NumPy's kinds of data types that a safetensors file has too: neither texts nor complex numbers."""
 
 
-def open_onnx(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> GraphSource:
+def open_onnx(
+    path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None, trust_code: bool = False
+) -> GraphSource:
     """Opens an ONNX file.
 
     Args:
         path: The file. Weights may lie beside it, as external data.
         samples: Example inputs by name.
         dims: The dims of inputs by name, where the file's own do not fit.
+        trust_code: Whether libraries of operators may be loaded that the graph calls and distributions here register.
 
     Raises:
-        PackageError: If it is not a valid graph, has custom operators, is random, or fails on its examples. Its
-            subclass ``UnsafePathError``, if it names weights outside its folder.
+        PackageError: If it is not a valid graph, has custom operators that nobody registers, is random, or fails on its
+            examples. Its subclasses: ``UnsafePathError``, if it names weights outside its folder;
+            ``UntrustedCodeError``, if it calls such a library and ``trust_code`` is not set.
         LoadError: If no runtime that is installed runs it.
         ConfigError: If dims do not fit.
     """
-    model = read_onnx(path)
+    plug_ins = find_plug_ins(path)
+    if plug_ins and not trust_code:
+        raise UntrustedCodeError(
+            f"computing {path.name} runs {' and '.join(map(describe, plug_ins))}",
+            hint="if you trust both, pass trust_code=True, or --trust-code on the command line",
+        )
+    model = read_onnx(path, known=[plug_in.name for plug_in in plug_ins])
+    libraries = list(map(locate_library, plug_ins))
     weights = {item.name: item for item in model.graph.initializer}
     examples = None if samples is None else read_arrays(samples)
     inputs = _inputs(model, set(weights), dims, examples)
@@ -87,7 +100,7 @@ def open_onnx(path: Path, *, samples: Path | None, dims: Mapping[str, Sequence[D
 
     outputs = [item.name for item in model.graph.output]
     try:
-        return make("onnxruntime", _open_onnxruntime(path, inputs, outputs))
+        return make("onnxruntime", _open_onnxruntime(path, inputs, outputs, libraries))
     except (LoadError, PackageError) as error:
         failure = _runtime_failure(error)
         # Inputs that were made up here prove nothing against a runtime: OpenVINO answers for some that do not fit.
@@ -131,9 +144,11 @@ def _open_openvino(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[s
     return open_openvino(path, inputs, outputs)
 
 
-def _open_onnxruntime(path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str]) -> Run:
+def _open_onnxruntime(
+    path: Path, inputs: Sequence[TensorSpec], outputs: Sequence[str], libraries: Sequence[Path]
+) -> Run:
     with translated(f"loading {path.name}", default=LoadError):
-        session = open_session(path, threads=resolve_threads(None))
+        session = open_session(path, threads=resolve_threads(None), libraries=libraries)
 
     def run(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
         with translated(f"computing {path.stem}", default=ExecutionError):

@@ -38,8 +38,8 @@ def open_source(
         dims: The dims of inputs by name, where the default (the first axis is ``batch``, the others are fixed) does
             not fit.
         dynamic_shapes: The same of a module or factory, in the form that ``torch.export.export`` takes.
-        trust_code: Whether a file that is code (TorchScript, an exported program) may be loaded. A factory needs no
-            such permission: naming it is asking to run it.
+        trust_code: Whether a file that is code (TorchScript, an exported program), or a library of operators that an
+            ONNX file calls, may be loaded. A factory needs no such permission: naming it is asking to run it.
         progress: Told what is being done, one phrase at a time.
 
     Raises:
@@ -59,7 +59,7 @@ def open_source(
     if graph is not None:
         if not Path(text).is_file():
             raise PackageError(f"there is no file {text}")
-        return graph(Path(text), samples, dims)
+        return graph(Path(text), samples, dims, trust_code)
     _require_torch()
     report = progress or (lambda _: None)
     if callable(source) or text.startswith(_PYTHON):
@@ -97,21 +97,28 @@ def _check_given(source: Any, text: str, example_inputs: Any, dynamic_shapes: An
         )
 
 
-def _open_onnx(path: Path, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> SourceModel:
+def _open_onnx(
+    path: Path, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None, trust_code: bool
+) -> SourceModel:
     _require("onnx", "onnxruntime", hint="pip install 'inferox[onnx]' onnx")
     from inferox.sources.onnx_graph import open_onnx
 
-    return open_onnx(path, samples=samples, dims=dims)
+    return open_onnx(path, samples=samples, dims=dims, trust_code=trust_code)
 
 
-def _open_openvino_ir(path: Path, samples: Path | None, dims: Mapping[str, Sequence[Dim]] | None) -> SourceModel:
+def _open_openvino_ir(
+    path: Path,
+    samples: Path | None,
+    dims: Mapping[str, Sequence[Dim]] | None,
+    trust_code: bool,  # noqa: ARG001 - nothing of it is code
+) -> SourceModel:
     _require("openvino", hint="pip install 'inferox[openvino]'")
     from inferox.sources.openvino_ir import open_openvino_ir
 
     return open_openvino_ir(path, samples=samples, dims=dims)
 
 
-_GRAPHS: dict[str, Callable[[Path, Path | None, Mapping[str, Sequence[Dim]] | None], SourceModel]] = {
+_GRAPHS: dict[str, Callable[[Path, Path | None, Mapping[str, Sequence[Dim]] | None, bool], SourceModel]] = {
     ".onnx": _open_onnx,
     ".xml": _open_openvino_ir,
 }

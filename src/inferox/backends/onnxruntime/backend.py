@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from inferox.backends.host import HostBackend
+from inferox.backends.onnxruntime.operators import describe, find_plug_ins, locate_library
 from inferox.core import (
     Array,
     Artifact,
@@ -59,6 +60,12 @@ class OnnxRuntimeBackend(HostBackend):
         """Whether the artifact is one of this backend's, in a format that it reads."""
         return artifact.backend == self.name and artifact.format == FORMAT
 
+    def extra_code(self, artifact: Artifact) -> str | None:
+        """The libraries of operators that the graph calls, which distributions of this machine register."""
+        if "graph" not in artifact.files:
+            return None
+        return " and ".join(map(describe, find_plug_ins(artifact.path("graph")))) or None
+
     def exporter(self) -> Exporter:
         """What writes ONNX graphs at pack time.
 
@@ -84,7 +91,10 @@ class OnnxRuntimeBackend(HostBackend):
         if options.compile:
             raise LoadError("ONNX Runtime compiles nothing just in time", hint="leave out compile")
         with translated(f"loading {options.package}", default=LoadError):
-            session = open_session(artifact.path("graph"), threads=resolve_threads(options.threads))
+            graph = artifact.path("graph")
+            # They come here only where the operator trusts them; see ``Backend.load``.
+            libraries = list(map(locate_library, find_plug_ins(graph)))
+            session = open_session(graph, threads=resolve_threads(options.threads), libraries=libraries)
             size = artifact.size_bytes
         check_graph(artifact, list_ports(session.get_inputs()), list_ports(session.get_outputs()))
         metadata = ModelMetadata.of(artifact, device)

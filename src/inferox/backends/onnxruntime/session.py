@@ -59,12 +59,13 @@ def list_ports(items: Sequence[NodeArg]) -> list[GraphPort]:
     ]
 
 
-def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
+def open_session(graph: Path | bytes, *, threads: int, libraries: Sequence[Path] = ()) -> InferenceSession:
     """Opens a graph on the CPU.
 
     Args:
         graph: An ONNX file, whose weights may lie in files below its folder, or the bytes of a graph with its weights.
         threads: How many CPU threads it may use.
+        libraries: Libraries of operators that it may call; they are code.
 
     Raises:
         LoadError: If the file is not an ONNX model, or takes weights from elsewhere than files in its folder.
@@ -78,6 +79,8 @@ def open_session(graph: Path | bytes, *, threads: int) -> InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry(_STOP_SPINNING, "1")
+    for library in libraries:
+        options.register_custom_ops_library(str(library))
     guarded = _read_guarded(graph) if isinstance(graph, Path) else None
     if guarded is not None and isinstance(graph, Path):
         options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph.parent))

@@ -1,0 +1,12 @@
+"""Says where the library lies that computes the operators of the domain ``ai.onnx.contrib``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from onnxruntime_extensions import get_library_path
+
+
+def locate_library() -> Path:
+    """The library's file, which ONNX Runtime loads."""
+    return Path(get_library_path())

@@ -1,0 +1,70 @@
+"""Libraries of operators for ONNX Runtime that distributions of this machine register."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from inferox.backends.onnx.content import check_onnx
+from inferox.backends.onnx.domains import list_foreign_domains
+from inferox.backends.onnx.wire_format import WireFormatError
+from inferox.core import LoadError, first_line
+
+ENTRY_POINT_GROUP = "inferox.onnxruntime_operators"
+"""Where a distribution registers a library: the domain of its operators, and a function that gives the file's path."""
+
+
+def find_plug_ins(graph: Path) -> list[EntryPoint]:
+    """Finds what registers the operators that a graph calls, and imports none of it.
+
+    Args:
+        graph: An ONNX file.
+
+    Returns:
+        An entry point for each domain of such operators; none for a file that cannot be read, which is refused when it
+        is loaded.
+    """
+    try:
+        domains = list_foreign_domains(check_onnx(graph))
+    except (LoadError, OSError, WireFormatError):
+        return []
+    if not domains:
+        return []
+    found = {plug_in.name: plug_in for plug_in in entry_points(group=ENTRY_POINT_GROUP) if plug_in.name in domains}
+    return [found[domain] for domain in sorted(found)]
+
+
+def describe(plug_in: EntryPoint) -> str:
+    """What loading a graph with a plug-in runs, as a phrase.
+
+    Args:
+        plug_in: What registers operators.
+    """
+    return f"the library of operators for {plug_in.name!r} that {plug_in.value} gives"
+
+
+def locate_library(plug_in: EntryPoint) -> Path:
+    """Asks a plug-in where its library lies. That runs its code.
+
+    Args:
+        plug_in: What registers operators.
+
+    Raises:
+        LoadError: If it fails, or gives something else than the path of a file.
+    """
+    try:
+        path = Path(os.fspath(plug_in.load()()))
+    except Exception as error:
+        raise LoadError(
+            f"operators of {plug_in.name!r} are called, but {plug_in.value!r}, which says where their library lies, "
+            f"failed: {type(error).__name__}: {first_line(error)}",
+            hint="reinstall or remove the distribution that registers it",
+        ) from error
+    if not path.is_file():
+        raise LoadError(
+            f"operators of {plug_in.name!r} are called, but {path}, where {plug_in.value!r} says that their library "
+            "lies, is not a file",
+            hint="reinstall or remove the distribution that registers it",
+        )
+    return path.absolute()
