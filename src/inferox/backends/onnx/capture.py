@@ -14,6 +14,7 @@ from onnx import ModelProto
 from torch.export import Dim, ExportedProgram
 
 from inferox.backends.onnx.attention import TRANSLATIONS
+from inferox.backends.onnx.exporter import quick_exports
 from inferox.backends.onnx.safetensors_layout import Place
 from inferox.backends.onnx.shared_weights import share_weights_of_program
 from inferox.backends.torch.captured import (
@@ -100,7 +101,7 @@ def _export(
         {axis: Dim.AUTO for axis, dim in enumerate(spec.dims) if isinstance(dim, str)} for spec in signature.inputs
     )
     _forget_unrolling()
-    with _quiet(), _explained(), torch.no_grad():
+    with _quiet(), _explained(), torch.no_grad(), quick_exports():
         program = torch.onnx.export(
             graph.eval(),
             tuple(examples[name] for name in signature.input_names),
