@@ -134,6 +134,8 @@ class Batch:
         Raises:
             IndexError: If there is no such row.
         """
+        if isinstance(indices, list) and indices == list(range(len(self))):
+            return self
         rows = np.asarray(indices, dtype=np.int64)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a batch of {len(self)} rows")

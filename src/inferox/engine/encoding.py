@@ -152,12 +152,12 @@ def _refuse_if_uneven(task: Task, rows: int, items: int) -> None:
 
 def _digest(batch: Batch, row: int, inputs: Sequence[str], text: str = "") -> bytes:
     digest = blake2b(text.encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES)
-    first, after = batch.cu_seqlens[row : row + 2]
+    first, after = batch.cu_seqlens[row : row + 2].tolist()
     for name in inputs:
         array = batch.ragged[name][first:after] if name in batch.ragged else batch.dense.get(name, _MADE)[row : row + 1]
-        if array.dtype == object:
+        if array.dtype.hasobject:
             array = array[0]
-        digest.update(f"{len(text)} {array.dtype} {array.shape}".encode())
+        digest.update(f"{len(text)} {array.dtype.str} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.digest()
 

@@ -162,7 +162,8 @@ class RequestQueue:
             for part in parts:
                 for row in part.rows:
                     self._put_back(self._equal.end(part.request, row))
-            self._condition.notify_all()
+            if self._entries or self._is_closed:  # or lanes would wake for nothing, and hold up who has the answer
+                self._condition.notify_all()
 
     def take_alone(self, request: Request, budget: BatchBudget) -> list[Part] | None:
         """Takes a request past the queue, where nothing waits, no batch is out, and one batch holds all its rows.
@@ -207,12 +208,10 @@ class RequestQueue:
             self._condition.notify_all()
 
     def wait_until_idle(self) -> None:
-        """Waits until no request waits, and no batch is out. A queue that is closed is over then."""
+        """Waits until no request of a closed queue waits, and no batch is out: it is over then."""
         with self._condition:
             self._condition.wait_for(lambda: not self._out and not self._entries)
-            is_over = self._is_closed
-        if is_over:
-            self._deadlines.close()
+        self._deadlines.close()
 
     def _refuse_if_closed(self) -> None:
         if self._is_closed:

@@ -112,10 +112,18 @@ class ModelRunner(ServedModel):
         self._threads: list[Thread] = []
 
     def ask(
-        self, items: Sequence[Any], options: RequestOptions, arrived_s: float, *, is_patient: bool = False
+        self,
+        items: Sequence[Any],
+        options: RequestOptions,
+        arrived_s: float,
+        *,
+        is_patient: bool = False,
+        on_done: Callable[[Future[Answer]], None] | None = None,
     ) -> Future[Answer]:
-        """Takes a request in; see ``ServedModel``."""
+        """Takes a request in, and tells ``on_done`` of the answer as soon as it is there; see ``ServedModel``."""
         request = self._requests.make(items, options, arrived_s)
+        if on_done is not None:
+            request.future.add_done_callback(on_done)
         self._admit(request, may_compute=is_patient)
         return request.future
 

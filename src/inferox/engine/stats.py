@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass
 from threading import Lock
 
 from inferox.engine.histogram import (
@@ -77,7 +78,8 @@ class StatsRecorder:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._stats = ModelStats()
+        self._counts = Counter[str]()
+        self._computing_s = 0.0
         self._batch_rows, self._batch_tokens = HistogramRecorder(COUNT_BOUNDS), HistogramRecorder(COUNT_BOUNDS)
         self._padding = HistogramRecorder(SHARE_BOUNDS)
         self._queue_s, self._compute_s = HistogramRecorder(SECONDS_BOUNDS), HistogramRecorder(SECONDS_BOUNDS)
@@ -86,8 +88,9 @@ class StatsRecorder:
     def stats(self) -> ModelStats:
         """What was counted so far."""
         with self._lock:
-            return replace(
-                self._stats,
+            return ModelStats(
+                **self._counts,
+                computing_s=self._computing_s,
                 batch_rows=self._batch_rows.read(),
                 batch_tokens=self._batch_tokens.read(),
                 padding=self._padding.read(),
@@ -115,14 +118,11 @@ class StatsRecorder:
             seconds: How long it took.
         """
         with self._lock:
-            known = self._stats
-            self._stats = replace(
-                known,
-                batches=known.batches + 1,
-                rows=known.rows + rows,
-                tokens=known.tokens + tokens,
-                computing_s=known.computing_s + seconds,
-            )
+            counts = self._counts
+            counts["batches"] += 1
+            counts["rows"] += rows
+            counts["tokens"] += tokens
+            self._computing_s += seconds
             self._batch_rows.note(rows)
             self._batch_tokens.note(tokens)
             self._padding.note(1 - tokens / places)
@@ -130,8 +130,7 @@ class StatsRecorder:
 
     def note_equal_row(self) -> None:
         """Counts a row that got the answer of an equal one."""
-        with self._lock:
-            self._stats = replace(self._stats, equal_rows=self._stats.equal_rows + 1)
+        self._add("equal_rows")
 
     def note_cached(self, rows: int) -> None:
         """Counts rows whose answers were kept.
@@ -139,18 +138,15 @@ class StatsRecorder:
         Args:
             rows: Their number.
         """
-        with self._lock:
-            self._stats = replace(self._stats, cached_rows=self._stats.cached_rows + rows)
+        self._add("cached_rows", rows)
 
     def note_failure(self) -> None:
         """Counts a batch that failed."""
-        with self._lock:
-            self._stats = replace(self._stats, failed_batches=self._stats.failed_batches + 1)
+        self._add("failed_batches")
 
     def note_split(self) -> None:
         """Counts a batch that failed, and whose rows are computed in smaller ones."""
-        with self._lock:
-            self._stats = replace(self._stats, split_batches=self._stats.split_batches + 1)
+        self._add("split_batches")
 
     def note_non_finite(self, rows: int) -> None:
         """Counts rows whose outputs are not finite.
@@ -158,5 +154,8 @@ class StatsRecorder:
         Args:
             rows: Their number.
         """
+        self._add("non_finite_rows", rows)
+
+    def _add(self, name: str, count: int = 1) -> None:
         with self._lock:
-            self._stats = replace(self._stats, non_finite_rows=self._stats.non_finite_rows + rows)
+            self._counts[name] += count

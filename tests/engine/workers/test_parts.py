@@ -90,21 +90,23 @@ def test_other_errors_become_one_of_execution() -> None:
 
 def test_a_record_says_what_is_in_flight(record: FlightRecord) -> None:
     assert record.read() == []
-    with record.note([(1, 0), (1, 5), (2**39, 7)], 0.001), record.note([(3, ALL_ROWS)], None):
-        first, second = record.read()
-        assert first.rows == frozenset({(1, 0), (1, 5), (2**39, 7)})
-        assert (first.limit_s, second.limit_s) == (0.001, None)
-        assert is_in([first, second], 1, 5)
-        assert not is_in([first, second], 1, 4)
-        assert is_in([first, second], 3, 4)
-        time.sleep(0.002)
-        assert first.is_overdue()
-        assert not second.is_overdue()
+    slots = record.begin([(1, 0), (1, 5), (2**39, 7)], 0.001), record.begin([(3, ALL_ROWS)], None)
+    first, second = record.read()
+    assert first.rows == frozenset({(1, 0), (1, 5), (2**39, 7)})
+    assert (first.limit_s, second.limit_s) == (0.001, None)
+    assert is_in([first, second], 1, 5)
+    assert not is_in([first, second], 1, 4)
+    assert is_in([first, second], 3, 4)
+    time.sleep(0.002)
+    assert first.is_overdue()
+    assert not second.is_overdue()
+    for slot in slots:
+        record.end(slot)
     assert record.read() == []
-    with record.note([(1, row) for row in range(5000)], None):
-        (many,) = record.read()
-        assert many.rows is None  # too many to be listed: all that the worker had
-        assert is_in([many], 9, 9)
+    record.begin([(1, row) for row in range(5000)], None)
+    (many,) = record.read()
+    assert many.rows is None  # too many to be listed: all that the worker had
+    assert is_in([many], 9, 9)
 
 
 def test_a_limit_is_learned_from_what_came_to_an_end() -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from threading import Condition, Event
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,12 +23,13 @@ from inferox.engine.local import LocalHost
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.request import RequestOptions, Row
+from inferox.engine.stats import ModelStats
 from inferox.engine.watch import Watch
 from inferox.engine.workers import seat as seat_module
 from inferox.engine.workers import watchdog as watchdog_module
 from inferox.engine.workers.channel import _HEADER, Channel, open_pair
 from inferox.engine.workers.exposure import Exposure
-from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, is_in, make_record_file
+from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, FlightSlot, is_in, make_record_file
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerLink
@@ -262,12 +264,15 @@ def test_a_text_is_counted_in_tokens() -> None:
 
 def test_a_load_that_cannot_be_read_fails_what_waits_for_it(pool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: Future[Any] = Future()
-    link = SimpleNamespace(loads={}, call=lambda _: loaded)
-    model = SimpleNamespace(key="model", name="model", make_load=None, compare=raise_memory_error)
+    unloaded: list[str] = []
+    link = SimpleNamespace(loads={}, call=lambda _: loaded, unload=lambda name, _: unloaded.append(name))
+    model = SimpleNamespace(key="model", name="model", version="1", make_load=None)
+    model.find_fault = partial(RemoteModel.find_fault, model)
     monkeypatch.setattr(pool, "_models", {"model": model}, raising=False)
     pool._load_in(link, model)
     loaded.set_result(None)
-    assert isinstance(link.loads["model"].exception(0), Exception)
+    assert isinstance(link.loads["model"].exception(0), ExecutionError)
+    assert unloaded == ["model"]  # whatever it has loaded, nobody will ask for it
 
 
 def test_a_worker_that_hears_nothing_is_taken_to_hang(record: FlightRecord) -> None:
@@ -311,13 +316,13 @@ def test_the_first_batch_has_a_limit_that_samples_teach(
     """Otherwise one that hangs, and has no deadline, would hold up whoever unloads its model."""
     shelf.put("p", ["a"])
     limits: dict[tuple[int, int], float | None] = {}
-    note = record.note
+    begin = record.begin
 
-    def spy(rows: Sequence[tuple[int, int]], limit_s: float | None) -> AbstractContextManager[None]:
+    def spy(rows: Sequence[tuple[int, int]], limit_s: float | None) -> FlightSlot:
         limits.update(dict.fromkeys(rows, limit_s))
-        return note(rows, limit_s)
+        return begin(rows, limit_s)
 
-    monkeypatch.setattr(record, "note", spy)
+    monkeypatch.setattr(record, "begin", spy)
     host = LocalHost(EngineConfig(threads=1), lambda: FlightWatch(record, 0.5))
     with host.load("p", "sum", "1", {"start": "best"}, ModelRegistry()) as model:
         assert model.ask([[1, 2]], CallOptions(call=7), 0.0).result(20).results == [6]
@@ -409,7 +414,7 @@ def test_a_model_is_what_answers_now(ends: tuple[Worker, Channel], shelf: Shelf)
         return future
 
     links = [SimpleNamespace(call=call, counted={}, overdue=call(None))]
-    pool = SimpleNamespace(links_of=lambda _: links)
+    pool = SimpleNamespace(links_of=lambda _: links, count=lambda _: ModelStats())
     model = RemoteModel(cast("WorkerPool", pool), "p", loaded, {}, None)
     assert model.info() == loaded
     shelf.backend.broken["a"] = "raises"

@@ -163,18 +163,32 @@ class Channel:
                 self._files.extend(found)
 
     def _take_messages(self, data: bytes) -> Iterator[Message]:
-        self._unread += data
-        while len(self._unread) >= _HEADER.size:
-            body, size, is_file = _HEADER.unpack_from(self._unread)
+        # Mostly a message comes alone and in one piece: it is read where it lies.
+        unread: bytes | bytearray = data
+        if self._unread:
+            self._unread += data
+            unread = self._unread
+        begin = 0
+        while len(unread) - begin >= _HEADER.size:
+            body, size, is_file = _HEADER.unpack_from(unread, begin)
             if not is_file and size > _MOST_INLINE_BYTES:
                 raise ValueError(f"a message says that it has {size:,} bytes, but may have {_MOST_INLINE_BYTES:,}")
-            end = _HEADER.size + (0 if is_file else size)
-            if len(self._unread) < end:
-                return
-            # The copy is nobody's but the message's, whose arrays are views of it.
-            content = map_file(self._next_file(), size) if is_file else memoryview(bytes(self._unread[:end]))
-            del self._unread[:end]
-            yield self._decoder.decode(content if is_file else content[_HEADER.size :], body)
+            end = begin + _HEADER.size + (0 if is_file else size)
+            if len(unread) < end:
+                break
+            if is_file:
+                content = map_file(self._next_file(), size)
+            else:
+                # The bytes are nobody's but the message's, whose arrays are views of them, and begin where the header
+                # does: its size keeps them aligned.
+                whole = unread if end - begin == len(data) and unread is data else bytes(unread[begin:end])
+                content = memoryview(whole)[_HEADER.size :]
+            begin = end
+            yield self._decoder.decode(content, body)
+        if unread is self._unread:
+            del self._unread[:begin]
+        else:
+            self._unread += data[begin:]
 
     def _next_file(self) -> int:
         if not self._files:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,7 @@ class MessageDecoder:
     def _read(self, kind: int, data: memoryview) -> Any:
         if kind == _ARRAY:
             name, shape, offset = unpack(data)
-            dtype, count = np.dtype(name), int(np.prod(shape, dtype=np.int64))
+            dtype, count = np.dtype(name), math.prod(shape)
             if not count:
                 array = np.empty(shape, dtype)
                 array.flags.writeable = False

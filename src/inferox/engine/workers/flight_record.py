@@ -7,8 +7,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 
@@ -106,16 +105,24 @@ class FlightRecord:
         for slot in self._slots:
             self._free.put(slot)
 
-    @contextmanager
-    def note(self, rows: Sequence[tuple[int, int]], limit_s: float | None) -> Iterator[None]:
-        """Notes that rows are in flight, for the time of a block; see ``FlightSlot.write``."""
+    def begin(self, rows: Sequence[tuple[int, int]], limit_s: float | None) -> FlightSlot:
+        """Notes that rows are in flight from now on; see ``FlightSlot.write``.
+
+        Returns:
+            Where it is noted, for ``end``.
+        """
         slot = self._free.get()
-        try:
-            slot.write(rows, limit_s)
-            yield
-        finally:
-            slot.write([])
-            self._free.put(slot)
+        slot.write(rows, limit_s)
+        return slot
+
+    def end(self, slot: FlightSlot) -> None:
+        """Notes that rows are in flight no more.
+
+        Args:
+            slot: What ``begin`` gave.
+        """
+        slot.write([])
+        self._free.put(slot)
 
     def beat(self, limit_s: float) -> None:
         """Notes that the worker hears what is said to it.

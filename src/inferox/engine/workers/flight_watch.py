@@ -75,13 +75,31 @@ class FlightWatch(Watch):
         cost = sum(PADDED_COST.of_batch(*_shape_of(batch.inputs)) for batch in samples.batches)
         self._computes.learn(cost, time.monotonic() - began_s)
 
-    @contextmanager
-    def _note(self, noted: Sequence[tuple[int, int]], limit: HangLimit, cost: float) -> Iterator[None]:
-        began_s = time.monotonic()
-        with self._flights.note(noted, limit.find_s(cost)):
-            yield
-        if cost:
-            limit.learn(cost, time.monotonic() - began_s)
+    def _note(self, noted: Sequence[tuple[int, int]], limit: HangLimit, cost: float) -> AbstractContextManager[None]:
+        return _Noted(self._flights, noted, limit, cost)
+
+
+class _Noted(AbstractContextManager[None]):
+    """A block of which it is noted what is in flight, and learned how long it takes.
+
+    Args:
+        flights: Where it is noted.
+        noted: What is in flight, as pairs of a call and the index of an item.
+        limit: Learns how long it takes.
+        cost: What is done.
+    """
+
+    def __init__(self, flights: FlightRecord, noted: Sequence[tuple[int, int]], limit: HangLimit, cost: float) -> None:
+        self._flights, self._noted, self._limit, self._cost = flights, noted, limit, cost
+
+    def __enter__(self) -> None:
+        self._began_s = time.monotonic()
+        self._slot = self._flights.begin(self._noted, self._limit.find_s(self._cost))
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self._flights.end(self._slot)
+        if self._cost and kind is None:
+            self._limit.learn(self._cost, time.monotonic() - self._began_s)
 
 
 def _size_of(item: Any) -> int:

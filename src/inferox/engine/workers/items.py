@@ -12,6 +12,12 @@ from inferox.engine.workers.codec import to_image_file
 from inferox.tasks.image_file import ImageFile
 from inferox.tasks.texts import check_texts_or_pairs
 
+_CHARACTERS_PER_TOKEN = 4
+"""About how many characters of a text make a token; nothing here tokenises."""
+
+_BYTES_PER_TOKEN = 256
+"""About how many bytes of an image's file make a token."""
+
 _SENT_AS_THEY_ARE = frozenset({str, bytes, bytearray, memoryview, tuple, list, dict, np.ndarray, int, float, bool})
 
 
@@ -47,6 +53,21 @@ def explain(error: Exception, items: Sequence[Any]) -> RequestError:
         f"the items cannot be sent to a worker process: {error}",
         hint="send texts, bytes, arrays of numbers, and lists and dicts of them; an image as the bytes of its file",
     )
+
+
+def estimate_tokens(item: Any) -> int:
+    """About how many tokens an item has, before anything tokenises it.
+
+    Args:
+        item: The item.
+    """
+    if isinstance(item, str):
+        return 1 + len(item) // _CHARACTERS_PER_TOKEN
+    if isinstance(item, bytes | bytearray | memoryview):
+        return 1 + len(item) // _BYTES_PER_TOKEN
+    if isinstance(item, tuple | list) and any(isinstance(part, str) for part in item):
+        return sum(map(estimate_tokens, item))
+    return len(item) if hasattr(item, "__len__") else 1
 
 
 def _to_sendable(item: Any) -> Any:

@@ -18,6 +18,7 @@ from inferox.engine.answer import Answer
 from inferox.engine.phases import Phases
 from inferox.engine.request import RequestOptions
 from inferox.engine.unexpected import to_failure
+from inferox.engine.workers.items import estimate_tokens
 
 if TYPE_CHECKING:
     from inferox.engine.workers.remote_model import RemoteModel
@@ -29,12 +30,6 @@ _SUSPECT_AFTER = 2
 
 _ITEM_COST = 16
 """What an item costs beside its tokens, in tokens."""
-
-_CHARACTERS_PER_TOKEN = 4
-"""About how many characters of a text make a token; nothing here tokenises."""
-
-_BYTES_PER_TOKEN = 256
-"""About how many bytes of an image's file make a token."""
 
 
 class PooledRequest:
@@ -133,7 +128,7 @@ class Part:
     @cached_property
     def tokens(self) -> int:
         """About how many tokens it has."""
-        return sum(map(_estimate_tokens, self.items))
+        return sum(map(estimate_tokens, self.items))
 
     def after_death(self, rows: Sequence[int]) -> Part:
         """Some of its items, after a worker that had it died."""
@@ -173,16 +168,6 @@ class Part:
             if not isinstance(error, InferoxError):
                 _logger.exception("%s failed", action)
             self.fail(to_failure(action, error))
-
-
-def _estimate_tokens(item: Any) -> int:
-    if isinstance(item, str):
-        return 1 + len(item) // _CHARACTERS_PER_TOKEN
-    if isinstance(item, bytes | bytearray | memoryview):
-        return 1 + len(item) // _BYTES_PER_TOKEN
-    if isinstance(item, tuple | list) and any(isinstance(part, str) for part in item):
-        return sum(map(_estimate_tokens, item))
-    return len(item) if hasattr(item, "__len__") else 1
 
 
 def _join(answers: Sequence[tuple[Sequence[int], Answer]], count: int) -> Answer:

@@ -32,6 +32,7 @@ from inferox.engine.workers.failures import to_message
 from inferox.engine.workers.flight_record import FlightRecord
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
 from inferox.engine.workers.installed_modules import list_installed_modules
+from inferox.engine.workers.items import estimate_tokens
 from inferox.engine.workers.messages import (
     Ask,
     Cancel,
@@ -136,33 +137,30 @@ class Worker:
             # Nobody knows which call it was: the supervisor gives all of them to another worker.
             _logger.exception("a message cannot be read")
             os._exit(_UNREADABLE)
-        if len(messages) == 1 and not self._asked and isinstance(messages[0], Ask) and self._is_short(messages[0]):
-            self._answer_at_once(messages[0])
-            return
+        is_lone = len(messages) == 1 and not self._asked
         for message in messages:
             try:
-                self._takers[type(message)](message)
+                if not (is_lone and isinstance(message, Ask) and self._answer_at_once(message)):
+                    self._takers[type(message)](message)
             except Exception as error:  # noqa: BLE001 - given to whoever asked
                 self._fail(getattr(message, "call", 0), error)
 
-    def _is_short(self, ask: Ask) -> bool:
-        """Whether a request is known to take so little time that nothing else need be read meanwhile."""
-        key = (ask.name, ask.version)
-        if key not in self._task_names or not isinstance(ask.items, list) or len(ask.items) > _FEW_ITEMS:
+    def _answer_at_once(self, ask: Ask) -> bool:
+        """Computes a lone request on this thread, if it is known to take less time than others may wait to be read."""
+        task = self._task_names.get((ask.name, ask.version))
+        if task is None or not isinstance(ask.items, list) or len(ask.items) > _FEW_ITEMS:
             return False
-        model = self._models.find(*key)
-        work = Workload.of_lengths(len(item) if hasattr(item, "__len__") else 1 for item in ask.items)
+        model = self._models.find(ask.name, ask.version)
+        work = Workload.of_lengths(map(estimate_tokens, ask.items))
         needed_s = model.estimate_s(work) if isinstance(model, ModelRunner) else None
-        return needed_s is not None and needed_s < _AT_ONCE_S
-
-    def _answer_at_once(self, ask: Ask) -> None:
-        """Computes a lone request on this thread: it takes less time than to wake another."""
-        try:
-            model = self._models.find(ask.name, ask.version)
-            future = model.ask(ask.items, self._options(ask), time.monotonic(), is_patient=True)
-            self._await(ask, future)
-        except Exception as error:  # noqa: BLE001 - given to whoever asked
-            self._fail(ask.call, error)
+        if not isinstance(model, ModelRunner) or needed_s is None or needed_s > _AT_ONCE_S:
+            return False
+        reply = partial(self._reply, ask.call, task)
+        future = model.ask(ask.items, self._options(ask), time.monotonic(), is_patient=True, on_done=reply)
+        self._asked[ask.call] = future
+        if future.done():  # it has been replied to
+            self._asked.pop(ask.call, None)
+        return True
 
     def _begin_thread(self, action: Callable[[Any], Any], message: Any) -> None:
         """Has a thread of its own act on a message: loading may take minutes, and nothing else waits for it."""
