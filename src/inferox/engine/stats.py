@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 from inferox.engine.histogram import (
     COUNT_BOUNDS,
@@ -88,8 +89,9 @@ class StatsRecorder:
     def stats(self) -> ModelStats:
         """What was counted so far."""
         with self._lock:
+            counts: dict[str, Any] = dict(self._counts)
             return ModelStats(
-                **self._counts,
+                **counts,
                 computing_s=self._computing_s,
                 batch_rows=self._batch_rows.read(),
                 batch_tokens=self._batch_tokens.read(),

@@ -267,7 +267,7 @@ def test_a_load_that_cannot_be_read_fails_what_waits_for_it(pool: Any, monkeypat
     unloaded: list[str] = []
     link = SimpleNamespace(loads={}, call=lambda _: loaded, unload=lambda name, _: unloaded.append(name))
     model = SimpleNamespace(key="model", name="model", version="1", make_load=None)
-    model.find_fault = partial(RemoteModel.find_fault, model)
+    model.find_fault = partial(RemoteModel.find_fault, cast("RemoteModel", model))
     monkeypatch.setattr(pool, "_models", {"model": model}, raising=False)
     pool._load_in(link, model)
     loaded.set_result(None)
