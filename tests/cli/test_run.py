@@ -53,6 +53,24 @@ def test_a_profile_says_what_takes_how_long(run: Run, packages: Packages, tmp_pa
     assert run("run", packages["embed"], "--profile", tmp_path / "trace.txt", "a").code == 2
 
 
+def test_a_profile_of_files_of_many_rows_says_what_each_thread_does(
+    run: Run, packages: Packages, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("text\na\nb\n", encoding="utf-8")
+    files = ("--input", tmp_path / "rows.csv", "--column", "text", "--output", tmp_path / "rows.npy")
+    assert run("run", packages["embed"], *files, "--profile", tmp_path / "trace.json").code == 0
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    threads = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+    done: dict[str, list[str]] = {}
+    for event in events:
+        if event["ph"] == "X":
+            done.setdefault(threads[event["tid"]], []).append(event["name"])
+    # It looks ahead, to know whether the part ends with what it has read.
+    assert done.pop("inferox-read") == ["read", "read", "tokenise"]
+    assert done.pop("inferox-compute") == ["lay out", "compute", "decode"]
+    assert list(done.values()) == [["write"]]
+
+
 def test_classify(run: Run, packages: Packages) -> None:
     (record,) = records(run("run", packages["classify"], "hello"))
     assert sum(label["score"] for label in record["labels"]) == pytest.approx(1)

@@ -19,7 +19,7 @@ from inferox.bulk.rows import Column
 from inferox.bulk.watching import Watcher
 from inferox.bulk.windows import Window, read_part
 from inferox.bulk.writers import ARRAY, check_format
-from inferox.core import ConfigError
+from inferox.core import ConfigError, span
 from inferox.loading import TaskModel
 
 
@@ -107,12 +107,13 @@ def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, wa
             watcher.advance(rows)
 
         def compute() -> Iterator[Answered]:
-            for window in pipeline.ahead(_read(answerer, source, out.finished)):
+            for window in pipeline.ahead(_read(answerer, source, out.finished), name="read"):
                 yield answerer.compute(window, keep, advance)
                 watcher.note_window(*window.share)
 
-        for answered in pipeline.ahead(compute()):
-            out.write(answered)
+        for answered in pipeline.ahead(compute(), name="compute"):
+            with span("write"):
+                out.write(answered)
 
 
 def _read(answerer: Answerer, source: Input, finished: Mapping[int, int]) -> Iterator[Window]:

@@ -33,18 +33,20 @@ class Pipeline:
         if self._stopped.is_set():
             raise StoppedError
 
-    def ahead(self, items: Iterable[T], *, depth: int = 1) -> Iterator[T]:
+    def ahead(self, items: Iterable[T], *, name: str = "step", depth: int = 1) -> Iterator[T]:
         """Makes items in a thread of its own, while the caller works on those before.
 
         Args:
             items: The items.
+            name: What its thread is called.
             depth: How many are made in advance.
 
         Yields:
             The items, in their order. What making them raises is raised here.
         """
         made: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
-        thread = Thread(target=copy_context().run, args=(self._fill, items, made), daemon=True)
+        run = copy_context().run
+        thread = Thread(target=run, args=(self._fill, items, made), name=f"inferox-{name}", daemon=True)
         self._threads.append(thread)
         thread.start()
         while True:

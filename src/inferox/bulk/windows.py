@@ -9,7 +9,7 @@ from typing import Any
 from inferox.bulk.inputs import Input
 from inferox.bulk.questions import Questions
 from inferox.bulk.rows import Rows, join_rows
-from inferox.core import Batch, InputTooLongError, RequestError
+from inferox.core import Batch, InputTooLongError, RequestError, span
 from inferox.tasks import Task
 from inferox.tasks.truncation import read_cut_tokens
 
@@ -73,6 +73,11 @@ def read_part(source: Input, rows: int, *, is_first: bool) -> Iterator[tuple[Row
 
 
 def _read_window(source: Input, most: int) -> Rows:
+    with span("read"):
+        return _take_window(source, most)
+
+
+def _take_window(source: Input, most: int) -> Rows:
     blocks: list[Rows] = []
     rows = characters = 0
     most = min(most, WINDOW_ROWS)
@@ -107,9 +112,10 @@ def encode_window(
         truncate: What becomes of texts that are too long: ``error`` gives them one, otherwise they are cut.
         share: The share of the bytes of the input that lies before them, and up to their end.
     """
-    items, errors = questions.make(rows)
-    places = [place for place, error in enumerate(errors) if error is None]
-    batch = _encode(task, items, places, errors)
+    with span("tokenise"):
+        items, errors = questions.make(rows)
+        places = [place for place, error in enumerate(errors) if error is None]
+        batch = _encode(task, items, places, errors)
     cut = [] if batch is None else [tokens.count > 0 for tokens in read_cut_tokens(batch)]
     if truncate == "error" and batch is not None and any(cut):
         for index, place in enumerate(places):

@@ -16,7 +16,7 @@ _READ_S = 10.0
 
 
 class PoolTrace(Trace):
-    """What worker processes note, on the clock that all processes of a machine share.
+    """What worker processes note, and how long requests took here, on the clock that all processes of a machine share.
 
     What one noted that has died is gone.
 
@@ -35,8 +35,10 @@ class PoolTrace(Trace):
         own = super().to_json()
         read = [call.result() for call in calls if call.done() and call.exception() is None]
         events = [event for noted in (own, *read) for event in noted["traceEvents"]]
-        pids = sorted({event["pid"] for event in events} - {os.getpid()})
-        names = [
-            {"name": "process_name", "ph": "M", "pid": pid, "tid": 0, "args": {"name": f"worker {pid}"}} for pid in pids
-        ]
+        names = [_name_process(pid) for pid in sorted({event["pid"] for event in events})]
         return {**own, "traceEvents": [*names, *sorted(events, key=lambda event: event.get("ts", 0.0))]}
+
+
+def _name_process(pid: int) -> dict[str, Any]:
+    name = "engine" if pid == os.getpid() else f"worker {pid}"
+    return {"name": "process_name", "ph": "M", "pid": pid, "tid": 0, "args": {"name": name}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -94,7 +95,7 @@ class RemoteModel(ServedModel):
             if self._is_closed:
                 raise ShuttingDownError("the model is being unloaded", hint="send the request again")
             self._open += 1
-        request.future.add_done_callback(lambda _: self._note_end())
+        request.future.add_done_callback(lambda _: self._note_end(request))
         try:
             self._pool.take(Part.of_all(request))
         except BaseException:
@@ -205,7 +206,10 @@ class RemoteModel(ServedModel):
             self._condition.wait_for(lambda: not self._open)
         self._pool.unload(self)
 
-    def _note_end(self) -> None:
+    def _note_end(self, request: PooledRequest) -> None:
+        if (trace := self._pool.trace) is not None:
+            facts = {"model": self.name, "rows": len(request.items), "owner": request.options.owner}
+            trace.note_wait("request", request.arrived_s, time.monotonic(), **facts)
         with self._condition:
             self._open -= 1
             self._condition.notify_all()
