@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import inferox.server
 from inferox.cli.main import main
 from inferox.server import ModelRepository, ModelSource, ServerConfig
+from tests.docs.pages import DOCS, read_blocks
 
 DIGEST = sha256(b"secret").hexdigest()
 
@@ -64,6 +67,25 @@ def test_a_file_says_what_the_command_line_does_not(served: Served, write: Any, 
     assert found == [(str(tmp_path / "small.mlpkg"), "small"), ("/l", "me/large"), ("one.mlpkg", None)]
     assert {source.options["backend"] for source in served.sources} == {"openvino"}
     assert {source.options["trust_code"] for source in served.sources} == {True}
+
+
+def test_the_files_of_the_page_are_taken(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    commands = []
+    for block in read_blocks(DOCS / "serving.md"):
+        if block.language == "toml":
+            # The first line says which command the file is for, and digests are left out.
+            words = shlex.split(block.text.splitlines()[0].removeprefix("#"))
+            digests = (f'"{sha256(bytes([number])).hexdigest()}"' for number in range(256))
+            text = re.sub('"…[^"]*"', lambda _, digests=digests: next(digests), block.text)  # type: ignore[misc]
+            Path(words[-1]).write_text(text, encoding="utf-8")
+            commands.append(words)
+    assert len(commands) > 1
+    for inferox_, serve, *arguments in commands:
+        assert (inferox_, serve) == ("inferox", "serve")
+        assert served.run(*arguments) == 0
+        assert [key.name for key in served.config.api_keys] == ["search", "nightly-index"]
+        assert served.sources
 
 
 def test_the_environment_says_what_the_command_line_does_not(
