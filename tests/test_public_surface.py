@@ -83,7 +83,7 @@ def test_the_readme_runs(tmp_path: Path, minilm_directory: Path) -> None:
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-c", "".join(blocks)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
     )
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     first, answered = done.stdout.splitlines()
     assert re.fullmatch(r"\(2, 384\) (openvino cpu|torch cuda:0)", first), done.stdout
     assert re.match(r"\(1, 384\) (openvino|torch)/", answered), done.stdout

@@ -22,7 +22,7 @@ _BACKENDS = ["torch", "onnxruntime", "openvino", "candle"]
 
 @pytest.mark.parametrize("backend", _BACKENDS)
 def test_64_callers_get_the_vectors_that_they_would_get_alone(minilm_package: Path, backend: str) -> None:
-    texts = [text for batch in sample_texts(256, []) for text in batch][:60]
+    texts = [text for batch in sample_texts(256, []) for text in batch][:40]
     with inferox.load(minilm_package, backend, precision="fp32") as model:
         alone = np.concatenate([model.embed([text], truncate="cut") for text in texts])
     with inferox.Engine() as engine:

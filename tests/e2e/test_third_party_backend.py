@@ -70,6 +70,7 @@ def test_doctor_shows_it(run: Run) -> None:
     assert (found["device"], found["passed"], found["reason"]) == ("cpu", True, None)
 
 
+@pytest.mark.slow  # testing/test_guide.py and test_numpy_backend.py hold it of a backend in this process
 def test_it_is_packed_for_and_run(run: Run, tmp_path: Path) -> None:
     package, source = tmp_path / "pruned.mlpkg", "python:example.py:make_pruned_mlp"
     done = run(INFEROX, "pack", source, "-o", package, "--backends", "torch,sparse", "--json")

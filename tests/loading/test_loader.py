@@ -342,8 +342,7 @@ def test_code_needs_the_operators_word_even_when_nothing_else_is_there(tmp_path:
     inferox.load(tmp_path / "cnn", trust_code=True).close()
 
 
-@pytest.mark.parametrize("backend", ["candle", "tch", "torch"])
-@pytest.mark.parametrize("prefix", ["", "bert."])
+@pytest.mark.parametrize(("backend", "prefix"), [("candle", ""), ("candle", "bert."), ("tch", "bert."), ("torch", "")])
 def test_a_package_in_the_rust_layout(tmp_path: Path, minilm_directory: Path, backend: str, prefix: str) -> None:
     """Made by hand: format 1, with the names that older checkpoints use, and a library that must stay untouched."""
     model: Any = save_text_model(tmp_path / "source", minilm_directory, "bert", "Model")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -139,6 +140,7 @@ def test_without_torchao_pack_says_what_to_install(
     assert not (tmp_path / "p").exists()
 
 
+@pytest.mark.slow  # test_public_surface.py holds the same of fp32 with three runtimes
 def test_packing_and_running_print_nothing(tmp_path: Path, small: Path) -> None:
     script = f"""
 import inferox
@@ -195,7 +197,7 @@ def test_products_with_a_bias_are_quantised_too(tmp_path: Path) -> None:
     assert evidence.batch.holds
 
 
-@pytest.mark.slow  # test_packing_and_running_print_nothing holds the same of int8 with PyTorch
+@pytest.mark.slow  # as above
 def test_quantising_leaves_the_log_as_it_was(tmp_path: Path) -> None:
     script = f"""
 import logging
@@ -219,19 +221,23 @@ def test_quality_decides_whether_eight_bits_will_do(quantized: tuple[Path, infer
         inferox.load(path, precision="int8", quality="exact")
 
 
-def test_calibration_on_texts_of_ones_own(tmp_path: Path, small: Path) -> None:
-    texts = tmp_path / "texts.txt"
+def test_calibration_on_texts_of_ones_own_and_no_weights_but_those_in_int8(tmp_path: Path, small: Path) -> None:
+    texts, package = tmp_path / "texts.txt", tmp_path / "package"
     texts.write_text("\n".join(f"{text} number {index}" for index in range(20) for text in UNSEEN), encoding="utf-8")
-    report = inferox.pack(
-        small,
-        tmp_path / "package",
-        backends=("openvino",),
-        precisions=("int8",),
-        calibration=texts,
-        tolerance=replace(ANYTHING, cosine_min=-0.5),
-    )
+    settings: dict[str, Any] = {"calibration": texts, "tolerance": replace(ANYTHING, cosine_min=-0.5)}
+    report = inferox.pack(small, package, backends=("openvino",), precisions=("int8",), **settings)
     assert [item.artifact for item in report.evidence] == ["openvino/openvino-ir/int8/packed"]
     assert report.evidence[0].tolerance.cosine_min == -0.5
+    files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
+    assert {name for name in files if Path(name).suffix in {".bin", ".xml", ".onnx", ".safetensors"}} == {
+        "backends/openvino/int8-packed.bin",
+        "backends/openvino/int8-packed.xml",
+        "proof.safetensors",
+        "samples.safetensors",
+    }
+    assert not (package / "weights").exists()
+    with inferox.load(package, precision="int8") as model:
+        assert model.embed(["a text"]).shape == (1, 16)
 
 
 @pytest.mark.parametrize("content", ["", "\n \n\t\n"])
@@ -265,18 +271,3 @@ def test_strict_keeps_nothing_where_one_is_left_out(tmp_path: Path, small: Path)
     with pytest.raises(PackageError, match="could be made: candle/int8/padded: candle computes in"):
         inferox.pack(small, tmp_path / "p", backends=("candle",), precisions=("fp32", "int8"), strict=True)
     assert not (tmp_path / "p").exists()
-
-
-def test_a_package_of_quantised_artifacts_alone_holds_no_other_weights(tmp_path: Path, small: Path) -> None:
-    package = tmp_path / "package"
-    inferox.pack(small, package, backends=("openvino",), precisions=("int8",), tolerance=ANYTHING)
-    files = {path.relative_to(package).as_posix() for path in package.rglob("*") if path.is_file()}
-    assert {name for name in files if Path(name).suffix in {".bin", ".xml", ".onnx", ".safetensors"}} == {
-        "backends/openvino/int8-packed.bin",
-        "backends/openvino/int8-packed.xml",
-        "proof.safetensors",
-        "samples.safetensors",
-    }
-    assert not (package / "weights").exists()
-    with inferox.load(package, precision="int8") as model:
-        assert model.embed(["a text"]).shape == (1, 16)

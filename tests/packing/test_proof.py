@@ -53,6 +53,19 @@ def save_source(directory: Path, minilm: Path, head: str = "Model", **settings: 
     return directory
 
 
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory, minilm_directory: Path) -> Path:
+    """A sentence encoder, which the tests read."""
+    return save_source(tmp_path_factory.mktemp("encoder") / "source", minilm_directory)
+
+
+@pytest.fixture(scope="module")
+def proven(encoder: Path) -> tuple[Path, inferox.PackReport]:
+    """A package of it, of which the tests change copies."""
+    path = encoder.parent / "model"
+    return path, inferox.pack(encoder, path, strict=True)
+
+
 def save_vit(directory: Path) -> Path:
     make_model("vit", "ForImageClassification", initializer_range=0.3).save_pretrained(directory)
     ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(directory)
@@ -114,13 +127,12 @@ def keep_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packing, "_write_files", write_wrongly)
 
 
-def test_a_sentence_encoder_is_proven_from_text(tmp_path: Path, minilm_directory: Path) -> None:
-    source = save_source(tmp_path / "source", minilm_directory)
-    report = inferox.pack(source, tmp_path / "model.mlpkg", strict=True)
+def test_a_sentence_encoder_is_proven_from_text(proven: tuple[Path, inferox.PackReport]) -> None:
+    path, report = proven
     assert report.proof.status is ProofStatus.PROVEN
     assert (report.proof.source, report.proof.library) == ("text", "sentence-transformers")
     assert report.proof.versions["sentence-transformers"]
-    package = open_package(tmp_path / "model.mlpkg")
+    package = open_package(path)
     assert package.parity is not None
     assert package.parity.from_input == report.proof
     cases = package.proof_cases()
@@ -170,13 +182,12 @@ def test_an_image_model_is_proven_from_images(tmp_path: Path) -> None:
     ids=["case", "side", "limit", "prompt", "pooling", "normalisation", "pooled prompt"],
 )
 def test_a_broken_stage_of_an_encoder_fails_packing(
-    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch, broken: Break, stage: str
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch, broken: Break, stage: str
 ) -> None:
-    source = save_source(tmp_path / "source", minilm_directory)
     broken(monkeypatch)
     with pytest.raises(DisagreementError, match=f"in the stage {stage}") as caught:
         # However much an artifact may differ: that says nothing of what the package is to compute.
-        inferox.pack(source, tmp_path / "model.mlpkg", tolerance={"max_rel": 9.0, "cosine_min": -1.0})
+        inferox.pack(encoder, tmp_path / "model.mlpkg", tolerance={"max_rel": 9.0, "cosine_min": -1.0})
     assert caught.value.stage.startswith(stage)
     assert "expected" in str(caught.value)
     assert not (tmp_path / "model.mlpkg").exists()
@@ -213,9 +224,8 @@ def test_another_resampling_fails_packing(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_other_weights_fail_packing_at_the_outputs(
-    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = save_source(tmp_path / "source", minilm_directory)
     opened = packing.open_source  # type: ignore[attr-defined] # where packing looks it up
 
     def open_wrongly(*arguments: Any, **options: Any) -> Any:
@@ -225,37 +235,35 @@ def test_other_weights_fail_packing_at_the_outputs(
 
     monkeypatch.setattr(packing, "open_source", open_wrongly)
     with pytest.raises(DisagreementError, match="in the stage outputs"):
-        inferox.pack(source, tmp_path / "model.mlpkg")
+        inferox.pack(encoder, tmp_path / "model.mlpkg")
 
 
 def test_a_missing_library_is_said_and_strict_fails(
-    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = save_source(tmp_path / "source", minilm_directory)
     monkeypatch.setattr(defining_choice, "find_spec", lambda _: None)
-    report = inferox.pack(source, tmp_path / "model.mlpkg")
+    report = inferox.pack(encoder, tmp_path / "model.mlpkg")
     assert report.proof.status is ProofStatus.NOT_PROVEN
     assert "inferox[reference]" in str(report.proof)
     with pytest.raises(PackageError, match="not be proven from text"):
-        inferox.pack(source, tmp_path / "strict.mlpkg", strict=True)
+        inferox.pack(encoder, tmp_path / "strict.mlpkg", strict=True)
 
 
-def test_a_model_of_tensors_needs_no_proof(tmp_path: Path, minilm_directory: Path) -> None:
-    source = save_source(tmp_path / "source", minilm_directory)
-    report = inferox.pack(source, tmp_path / "model.mlpkg", task="raw", strict=True)
+def test_a_model_of_tensors_needs_no_proof(tmp_path: Path, encoder: Path) -> None:
+    report = inferox.pack(encoder, tmp_path / "model.mlpkg", task="raw", strict=True)
     assert report.proof.status is ProofStatus.NOT_APPLICABLE
 
 
-def test_verify_repeats_the_proof_without_the_libraries(tmp_path: Path, minilm_directory: Path) -> None:
-    source = save_source(tmp_path / "source", minilm_directory)
-    inferox.pack(source, tmp_path / "model.mlpkg", backends=["onnxruntime"])
+def test_verify_repeats_the_proof_without_the_libraries(tmp_path: Path, encoder: Path) -> None:
+    inferox.pack(encoder, tmp_path / "model.mlpkg", backends=["onnxruntime"])
     verify_without_libraries(tmp_path / "model.mlpkg")
 
 
 @pytest.mark.parametrize("part", ["tokens.input_ids", "answer"])
-def test_verify_fails_where_the_package_answers_otherwise(tmp_path: Path, minilm_directory: Path, part: str) -> None:
-    source = save_source(tmp_path / "source", minilm_directory)
-    inferox.pack(source, tmp_path / "model")
+def test_verify_fails_where_the_package_answers_otherwise(
+    tmp_path: Path, proven: tuple[Path, inferox.PackReport], part: str
+) -> None:
+    shutil.copytree(proven[0], tmp_path / "model")
     tensors = load_file(tmp_path / "model" / "proof.safetensors")
     tensors[f"3.{part}"] = tensors[f"3.{part}"][::-1].copy()
     save_file(tensors, tmp_path / "model" / "proof.safetensors")
@@ -279,7 +287,7 @@ def test_tensors_of_another_shape_are_refused(tmp_path: Path, part: str, value: 
 
 
 def test_a_library_that_takes_few_inputs_proves_nothing(
-    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     define = SentenceEncoderLibrary.define
 
@@ -289,14 +297,12 @@ def test_a_library_that_takes_few_inputs_proves_nothing(
         return define(self, proof_input)
 
     monkeypatch.setattr(SentenceEncoderLibrary, "define", define_few)
-    report = inferox.pack(save_source(tmp_path / "source", minilm_directory), tmp_path / "model.mlpkg")
+    report = inferox.pack(encoder, tmp_path / "model.mlpkg")
     assert report.proof.status is ProofStatus.NOT_PROVEN
     assert "too long for me" in str(report.proof)
 
 
-def test_a_panic_of_the_library_is_one_error(
-    tmp_path: Path, minilm_directory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_panic_of_the_library_is_one_error(tmp_path: Path, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Backtracks beyond what the engine of the tokenizers library allows itself.
     panicking = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))  # noqa: S106
     panicking.pre_tokenizer = pre_tokenizers.Split(Regex("(a+)+b"), "isolated")
@@ -306,7 +312,7 @@ def test_a_panic_of_the_library_is_one_error(
 
     monkeypatch.setattr(SentenceEncoderLibrary, "define", panic)
     with pytest.raises(PackageError, match=r"asking sentence-transformers for '.*' failed: .*retry-limit"):
-        inferox.pack(save_source(tmp_path / "source", minilm_directory), tmp_path / "model.mlpkg")
+        inferox.pack(encoder, tmp_path / "model.mlpkg")
     assert not (tmp_path / "model.mlpkg").exists()
 
 
@@ -324,10 +330,9 @@ def test_a_panic_of_the_library_is_one_error(
     ],
 )
 def test_a_malformed_proof_is_refused(
-    tmp_path: Path, minilm_directory: Path, alter: Callable[[Any], None], message: str
+    tmp_path: Path, proven: tuple[Path, inferox.PackReport], alter: Callable[[Any], None], message: str
 ) -> None:
-    source = save_source(tmp_path / "source", minilm_directory)
-    inferox.pack(source, tmp_path / "model")
+    shutil.copytree(proven[0], tmp_path / "model")
     path = tmp_path / "model" / "proof.json"
     proof = json.loads(path.read_text(encoding="utf-8"))
     alter(proof["cases"])

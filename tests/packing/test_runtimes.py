@@ -84,6 +84,7 @@ def scores(result: object) -> np.ndarray:
     return np.array([getattr(item, "score", 0.0) for item in result], dtype=np.float32)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow  # test_modular_cross_encoder.py ranks on two of them, and a classifier above runs on all four
 def test_a_cross_encoder_ranks_alike_on_all_four(tmp_path: Path, minilm_directory: Path) -> None:
     save_text_model(tmp_path / "source", minilm_directory, "bert", "ForSequenceClassification", num_labels=1)
     report = inferox.pack(

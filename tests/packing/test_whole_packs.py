@@ -54,7 +54,8 @@ def directories(minilm_directory: Path, tmp_path_factory: pytest.TempPathFactory
     return {name: make(root / name, minilm_directory) for name, (make, _, _) in MODELS.items()}
 
 
-@pytest.mark.parametrize("name", ["deberta", pytest.param("qwen", marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_proof.py and test_modular_cross_encoder.py verify without the libraries in every run
+@pytest.mark.parametrize("name", ["deberta", "qwen"])
 def test_a_model_is_proven_and_verified_without_the_libraries(
     name: str, directories: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -16,7 +16,7 @@ import inferox
 from inferox.core import ConfigError, DataType, LoadError, PackageError, TensorSpec
 from inferox.parity import ParityClass
 from inferox.sources import open_source
-from tests.packing.test_kinds import TEXTS, save_text_model
+from tests.packing.test_kinds import TEXTS
 from tests.sources.graphs import WIDE_BIAS, WIDE_WEIGHT, make_affine, save_affine
 
 
@@ -104,16 +104,16 @@ def test_a_file_that_is_not_there_asks_for_no_pytorch(tmp_path: Path) -> None:
     [pytest.param(".", "last_hidden_state", marks=pytest.mark.slow), ("onnx", "token_embeddings")],
 )
 def test_a_directory_with_a_tokenizer_is_an_encoder(
-    tmp_path: Path, minilm_directory: Path, upper_bound: str, output: str
+    tmp_path: Path, bert_package: Path, upper_bound: str, output: str
 ) -> None:
-    save_text_model(tmp_path / "source", minilm_directory, "bert", "Model")
-    inferox.pack(tmp_path / "source", tmp_path / "exported", backends=("onnxruntime",))
+    opened = inferox.open_package(bert_package)
+    exported = opened.root
     folder = tmp_path / "encoder"
     (folder / upper_bound).mkdir(parents=True)
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(tmp_path / "exported" / name, folder / name)
-    shutil.copytree(tmp_path / "exported" / "weights", folder / upper_bound / "weights")
-    graph = onnx.load(tmp_path / "exported" / "model.onnx", load_external_data=False)
+        shutil.copyfile(exported / name, folder / name)
+    shutil.copytree(exported / "weights", folder / upper_bound / "weights")
+    graph = onnx.load(exported / "model.onnx", load_external_data=False)
     graph.graph.node.append(helper.make_node("Identity", [graph.graph.output[0].name], ["token_embeddings"]))
     graph.graph.output[0].name = output
     onnx.save(graph, folder / upper_bound / "model.onnx")
@@ -121,7 +121,7 @@ def test_a_directory_with_a_tokenizer_is_an_encoder(
         folder / upper_bound / "model.onnx", tmp_path / "package", backends=("onnxruntime", "openvino")
     )
     assert (report.name, report.task, report.refused) == ("encoder", "embed", {})
-    with inferox.load(tmp_path / "package") as model, inferox.load(tmp_path / "exported") as expected:
+    with inferox.load(tmp_path / "package") as model, inferox.load(bert_package) as expected:
         assert model.metadata.backend == "openvino"
         np.testing.assert_allclose(model.embed(TEXTS), expected.embed(TEXTS), atol=1e-5)
 
