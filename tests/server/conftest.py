@@ -10,6 +10,21 @@ import pytest
 
 from inferox import TaskModel, load
 from tests.server.running import RunningServer, running
+from tests.shared import SharedFolders
+
+
+@pytest.fixture(scope="session")
+def int8_package(shared_folders: SharedFolders, minilm_directory: Path) -> Path:
+    """A small BERT for ONNX Runtime and OpenVINO, in fp32 and in int8, as a folder."""
+    from inferox import pack
+    from tests.packing.test_kinds import save_text_model  # which imports PyTorch
+
+    def fill(folder: Path) -> None:
+        save_text_model(folder / "source", minilm_directory, "bert", "Model")
+        backends, precisions = ("onnxruntime", "openvino"), ("fp32", "int8")
+        pack(folder / "source", folder / "bert", backends=backends, precisions=precisions)
+
+    return shared_folders.get("bert-int8", fill) / "bert"
 
 
 @pytest.fixture(scope="session")

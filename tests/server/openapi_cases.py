@@ -112,6 +112,7 @@ class Run:
         """Names a model that is served, and asks something plain where there are texts: see ``PLAIN``."""
         if model is None:
             return
+        case.headers.pop("inferox-artifact", None)  # none is offered
         for name, value in (("id", model), ("name", model), ("version", "1")):
             if name in case.path_parameters:
                 case.path_parameters[name] = value

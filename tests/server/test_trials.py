@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from inferox import open_package, pack
-from tests.packing.test_kinds import save_text_model
+from inferox import open_package
 from tests.server.browser import browsing
 from tests.server.running import RunningServer, running, wait_until
 from tests.server.test_page import with_browser
@@ -43,13 +43,11 @@ def spoil(package: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(shared_folders: SharedFolders, minilm_directory: Path) -> Iterator[RunningServer]:
+def server(shared_folders: SharedFolders, int8_package: Path) -> Iterator[RunningServer]:
     """A server on ONNX Runtime, with OpenVINO as its shadow, and a spoilt int8 artifact as its canary."""
 
     def fill(folder: Path) -> None:
-        save_text_model(folder / "source", minilm_directory, "bert", "Model")
-        backends, precisions = ("onnxruntime", "openvino"), ("fp32", "int8")
-        pack(folder / "source", folder / "bert", backends=backends, precisions=precisions)
+        copytree(int8_package, folder / "bert")
         spoil(folder / "bert")
 
     package = shared_folders.get("spoilt", fill) / "bert"

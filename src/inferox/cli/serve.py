@@ -12,7 +12,7 @@ import click
 from inferox.cli.number_types import NOT_NEGATIVE, POSITIVE, SHARE
 from inferox.cli.options import debug_option, runtime_options, signature_option, trust_code_option
 from inferox.cli.serve_settings import config_option, name_variables
-from inferox.cli.trial_options import read_trials, trial_options
+from inferox.cli.trial_options import read_offers, read_trials, trial_options
 
 if TYPE_CHECKING:
     from inferox.server import ModelRepository, ModelSource
@@ -201,6 +201,7 @@ def serve(
     canary_drift: float | None,
     canary_errors: float | None,
     canary_any_space: bool,
+    offer_artifacts: str | None,
     trust_code: bool,
     require_signature: Path | None,
 ) -> None:
@@ -254,6 +255,7 @@ def serve(
         "compile": compile_model,
         "trust_code": trust_code,
         "require_signature": require_signature,
+        "offers": read_offers(offer_artifacts),
         **read_trials(shadow, canary, canary_drift, canary_errors, any_space=canary_any_space),
     }
     packages_known = ModelRepository(_read_sources(packages, models, options), repository, options)

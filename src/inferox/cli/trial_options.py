@@ -10,13 +10,13 @@ import click
 from inferox.cli.number_types import NOT_NEGATIVE, SHARE
 
 if TYPE_CHECKING:
-    from inferox.engine import Canary, Shadow
+    from inferox.engine import Canary, Offer, Shadow
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def trial_options(command: Command) -> Command:
-    """Adds ``--shadow`` and ``--canary``, with the limits of a canary."""
+    """Adds ``--shadow`` and ``--canary``, with the limits of a canary, and ``--offer-artifacts``."""
     options = (
         click.option(
             "--shadow",
@@ -45,6 +45,11 @@ def trial_options(command: Command) -> Command:
             "--canary-any-space",
             is_flag=True,
             help="Let the canary answer with vectors of another embedding space, as int8 has it.",
+        ),
+        click.option(
+            "--offer-artifacts",
+            metavar="BACKEND[:PRECISION],…",
+            help="Other artifacts that a request may ask for, by the header Inferox-Artifact. Each takes memory.",
         ),
     )
     for option in reversed(options):  # as decorators are applied
@@ -93,3 +98,17 @@ def read_trials(
             "--canary-drift, --canary-errors and --canary-any-space are said of a canary: add --canary"
         )
     return trials
+
+
+def read_offers(text: str | None) -> tuple[Offer, ...]:
+    """Reads ``--offer-artifacts``.
+
+    Args:
+        text: What it says; ``None`` where it is not given.
+
+    Raises:
+        ConfigError: If it is of another form.
+    """
+    from inferox.engine.trials.options import parse_offers
+
+    return () if text is None else parse_offers(text, "--offer-artifacts")

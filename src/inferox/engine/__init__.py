@@ -8,7 +8,7 @@ from inferox.engine.model_info import ModelInfo
 from inferox.engine.phases import Phases
 from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
-from inferox.engine.trials.options import Canary, Shadow
+from inferox.engine.trials.options import Canary, Offer, Shadow
 from inferox.engine.trials.stats import TrialInfo, TrialStats
 from inferox.engine.worker_info import WorkerInfo
 
@@ -21,6 +21,7 @@ __all__ = [
     "InferenceSession",
     "ModelInfo",
     "ModelStats",
+    "Offer",
     "Phases",
     "Shadow",
     "TrialInfo",

@@ -18,7 +18,7 @@ from inferox.engine.registry import ModelRegistry
 from inferox.engine.served_model import ServedModel
 from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
-from inferox.engine.trials.options import Canary, Shadow
+from inferox.engine.trials.options import Canary, Offer, Shadow
 from inferox.engine.trials.trial_loader import TrialLoader
 from inferox.engine.worker_info import WorkerInfo
 
@@ -62,6 +62,7 @@ class Engine(Inference, Closing):
         start: str = "best",
         shadow: Shadow | None = None,
         canary: Canary | None = None,
+        offers: Sequence[Offer] = (),
     ) -> ModelInfo:
         """Loads a package. Once it agrees on all its stored samples, it takes the requests that name no version.
 
@@ -85,6 +86,7 @@ class Engine(Inference, Closing):
                 answered; see ``Shadow``. ``stats`` says how far it is from the one that serves.
             canary: Another artifact, which answers a share of the requests until it fails or drifts too far; see
                 ``Canary``.
+            offers: Other artifacts, which a request may ask for by name; see ``infer``. Each takes memory.
 
         Returns:
             What was loaded.
@@ -107,10 +109,10 @@ class Engine(Inference, Closing):
             "require_signature": None if require_signature is None else str(require_signature),
             "start": start,
         }
-        if shadow is None and canary is None:
+        if shadow is None and canary is None and not offers:
             return self._describe(self._host.load(str(path), name, version, options, self._models))
         with ExitStack() as undo:
-            tried = self._trials.load(str(path), name, options, shadow, canary)
+            tried = self._trials.load(str(path), name, options, shadow=shadow, canary=canary, offers=offers)
             undo.callback(tried.close)
             serving = self._host.load(str(path), name, version, options, self._models)
             undo.callback(self._drop, serving)

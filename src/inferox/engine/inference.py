@@ -47,6 +47,7 @@ class Inference:
         of_tokens: bool = False,
         token_ids: bool = False,
         request_id: str | None = None,
+        artifact: str | None = None,
     ) -> Answer:
         """Computes a request, and waits for its answer.
 
@@ -68,6 +69,8 @@ class Inference:
                 its own tokenizer makes them, special tokens included. Nothing is added to them.
             request_id: What the request is called: whether a shadow or a canary gets it is chosen by that. ``None`` for
                 no name; each gets its share of those.
+            artifact: The artifact that computes it, of those that ``Engine.load`` was told to offer, such as
+                ``openvino:int8``; ``None`` for the one that serves. No other takes over where it fails.
 
         Returns:
             The answer.
@@ -80,9 +83,19 @@ class Inference:
             BackendError: If the runtime fails because of one of the items.
         """
         options = RequestOptions(
-            deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens, request_id, token_ids
+            deadline_s,
+            priority,
+            owner,
+            prompt,
+            truncate,
+            truncation_side,
+            unscaled,
+            of_tokens,
+            request_id,
+            token_ids,
+            artifact,
         )
-        return ask_and_wait(self._finder(name, version), items, options)
+        return ask_and_wait(self._finder(name, version, artifact), items, options)
 
     def infer_many(
         self, name: str, requests: Sequence[Sequence[Any]], *, version: str | None = None, owner: str | None = None
@@ -167,12 +180,23 @@ class Inference:
         of_tokens: bool = False,
         token_ids: bool = False,
         request_id: str | None = None,
+        artifact: str | None = None,
     ) -> Answer:
         """Computes a request; see ``infer``. Cancelling it drops those of its rows that are not computed yet."""
         options = RequestOptions(
-            deadline_s, priority, owner, prompt, truncate, truncation_side, unscaled, of_tokens, request_id, token_ids
+            deadline_s,
+            priority,
+            owner,
+            prompt,
+            truncate,
+            truncation_side,
+            unscaled,
+            of_tokens,
+            request_id,
+            token_ids,
+            artifact,
         )
-        return await aask_and_wait(self._finder(name, version), items, options)
+        return await aask_and_wait(self._finder(name, version, artifact), items, options)
 
     async def atokenize(
         self,
@@ -231,8 +255,14 @@ class Inference:
         model = self._models.find(name, version)
         return await _wait(model.detokenize(ids, skip_special_tokens=skip_special_tokens), deadline_s)
 
-    def _finder(self, name: str, version: str | None) -> Callable[[], ServedModel]:
-        return lambda: self._models.find(name, version)
+    def _finder(self, name: str, version: str | None, artifact: str | None = None) -> Callable[[], ServedModel]:
+        def find() -> ServedModel:
+            model = self._models.find(name, version)
+            if artifact is not None:
+                model.check_artifact(artifact)
+            return model
+
+        return find
 
 
 async def _wait(future: Future[Value], deadline_s: float | None) -> Value:

@@ -30,6 +30,7 @@ class ModelInfo:
         signature: The tensors that requests give and get, where the task is ``raw``; otherwise ``None``.
         parity_class: How well the artifact agreed when it was packed; ``None`` where that is not known.
         trials: What is tried beside it; see ``Engine.load``.
+        offered: The artifacts that requests may ask for, by what they call them; empty where there are none.
         pooling: How the vectors of tokens become one, such as ``mean``; ``None`` where its answers are no vectors.
     """
 
@@ -50,3 +51,4 @@ class ModelInfo:
     pooling: str | None = None
     parity_class: str | None = None
     trials: tuple[TrialInfo, ...] = ()
+    offered: Mapping[str, str] = field(default_factory=dict)

@@ -46,6 +46,7 @@ class RequestOptions:
         of_tokens: Whether the vectors of single tokens are given, as the model has them.
         request_id: What it is called: those that a shadow or a canary gets are chosen by it. ``None`` for no name.
         token_ids: Whether the items are lists of token ids in place of texts.
+        artifact: The artifact that is asked for, of those that are offered; ``None`` for the one that serves.
 
     Raises:
         RequestError: If one of them is out of range, or of another type.
@@ -62,6 +63,7 @@ class RequestOptions:
     of_tokens: bool = False
     request_id: str | None = None
     token_ids: bool = False
+    artifact: str | None = None
 
     def __post_init__(self) -> None:
         if self.deadline_s is not None and not (_is_number(self.deadline_s) and 0 < self.deadline_s <= _LONGEST_S):
@@ -78,6 +80,8 @@ class RequestOptions:
             )
         if self.request_id is not None and not isinstance(self.request_id, str):
             raise RequestError(f"a request_id must be a string, but is {self.request_id!r}")
+        if self.artifact is not None and not isinstance(self.artifact, str):
+            raise RequestError(f"an artifact must be the name of one, but is {self.artifact!r}")
         check_truncation(self.truncate)
         if self.truncation_side not in {None, "left", "right"}:
             raise RequestError(f"texts are cut on the left or the right, not on {self.truncation_side!r}")

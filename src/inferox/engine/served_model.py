@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from inferox.core import Closing
+from inferox.core import Closing, RequestError, shown
 from inferox.engine.answer import Answer
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.request import RequestOptions
@@ -45,6 +45,20 @@ class ServedModel(Closing):
             RequestError: If an item cannot be computed; it may also come as the answer.
             CapacityError: If the request is refused.
         """
+
+    def check_artifact(self, artifact: str) -> None:
+        """Refuses an artifact that a request asks for, and may not.
+
+        Args:
+            artifact: Its name.
+
+        Raises:
+            RequestError: If it is not offered.
+        """
+        raise RequestError(
+            f"{self.name!r} offers no artifacts to choose from, and {shown(artifact)} is asked for",
+            hint="leave it out; the operator may offer some (--offer-artifacts)",
+        )
 
     async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
         """Takes a request of a coroutine in; see ``ask``."""

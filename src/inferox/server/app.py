@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import nullcontext
 
 from inferox.server.api_keys import ApiKeys
+from inferox.server.call_options import ARTIFACT_HEADER, current_artifact
 from inferox.server.cohere.protocol import make_cohere
 from inferox.server.config import ServerConfig
 from inferox.server.failure import INTERNAL, Failure, read_failure
@@ -79,6 +80,7 @@ class App:
         """
         request = HttpRequest(scope, receive, self.intake, self._config)
         current_record.set(request.record)
+        current_artifact.set(request.header(ARTIFACT_HEADER))
         self.observer.begin(request.record, computes=request.method == "POST")
         try:
             handler = self._find(request)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from dataclasses import dataclass
+
+ARTIFACT_HEADER = "inferox-artifact"
+"""The header by which a request asks for an artifact, whatever the protocol."""
+
+current_artifact: ContextVar[str | None] = ContextVar("current_artifact", default=None)
+"""What that says in the request that is being answered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +24,8 @@ class CallOptions:
         unscaled: Whether scores are given before their activation, and vectors before they are scaled to length 1.
         of_tokens: Whether the vectors of single tokens are given, as the model has them.
         token_ids: Whether the items are lists of token ids in place of texts.
+        artifact: The artifact that computes them, of those that are offered; ``None`` for what a header says, or else
+            for the one that serves.
         priority: Lower numbers go first.
         timeout_s: How long it may take, where that is less than any request may; ``None`` for that.
     """
@@ -28,5 +37,6 @@ class CallOptions:
     unscaled: bool = False
     of_tokens: bool = False
     token_ids: bool = False
+    artifact: str | None = None
     priority: int = 0
     timeout_s: float | None = None

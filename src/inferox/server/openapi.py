@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import json
 
 from inferox.core import RequestError
+from inferox.server.call_options import ARTIFACT_HEADER
 from inferox.server.failure import Failure
 from inferox.server.http_request import HttpRequest
 from inferox.server.http_response import JSON, HttpResponse
@@ -31,6 +32,16 @@ _READING = tuple(map(_example, (400, 401, 404, 429, 500, 503, 504)))
 
 _POSTING = (*_READING, *map(_example, (408, 413, 415)), _example(400, "invalid_json"), _example(400, EMPTY))
 """What may be wrong with one that has a body."""
+
+
+_ARTIFACT = {
+    "name": ARTIFACT_HEADER,
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "The artifact that computes the request, of those that the operator offers.",
+}
+"""What every request that computes may say beside its body."""
 
 
 class OpenApiRoute:
@@ -136,6 +147,7 @@ def _describe(protocol: Protocol, operation: Operation, schemas: _Schemas) -> di
     if operation.bodies:
         body = schemas.any_of(operation.bodies)
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
+        described["parameters"] = [_ARTIFACT]
     described["responses"] = {}
     if operation.gives:
         content = {

@@ -16,7 +16,7 @@ from inferox.core import (
 )
 from inferox.engine import Answer, Engine, ModelInfo, ModelStats, WorkerInfo
 from inferox.server.api_keys import current_owner
-from inferox.server.call_options import CallOptions
+from inferox.server.call_options import CallOptions, current_artifact
 from inferox.server.config import ModelSource, check_name
 from inferox.server.field_error import FieldError
 from inferox.server.request_record import current_record, note_answer, note_model
@@ -339,6 +339,7 @@ class Service:
             owner=current_owner.get(),
             of_tokens=options.of_tokens,
             token_ids=options.token_ids,
+            artifact=options.artifact or current_artifact.get(),
             request_id=None if (record := current_record.get()) is None else record.id,
         )
         note_answer(answer, len(items))

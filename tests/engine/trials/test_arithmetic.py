@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from inferox.core import ConfigError
 from inferox.engine.trials.drift import FARTHEST, default_limit, measure_drift
-from inferox.engine.trials.options import Canary, parse_trial
+from inferox.engine.trials.options import Canary, Offer, parse_offers, parse_trial
 from inferox.engine.trials.selection import RequestShare
 from inferox.engine.trials.verdict import LATEST, LEAST, Verdict
 from inferox.tasks.labels import LabelScore, Span
@@ -137,3 +137,13 @@ def test_what_it_cannot_mean(text: str) -> None:
 def test_limits_must_be_numbers_in_their_range(values: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="must be a number"):
         Canary(backend="onnxruntime", share=0.1, **values)  # type: ignore[arg-type]
+
+
+def test_what_is_offered_is_read() -> None:
+    assert parse_offers("onnxruntime, openvino:int8", "--x") == (
+        Offer(backend="onnxruntime"),
+        Offer(backend="openvino", precision="int8"),
+    )
+    for wrong in ("", "openvino=0.1", "openvino,", "openvino:", "auto"):
+        with pytest.raises(ConfigError):
+            parse_offers(wrong, "--x")

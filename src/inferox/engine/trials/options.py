@@ -9,40 +9,60 @@ from typing import TypeGuard
 
 from inferox.core import ConfigError
 
-_FORM = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(?::([A-Za-z0-9]+))?=([0-9]+(?:\.[0-9]+)?|\.[0-9]+)", re.ASCII)
+_TARGET = r"([A-Za-z][A-Za-z0-9_.-]*)(?::([A-Za-z0-9]+))?"
+_OFFER = re.compile(_TARGET, re.ASCII)
+_FORM = re.compile(_TARGET + r"=([0-9]+(?:\.[0-9]+)?|\.[0-9]+)", re.ASCII)
 
 ERROR_LIMIT = 0.05
 """The share of a canary's requests that may fail, unless it is said."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """Another artifact of a package, and the share of the requests that it gets.
+class Offer:
+    """Another artifact of a package, which requests may ask for.
 
     Attributes:
         backend: Its backend, such as ``onnxruntime``.
-        share: The share of the requests, more than 0 and up to 1.
         precision: Its number format, such as ``int8``; ``None`` for the best that the backend has.
+
+    Raises:
+        ConfigError: If it names no backend.
+    """
+
+    backend: str
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.backend == "auto":
+            raise ConfigError(
+                "what is offered or tried beside an artifact needs a backend of its own",
+                hint="name one, such as onnxruntime",
+            )
+
+    @property
+    def target(self) -> str:
+        """What it is called on the command line and in requests: ``BACKEND`` or ``BACKEND:PRECISION``."""
+        return self.backend if self.precision is None else f"{self.backend}:{self.precision}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial(Offer):
+    """Another artifact of a package, and the share of the requests that it gets.
+
+    Attributes:
+        share: The share of the requests, more than 0 and up to 1.
 
     Raises:
         ConfigError: If a value is out of range.
     """
 
-    backend: str
     share: float
-    precision: str | None = None
 
     def __post_init__(self) -> None:
-        if self.backend == "auto":
-            raise ConfigError("a shadow or a canary needs a backend of its own", hint="name one, such as onnxruntime")
+        super().__post_init__()
         _check_share("share", self.share)
         if not self.share:
             raise ConfigError("share must be more than 0", hint="leave the shadow or the canary out")
-
-    @property
-    def target(self) -> str:
-        """What is tried, as ``parse`` reads it."""
-        return self.backend if self.precision is None else f"{self.backend}:{self.precision}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +119,28 @@ def parse_trial(text: str, option: str) -> tuple[str, str | None, float]:
             hint=f"{option} onnxruntime=0.1 takes a tenth of the requests",
         )
     return found[1], found[2], float(found[3])
+
+
+def parse_offers(text: str, option: str) -> tuple[Offer, ...]:
+    """Reads what a command line says of artifacts that are offered.
+
+    Args:
+        text: ``BACKEND`` or ``BACKEND:PRECISION``, several divided by commas.
+        option: The name of the option, for the error.
+
+    Raises:
+        ConfigError: If it is something else.
+    """
+    offers = []
+    for part in text.split(","):
+        found = _OFFER.fullmatch(part.strip())
+        if found is None:
+            raise ConfigError(
+                f"{option} must be BACKEND or BACKEND:PRECISION, several divided by commas, but is {text!r}",
+                hint=f"{option} openvino:int8,onnxruntime offers two",
+            )
+        offers.append(Offer(backend=found[1], precision=found[2]))
+    return tuple(offers)
 
 
 def _check_share(name: str, value: object) -> None:

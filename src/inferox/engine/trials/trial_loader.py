@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import count
@@ -17,7 +17,8 @@ from inferox.engine.registry import ModelRegistry
 from inferox.engine.served_model import ServedModel
 from inferox.engine.trials.canary_trial import CanaryTrial
 from inferox.engine.trials.drift import default_limit
-from inferox.engine.trials.options import Canary, Shadow, Trial
+from inferox.engine.trials.offer import OfferedArtifact, OfferingModel
+from inferox.engine.trials.options import Canary, Offer, Shadow, Trial
 from inferox.engine.trials.shadow_trial import ShadowTrial
 from inferox.engine.trials.stats import TrialInfo, TrialKind
 from inferox.engine.trials.trialed_model import TrialedModel
@@ -38,12 +39,14 @@ class Tried(Closing):
     Attributes:
         shadow: What is to be the shadow, with what the operator says of it; ``None`` for none.
         canary: Likewise.
+        offered: What requests may ask for.
     """
 
     shadow: tuple[Shadow, ServedModel] | None
     canary: tuple[Canary, ServedModel] | None
+    offered: Sequence[tuple[Offer, ServedModel]] = ()
 
-    def beside(self, serving: ServedModel) -> TrialedModel:
+    def beside(self, serving: ServedModel) -> ServedModel:
         """Puts them beside an artifact that serves, and begins.
 
         Args:
@@ -63,12 +66,29 @@ class Tried(Closing):
             drift_limit = _find_limit(asked, model)
             info = replace(info, drift_limit=drift_limit, error_limit=asked.error_limit)
             canary = CanaryTrial(serving.name, model, serving, info, Verdict(drift_limit, asked.error_limit))
-        return TrialedModel(serving, shadow, canary)
+        is_tried = shadow is not None or canary is not None
+        model = TrialedModel(serving, shadow, canary) if is_tried else serving
+        return OfferingModel(model, self._offer_beside(serving)) if self.offered else model
+
+    def _offer_beside(self, serving: ServedModel) -> list[OfferedArtifact]:
+        """What is offered, and the artifact that serves; none is in memory twice."""
+        by_artifact = {serving.info().artifact: serving}
+        found = []
+        for asked, model in self.offered:
+            artifact = model.info().artifact
+            known = by_artifact.setdefault(artifact, model)
+            if known is not model:
+                model.close()
+            found.append(OfferedArtifact(asked.target, artifact, known, is_shared=known is not model))
+        if not any(item.model is serving for item in found):
+            artifact = serving.info().artifact
+            found.append(OfferedArtifact(artifact, artifact, serving, is_shared=True))
+        return found
 
     def close(self) -> None:
         """Closes them."""
         with ExitStack() as stack:
-            for loaded in (self.shadow, self.canary):
+            for loaded in (self.shadow, self.canary, *self.offered):
                 if loaded is not None:
                     stack.callback(loaded[1].close)
 
@@ -92,7 +112,14 @@ class TrialLoader(Closing):
         self._numbers = count(1)
 
     def load(
-        self, source: str, name: str | None, options: Mapping[str, Any], shadow: Shadow | None, canary: Canary | None
+        self,
+        source: str,
+        name: str | None,
+        options: Mapping[str, Any],
+        *,
+        shadow: Shadow | None,
+        canary: Canary | None,
+        offers: Sequence[Offer],
     ) -> Tried:
         """Loads what is to be tried.
 
@@ -102,6 +129,7 @@ class TrialLoader(Closing):
             options: How the artifact that serves is loaded: the other arguments of ``Engine.load``.
             shadow: What is to be the shadow; ``None`` for none.
             canary: What is to be the canary; ``None`` for none.
+            offers: What requests may ask for.
 
         Raises:
             ConfigError: If one of them is said in another form.
@@ -109,6 +137,8 @@ class TrialLoader(Closing):
         """
         _check_form("shadow", shadow, Shadow)
         _check_form("canary", canary, Canary)
+        if not all(type(offer) is Offer for offer in offers):
+            raise ConfigError(f"offers must be a list of Offer, but is {offers!r}", hint="Offer(backend='onnxruntime')")
         called = name or Path(source).stem
         with ExitStack() as undo:
             shadowing = None
@@ -118,8 +148,14 @@ class TrialLoader(Closing):
             answering = None
             if canary is not None:
                 answering = canary, self._load(self._host, source, f"{called}~canary", options, canary)
+                undo.callback(answering[1].close)
+            offered = []
+            for offer in dict.fromkeys(offers):
+                model = self._load(self._host, source, f"{called}~{offer.target}", options, offer)
+                undo.callback(model.close)
+                offered.append((offer, model))
             undo.pop_all()
-        return Tried(shadowing, answering)
+        return Tried(shadowing, answering, offered)
 
     def workers(self) -> list[WorkerInfo]:
         """The worker processes of shadows that are alive."""
@@ -141,7 +177,7 @@ class TrialLoader(Closing):
         if background is not None and background is not self._host:
             background.close()
 
-    def _load(self, host: ModelHost, source: str, name: str, options: Mapping[str, Any], asked: Trial) -> ServedModel:
+    def _load(self, host: ModelHost, source: str, name: str, options: Mapping[str, Any], asked: Offer) -> ServedModel:
         own = {"backend": asked.backend, "precision": asked.precision, "start": "best"}
         if asked.precision is not None:
             own["quality"] = None  # what is asked for by name is tried, however well it agrees

@@ -36,8 +36,8 @@ def read_call_options(parameters: Mapping[str, Any], version: str | None) -> Cal
     """Reads the parameters of a request.
 
     Args:
-        parameters: ``priority`` (1 is the highest), ``timeout`` (microseconds), ``prompt_name`` and ``truncate``. What
-            else there is, is ignored, as it may be meant for servers of another kind.
+        parameters: ``priority`` (1 is the highest), ``timeout`` (microseconds), ``prompt_name``, ``artifact`` and
+            ``truncate``. What else there is, is ignored, as it may be meant for servers of another kind.
         version: The version that it names.
 
     Raises:
@@ -53,6 +53,7 @@ def read_call_options(parameters: Mapping[str, Any], version: str | None) -> Cal
     return CallOptions(
         version=version,
         prompt=read_parameter(parameters, "prompt_name", str),
+        artifact=read_parameter(parameters, "artifact", str),
         cut=OIP.cut if (cut := read_parameter(parameters, "truncate", bool)) is None else cut,
         priority=priority - DEFAULT_PRIORITY,
         timeout_s=timeout * _SECONDS if timeout else None,

@@ -21,7 +21,7 @@ from inferox.server.service import Service
 
 _TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
-_FILES = ("style.css", "page.js", "charts.js", "elements.js", "playground.js", "routes.js", "trials.js")
+_FILES = ("style.css", "page.js", "artifacts.js", "charts.js", "elements.js", "playground.js", "routes.js", "trials.js")
 
 _HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "

@@ -81,6 +81,7 @@ def _describe_model(info: ModelInfo) -> dict[str, Any]:
         "artifact": info.artifact,
         "device": str(info.device),
         "standby": info.standby,
+        "offered": info.offered,
         "embedding_space": info.embedding_space,
         "dimension": info.dimension,
         "max_length": info.max_length,

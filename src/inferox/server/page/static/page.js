@@ -1,5 +1,6 @@
 // The page: asks the server every two seconds what it does, and shows that.
 
+import { showChoices } from "./artifacts.js";
 import { drawCharts, measure } from "./charts.js";
 import { ask, breakable, element, find, useKey } from "./elements.js";
 import { showTrials } from "./trials.js";
@@ -42,13 +43,14 @@ function parity(model, found) {
 function card(model) {
   const facts = {
     Computed: breakable(`${model.artifact} on ${model.device}`),
+    "On request": breakable(Object.values(model.offered).filter((name) => name !== model.artifact).join(", ")),
     "In reserve": model.standby.length ? breakable(model.standby.join(", ")) : "",
     Vectors: model.dimension ? `${model.dimension} numbers` : "",
     "Most tokens": model.max_length ? String(model.max_length) : "",
     Space: model.dimension && model.embedding_space ? model.embedding_space.slice(0, 16) : "",
     Version: model.version,
   };
-  const listed = Object.entries(facts).filter(([, value]) => value)
+  const listed = Object.entries(facts).filter(([, value]) => value?.textContent ?? value)
     .flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]);
   const found = evidence[model.name] ?? [];
   return element(
@@ -86,6 +88,7 @@ async function noteModels(found) {
   fillChoices("shown");
   const choice = chosen("model");
   if (choice && choice.task !== task) showFields(choice.task);
+  if (choice) showChoices(choice);
   evidence = (await ask("/page/evidence")).said;
   showModels();
 }
@@ -141,7 +144,11 @@ find("unlock").addEventListener("submit", (event) => {
   useKey(find("key").value);
   refresh();
 });
-find("model").addEventListener("change", () => showFields(chosen("model").task));
+find("model").addEventListener("change", () => {
+  const model = chosen("model");
+  showFields(model.task);
+  showChoices(model);
+});
 find("shown").addEventListener("change", showLive);
 find("try").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,6 +1,7 @@
 // The playground: one form per task, and its answer as a picture.
 
-import { ask, digits, element, find } from "./elements.js";
+import { chosenArtifacts, difference } from "./artifacts.js";
+import { ask, breakable, digits, element, find } from "./elements.js";
 
 const TEXTS = ["A cat sits on the mat.", "A kitten rests on a rug.", "Interest rates rose again.", "The bank raised its rates."];
 
@@ -20,8 +21,12 @@ function lines(id) {
   return found;
 }
 
-function post(path, body) {
-  return ask(path, { body: JSON.stringify(body) });
+function post(path, body, artifact) {
+  return ask(path, { body: JSON.stringify(body), headers: artifact });
+}
+
+function byLabel(scores) {
+  return Object.fromEntries(scores.map(({ label, score }) => [label, score]));
 }
 
 function bars(scores) {
@@ -75,19 +80,19 @@ function spansOf(text, spans) {
   return element("p", {}, ...parts, letters.slice(at).join(""));
 }
 
-function infer(model, name, texts) {
+function infer(model, name, texts, artifact) {
   const input = { name, datatype: "BYTES", shape: [texts.length], data: texts };
-  return post(`/v2/models/${model}/infer`, { inputs: [input] });
+  return post(`/v2/models/${model}/infer`, { inputs: [input] }, artifact);
 }
 
-async function inferImage(model, file) {
+async function inferImage(model, file, artifact) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   const size = 4 + bytes.length;
   const input = { name: "image", datatype: "BYTES", shape: [1], parameters: { binary_data_size: size } };
   const head = new TextEncoder().encode(JSON.stringify({ inputs: [input] }));
   const length = new DataView(new ArrayBuffer(4));
   length.setUint32(0, bytes.length, true);
-  const headers = { "content-type": "application/octet-stream", "inference-header-content-length": String(head.length) };
+  const headers = { ...artifact, "content-type": "application/octet-stream", "inference-header-content-length": String(head.length) };
   return ask(`/v2/models/${model}/infer`, { body: new Blob([head, length.buffer, bytes]), headers });
 }
 
@@ -95,39 +100,42 @@ function outputs(said) {
   return Object.fromEntries(said.outputs.map(({ name, data }) => [name, data]));
 }
 
+// Each gives the headers of an answer, what is shown of it, and for each of the names a row that can be compared.
 const TASKS = {
   embed: {
     fields: () => area("texts", "Texts, one a line", TEXTS),
-    async run(model) {
+    async run(model, artifact) {
       const texts = lines("texts");
-      const { said, headers } = await post("/embed", { model, inputs: texts });
-      return { headers, shown: [matrix(texts, said)] };
+      const { said, headers } = await post("/embed", { model, inputs: texts }, artifact);
+      return { headers, shown: [matrix(texts, said)], names: texts, rows: said };
     },
   },
   classify: {
     fields: () => area("texts", "Texts, one a line", TEXTS.slice(0, 2)),
-    async run(model) {
+    async run(model, artifact) {
       const texts = lines("texts");
-      const { said, headers } = await post("/predict", { model, inputs: texts.map((text) => [text]) });
-      return { headers, shown: scored(texts, said) };
+      const { said, headers } = await post("/predict", { model, inputs: texts.map((text) => [text]) }, artifact);
+      return { headers, shown: scored(texts, said), names: texts, rows: said.map(byLabel) };
     },
   },
   "token-classify": {
     fields: () => area("texts", "Texts, one a line", ["Ada Lovelace wrote to Charles Babbage in London."]),
-    async run(model) {
+    async run(model, artifact) {
       const texts = lines("texts");
-      const { said, headers } = await infer(model, "text", texts);
+      const { said, headers } = await infer(model, "text", texts, artifact);
       const spans = outputs(said).spans.map((row) => JSON.parse(row));
-      return { headers, shown: texts.map((text, index) => spansOf(text, spans[index])) };
+      const rows = spans.map((row) => Object.fromEntries(row.map(({ start, end, label, score }) => [`${start} ${end} ${label}`, score])));
+      return { headers, shown: texts.map((text, index) => spansOf(text, spans[index])), names: texts, rows };
     },
   },
   rerank: {
     fields: () => [...line("query", "Query", "Where does the cat sit?"), ...area("texts", "Documents, one a line", TEXTS)],
-    async run(model) {
+    async run(model, artifact) {
       const texts = lines("texts");
-      const { said, headers } = await post("/rerank", { model, query: find("query").value, texts });
+      const { said, headers } = await post("/rerank", { model, query: find("query").value, texts }, artifact);
       const items = said.map(({ index, score }) => element("li", {}, element("b", {}, score.toFixed(3)), texts[index]));
-      return { headers, shown: [element("ol", { class: "ranked" }, ...items)] };
+      const rows = [Object.fromEntries(said.map(({ index, score }) => [index, score]))];
+      return { headers, shown: [element("ol", { class: "ranked" }, ...items)], names: [find("query").value], rows };
     },
   },
   "image-classify": {
@@ -135,12 +143,13 @@ const TASKS = {
       element("label", { for: "image", class: "quiet" }, "Image"),
       element("div", { class: "row" }, element("input", { id: "image", type: "file", accept: "image/*" })),
     ],
-    async run(model) {
+    async run(model, artifact) {
       const [file] = find("image").files;
       if (!file) throw new Error("Choose an image.");
-      const { said, headers } = await inferImage(model, file);
+      const { said, headers } = await inferImage(model, file, artifact);
       const { label, score } = outputs(said);
-      return { headers, shown: [bars(label.map((name, index) => ({ label: name, score: score[index] })))] };
+      const scores = label.map((name, index) => ({ label: name, score: score[index] }));
+      return { headers, shown: [bars(scores)], names: [file.name], rows: [byLabel(scores)] };
     },
   },
 };
@@ -168,14 +177,29 @@ export function showFields(task) {
   find("result").replaceChildren();
 }
 
-/** Runs what the form says on a model, and shows the answer. */
-export async function runTask(task, model) {
+async function runOnce(task, model, artifact) {
   const begun = performance.now();
+  const answer = await TASKS[task].run(model, artifact);
+  return { ...answer, facts: element("p", { class: "quiet" }, explain(answer.headers, (performance.now() - begun) / 1000)) };
+}
+
+function sideBySide(answers) {
+  const sides = answers.map(({ headers, shown, facts }) => element(
+    "section", {}, element("h3", {}, breakable(headers.get("x-inferox-artifact") ?? "")), ...shown, facts,
+  ));
+  const [one, other] = answers;
+  return [element("div", { class: "sides" }, ...sides), difference(one.names, one.rows, other.rows)];
+}
+
+/** Runs what the form says on a model, and shows the answer; or those of two of its artifacts, and how far they are apart. */
+export async function runTask(task, model) {
   find("run").disabled = true;
   try {
-    const { headers, shown } = await TASKS[task].run(model);
-    const seconds = (performance.now() - begun) / 1000;
-    find("result").replaceChildren(...shown, element("p", { class: "quiet" }, explain(headers, seconds)));
+    const answers = [];
+    // One after the other: at the same time each would take time from the other.
+    for (const artifact of chosenArtifacts()) answers.push(await runOnce(task, model, artifact));
+    const [{ shown, facts }] = answers;
+    find("result").replaceChildren(...(answers.length === 1 ? [...shown, facts] : sideBySide(answers)));
   } catch (error) {
     find("result").replaceChildren(element("p", { class: "bad", role: "alert" }, error.message));
   } finally {

@@ -1,0 +1,145 @@
+"""Artifacts that a request may ask for by name, beside the one that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from inferox.core import ExecutionError, RequestError, shown
+from inferox.engine.answer import Answer
+from inferox.engine.items import to_items
+from inferox.engine.model_info import ModelInfo
+from inferox.engine.request import RequestOptions
+from inferox.engine.served_model import ServedModel
+from inferox.engine.stats import ModelStats
+from inferox.engine.unexpected import to_failure
+from inferox.tasks.token import Token
+
+
+@dataclass(frozen=True)
+class OfferedArtifact:
+    """An artifact that a request may ask for.
+
+    Attributes:
+        target: What requests call it, such as ``openvino:int8``.
+        artifact: Its name.
+        model: What computes it.
+        is_shared: Whether somebody else closes that: it serves, or has another name besides.
+    """
+
+    target: str
+    artifact: str
+    model: ServedModel
+    is_shared: bool = False
+
+
+class OfferingModel(ServedModel):
+    """A model of which requests may ask for other artifacts than the one that serves. It closes all of them.
+
+    Args:
+        serving: What computes requests that ask for none.
+        offered: The artifacts that may be asked for, the one that serves among them.
+    """
+
+    def __init__(self, serving: ServedModel, offered: Sequence[OfferedArtifact]) -> None:
+        self.name, self.version = serving.name, serving.version
+        self._serving = serving
+        self._offered = tuple(offered)
+        self._by_name: Mapping[str, OfferedArtifact] = {
+            name: item for item in reversed(self._offered) for name in (item.artifact, item.target)
+        }
+
+    def check_artifact(self, artifact: str) -> None:
+        """Refuses an artifact that is not offered; see ``ServedModel``."""
+        if artifact not in self._by_name:
+            there = ", ".join(item.target for item in self._offered)
+            raise RequestError(
+                f"{self.name!r} offers no artifact {shown(artifact)}",
+                hint=f"it offers {there}; without any, one serves",
+            )
+
+    def ask(
+        self, items: Sequence[Any], options: RequestOptions, arrived_s: float, *, is_patient: bool = False
+    ) -> Future[Answer]:
+        """Takes a request in; see ``ServedModel``."""
+        if options.artifact is None:
+            return self._serving.ask(items, options, arrived_s, is_patient=is_patient)
+        asked = self._find(options.artifact)
+        return self._follow(asked, asked.model.ask(to_items(items), options, arrived_s, is_patient=is_patient))
+
+    async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
+        """Takes a request of a coroutine in; see ``ServedModel``."""
+        if options.artifact is None:
+            return await self._serving.aask(items, options, arrived_s)
+        asked = self._find(options.artifact)
+        return self._follow(asked, await asked.model.aask(to_items(items), options, arrived_s))
+
+    def tokenize(
+        self, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
+    ) -> Future[list[list[Token]]]:
+        """Divides texts into tokens; see ``ServedModel``."""
+        return self._serving.tokenize(texts, prompt=prompt, add_special_tokens=add_special_tokens)
+
+    def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> Future[list[str]]:
+        """Makes texts of tokens; see ``ServedModel``."""
+        return self._serving.detokenize(ids, skip_special_tokens=skip_special_tokens)
+
+    def info(self) -> ModelInfo:
+        """What the artifact that serves is, and what is offered; see ``ServedModel``."""
+        return replace(self._serving.info(), offered={item.target: item.artifact for item in self._offered})
+
+    def stats(self) -> ModelStats:
+        """What the artifact that serves has done; see ``ServedModel``. Requests for others are not among it."""
+        return self._serving.stats()
+
+    def close(self) -> None:
+        """Takes no more requests, waits until those that were taken are answered, and closes all artifacts."""
+        with ExitStack() as stack:
+            stack.callback(self._serving.close)
+            for item in self._offered:
+                if not item.is_shared:
+                    stack.callback(item.model.close)
+
+    def _find(self, artifact: str) -> OfferedArtifact:
+        self.check_artifact(artifact)
+        return self._by_name[artifact]
+
+    def _follow(self, asked: OfferedArtifact, computing: Future[Answer]) -> Future[Answer]:
+        def finish(answer: Answer) -> Answer:
+            if answer.artifact != asked.artifact:
+                raise ExecutionError(
+                    f"{asked.artifact} of {self.name!r} has failed, and {answer.artifact} has taken over",
+                    hint="ask without an artifact for whichever serves",
+                )
+            # It has a name of its own where it is computed, which is no caller's matter.
+            return replace(answer, model=self.name, version=self.version)
+
+        return _map(computing, finish)
+
+
+def _map(computing: Future[Answer], finish: Callable[[Answer], Answer]) -> Future[Answer]:
+    """What gets another answer once there is one. Cancelling it cancels the first."""
+    future: Future[Answer] = Future()
+
+    def take(done: Future[Answer]) -> None:
+        if done.cancelled():
+            future.cancel()
+            return
+        error = done.exception()
+        with suppress(InvalidStateError):  # its caller has gone
+            if error is not None:
+                future.set_exception(error)
+                return
+            try:
+                future.set_result(finish(done.result()))
+            except InvalidStateError:
+                raise
+            except Exception as failure:  # noqa: BLE001 - given to whoever waits for it
+                future.set_exception(to_failure("reading the answer of an artifact", failure))
+
+    computing.add_done_callback(take)
+    future.add_done_callback(lambda _: computing.cancel())
+    return future
