@@ -95,7 +95,7 @@ def run_schedule(
     """Measures artifacts that take some seconds to start and for each item, by the budget of a command."""
     clock = Clock()
     times = dict(zip([artifact.name for artifact in artifacts], times_s, strict=False))
-    runs = [ArtifactRun(artifact, None) for artifact in artifacts if artifact.name in times]
+    runs = [ArtifactRun(artifact.name, artifact, None) for artifact in artifacts if artifact.name in times]
     with pytest.MonkeyPatch.context() as patch:
         for place in ("time_budget", "comparison.schedule", "comparison.artifact_run"):
             patch.setattr(f"inferox.measuring.{place}.monotonic", lambda: clock.now_s)

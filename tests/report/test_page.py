@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from functools import cache
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inferox.report import render_report
-from inferox.report.charts import Axis, Caption, Point, Series, line_chart
+from inferox.report.charts import Axis, Caption, Point, Series, line_chart, spread_out
 from inferox.report.elements import element
 from inferox.report.quantities import axis_text, bytes_text, seconds_text, three_digits
 from inferox.report.scales import LinearScale
@@ -78,7 +79,7 @@ def test_the_page_opens_with_the_answer_and_bars_are_as_long_as_artifacts_are_fa
         [100, 100 / 1.4, 100 / 3.1], rel=1e-3
     )
     assert re.findall(r'class="factor">([^<]+)<', page) == ["1.40×", "1.00×", "0.452×"]
-    assert re.findall(r'class="badge (\w+)">', page) == ["exact", "exact", "fail"]
+    assert re.findall(r'<details class="badge (\w+)">', page) == ["exact", "exact", "fail"] * 2
     assert page.count('<li class="best">') == 1
 
 
@@ -119,16 +120,29 @@ def test_hostile_names(name: str) -> None:
 def test_a_model_whose_rows_have_no_length() -> None:
     page = Reader(render_report(without_lengths(make_comparison())))
     assert page.tags.count("figure") == 2
-    assert "no samples" in page.text
+    assert page.text.count("not measured") >= 6
     assert "Tokens/s" not in page.text
 
 
 def test_points_stand_where_the_scales_say() -> None:
     points = [Point(0, 0, "first", 0, 0), Point(10, 5, "second", 4, 6)]
     axis = Axis("x", LinearScale(0, 10), [(0, "0"), (10, "10")])
-    chart = line_chart(Caption("k", "t", "d"), axis, axis, [Series("s", 0, points)])
+    chart = line_chart(Caption("k", "t", "d"), axis, axis, [Series("s", 7, "short", 0, points)])
     assert 'points="56.00,234.00 408.00,124.00"' in chart
     assert "<title>s: second</title>" in chart
+    assert 'x="416" y="128" class="end-name c0">short<' in chart
+    assert 'class="end-number c0">7<' in chart
+
+
+@given(st.lists(st.floats(14, 234), min_size=1, max_size=12))
+def test_labels_do_not_lie_on_each_other_and_keep_their_order(places: list[float]) -> None:
+    found = spread_out(places, 13.0, 14.0, 234.0)
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    for one, other in itertools.pairwise(order):
+        assert found[other] - found[one] >= 13.0 - 1e-6
+    assert 14.0 - 1e-6 <= min(found) <= max(found) <= 234.0 + 1e-6
+    if all(places[other] - places[one] >= 13.0 for one, other in itertools.pairwise(order)):
+        assert found == pytest.approx(places)
 
 
 def test_elements_escape() -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from inferox.measuring import Ending
 from inferox.measuring.comparison import ArtifactMeasurement, Latency, Throughput
-from inferox.report.summary import answer, how_far, recommend, warnings
+from inferox.parity import InputProof, ProofStatus
+from inferox.report import render_report
+from inferox.report.summary import answer, how_far, recommend, short_names, warnings
 from tests.report.comparisons import make_comparison, make_measurement
 
 
@@ -99,3 +103,70 @@ def test_what_was_not_reached_is_named() -> None:
         "The time was over in the first of 5 rounds: --seconds allows more time.",
         f"Not reached of {name}: parity, a row of 256 tokens.",
     ]
+
+
+def test_it_is_compared_with_sentence_transformers_where_that_was_measured() -> None:
+    found = make_comparison()
+    peer = make_measurement("sentence-transformers", 2.9)
+    assert (
+        "is the fastest here: 1.40 times as fast as PyTorch in fp32 and 2.90 times as fast as sentence-transformers; "
+    ) in answer(replace(found, peer=peer))
+    torch = replace(found, artifacts=found.artifacts[1:], peer=peer)
+    assert "is the fastest here: 2.07 times as fast as sentence-transformers; " in answer(torch)
+    page = render_report(replace(found, peer=peer))
+    assert '<li class="peer">' in page
+    assert "with PyTorch in fp32 on the CPU" in page
+    said = warnings(replace(found, no_peer="it is too old"))
+    assert "sentence-transformers was not measured: it is too old." in said
+
+
+def test_what_a_million_rows_cost_follows_from_the_price_of_an_hour() -> None:
+    found = make_comparison()
+    first = found.artifacts[0]
+    fast = replace(found, artifacts=(steady(first, 0.6),), price_per_hour=3.6)  # 60 rows in 0.6 s
+    assert fast.million_rows_price(fast.artifacts[0]) == pytest.approx(10.0)
+    assert ("cost", first.artifact, "10.0 for a million rows") in [
+        (item.purpose, item.artifact, item.figure) for item in recommend(fast)
+    ]
+    page = render_report(fast)
+    assert "10.0 per million" in page
+    assert "3.6 for an hour" in page
+    assert fast.to_json()["million_rows_price"] == {first.artifact: pytest.approx(10.0)}
+    assert found.million_rows_price(first) is None
+    assert "per million" not in render_report(found)
+
+
+def test_what_was_not_reached_of_several_is_one_line() -> None:
+    found = make_comparison()
+    names = [item.artifact for item in found.artifacts]
+    cut = replace(found, ending=Ending.OUT_OF_TIME, unreached=dict.fromkeys(names, ("parity",)))
+    assert how_far(cut)[1:] == ["Not reached of any artifact: parity."]
+    some = replace(cut, unreached={names[0]: ("parity",), names[1]: ("memory",), names[2]: ("parity",)})
+    assert how_far(some)[1:] == [
+        f"Not reached of {names[0]} and {names[2]}: parity.",
+        f"Not reached of {names[1]}: memory.",
+    ]
+
+
+def test_one_that_failed_is_not_recommended_and_is_named_first() -> None:
+    found = make_comparison()
+    first, second, _ = found.artifacts
+    failed = replace(found, failures={first.artifact: "failed when it was started again: it is gone"})
+    assert answer(failed).startswith(f"{second.artifact} is the fastest here")
+    assert warnings(failed)[0].startswith(f"{first.artifact} failed when it was started again: it is gone.")
+
+
+def test_short_names_say_what_differs() -> None:
+    found = make_comparison()
+    assert short_names(found) == {
+        "onnxruntime/onnx/fp32/padded": "onnxruntime",
+        "torch/safetensors/fp32/padded": "torch fp32",
+        "torch/safetensors/fp16/padded": "torch fp16",
+    }
+
+
+def test_the_proof_stands_before_the_figures_and_details_behind_the_badge() -> None:
+    proof = InputProof(ProofStatus.PROVEN, "text", "sentence-transformers", inputs=50, answered=50)
+    page = render_report(replace(make_comparison(), proof=proof))
+    assert page.index("Proven from text: matches sentence-transformers") < page.index("<figure")
+    assert "<summary>exact</summary><ul><li>largest difference: 3.0e-06" in page

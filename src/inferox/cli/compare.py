@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     help="How many seconds one step of an artifact may take. By default 300.",
 )
 @click.option(
+    "--price-per-hour",
+    type=POSITIVE,
+    metavar="PRICE",
+    help="What an hour of this machine costs, in any currency, to tell what a million rows cost.",
+)
+@click.option(
     "--html",
     metavar="FILE",
     type=click.Path(path_type=Path),
@@ -57,6 +63,7 @@ def compare(
     threads: int | None,
     seconds: float,
     timeout_s: float | None,
+    price_per_hour: float | None,
     html: Path | None,
     force: bool,
     trust_code: bool,
@@ -90,6 +97,7 @@ def compare(
                 plan=plan,
                 progress=interruptible(show),
             )
+        found = replace(found, price_per_hour=price_per_hour)
         if html is not None and report is not None:
             from inferox.report import render_report
 

@@ -10,8 +10,8 @@ import click
 if TYPE_CHECKING:
     from inferox.measuring import TimeBudget
 
-_RESERVE_SHARE, _MOST_RESERVE_S = 0.05, 3.0
-"""What is kept for the end: processes end, figures are summarised, and a report is written."""
+_LEAST_RESERVE, _MOST_RESERVE = 0.02, 0.15
+"""The shares of the time between which what is kept for the end lies: processes end, and a report is written."""
 
 
 def time_limit(seconds: float | None) -> TimeBudget | None:
@@ -24,8 +24,10 @@ def time_limit(seconds: float | None) -> TimeBudget | None:
 
     if seconds is None:
         return None
-    reserve_s = min(_RESERVE_SHARE * seconds, _MOST_RESERVE_S)
-    return TimeBudget(seconds, used_s=_age_s(), reserve_s=reserve_s)
+    used_s = _age_s()
+    # To end takes about as long as to start, and on a busy machine both take longer.
+    reserve_s = min(max(_LEAST_RESERVE * seconds, used_s), _MOST_RESERVE * seconds)
+    return TimeBudget(seconds, used_s=used_s, reserve_s=reserve_s)
 
 
 def _age_s() -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison
+from inferox.report.badge import parity_badge
 from inferox.report.elements import Markup, element
 from inferox.report.quantities import three_digits
 from inferox.report.summary import agreeing, find_pytorch, ratio
@@ -18,8 +19,10 @@ def throughput_bars(comparison: Comparison) -> Markup:
         comparison: What was measured.
     """
     best, pytorch = agreeing(comparison)[0], find_pytorch(comparison.artifacts)
-    most = max(item.throughput.rows_per_s.median for item in comparison.artifacts)
-    rows = [_row(item, pytorch, most, best is item) for item in comparison.artifacts]
+    beside = [] if comparison.peer is None else [comparison.peer]
+    items = sorted((*comparison.artifacts, *beside), key=lambda item: -item.throughput.rows_per_s.median)
+    most = items[0].throughput.rows_per_s.median
+    rows = [_row(comparison, item, pytorch, most, best is item) for item in items]
     factor = "" if pytorch is None else " The factor is against PyTorch in fp32."
     heading = element(
         "figcaption",
@@ -29,7 +32,9 @@ def throughput_bars(comparison: Comparison) -> Markup:
     return element("figure", heading, element("ol", *rows, class_="bars"), id="throughput")
 
 
-def _row(item: ArtifactMeasurement, pytorch: ArtifactMeasurement | None, most: float, is_best: bool) -> Markup:
+def _row(
+    comparison: Comparison, item: ArtifactMeasurement, pytorch: ArtifactMeasurement | None, most: float, is_best: bool
+) -> Markup:
     rate = item.throughput.rows_per_s.median
     bar = element(
         "svg",
@@ -39,13 +44,19 @@ def _row(item: ArtifactMeasurement, pytorch: ArtifactMeasurement | None, most: f
         aria_hidden="true",
     )
     factor = "" if pytorch is None else f"{three_digits(ratio(item, pytorch))}×"
-    parity = "not measured" if item.evidence is None else item.evidence.parity_class.value
+    is_peer = item is comparison.peer
+    price = comparison.million_rows_price(item)
     return element(
         "li",
         element("span", item.artifact, class_="name"),
-        element("span", parity, class_=f"badge {parity.replace(' ', '-')}"),
-        element("span", f"{three_digits(rate)}/s", class_="rate"),
+        element("span", "another library", class_="badge") if is_peer else parity_badge(item),
+        element(
+            "span",
+            f"{three_digits(rate)}/s",
+            *(() if price is None else (element("small", f"{three_digits(price)} per million"),)),
+            class_="rate",
+        ),
         element("span", factor, class_="factor"),
         bar,
-        class_="best" if is_best else None,
+        class_="best" if is_best else "peer" if is_peer else None,
     )

@@ -15,6 +15,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 46
 """The space around the plot, in which the axes are labelled; all in units of the view box."""
 
 _RADIUS = 3.6
+_LINE = 13
+"""The height of a line of text."""
+
 _COLOURS = 8
 _MOST_LABELS = 16
 
@@ -79,17 +82,23 @@ class Series:
 
     Attributes:
         name: Its name.
+        number: What it is called at its marks where there is no room for a name; the same in every chart.
+        label: A short name that stands beside the end of its line.
         colour: Which of the page's colours and marks it has, the same in every chart.
         points: Its points.
     """
 
     name: str
+    number: int
+    label: str
     colour: int
     points: Sequence[Point]
 
 
 def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
-    """Draws each series as a line with a mark and the spread at each point.
+    """Draws each series as a line with a mark and the spread at each point, and says at its last point what it is.
+
+    A page has room for a name there or only for a number, which its style decides.
 
     Args:
         caption: What it is called.
@@ -97,7 +106,8 @@ def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> 
         y: The axis up.
         series: The lines.
     """
-    return _figure(caption, x, y, series, [_line(item, x.scale, y.scale) for item in series])
+    drawn = [_line(item, x.scale, y.scale) for item in series]
+    return _figure(caption, x, y, series, [*drawn, _labels(series, x.scale, y.scale)])
 
 
 def mark(colour: int, x: float, y: float, *children: str) -> Markup:
@@ -141,6 +151,7 @@ def legend(series: Sequence[Series]) -> Markup:
                 aria_hidden="true",
                 class_=colour_class(item.colour),
             ),
+            element("b", str(item.number)),
             element("span", item.name),
         )
         for item in series
@@ -202,6 +213,43 @@ def _line(series: Series, x: Scale, y: Scale) -> Markup:
     ]
     line = element("polyline", points=corners, class_="line")
     return element("g", line, *spreads, *_marks(series, x, y), class_=f"series {colour_class(series.colour)}")
+
+
+def _labels(series: Sequence[Series], x: Scale, y: Scale) -> Markup:
+    across, up = _across(x), _up(y)
+    ends = [max(item.points, key=lambda point: point.x) for item in series]
+    heights = spread_out([up(point.y) for point in ends], _LINE, _TOP, _HEIGHT - _BOTTOM)
+    texts = [
+        element("text", text, x=across(point.x) + 8, y=height + 4, class_=f"{kind} {colour_class(item.colour)}")
+        for item, point, height in zip(series, ends, heights, strict=True)
+        for text, kind in ((item.label, "end-name"), (str(item.number), "end-number"))
+    ]
+    return element("g", *texts, class_="ends")
+
+
+def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Moves labels apart as little as that is simple, in their order, so that they do not lie on each other.
+
+    Args:
+        places: Where they should stand.
+        gap: How far they must be apart.
+        low: The least place.
+        high: The greatest place, unless there is no room for all of them.
+
+    Returns:
+        Where they stand, in the order of ``places``.
+    """
+    found = list(places)
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    least = low
+    for index in order:
+        found[index] = least = max(found[index], least)
+        least += gap
+    most = max(high, low + gap * (len(places) - 1))
+    for index in reversed(order):
+        found[index] = most = min(found[index], most)
+        most -= gap
+    return found
 
 
 def _marks(series: Series, x: Scale, y: Scale) -> list[Markup]:

@@ -135,4 +135,4 @@ def _series(
     for step in sorted(steps, key=_place):
         value = read(step)
         points.append(Point(_place(step), value, f"{load_text(step)}: {name} {write(value)}", value, value))
-    return Series(name, colour, points)
+    return Series(name, colour + 1, name, colour, points)

@@ -7,12 +7,13 @@ from importlib.resources import files
 
 from inferox.machine import threads_text
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
+from inferox.report.badge import parity_badge
 from inferox.report.bars import throughput_bars
 from inferox.report.charts import colour_class, mark
 from inferox.report.elements import Markup, element, join
-from inferox.report.plots import latency_plot, memory_plot
+from inferox.report.plots import Look, latency_plot, memory_plot
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
-from inferox.report.summary import agreeing, answer, how_far, recommend, warnings
+from inferox.report.summary import agreeing, answer, how_far, recommend, short_names, warnings
 
 
 def render_report(comparison: Comparison) -> str:
@@ -25,7 +26,7 @@ def render_report(comparison: Comparison) -> str:
         The page: HTML with its style and its plots in it. Whatever came with the package is escaped.
     """
     title = f"{comparison.name}: runtimes compared"
-    colours = {name: index for index, name in enumerate(sorted(item.artifact for item in comparison.artifacts))}
+    looks = _looks(comparison)
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -40,14 +41,23 @@ def render_report(comparison: Comparison) -> str:
             "main",
             _answer(comparison),
             throughput_bars(comparison),
-            _plots(comparison, colours),
-            _table(comparison, colours),
+            _plots(comparison, looks),
+            _table(comparison, looks),
             _not_run(comparison),
             _facts(comparison),
             _method(comparison),
         ),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _looks(comparison: Comparison) -> dict[str, Look]:
+    colours = {name: index for index, name in enumerate(sorted(item.artifact for item in comparison.artifacts))}
+    labels = short_names(comparison)
+    return {
+        item.artifact: Look(number, labels[item.artifact], colours[item.artifact])
+        for number, item in enumerate(comparison.artifacts, 1)
+    }
 
 
 def _answer(comparison: Comparison) -> Markup:
@@ -63,23 +73,25 @@ def _answer(comparison: Comparison) -> Markup:
         for item in recommend(comparison)
     ]
     cautions = [element("p", text, class_="warning") for text in (*warnings(comparison), *how_far(comparison))]
-    return element("header", element("h1", comparison.name), sentence, element("ul", *cards, class_="cards"), *cautions)
+    proven = "" if comparison.proof is None else str(comparison.proof)
+    proof = [element("p", f"{proven[:1].upper()}{proven[1:]}.", class_="proof")] if proven else []
+    head = element("h1", comparison.name)
+    return element("header", head, sentence, *proof, element("ul", *cards, class_="cards"), *cautions)
 
 
 def _facts(comparison: Comparison) -> Markup:
     machine = comparison.machine
+    measured = [*comparison.artifacts, *([] if comparison.peer is None else [comparison.peer])]
     versions = [
-        f"{item.artifact.partition('/')[0]} {item.runtime_version}"
-        for item in comparison.artifacts
-        if item.runtime_version
+        f"{item.artifact.partition('/')[0]} {item.runtime_version}" for item in measured if item.runtime_version
     ]
     facts = {
         "Package": f"{comparison.name}, version {comparison.version}, digest {comparison.digest[:12]}",
         "Task": comparison.task,
-        "Proof": None if comparison.proof is None else str(comparison.proof),
         "Threads": f"{comparison.threads} for each runtime",
         "Machine": f"{machine.processor}, {machine.cores} cores, {bytes_text(machine.memory_bytes)}, {machine.system}",
         "Versions": ", ".join((f"inferox {machine.inferox}", f"Python {machine.python}", *sorted(set(versions)))),
+        "Price": None if comparison.price_per_hour is None else f"{comparison.price_per_hour:g} for an hour",
         "Measured": f"{comparison.started_at}, in {seconds_text(comparison.duration_s)}",
     }
     listed = [join((element("dt", name), element("dd", text))) for name, text in facts.items() if text]
@@ -89,12 +101,12 @@ def _facts(comparison: Comparison) -> Markup:
 _COLUMNS = ("Artifact", "Load", "First result", "One row", "Rows/s", "Tokens/s", "Peak memory", "On disk", "Parity")
 
 
-def _table(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
+def _table(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
     first = comparison.artifacts[0]
     with_tokens = first.throughput.tokens is not None
     columns = [name for name in _COLUMNS if with_tokens or name != "Tokens/s"]
     head = element("tr", *(element("th", name, scope="col", role="columnheader") for name in columns), role="row")
-    rows = [_row(item, columns, colours[item.artifact]) for item in comparison.artifacts]
+    rows = [_row(item, columns, looks[item.artifact]) for item in comparison.artifacts]
     length = first.one_row.length
     caption = element(
         "caption",
@@ -118,9 +130,9 @@ def _starts(starts: int) -> str:
     return "of a single start" if starts == 1 else many
 
 
-def _row(item: ArtifactMeasurement, columns: list[str], colour: int) -> Markup:
+def _row(item: ArtifactMeasurement, columns: list[str], look: Look) -> Markup:
     tokens_per_s = item.throughput.tokens_per_s
-    cells = {
+    cells: dict[str, tuple[str, str]] = {
         "Load": _seconds(item.load_s),
         "First result": _seconds(item.first_result_s),
         "One row": _seconds(item.one_row.seconds),
@@ -131,20 +143,20 @@ def _row(item: ArtifactMeasurement, columns: list[str], colour: int) -> Markup:
             bytes_text(item.size_bytes),
             f"{bytes_text(item.shared_bytes)} shared" if item.shared_bytes else "",
         ),
-        "Parity": _parity(item),
     }
     swatch = element(
         "svg",
-        mark(colour, 6, 6),
+        mark(look.colour, 6, 6),
         viewBox="0 0 12 12",
         width=12,
         height=12,
         aria_hidden="true",
-        class_=colour_class(colour),
+        class_=colour_class(look.colour),
     )
     name = element(
         "th",
         swatch,
+        element("b", f"{look.number} "),
         element("span", *_breakable(item.artifact)),
         element("small", f"on {item.device}"),
         scope="row",
@@ -157,11 +169,11 @@ def _row(item: ArtifactMeasurement, columns: list[str], colour: int) -> Markup:
             element("small", cells[column][1]),
             data_label=column,
             role="cell",
-            class_="fail" if cells[column][0] == "fail" else None,
         )
-        for column in columns[1:]
+        for column in columns[1:-1]
     ]
-    return element("tr", name, *rest, role="row")
+    parity = element("td", parity_badge(item), data_label=columns[-1], role="cell")
+    return element("tr", name, *rest, parity, role="row")
 
 
 def _breakable(name: str) -> list[str]:
@@ -180,18 +192,8 @@ def _rate(spread: Spread) -> tuple[str, str]:
     return three_digits(spread.median), text
 
 
-def _parity(item: ArtifactMeasurement) -> tuple[str, str]:
-    if item.evidence is None:
-        return "–", "no samples"
-    agreement = item.evidence.agreement
-    beside = "" if item.evidence.batch is None else f", {item.evidence.batch}"
-    weak = "" if item.evidence.weak is None else f"; weak evidence: {item.evidence.weak}"
-    figures = f"max abs {agreement.max_abs:.1e}, cosine {agreement.cosine_min:.6f}{beside}{weak}"
-    return item.evidence.parity_class.value, figures
-
-
-def _plots(comparison: Comparison, colours: Mapping[str, int]) -> Markup:
-    drawn = (memory_plot(comparison, colours), latency_plot(comparison, colours))
+def _plots(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
+    drawn = (memory_plot(comparison, looks), latency_plot(comparison, looks))
     shown = [figure for figure in drawn if figure is not None]
     return element("div", *shown, class_="plots") if shown else Markup("")
 
@@ -211,6 +213,8 @@ def _method(comparison: Comparison) -> Markup:
     text = _METHOD.format(
         threads=threads_text(comparison.threads), rounds=comparison.rounds, starts=comparison.starts, rows=rows
     )
+    if comparison.peer is not None:
+        text += _PEER_METHOD.format(peer=comparison.peer.artifact)
     notes = [element("li", note) for note in text.strip().splitlines()]
     return element("section", element("h2", "How it was measured"), element("ul", *notes, class_="notes"))
 
@@ -225,4 +229,9 @@ Peak memory is the most resident memory of the process while speed was measured;
 with other processes, are part of it. Files on disk that several artifacts read are counted for each, and shared.
 Parity compares with what the model itself computed in fp32 when it was packed, measured again here on \
 the package's samples.
+"""
+
+_PEER_METHOD = """
+{peer} was given the same model and texts, and embedded them as its users do, with PyTorch in fp32 on the CPU and the \
+same threads. Its vectors are those that it gave when the model was packed.
 """

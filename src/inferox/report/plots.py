@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from inferox.measuring.comparison import Comparison
 from inferox.report.charts import Axis, Caption, Point, Series, line_chart
@@ -13,12 +14,36 @@ from inferox.report.scales import linear_scale_from_zero, log_scale
 _MOST_TICKS = 6
 
 
-def latency_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup | None:
+@dataclass(frozen=True)
+class Look:
+    """What tells an artifact from the others in every plot.
+
+    Attributes:
+        number: Its place in the comparison, from 1.
+        label: Its short name.
+        colour: Which of the page's colours it has.
+    """
+
+    number: int
+    label: str
+    colour: int
+
+    def series(self, name: str, points: Sequence[Point]) -> Series:
+        """The points of the artifact.
+
+        Args:
+            name: Its whole name.
+            points: The points.
+        """
+        return Series(name, self.number, self.label, self.colour, points)
+
+
+def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | None:
     """Latency by length: one line per artifact. ``None`` where rows have no length, or only one was measured.
 
     Args:
         comparison: What was measured.
-        colours: Which of the page's colours each artifact has.
+        looks: What tells each artifact from the others.
     """
     series = []
     for item in comparison.artifacts:
@@ -34,7 +59,7 @@ def latency_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup |
             for latency in item.latency
             if latency.length
         ]
-        series.append(Series(item.artifact, colours[item.artifact], points))
+        series.append(looks[item.artifact].series(item.artifact, points))
     if not all(len(item.points) > 1 for item in series):
         return None
     x, x_ticks = log_scale([point.x for item in series for point in item.points], _MOST_TICKS)
@@ -51,7 +76,7 @@ def latency_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup |
     )
 
 
-def memory_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup | None:
+def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | None:
     """Throughput against memory: one mark per artifact. ``None`` where the memory of fewer than two was measured.
 
     Takes the same as ``latency_plot``.
@@ -63,7 +88,7 @@ def memory_plot(comparison: Comparison, colours: Mapping[str, int]) -> Markup | 
         rate = item.throughput.rows_per_s
         title = f"{three_digits(rate.median)} rows/s with {bytes_text(item.peak_memory_bytes)}"
         point = Point(item.peak_memory_bytes / 1e6, rate.median, title, rate.low, rate.high)
-        series.append(Series(item.artifact, colours[item.artifact], [point]))
+        series.append(looks[item.artifact].series(item.artifact, [point]))
     if len(series) < 2:  # noqa: PLR2004 - one point compares nothing
         return None
     x, x_ticks = linear_scale_from_zero([point.x for item in series for point in item.points], _MOST_TICKS)

@@ -45,18 +45,15 @@ def ratio(item: ArtifactMeasurement, other: ArtifactMeasurement) -> float:
 
 
 def answer(comparison: Comparison) -> str:
-    """The answer in one sentence: the fastest artifact, how much faster it is than PyTorch, and how exact."""
+    """The answer: the fastest artifact, how much faster it is than PyTorch and sentence-transformers, and how exact."""
     best, *others = agreeing(comparison)
-    parts = [f"{best.artifact} is the fastest here"]
-    pytorch = find_pytorch(comparison.artifacts)
-    if pytorch is None:
-        parts.append(
-            f" with {three_digits(best.throughput.rows_per_s.median)} rows/s (PyTorch in fp32 was not measured)"
-        )
-    elif pytorch is not best:
-        parts.append(f": {three_digits(ratio(best, pytorch))} times as fast as PyTorch in fp32")
-    else:
-        parts.append(f" with {three_digits(best.throughput.rows_per_s.median)} rows/s")
+    pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
+    against = [(pytorch, "PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
+    against += [(peer, peer.artifact)] if peer is not None else []
+    gains = [f"{three_digits(ratio(best, other))} times as fast as {name}" for other, name in against if other]
+    missing = " (PyTorch in fp32 was not measured)" if pytorch is None else ""
+    rate = f" with {three_digits(best.throughput.rows_per_s.median)} rows/s"
+    parts = [f"{best.artifact} is the fastest here", f": {_listed(gains)}" if gains else rate, missing]
     parts.append(f"; {exactness(best)}.")
     close = [item.artifact for item in others if _overlap(item.throughput.rows_per_s, best.throughput.rows_per_s)]
     if close:
@@ -77,7 +74,7 @@ def exactness(item: ArtifactMeasurement) -> str:
 
 
 def recommend(comparison: Comparison) -> list[Recommendation]:
-    """The artifact to use where latency counts, where throughput does, and where memory does."""
+    """The artifact to use where latency counts, throughput, cost where an hour has a price, and memory."""
     items = agreeing(comparison)
     quick = min(items, key=lambda item: item.one_row.seconds.median)
     most = max(items, key=lambda item: item.throughput.rows_per_s.median)
@@ -87,6 +84,9 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
         Recommendation("latency", quick.artifact, f"{seconds_text(quick.one_row.seconds.median)} for {row}"),
         Recommendation("throughput", most.artifact, f"{three_digits(most.throughput.rows_per_s.median)} rows/s"),
     ]
+    price = comparison.million_rows_price(most)
+    if price is not None:
+        found.append(Recommendation("cost", most.artifact, f"{three_digits(price)} for a million rows"))
     known = [(item.peak_memory_bytes, item.artifact) for item in items if item.peak_memory_bytes is not None]
     if known:
         size_bytes, name = min(known)
@@ -109,6 +109,8 @@ def warnings(comparison: Comparison) -> list[str]:
             f"The measurement is noisy: the middle half of the rounds spans {100 * share:.0f}% of the median "
             f"({what} of {name}). Smaller differences say little: close other programs, or allow more --seconds."
         )
+    if comparison.no_peer is not None:
+        found.append(f"sentence-transformers was not measured: {comparison.no_peer}.")
     return found
 
 
@@ -127,6 +129,21 @@ def how_far(comparison: Comparison) -> list[str]:
         is_all = 1 < len(names) == len(comparison.artifacts)
         said.append(f"Not reached of {'any artifact' if is_all else _listed(names)}: {', '.join(phrases)}.")
     return said
+
+
+def short_names(comparison: Comparison) -> dict[str, str]:
+    """The shortest name that tells each artifact from the others: its runtime, and whatever else differs within that.
+
+    Args:
+        comparison: What was measured.
+    """
+    parts = {item.artifact: item.artifact.split("/") for item in comparison.artifacts}
+    found = {}
+    for name, own in parts.items():
+        others = [other for other in parts.values() if other[0] == own[0] and len(other) == len(own)]
+        kept = [part for index, part in enumerate(own) if not index or len({other[index] for other in others}) > 1]
+        found[name] = " ".join(kept)
+    return found
 
 
 def spread_text(found: Spread, write: Callable[[float], str]) -> str:

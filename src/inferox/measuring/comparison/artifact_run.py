@@ -1,4 +1,4 @@
-"""An artifact that takes part in a comparison."""
+"""An artifact that takes part in a comparison, or a library beside it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from inferox.backends.registry import probe_backend
 from inferox.core import Artifact
 from inferox.measuring.comparison.measurements import ArtifactMeasurement, Latency, Start, Throughput
 from inferox.measuring.comparison.worker_process import WorkerError, WorkerProcess
+from inferox.packing.defining.library import find_version
 from inferox.parity import ArtifactEvidence
 
 
 @dataclass
 class ArtifactRun:
-    """An artifact that takes part, and what has been measured of it so far.
+    """An artifact that takes part, or a library, and what has been measured of it so far.
 
     Attributes:
-        artifact: The artifact.
+        name: The name of the artifact or of the library.
+        artifact: The artifact; ``None`` for a library.
         reason: Why it takes no part, or no longer; ``None`` where it does.
         failure: Why a later start failed, after all was measured; ``None`` where none did.
         limit_s: The most that its worker's next answers may take together, in seconds.
@@ -37,7 +39,8 @@ class ArtifactRun:
         peak_memory_bytes: The most memory that its process had; ``None`` where it has not been asked.
     """
 
-    artifact: Artifact
+    name: str
+    artifact: Artifact | None
     reason: str | None
     failure: str | None = None
     limit_s: float = math.inf
@@ -64,7 +67,7 @@ class ArtifactRun:
         """
         self.leave()
         self.worker = WorkerProcess(threads=load["threads"])
-        found = self._ask("load", artifact=self.artifact.name, **load)
+        found = self._ask("load", artifact=self.name, **load)
         self.starts.append(Start(found["load_s"], self.worker.age_s))
         self.device = found["device"]
 
@@ -135,13 +138,15 @@ class ArtifactRun:
             shared: How many artifacts read each file.
             calibrated: Whether throughput is the first answer alone, as no round reached all artifacts.
         """
-        files = {self.artifact.path(role) for role in self.artifact.files}
+        artifact = self.artifact
+        files = set() if artifact is None else {artifact.path(role) for role in artifact.files}
+        version = find_version(self.name) if artifact is None else probe_backend(artifact.backend).version
         parity = self.parity or {"evidence": None}
         measured = sorted(self.latency)
         return ArtifactMeasurement(
-            artifact=self.artifact.name,
+            artifact=self.name,
             device=self.device,
-            runtime_version=probe_backend(self.artifact.backend).version,
+            runtime_version=version,
             starts=tuple(self.starts),
             latency=tuple(Latency(self.facts["lengths"][index], tuple(self.latency[index])) for index in measured),
             typical=measured.index(self.facts["typical"]),

@@ -12,6 +12,7 @@ from inferox.machine import resolve_threads
 from inferox.machine.description import this_machine
 from inferox.measuring.comparison.artifact_run import ArtifactRun
 from inferox.measuring.comparison.measurements import Comparison
+from inferox.measuring.comparison.peer_bench import PEER, has_peer
 from inferox.measuring.comparison.plan import FULL, Plan
 from inferox.measuring.comparison.schedule import Progress, Schedule
 from inferox.measuring.time_budget import TimeBudget
@@ -32,7 +33,9 @@ def compare(
     """Measures every artifact of a package that can be run here.
 
     Each is loaded in a process of its own. Only one of them computes at any time, and every measurement goes round all
-    of them before the next begins, so that whatever else the machine does affects all of them alike.
+    of them before the next begins, so that whatever else the machine does affects all of them alike. Where
+    sentence-transformers is installed and no backend is chosen, it takes its turns with the model of a package for the
+    task ``embed``, too.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
@@ -57,18 +60,22 @@ def compare(
     package = open_package(path)
     requirements = Requirements.parse(backend, trust_code=trust_code, to_measure=True, device=device)
     budget = resolve_threads(threads)
-    runs = [ArtifactRun(candidate.artifact, reason=candidate.rejected) for candidate in select(package, requirements)]
+    candidates = select(package, requirements)
+    runs = [ArtifactRun(item.artifact.name, item.artifact, reason=item.rejected) for item in candidates]
+    # Last: where the time is short, it is the first that is given up.
+    peer = ArtifactRun(PEER, None, reason=None) if backend == AUTO and has_peer(package.info.task) else None
     load = {"package": str(path), "device": device, "threads": budget, "trust_code": trust_code}
-    schedule = Schedule(runs, load, plan, time_budget, progress)
+    taking_part = runs if peer is None else [*runs, peer]
+    schedule = Schedule(taking_part, load, plan, time_budget, progress)
     try:
         ending = schedule.run()
     finally:
-        for artifact_run in runs:
+        for artifact_run in taking_part:
             artifact_run.leave()
     shared = _shared_files(package)
     answered = [item for item in runs if item.reason is None and item.has_answer]
     not_run = {
-        item.artifact.name: item.reason or "the time was over before it was measured; allow more seconds"
+        item.name: item.reason or "the time was over before it was measured; allow more seconds"
         for item in runs
         if item not in answered
     }
@@ -79,9 +86,11 @@ def compare(
                 hint="allow more time with --seconds, or measure one runtime alone with --backend",
             )
         raise NoUsableBackendError(package.metadata.name, not_run, hint="'inferox doctor' says what each backend lacks")
-    calibrated = not all(item.throughput for item in answered)
+    has_peer_answer = peer is not None and peer.reason is None and peer.has_answer
+    beside = [peer] if peer is not None and has_peer_answer else []
+    calibrated = not all(item.throughput for item in (*answered, *beside))
     measured = [item.measurement(shared, calibrated=calibrated) for item in answered]
-    lacks = {item.artifact.name: tuple(item.lacks()) for item in answered}
+    lacks = {item.name: tuple(item.lacks()) for item in answered}
     return Comparison(
         name=package.metadata.name,
         version=package.metadata.version,
@@ -94,9 +103,11 @@ def compare(
         duration_s=time_budget.used_s,
         artifacts=tuple(sorted(measured, key=lambda item: -item.throughput.rows_per_s.median)),
         not_run=not_run,
+        peer=next((item.measurement(shared, calibrated=calibrated) for item in beside), None),
+        no_peer=None if peer is None or beside else peer.reason or "the time was over before it was measured",
         proof=None if package.parity is None else package.parity.from_input,
         ending=ending,
-        failures={item.artifact.name: item.failure for item in answered if item.failure is not None},
+        failures={item.name: item.failure for item in answered if item.failure is not None},
         unreached={name: phrases for name, phrases in lacks.items() if phrases},
     )
 

@@ -148,6 +148,10 @@ class Comparison:
         duration_s: How long it took, in seconds.
         artifacts: What was measured of each artifact that could be run, the quickest with mixed lengths first.
         not_run: For each artifact that could not be run here, why.
+        peer: What was measured of sentence-transformers with the same model, whose ``artifact`` is its name; ``None``
+            where it is not installed, was not asked for, or ``no_peer`` says why not.
+        no_peer: Why sentence-transformers, which is installed, was not measured; ``None`` where nothing hindered it.
+        price_per_hour: What an hour of this machine costs, in any currency; ``None`` where that is not known.
         proof: How far the package is proven from a text or image on; ``None`` where that was not recorded.
         ending: Whether all was measured that was to be.
         failures: For each artifact that was measured and failed when it was started again, how.
@@ -165,6 +169,9 @@ class Comparison:
     duration_s: float
     artifacts: tuple[ArtifactMeasurement, ...]
     not_run: Mapping[str, str]
+    peer: ArtifactMeasurement | None = None
+    no_peer: str | None = None
+    price_per_hour: float | None = None
     proof: InputProof | None = None
     ending: Ending = Ending.COMPLETE
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -179,6 +186,16 @@ class Comparison:
     def starts(self) -> int:
         """How many times every artifact was started, at least."""
         return min(len(item.starts) for item in self.artifacts)
+
+    def million_rows_price(self, item: ArtifactMeasurement) -> float | None:
+        """What a million rows of mixed lengths cost; ``None`` where the price of an hour is not known.
+
+        Args:
+            item: What computes them.
+        """
+        if self.price_per_hour is None:
+            return None
+        return self.price_per_hour / 3600 * 1e6 / item.throughput.rows_per_s.median
 
     def to_json(self) -> dict[str, Any]:
         """Everything that was measured, raw rounds included, as JSON values."""
@@ -195,6 +212,10 @@ class Comparison:
             "from_input": None if self.proof is None else self.proof.to_json(),
             "artifacts": [item.to_json() for item in self.artifacts],
             "not_run": dict(self.not_run),
+            "peer": None if self.peer is None else self.peer.to_json(),
+            "no_peer": self.no_peer,
+            "price_per_hour": self.price_per_hour,
+            "million_rows_price": {item.artifact: self.million_rows_price(item) for item in self.artifacts},
             "failures": dict(self.failures),
             "ending": self.ending,
             "rounds": self.rounds,

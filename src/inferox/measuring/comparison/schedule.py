@@ -96,7 +96,7 @@ class Schedule:
                 run.reason = (
                     f"starting the others took {began_s:.0f} of the {self._budget.total_s:g} s; allow more seconds"
                 )
-                self.unreached.append(run.artifact.name)
+                self.unreached.append(run.name)
                 continue
             self._step(run, "starting", lambda run: run.start(self._load), limit_s=limit_s)
             if run.reason is None:
@@ -136,7 +136,7 @@ class Schedule:
         """
         self._is_measured = True
         for number in range(1, self.plan.starts):
-            expected_s = sum(self._taken_s[run.artifact.name, "starting"] for run in self._running())
+            expected_s = sum(self._taken_s[run.name, "starting"] for run in self._running())
             if not self._budget.fits(expected_s):
                 return
             try:
@@ -163,7 +163,7 @@ class Schedule:
     def _step(
         self, run: ArtifactRun, what: str, act: Callable[[ArtifactRun], None], *, limit_s: float = math.inf
     ) -> None:
-        name, kind, left_s = run.artifact.name, what.partition(": ")[2] or what, self._budget.left_s
+        name, kind, left_s = run.name, what.partition(": ")[2] or what, self._budget.left_s
         if not self._budget.fits(self._taken_s.get((name, kind), 0.0)):
             raise _TimeOverError
         self._progress(f"{what}: {name}", self._budget.used_s, self._budget.total_s)

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from inferox.core import ConfigError, InferoxError
 from inferox.measuring.comparison.bench import Bench
+from inferox.measuring.comparison.peer_bench import PEER, PeerBench
 
 _COMMANDS = frozenset({"describe", "latency", "throughput", "memory", "parity"})
 
@@ -47,12 +48,18 @@ class _Worker:
 
     def _do(self, command: Any, arguments: dict[str, Any]) -> dict[str, Any]:
         if command == "load":
-            self._bench = Bench(**arguments)
+            self._bench = _load(**arguments)
             return self._bench.started()
         if self._bench is None or command not in _COMMANDS:
             raise ConfigError(f"the worker cannot answer {command!r} now")
         result: dict[str, Any] = getattr(self._bench, command)(**arguments)
         return result
+
+
+def _load(artifact: str, package: str, *, device: str | None, threads: int, trust_code: bool) -> Bench:
+    if artifact == PEER:
+        return PeerBench(package, threads=threads)
+    return Bench(package, artifact, device, threads=threads, trust_code=trust_code)
 
 
 def _claim_output() -> TextIO:

@@ -1,0 +1,68 @@
+"""sentence-transformers, given the same items as the artifacts of a package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from inferox.core import PackageError
+from inferox.loading.context import PackageContext
+from inferox.measuring.comparison.bench import Bench
+from inferox.measuring.comparison.workload import Workload
+from inferox.package import open_package
+
+PEER = "sentence-transformers"
+"""The library, by the name of its distribution."""
+
+
+def has_peer(task: str) -> bool:
+    """Whether the library can be measured beside a package here.
+
+    Args:
+        task: The task of the package.
+    """
+    return task == "embed" and find_spec("sentence_transformers") is not None and find_spec("torch") is not None
+
+
+class PeerBench(Bench):
+    """The library with a package's model, put through its first computation.
+
+    Args:
+        package: The path of a package for the task ``embed``.
+        threads: How many CPU threads it may use.
+
+    Raises:
+        PackageError: If the package cannot be opened, or the library not compute its model.
+    """
+
+    def __init__(self, package: str, *, threads: int) -> None:
+        context = PackageContext(open_package(Path(package)))
+        self._task = context.task(context.package.info.signature)
+        self._workload = Workload(self._task, context.package.info.signature, None)
+        began = perf_counter()
+        try:
+            from inferox.packing.defining.rebuilt import RebuiltEncoder
+        except ImportError as error:
+            raise PackageError(f"{PEER} cannot be imported: {error}") from error
+        self._encoder = RebuiltEncoder(context.package, threads=threads)
+        self._load_s = perf_counter() - began
+        self._singles: list[Any] = []
+        self._warm: set[int] = set()
+        self._answer([self._workload.first()])
+
+    def started(self) -> dict[str, Any]:
+        """How long loading took, in seconds, and that it computes on the CPU."""
+        return {"load_s": self._load_s, "device": "cpu"}
+
+    def parity(self) -> dict[str, Any]:
+        """No evidence: its vectors were compared when it was loaded."""
+        return {"evidence": None}
+
+    def close(self) -> None:
+        """Nothing: the process that it is measured in ends."""
+
+    def _answer(self, items: Sequence[Any]) -> None:
+        self._encoder.encode(items)

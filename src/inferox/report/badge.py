@@ -1,0 +1,25 @@
+"""How well an artifact agrees: a word, and the figures behind it."""
+
+from __future__ import annotations
+
+from inferox.measuring.comparison import ArtifactMeasurement
+from inferox.report.elements import Markup, element
+
+
+def parity_badge(item: ArtifactMeasurement) -> Markup:
+    """The parity class, which opens to show the figures where there are any.
+
+    Args:
+        item: The artifact.
+    """
+    if item.evidence is None:
+        return element("span", "not measured", class_="badge not-measured")
+    agreement, name = item.evidence.agreement, item.evidence.parity_class.value
+    figures = {
+        "largest difference": f"{agreement.max_abs:.1e}, {agreement.max_rel:.1e} of the largest number",
+        "cosine": f"{agreement.cosine_min:.6f} at least, {agreement.cosine_mean:.6f} on average",
+        "in batches": None if item.evidence.batch is None else str(item.evidence.batch),
+        "weak evidence": item.evidence.weak,
+    }
+    listed = [element("li", f"{what}: {figure}") for what, figure in figures.items() if figure]
+    return element("details", element("summary", name), element("ul", *listed), class_=f"badge {name}")
