@@ -160,6 +160,11 @@ class Server:
         except (urllib.error.URLError, OSError):
             return False
 
+    @property
+    def pid(self) -> int:
+        """The process that was started."""
+        return self._process.pid
+
     def _processes(self) -> list[psutil.Process]:
         try:
             first = psutil.Process(self._process.pid)

@@ -65,6 +65,23 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
+def test_after_answers_that_came_too_late_fewer_requests_are_taken_in() -> None:
+    async def test() -> None:
+        async with holding(ServerConfig(timeout_s=0.2)) as held:
+            late = await asyncio.gather(*[held.ask(f"text {number}") for number in range(20)])
+            assert {answer.status_code for answer in late} == {504}
+            metrics = (await held.http.get("/metrics")).text
+            assert 'inferox_window_items{model="model"} 4.0' in metrics  # nothing was before the first
+            fewer = await asyncio.gather(*[held.ask(f"text {number}") for number in range(20)])
+            assert [answer.status_code for answer in fewer] == [504] * 4 + [429] * 16
+            assert {answer.json()["error"]["code"] for answer in fewer[4:]} == {"overloaded"}
+            assert all(int(answer.headers["retry-after-ms"]) >= 1 for answer in fewer[4:])
+            held.model.may_go.set()
+            assert (await held.ask("text")).status_code == 200
+
+    run(test)
+
+
 def test_too_many_tokens_are_answered_with_429() -> None:
     async def test() -> None:
         async with holding(max_waiting_tokens=4) as held:

@@ -73,8 +73,9 @@ class Metrics:
         is_ready = self._service.why_not_ready() is None
         # The library takes a tenth of a second to import, and is needed by those who scrape alone.
         processes = self._service.workers(), self._service.restarts()
+        windows = {name: self._service.window(name) for name in names}
         written, kind = await asyncio.to_thread(
-            _write, stats, dict(self._answers), processes, self._spans, is_ready=is_ready
+            _write, stats, dict(self._answers), processes, windows, self._spans, is_ready=is_ready
         )
         return HttpResponse(written, content_type=kind)
 
@@ -83,6 +84,7 @@ def _write(
     stats: Mapping[str, ModelStats],
     answers: Mapping[int, int],
     processes: tuple[Sequence[WorkerInfo], Mapping[str, int]],
+    windows: Mapping[str, float],
     spans: SpanQueue | None,
     *,
     is_ready: bool,
@@ -93,6 +95,7 @@ def _write(
         def collect(self) -> Iterator[Metric]:
             yield from _collect_processes(*processes)
             yield from _collect(stats, answers, is_ready=is_ready)
+            yield _collect_windows(windows)
             if spans is not None:
                 yield from _collect_spans(spans)
 
@@ -126,6 +129,17 @@ def _collect_spans(spans: SpanQueue) -> Iterator[Metric]:
     for reason, requests in spans.dropped.items():
         lost.add_metric([reason], requests)
     yield lost
+
+
+def _collect_windows(windows: Mapping[str, float]) -> Metric:
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(
+        "inferox_window_items", "Items that may be under way; infinite until one came too late.", labels=["model"]
+    )
+    for model, items in windows.items():
+        family.add_metric([model], items)
+    return family
 
 
 def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_ready: bool) -> Iterator[Metric]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,6 +19,7 @@ from inferox.engine import Answer, Engine, ModelInfo, ModelStats, WorkerInfo
 from inferox.server.api_keys import current_owner
 from inferox.server.call_options import CallOptions, current_artifact
 from inferox.server.config import ModelSource, check_name
+from inferox.server.congestion import Congestion
 from inferox.server.field_error import FieldError
 from inferox.server.request_record import current_record, note_answer, note_model
 from inferox.tasks.activation import sigmoid
@@ -48,6 +50,7 @@ class Service:
         self._timeout_s = timeout_s
         self._models: dict[str, ModelInfo] = {}
         self._versions: dict[str, int] = {}
+        self._congestions: dict[str, Congestion] = {}
         self.sources: dict[str, ModelSource] = {}
         self._is_loaded = False
 
@@ -205,6 +208,14 @@ class Service:
         """How many worker processes took the place of another one, by their kind."""
         return self._engine.restarts()
 
+    def window(self, name: str) -> float:
+        """How many items of a model may be under way; infinite until one came too late.
+
+        Args:
+            name: The model.
+        """
+        return self._congestions[name].window if name in self._congestions else math.inf
+
     async def stats(self, name: str) -> ModelStats:
         """What a model is doing, and has done so far; workers are given a while to say it.
 
@@ -326,21 +337,23 @@ class Service:
         """
         self.find(name)
         timeout_s = min(self._timeout_s, options.timeout_s or self._timeout_s)
-        answer = await self._engine.ainfer(
-            name,
-            items,
-            version=options.version,
-            prompt=options.prompt,
-            truncate="cut" if options.cut else "error",
-            deadline_s=timeout_s,
-            priority=options.priority,
-            truncation_side=options.truncation_side,
-            unscaled=options.unscaled,
-            owner=current_owner.get(),
-            of_tokens=options.of_tokens,
-            token_ids=options.token_ids,
-            artifact=options.artifact or current_artifact.get(),
-            request_id=None if (record := current_record.get()) is None else record.id,
-        )
+        owner, congestion = current_owner.get(), self._congestions.setdefault(name, Congestion(self._timeout_s))
+        with congestion.admit(len(items), owner):
+            answer = await self._engine.ainfer(
+                name,
+                items,
+                version=options.version,
+                prompt=options.prompt,
+                truncate="cut" if options.cut else "error",
+                deadline_s=timeout_s,
+                priority=options.priority,
+                truncation_side=options.truncation_side,
+                unscaled=options.unscaled,
+                owner=owner,
+                of_tokens=options.of_tokens,
+                token_ids=options.token_ids,
+                artifact=options.artifact or current_artifact.get(),
+                request_id=None if (record := current_record.get()) is None else record.id,
+            )
         note_answer(answer, len(items))
         return answer

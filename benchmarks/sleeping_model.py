@@ -1,0 +1,40 @@
+"""A model that waits where it would compute, as ``overload.py`` has it served: what is left is the server's work."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import inferox
+from inferox.core import Batch, Outputs
+
+PACKAGE, SLEEP = "INFEROX_OVERLOAD_PACKAGE", "INFEROX_OVERLOAD_SLEEP_S"
+"""The variables of the environment that say what is loaded, and how long each row takes."""
+
+
+def make() -> Any:
+    """The model of the package, whose rows take a while and nothing of the processor."""
+    loaded = inferox.load(os.environ[PACKAGE], "onnxruntime", quality="exact")
+    signature, sleep_s = loaded.model.layout_signature, float(os.environ[SLEEP])
+
+    def wait(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+        sizes: dict[str | int, int] = {}
+        for spec in signature.inputs:
+            sizes |= zip(spec.dims, arrays[spec.name].shape, strict=True)
+        return {
+            spec.name: np.ones([sizes.get(dim, dim) for dim in spec.dims], np.float32)  # type: ignore[misc]
+            for spec in signature.outputs
+        }
+
+    def compute(batch: Batch) -> Outputs:
+        time.sleep(sleep_s * (len(batch.cu_seqlens) - 1))
+        return ordinary(batch)
+
+    ordinary = loaded.model.compute
+    loaded.model._run, loaded.model.compute = wait, compute  # type: ignore[method-assign, assignment]  # noqa: SLF001
+    return loaded

@@ -1,0 +1,186 @@
+"""What is taken in under overload, in a simulation of a model that computes batches in the order in which rows come."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import deque
+from contextlib import AbstractContextManager, suppress
+
+import pytest
+
+from inferox.core import DeadlineExceededError, InferoxError, OverloadedError
+from inferox.server.congestion import Congestion
+
+TIMEOUT_S = 0.1
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+class Simulation:
+    """Batches of up to ``most`` rows, each of which takes a fixed time and one for each row.
+
+    Rows that nobody waits for any more are not computed, but those that expire meanwhile were computed in vain.
+    """
+
+    def __init__(self, *, most: int, fixed_s: float, row_s: float, is_limited: bool) -> None:
+        self.most, self.fixed_s, self.row_s = most, fixed_s, row_s
+        self.peak_per_s = most / (fixed_s + most * row_s)
+        self.clock = Clock()
+        self.congestion = Congestion(TIMEOUT_S if is_limited else math.inf, clock=self.clock)
+        self.answered_s: list[float] = []
+        self.expired = self.refused = 0
+
+    def run(self, rate_per_s: float, seconds: float, seed: int) -> float:
+        """The rows a second that were answered in time, as a share of what could be."""
+        draw = random.Random(seed)  # noqa: S311 - a simulation
+        arrivals: list[float] = []
+        while not arrivals or arrivals[-1] < seconds:
+            arrivals.append((arrivals[-1] if arrivals else 0) + draw.expovariate(rate_per_s))
+        events = [(at_s, "comes", [row]) for row, at_s in enumerate(arrivals)]
+        queue: deque[int] = deque()
+        open_rows: dict[int, AbstractContextManager[None]] = {}
+        is_busy = False
+        while events:
+            self.clock.now_s, what, rows = heapq.heappop(events)
+            for row in rows:
+                if what == "comes":
+                    held = self.congestion.admit(1, None)
+                    try:
+                        held.__enter__()
+                    except OverloadedError:
+                        self.refused += 1
+                        continue
+                    open_rows[row] = held
+                    queue.append(row)
+                    heapq.heappush(events, (self.clock.now_s + TIMEOUT_S, "expires", [row]))
+                elif row in open_rows and what == "ends":
+                    open_rows.pop(row).__exit__(None, None, None)
+                    self.answered_s.append(self.clock.now_s - arrivals[row])
+                elif row in open_rows:
+                    self.expired += 1
+                    error = DeadlineExceededError("late")
+                    with suppress(DeadlineExceededError):
+                        open_rows.pop(row).__exit__(DeadlineExceededError, error, None)
+            is_busy = is_busy and what != "ends"
+            while queue and queue[0] not in open_rows:
+                queue.popleft()
+            if queue and not is_busy:
+                batch, is_busy = [queue.popleft() for _ in range(min(self.most, len(queue)))], True
+                ends_s = self.clock.now_s + self.fixed_s + len(batch) * self.row_s
+                heapq.heappush(events, (ends_s, "ends", batch))
+        return len(self.answered_s) / seconds / min(self.peak_per_s, rate_per_s)
+
+
+@pytest.mark.parametrize("times", [2.0, 10.0])
+@pytest.mark.parametrize(("most", "fixed_s"), [(8, 0.0), (16, 0.01)])
+def test_under_overload_what_can_be_is_answered(most: int, fixed_s: float, times: float) -> None:
+    unlimited = Simulation(most=most, fixed_s=fixed_s, row_s=0.002, is_limited=False)
+    assert unlimited.run(times * unlimited.peak_per_s, 2.0, 0) < 0.6
+    limited = Simulation(most=most, fixed_s=fixed_s, row_s=0.002, is_limited=True)
+    assert limited.run(times * limited.peak_per_s, 3.0, 0) > 0.85
+    assert limited.expired < len(limited.answered_s)
+    assert limited.refused
+
+
+def test_without_overload_nothing_is_refused() -> None:
+    simulation = Simulation(most=16, fixed_s=0.0, row_s=0.002, is_limited=True)
+    assert simulation.run(simulation.peak_per_s / 2, 5.0, 0) > 0.9
+    assert (simulation.refused, simulation.expired, simulation.congestion.window) == (0, 0, math.inf)
+
+
+def admit(congestion: Congestion, items: int, owner: str | None = None) -> AbstractContextManager[None]:
+    held = congestion.admit(items, owner)
+    held.__enter__()
+    return held
+
+
+def fail(held: AbstractContextManager[None], clock: Clock) -> None:
+    clock.now_s += TIMEOUT_S
+    error = DeadlineExceededError("late")
+    with suppress(DeadlineExceededError):
+        held.__exit__(DeadlineExceededError, error, None)
+
+
+def test_requests_that_were_under_way_together_close_the_window_once() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    together = [admit(congestion, 2) for _ in range(10)]
+    fail(together[7], clock)
+    assert congestion.window == pytest.approx(0.9 * 16)  # what was taken in before it, and itself
+    for held in together[:7]:
+        fail(held, clock)
+    assert congestion.window == pytest.approx(0.9 * 16)
+    later = admit(congestion, 2)
+    fail(later, clock)
+    assert congestion.window == pytest.approx(0.9 * 6)
+
+
+def test_a_request_that_lets_others_go_first_was_late_because_of_them() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    patient = admit(congestion, 1)
+    for _ in range(50):
+        admit(congestion, 2).__exit__(None, None, None)
+    fail(patient, clock)
+    assert congestion.window == pytest.approx(0.9 * 100)
+
+
+def test_answers_in_time_open_the_window_where_it_is_used() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    together = [admit(congestion, 5) for _ in range(20)]
+    fail(together.pop(), clock)
+    assert congestion.window == pytest.approx(90)
+    together.pop().__exit__(None, None, None)
+    assert congestion.window == pytest.approx(90.05)
+    for held in together:
+        held.__exit__(None, None, None)
+    window = congestion.window
+    with congestion.admit(1, None):
+        pass
+    assert congestion.window == window
+
+
+@pytest.mark.parametrize("error", [DeadlineExceededError("its client is in a hurry"), OverloadedError("no worker")])
+def test_what_is_given_up_before_its_time_says_nothing(error: InferoxError) -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    with suppress(InferoxError), congestion.admit(1, None):
+        clock.now_s += TIMEOUT_S / 2
+        raise error
+    assert congestion.window == math.inf
+
+
+def test_a_wide_request_that_takes_too_long_by_itself_says_nothing() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    fail(admit(congestion, 20), clock)
+    assert congestion.window == pytest.approx(18)
+    fail(admit(congestion, 10), clock)
+    assert congestion.window == pytest.approx(18)
+
+
+def test_each_owner_has_a_share_and_a_wide_request_comes_in_alone() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    fail(admit(congestion, 20), clock)  # a window of 18
+    mine = [admit(congestion, 9, "mine"), admit(congestion, 9, "mine")]
+    with pytest.raises(OverloadedError) as refused:
+        admit(congestion, 1, "mine")
+    assert refused.value.retry_after_s == pytest.approx(TIMEOUT_S)
+    yours = [admit(congestion, 4, "yours"), admit(congestion, 5, "yours")]
+    with pytest.raises(OverloadedError):
+        admit(congestion, 1, "yours")
+    wide = admit(congestion, 2048, "others")
+    for held in (*mine, *yours, wide):
+        held.__exit__(None, None, None)
+    with congestion.admit(1, "mine"):
+        pass
