@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 MAIN, OLD = "a" * 40, "b" * 40
 """The commits of every repository: what ``main`` is, and what the tag ``v1`` is."""
@@ -75,6 +78,26 @@ def serve(repositories: dict[str, FakeRepository]) -> Iterator[FakeHub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def go_to(hub: FakeHub, home: Path, patch: pytest.MonkeyPatch) -> None:
+    """Has huggingface_hub in this process ask a hub, with a cache in a folder; it reads its environment only once."""
+    folders = {"HF_HUB_CACHE": "hub", "HF_XET_CACHE": "xet", "HF_TOKEN_PATH": "token"}
+    for name, value in {
+        **addresses_at(hub.endpoint),
+        **{key: str(home / each) for key, each in folders.items()},
+    }.items():
+        patch.setattr(f"huggingface_hub.constants.{name}", value)
+    for name in ("NO_PROXY", "no_proxy"):
+        patch.setenv(name, "127.0.0.1")
+
+
+def addresses_at(endpoint: str) -> dict[str, str]:
+    """The settings of huggingface_hub that say where the hub is."""
+    return {
+        "ENDPOINT": endpoint,
+        "HUGGINGFACE_CO_URL_TEMPLATE": endpoint + "/{repo_id}/resolve/{revision}/{filename}",
+    }
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -21,7 +21,7 @@ from inferox.core import PackageError
 from inferox.sources import open_source
 from inferox.sources.hub import fetch_model
 from tests.sources.checkpoints import make_model, save_model
-from tests.sources.fake_hub import MAIN, OLD, TOKEN, FakeHub, FakeRepository, serve
+from tests.sources.fake_hub import MAIN, OLD, TOKEN, FakeHub, FakeRepository, addresses_at, go_to, serve
 
 _FETCH = """
 import json, sys
@@ -88,7 +88,7 @@ class Client:
 
     def go_to(self, endpoint: str) -> None:
         """Asks another hub from now on."""
-        self.set(ENDPOINT=endpoint, HUGGINGFACE_CO_URL_TEMPLATE=endpoint + "/{repo_id}/resolve/{revision}/{filename}")
+        self.set(**addresses_at(endpoint))
 
     def set(self, **constants: Any) -> None:
         """Gives huggingface_hub settings that it would have read from the environment."""
@@ -112,13 +112,8 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
         "org/gguf": FakeRepository({MAIN: {"config.json": b"{}", "model.gguf": b"x"}}),
     }
     with serve(repositories) as hub:
-        home = tmp_path / "home"
-        client = Client(hub, home, monkeypatch)
-        client.go_to(hub.endpoint)
-        client.set(HF_HUB_CACHE=str(home / "hub"), HF_XET_CACHE=str(home / "xet"), HF_TOKEN_PATH=str(home / "token"))
-        for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.setenv(name, "127.0.0.1")
-        yield client
+        go_to(hub, tmp_path / "home", monkeypatch)
+        yield Client(hub, tmp_path / "home", monkeypatch)
 
 
 def test_only_needed_files_are_fetched(client: Client) -> None:
