@@ -37,7 +37,8 @@ def test_each_is_computed_by_what_it_asks_for(loading: Engine, shelf: Shelf) -> 
     }
     spaces = {loading.infer("model", [[1]], artifact=name).embedding_space for name in (None, "openvino")}
     assert len(spaces) == 2
-    assert loading.stats("model").rows == 3  # of what serves alone
+    assert loading.stats("model").rows == 7  # whichever computed them
+    assert sum(loading.stats("model").batch_rows.counts) == 7
     loading.unload("model")
     assert all(shelf.backend.find(name).is_closed for name in "abq")
 

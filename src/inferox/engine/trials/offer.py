@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from inferox.core import ExecutionError, RequestError, shown
@@ -17,6 +17,9 @@ from inferox.engine.served_model import ServedModel
 from inferox.engine.stats import ModelStats
 from inferox.engine.unexpected import to_failure
 from inferox.tasks.token import Token
+
+_OF_SERVING = frozenset({"missing_workers", "predicted_queue_s", "trials"})
+"""The statistics that are no sums: a worker that does not say what it has counted does not say it of any artifact."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +95,11 @@ class OfferingModel(ServedModel):
         return replace(self._serving.info(), offered={item.target: item.artifact for item in self._offered})
 
     def stats(self) -> ModelStats:
-        """What the artifact that serves has done; see ``ServedModel``. Requests for others are not among it."""
-        return self._serving.stats()
+        """What all artifacts have done, and those that are tried; see ``ServedModel``."""
+        serving = self._serving.stats()
+        counted = [serving, *(item.model.stats() for item in self._offered if not item.is_shared)]
+        names = [item.name for item in fields(ModelStats) if item.name not in _OF_SERVING]
+        return replace(serving, **{name: sum(getattr(stats, name) for stats in counted) for name in names})
 
     def close(self) -> None:
         """Takes no more requests, waits until those that were taken are answered, and closes all artifacts."""
