@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,18 @@ from tests.cli.conftest import Run
 from tests.packing.modules import make_cnn
 
 
+@pytest.fixture(scope="module")
+def cnn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tuned") / "cnn"
+    inferox.pack(make_cnn, path, backends=("onnxruntime", "openvino"), precisions=("fp32",))
+    return path
+
+
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(cnn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package beside a store of the test's own."""
     monkeypatch.setenv("INFEROX_STORE", str(tmp_path / "store"))
-    inferox.pack(make_cnn, tmp_path / "cnn", backends=("onnxruntime", "openvino"), precisions=("fp32",))
-    return tmp_path / "cnn"
+    return shutil.copytree(cnn, tmp_path / "cnn")
 
 
 def test_explain_before_and_after(run: Run, package: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -58,6 +59,24 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     return Store()
 
 
+@pytest.fixture(scope="module")
+def measured(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Tuning:
+    """What was measured with one thread, once for all tests that begin with that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INFEROX_STORE", str(tmp_path_factory.mktemp("measured")))
+        patch.setattr("inferox.measuring.tuning._TURN_S", 0.0)
+        return tune(package, threads=1)
+
+
+@pytest.fixture
+def tuned(measured: Tuning, store: Store) -> Tuning:  # noqa: ARG001 - it sets where a test's own store lies
+    """The same, as if it had been measured in the test."""
+    own = Path(os.environ["INFEROX_STORE"])
+    profiles = next(parent for parent in measured.path.parents if parent.name == "profiles")
+    shutil.copytree(profiles, own / "profiles")
+    return replace(measured, path=own / measured.path.relative_to(profiles.parent))
+
+
 def test_every_artifact_is_measured_and_the_profile_kept(package: Path, store: Store) -> None:
     told: list[tuple[int, int]] = []
     found = tune(package, threads=1, progress=lambda _what, done, of: told.append((done, of)))
@@ -76,18 +95,16 @@ def test_every_artifact_is_measured_and_the_profile_kept(package: Path, store: S
     assert kept.versions == {name: version(name) for name in ("onnxruntime", "openvino")}
 
 
-def test_what_was_not_measured_this_time_is_kept(package: Path) -> None:
-    before = tune(package, threads=1)
+def test_what_was_not_measured_this_time_is_kept(package: Path, tuned: Tuning) -> None:
     after = tune(package, "openvino", threads=1)
-    assert set(after.not_run) == {name for name in before.profile.cells if name.startswith("onnxruntime")}
-    assert set(after.profile.cells) == set(before.profile.cells)
-    assert after.profile.versions == before.profile.versions
-    for name, cells in before.profile.cells.items():
+    assert set(after.not_run) == {name for name in tuned.profile.cells if name.startswith("onnxruntime")}
+    assert set(after.profile.cells) == set(tuned.profile.cells)
+    assert after.profile.versions == tuned.profile.versions
+    for name, cells in tuned.profile.cells.items():
         assert (after.profile.cells[name] == cells) is name.startswith("onnxruntime")
 
 
-def test_what_no_longer_holds_is_not_kept(package: Path) -> None:
-    tuned = tune(package, threads=1)
+def test_what_no_longer_holds_is_not_kept(package: Path, tuned: Tuning) -> None:
     data = tuned.profile.to_json()
     data["versions"]["onnxruntime"] = "0.1"
     tuned.path.write_text(json.dumps(data))
@@ -107,8 +124,7 @@ def test_each_thread_budget_has_its_own_measurements(package: Path) -> None:
     assert "nothing was measured" in found.verdicts[0].reason
 
 
-def test_the_profile_decides_what_is_loaded(package: Path) -> None:
-    tuned = tune(package, threads=1)
+def test_the_profile_decides_what_is_loaded(package: Path, tuned: Tuning) -> None:
     slow, fast = "openvino/onnx/fp32/packed", "onnxruntime/onnx/fp32/padded"
     data = tuned.profile.to_json()
     data["cells"] = {
@@ -135,13 +151,12 @@ def interrupt_at(step: int) -> Callable[[str, int, int], None]:
     return interrupt
 
 
-def test_an_interruption_before_the_first_figure_changes_nothing(package: Path) -> None:
-    before = tune(package, threads=1)
-    content = before.path.read_bytes()
+def test_an_interruption_before_the_first_figure_changes_nothing(package: Path, tuned: Tuning) -> None:
+    content = tuned.path.read_bytes()
     with pytest.raises(KeyboardInterrupt):
         tune(package, threads=1, progress=interrupt_at(0))
-    assert before.path.read_bytes() == content
-    assert [path.name for path in before.path.parent.iterdir()] == [before.path.name]
+    assert tuned.path.read_bytes() == content
+    assert [path.name for path in tuned.path.parent.iterdir()] == [tuned.path.name]
 
 
 def test_an_interruption_keeps_what_was_measured(package: Path, store: Store) -> None:
@@ -194,10 +209,10 @@ def test_what_cannot_be_loaded_in_its_share_of_the_time_is_left_out(
     assert "allow more seconds" in found.not_run["echo/2-onnx/fp32/padded"]
 
 
+@pytest.mark.usefixtures("tuned")
 def test_a_profile_of_another_machine_is_ignored_and_said_to_be(
     package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tune(package, threads=1)
     monkeypatch.setattr("inferox.loading.profile.machine_name", lambda: "another machine")
     found = explain(package, threads=1)
     assert found.found.profile is None
@@ -269,8 +284,7 @@ def test_a_request_never_causes_a_fallback(package: Path) -> None:
         assert model.metadata == before
 
 
-def test_a_profile_is_of_one_digest(package: Path, store: Store) -> None:
-    tuned = tune(package, threads=1)
+def test_a_profile_is_of_one_digest(tuned: Tuning, store: Store) -> None:
     assert isinstance(tuned.profile, Profile)
     assert find_profile("0" * 64, store, 1).profile is None
 

@@ -170,11 +170,24 @@ def test_a_part_of_a_text_has_both_ends(tmp_path: Path, alter: Callable[[Any], A
         load_proof(tmp_path)
 
 
-@pytest.mark.parametrize("task", ["embed", "classify", "token-classify", "rerank"])
+_FORMS = {
+    "number": 0.5,
+    "empty": [],
+    "labels": LABELS,
+    "spans": SPANS,
+    "spans first": [*SPANS, LABELS[0]],
+    "labels first": [*LABELS, SPANS[0]],
+}
+
+
 @pytest.mark.parametrize(
-    "answer",
-    [0.5, [], LABELS, SPANS, [*SPANS, LABELS[0]], [*LABELS, SPANS[0]]],
-    ids=["number", "empty", "labels", "spans", "spans first", "labels first"],
+    ("task", "answer"),
+    [
+        # Every other pair in every run, which is each task and each form: each verifies a whole package.
+        pytest.param(task, form, marks=[] if (row + column) % 2 else pytest.mark.slow, id=f"{task}-{name}")
+        for row, task in enumerate(["embed", "classify", "token-classify", "rerank"])
+        for column, (name, form) in enumerate(_FORMS.items())
+    ],
 )
 def test_verify_takes_no_answer_of_another_form(
     tmp_path: Path, packages: dict[str, Path], task: str, answer: Any

@@ -121,7 +121,8 @@ def test_sentence_t5(stated: str, minilm_directory: Path, tmp_path: Path) -> Non
     (directory / "config.json").write_text(json.dumps({**config, "is_encoder_decoder": True}))
     add_modules(add_tokenizer(directory, minilm_directory), 16)
 
-    report = check_vectors(directory, backends=("torch", "onnxruntime"))
+    # test_runtimes.py has graphs of other models with relative positions in every run.
+    report = check_vectors(directory, backends=("torch", "onnxruntime") if stated == "T5EncoderModel" else ("torch",))
 
     assert any(name.startswith("decoder.") for name in report.left_out_weights) is (stated != "T5EncoderModel")
     assert ("T5ForConditionalGeneration" in " ".join(report.notes)) is (stated != "T5EncoderModel")

@@ -74,11 +74,14 @@ def test_every_architecture_computes_exactly_what_the_original_does(model_type: 
     assert_equal(made.module, original)
 
 
+EVERY_KIND_OF_LAYER = {"BertForSequenceClassification", "ModernBertModel", "MPNetModel", "ViTModel", "ResNetModel"}
+
+
 @pytest.mark.parametrize(
     ("model_type", "architecture"),
     [
-        # Each encoder in every run, and each with each head among the slow tests: a model is made for each weight.
-        pytest.param(*pair, marks=[] if pair[1].endswith("Model") or pair[0] == "bert" else pytest.mark.slow)
+        # A model is made for each weight: every kind of layer in every run, and all classes among the slow tests.
+        pytest.param(*pair, marks=[] if pair[1] in EVERY_KIND_OF_LAYER else pytest.mark.slow)
         for pair in TEXT_CLASSES + IMAGE_CLASSES
     ],
 )
