@@ -1,6 +1,7 @@
 """Embedding many texts of mixed lengths in one call: Inferox and sentence-transformers, side by side in one run.
 
     python benchmarks/offline.py MODEL_DIRECTORY [--texts 2000] [--mix mixed] [--rounds 5] [--threads 2] [--json]
+        [--fastembed GRAPH_DIRECTORY]
 
 The model is packed for several backends, in fp32, bf16 and int8. Each artifact and sentence-transformers (in PyTorch,
 with its own sorting and its own batches of 32), every one in a process of its own, then embed the same texts in turns,
@@ -9,6 +10,9 @@ round after round, with the same number of threads. What counts is the ratio of 
 Large matrix products take part as well, in each precision. Texts a second are then also given as a share of the
 machine's limit: what it could embed if it did nothing but the model's matrix products, as fast as it multiplies large
 matrices in that precision.
+
+With ``--fastembed`` and a folder of model.onnx and tokenizer.json, such as Optimum exports, fastembed takes part as
+well, if it is installed, with its own batches of 256. It knows models by name, so that the model is all-MiniLM-L6-v2.
 """
 
 from __future__ import annotations
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 PEER = "sentence-transformers"
+
+FASTEMBED = "fastembed"
 
 LIMIT = "limit "
 """What the names of runners begin with that multiply large matrices."""
@@ -92,6 +98,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--backends", default="torch,onnxruntime,openvino", help="those to pack for")
     parser.add_argument("--precisions", default="fp32,bf16,int8")
+    parser.add_argument("--fastembed", help="a folder of all-MiniLM-L6-v2 as a graph")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -110,6 +117,8 @@ def main() -> None:
             print(f"left out {artifact}: {reason}", file=sys.stderr)
         artifacts = [item.artifact for item in packed.evidence]
         runners = [Runner(PEER, options.model, options), *(Runner(name, str(package), options) for name in artifacts)]
+        if options.fastembed:
+            runners.append(Runner(FASTEMBED, options.fastembed, options))
         limits = [Runner(LIMIT + name, str(package), options) for name in PRECISIONS]
         report = compare(runners, limits, options)
     if options.json:
@@ -178,7 +187,9 @@ def serve(options: argparse.Namespace) -> None:
         serve_limit(options)
         return
     texts = make_texts(options.texts, options.mix)
-    embed = open_peer(options.model, options.threads) if options.serve == PEER else open_artifact(options).embed
+    peers = {PEER: open_peer, FASTEMBED: open_fastembed}
+    peer = peers.get(options.serve)
+    embed = open_artifact(options).embed if peer is None else peer(options.model, options.threads)
     embed(texts)
     print(json.dumps({"vectors": embed(texts[:200]).tolist(), "facts": {}}), flush=True)
     for _ in sys.stdin:
@@ -205,6 +216,14 @@ def open_peer(model: str, threads: int) -> Embed:
         return np.asarray(peer.encode(list(texts), batch_size=32, show_progress_bar=False))
 
     return embed
+
+
+def open_fastembed(folder: str, threads: int) -> Embed:
+    """Fastembed as its users call it, with a graph that lies here already."""
+    from fastembed import TextEmbedding
+
+    peer = TextEmbedding("sentence-transformers/all-MiniLM-L6-v2", specific_model_path=folder, threads=threads)
+    return lambda texts: np.array(list(peer.embed(texts)), dtype=np.float32)
 
 
 def open_artifact(options: argparse.Namespace) -> TaskModel:

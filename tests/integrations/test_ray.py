@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import inferox
-from inferox.bulk import BulkOptions
+from inferox.bulk import BulkOptions, run_bulk
 from inferox.core import ConfigError
 from inferox.tasks import VectorForm
 from tests.bulk.conftest import make_texts, tiny_package
@@ -73,6 +73,14 @@ def test_an_actor_answers_a_table(tiny_package: Path) -> None:
     assert small.schema.field("embedding").type == pa.list_(pa.int8(), 16)
     with pytest.raises(ConfigError, match="no column 'body'"):
         answer(make_rows(), tiny_package, BulkOptions(column="body"))
+
+
+def test_an_actor_writes_what_a_run_on_files_writes(tiny_package: Path, tmp_path: Path) -> None:
+    pq.write_table(make_rows(), tmp_path / "in.parquet")
+    options = BulkOptions(keep=("id",))
+    with inferox.load(tiny_package, threads=1) as model:
+        run_bulk(model, "digest", [str(tmp_path / "in.parquet")], tmp_path / "out", options)
+    assert answer(make_rows(), tiny_package, options).equals(pq.read_table(tmp_path / "out"))  # every bit of it
 
 
 def test_what_does_not_fit_is_refused() -> None:
