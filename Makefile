@@ -69,8 +69,8 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadsco
 test: setup  ## Run the tests but the slow ones, in three processes for two cores
 	$(PYTEST) -m "not slow"
 
-test-all: setup  ## Run all tests
-	$(PYTEST)
+test-all: setup  ## Run all tests, the property-based ones with twice as many examples
+	$(PYTEST) --hypothesis-profile thorough
 
 test-random: $(READY)  ## Run the property-based tests with examples that no earlier run has tried
 	$(PYTEST) -m "hypothesis and not slow" --hypothesis-profile random

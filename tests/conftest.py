@@ -21,9 +21,11 @@ Command = Callable[..., "subprocess.CompletedProcess[bytes]"]
 stay_on_one_core()
 
 # How long an example takes depends on what else the machine does, so that no test may fail for that. Which examples
-# are drawn depends on the test alone, so that a run repeats the one before; "make test-random" draws others.
-settings.register_profile("inferox", deadline=None, derandomize=True)
-settings.register_profile("random", deadline=None, print_blob=True)
+# are drawn depends on the test alone, so that a run repeats the one before; "make test-random" draws others, and
+# "make test-all" twice as many.
+settings.register_profile("inferox", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("thorough", deadline=None, derandomize=True, max_examples=100)
+settings.register_profile("random", deadline=None, print_blob=True, max_examples=100)
 settings.load_profile("inferox")
 
 
