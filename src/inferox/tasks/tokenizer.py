@@ -29,6 +29,7 @@ from inferox.tasks.options import optional, optional_count
 from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable, may_be_cut
 from inferox.tasks.texts import Text, check_texts_or_pairs
 from inferox.tasks.token_id_rows import make_token_id_rows
+from inferox.tasks.token_inputs import choose_pad_values, is_token, shorter, shortest
 from inferox.tasks.token_selection import select_tokens
 from inferox.tasks.tokenizer_border import translated_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
@@ -90,11 +91,11 @@ class TextTokenizer:
                 f"a text becomes {', '.join(_GIVEN)}, but the model takes {[spec.name for spec in inputs]}",
                 hint="use the task raw, which passes tensors on as they are",
             )
-        self._pad_values = _pad_values(tokenizer, inputs, pad_id)
+        self._pad_values = choose_pad_values(tokenizer, inputs, pad_id)
         self._inputs = tuple(inputs)
         self._tokenizer = tokenizer
-        self._max_length = _shortest(max_length, inputs)
-        self._model_limit = _shortest(model_limit, inputs)
+        self._max_length = shortest(max_length, inputs)
+        self._model_limit = shortest(model_limit, inputs)
         self._token_types = token_types
         self._truncation_side = truncation_side
         self._is_cuttable = is_cuttable(tokenizer, truncation_side)
@@ -131,7 +132,7 @@ class TextTokenizer:
         # Classes that look for the last token of a row by its padding mean the model's own number, whatever the
         # tokenizer calls it.
         model_pad_id = optional_count(options, "pad_token_id")
-        if model_pad_id is not None and _is_token(model_pad_id, signature):
+        if model_pad_id is not None and is_token(model_pad_id, signature):
             pad_id = model_pad_id
         side = optional(options, "truncation_side", str) or "right"
         if side not in {"left", "right"}:
@@ -139,7 +140,7 @@ class TextTokenizer:
         return cls(
             tokenizer,
             signature.inputs,
-            max_length=_shorter(optional_count(options, "max_length", least=1), signature.limits.get(SEQUENCE)),
+            max_length=shorter(optional_count(options, "max_length", least=1), signature.limits.get(SEQUENCE)),
             truncation_side=side,
             pad_id=pad_id,
             token_types=optional(options, "token_types", bool) is not False,
@@ -331,11 +332,6 @@ def _join(
     return np.fromiter(chain.from_iterable(map(read, encodings)), dtype)
 
 
-def _is_token(number: int, signature: Signature) -> bool:
-    bounds = [spec.upper_bound for spec in signature.inputs if spec.name == "input_ids"]
-    return all(bound is None or number < bound for bound in bounds)
-
-
 def _read(path: Path) -> Tokenizer:
     if not path.is_file():
         raise PackageError(
@@ -347,29 +343,6 @@ def _read(path: Path) -> Tokenizer:
     read_tokenizer(content)
     with translated_tokenizer(f"reading {path.name}", hint="fetch the model again"):
         return Tokenizer.from_buffer(content)
-
-
-def _pad_values(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None) -> dict[str, int]:
-    """The numbers to pad with; empty for a model without a mask, unless its fixed length makes padding necessary."""
-    masked = any(spec.name == "attention_mask" for spec in inputs)
-    if not masked and _shortest(None, inputs) is None:
-        return {}
-    padding = tokenizer.padding or {}
-    return {
-        "input_ids": int(padding.get("pad_id", 0)) if pad_id is None else pad_id,
-        "attention_mask": 0,
-        "token_type_ids": int(padding.get("pad_type_id", 0)),
-    }
-
-
-def _shortest(max_length: int | None, inputs: Sequence[TensorSpec]) -> int | None:
-    """The limit of the model's files, or of an input whose length is fixed."""
-    fixed = [dim for spec in inputs for dim in spec.dims[1:] if isinstance(dim, int)]
-    return _shorter(max_length, *fixed)
-
-
-def _shorter(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _lowercases(normalizer: Any) -> bool:
