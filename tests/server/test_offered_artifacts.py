@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.server.browser import browsing
+from tests.server.oip.triton import triton_client
 from tests.server.running import RunningServer, running
 from tests.server.test_page import with_browser
 
@@ -63,6 +64,10 @@ def test_it_is_asked_for_by_every_protocol(server: RunningServer) -> None:
     told = server.http.post("/v2/models/bert/infer", json=body).json()
     assert told["parameters"]["inferox_artifact"] == INT8
     assert (told["model_name"], told["model_version"]) == ("bert", "1")
+    with triton_client("grpc", server.grpc_place) as client:
+        text = {"name": "text", "datatype": "BYTES", "data": TEXTS}
+        answer = client.call("infer", model_name="bert", inputs=[text], parameters={"artifact": "openvino:int8"})
+        assert answer["response"]["parameters"]["inferox_artifact"] == {"string_param": INT8}
 
 
 def test_what_is_not_offered_is_refused(server: RunningServer) -> None:
