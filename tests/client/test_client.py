@@ -136,6 +136,9 @@ def test_named_tensors_are_computed(client: Client, opened: Load) -> None:
     assert set(answer.outputs) == set(expected)
     for name, output in answer.outputs.items():
         np.testing.assert_allclose(output, expected[name], atol=1e-5)
+    halved = client.infer("raw", {spec.name: array}, parameters={"output_datatype": "BF16"})
+    for name, output in halved.outputs.items():
+        np.testing.assert_allclose(output, expected[name], rtol=2**-8, atol=1e-5)
     assert answer.model == "raw"
     assert answer.version
     assert answer.artifact

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +41,21 @@ def test_numbers_are_written_as_the_server_reads_them(array: np.ndarray[Any, Any
     read = read_binary(Datatype(told["datatype"]), told["shape"], memoryview(body)[size:], "x")
     np.testing.assert_array_equal(read, array)
     assert read.dtype == array.dtype
+
+
+@given(st_numpy.arrays(np.uint16, st_numpy.array_shapes(min_dims=0, max_dims=3, min_side=0)))
+def test_bf16_is_written_and_read_as_the_server_does(bits: np.ndarray[Any, Any]) -> None:
+    array = bits.view(ml_dtypes.bfloat16)
+    expected = array.astype(np.float32)
+    body, size = write_request({"x": array}, [], {})
+    (told,) = json.loads(body[:size])["inputs"]
+    assert told["datatype"] == "BF16"
+    read = read_binary(Datatype.BF16, told["shape"], memoryview(body)[size:], "x")
+    np.testing.assert_array_equal(read, expected)
+    found, _ = read_answer(*write_answer({"x": (Datatype.BF16, expected)}))
+    np.testing.assert_array_equal(found["x"], expected)
+    assert found["x"].dtype == np.float32
+    assert not found["x"].flags.writeable
 
 
 @given(ELEMENTS)

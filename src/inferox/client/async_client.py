@@ -256,14 +256,15 @@ class AsyncClient:
         Args:
             model: The model.
             inputs: The tensors by name: numbers of any type that the protocol has, texts or bytes. For tasks other than
-                ``raw`` their names are those that ``describe`` tells.
+                ``raw`` their names are those that ``describe`` tells. ``bfloat16`` of ml_dtypes is sent as BF16.
             outputs: The outputs that are wanted; all where there are none.
-            parameters: Parameters of the request, such as ``priority``, ``prompt_name`` and ``truncate``.
+            parameters: Parameters of the request, such as ``priority``, ``prompt_name``, ``truncate`` and ``artifact``.
             version: The version, or a label; ``None`` for the one that was loaded last.
             deadline_s: After how many seconds it is given up; ``None`` for the client's ``timeout_s``.
 
         Returns:
-            The outputs and how they were computed. Arrays are read-only, but for those of BYTES.
+            The outputs and how they were computed. Arrays are read-only, but for those of BYTES. With the parameter
+            ``output_datatype`` of ``BF16`` outputs that are FP32 come in half the bytes: float32 that were rounded.
 
         Raises:
             InferoxError: What the server says is wrong, or why it cannot be asked.

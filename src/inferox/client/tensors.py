@@ -22,13 +22,17 @@ _LENGTH = struct.Struct("<I")
 
 _BYTES = "BYTES"
 
+_BF16 = "BF16"
+_BF16_BITS = 16
+"""By how many bits a float32 is longer than a BF16, whose bits are its first ones."""
+
 _DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
     **{f"UINT{8 * size}": np.dtype(f"<u{size}") for size in (1, 2, 4, 8)},
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
-"""The data types of fixed size. NumPy has no BF16."""
+"""The data types of fixed size, but for BF16, which NumPy has only with ml_dtypes."""
 
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
@@ -39,7 +43,7 @@ def write_request(
     """Writes a request.
 
     Args:
-        inputs: The tensors by name: arrays of numbers, or of texts or bytes.
+        inputs: The tensors by name: arrays of numbers, those of ml_dtypes' bfloat16 among them, or of texts or bytes.
         outputs: The outputs that are wanted; all where there are none.
         parameters: What the request says beside them.
 
@@ -73,7 +77,7 @@ def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.N
         header_length: What its header says of how long the JSON is; ``None`` where all of it is JSON.
 
     Returns:
-        The outputs by name, each read-only, and the JSON.
+        The outputs by name, each read-only, and the JSON. What was sent as BF16 is float32, of the same numbers.
 
     Raises:
         ResponseError: If it is not an answer of the protocol.
@@ -126,6 +130,8 @@ def _write_tensor(name: str, given: npt.ArrayLike) -> tuple[str, list[int], byte
         elements = [_encode(name, element) for element in array.flat]
         data = b"".join(part for element in elements for part in (_LENGTH.pack(len(element)), element))
         return _BYTES, list(array.shape), data
+    if array.dtype.name == "bfloat16":
+        return _BF16, list(array.shape), array.tobytes()
     wanted = array.dtype.newbyteorder("<")
     if wanted not in _NAMES:
         raise RequestError(f"input {name!r} has the data type {array.dtype}, which the protocol lacks")
@@ -157,6 +163,11 @@ def _read_tensor(item: Fields, data: memoryview) -> npt.NDArray[Any]:
     if datatype == _BYTES:
         elements = _read_elements(prod(shape), data)
         return to_bytes_array(elements).reshape(shape)
+    if datatype == _BF16:
+        bits = np.frombuffer(data, "<u2").astype(np.uint32) << _BF16_BITS
+        widened = bits.view(np.float32).reshape(shape)
+        widened.flags.writeable = False  # as the others are
+        return widened
     if datatype not in _DTYPES:
         raise ValueError(f"an output has the data type {shown(datatype)}")
     array = np.frombuffer(data, _DTYPES[datatype]).reshape(shape)
