@@ -12,7 +12,10 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 import inferox as api
+from tests.cli.conftest import Run, run
 from tests.conftest import Command
+
+__all__ = ["run"]
 
 WORDS = [
     *("river", "model", "quantum", "Monday", "naïve", "café", "can't", "state-of-the-art", "unbelievable", "東京"),
@@ -63,34 +66,34 @@ def test_the_package_is_little_more_than_its_weights(minilm_package: Path, minil
     assert minilm_package.stat().st_size <= 1.035 * weights  # with the artifacts of four runtimes
 
 
-def test_inspect_says_what_it_is(inferox: Command, minilm_package: Path) -> None:
-    described = json.loads(inferox("inspect", minilm_package, "--json").stdout)
+def test_inspect_says_what_it_is(run: Run, minilm_package: Path) -> None:
+    described = json.loads(run("inspect", minilm_package, "--json").out)
     assert described["trust_tier"] == "data"
     assert described["model_info"]["task"] == "embed"
     assert described["model_info"]["task_options"]["max_length"] == 256
     assert described["metadata"]["license"] == "apache-2.0"
     assert [item["class"] for item in described["parity"]["artifacts"]] == ["exact"] * 7  # candle has no packed layout
-    table = inferox("inspect", minilm_package, "--table").stdout.decode()
+    table = run("inspect", minilm_package, "--table").out
     for text in ("minilm", "last_hidden_state", "weights/model.safetensors", "torch/safetensors/fp32/padded", "exact"):
         assert text in table
 
 
-def test_a_table_for_people_and_json_for_pipes(inferox: Command, minilm_package: Path) -> None:
+def test_a_table_for_people_and_json_for_pipes(run: Run, inferox: Command, minilm_package: Path) -> None:
     texts = ("A man is eating food.", "Someone is having a meal.")
-    table = inferox("run", minilm_package, "--table", *texts)
-    assert "Cosine similarity" in table.stdout.decode()
-    assert "0.69" in table.stdout.decode()
+    table = run("run", minilm_package, "--table", *texts).out
+    assert "Cosine similarity" in table
+    assert "0.69" in table
     assert [record["index"] for record in records(inferox("run", minilm_package, *texts).stdout)] == [0, 1]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".npz", ".safetensors"])
-def test_an_output_file(inferox: Command, minilm_package: Path, tmp_path: Path, suffix: str, expected: Any) -> None:
+def test_an_output_file(run: Run, minilm_package: Path, tmp_path: Path, suffix: str, expected: Any) -> None:
     texts = varied_texts()[:5]
     source = tmp_path / "texts.txt"
     source.write_text("\n".join(texts) + "\n", encoding="utf-8")
     target = tmp_path / f"vectors{suffix}"
-    done = inferox("run", minilm_package, "--input", source, "--output", target)
-    assert done.returncode == 0, done.stderr
+    done = run("run", minilm_package, "--input", source, "--output", target)
+    assert done.code == 0, done.err
     if suffix == ".jsonl":
         found = np.array([record["embedding"] for record in records(target.read_bytes())])
     elif suffix == ".npz":
@@ -103,12 +106,12 @@ def test_an_output_file(inferox: Command, minilm_package: Path, tmp_path: Path, 
     assert list(tmp_path.iterdir()) == [source, target] or {*tmp_path.iterdir()} == {source, target}
 
 
-def test_an_output_file_that_exists_is_kept(inferox: Command, minilm_package: Path, tmp_path: Path) -> None:
+def test_an_output_file_that_exists_is_kept(run: Run, minilm_package: Path, tmp_path: Path) -> None:
     target = tmp_path / "vectors.jsonl"
     target.write_text("mine")
-    done = inferox("run", minilm_package, "x", "--output", target)
-    assert done.returncode == 2
-    assert b"--force" in done.stderr
+    done = run("run", minilm_package, "x", "--output", target)
+    assert done.code == 2
+    assert "--force" in done.err
     assert target.read_text() == "mine"
-    assert inferox("run", minilm_package, "x", "--output", target, "--force").returncode == 0
+    assert run("run", minilm_package, "x", "--output", target, "--force").code == 0
     assert records(target.read_bytes())[0]["text"] == "x"
