@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from inferox.cli.interrupts import interruptible
 from inferox.cli.number_types import POSITIVE
 from inferox.cli.options import debug_option, json_option, runtime_options, trust_code_option
+from inferox.cli.progress import showing_progress
 from inferox.cli.terminal import make_console
 
 if TYPE_CHECKING:
@@ -108,9 +109,6 @@ def bench(
     due. A package runs in an engine of this process, without a network. A server may be any that speaks one of the
     protocols; the CPU time of asking is told apart.
     """
-    from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     from inferox.bench import bench as measure
     from inferox.cli.output_file import open_output, writing
     from inferox.core import UnreachableError
@@ -118,15 +116,8 @@ def bench(
 
     counts = [] if callers == "none" else [int(number) for number in _read_numbers(callers, "--callers", whole=True)]
     rates_per_s = None if rates is None else _read_numbers(rates, "--rates")
-    console = make_console(stderr=True)
-    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with open_output(plot, suffixes=(".html",), force=force) if plot is not None else nullcontext() as page:
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            step = bar.add_task("loading", total=None)
-
-            def show(what: str, done: int, total: int) -> None:
-                bar.update(step, description=escape(what), completed=done, total=total)
-
+        with showing_progress("loading") as show:
             loads: dict[str, Any] = {
                 "callers": counts,
                 "rates_per_s": rates_per_s,

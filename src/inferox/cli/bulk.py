@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import json
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from inferox.cli.bulk_progress import watching
+from inferox.cli.progress import watching
 from inferox.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -178,7 +177,7 @@ def run_in_bulk(
     format_of(Path(output))  # refused before the package is loaded
     resume = arguments.resume or False
     plan = planned()
-    with plan.load() as model, watching(sys.stderr) as watcher, noting:
+    with plan.load() as model, watching() as watcher, noting:
         try:
             result = run_bulk(
                 model,

@@ -86,7 +86,7 @@ def compare(
     plan = FULL if timeout_s is None else replace(FULL, timeout_s=timeout_s)
     intent = f"comparing {package}: every artifact in a process of its own, in turns, within {seconds:g} s (--seconds)"
     with open_output(html, suffixes=(".html",), force=force) if html is not None else nullcontext() as report:
-        with showing_progress(intent) as show:
+        with showing_progress("opening the package", plan=intent) as show:
             found = measure(
                 package,
                 backend,

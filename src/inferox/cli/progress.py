@@ -1,33 +1,38 @@
-"""How far long work is, on standard error: a bar on a terminal, elsewhere a line every few seconds."""
+"""How far commands are, on standard error."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic
+from threading import Event, Thread
+from typing import TYPE_CHECKING
 
-from inferox.cli.terminal import make_console, say
+from inferox.cli.terminal import say
 
-Show = Callable[[str, float, float], None]
-"""Told what is being done, how many steps are done, and how many there are."""
+if TYPE_CHECKING:
+    from inferox.bulk import Watcher
 
-_EVERY_S = 3.0
+ShowSteps = Callable[[str, float, float], None]
+"""Told what is being done, how many steps are done, and how many there are: infinity where that is not known."""
+
+_ROWS_EVERY_S = 5.0
+_LOOK_EVERY_S = 0.1
 
 
 @contextmanager
-def showing_progress(plan: str) -> Iterator[Show]:
-    """Says what is going to be measured, and shows how far it is while the block runs.
+def showing_progress(first: str, *, plan: str | None = None) -> Iterator[ShowSteps]:
+    """Shows how far work is while the block runs.
 
     Args:
-        plan: What is going to be measured, and how long it may take.
+        first: What is done first.
+        plan: What is going to be done, and how long it may take, which is said at once; ``None`` to say nothing.
     """
-    say(f"inferox: {plan}", err=True)
-    if sys.stderr.isatty():
-        with _bar() as show:
-            yield show
-    else:
-        yield _lines()
+    from inferox.loading.progress_display import showing
+
+    if plan is not None:
+        say(f"inferox: {plan}", err=True)
+    with showing(first) as show:
+        yield lambda what, done, total: show(what, done / total if total else 0.0)
 
 
 @contextmanager
@@ -37,42 +42,43 @@ def showing_steps(work: str) -> Iterator[Callable[[str], None]]:
     Args:
         work: What is being done.
     """
-    if sys.stderr.isatty():
-        from rich.markup import escape
+    from inferox.loading.progress_display import showing
 
-        with make_console(stderr=True).status(work, spinner="dots") as status:
-            yield lambda step: status.update(escape(step))
-    else:
-        began_s = monotonic()
-        yield lambda step: say(f"inferox: {monotonic() - began_s:.0f} s: {step}", err=True)
+    with showing(work, every_s=0.0) as show:
+        yield lambda step: show(step, None)
 
 
 @contextmanager
-def _bar() -> Iterator[Show]:
-    from rich.markup import escape
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+def showing_items() -> Iterator[Callable[[int], None]]:
+    """Shows how many items are done while the block runs, of which nobody knows how many there are.
 
-    columns = (
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
-        task = bar.add_task("opening the package", total=None)
-        yield lambda what, done, total: bar.update(task, completed=done, total=total, description=escape(what))
+    Yields:
+        What is told how many are done.
+    """
+    from inferox.loading.progress_display import showing
+
+    with showing("running", every_s=_ROWS_EVERY_S, is_patient=True) as show:
+        yield lambda done: show(f"{done:,} items", None)
 
 
-def _lines() -> Show:
-    began_s = monotonic()
-    told_s = float("-inf")
+@contextmanager
+def watching() -> Iterator[Watcher]:
+    """Shows how far a bulk run is while the block runs, from the moment at which the run begins."""
+    from inferox.bulk import Watcher
+    from inferox.loading.progress_display import showing
 
-    def show(what: str, done: float, total: float) -> None:
-        nonlocal told_s
-        now_s = monotonic()
-        if now_s - told_s >= _EVERY_S:
-            told_s = now_s
-            share = f"{100 * done / total:.0f}%" if total else "0%"
-            say(f"inferox: {now_s - began_s:.0f} s, {share}: {what}", err=True)
+    watcher, ended = Watcher(), Event()
 
-    return show
+    def look() -> None:
+        with showing("opening the input", every_s=_ROWS_EVERY_S) as show:
+            while not ended.wait(_LOOK_EVERY_S):
+                if watcher.is_running:
+                    show(watcher.describe(), watcher.share)
+
+    thread = Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield watcher
+    finally:
+        ended.set()
+        thread.join()

@@ -13,7 +13,8 @@ import click
 from inferox.cli.bulk import BulkArguments, bulk_options, run_in_bulk
 from inferox.cli.interrupts import interruptible
 from inferox.cli.options import debug_option, json_option, runtime_options, signature_option, trust_code_option
-from inferox.cli.terminal import make_console, say
+from inferox.cli.progress import showing_items
+from inferox.cli.terminal import say
 
 if TYPE_CHECKING:
     from inferox.cli.items import PairOptions
@@ -227,22 +228,18 @@ def _check_pairs(pairs: PairOptions, task: str) -> None:
 
 
 def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncate: str) -> None:
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    console = make_console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.completed} items"), TimeElapsedColumn())
     # Enough items at once to form batches of rows alike in length, and few enough to hold. A raw call is a batch.
     window_size = 1 if task.name == "raw" else 4 * task.max_rows
     done = 0
     cut_tokens: list[CutTokens] = []
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar, advance = progress.add_task("running", total=None), interruptible(progress.advance)
+    with showing_items() as show:
+        tell = interruptible(show)
         while window := list(islice(items, window_size)):
             results, cut = _run_window(model, task, window, done, truncate)
             sink.write(task, window, results, cut)
             cut_tokens += cut or ()
             done += len(window)
-            advance(bar, len(window))
+            tell(done)
 
     _say_truncation(cut_tokens, truncate)
 

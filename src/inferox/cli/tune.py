@@ -51,7 +51,7 @@ def tune(
     from inferox.measuring import tune as measure
 
     plan = f"tuning {package}: every artifact over batches of different shapes, within {seconds:g} s (--seconds)"
-    with showing_progress(plan) as show:
+    with showing_progress("opening the package", plan=plan) as show:
         found = measure(
             package,
             backend,

@@ -66,7 +66,9 @@ def verify(
     from inferox.measuring import verify as measure_again
 
     within = "" if seconds is None else f", within {seconds:g} s (--seconds)"
-    with showing_progress(f"verifying {package}: every artifact on the stored samples{within}") as show:
+    with showing_progress(
+        "opening the package", plan=f"verifying {package}: every artifact on the stored samples{within}"
+    ) as show:
         found = measure_again(
             package,
             backend,

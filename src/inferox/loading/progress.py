@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Any
+
+from inferox.loading.progress_display import showing
 
 _LINE_EVERY_S = 5.0
 
@@ -18,45 +19,11 @@ def watch(answers: Iterator[tuple[Sequence[int], Any]], total: int, unit: str) -
         total: The number of items.
         unit: What they are, such as ``texts``.
     """
-    show = _show_bar if sys.stderr.isatty() else _show_lines
-    return show(answers, total, unit)
-
-
-def _show_bar(
-    answers: Iterator[tuple[Sequence[int], Any]], total: int, unit: str
-) -> Iterator[tuple[Sequence[int], Any]]:
-    # Rich takes a fifth of the time of "import inferox", and few calls show a bar.
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    began_s = monotonic()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(unit, total=total, rate="")
-        done = 0
+    began_s, done = monotonic(), 0
+    with showing(f"{total:,} {unit}", every_s=_LINE_EVERY_S, is_patient=True) as show:
         for indices, results in answers:
             yield indices, results
             done += len(indices)
-            bar.update(task, completed=done, rate=f"{done / max(monotonic() - began_s, 1e-9):,.0f}/s")
-
-
-def _show_lines(
-    answers: Iterator[tuple[Sequence[int], Any]], total: int, unit: str
-) -> Iterator[tuple[Sequence[int], Any]]:
-    began_s = told_s = monotonic()
-    done = 0
-    for indices, results in answers:
-        yield indices, results
-        done += len(indices)
-        now_s = monotonic()
-        if now_s - told_s >= _LINE_EVERY_S or done == total:
-            told_s, rate = now_s, done / max(now_s - began_s, 1e-9)
+            rate = done / max(monotonic() - began_s, 1e-9)
             left = f", {(total - done) / rate:,.0f} s left" if done < total else ""
-            sys.stderr.write(f"{done:,} of {total:,} {unit}, {rate:,.0f}/s{left}\n")
-            sys.stderr.flush()
+            show(f"{done:,} of {total:,} {unit}, {rate:,.0f}/s{left}", done / total)

@@ -1,0 +1,64 @@
+"""The one place where it is shown how far long work is: a bar on a terminal, elsewhere a line every few seconds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from inferox.core import printable
+
+Show = Callable[[str, float | None], None]
+"""Told what is done now, and which share of all is done, from 0 to 1: ``None`` where that is not known."""
+
+
+@contextmanager
+def showing(first: str, *, every_s: float = 3.0, is_patient: bool = False) -> Iterator[Show]:
+    """Shows on standard error how far work is, while the block runs.
+
+    Args:
+        first: What is done first, which a bar shows until it is told more.
+        every_s: How far lines are apart at least, in seconds, where there is no terminal. The end is told in any case.
+        is_patient: Whether the first line waits as long, too, so that what is done soon says nothing.
+    """
+    if sys.stderr is not None and sys.stderr.isatty():
+        with _bar(first) as show:
+            yield show
+    else:
+        yield _lines(every_s, is_patient=is_patient)
+
+
+@contextmanager
+def _bar(first: str) -> Iterator[Show]:
+    # Rich takes a fifth of the time of "import inferox", and little shows a bar.
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(escape(printable(first)), total=None)
+
+        def show(what: str, share: float | None) -> None:
+            total = None if share is None else 1.0
+            bar.update(task, completed=share or 0.0, total=total, description=escape(printable(what)))
+
+        yield show
+
+
+def _lines(every_s: float, *, is_patient: bool) -> Show:
+    began_s = monotonic()
+    told_s = began_s if is_patient else float("-inf")
+
+    def show(what: str, share: float | None) -> None:
+        nonlocal told_s
+        now_s = monotonic()
+        is_end = share is not None and share >= 1
+        if sys.stderr is not None and (is_end or now_s - told_s >= every_s):
+            told_s = now_s
+            so_far = "" if share is None else f", {100 * share:.0f}%"
+            sys.stderr.write(f"inferox: {now_s - began_s:.0f} s{so_far}: {printable(what)}\n")
+            sys.stderr.flush()
+
+    return show

@@ -1,0 +1,65 @@
+"""How far work is: lines a few seconds apart, or a bar on a terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from inferox.loading import progress_display
+from inferox.loading.progress_display import showing
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_lines_are_some_seconds_apart_and_the_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(progress_display, "monotonic", lambda: now_s)
+    with showing("opening") as show:
+        for step in range(9):
+            now_s = float(step)
+            show(f"step {step}\x1b[2J", step / 8)
+        now_s = 12.0
+        show("and then", None)
+    assert capsys.readouterr().err.splitlines() == [
+        "inferox: 0 s, 0%: step 0\\x1b[2J",
+        "inferox: 3 s, 38%: step 3\\x1b[2J",
+        "inferox: 6 s, 75%: step 6\\x1b[2J",
+        "inferox: 8 s, 100%: step 8\\x1b[2J",
+        "inferox: 12 s: and then",
+    ]
+
+
+def test_what_is_done_soon_may_say_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(progress_display, "monotonic", lambda: now_s)
+    with showing("opening", is_patient=True) as show:
+        for now_s in (0.0, 2.0, 4.0, 5.0):
+            show(f"{now_s:g} items", None)
+    assert capsys.readouterr().err.splitlines() == ["inferox: 4 s: 4 items"]
+
+
+def test_a_terminal_has_a_bar_in_which_names_neither_control_it_nor_colour_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    with showing("opening [bold]it") as show:
+        show("half of [red]it\x1b[2J", 0.5)
+    shown = terminal.getvalue()
+    assert "50%" in shown
+    assert "half of [red]it\\x1b[2J" in shown
+    assert "\x1b[2J" not in shown
+    assert "inferox: " not in shown
+
+
+def test_where_standard_error_is_closed_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    with showing("opening") as show:
+        show("half", 0.5)
