@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from inferox.backends.onnx.wire_format import BYTES, VARINT, WireFormatError, read_fields
@@ -61,17 +61,30 @@ def check_onnx(path: Path) -> memoryview:
         LoadError: If it is something else, or takes weights from elsewhere.
         OSError: If it cannot be read.
     """
-    with path.open("rb") as file:
-        if path.stat().st_size == 0:
-            raise LoadError(f"{path.name} is empty, and not an ONNX model")
-        # Never closed by hand: the parts of it that a traceback holds would not let it.
-        content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    content = map_onnx(path)
     try:
         _check_model(content, path)
         _Walk(path).visit("model", content, 0)
     except WireFormatError as error:
         raise LoadError(f"{path.name} is not an ONNX model, or a damaged one: {error}") from error
     return content
+
+
+def map_onnx(path: Path) -> memoryview:
+    """The bytes of a file, mapped into memory, without a look at what they are.
+
+    Args:
+        path: The file.
+
+    Raises:
+        LoadError: If it is empty.
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        if path.stat().st_size == 0:
+            raise LoadError(f"{path.name} is empty, and not an ONNX model")
+        # Never closed by hand: the parts of it that a traceback holds would not let it.
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _check_model(model: memoryview, path: Path) -> None:
@@ -93,9 +106,15 @@ def _check_model(model: memoryview, path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Walk:
-    """A walk through all tensors of a model."""
+    """A walk through all tensors of a model.
+
+    Attributes:
+        path: The file.
+        locations: Where the tensors lie that were looked at: mostly all in one file, which is looked at once.
+    """
 
     path: Path
+    locations: set[str] = field(default_factory=set)
 
     def visit(self, name: str, message: memoryview, depth: int) -> None:
         if depth > _DEEPEST:
@@ -121,8 +140,9 @@ class _Walk:
         key, text = texts[1], texts[2]
         if key not in _EXTERNAL_KEYS:
             raise LoadError(f"{self.path.name} says where weights lie with {key!r}, which ONNX does not know")
-        if key == "location":
+        if key == "location" and text not in self.locations:
             self._check_location(text)
+            self.locations.add(text)
 
     def _check_location(self, location: str) -> None:
         if _MEMORY_TAG in location:

@@ -6,7 +6,7 @@ import os
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from inferox.backends.onnx.content import check_onnx
+from inferox.backends.onnx.content import map_onnx
 from inferox.backends.onnx.domains import list_foreign_domains
 from inferox.backends.onnx.wire_format import WireFormatError
 from inferox.core import LoadError, first_line
@@ -26,7 +26,7 @@ def find_plug_ins(graph: Path) -> list[EntryPoint]:
         is loaded.
     """
     try:
-        domains = list_foreign_domains(check_onnx(graph))
+        domains = list_foreign_domains(map_onnx(graph))  # what else is in it is checked when it is loaded
     except (LoadError, OSError, WireFormatError):
         return []
     if not domains:
