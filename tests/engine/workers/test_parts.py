@@ -43,7 +43,7 @@ from inferox.engine.workers.pooled_stats import add_up
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.results import to_answered
-from inferox.engine.workers.sandbox import Sandbox
+from inferox.engine.workers.sandbox import Death, Sandbox
 from inferox.engine.workers.suspects import tell_suspects
 from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.tasks.truncation import CutTokens
@@ -304,7 +304,7 @@ def test_what_cannot_be_sent_is_in_no_quarantine() -> None:
 
 
 def make_sandbox(monkeypatch: pytest.MonkeyPatch, link: Any, quarantine: Quarantine) -> Sandbox:
-    sandbox = Sandbox(Launcher(EngineConfig()), quarantine)
+    sandbox = Sandbox(Launcher(EngineConfig()), quarantine, release=lambda _: None)
     monkeypatch.setattr(sandbox, "_wait_for_link", lambda: link)
     return sandbox
 
@@ -321,7 +321,7 @@ def test_the_sandbox_answers_in_no_other_space(monkeypatch: pytest.MonkeyPatch) 
     asked: list[Any] = []
     link = SimpleNamespace(loads={model.key: loaded}, call=asked.append)
     request = make_request(["a"], model)
-    make_sandbox(monkeypatch, link, Quarantine())._try(Part.of_all(request), "a worker died")
+    make_sandbox(monkeypatch, link, Quarantine())._try(Part.of_all(request), Death("a worker died"))
     assert not asked
     with pytest.raises(ExecutionError, match="a worker loaded b, where the first had loaded a"):
         request.future.result(0)
@@ -332,7 +332,7 @@ def test_the_sandbox_dies_once_of_equal_items(monkeypatch: pytest.MonkeyPatch) -
     quarantine = Quarantine()
     quarantine.add(model.key, "poison")
     request = make_request(["a", "poison"], model)
-    make_sandbox(monkeypatch, None, quarantine)._try(Part(request, [1]), "a worker died")
+    assert make_sandbox(monkeypatch, None, quarantine)._is_over(Part(request, [1]))
     with pytest.raises(RequestError, match="item 1: computing it ended a worker process lately"):
         request.future.result(0)
 

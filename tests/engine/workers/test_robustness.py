@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import partial
 from threading import Condition, Event
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ import msgspec
 import pytest
 
 from inferox import EngineConfig
-from inferox.core import DeviceId, ExecutionError
+from inferox.core import DeviceId, ExecutionError, RequestError
 from inferox.engine.answer import Answer
 from inferox.engine.local import LocalHost
 from inferox.engine.model_info import ModelInfo
@@ -32,13 +33,13 @@ from inferox.engine.workers.exposure import Exposure
 from inferox.engine.workers.flight_record import ALL_ROWS, FlightRecord, FlightSlot, is_in, make_record_file
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
 from inferox.engine.workers.launcher import Launcher
-from inferox.engine.workers.link import WorkerLink
+from inferox.engine.workers.link import WorkerDiedError, WorkerLink
 from inferox.engine.workers.messages import Answered, Count, Done, Failed, Load, Message, Stop, Unload
 from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part, PooledRequest
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
-from inferox.engine.workers.sandbox import Sandbox
+from inferox.engine.workers.sandbox import Death, Sandbox
 from inferox.engine.workers.seat import Seat
 from inferox.engine.workers.waiting_parts import WaitingParts
 from inferox.engine.workers.watchdog import Watchdog
@@ -341,10 +342,58 @@ def test_a_message_without_a_file_has_a_limit(ends: tuple[Worker, Channel], monk
         worker._channel.receive()
 
 
-def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox, may_go, tried = Sandbox(Launcher(EngineConfig()), Quarantine()), Event(), list[Part]()
+def make_sandbox(release: Callable[[Part], None] = raise_memory_error) -> Sandbox:
+    return Sandbox(Launcher(EngineConfig()), Quarantine(), release)
 
-    def try_it(part: Part, _: str) -> None:
+
+def test_once_a_death_is_explained_its_other_suspects_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, tried, may_go = list[Any](), list[Any](), Event()
+    sandbox = make_sandbox(lambda part: released.append(part.items[0]))
+
+    def compute(part: Part, _: object) -> WorkerDiedError | None:
+        assert may_go.wait(20)
+        tried.append(part.items[0])
+        if part.items == ["poison"]:
+            return WorkerDiedError("it was ended by SIGSEGV")
+        part.request.add(part.rows, Answer(["found"], "model", "1", "a", None, []))
+        return None
+
+    monkeypatch.setattr(sandbox, "_prepare", lambda _: None)
+    monkeypatch.setattr(sandbox, "_compute", compute)
+    monkeypatch.setattr(sandbox._seat, "start", lambda: None)
+    death, other = Death("a worker died"), Death("another died")
+    parts = [make_part([item]) for item in ("a", "poison", "b", "poison", "c")]
+    for part, of in zip(parts, (death, death, death, death, other), strict=True):
+        sandbox.take(part, of)
+    may_go.set()
+    assert parts[4].request.future.result(20).results == ["found"]
+    assert tried == ["a", "poison", "c"]  # the other may have died of "c"
+    assert released == ["b"]
+    assert sandbox.divide(make_part(["b"]))[0] == []  # or it would come back
+    for part in (parts[1], parts[3]):
+        with pytest.raises(RequestError):
+            part.request.future.result(0)
+    sandbox.stop(1)
+
+
+def test_the_next_worker_of_the_sandbox_loads_what_suspects_were_for() -> None:
+    sandbox, info = make_sandbox(), ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None)
+    models = [RemoteModel(cast("WorkerPool", None), "p", replace(info, name=name), {}, None) for name in "mn"]
+    links = [SimpleNamespace(loads={}, call=lambda _: Future()) for _ in range(2)]
+    sandbox._begin(cast("WorkerLink", links[0]))
+    for model in models:
+        sandbox._models[model.key] = model
+    models[1]._is_closed = True
+    assert not links[0].loads  # nothing was suspected yet
+    sandbox._begin(cast("WorkerLink", links[1]))
+    assert list(links[1].loads) == [models[0].key]
+    sandbox.stop(1)
+
+
+def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox, may_go, tried = make_sandbox(), Event(), list[Part]()
+
+    def try_it(part: Part, _: Death) -> None:
         assert may_go.wait(20)
         tried.append(part)
         part.request.add(part.rows, Answer(["found"], "model", "1", "a", None, []))
@@ -358,7 +407,7 @@ def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyP
     link = SimpleNamespace(ask=lambda _, part: asked.append(part))
     monkeypatch.setattr(pool, "_choose", lambda _: (link, 1))
     suspect, later, equal = make_part(["poison"]), make_part(["a", "poison", "b"]), make_part(["poison"])
-    sandbox.take(suspect, "a worker died")
+    sandbox.take(suspect, Death("a worker died"))
     pool.hand_on(later)
     pool.hand_on(equal)
     assert [(part.request, list(part.rows)) for part in asked] == [(later.request, [0, 2])]
@@ -375,10 +424,7 @@ def test_what_equals_a_suspect_waits_for_the_verdict(monkeypatch: pytest.MonkeyP
 
 
 def test_a_load_that_failed_once_is_tried_again_for_the_next_suspect(monkeypatch: pytest.MonkeyPatch) -> None:
-    sandbox, info = (
-        Sandbox(Launcher(EngineConfig()), Quarantine()),
-        ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None),
-    )
+    sandbox, info = make_sandbox(), ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None)
     model = RemoteModel(cast("WorkerPool", None), "package", info, {}, None)
     replies: list[Any] = [ExecutionError("no memory"), msgspec.to_builtins(info)]
 

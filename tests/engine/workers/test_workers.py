@@ -33,7 +33,7 @@ from inferox.engine.workers.channel import _HEADER, INLINE_BYTES
 from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.pooled_request import Part
-from inferox.engine.workers.sandbox import Sandbox
+from inferox.engine.workers.sandbox import Death, Sandbox
 from tests.engine.models import POISON, double
 from tests.engine.workers.factories import CRASH, FATAL_FILE, HANG, HERE, SLOW, SLOW_S, STUCK
 
@@ -172,9 +172,9 @@ def test_after_a_death_a_crash_takes_no_mates_along(engine: Engine, monkeypatch:
     suspects: list[int] = []
     take = Sandbox.take
 
-    def note(sandbox: Sandbox, part: Part, reason: str) -> None:
+    def note(sandbox: Sandbox, part: Part, death: Death) -> None:
         suspects.append(part.items[0][0])
-        take(sandbox, part, reason)
+        take(sandbox, part, death)
 
     with pytest.raises(RequestError):
         engine.infer("model", [[CRASH, 1]])

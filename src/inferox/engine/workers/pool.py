@@ -32,7 +32,7 @@ from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import Quarantine
 from inferox.engine.workers.remote_model import RemoteModel
 from inferox.engine.workers.replies import deliver
-from inferox.engine.workers.sandbox import Sandbox
+from inferox.engine.workers.sandbox import Death, Sandbox
 from inferox.engine.workers.seat import Seat
 from inferox.engine.workers.suspects import tell_suspects
 from inferox.engine.workers.waiting_parts import WaitingParts
@@ -76,7 +76,7 @@ class WorkerPool(ModelHost):
         self._broken: dict[int, str] = {}
         self._quarantine = Quarantine()
         self._closing = Event()
-        self._sandbox = Sandbox(self._launcher, self._quarantine)
+        self._sandbox = Sandbox(self._launcher, self._quarantine, self._hand_on_safely)
         self.trace = PoolTrace(self._alive) if config.profiling else None
         self._seats = [
             Seat(
@@ -284,9 +284,10 @@ class WorkerPool(ModelHost):
                 part.fail(to_failure(f"{reason}, and telling what it died of", error))
             return
         self._exposure.note_death({part.request.model.key for part in suspects})
+        death = Death(reason)
         for part in suspects:
             with part.answering("giving it to the sandbox"):
-                self._sandbox.take(part, reason)
+                self._sandbox.take(part, death)
         for part in others:
             with part.answering("handing it on"):
                 self.hand_on(part)
@@ -302,7 +303,7 @@ class WorkerPool(ModelHost):
         """
         suspects, others = self._sandbox.divide(part)
         for suspect in suspects:
-            self._sandbox.take(suspect, "a worker process died of what may have been its equal")
+            self._sandbox.take(suspect, Death("a worker process died of what may have been its equal"))
         if suspects and not others.rows:
             return
         if (chosen := self._choose(others)) is not None:

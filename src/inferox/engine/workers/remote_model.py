@@ -72,6 +72,11 @@ class RemoteModel(ServedModel):
         self._open = 0
         self._is_closed = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it takes no more requests."""
+        return self._is_closed
+
     def make_load(self, call: int) -> Load:
         """The message that has a worker load it.
 

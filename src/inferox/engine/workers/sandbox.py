@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Condition, Thread
 from typing import Any
@@ -28,21 +29,38 @@ _TRIES = 3
 """How often the sandbox is started for a suspect, where it dies before it has it."""
 
 
+@dataclass(eq=False)
+class Death:
+    """The death of a worker, of which items are suspected.
+
+    Attributes:
+        reason: How the worker ended.
+        is_explained: Whether the item was found that it died of.
+    """
+
+    reason: str
+    is_explained: bool = False
+
+
 class Sandbox:
     """Computes items that were in flight when a worker died: each alone, in a worker that has nothing else.
 
     Most of them are innocent, and get their answers. One of which this worker dies too is refused, and for some minutes
-    whatever is equal to it; where somebody may have killed it, the item is tried once more. The worker is started for
-    the first suspect, and then kept.
+    whatever is equal to it; where somebody may have killed it, the item is tried once more. A refusal explains the
+    death, and its other suspects are computed by the workers, as what is new. The worker of the sandbox is started for
+    the first suspect, and then kept; those that replace it load at once what suspects were for.
 
     Args:
         launcher: What starts the worker.
         quarantine: Where items go that are refused from now on.
+        release: Takes what is no suspect any more.
     """
 
-    def __init__(self, launcher: Launcher, quarantine: Quarantine) -> None:
+    def __init__(self, launcher: Launcher, quarantine: Quarantine, release: Callable[[Part], None]) -> None:
         self._quarantine = quarantine
-        self._suspects: SimpleQueue[tuple[Part, str, bytes | None] | None] = SimpleQueue()
+        self._release = release
+        self._models: dict[str, RemoteModel] = {}
+        self._suspects: SimpleQueue[tuple[Part, Death, bytes | None] | None] = SimpleQueue()
         self._digests = Counter[bytes | None]()
         self._condition = Condition()
         self._link: WorkerLink | None = None
@@ -63,12 +81,12 @@ class Sandbox:
         """How often its worker was replaced."""
         return self._seat.restarts
 
-    def take(self, part: Part, reason: str) -> None:
+    def take(self, part: Part, death: Death) -> None:
         """Takes a suspect in.
 
         Args:
             part: A single item.
-            reason: How the worker ended that was computing it.
+            death: What it is suspected of.
         """
         with self._condition:
             if self._thread is None:
@@ -78,7 +96,7 @@ class Sandbox:
                 self._thread = thread
             digest = digest_item(part.request.model.key, part.items[0])
             self._digests[digest] += 1
-        self._suspects.put((part, reason, digest))
+        self._suspects.put((part, death, digest))
 
     def divide(self, part: Part) -> tuple[list[Part], Part]:
         """Tells what equals a suspect, of which nobody knows yet whether it ends workers.
@@ -123,33 +141,42 @@ class Sandbox:
 
     def _run(self) -> None:
         while (suspect := self._suspects.get()) is not None:
-            part, reason, digest = suspect
+            part, death, digest = suspect
+            is_free = False
             with part.answering("computing it in the sandbox"):
-                self._try(part, reason)
+                is_free = not self._is_over(part) and death.is_explained
+                if not is_free:
+                    self._try(part, death)
             with self._condition:
                 self._digests[digest] -= 1
                 self._digests += Counter()  # forgets those that are none any more
+            if is_free:  # or what it is handed to would take it for its own equal
+                self._release(part)
             del suspect, part  # or it would live until the next one
 
-    def _try(self, part: Part, reason: str) -> None:
-        request = part.request
-        if request.is_over():
-            return
-        try:  # what equals it may have ended this worker a moment ago
-            self._quarantine.refuse(request.model.key, part.items)
+    def _is_over(self, part: Part) -> bool:
+        """Whether a suspect need not be computed: what equals it may have ended this worker a moment ago."""
+        try:
+            self._quarantine.refuse(part.request.model.key, part.items)
         except RequestError as error:
             part.fail(error)
+        return part.request.is_over()
+
+    def _try(self, part: Part, death: Death) -> None:
+        request = part.request
+        if request.is_over():
             return
         for is_last in (False, True):
             try:
                 link = self._prepare(request.model)
             except InferoxError as error:
-                part.fail(ExecutionError(f"{reason}, and it cannot be tried again: {error.message}").at_item(0))
+                part.fail(ExecutionError(f"{death.reason}, and it cannot be tried again: {error.message}").at_item(0))
                 return
             died = self._compute(part, link)
             if died is None:
                 return
             if is_last or not died.was_killed:
+                death.is_explained = True
                 self._quarantine.add(request.model.key, part.items[0])
                 part.fail(refusal(f"two worker processes died of it; of the last, {died.message}").at_item(0))
                 return
@@ -175,22 +202,31 @@ class Sandbox:
         """A worker that has loaded the model, and computed something with it: only then is it known when it hangs."""
         for attempt in range(_TRIES):
             link = self._wait_for_link()
-            load = link.loads.get(model.key)
-            if load is None:
-                load = link.loads[model.key] = link.call(model.make_load)
+            with self._condition:
+                self._models[model.key] = model
+                load = self._load_in(link, model)
             try:
                 error = model.compare(msgspec.convert(load.result(), ModelInfo))
             except WorkerDiedError:
                 if attempt + 1 == _TRIES:
                     raise
                 continue
-            except Exception:
-                link.loads.pop(model.key, None)  # it may succeed for the next suspect, as where memory was short
-                raise
             if error is not None:
                 raise error
             return link
         raise AssertionError
+
+    def _load_in(self, link: WorkerLink, model: RemoteModel) -> Future[Any]:
+        """Has the worker load a model, unless it was told to before."""
+        if (load := link.loads.get(model.key)) is None:
+            load = link.loads[model.key] = link.call(model.make_load)
+
+            def forget_failure(done: Future[Any]) -> None:
+                if done.exception() is not None:
+                    link.loads.pop(model.key, None)  # it may succeed for the next suspect, as where memory was short
+
+            load.add_done_callback(forget_failure)
+        return load
 
     def _wait_for_link(self) -> WorkerLink:
         with self._condition:
@@ -202,6 +238,9 @@ class Sandbox:
     def _begin(self, link: WorkerLink) -> None:
         with self._condition:
             self._link, self._failure = link, None
+            self._models = {key: model for key, model in self._models.items() if not model.is_closed}
+            for model in self._models.values():
+                self._load_in(link, model)
             self._condition.notify_all()
 
     def _end(self, link: WorkerLink) -> None:
