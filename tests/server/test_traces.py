@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,11 +19,13 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from inferox.core import ConfigError
-from inferox.server import ServerConfig
+from inferox.server import ModelRepository, ServerConfig, serve
 from inferox.server.app import App
+from inferox.server.log_format import JsonFormatter
 from inferox.server.otlp import OtlpSender
 from inferox.server.request_observer import RequestObserver
 from inferox.server.request_record import RequestRecord
+from inferox.server.service import Service
 from inferox.server.span_queue import FinishedRequest, SpanQueue, SpanSender
 from inferox.server.trace_context import TraceContext, read_trace_context
 from tests.server.oip.test_grpc import asked, infer_of
@@ -244,6 +248,47 @@ def test_requests_wait_only_as_far_as_there_is_room() -> None:
     sender.may_go.set()
     spans.close()
     assert (sum(sender.sizes), spans.sent) == (11, 11)
+
+
+def test_what_is_logged_while_a_request_is_answered_says_which_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[dict[str, Any]] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(json.loads(JsonFormatter().format(record)))
+
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError
+
+    keeper, logger = Keeper(), logging.getLogger("inferox.server")
+    monkeypatch.setattr(Service, "embed", fail)
+    logger.addHandler(keeper)
+
+    async def test() -> None:
+        async with holding() as held:
+            for headers in (PARENTED, {}):
+                body = {"model": "model", "input": "a"}
+                answer = await held.http.post("/v1/embeddings", json=body, headers=headers)
+                assert answer.status_code == 500
+                assert lines[-1]["request_id"] == answer.headers["x-request-id"]
+                trace = read_trace_context(answer.headers)
+                named = {} if trace is None else {"trace_id": trace.trace_id, "span_id": trace.parent_id}
+                assert {name: lines[-1][name] for name in ("trace_id", "span_id") if name in lines[-1]} == named
+
+    try:
+        run(test)
+    finally:
+        logger.removeHandler(keeper)
+    assert [line.get("trace_id") for line in lines] == [TRACE, None]
+
+
+def test_what_is_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "inferox.server.otlp")
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)
+    monkeypatch.setitem(sys.modules, "opentelemetry.context", None)
+    config = ServerConfig(port=0, otlp_endpoint="http://127.0.0.1:4318")
+    with pytest.raises(ConfigError, match=r"--otlp-endpoint needs opentelemetry.*pip install 'inferox\[serve,otel\]'"):
+        serve(config, ModelRepository([], None, {}), print)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from inferox.core import (
 )
 from inferox.engine.answer import Answer
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.phases import Phases
 from inferox.engine.request import RequestOptions
 from inferox.engine.stats import ModelStats
 from inferox.engine.streaming import stream_results
@@ -236,6 +237,18 @@ def test_parts_are_put_together_in_the_order_of_the_items() -> None:
     request.add([1], answer(np.full((1, 4), 1, np.float32)))
     request.add([2, 0], answer(np.array([[2] * 4, [0] * 4], np.float32)))
     np.testing.assert_array_equal(request.future.result(0).results, np.repeat(np.arange(3), 4).reshape(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("second", "whole"), [(Phases(3, 4, 4.5, 9), Phases(1, 4, 4.5, 9)), (None, None)], ids=["known", "unknown"]
+)
+def test_the_phases_of_a_request_go_from_its_first_part_to_its_last(
+    second: Phases | None, whole: Phases | None
+) -> None:
+    request = make_request(["a", "b"])
+    request.add([0], replace(answer([1]), phases=Phases(1, 2, 5, 6)))
+    request.add([1], replace(answer([2]), phases=second))
+    assert request.future.result(0).phases == whole
 
 
 def test_a_request_of_two_artifacts_is_computed_again() -> None:
