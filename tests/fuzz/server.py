@@ -16,6 +16,11 @@ from tests.server.running import running
 from tests.shared import SharedFolders, find_minilm
 from tests.task_packages import get_task_packages
 
+_ARTIFACT = "torch"
+
+_OPTIONS = ("--threads", "1", "--token-ids", "accept", "--offer-artifacts", _ARTIFACT)
+"""With as much as can be asked for."""
+
 _AT_ONCE = 2_000
 """How many cases there are of one seed; after them it says how far it is."""
 
@@ -41,10 +46,11 @@ def fuzz(*, count: int, seed: int, corpus: Path | None) -> None:
     failures: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as temporary:
         packages = get_task_packages(SharedFolders(corpus or Path(temporary)), find_minilm())
-        with running(*(f"{task}={packages[task]}" for task in TASKS), "--threads", "1") as server:
+        with running(*(f"{task}={packages[task]}" for task in TASKS), *_OPTIONS) as server:
             server.wait_until_ready()
             while (tried := statuses.total()) < count:
-                asked = {"cases": min(_AT_ONCE, count - tried), "seed": seed, "models": TASKS}
+                cases = min(_AT_ONCE, count - tried)
+                asked = {"cases": cases, "seed": seed, "models": TASKS, "artifact": _ARTIFACT}
                 found = ask_client(PROGRAM, server.url, asked=asked, timeout_s=3600)
                 statuses.update(found["statuses"])
                 failures = found["failures"] | failures

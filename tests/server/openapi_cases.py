@@ -1,7 +1,7 @@
 """Asks a server what its own description allows, and what it does not, and holds the answers against the description.
 
 It runs in an environment of its own, and reads what to do from standard input: how many cases there are to be, of which
-seed, and which models are served.
+seed, and which models and artifacts are served.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ BACKEND = 424
 
 ANSWER_S = 30.0
 """A server that has not answered after as long hangs."""
+
+ARTIFACT = "inferox-artifact"
 
 POSTS_PER_GET = 20
 """How many cases of a route that computes there are for one of a route that only says something."""
@@ -60,11 +62,12 @@ class Run:
     Args:
         url: Where the server is.
         models: What it serves.
+        artifact: An artifact that it offers of each; ``None`` where it offers none.
     """
 
-    def __init__(self, url: str, models: Sequence[str]) -> None:
+    def __init__(self, url: str, models: Sequence[str], artifact: str | None) -> None:
         self._schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-        self._models = models
+        self._models, self._artifact = models, artifact
         self._session = requests.Session()
         load_all_checks()
         checks = schemathesis.checks.CHECKS
@@ -112,7 +115,8 @@ class Run:
         """Names a model that is served, and asks something plain where there are texts: see ``PLAIN``."""
         if model is None:
             return
-        case.headers.pop("inferox-artifact", None)  # none is offered
+        if case.headers.pop(ARTIFACT, None) is not None and self._artifact is not None:
+            case.headers[ARTIFACT] = self._artifact
         for name, value in (("id", model), ("name", model), ("version", "1")):
             if name in case.path_parameters:
                 case.path_parameters[name] = value
@@ -153,7 +157,7 @@ class Run:
 def main(url: str) -> None:
     """Does what standard input says, and writes what was found."""
     asked = json.load(sys.stdin)
-    run = Run(url, asked["models"])
+    run = Run(url, asked["models"], asked["artifact"])
     run.try_all(asked["cases"], asked["seed"])
     told = {"statuses": run.statuses, "answered": run.answered, "failures": run.failures}
     print(json.dumps(told))  # noqa: T201 - a program

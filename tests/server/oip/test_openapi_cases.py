@@ -18,7 +18,8 @@ NEVER_ANSWERED = {"POST /embed_sparse", "GET /info"}
 
 
 def test_every_answer_is_as_described(task_server: RunningServer) -> None:
-    found = ask_client(PROGRAM, task_server.url, asked={"cases": CASES, "seed": 1, "models": TASKS})
+    asked = {"cases": CASES, "seed": 1, "models": TASKS, "artifact": None}
+    found = ask_client(PROGRAM, task_server.url, asked=asked)
     assert not found["failures"], "\n\n".join(f"{place}\n{what}" for place, what in found["failures"].items())
     assert sum(found["statuses"].values()) >= CASES
     # Were all of them refused, little would have been held against the description.
