@@ -89,14 +89,11 @@ class Server:
         command: What starts it.
         port: Where it listens.
         threads: How many threads may compute.
-        path: Where it takes OpenAI's embeddings.
     """
 
-    def __init__(
-        self, name: str, command: Sequence[str], port: int, threads: int, path: str = "/v1/embeddings"
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], port: int, threads: int) -> None:
         self.name = name
-        self.url = f"http://127.0.0.1:{port}{path}"
+        self.url = f"http://127.0.0.1:{port}/v1/embeddings"
         settings = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")}
         quiet = {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "INFINITY_ANONYMOUS_USAGE_STATS": "0"}
         began = time.monotonic()
@@ -141,6 +138,20 @@ class Server:
             "rss_mib": sum(process.memory_info().rss for process in self._processes()) / 2**20,
             "failed": failed,
         }
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Waits until the process that was started ends.
+
+        Args:
+            timeout_s: For how long.
+
+        Returns:
+            Its exit status; ``None`` where it goes on.
+        """
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
 
     def close(self) -> None:
         """Ends it, with all that it has started."""
@@ -269,9 +280,10 @@ def open_servers(options: argparse.Namespace, package: Path) -> list[Server]:
     if options.only in "infinity-emb" and (scripts / "infinity_emb").exists():
         port = free_port()
         words = ["v2", "--model-id", options.model, "--served-model-name", "model", "--engine", "torch"]
-        words += ["--device", "cpu", "--no-bettertransformer", "--host", "127.0.0.1", "--port", str(port)]
+        words += ["--url-prefix", "/v1", "--device", "cpu", "--no-bettertransformer"]
+        words += ["--host", "127.0.0.1", "--port", str(port)]
         command = [str(scripts / "infinity_emb"), *words]
-        servers.append(Server("infinity-emb", command, port, options.threads, "/embeddings"))
+        servers.append(Server("infinity-emb", command, port, options.threads))
     if options.only in "LitServe" and (scripts / "litserve").exists():
         port = free_port()
         program = package.with_name("litserve_app.py")  # its workers are spawned, and read it again
