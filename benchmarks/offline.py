@@ -294,7 +294,7 @@ def print_table(report: dict[str, Any], options: argparse.Namespace) -> None:
     )
     table = Table(title=title)
     table.add_column("", overflow="fold")
-    for heading in ("texts/s", "ratio", "limit", "max abs", "cosine", "least"):
+    for heading in ("texts/s", "ratio", "limit", "max abs", "mean cosine", "min cosine"):
         table.add_column(heading, no_wrap=True)
     for name, row in sorted(report.items(), key=lambda item: -item[1]["ratio"]):
         table.add_row(
