@@ -32,7 +32,7 @@ def test_every_row_has_the_vector_that_embed_gives(bulk: Bulk, tiny: TaskModel, 
     assert (result.rows, result.failed, result.parts, result.computed) == (120, 0, 3, 120)
     rows = read_parts(tmp_path / "out")
     assert [row["id"] for row in rows] == list(range(120))
-    assert list(rows[0]) == ["id", "embedding", "error"]
+    assert list(rows[0]) == ["id", "embedding", "truncated", "error"]
     np.testing.assert_allclose([row["embedding"] for row in rows], tiny.embed(texts), atol=1e-6)
     schema = pq.read_schema(tmp_path / "out" / "part-000000.parquet")
     assert schema.field("embedding").type == pa.list_(pa.float32(), tiny.embed("a").size)
@@ -85,9 +85,11 @@ def test_too_long_texts_are_counted_or_fail(bulk: Bulk, tmp_path: Path) -> None:
     source = write_json(tmp_path / "in.jsonl", ["a", "fox " * 600, "b"])
     assert (cut := bulk(source, tmp_path / "cut")).cut == 1
     assert cut.failed == 0
+    assert [row["truncated"] for row in read_parts(tmp_path / "cut")] == [False, True, False]
     strict = bulk(source, tmp_path / "strict", truncate="error")
     assert (strict.cut, strict.failed) == (0, 1)
     assert "tokens" in read_parts(tmp_path / "strict")[1]["error"]
+    assert [row["truncated"] for row in read_parts(tmp_path / "strict")] == [False, None, False]
 
 
 @pytest.mark.parametrize("form", ["parquet", "jsonl"])
@@ -204,6 +206,6 @@ def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
 def test_nothing_is_an_output_too(bulk: Bulk, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(b"")
     assert bulk(tmp_path / "in.txt", tmp_path / "out").rows == 0
-    assert pq.read_table(tmp_path / "out").column_names == ["text", "embedding", "error"]
+    assert pq.read_table(tmp_path / "out").column_names == ["text", "embedding", "truncated", "error"]
     with pytest.raises(RequestError, match="there is no file"):
         bulk(tmp_path / "*.jsonl", tmp_path / "none")

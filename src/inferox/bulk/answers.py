@@ -10,6 +10,7 @@ import numpy as np
 
 from inferox.bulk.rows import Column
 from inferox.bulk.windows import Window
+from inferox.bulk.writers.writer import TRUNCATED
 from inferox.core import Model
 from inferox.tasks import EmbedTask, Task, VectorForm, to_json
 from inferox.tasks.labels import LabelScore
@@ -43,12 +44,13 @@ def answer_names(task: Task) -> tuple[str, ...]:
     Args:
         task: The task.
     """
-    return {
+    answers = {
         "embed": ("embedding",),
         "classify": ("label", "score", "labels"),
         "token-classify": ("spans",),
         "rerank": ("score",),
-    }[task.name]
+    }
+    return *answers[task.name], TRUNCATED
 
 
 def compute_window(
@@ -84,12 +86,14 @@ def compute_window(
             for index, result in zip(indices, decoded, strict=True):
                 results[window.places[index]] = result
             advance(len(indices))
-    errors = list(window.errors)
-    for place in window.places:
+    errors, truncated = list(window.errors), list[bool | None]([None] * len(window.rows))
+    for place, cut in zip(window.places, window.truncated, strict=True):
+        truncated[place] = cut
         if not _is_finite(results[place]):
-            results[place], errors[place] = None, NOT_FINITE
+            results[place], errors[place], truncated[place] = None, NOT_FINITE, None
     columns = {name: window.rows.columns[name] for name in keep} | _columns(task, form, results)
-    return Answered(window.part, window.is_last, columns, errors, window.cut)
+    columns[TRUNCATED] = truncated
+    return Answered(window.part, window.is_last, columns, errors, sum(window.truncated))
 
 
 def _columns(task: Task, form: VectorForm, results: list[Any]) -> dict[str, Column]:

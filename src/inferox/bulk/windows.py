@@ -11,7 +11,7 @@ from inferox.bulk.questions import Questions
 from inferox.bulk.rows import Rows, join_rows
 from inferox.core import Batch, InputTooLongError, RequestError, span
 from inferox.tasks import Task
-from inferox.tasks.truncation import read_cut_tokens
+from inferox.tasks.truncation import find_truncated, read_cut_tokens
 
 WINDOW_ROWS = 8192
 """How many rows are sorted by length together, so that those of a batch are alike. They are held in memory."""
@@ -34,7 +34,7 @@ class Window:
         places: Which of the rows are computed.
         items: Their items.
         batch: Their tokens; ``None`` where no row is computed.
-        cut: How many of the texts were cut.
+        truncated: Whether the text of each item was cut.
         share: The share of the bytes of the input that lies before them, and up to their end.
     """
 
@@ -45,7 +45,7 @@ class Window:
     places: list[int]
     items: list[Any]
     batch: Batch | None
-    cut: int
+    truncated: list[bool]
     share: tuple[float, float]
 
 
@@ -116,7 +116,7 @@ def encode_window(
         items, errors = questions.make(rows)
         places = [place for place, error in enumerate(errors) if error is None]
         batch = _encode(task, items, places, errors)
-    cut = [] if batch is None else [tokens.count > 0 for tokens in read_cut_tokens(batch)]
+    cut: list[bool] = [] if batch is None else find_truncated(batch).tolist()
     if truncate == "error" and batch is not None and any(cut):
         for index, place in enumerate(places):
             if cut[index]:
@@ -125,9 +125,9 @@ def encode_window(
                 unit = "tokens or more" if tokens.is_least else "tokens"
                 errors[place] = str(InputTooLongError("the text", length=kept + tokens.count, limit=kept, unit=unit))
         whole = [index for index, was_cut in enumerate(cut) if not was_cut]
-        places, cut = [places[index] for index in whole], []
+        places, cut = [places[index] for index in whole], [False] * len(whole)
         batch = batch.select(whole) if whole else None
-    return Window(part, is_last, rows, errors, places, [items[place] for place in places], batch, sum(cut), share)
+    return Window(part, is_last, rows, errors, places, [items[place] for place in places], batch, cut, share)
 
 
 def _encode(task: Task, items: list[Any], places: list[int], errors: list[str | None]) -> Batch | None:

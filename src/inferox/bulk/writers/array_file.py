@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from inferox.bulk.writers.writer import Schema, Writer
+from inferox.bulk.writers.writer import TRUNCATED, Schema, Writer
 
 
 class ArrayWriter(Writer):
@@ -28,7 +28,7 @@ class ArrayWriter(Writer):
 
     def write(self, columns: Mapping[str, Any], errors: list[str | None]) -> None:  # noqa: ARG002 - there are none
         """Writes the answers; see ``Writer``."""
-        (answers,) = columns.values()
+        (answers,) = (column for name, column in columns.items() if name != TRUNCATED)
         array = answers if isinstance(answers, np.ndarray) else np.array(answers, np.float32)
         if self._like is None:
             self._like = array[:0]

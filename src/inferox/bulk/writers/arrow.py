@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inferox.bulk.writers.writer import ERROR, Schema, Writer
+from inferox.bulk.writers.writer import ERROR, TRUNCATED, Schema, Writer
 from inferox.core import ConfigError
 
 _ANSWER_TYPES: dict[str, pa.DataType] = {
+    TRUNCATED: pa.bool_(),
     "label": pa.string(),
     "score": pa.float32(),
     "labels": pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())])),

@@ -13,6 +13,9 @@ from inferox.core import Closing
 ERROR = "error"
 """The name of the column that says why a row has no answer."""
 
+TRUNCATED = "truncated"
+"""The name of the column that says whether the text of a row was cut; null where it has no answer."""
+
 
 @dataclass(frozen=True)
 class Schema:
