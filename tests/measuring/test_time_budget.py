@@ -77,7 +77,7 @@ class ClockedWorker:
         if taken_s > timeout_s:
             raise WorkerTimeoutError("late")
         return {
-            "load": {"load_s": start_s, "device": "cpu"},
+            "load": {"load_s": start_s, "device": "cpu", "version": "1"},
             "describe": {"lengths": [8, 64, 256], "typical": 1},
             "throughput": {"rows": 1, "tokens": 1, "seconds": taken_s},
             "latency": {"seconds": [item_s]},

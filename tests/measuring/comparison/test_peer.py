@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def test_its_worker_answers_what_those_of_artifacts_answer(packages: dict[str, P
     worker = _Worker()
     options = {"package": str(packages["embed"]), "device": None, "threads": 1, "trust_code": False}
     loaded = worker.answer({"command": "load", "artifact": PEER, **options})["result"]
-    assert (loaded["device"], loaded["load_s"] > 0) == ("cpu", True)
+    assert (loaded["device"], loaded["load_s"] > 0, loaded["version"]) == ("cpu", True, version(PEER))
     facts = worker.answer({"command": "describe"})["result"]
     assert facts["lengths"] == sorted(facts["lengths"])
     many = worker.answer({"command": "throughput", "items": 8})["result"]

@@ -10,11 +10,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from inferox.backends.registry import probe_backend
 from inferox.core import Artifact
 from inferox.measuring.comparison.measurements import ArtifactMeasurement, Latency, Start, Throughput
 from inferox.measuring.comparison.worker_process import WorkerError, WorkerProcess
-from inferox.packing.defining.library import find_version
 from inferox.parity import ArtifactEvidence
 
 
@@ -30,6 +28,7 @@ class ArtifactRun:
         limit_s: The most that its worker's next answers may take together, in seconds.
         worker: The process in which it is loaded.
         device: Where it runs.
+        runtime_version: The version of its runtime; ``None`` where that is unknown.
         calibration: The worker's first answer about items of mixed lengths, of few items; empty before.
         facts: What its worker says that there is to measure.
         starts: Each start.
@@ -46,6 +45,7 @@ class ArtifactRun:
     limit_s: float = math.inf
     worker: WorkerProcess | None = None
     device: str = ""
+    runtime_version: str | None = None
     calibration: dict[str, Any] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
     starts: list[Start] = field(default_factory=list)
@@ -69,7 +69,7 @@ class ArtifactRun:
         self.worker = WorkerProcess(threads=load["threads"])
         found = self._ask("load", artifact=self.name, **load)
         self.starts.append(Start(found["load_s"], self.worker.age_s))
-        self.device = found["device"]
+        self.device, self.runtime_version = found["device"], found["version"]
 
     def look_ahead(self, items: int, latency_s: float) -> None:
         """Asks what there is to measure, and gets a first answer of few items of mixed lengths and of a typical row.
@@ -140,13 +140,12 @@ class ArtifactRun:
         """
         artifact = self.artifact
         files = set() if artifact is None else {artifact.path(role) for role in artifact.files}
-        version = find_version(self.name) if artifact is None else probe_backend(artifact.backend).version
         parity = self.parity or {"evidence": None}
         measured = sorted(self.latency)
         return ArtifactMeasurement(
             artifact=self.name,
             device=self.device,
-            runtime_version=version,
+            runtime_version=self.runtime_version,
             starts=tuple(self.starts),
             latency=tuple(Latency(self.facts["lengths"][index], tuple(self.latency[index])) for index in measured),
             typical=measured.index(self.facts["typical"]),

@@ -7,6 +7,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from inferox.backends.registry import probe_backend
 from inferox.core import Artifact, DeviceId, LoadOptions, PackageError
 from inferox.loading.context import PackageContext
 from inferox.machine.memory import peak_memory_bytes
@@ -50,8 +51,9 @@ class Bench:
         self._answer([self._workload.first()])
 
     def started(self) -> dict[str, Any]:
-        """How long loading took, in seconds, and on which device the model is."""
-        return {"load_s": self._load_s, "device": str(self._model.metadata.device)}
+        """How long loading took, in seconds, on which device the model is, and the version of its runtime."""
+        version = probe_backend(self._artifact.backend).version
+        return {"load_s": self._load_s, "device": str(self._model.metadata.device), "version": version}
 
     def describe(self) -> dict[str, Any]:
         """What there is to measure: the length of each single row, and which of them is typical."""

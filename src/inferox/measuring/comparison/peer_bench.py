@@ -13,6 +13,7 @@ from inferox.loading.context import PackageContext
 from inferox.measuring.comparison.bench import Bench
 from inferox.measuring.comparison.workload import Workload
 from inferox.package import open_package
+from inferox.packing.defining.library import find_version
 
 PEER = "sentence-transformers"
 """The library, by the name of its distribution."""
@@ -54,8 +55,8 @@ class PeerBench(Bench):
         self._answer([self._workload.first()])
 
     def started(self) -> dict[str, Any]:
-        """How long loading took, in seconds, and that it computes on the CPU."""
-        return {"load_s": self._load_s, "device": "cpu"}
+        """How long loading took, in seconds, that it computes on the CPU, and the version of the library."""
+        return {"load_s": self._load_s, "device": "cpu", "version": find_version(PEER)}
 
     def parity(self) -> dict[str, Any]:
         """No evidence: its vectors were compared when it was loaded."""

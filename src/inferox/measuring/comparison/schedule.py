@@ -24,7 +24,7 @@ _STARTING_SHARE = 0.75
 """How much of the time first answers may take: where it is short, repetitions are given up before artifacts are."""
 
 _START_LIMIT_SHARE = 0.3
-"""How much of the time one start may take, so that the others have some left."""
+"""How much of the time one start may take, so that the others have some left; more where there are few others."""
 
 _ROUNDS_SHARE = 0.7
 """How much of the time that is left after the starts the rounds are planned to take: parity needs some as well."""
@@ -88,7 +88,8 @@ class Schedule:
         return Ending.OUT_OF_TIME if self.unreached else Ending.COMPLETE
 
     def _start_all(self) -> None:
-        limit_s, longest_s = _START_LIMIT_SHARE * self._budget.total_s, 0.0
+        share = max(_START_LIMIT_SHARE, _STARTING_SHARE / max(len(self._running()), 1))
+        limit_s, longest_s = share * self._budget.total_s, 0.0
         least_s = 0.0 if math.isinf(self._budget.total_s) else (1 - _STARTING_SHARE) * self._budget.left_s
         for run in self._running():
             began_s = self._budget.used_s
