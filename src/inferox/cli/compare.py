@@ -73,8 +73,9 @@ def compare(
 
     Each artifact runs in a process of its own, with the same number of threads. They take turns, round by round, so
     that whatever else the machine does affects all of them alike. The first round gives every artifact an answer, and
-    as many more follow as the time allows. Where the time is over, or Ctrl-C stops it, what was measured until then is
-    shown. Ends with exit code 5 where no artifact can be run.
+    as many more follow as the time allows. Where sentence-transformers is installed, it takes its turns with the same
+    model and texts, unless --backend names a runtime. Where the time is over, or Ctrl-C stops it, what was measured
+    until then is shown. Ends with exit code 5 where no artifact can be run.
     """
     from contextlib import nullcontext
 
