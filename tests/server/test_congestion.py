@@ -159,11 +159,28 @@ def test_what_is_given_up_before_its_time_says_nothing(error: InferoxError) -> N
     assert congestion.window == math.inf
 
 
-def test_a_wide_request_that_takes_too_long_by_itself_says_nothing() -> None:
+def close_to_18(congestion: Congestion, clock: Clock) -> None:
+    first, late = admit(congestion, 10), admit(congestion, 10)
+    fail(late, clock)
+    fail(first, clock)  # which was under way together with the other
+    assert congestion.window == pytest.approx(18)
+
+
+@pytest.mark.parametrize("items", [1, 20])
+def test_a_request_that_is_late_with_nothing_before_it_says_nothing(items: int) -> None:
     clock = Clock()
     congestion = Congestion(TIMEOUT_S, clock=clock)
-    fail(admit(congestion, 20), clock)
-    assert congestion.window == pytest.approx(18)
+    with congestion.admit(1, None):
+        pass
+    fail(admit(congestion, items), clock)
+    assert congestion.window == math.inf
+
+
+def test_a_wide_request_that_is_late_says_nothing() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    close_to_18(congestion, clock)
+    admit(congestion, 1)
     fail(admit(congestion, 10), clock)
     assert congestion.window == pytest.approx(18)
 
@@ -171,7 +188,7 @@ def test_a_wide_request_that_takes_too_long_by_itself_says_nothing() -> None:
 def test_each_owner_has_a_share_and_a_wide_request_comes_in_alone() -> None:
     clock = Clock()
     congestion = Congestion(TIMEOUT_S, clock=clock)
-    fail(admit(congestion, 20), clock)  # a window of 18
+    close_to_18(congestion, clock)
     mine = [admit(congestion, 9, "mine"), admit(congestion, 9, "mine")]
     with pytest.raises(OverloadedError) as refused:
         admit(congestion, 1, "mine")

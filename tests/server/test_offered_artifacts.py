@@ -76,6 +76,9 @@ def test_what_is_not_offered_is_refused(server: RunningServer) -> None:
         assert answer.status_code == 400
         assert "'bert' offers no artifact" in answer.json()["error"]["message"]
         assert "it offers openvino:int8, onnxruntime:fp32" in answer.json()["error"]["message"]
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": TEXTS}
+    body = {"inputs": [tensor], "parameters": {"artifact": ""}}
+    assert "'bert' offers no artifact" in server.http.post("/v2/models/bert/infer", json=body).json()["error"]
 
 
 def test_nothing_is_in_memory_twice(server: RunningServer) -> None:

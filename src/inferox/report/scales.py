@@ -53,22 +53,6 @@ class LogScale:
         return math.log(value / self.low) / math.log(self.high / self.low)
 
 
-def linear_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers between two others: multiples of 1, 2 or 5 times a power of ten.
-
-    Args:
-        low: The least.
-        high: The greatest; above ``low``.
-        most: How many there may be at most; at least 2.
-
-    Returns:
-        The numbers in rising order, as many as fit; there may be none where two numbers are close and far from 0.
-    """
-    step = _round_step((high - low) / (most - 1))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [index * step for index in range(first, last + 1)]
-
-
 def _round_step(rough: float) -> float:
     """The least round number that is not below another."""
     power = 10.0 ** math.floor(math.log10(rough))

@@ -38,9 +38,9 @@ class Congestion:
     worker is being replaced says nothing of how much the next can do.
 
     Args:
-        timeout_s: How long a request may take. Those that are given up before, because their clients allow less, or as
-            they could not be in time by themselves, say nothing of others; nor do those that are wider than half the
-            window.
+        timeout_s: How long a request may take. Those that are given up before, because their clients allow less, say
+            nothing of others; nor do those that were late by themselves, as nothing went before them (the model may
+            have hung), and those that are wider than half the window.
         clock: The time, in seconds.
     """
 
@@ -75,12 +75,7 @@ class Congestion:
         try:
             yield
         except DeadlineExceededError:
-            took_s = self._clock() - began_s
-            if took_s >= self._late_s and began_s >= self._closed_at_s and 2 * items <= self._window:
-                self._closed_at_s, self._answer_s = self._clock(), took_s
-                # What was before it, or what went before it all the same, such as requests of a higher priority.
-                before = max(others + items, self._answered - answered)
-                self._window = max(_LEAST_ITEMS, _CLOSES_BY * min(self._window, before))
+            self._note_late(items, others, self._answered - answered, began_s)
             raise
         else:
             self._answered += items
@@ -90,6 +85,18 @@ class Congestion:
         finally:
             self._under_way[owner] -= items
             self._under_way += Counter()  # forgets owners of whom nothing is under way
+
+    def _note_late(self, items: int, others: int, answered: int, began_s: float) -> None:
+        """Closes the window, if a request that is given up was late because of others.
+
+        These are what was under way when it came, or what went before it all the same, such as requests of a higher
+        priority.
+        """
+        now_s = self._clock()
+        is_late = now_s - began_s >= self._late_s and began_s >= self._closed_at_s
+        if is_late and (others or answered) and 2 * items <= self._window:
+            self._closed_at_s, self._answer_s = now_s, now_s - began_s
+            self._window = max(_LEAST_ITEMS, _CLOSES_BY * min(self._window, max(others + items, answered)))
 
     def _refuse_if_full(self, items: int, owner: str | None) -> None:
         mine = self._under_way[owner]

@@ -352,7 +352,7 @@ class Service:
                 owner=owner,
                 of_tokens=options.of_tokens,
                 token_ids=options.token_ids,
-                artifact=options.artifact or current_artifact.get(),
+                artifact=current_artifact.get() if options.artifact is None else options.artifact,
                 request_id=None if (record := current_record.get()) is None else record.id,
             )
         note_answer(answer, len(items))

@@ -379,7 +379,7 @@ def test_once_a_death_is_explained_its_other_suspects_are_none(monkeypatch: pyte
 def test_the_next_worker_of_the_sandbox_loads_what_suspects_were_for() -> None:
     sandbox, info = make_sandbox(), ModelInfo("m", "1", "sum", "a", DeviceId.cpu(), None)
     models = [RemoteModel(cast("WorkerPool", None), "p", replace(info, name=name), {}, None) for name in "mn"]
-    links = [SimpleNamespace(loads={}, call=lambda _: Future()) for _ in range(2)]
+    links = [SimpleNamespace(loads={}, call=lambda _: Future(), is_loading=lambda: True, bury=list) for _ in range(3)]
     sandbox._begin(cast("WorkerLink", links[0]))
     for model in models:
         sandbox._models[model.key] = model
@@ -387,6 +387,9 @@ def test_the_next_worker_of_the_sandbox_loads_what_suspects_were_for() -> None:
     assert not links[0].loads  # nothing was suspected yet
     sandbox._begin(cast("WorkerLink", links[1]))
     assert list(links[1].loads) == [models[0].key]
+    sandbox._end(cast("WorkerLink", links[1]))  # it died while it loaded, as where memory is short
+    sandbox._begin(cast("WorkerLink", links[2]))
+    assert not links[2].loads  # or one after another would die of it
     sandbox.stop(1)
 
 

@@ -48,7 +48,8 @@ class Sandbox:
     Most of them are innocent, and get their answers. One of which this worker dies too is refused, and for some minutes
     whatever is equal to it; where somebody may have killed it, the item is tried once more. A refusal explains the
     death, and its other suspects are computed by the workers, as what is new. The worker of the sandbox is started for
-    the first suspect, and then kept; those that replace it load at once what suspects were for.
+    the first suspect, and then kept; those that replace it load at once what suspects were for, unless the one
+    before died while it loaded.
 
     Args:
         launcher: What starts the worker.
@@ -246,6 +247,8 @@ class Sandbox:
     def _end(self, link: WorkerLink) -> None:
         with self._condition:
             self._link = None
+            if link.is_loading():  # that may be what it died of: without a suspect, nothing is worth another try
+                self._models.clear()
         link.bury()
 
     def _note_failure(self, reason: str, times: int) -> None:
