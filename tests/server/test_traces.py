@@ -296,6 +296,12 @@ def test_what_is_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ({"otlp_endpoint": "collector:4318"}, "must be the URL"),
         ({"otlp_endpoint": "http://"}, "must be the URL"),
+        ({"otlp_endpoint": "http://collector:70000"}, "must be the URL"),
+        ({"otlp_endpoint": "http://collector/?token=a"}, "must be the URL"),
+        (
+            {"otlp_endpoint": "http://user:word@collector"},
+            "^otlp_endpoint has a user's name or password, which the log",
+        ),
         ({"otlp_endpoint": "http://collector", "trace_share": 1.5}, "from 0 to 1"),
         ({"trace_share": 0.5}, "--otlp-endpoint"),
     ],

@@ -129,12 +129,18 @@ class ServerConfig:
             if self.trace_share != 1:
                 raise ConfigError("trace_share needs a receiver of traces", hint="see --otlp-endpoint")
             return
+        if "@" in self.otlp_endpoint.partition("://")[2].partition("/")[0]:
+            raise ConfigError(
+                "otlp_endpoint has a user's name or password, which the log would show",
+                hint="give it in OTEL_EXPORTER_OTLP_HEADERS, such as authorization=Basic%20…",
+            )
         try:
             parts = urlsplit(self.otlp_endpoint)
-            is_url = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        except ValueError:
+            is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # of ports that are no numbers, too
             is_url = False
-        if not is_url:
+        # The path for traces is added at the end.
+        if not is_url or parts.query or parts.fragment:
             raise ConfigError(
                 f"otlp_endpoint must be the URL of a receiver of OTLP over HTTP, but is {self.otlp_endpoint!r}",
                 hint="such as http://127.0.0.1:4318",
