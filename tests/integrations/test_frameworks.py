@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import inferox
-from inferox.core import ConfigError, RequestError
+from inferox.core import ConfigError, PackageError, RequestError
 from inferox.integrations.embedder import Embedder
 from inferox.loading import TaskModel
 from tests.docs.pages import DOCS, read_blocks, run_python
@@ -141,6 +141,24 @@ def test_llamaindex(model: TaskModel, package: Path, tmp_path: Path, monkeypatch
     assert own.model_name == "mine"
     own.close()
     run_page("LlamaIndex", package, tmp_path, monkeypatch)["embedding"].close()
+
+
+@pytest.mark.slow
+def test_llamaindex_checks_its_fields_before_it_opens_a_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_import("llama_index.core", monkeypatch)
+    from pydantic import ValidationError
+
+    from inferox.integrations.llamaindex import InferoxEmbedding
+
+    with pytest.raises(ValidationError, match="embed_batch_size"):
+        InferoxEmbedding(tmp_path / "not-there.mlpkg", embed_batch_size=0)
+    with pytest.raises(PackageError, match="not-there"):
+        InferoxEmbedding(tmp_path / "not-there.mlpkg")
+    server = InferoxEmbedding("http://127.0.0.1:1")
+    assert server.model_name == "inferox"
+    server.close()
 
 
 @pytest.mark.slow

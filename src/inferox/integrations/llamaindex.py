@@ -45,15 +45,17 @@ class InferoxEmbedding(BaseEmbedding):
         embed_options: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
-        embedder = Embedder(
+        # The fields are checked first: what is wrong with them would leave a package open that nobody has.
+        super().__init__(**{"embed_batch_size": _BATCH_TEXTS, **fields})
+        self._embedder = Embedder(
             model,
             query_prompt=query_prompt,
             document_prompt=document_prompt,
             load_options=load_options,
             embed_options=embed_options,
         )
-        super().__init__(**{"embed_batch_size": _BATCH_TEXTS, "model_name": embedder.name or "inferox", **fields})
-        self._embedder = embedder
+        if "model_name" not in fields:
+            self.model_name = self._embedder.name or "inferox"
 
     @classmethod
     def class_name(cls) -> str:
