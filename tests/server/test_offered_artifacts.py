@@ -76,6 +76,9 @@ def test_what_is_not_offered_is_refused(server: RunningServer) -> None:
         assert answer.status_code == 400
         assert "'bert' offers no artifact" in answer.json()["error"]["message"]
         assert "it offers openvino:int8, onnxruntime:fp32" in answer.json()["error"]["message"]
+    two = [("inferox-artifact", "openvino:int8"), ("inferox-artifact", "onnxruntime:fp32")]
+    answer = server.http.post("/v1/embeddings", json={"model": "bert", "input": TEXTS}, headers=two)
+    assert "offers no artifact 'openvino:int8, onnxruntime:fp32'" in answer.json()["error"]["message"]
     tensor = {"name": "text", "datatype": "BYTES", "shape": [2], "data": TEXTS}
     body = {"inputs": [tensor], "parameters": {"artifact": ""}}
     assert "'bert' offers no artifact" in server.http.post("/v2/models/bert/infer", json=body).json()["error"]

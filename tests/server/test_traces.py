@@ -119,6 +119,9 @@ def test_what_a_client_does_not_want_sampled_is_not_and_goes_on_all_the_same() -
             begun = await ask(http, "a")
             lost = await ask(http, "a", traceparent="00-nonsense", tracestate=STATE)  # which begins a trace, too
             assert "tracestate" not in lost.headers
+            two = [("traceparent", f"00-{trace_id}-{PARENT}-00") for trace_id in (TRACE, TRACE[::-1])]
+            either = await http.get("/health/live", headers=two)  # it is not said which of them it belongs to
+            assert "traceparent" not in either.headers
         spans.close()
         roots = receiver.named("POST /v1/embeddings")
         assert [span.parent_span_id for span in roots] == [b"", b""]

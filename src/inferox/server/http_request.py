@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from inferox.server.api_keys import read_presented_key
@@ -56,24 +56,29 @@ class HttpRequest:
     def __init__(self, scope: Scope, receive: Receive, intake: Intake, config: ServerConfig) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
-        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._all_headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
+        self._headers: dict[bytes, bytes] = dict(self._all_headers)
         self.write_error: ErrorWriter | None = None
         self._receive = receive
         self._intake = intake
         self._limit_bytes, self._timeout_s = config.body_limit_bytes, config.body_timeout_s
         given = self._headers.get(b"x-request-id", b"")
         self.id = given.decode() if _SAFE_ID.fullmatch(given) else f"req_{os.urandom(_ID_BYTES).hex()}"
-        trace = _read_trace(scope["headers"]) if HEADER.encode() in self._headers else None
+        trace = _read_trace(self._all_headers) if HEADER.encode() in self._headers else None
         self.record = RequestRecord(self.id, "http", self.method, self.path, trace=trace)
 
     def header(self, name: str) -> str | None:
         """A header; ``None`` where there is none of that name.
 
+        Several of one name are one with commas between, as HTTP has it, so that the last does not hide the others.
+
         Args:
             name: Its name, in lower case.
         """
-        value = self._headers.get(name.encode("ascii"))
-        return None if value is None else value.decode("latin-1")
+        key = name.encode("ascii")
+        if key not in self._headers:
+            return None
+        return b", ".join(value for other, value in self._all_headers if other == key).decode("latin-1")
 
     @property
     def api_key(self) -> bytes | None:
@@ -201,6 +206,8 @@ class HttpRequest:
 
 def _read_trace(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext | None:
     named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    if sum(name == HEADER for name, _ in named) > 1:
+        return None  # which of them it would be is anyone's guess
     # Clients may divide a long state between several headers.
     state = ",".join(value for name, value in named if name == STATE_HEADER)
     return read_trace_context({**dict(named), STATE_HEADER: state})

@@ -14,6 +14,8 @@ _TRACE_BYTES, _SPAN_BYTES = 16, 8
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 _NO_VERSION = "ff"
 _IS_SAMPLED = 1
+_KNOWN_FLAGS = _IS_SAMPLED | 2
+"""Sampled, and random; the recommendation has all others set to zero when a trace goes on."""
 
 _STATE_MEMBER = re.compile(
     r"([a-z0-9][a-z0-9_*/@-]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]", re.ASCII
@@ -35,7 +37,7 @@ class TraceContext:
         trace_id: The trace; 32 hexadecimal digits.
         parent_id: What the client calls the step that sent the request, 16 hexadecimal digits; ``None`` where the trace
             begins here.
-        flags: The flags of the trace, such as ``01`` where it is sampled.
+        flags: The flags of the trace that are known, such as ``01`` where it is sampled.
         state: What other systems say of the trace, as ``tracestate`` has it; ``None`` where there is none.
         span_id: What this server calls the answering of the request.
     """
@@ -89,7 +91,8 @@ def read_trace_context(headers: Mapping[str, str]) -> TraceContext | None:
     is_invalid = version == _NO_VERSION or (version == "00" and more is not None)
     if is_invalid or not trace_id.strip("0") or not parent_id.strip("0"):
         return None
-    return TraceContext(trace_id, parent_id, flags, _read_state(headers.get(STATE_HEADER, "")))
+    known = f"{int(flags, 16) & _KNOWN_FLAGS:02x}"
+    return TraceContext(trace_id, parent_id, known, _read_state(headers.get(STATE_HEADER, "")))
 
 
 def _read_state(header: str) -> str | None:

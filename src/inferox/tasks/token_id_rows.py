@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 from tokenizers import Tokenizer
 
-from inferox.core import MASK, Batch, RequestError, TensorSpec, to_cu_seqlens
+from inferox.core import MASK, Batch, RequestError, TensorSpec, shown, to_cu_seqlens
 from inferox.tasks.token import refuse_impossible_ids, unknown_token
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
 
@@ -75,10 +75,17 @@ def _cut(row: Sequence[int], most: int | None, side: str) -> Sequence[int]:
     return row[-most:] if side == "left" else row[:most]
 
 
+def _find_other_than_ids(row: object) -> str | None:
+    if not isinstance(row, list | tuple):
+        return f"is of the type {type(row).__name__}"
+    found = next(((place, value) for place, value in enumerate(row) if type(value) is not int), None)
+    return None if found is None else f"has {shown(found[1])} at {found[0]}"
+
+
 def _check(tokenizer: Tokenizer, rows: Sequence[Sequence[int]], upper_bound: int | None) -> None:
     for index, row in enumerate(rows):
-        if not isinstance(row, list | tuple) or not all(type(number) is int for number in row):
-            message = f"text {index} must be a list of token ids, but is of the type {type(row).__name__}"
+        if (problem := _find_other_than_ids(row)) is not None:
+            message = f"text {index} must be a list of token ids, but {problem}"
             raise RequestError(message).naming_item(index, "text {}")
         if not row:
             raise RequestError(f"text {index} has no tokens, but the model needs at least one").naming_item(

@@ -168,6 +168,15 @@ def test_what_is_wrong_in_a_message_is_named(message: Any, what: str) -> None:
         read_grpc_infer(message)
 
 
+def test_what_is_said_of_a_tensor_cannot_choose_for_the_request() -> None:
+    of_input, of_output = infer_of("a"), infer_of("a")
+    of_input.inputs[0].parameters["truncate"].bool_param = True
+    of_output.outputs.add(name="embedding").parameters["output_datatype"].string_param = "BF16"
+    for message, what in ((of_input, "truncate .* not of input 'text'"), (of_output, "not of output 'embedding'")):
+        with pytest.raises(RequestError, match=what):
+            read_grpc_infer(message)
+
+
 def test_errors_have_a_status_and_an_id(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with asked(ServerConfig(timeout_s=20)) as server:

@@ -173,6 +173,12 @@ GOOD = {"name": "x0", "datatype": "FP32", "shape": [1, 1], "data": [1]}
         ({"inputs": [GOOD | {"datatype": "FLOAT"}]}, b"", "one of the data types BOOL"),
         ({"inputs": [GOOD | {"parameters": {"shared_memory_region": "a"}}]}, b"", "shared memory"),
         ({"inputs": [GOOD], "outputs": [{"name": "x0", "parameters": {"classification": 2}}]}, b"", "classification"),
+        (
+            {"inputs": [GOOD], "outputs": [{"name": "x0", "parameters": {"output_datatype": "BF16"}}]},
+            b"",
+            "output_datatype is a parameter of the request, not of output 'x0'",
+        ),
+        ({"inputs": [GOOD | {"parameters": {"artifact": ""}}]}, b"", "artifact is a parameter of the request"),
         ({"inputs": [GOOD], "parameters": {"timeout": -1}}, b"", "timeout must be 0"),
         ({"inputs": [GOOD], "parameters": {"timeout": 1.5}}, b"", "type int, but is 1.5"),
         ({"inputs": [GOOD], "parameters": {"truncate": 1}}, b"", "type bool"),

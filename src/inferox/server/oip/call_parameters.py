@@ -29,6 +29,9 @@ _NOT_OFFERED = {
 }
 """What would change the answer, so that it cannot be ignored as other parameters are."""
 
+_OF_REQUESTS = ("artifact", "output_datatype", "priority", "prompt_name", "timeout", "truncate")
+"""What a request says of all its tensors, and a single tensor cannot."""
+
 T = TypeVar("T")
 
 
@@ -87,6 +90,22 @@ def refuse_unknown_ways(parameters: Mapping[str, Any]) -> None:
     for name, what in _NOT_OFFERED.items():
         if parameters.get(name):
             raise FieldError(name, f"{what} are not offered, and {name} is {shown(parameters[name])}")
+
+
+def check_tensor_parameters(parameters: Mapping[str, Any], subject: str) -> None:
+    """Refuses parameters of a tensor that ask for what is not offered, or not for a single tensor.
+
+    Args:
+        parameters: The parameters.
+        subject: What the tensor is called in errors.
+
+    Raises:
+        FieldError: If there is such a one.
+    """
+    refuse_unknown_ways(parameters)
+    for name in _OF_REQUESTS:
+        if parameters.get(name) is not None:
+            raise FieldError(name, f"{name} is a parameter of the request, not of {subject} (move it there)")
 
 
 def read_parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T | None:

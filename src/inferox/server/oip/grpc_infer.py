@@ -13,7 +13,7 @@ from inferox.engine import Answer
 from inferox.server.field_error import FieldError
 from inferox.server.oip.answer_parameters import describe_parameters
 from inferox.server.oip.binary_data import read_binary, write_binary
-from inferox.server.oip.call_parameters import read_call_options, read_output_datatype, refuse_unknown_ways
+from inferox.server.oip.call_parameters import check_tensor_parameters, read_call_options, read_output_datatype
 from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.grpc_messages import GrpcMessages
 from inferox.server.oip.infer_request import InferRequest, add_input
@@ -60,7 +60,7 @@ def read_grpc_infer(message: Any) -> InferRequest:
     for index, item in enumerate(message.inputs):
         add_input(inputs, _read_input(item, raw[index] if raw else None))
     for item in message.outputs:
-        refuse_unknown_ways(_read_parameters(item.parameters))
+        check_tensor_parameters(_read_parameters(item.parameters), f"output {shown(item.name)}")
     is_binary = bool(raw) or not inputs
     outputs = {item.name: is_binary for item in message.outputs} or None
     bf16_output = read_output_datatype(parameters) is Datatype.BF16
@@ -109,7 +109,7 @@ def _read_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_input(item: Any, raw: bytes | None) -> WireTensor:
     subject = f"input {shown(item.name)}"
-    refuse_unknown_ways(_read_parameters(item.parameters))
+    check_tensor_parameters(_read_parameters(item.parameters), subject)
     datatype, shape = read_datatype(item.datatype, subject), list(item.shape)
     if raw is None:
         return WireTensor(item.name, datatype, _read_contents(datatype, shape, item.contents, subject))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -19,10 +19,10 @@ from inferox.server.json_body import JsonBody
 from inferox.server.oip.answer_parameters import describe_parameters
 from inferox.server.oip.binary_data import read_binary, write_binary
 from inferox.server.oip.call_parameters import (
+    check_tensor_parameters,
     read_call_options,
     read_output_datatype,
     read_parameter,
-    refuse_unknown_ways,
 )
 from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.exposed_tensor import ANY, ExposedTensor
@@ -139,7 +139,7 @@ def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
     if binary:
         raise FieldError("inputs", f"{len(binary):,} bytes are left over after the binary data of all inputs")
     binary_output = read_parameter(asked.parameters, "binary_data_output", bool) or False
-    outputs = {item.name: _is_binary(item.parameters, default=binary_output) for item in asked.outputs} or None
+    outputs = {item.name: _is_binary(item, default=binary_output) for item in asked.outputs} or None
     bf16_output = read_output_datatype(asked.parameters) is Datatype.BF16
     return InferRequest(asked.id, inputs, outputs, options, binary_output, bf16_output)
 
@@ -147,7 +147,7 @@ def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
 def _read_input(item: InferInput, binary: memoryview) -> tuple[WireTensor, memoryview]:
     """Reads an input, and says what is left of the binary data."""
     subject = f"input {shown(item.name)}"
-    refuse_unknown_ways(item.parameters)
+    check_tensor_parameters(item.parameters, subject)
     datatype = read_datatype(item.datatype, subject)
     size = read_parameter(item.parameters, "binary_data_size", int)
     if size is None:
@@ -164,9 +164,9 @@ def _read_input(item: InferInput, binary: memoryview) -> tuple[WireTensor, memor
     return WireTensor(item.name, datatype, array), binary[size:]
 
 
-def _is_binary(parameters: Mapping[str, Any], *, default: bool) -> bool:
-    refuse_unknown_ways(parameters)
-    asked = read_parameter(parameters, "binary_data", bool)
+def _is_binary(output: InferOutput, *, default: bool) -> bool:
+    check_tensor_parameters(output.parameters, f"output {shown(output.name)}")
+    asked = read_parameter(output.parameters, "binary_data", bool)
     return default if asked is None else asked
 
 
