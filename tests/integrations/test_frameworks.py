@@ -86,6 +86,15 @@ def test_what_cannot_be_used_is_refused(model: TaskModel) -> None:
         Embedder(model, load_options={"threads": 1})
     with pytest.raises(ConfigError, match="prompt is given for queries and documents alike"):
         Embedder(model, embed_options={"prompt": "query"})
+    with pytest.raises(ConfigError, match="no room for that beside the vectors"):
+        Embedder(model, embed_options={"return_truncated": True})
+    with pytest.raises(ConfigError, match=r"model must be a package's path, a server's address, .* but is None"):
+        Embedder(None)  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="documents must be a list of texts, but are one text, 'abc'"):
+        Embedder(model).embed_documents("abc")
+    for address in ("ftp://127.0.0.1", " http://127.0.0.1:99999", "HTTP://"):
+        with pytest.raises(ConfigError, match="the address of a server must be"):
+            Embedder(address)
 
 
 def run_page(library: str, package: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from inferox.client import Client
-from inferox.core import Closing, ConfigError, RequestError
+from inferox.core import Closing, ConfigError, RequestError, shown
 from inferox.loading import TaskModel, load
+from inferox.machine.server_address import is_server_address
 from inferox.tasks import EmbedTask
-
-_ADDRESSES = ("http://", "https://")
 
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 """What models call the prompt of documents."""
@@ -30,7 +29,7 @@ class Embedder(Closing):
         embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
 
     Raises:
-        ConfigError: If options to load are given with what is loaded, or an option is wrong.
+        ConfigError: If options to load are given with what is loaded, or an option or the model is wrong.
         RequestError: If the package's task is not ``embed``, or it has no such prompt.
         InferoxError: If the package cannot be loaded.
     """
@@ -50,6 +49,15 @@ class Embedder(Closing):
         if "prompt" in (embed_options or {}):
             raise ConfigError(
                 "prompt is given for queries and documents alike", hint="give query_prompt and document_prompt"
+            )
+        if "return_truncated" in (embed_options or {}):
+            raise ConfigError(
+                "return_truncated is given, but there is no room for that beside the vectors",
+                hint="truncate='error' refuses texts that are too long",
+            )
+        if not isinstance(model, str | Path | TaskModel | Client):
+            raise ConfigError(
+                f"model must be a package's path, a server's address, or what is loaded, but is {shown(model)}"
             )
         self._model = _open(model, load_options or {}) if isinstance(model, str | Path) else model
         self._options = dict(embed_options or {})
@@ -79,8 +87,13 @@ class Embedder(Closing):
         """The vector of each document.
 
         Raises:
-            RequestError: If one cannot be computed; it is named.
+            RequestError: If one cannot be computed; it is named. Also if there is a text in place of several.
         """
+        if isinstance(texts, str):
+            raise RequestError(
+                f"documents must be a list of texts, but are one text, {shown(texts)}",
+                hint="put it into a list; otherwise each of its characters would be a document",
+            )
         return self._embed(list(texts), self._document_prompt)
 
     def close(self) -> None:
@@ -108,4 +121,4 @@ class Embedder(Closing):
 
 def _open(model: str | Path, options: Mapping[str, Any]) -> TaskModel | Client:
     text = str(model)
-    return Client(text, **options) if text.startswith(_ADDRESSES) else load(text, **options)
+    return Client(text, **options) if is_server_address(text) else load(text, **options)

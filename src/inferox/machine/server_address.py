@@ -12,6 +12,7 @@ PORTS = {"http": 80, "https": 443}
 """The port of an address that names none, by its scheme."""
 
 _HOST = re.compile(r"\[[0-9A-Za-z.:%_-]+\]|[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*\.?")
+_SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+://")  # of one letter it would be a drive of Windows
 _USER_SAFE = "%:!$&'()*+,;=~"
 
 
@@ -36,11 +37,12 @@ def parse_server_address(url: str) -> SplitResult:
 def is_server_address(text: str) -> bool:
     """Whether a text is meant as the address of a server, right or wrong, rather than as the path of a file.
 
+    So is one of a scheme that servers do not have here, which ``parse_server_address`` refuses by what they have.
+
     Args:
         text: The text.
     """
-    scheme, colon, _ = text.partition("://")
-    return bool(colon) and scheme.lower() in PORTS
+    return _SCHEME.match(text) is not None
 
 
 def _split(url: str) -> SplitResult | None:
