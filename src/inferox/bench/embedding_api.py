@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ class EmbeddingApi:
     read: Callable[[Any], Sequence[Any]]
 
     def is_answer(self, body: bytes, count: int) -> bool:
-        """Whether a body has a vector for each text.
+        """Whether a body has a vector for each text: finite numbers, or the text that base64 makes of them.
 
         Args:
             body: The body of an answer.
@@ -33,9 +34,16 @@ class EmbeddingApi:
         """
         try:
             vectors = self.read(json.loads(body))
-            return len(vectors) == count and all(len(vector) > 0 for vector in vectors)
-        except (ValueError, TypeError, KeyError, RecursionError):
+            return isinstance(vectors, list) and len(vectors) == count and all(map(_is_vector, vectors))
+        except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             return False
+
+
+def _is_vector(value: Any) -> bool:
+    if isinstance(value, list):
+        # NaN is a number for Python's JSON; the sum of a vector tells whether one of its numbers is not finite.
+        return bool(value) and math.isfinite(math.fsum(value))
+    return isinstance(value, str) and value != ""
 
 
 APIS = {
