@@ -181,9 +181,9 @@ def test_errors_have_a_status_and_an_id(caplog: pytest.LogCaptureFixture) -> Non
     async def test() -> None:
         async with asked(ServerConfig(timeout_s=20)) as server:
 
-            async def fails(message: Any) -> aio.AioRpcError:
+            async def fails(message: Any, **more: Any) -> aio.AioRpcError:
                 with pytest.raises(aio.AioRpcError) as caught:
-                    await server.call("ModelInfer", message)
+                    await server.call("ModelInfer", message, **more)
                 assert dict(caught.value.trailing_metadata())["x-request-id"].startswith("req_")
                 return caught.value
 
@@ -191,6 +191,11 @@ def test_errors_have_a_status_and_an_id(caplog: pytest.LogCaptureFixture) -> Non
             unknown.model_name = "other"
             assert (await fails(unknown)).code() is grpc.StatusCode.NOT_FOUND
             assert (await fails(infer_of("!"))).code() is grpc.StatusCode.INVALID_ARGUMENT
+            for names in (["torch"], ["torch", "openvino"]):
+                asking = [("inferox-artifact", name) for name in names]
+                not_offered = await fails(infer_of("a"), metadata=asking)
+                assert not_offered.code() is grpc.StatusCode.INVALID_ARGUMENT
+                assert f"{','.join(names)!r} is asked for" in not_offered.details().replace(", ", ",")
             failed = await fails(infer_of(chr(POISON)))
             assert failed.code() is grpc.StatusCode.INTERNAL
             assert "poison" not in failed.details()

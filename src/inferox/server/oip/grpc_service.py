@@ -13,6 +13,7 @@ import grpc
 
 from inferox.core import ModelNotFoundError
 from inferox.server.api_keys import ApiKeys, read_presented_key
+from inferox.server.call_options import ARTIFACT_HEADER, current_artifact
 from inferox.server.failure import GRPC_CODES, INTERNAL, Failure, read_failure
 from inferox.server.http_error import HttpError
 from inferox.server.intake import Intake
@@ -25,7 +26,7 @@ from inferox.server.oip.server_routes import describe_server, list_models
 from inferox.server.request_observer import RequestObserver
 from inferox.server.request_record import RequestRecord, current_record
 from inferox.server.service import Service
-from inferox.server.trace_context import STATE_HEADER, read_trace_context
+from inferox.server.trace_context import read_trace_context
 
 _SERVICE = "GRPCInferenceService"
 _PATH = f"/{INFERENCE}.{_SERVICE}"
@@ -227,6 +228,7 @@ class GrpcService:
         trace = read_trace_context(metadata)
         record = RequestRecord(_make_id(), "grpc", method, _PATH, trace=trace, received_bytes=len(content))
         current_record.set(record)
+        current_artifact.set(metadata.get(ARTIFACT_HEADER))
         self._observer.begin(record, computes=method in _COMPUTING)
         return record
 
@@ -257,8 +259,8 @@ def _metadata_of(context: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in context.invocation_metadata() or ():
         if isinstance(value, str):
-            # Clients may divide a long state between several entries.
-            found[name] = f"{found[name]},{value}" if name == STATE_HEADER and name in found else value
+            # As headers of HTTP are: a long state may be divided, and of others none hides the one before.
+            found[name] = f"{found[name]},{value}" if name in found else value
     return found
 
 
