@@ -149,6 +149,20 @@ def test_answers_in_time_open_the_window_where_it_is_used() -> None:
     assert congestion.window == window
 
 
+def test_the_window_returns_quickly_to_near_where_it_was_too_wide() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    together = [admit(congestion, 10) for _ in range(10)]
+    fail(together[1], clock)  # of 100 items, and only 20 came before it: something else was slow
+    assert congestion.window == pytest.approx(18)
+    for held in together[2:]:
+        held.__exit__(None, None, None)  # 10 items each
+    assert congestion.window == pytest.approx(18 + 8 * 1.0)
+    with congestion.admit(5, None):
+        pass
+    assert congestion.window == pytest.approx(26.5)
+
+
 @pytest.mark.parametrize("error", [DeadlineExceededError("its client is in a hurry"), OverloadedError("no worker")])
 def test_what_is_given_up_before_its_time_says_nothing(error: InferoxError) -> None:
     clock = Clock()

@@ -13,8 +13,9 @@ from inferox.core import DeadlineExceededError, OverloadedError
 _LEAST_ITEMS = 4.0
 """The window never closes further, or a few requests that came late would shut everybody out."""
 
-_CLOSES_BY, _OPENS_BY = 0.9, 0.01
-"""What is left of the window after a request that came too late, and how much wider each item in time makes it."""
+_CLOSES_BY, _OPENS_BY, _RETURNS_BY = 0.9, 0.01, 0.1
+"""What is left of the window after a request that came too late, how much wider each item in time makes it, and how
+much while it is still far from as wide as when it was last too wide."""
 
 _SMOOTHING = 0.1
 
@@ -28,10 +29,10 @@ class Congestion:
     The engine estimates what waits for it, but not what a request waits for before and after: where the processor has
     more to do than it can, requests are taken in that expire when they are half computed, and most of the work is lost.
     So what counts here is what became of the requests before. One that came too late closes the window to a little less
-    than what came before it, once for all requests that were under way together; each that is in time
-    opens it again, where it is used. It is the additive increase and multiplicative decrease of TCP (Jacobson, 1988),
-    with Scalable TCP's increase (Kelly, 2003), which is in proportion to the window. Until a request is late there is
-    no limit.
+    than what came before it, once for all requests that were under way together; each that is in time opens it again,
+    where it is used, at first quickly. It is TCP's control of congestion (Jacobson, 1988), slow start included, with
+    Scalable TCP's increase (Kelly, 2003), which is in proportion to the window. Until a request is late there is no
+    limit.
 
     Each owner may use an equal share, also where others fill the window. A request that is wider than the window is
     taken in when nothing else of its owner is under way. What the engine refuses by itself does not count: that a
@@ -47,7 +48,7 @@ class Congestion:
     def __init__(self, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._late_s = _LATE * timeout_s
         self._clock = clock
-        self._window = math.inf
+        self._window = self._too_wide = math.inf
         self._closed_at_s = -math.inf
         self._under_way = Counter[str | None]()
         self._answered = 0
@@ -81,7 +82,8 @@ class Congestion:
             self._answered += items
             self._answer_s += _SMOOTHING * (self._clock() - began_s - self._answer_s)
             if 2 * self._under_way.total() >= self._window:
-                self._window += _OPENS_BY * items
+                is_far = self._window < _CLOSES_BY * self._too_wide
+                self._window += (_RETURNS_BY if is_far else _OPENS_BY) * items
         finally:
             self._under_way[owner] -= items
             self._under_way += Counter()  # forgets owners of whom nothing is under way
@@ -96,6 +98,7 @@ class Congestion:
         is_late = now_s - began_s >= self._late_s and began_s >= self._closed_at_s
         if is_late and (others or answered) and 2 * items <= self._window:
             self._closed_at_s, self._answer_s = now_s, now_s - began_s
+            self._too_wide = min(self._window, self._under_way.total())
             self._window = max(_LEAST_ITEMS, _CLOSES_BY * min(self._window, max(others + items, answered)))
 
     def _refuse_if_full(self, items: int, owner: str | None) -> None:

@@ -18,6 +18,11 @@ from inferox.core import DataType, GraphPort, LoadError, Precision, UnsupportedD
 _CHECKS: Mapping[str, Callable[[Path], object]] = {".onnx": check_onnx, ".xml": check_ir}
 """What a file must be, by the end of its name. OpenVINO looks at the content alone."""
 
+_SHAPES_KEPT, _KEPT_SHAPES = "CPU_RUNTIME_CACHE_CAPACITY", 64
+"""For how many shapes each stream keeps what it prepares. By default they are 5,000, and batches of texts have ever new
+shapes: all-MiniLM-L6-v2 in bf16 grew by 190 MiB over 6,000 texts, and with these by 75 over the first 3,200 of them. It
+was no slower; with 16 it was, by some 5%, and with none by a quarter."""
+
 _HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", Precision.INT8: "f32"}
 """The type in which a device computes what is not quantised. Left alone, OpenVINO would round to its fastest."""
 
@@ -77,6 +82,11 @@ def compile_model(
     if device == "CPU":
         # Threads that are pinned to cores fight with those of other runtimes in the process for them.
         settings |= {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": streams, "ENABLE_CPU_PINNING": False}
+        try:
+            return core.compile_model(model, device, settings | {_SHAPES_KEPT: _KEPT_SHAPES})
+        except RuntimeError as error:
+            if _SHAPES_KEPT not in str(error):  # OpenVINO does not list it: another version may lack it
+                raise
     return core.compile_model(model, device, settings)
 
 

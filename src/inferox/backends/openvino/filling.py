@@ -48,7 +48,7 @@ def pad_to_multiple(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDA
 def round_tokens(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
     """Adds tokens that no row has behind those of the batch, so that batches have few different sizes.
 
-    OpenVINO keeps what it prepares for each size, and never gives that memory back.
+    OpenVINO prepares itself for each size, and keeps that for a number of them.
 
     Args:
         arrays: The inputs by name, each ``[tokens]`` but for ``pad_indices``.
