@@ -23,7 +23,7 @@ class Gate:
     """Keeps the best artifact from being loaded until it is opened; then it may fail, too."""
 
     def __init__(self) -> None:
-        self.may_go = Event()
+        self.is_waited_at, self.may_go = Event(), Event()
         self.error: Exception | None = None
         self.attempts = 0
 
@@ -34,6 +34,7 @@ def gate(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
     def open_slowly(backend: DoublingBackend, artifact: Any, *arguments: Any) -> Any:
         if artifact.format == "best":
+            gate.is_waited_at.set()
             assert gate.may_go.wait(20)
             gate.attempts += 1
             if gate.error is not None:
@@ -117,6 +118,7 @@ def test_an_engine_that_is_closed_waits_for_what_it_prepares(shelf: Shelf, gate:
     with ThreadPoolExecutor(1) as pool:
         engine = Engine()
         engine.load("p", name="sum", start="fast")
+        assert gate.is_waited_at.wait(20)  # before, there would be nothing to wait for
         closed = pool.submit(engine.close)
         with pytest.raises(TimeoutError):
             closed.result(0.1)
