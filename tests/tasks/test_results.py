@@ -19,7 +19,7 @@ from inferox.tasks import LabelScore, RankedDocument, Span, to_json
         (0.25, 0.25),
         ((LabelScore("a", 0.5), LabelScore("b", 0.25)), [{"label": "a", "score": 0.5}, {"label": "b", "score": 0.25}]),
         (Span("PER", 0.5, 0, 3, "Ada"), {"label": "PER", "score": 0.5, "start": 0, "end": 3, "text": "Ada"}),
-        ([RankedDocument(2, 0.5)], [{"index": 2, "score": 0.5}]),
+        ([RankedDocument(2, 0.5)], [{"index": 2, "score": 0.5, "truncated": False}]),
         ({"x": np.ones((1, 2), dtype=np.int64)}, {"x": [[1, 1]]}),
     ],
 )
