@@ -140,7 +140,7 @@ class OpenVinoModel(Model):
         finally:
             lanes.idle.put(lane)
         # A call that failed in another lane meanwhile may have left its numbers where this one's belong.
-        return self._compute_in_lane(arrays) if lanes.failed.is_set() else outputs
+        return self._compute_in_lane(arrays) if lanes.have_failed() else outputs
 
     def _open_lanes(self) -> _Lanes:
         with self._lanes_lock:
@@ -186,5 +186,18 @@ class _Lanes:
     def __init__(self, requests: list[openvino.InferRequest]) -> None:
         self.idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         self.failed = Event()
+        self._requests = requests
         for request in requests:
             self.idle.put(request)
+
+    def have_failed(self) -> bool:
+        """Whether one of them has failed, also where the thread that waits for it has not heard of it yet."""
+        return self.failed.is_set() or any(map(_has_failed, self._requests))
+
+
+def _has_failed(request: openvino.InferRequest) -> bool:
+    try:
+        request.wait_for(0)
+    except RuntimeError:
+        return True
+    return False
