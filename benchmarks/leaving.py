@@ -37,7 +37,7 @@ import psutil
 import sleeping_model
 from grpc import aio
 from offline import make_texts
-from serving import Server, free_port
+from serving import free_port, start_server
 
 import inferox
 from inferox.server.oip.grpc_messages import INFERENCE, GrpcMessages
@@ -63,22 +63,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "model.mlpkg"
         inferox.pack(options.model, package, backends=["onnxruntime"], precisions=["fp32"])
-        os.environ[sleeping_model.PACKAGE], os.environ[sleeping_model.SLEEP] = str(package), str(_SLEEP_S)
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+        sleeping_model.announce(package, _SLEEP_S)
         report = {
             "signals": measure_signals(str(package), options),
             "waves": measure_waves(options),
             "connections": measure_connections(str(package), options),
         }
     print(json.dumps(report, indent=1)) if options.json else print_report(report)
-
-
-def start(source: str, options: argparse.Namespace, *more: str) -> tuple[Server, int]:
-    """A server of one model, and its port."""
-    port = free_port()
-    command = [sys.executable, "-m", "inferox", "serve", f"model={source}", "--port", str(port)]
-    command += ["--threads", str(options.threads), *(["--trust-code"] if source.startswith("python:") else []), *more]
-    return Server("inferox", command, port, options.threads), port
 
 
 def write_request(port: int, text: str, *headers: str) -> bytes:
@@ -101,7 +92,7 @@ def measure_signals(source: str, options: argparse.Namespace) -> dict[str, Any]:
     outcomes, not_ready_s, codes, left = Counter[str](), [], Counter[int | None](), 0
     for number in range(options.signals):
         grpc_port = free_port()
-        server, port = start(source, options, "--grpc-port", str(grpc_port), "--drain-delay", "0.5")
+        server, port = start_server(source, options.threads, "--grpc-port", str(grpc_port), "--drain-delay", "0.5")
         family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
         found, took_s = asyncio.run(end_under_load(server.pid, port, grpc_port, number))
         outcomes += found
@@ -213,7 +204,7 @@ async def is_ready(port: int) -> bool:
 
 def measure_waves(options: argparse.Namespace) -> dict[str, int]:
     """Has requests wait behind a long one, and go before it is answered."""
-    server, port = start("python:sleeping_model:make", options)
+    server, port = start_server(sleeping_model.SOURCE, options.threads)
     try:
         before = read_rows(port)
         blockers = sum(asyncio.run(run_wave(port, expire=number % 2 == 1)) for number in range(options.waves))
@@ -278,7 +269,7 @@ def read_rows(port: int) -> int:
 
 def measure_connections(source: str, options: argparse.Namespace) -> dict[str, Any]:
     """Resets connections, and sends bodies that never end."""
-    server, port = start(source, options, "--body-timeout", str(_BODY_TIMEOUT_S))
+    server, port = start_server(source, options.threads, "--body-timeout", str(_BODY_TIMEOUT_S))
     try:
         front = psutil.Process(server.pid)
         asyncio.run(reset_many(port, 500))  # what grows at first and never again

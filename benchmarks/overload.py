@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -30,7 +29,7 @@ import numpy as np
 import psutil
 import sleeping_model
 from offline import make_texts
-from serving import Server, free_port
+from serving import start_server
 
 from inferox.bench.http_connection import Connections
 from inferox.bench.loops import FailedAskError, run_load
@@ -136,9 +135,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "model.mlpkg"
         inferox.pack(options.model, package, backends=["onnxruntime"], precisions=["fp32"])
-        os.environ[sleeping_model.PACKAGE], os.environ[sleeping_model.SLEEP] = str(package), str(_SLEEP_S)
-        os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        sources = {"computes": str(package), "sleeps": "python:sleeping_model:make"}
+        sleeping_model.announce(package, _SLEEP_S)
+        sources = {"computes": str(package), "sleeps": sleeping_model.SOURCE}
         report: dict[str, Any] = {"start": measure_start(str(package), options.threads), "loads": []}
         for name, source in sources.items():
             if options.only in name:
@@ -146,19 +144,11 @@ def main() -> None:
     print(json.dumps(report, indent=1)) if options.json else print_tables(report)
 
 
-def start(source: str, threads: int, *more: str) -> tuple[Server, int]:
-    """A server of one model, and its port."""
-    port = free_port()
-    command = [sys.executable, "-m", "inferox", "serve", f"model={source}", "--port", str(port)]
-    command += ["--threads", str(threads), *(["--trust-code"] if source.startswith("python:") else []), *more]
-    return Server("inferox", command, port, threads), port
-
-
 def measure_start(source: str, threads: int) -> dict[str, float]:
     """How long a start takes until the first answer, and what the front then holds."""
     seconds, front_mib = [], []
     for _ in range(_STARTS):
-        server, port = start(source, threads)
+        server, port = start_server(source, threads)
         seconds.append(server.ready_s)
         Client(port, ["a text"]).load(1, None, 1)
         front_mib.append(psutil.Process(server.pid).memory_info().rss / 2**20)
@@ -169,7 +159,7 @@ def measure_start(source: str, threads: int) -> dict[str, float]:
 def measure(name: str, source: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Measures the peak and the latency without load, and then multiples of the peak."""
     texts = [" ".join(text.split()[:150]) for text in make_texts(2000, "mixed")]
-    server, port = start(source, options.threads)
+    server, port = start_server(source, options.threads)
     try:
         client = Client(port, texts)
         client.load(64, None, 5)
@@ -179,7 +169,7 @@ def measure(name: str, source: str, options: argparse.Namespace) -> list[dict[st
         server.close()
     rows = []
     for times in map(float, options.times.split(",")):
-        server, port = start(source, options.threads, "--timeout", f"{options.allowed * calm_s:.4f}")
+        server, port = start_server(source, options.threads, "--timeout", f"{options.allowed * calm_s:.4f}")
         try:
             client = Client(port, texts)
             client.load(64, None, 5)

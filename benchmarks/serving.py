@@ -293,6 +293,23 @@ def open_servers(options: argparse.Namespace, package: Path) -> list[Server]:
     return servers
 
 
+def start_server(source: str, threads: int, *more: str) -> tuple[Server, int]:
+    """Starts a server of Inferox with one model.
+
+    Args:
+        source: The package, or a function that makes the model.
+        threads: How many threads may compute.
+        more: Further options.
+
+    Returns:
+        The server, and its port.
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "inferox", "serve", f"model={source}", "--port", str(port)]
+    command += ["--threads", str(threads), *(["--trust-code"] if source.startswith("python:") else []), *more]
+    return Server("inferox", command, port, threads), port
+
+
 def free_port() -> int:
     """A port of loopback on which nothing listens."""
     with socket.socket() as listener:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,16 @@ from inferox.core import Batch, Outputs
 
 PACKAGE, SLEEP = "INFEROX_OVERLOAD_PACKAGE", "INFEROX_OVERLOAD_SLEEP_S"
 """The variables of the environment that say what is loaded, and how long each row takes."""
+
+
+SOURCE = "python:sleeping_model:make"
+"""What a server loads."""
+
+
+def announce(package: Path, sleep_s: float) -> None:
+    """Says to the servers that are started from now on where this is, what it loads, and how long each row takes."""
+    os.environ[PACKAGE], os.environ[SLEEP] = str(package), str(sleep_s)
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
 
 
 def make() -> Any:
