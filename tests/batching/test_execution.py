@@ -170,7 +170,7 @@ def test_rows_of_different_lengths_never_share_a_batch_that_cannot_be_padded() -
 
 def test_rows_of_a_model_that_depends_on_the_batch_are_computed_alone() -> None:
     model = adding_model()
-    model._metadata = replace(model.metadata, batch_invariant=False)
+    model.note_invariance(False)
 
     check([2, 2, 2], run_all(model, text_rows([2, 2, 2])))
 

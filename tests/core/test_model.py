@@ -150,7 +150,7 @@ def test_the_limits_of_a_model() -> None:
     assert make_model(Layout.PACKED).limits == BatchLimits()
     limited = make_model(Layout.PADDED, Signature(SIGNATURE.inputs, SIGNATURE.outputs, {SEQUENCE: 7}))
     assert limited.limits == BatchLimits(tokens_per_row=7)
-    limited._metadata = replace(limited.metadata, batch_invariant=False)
+    limited.note_invariance(False)
     assert limited.limits == BatchLimits(rows=1, tokens_per_row=7)
 
 

@@ -37,7 +37,7 @@ def mix(call: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
 @pytest.mark.parametrize(("invariant", "shapes"), [(False, [(1, 2)] * 3), (True, [(3, 2)]), (None, [(3, 2)])])
 def test_its_rows_are_computed_one_by_one(invariant: bool | None, shapes: list[tuple[int, ...]]) -> None:
     model = FunctionModel(ROWS, mix)
-    model._metadata = replace(model.metadata, batch_invariant=invariant)
+    model.note_invariance(invariant)
     rows = Batch.of_rows({"x": np.array([[number, 1] for number in (2, 400, 3)], np.float32)})
     found = {
         index: row["y"].tolist()

@@ -99,7 +99,7 @@ def read_budget(model: Model, *, max_tokens: int, max_rows: int) -> BatchBudget:
 def _plan(rows: Batch, signature: Signature, budget: BatchBudget) -> list[list[int]]:
     """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
     groups = list(group_alike(rows, signature).values())
-    count = len(rows)
+    count = rows.row_count
     if len(groups) == 1 and count and budget.is_best_whole(count, rows.token_count, rows.longest):
         return groups
     lengths = rows.lengths.tolist()
@@ -126,7 +126,7 @@ def group_alike(rows: Batch, signature: Signature) -> dict[Hashable, list[int]]:
     dense = [rows.dense[spec.name] for spec in given if any(isinstance(dim, str) for dim in spec.dims[1:])]
     rigid = [spec for spec in specs if spec.name in rows.ragged and spec.name not in rows.pad_values]
     if not rigid and all(array.dtype != object for array in dense):
-        return {(0, *(array.shape[1:] for array in dense)): list(range(len(rows)))}
+        return {(0, *(array.shape[1:] for array in dense)): list(range(rows.row_count))}
     groups: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index, length in enumerate(rows.lengths.tolist()):
         shapes = (array[index].shape if array.dtype == object else array.shape[1:] for array in dense)

@@ -49,7 +49,7 @@ class Batch:
         rises = counts.ndim == 1 and len(counts) >= 1 and counts[0] == 0 and bool((counts[1:] >= counts[:-1]).all())
         if counts.dtype != np.int64 or not rises:
             raise ShapeMismatchError("cu_seqlens of a batch", "[rows + 1] of int64, rising from 0", counts.shape)
-        for inputs, dim, count in ((self.ragged, "tokens", self.token_count), (self.dense, "rows", len(self))):
+        for inputs, dim, count in ((self.ragged, "tokens", self.token_count), (self.dense, "rows", self.row_count)):
             for name, array in inputs.items():
                 if array.ndim < 1 or len(array) != count:
                     raise ShapeMismatchError(
@@ -89,6 +89,11 @@ class Batch:
 
     def __len__(self) -> int:
         """The number of rows."""
+        return self.row_count
+
+    @cached_property
+    def row_count(self) -> int:
+        """The number of rows, for those who ask often."""
         return len(self.cu_seqlens) - 1
 
     @cached_property

@@ -108,18 +108,19 @@ def pad_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
         ShapeMismatchError: If there are no rows, if an input does not fit the signature's dims, or if rows differ in an
             input that is not padded.
     """
-    rows = len(batch)
+    rows = batch.row_count
     if not rows:
         raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
     check_batch(batch, signature)
     padded: dict[str, Array] = {}
+    places: dict[int, npt.NDArray[np.bool_]] = {}
     for spec in signature.inputs:
         if isinstance(spec.dims[0], int) and spec.dims[0] != rows:
             raise ShapeMismatchError(f"input {spec.name!r}", spec.shape_text, [rows])
         if spec.name in batch.dense:
             padded[spec.name] = _stack(batch.dense[spec.name], spec)
         else:
-            padded[spec.name] = _pad(batch, spec, rows)
+            padded[spec.name] = _pad(batch, spec, places)
     return padded
 
 
@@ -137,24 +138,25 @@ def token_places(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np
     return places
 
 
-def _pad(batch: Batch, spec: TensorSpec, rows: int) -> Array:
-    lengths = batch.lengths
-    longest, (_, dim, *_) = batch.longest, spec.dims
+def _pad(batch: Batch, spec: TensorSpec, places: dict[int, npt.NDArray[np.bool_]]) -> Array:
+    rows, longest, (_, dim, *_) = batch.row_count, batch.longest, spec.dims
     target = longest if isinstance(dim, str) else dim
     if longest > target:
         raise _mismatch(spec, [longest], hint=f"a row of this batch must have a length of up to {target}")
+    if target not in places:  # as it is for each input but the first
+        places[target] = token_places(batch.lengths, target)
     if spec.name == MASK and MASK not in batch.ragged:
-        return token_places(lengths, target).astype(spec.dtype.numpy_dtype)
+        return places[target].astype(spec.dtype.numpy_dtype)
     values, pad_value = batch.ragged[spec.name], batch.pad_values.get(spec.name)
-    if bool((lengths == target).all()):
+    if batch.token_count == rows * target:
         return values.reshape(rows, target, *values.shape[1:])
     if pad_value is None:
-        different = int((lengths != target).argmax())
-        raise _mismatch(spec, [int(lengths[different])], hint=f"a row of this batch must have the length {target}")
+        different = int(batch.lengths[batch.lengths != target][0])
+        raise _mismatch(spec, [different], hint=f"a row of this batch must have the length {target}")
     if spec.upper_bound is not None and not 0 <= pad_value < spec.upper_bound:
         spec.check_indices(np.array(pad_value))
     padded = np.full((rows, target, *values.shape[1:]), pad_value, dtype=spec.dtype.numpy_dtype)
-    padded[token_places(lengths, target)] = values
+    padded[places[target]] = values
     return padded
 
 
@@ -196,8 +198,9 @@ def unpad(array: Array, lengths: npt.NDArray[np.int64]) -> Array:
     Raises:
         ShapeMismatchError: If the tensor is shorter than a row.
     """
-    if array.ndim < 2 or array.shape[1] < max(lengths, default=0):  # noqa: PLR2004 - rows and seq
-        raise ShapeMismatchError(f"a tensor of {len(lengths)} rows", f"[rows, {max(lengths)}, ...]", array.shape)
+    longest = int(lengths.max(initial=0))
+    if array.ndim < 2 or array.shape[1] < longest:  # noqa: PLR2004 - rows and seq
+        raise ShapeMismatchError(f"a tensor of {len(lengths)} rows", f"[rows, {longest}, ...]", array.shape)
     if bool((lengths == array.shape[1]).all()):
         return array.reshape(-1, *array.shape[2:])
     return array[token_places(lengths, array.shape[1])]

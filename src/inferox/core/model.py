@@ -110,6 +110,7 @@ class Model(Closing):
 
     Attributes:
         name: The name of the package that it comes from.
+        metadata: The facts about it, and why it was chosen.
         signature: The named tensors that ``forward`` takes and gives: padded, whatever the layout of the artifact.
         layout_signature: The named tensors of the artifact's own layout.
         max_concurrency: How many calls compute at once within the thread budget; further callers wait.
@@ -133,7 +134,7 @@ class Model(Closing):
         max_concurrency: int = 1,
     ) -> None:
         self.name = name
-        self._metadata = metadata
+        self.metadata = metadata
         self.layout_signature = signature
         self._is_packed = metadata.layout is Layout.PACKED
         self.signature = padded_signature(signature) if self._is_packed else signature
@@ -152,20 +153,16 @@ class Model(Closing):
         # A lock is taken in a tenth of the time that a semaphore needs.
         self._turns = Lock() if max_concurrency == 1 else BoundedSemaphore(max_concurrency)
 
-    @property
-    def metadata(self) -> ModelMetadata:
-        """The facts about it, and why it was chosen."""
-        return self._metadata
-
     def note_invariance(self, batch_invariant: bool | None) -> None:
         """Notes in the metadata what was measured of the artifact's batches.
 
         Args:
             batch_invariant: As in ``ModelMetadata``.
         """
-        self._metadata = replace(self._metadata, batch_invariant=batch_invariant)
+        self.metadata = replace(self.metadata, batch_invariant=batch_invariant)
+        self.__dict__.pop("limits", None)  # which say how many rows may share a batch
 
-    @property
+    @cached_property
     def limits(self) -> BatchLimits:
         """The batches that it takes.
 
@@ -173,7 +170,7 @@ class Model(Closing):
             ConfigError: If its rows are not computed independently: an input or output has no batch dim.
         """
         fixed = self._fixed_rows
-        alone = self._metadata.batch_invariant is False
+        alone = self.metadata.batch_invariant is False
         tokens = self.signature.limits.get(SEQUENCE)
         rows = self.signature.limits.get(BATCH) if fixed is None else fixed
         return BatchLimits(1 if alone else rows, is_fixed=fixed is not None, tokens_per_row=tokens)
@@ -288,9 +285,10 @@ class Model(Closing):
     def _filled(self, batch: Batch) -> Batch:
         """The batch with its last row repeated: a model that was traced with a number of rows takes no other."""
         fixed = self.layout_signature.inputs[0].dims[:1]
-        if not len(batch) or not fixed or not isinstance(fixed[0], int) or len(batch) >= fixed[0]:
+        rows = batch.row_count
+        if not rows or not fixed or not isinstance(fixed[0], int) or rows >= fixed[0]:
             return batch
-        return batch.select([*range(len(batch)), *[len(batch) - 1] * (fixed[0] - len(batch))])
+        return batch.select([*range(rows), *[rows - 1] * (fixed[0] - rows)])
 
     @abstractmethod
     def _compute(self, inputs: Mapping[str, Any]) -> Mapping[str, TensorLike]:

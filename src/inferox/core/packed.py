@@ -89,7 +89,7 @@ def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
         ShapeMismatchError: If there are no rows, or one has no tokens.
         RequestError: If an input is dense, or the batch brings a mask.
     """
-    rows = len(batch)
+    rows = batch.row_count
     if not rows:
         raise ShapeMismatchError("a batch", f"[{BATCH} >= 1]", [0])
     check_batch(batch, signature)

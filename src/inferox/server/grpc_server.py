@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 from grpc import aio
 
@@ -21,6 +23,11 @@ _LEAST_PING_MS = 10_000
 
 _MORE_CALLS = 64
 """How many calls there may be at a time beside the requests that may be unanswered: those that compute nothing."""
+
+
+_ON_THEIR_WAY_S, _TOLD_S = 0.1, 0.02
+"""How long calls that were sent already may take to come before no more are taken, and how long gRPC takes to tell
+those who are connected that no more are."""
 
 
 class GrpcServer:
@@ -51,8 +58,8 @@ class GrpcServer:
             ),
             maximum_concurrent_rpcs=config.request_limit + _MORE_CALLS,
         )
-        inference = GrpcService(service, app.inference, app.intake, app.keys, app.observer)
-        self._server.add_generic_rpc_handlers((inference.handler(), GrpcHealth(service).handler()))
+        self._calls = GrpcService(service, app.inference, app.intake, app.keys, app.observer)
+        self._server.add_generic_rpc_handlers((self._calls.handler(), GrpcHealth(service).handler()))
         self.port = self._listen(config, port)
 
     async def start(self) -> None:
@@ -62,10 +69,20 @@ class GrpcServer:
     async def stop(self, grace_s: float) -> None:
         """Takes no more calls, and answers those that there are.
 
+        gRPC cancels the calls that come after that, and its clients, which keep their connections, send the next call
+        as soon as they have an answer. So for a moment there are no answers: what was sent before comes in, and then
+        everybody hears that this connection takes no more before they hear their answer.
+
         Args:
-            grace_s: How long they may take.
+            grace_s: How long they may take; 0 ends them at once.
         """
-        await self._server.stop(grace_s)
+        if grace_s:
+            self._calls.may_answer.clear()
+            await asyncio.sleep(_ON_THEIR_WAY_S)
+        stopping = asyncio.create_task(self._server.stop(grace_s))
+        await asyncio.sleep(_TOLD_S)
+        self._calls.may_answer.set()
+        await stopping
 
     def _listen(self, config: ServerConfig, port: int) -> int:
         host = config.host

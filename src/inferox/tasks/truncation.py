@@ -45,7 +45,7 @@ def read_cut_tokens(batch: Batch, rows: range | None = None) -> list[CutTokens]:
         batch: What a task's ``encode`` made.
         rows: The rows that are looked at; ``None`` for all.
     """
-    some = range(len(batch)) if rows is None else rows
+    some = range(batch.row_count) if rows is None else rows
     if CUT_TOKENS not in batch.dense:
         return [CutTokens()] * len(some)
     counts, more = (batch.dense[name][some.start : some.stop] for name in (CUT_TOKENS, MORE_CUT))
@@ -59,7 +59,7 @@ def find_truncated(batch: Batch) -> npt.NDArray[np.bool_]:
         batch: What a task's ``encode`` made.
     """
     if CUT_TOKENS not in batch.dense:
-        return np.zeros(len(batch), np.bool_)
+        return np.zeros(batch.row_count, np.bool_)
     truncated: npt.NDArray[np.bool_] = batch.dense[CUT_TOKENS] > 0
     return truncated
 
@@ -80,7 +80,7 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None,
     check_truncation(truncate)
     if truncate == "cut" or CUT_TOKENS not in batch.dense:
         return
-    some = range(len(batch)) if rows is None else rows
+    some = range(batch.row_count) if rows is None else rows
     cut = batch.dense[CUT_TOKENS][some.start : some.stop] > 0
     if not cut.any():
         return

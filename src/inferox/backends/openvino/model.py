@@ -84,7 +84,7 @@ class OpenVinoModel(Model):
         # memory that is read-only.
         arrays = {name: np.require(array, requirements=["C", "W"]) for name, array in inputs.items()}
         check_integers(self.layout_signature.inputs, arrays)
-        if self._metadata.layout is not Layout.PACKED:
+        if self.metadata.layout is not Layout.PACKED:
             return self._compute_arrays(arrays)
         tokens = len(arrays[UNPAD_INDICES])
         outputs = self._compute_arrays(round_tokens(pad_to_multiple(arrays)))

@@ -70,7 +70,7 @@ class TorchModel(Model):
     def close(self) -> None:
         """Releases the weights. A ``forward`` under way in another thread still completes."""
         self._program = None
-        if self._metadata.device.kind == "cuda":
+        if self.metadata.device.kind == "cuda":
             # PyTorch would keep the memory for tensors to come, out of reach of other processes.
             torch.cuda.empty_cache()
 
@@ -91,7 +91,7 @@ class TorchModel(Model):
         elif isinstance(value, np.ndarray):
             tensor = self._torch_builder.from_numpy(value).torch()
         elif isinstance(value, TorchTensor):
-            tensor = value.to_device(self._metadata.device).torch()
+            tensor = value.to_device(self.metadata.device).torch()
         else:
             tensor = self._torch_builder.from_dlpack(value).torch()
         if compute_dtype is not None and tensor.is_floating_point():

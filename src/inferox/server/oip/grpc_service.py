@@ -65,11 +65,16 @@ class GrpcService:
         intake: Counts what is held of them.
         keys: Who may ask.
         observer: Told of each call.
+
+    Attributes:
+        may_answer: While it is not set, calls are computed, but their answers are held back.
     """
 
     def __init__(
         self, service: Service, inference: Inference, intake: Intake, keys: ApiKeys, observer: RequestObserver
     ) -> None:
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
         self._observer = observer
         self._service = service
         self._inference = inference
@@ -165,7 +170,9 @@ class GrpcService:
         reading = asyncio.create_task(read())
         try:
             while (task := await waiting.get()) is not None:
-                yield await task
+                answer = await task
+                await self.may_answer.wait()
+                yield answer
         except HttpError as error:  # of the API key, which concerns all of the stream
             request_id = _make_id()
             await _abort(explain(error, request_id), request_id, context, {})
@@ -210,14 +217,18 @@ class GrpcService:
             status = _OK
             try:
                 with nullcontext() if is_open else self._keys.admit(_key_of(context)):
-                    return await call(self._messages.read(taken, content))
+                    answer = await call(self._messages.read(taken, content))
+                await self.may_answer.wait()
             except asyncio.CancelledError:
                 status = _CANCELLED
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
                 failure = explain(error, record.id)
                 status = _word_for(failure)
+                await self.may_answer.wait()
                 await _abort(failure, record.id, context, more)
+            else:
+                return answer
             finally:
                 self._observer.end(record, status)
 
