@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -14,6 +15,10 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
+from inferox.server.config import ServerConfig
+from inferox.server.http_request import Receive, Scope, Send
+from inferox.server.http_server import HttpServer
+from inferox.server.listening import listen
 from tests.conftest import Command
 from tests.server.running import RunningServer, running, wait_until
 
@@ -56,6 +61,29 @@ def test_sigterm_answers_what_came_and_what_still_comes(minilm_package: Path) ->
         assert server.process.returncode == 0
         # It has loaded, computed and drained, and its process has seen no runtime and no tokenizer.
         assert out.splitlines() == ["imported:"]
+
+
+def test_who_was_connected_and_not_taken_when_it_stops_listening_is_answered() -> None:
+    async def answer(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async def run() -> list[bytes]:
+        listener = listen("127.0.0.1", 0, option="--port")
+        server = HttpServer(answer, ServerConfig())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        # The loop does not see them before it is asked to stop.
+        clients = [socket.create_connection(listener.getsockname()) for _ in range(3)]
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        await server.shutdown([listener])
+        server.should_exit = True
+        await serving
+        return [client.recv(100) for client in clients]
+
+    assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in asyncio.run(run()))
 
 
 def test_a_port_in_use_is_said_before_anything_loads(server: RunningServer, inferox: Command, tmp_path: Path) -> None:

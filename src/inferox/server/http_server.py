@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from uvicorn import Config, Server
 
@@ -60,10 +60,29 @@ class HttpServer(Server):
         Args:
             sockets: Where it listens.
         """
-        for server in self.servers:
+        taken: list[socket.socket] = []
+        for server, listener in zip(self.servers, sockets or [], strict=True):
+            # The system resets what it has connected, and nobody has taken, when nobody listens any more.
+            taken += _take_all(listener)
             server.close()
+        for connection in taken:
+            with suppress(OSError):  # its client has gone already
+                await self._take(connection)
         await asyncio.sleep(_LAST_S)
         await super().shutdown(sockets)
+
+    async def _take(self, connection: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(
+            lambda: Connection(self.config, self.server_state, self.lifespan.state), connection, ssl=self.config.ssl
+        )
+
+
+def _take_all(listener: socket.socket) -> Iterator[socket.socket]:
+    """The connections that wait to be taken."""
+    with suppress(OSError):  # there is none
+        while True:
+            yield listener.accept()[0]
 
 
 def check_certificate(config: ServerConfig) -> None:

@@ -42,11 +42,15 @@ PROTOS = Path(sys.modules[GrpcMessages.__module__].__file__ or "").parent / "pro
 class Asked:
     """A server of gRPC in this process, whose one model makes vectors of one number and can be held."""
 
-    def __init__(self, engine: Engine, service: Service, place: str, channel: aio.Channel) -> None:
+    def __init__(self, engine: Engine, service: Service, server: GrpcServer, channel: aio.Channel) -> None:
         self.engine = engine
         self.service = service
-        self.place = place
+        self.server = server
         self.channel = channel
+
+    @property
+    def place(self) -> str:
+        return f"127.0.0.1:{self.server.port}"
 
     @property
     def model(self) -> DoublingModel:
@@ -72,9 +76,8 @@ async def asked(config: ServerConfig | None = None, observer: RequestObserver | 
         server = GrpcServer(app, service, config, port=0)
         await server.start()
         try:
-            place = f"127.0.0.1:{server.port}"
-            async with aio.insecure_channel(place) as channel:
-                yield Asked(engine, service, place, channel)
+            async with aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+                yield Asked(engine, service, server, channel)
         finally:
             made[-1].may_go.set()
             await server.stop(0)
@@ -391,6 +394,28 @@ def test_a_port_in_use_is_said_before_anything_loads(
     done = inferox("serve", tmp_path / "missing.mlpkg", "--port", "0", "--grpc-port", port)
     assert done.returncode == 2
     assert done.stderr.decode().splitlines()[0] == f"inferox: cannot listen on port {port} of 127.0.0.1: it is in use"
+
+
+def test_no_call_of_those_who_call_again_and_again_is_cancelled_when_it_stops() -> None:
+    async def test() -> None:
+        async with asked() as server:
+            answers: list[Any] = []
+
+            async def keep() -> str:
+                while True:
+                    try:
+                        answers.append(await server.call("ModelInfer", infer_of("a")))
+                    except aio.AioRpcError as error:
+                        return f"{error.code().name}: {error.details()}"
+
+            server.model.may_go.set()
+            calling = [asyncio.create_task(keep()) for _ in range(16)]
+            await until(lambda: len(answers) >= 100)
+            await server.server.stop(10)
+            ends = await asyncio.gather(*calling)
+            assert all(end.startswith("UNAVAILABLE: ") and "connect" in end for end in ends), ends  # it was never sent
+
+    run(test)
 
 
 def test_sigterm_answers_what_came_and_what_still_comes(packages: dict[str, Path]) -> None:
