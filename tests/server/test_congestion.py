@@ -6,9 +6,11 @@ import heapq
 import math
 import random
 from collections import deque
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from inferox.core import DeadlineExceededError, InferoxError, OverloadedError
 from inferox.server.congestion import Congestion
@@ -34,7 +36,8 @@ class Simulation:
         self.most, self.fixed_s, self.row_s = most, fixed_s, row_s
         self.peak_per_s = most / (fixed_s + most * row_s)
         self.clock = Clock()
-        self.congestion = Congestion(TIMEOUT_S if is_limited else math.inf, clock=self.clock)
+        self.congestion = Congestion(TIMEOUT_S, clock=self.clock)
+        self.is_limited = is_limited
         self.answered_s: list[float] = []
         self.expired = self.refused = 0
 
@@ -52,7 +55,7 @@ class Simulation:
             self.clock.now_s, what, rows = heapq.heappop(events)
             for row in rows:
                 if what == "comes":
-                    held = self.congestion.admit(1, None)
+                    held = self.congestion.admit(1, None, TIMEOUT_S) if self.is_limited else nullcontext()
                     try:
                         held.__enter__()
                     except OverloadedError:
@@ -96,14 +99,16 @@ def test_without_overload_nothing_is_refused() -> None:
     assert (simulation.refused, simulation.expired, simulation.congestion.window) == (0, 0, math.inf)
 
 
-def admit(congestion: Congestion, items: int, owner: str | None = None) -> AbstractContextManager[None]:
-    held = congestion.admit(items, owner)
+def admit(
+    congestion: Congestion, items: int, owner: str | None = None, allowed_s: float = TIMEOUT_S
+) -> AbstractContextManager[None]:
+    held = congestion.admit(items, owner, allowed_s)
     held.__enter__()
     return held
 
 
-def fail(held: AbstractContextManager[None], clock: Clock) -> None:
-    clock.now_s += TIMEOUT_S
+def fail(held: AbstractContextManager[None], clock: Clock, after_s: float = TIMEOUT_S) -> None:
+    clock.now_s += after_s
     error = DeadlineExceededError("late")
     with suppress(DeadlineExceededError):
         held.__exit__(DeadlineExceededError, error, None)
@@ -144,7 +149,7 @@ def test_answers_in_time_open_the_window_where_it_is_used() -> None:
     for held in together:
         held.__exit__(None, None, None)
     window = congestion.window
-    with congestion.admit(1, None):
+    with congestion.admit(1, None, TIMEOUT_S):
         pass
     assert congestion.window == window
 
@@ -158,7 +163,7 @@ def test_the_window_returns_quickly_to_near_where_it_was_too_wide() -> None:
     for held in together[2:]:
         held.__exit__(None, None, None)  # 10 items each
     assert congestion.window == pytest.approx(18 + 8 * 1.0)
-    with congestion.admit(5, None):
+    with congestion.admit(5, None, TIMEOUT_S):
         pass
     assert congestion.window == pytest.approx(26.5)
 
@@ -167,7 +172,7 @@ def test_the_window_returns_quickly_to_near_where_it_was_too_wide() -> None:
 def test_what_is_given_up_before_its_time_says_nothing(error: InferoxError) -> None:
     clock = Clock()
     congestion = Congestion(TIMEOUT_S, clock=clock)
-    with suppress(InferoxError), congestion.admit(1, None):
+    with suppress(InferoxError), congestion.admit(1, None, TIMEOUT_S):
         clock.now_s += TIMEOUT_S / 2
         raise error
     assert congestion.window == math.inf
@@ -184,7 +189,7 @@ def close_to_18(congestion: Congestion, clock: Clock) -> None:
 def test_a_request_that_is_late_with_nothing_before_it_says_nothing(items: int) -> None:
     clock = Clock()
     congestion = Congestion(TIMEOUT_S, clock=clock)
-    with congestion.admit(1, None):
+    with congestion.admit(1, None, TIMEOUT_S):
         pass
     fail(admit(congestion, items), clock)
     assert congestion.window == math.inf
@@ -213,5 +218,67 @@ def test_each_owner_has_a_share_and_a_wide_request_comes_in_alone() -> None:
     wide = admit(congestion, 2048, "others")
     for held in (*mine, *yours, wide):
         held.__exit__(None, None, None)
-    with congestion.admit(1, "mine"):
+    with congestion.admit(1, "mine", TIMEOUT_S):
         pass
+
+
+def test_requests_that_may_take_less_than_the_timeout_have_that_part_of_the_window() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    together = [admit(congestion, 2, allowed_s=TIMEOUT_S / 4) for _ in range(10)]
+    fail(together[7], clock, TIMEOUT_S / 4)
+    assert congestion.window == pytest.approx(4 * 0.9 * 16)  # 16 of them are what a quarter of the time is enough for
+    for held in together[:7] + together[8:]:
+        held.__exit__(None, None, None)
+    window = congestion.window
+    hurried = [admit(congestion, 1, allowed_s=TIMEOUT_S / 4) for _ in range(math.floor(window / 4))]
+    with pytest.raises(OverloadedError):
+        admit(congestion, 1, allowed_s=TIMEOUT_S / 4)
+    patient = [admit(congestion, 1) for _ in range(math.floor(window) - len(hurried))]
+    with pytest.raises(OverloadedError):
+        admit(congestion, 1)
+    assert congestion.is_full
+    for held in (*hurried, *patient):
+        held.__exit__(None, None, None)
+
+
+def test_clients_that_allow_too_little_for_any_answer_do_not_shut_the_others_out() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    for _ in range(200):
+        admit(congestion, 1, allowed_s=TIMEOUT_S / 100)
+        fail(admit(congestion, 1, allowed_s=TIMEOUT_S / 100), clock, TIMEOUT_S / 100)
+    assert congestion.window >= 400  # of which they always have 4
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 20), st.sampled_from(["a", "b", None]), st.sampled_from([0.1, 0.5, 1.0])), max_size=60
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_whoever_is_refused_by_the_head_alone_is_refused_whatever_follows(
+    requests: list[tuple[int, str | None, float]], draw: random.Random
+) -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    open_requests: list[AbstractContextManager[None]] = []
+    for items, owner, part in requests:
+        early = congestion.find_refusal(owner)
+        clock.now_s += draw.random() * TIMEOUT_S
+        try:
+            open_requests.append(admit(congestion, items, owner, part * TIMEOUT_S))
+            assert early is None
+        except OverloadedError:
+            assert congestion.window < math.inf
+        assert congestion.window >= 4
+        if open_requests and draw.random() < 0.7:
+            held = open_requests.pop(draw.randrange(len(open_requests)))
+            if draw.random() < 0.5:
+                held.__exit__(None, None, None)
+            else:
+                fail(held, clock)
+    for held in open_requests:
+        held.__exit__(None, None, None)
+    assert congestion.find_refusal("a") is None
+    assert not congestion.is_full

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import uvloop
 
 from inferox.server import ServerConfig
 from inferox.server.connection import Connection
+from inferox.server.http_response import HttpResponse
 from inferox.server.http_server import HttpServer
 
 SHORT_S = 0.3
@@ -43,16 +44,23 @@ class Server:
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG001
-    body = bytes(LARGE_BYTES) if scope["path"] == "/large" else b"little"
+    if scope["path"] == "/slow":
+        await asyncio.sleep(2 * SHORT_S)
+    body = {"/large": bytes(LARGE_BYTES), "/full": b"full"}.get(scope["path"], b"little")
+    status = 429 if scope["path"] == "/full" else 200
     headers = [(b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def refuse(scope: Any) -> HttpResponse | None:
+    return HttpResponse(b"full", 429, headers={"retry-after": "1"}) if scope["path"] == "/full" else None
 
 
 @asynccontextmanager
 async def listening(config: ServerConfig) -> AsyncIterator[Server]:
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        http = HttpServer(answer, config)
+        http = HttpServer(answer, config, refuse)
         serving = asyncio.create_task(http.serve(sockets=[listener]))
         server = Server(http, listener.getsockname()[1])
         await server.until(lambda: http.started)
@@ -194,6 +202,81 @@ def test_the_rest_of_a_body_whose_request_is_answered_is_not_waited_for(monkeypa
         writer.write(b"\0")
         assert await asyncio.wait_for(reader.read(), 10) == b""
         writer.close()
+
+    run(test)
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes, dict[bytes, bytes]]:
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).split(b"\r\n")
+    headers = dict(line.split(b": ") for line in head[1:] if line)
+    return int(head[0].split()[1]), await reader.readexactly(int(headers[b"content-length"])), headers
+
+
+def test_what_is_refused_by_its_head_leaves_the_connection_as_it_was() -> None:
+    body = b"POST / HTTP/1.1\r\nhost: no\r\n\r\n"  # which is no request
+    full = b"POST /full HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % len(body)
+    cases = (
+        ((full + body,), [429]),
+        ((full, body), [429]),
+        ((full + body[:9], body[9:] + GET), [429, 200]),
+        ((full + body + full, body), [429, 429]),
+    )
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        for parts, statuses in cases:
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(0.01)
+            assert [(await read_answer(reader))[0] for _ in statuses] == statuses
+        writer.write(full + body + GET + full + body + GET)
+        answers = [await read_answer(reader) for _ in range(4)]
+        assert [(status, content) for status, content, _ in answers] == [(429, b"full"), (200, b"little")] * 2
+        refused, taken = answers[0][2], answers[1][2]
+        assert refused.items() >= {b"retry-after": b"1", b"content-type": b"application/json"}.items()
+        assert refused[b"date"] == taken[b"date"]  # as every answer
+        assert server.http.server_state.total_requests == 10
+        writer.close()
+
+    run(test)
+
+
+def test_many_requests_that_wait_behind_another_are_refused_in_their_turn() -> None:
+    full = b"POST /full HTTP/1.1\r\ncontent-length: 0\r\n\r\n"
+
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write(GET.replace(b"/", b"/slow", 1) + full * 2000)
+        assert [(await read_answer(reader))[0] for _ in range(2001)] == [200] + [429] * 2000
+        writer.close()
+
+    run(test)
+
+
+def test_a_request_behind_one_that_is_refused_may_take_longer_than_an_idle_connection_is_kept() -> None:
+    async def test(server: Server) -> None:
+        reader, writer = await server.connect()
+        writer.write(b"POST /full HTTP/1.1\r\ncontent-length: 0\r\n\r\n" + GET.replace(b"/", b"/slow", 1))
+        assert [(await read_answer(reader))[0] for _ in range(2)] == [429, 200]
+        writer.close()
+
+    run(test, ServerConfig(keep_alive_s=SHORT_S))
+
+
+def test_a_client_that_reads_no_refusals_is_not_read_on() -> None:
+    full = b"POST /full HTTP/1.1\r\ncontent-length: 0\r\n\r\n"
+
+    async def test(server: Server) -> None:
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.setblocking(False)
+            sent = 0
+            for _ in range(200):
+                with suppress(BlockingIOError):
+                    sent += client.send(full * 1000)
+                await asyncio.sleep(0.001)
+            (connection,) = server.connections
+            assert connection.transport.get_write_buffer_size() < 2**20
+            assert sent < 200 * 1000 * len(full)
 
     run(test)
 

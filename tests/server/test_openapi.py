@@ -24,6 +24,11 @@ def references(node: Any) -> set[str]:
     return set[str]().union(*map(references, node)) if isinstance(node, list) else set()
 
 
+def find(response: Any, shared: Any) -> Any:
+    """A response, wherever it is described."""
+    return shared[response["$ref"].rpartition("/")[2]] if "$ref" in response else response
+
+
 def test_every_route_is_there_with_its_methods() -> None:
     async def test() -> None:
         async with holding() as held:
@@ -68,7 +73,8 @@ def test_bodies_are_described_by_what_reads_them() -> None:
         async with holding() as held:
             document = await read(held)
             schemas = document["components"]["schemas"]
-            assert references(document) == {f"#/components/schemas/{name}" for name in schemas}
+            shared = {kind: document["components"][kind] for kind in ("schemas", "responses", "parameters")}
+            assert references(document) == {f"#/components/{kind}/{name}" for kind in shared for name in shared[kind]}
             for path, methods in document["paths"].items():
                 assert ("requestBody" in methods.get("post", {})) == ("post" in methods), path
             fields = schemas["EmbeddingsRequest"]
@@ -81,14 +87,15 @@ def test_bodies_are_described_by_what_reads_them() -> None:
 def test_errors_are_described_as_each_protocol_writes_them() -> None:
     async def test() -> None:
         async with holding() as held:
-            paths = (await read(held))["paths"]
+            document = await read(held)
+            paths, shared = document["paths"], document["components"]["responses"]
             for path in ("/v1/embeddings", "/embed", "/v2/embed", "/v2/models/model/infer"):
                 said = (await held.http.post(path, json={})).json()
                 responses = paths[path.replace("/model/", "/{name}/")]["post"]["responses"]
                 (shown,) = [
                     content["example"]
                     for response in responses.values()
-                    if "example" in (content := response["content"].get("application/json", {}))
+                    if "example" in (content := find(response, shared)["content"].get("application/json", {}))
                 ]
                 assert said.keys() == shown.keys(), path
 

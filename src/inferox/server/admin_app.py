@@ -17,7 +17,7 @@ from inferox.server.json_body import JsonBody
 from inferox.server.model_control import ModelControl
 from inferox.server.oip.error_body import OIP_ERRORS
 from inferox.server.oip.server_routes import list_models
-from inferox.server.protocol import Handler, Protocol, posting
+from inferox.server.protocol import Operation, Protocol, posting
 from inferox.server.request_observer import RequestObserver
 from inferox.server.service import Service
 
@@ -67,7 +67,7 @@ class AdminApp(App):
         changing = posting(self._change, "Loads or unloads a model.", _ControlBody, gives={JSON: None})
         return [Protocol(OIP_ERRORS, routes, {_START: changing}, name="Administration")]
 
-    def _find(self, request: HttpRequest) -> Handler:
+    def _find(self, request: HttpRequest) -> Operation:
         """Refuses what a page in the operator's browser sends: it could reach this machine's own addresses."""
         if request.header("origin") is not None or request.header("sec-fetch-site") not in {None, "none"}:
             raise HttpError(403, "not_allowed", "requests of web pages are not taken here")

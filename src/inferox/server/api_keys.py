@@ -117,6 +117,17 @@ class ApiKeys:
             finally:
                 current_owner.reset(token)
 
+    def find_owner(self, presented: bytes | None) -> str | None:
+        """Whose key came with a request; ``None`` where there are no keys.
+
+        Args:
+            presented: The key that came with it; ``None`` where none did.
+
+        Raises:
+            HttpError: If there are keys, and this is none of them.
+        """
+        return self._find(presented).key.name if self._accounts else None
+
     def _find(self, presented: bytes | None) -> _Account:
         if presented is None:
             raise HttpError(

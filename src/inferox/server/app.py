@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from contextlib import nullcontext
+from dataclasses import replace
 
 from inferox.server.api_keys import ApiKeys
 from inferox.server.call_options import ARTIFACT_HEADER, current_artifact
 from inferox.server.cohere.protocol import make_cohere
 from inferox.server.config import ServerConfig
-from inferox.server.failure import INTERNAL, Failure, read_failure
+from inferox.server.failure import INTERNAL, read_failure
 from inferox.server.health import Health
 from inferox.server.http_error import ClientGoneError, HttpError
-from inferox.server.http_request import HttpRequest, Receive, Scope, Send
+from inferox.server.http_request import HttpRequest, Message, Receive, Scope, Send
+from inferox.server.http_response import HttpResponse
 from inferox.server.intake import Intake
 from inferox.server.metrics import TEXT, Metrics
 from inferox.server.oip.inference import Inference
@@ -22,7 +24,7 @@ from inferox.server.openai.error_body import OPENAI_ERRORS
 from inferox.server.openai.protocol import make_openai
 from inferox.server.openapi import OpenApiRoute
 from inferox.server.page.routes import OPEN_PATHS, PageRoutes
-from inferox.server.protocol import ErrorWriter, Handler, Methods, Protocol, reading
+from inferox.server.protocol import ErrorWriter, Methods, Operation, Protocol, reading
 from inferox.server.request_observer import RequestObserver
 from inferox.server.request_record import current_record
 from inferox.server.rerank.protocol import make_rerank
@@ -83,22 +85,39 @@ class App:
         current_artifact.set(request.header(ARTIFACT_HEADER))
         self.observer.begin(request.record, computes=request.method == "POST")
         try:
-            handler = self._find(request)
+            operation = self._find(request)
             with nullcontext() if _is_open(request) else self.keys.admit(request.api_key):
-                response = await handler(request)
+                response = await operation.answer(request)
         except ClientGoneError:
             self.observer.end(request.record, CLIENT_GONE, 0)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
-            response = (request.write_error or OPENAI_ERRORS.write)(self._explain(error, request))
-        self._answers[response.status] += 1
-        headers = {"x-request-id": request.id}
-        if self._service.is_draining:
-            headers["connection"] = "close"
-        if request.record.trace is not None:
-            headers |= request.record.trace.headers
-        self.observer.end(request.record, response.status, len(response.body))
-        await response.write(send, headers)
+            response = self._write_error(error, request)
+        await self._finish(request, response).write(send)
+
+    def refuse_early(self, scope: Scope) -> HttpResponse | None:
+        """Refuses a request by its head, before its body is read, where no model has room for it.
+
+        Args:
+            scope: What it is, as ASGI has it.
+
+        Returns:
+            The answer; ``None`` where the request is to be answered as any other.
+        """
+        if not self._service.is_full or self._service.is_draining:
+            return None
+        request = HttpRequest(scope, _receive_nothing, self.intake, self._config)
+        try:
+            if not self._find(request).is_refused_early:
+                return None
+            owner = self.keys.find_owner(request.api_key)
+        except HttpError:  # which it is told as anybody is
+            return None
+        if (refusal := self._service.find_refusal(owner)) is None:
+            return None
+        request.record.owner = owner
+        self.observer.begin(request.record, computes=True)
+        return self._finish(request, self._write_error(refusal, request))
 
     def _make_protocols(self) -> list[Protocol]:
         """All that this server speaks; of two that have the same path, the last has it."""
@@ -122,7 +141,7 @@ class App:
         ]
         return [*protocols, OpenApiRoute(protocols).protocol]
 
-    def _find(self, request: HttpRequest) -> Handler:
+    def _find(self, request: HttpRequest) -> Operation:
         route: str | None = request.path
         found = self._routes.get(request.path)
         if found is None:
@@ -140,13 +159,29 @@ class App:
                 f"{request.path[:200]!r} takes {allowed}, not {request.method[:20]!r}",
                 {"allow": allowed},
             )
-        return handlers[request.method].answer
+        return handlers[request.method]
 
-    def _explain(self, error: Exception, request: HttpRequest) -> Failure:
+    def _write_error(self, error: Exception, request: HttpRequest) -> HttpResponse:
         failure = read_failure(error, request.id)
         if failure.status == INTERNAL:
             _logger.error("%s failed: %s", request.id, error, exc_info=_logger.isEnabledFor(logging.DEBUG))
-        return failure
+        return (request.write_error or OPENAI_ERRORS.write)(failure)
+
+    def _finish(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Counts an answer, and gives it the headers of every answer."""
+        self._answers[response.status] += 1
+        headers = {"x-request-id": request.id}
+        if self._service.is_draining:
+            headers["connection"] = "close"
+        if request.record.trace is not None:
+            headers |= request.record.trace.headers
+        self.observer.end(request.record, response.status, len(response.body))
+        return replace(response, headers={**headers, **response.headers})
+
+
+async def _receive_nothing() -> Message:
+    """The body of a request that is refused before it is read."""
+    return {"type": "http.disconnect"}
 
 
 def _is_open(request: HttpRequest) -> bool:

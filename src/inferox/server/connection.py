@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
 from msgspec import json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from inferox.server.http_request import Scope
+from inferox.server.http_response import HttpResponse
+
+EarlyRefusal = Callable[[Scope], HttpResponse | None]
+"""Refuses a request by its head, before it costs a task; ``None`` where the application is to answer it."""
 
 _HEADERS_S = 10.0
 """How long the headers of a request may take, from their first byte."""
@@ -33,10 +40,16 @@ class Connection(HttpToolsProtocol):
 
     uvicorn waits for ever for headers, and for clients that do not read their answers, and leaves the timer of a
     connection that was reset.
+
+    Args:
+        *arguments: As uvicorn has them.
+        refuse_early: Refuses what there is no room for. The body of such a request is left out as it comes.
+        **options: As uvicorn has them.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, refuse_early: EarlyRefusal, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._refuse_early = refuse_early
         self._header_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -129,6 +142,20 @@ class Connection(HttpToolsProtocol):
         if self._flush_timer is None and self.transport.get_write_buffer_size():
             self._watch_flush()
 
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Has a request answered by the application, unless there is no room for it."""
+        # A connection of which some is to be closed or waited for is the application's.
+        is_plain = cycle.keep_alive and not (cycle.waiting_for_100_continue or self.pipeline or self.flow.write_paused)
+        response = self._refuse_early(cycle.scope) if is_plain else None
+        if response is None:
+            self._unset_keepalive_if_required()  # what was refused just before it has set it
+            super()._start_asgi_task(cycle, app)
+            return
+        headers = [*self.server_state.default_headers, *response.encode_headers()]
+        self.transport.write(_write_head(HTTPStatus(response.status), headers) + response.body)
+        cycle.response_started = cycle.response_complete = True
+        self.on_response_complete()
+
     def send_400_response(self, msg: str) -> None:
         """Refuses what is not HTTP, or has headers that are not taken, and closes the connection.
 
@@ -156,11 +183,8 @@ class Connection(HttpToolsProtocol):
             return
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_http"}
         body = json.encode({"error": error})
-        head = (
-            f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
-            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + body)
+        response = HttpResponse(body, status, headers={"connection": "close"})
+        self.transport.write(_write_head(status, response.encode_headers()) + body)
         self.transport.close()
         if self.transport.get_write_buffer_size():
             self._watch_flush()
@@ -181,3 +205,8 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         else:
             self._watch_flush()
+
+
+def _write_head(status: HTTPStatus, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+    return b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, status.phrase.encode(), lines)

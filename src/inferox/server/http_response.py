@@ -26,19 +26,16 @@ class HttpResponse:
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    async def write(self, send: Send, more: Mapping[str, str]) -> None:
+    def encode_headers(self) -> list[tuple[bytes, bytes]]:
+        """All of its headers, as ASGI has them."""
+        headers = {"content-type": self.content_type, "content-length": str(len(self.body)), **self.headers}
+        return [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+
+    async def write(self, send: Send) -> None:
         """Sends it.
 
         Args:
             send: Takes messages of ASGI.
-            more: Headers of every answer.
         """
-        headers = {
-            "content-type": self.content_type,
-            "content-length": str(len(self.body)),
-            **more,
-            **self.headers,
-        }
-        encoded = [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": self.status, "headers": encoded})
+        await send({"type": "http.response.start", "status": self.status, "headers": self.encode_headers()})
         await send({"type": "http.response.body", "body": self.body})

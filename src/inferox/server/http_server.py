@@ -7,12 +7,13 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from uvicorn import Config, Server
 
 from inferox.core import ConfigError
 from inferox.server.config import ServerConfig
-from inferox.server.connection import Connection
+from inferox.server.connection import Connection, EarlyRefusal
 from inferox.server.http_request import Receive, Scope, Send
 
 _GRACE_S = 5.0
@@ -28,12 +29,18 @@ class HttpServer(Server):
     Args:
         app: Answers requests, as ASGI has it.
         config: The settings.
+        refuse_early: See ``Connection``.
     """
 
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]], config: ServerConfig) -> None:
+    def __init__(
+        self,
+        app: Callable[[Scope, Receive, Send], Awaitable[None]],
+        config: ServerConfig,
+        refuse_early: EarlyRefusal = lambda _: None,
+    ) -> None:
         settings = Config(
             app,
-            http=Connection,
+            http=partial(Connection, refuse_early=refuse_early),  # type: ignore[arg-type]  # it is called alone
             ws="none",
             lifespan="off",
             interface="asgi3",

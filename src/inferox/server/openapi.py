@@ -81,7 +81,7 @@ def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
         for path, methods in {**protocol.routes, **protocol.templates}.items()
     }
     operations = [(protocol, each) for protocol, methods in found.values() for each in methods.values()]
-    schemas = _Schemas(kind for protocol, operation in operations for kind in _kinds_of(protocol, operation))
+    components = _Components(kind for protocol, operation in operations for kind in _kinds_of(protocol, operation))
     return {
         "openapi": "3.1.0",
         "info": {"title": "Inferox", "version": version("inferox")},
@@ -90,7 +90,7 @@ def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
             path: {
                 **_describe_parameters(path),
                 **{
-                    method.lower(): _describe(protocol, methods[method], schemas)
+                    method.lower(): _describe(protocol, methods[method], components)
                     for method in methods
                     if method != "HEAD"
                 },
@@ -98,7 +98,9 @@ def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
             for path, (protocol, methods) in sorted(found.items())
         },
         "components": {
-            "schemas": schemas.components,
+            "schemas": components.schemas,
+            "responses": dict(sorted(components.responses.items())),
+            "parameters": {ARTIFACT_HEADER: _ARTIFACT},
             "securitySchemes": {
                 "key": {"type": "http", "scheme": "bearer", "description": "Needed where the server has API keys."}
             },
@@ -106,25 +108,34 @@ def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
     }
 
 
-class _Schemas:
-    """The schemas of types.
+class _Components:
+    """What routes have in common, so that the description says it once.
 
     Args:
-        kinds: The types.
+        kinds: The types of what they take and answer.
 
     Attributes:
-        components: What they have in common, by name.
+        schemas: The schemas that types share, by name.
+        responses: The answers that say what is wrong, by name, as far as routes have them.
     """
 
     def __init__(self, kinds: Iterable[Any]) -> None:
         # Some types, such as those of unions, have no hash.
         self._kinds = list({repr(kind): kind for kind in kinds}.values())
-        self._schemas, self.components = json.schema_components(self._kinds, ref_template="#/components/schemas/{name}")
+        self._schemas, self.schemas = json.schema_components(self._kinds, ref_template="#/components/schemas/{name}")
+        self.responses: dict[str, Any] = {}
 
     def any_of(self, kinds: Sequence[Any]) -> dict[str, Any]:
         """The schema of what is of one of several types."""
         found = {repr(kind): self._schemas[self._kinds.index(kind)] for kind in kinds}
         return next(iter(found.values())) if len(found) == 1 else {"anyOf": list(found.values())}
+
+    def refer_to(self, status: int, kinds: Sequence[type], example: bytes | None) -> dict[str, Any]:
+        """A reference to the answer with a status that is no success."""
+        name = f"{'-or-'.join(dict.fromkeys(kind.__name__ for kind in kinds))}-{status}"
+        shown = {"schema": self.any_of(kinds)} | ({} if example is None else {"example": json.decode(example)})
+        self.responses[name] = {"description": f"{HTTPStatus(status).phrase}.", "content": {JSON: shown}}
+        return {"$ref": f"#/components/responses/{name}"}
 
 
 def _kinds_of(protocol: Protocol, operation: Operation) -> list[Any]:
@@ -142,22 +153,21 @@ def _describe_parameters(path: str) -> dict[str, Any]:
     }
 
 
-def _describe(protocol: Protocol, operation: Operation, schemas: _Schemas) -> dict[str, Any]:
+def _describe(protocol: Protocol, operation: Operation, components: _Components) -> dict[str, Any]:
     described: dict[str, Any] = {"summary": operation.about, "tags": [protocol.name]}
     if operation.bodies:
-        body = schemas.any_of(operation.bodies)
+        body = components.any_of(operation.bodies)
         described["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}
-        described["parameters"] = [_ARTIFACT]
+        described["parameters"] = [{"$ref": f"#/components/parameters/{ARTIFACT_HEADER}"}]
     described["responses"] = {}
     if operation.gives:
         content = {
-            kind: {} if holds is None else {"schema": schemas.any_of([holds])}
+            kind: {} if holds is None else {"schema": components.any_of([holds])}
             for kind, holds in operation.gives.items()
         }
         described["responses"]["200"] = {"description": "The answer.", "content": content}
     for status, (kinds, example) in sorted(_find_errors(protocol, operation).items()):
-        shown = {"schema": schemas.any_of(kinds)} | ({} if example is None else {"example": json.decode(example)})
-        described["responses"][str(status)] = {"description": _name(status), "content": {JSON: shown}}
+        described["responses"][str(status)] = components.refer_to(status, kinds, example)
     return described
 
 
@@ -172,7 +182,3 @@ def _find_errors(protocol: Protocol, operation: Operation) -> dict[int, tuple[li
             kinds, example = found.setdefault(written.status, ([], written.body if failure is _READING[0] else None))
             found[written.status] = ([*kinds, form.body], example)
     return found
-
-
-def _name(status: int) -> str:
-    return f"{HTTPStatus(status).phrase}."

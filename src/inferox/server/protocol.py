@@ -39,6 +39,7 @@ class Operation:
             or ``None`` where it is no JSON. Empty where there is never such an answer.
         also: What it answers with other statuses than errors have, likewise as types.
         other_errors: How it says that something is wrong where it does not do so as its protocol does.
+        computes: Whether all that it answers is computed by a model.
     """
 
     answer: Handler
@@ -47,6 +48,15 @@ class Operation:
     gives: Mapping[str, Any] = field(default_factory=dict)
     also: Mapping[int, Any] = field(default_factory=dict)
     other_errors: tuple[ErrorForm, ...] = ()
+    computes: bool = False
+
+    @property
+    def is_refused_early(self) -> bool:
+        """Whether it refuses by the head of a request where no model takes in more.
+
+        It does not where the body alone says in which form its client reads errors.
+        """
+        return self.computes and not self.other_errors
 
 
 Methods = Mapping[str, Operation]
@@ -87,7 +97,12 @@ def reading(handler: Handler, about: str, gives: Any, *, also: Mapping[int, Any]
 
 
 def posting(
-    handler: Handler, about: str, *bodies: type, gives: Any, other_errors: tuple[ErrorForm, ...] = ()
+    handler: Handler,
+    about: str,
+    *bodies: type,
+    gives: Any,
+    other_errors: tuple[ErrorForm, ...] = (),
+    computes: bool = False,
 ) -> Methods:
     """What answers a path to which bodies are sent.
 
@@ -97,12 +112,18 @@ def posting(
         *bodies: See ``Operation``.
         gives: See ``reading``.
         other_errors: See ``Operation``.
+        computes: See ``Operation``.
     """
-    return {"POST": Operation(handler, about, bodies, _by_content_type(gives), other_errors=other_errors)}
+    operation = Operation(handler, about, bodies, _by_content_type(gives), other_errors=other_errors, computes=computes)
+    return {"POST": operation}
 
 
 def posting_json(
-    answer: Callable[[bytes], Coroutine[Any, Any, HttpResponse]], about: str, *bodies: type, gives: Any
+    answer: Callable[[bytes], Coroutine[Any, Any, HttpResponse]],
+    about: str,
+    *bodies: type,
+    gives: Any,
+    computes: bool = False,
 ) -> Methods:
     """What answers a path to which bodies are sent that are JSON.
 
@@ -111,12 +132,13 @@ def posting_json(
         about: See ``Operation``.
         *bodies: See ``Operation``.
         gives: See ``reading``.
+        computes: See ``Operation``.
     """
 
     async def handle(request: HttpRequest) -> HttpResponse:
         return await request.answer_json(answer)
 
-    return posting(handle, about, *bodies, gives=gives)
+    return posting(handle, about, *bodies, gives=gives, computes=computes)
 
 
 def _by_content_type(gives: Any) -> Mapping[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -116,6 +115,8 @@ class Service:
     def _add(self, info: ModelInfo, source: ModelSource) -> None:
         self.sources[info.name] = source
         self._versions[info.name] = self._versions.get(info.name, 0) + 1
+        # What the one before it could take says nothing of what this one can.
+        self._congestions = {**self._congestions, info.name: Congestion(self._timeout_s)}
         self._models = {**self._models, info.name: info}
 
     def models(self) -> list[ModelInfo]:
@@ -214,7 +215,24 @@ class Service:
         Args:
             name: The model.
         """
-        return self._congestions[name].window if name in self._congestions else math.inf
+        return self._congestions[name].window
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no model has room for more; owners that use less than their share of one still get theirs."""
+        return bool(self._models) and all(self._congestions[name].is_full for name in self._models)
+
+    def find_refusal(self, owner: str | None) -> OverloadedError | None:
+        """Why a request would be refused now whatever model it is for; ``None`` where one would take it in.
+
+        Args:
+            owner: On whose behalf it is.
+        """
+        refusals = [self._congestions[name].find_refusal(owner) for name in self._models]
+        found = [refusal for refusal in refusals if refusal is not None]
+        if not found or len(found) < len(refusals):
+            return None
+        return min(found, key=lambda refusal: refusal.retry_after_s or 0)
 
     async def stats(self, name: str) -> ModelStats:
         """What a model is doing, and has done so far; workers are given a while to say it.
@@ -337,8 +355,8 @@ class Service:
         """
         self.find(name)
         timeout_s = min(self._timeout_s, options.timeout_s or self._timeout_s)
-        owner, congestion = current_owner.get(), self._congestions.setdefault(name, Congestion(self._timeout_s))
-        with congestion.admit(len(items), owner):
+        owner = current_owner.get()
+        with self._congestions[name].admit(len(items), owner, timeout_s):
             answer = await self._engine.ainfer(
                 name,
                 items,

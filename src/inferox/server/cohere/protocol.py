@@ -17,7 +17,7 @@ def make_cohere(service: Service) -> Protocol:
     first, second = (CohereEmbedRoute(service, gives_bare=is_first) for is_first in (True, False))
     about = "Makes vectors of texts, in one or several forms."
     routes = {
-        "/v1/embed": posting_json(first.answer, about, CohereEmbedRequest, gives=CohereEmbedAnswer),
-        "/v2/embed": posting_json(second.answer, about, CohereEmbedRequest, gives=CohereEmbedAnswer),
+        path: posting_json(route.answer, about, CohereEmbedRequest, gives=CohereEmbedAnswer, computes=True)
+        for path, route in (("/v1/embed", first), ("/v2/embed", second))
     }
     return Protocol(COHERE_ERRORS, routes, name="Cohere")

@@ -63,7 +63,11 @@ def make_oip(service: Service, inference: Inference) -> Protocol:
         ),
     }
     infer = posting(
-        models.infer, "Computes a request.", InferBody, gives={JSON: InferAnswer, "application/octet-stream": None}
+        models.infer,
+        "Computes a request.",
+        InferBody,
+        gives={JSON: InferAnswer, "application/octet-stream": None},
+        computes=True,
     )
     families = {
         START: {**reading(models.read, "Says what a model is.", ModelMetadata), **infer},

@@ -23,7 +23,9 @@ def make_openai(service: Service, config: ServerConfig) -> Protocol:
     models = ModelsRoute(service)
     accepts_token_ids = config.token_ids == "accept"  # noqa: S105 - no secret
     embeddings = EmbeddingsRoute(service, accepts_token_ids=accepts_token_ids)
-    embedding = posting(embeddings.answer, "Makes vectors of texts.", EmbeddingsRequest, gives=EmbeddingsAnswer)
+    embedding = posting(
+        embeddings.answer, "Makes vectors of texts.", EmbeddingsRequest, gives=EmbeddingsAnswer, computes=True
+    )
     routes = {f"{prefix}/embeddings": embedding for prefix in _PREFIXES}
     routes |= {f"{prefix}/models": reading(models.list_all, "Lists the models.", ModelList) for prefix in _PREFIXES}
     families = {f"{prefix}/models/": reading(models.show, "Says what a model is.", ModelCard) for prefix in _PREFIXES}

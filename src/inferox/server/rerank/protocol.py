@@ -33,10 +33,14 @@ def make_rerank(service: Service) -> Protocol:
     shared = _SharedRoute(with_documents, TeiRankingRoute(service))
     about = "Puts documents in the order in which they answer a query."
     scoring = posting_json(
-        ScoreRoute(service).answer, "Scores how well pairs of texts fit.", ScoreRequest, gives=ScoreAnswer
+        ScoreRoute(service).answer,
+        "Scores how well pairs of texts fit.",
+        ScoreRequest,
+        gives=ScoreAnswer,
+        computes=True,
     )
     routes = {
-        path: posting_json(route.answer, about, RerankRequest, gives=RankingAnswer)
+        path: posting_json(route.answer, about, RerankRequest, gives=RankingAnswer, computes=True)
         for paths, route in ((_WITH_DOCUMENTS, with_documents), (_WITHOUT_DOCUMENTS, without))
         for path in paths
     }
@@ -47,6 +51,7 @@ def make_rerank(service: Service) -> Protocol:
         *(RerankRequest, RerankTextsRequest),
         gives=RankingAnswer | list[RankedText],
         other_errors=(TEI_ERRORS,),
+        computes=True,
     )
     return Protocol(RANKING_ERRORS, routes, name="Rerank and score")
 

@@ -43,26 +43,35 @@ def make_tei(service: Service, config: ServerConfig) -> Protocol:
         "Does what the body and the task of the model say.",
         *(EmbedRequest, PredictRequest, RerankTextsRequest, SimilarityRequest),
         gives=list[Any],
+        computes=True,
     )
     routes = {
-        "/embed": posting_json(embedding.embed, "Makes vectors of texts.", EmbedRequest, gives=list[list[float]]),
+        "/embed": posting_json(
+            embedding.embed, "Makes vectors of texts.", EmbedRequest, gives=list[list[float]], computes=True
+        ),
         "/embed_all": posting_json(
             embedding.embed_tokens,
             "Makes a vector of each token of texts.",
             EmbedAllRequest,
             gives=list[list[list[float]]],
+            computes=True,
         ),
         "/embed_sparse": posting_json(
             refuse_sparse, "Refuses: no package makes sparse vectors.", EmbedAllRequest, gives={}
         ),
         "/similarity": posting_json(
-            embedding.compare, "Compares sentences with another one.", SimilarityRequest, gives=list[float]
+            embedding.compare,
+            "Compares sentences with another one.",
+            SimilarityRequest,
+            gives=list[float],
+            computes=True,
         ),
         "/predict": posting_json(
             prediction.answer,
             "Scores the labels of texts.",
             PredictRequest,
             gives=list[LabelScore | list[LabelScore]],
+            computes=True,
         ),
         "/tokenize": posting_json(
             tokens.tokenize, "Divides texts into tokens.", TokenizeRequest, gives=list[list[Token]]
@@ -74,7 +83,11 @@ def make_tei(service: Service, config: ServerConfig) -> Protocol:
         "/": {**health, **by_task},
         "/invocations": by_task,
         "/vertex": posting_json(
-            default.answer_vertex, "Answers several requests in one.", VertexRequest, gives=VertexAnswer
+            default.answer_vertex,
+            "Answers several requests in one.",
+            VertexRequest,
+            gives=VertexAnswer,
+            computes=True,
         ),
     }
     return Protocol(TEI_ERRORS, routes, name="text-embeddings-inference")

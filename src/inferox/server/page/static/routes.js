@@ -31,11 +31,12 @@ function answersOf(response, schemas) {
   return kinds.join(" or ") || "none, it is refused";
 }
 
-function exampleOf(responses) {
-  return Object.values(responses).map((response) => response.content["application/json"]?.example).find((example) => example);
+function exampleOf(responses, shared) {
+  return Object.values(responses).map((response) => (response.$ref ? shared[response.$ref.split("/").pop()] : response))
+    .map((response) => response.content["application/json"]?.example).find((example) => example);
 }
 
-function describe(path, method, operation, schemas) {
+function describe(path, method, operation, { schemas, responses }) {
   const schema = operation.requestBody?.content["application/json"].schema;
   const bodies = schema ? schema.anyOf ?? [schema] : [];
   return element(
@@ -43,7 +44,7 @@ function describe(path, method, operation, schemas) {
     element("summary", {}, element("span", { class: "method" }, method.toUpperCase()), element("code", {}, path), element("span", { class: "quiet" }, operation.summary)),
     ...bodies.map((body) => fieldsOf(body, schemas)),
     element("p", { class: "quiet" }, `Answers: ${answersOf(operation.responses["200"], schemas)}`),
-    element("p", { class: "quiet" }, `Errors: ${JSON.stringify(exampleOf(operation.responses))}`),
+    element("p", { class: "quiet" }, `Errors: ${JSON.stringify(exampleOf(operation.responses, responses))}`),
   );
 }
 
@@ -54,7 +55,7 @@ async function show() {
     for (const [method, operation] of Object.entries(methods)) {
       if (method === "parameters") continue;
       const [group] = operation.tags;
-      groups.set(group, [...(groups.get(group) ?? []), describe(path, method, operation, said.components.schemas)]);
+      groups.set(group, [...(groups.get(group) ?? []), describe(path, method, operation, said.components)]);
     }
   }
   find("routes").replaceChildren(
