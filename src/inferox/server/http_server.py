@@ -38,9 +38,10 @@ class HttpServer(Server):
         config: ServerConfig,
         refuse_early: EarlyRefusal = lambda _: None,
     ) -> None:
+        self._connect = partial(Connection, refuse_early=refuse_early)
         settings = Config(
             app,
-            http=partial(Connection, refuse_early=refuse_early),  # type: ignore[arg-type]  # it is called alone
+            http=self._connect,  # type: ignore[arg-type]  # it is called alone
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -81,7 +82,7 @@ class HttpServer(Server):
     async def _take(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(
-            lambda: Connection(self.config, self.server_state, self.lifespan.state), connection, ssl=self.config.ssl
+            lambda: self._connect(self.config, self.server_state, self.lifespan.state), connection, ssl=self.config.ssl
         )
 
 
