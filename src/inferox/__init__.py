@@ -11,6 +11,7 @@ The functions below are imported when they are first used, so that importing ``i
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -29,6 +30,9 @@ __version__ = version("inferox")
 # OpenVINO reports each import of it to its makers, from a process that it forks of this one. Without this module it
 # does not; whoever has imported it before keeps it.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+# ONNX Runtime keeps a record of its imports and sessions in the user's cache folder, and a thread that sends it, unless
+# this says otherwise when it is imported (1.32). Whoever states it keeps what they state.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "AsyncClient": "inferox.client",
