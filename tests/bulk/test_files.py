@@ -99,7 +99,7 @@ def test_rows_of_csv_that_are_not_whole_have_an_error(tmp_path: Path) -> None:
         rows = reader.take(9)
     assert rows.values("text") == ["a", None, None, "b\nc"]
     assert [error is None for error in rows.errors] == [True, False, False, True]
-    assert "line 3 of in.csv has 1 values" in str(rows.errors[1])
+    assert "line 3 of in.csv has 1 value" in str(rows.errors[1])
     assert "line 5 of in.csv is not UTF-8" in str(rows.errors[2])
 
 
@@ -175,7 +175,7 @@ def test_one_file_is_the_same_whatever_interrupted_it(bulk: Bulk, tiny: TaskMode
     with pytest.raises(KeyboardInterrupt):
         bulk(source, often, watcher=StoppingWatcher(70), **options)
     assert not often.exists()
-    with pytest.raises(ConfigError, match="1 finished parts already"):
+    with pytest.raises(ConfigError, match="1 finished part already"):
         bulk(source, often, **options)
     assert bulk(source, often, resume=True, **options).computed == 80
     assert read_bytes(often.parent) == read_bytes(once.parent)
@@ -215,3 +215,30 @@ def test_an_array_has_vectors_alone(bulk: Bulk, tmp_path: Path) -> None:
         bulk(source, tmp_path / "out.parquet", form="csv")
     with pytest.raises(ConfigError, match="a shard writes parts into a folder"):
         bulk(source, tmp_path / "out.parquet", shard=(0, 2))
+
+
+@pytest.mark.parametrize("name", ["new/out", "new/out.parquet"])
+def test_what_is_refused_leaves_nothing_behind(bulk: Bulk, tmp_path: Path, name: str) -> None:
+    source, output = write_json(tmp_path / "in.jsonl", ["a"]), tmp_path / name
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="no column 'body'"):
+            bulk(source, output, column="body")
+        assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+    output.parent.mkdir()
+    (output.parent / "mine.txt").write_text("precious")
+    with pytest.raises(ConfigError, match="no column 'body'"):
+        bulk(source, output, column="body")
+    assert [path.name for path in output.parent.iterdir()] == ["mine.txt"]
+    assert bulk(source, output).rows == 1
+
+
+@pytest.mark.parametrize("name", ["out", "out.parquet"])
+def test_what_is_refused_replaces_nothing(bulk: Bulk, tmp_path: Path, name: str) -> None:
+    source, output = write_json(tmp_path / "in.jsonl", ["a"]), tmp_path / name
+    assert bulk(source, output).rows == 1
+    folder = output if output.is_dir() else tmp_path
+    before = read_bytes(folder)
+    with pytest.raises(ConfigError, match="no column 'body'"):
+        bulk(source, output, column="body", force=True)
+    assert read_bytes(folder) == before
+    assert bulk(source, output, resume=True).computed == 0

@@ -70,7 +70,7 @@ DESCRIBED = {
     "platform": "p",
     "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
     "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, 2]}],
-    "parameters": {"task": {"string_value": "embed"}},
+    "parameters": {"task": {"string_value": "embed"}, "prompts": {"string_value": '{"query": "q: "}'}},
 }
 SPAN = {"label": "x", "score": 0.5, "start": 0, "end": 1, "text": "a"}
 
@@ -85,7 +85,7 @@ def spans(value: Any) -> Reply:
     [
         ("embed", tensors(("embedding", "FP32", [2], floats(1, 2))), "must have 2 axes, but has 1"),
         ("embed", tensors(("embedding", "FP32", [2, 1, 1], floats(1, 2))), "must have 2 axes, but has 3"),
-        ("embed", tensors(("embedding", "FP32", [1, 2], floats(1, 2))), "answered 1 rows to 2"),
+        ("embed", tensors(("embedding", "FP32", [1, 2], floats(1, 2))), "answered 1 row to 2"),
         ("embed", tensors(("embedding", "FP64", [2, 1], floats(1, 2, kind="<f8"))), "must be of float32"),
         ("embed", tensors(("embedding", "BYTES", [2, 1], texts(b"a", b"b"))), "must be of float32"),
         ("embed", tensors(("embedding", "FP32", [2, 2], floats(1, 2, 3, float("nan")))), "item 1 .* not finite"),
@@ -118,7 +118,7 @@ def spans(value: Any) -> Reply:
         ("classify", tensors(("label", "INT8", [2, 1], b"ab"), SCORES), "label must be of object"),
         ("classify", tensors(("label", "BYTES", [2, 1], texts(b"x", b"y") + b"z"), SCORES), "more bytes than"),
         ("classify", tensors(LABELS, ("score", "FP32", [2, 1], floats(1, float("inf")))), "item 1 .* not finite"),
-        ("score", tensors(SCORES), "must have 1 axes, but has 2"),
+        ("score", tensors(SCORES), "must have 1 axis, but has 2"),
         ("rerank", tensors(("score", "INT32", [2], floats(1, 2))), "must be of float32, but is of int32"),
         ("token_classify", spans({}), "expected a list of spans"),
         ("token_classify", spans([7]), "a span must be a JSON object"),
@@ -161,6 +161,16 @@ def test_vectors_of_two_lengths_do_not_become_one_array() -> None:
             await client.embed(["a", "b"])
 
     run(answers, test, request_rows=1, concurrency=1)
+
+
+def test_results_do_not_say_what_a_server_does_not_say() -> None:
+    scores = ("score", "FP32", [3], floats(0.5, 0.75, 0.25))
+
+    async def test(client: AsyncClient, _server: Any) -> None:
+        ranked = await client.rerank("q", ["a", "b", "c"], truncate="cut")
+        assert [(each.index, each.truncated) for each in ranked] == [(1, None), (0, None), (2, None)]
+
+    run([tensors(scores, parameters={"inferox_cut_inputs": 1})], test)
 
 
 def test_the_length_of_no_vectors_may_be_unknown() -> None:

@@ -248,14 +248,20 @@ def test_a_change_of_the_embedding_space_is_an_error_that_names_both() -> None:
 
 def test_a_server_that_does_not_say_which_texts_it_has_cut() -> None:
     async def test(client: AsyncClient, server: Scripted) -> None:  # noqa: ARG001
-        with pytest.warns(TruncationWarning, match="1 of 1 text was longer than the model takes, and cut"):
+        with pytest.warns(TruncationWarning, match="1 of 1 text was longer than the model takes, and cut") as caught:
             await client.embed("a")
-        for _ in range(2):  # it names none, and one that there is not
-            with pytest.raises(ResponseError, match="has cut 1 of 1 texts, but does not say which"):
-                await client.embed("a", truncate="cut", return_truncated=True)
+        assert caught[0].filename == __file__
+        _, cut = await client.embed(["a", "b"], truncate="cut", return_truncated=True)
+        assert cut.tolist() == [True, True]  # as all were
+        with pytest.raises(ResponseError, match="has cut 1 of 2 texts, but does not say which"):
+            await client.embed(["a", "b"], truncate="cut", return_truncated=True)
+        assert (await client.embed(["a", "b"], truncate="cut")).tolist() == [[1.0], [2.0]]
+        with pytest.raises(ResponseError, match="has cut 1 of 1 text, but names 7"):
+            await client.embed("a", truncate="cut", return_truncated=True)
 
-    silent = vector("space", 1.0, cut=1)
-    run([silent, silent, vector("space", 1.0, cut=1, inferox_cut_items="7")], test)
+    one = vector("space", 1.0, cut=1)
+    both, either = (vector("space", 1.0, 2.0, cut=cut) for cut in (2, 1))
+    run([one, both, either, either, vector("space", 1.0, cut=1, inferox_cut_items="7")], test)
 
 
 def test_a_server_that_states_no_space_any_more_is_refused_too() -> None:

@@ -81,8 +81,9 @@ def test_encode_takes_the_same_and_gives_the_same(
 
 @pytest.mark.parametrize("precision", ["int8", "uint8"])
 def test_whole_numbers_are_at_most_one_step_apart(ours: SentenceTransformer, theirs: Any, precision: Any) -> None:
-    with pytest.warns(InferoxWarning, match="ranges"):
+    with pytest.warns(InferoxWarning, match="ranges") as caught:
         found = ours.encode(TEXTS, precision=precision)
+    assert {warning.filename for warning in caught if "ranges" in str(warning.message)} == {__file__}
     expected = theirs.encode(TEXTS, precision=precision)
 
     assert found.dtype == expected.dtype

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inferox.core import InferoxError, printable, shown
+from inferox.core import InferoxError, counted, printable, shown
 
 
 @given(st.text(alphabet=st.characters()))
@@ -35,3 +35,8 @@ def test_long_values_are_cut() -> None:
     assert shown(10**5000) == "a value of the type int"
     message = InferoxError("a" * 100_000).message
     assert message.startswith("a" * 4000 + "… (100,000 characters)")
+
+
+def test_one_is_not_several() -> None:
+    assert [counted(count, "row") for count in (0, 1, 2, 1024)] == ["0 rows", "1 row", "2 rows", "1,024 rows"]
+    assert [counted(count, "axis", "axes") for count in (1, 3)] == ["1 axis", "3 axes"]

@@ -65,7 +65,7 @@ def test_a_row_that_has_no_room_by_itself_is_refused_and_others_are_answered(
     engine: Engine, hungry: HungryModel
 ) -> None:
     long = [1] * 1000
-    with pytest.raises(OutOfMemoryError, match=r"^item 1: a row of 1000 tokens needs about [\d,]+ bytes") as caught:
+    with pytest.raises(OutOfMemoryError, match=r"^item 1: a row of 1,000 tokens needs about [\d,]+ bytes") as caught:
         engine.infer("doubling", [[5], long])
     assert caught.value.requested_bytes is not None
     assert caught.value.requested_bytes > LIMIT_BYTES

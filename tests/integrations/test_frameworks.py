@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ import inferox
 from inferox.core import ConfigError, PackageError, RequestError
 from inferox.integrations.embedder import Embedder
 from inferox.loading import TaskModel
+from inferox.tasks.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 from tests.docs.pages import DOCS, read_blocks, run_python
 from tests.integrations.frameworks import let_import
 from tests.packing.test_kinds import save_text_model
+from tests.server.running import running
 from tests.shared import SharedFolders
 
 PROMPTS = {"query": "query: ", "passage": "passage: "}
@@ -90,11 +94,41 @@ def test_what_cannot_be_used_is_refused(model: TaskModel) -> None:
         Embedder(model, embed_options={"return_truncated": True})
     with pytest.raises(ConfigError, match=r"model must be a package's path, a server's address, .* but is None"):
         Embedder(None)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="embed_options has 'normalise', but takes prompt, truncate"):
+        Embedder(model, embed_options={"normalise": True})
+    with pytest.raises(ConfigError, match="load_options has 'thread', but takes backend, device"):
+        Embedder("not-there.mlpkg", load_options={"thread": 1})
     with pytest.raises(RequestError, match="documents must be a list of texts, but are one text, 'abc'"):
         Embedder(model).embed_documents("abc")
     for address in ("ftp://127.0.0.1", " http://127.0.0.1:99999", "HTTP://"):
         with pytest.raises(ConfigError, match="the address of a server must be"):
             Embedder(address)
+
+
+def test_a_server_says_which_prompts_its_model_has(model: TaskModel, package: Path) -> None:
+    with running(f"prompted={package}", "--threads", "1") as server:
+        server.wait_until_ready()
+        with Embedder(server.url) as embedder:
+            check(model, embedder.embed_query(QUERY), embedder.embed_documents(TEXTS))
+        with inferox.Client(server.url) as client:
+            assert client.prompts() == {"query": "query: ", "document": "", "passage": "passage: "}
+            stated = Embedder(client, query_prompt="passage", document_prompt="query")
+            np.testing.assert_allclose(stated.embed_query(QUERY), model.embed(QUERY, prompt="passage"), atol=1e-6)
+            np.testing.assert_allclose(stated.embed_documents(TEXTS), model.embed(TEXTS, prompt="query"), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "names"),
+    [
+        ({}, (None, None)),
+        ({"query": "", "document": ""}, ("query", "document")),
+        ({"query": "", "document": "", "passage": "p: "}, ("query", "passage")),
+        ({"document": "", "search_query": "q: ", "search_document": "d: "}, ("search_query", "search_document")),
+        ({"passage": "", "corpus": ""}, (None, "passage")),
+    ],
+)
+def test_the_prompt_is_the_first_that_has_a_text(prompts: dict[str, str], names: tuple[str | None, str | None]) -> None:
+    assert (find_prompt(QUERY_PROMPTS, prompts), find_prompt(DOCUMENT_PROMPTS, prompts)) == names
 
 
 def run_page(library: str, package: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
@@ -186,6 +220,14 @@ def test_haystack(model: TaskModel, package: Path, tmp_path: Path, monkeypatch: 
     found = again.run({"query": {"text": QUERY}, "documents": {"documents": documents}})
     check(model, found["query"]["embedding"], [document.embedding for document in found["documents"]["documents"]])
     assert [document.id for document in found["documents"]["documents"]] == ["0", "1", "2", "3"]
+
+    lazy = InferoxTextEmbedder(str(package), **options)
+    copied = deepcopy(lazy)
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(lambda _: lazy._open(), range(4)))
+    assert len(set(map(id, opened))) == 1  # threads that come at once open one model
+    assert copied._embedder is None
+    lazy.close()
 
     titled = InferoxDocumentEmbedder(str(package), meta_fields_to_embed=["title"], embedding_separator=": ", **options)
     document = Document(content="text", meta={"title": "A title", "other": "no"})

@@ -91,6 +91,8 @@ def test_what_does_not_fit_is_refused() -> None:
         options: Any = wrong
         with pytest.raises(ConfigError, match="must be 1 or more"):
             answer_rows(dataset, "p", **options)
+    with pytest.raises(ConfigError, match="load_options has 'thread', but takes"):
+        answer_rows(dataset, "p", threads=1, actors=1, load_options={"thread": 1})
     with pytest.raises(ConfigError, match="Ray divides a dataset by itself"):
         answer_rows(dataset, "p", threads=1, actors=1, options=BulkOptions(shard=(0, 2)))
 

@@ -366,7 +366,7 @@ def test_a_shape_that_one_fails_at_is_left_out(echo: EchoBackend, tune_texts: Ca
     short, whole = shapes_of(found)
     assert short == [shape for shape in whole if shape[1] <= 32]
     assert {length for _, length in whole} == {8, 32, 48}
-    assert found.not_run == {"echo/0-onnx/fp32/padded": "1 rows of 48: index out of range"}
+    assert found.not_run == {"echo/0-onnx/fp32/padded": "1 row of 48: index out of range"}
     longer = [call["input_ids"].shape for call in echo.models[0].calls if call["input_ids"].shape[1] > 32]
     assert longer == [(1, 48)]  # and no larger one was tried
 
@@ -374,7 +374,7 @@ def test_a_shape_that_one_fails_at_is_left_out(echo: EchoBackend, tune_texts: Ca
 def test_where_nothing_is_measured_nothing_is_kept(tune_texts: Callable[..., Tuning]) -> None:
     before = tune_texts({}, threads=1)
     content = before.path.read_bytes()
-    with pytest.raises(NoUsableBackendError, match="1 rows of 8: index out of range"):
+    with pytest.raises(NoUsableBackendError, match="1 row of 8: index out of range"):
         tune_texts({"takes": 4}, threads=1)
     assert before.path.read_bytes() == content
 

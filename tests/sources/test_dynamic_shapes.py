@@ -79,10 +79,10 @@ def test_an_input_that_is_left_out_may_have_an_entry() -> None:
     [
         ({"steps": {0: BATCH}}, "says nothing of 'weights'"),
         ({"steps": None, "weights": None, "others": {0: BATCH}}, "names 'others', but the module is given steps, wei"),
-        (({0: BATCH},), "has 1 entries, but the module is given steps, weights"),
+        (({0: BATCH},), "has 1 entry, but the module is given steps, weights"),
         ("steps", "must be a dict or a tuple, but is a str"),
         ({"steps": 3, "weights": None}, "of 'steps' must be a dict by axis or a sequence, but is a int"),
-        ({"steps": (BATCH,), "weights": None}, "of 'steps' has 1 entries, but its example has 3 axes"),
+        ({"steps": (BATCH,), "weights": None}, "of 'steps' has 1 entry, but its example has 3 axes"),
         ({"steps": {3: BATCH}, "weights": None}, "of 'steps' names the axis 3, but its example has 3 axes"),
         ({"steps": {1: 7}, "weights": None}, "axis 1 of 'steps' is stated to be 7, but is 6 in its example"),
         ({"steps": {1: "time"}, "weights": None}, "axis 1 of 'steps' is 'time', which is not a torch.export.Dim"),

@@ -138,7 +138,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"model": {"type": "Unigram", "vocab": [["a", 0.0], ["a" * 200, -1.0]], "unk_id": 0}},
         r"a piece of 200 characters",
     ),
-    "a long added token": ({"added_tokens": [{"id": 0, "content": "a" * 2000}]}, "up to 2000 characters"),
+    "a long added token": ({"added_tokens": [{"id": 0, "content": "a" * 2000}]}, "up to 2,000 characters"),
     "a map that lengthens": (
         # A trie of no bytes, and one text of 40 characters.
         {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAAAHh4" + "eHh4" * 12 + "eHgA"}},

@@ -109,7 +109,7 @@ def test_no_documents_give_no_ranking(directory: Path) -> None:
     ("items", "message"),
     [
         (["one text"], "item 0 must be a pair of texts, but is of the type str"),
-        ([("a", "b"), ("a",)], "item 1 must be a pair of texts, but is of the type tuple with 1 parts"),
+        ([("a", "b"), ("a",)], "item 1 must be a pair of texts, but is of the type tuple with 1 part"),
         ([("a", None)], "the second text of pair 0 must be a string"),
         ("ab", "expected a list of texts"),
     ],

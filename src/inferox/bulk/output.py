@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from inferox.bulk.answers import Answered
 from inferox.bulk.manifest import BulkManifest, Part, publish
 from inferox.bulk.writers import FORMATS, Schema, Writer, merge_parts, open_writer
-from inferox.core import Closing, ConfigError
+from inferox.core import Closing, ConfigError, counted
 from inferox.package.file_lock import FileLock
 from inferox.package.writer import hash_file
 
@@ -65,12 +66,14 @@ class Output(Closing):
             # What begins with _ is passed over by whatever reads the folder as a table.
             self._folder = target
             self._manifest_path = target / ("_manifest.json" if count == 1 else f"_manifest-{index}-of-{count}.json")
+        self._made: list[Path] = []
+        self._has_begun = False
         self._lock = self._take_lock()
         try:
             self._before = None if force else BulkManifest.read(self._manifest_path)
-            self._check_before(resume=resume, force=force)
+            self._replaced = self._check_before(resume=resume, force=force)
         except BaseException:
-            self._lock.close()
+            self._release()
             raise
         self._manifest = self._before or BulkManifest({})
         self._schema: Schema | None = None
@@ -105,9 +108,14 @@ class Output(Closing):
         if self._before is not None:
             self._before.check_same(job, self._target)
             self._check_parts()
-        else:
-            self._manifest = BulkManifest(job)
-            self._manifest.write(self._manifest_path)
+            self._has_begun = True
+            return
+        # Only now, as what is refused before this must leave what was there.
+        self._has_begun = True
+        for file in self._replaced:
+            file.unlink()
+        self._manifest = BulkManifest(job)
+        self._manifest.write(self._manifest_path)
 
     def write(self, answered: Answered) -> None:
         """Writes the rows of a window; at the end of a part the part is finished.
@@ -158,33 +166,50 @@ class Output(Closing):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Leaves what is finished, and lets others write."""
+        """Leaves what is finished, and lets others write. Where nothing was begun, nothing stays that this has made."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
         for temporary in self._folder.glob(".part-*.tmp"):
             if self._owns(temporary.name.removeprefix(".")):
                 temporary.unlink(missing_ok=True)
-        self._lock.close()
+        self._release()
 
     def _take_lock(self) -> FileLock:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock.exclude(self._manifest_path.with_name(f".{self._manifest_path.name}.lock"))
+            missing = [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
+            for folder in reversed(missing):
+                folder.mkdir(exist_ok=True)
+                self._made.insert(0, folder)
+            path = self._manifest_path.with_name(f".{self._manifest_path.name}.lock")
+            self._has_made_lock = not path.exists()
+            lock = FileLock.exclude(path)
         except OSError as error:
             raise ConfigError(f"{self._target} cannot be written: {error.strerror or error}") from error
         if lock is None:
             raise ConfigError(f"another run writes to {self._target}", hint="wait until it has ended")
         return lock
 
-    def _check_before(self, *, resume: bool, force: bool) -> None:
-        """Refuses what is there already, unless it is gone on with or replaced."""
+    def _release(self) -> None:
+        """Lets others write. What was made is removed where nothing was begun."""
+        if self._has_begun:
+            self._lock.close()
+            return
+        if self._has_made_lock:
+            self._lock.remove()
+        self._lock.close()
+        with suppress(OSError):  # somebody else has put something there
+            for folder in self._made:
+                folder.rmdir()
+
+    def _check_before(self, *, resume: bool, force: bool) -> list[Path]:
+        """Refuses what is there already, unless it is gone on with or replaced; gives the files to replace."""
         before, hint = self._before, "go on with --resume, or begin anew with --force"
         if before is not None:
             if not resume:
-                done = "a complete output" if before.is_complete else f"{len(before.parts)} finished parts"
+                done = "a complete output" if before.is_complete else counted(len(before.parts), "finished part")
                 raise ConfigError(f"{self._target} has {done} already", hint=hint)
-            return
+            return []
         # Without a manifest nobody knows what a file or a part is.
         found = [file for file in self._folder.glob("part-*") if self._owns(file.name)]
         found += [self._target] if self._is_file and self._target.exists() else []
@@ -193,8 +218,7 @@ class Output(Closing):
                 f"{found[0]} exists already, and no manifest says what it is",
                 hint="choose another output, or replace it with --force",
             )
-        for file in found:
-            file.unlink()
+        return found
 
     def _note(self, number: int, target: Path) -> None:
         counts = (self._rows, self._failed, self._cut)
@@ -218,5 +242,6 @@ class Output(Closing):
             file = self._folder / part.file
             if not file.is_file() or file.stat().st_size != part.size_bytes:
                 raise ConfigError(
-                    f"{file} is not the finished part of {part.size_bytes:,} bytes that the manifest lists", hint=hint
+                    f"{file} is not the finished part of {counted(part.size_bytes, 'byte')} that the manifest lists",
+                    hint=hint,
                 )

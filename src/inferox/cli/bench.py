@@ -192,7 +192,7 @@ def _print(found: LoadReport) -> None:
 
     from inferox.bench.results import PERCENTILES
     from inferox.cli.tables import plain_table
-    from inferox.core import printable
+    from inferox.core import counted, printable
     from inferox.machine import threads_text
     from inferox.report.load_page import load_text
     from inferox.report.quantities import seconds_text, three_digits
@@ -200,9 +200,11 @@ def _print(found: LoadReport) -> None:
     console, machine = make_console(), found.machine
     facts = [found.artifact, None if found.threads is None else threads_text(found.threads)]
     if found.url is not None:
-        facts += [f"{found.url} by {found.api}", f"{found.rows} texts a request" if found.rows > 1 else None]
+        facts += [f"{found.url} by {found.api}", f"{counted(found.rows, 'text')} a request" if found.rows > 1 else None]
     console.print(Text(printable(", ".join([f"{found.name} ({found.task})", *filter(None, facts)]))), style="bold")
-    console.print(Text(f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"))
+    console.print(
+        Text(f"{machine.processor}, {counted(machine.cores, 'core')}, {machine.system}, Python {machine.python}")
+    )
     is_server = found.url is not None
     table = plain_table()
     table.add_column("load", no_wrap=True)

@@ -165,7 +165,7 @@ def run_in_bulk(
     """
     from inferox.bulk import run_bulk
     from inferox.bulk.output import format_of
-    from inferox.core import ConfigError
+    from inferox.core import ConfigError, counted
 
     if not inputs:
         raise ConfigError("rows come from files", hint="give files, folders or patterns with --input")
@@ -191,7 +191,10 @@ def run_in_bulk(
                 watcher=watcher,
             )
         except KeyboardInterrupt:
-            say(f"inferox: stopped after {watcher.computed:,} rows; --resume goes on behind the last part", err=True)
+            say(
+                f"inferox: stopped after {counted(watcher.computed, 'row')}; --resume goes on behind the last part",
+                err=True,
+            )
             raise
     if as_json:
         click.echo(json.dumps({"output": output, **asdict(result)}))
@@ -199,13 +202,18 @@ def run_in_bulk(
 
 
 def _say_end(result: BulkResult, output: str, options: BulkOptions) -> None:
+    from inferox.core import counted
+
     before = result.rows - result.computed
     earlier = f", {before:,} of them by earlier runs" if before else ""
-    say(f"inferox: {result.rows:,} rows in {output}{earlier}", err=True)
+    say(f"inferox: {counted(result.rows, 'row')} in {output}{earlier}", err=True)
     if result.failed:
-        say(f"inferox: {result.failed:,} of {result.rows:,} rows have no answer; the column error says why", err=True)
+        say(
+            f"inferox: {result.failed:,} of {counted(result.rows, 'row')} without an answer; the column error says why",
+            err=True,
+        )
     if result.cut and options.truncate == "warn":
-        say(f"inferox: {result.cut:,} of {result.rows:,} texts are longer than the model takes and were cut", err=True)
+        say(f"inferox: {result.cut:,} of {counted(result.rows, 'text')} longer than the model takes, and cut", err=True)
 
 
 def _parse_shard(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, int] | None:

@@ -117,6 +117,7 @@ def compare(
 def _print(found: Comparison) -> None:
     from rich.text import Text
 
+    from inferox.core import counted
     from inferox.machine import threads_text
     from inferox.report.summary import agreeing, answer, how_far, recommend, warnings
 
@@ -131,13 +132,15 @@ def _print(found: Comparison) -> None:
         console.print(Text(warning), style="yellow")
     console.print()
     console.print(Text(f"{found.name} ({found.task}), {budget} for each runtime"), style="bold")
-    console.print(Text(f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python}"))
+    console.print(
+        Text(f"{machine.processor}, {counted(machine.cores, 'core')}, {machine.system}, Python {machine.python}")
+    )
     console.print(_facts_table(found, best))
     console.print()
     console.print(_times_table(found, best))
     notes = f"{_footnote(found)} MB on disk in brackets are shared with other artifacts."
     length = found.artifacts[0].one_row.length
-    console.print(Text(f"{notes} One row has {length} tokens." if length else notes), style="dim")
+    console.print(Text(f"{notes} One row has {counted(length, 'token')}." if length else notes), style="dim")
     for line in how_far(found):
         say(line)
     for artifact, reason in found.not_run.items():

@@ -173,6 +173,7 @@ def _print_json(report: PackReport, *, with_rows: bool) -> None:
 
 def _print_table(report: PackReport) -> None:
     from inferox.cli.tables import evidence_table
+    from inferox.core import counted
     from inferox.report.quantities import bytes_text
 
     say(f"{report.name} ({report.task}): {report.path}, {bytes_text(report.size_bytes)}")
@@ -182,4 +183,4 @@ def _print_table(report: PackReport) -> None:
         listed = ", ".join(report.left_out_weights[:_LISTED]) + (
             ", …" if len(report.left_out_weights) > _LISTED else ""
         )
-        say(f"left out {len(report.left_out_weights)} weights that the model has no use for: {listed}")
+        say(f"left out {counted(len(report.left_out_weights), 'weight')} that the model has no use for: {listed}")

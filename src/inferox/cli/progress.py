@@ -55,10 +55,11 @@ def showing_items() -> Iterator[Callable[[int], None]]:
     Yields:
         What is told how many are done.
     """
+    from inferox.core import counted
     from inferox.loading.progress_display import showing
 
     with showing("running", every_s=_ROWS_EVERY_S, is_patient=True) as show:
-        yield lambda done: show(f"{done:,} items", None)
+        yield lambda done: show(counted(done, "item"), None)
 
 
 @contextmanager

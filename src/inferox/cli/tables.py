@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from inferox.core import printable
+from inferox.core import counted, printable
 from inferox.loading.profile import Profile
 from inferox.machine import threads_text
 from inferox.parity import ArtifactEvidence
@@ -162,7 +162,7 @@ def _similarity_cell(value: float) -> Text:
 
 
 def _vector_table(texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Table:
-    table = Table("", "text", f"vector ({vectors.shape[1]} dimensions)")
+    table = Table("", "text", f"vector ({counted(vectors.shape[1], 'dimension')})")
     for index, (text, vector) in enumerate(zip(texts, vectors, strict=True)):
         numbers = " ".join(f"{number:+.4f}" for number in vector[:4])
         table.add_row(str(index + 1), shorten(text, 40), f"{numbers} …")

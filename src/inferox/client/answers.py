@@ -77,6 +77,7 @@ class ModelMetadata:
         versions: Its versions.
         platform: The runtime and the format, such as ``onnxruntime_onnx``.
         task: What its numbers mean, such as ``embed``; ``None`` where the server does not say.
+        prompts: What can be put before texts, by name; ``None`` where the server does not say.
         inputs: The tensors that it takes.
         outputs: The tensors that it gives.
     """
@@ -85,5 +86,6 @@ class ModelMetadata:
     versions: tuple[str, ...]
     platform: str
     task: str | None
+    prompts: Mapping[str, str] | None
     inputs: tuple[TensorMetadata, ...]
     outputs: tuple[TensorMetadata, ...]

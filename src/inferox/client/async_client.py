@@ -20,7 +20,7 @@ from inferox.client.rows import image_rows, pair_rows, text_rows
 from inferox.client.spaces import EmbeddingSpaces
 from inferox.client.task_calls import TaskCalls
 from inferox.client.transport import Transport
-from inferox.client.truncation import find_truncated
+from inferox.client.truncation import require_truncated
 from inferox.tasks.labels import LabelScore
 from inferox.tasks.ranking import RankedDocument, pair_documents, rank_documents
 from inferox.tasks.task import as_list
@@ -110,7 +110,7 @@ class AsyncClient:
         found = formed[0] if is_single else formed
         if not return_truncated:
             return found
-        cut = find_truncated(answers, tasks.VECTORS)
+        cut = require_truncated(answers, tasks.VECTORS)
         return found, bool(cut[0]) if is_single else cut
 
     async def classify(
@@ -300,6 +300,18 @@ class AsyncClient:
         """
         check_model_name(model)
         return await self._directory.describe(model)
+
+    async def prompts(self, model: str | None = None) -> Mapping[str, str] | None:
+        """The prompts of a model for ``embed``, by name; ``None`` where the server does not say.
+
+        Args:
+            model: See ``embed``.
+
+        Raises:
+            InferoxError: See ``embed``.
+        """
+        name = await self._directory.choose(model, tasks.EMBED.name, None)
+        return (await self._directory.describe(name)).prompts
 
     def embedding_space(self, model: str) -> str | None:
         """The id of the space in which the vectors of a model lie; ``None`` where no answer has stated one so far.

@@ -154,6 +154,10 @@ class Client(Closing):
         """What a model is: its task, and the tensors that it takes and gives. See ``AsyncClient.describe``."""
         return self._thread.run(self._client.describe(model))
 
+    def prompts(self, model: str | None = None) -> Mapping[str, str] | None:
+        """The prompts of a model for ``embed``, by name. See ``AsyncClient.prompts``."""
+        return self._thread.run(self._client.prompts(model))
+
     def embedding_space(self, model: str) -> str | None:
         """The id of the space in which the vectors of a model lie. See ``AsyncClient.embedding_space``."""
         return self._client.embedding_space(model)

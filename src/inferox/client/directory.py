@@ -101,6 +101,7 @@ class Directory:
                 found.texts("versions") if found.optional("versions", list) is not None else (),
                 found.optional("platform", str) or "",
                 task.optional("string_value", str),
+                _read_prompts(parameters),
                 found.map("inputs", _read_tensor),
                 found.map("outputs", _read_tensor),
             )
@@ -139,6 +140,14 @@ def _read_state(item: Fields) -> ModelState:
         item.required("state", str) == "READY",
         item.optional("reason", str) or "",
     )
+
+
+def _read_prompts(parameters: Fields) -> dict[str, str] | None:
+    told = Fields(parameters.optional("prompts", dict) or {}, "the parameter 'prompts'")
+    text = told.optional("string_value", str)
+    if text is None:
+        return None
+    return Fields({"prompts": parse_json(text.encode(), "the prompts")}, "the parameters").text_by_name("prompts")
 
 
 def _read_tensor(item: Any) -> TensorMetadata:

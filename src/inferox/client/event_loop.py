@@ -6,10 +6,10 @@ import asyncio
 import os
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-from inferox.core import ConfigError
+from inferox.core import ConfigError, postponing_warnings, warn_user
 
 Result = TypeVar("Result")
 
@@ -34,12 +34,22 @@ class LoopThread:
         Raises:
             ConfigError: If it is closed, also while this waits, or belongs to a process from which this one was forked.
         """
+        with postponing_warnings() as postponed:
+            result = self._wait(self._start(coroutine))
+        for warning in postponed:
+            warn_user(warning)
+        return result
+
+    def _start(self, coroutine: Coroutine[Any, Any, Result]) -> Future[Result]:
         with self._lock:
             if self._is_closed or self._process != os.getpid():
                 coroutine.close()
                 why = "is closed" if self._is_closed else "belongs to another process"
                 raise ConfigError(f"this client {why}", hint="make a new one, in each process its own")
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    @staticmethod
+    def _wait(future: Future[Result]) -> Result:
         try:
             return future.result()
         except CancelledError as error:

@@ -19,7 +19,7 @@ from inferox.client.rows import Rows
 from inferox.client.tasks import RemoteTask
 from inferox.client.tensors import HEADER_LENGTH, read_answer, to_bytes_array, write_request
 from inferox.client.transport import Content, Transport
-from inferox.core import Fields, InferoxError, RequestError, ResponseError, printable, shown
+from inferox.core import Fields, InferoxError, RequestError, ResponseError, counted, printable, shown
 
 _MICROSECONDS = 1_000_000
 
@@ -148,7 +148,7 @@ class Inference:
             raise error.at_item(error.item + start) from error.__cause__
         task.check(answer.outputs, start, len(part))
         if answer.cut_inputs > len(part):
-            raise ResponseError(f"the server says that it cut {answer.cut_inputs} texts of {len(part)}")
+            raise ResponseError(f"the server says that it cut {counted(answer.cut_inputs, 'text')} of {len(part)}")
         return answer
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from inferox.client import tasks
 from inferox.client.answers import InferAnswer
 from inferox.client.deadline import Deadline, read_deadline
@@ -35,8 +32,8 @@ class TaskCalls:
 
     async def answer(
         self, task: RemoteTask, model: str | None, rows: Rows, truncate: str, deadline_s: float | None
-    ) -> tuple[list[Any], npt.NDArray[np.bool_]]:
-        """The result of each row, and whether its text was cut.
+    ) -> tuple[list[Any], list[bool | None]]:
+        """The result of each row, and whether its text was cut; ``None`` where the server does not say.
 
         Args:
             task: The task.
@@ -71,7 +68,7 @@ class TaskCalls:
             task: The task.
             model: The model.
             rows: The rows.
-            truncate: ``error``, ``warn`` or ``cut``. The warning is about the caller of the client's method.
+            truncate: ``error``, ``warn`` or ``cut``.
             outer: The deadline of them all; ``None`` for none.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
 
@@ -85,5 +82,5 @@ class TaskCalls:
         check = self._spaces.check if task is tasks.EMBED else None
         answers = await self._inference.compute(task, model, rows, parameters=parameters, outer=outer, check=check)
         if truncate == "warn":
-            warn_of_cuts(answers, sum(len(answer.outputs[task.output_names[0]]) for answer in answers), stacklevel=5)
+            warn_of_cuts(answers, sum(len(answer.outputs[task.output_names[0]]) for answer in answers))
         return answers

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Fields, ManifestError, ResponseError, first_line
+from inferox.core import Fields, ManifestError, ResponseError, counted, first_line
 from inferox.tasks.labels import LabelScore, Span
 
 Outputs = Mapping[str, npt.NDArray[Any]]
@@ -44,9 +44,11 @@ class RemoteOutput:
         if array.dtype != self.dtype:
             raise ResponseError(f"the server's {self.name} must be of {self.dtype}, but is of {array.dtype}")
         if array.ndim != self.axes:
-            raise ResponseError(f"the server's {self.name} must have {self.axes} axes, but has {array.ndim}")
+            raise ResponseError(
+                f"the server's {self.name} must have {counted(self.axes, 'axis', 'axes')}, but has {array.ndim}"
+            )
         if len(array) != rows:
-            raise ResponseError(f"the server answered {len(array)} rows to {rows}")
+            raise ResponseError(f"the server answered {counted(len(array), 'row')} to {rows}")
         if self.dtype.kind == "f" and not (finite := np.isfinite(array)).all():
             row = start + int(np.argmin(finite.reshape(rows, -1).all(axis=1)))
             raise ResponseError(f"the server's {self.name} of item {row} has numbers that are not finite")
@@ -107,7 +109,9 @@ def join_vectors(answers: Sequence[Outputs]) -> npt.NDArray[np.float32]:
     arrays = [answer[VECTORS] for answer in answers]
     widths = sorted({array.shape[1] for array in arrays})
     if len(widths) > 1:
-        raise ResponseError(f"the server's vectors must have one length, but have {widths[0]} and {widths[-1]} numbers")
+        raise ResponseError(
+            f"the server's vectors must have one length, but have {widths[0]} and {counted(widths[-1], 'number')}"
+        )
     return np.concatenate(arrays)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.client.answer_border import reading
-from inferox.core import Fields, RequestError, first_line, parse_json, shown
+from inferox.core import Fields, RequestError, counted, first_line, parse_json, shown
 
 HEADER_LENGTH = "inference-header-content-length"
 """The header that says how long the JSON is."""
@@ -85,7 +85,7 @@ def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.N
     with reading("the server's answer"):
         size = len(body) if header_length is None else int(header_length)
         if not 0 <= size <= len(body):
-            raise ValueError(f"{HEADER_LENGTH} is {size}, and there are {len(body)} bytes")
+            raise ValueError(f"{HEADER_LENGTH} is {size}, and there are {counted(len(body), 'byte')}")
         head = parse_json(body[:size], "its JSON")
         tensors: dict[str, npt.NDArray[Any]] = {}
         place = size
@@ -97,7 +97,7 @@ def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.N
             tensors[name] = _read_tensor(item, memoryview(body)[place:after])
             place = after
         if place != len(body):
-            raise ValueError(f"{len(body) - place} bytes belong to no output")
+            raise ValueError(f"{counted(len(body) - place, 'byte')} of no output")
     return tensors, head
 
 

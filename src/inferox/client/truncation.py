@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from inferox.client.answers import InferAnswer
-from inferox.core import ResponseError, TruncationWarning
+from inferox.core import ResponseError, TruncationWarning, counted, warn_user
 
 
-def find_truncated(answers: Sequence[InferAnswer], output: str) -> npt.NDArray[np.bool_]:
+def find_truncated(answers: Sequence[InferAnswer], output: str) -> list[bool | None]:
+    """Says for each row of a call whether its text was cut; ``None`` where a server says how many were, but not which.
+
+    Args:
+        answers: The answers, in the order of the rows.
+        output: The name of an output, which has an entry for each row.
+
+    Raises:
+        ResponseError: If the texts that a server names are not as many as it says, or not those of the request.
+    """
+    return [flag for answer in answers for flag in _read_flags(answer, len(answer.outputs[output]))]
+
+
+def require_truncated(answers: Sequence[InferAnswer], output: str) -> npt.NDArray[np.bool_]:
     """Says for each row of a call whether its text was cut; shape ``[rows]``, bool.
 
     Args:
@@ -22,28 +34,38 @@ def find_truncated(answers: Sequence[InferAnswer], output: str) -> npt.NDArray[n
     Raises:
         ResponseError: If a server says how many texts it has cut, but not which.
     """
-    truncated = [np.zeros(len(answer.outputs[output]), np.bool_) for answer in answers]
-    for answer, flags in zip(answers, truncated, strict=True):
-        items = answer.cut_items
-        if len(items) != answer.cut_inputs or any(not 0 <= item < len(flags) for item in items):
-            raise ResponseError(
-                f"the server has cut {answer.cut_inputs} of {len(flags)} texts, but does not say which",
-                hint="ask with truncate='error', or run the server with this version of Inferox",
-            )
-        flags[list(items)] = True
-    return np.concatenate(truncated) if truncated else np.zeros(0, np.bool_)
+    flags = find_truncated(answers, output)
+    if None in flags:
+        cut = sum(answer.cut_inputs for answer in answers)
+        raise ResponseError(
+            f"the server has cut {cut} of {counted(len(flags), 'text')}, but does not say which",
+            hint="leave out return_truncated, or run the server with this version of Inferox",
+        )
+    return np.array(flags, np.bool_)
 
 
-def warn_of_cuts(answers: Sequence[InferAnswer], total: int, *, stacklevel: int) -> None:
+def _read_flags(answer: InferAnswer, rows: int) -> list[bool | None]:
+    items, cut = answer.cut_items, answer.cut_inputs
+    if items and (len(items) != cut or any(not 0 <= item < rows for item in items)):
+        raise ResponseError(
+            f"the server has cut {cut} of {counted(rows, 'text')}, but names {', '.join(map(str, items[:10]))}",
+            hint="a proxy between must not change answers; otherwise it is an error of the server",
+        )
+    if not items and 0 < cut < rows:
+        return [None] * rows
+    named = set(items)
+    return [row in named if named else cut > 0 for row in range(rows)]
+
+
+def warn_of_cuts(answers: Sequence[InferAnswer], total: int) -> None:
     """Warns of texts that were cut, once for all answers of a call.
 
     Args:
         answers: The answers.
         total: The number of texts.
-        stacklevel: Which caller the warning is about; 1 is this function.
     """
     cut = sum(answer.cut_inputs for answer in answers)
     if cut:
-        texts, were = "text" if total == 1 else "texts", "was" if cut == 1 else "were"
-        message = f"{cut} of {total} {texts} {were} longer than the model takes, and cut"
-        warnings.warn(TruncationWarning(message, cut=cut, total=total), stacklevel=stacklevel)
+        were = "was" if cut == 1 else "were"
+        message = f"{cut:,} of {counted(total, 'text')} {were} longer than the model takes, and cut"
+        warn_user(TruncationWarning(message, cut=cut, total=total))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from inferox.batching import run_batches
 from inferox.compat.text_model import TextModel, choose_model, read_precision
 from inferox.compat.unsupported import UnsupportedError
-from inferox.core import ConfigError, to_torch
+from inferox.core import ConfigError, counted, to_torch
 from inferox.loading.progress import watch
 from inferox.tasks import ClassifyTask, RerankTask
 from inferox.tasks.activation import ACTIVATIONS, activation_of_class
@@ -105,7 +105,8 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         self.activation_fn = activation_fn
         if num_labels is not None and num_labels != self.num_labels:
             raise UnsupportedError(
-                f"the model has {self.num_labels} labels, and num_labels={num_labels} would give it another head",
+                f"the model has {counted(self.num_labels, 'label')}, "
+                f"and num_labels={num_labels} would give it another head",
                 hint="train a head with sentence-transformers, and pack what it saves",
             )
         if max_length is not None:

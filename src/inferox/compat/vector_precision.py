@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ConfigError, InferoxWarning, RequestError
+from inferox.core import ConfigError, InferoxWarning, RequestError, counted, warn_user
 from inferox.tasks import VectorForm
 
 PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
@@ -41,11 +40,8 @@ def quantise(vectors: npt.NDArray[np.float32], precision: str) -> npt.NDArray[An
             hint="encode several texts in one call, or use inferox.load(…).embed(dtype='int8'), which needs no range",
         )
     if len(vectors) < _FEW:
-        warnings.warn(
-            f"the ranges of {precision} are those of these {len(vectors)} vectors alone, and differ in the next call",
-            InferoxWarning,
-            stacklevel=3,
-        )
+        number = counted(len(vectors), "vector")
+        warn_user(InferoxWarning(f"the ranges of {precision} are those of these {number}, and differ in the next call"))
     lowest = vectors.min(axis=0)
     steps = (vectors.max(axis=0) - lowest) / np.float32(_LEVELS)
     steps[steps == 0] = 1

@@ -50,7 +50,7 @@ from inferox.core.model import BatchLimits, MemoryRequirements, Model, ModelMeta
 from inferox.core.outputs import Outputs
 from inferox.core.packed import can_be_packed, pack_batch, packed_signature, padded_signature, read_padded
 from inferox.core.regular_file import read_regular_file
-from inferox.core.shown_text import printable, shown
+from inferox.core.shown_text import counted, printable, shown
 from inferox.core.source import CONFIG_FILE, WEIGHTS_FILE, Exporter, ExportRequest, SourceFacts, SourceModel
 from inferox.core.spec import (
     BATCH,
@@ -67,6 +67,7 @@ from inferox.core.spec import (
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike, dtype_of, resolve_shape, to_array
 from inferox.core.torch_tensor import to_torch
 from inferox.core.trace import Stopwatch, Trace, span
+from inferox.core.user_warning import postponing_warnings, warn_user
 
 __all__ = [
     "BATCH",
@@ -153,6 +154,7 @@ __all__ = [
     "can_be_packed",
     "check_batch",
     "check_graph",
+    "counted",
     "dtype_of",
     "first_line",
     "join_rows",
@@ -161,6 +163,7 @@ __all__ = [
     "pad_batch",
     "padded_signature",
     "parse_json",
+    "postponing_warnings",
     "printable",
     "probe_module",
     "read_json_file",
@@ -176,4 +179,5 @@ __all__ = [
     "to_json_bytes",
     "to_torch",
     "unpad",
+    "warn_user",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.core.errors import ShapeMismatchError
+from inferox.core.shown_text import counted
 from inferox.core.spec import Signature
 
 Array = npt.NDArray[Any]
@@ -122,7 +123,7 @@ class Batch:
         """
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
-            raise IndexError(f"row {index} of a batch of {len(self)} rows")
+            raise IndexError(f"row {index} of a batch of {counted(len(self), 'row')}")
         tokens = slice(self.cu_seqlens[position], self.cu_seqlens[position + 1])
         ragged = {name: array[tokens] for name, array in self.ragged.items()}
         return {**ragged, **{name: np.asarray(array[position]) for name, array in self.dense.items()}}
@@ -143,7 +144,7 @@ class Batch:
             return self
         rows = np.asarray(indices, dtype=np.int64)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of a batch of {len(self)} rows")
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of a batch of {counted(len(self), 'row')}")
         if len(rows) == len(self) and bool((rows == np.arange(len(self))).all()):
             return self
         lengths = self.lengths[rows]

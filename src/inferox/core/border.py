@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from inferox.core.error_root import InferoxError, first_line
 from inferox.core.errors import ExecutionError, LoadError, OutOfMemoryError
+from inferox.core.shown_text import counted
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class ErrorBorder:
         fault = self._read_fault(error)
         if fault.is_out_of_memory:
             requested, free = fault.requested_bytes, fault.free_bytes
-            amounts = [f"{requested} bytes requested"] if requested is not None else []
+            amounts = [f"{counted(requested, 'byte')} requested"] if requested is not None else []
             amounts += [f"{free} free"] if free is not None else []
             message = f"{self._runtime} does not have enough memory for {action}" + (
                 f": {', '.join(amounts)}" if amounts else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from inferox.core.shown_text import printable
+from inferox.core.shown_text import counted, printable
 
 _MAX_CHARACTERS = 4_000
 """How long a message may be: what a foreign file holds must not fill a terminal."""
@@ -69,7 +69,9 @@ class InferoxError(Exception):
 
 
 def _bounded(text: str) -> str:
-    return printable(text[:_MAX_CHARACTERS]) + (f"… ({len(text):,} characters)" if len(text) > _MAX_CHARACTERS else "")
+    return printable(text[:_MAX_CHARACTERS]) + (
+        f"… ({counted(len(text), 'character')})" if len(text) > _MAX_CHARACTERS else ""
+    )
 
 
 class InferoxWarning(UserWarning):

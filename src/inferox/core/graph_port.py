@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from inferox.core.artifact import Artifact
 from inferox.core.dtype import DataType
 from inferox.core.errors import LoadError
+from inferox.core.shown_text import counted
 from inferox.core.spec import TensorSpec
 
 
@@ -30,8 +31,8 @@ class GraphPort:
         return spec.name in self.names and self.dtype is spec.dtype and self.ndim in {None, len(spec.dims)}
 
     def __str__(self) -> str:
-        axes = "an unknown number of" if self.ndim is None else self.ndim
-        return f"{'/'.join(sorted(self.names))} ({self.dtype or 'of a foreign type'}, {axes} axes)"
+        axes = "an unknown number of axes" if self.ndim is None else counted(self.ndim, "axis", "axes")
+        return f"{'/'.join(sorted(self.names))} ({self.dtype or 'of a foreign type'}, {axes})"
 
 
 def check_graph(artifact: Artifact, inputs: Sequence[GraphPort], outputs: Sequence[GraphPort]) -> None:

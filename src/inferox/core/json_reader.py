@@ -14,7 +14,7 @@ from typing import Any
 from inferox.core.error_root import InferoxError
 from inferox.core.errors import ManifestError
 from inferox.core.regular_file import read_regular_file
-from inferox.core.shown_text import shown
+from inferox.core.shown_text import counted, shown
 
 MAX_JSON_BYTES = 16 << 20
 """The largest JSON file that is read, unless a caller states another limit.
@@ -160,7 +160,7 @@ def parse_json(
 
 
 def _size_text(size_bytes: int) -> str:
-    return f"{size_bytes >> 20} MiB" if size_bytes >= 1 << 20 else f"{size_bytes:,} bytes"
+    return f"{size_bytes >> 20} MiB" if size_bytes >= 1 << 20 else counted(size_bytes, "byte")
 
 
 def _decode(content: bytes | str) -> str:

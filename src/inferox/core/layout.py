@@ -15,6 +15,7 @@ from inferox.core.errors import (
     ShapeMismatchError,
     UnknownInputError,
 )
+from inferox.core.shown_text import counted
 from inferox.core.spec import BATCH, MASK, Signature, TensorSpec
 from inferox.core.tensor import dtype_of
 
@@ -200,7 +201,7 @@ def unpad(array: Array, lengths: npt.NDArray[np.int64]) -> Array:
     """
     longest = int(lengths.max(initial=0))
     if array.ndim < 2 or array.shape[1] < longest:  # noqa: PLR2004 - rows and seq
-        raise ShapeMismatchError(f"a tensor of {len(lengths)} rows", f"[rows, {longest}, ...]", array.shape)
+        raise ShapeMismatchError(f"a tensor of {counted(len(lengths), 'row')}", f"[rows, {longest}, ...]", array.shape)
     if bool((lengths == array.shape[1]).all()):
         return array.reshape(-1, *array.shape[2:])
     return array[token_places(lengths, array.shape[1])]

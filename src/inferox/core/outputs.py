@@ -10,6 +10,7 @@ import numpy as np
 from inferox.core.batch import Array, Batch
 from inferox.core.errors import ShapeMismatchError
 from inferox.core.layout import ragged_dims, unpad
+from inferox.core.shown_text import counted
 from inferox.core.spec import TOKENS, Signature, TensorSpec
 from inferox.core.tensor import Tensor
 
@@ -93,7 +94,7 @@ class Outputs:
             IndexError: If there is no such row.
         """
         if not -len(self) <= index < len(self):
-            raise IndexError(f"row {index} of a batch of {len(self)} rows")
+            raise IndexError(f"row {index} of a batch of {counted(len(self), 'row')}")
         index %= len(self)
         return {name: self._row(name, index) for name in self._specs}
 
@@ -132,7 +133,7 @@ class Outputs:
             fits = len(shape) > 0 and (shape[0] >= rows if isinstance(spec.dims[0], int) else shape[0] == rows)
             fits = fits and all(extent >= longest for dim, extent in dims if dim in self._ragged_dims)
         if not fits:
-            subject = f"output {spec.name!r} of a batch of {self._rows} rows"
+            subject = f"output {spec.name!r} of a batch of {counted(self._rows, 'row')}"
             raise ShapeMismatchError(subject, spec.shape_text, shape)
 
 

@@ -22,6 +22,17 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
+def counted(count: int, one: str, several: str | None = None) -> str:
+    """A number of things, as it is written: ``1 row``, ``0 rows``, ``2,048 rows``.
+
+    Args:
+        count: How many there are.
+        one: What a single one is called.
+        several: What several are called; ``None`` for the same with an ``s``.
+    """
+    return f"{count:,} {one if count == 1 else several or f'{one}s'}"
+
+
 def shown(value: Any, at_most: int = SHOWN_CHARACTERS) -> str:
     """The representation of a foreign value, printable and cut to a length that fits an error.
 
@@ -30,9 +41,9 @@ def shown(value: Any, at_most: int = SHOWN_CHARACTERS) -> str:
         at_most: The number of characters from which on it is cut.
     """
     if isinstance(value, str) and len(value) > at_most:
-        return f"{printable(repr(value[:at_most]))[:-1]}…' ({len(value):,} characters)"
+        return f"{printable(repr(value[:at_most]))[:-1]}…' ({counted(len(value), 'character')})"
     try:
         text = printable(repr(value))
     except (ValueError, RecursionError):  # an integer of more digits than Python writes, or lists nested too deeply
         return f"a value of the type {type(value).__name__}"
-    return text if len(text) <= at_most else f"{text[:at_most]}… ({len(text):,} characters)"
+    return text if len(text) <= at_most else f"{text[:at_most]}… ({counted(len(text), 'character')})"

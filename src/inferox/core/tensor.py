@@ -13,6 +13,7 @@ import numpy.typing as npt
 from inferox.core.device import DeviceId
 from inferox.core.dtype import DataType
 from inferox.core.errors import RequestError, ShapeMismatchError
+from inferox.core.shown_text import counted
 from inferox.core.torch_tensor import to_torch
 
 _DLPACK_CPU = (1, 0)
@@ -212,7 +213,7 @@ def resolve_shape(tensor: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
         return tuple(tensor.numel // known if extent == -1 else extent for extent in extents)
     raise ShapeMismatchError(
         f"a reshape of {list(tensor.shape)}",
-        f"[extents that hold {tensor.numel} elements]",
+        f"[extents that hold {counted(tensor.numel, 'element')}]",
         extents,
         hint="one extent may be -1 and is then worked out; beside a 0 it could be anything and is refused",
     )

@@ -48,7 +48,7 @@ def ask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], options:
     """Gives a request to a version, and waits for the answer; see ``ask``. It is called by what the user calls."""
     arrived_s = time.monotonic()
     future = ask(find, items, options, arrived_s=arrived_s, is_patient=True)
-    return warn_of_cuts(wait_for_answer(future, options, arrived_s), options, stacklevel=4)
+    return warn_of_cuts(wait_for_answer(future, options, arrived_s), options)
 
 
 async def aask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], options: RequestOptions) -> Answer:
@@ -67,4 +67,4 @@ async def aask_and_wait(find: Callable[[], ServedModel], items: Sequence[Any], o
             answer = await asyncio.wrap_future(future)
     except TimeoutError:
         raise expire(options, future) from None
-    return warn_of_cuts(answer, options, stacklevel=4)
+    return warn_of_cuts(answer, options)

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from inferox.core import SEQUENCE, DeviceId, OutOfMemoryError, Signature
+from inferox.core import SEQUENCE, DeviceId, OutOfMemoryError, Signature, counted
 from inferox.engine.artifact_cost import ArtifactCost
 from inferox.engine.learned_cost import CostParts
 from inferox.engine.memory_budget import MemoryBudget
@@ -81,8 +81,8 @@ class BatchMemory:
             count = rows if room is None or needed <= room else self._count_fitting(rows, work_of, room)
             if not count:
                 raise OutOfMemoryError(
-                    f"a row of {work_of(1).tokens} tokens needs about {first:,} bytes beside the weights, as batches "
-                    f"before it have shown, but {max(0, room or 0):,} are free",
+                    f"a row of {counted(work_of(1).tokens, 'token')} needs about {first:,} bytes beside the weights, "
+                    f"as batches before it have shown, but {max(0, room or 0):,} are free",
                     requested_bytes=first,
                     free_bytes=max(0, room or 0),
                 )

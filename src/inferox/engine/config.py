@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
-from inferox.core import ConfigError
+from inferox.core import ConfigError, counted
 from inferox.machine import resolve_threads
 
 HANG_LIMIT_S = 10.0
@@ -83,7 +83,9 @@ class EngineConfig:
         if self.isolation not in get_args(Isolation):
             raise ConfigError(f"isolation must be 'thread' or 'process', but is {self.isolation!r}")
         if self.isolation == "thread" and self.workers != 1:
-            raise ConfigError(f"there are {self.workers} workers, which are processes", hint="add isolation='process'")
+            raise ConfigError(
+                f"there are {counted(self.workers, 'worker')}, which are processes", hint="add isolation='process'"
+            )
         if self.isolation == "thread" and self.low_priority:
             raise ConfigError("low_priority is of worker processes", hint="add isolation='process'")
         if self.isolation == "thread" and self.hang_limit_s is not None:

@@ -20,6 +20,7 @@ from inferox.core import (
     Signature,
     Stopwatch,
     check_batch,
+    counted,
 )
 from inferox.engine.unexpected import to_failure
 from inferox.tasks import RawTask, Task
@@ -147,7 +148,9 @@ class Encoding:
 
 def _refuse_if_uneven(task: Task, rows: int, items: int) -> None:
     if rows != items:
-        raise ConfigError(f"the task {task.name} makes {rows} rows of {items} items, not one of each")
+        raise ConfigError(
+            f"the task {task.name} makes {counted(rows, 'row')} of {counted(items, 'item')}, not one of each"
+        )
 
 
 def _digest(batch: Batch, row: int, inputs: Sequence[str], text: str = "") -> bytes:

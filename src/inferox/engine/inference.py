@@ -124,7 +124,7 @@ class Inference:
                 future.cancel()
             raise
         for answer in answers:
-            warn_of_cuts(answer, options, stacklevel=3)
+            warn_of_cuts(answer, options)
         return answers
 
     def stream(

@@ -67,7 +67,7 @@ def _stream(
                     raise
                 raise error.at_item(error.item + first) from error.__cause__
             running.popleft()
-            yield from warn_of_cuts(answer, options, stacklevel=3).results
+            yield from warn_of_cuts(answer, options).results
             first += len(answer.results)
     finally:
         for _, future in running:  # nobody reads on

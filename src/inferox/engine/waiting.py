@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-import warnings
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 
-from inferox.core import DeadlineExceededError
+from inferox.core import DeadlineExceededError, warn_user
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
 from inferox.tasks.truncation import make_warning
@@ -55,17 +54,16 @@ def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineEx
     return error
 
 
-def warn_of_cuts(answer: Answer, options: RequestOptions, *, stacklevel: int) -> Answer:
+def warn_of_cuts(answer: Answer, options: RequestOptions) -> Answer:
     """Warns of texts that were cut, where the caller wants that.
 
     Args:
         answer: The answer.
         options: What its caller says of it.
-        stacklevel: Which caller the warning is about; 1 is this function.
 
     Returns:
         The answer.
     """
     if options.truncate == "warn" and any(tokens.count for tokens in answer.cut_tokens):
-        warnings.warn(make_warning(answer.cut_tokens), stacklevel=stacklevel)
+        warn_user(make_warning(answer.cut_tokens))
     return answer

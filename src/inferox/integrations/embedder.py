@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from inferox.client import Client
-from inferox.core import Closing, ConfigError, RequestError, shown
+from inferox.core import Closing, ConfigError, InferoxError, RequestError, shown
+from inferox.integrations.options import check_options
 from inferox.loading import TaskModel, load
 from inferox.machine.server_address import is_server_address
 from inferox.tasks import EmbedTask
-
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
-"""What models call the prompt of documents."""
+from inferox.tasks.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 
 
 class Embedder(Closing):
@@ -22,9 +21,11 @@ class Embedder(Closing):
     Args:
         model: A package to load, the address of an ``inferox serve``, or a loaded package or client, which stays open
             when this is closed.
-        query_prompt: The name of the prompt to put before queries.
+        query_prompt: The name of the prompt to put before queries; ``None`` for the first of ``query`` and
+            ``search_query`` that the model has a text for.
         document_prompt: The name of the prompt to put before documents; ``None`` for the first of ``document``,
-            ``passage`` and ``corpus`` that the package has a text for. Of a server's model it is ``document``.
+            ``passage``, ``corpus`` and ``search_document`` that the model has a text for. A server is asked for them
+            when they are needed first.
         load_options: What ``inferox.load`` or ``inferox.Client`` takes.
         embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
 
@@ -38,7 +39,7 @@ class Embedder(Closing):
         self,
         model: str | Path | TaskModel | Client,
         *,
-        query_prompt: str = "query",
+        query_prompt: str | None = None,
         document_prompt: str | None = None,
         load_options: Mapping[str, Any] | None = None,
         embed_options: Mapping[str, Any] | None = None,
@@ -59,16 +60,16 @@ class Embedder(Closing):
             raise ConfigError(
                 f"model must be a package's path, a server's address, or what is loaded, but is {shown(model)}"
             )
-        self._model = _open(model, load_options or {}) if isinstance(model, str | Path) else model
         self._options = dict(embed_options or {})
-        self._query_prompt = query_prompt
-        self._document_prompt = document_prompt or _DOCUMENT_PROMPTS[0]
-        if isinstance(self._model, TaskModel):
-            try:
-                self._check_prompts(self._model, is_stated=document_prompt is not None)
-            except RequestError:
-                self.close()
-                raise
+        self._model = _open(model, load_options or {}) if isinstance(model, str | Path) else model
+        self._query_prompt, self._document_prompt = query_prompt, document_prompt
+        try:
+            check_options("embed_options", self._model.embed, self._options)
+            if isinstance(self._model, TaskModel):
+                self._check_task(self._model)
+        except InferoxError:
+            self.close()
+            raise
 
     @property
     def name(self) -> str | None:
@@ -81,7 +82,7 @@ class Embedder(Closing):
         Raises:
             RequestError: If it cannot be computed.
         """
-        return self._embed([text], self._query_prompt)[0]
+        return self._embed([text], self._choose_prompts()[0])[0]
 
     def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
         """The vector of each document.
@@ -94,7 +95,7 @@ class Embedder(Closing):
                 f"documents must be a list of texts, but are one text, {shown(texts)}",
                 hint="put it into a list; otherwise each of its characters would be a document",
             )
-        return self._embed(list(texts), self._document_prompt)
+        return self._embed(list(texts), self._choose_prompts()[1])
 
     def close(self) -> None:
         """Frees what this has loaded. Closing twice does nothing."""
@@ -105,20 +106,35 @@ class Embedder(Closing):
         vectors: list[list[float]] = self._model.embed(texts, prompt=prompt, **self._options).tolist()
         return vectors
 
-    def _check_prompts(self, model: TaskModel, *, is_stated: bool) -> None:
+    def _check_task(self, model: TaskModel) -> None:
         task = model.task
         if not isinstance(task, EmbedTask):
             raise RequestError(
                 f"{model.name!r} is packed for the task {task.name}, and makes no vectors",
                 hint="give a package for embed",
             )
-        if not is_stated:
-            named = [name for name in _DOCUMENT_PROMPTS if task.prompts.get(name)]
-            self._document_prompt = named[0] if named else self._document_prompt
-        for prompt in (self._query_prompt, self._document_prompt):
+        for prompt in self._choose_prompts():
             task.with_prompt(prompt)
+
+    def _choose_prompts(self) -> tuple[str, str]:
+        """The names of the prompts of queries and of documents; what was not stated is asked for once."""
+        query, document = self._query_prompt, self._document_prompt
+        if query is None or document is None:
+            found = self._find_prompts()
+            query = query or find_prompt(QUERY_PROMPTS, found) or QUERY_PROMPTS[0]
+            document = document or find_prompt(DOCUMENT_PROMPTS, found) or DOCUMENT_PROMPTS[0]
+            self._query_prompt, self._document_prompt = query, document
+        return query, document
+
+    def _find_prompts(self) -> Mapping[str, str]:
+        if isinstance(self._model, Client):
+            return self._model.prompts(self._options.get("model")) or {}
+        return self._model.task.prompts if isinstance(self._model.task, EmbedTask) else {}
 
 
 def _open(model: str | Path, options: Mapping[str, Any]) -> TaskModel | Client:
     text = str(model)
-    return Client(text, **options) if is_server_address(text) else load(text, **options)
+    if is_server_address(text):
+        return Client(text, **options)
+    check_options("load_options", load, options)
+    return load(text, **options)

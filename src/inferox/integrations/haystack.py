@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 from haystack import Document, component
 
 from inferox.core import RequestError
 from inferox.integrations.embedder import Embedder
+
+_opening = Lock()
+"""Held while a component opens its model. It is not an attribute, as components can be copied, and locks cannot."""
 
 
 class _Embedding:
@@ -32,14 +36,17 @@ class _Embedding:
 
     def close(self) -> None:
         """Frees the model, which is opened again where it is needed."""
-        if self._embedder is not None:
-            self._embedder.close()
-            self._embedder = None
+        with _opening:
+            embedder, self._embedder = self._embedder, None
+        if embedder is not None:
+            embedder.close()
 
     def _open(self) -> Embedder:
-        if self._embedder is None:
-            self._embedder = Embedder(self.model, **self._options)
-        return self._embedder
+        embedder = self._embedder
+        if embedder is None:
+            with _opening:
+                embedder = self._embedder = self._embedder or Embedder(self.model, **self._options)
+        return embedder
 
 
 @component
@@ -48,7 +55,7 @@ class InferoxTextEmbedder(_Embedding):
 
     Args:
         model: A package, or the address of an ``inferox serve``.
-        prompt: The name of the prompt to put before queries.
+        prompt: The name of the prompt to put before queries; ``None`` as for ``Embedder``.
         load_options: What ``inferox.load`` or ``inferox.Client`` takes.
         embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
     """
@@ -57,7 +64,7 @@ class InferoxTextEmbedder(_Embedding):
         self,
         model: str,
         *,
-        prompt: str = "query",
+        prompt: str | None = None,
         load_options: dict[str, Any] | None = None,
         embed_options: dict[str, Any] | None = None,
     ) -> None:

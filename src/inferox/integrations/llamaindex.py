@@ -39,7 +39,7 @@ class InferoxEmbedding(BaseEmbedding):
         self,
         model: str | Path | TaskModel | Client,
         *,
-        query_prompt: str = "query",
+        query_prompt: str | None = None,
         document_prompt: str | None = None,
         load_options: Mapping[str, Any] | None = None,
         embed_options: Mapping[str, Any] | None = None,

@@ -14,6 +14,7 @@ from inferox.bulk.rows import Rows
 from inferox.bulk.windows import WINDOW_ROWS
 from inferox.bulk.writers.arrow import make_table, make_types
 from inferox.core import ConfigError
+from inferox.integrations.options import check_options
 from inferox.loading import load
 
 
@@ -49,7 +50,7 @@ def answer_rows(
         The kept columns with the answers; see docs/bulk.md for their names and types.
 
     Raises:
-        ConfigError: If a number is less than 1, or options are for files alone.
+        ConfigError: If a number is less than 1, an option is unknown, or options are for files alone.
     """
     chosen = options or BulkOptions()
     least, most = (actors, actors) if isinstance(actors, int) else actors
@@ -59,9 +60,11 @@ def answer_rows(
         )
     if (chosen.shard, chosen.part_rows) != (BulkOptions().shard, BulkOptions().part_rows):
         raise ConfigError("shard and part_rows are for files, and Ray divides a dataset by itself")
+    further = {**(load_options or {}), "threads": threads}
+    check_options("load_options", load, further)
     return dataset.map_batches(
         RowActor,
-        fn_constructor_args=(package, chosen, {**(load_options or {}), "threads": threads}),
+        fn_constructor_args=(package, chosen, further),
         batch_size=batch_rows,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(min_size=least, max_size=most),

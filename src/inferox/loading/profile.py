@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from inferox.core import ConfigError, DeviceId, Fields, ManifestError, shown
+from inferox.core import ConfigError, DeviceId, Fields, ManifestError, counted, shown
 from inferox.loading.cell import Cell
 from inferox.machine import available_cores, threads_text
 from inferox.machine.processor import processor_facts
@@ -284,7 +284,7 @@ def runtime_version(backend: str) -> str:
 
 def machine_name() -> str:
     """What decides how fast an artifact is here: the processor, the cores that may be used, and the system."""
-    return f"{platform.system()} {platform.machine()}, {_processor()}, {available_cores()} cores"
+    return f"{platform.system()} {platform.machine()}, {_processor()}, {counted(available_cores(), 'core')}"
 
 
 def _processor() -> str:

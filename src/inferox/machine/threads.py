@@ -6,6 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 
+from inferox.core import counted
 from inferox.core.errors import ConfigError
 from inferox.machine.cgroup import cpu_limit
 
@@ -55,7 +56,7 @@ def resolve_threads(threads: int | None) -> int:
 
 def threads_text(count: int) -> str:
     """A thread budget in words: ``1 thread``, ``2 threads``."""
-    return "1 thread" if count == 1 else f"{count} threads"
+    return counted(count, "thread")
 
 
 def limit_rayon(threads: int | None) -> int:

@@ -24,6 +24,7 @@ from inferox.core import (
     PackageError,
     Precision,
     can_be_packed,
+    counted,
     read_padded,
 )
 from inferox.loading.cell import Cell
@@ -299,7 +300,7 @@ class _Grid:
 
         def note(name: str, error: InferoxError) -> None:
             self._failed[name].append(shape)
-            self.not_run.setdefault(name, f"{rows} rows of {length}: {error}")
+            self.not_run.setdefault(name, f"{counted(rows, 'row')} of {length}: {error}")
             self.seconds.get(shape, {}).pop(name, None)
 
         # What an interruption cuts short is kept of nobody, so that all artifacts have as many figures.

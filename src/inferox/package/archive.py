@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from inferox.core import IntegrityError, PackageError, UnsafePathError
+from inferox.core import IntegrityError, PackageError, UnsafePathError, counted
 from inferox.package.block_sharing import BLOCK_BYTES, share_blocks
 from inferox.package.paths import MAX_FILES, check_distinct, check_member_path, list_files
 
@@ -309,6 +309,6 @@ def _check_space(needed: int, folder: Path, make_room: Callable[[int], object] |
         free = shutil.disk_usage(folder).free
     if needed > free:
         raise PackageError(
-            f"unpacking needs {needed:,} bytes below {folder}, but {free:,} are free",
+            f"unpacking needs {counted(needed, 'byte')} below {folder}, but {free:,} are free",
             hint="free some space, such as by 'inferox store prune --all', or move the store with INFEROX_STORE",
         )

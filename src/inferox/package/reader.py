@@ -9,7 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from inferox.core import CONFIG_FILE, Artifact, IntegrityError, ManifestError, PackageError, TrustTier, UnsafePathError
+from inferox.core import (
+    CONFIG_FILE,
+    Artifact,
+    IntegrityError,
+    ManifestError,
+    PackageError,
+    TrustTier,
+    UnsafePathError,
+    counted,
+)
 from inferox.package.archive import is_archive
 from inferox.package.file_lock import FileLock
 from inferox.package.format1 import is_format1, read_format1
@@ -263,7 +272,8 @@ def _verify(root: Path, metadata: Metadata, store: Store) -> None:
         size = path.stat().st_size
         if size != entry.size_bytes:
             raise IntegrityError(
-                f"{entry.path!r} has {size:,} bytes, but the manifest says {entry.size_bytes:,}", hint="fetch it again"
+                f"{entry.path!r} has {counted(size, 'byte')}, but the manifest says {entry.size_bytes:,}",
+                hint="fetch it again",
             )
         if not store.verify(path, entry):
             raise IntegrityError(f"{entry.path!r} differs from what the manifest says", hint="fetch it again")

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from inferox.core import ConfigError, SignatureError, read_regular_file
+from inferox.core import ConfigError, SignatureError, counted, read_regular_file
 from inferox.package.manifest import METADATA_FILE, Metadata
 from inferox.package.signature import read_signature
 from inferox.package.signing_keys import PublicKey
@@ -105,7 +105,7 @@ class RequiredSignature:
         signed = read_signature(self._read(), str(self.file), self.key)
         found = signed_digests(metadata, manifest_sha256)
         if differing := sorted(path for path in signed.keys() | found.keys() if signed.get(path) != found.get(path)):
-            more = f" and {len(differing) - 1} others" if len(differing) > 1 else ""
+            more = f" and {counted(len(differing) - 1, 'other')}" if len(differing) > 1 else ""
             raise SignatureError(
                 f"{self.package} is not the package that was signed: {differing[0]}{more} differs",
                 hint="fetch the package and its signature again, or sign it anew if it is yours",

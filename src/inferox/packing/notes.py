@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from inferox.core import Precision, SourceModel, can_be_packed
+from inferox.core import Precision, SourceModel, can_be_packed, counted
 from inferox.packing.artifacts import Calls, Exported, finds_last_token
 from inferox.parity import ArtifactEvidence, ParityClass
 from inferox.tasks import TaskChoice
@@ -36,7 +36,7 @@ def list_notes(
         )
     texts = sum(len(next(iter(call.values()))) for call in calls)
     if calibrated and texts < _FEW_TEXTS:
-        number = "1 text" if texts == 1 else f"{texts} texts"
+        number = counted(texts, "text")
         yield f"int8 was calibrated on {number}, which are few: give {_FEW_TEXTS} or more that differ"
     for reason, names in _weak_artifacts(exported.evidence).items():
         yield (

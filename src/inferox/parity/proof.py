@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save
 
-from inferox.core import IntegrityError, ManifestError, read_json_file, shown, to_json_bytes
+from inferox.core import IntegrityError, ManifestError, counted, read_json_file, shown, to_json_bytes
 from inferox.core.fields import Fields
 from inferox.parity.array_file import read_arrays
 from inferox.parity.tolerance import COSINE_LIMIT
@@ -183,8 +183,12 @@ class ProofInput:
     answered: bool = True
 
     def __str__(self) -> str:
-        described = f"an image of {len(self.item)} bytes" if isinstance(self.item, bytes) else repr(self.item)
-        shown = described if len(described) <= _SHOWN else f"{described[:_SHOWN]}… ({len(described)} characters)"
+        described = (
+            f"an image of {counted(len(self.item), 'byte')}" if isinstance(self.item, bytes) else repr(self.item)
+        )
+        shown = (
+            described if len(described) <= _SHOWN else f"{described[:_SHOWN]}… ({counted(len(described), 'character')})"
+        )
         return shown if self.prompt is None else f"{shown} with the prompt {self.prompt!r}"
 
 
@@ -289,8 +293,8 @@ def _check_array(key: str, match: re.Match[str], array: npt.NDArray[Any]) -> Non
     types = _TYPES.get(match["part"], _TOKEN_TYPES)
     if array.ndim != axes or not array.size or array.dtype.name not in types:
         raise IntegrityError(
-            f"{key!r} of {PROOF_TENSORS} must have {axes} axes of {' or '.join(types)}, but has {array.dtype} "
-            f"{list(array.shape)}",
+            f"{key!r} of {PROOF_TENSORS} must have {counted(axes, 'axis', 'axes')} of {' or '.join(types)}, but has "
+            f"{array.dtype} {list(array.shape)}",
             hint="pack the model again",
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():

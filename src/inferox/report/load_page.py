@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from inferox.bench import LoadReport, LoadStep
 from inferox.bench.results import PERCENTILES
+from inferox.core import counted
 from inferox.report.charts import Axis, Caption, Point, Series, line_chart
 from inferox.report.elements import Markup, element
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
@@ -49,11 +50,12 @@ def _header(report: LoadReport) -> Markup:
         **({} if report.url is None else {"Server": f"{report.url} ({report.api})"}),
         **({} if report.artifact is None else {"Artifact": report.artifact}),
         **({} if report.threads is None else {"Threads": str(report.threads)}),
-        "Machine": f"{machine.processor}, {machine.cores} cores, {bytes_text(machine.memory_bytes)}, {machine.system}",
+        "Machine": f"{machine.processor}, {counted(machine.cores, 'core')}, {bytes_text(machine.memory_bytes)}, "
+        f"{machine.system}",
         "Versions": f"inferox {machine.inferox}, Python {machine.python}",
     }
     what = "An engine" if report.url is None else "A server"
-    items = "one item each" if report.rows == 1 else f"{report.rows} items each"
+    items = "one item each" if report.rows == 1 else f"{counted(report.rows, 'item')} each"
     listed = [part for name, text in facts.items() for part in (element("dt", name), element("dd", text))]
     lead = element("p", f"{what} under load: requests of {items}, of mixed lengths.", class_="lead")
     return element("header", element("h1", report.name), lead, element("dl", *listed))

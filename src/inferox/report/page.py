@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
+from inferox.core import counted
 from inferox.machine import threads_text
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
 from inferox.report.badge import parity_badge
@@ -89,7 +90,8 @@ def _facts(comparison: Comparison) -> Markup:
         "Package": f"{comparison.name}, version {comparison.version}, digest {comparison.digest[:12]}",
         "Task": comparison.task,
         "Threads": f"{comparison.threads} for each runtime",
-        "Machine": f"{machine.processor}, {machine.cores} cores, {bytes_text(machine.memory_bytes)}, {machine.system}",
+        "Machine": f"{machine.processor}, {counted(machine.cores, 'core')}, {bytes_text(machine.memory_bytes)}, "
+        f"{machine.system}",
         "Versions": ", ".join((f"inferox {machine.inferox}", f"Python {machine.python}", *sorted(set(versions)))),
         "Price": None if comparison.price_per_hour is None else f"{comparison.price_per_hour:g} for an hour",
         "Measured": f"{comparison.started_at}, in {seconds_text(comparison.duration_s)}",
@@ -112,7 +114,7 @@ def _table(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
         "caption",
         f"Load and first result: {_starts(comparison.starts)}. The other times and rates: medians of "
         f"{comparison.rounds} rounds, with their middle half below. "
-        + (f"One row has {length} tokens. " if length else "")
+        + (f"One row has {counted(length, 'token')}. " if length else "")
         + "The fastest with rows of mixed lengths comes first.",
     )
     table = element(
@@ -209,7 +211,7 @@ def _not_run(comparison: Comparison) -> Markup:
 
 def _method(comparison: Comparison) -> Markup:
     throughput = comparison.artifacts[0].throughput
-    rows = f"{throughput.rows:,} rows" + (f" of {throughput.tokens:,} tokens" if throughput.tokens else "")
+    rows = counted(throughput.rows, "row") + (f" of {counted(throughput.tokens, 'token')}" if throughput.tokens else "")
     text = _METHOD.format(
         threads=threads_text(comparison.threads), rounds=comparison.rounds, starts=comparison.starts, rows=rows
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from inferox.core import counted
 from inferox.measuring.comparison import Comparison
 from inferox.report.charts import Axis, Caption, Point, Series, line_chart
 from inferox.report.elements import Markup
@@ -51,7 +52,7 @@ def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | 
             Point(
                 latency.length,
                 1e3 * latency.seconds.median,
-                f"{latency.length} tokens, {seconds_text(latency.seconds.median)} "
+                f"{counted(latency.length, 'token')}, {seconds_text(latency.seconds.median)} "
                 f"({seconds_text(latency.seconds.low)} to {seconds_text(latency.seconds.high)})",
                 1e3 * latency.seconds.low,
                 1e3 * latency.seconds.high,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from inferox.core import counted
 from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
 from inferox.parity import ParityClass
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
@@ -79,7 +80,7 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
     quick = min(items, key=lambda item: item.one_row.seconds.median)
     most = max(items, key=lambda item: item.throughput.rows_per_s.median)
     length = quick.one_row.length
-    row = f"a row of {length} tokens" if length else "one row"
+    row = f"a row of {counted(length, 'token')}" if length else "one row"
     found = [
         Recommendation("latency", quick.artifact, f"{seconds_text(quick.one_row.seconds.median)} for {row}"),
         Recommendation("throughput", most.artifact, f"{three_digits(most.throughput.rows_per_s.median)} rows/s"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct, toml
 
-from inferox.core import ConfigError
+from inferox.core import ConfigError, counted
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -96,7 +96,7 @@ def read_key_file(path: Path) -> list[ApiKey]:
     try:
         size_bytes = path.stat().st_size
         if size_bytes > _LONGEST_FILE_BYTES:
-            raise ConfigError(f"{path} has {size_bytes:,} bytes, too many for a file of API keys")
+            raise ConfigError(f"{path} has {counted(size_bytes, 'byte')}, too many for a file of API keys")
         found = toml.decode(path.read_bytes(), type=_File)
     except OSError as error:
         raise ConfigError(f"the API keys in {path} cannot be read: {error.strerror or error}") from error

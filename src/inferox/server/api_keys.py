@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from inferox.core import ConfigError, OverloadedError
+from inferox.core import ConfigError, OverloadedError, counted
 from inferox.server.api_key import ApiKey
 from inferox.server.http_error import HttpError
 from inferox.server.request_record import current_record
@@ -50,7 +50,8 @@ class _Account:
         most = self.key.requests_at_once
         if most is not None and self._open >= most:
             raise OverloadedError(
-                f"{self._open} requests of the API key {self.key.name!r} are not answered yet, and no more may be",
+                f"{counted(self._open, 'request')} of the API key {self.key.name!r} without an answer yet, "
+                "and there may be no more",
                 retry_after_s=_AT_ONCE_RETRY_S,
             )
         self._spend_one()

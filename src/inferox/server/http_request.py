@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from inferox.core import counted
 from inferox.server.api_keys import read_presented_key
 from inferox.server.config import ServerConfig
 from inferox.server.content_coding import CODINGS, IDENTITY, decompress
@@ -178,7 +179,7 @@ class HttpRequest:
         raise HttpError(
             413,
             "body_too_large",
-            f"a body may have {self._limit_bytes:,} bytes, but this one has {size_bytes:,} or more",
+            f"a body may have {counted(self._limit_bytes, 'byte')}, but this one has {size_bytes:,} or more",
             {"connection": "close"},
         )
 

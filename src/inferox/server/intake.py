@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from inferox.core import OverloadedError
+from inferox.core import OverloadedError, counted
 
 _RETRY_AFTER_S = 1.0
 
@@ -48,7 +48,8 @@ class Intake:
         """
         if self._requests >= self._request_limit:
             raise OverloadedError(
-                f"{self._requests} requests are not answered yet, and no more may wait", retry_after_s=_RETRY_AFTER_S
+                f"{counted(self._requests, 'request')} without an answer yet, and no more may wait",
+                retry_after_s=_RETRY_AFTER_S,
             )
         self._refuse_if_full(expected_bytes)
         held = Held()
@@ -76,7 +77,7 @@ class Intake:
     def _refuse_if_full(self, size_bytes: int) -> None:
         if self._held_bytes + size_bytes > self._held_limit_bytes:
             raise OverloadedError(
-                f"the requests that are not answered yet take {self._held_bytes:,} bytes, and no more than "
+                f"the requests that are not answered yet take {counted(self._held_bytes, 'byte')}, and no more than "
                 f"{self._held_limit_bytes:,} may wait",
                 retry_after_s=_RETRY_AFTER_S,
             )

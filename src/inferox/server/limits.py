@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inferox.core import counted
 from inferox.engine import ModelInfo
 from inferox.server.field_error import FieldError
 
@@ -18,7 +19,7 @@ def refuse_shorter(info: ModelInfo, field: str, tokens: int | None) -> None:
         FieldError: If it is below the model's, or the model has none.
     """
     if tokens is not None and (info.max_length is None or tokens < info.max_length):
-        own = "no limit" if info.max_length is None else f"a limit of {info.max_length} tokens"
+        own = "no limit" if info.max_length is None else f"a limit of {counted(info.max_length, 'token')}"
         raise FieldError(
             field, f"{info.name!r} has {own}, and texts cannot be cut to {tokens}", hint=f"leave {field} out"
         )

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from inferox.engine import ModelInfo
 from inferox.server.field_error import FieldError
-
-_QUERY = ("query", "search_query")
-_DOCUMENT = ("document", "passage", "corpus", "search_document")
+from inferox.tasks.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 
 _PURPOSES: dict[str, tuple[str, ...]] = {
-    "query": _QUERY,
-    "search_query": _QUERY,
-    "retrieval.query": _QUERY,
-    "document": _DOCUMENT,
-    "passage": _DOCUMENT,
-    "search_document": _DOCUMENT,
-    "retrieval.passage": _DOCUMENT,
+    "query": QUERY_PROMPTS,
+    "search_query": QUERY_PROMPTS,
+    "retrieval.query": QUERY_PROMPTS,
+    "document": DOCUMENT_PROMPTS,
+    "passage": DOCUMENT_PROMPTS,
+    "search_document": DOCUMENT_PROMPTS,
+    "retrieval.passage": DOCUMENT_PROMPTS,
     "classification": ("classification",),
     "clustering": ("clustering", "separation"),
     "separation": ("separation", "clustering"),
@@ -60,9 +58,9 @@ def choose_prompt(info: ModelInfo, field: str, purpose: str | None) -> str | Non
     """
     if purpose is None:
         return None
-    names = [name for name in (purpose, *_PURPOSES.get(purpose, ())) if name in info.prompts]
-    if names:
-        return next((name for name in names if info.prompts[name]), names[0])
+    name = find_prompt((purpose, *_PURPOSES.get(purpose, ())), info.prompts)
+    if name is not None:
+        return name
     if purpose in _PURPOSES and not any(info.prompts.values()):
         return None
     raise FieldError(field, f"{info.name!r} has no prompt for {field} {purpose[:100]!r}", hint=_describe(info))

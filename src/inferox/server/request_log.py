@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 
+from inferox.core import counted
 from inferox.server.config import ServerConfig
 from inferox.server.log_format import LogFormat, write_message, write_request
 from inferox.server.log_writer import LogWriter
@@ -45,7 +46,7 @@ def open_log(config: ServerConfig, closing: ExitStack) -> RequestLog | None:
         return None
 
     def describe_loss(lines: int) -> bytes:
-        message = f"{lines} lines of requests were left out, because nobody read the log in time"
+        message = f"left out {counted(lines, 'line')} of requests, because nobody read the log in time"
         return write_message(config.log_format, "warning", message).encode()
 
     writer = LogWriter(sys.stderr.buffer, describe_loss)

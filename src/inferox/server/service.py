@@ -274,7 +274,7 @@ class Service:
         if dimensions is not None and dimensions != info.dimension:
             raise FieldError(
                 dimensions_field,
-                f"{name!r} makes vectors of {info.dimension} numbers, and its package allows no other length "
+                f"{name!r} makes vectors of {info.dimension:,} numbers, and its package allows no other length "
                 f"than that, but {dimensions_field} is {dimensions}",
                 hint=f"leave {dimensions_field} out",
             )

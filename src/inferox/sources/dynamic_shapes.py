@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.export import Dim as TorchDim
 
-from inferox.core import BATCH, ConfigError, Dim, PackageError, TensorSpec
+from inferox.core import BATCH, ConfigError, Dim, PackageError, TensorSpec, counted
 
 _LEAST = 2
 """The least extent that every module may ask for: ``torch.export`` takes 0 and 1 for extents of their own."""
@@ -87,7 +87,9 @@ def _by_input(shapes: Any, names: Sequence[str], order: Sequence[str]) -> dict[s
     elif isinstance(shapes, tuple | list):
         if len(shapes) != len(order):
             raise ConfigError(
-                f"dynamic_shapes has {len(shapes)} entries, but the module is given {', '.join(order)}", hint=_FORM
+                f"dynamic_shapes has {counted(len(shapes), 'entry', 'entries')}, "
+                f"but the module is given {', '.join(order)}",
+                hint=_FORM,
             )
         given = dict(zip(order, shapes, strict=True))
     else:
@@ -111,7 +113,10 @@ def _by_axis(shape: Any, name: str, rank: int) -> dict[int, Any]:
         axes = dict(shape)
     elif isinstance(shape, tuple | list):
         if len(shape) != rank:
-            raise ConfigError(f"dynamic_shapes of {name!r} has {len(shape)} entries, but its example has {rank} axes")
+            raise ConfigError(
+                f"dynamic_shapes of {name!r} has {counted(len(shape), 'entry', 'entries')}, "
+                f"but its example has {counted(rank, 'axis', 'axes')}"
+            )
         axes = dict(enumerate(shape))
     else:
         raise ConfigError(
@@ -120,7 +125,9 @@ def _by_axis(shape: Any, name: str, rank: int) -> dict[int, Any]:
         )
     wrong = next((axis for axis in axes if type(axis) is not int or not 0 <= axis < rank), None)
     if wrong is not None:
-        raise ConfigError(f"dynamic_shapes of {name!r} names the axis {wrong!r}, but its example has {rank} axes")
+        raise ConfigError(
+            f"dynamic_shapes of {name!r} names the axis {wrong!r}, but its example has {counted(rank, 'axis', 'axes')}"
+        )
     return axes
 
 

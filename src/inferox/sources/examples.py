@@ -93,7 +93,8 @@ def _check_extents(specs: Sequence[TensorSpec], tensors: Mapping[str, torch.Tens
             if known != extent:
                 raise ConfigError(
                     f"{dim} is {known} in the example of {name}, but {extent} in that of {spec.name}",
-                    hint="state the dims of both, for instance --dims x=batch,4; by default the first is batch",
+                    hint="axes of one name have one extent, and by default the first is called batch: name them by "
+                    "dims={'x': ['batch', 4]} or dynamic_shapes, or by --dims x=batch,4 on the command line",
                 )
 
 

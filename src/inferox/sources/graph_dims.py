@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from inferox.core import BATCH, SEQUENCE, ConfigError, Dim, PackageError
+from inferox.core import BATCH, SEQUENCE, ConfigError, Dim, PackageError, counted
 
 _TOKEN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
@@ -63,7 +63,9 @@ def name_dims(
         if stated and name in stated:
             dims = tuple(stated[name])
             if len(dims) != len(shape):
-                raise ConfigError(f"the dims of {name} are {list(dims)}, but it has {len(shape)} axes")
+                raise ConfigError(
+                    f"the dims of {name} are {list(dims)}, but it has {counted(len(shape), 'axis', 'axes')}"
+                )
             named[name] = dims
         else:
             named[name] = tuple(usual.get(dim, dim) for dim in labelled[name])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ExecutionError, PackageError, Signature, TensorSpec
+from inferox.core import ExecutionError, PackageError, Signature, TensorSpec, counted
 from inferox.sources.measure import Arrays, Run
 
 _ALIKE = 1e-3
@@ -35,7 +35,8 @@ def find_free_extents(run: Run, signature: Signature, first: Arrays, other: Arra
         old, new = before[spec.name].shape, after[spec.name].shape
         if len(old) != len(new):
             raise PackageError(
-                f"the output {spec.name!r} has {len(old)} axes for some values, but {len(new)} for others",
+                f"the output {spec.name!r} has {counted(len(old), 'axis', 'axes')} for some values, "
+                f"but {len(new)} for others",
                 hint="a model must give the same outputs with the same number of axes for every call",
             )
         same = [a == b for a, b in zip(old, new, strict=True)]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import DataType, Dim, ExecutionError, PackageError, Signature, TensorSpec
+from inferox.core import DataType, Dim, ExecutionError, PackageError, Signature, TensorSpec, counted
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -154,7 +154,8 @@ def _follow(
     """An output after one dim of the inputs was given the second of its extents instead of the first."""
     if changed is None or changed.ndim != len(before):
         raise PackageError(
-            f"the output {spec.name!r} has {len(before)} axes, but another number when {dim} is {extents[1]}",
+            f"the output {spec.name!r} has {counted(len(before), 'axis', 'axes')}, "
+            f"but another number when {dim} is {extents[1]}",
             hint="a model must give the same outputs with the same number of axes for every call",
         )
     dims = list(spec.dims)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from inferox.core import PackageError, first_line, shown
+from inferox.core import PackageError, counted, first_line, shown
 from inferox.sources.tokenizer_names import TOKENIZER_FILE
 from inferox.sources.tokenizer_patterns import check_pattern
 
@@ -89,7 +89,9 @@ def read_tokenizer(content: bytes) -> Any:
         PackageError: If it is too large, is not JSON, has a field twice, or ``check_tokenizer`` refuses it.
     """
     if len(content) > MAX_FILE_BYTES:
-        raise PackageError(f"{TOKENIZER_FILE} has {len(content)} bytes, but at most {MAX_FILE_BYTES} are read")
+        raise PackageError(
+            f"{TOKENIZER_FILE} has {counted(len(content), 'byte')}, but at most {MAX_FILE_BYTES} are read"
+        )
     try:
         # Not the strict reader of settings: it looks at each number of a vocabulary, which takes seconds.
         document = json.loads(content, object_pairs_hook=_make_object)
@@ -252,7 +254,9 @@ class _Steps:
             growth = max([growth, *texts.values()])
         self._template_tokens += most
         if self._template_tokens > MAX_TEMPLATE_TOKENS:
-            raise PackageError(f"{subject} adds {self._template_tokens} tokens, more than {MAX_TEMPLATE_TOKENS}")
+            raise PackageError(
+                f"{subject} adds {counted(self._template_tokens, 'token')}, more than {MAX_TEMPLATE_TOKENS}"
+            )
         return growth
 
 
@@ -298,7 +302,7 @@ def _check_pieces(pieces: Sequence[str]) -> None:
     for piece in pieces:
         if len(piece) > MAX_PIECE_CHARACTERS:
             raise PackageError(
-                f"'model.vocab' of {TOKENIZER_FILE} has a piece of {len(piece)} characters, but at most "
+                f"'model.vocab' of {TOKENIZER_FILE} has a piece of {counted(len(piece), 'character')}, but at most "
                 f"{MAX_PIECE_CHARACTERS} are accepted"
             )
         if len(piece) > MAX_PIECE_PREFIXES:
@@ -320,6 +324,6 @@ def _check_added_tokens(added: Any) -> None:
     longest, together = max(lengths, default=0), sum(lengths)
     if longest > MAX_TOKEN_CHARACTERS or together > MAX_ADDED_TOKENS_CHARACTERS:
         raise PackageError(
-            f"'added_tokens' of {TOKENIZER_FILE} have up to {longest} characters and {together} together, but "
+            f"'added_tokens' of {TOKENIZER_FILE} have up to {longest:,} characters and {together} together, but "
             f"at most {MAX_TOKEN_CHARACTERS} and {MAX_ADDED_TOKENS_CHARACTERS} are accepted"
         )

@@ -75,7 +75,7 @@ def check_pattern(pattern: str, subject: str) -> bool:
     """
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise PackageError(
-            f"{subject} has a pattern of {len(pattern)} characters, but at most {MAX_PATTERN_CHARACTERS} are accepted"
+            f"{subject} has a pattern of {len(pattern):,} characters, but at most {MAX_PATTERN_CHARACTERS} are accepted"
         )
     try:
         sources = _split(pattern)
@@ -89,7 +89,7 @@ def check_pattern(pattern: str, subject: str) -> bool:
         ) from error
     if steps > MAX_STEPS_PER_CHARACTER:
         raise PackageError(
-            f"{subject} has the pattern {shown(pattern)}, which may look at {steps} characters from each place in "
+            f"{subject} has the pattern {shown(pattern)}, which may look at {steps:,} characters from each place in "
             f"a text, but at most {MAX_STEPS_PER_CHARACTER} are accepted"
         )
     return any(alternative is not None and all(map(_may_be_empty, alternative)) for alternative in parsed)

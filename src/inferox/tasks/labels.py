@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ManifestError, TensorSpec
+from inferox.core import ManifestError, TensorSpec, counted
 from inferox.tasks.activation import ACTIVATIONS
 from inferox.tasks.options import required, required_list
 from inferox.tasks.signature import last_extent
@@ -68,7 +68,7 @@ class Labels:
         if activation not in _SCORE_ACTIVATIONS:
             raise ManifestError(f"'activation' must be one of {', '.join(_SCORE_ACTIVATIONS)}, but is {activation!r}")
         if len(self._names) != last_extent(logits):
-            raise ManifestError(f"there are {len(self._names)} labels, but the model gives {logits}")
+            raise ManifestError(f"there are {counted(len(self._names), 'label')}, but the model gives {logits}")
         self._activate = ACTIVATIONS[activation]
 
     @property

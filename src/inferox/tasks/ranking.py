@@ -17,12 +17,13 @@ class RankedDocument:
     Attributes:
         index: The document's index in the list that was given.
         score: How well it answers the query; higher is better.
-        truncated: Whether the query and the document together were longer than the model takes, and were cut.
+        truncated: Whether the query and the document together were longer than the model takes, and were cut;
+            ``None`` where a server does not say.
     """
 
     index: int
     score: float
-    truncated: bool = False
+    truncated: bool | None = False
 
 
 def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = None) -> list[tuple[str, str]]:
@@ -56,12 +57,12 @@ def rank_documents(
     Args:
         scores: The score of each document.
         top_k: How many to return; ``None`` for all.
-        truncated: Whether each was cut; ``None`` where that does not matter.
+        truncated: Whether each was cut, with ``None`` where that is not known; ``None`` where it does not matter.
 
     Returns:
         The documents, the best first; documents with equal scores stay in the order in which they came.
     """
-    cuts = repeat(False) if truncated is None else map(bool, truncated)
+    cuts = repeat(False) if truncated is None else (None if cut is None else bool(cut) for cut in truncated)
     documents = [
         RankedDocument(index, score, cut) for index, (score, cut) in enumerate(zip(scores, cuts, strict=False))
     ]

@@ -185,8 +185,7 @@ class Task(ABC):
         read = as_list(items)
         with span("tokenise"):
             batch = self.encode(read)
-        # Above this one there are what runs it and the model's method; the caller above those is the one to be told.
-        report_truncation(batch, truncate, stacklevel=5)
+        report_truncation(batch, truncate)
         return read, batch
 
     def compute(self, model: Model, items: Sequence[Any], batch: Batch) -> Any:

@@ -15,15 +15,16 @@ class TextResult(tuple[PartType, ...]):
 
     Args:
         parts: The labels or spans.
-        truncated: Whether the text was longer than the model takes, so that its end (or its front) was not read.
+        truncated: Whether the text was longer than the model takes, so that its end (or its front) was not read;
+            ``None`` where a server does not say.
 
     Attributes:
         truncated: The same.
     """
 
-    truncated: bool
+    truncated: bool | None
 
-    def __new__(cls, parts: Iterable[PartType], truncated: bool) -> Self:  # noqa: D102 - the class says it
+    def __new__(cls, parts: Iterable[PartType], truncated: bool | None) -> Self:  # noqa: D102 - the class says it
         result = super().__new__(cls, parts)
         result.truncated = truncated
         return result
@@ -37,6 +38,7 @@ def with_truncation(results: Iterable[Iterable[PartType]], truncated: Iterable[A
 
     Args:
         results: The parts of each result.
-        truncated: Whether each text was cut.
+        truncated: Whether each text was cut; ``None`` where that is not known.
     """
-    return [TextResult(parts, bool(cut)) for parts, cut in zip(results, truncated, strict=True)]
+    flags = (None if cut is None else bool(cut) for cut in truncated)
+    return [TextResult(parts, flag) for parts, flag in zip(results, flags, strict=True)]

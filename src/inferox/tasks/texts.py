@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from inferox.core import InputTooLongError, RequestError
+from inferox.core import InputTooLongError, RequestError, counted
 
 Text = str | tuple[str, str]
 """A text, or a pair of texts that the model reads together."""
@@ -64,7 +64,7 @@ def _is_pair(item: Any) -> bool:
 
 def _describe(item: Any) -> str:
     kind = f"of the type {type(item).__name__}"
-    return f"{kind} with {len(item)} parts" if isinstance(item, tuple | list) else kind
+    return f"{kind} with {counted(len(item), 'part')}" if isinstance(item, tuple | list) else kind
 
 
 def _check_pair(pair: Any, index: int) -> None:

@@ -22,6 +22,7 @@ from inferox.core import (
     RequestError,
     Signature,
     TensorSpec,
+    counted,
     to_cu_seqlens,
 )
 from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
@@ -105,7 +106,8 @@ class TextTokenizer:
             special = tokenizer.num_special_tokens_to_add(is_pair=False)
             if self._max_length <= special:
                 raise ManifestError(
-                    f"a limit of {self._max_length} tokens leaves no room for a text beside {special} special tokens"
+                    f"a limit of {counted(self._max_length, 'token')} leaves no room for a text beside "
+                    f"{counted(special, 'special token')}"
                 )
 
     @classmethod

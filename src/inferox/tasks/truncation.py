@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import Batch, ConfigError, InputTooLongError, TruncationWarning
+from inferox.core import Batch, ConfigError, InputTooLongError, TruncationWarning, counted, warn_user
 
 CUT_TOKENS = "cut_tokens"
 """The array of a batch with the number of tokens that were cut off the text of each row; shape ``[rows]``, int64."""
@@ -64,14 +63,13 @@ def find_truncated(batch: Batch) -> npt.NDArray[np.bool_]:
     return truncated
 
 
-def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None, stacklevel: int = 3) -> None:
+def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None) -> None:
     """Says or refuses what was cut.
 
     Args:
         batch: What a task's ``encode`` made.
         truncate: ``error``, ``warn`` or ``cut``.
         rows: The rows that are looked at; ``None`` for all.
-        stacklevel: Which caller the warning is about; 1 is this function.
 
     Raises:
         ConfigError: If ``truncate`` is something else.
@@ -91,7 +89,7 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None,
         unit = "tokens or more" if tokens.is_least else "tokens"
         error = InputTooLongError(f"text {index}", length=kept + tokens.count, limit=kept, unit=unit)
         raise error.naming_item(index, "text {}")
-    warnings.warn(make_warning(counted), stacklevel=stacklevel)
+    warn_user(make_warning(counted))
 
 
 def check_truncation(truncate: object) -> None:
@@ -125,6 +123,10 @@ def describe_truncation(tokens: Sequence[CutTokens]) -> str:
     """
     total, cut = len(tokens), sum(item.count > 0 for item in tokens)
     most = max((item.count for item in tokens), default=0)
-    extent = f"by {most} tokens or more" if any(item.is_least for item in tokens) else f"by up to {most} tokens"
+    extent = (
+        f"by {counted(most, 'token')} or more"
+        if any(item.is_least for item in tokens)
+        else f"by up to {counted(most, 'token')}"
+    )
     texts, (are, were) = "text" if total == 1 else "texts", ("is", "was") if cut == 1 else ("are", "were")
     return f"{cut} of {total} {texts} {are} longer than the model takes and {were} cut, {extent}"

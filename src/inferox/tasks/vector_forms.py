@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ConfigError, RequestError
+from inferox.core import ConfigError, RequestError, counted
 from inferox.tasks.embed_modules import SHORTEST, Normalise
 
 VectorType = Literal["float32", "float16", "int8", "binary", "ubinary"]
@@ -67,7 +67,7 @@ class VectorForm:
         if self.truncate_dim is not None:
             if self.truncate_dim > vectors.shape[1]:
                 raise RequestError(
-                    f"truncate_dim is {self.truncate_dim}, but the vectors have {vectors.shape[1]} numbers",
+                    f"truncate_dim is {self.truncate_dim}, but the vectors have {counted(vectors.shape[1], 'number')}",
                     hint=f"give at most {vectors.shape[1]}",
                 )
             vectors = np.ascontiguousarray(vectors[:, : self.truncate_dim])

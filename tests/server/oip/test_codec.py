@@ -107,7 +107,7 @@ def test_any_bytes_are_a_tensor_or_refused(data: bytes, datatype: Datatype, shap
         (Datatype.BYTES, [2**30], bytes(8), "there are 8 bytes in all"),
         (Datatype.BYTES, [1], struct.pack("<I", 5) + b"abcd", "element 0 of input 'x' is said to have 5 bytes, but 4"),
         (Datatype.BYTES, [2], struct.pack("<I", 3) + b"abc" + b"\0", "ends before the length of its element 1"),
-        (Datatype.BYTES, [1], struct.pack("<I", 1) + b"abc", "has 2 bytes after its 1 elements"),
+        (Datatype.BYTES, [1], struct.pack("<I", 1) + b"abc", "has 2 bytes after its 1 element"),
         (Datatype.BYTES, [1], struct.pack("<I", 2**32 - 1), "4,294,967,295 bytes"),
     ],
 )

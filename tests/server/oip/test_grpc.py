@@ -156,7 +156,7 @@ def wrong(datatype: str = "FP32", *, shape: tuple[int, ...] = (1,), raw: Any = (
     ("message", "what"),
     [
         (wrong(), "its contents have 0 elements"),
-        (wrong(shape=(2,), fp32_contents=[1]), "its contents have 1 elements"),
+        (wrong(shape=(2,), fp32_contents=[1]), "its contents have 1 element"),
         (wrong(fp64_contents=[1]), "whose elements are in fp32_contents, but has fp64_contents"),
         (wrong("INT8", int_contents=[128]), "out of its range"),
         (wrong("FP16", fp32_contents=[1]), "in raw_input_contents alone"),

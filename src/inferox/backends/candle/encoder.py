@@ -17,7 +17,7 @@ from inferox.backends.candle.errors import require_memory
 from inferox.backends.candle.exchange import to_candle
 from inferox.backends.candle.layers import ACTIVATION_LAYERS, Layer, LayerNorm, Linear
 from inferox.backends.candle.weights import Weights
-from inferox.core import InputTooLongError, RequestError, ShapeMismatchError, TensorLike, to_array
+from inferox.core import InputTooLongError, RequestError, ShapeMismatchError, TensorLike, counted, to_array
 
 _MASKED = float(np.finfo(np.float32).min)
 """What masked scores are lowered by: a row that is masked as a whole stays finite, as it does in transformers."""
@@ -202,7 +202,7 @@ class Encoder:
         """Counts what a layer has made, and what the runtime makes of it, at the moment when there is the most."""
         scores = 4 * rows * self._architecture.num_heads * length * length
         states = rows * length * (8 * self._architecture.hidden_size + 2 * self._architecture.intermediate_size)
-        require_memory(4 * (scores + states), f"{rows} rows of {length} tokens")
+        require_memory(4 * (scores + states), f"{counted(rows, 'row')} of {counted(length, 'token')}")
 
 
 def _rows(table: candle.Tensor, indices: npt.NDArray[np.int64]) -> candle.Tensor:

@@ -20,7 +20,7 @@ from inferox.backends.candle.exchange import COPIES, to_candle
 from inferox.backends.candle.layers import ACTIVATION_LAYERS, Layer, LayerNorm, Linear
 from inferox.backends.candle.tensor import CandleTensor
 from inferox.backends.candle.weights import Weights
-from inferox.core import LoadError, TensorLike, to_array
+from inferox.core import LoadError, TensorLike, counted, to_array
 
 MODEL_TYPE = "sequential"
 """The ``model_type`` that such a file states."""
@@ -66,7 +66,7 @@ class Sequential:
             return candle.zeros((*shape[:-1], width))
         rows = prod(shape[:-1])
         widest = max([shape[-1] if shape else 1, *(layer.weight.shape[1] for layer in self._linear_layers)])
-        require_memory(4 * rows * widest * COPIES, f"{rows} rows of {widest} numbers")
+        require_memory(4 * rows * widest * COPIES, f"{counted(rows, 'row')} of {counted(widest, 'number')}")
         states = _to_candle(value).reshape((rows, shape[-1] if shape else 1))
         for layer in self._layers:
             states = layer(states)

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from inferox.backends.candle.errors import require_memory, translated
 from inferox.backends.candle.layers import LayerNorm, Linear
-from inferox.core import LoadError
+from inferox.core import LoadError, counted
 
 _OLD_NAMES = (
     (re.compile(r"(?<=LayerNorm\.)gamma$"), "weight"),
@@ -107,7 +107,7 @@ class Weights:
         if left:
             more = f", and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
             raise LoadError(
-                f"{len(left)} weights have no place in the model: {', '.join(left[:_NAMED])}{more}",
+                f"the model has no place for {counted(len(left), 'weight')}: {', '.join(left[:_NAMED])}{more}",
                 hint="the config and the weights are not of the same model",
             )
 

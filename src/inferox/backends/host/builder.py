@@ -23,6 +23,7 @@ from inferox.core import (
     Tensor,
     TensorBuilder,
     UnsupportedDTypeError,
+    counted,
 )
 
 _ADDRESSABLE_BYTES = 2**63 - 1
@@ -75,8 +76,8 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
         """
         self._check(shape, dtype)
         if prod(shape) != len(values):
-            expected = f"[extents that hold {len(values)} elements]"
-            raise ShapeMismatchError(f"a tensor of {len(values)} values", expected, shape)
+            expected = f"[extents that hold {counted(len(values), 'element')}]"
+            raise ShapeMismatchError(f"a tensor of {counted(len(values), 'value')}", expected, shape)
         with self._allocating(shape, dtype):
             return self._adopt(hold_numbers(values, dtype).reshape(tuple(shape)), dtype)
 
@@ -191,7 +192,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
         size_bytes = prod(max(extent, 1) for extent in shape) * dtype.size
         if size_bytes > _ADDRESSABLE_BYTES:
             raise OutOfMemoryError(
-                f"a tensor of {list(shape)} spans {size_bytes} bytes, more than any machine can address",
+                f"a tensor of {list(shape)} spans {counted(size_bytes, 'byte')}, more than any machine can address",
                 requested_bytes=size_bytes,
                 free_bytes=None,
             )

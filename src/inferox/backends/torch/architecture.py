@@ -21,7 +21,7 @@ from inferox.backends.torch.config_class import read_config, steps_counted
 from inferox.backends.torch.config_numbers import LargeNumbers
 from inferox.backends.torch.construction import bounded, offline
 from inferox.backends.torch.errors import listed, translated
-from inferox.core import LoadError
+from inferox.core import LoadError, counted
 
 _HEADS = frozenset(
     {
@@ -201,7 +201,7 @@ def _check_shapes(mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]]
     faults = [f"{name} is {list(found)} and must be {list(needed)}" for name, found, needed in sorted(mismatched)]
     if faults:
         raise LoadError(
-            f"{len(faults)} weights have another shape than {architecture} needs: {listed(faults)}",
+            f"{architecture} needs another shape of {counted(len(faults), 'weight')}: {listed(faults)}",
             hint="the config and the weights are not of the same model",
         )
 
@@ -210,7 +210,7 @@ def _check_missing(missing: Iterable[str], architecture: str) -> None:
     names = sorted(missing)
     if names:
         raise LoadError(
-            f"{len(names)} weights that {architecture} needs are missing: {listed(names)}",
+            f"{architecture} lacks {counted(len(names), 'weight')} that it needs: {listed(names)}",
             hint="nothing is filled in at random: fetch the whole model, or choose a task that it was trained for",
         )
 
@@ -223,7 +223,7 @@ def _check_left_over(unexpected: Iterable[str], module: PreTrainedModel, archite
     ]
     if unknown:
         raise LoadError(
-            f"{len(unknown)} weights have no place in {architecture}: {listed(unknown)}",
+            f"{architecture} has no place for {counted(len(unknown), 'weight')}: {listed(unknown)}",
             hint="the config and the weights are not of the same model",
         )
     return tuple(names)

@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import is_concrete_int
 
 from inferox.backends.torch.model import name_outputs
-from inferox.core import BATCH, LoadError, Signature
+from inferox.core import BATCH, LoadError, Signature, counted
 
 Tensors = Mapping[str, torch.Tensor]
 
@@ -122,7 +122,7 @@ def honest_signature(program: ExportedProgram, signature: Signature) -> Signatur
     """
     fixed = {dim: least for dim, least, most in _captured_ranges(program, signature) if least == most}
     if BATCH in fixed:
-        raise LoadError(f"the program takes {fixed[BATCH]} rows, and no other number", hint=_HINT)
+        raise LoadError(f"the program takes {counted(fixed[BATCH], 'row')}, and no other number", hint=_HINT)
     return signature.fixed(fixed)
 
 

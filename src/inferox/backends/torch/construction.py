@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.modules import module as registration
 
-from inferox.core import LoadError
+from inferox.core import LoadError, counted
 
 _NETWORK_EVENTS = frozenset({"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"})
 _MODEL_FILES = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".model", ".txt"})
@@ -90,16 +90,16 @@ def bounded(weights: int, elements: int) -> Iterator[None]:
     Raises:
         LoadError: Where there would be more.
     """
-    modules = _Counter("modules", _FEWEST_MODULES + _MODULES_PER_WEIGHT * weights, f"{weights:,} weights")
+    modules = _Counter("modules", _FEWEST_MODULES + _MODULES_PER_WEIGHT * weights, counted(weights, "weight"))
     numbers = _Counter(
-        "numbers", _FEWEST_ELEMENTS + _ELEMENTS_PER_ELEMENT * elements, f"weights of {elements:,} numbers"
+        "numbers", _FEWEST_ELEMENTS + _ELEMENTS_PER_ELEMENT * elements, f"weights of {counted(elements, 'number')}"
     )
     tables = _Counter(
         "numbers in tables",
         _FEWEST_TABLE_ELEMENTS + _ELEMENTS_PER_ELEMENT * elements,
-        f"weights of {elements:,} numbers",
+        f"weights of {counted(elements, 'number')}",
     )
-    parameters = _Counter("parameters", _FEWEST_MODULES + _MODULES_PER_WEIGHT * weights, f"{weights:,} weights")
+    parameters = _Counter("parameters", _FEWEST_MODULES + _MODULES_PER_WEIGHT * weights, counted(weights, "weight"))
     owner = threading.get_ident()
 
     def on_this_thread(count: Callable[[Any], None]) -> Callable[[Any, str, Any], None]:

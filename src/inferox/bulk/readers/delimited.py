@@ -11,7 +11,7 @@ from typing import Any
 
 from inferox.bulk.readers.text_file import TextFileReader
 from inferox.bulk.rows import Rows
-from inferox.core import RequestError
+from inferox.core import RequestError, counted
 from inferox.tasks.texts import MAX_TEXT_CHARACTERS
 
 
@@ -69,7 +69,7 @@ class DelimitedReader(TextFileReader):
     def _find_error(self, row: list[str]) -> str | None:
         where = f"the row that ends in line {self._csv.line_num} of {self._path.name}"
         if len(row) != len(self._header):
-            return f"{where} has {len(row)} values, and the header has {len(self._header)}"
+            return f"{where} has {counted(len(row), 'value')}, and the header has {len(self._header)}"
         if not all(map(_is_unicode, row)):
             return f"{where} is not UTF-8"
         return None

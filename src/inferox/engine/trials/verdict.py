@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from threading import Lock
 
+from inferox.core import counted
+
 LATEST = 256
 """Over how many of the last requests drift and errors are told."""
 
@@ -40,7 +42,7 @@ class Verdict:
             failures, count = sum(self._failed), len(self._failed)
         if count < LEAST or failures <= self._error_limit * count:
             return None
-        return f"{failures} of its last {count} requests failed, and {self._error_limit:.3g} of them may"
+        return f"{failures} of its last {counted(count, 'request')} failed, and {self._error_limit:.3g} of them may"
 
     def note_drift(self, distance: float) -> str | None:
         """Takes a request that was compared into account.

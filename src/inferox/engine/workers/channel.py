@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from threading import Lock, Thread
 
+from inferox.core import counted
 from inferox.engine.workers.codec import Frame, MessageDecoder, encode
 from inferox.engine.workers.messages import Message
 from inferox.engine.workers.unnamed_file import close_quietly, make_file, map_file
@@ -172,7 +173,9 @@ class Channel:
         while len(unread) - begin >= _HEADER.size:
             body, size, is_file = _HEADER.unpack_from(unread, begin)
             if not is_file and size > _MOST_INLINE_BYTES:
-                raise ValueError(f"a message says that it has {size:,} bytes, but may have {_MOST_INLINE_BYTES:,}")
+                raise ValueError(
+                    f"a message says that it has {counted(size, 'byte')}, but may have {_MOST_INLINE_BYTES:,}"
+                )
             end = begin + _HEADER.size + (0 if is_file else size)
             if len(unread) < end:
                 break
@@ -207,6 +210,8 @@ def _lay_out(frame: Frame) -> tuple[memoryview, list[int]]:
             file = make_file(frame.pieces())
             return memoryview(_HEADER.pack(len(frame.body), frame.size_bytes, 1)), [file]
     if frame.size_bytes > _MOST_INLINE_BYTES:
-        raise ValueError(f"{frame.size_bytes:,} bytes are too many to be sent where no file can be made for them")
+        raise ValueError(
+            f"{counted(frame.size_bytes, 'byte')} are too many to be sent where no file can be made for them"
+        )
     header = _HEADER.pack(len(frame.body), frame.size_bytes, 0)
     return memoryview(b"".join([header, *frame.pieces()])), []

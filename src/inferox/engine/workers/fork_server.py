@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from inferox.core import counted
 from inferox.engine.workers.worker import run
 
 _OURS = "inferox."
@@ -77,7 +78,7 @@ def find_obstacle() -> str | None:
         until_s = time.monotonic() + _THREAD_ENDS_S
         while (threads := _count_threads()) > 1:
             if time.monotonic() > until_s:
-                return f"it has {threads} threads"
+                return f"it has {counted(threads, 'thread')}"
             time.sleep(1e-3)
     for link in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # that of the listing itself

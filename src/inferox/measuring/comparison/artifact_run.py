@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from inferox.core import Artifact
+from inferox.core import Artifact, counted
 from inferox.measuring.comparison.measurements import ArtifactMeasurement, Latency, Start, Throughput
 from inferox.measuring.comparison.worker_process import WorkerError, WorkerProcess
 from inferox.parity import ArtifactEvidence
@@ -159,7 +159,7 @@ class ArtifactRun:
     def lacks(self) -> list[str]:
         """What was not reached of one that has an answer, as phrases; empty where nothing is missing."""
         rows = [
-            f"a row of {length} tokens"
+            f"a row of {counted(length, 'token')}"
             for index, length in enumerate(self.facts["lengths"])
             if index not in self.latency
         ]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from inferox.core import counted
 from inferox.server.field_error import FieldError
 from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.wire_tensor import count_elements
@@ -77,8 +78,8 @@ def _read_bytes(count: int, data: memoryview, subject: str) -> npt.NDArray[np.ob
     if count * _LENGTH.size > len(data):
         raise FieldError(
             "data",
-            f"{subject} has {count:,} elements, each after its length of {_LENGTH.size} bytes, but there are "
-            f"{len(data):,} bytes in all",
+            f"{subject} has {counted(count, 'element')}, each after its length of {_LENGTH.size} bytes, but there are "
+            f"{counted(len(data), 'byte')} in all",
         )
     elements, place = np.empty(count, np.object_), 0
     for index in range(count):
@@ -94,7 +95,9 @@ def _read_bytes(count: int, data: memoryview, subject: str) -> npt.NDArray[np.ob
             )
         elements[index] = bytes(data[start:place])
     if place != len(data):
-        raise FieldError("data", f"{subject} has {len(data) - place:,} bytes after its {count:,} elements")
+        raise FieldError(
+            "data", f"{subject} has {counted(len(data) - place, 'byte')} after its {counted(count, 'element')}"
+        )
     return elements
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import UnknownInputError
+from inferox.core import UnknownInputError, counted
 from inferox.engine import Answer
 from inferox.server.field_error import FieldError
 from inferox.server.oip.datatype import Datatype
@@ -98,7 +98,7 @@ def _check_rows(arrays: Mapping[str, npt.NDArray[Any]], max_batch: int) -> None:
         raise FieldError("inputs", f"all inputs must have as many rows, but {told}")
     count = next(iter(rows.values()), 0)
     if not 0 < count <= max_batch:
-        raise FieldError("inputs", f"a request must have from 1 to {max_batch:,} rows, but has {count:,}")
+        raise FieldError("inputs", f"a request must have from 1 to {counted(max_batch, 'row')}, but has {count:,}")
 
 
 def row_tensor(name: str, datatype: Datatype, *more: int, is_optional: bool = False) -> ExposedTensor:

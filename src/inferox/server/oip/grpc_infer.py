@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import shown
+from inferox.core import counted, shown
 from inferox.engine import Answer
 from inferox.server.field_error import FieldError
 from inferox.server.oip.answer_parameters import describe_parameters
@@ -128,7 +128,8 @@ def _read_contents(datatype: Datatype, shape: Sequence[int], contents: Any, subj
     elements = getattr(contents, name)
     if len(elements) != count:
         raise FieldError(
-            "contents", f"{subject} has the shape {list(shape)}, but its contents have {len(elements):,} elements"
+            "contents",
+            f"{subject} has the shape {list(shape)}, but its contents have {counted(len(elements), 'element')}",
         )
     try:
         return np.array(list(elements), datatype.numpy_dtype).reshape(shape)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, json
 
-from inferox.core import shown
+from inferox.core import counted, shown
 from inferox.engine import Answer
 from inferox.server.answer_headers import describe
 from inferox.server.field_error import FieldError
@@ -137,7 +137,7 @@ def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
         tensor, binary = _read_input(item, binary)
         add_input(inputs, tensor)
     if binary:
-        raise FieldError("inputs", f"{len(binary):,} bytes are left over after the binary data of all inputs")
+        raise FieldError("inputs", f"after the binary data of all inputs there is {counted(len(binary), 'byte')} more")
     binary_output = read_parameter(asked.parameters, "binary_data_output", bool) or False
     outputs = {item.name: _is_binary(item, default=binary_output) for item in asked.outputs} or None
     bf16_output = read_output_datatype(asked.parameters) is Datatype.BF16
@@ -158,7 +158,8 @@ def _read_input(item: InferInput, binary: memoryview) -> tuple[WireTensor, memor
         raise FieldError("data", f"{subject} has data, and also the parameter binary_data_size")
     if not 0 <= size <= len(binary):
         raise FieldError(
-            "binary_data_size", f"{subject} has {size:,} bytes of binary data, but {len(binary):,} are left in the body"
+            "binary_data_size",
+            f"{subject} has {counted(size, 'byte')} of binary data, but {len(binary):,} are left in the body",
         )
     array = read_binary(datatype, item.shape, binary[:size], subject)
     return WireTensor(item.name, datatype, array), binary[size:]

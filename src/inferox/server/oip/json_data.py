@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import json
 
-from inferox.core import ExecutionError
+from inferox.core import ExecutionError, counted
 from inferox.server.field_error import FieldError
 from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.wire_tensor import WireTensor, count_elements
@@ -44,7 +44,9 @@ def read_json(datatype: Datatype, shape: Sequence[int], data: bytes, subject: st
     depth = _depth_of(data)
     if depth not in {1, len(shape)}:
         raise FieldError(
-            "data", f"{subject} has {len(shape)} axes, so that its data is nested as deeply or flat, but has {depth}"
+            "data",
+            f"{subject} has {counted(len(shape), 'axis', 'axes')}, so that its data is nested as deeply or flat, "
+            f"but has {depth}",
         )
     array = _to_array(datatype, _decode(datatype, data, depth, subject), depth, subject)
     if (array.shape != tuple(shape)) if depth > 1 else (array.size != count):
@@ -140,4 +142,4 @@ def _to_bytes(values: Any, depth: int, subject: str) -> npt.NDArray[np.object_]:
 
 
 def _describe(array: npt.NDArray[Any], depth: int) -> str:
-    return f"{array.size:,} elements" if depth <= 1 else f"the shape {list(array.shape)}"
+    return counted(array.size, "element") if depth <= 1 else f"the shape {list(array.shape)}"

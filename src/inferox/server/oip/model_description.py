@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from inferox.engine import ModelInfo
@@ -41,8 +42,13 @@ def configure_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
         "input": [tensor.configure(has_batch=has_batch) for tensor in exposure.inputs],
         "output": [tensor.configure(has_batch=has_batch) for tensor in exposure.outputs],
         "dynamic_batching": {"priority_levels": PRIORITY_LEVELS, "default_priority_level": DEFAULT_PRIORITY},
-        "parameters": {"task": {"string_value": info.task}},
+        "parameters": {"task": {"string_value": info.task}, **_describe_prompts(info)},
     }
+
+
+def _describe_prompts(info: ModelInfo) -> dict[str, dict[str, str]]:
+    # A parameter is a text: the prompts by their names are a JSON object in it.
+    return {"prompts": {"string_value": json.dumps(dict(info.prompts), ensure_ascii=False)}} if info.prompts else {}
 
 
 def _platform(info: ModelInfo) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inferox.core import ConfigError
+from inferox.core import ConfigError, counted
 from inferox.sources.sentence_modules import (
     MODULES_FILE,
     RAW_HINT,
@@ -104,7 +104,7 @@ def _check_labels(config: Mapping[str, Any]) -> None:
     labels = read_labels(config)
     if len(labels) != 1:
         raise ConfigError(
-            f"the task rerank needs a model with one score per pair, but this one has {len(labels)} labels",
+            f"the task rerank needs a model with one score per pair, but this one has {counted(len(labels), 'label')}",
             hint="use the task classify, which takes pairs of texts too",
         )
 

@@ -204,7 +204,7 @@ def test_missing_weights_are_named(artifact: Artifact, bert: transformers.PreTra
     weights = dict(bert.state_dict())
     del weights["encoder.layer.1.output.dense.bias"]
     save_file(weights, artifact.path("weights"))
-    with pytest.raises(LoadError, match=r"missing: encoder\.layer\.1\.output\.dense\.bias"):
+    with pytest.raises(LoadError, match=r"that it needs: encoder\.layer\.1\.output\.dense\.bias"):
         load(artifact)
 
 
