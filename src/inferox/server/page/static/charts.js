@@ -2,8 +2,9 @@
 
 import { digits, drawn, element } from "./elements.js";
 
-const WIDTH = 360, HEIGHT = 130, LEFT = 38, BOTTOM = 16, TOP = 8;
-const SPAN_S = 300;
+const WIDTH = 360, HEIGHT = 130, LEFT = 38, BOTTOM = 18, TOP = 8;
+// The charts grow with what is known, from half a minute up to five.
+const SHORTEST_S = 30, SPAN_S = 300;
 const TICKS = 3;
 
 /** The number below which a share of a histogram's numbers lie; null where it has none. */
@@ -69,16 +70,17 @@ const CHARTS = [
   { title: "Queue", lines: [["waitingRows", "rows waiting"]] },
 ];
 
+/** The least number from the largest on whose thirds are short. */
 function niceTop(most) {
-  if (most <= 0) return 1;
+  if (most <= 0) return 3;
   const size = 10 ** Math.floor(Math.log10(most));
-  return [1, 1.5, 2, 3, 5, 7.5, 10].map((step) => step * size).find((top) => top >= most);
+  return [1.2, 1.5, 3, 4.5, 6, 9, 12].map((step) => step * size).find((top) => top >= most);
 }
 
-function draw({ title, lines }, points, now) {
+function draw({ title, lines }, points, now, span) {
   const numbers = lines.flatMap(([name]) => points.map((point) => point[name])).filter((number) => number !== null);
   const top = niceTop(Math.max(0, ...numbers));
-  const across = (time) => LEFT + (WIDTH - LEFT) * (1 - (now - time) / SPAN_S);
+  const across = (time) => LEFT + (WIDTH - LEFT) * (1 - (now - time) / span);
   const up = (number) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - number / top);
   const parts = [];
   for (let tick = 0; tick <= TICKS; tick += 1) {
@@ -86,8 +88,8 @@ function draw({ title, lines }, points, now) {
     parts.push(drawn("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: up(value), y2: up(value) }));
     parts.push(drawn("text", { x: LEFT - 5, y: up(value) + 3, "text-anchor": "end" }, digits(value)));
   }
-  parts.push(drawn("text", { x: LEFT, y: HEIGHT - 2 }, "5 min ago"));
-  parts.push(drawn("text", { x: WIDTH, y: HEIGHT - 2, "text-anchor": "end" }, "now"));
+  parts.push(drawn("text", { x: LEFT, y: HEIGHT - 4 }, span < 120 ? `${Math.round(span)} s ago` : `${Math.round(span / 60)} min ago`));
+  parts.push(drawn("text", { x: WIDTH, y: HEIGHT - 4, "text-anchor": "end" }, "now"));
   const legend = [];
   lines.forEach(([name, label], index) => {
     // A line breaks where nothing was computed.
@@ -117,5 +119,6 @@ function draw({ title, lines }, points, now) {
 /** Draws all charts of a model's points, of which those of the last five minutes are seen. */
 export function drawCharts(place, points, now) {
   const seen = points.filter((point) => now - point.time <= SPAN_S);
-  place.replaceChildren(...CHARTS.map((chart) => draw(chart, seen, now)));
+  const span = Math.max(SHORTEST_S, ...seen.slice(0, 1).map((point) => now - point.time));
+  place.replaceChildren(...CHARTS.map((chart) => draw(chart, seen, now, span)));
 }
