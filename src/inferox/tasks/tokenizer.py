@@ -18,14 +18,12 @@ from inferox.core import (
     Batch,
     ConfigError,
     ManifestError,
-    PackageError,
     RequestError,
     Signature,
     TensorSpec,
     counted,
     to_cu_seqlens,
 )
-from inferox.sources.tokenizer_limits import MAX_FILE_BYTES, read_tokenizer
 from inferox.tasks.options import optional, optional_count
 from inferox.tasks.text_cuts import CutEncoding, encode_cut, is_cuttable, may_be_cut
 from inferox.tasks.texts import Text, check_texts_or_pairs
@@ -33,6 +31,7 @@ from inferox.tasks.token_id_rows import make_token_id_rows
 from inferox.tasks.token_inputs import choose_pad_values, is_token, shorter, shortest
 from inferox.tasks.token_selection import select_tokens
 from inferox.tasks.tokenizer_border import translated_tokenizer
+from inferox.tasks.tokenizer_file import TokenizerFile, open_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -99,6 +98,7 @@ class TextTokenizer:
         self._model_limit = shortest(model_limit, inputs)
         self._token_types = token_types
         self._truncation_side = truncation_side
+        self._file: TokenizerFile | None = None
         self._is_cuttable = is_cuttable(tokenizer, truncation_side)
         tokenizer.no_padding()
         tokenizer.no_truncation()
@@ -124,7 +124,7 @@ class TextTokenizer:
             PackageError: If there is no tokenizer, or it cannot be read.
             ManifestError: If an option is of the wrong type or value.
         """
-        tokenizer = _read(root / TOKENIZER_FILE)
+        tokenizer, file = open_tokenizer(root / TOKENIZER_FILE)
         tokenizer.encode_special_tokens = optional(options, "split_special_tokens", bool) is True
         if optional(options, "lowercase", bool) and not _lowercases(tokenizer.normalizer):
             before = [] if tokenizer.normalizer is None else [tokenizer.normalizer]
@@ -139,7 +139,7 @@ class TextTokenizer:
         side = optional(options, "truncation_side", str) or "right"
         if side not in {"left", "right"}:
             raise ManifestError(f"'truncation_side' must be left or right, but is {side!r}")
-        return cls(
+        made = cls(
             tokenizer,
             signature.inputs,
             max_length=shorter(optional_count(options, "max_length", least=1), signature.limits.get(SEQUENCE)),
@@ -148,6 +148,8 @@ class TextTokenizer:
             token_types=optional(options, "token_types", bool) is not False,
             model_limit=signature.limits.get(SEQUENCE),
         )
+        made._file = file
+        return made
 
     def with_max_length(self, max_length: int) -> TextTokenizer:
         """The same tokenizer with another limit.
@@ -332,19 +334,6 @@ def _join(
 ) -> npt.NDArray[Any]:
     """The numbers of all tokens end to end."""
     return np.fromiter(chain.from_iterable(map(read, encodings)), dtype)
-
-
-def _read(path: Path) -> Tokenizer:
-    if not path.is_file():
-        raise PackageError(
-            f"there is no {path.name}",
-            hint="AutoTokenizer.from_pretrained(DIRECTORY).save_pretrained(DIRECTORY) of transformers writes it",
-        )
-    with path.open("rb") as stream:
-        content = stream.read(MAX_FILE_BYTES + 1)
-    read_tokenizer(content)
-    with translated_tokenizer(f"reading {path.name}", hint="fetch the model again"):
-        return Tokenizer.from_buffer(content)
 
 
 def _lowercases(normalizer: Any) -> bool:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from inferox.core import Batch
 from inferox.loading import TaskModel
+from inferox.tasks import tokenizer_file
 from tests.engine.models import DoublingModel, SumTask, load_doubling
 
 CRASH, HANG, SLOW, STUCK = 13, 14, 15, 16
@@ -22,6 +23,9 @@ SLOW_S = 0.3
 
 FATAL_FILE = "INFEROX_TEST_FATAL_FILE"
 """The variable that says which file, as long as it is there, has ``make_once`` end the process."""
+
+TOKENIZER_VARIABLE = "INFEROX_TEST_TOKENIZER"
+"""The variable that says which file ``make_with_tokenizer`` reads."""
 
 HERE = f"python:{__name__}:"
 
@@ -46,7 +50,13 @@ class DangerousModel(DoublingModel):
 
 
 class DangerousTask(SumTask):
-    """Sums numbers, but for one."""
+    """Sums numbers, but for one.
+
+    Attributes:
+        tokenizer: A tokenizer that is in use as long as this lives.
+    """
+
+    tokenizer: object = None
 
     def encode(self, items: Sequence[Sequence[int] | str]) -> Batch:
         if any(STUCK in item for item in items if not isinstance(item, str)):
@@ -56,6 +66,17 @@ class DangerousTask(SumTask):
 
 def make_dangerous() -> TaskModel:
     return load_doubling(DangerousModel(name="dangerous"), DangerousTask())
+
+
+def make_with_tokenizer() -> TaskModel:
+    """The same; a file beside that of its tokenizer says whether it had to be read."""
+    path = Path(os.environ[TOKENIZER_VARIABLE])
+    was_ready = any(tokenizer_file._ready.values())
+    task = DangerousTask()
+    task.tokenizer = tokenizer_file.open_tokenizer(path)
+    with path.with_name("log").open("a") as log:
+        log.write("ready\n" if was_ready else "read\n")
+    return load_doubling(DangerousModel(name="dangerous"), task)
 
 
 def make_once() -> TaskModel:

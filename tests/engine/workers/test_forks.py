@@ -9,14 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from inferox import Engine, EngineConfig
 from inferox.core import ExecutionError, RequestError
 from inferox.engine.workers.forked_process import ForkedProcess, ForkServer
-from inferox.engine.workers.installed_modules import list_installed_modules
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.pool import WorkerPool
-from tests.engine.workers.factories import CRASH, HERE
+from inferox.engine.workers.prerequisites import Prerequisites, list_prerequisites
+from tests.engine.workers.factories import CRASH, HERE, TOKENIZER_VARIABLE
 from tests.engine.workers.test_workers import is_alive, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux forks workers")
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux fork
 def start_launcher() -> Launcher:
     """What has replaced a worker, and forks the next."""
     launcher = Launcher(EngineConfig(threads=1))
-    launcher.learn(["json"])
+    launcher.learn(Prerequisites(("json",)))
     with Path(os.devnull).open("w") as file:  # no socket: the worker ends with an error
         assert launcher.launch((file.fileno(), file.fileno())).wait(30) == 1
     assert is_ready(launcher)
@@ -49,9 +51,14 @@ def parent_of(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[1])
 
 
-def test_workers_that_replace_others_are_forked() -> None:
+def test_workers_that_replace_others_are_forked_and_have_their_tokenizers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, log = tmp_path / "tokenizer.json", tmp_path / "log"
+    Tokenizer(BPE()).save(str(file))
+    monkeypatch.setenv(TOKENIZER_VARIABLE, str(file))
     with Engine(EngineConfig(isolation="process", workers=1, threads=1)) as engine:
-        engine.load(f"{HERE}make_dangerous", name="model", trust_code=True)
+        engine.load(f"{HERE}make_with_tokenizer", name="model", trust_code=True)
         first = engine.workers()[0].pid
         assert parent_of(first) == os.getpid()
         os.kill(first, 9)
@@ -67,6 +74,7 @@ def test_workers_that_replace_others_are_forked() -> None:
         (server,) = set(map(parent_of, pids))
         assert server != os.getpid()
     wait_until(lambda: not any(map(is_alive, pids | {server})))
+    assert log.read_text().split() == ["read"] * 2 + ["ready"] * 3  # two new processes, two workers and the sandbox
 
 
 def test_how_a_fork_ends_is_told() -> None:
@@ -139,10 +147,10 @@ def test_workers_are_new_processes_where_forks_are_not_possible(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     server = ForkServer(os.environ)
     with pytest.raises(ExecutionError, match="workers cannot be forked: it has 2 threads"):
-        server.prepare(["json"])
+        server.prepare(Prerequisites(("json",)))
     server.close()
     launcher = Launcher(EngineConfig(threads=1))
-    launcher.learn(["json"])
+    launcher.learn(Prerequisites(("json",)))
     with (tmp_path / "file").open("w") as file:
         for _ in range(2):
             process = launcher.launch((file.fileno(), file.fileno()))
@@ -157,7 +165,7 @@ def test_a_server_serves_until_its_forks_have_ended() -> None:
     ours, theirs = os.pipe()
     first = launcher.launch((ours, theirs))
     server = parent_of(first.pid)
-    launcher.learn(["csv"])  # the next ones are forked from a process that has this, too
+    launcher.learn(Prerequisites(("csv",)))  # the next ones are forked from a process that has this, too
     second = launcher.launch((ours, theirs))
     assert is_ready(launcher)
     third = launcher.launch((ours, theirs))
@@ -173,7 +181,7 @@ def test_a_server_serves_until_its_forks_have_ended() -> None:
 
 def test_a_server_that_is_being_started_ends_where_nobody_needs_it() -> None:
     launcher = Launcher(EngineConfig(threads=1))
-    launcher.learn(["json"])
+    launcher.learn(Prerequisites(("json",)))
     with Path(os.devnull).open("w") as file:
         process = launcher.launch((file.fileno(), file.fileno()))
     wait_until(lambda: launcher._being_started is not None)
@@ -197,10 +205,10 @@ def test_a_server_that_is_stopped_does_not_stop_others(monkeypatch: pytest.Monke
 
 def test_a_late_answer_is_never_taken_for_another() -> None:
     server = ForkServer(os.environ)
-    server.prepare(["json"])
+    server.prepare(Prerequisites(("json",)))
     os.kill(server._process.pid, 19)
     with pytest.raises(ExecutionError, match="does not answer"):
-        server._ask({"import": []}, timeout_s=0.1)
+        server._ask({"import": [], "read": []}, timeout_s=0.1)
     os.kill(server._process.pid, 18)
     assert server._process.wait(20) == -9
     with pytest.raises(ExecutionError, match="has been ended"):
@@ -222,7 +230,7 @@ def test_where_there_is_no_room_for_another_fork_the_others_go_on(
     (tmp_path / "sitecustomize.py").write_text(code, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     server = ForkServer(os.environ)
-    server.prepare(["json"])
+    server.prepare(Prerequisites(("json",)))
     ours, theirs = os.pipe()
     first = server.fork("{}", os.environ, (ours, theirs))
     full.touch()
@@ -236,6 +244,6 @@ def test_where_there_is_no_room_for_another_fork_the_others_go_on(
 
 
 def test_modules_of_the_user_are_not_imported_before_a_model_needs_them() -> None:
-    modules = list_installed_modules()
+    modules = list_prerequisites().modules
     assert {"json.decoder", "numpy", "inferox.engine.workers.launcher"} <= set(modules)
     assert not [name for name in modules if name.startswith(("tests", "__main__"))]

@@ -11,7 +11,8 @@ from inferox.core import InferoxError, LoadError
 from inferox.engine.model_info import ModelInfo
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink
-from inferox.engine.workers.messages import ListModules, Load
+from inferox.engine.workers.messages import ListPrerequisites, Load
+from inferox.engine.workers.prerequisites import Prerequisites
 
 _TRIES = 2
 """How often a model is loaded whose worker dies meanwhile: it may have died of something else."""
@@ -20,7 +21,7 @@ _TRIES = 2
 def load_first(
     wait_for_link: Callable[[], WorkerLink], make: Callable[[int], Load], launcher: Launcher
 ) -> tuple[WorkerLink, ModelInfo]:
-    """Loads a model in the first worker that there is, and learns which modules that takes.
+    """Loads a model in the first worker that there is, and learns what that takes.
 
     Args:
         wait_for_link: Gives the worker.
@@ -42,6 +43,6 @@ def load_first(
                 raise LoadError(f"the worker process that was to load it died: {error.message}") from error
             continue
         with suppress(InferoxError):  # where it died meanwhile, the next ones are started anew, as it was
-            launcher.learn(msgspec.convert(link.call(ListModules).result(), list[str]))
+            launcher.learn(msgspec.convert(link.call(ListPrerequisites).result(), Prerequisites))
         return link, info
     raise AssertionError

@@ -1,8 +1,8 @@
 """The process that workers are forked from: ``python -P -m inferox.engine.workers.fork_server SOCKET PARENT``.
 
-It has imported what workers import, and computes nothing: no runtime is started in it, and it has one thread, so that
-a fork of it is as good as a process of its own. It does one thing after another, as it is asked over the socket, and
-ends with the process that started it.
+It has imported what workers import and read their tokenizers, and computes nothing: no runtime is started in it, and it
+has one thread, so that a fork of it is as good as a process of its own. It does one thing after another, as it is asked
+over the socket, and ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 
 from inferox.core import counted
 from inferox.engine.workers.worker import run
+from inferox.tasks.tokenizer_file import open_in_advance
 
 _OURS = "inferox."
 
@@ -121,6 +122,7 @@ def _serve(connection: socket.socket, parent: int) -> tuple[int, int, str, int] 
         request, files = received
         if (names := request.get("import")) is not None:
             import_fit(names)
+            open_in_advance(request["read"])
             gc.collect()
             gc.freeze()  # or collecting in a fork would copy every page
             _answer(connection, find_obstacle())

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import Any
 
 from inferox.core import ExecutionError
+from inferox.engine.workers.prerequisites import Prerequisites
 
 _MODULE = "inferox.engine.workers.fork_server"
 
@@ -61,16 +62,16 @@ class ForkServer:
         finally:
             theirs.close()
 
-    def prepare(self, modules: Sequence[str]) -> None:
-        """Has it import modules, as far as they leave it fit to be forked.
+    def prepare(self, needed: Prerequisites) -> None:
+        """Has it import modules, as far as they leave it fit to be forked, and read tokenizers.
 
         Args:
-            modules: Their names.
+            needed: What its forks will need.
 
         Raises:
             ExecutionError: If it must not be forked, or does not answer.
         """
-        obstacle = self._ask({"import": list(modules)}, timeout_s=_IMPORT_S)
+        obstacle = self._ask({"import": needed.modules, "read": needed.tokenizers}, timeout_s=_IMPORT_S)
         if obstacle is not None:
             raise ExecutionError(f"workers cannot be forked: {obstacle}")
 

@@ -14,6 +14,7 @@ from msgspec import json
 from inferox.core import ExecutionError, first_line
 from inferox.engine.config import EngineConfig
 from inferox.engine.workers.forked_process import ForkedProcess, ForkServer
+from inferox.engine.workers.prerequisites import Prerequisites
 
 _logger = logging.getLogger(__name__)
 
@@ -24,8 +25,9 @@ class Launcher:
     """Starts the processes of workers. Several threads may use it.
 
     As long as no worker has loaded a model, each is a new process. From then on, which is to say where one replaces
-    another, they are forked from a process that has imported the same modules: that takes a fraction of the time. It is
-    started in the background with the first replacement. Where the system does not allow it, all are new processes.
+    another, they are forked from a process that has imported the same modules and read the same tokenizers: that
+    takes a fraction of the time. It is started in the background with the first replacement. Where the system does not
+    allow it, all are new processes.
 
     Args:
         config: The settings of the engine of each worker.
@@ -35,23 +37,23 @@ class Launcher:
         self._config = json.encode(config).decode()
         self._threads = str(config.threads)
         self._lock = Lock()
-        self._modules: list[str] = []
+        self._known = Prerequisites()
         self._server: ForkServer | None = None
         self._retired: list[ForkServer] = []
         self._starting: Thread | None = None
         self._being_started: ForkServer | None = None
         self._can_fork = sys.platform == "linux"
 
-    def learn(self, modules: Sequence[str]) -> None:
-        """Takes note of the modules that a worker has imported.
+    def learn(self, found: Prerequisites) -> None:
+        """Takes note of what a worker has imported and read.
 
         Args:
-            modules: Their names.
+            found: What it was.
         """
         with self._lock:
-            known = set(self._modules)
-            if new := [name for name in modules if name not in known]:
-                self._modules += new
+            known = self._known.updated(found)
+            if known != self._known:
+                self._known = known
                 self._retire()  # the next one has these as well
 
     def launch(self, files: Sequence[int]) -> subprocess.Popen[bytes] | ForkedProcess:
@@ -71,7 +73,7 @@ class Launcher:
                 except ExecutionError as error:
                     _logger.warning("a worker is started anew: %s", first_line(error))
                     self._retire()
-            if self._modules and self._can_fork and self._starting is None:
+            if self._known.modules and self._can_fork and self._starting is None:
                 self._starting = Thread(target=self._start_server, name="inferox-fork-server", daemon=True)
                 self._starting.start()
         return subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
@@ -102,7 +104,7 @@ class Launcher:
     def _start_server(self) -> None:
         """Starts what workers are forked from: requests do not wait for it, and the next replacements use it."""
         with self._lock:
-            modules, environment = list(self._modules), self._environment()
+            known, environment = self._known, self._environment()
             server: ForkServer | None = None
             if self._can_fork:
                 try:
@@ -111,7 +113,7 @@ class Launcher:
                     self._give_up(error)
         if server is not None:
             try:
-                server.prepare(modules)
+                server.prepare(known)
             except ExecutionError as error:
                 server.close()
                 self._give_up(error)
@@ -120,7 +122,7 @@ class Launcher:
             self._being_started = self._starting = None
             if server is None:
                 return
-            if self._can_fork and modules == self._modules:
+            if self._can_fork and known == self._known:
                 self._server = server
             else:  # it has too little, or nobody needs it any more
                 self._retired.append(server)

@@ -130,8 +130,8 @@ class ReadTrace(Struct, tag="trace", array_like=True, frozen=True):
     call: int
 
 
-class ListModules(Struct, tag="modules", array_like=True, frozen=True):
-    """Say which installed modules are imported.
+class ListPrerequisites(Struct, tag="prerequisites", array_like=True, frozen=True):
+    """Say what was imported and read to compute the models.
 
     Attributes:
         call: The number of the call.
@@ -225,7 +225,7 @@ Message = (
     | Cancel
     | Count
     | ReadTrace
-    | ListModules
+    | ListPrerequisites
     | Stop
     | Answered
     | AnsweredLabels

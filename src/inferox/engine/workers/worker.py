@@ -31,7 +31,6 @@ from inferox.engine.workers.channel import Channel
 from inferox.engine.workers.failures import to_message
 from inferox.engine.workers.flight_record import FlightRecord
 from inferox.engine.workers.flight_watch import CallOptions, FlightWatch
-from inferox.engine.workers.installed_modules import list_installed_modules
 from inferox.engine.workers.items import estimate_tokens
 from inferox.engine.workers.messages import (
     Ask,
@@ -40,13 +39,14 @@ from inferox.engine.workers.messages import (
     Detokenize,
     Done,
     Failed,
-    ListModules,
+    ListPrerequisites,
     Load,
     ReadTrace,
     Stop,
     Tokenize,
     Unload,
 )
+from inferox.engine.workers.prerequisites import list_prerequisites
 from inferox.engine.workers.results import to_answered
 from inferox.engine.workload import Workload
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first, yield_processors
@@ -99,7 +99,7 @@ class Worker:
             Load: self._begin_load,
             Unload: partial(self._begin_thread, self._unload),
             Count: partial(self._act, self._count),
-            ListModules: partial(self._act, lambda _: list_installed_modules()),
+            ListPrerequisites: partial(self._act, lambda _: list_prerequisites()),
             ReadTrace: partial(self._begin_thread, self._read_trace),
             Ask: self._begin,
             Tokenize: partial(self._begin_thread, self._tokenize),

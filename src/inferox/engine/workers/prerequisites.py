@@ -1,0 +1,53 @@
+"""What a worker has imported and read to compute its models: those that replace it need the same."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+
+from msgspec import Struct
+
+from inferox.tasks.tokenizer_file import list_tokenizer_files
+
+_OURS = "inferox"
+
+_FOLDERS = ("stdlib", "platstdlib", "purelib", "platlib")
+"""Where Python keeps its own modules and those that are installed, as ``sysconfig`` names it."""
+
+
+class Prerequisites(Struct, frozen=True):
+    """What it takes to compute models, beside their runtimes.
+
+    Attributes:
+        modules: The installed modules, in the order in which they were imported.
+        tokenizers: The files of tokenizers, as absolute paths, one for each use.
+    """
+
+    modules: tuple[str, ...] = ()
+    tokenizers: tuple[str, ...] = ()
+
+    def updated(self, later: Prerequisites) -> Prerequisites:
+        """These with what was found later: a module stays imported, and a tokenizer may not be needed any more.
+
+        Args:
+            later: What was found.
+        """
+        return Prerequisites(tuple(dict.fromkeys((*self.modules, *later.modules))), later.tokenizers)
+
+
+def list_prerequisites() -> Prerequisites:
+    """What this process has imported and read.
+
+    A module of the user that lies elsewhere than installed ones may have changed when it is imported again, and is not
+    among them.
+    """
+    folders = tuple({sysconfig.get_path(name) + "/" for name in _FOLDERS})
+    modules = (name for name, module in list(sys.modules.items()) if _is_installed(name, module, folders))
+    return Prerequisites(tuple(modules), tuple(list_tokenizer_files()))
+
+
+def _is_installed(name: str, module: object, folders: tuple[str, ...]) -> bool:
+    if name == "__main__":
+        return False
+    origin = getattr(getattr(module, "__dict__", {}).get("__spec__"), "origin", None)
+    return name.partition(".")[0] == _OURS or (isinstance(origin, str) and origin.startswith(folders))
