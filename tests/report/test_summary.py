@@ -8,7 +8,7 @@ import pytest
 
 from inferox.measuring import Ending
 from inferox.measuring.comparison import ArtifactMeasurement, Latency, Throughput
-from inferox.parity import InputProof, ProofStatus
+from inferox.parity import InputProof, ParityClass, ProofStatus
 from inferox.report import render_report
 from inferox.report.summary import answer, how_far, recommend, short_names, warnings
 from tests.report.comparisons import make_comparison, make_measurement
@@ -27,6 +27,16 @@ def test_the_winner_how_much_it_gains_and_how_exact_it_is() -> None:
     assert answer(make_comparison()) == (
         "onnxruntime/onnx/fp32/padded is the fastest here: 1.40 times as fast as PyTorch in fp32; its outputs are "
         "exact (min cosine 1.000000, largest difference 5.0e-07 of the largest number)."
+    )
+
+
+def test_what_is_known_from_packing_is_said_where_parity_was_not_reached() -> None:
+    found = make_comparison()
+    unknown = replace(found.artifacts[0], evidence=None)
+    assert answer(replace(found, artifacts=(unknown,))).endswith("; how exact it is here was not measured.")
+    packed = replace(unknown, packed_class=ParityClass.CLOSE)
+    assert answer(replace(found, artifacts=(packed,))).endswith(
+        "not measured; when it was packed, its outputs were close."
     )
 
 

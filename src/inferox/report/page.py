@@ -112,8 +112,8 @@ def _table(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
     length = first.one_row.length
     caption = element(
         "caption",
-        f"Load and first result: {_starts(comparison.starts)}. The other times and rates: medians of "
-        f"{comparison.rounds} rounds, with their middle half below. "
+        f"Load and first result: {_medians(comparison.starts, 'start')}. "
+        f"The other times and rates: {_medians(comparison.rounds, 'round')}. "
         + (f"One row has {counted(length, 'token')}. " if length else "")
         + "The fastest with rows of mixed lengths comes first.",
     )
@@ -127,9 +127,9 @@ def _table(comparison: Comparison, looks: Mapping[str, Look]) -> Markup:
     return element("section", element("h2", "All figures"), table)
 
 
-def _starts(starts: int) -> str:
-    many = f"medians of {starts} starts, with their middle half below"
-    return "of a single start" if starts == 1 else many
+def _medians(count: int, what: str) -> str:
+    many = f"medians of {count} {what}s, with their middle half below"
+    return f"of a single {what}" if count == 1 else many
 
 
 def _row(item: ArtifactMeasurement, columns: list[str], look: Look) -> Markup:
@@ -213,7 +213,10 @@ def _method(comparison: Comparison) -> Markup:
     throughput = comparison.artifacts[0].throughput
     rows = counted(throughput.rows, "row") + (f" of {counted(throughput.tokens, 'token')}" if throughput.tokens else "")
     text = _METHOD.format(
-        threads=threads_text(comparison.threads), rounds=comparison.rounds, starts=comparison.starts, rows=rows
+        threads=threads_text(comparison.threads),
+        rounds=counted(comparison.rounds, "round"),
+        starts=comparison.starts,
+        rows=rows,
     )
     if comparison.peer is not None:
         text += _PEER_METHOD.format(peer=comparison.peer.artifact)
@@ -223,7 +226,7 @@ def _method(comparison: Comparison) -> Markup:
 
 _METHOD = """
 Each artifact ran in a process of its own, with a budget of {threads}. Only one computed at a time, and every \
-measurement went round all artifacts before the next began, in {rounds} rounds.
+measurement went round all artifacts before the next began, in {rounds}.
 Load and first result were timed in fresh processes, {starts} for each artifact. Load includes importing the runtime; \
 first result counts from the start of the process.
 Rows/s is measured on {rows}, of mixed lengths, from the items to the answers.

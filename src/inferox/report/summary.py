@@ -66,7 +66,8 @@ def answer(comparison: Comparison) -> str:
 def exactness(item: ArtifactMeasurement) -> str:
     """How exact an artifact is, as a clause."""
     if item.evidence is None:
-        return "how exact it is was not measured"
+        known = "" if item.packed_class is None else f"; when it was packed, its outputs were {item.packed_class.value}"
+        return f"how exact it is here was not measured{known}"
     agreement, name = item.evidence.agreement, item.evidence.parity_class
     figures = f"min cosine {agreement.cosine_min:.6f}, largest difference {agreement.max_rel:.1e} of the largest number"
     if name is ParityClass.FAIL:
@@ -122,7 +123,7 @@ def how_far(comparison: Comparison) -> list[str]:
     why = "Stopped" if comparison.ending == "interrupted" else "The time was over"
     # Only the first round reaches what is measured once, and rows of every length.
     place = "in the first" if comparison.unreached else f"after {comparison.rounds}"
-    said = [f"{why} {place} of {comparison.plan.rounds} rounds: --seconds allows more time."]
+    said = [f"{why} {place} of {counted(comparison.plan.rounds, 'round')}: --seconds allows more time."]
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, phrases in comparison.unreached.items():
         groups.setdefault(phrases, []).append(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from inferox.measuring.comparison.artifact_run import ArtifactRun
 from inferox.measuring.comparison.measurements import Comparison
 from inferox.measuring.comparison.peer_bench import PEER, has_peer
 from inferox.measuring.comparison.plan import FULL, Plan
-from inferox.measuring.comparison.schedule import Progress, Schedule
+from inferox.measuring.comparison.schedule import Progress, Schedule, order_starts
 from inferox.measuring.time_budget import TimeBudget
 from inferox.package import Package, open_package
 
@@ -62,10 +63,9 @@ def compare(
     budget = resolve_threads(threads)
     candidates = select(package, requirements)
     runs = [ArtifactRun(item.artifact.name, item.artifact, reason=item.rejected) for item in candidates]
-    # Last: where the time is short, it is the first that is given up.
     peer = ArtifactRun(PEER, None, reason=None) if backend == AUTO and has_peer(package.info.task) else None
     load = {"package": str(path), "device": device, "threads": budget, "trust_code": trust_code}
-    taking_part = runs if peer is None else [*runs, peer]
+    taking_part = order_starts(runs, peer)
     schedule = Schedule(taking_part, load, plan, time_budget, progress)
     try:
         ending = schedule.run()
@@ -89,7 +89,12 @@ def compare(
     has_peer_answer = peer is not None and peer.reason is None and peer.has_answer
     beside = [peer] if peer is not None and has_peer_answer else []
     calibrated = not all(item.throughput for item in (*answered, *beside))
-    measured = [item.measurement(shared, calibrated=calibrated) for item in answered]
+    evidence = () if package.parity is None else package.parity.artifacts
+    packed = {item.artifact: item.parity_class for item in evidence}
+    measured = [
+        replace(item.measurement(shared, calibrated=calibrated), packed_class=packed.get(item.name))
+        for item in answered
+    ]
     lacks = {item.name: tuple(item.lacks()) for item in answered}
     return Comparison(
         name=package.metadata.name,

@@ -10,7 +10,7 @@ from inferox.machine.description import Machine
 from inferox.measuring.comparison.plan import Plan
 from inferox.measuring.time_budget import Ending
 from inferox.measuring.timing import Spread
-from inferox.parity import ArtifactEvidence, InputProof
+from inferox.parity import ArtifactEvidence, InputProof, ParityClass
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,7 @@ class ArtifactMeasurement:
         shared_bytes: What of it other artifacts of the package read as well.
         evidence: How well it agrees with the reference here; ``None`` where the package carries no samples, or that
             was not reached.
+        packed_class: How well it agreed when it was packed; ``None`` where that is not known.
     """
 
     artifact: str
@@ -100,6 +101,7 @@ class ArtifactMeasurement:
     size_bytes: int
     shared_bytes: int
     evidence: ArtifactEvidence | None
+    packed_class: ParityClass | None = None
 
     @property
     def load_s(self) -> Spread:
@@ -122,6 +124,7 @@ class ArtifactMeasurement:
         return {
             **asdict(self),
             "evidence": None if self.evidence is None else self.evidence.to_json(),
+            "packed_class": None if self.packed_class is None else self.packed_class.value,
             "summary": {
                 "load_s": asdict(self.load_s),
                 "first_result_s": asdict(self.first_result_s),

@@ -185,5 +185,23 @@ class Schedule:
         self._taken_s[name, kind] = monotonic() - began_s
 
 
+def order_starts(runs: Sequence[ArtifactRun], peer: ArtifactRun | None) -> list[ArtifactRun]:
+    """The order in which artifacts are started; where the time is short, the last are given up first.
+
+    One artifact of each backend and precision comes first, then what they are compared with, and then their other
+    layouts, which differ the least from what is measured by then.
+
+    Args:
+        runs: The artifacts, the best first.
+        peer: The library beside them; ``None`` where there is none.
+    """
+    firsts: dict[tuple[str, str], str] = {}
+    for run in runs:
+        if run.artifact is not None and run.reason is None:
+            firsts.setdefault((run.artifact.backend, run.artifact.precision.value), run.name)
+    chosen = [run for run in runs if run.name in firsts.values()]
+    return [*chosen, *([] if peer is None else [peer]), *(run for run in runs if run.name not in firsts.values())]
+
+
 def _items_for(budget_s: float, item_s: float) -> int:
     return min(max(round(budget_s / max(item_s, 1e-9)), _FEWEST_ITEMS), _MOST_ITEMS)
