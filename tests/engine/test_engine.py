@@ -265,7 +265,7 @@ def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: 
         waits = [pool.submit(engine.infer, "doubling", [[1] * 100]) for _ in range(5)]
         wait_for_rows(engine, 5)
         # One token takes a fifth of a second or more, and would be one of six requests that take turns.
-        with pytest.raises(OverloadedError, match="with what waits already it takes") as raised:
+        with pytest.raises(OverloadedError, match="with what waits already or is computed it takes") as raised:
             engine.infer("doubling", [[1]], deadline_s=0.7)
         assert (engine.stats("doubling").predicted_queue_s or 0) > 1
         assert (raised.value.retry_after_s or 0) > 0.4
@@ -277,6 +277,35 @@ def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: 
         model.may_go.set()
         assert [future.result(20).results for future in (*waits, other)] == [[200]] * 5 + [[2]]
     assert engine.stats("doubling").predicted_queue_s == 0
+
+
+def test_the_rest_of_the_batch_that_is_computed_counts(engine: Engine, model: DoublingModel) -> None:
+    model.seconds = 1.0
+    engine.infer("doubling", [[1]])
+    with ThreadPoolExecutor(2) as pool:
+        model.has_begun.clear()
+        running = pool.submit(engine.infer, "doubling", [[2]])
+        assert model.has_begun.wait(10)
+        with pytest.raises(OverloadedError, match="or is computed it takes") as raised:
+            engine.infer("doubling", [[3]], deadline_s=1.05)  # it takes one second, and the other what is left of one
+        assert 0 < (raised.value.retry_after_s or 0) < 1
+        waits = pool.submit(engine.infer, "doubling", [[4]], deadline_s=20)
+        assert [future.result(20).results for future in (running, waits)] == [[4], [8]]
+
+
+def test_a_batch_beside_which_another_may_be_computed_holds_nothing_up() -> None:
+    model = DoublingModel(max_concurrency=2)
+    model.seconds = 0.8
+    with Engine() as engine:
+        engine.register(load_doubling(model))
+        engine.infer("doubling", [[1]])
+        with ThreadPoolExecutor(1) as pool:
+            model.has_begun.clear()
+            running = pool.submit(engine.infer, "doubling", [[2]])
+            assert model.has_begun.wait(10)
+            model.seconds = 0.0
+            assert engine.infer("doubling", [[3]], deadline_s=1.4).results == [6]  # not 0.8 s, and another 0.8 s
+            assert running.result(20).results == [4]
 
 
 def test_an_estimate_that_is_too_high_is_corrected(engine: Engine, model: DoublingModel) -> None:

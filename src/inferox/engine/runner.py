@@ -12,11 +12,9 @@ from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from inferox.core import (
-    DeadlineExceededError,
     DeviceId,
     ExecutionError,
     InferoxError,
-    OverloadedError,
     RequestError,
     Trace,
 )
@@ -26,6 +24,7 @@ from inferox.engine.artifact_cost import CostBook
 from inferox.engine.config import EngineConfig
 from inferox.engine.delivery import Delivery
 from inferox.engine.executor import BatchExecutor
+from inferox.engine.lateness import Lateness
 from inferox.engine.lineup import Lineup
 from inferox.engine.memory_budget import MemoryBudget
 from inferox.engine.model_info import ModelInfo
@@ -108,6 +107,8 @@ class ModelRunner(ServedModel):
         )
         check_room = partial(self._queue.refuse_if_full, estimate_s=self._lineup.estimate_s)
         self._requests = RequestMaker(loaded.task, loaded.signature, check_room=check_room, watch=watch)
+        lineup = self._lineup
+        self._lateness = Lateness(self._queue, lineup.estimate_s, lambda: lineup.current.lanes)
         self._lock = Lock()
         self._threads: list[Thread] = []
 
@@ -219,7 +220,7 @@ class ModelRunner(ServedModel):
         if parts is not None:
             self._compute_parts(parts)
             return
-        self._refuse_if_late(request)
+        self._lateness.refuse(request)
         self._start_lanes()
         self._queue.add(request, estimate_s=self._lineup.estimate_s)
 
@@ -230,33 +231,6 @@ class ModelRunner(ServedModel):
             request.keys = request.encoding.digest(request.rows, self._input_names)
             if request.keys is not None and self._cache.is_on:
                 self._delivery.deliver_kept(request, shift)
-
-    def _refuse_if_late(self, request: Request) -> None:
-        """Refuses what cannot be there in time, whether because of itself or of what waits already.
-
-        Where nothing waits, it is tried: an estimate that is too high would otherwise never be corrected.
-        """
-        waiting = self._queue.count_waiting()
-        if request.options.deadline_s is None or not waiting.rows:
-            return
-        alone_s = self._lineup.estimate_s(request.waiting_work)
-        all_s = self._lineup.estimate_s(waiting.plus(request.waiting_work))
-        if alone_s is None or all_s is None:
-            return
-        left_s = request.deadline_s - time.monotonic()
-        if alone_s > left_s:
-            raise DeadlineExceededError(
-                f"it takes {alone_s:.2g} s to compute, but the answer is needed within {left_s:.2g} s",
-                hint="allow more time, or send less at once",
-            )
-        if all_s > left_s:
-            needed_s = min(all_s, alone_s * self._queue.count_sharing(request.options.owner))
-            if needed_s > left_s:
-                raise OverloadedError(
-                    f"with what waits already it takes {needed_s:.2g} s, but the answer is needed "
-                    f"within {left_s:.2g} s",
-                    retry_after_s=needed_s - left_s,
-                )
 
     def _start_lanes(self) -> None:
         if len(self._threads) >= self._lineup.current.lanes:
@@ -296,7 +270,8 @@ class ModelRunner(ServedModel):
                 self._recorder.note_wait(len(part.rows), now_s - part.request.arrived_s)
                 if part.request.begun_s is None:
                     part.request.begun_s = now_s
-            self._compute_rows([(part.request, row) for part in parts for row in part.rows])
+            with self._lateness.computing(parts):
+                self._compute_rows([(part.request, row) for part in parts for row in part.rows])
         except InferoxError as error:
             for part in parts:
                 part.request.fail(error.at_item(None))
