@@ -34,12 +34,12 @@ class AnswerCache:
 
     @property
     def is_on(self) -> bool:
-        """Whether answers are kept."""
+        """True if answers are kept."""
         return self._limit_bytes > 0
 
     @property
     def size_bytes(self) -> int:
-        """How much those that are kept take."""
+        """The memory of those that are kept."""
         return self._size_bytes
 
     def find(self, key: RowKey, shift: Shift) -> tuple[Any] | None:

@@ -15,14 +15,14 @@ _MARGIN = 1.25
 """By how much more memory a batch is expected to take than others took: by so much do equal ones differ."""
 
 _FORGOTTEN = 0.02
-"""How much a batch counts that took less memory than others."""
+"""The weight of a batch that took less memory than others."""
 
 _FIRST_KEPT = 32
 """After how many batches what was learned is kept first; then each time that they are twice as many."""
 
 
 class ArtifactCost:
-    """What the batches of an artifact cost. Several threads may use it.
+    """The cost of an artifact's batches. Several threads may use it.
 
     Args:
         artifact: The name of the artifact.
@@ -76,7 +76,7 @@ class ArtifactCost:
 
     @property
     def knows_bytes(self) -> bool:
-        """Whether it was measured what batches take."""
+        """True if the memory of batches was measured."""
         return self._memory_scale is not None
 
     def learn_bytes(self, work: Workload, size_bytes: int) -> None:
@@ -93,7 +93,7 @@ class ArtifactCost:
             self._memory_scale = max(scale, known + _FORGOTTEN * (scale - known))
 
     def estimate_bytes(self, work: Workload) -> int:
-        """What a batch is expected to take beside the weights, rather too much than too little.
+        """The memory that a batch is expected to take beside the weights, rather too much than too little.
 
         Args:
             work: What is computed, padding included.
@@ -127,7 +127,7 @@ class CostBook:
         self._lock = Lock()
 
     def of(self, artifact: str, shape: BatchCost, memory_shape: CostParts) -> ArtifactCost:
-        """What the batches of an artifact cost.
+        """The cost of an artifact's batches.
 
         Args:
             artifact: Its name.

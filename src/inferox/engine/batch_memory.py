@@ -14,7 +14,7 @@ from inferox.engine.workload import Workload
 from inferox.machine.memory import PeakGauge
 
 _NEGLIGIBLE_BYTES = 8 << 20
-"""What takes less is neither split nor refused: other threads of the process take as much at any time."""
+"""Batches that take less are neither split nor refused: other threads of the process take as much at any time."""
 
 _LEAST_GROWTH_BYTES = 1 << 20
 _LEAST_GROWTH = 0.1
@@ -22,10 +22,10 @@ _LEAST_GROWTH = 0.1
 the runtime had kept of batches before. One that grows it by less tells only that this was enough."""
 
 _WELL_KNOWN = 16
-"""How many batches were measured when only one in as many is measured again, unless it is larger than all of them."""
+"""The number of measured batches after which only one in as many is measured again, unless it is the largest so far."""
 
 _HIDDEN = 768
-"""How wide a model is taken to be whose outputs do not tell."""
+"""The assumed width of a model whose outputs do not tell it."""
 
 
 class BatchMemory:
@@ -91,7 +91,7 @@ class BatchMemory:
                 yield count
 
     def _count_fitting(self, rows: int, work_of: Callable[[int], Workload], room: int) -> int:
-        """How many rows fit; one at least where nothing was measured yet."""
+        """The number of rows that fit; at least one where nothing was measured yet."""
         fitting = range(1, rows + 1)
         count = bisect_right(fitting, max(room, _NEGLIGIBLE_BYTES), key=lambda n: self._cost.estimate_bytes(work_of(n)))
         return count if self._cost.knows_bytes else max(1, count)
@@ -123,7 +123,7 @@ class BatchMemory:
 
 
 def memory_shape(signature: Signature) -> CostParts:
-    """What batches take, in bytes, where nothing was measured: by how wide the outputs of tokens are.
+    """The memory of batches in bytes where nothing was measured, from the width of the outputs of tokens.
 
     Measured on two cores, batches of MiniLM, which is 384 wide, take 38,000 to 120,000 bytes per token of rows of 250,
     and 8,000 to 20,000 of short rows.

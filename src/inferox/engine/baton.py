@@ -1,4 +1,4 @@
-"""What one thread or coroutine holds at a time."""
+"""A lock that is handed over in the order in which threads and coroutines asked for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inferox.core import ConfigError, ShuttingDownError
 
 
 class Baton:
-    """What one thread or coroutine holds at a time; those who wait for it get it in the order in which they came.
+    """A lock for threads and coroutines; those who wait for it get it in the order in which they came.
 
     A lock of ``threading`` would let two coroutines of a thread in, or stop their loop; one of ``asyncio`` knows no
     threads.

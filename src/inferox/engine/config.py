@@ -14,7 +14,7 @@ HANG_LIMIT_S = 10.0
 """After how many seconds at the least a computation of a worker process is taken to hang, unless it is said."""
 
 Isolation = Literal["thread", "process"]
-"""Where models are computed: in this process, or in worker processes."""
+"""The place where models are computed: this process, or worker processes."""
 
 
 @dataclass(frozen=True, kw_only=True)

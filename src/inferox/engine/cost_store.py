@@ -1,4 +1,4 @@
-"""What batches of a package cost on this machine, as the store keeps it beside the profiles."""
+"""The cost of a package's batches on this machine, as the store keeps it beside the profiles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PARTS = 4
 
 @dataclass(frozen=True)
 class KeptCost:
-    """What was learned of the batches of an artifact.
+    """The learned cost of an artifact's batches.
 
     Attributes:
         seconds: The time that they take; ``None`` where that is not known.
@@ -69,7 +69,7 @@ class CostStore:
         }
 
     def read(self, artifact: str) -> KeptCost:
-        """What is known of an artifact.
+        """The learned cost of an artifact.
 
         Args:
             artifact: Its name.

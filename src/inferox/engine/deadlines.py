@@ -14,7 +14,7 @@ from inferox.engine.request import Request
 _logger = logging.getLogger(__name__)
 
 _KEPT = 1024
-"""How many requests that are answered may be kept before they are cleared away, even where they are most of all."""
+"""The number of answered requests that may be kept before they are cleared away, even where they are the majority."""
 
 
 class Deadlines:

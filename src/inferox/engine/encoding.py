@@ -29,13 +29,13 @@ _CALLS = "calls"
 """The one input of rows whose items are whole calls, which no batch is made of."""
 
 _NUMBERS_PER_TOKEN = 768
-"""How many floating-point numbers count as a token: as many as a patch of 16 by 16 pixels in three colours."""
+"""The number of floating-point numbers that count as a token: a patch of 16 by 16 pixels in three colours."""
 
 _DIGEST_BYTES = 16
 """As many as make it impossible in practice that two rows of an owner have the same digest and differ."""
 
 _MADE = np.empty(0)
-"""What stands for an input that a batch does not bring: the mask, which its lengths say."""
+"""The placeholder for an input that a batch does not bring: the mask, which its lengths say."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -197,7 +197,7 @@ class Engine(Inference, Closing):
         return [self._describe(runner) for runner in self._models.all()]
 
     def stats(self, name: str, version: str | None = None) -> ModelStats:
-        """What a model is doing, and has done so far.
+        """The statistics of a model, current and total.
 
         Args:
             name: The model.
@@ -213,7 +213,7 @@ class Engine(Inference, Closing):
         return [*self._host.workers(), *self._trials.workers()]
 
     def restarts(self) -> Mapping[str, int]:
-        """How many worker processes took the place of one that had ended: ``worker``, ``sandbox`` and ``shadow``."""
+        """The number of worker processes that replaced one that had ended: ``worker``, ``sandbox`` and ``shadow``."""
         return {**self._host.restarts(), "shadow": self._trials.count_restarts()}
 
     def write_trace(self, path: str | Path) -> None:

@@ -92,7 +92,7 @@ class BatchExecutor:
 
     @property
     def lanes(self) -> int:
-        """How many batches it computes at once."""
+        """The number of batches that it computes at once."""
         return self.loaded.model.max_concurrency
 
     def close_for_now(self) -> None:
@@ -101,7 +101,7 @@ class BatchExecutor:
         self._memory.forget_kept()
 
     def budget(self) -> BatchBudget:
-        """What a batch may hold now."""
+        """The current limits of a batch."""
         if not self._limit.is_lowered:
             return self._budget
         return replace(self._budget, tokens=min(self._budget.tokens, self._limit.tokens))
@@ -225,7 +225,7 @@ class BatchExecutor:
             return None
 
     def _count_fitting(self, rows: Sequence[Row]) -> int:
-        """How many of some rows fit into the memory, as far as that is known: all of them at first."""
+        """The number of rows that fit into memory, as far as that is known: all of them at first."""
         if _count_places(rows) <= self._limit.tokens or not self._limit.is_lowered:
             return len(rows)
         longest = 0
@@ -299,7 +299,7 @@ class BatchExecutor:
         self._recorder.note_batch(len(rows), tokens, work.tokens, seconds)
 
     def _work_of(self, rows: Sequence[Row], count: int | None = None) -> Workload:
-        """What is computed for the first of some rows, or for all, padding included."""
+        """The work of computing the first of some rows, or all, padding included."""
         some = rows[:count]
         places = _count_places(some)
         is_padded = self.shift.metadata.layout is Layout.PADDED

@@ -31,7 +31,7 @@ def find_non_finite(batch: Batch, outputs: Outputs, answers: Sequence[Any]) -> d
 
 
 def is_finite(value: Any) -> bool:
-    """Whether all numbers of an item or an answer are finite, such as those of arrays, or scores of labels.
+    """True if all numbers of an item or an answer are finite, such as those of arrays, or scores of labels.
 
     Args:
         value: The item or the answer.

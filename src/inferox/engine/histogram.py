@@ -1,4 +1,4 @@
-"""How often numbers of each size came."""
+"""A histogram of numbers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECONDS_BOUNDS = (
 
 @dataclass(frozen=True)
 class Histogram:
-    """How often numbers of each size came.
+    """A histogram: the frequency of numbers of each size.
 
     Attributes:
         bounds: The largest number that each bucket but the last takes, rising. The last takes what is larger.
@@ -43,7 +43,7 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many numbers there are."""
+        """The count of all numbers."""
         return sum(self.counts)
 
     @property
@@ -89,5 +89,5 @@ class HistogramRecorder:
         self._total += number * times
 
     def read(self) -> Histogram:
-        """What was counted so far."""
+        """The counts so far."""
         return Histogram(self._bounds, tuple(self._counts), self._total)

@@ -1,4 +1,4 @@
-"""Where the models of an engine are computed."""
+"""The place where the models of an engine are computed."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class ModelHost(Closing):
         return []
 
     def restarts(self) -> Counter[str]:
-        """How many workers took the place of one that had ended: of the kinds ``worker`` and ``sandbox``."""
+        """The number of workers that took the place of one that had ended, of the kinds ``worker`` and ``sandbox``."""
         return Counter(worker=0, sandbox=0)
 
 
 def open_host(config: EngineConfig) -> ModelHost:
-    """What computes the models of an engine.
+    """The interface of those who compute the models of an engine.
 
     Args:
         config: The settings of the engine.

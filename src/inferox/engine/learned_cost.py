@@ -1,4 +1,4 @@
-"""What batches cost, learned while they are computed."""
+"""The cost of batches, learned while they are computed."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy.typing as npt
 from inferox.engine.workload import Workload
 
 _KEPT = 0.98
-"""How much of what is known stays with each batch: about the last 50 count."""
+"""The share of what is known that each batch leaves: about the last 50 count."""
 
 _TRUST_IN_SHAPE = 0.003
 _TRUST_IN_KNOWN = 0.03
-"""How many batches the shape of the cost, and a cost that was learned before, count as, where each part of it makes up
+"""The number of batches that the shape of the cost, and an earlier learned cost, count as, where each part makes up
 all of what a batch costs."""
 
 _LEAST_SHARE = 0.02
-"""How much of what its shape makes it a part of a cost is taken for at least where it was learned before: lengths that
+"""The least share of its shape that a part of a cost keeps where the cost was learned before: lengths that
 come now may not have come then."""
 
 _TYPICAL = Workload.of_lengths([32] * 8)
 
 _EAGER = 8
 _SETTLED_EVERY = 8
-"""After how many batches the cost is fitted anew: after each at first, and then after as many as this."""
+"""The number of batches after which the cost is fitted anew; at first it is fitted after each."""
 
 _Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class CostParts:
-    """What a batch costs, in any unit: a fixed part, and parts in proportion to its rows, tokens and squared lengths.
+    """The cost of a batch, in any unit: a fixed part, and parts in proportion to its rows, tokens and squared lengths.
 
     Attributes:
         per_batch: What every batch costs.
@@ -59,7 +59,7 @@ class CostParts:
 
 
 class LearnedCost:
-    """What batches cost, in seconds or in bytes, learned from those that were computed. Several threads may use it.
+    """The cost of batches, in seconds or in bytes, learned from those that were computed. Several threads may use it.
 
     It is the combination of the four parts, none of them negative, that deviates least from the last batches in
     proportion to what each cost (least squares, older batches counting exponentially less), and a little from the shape
@@ -85,7 +85,7 @@ class LearnedCost:
 
     @property
     def parts(self) -> CostParts | None:
-        """What was learned; ``None`` before the first batch, unless something was known."""
+        """The learned cost; ``None`` before the first batch, unless something was known."""
         return self._parts
 
     def learn(self, work: Workload, cost: float) -> None:
@@ -103,7 +103,7 @@ class LearnedCost:
                 self._parts = CostParts(*(self._shape * self._fit()).tolist())
 
     def estimate(self, work: Workload, batches: int = 1) -> float | None:
-        """What rows are expected to cost; ``None`` where nothing is known.
+        """The expected cost of rows; ``None`` where nothing is known.
 
         Args:
             work: How much they ask.
@@ -121,7 +121,7 @@ class LearnedCost:
         self._new.clear()
 
     def _fit(self) -> _Numbers:
-        """What each part of the shape is multiplied with."""
+        """The factor of each part of the shape."""
         # The shape by itself, as it deviates least: the scale that the parts are drawn to.
         scale = self._sums.sum() / self._products.sum()
         trust = self._trust / scale**2

@@ -21,7 +21,7 @@ from inferox.loading import PlannedLoad, TaskModel
 _logger = logging.getLogger(__name__)
 
 _LEAST_STAY = 2
-"""How long a model for which requests wait is not evicted, as a multiple of the time that loading it took."""
+"""The time for which a model with waiting requests is not evicted, as a multiple of the time that loading it took."""
 
 
 class Lineup(Closing, Evictable):
@@ -76,7 +76,7 @@ class Lineup(Closing, Evictable):
 
     @property
     def current(self) -> BatchExecutor:
-        """What serves."""
+        """The artifact that serves."""
         return self._executor
 
     @property
@@ -86,31 +86,31 @@ class Lineup(Closing, Evictable):
 
     @property
     def failovers(self) -> int:
-        """How often an artifact was taken out."""
+        """The number of times an artifact was taken out of service."""
         return self._failovers
 
     @property
     def evictions(self) -> int:
-        """How often the model was closed because others needed its memory."""
+        """The number of times the model was closed because others needed its memory."""
         return self._evictions
 
     @property
     def is_open(self) -> bool:
-        """Whether the model is in memory."""
+        """True if the model is in memory."""
         return self._is_open
 
     @property
     def can_return(self) -> bool:
-        """Whether it can be loaded again: it comes from a package."""
+        """True if it can be loaded again, as it comes from a package."""
         return bool(self._candidates)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether rows wait for it."""
+        """True if rows wait for it."""
         return self._queue.count_waiting().rows > 0
 
     def budget(self) -> BatchBudget:
-        """What a batch may hold now."""
+        """The current limits of a batch."""
         return self._executor.budget()
 
     def estimate_s(self, work: Workload) -> float | None:
@@ -123,7 +123,7 @@ class Lineup(Closing, Evictable):
 
     @contextmanager
     def use(self) -> Iterator[BatchExecutor]:
-        """What serves, which stays open for the block. Waits while it is loaded, or another one takes over.
+        """The artifact that serves, which stays open for the block. Waits while it is loaded or replaced.
 
         Raises:
             InferoxError: If it cannot be loaded again.

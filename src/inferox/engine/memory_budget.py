@@ -26,12 +26,12 @@ class Evictable(ABC):
     @property
     @abstractmethod
     def can_return(self) -> bool:
-        """Whether it can be loaded again, and so be evicted at all."""
+        """True if it can be loaded again, and so be evicted at all."""
 
     @property
     @abstractmethod
     def is_wanted(self) -> bool:
-        """Whether requests wait for it."""
+        """True if requests wait for it."""
 
     @abstractmethod
     def evict(self) -> bool:
@@ -150,7 +150,7 @@ class MemoryBudget:
         return room
 
     def _room_for_batch(self, kept_bytes: int) -> int | None:
-        """How much a batch may take; ``None`` where nothing limits it."""
+        """The memory that a batch may take; ``None`` where nothing limits it."""
         rooms, container = [], self._read_container()
         if container is not None:
             rooms.append(container.limit_bytes - container.used_bytes + kept_bytes)

@@ -1,4 +1,4 @@
-"""What an engine has loaded."""
+"""The models that an engine has loaded."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from math import inf
 from threading import Lock
 
 _LONGEST = 64
-"""How long an artifact is left alone at most, as a multiple of the first time."""
+"""The longest time an artifact is left alone, as a multiple of the first."""
 
 
 @dataclass(frozen=True)

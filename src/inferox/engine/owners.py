@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from inferox.batching import Owner
 
 _MOST_OWNERS = 1024
-"""How many owners are remembered before those for whom nothing waits are forgotten."""
+"""The number of owners that are remembered before those for whom nothing waits are forgotten."""
 
 
 @dataclass(eq=False, slots=True)
 class QueueOwner(Owner):
-    """What an owner had.
+    """The share that an owner had.
 
     Attributes:
         clock: What its request had that was last given to a batch: those that come new start there.

@@ -1,4 +1,4 @@
-"""When an engine did what with a request."""
+"""The times at which a request passed the steps of an engine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Phases(NamedTuple):
-    """When an engine did what with a request, on the clock of ``time.monotonic``, which all processes here share.
+    """The times at which a request passed the steps of an engine, on the clock of ``time.monotonic``.
 
     Attributes:
         rows_began_s: When the making of its rows began; for texts that is to tokenise them.

@@ -10,7 +10,7 @@ from inferox.core import ConfigError, InferoxError, PackageError, UntrustedCodeE
 from inferox.loading import TaskModel
 
 PREFIX = "python:"
-"""What stands before the place of a function, where a package is expected."""
+"""The prefix of the place of a function, where a package is expected."""
 
 _FORM = f"write {PREFIX}module:function, a function that takes nothing and returns a TaskModel"
 

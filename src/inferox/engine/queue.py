@@ -107,7 +107,7 @@ class RequestQueue:
             self._refuse_if_full(tokens, estimate_s)
 
     def count_waiting(self) -> Workload:
-        """How much the rows that wait ask of the model."""
+        """The work of the rows that wait."""
         return self._waiting
 
     def take(self, budget: Callable[[], BatchBudget]) -> list[Part] | None:

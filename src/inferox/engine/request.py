@@ -28,7 +28,7 @@ _COUNTED_SHARE = 0.5
 """The share of a batch that a request may have before it counts as served."""
 
 RowKey = tuple[str | None, Task, bytes]
-"""What rows have in common that have the same answer: their owner, their task, and a digest of what they hold."""
+"""The key of rows that have the same answer: their owner, their task, and a digest of what they hold."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Request:
         self.waiting_work = self.waiting_work.plus(self.work_of([row]))
 
     def work_of(self, rows: Iterable[int]) -> Workload:
-        """How much some rows ask of the model.
+        """The work that some rows ask of the model.
 
         Args:
             rows: The rows.
@@ -196,7 +196,7 @@ class Request:
         return Workload.of_lengths(self.lengths[row] for row in rows)
 
     def key_of(self, row: int) -> RowKey:
-        """What stands for a row among those that have the same answer.
+        """The key of a row among those that have the same answer.
 
         Args:
             row: The row; the request has ``keys``.
@@ -233,7 +233,7 @@ class Request:
         return None if self._unanswered else self._answers
 
     def is_over(self) -> bool:
-        """Whether nobody waits for the answer any more: it is there, or the caller has gone."""
+        """True if nobody waits for the answer any more: it is there, or the caller has gone."""
         return self.future.done()
 
     def answer(self, answer: Any) -> None:

@@ -16,7 +16,7 @@ from inferox.tasks import RawTask, Task
 from inferox.tasks.truncation import report_truncation
 
 _AS_IT_IS = None, None, False, False, False
-"""What a request says that wants the task as the model has it."""
+"""The options of a request that wants the task as the model has it."""
 
 
 class RequestMaker:
@@ -91,5 +91,5 @@ class RequestMaker:
 
 
 def _at_admission(options: RequestOptions) -> str:
-    """What is done about texts that are too long: of those that are cut, the answer tells."""
+    """The handling of texts that are too long; the answer names those that are cut."""
     return "cut" if options.truncate == "warn" else options.truncate

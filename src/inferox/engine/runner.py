@@ -154,7 +154,7 @@ class ModelRunner(ServedModel):
         return self._lineup.estimate_s(work)
 
     def info(self) -> ModelInfo:
-        """What the model is."""
+        """A description of the model."""
         metadata = self._lineup.current.shift.metadata
         return ModelInfo(
             self.name,
@@ -175,7 +175,7 @@ class ModelRunner(ServedModel):
         )
 
     def stats(self) -> ModelStats:
-        """What the model does at the moment, and has done."""
+        """The statistics of the model, current and total."""
         waiting = self._queue.count_waiting()
         return replace(
             self._recorder.stats,

@@ -101,8 +101,8 @@ class ServedModel(Closing):
 
     @abstractmethod
     def info(self) -> ModelInfo:
-        """What the model is; of its labels it knows nothing."""
+        """A description of the model, without its labels."""
 
     @abstractmethod
     def stats(self) -> ModelStats:
-        """What the model is doing, and has done."""
+        """The statistics of the model, current and total."""

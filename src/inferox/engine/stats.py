@@ -87,7 +87,7 @@ class StatsRecorder:
 
     @property
     def stats(self) -> ModelStats:
-        """What was counted so far."""
+        """The counts so far."""
         with self._lock:
             counts: dict[str, Any] = dict(self._counts)
             return ModelStats(

@@ -15,10 +15,10 @@ from inferox.engine.request import RequestOptions
 from inferox.engine.waiting import warn_of_cuts
 
 _AHEAD = 4
-"""How many requests of a stream are computed or wait at a time: enough that the model never waits for the reader."""
+"""The number of requests of a stream that are computed or wait at a time, so that the model never waits."""
 
 _LEAST_WAIT_S, _MOST_WAIT_S = 0.01, 1.0
-"""How long a stream waits before it tries again where too much waits already."""
+"""The time a stream waits before it tries again where the queue is full."""
 
 
 def stream_results(
@@ -75,7 +75,7 @@ def _stream(
 
 
 def _try_to_admit(admit: Callable[[Sequence[Any]], Future[Answer]], some: Sequence[Any]) -> Future[Answer]:
-    """What gets the answer; an error of the items comes in its turn, after the results of those before them."""
+    """The future of the answer; an error of the items comes in its turn, after the results of those before them."""
     while True:
         try:
             return admit(some)

@@ -1,4 +1,4 @@
-"""Whether an artifact is to blame for a batch that failed."""
+"""The check of an artifact that may be to blame for a batch that failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inferox.core import OutOfMemoryError, RequestError
 from inferox.loading import TaskModel
 
 _REST = 4
-"""How long an artifact is not checked again after it passed, as a multiple of the time that checking takes: rows that
+"""The time an artifact is not checked again after it passed, as a multiple of the time that checking takes: rows that
 fail again and again must not cost others more than a fifth of the time."""
 
 

@@ -1,4 +1,4 @@
-"""How many tokens a batch may have, learned where memory runs short."""
+"""The limit on a batch's tokens, learned where memory runs short."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TokenLimit:
 
     @property
     def is_lowered(self) -> bool:
-        """Whether memory was short recently."""
+        """True if memory was short recently."""
         return self._tokens < self._most
 
     def lower(self, tokens: int) -> None:

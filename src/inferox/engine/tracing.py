@@ -1,4 +1,4 @@
-"""What is noted of the batches of an engine whose trace is wanted."""
+"""The trace of an engine's batches, where it is wanted."""
 
 from __future__ import annotations
 

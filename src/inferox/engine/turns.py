@@ -11,7 +11,7 @@ _thread = local()
 
 
 def is_computing() -> bool:
-    """Whether this thread has a turn: a model that asked the engine while it computes would wait for itself."""
+    """True if this thread has a turn: a model that asked the engine while it computes would wait for itself."""
     return getattr(_thread, "is_computing", False)
 
 

@@ -1,4 +1,4 @@
-"""Who is told of what an engine does with requests, while it does it."""
+"""The interface of those who are told what an engine does with requests, while it does it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much rows ask of a model."""
+"""The work that rows ask of a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Workload(NamedTuple):
-    """How much some rows ask of a model: what their price is computed from.
+    """The work that some rows ask of a model, from which their price is computed.
 
     Attributes:
         rows: The rows.

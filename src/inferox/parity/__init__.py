@@ -1,4 +1,4 @@
-"""How well artifacts agree with the reference: samples, measurements, tolerances, and the evidence."""
+"""The agreement of artifacts with the reference: samples, measurements, tolerances, and the evidence."""
 
 from inferox.parity.array_file import read_arrays
 from inferox.parity.evidence import ArtifactEvidence, RowAgreement, collect_evidence, measure_model

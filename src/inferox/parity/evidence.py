@@ -38,7 +38,7 @@ _AGREEMENT = ("max_abs", "max_rel", "cosine_mean", "cosine_min", "argmax_agreeme
 
 @dataclass(frozen=True)
 class RowAgreement:
-    """How well one row of the samples agrees.
+    """The agreement of one row of the samples.
 
     Attributes:
         call: The sample call, from 0.
@@ -66,7 +66,7 @@ class RowAgreement:
 
 @dataclass(frozen=True)
 class ArtifactEvidence:
-    """What was measured of one artifact.
+    """The measured agreement of one artifact.
 
     Attributes:
         artifact: Its name.
@@ -284,7 +284,7 @@ def _read_row(data: Any) -> RowAgreement:
 
 
 def _or_infinity(number: float | None) -> float:
-    """What could not be compared was written as null."""
+    """Reads a number that was written as null where it could not be compared."""
     return float("inf") if number is None else number
 
 

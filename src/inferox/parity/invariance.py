@@ -17,7 +17,7 @@ from inferox.parity.samples import SampleBatch, Samples
 from inferox.parity.tolerance import COSINE_LIMIT, TOLERANCES, Agreement, ParityClass, Tolerance
 
 _MOST_ROWS = 10
-"""How many rows are computed alone: enough for each kind of sample, and few enough to cost less than the samples do."""
+"""The number of rows that are computed alone: enough for each kind of sample, at less cost than the samples."""
 
 _CLOSE = TOLERANCES[ParityClass.CLOSE]
 
@@ -27,7 +27,7 @@ LIMITS = {
     Precision.BF16: replace(_CLOSE, max_rel=0.05, cosine_min=0.999),
     Precision.INT8: _CLOSE,
 }
-"""How far a row in a batch may be from the same row alone: what another order of summation does in that precision.
+"""The limit on the difference between a row in a batch and alone: the effect of another order of summation.
 
 Runtimes choose other kernels for other shapes. In bf16, which has 8 bits of mantissa, that alone changed the logits of
 a small tagger by up to 0.011, at a cosine of 0.9998; one scale for a whole batch changes more than the limits allow.
@@ -40,7 +40,7 @@ Compute = Callable[[Arrays], Arrays]
 
 @dataclass(frozen=True)
 class BatchInvariance:
-    """How far rows in a batch are from the same rows alone, in one and the same artifact.
+    """The difference between rows in a batch and the same rows alone, in one and the same artifact.
 
     Attributes:
         max_rel: The largest absolute difference, as a share of the largest number of that output.
@@ -58,7 +58,7 @@ class BatchInvariance:
 
     @property
     def holds(self) -> bool:
-        """Whether a row's outputs are the same alone and in any batch, except for rounding."""
+        """True if a row's outputs are the same alone and in any batch, except for rounding."""
         return self.max_rel <= (self.limit.max_rel or 0.0) and self.cosine_min >= self.limit.cosine_min
 
     def limit_class(self, reached: ParityClass) -> ParityClass:
@@ -182,7 +182,7 @@ def measure_invariance(
 
 @dataclass(frozen=True)
 class _RowShape:
-    """Where rows are in the tensors of a signature.
+    """The axes of the rows in the tensors of a signature.
 
     Attributes:
         signature: The signature.
@@ -256,7 +256,7 @@ def _attended(mask: npt.NDArray[Any]) -> int:
 
 
 def _try(compute: Compute, inputs: Arrays) -> Arrays | None:
-    """What is computed; ``None`` where the model does not take a single row."""
+    """The outputs; ``None`` where the model does not take a single row."""
     try:
         return compute(inputs)
     except InferoxError:

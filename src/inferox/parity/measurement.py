@@ -124,7 +124,7 @@ def measure_rows(
 def is_nothing_alike(
     specs: Sequence[TensorSpec], expected: Sequence[SampleBatch], actual: Sequence[Mapping[str, npt.NDArray[Any]]]
 ) -> bool:
-    """Whether all that is compared has no elements, in the reference and in the same shape in what is measured.
+    """Says whether all that is compared has no elements, in the reference and in the same shape in what is measured.
 
     Args:
         specs: The outputs that are compared.
@@ -160,7 +160,7 @@ def find_scales(specs: Sequence[TensorSpec], batches: Sequence[SampleBatch]) -> 
 
 
 def _not_finite(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What is infinite or NaN, and zeros elsewhere. NaN differs from everything, and so from itself."""
+    """The infinities and NaN of an array, and zeros elsewhere. NaN differs from everything, and so from itself."""
     return np.where(np.isfinite(vectors), 0.0, vectors)
 
 
@@ -207,7 +207,7 @@ def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatc
 
 
 def _kept(mask: npt.NDArray[np.bool_], axes: int) -> npt.NDArray[np.bool_]:
-    """Where every one of several positions is not padding; shape ``[batch, seq, seq, …]``."""
+    """A mask of the places whose positions are all attended; shape ``[batch, seq, seq, …]``."""
     kept = mask
     for _ in range(axes - 1):
         kept = kept[..., None] & mask.reshape(len(mask), *[1] * (kept.ndim - 1), mask.shape[1])

@@ -1,4 +1,4 @@
-"""What is compared between runtimes, rather than a model's outputs as they are."""
+"""The values that are compared between runtimes, in place of a model's outputs as they are."""
 
 from __future__ import annotations
 

@@ -21,26 +21,26 @@ from inferox.parity.tolerance import COSINE_LIMIT
 _HINT = "pack the model again, or fetch it again"
 
 PROOF_FILE = "proof.json"
-"""Where a package keeps the inputs of its proof and the answers that are not arrays, relative to its root."""
+"""The place of the inputs of a package's proof and of the answers that are not arrays, relative to its root."""
 
 PROOF_TENSORS = "proof.safetensors"
-"""Where a package keeps the tokens, images and vectors of its proof, relative to its root."""
+"""The place of the tokens, images and vectors of a package's proof, relative to its root."""
 
 _KEY = re.compile(r"(?P<index>\d{1,6})\.(?P<part>image|answer|tokens\.(?P<name>[A-Za-z_]{1,64}))")
 
 
 OWN_LIMIT = "package"
-"""What an ``InputProof`` says of the limit where the library was given the package's own."""
+"""The limit that an ``InputProof`` names where the library was given the package's own."""
 
 _LISTED = 4
-"""How many of the inputs that a library does not take are named."""
+"""The number of refused inputs that are named."""
 
 _TYPES = {"image": ("uint8",), "answer": ("float32",)}
 _TOKEN_TYPES = ("int32", "int64", "float32")
 
 
 class ProofStatus(Enum):
-    """How far a package is proven to answer an input as the library that defines its model does."""
+    """The extent to which a package is proven to answer an input as the library that defines its model does."""
 
     PROVEN = "proven"
     NOT_PROVEN = "not proven"
@@ -49,7 +49,7 @@ class ProofStatus(Enum):
 
 @dataclass(frozen=True)
 class InputProof:
-    """How far a package is proven from a user's text or image to the answer, as ``parity.json`` records it.
+    """The extent to which a package is proven from a user's text or image to the answer, as ``parity.json`` records it.
 
     Attributes:
         status: Whether it is proven.
@@ -100,7 +100,7 @@ class InputProof:
         return "takes tensors: proven from tensors alone"
 
     def notes(self) -> tuple[str, ...]:
-        """What the maker of a package must know of what is not proven, in sentences; empty where nothing is."""
+        """Sentences that tell the maker of a package what is not proven; empty where everything is."""
         notes = [str(self)] if self.status is ProofStatus.NOT_PROVEN else []
         if self.refused_inputs:
             listed = ", ".join(self.refused_inputs[:_LISTED]) + (", …" if self.refused > _LISTED else "")
@@ -193,7 +193,7 @@ class ProofInput:
 
 
 _SHOWN = 120
-"""How many characters of an input an error shows."""
+"""The number of characters of an input that an error shows."""
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ Limits = Mapping[str, float]
 
 
 COSINE_LIMIT = 1.001
-"""How large a cosine may be that a file states, with its rounding."""
+"""The largest cosine that a file may state, with its rounding."""
 
 
 class ParityClass(Enum):
-    """How well an artifact agrees, from best to worst."""
+    """The classes of agreement, from best to worst."""
 
     EXACT = "exact"
     CLOSE = "close"
@@ -64,7 +64,7 @@ class Tolerance:
     tie: float = 0.0
 
     def accepts(self, agreement: Agreement) -> bool:
-        """Whether an agreement is good enough. One with NaN never is."""
+        """Says whether an agreement is good enough. One with NaN never is."""
         order = agreement.order(self.tie)
         return (
             (self.max_rel is None or agreement.max_rel <= self.max_rel)
@@ -96,7 +96,7 @@ TOLERANCES = {
     ParityClass.CLOSE: Tolerance(max_rel=0.02, cosine_mean=0.9999, cosine_min=0.9999, order_min=0.98, tie=2**-10),
     ParityClass.QUANTIZED: Tolerance(max_rel=0.5, cosine_mean=0.995, cosine_min=0.98, order_min=0.9, tie=0.05),
 }
-"""What each class asks for. ``exact`` is what different orders of summation do to fp32; ``close`` holds for
+"""The tolerance of each class. ``exact`` is what different orders of summation do to fp32; ``close`` holds for
 half precision; ``quantized`` for int8. A cosine sees directions alone: the largest difference is limited as well,
 so that outputs which are merely scaled do not pass.
 
@@ -120,7 +120,7 @@ LEAST_CLASS = {
 
 @dataclass(frozen=True)
 class Decisions:
-    """What is read off outputs by their order: which logit of a row is the largest, or which of two rows stands first.
+    """Decisions by the order of outputs: which logit of a row is the largest, or which of two rows stands first.
 
     Attributes:
         margins: By how much the reference tells the two apart, as a share of the largest number of the output: its
@@ -186,10 +186,10 @@ class Agreement:
 DISAGREEMENT = Agreement(
     max_abs=float("inf"), max_rel=float("inf"), cosine_mean=-1.0, cosine_min=-1.0, argmax_agreement=None
 )
-"""What is measured where outputs cannot be compared: one is missing, of another shape, or holds NaN."""
+"""The agreement where outputs cannot be compared: one is missing, of another shape, or holds NaN."""
 
 NOTHING_ALIKE = Agreement(max_abs=0.0, max_rel=0.0, cosine_mean=1.0, cosine_min=1.0, argmax_agreement=None)
-"""What is measured where no output has elements, and each has the right shape: the evidence is weak then."""
+"""The agreement where no output has elements, and each has the right shape: the evidence is weak then."""
 
 
 def classify(agreement: Agreement, tolerance: Tolerance) -> ParityClass:

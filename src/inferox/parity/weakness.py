@@ -1,4 +1,4 @@
-"""Whether samples exercise a model: evidence from those that do not is weak."""
+"""Checks that samples exercise a model: evidence from those that do not is weak."""
 
 from __future__ import annotations
 

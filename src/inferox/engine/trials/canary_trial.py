@@ -48,11 +48,11 @@ class CanaryTrial(Closing):
 
     @property
     def stats(self) -> TrialStats:
-        """What it has done so far."""
+        """The statistics so far."""
         return self._recorder.stats
 
     def takes(self, items: Sequence[Any], options: RequestOptions) -> bool:
-        """Whether it is to answer a request.
+        """Says whether it is to answer a request.
 
         Args:
             items: The items.

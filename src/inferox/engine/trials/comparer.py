@@ -20,16 +20,16 @@ from inferox.engine.trials.stats import TrialRecorder
 _logger = logging.getLogger(__name__)
 
 MOST_ROWS = 32
-"""How many items of a request are compared: its first ones."""
+"""The number of items of a request that are compared: its first ones."""
 
 MOST_WAITING = 16
-"""How many requests may wait to be compared; more are left out."""
+"""The number of requests that may wait to be compared; more are left out."""
 
 _BUSY_S = 0.05
-"""How long a request may wait in any case before the engine counts as busy."""
+"""The time a request may wait in any case before the engine counts as busy."""
 
 _PATIENCE_S = 60.0
-"""How long the second computation may take."""
+"""The time the second computation may take."""
 
 _LOWER_PRIORITY = 10
 """By how much the second computation of a request goes after others, as seconds of waiting count."""

@@ -1,4 +1,4 @@
-"""How far the answers of one artifact are from those of another."""
+"""The distance between the answers of two artifacts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FARTHEST = 2.0
 
 @dataclass(frozen=True)
 class Drift:
-    """How far the answer to a request is from the one that another artifact gave.
+    """The distance of the answer to a request from the one that another artifact gave.
 
     Attributes:
         distance: For vectors the largest of 1 - cosine; for scores and other numbers the largest difference, as a share
@@ -43,7 +43,7 @@ class Drift:
 
 
 def find_tolerance(parity_class: str | None) -> Tolerance:
-    """What answers of an artifact are held to: ``exact`` and ``close`` lie in one space, and are held to ``close``.
+    """The parity class that answers are held to: ``exact`` and ``close`` share a space, and are held to ``close``.
 
     Args:
         parity_class: How well it agreed with the original; ``None`` where that is not known.
@@ -53,7 +53,7 @@ def find_tolerance(parity_class: str | None) -> Tolerance:
 
 
 def default_limit(parity_class: str | None, *, has_vectors: bool) -> float:
-    """How far answers may drift where nobody says it; see ``Drift.distance``.
+    """The default limit of drift; see ``Drift.distance``.
 
     Args:
         parity_class: As for ``find_tolerance``.
@@ -93,7 +93,7 @@ def measure_drift(expected: Any, actual: Any, *, tie: float) -> Drift:
 
 
 def _parts(result: Any) -> Iterator[Any]:
-    """What is compared of a result: vectors, numbers, or labels with their scores."""
+    """The part of a result that is compared: vectors, numbers, or labels with their scores."""
     if isinstance(result, np.ndarray) and result.ndim > 1:  # a vector for each token
         yield from result.reshape(-1, result.shape[-1])
     elif isinstance(result, np.ndarray):

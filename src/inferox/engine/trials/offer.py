@@ -91,11 +91,11 @@ class OfferingModel(ServedModel):
         return self._serving.detokenize(ids, skip_special_tokens=skip_special_tokens)
 
     def info(self) -> ModelInfo:
-        """What the artifact that serves is, and what is offered; see ``ServedModel``."""
+        """A description of the artifact that serves, and of those that are offered; see ``ServedModel``."""
         return replace(self._serving.info(), offered={item.target: item.artifact for item in self._offered})
 
     def stats(self) -> ModelStats:
-        """What all artifacts have done, and those that are tried; see ``ServedModel``."""
+        """The statistics of all artifacts, those that are tried among them; see ``ServedModel``."""
         serving = self._serving.stats()
         counted = [serving, *(item.model.stats() for item in self._offered if not item.is_shared)]
         names = [item.name for item in fields(ModelStats) if item.name not in _OF_SERVING]
@@ -127,7 +127,7 @@ class OfferingModel(ServedModel):
 
 
 def _map(computing: Future[Answer], finish: Callable[[Answer], Answer]) -> Future[Answer]:
-    """What gets another answer once there is one. Cancelling it cancels the first."""
+    """A future that gets another answer once there is one. Cancelling it cancels the first."""
     future: Future[Answer] = Future()
 
     def take(done: Future[Answer]) -> None:

@@ -1,4 +1,4 @@
-"""What an operator says of artifacts that are tried beside the one that serves."""
+"""The options of artifacts that are tried beside the one that serves."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Offer:
 
     @property
     def target(self) -> str:
-        """What it is called on the command line and in requests: ``BACKEND`` or ``BACKEND:PRECISION``."""
+        """Its name on the command line and in requests: ``BACKEND`` or ``BACKEND:PRECISION``."""
         return self.backend if self.precision is None else f"{self.backend}:{self.precision}"
 
 

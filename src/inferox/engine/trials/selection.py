@@ -1,4 +1,4 @@
-"""Which requests an artifact gets that is tried."""
+"""The choice of requests for an artifact that is tried."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RequestShare:
         self._seen = 0
 
     def chooses(self, request_id: str | None) -> bool:
-        """Whether a request is among them.
+        """Says whether a request is among them.
 
         Args:
             request_id: The id of the request; ``None`` where it has none.

@@ -37,7 +37,7 @@ class ShadowTrial(Closing):
 
     @property
     def stats(self) -> TrialStats:
-        """What it has done so far."""
+        """The statistics so far."""
         return self._recorder.stats
 
     def follow(self, items: Sequence[Any], options: RequestOptions, future: Future[Answer]) -> None:

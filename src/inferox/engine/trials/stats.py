@@ -1,4 +1,4 @@
-"""What is known of an artifact that is tried beside the one that serves."""
+"""The statistics of an artifact that is tried beside the one that serves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inferox.engine.histogram import Histogram, HistogramRecorder
 from inferox.engine.trials.drift import Drift
 
 TrialKind = Literal["shadow", "canary"]
-"""How an artifact is tried: compared alone, or answering."""
+"""The kind of a trial: compared alone, or answering."""
 
 DRIFT_BOUNDS = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Bounds for distances; see ``Drift``."""
@@ -43,7 +43,7 @@ class TrialInfo:
 
 @dataclass(frozen=True)
 class TrialStats:
-    """What an artifact that is tried has done, and how far it was from the one that serves.
+    """The counts of an artifact that is tried, and its distance from the one that serves.
 
     Attributes:
         info: What is tried.
@@ -78,7 +78,7 @@ class TrialStats:
 
 
 Count = Literal["requests", "errors", "busy", "queue_full", "late"]
-"""What is counted one by one."""
+"""The names of what is counted one by one."""
 
 
 class TrialRecorder:
@@ -95,12 +95,12 @@ class TrialRecorder:
 
     @property
     def info(self) -> TrialInfo:
-        """What is tried."""
+        """A description of what is tried."""
         return self._stats.info
 
     @property
     def stats(self) -> TrialStats:
-        """What was counted so far."""
+        """The counts so far."""
         with self._lock:
             return replace(self._stats, drift=self._drift.read())
 

@@ -26,7 +26,7 @@ from inferox.engine.trials.verdict import Verdict
 from inferox.engine.worker_info import WorkerInfo
 
 _PATIENCE_TIMES = 10.0
-"""How much longer the worker of shadows may take before it is taken to hang: it gets the time that others leave."""
+"""The factor by which the worker of shadows may take longer before it counts as hanging, as others go first."""
 
 _SCORING_TASKS = frozenset({"classify", "token-classify", "image-classify", "rerank"})
 """The tasks whose answers are scores."""
@@ -71,7 +71,7 @@ class Tried(Closing):
         return OfferingModel(model, self._offer_beside(serving)) if self.offered else model
 
     def _offer_beside(self, serving: ServedModel) -> list[OfferedArtifact]:
-        """What is offered, and the artifact that serves; none is in memory twice."""
+        """The artifacts that are offered, and the one that serves; none is in memory twice."""
         by_artifact = {serving.info().artifact: serving}
         found = []
         for asked, model in self.offered:
@@ -165,7 +165,7 @@ class TrialLoader(Closing):
         return [replace(worker, is_shadow=True) for worker in background.workers()]
 
     def count_restarts(self) -> int:
-        """How many worker processes of shadows took the place of another one."""
+        """The number of worker processes of shadows that took the place of another."""
         background = self._background
         return 0 if background is None or background is self._host else background.restarts().total()
 

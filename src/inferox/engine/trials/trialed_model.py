@@ -73,11 +73,11 @@ class TrialedModel(ServedModel):
         return self._serving.detokenize(ids, skip_special_tokens=skip_special_tokens)
 
     def info(self) -> ModelInfo:
-        """What the artifact that serves is, and what is tried beside it; see ``ServedModel``."""
+        """A description of the artifact that serves, and of what is tried beside it; see ``ServedModel``."""
         return replace(self._serving.info(), trials=tuple(trial.stats.info for trial in self._trials))
 
     def stats(self) -> ModelStats:
-        """What the artifact that serves has done, and those that are tried; see ``ServedModel``."""
+        """The statistics of the artifact that serves, and of those that are tried; see ``ServedModel``."""
         return replace(self._serving.stats(), trials=tuple(trial.stats for trial in self._trials))
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Whether a canary may go on."""
+"""The rule by which a canary goes on or ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LATEST = 256
 """Over how many of the last requests drift and errors are told."""
 
 LEAST = 5
-"""How many there must have been: one that is far off does not end a trial, and a few do."""
+"""The fewest answers for a verdict: one that is far off does not end a trial, and a few do."""
 
 
 class Verdict:

@@ -1,4 +1,4 @@
-"""What is said to all workers of a model, each of which may hang."""
+"""Messages to all workers of a model, each of which may hang."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from inferox.engine.workers.remote_model import RemoteModel
 
 _UNLOAD_S = 30.0
-"""How long workers may take to unload a model, all of whose requests are answered."""
+"""The time workers may take to unload a model all of whose requests are answered."""
 
 _COUNT_S = 0.25
-"""How long they may take to say what they have counted."""
+"""The time they may take to report their counts."""
 
 
 def unload_in(calls: dict[Future[Any], WorkerLink], model: RemoteModel) -> None:
@@ -31,7 +31,7 @@ def unload_in(calls: dict[Future[Any], WorkerLink], model: RemoteModel) -> None:
 
 
 def count_in(links: Sequence[WorkerLink], model: RemoteModel) -> tuple[list[Any], int]:
-    """What workers say of a model: its statistics, and what it is.
+    """The answers of workers about a model: its statistics, and its description.
 
     Args:
         links: The workers.

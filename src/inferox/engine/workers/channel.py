@@ -19,13 +19,13 @@ INLINE_BYTES = 64 * 1024
 """From how many bytes on a message goes into a file, which both sides have in memory once."""
 
 _MOST_INLINE_BYTES = 2**30
-"""How large a message may be for which there was no file, and which both sides have to copy."""
+"""The largest message without a file, which both sides have to copy."""
 
 _HEADER = struct.Struct("<QQB15x")
 """The sizes of the body and of the whole message, and whether it is in a file. Its own size keeps arrays aligned."""
 
 _READ_BYTES = 64 * 1024
-"""How much is read at a time: the C library keeps buffers of this size, and maps larger ones anew each time."""
+"""The number of bytes read at a time: the C library keeps buffers of this size, and maps larger ones anew each time."""
 
 _MOST_FILES = 64
 _NO_WAIT: int = getattr(socket, "MSG_DONTWAIT", 0)

@@ -41,7 +41,7 @@ class Frame:
     size_bytes: int = 0
 
     def pieces(self) -> list[bytes | memoryview]:
-        """What is written, one after another."""
+        """The written pieces, one after another."""
         pieces: list[bytes | memoryview] = [self.body]
         size = len(self.body)
         for array in self.arrays:
@@ -129,7 +129,7 @@ class MessageDecoder:
 
 
 def to_image_file(file: ImageFile) -> Ext:
-    """What is written of an image file, which msgpack would otherwise make a dict of.
+    """The written form of an image file, which msgpack would otherwise make a dict of.
 
     Args:
         file: The file.

@@ -1,4 +1,4 @@
-"""How much of a model a worker has at once, so that its death takes few requests along."""
+"""The limit on a worker's requests of a model, so that its death takes few of them along."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _CALM_AFTER = 64
 """After how many answers since the last death twice as many requests may be with a worker at once."""
 
 _MOST = 64
-"""How many requests may be with a worker at once where nothing is limited any more."""
+"""The most requests that may be with a worker at once where nothing is limited any more."""
 
 
 class Exposure:
-    """How many requests of a model a worker may have at once. Several threads may use it.
+    """The most requests of a model that a worker may have at once. Several threads may use it.
 
     There is no limit until a worker dies of what it computes. From then on each worker has one request at a time:
     whatever the next one dies of has no mates that would be suspected with it. The limit doubles with every 64 answers.
@@ -48,7 +48,7 @@ class Exposure:
                 self._answers.pop(model, None)
 
     def allows(self, model: str, count: int) -> bool:
-        """Whether a worker may have one more request.
+        """Says whether a worker may have one more request.
 
         Args:
             model: What identifies the model.

@@ -15,7 +15,7 @@ from inferox.engine.workers.messages import ListPrerequisites, Load
 from inferox.engine.workers.prerequisites import Prerequisites
 
 _TRIES = 2
-"""How often a model is loaded whose worker dies meanwhile: it may have died of something else."""
+"""The number of times a model is loaded whose worker dies meanwhile: it may have died of something else."""
 
 
 def load_first(

@@ -1,4 +1,4 @@
-"""What a worker is computing at the moment, where it can be read after the worker's death."""
+"""The record of what a worker is computing, which can be read after the worker's death."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from inferox.engine.workers.unnamed_file import open_file
 
 _HEAD = struct.Struct("<Qdd")
-"""How many rows are in flight, since when, and after how many seconds something must be wrong."""
+"""The number of rows in flight, since when, and after how many seconds something must be wrong."""
 
 _SLOT_BYTES = 8192
 _MOST_ROWS = (_SLOT_BYTES - _HEAD.size) // 8
@@ -41,7 +41,7 @@ class Flight:
     limit_s: float | None
 
     def is_overdue(self) -> bool:
-        """Whether it takes so long that something must be wrong."""
+        """True if it takes so long that something must be wrong."""
         return self.limit_s is not None and time.monotonic() - self.since_s > self.limit_s
 
 
@@ -76,7 +76,7 @@ class FlightSlot:
         self._memory[start : start + 8] = struct.pack("<Q", count)
 
     def read(self) -> Flight | None:
-        """What is in flight, or was when the worker died; ``None`` where nothing is."""
+        """The rows in flight, now or when the worker died; ``None`` where nothing is."""
         count, since_s, limit_s = _HEAD.unpack_from(self._memory, self._start)
         if not count:
             return None
@@ -137,7 +137,7 @@ class FlightRecord:
         return self._heart.read()
 
     def read(self) -> list[Flight]:
-        """What is in flight, or was when the worker died."""
+        """The rows in flight, now or when the worker died."""
         return [flight for slot in self._slots if (flight := slot.read())]
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ def make_record_file(slots: int) -> int:
 
 
 def is_in(flights: Iterable[Flight], call: int, row: int) -> bool:
-    """Whether a row is in flight.
+    """Says whether a row is in flight.
 
     Args:
         flights: What is in flight.

@@ -18,10 +18,10 @@ from inferox.engine.workers.hang_limit import HangLimit
 from inferox.parity import Samples
 
 _NOBODYS = (0, ALL_ROWS)
-"""What stands for work that is of no call: calls are counted from 1."""
+"""The number for work of no call: calls are counted from 1."""
 
 _ITEM_COST = 64
-"""What making a row of an item costs beside its characters."""
+"""The cost of making a row of an item, beside its characters."""
 
 
 @dataclass(frozen=True)

@@ -26,19 +26,19 @@ from inferox.tasks.tokenizer_file import open_in_advance
 _OURS = "inferox."
 
 MOST_BYTES = 4 * 2**20
-"""How many bytes a request may have."""
+"""The most bytes of a request."""
 
 _LOOK_EVERY_S = 1.0
-"""How often it is looked whether the process that started this one is still there."""
+"""The interval at which the parent process is checked for being there."""
 
 _THREAD_ENDS_S = 0.1
-"""How long threads that end when a process forks may take to disappear."""
+"""The time that threads which end when a process forks may take to disappear."""
 
 _TRYING_NICENESS = 10
 """By how much less of a processor a fork gets that tries modules."""
 
 _HARMLESS = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/pts/", "/dev/tty", "/dev/shm/")  # noqa: S108 - nothing is written there
-"""What may be open in a process that forks."""
+"""The files that may be open in a process that forks."""
 
 
 def main() -> None:
@@ -90,7 +90,7 @@ def find_obstacle() -> str | None:
 
 
 def _count_fit(names: Sequence[str]) -> int:
-    """How many modules can be imported, one after another, before one of them is not fit."""
+    """The number of modules that can be imported, one after another, before one of them is unfit."""
     reading, writing = os.pipe()
     if (child := os.fork()) == 0:
         os.nice(_TRYING_NICENESS)  # requests are being computed meanwhile

@@ -20,13 +20,13 @@ from inferox.engine.workers.prerequisites import Prerequisites
 _MODULE = "inferox.engine.workers.fork_server"
 
 _IMPORT_S = 300.0
-"""How long importing the modules may take."""
+"""The time that importing the modules may take."""
 
 _ANSWER_S = 10.0
-"""How long a fork may take, or telling how one ended."""
+"""The time that a fork may take, or the answer to how one ended."""
 
 _LOOK_EVERY_S = 2e-3
-"""How often it is asked whether a fork has ended that is waited for."""
+"""The interval at which a fork that is waited for is asked about."""
 
 
 class ForkServer:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from threading import Lock
 
 _FACTOR = 20.0
-"""How many times as long as the slowest one so far, in proportion to its cost: machines are throttled and swap."""
+"""The factor on the slowest one so far, in proportion to its cost: machines are throttled and swap."""
 
 _MEMORY = 0.98
-"""What remains of the slowest one with each that follows: a cold start is soon forgotten."""
+"""The factor by which the slowest one fades with each that follows: a cold start is soon forgotten."""
 
 
 class HangLimit:

@@ -26,7 +26,7 @@ _KILLED = -9
 """The exit code of a process that was ended by SIGKILL, which no fault of its own raises."""
 
 Reply = Answered | Done | Failed
-"""What a worker says to a call."""
+"""The answer of a worker to a call."""
 
 
 class WorkerDiedError(ExecutionError):
@@ -43,7 +43,7 @@ class WorkerDiedError(ExecutionError):
 
 
 class WorkerLink:
-    """What is said to a worker, and what it answers. Several threads may use it; one receives.
+    """The connection to a worker: what is sent, and what it answers. Several threads may use it; one receives.
 
     Args:
         process: The worker.
@@ -76,11 +76,11 @@ class WorkerLink:
 
     @property
     def cost(self) -> int:
-        """What the parts that it has cost together."""
+        """The total cost of the parts that it has."""
         return self._cost
 
     def info(self, *, is_sandbox: bool = False) -> WorkerInfo:
-        """What the worker has.
+        """The parts that the worker has.
 
         Args:
             is_sandbox: Whether it computes suspects.
@@ -91,7 +91,7 @@ class WorkerLink:
         return WorkerInfo(self.process.pid, is_sandbox, tuple(sorted(names)), requests)
 
     def has(self, key: str) -> bool:
-        """Whether it has loaded a model.
+        """Says whether it has loaded a model.
 
         Args:
             key: The key of the model.
@@ -100,7 +100,7 @@ class WorkerLink:
         return load is not None and load.done() and load.exception() is None
 
     def count(self, key: str) -> int:
-        """How many parts of requests it has of a model.
+        """The number of parts of requests that it has of a model.
 
         Args:
             key: The key of the model.
@@ -108,7 +108,7 @@ class WorkerLink:
         return self._counts[key]
 
     def is_loading(self) -> bool:
-        """Whether it has not loaded all that it was told to."""
+        """True if it has not loaded all that it was told to."""
         return any(not load.done() for load in list(self.loads.values()))
 
     def call(self, make: Callable[[int], Message]) -> Future[Any]:

@@ -1,4 +1,4 @@
-"""What the supervisor and its workers say to one another."""
+"""The messages between the supervisor and its workers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Load(Struct, tag="load", array_like=True, frozen=True):
 
 
 class _OfModel(Struct, array_like=True, frozen=True):
-    """What concerns a model that is loaded.
+    """A message about a model that is loaded.
 
     Attributes:
         call: The number of the call.
@@ -199,7 +199,7 @@ class Done(Struct, tag="done", array_like=True, frozen=True):
 
 
 class Failed(Struct, tag="failed", array_like=True, frozen=True):
-    """What a call failed with.
+    """The error with which a call failed.
 
     Attributes:
         call: The number of the call.

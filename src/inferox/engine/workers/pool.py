@@ -46,7 +46,7 @@ _logger = logging.getLogger(__name__)
 
 _PYTHON = "python:"
 _STOP_S = 10.0
-"""How long the workers may take to end by themselves."""
+"""The time that the workers may take to end by themselves."""
 
 _GIVE_UP_AFTER = 3
 """After how many workers in a row that ended at once nothing waits for the next any more."""
@@ -151,11 +151,11 @@ class WorkerPool(ModelHost):
         return [link.info(is_sandbox=link in self._sandbox.links()) for link in self._alive()]
 
     def restarts(self) -> Counter[str]:
-        """How many workers took the place of another one; see ``ModelHost``."""
+        """The number of workers that replaced another; see ``ModelHost``."""
         return Counter(worker=sum(seat.restarts for seat in self._seats), sandbox=self._sandbox.restarts)
 
     def count(self, key: str) -> ModelStats:
-        """What is counted here of the model of a key: what waits for a worker, and was taken into quarantine."""
+        """The counts of a model that are kept here: what waits for a worker, and what is in quarantine."""
         with self._condition:
             rows, tokens = self._waiting.count(key)
         return ModelStats(rows, tokens, quarantined_rows=self._quarantine.count_added(key))

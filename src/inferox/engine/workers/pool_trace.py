@@ -12,11 +12,11 @@ from inferox.engine.workers.link import WorkerLink
 from inferox.engine.workers.messages import ReadTrace
 
 _READ_S = 10.0
-"""How long workers may take to say what they noted; what one that takes longer noted is missing."""
+"""The time workers may take to report their traces; later reports are missing."""
 
 
 class PoolTrace(Trace):
-    """What worker processes note, and how long requests took here, on the clock that all processes of a machine share.
+    """The traces of worker processes and of requests here, on the clock that all processes of a machine share.
 
     What one noted that has died is gone.
 

@@ -29,7 +29,7 @@ _SUSPECT_AFTER = 2
 """After how many deaths of workers that had it, though they were not computing it, a part is suspected all the same."""
 
 _ITEM_COST = 16
-"""What an item costs beside its tokens, in tokens."""
+"""The cost of an item beside its tokens, in tokens."""
 
 
 class PooledRequest:
@@ -56,7 +56,7 @@ class PooledRequest:
         self._left = max(1, len(items))
 
     def is_over(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """True if nobody waits for the answer any more."""
         return self.future.done()
 
     def add(self, rows: Sequence[int], answer: Answer) -> None:

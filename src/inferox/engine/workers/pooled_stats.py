@@ -1,4 +1,4 @@
-"""What several workers have counted of a model, together."""
+"""The statistics of a model from several workers, together."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import fields
 from inferox.engine.stats import ModelStats
 
 _NOT_SUMS = ("predicted_queue_s", "trials")
-"""What is not added up. Nothing is tried within a worker: the engine that has the workers does that."""
+"""The fields that are not added up. Nothing is tried within a worker: the engine that has the workers does that."""
 
 
 def add_up(counted: Sequence[ModelStats], *, own: ModelStats) -> ModelStats:
-    """What all workers of a model have counted, and what its pool has.
+    """The counts of all workers of a model, and of its pool.
 
     Args:
         counted: What each worker says.

@@ -1,4 +1,4 @@
-"""What a worker has imported and read to compute its models: those that replace it need the same."""
+"""The modules and files that a worker needed to compute its models, and those that replace it need too."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from inferox.tasks.tokenizer_file import list_tokenizer_files
 _OURS = "inferox"
 
 _FOLDERS = ("stdlib", "platstdlib", "purelib", "platlib")
-"""Where Python keeps its own modules and those that are installed, as ``sysconfig`` names it."""
+"""The folders of Python's own modules and of installed ones, as ``sysconfig`` names them."""
 
 
 class Prerequisites(Struct, frozen=True):
-    """What it takes to compute models, beside their runtimes.
+    """The modules and files that it takes to compute models, beside their runtimes.
 
     Attributes:
         modules: The installed modules, in the order in which they were imported.
@@ -36,7 +36,7 @@ class Prerequisites(Struct, frozen=True):
 
 
 def list_prerequisites() -> Prerequisites:
-    """What this process has imported and read.
+    """The modules and files that this process has imported and read.
 
     A module of the user that lies elsewhere than installed ones may have changed when it is imported again, and is not
     among them.

@@ -14,10 +14,10 @@ from inferox.engine.workers.codec import encode
 from inferox.engine.workers.messages import Done
 
 _KEPT_S = 600.0
-"""How long an item is refused: the next version of a runtime may compute it."""
+"""The time for which an item is refused: the next version of a runtime may compute it."""
 
 _MOST = 10_000
-"""How many items are remembered; the oldest are forgotten first."""
+"""The number of items that are remembered; the oldest are forgotten first."""
 
 
 class Quarantine:
@@ -51,7 +51,7 @@ class Quarantine:
                 del self._until[next(iter(self._until))]
 
     def count_added(self, model: str) -> int:
-        """How many items of a model were taken in so far, those that were forgotten since among them.
+        """The number of items of a model that were taken in so far, forgotten ones included.
 
         Args:
             model: What identifies the model.

@@ -74,7 +74,7 @@ class RemoteModel(ServedModel):
 
     @property
     def is_closed(self) -> bool:
-        """Whether it takes no more requests."""
+        """True if it takes no more requests."""
         return self._is_closed
 
     def make_load(self, call: int) -> Load:
@@ -163,7 +163,7 @@ class RemoteModel(ServedModel):
             self._probe = to_sendable(first.copy() if isinstance(first, np.ndarray) else first)
 
     def compare(self, other: ModelInfo) -> LoadError | None:
-        """What is wrong where another worker has loaded something else: vectors of two spaces must not be mixed.
+        """The error where another worker has loaded something else: vectors of two spaces must not be mixed.
 
         Args:
             other: What the other has loaded.
@@ -188,7 +188,7 @@ class RemoteModel(ServedModel):
             return to_failure("reading what a worker process has loaded", error)
 
     def info(self) -> ModelInfo:
-        """What the model is now, in the worker that has had it for longest; see ``ServedModel``.
+        """A description of the model, from the worker that has had it for longest; see ``ServedModel``.
 
         Another artifact may have taken over since it was loaded, in each worker another one: answers say their own.
         """
@@ -199,7 +199,7 @@ class RemoteModel(ServedModel):
         return replace(infos[0], is_loaded=any(info.is_loaded for info in infos))
 
     def stats(self) -> ModelStats:
-        """What all workers together are doing with it, and have done since each was started; see ``ServedModel``."""
+        """The statistics of all workers together since each was started; see ``ServedModel``."""
         found, missing = count_in(self._pool.links_of(self.key), self)
         own = replace(self._pool.count(self.key), missing_workers=missing)
         return add_up([msgspec.convert(stats, ModelStats) for stats, _ in found], own=own)

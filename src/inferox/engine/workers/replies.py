@@ -1,4 +1,4 @@
-"""What workers say, given to the requests that it is about."""
+"""The answers of workers, given to the requests that they are about."""
 
 from __future__ import annotations
 

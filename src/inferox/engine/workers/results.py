@@ -19,7 +19,7 @@ _KINDS: dict[str, type[Answered]] = {
     "image-classify": AnsweredLabels,
     "token-classify": AnsweredSpans,
 }
-"""What the results of each task of a package are; those of other tasks are looked at."""
+"""The kind of results of each task of a package; those of other tasks are looked at."""
 
 _PLAIN = (str, int, float, bytes, np.ndarray, np.generic, type(None))
 

@@ -26,7 +26,7 @@ from inferox.engine.workers.seat import Seat
 _logger = logging.getLogger(__name__)
 
 _TRIES = 3
-"""How often the sandbox is started for a suspect, where it dies before it has it."""
+"""The number of times the sandbox is started for a suspect, where it dies before it has it."""
 
 
 @dataclass(eq=False)
@@ -79,7 +79,7 @@ class Sandbox:
 
     @property
     def restarts(self) -> int:
-        """How often its worker was replaced."""
+        """The number of times its worker was replaced."""
         return self._seat.restarts
 
     def take(self, part: Part, death: Death) -> None:
@@ -156,7 +156,7 @@ class Sandbox:
             del suspect, part  # or it would live until the next one
 
     def _is_over(self, part: Part) -> bool:
-        """Whether a suspect need not be computed: what equals it may have ended this worker a moment ago."""
+        """True if a suspect need not be computed: what equals it may have ended this worker a moment ago."""
         try:
             self._quarantine.refuse(part.request.model.key, part.items)
         except RequestError as error:

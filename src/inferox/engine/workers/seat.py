@@ -15,7 +15,7 @@ from inferox.engine.workers.worker_process import WorkerProcess
 _logger = logging.getLogger(__name__)
 
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.2, 30.0
-"""How long a place stays empty after a worker that did nothing before it ended; each next time twice as long."""
+"""The time a place stays empty after a worker that did nothing before it ended; it doubles each time."""
 
 
 class Seat:

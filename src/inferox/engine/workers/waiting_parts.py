@@ -25,7 +25,7 @@ class WaitingParts:
         self._tokens = 0
 
     def has_room(self, part: Part) -> bool:
-        """Whether a new part may wait.
+        """Says whether a new part may wait.
 
         Args:
             part: The part.
@@ -42,11 +42,11 @@ class WaitingParts:
         self._tokens += part.tokens
 
     def __bool__(self) -> bool:
-        """Whether any part waits."""
+        """True if any part waits."""
         return bool(self._parts)
 
     def count(self, model: str) -> tuple[int, int]:
-        """How many rows of a model wait, and about how many tokens they have.
+        """The number of rows of a model that wait, and about how many tokens they have.
 
         Args:
             model: What identifies the model.

@@ -12,7 +12,7 @@ from inferox.engine.workers.link import WorkerLink
 _logger = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.25
-"""How often it is looked whether a worker hangs."""
+"""The interval at which workers are checked for hanging."""
 
 _STOOD_STILL_S = 2.0
 """From how long a wait on this process itself has stood still."""

@@ -55,16 +55,16 @@ _logger = logging.getLogger(__name__)
 
 _FEW_ITEMS = 8
 _AT_ONCE_S = 0.05
-"""How many items a request may have, and how long it may take, to be computed on the thread that reads."""
+"""The most items and the longest time of a request that is computed on the thread that reads."""
 
 _BEAT_EVERY_S = 0.5
-"""How often it notes that it hears what is said to it."""
+"""The interval at which it notes that it still reads its channel."""
 
 _SILENT_TIMES = 3.0
-"""How long it may hear nothing, as a multiple of how long a computation may take at the least."""
+"""The time it may go without reading, as a multiple of the least time limit of a computation."""
 
 _LOADING_TIMES = 10.0
-"""How many times longer while it loads: a runtime may hold everything else up meanwhile."""
+"""The factor on that while it loads, as a runtime may hold everything else up."""
 
 _NOBODY_IS_THERE = 0
 """With what a worker ends whose supervisor is gone."""

@@ -18,13 +18,13 @@ from inferox.machine.cgroup import dies_as_a_group
 _logger = logging.getLogger(__name__)
 
 _SLOTS = 64
-"""How many threads of a worker may compute or make rows at once, at least; more than that wait for one another."""
+"""The least number of threads of a worker that may compute or make rows at once; more wait for one another."""
 
 _START_S = 300.0
-"""How long it may take to start."""
+"""The time it may take to start."""
 
 _EXIT_S = 2.0
-"""How long a worker may take to end once its channel is closed."""
+"""The time a worker may take to end once its channel is closed."""
 
 
 def check_support() -> None:
