@@ -7,6 +7,7 @@ import math
 import random
 from collections import deque
 from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -39,10 +40,14 @@ class Simulation:
         self.congestion = Congestion(TIMEOUT_S, clock=self.clock)
         self.is_limited = is_limited
         self.answered_s: list[float] = []
-        self.expired = self.refused = 0
+        self.refused_at_s: list[float] = []
+        self.expired, self.least_window = 0, math.inf
 
-    def run(self, rate_per_s: float, seconds: float, seed: int) -> float:
-        """The rows a second that were answered in time, as a share of what could be."""
+    def run(self, rate_per_s: float, seconds: float, seed: int, hang: tuple[float, float] = (math.inf, 0.0)) -> float:
+        """The rows a second that were answered in time, as a share of what could be.
+
+        The batch that would end first in or after a hang, given by its beginning and its length, ends after it.
+        """
         draw = random.Random(seed)  # noqa: S311 - a simulation
         arrivals: list[float] = []
         while not arrivals or arrivals[-1] < seconds:
@@ -59,7 +64,7 @@ class Simulation:
                     try:
                         held.__enter__()
                     except OverloadedError:
-                        self.refused += 1
+                        self.refused_at_s.append(self.clock.now_s)
                         continue
                     open_rows[row] = held
                     queue.append(row)
@@ -72,12 +77,14 @@ class Simulation:
                     error = DeadlineExceededError("late")
                     with suppress(DeadlineExceededError):
                         open_rows.pop(row).__exit__(DeadlineExceededError, error, None)
+            self.least_window = min(self.least_window, self.congestion.window)
             is_busy = is_busy and what != "ends"
             while queue and queue[0] not in open_rows:
                 queue.popleft()
             if queue and not is_busy:
                 batch, is_busy = [queue.popleft() for _ in range(min(self.most, len(queue)))], True
                 ends_s = self.clock.now_s + self.fixed_s + len(batch) * self.row_s
+                ends_s = max(ends_s, sum(hang) if ends_s >= hang[0] else 0.0)
                 heapq.heappush(events, (ends_s, "ends", batch))
         return len(self.answered_s) / seconds / min(self.peak_per_s, rate_per_s)
 
@@ -90,13 +97,25 @@ def test_under_overload_what_can_be_is_answered(most: int, fixed_s: float, times
     limited = Simulation(most=most, fixed_s=fixed_s, row_s=0.002, is_limited=True)
     assert limited.run(times * limited.peak_per_s, 3.0, 0) > 0.85
     assert limited.expired < len(limited.answered_s)
-    assert limited.refused
+    assert limited.refused_at_s
+
+
+@pytest.mark.parametrize(("most", "fixed_s", "row_s"), [(8, 0.0, 0.002), (64, 0.02, 0.0005)])
+@pytest.mark.parametrize("hang_s", [1.5 * TIMEOUT_S, 5 * TIMEOUT_S])
+def test_after_a_hang_the_window_soon_lets_in_what_comes(
+    hang_s: float, most: int, fixed_s: float, row_s: float
+) -> None:
+    simulation = Simulation(most=most, fixed_s=fixed_s, row_s=row_s, is_limited=True)
+    simulation.run(0.8 * simulation.peak_per_s, 4.0, 0, (1.0, hang_s))
+    assert simulation.least_window < 0.4 * simulation.peak_per_s * TIMEOUT_S
+    refused = [at_s for at_s in simulation.refused_at_s if at_s > 3.0]
+    assert len(refused) < 0.03 * simulation.peak_per_s
 
 
 def test_without_overload_nothing_is_refused() -> None:
     simulation = Simulation(most=16, fixed_s=0.0, row_s=0.002, is_limited=True)
     assert simulation.run(simulation.peak_per_s / 2, 5.0, 0) > 0.9
-    assert (simulation.refused, simulation.expired, simulation.congestion.window) == (0, 0, math.inf)
+    assert (simulation.refused_at_s, simulation.expired, simulation.congestion.window) == ([], 0, math.inf)
 
 
 def admit(
@@ -162,10 +181,22 @@ def test_the_window_returns_quickly_to_near_where_it_was_too_wide() -> None:
     assert congestion.window == pytest.approx(18)
     for held in together[2:]:
         held.__exit__(None, None, None)  # 10 items each
-    assert congestion.window == pytest.approx(18 + 8 * 1.0)
-    with congestion.admit(5, None, TIMEOUT_S):
+    assert congestion.window == pytest.approx(18 + 8 * 2.0)
+    with congestion.admit(20, None, TIMEOUT_S):
         pass
-    assert congestion.window == pytest.approx(26.5)
+    assert congestion.window == pytest.approx(38)
+
+
+def test_the_window_opens_quickly_again_beyond_where_it_was_too_wide() -> None:
+    clock = Clock()
+    congestion = Congestion(TIMEOUT_S, clock=clock)
+    close_to_18(congestion, clock)  # it was too wide at 20
+    windows = [congestion.window]
+    for _ in range(18):
+        admit(congestion, 30).__exit__(None, None, None)
+        windows.append(congestion.window)
+    steps = {(before > 20 / 0.9, round(after - before, 9)) for before, after in pairwise(windows)}
+    assert steps == {(False, 0.3), (True, 6.0)}
 
 
 @pytest.mark.parametrize("error", [DeadlineExceededError("its client is in a hurry"), OverloadedError("no worker")])

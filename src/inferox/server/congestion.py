@@ -14,9 +14,9 @@ from inferox.core import DeadlineExceededError, OverloadedError
 _LEAST_ITEMS = 4.0
 """The window never closes further, or a few requests that came late would shut everybody out."""
 
-_CLOSES_BY, _OPENS_BY, _RETURNS_BY = 0.9, 0.01, 0.1
+_CLOSES_BY, _OPENS_BY, _RETURNS_BY = 0.9, 0.01, 0.2
 """What is left of the window after a request that came too late, how much wider each item in time makes it, and how
-much while it is still far from as wide as when it was last too wide."""
+much while it is far from as wide as when it was last too wide: narrower, or wider, as that is no longer so."""
 
 _SMOOTHING = 0.1
 
@@ -40,8 +40,9 @@ class Congestion:
     more to do than it can, requests are taken in that expire when they are half computed, and most of the work is lost.
     So what counts here is what became of the requests before. One that came too late closes the window to a little less
     than what came before it, once for all requests that were under way together; each that is in time opens it again,
-    where it is used, at first quickly. It is TCP's control of congestion (Jacobson, 1988), slow start included, with
-    Scalable TCP's increase (Kelly, 2003), which is in proportion to the window. Until a request is late there is no
+    where it is used: slowly near where it was too wide, and quickly elsewhere. It is TCP's control of congestion
+    (Jacobson, 1988), slow start included, with Scalable TCP's increase (Kelly, 2003), which is in proportion to the
+    window, and as in CUBIC (Ha, 2008) with a quick one beyond what was too wide. Until a request is late there is no
     limit.
 
     The window is that of requests that may take the whole timeout. One whose client allows a part of that has the same
@@ -130,8 +131,8 @@ class Congestion:
         self._answered += items
         self._answer_s += _SMOOTHING * (self._clock() - before.began_s - self._answer_s)
         if 2 * self._total * scale >= self._window:
-            is_far = self._window < _CLOSES_BY * self._too_wide
-            self._window += (_RETURNS_BY if is_far else _OPENS_BY) * items * scale
+            is_near = _CLOSES_BY * self._too_wide <= self._window <= self._too_wide / _CLOSES_BY
+            self._window += (_OPENS_BY if is_near else _RETURNS_BY) * items * scale
 
     def _note_late(self, items: int, before: _Before, allowed_s: float, scale: float) -> None:
         """Closes the window, if a request that is given up was late because of others.
