@@ -98,6 +98,7 @@ class BreakableModel(DoublingModel):
     def __init__(self, backend: DoublingBackend, artifact: Artifact, device: DeviceId, options: LoadOptions) -> None:
         super().__init__(name=options.package, metadata=ModelMetadata.of(artifact, device), max_concurrency=self.lanes)
         self._memory = MemoryRequirements(artifact.path("weights").stat().st_size)
+        self.is_compiled = options.compile
         self._backend = backend
 
     def note_invariance(self, batch_invariant: bool | None) -> None:  # noqa: ARG002 - no evidence tells
@@ -185,11 +186,12 @@ class Shelf:
         checking: Callable[[Samples], AbstractContextManager[object]],
         verified: str | None = None,
         backend: str = AUTO,
+        compile: bool = False,  # noqa: A002 - as ``load`` has it
         **__: object,
     ) -> PlannedLoad:
         package = self._packages[path]
         plan = make_plan(package, Requirements(backend, trust_code=True, to_measure=True), FoundProfile(None))
-        options = LoadOptions(path, threads=1, trust_code=True)
+        options = LoadOptions(path, threads=1, trust_code=True, compile=compile)
         loader = Loader(SumContext(package), None, options, all_samples=all_samples, checking=checking)
         planned = PlannedLoad(loader, plan, starts_fast=start == FAST, verified=verified)
         self.opened.append(weakref.ref(planned))

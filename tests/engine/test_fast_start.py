@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from inferox import Engine, EngineConfig
-from inferox.core import BackendUnavailableError, ConfigError, NoUsableBackendError
+from inferox.core import BackendUnavailableError, ConfigError, LoadError, NoUsableBackendError
 from tests.engine.models import double
 from tests.engine.packages import DoublingBackend, Shelf
 from tests.engine.test_failover import wait_until
@@ -125,6 +125,58 @@ def test_an_engine_that_is_closed_waits_for_what_it_prepares(shelf: Shelf, gate:
         gate.may_go.set()
         closed.result(20)
     assert all(model.is_closed for model in shelf.backend.models)
+
+
+def test_one_that_is_to_be_compiled_serves_before_that_and_takes_over_from_itself(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_compile, opened, attempts = Event(), DoublingBackend._open, list[str]()
+
+    def open_slowly(backend: DoublingBackend, artifact: Any, device: Any, options: Any) -> Any:
+        assert not options.compile or may_compile.wait(20)
+        if options.compile and artifact.format == "packed":
+            attempts.append(artifact.format)
+            raise LoadError("a packed artifact cannot be compiled just in time")
+        return opened(backend, artifact, device, options)
+
+    monkeypatch.setattr(DoublingBackend, "_open", open_slowly)
+    shelf.put("p", ["packed", "best", "other"], backends={"packed": "openvino", "best": "onnxruntime"})
+    with Engine(EngineConfig(retry_s=0.001)) as engine:
+        loaded = engine.load("p", name="sum", start="fast", compile=True)
+        first = shelf.backend.find("best")
+        assert not first.is_compiled
+        assert engine.infer("sum", [[1]]).artifact == loaded.artifact == first.metadata.artifact
+        may_compile.set()
+        wait_until(lambda: first.is_closed)
+        assert [(model.metadata.format, model.is_compiled) for model in shelf.backend.models] == [
+            ("best", False),
+            ("best", True),
+        ]
+        assert len(shelf.backend.models[1].batches) == 2  # it has computed all samples
+        for thread in threading.enumerate():
+            if thread.name == "inferox-sum-probe":
+                thread.join(20)
+        assert attempts == ["packed"]  # and no more, as if it had not been started fast
+        assert engine.infer("sum", [[1, 2]]).results == double([[1, 2]])
+        assert engine.models()[0].artifact == loaded.artifact
+        assert engine.stats("sum").failovers == 0
+
+
+def test_where_it_cannot_be_compiled_it_goes_on_as_it_is(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, attempts = DoublingBackend._open, list[str]()
+
+    def refuse_to_compile(backend: DoublingBackend, artifact: Any, device: Any, options: Any) -> Any:
+        if options.compile:
+            attempts.append(artifact.format)
+            raise LoadError("it compiles nothing just in time")
+        return opened(backend, artifact, device, options)
+
+    monkeypatch.setattr(DoublingBackend, "_open", refuse_to_compile)
+    shelf.put("p", ["best"])
+    with Engine(EngineConfig(retry_s=0.005)) as engine:
+        engine.load("p", name="sum", start="fast", compile=True)
+        wait_until(lambda: len(attempts) > 2)
+        assert engine.infer("sum", [[1, 2]]).results == double([[1, 2]])
 
 
 def test_starts_that_are_wrong(minilm_directory: Any) -> None:

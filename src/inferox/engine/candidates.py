@@ -37,6 +37,10 @@ class Candidates:
     def __bool__(self) -> bool:
         return bool(self._artifacts)
 
+    def all(self) -> list[str]:
+        """The names of all."""
+        return list(self._artifacts)
+
     def besides(self, serving: str) -> tuple[str, ...]:
         """The names of all but one.
 

@@ -36,7 +36,7 @@ class Lineup(Closing, Evictable):
         name: The name of the model in the engine.
         loaded: The artifact that serves first.
         planned: The package; ``None`` where there is none, and so no other artifact. Where it starts fast, those that
-            the plan prefers are prepared at once, and the best takes over.
+            the plan prefers are prepared at once, and the best takes over: where it is to be compiled, after itself.
         make_executor: Makes what computes rows with an artifact, in a shift of a number.
         retry_s: After how many seconds an artifact that was taken out is tried again; twice as many after each failure.
         memory: The memory of the engine.
@@ -65,12 +65,14 @@ class Lineup(Closing, Evictable):
         self._uses = Counter[BatchExecutor]()
         self._failovers = self._evictions = 0
         self._is_open, self._is_changing, self._is_closed = True, False, False
+        self._is_makeshift = False
         self._prober: Thread | None = None
         self.used_s = self._opened_s = time.monotonic()
         self._loading_s, self._pauses = 0.0, 0
         memory.hold(self, _size_of(loaded))
         if planned is not None and planned.starts_fast:
-            for better in self._candidates.preferred_to(self._serving):
+            self._is_makeshift = planned.is_makeshift(loaded)
+            for better in self._preferred():
                 self._outages.expect(better)
             self._start_probing()
 
@@ -209,6 +211,10 @@ class Lineup(Closing, Evictable):
     def _serving(self) -> str:
         return self._executor.shift.metadata.artifact
 
+    def _preferred(self) -> list[str]:
+        """The artifacts that are to take over. That which serves is one where it is not compiled as it should be."""
+        return self._candidates.all() if self._is_makeshift else self._candidates.preferred_to(self._serving)
+
     def _begin_use(self) -> BatchExecutor:
         while True:
             with self._condition:
@@ -238,7 +244,7 @@ class Lineup(Closing, Evictable):
                 if not self._fail_over(str(error)):
                     raise
             with self._condition:
-                self._is_open = True
+                self._is_open, self._is_makeshift = True, False
                 self._opened_s = time.monotonic()
                 self._loading_s = self._opened_s - began_s
             self._memory.hold(self, _size_of(self._executor.loaded))
@@ -258,6 +264,9 @@ class Lineup(Closing, Evictable):
     def _install(self, loaded: TaskModel) -> None:
         """Lets an artifact serve, from the next batch on."""
         with self._condition:
+            if self._is_makeshift:
+                for name in self._candidates.all():
+                    self._outages.end(name)  # what cannot be compiled is not tried again, as where it is loaded at once
             before = self._begin_shift(loaded)
             self._is_open = True
         self._memory.hold(self, _size_of(loaded))
@@ -268,6 +277,7 @@ class Lineup(Closing, Evictable):
         """Lets an artifact compute from now on, with a clean record, and gives what did before."""
         with self._condition:
             before = self._executor
+            self._is_makeshift &= loaded is before.loaded
             self._executor = self._make_executor(loaded, before.shift.number + 1)
             self._queue.set_lanes(self._executor.lanes)
             return before
@@ -306,7 +316,7 @@ class Lineup(Closing, Evictable):
             return
         with self._condition:
             self._condition.wait_for(lambda: not self._is_changing)
-            is_wanted = self._is_open and not self._is_closed and name in self._candidates.preferred_to(self._serving)
+            is_wanted = self._is_open and not self._is_closed and name in self._preferred()
         if is_wanted:
             self._install(found)
         else:
@@ -316,7 +326,7 @@ class Lineup(Closing, Evictable):
     def _wait_for_due(self) -> str | None:
         """Waits until an artifact is to be tried; ``None`` once there is none to be tried any more."""
         with self._condition:
-            while not self._is_closed and (due := self._outages.next_due(self._candidates.preferred_to(self._serving))):
+            while not self._is_closed and (due := self._outages.next_due(self._preferred())):
                 name, left_s = due
                 if not left_s and self._is_open:
                     return name

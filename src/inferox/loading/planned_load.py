@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from weakref import WeakSet
 
 from inferox.core import Artifact, ConfigError, DeviceId, InferoxError, LoadOptions
 from inferox.loading.context import PackageContext
@@ -151,6 +152,7 @@ class PlannedLoad:
     plan: Plan
     starts_fast: bool = False
     verified: str | None = None
+    _makeshifts: WeakSet[TaskModel] = field(default_factory=WeakSet, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -172,10 +174,18 @@ class PlannedLoad:
         """Loads the first artifact that works; see ``load`` of this module.
 
         Where it is to start fast, that is the one that loads fastest of those that can take the place of the best; it
-        is tried on the smallest sample alone.
+        is tried on the smallest sample alone, and not compiled just in time.
         """
         started = self._start_fast() if self.starts_fast else None
         return started or self.loader.load(self.plan, verified=self.verified)
+
+    def is_makeshift(self, loaded: TaskModel) -> bool:
+        """Whether a model was not compiled just in time, though that was asked for, so that it is there sooner.
+
+        Args:
+            loaded: The model, which was loaded by this.
+        """
+        return loaded in self._makeshifts
 
     def open(self, artifact: Artifact) -> TaskModel:
         """Loads one artifact; see ``Loader.open_alone``.
@@ -204,12 +214,17 @@ class PlannedLoad:
 
     def _start_fast(self) -> TaskModel | None:
         self.loader.check_package()
-        quick = replace(self.loader, all_samples=False)
+        options = self.loader.options
+        quick = replace(self.loader, all_samples=False, options=replace(options, compile=False))
         for artifact in self._quickest():
             try:
-                return quick.open_alone(artifact)
+                started = quick.open_alone(artifact)
             except InferoxError as error:
                 _logger.warning("%s does not start on %s: %s", self.name, artifact.name, error)
+                continue
+            if options.compile:
+                self._makeshifts.add(started)
+            return started
         return None
 
     def _quickest(self) -> list[Artifact]:
