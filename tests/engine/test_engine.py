@@ -265,7 +265,7 @@ def test_what_cannot_be_there_in_time_is_refused_at_once(engine: Engine, model: 
         waits = [pool.submit(engine.infer, "doubling", [[1] * 100]) for _ in range(5)]
         wait_for_rows(engine, 5)
         # One token takes a fifth of a second or more, and would be one of six requests that take turns.
-        with pytest.raises(OverloadedError, match="with what waits already or is computed it takes") as raised:
+        with pytest.raises(OverloadedError, match="with the queue and the running batches it takes") as raised:
             engine.infer("doubling", [[1]], deadline_s=0.7)
         assert (engine.stats("doubling").predicted_queue_s or 0) > 1
         assert (raised.value.retry_after_s or 0) > 0.4
@@ -286,7 +286,7 @@ def test_the_rest_of_the_batch_that_is_computed_counts(engine: Engine, model: Do
         model.has_begun.clear()
         running = pool.submit(engine.infer, "doubling", [[2]])
         assert model.has_begun.wait(10)
-        with pytest.raises(OverloadedError, match="or is computed it takes") as raised:
+        with pytest.raises(OverloadedError, match="and the running batches it takes") as raised:
             engine.infer("doubling", [[3]], deadline_s=1.05)  # it takes one second, and the other what is left of one
         assert 0 < (raised.value.retry_after_s or 0) < 1
         waits = pool.submit(engine.infer, "doubling", [[4]], deadline_s=20)
@@ -478,8 +478,8 @@ def test_models_take_turns_on_a_device() -> None:
         ({"refuse_non_finite": 1}, "refuse_non_finite must be True or False, but is 1"),
         ({"isolation": "fork"}, "isolation must be 'thread' or 'process', but is 'fork'"),
         ({"workers": 0, "isolation": "process"}, "workers must be a positive integer, but is 0"),
-        ({"workers": 2}, "there are 2 workers, which are processes"),
-        ({"hang_limit_s": 5.0}, "hang_limit_s is 5.0, but a computation of this process cannot be ended"),
+        ({"workers": 2}, "workers is 2, but isolation is 'thread'"),
+        ({"hang_limit_s": 5.0}, "hang_limit_s is 5.0, but a computation within this process cannot be stopped"),
         ({"hang_limit_s": 0}, "hang_limit_s must be a positive number of seconds, but is 0"),
     ],
 )

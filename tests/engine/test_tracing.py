@@ -134,7 +134,7 @@ def test_an_engine_that_notes_nothing_says_so(tmp_path: Path) -> None:
     with Engine() as engine:
         engine.register(load_doubling())
         engine.infer("doubling", [[1]])
-        with pytest.raises(ConfigError, match=r"nothing was noted \(make the engine with Eng"):
+        with pytest.raises(ConfigError, match=r"no trace was recorded \(make the engine with Eng"):
             engine.write_trace(tmp_path / "trace.json")
     with Engine(PROFILING) as engine, pytest.raises(ConfigError, match="cannot be written"):
         engine.write_trace(tmp_path / "missing" / "trace.json")

@@ -89,7 +89,7 @@ class ArtifactCost:
         scale = size_bytes / self._memory_shape.of(work)
         with self._lock:
             known = scale if self._memory_scale is None else self._memory_scale
-            # The most that was seen, forgotten slowly: some batches find room in what the runtime holds already.
+            # The maximum so far, decaying slowly: some batches fit into memory that the runtime already holds.
             self._memory_scale = max(scale, known + _FORGOTTEN * (scale - known))
 
     def estimate_bytes(self, work: Workload) -> int:

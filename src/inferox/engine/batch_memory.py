@@ -133,6 +133,6 @@ def memory_shape(signature: Signature) -> CostParts:
     """
     widths = [spec.dims[-1] for spec in signature.outputs if SEQUENCE in spec.dims[:-1]]
     width = max((dim for dim in widths if isinstance(dim, int)), default=_HIDDEN)
-    # 32 activations of 4 bytes as wide as the output, for inner layers are wider and several live at once; and of each
-    # head, which is 32 wide in the smallest models, the scores and what becomes of them.
+    # 32 activations of 4 bytes as wide as the output, as inner layers are wider and several live at once; and for each
+    # head, which is 32 wide in the smallest models, its scores and their softmax.
     return CostParts(per_batch=65536, per_row=1024, per_token=128 * width, per_square=8 * max(1, width // 32))

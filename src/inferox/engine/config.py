@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
-from inferox.core import ConfigError, counted
+from inferox.core import ConfigError
 from inferox.machine import resolve_threads
 
 HANG_LIMIT_S = 10.0
@@ -83,14 +83,12 @@ class EngineConfig:
         if self.isolation not in get_args(Isolation):
             raise ConfigError(f"isolation must be 'thread' or 'process', but is {self.isolation!r}")
         if self.isolation == "thread" and self.workers != 1:
-            raise ConfigError(
-                f"there are {counted(self.workers, 'worker')}, which are processes", hint="add isolation='process'"
-            )
+            raise ConfigError(f"workers is {self.workers}, but isolation is 'thread'", hint="add isolation='process'")
         if self.isolation == "thread" and self.low_priority:
-            raise ConfigError("low_priority is of worker processes", hint="add isolation='process'")
+            raise ConfigError("low_priority needs worker processes", hint="add isolation='process'")
         if self.isolation == "thread" and self.hang_limit_s is not None:
             raise ConfigError(
-                f"hang_limit_s is {self.hang_limit_s!r}, but a computation of this process cannot be ended",
+                f"hang_limit_s is {self.hang_limit_s!r}, but a computation within this process cannot be stopped",
                 hint="add isolation='process', or set deadlines",
             )
 

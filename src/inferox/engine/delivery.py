@@ -80,7 +80,7 @@ class Delivery:
         for index, (request, row) in enumerate(rows):
             if request.keys is None:
                 continue
-            # Whoever asks after this finds the answer, or computes the row anew.
+            # A request after this finds the answer, or computes the row anew.
             if self._cache.is_on:
                 self._cache.keep(request.key_of(row), answers[index], shift)
             for equal in self._end_row(request, row):

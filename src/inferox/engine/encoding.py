@@ -149,7 +149,7 @@ class Encoding:
 def _refuse_if_uneven(task: Task, rows: int, items: int) -> None:
     if rows != items:
         raise ConfigError(
-            f"the task {task.name} makes {counted(rows, 'row')} of {counted(items, 'item')}, not one of each"
+            f"the task {task.name} makes {counted(rows, 'row')} of {counted(items, 'item')}, not one row per item"
         )
 
 

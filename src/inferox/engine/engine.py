@@ -226,7 +226,7 @@ class Engine(Inference, Closing):
             ConfigError: If the engine was not made with ``EngineConfig(profiling=True)``, or it cannot be written.
         """
         if self._host.trace is None:
-            raise ConfigError("nothing was noted", hint="make the engine with EngineConfig(profiling=True)")
+            raise ConfigError("no trace was recorded", hint="make the engine with EngineConfig(profiling=True)")
         self._host.trace.write(Path(path))
 
     def close(self) -> None:

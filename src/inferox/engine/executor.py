@@ -195,7 +195,7 @@ class BatchExecutor:
         return []
 
     def _deliver(self, rows: Sequence[Row], answers: Sequence[Any]) -> Sequence[Row]:
-        # What an artifact computes while another thread finds it broken, nobody can rely on.
+        # What an artifact computes while another thread finds it broken cannot be relied on.
         return rows if self.suspicion.is_confirmed else self._delivery.deliver(rows, answers, self.shift)
 
     def _answer_in_memory(self, rows: Sequence[Row]) -> Sequence[Any]:
@@ -261,7 +261,7 @@ class BatchExecutor:
                 batch = Batch.concatenate([encoding.batch.select(some) for encoding, some in parts])
             began = time.perf_counter()
             outputs = self.loaded.model.compute(batch)
-            # Texts with several prompts may share a batch, and are not pooled alike.
+            # Texts with different prompts may share a batch, and are pooled differently.
             with span("decode"):
                 tasks = {encoding.task for encoding, _ in parts}
                 answers = {task: task.decode(items, batch, outputs) for task in tasks}

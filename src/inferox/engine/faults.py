@@ -52,7 +52,7 @@ def split_around_faults(
             else:
                 yield first, answers
                 suspects = second
-        # Where errors differ, or there was one alone, they may have had another cause than a row.
+        # Where errors differ, or there was only one, the cause may not have been a row.
         if was_alone or (failures > 1 and len(errors) == 1):
             yield suspects, found
         else:

@@ -77,7 +77,7 @@ class Inference:
 
         Raises:
             RequestError: If an item cannot be computed; ``item`` of the error says which.
-            OverloadedError: If too much waits already.
+            OverloadedError: If the queue is full.
             DeadlineExceededError: If the answer is not ready in time, or cannot be.
             ShuttingDownError: If the engine or the model is being closed.
             BackendError: If the runtime fails because of one of the items.
@@ -155,7 +155,7 @@ class Inference:
         Raises:
             InferoxError: As ``infer`` does; ``item`` of the error counts from the first item of all.
         """
-        # All of a stream is of one version and one artifact, and so of one embedding space.
+        # A whole stream is computed by one version and one artifact, and so lies in one embedding space.
         options = RequestOptions(owner=owner, prompt=prompt, truncate=truncate, request_id=token_hex())
         pinned = self._models.find(name, version).version
 

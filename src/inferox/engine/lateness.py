@@ -78,7 +78,7 @@ class Lateness:
             needed_s = busy_s + min(all_s, alone_s * self._queue.count_sharing(request.options.owner))
             if needed_s > left_s:
                 raise OverloadedError(
-                    f"with what waits already or is computed it takes {needed_s:.2g} s, but the answer is needed "
+                    f"with the queue and the running batches it takes {needed_s:.2g} s, but the answer is needed "
                     f"within {left_s:.2g} s",
                     retry_after_s=needed_s - left_s,
                 )

@@ -122,7 +122,7 @@ class LearnedCost:
 
     def _fit(self) -> _Numbers:
         """The factor of each part of the shape."""
-        # The shape by itself, as it deviates least: the scale that the parts are drawn to.
+        # The plain shape, scaled to fit with the least deviation: the parts are drawn towards it.
         scale = self._sums.sum() / self._products.sum()
         trust = self._trust / scale**2
         products, sums = self._products + trust * np.eye(4), self._sums + trust * scale

@@ -76,7 +76,7 @@ class RequestQueue:
 
         Raises:
             ShuttingDownError: If the queue is closed.
-            OverloadedError: If too much waits already.
+            OverloadedError: If the queue is full.
         """
         with self._condition:
             self._refuse_if_closed()
@@ -101,7 +101,7 @@ class RequestQueue:
             estimate_s: As for ``add``.
 
         Raises:
-            OverloadedError: If too much waits already.
+            OverloadedError: If the queue is full.
         """
         with self._condition:
             self._refuse_if_full(tokens, estimate_s)

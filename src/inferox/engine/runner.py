@@ -89,7 +89,7 @@ class ModelRunner(ServedModel):
         )
         self._input_names = loaded.signature.input_names
         self._costs = CostBook(planned, loaded.task.name)
-        # What is made here refers to what it needs and not to this, so that all is freed as soon as this is.
+        # What is made here holds no reference to this, so that everything is freed together with it.
         make_executor = partial(
             BatchExecutor,
             name,
@@ -214,7 +214,7 @@ class ModelRunner(ServedModel):
         self._identify(request)
         if request.is_over():
             return
-        # Who has a deadline must be able to stop waiting.
+        # A caller with a deadline must be able to stop waiting.
         may_pass = may_compute and request.options.deadline_s is None
         parts = self._queue.take_alone(request, self._lineup.budget()) if may_pass else None
         if parts is not None:

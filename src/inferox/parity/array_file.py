@@ -26,7 +26,7 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
         # With ml_dtypes imported, safetensors would also give types that NumPy itself lacks.
         for array in arrays.values():
             _ = DataType.from_numpy(array.dtype).numpy_dtype
-    # What safetensors raises depends on the type that NumPy lacks: for eight-bit floats it is an AttributeError.
+    # The exception of safetensors depends on the type that NumPy lacks: for 8-bit floats it is an AttributeError.
     except (OSError, SafetensorError, AttributeError, KeyError, TypeError, ValueError, UnsupportedDTypeError) as error:
         raise IntegrityError(f"{path.name} cannot be read: {error}", hint="pack the model again") from error
     return arrays

@@ -115,7 +115,7 @@ class ArtifactEvidence:
         return (
             not row.cosine_min >= self.tolerance.cosine_min
             or (limit is not None and row.max_rel is not None and not row.max_rel <= limit)
-            # Others may decide differently where enough of them agree.
+            # Single decisions may differ where enough of them agree.
             or (order is not None and order < self.tolerance.order_min and row.argmax_agreement not in {None, 1.0})
         )
 
@@ -294,7 +294,7 @@ def _read_tolerance(data: dict[str, Any]) -> Tolerance:
         max_rel=fields.optional_number("max_rel"),
         cosine_mean=fields.number("cosine_mean"),
         cosine_min=fields.number("cosine_min"),
-        # Packages from before order was limited do not state these.
+        # Packages from before decisions were limited do not have these.
         order_min=fields.optional_number("order_min") or 0.0,
         tie=fields.optional_number("tie") or 0.0,
     )

@@ -113,8 +113,8 @@ def test_requests_are_chosen_by_their_ids(bert_package: Path) -> None:
 @pytest.mark.parametrize(
     ("shadow", "canary", "what"),
     [
-        (Shadow(backend="openvino", share=0.5), None, "would be the shadow of 'model', and serves it already"),
-        (None, Canary(backend="openvino", share=0.5), "would be the canary of 'model', and serves it already"),
+        (Shadow(backend="openvino", share=0.5), None, "would be the shadow of 'model', but serves it already"),
+        (None, Canary(backend="openvino", share=0.5), "would be the canary of 'model', but serves it already"),
         (None, Canary(backend="candle", share=0.5), "no backend can run"),
         (Shadow(backend="nothing", share=0.5), None, "there is no backend named 'nothing'"),
     ],
@@ -136,5 +136,5 @@ def test_a_share_must_be_one(share: float) -> None:
 
 
 def test_a_trial_needs_a_backend() -> None:
-    with pytest.raises(ConfigError, match="a backend of its own"):
+    with pytest.raises(ConfigError, match="the name of its backend"):
         Canary(backend="auto", share=0.5)

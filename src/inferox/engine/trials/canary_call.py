@@ -87,7 +87,7 @@ class CanaryCall:
             self._canary.note_answer(self._kept, self._options, done.result())
             self._answer(self._finish(done.result()))
         elif isinstance(error, InferoxError):
-            # This may be the thread that computes, and would wait for itself.
+            # This may be the thread that computes, which would deadlock.
             Thread(target=self._fall_back, args=(error,), name="inferox-fall-back", daemon=True).start()
         else:
             self._fail(error)

@@ -171,7 +171,7 @@ class Comparer(Closing):
     def _note_failure(self, error: InferoxError) -> None:
         if self._is_shadow:
             self._recorder.count("errors")
-            # Once is enough to know of it: all of its share may fail, and the metrics count.
+            # One warning is enough: all of its share may fail, and the metrics count failures.
             level = logging.WARNING if self._recorder.stats.errors == 1 else logging.DEBUG
             _logger.log(level, "%s: the shadow failed a request: %s", self._name, error)
         else:

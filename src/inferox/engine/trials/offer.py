@@ -120,7 +120,7 @@ class OfferingModel(ServedModel):
                     f"{asked.artifact} of {self.name!r} has failed, and {answer.artifact} has taken over",
                     hint="ask without an artifact for whichever serves",
                 )
-            # It has a name of its own where it is computed, which is no caller's matter.
+            # It is computed under an internal name, which callers must not see.
             return replace(answer, model=self.name, version=self.version)
 
         return _map(computing, finish)

@@ -35,7 +35,7 @@ class Offer:
     def __post_init__(self) -> None:
         if self.backend == "auto":
             raise ConfigError(
-                "what is offered or tried beside an artifact needs a backend of its own",
+                "an artifact that is offered or tried needs the name of its backend",
                 hint="name one, such as onnxruntime",
             )
 

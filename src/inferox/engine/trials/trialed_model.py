@@ -102,6 +102,6 @@ class TrialedModel(ServedModel):
             items,
             options,
             ask_serving=lambda: self._serving.ask(items, options, arrived_s),
-            # The artifact has a name of its own where it is computed, which is no caller's matter.
+            # The artifact is computed under an internal name, which callers must not see.
             finish=lambda answer: replace(answer, model=self.name, version=self.version),
         )

@@ -132,7 +132,7 @@ class Channel:
             except OSError:
                 close_quietly(files)
             except BaseException:
-                # Nothing would follow what is sent in part: the other side is told, and gives up this process.
+                # After a partial message nothing can follow: the other side is told, and gives up this process.
                 with suppress(OSError):
                     self._socket.shutdown(socket.SHUT_RDWR)
                 raise
@@ -164,7 +164,7 @@ class Channel:
                 self._files.extend(found)
 
     def _take_messages(self, data: bytes) -> Iterator[Message]:
-        # Mostly a message comes alone and in one piece: it is read where it lies.
+        # Usually a message arrives alone and in one piece, and is read in place.
         unread: bytes | bytearray = data
         if self._unread:
             self._unread += data
@@ -182,7 +182,7 @@ class Channel:
             if is_file:
                 content = map_file(self._next_file(), size)
             else:
-                # The bytes are nobody's but the message's, whose arrays are views of them, and begin where the header
+                # The message alone owns the bytes, of which its arrays are views; they begin where the header
                 # does: its size keeps them aligned.
                 whole = unread if end - begin == len(data) and unread is data else bytes(unread[begin:end])
                 content = memoryview(whole)[_HEADER.size :]
@@ -195,7 +195,7 @@ class Channel:
 
     def _next_file(self) -> int:
         if not self._files:
-            raise ValueError("a message says that it is in a file, and none came")
+            raise ValueError("a message refers to a file, but none came")
         return self._files.popleft()
 
 

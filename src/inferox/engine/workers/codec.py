@@ -46,7 +46,7 @@ class Frame:
         size = len(self.body)
         for array in self.arrays:
             gap = -size % _ALIGNMENT_BYTES
-            # A view of bytes: what else a memoryview is told of an array, it does not know of every type.
+            # A view of bytes, as memoryview does not support every element type.
             pieces += [bytes(gap), array.reshape(-1).view(np.uint8).data]
             size += gap + array.nbytes
         return pieces

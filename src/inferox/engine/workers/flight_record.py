@@ -65,7 +65,7 @@ class FlightSlot:
             limit_s: After how many seconds something must be wrong; ``None`` where that is not known.
         """
         start, count = self._start, len(rows) if len(rows) <= _MOST_ROWS else _EVERYTHING
-        # While the number is 0, the slot is empty, whatever else stands in it.
+        # While the number is 0, the slot is empty, whatever else it contains.
         self._memory[start : start + 8] = bytes(8)
         if not rows:
             return

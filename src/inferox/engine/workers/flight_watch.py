@@ -45,7 +45,7 @@ class FlightWatch(Watch):
 
     def __init__(self, flights: FlightRecord, least_s: float) -> None:
         self._flights = flights
-        # None of them says anything about how long the others take.
+        # None of them tells how long the others take.
         self._makes, self._computes, self._checks = HangLimit(least_s), HangLimit(least_s), HangLimit(least_s)
 
     def making(self, asked: Sequence[RequestOptions], items: Sequence[Any]) -> AbstractContextManager[None]:

@@ -45,7 +45,7 @@ def main() -> None:
     """Serves the process that started this one; in each fork, is a worker."""
     connection, parent = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
     connection.settimeout(_LOOK_EVERY_S)
-    # A fork returns from here too, so that it has nothing of this on its stack.
+    # A fork returns from here too, so that its stack holds nothing of this.
     worker = _serve(connection, parent)
     connection.close()
     if worker is not None:
@@ -65,7 +65,7 @@ def import_fit(names: Sequence[str]) -> None:
             _import(name)
         if count == len(left):
             return
-        # Of a library, most modules import the one that is not fit; of our own, few do.
+        # In a library most modules import the unfit one; among our own, few do.
         unfit = left[count] if left[count].startswith(_OURS) else left[count].partition(".")[0]
         left = [name for name in left[count + 1 :] if not f"{name}.".startswith(f"{unfit}.")]
 

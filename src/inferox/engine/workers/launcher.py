@@ -77,7 +77,7 @@ class Launcher:
                 self._starting = Thread(target=self._start_server, name="inferox-fork-server", daemon=True)
                 self._starting.start()
         return subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
-            # -P keeps the current folder, which may hold anything, out of what is imported.
+            # -P keeps the current folder, which may hold anything, off the import path.
             [sys.executable, "-P", "-m", _MODULE, *map(str, files), str(os.getpid()), self._config],
             stdin=subprocess.DEVNULL,
             stdout=2,  # what a runtime prints is no output of this process

@@ -199,7 +199,7 @@ class WorkerPool(ModelHost):
                 if part.was_admitted or self._waiting.has_room(part):
                     self._waiting.add(part)
                     return None
-                failure = OverloadedError("no worker process is ready yet, and too much waits for one")
+                failure = OverloadedError("no worker process is ready yet, and the queue for one is full")
         if not part.was_admitted:
             raise failure
         part.request.fail(failure)

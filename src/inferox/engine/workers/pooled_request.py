@@ -75,7 +75,7 @@ class PooledRequest:
             if is_mixed:
                 self._answers, self._left = [], len(self.items)
         if is_mixed:
-            # Another artifact has taken over in one of the workers: all of a request is of one.
+            # Another artifact has taken over in one of the workers, and a request must be computed by one artifact.
             self.model.compute_again(self)
             return
         with suppress(InvalidStateError):

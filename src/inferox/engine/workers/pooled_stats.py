@@ -19,7 +19,7 @@ def add_up(counted: Sequence[ModelStats], *, own: ModelStats) -> ModelStats:
         own: What the pool itself counts: what waits for a worker, and was taken into quarantine.
     """
     names = [item.name for item in fields(ModelStats) if item.name not in _NOT_SUMS]
-    # The histograms of the pool are empty, so that there are some where no worker is alive.
+    # The pool's own histograms are empty, so that there are histograms also where no worker is alive.
     sums = {name: sum(getattr(stats, name) for stats in (own, *counted)) for name in names}
     return ModelStats(**sums, predicted_queue_s=_predict_queue_s(counted, own.waiting_tokens))
 

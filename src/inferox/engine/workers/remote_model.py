@@ -64,7 +64,7 @@ class RemoteModel(ServedModel):
         self._info = info
         self._options = dict(options)
         if module_paths is None and options.get("start") != "fast":
-            # The first worker has computed all samples with it: another one of this machine need not.
+            # The first worker has checked it on all samples: other workers of this machine need not.
             self._options["verified"] = info.artifact
         self._module_paths = module_paths
         self._probe: Any = None
@@ -159,7 +159,7 @@ class RemoteModel(ServedModel):
         """
         if self._probe is None and len(part.rows):
             first = part.items[:1]
-            # A view would hold on to all of the caller's array, and change with it.
+            # A view would keep the caller's whole array alive, and change with it.
             self._probe = to_sendable(first.copy() if isinstance(first, np.ndarray) else first)
 
     def compare(self, other: ModelInfo) -> LoadError | None:

@@ -134,7 +134,7 @@ class Worker:
         except EOFError:
             os._exit(_NOBODY_IS_THERE)
         except Exception:
-            # Nobody knows which call it was: the supervisor gives all of them to another worker.
+            # The failing call is unknown: the supervisor gives all calls to another worker.
             _logger.exception("a message cannot be read")
             os._exit(_UNREADABLE)
         is_lone = len(messages) == 1 and not self._asked
