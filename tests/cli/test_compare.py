@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import inferox
+from inferox.cli.compare import _print as print_comparison
 from inferox.measuring import comparison
 from inferox.measuring.comparison import Comparison, Progress, comparing
 from tests.cli.conftest import Run
 from tests.packing.modules import make_cnn
+from tests.report.comparisons import make_comparison, make_measurement
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +85,13 @@ def test_the_answer_comes_first_and_an_interruption_keeps_it(
     assert "Stopped in the first of" in text
     assert "Not reached of any artifact: parity" in text
     assert "is the fastest here with" in report.read_text(encoding="utf-8")
+
+
+def test_the_library_beside_stands_last_in_both_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    found = make_comparison()
+    print_comparison(replace(found, peer=make_measurement("sentence-transformers", 4)))
+    last = f"({len(found.artifacts) + 1})"
+    facts, times = (line for line in capsys.readouterr().out.splitlines() if line.strip().startswith(last))
+    assert "sentence-transformers" in facts
+    assert "no samples" not in facts
+    assert len(times.split("  ")) > 4

@@ -105,9 +105,7 @@ def test_what_was_not_reached_is_named() -> None:
     found = make_comparison()
     assert how_far(found) == []
     name = found.artifacts[0].artifact
-    assert how_far(replace(found, ending=Ending.INTERRUPTED)) == [
-        "Stopped after 3 of 5 rounds: --seconds allows more time."
-    ]
+    assert how_far(replace(found, ending=Ending.INTERRUPTED)) == ["Stopped after 3 of 5 rounds."]
     cut = replace(found, ending=Ending.OUT_OF_TIME, unreached={name: ("parity", "a row of 256 tokens")})
     assert how_far(cut) == [
         "The time was over in the first of 5 rounds: --seconds allows more time.",

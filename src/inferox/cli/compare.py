@@ -156,6 +156,11 @@ def _footnote(found: Comparison) -> str:
     return f"Load and first result: medians of {found.starts} starts, with their middle half below; the rest: {rounds}."
 
 
+def _listed(found: Comparison) -> list[ArtifactMeasurement]:
+    """The artifacts, the fastest first, and after them the library that they are compared with."""
+    return [*found.artifacts, *([] if found.peer is None else [found.peer])]
+
+
 def _facts_table(found: Comparison, best: str) -> Table:
     """What each artifact is, with the number that stands for it in the other table."""
     from rich.text import Text
@@ -169,9 +174,9 @@ def _facts_table(found: Comparison, best: str) -> Table:
     table.add_column("parity", no_wrap=True)
     for heading in ("memory", "on disk"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for number, item in enumerate(found.artifacts, 1):
+    for number, item in enumerate(_listed(found), 1):
         shared = f"\n({bytes_text(item.shared_bytes)})" if item.shared_bytes else ""
-        disk = Text.assemble(bytes_text(item.size_bytes), (shared, "dim not bold"))
+        disk = Text("–") if item is found.peer else Text.assemble(bytes_text(item.size_bytes), (shared, "dim not bold"))
         memory = Text("–" if item.peak_memory_bytes is None else bytes_text(item.peak_memory_bytes))
         style = "bold" if item.artifact == best else None
         table.add_row(f"({number})", Text(item.artifact), _parity(found, item), memory, disk, style=style)
@@ -184,7 +189,7 @@ def _times_table(found: Comparison, best: str) -> Table:
     table = plain_table()
     for heading in ("", "load", "first result", "one row", "rows/s", "tokens/s"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for number, item in enumerate(found.artifacts, 1):
+    for number, item in enumerate(_listed(found), 1):
         table.add_row(f"({number})", *_cells(item), style="bold" if item.artifact == best else None)
     return table
 
@@ -210,6 +215,8 @@ def _cells(item: ArtifactMeasurement) -> list[Text]:
 def _parity(found: Comparison, item: ArtifactMeasurement) -> Text:
     from rich.text import Text
 
+    if item is found.peer:
+        return Text("–")
     if item.evidence is None:
         return Text("not reached" if "parity" in found.unreached.get(item.artifact, ()) else "no samples", style="dim")
     agreement, name = item.evidence.agreement, item.evidence.parity_class.value

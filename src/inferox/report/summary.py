@@ -120,10 +120,11 @@ def how_far(comparison: Comparison) -> list[str]:
     """What is missing of what was planned, and why; empty where everything was measured."""
     if comparison.ending == "complete":
         return []
-    why = "Stopped" if comparison.ending == "interrupted" else "The time was over"
+    is_stopped = comparison.ending == "interrupted"
+    why, hint = ("Stopped", "") if is_stopped else ("The time was over", ": --seconds allows more time")
     # Only the first round reaches what is measured once, and rows of every length.
     place = "in the first" if comparison.unreached else f"after {comparison.rounds}"
-    said = [f"{why} {place} of {counted(comparison.plan.rounds, 'round')}: --seconds allows more time."]
+    said = [f"{why} {place} of {counted(comparison.plan.rounds, 'round')}{hint}."]
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, phrases in comparison.unreached.items():
         groups.setdefault(phrases, []).append(name)

@@ -16,7 +16,7 @@ from inferox.measuring.comparison.measurements import Comparison
 from inferox.measuring.comparison.peer_bench import PEER, has_peer
 from inferox.measuring.comparison.plan import FULL, Plan
 from inferox.measuring.comparison.schedule import Progress, Schedule, order_starts
-from inferox.measuring.time_budget import TimeBudget
+from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.package import Package, open_package
 
 
@@ -72,13 +72,12 @@ def compare(
     finally:
         for artifact_run in taking_part:
             artifact_run.leave()
+    unreached = "it was stopped before this was measured"
+    if ending is not Ending.INTERRUPTED:
+        unreached = "the time was over before it was measured; allow more seconds"
     shared = _shared_files(package)
     answered = [item for item in runs if item.reason is None and item.has_answer]
-    not_run = {
-        item.name: item.reason or "the time was over before it was measured; allow more seconds"
-        for item in runs
-        if item not in answered
-    }
+    not_run = {item.name: item.reason or unreached for item in runs if item not in answered}
     if not answered:
         if any(item.reason is None for item in runs) or schedule.unreached:
             raise DeadlineExceededError(
@@ -109,7 +108,7 @@ def compare(
         artifacts=tuple(sorted(measured, key=lambda item: -item.throughput.rows_per_s.median)),
         not_run=not_run,
         peer=next((item.measurement(shared, calibrated=calibrated) for item in beside), None),
-        no_peer=None if peer is None or beside else peer.reason or "the time was over before it was measured",
+        no_peer=None if peer is None or beside else peer.reason or unreached,
         proof=None if package.parity is None else package.parity.from_input,
         ending=ending,
         failures={item.name: item.failure for item in answered if item.failure is not None},
