@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from inferox.core import Availability, Backend, BackendNotFoundError, BackendUnavailableError
 
 ENTRY_POINT_GROUP = "inferox.backends"
-"""Where a distribution registers a backend: the name, and a ``Backend`` class or a function that makes one."""
+"""The group of entry points that register a backend: the name, and a ``Backend`` class or a function that makes one."""
 
 
 def backend_names() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Which encoders this backend computes, and how their configs and weights name the parts. Imports no runtime."""
+"""The encoders that this backend computes, and the names of their parts in configs and weights. Imports no runtime."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ _LACKS = {
     "modernbert": "rotary embeddings",
     "mpnet": "relative position biases",
 }
-"""What relatives of these encoders have that this backend does not compute."""
+"""Features of related encoders that this backend does not compute."""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ FORMAT = "safetensors"
 """The format of artifacts that this backend reads."""
 
 DISTRIBUTION = "candle-nn"
-"""What installs the module ``candle``, whose name another distribution has too."""
+"""The distribution of the module ``candle``, a name that another distribution has too."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class CandleBackend(HostBackend):
             return to_numpy(to_candle(left).matmul(to_candle(right)))
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Whether the artifact is one of this backend's, in a format that it reads."""
+        """Says whether the artifact is for this backend, in a format that it reads."""
         return artifact.backend == self.name and artifact.format == FORMAT
 
     def exporter(self) -> Exporter:
-        """What writes Candle's artifacts at pack time.
+        """The exporter that writes Candle's artifacts at pack time.
 
         Raises:
             BackendUnavailableError: If Candle cannot be imported.

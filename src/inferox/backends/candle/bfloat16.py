@@ -48,7 +48,7 @@ def import_bits(source: Any) -> npt.NDArray[np.int16]:
 
 
 def is_bfloat16(source: Any) -> bool:
-    """Whether what a tensor exports through DLPack is ``bf16``."""
+    """Says whether a tensor exports ``bf16`` through DLPack."""
     return _code_of(source.__dlpack__()) == _BFLOAT
 
 

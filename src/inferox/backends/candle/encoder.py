@@ -20,7 +20,7 @@ from inferox.backends.candle.weights import Weights
 from inferox.core import InputTooLongError, RequestError, ShapeMismatchError, TensorLike, counted, to_array
 
 _MASKED = float(np.finfo(np.float32).min)
-"""What masked scores are lowered by: a row that is masked as a whole stays finite, as it does in transformers."""
+"""The amount by which masked scores are lowered: a wholly masked row stays finite, as in transformers."""
 
 _UNUSED = re.compile(
     r"^(pooler|classifier|pre_classifier|cls|lm_head|qa_outputs|vocab_(layer_norm|projector|transform)"
@@ -159,7 +159,7 @@ class Encoder:
 
     @property
     def _width(self) -> int:
-        """How many numbers there are for each token or row."""
+        """The width of each token or row."""
         last = self._row_head.classifier if self._row_head is not None else self._token_head
         return self._architecture.hidden_size if last is None else int(last.weight.shape[1])
 

@@ -28,12 +28,12 @@ SUPPORTED = (DataType.F64, DataType.F32, DataType.F16, DataType.BF16, DataType.I
 """The data types that Candle and Inferox have in common."""
 
 COPIES = 5
-"""How many copies of the elements there are in memory at most while they are exchanged."""
+"""The most copies of the elements in memory while they are exchanged."""
 
 _ONLY = "tensor"
 
 _LENGTH = struct.Struct("<Q")
-"""How a safetensors file begins: the length of its header, in bytes. The elements come after the header."""
+"""The beginning of a safetensors file: the length of its header, in bytes. The elements come after the header."""
 
 _ALIGNMENT = 8
 

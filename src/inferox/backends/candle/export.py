@@ -26,7 +26,7 @@ from inferox.core import (
 )
 
 LAYERS_FILE = "backends/candle/config.json"
-"""Where the description of a chain of layers lies."""
+"""The file with the description of a chain of layers."""
 
 _KNOWN = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.Dropout, nn.Identity)
 
@@ -94,7 +94,7 @@ def _check_architecture(source: SourceModel) -> None:
 
 
 def _is_foreign(layer: nn.Module) -> bool:
-    """Whether it is one of PyTorch's own layers with weights, and not one that the backend has."""
+    """Says whether it is one of PyTorch's own layers with weights that the backend lacks."""
     own = type(layer).__module__.startswith("torch.nn.modules.") and next(layer.parameters(recurse=False), None)
     return own is not None and own is not False and not isinstance(layer, _KNOWN)
 

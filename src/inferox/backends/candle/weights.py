@@ -17,10 +17,10 @@ _OLD_NAMES = (
     (re.compile(r"(?<=LayerNorm\.)gamma$"), "weight"),
     (re.compile(r"(?<=LayerNorm\.)beta$"), "bias"),
 )
-"""What the first checkpoints of BERT, converted from TensorFlow, call two weights."""
+"""The names of two weights in the first checkpoints of BERT, which were converted from TensorFlow."""
 
 _READ_COPIES = 3
-"""How many copies of the weights there are while Candle reads them: the file, the tensors, and their transposes."""
+"""The number of copies of the weights while Candle reads them: the file, the tensors, and their transposes."""
 
 _NAMED = 5
 

@@ -1,4 +1,4 @@
-"""What backends that compute on the CPU have in common: a base, its device, its tensors, and rounding."""
+"""The common part of backends that compute on the CPU: a base, its device, its tensors, and rounding."""
 
 from inferox.backends.host.backend import HostBackend
 from inferox.backends.host.builder import ArrayTensorBuilder

@@ -1,4 +1,4 @@
-"""What backends that compute on the CPU alone have in common."""
+"""The base of backends that compute on the CPU alone."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class ArrayTensorBuilder(TensorBuilder, Generic[T]):
 
     @property
     def device(self) -> DeviceId:
-        """Where the tensors are made."""
+        """The device on which the tensors are made."""
         return DeviceId.cpu()
 
     def with_device(self, device: DeviceId) -> ArrayTensorBuilder[T]:

@@ -1,1 +1,1 @@
-"""What backends that read ONNX graphs have in common at pack time: writing a graph that holds no weights."""
+"""The common part of backends that read ONNX graphs, at pack time: writing a graph that holds no weights."""

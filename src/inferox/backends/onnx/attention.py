@@ -63,7 +63,7 @@ def attend(  # noqa: PLR0917 - as PyTorch has them
 TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     torch.ops.aten.scaled_dot_product_attention.default: attend
 }
-"""What is written in another way than PyTorch's exporter would, by operator."""
+"""The operators that are written differently from PyTorch's exporter."""
 
 
 def _scalar(number: float, dtype: ir.DataType) -> Value:
@@ -78,7 +78,7 @@ def _factor(query: Value, scale: float | None) -> Value:
 
 
 def _bias(mask: Value, dtype: ir.DataType) -> Value:
-    """What a mask adds to the scores. It is finite, because a softmax over nothing but infinities has no answer."""
+    """The number that a mask adds to the scores. It is finite, as a softmax over infinities alone is undefined."""
     least = _scalar(float(dtype.min), dtype)
     if mask.dtype == ir.DataType.BOOL:
         return op.Where(mask, _scalar(0.0, dtype), least)

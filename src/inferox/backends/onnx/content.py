@@ -1,4 +1,4 @@
-"""What may be in an ONNX file that a runtime is given: decided by its bytes, whatever its name says."""
+"""Checks the content of an ONNX file before a runtime is given it, whatever its name says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OpenVINO believes it in files too, and reads whatever lies at that address (seen
 """
 
 _DEEPEST = 64
-"""How deep graphs may be nested. Runtimes recurse into them."""
+"""The deepest nesting of graphs. Runtimes recurse into them."""
 
 _MODEL_FIELDS = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)
 """The fields of a ``ModelProto`` with their wire types."""

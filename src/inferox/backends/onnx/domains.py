@@ -1,4 +1,4 @@
-"""Which operators that are not ONNX's own a graph calls, by their domain."""
+"""The operators of a graph that are not ONNX's own, by domain."""
 
 from __future__ import annotations
 

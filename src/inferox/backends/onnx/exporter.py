@@ -1,4 +1,4 @@
-"""What PyTorch's ONNX exporter does anew for every graph, done once."""
+"""Caches of what PyTorch's ONNX exporter computes anew for every graph."""
 
 from __future__ import annotations
 

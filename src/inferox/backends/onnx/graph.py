@@ -14,7 +14,7 @@ from inferox.backends.onnx.shared_weights import share_weights
 from inferox.core import WEIGHTS_FILE, ExportRequest, Layout, LoadError, Precision, Signature, SourceModel
 
 GRAPH_FILES = {Layout.PADDED: "model.onnx", Layout.PACKED: "model.packed.onnx"}
-"""Where graphs lie: at the root, because both ONNX Runtime and OpenVINO refuse paths to weights that climb."""
+"""The files of graphs. They lie at the root, because ONNX Runtime and OpenVINO refuse paths to weights that climb."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which values of an ONNX graph are sure not to be integers of 32 or 64 bits, or to be constants without -1."""
+"""Finds values of an ONNX graph that are not integers of 32 or 64 bits, or are constants without -1."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INT32, INT64 = 6, 7
 
 _LITTLE: Mapping[int, np.dtype[np.signedinteger[Any]]] = {INT32: np.dtype("<i4"), INT64: np.dtype("<i8")}
 _LISTS = {INT32: 5, INT64: 7}
-"""Where a tensor holds its numbers, other than as raw bytes."""
+"""The fields in which a tensor holds its numbers, other than raw bytes."""
 
 _EXTERNAL = 1
 
@@ -113,7 +113,7 @@ _LIKE_FIRST = frozenset(
 
 
 class HarmlessValues:
-    """What is known about the values of a graph, by their names, while its nodes are walked through.
+    """The known facts about the values of a graph, by name, while its nodes are visited.
 
     What is not known counts as harmful: a graph may be written to mislead.
 
@@ -129,7 +129,7 @@ class HarmlessValues:
         self._trusts_operators = trusts_operators
 
     def is_safe(self, dividend: str, divisor: str) -> bool:
-        """Whether a division cannot be one of the least integer by -1.
+        """Says whether a division cannot be one of the least integer by -1.
 
         Args:
             dividend: The name of a value.
@@ -138,7 +138,7 @@ class HarmlessValues:
         return bool({dividend, divisor} & self._harmless) or divisor in self._without_minus_one
 
     def enter(self, graph: Message, nodes: Iterable[Message], *, is_main: bool) -> HarmlessValues:
-        """What is known at the beginning of a graph: its inputs and constants, and what is known around it.
+        """The facts at the beginning of a graph: its inputs and constants, and those of the graph around it.
 
         Args:
             graph: The ``GraphProto``.

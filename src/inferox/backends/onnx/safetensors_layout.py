@@ -1,4 +1,4 @@
-"""Where each tensor lies in a safetensors file: raw little-endian numbers at known offsets."""
+"""The place of each tensor in a safetensors file: raw little-endian numbers at known offsets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Place:
     shape: tuple[int, ...]
 
     def holds(self, data: bytes | memoryview) -> bool:
-        """Whether these are the tensor's bytes. The file is read piece by piece: a table of tokens may be a gigabyte.
+        """Says whether these are the tensor's bytes. The file is read in pieces: an embedding table may be a gigabyte.
 
         Args:
             data: The bytes to compare with.

@@ -19,7 +19,7 @@ INLINE_BYTES = 1024
 not from a file beside it. It is where the ``onnx`` package draws the line too."""
 
 _MODULES = ("module.module.", "module.", "")
-"""What is put before the names of the weights by what wraps the module; nothing, in a graph that was one already."""
+"""The prefix that wrapping the module gives to the names of its weights; empty in a graph that was one already."""
 
 
 def share_weights(graph: ModelProto, places: Mapping[str, Place]) -> None:

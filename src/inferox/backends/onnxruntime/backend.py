@@ -57,7 +57,7 @@ class OnnxRuntimeBackend(HostBackend):
         return np.asarray(product)
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Whether the artifact is one of this backend's, in a format that it reads."""
+        """Says whether the artifact is for this backend, in a format that it reads."""
         return artifact.backend == self.name and artifact.format == FORMAT
 
     def extra_code(self, artifact: Artifact) -> str | None:
@@ -67,7 +67,7 @@ class OnnxRuntimeBackend(HostBackend):
         return " and ".join(map(describe, find_plug_ins(artifact.path("graph")))) or None
 
     def exporter(self) -> Exporter:
-        """What writes ONNX graphs at pack time.
+        """The exporter that writes ONNX graphs at pack time.
 
         Raises:
             BackendUnavailableError: If what it takes to write them is not installed.

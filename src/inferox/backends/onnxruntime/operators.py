@@ -12,7 +12,7 @@ from inferox.backends.onnx.wire_format import WireFormatError
 from inferox.core import LoadError, first_line
 
 ENTRY_POINT_GROUP = "inferox.onnxruntime_operators"
-"""Where a distribution registers a library: the domain of its operators, and a function that gives the file's path."""
+"""The group of entry points that register a library: its operators' domain, and a function that gives its path."""
 
 
 def find_plug_ins(graph: Path) -> list[EntryPoint]:
@@ -36,7 +36,7 @@ def find_plug_ins(graph: Path) -> list[EntryPoint]:
 
 
 def describe(plug_in: EntryPoint) -> str:
-    """What loading a graph with a plug-in runs, as a phrase.
+    """The code that loading a graph with a plug-in runs, as a phrase.
 
     Args:
         plug_in: What registers operators.

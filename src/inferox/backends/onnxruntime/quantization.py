@@ -13,7 +13,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.onnx_model import ONNXModel
 
 _BLOCK_SIZE = 32
-"""How many numbers share a scale.
+"""The number of weights that share a scale.
 
 Measured with MiniLM: of the vectors to those in fp32, the smallest cosine is 0.9977 with 32 and 0.9941 with
 128, and with a scale for each whole batch, which dynamic quantisation computes, 0.970.

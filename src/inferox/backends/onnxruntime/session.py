@@ -43,7 +43,7 @@ _DTYPES = {
 
 
 def list_ports(items: Sequence[NodeArg]) -> list[GraphPort]:
-    """What a session takes or gives.
+    """The inputs or outputs of a session.
 
     Args:
         items: Its inputs or outputs.

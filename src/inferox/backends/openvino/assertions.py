@@ -112,14 +112,14 @@ class Assertions:
         model.add_results([opset13.result(checked)])
 
     def _is_settled(self, bad: Output, told: str) -> bool:
-        """Whether a condition on constants alone is met."""
+        """Says whether a condition on constants is met."""
         always = _evaluate(bad) if self._is_constant(bad.get_node()) else None
         if always:
             raise LoadError(f"{self.path_name} fails whatever its inputs are: {told}", hint="export the model again")
         return always is False
 
     def _is_constant(self, node: Node) -> bool:
-        """Whether a node depends on constants alone. Walks without recursion, as graphs can be deep."""
+        """Says whether a node depends on constants alone. Walks without recursion, as graphs can be deep."""
         waiting = [node]
         while waiting:
             current = waiting[-1]
@@ -149,7 +149,7 @@ def _least(lengths: list[Node]) -> Node:
 
 
 def _source(indices: Output) -> Output:
-    """Where indices come from, through operators that keep all of them."""
+    """The origin of indices, through operators that keep all of them."""
     node = indices.get_node()
     while node.get_type_name() in _SAME_ELEMENTS or is_integer_convert(node):
         indices = node.input_value(0)
@@ -158,7 +158,7 @@ def _source(indices: Output) -> Output:
 
 
 def is_integer_convert(node: Node) -> bool:
-    """Whether a node turns indices of one width into those of another.
+    """Says whether a node converts indices from one width to another.
 
     Args:
         node: A node.
@@ -186,7 +186,7 @@ def _fail_if(bad: Output, told: str) -> Node:
 
 
 def _evaluate(bad: Output) -> bool | None:
-    """Whether anything is wrong, where it depends on constants alone; ``None`` if only running it shows that."""
+    """Says whether anything is wrong, where that depends on constants alone; ``None`` if only running it tells."""
     model = openvino.Model([opset13.result(bad)], []).clone()
     passes = Manager()
     passes.register_pass(ConstantFolding())

@@ -76,11 +76,11 @@ class OpenVinoBackend(HostBackend):
             return multiply(left, right, to_openvino(device))
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Whether the artifact is one of this backend's, in a format that it reads."""
+        """Says whether the artifact is for this backend, in a format that it reads."""
         return artifact.backend == self.name and artifact.format in {ONNX, IR}
 
     def lacks(self, artifact: Artifact, device: DeviceId | None) -> str | None:
-        """What the processor lacks to compute in bf16. Of other devices and precisions, OpenVINO alone can tell."""
+        """The feature that the processor lacks for bf16. For other devices and precisions, only OpenVINO can tell."""
         if artifact.precision is not Precision.BF16 or device not in {None, DeviceId.cpu()}:
             return None
         flags = self.flags()
@@ -89,7 +89,7 @@ class OpenVinoBackend(HostBackend):
         return f"the processor has no bf16 arithmetic ({', '.join(sorted(BF16_FLAGS))})"
 
     def exporter(self) -> Exporter:
-        """What writes ONNX graphs, and IR in int8, at pack time.
+        """The exporter that writes ONNX graphs, and IR in int8, at pack time.
 
         Raises:
             BackendUnavailableError: If what it takes to write them is not installed.

@@ -16,7 +16,7 @@ from inferox.backends.openvino.ir_content import check_ir
 from inferox.core import DataType, GraphPort, LoadError, Precision, UnsupportedDTypeError
 
 _CHECKS: Mapping[str, Callable[[Path], object]] = {".onnx": check_onnx, ".xml": check_ir}
-"""What a file must be, by the end of its name. OpenVINO looks at the content alone."""
+"""The required content of a file, by the suffix of its name. OpenVINO looks at the content alone."""
 
 _SHAPES_KEPT, _KEPT_SHAPES = "CPU_RUNTIME_CACHE_CAPACITY", 64
 """For how many shapes each stream keeps what it prepares. By default they are 5,000, and batches of texts have ever new
@@ -27,7 +27,7 @@ _HINTS = {Precision.FP32: "f32", Precision.FP16: "f16", Precision.BF16: "bf16", 
 """The type in which a device computes what is not quantised. Left alone, OpenVINO would round to its fastest."""
 
 _CAPABILITIES = {Precision.FP16: ("FP16", DataType.F16), Precision.BF16: ("BF16", DataType.BF16)}
-"""What a device must state to compute in half precision."""
+"""The capability that a device must state to compute in half precision."""
 
 _DTYPES = {dtype.value: dtype for dtype in DataType if dtype is not DataType.BOOL} | {"boolean": DataType.BOOL}
 """Inferox's data types by OpenVINO's names for them."""
@@ -91,7 +91,7 @@ def compile_model(
 
 
 def list_ports(outputs: Sequence[openvino.ConstOutput]) -> list[GraphPort]:
-    """What a compiled model takes or gives, without what is there for checks alone.
+    """The inputs or outputs of a compiled model, without those that are only for checks.
 
     Args:
         outputs: Its inputs or outputs.
@@ -108,7 +108,7 @@ def list_ports(outputs: Sequence[openvino.ConstOutput]) -> list[GraphPort]:
 
 
 def _is_held_in(model: openvino.Model, kind: str) -> bool:
-    """Whether most of a model's floating-point constants are of a type."""
+    """Says whether most of a model's floating-point constants are of a type."""
     sizes: dict[str, int] = {}
     for node in model.get_ops():
         if node.get_type_name() == "Constant" and node.get_output_element_type(0).is_real():

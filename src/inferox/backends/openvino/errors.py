@@ -8,7 +8,7 @@ from inferox.backends.host import free_memory_bytes
 from inferox.core import ErrorBorder, Fault
 
 CHECK_PREFIX = "inferox check: "
-"""What the names of nodes that check something in a graph begin with; what is wrong follows."""
+"""The prefix of the names of nodes that check something in a graph; the fault follows."""
 
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|bad allocation|out of memory|std::length_error|Cannot allocate", re.IGNORECASE)
 _NODE = re.compile(r"^While validating ONNX node '[^']*': ")
@@ -17,7 +17,7 @@ _FRAME = re.compile(
     r"Model wasn't fully converted|-- .* with a message:$|While validating node '.*:$|\[ ?\w+ ?\]$)"
 )
 _CHECK = re.compile(rf"^Node {CHECK_PREFIX}(?P<told>.*) of type \w+$", re.MULTILINE)
-"""How OpenVINO names the node of one of Inferox's checks that failed."""
+"""The pattern by which OpenVINO names the node of a failed check of Inferox."""
 
 _SUMMARY = "-- Conversion is failed for"
 

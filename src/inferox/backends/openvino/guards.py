@@ -24,12 +24,12 @@ _PASS_ON = frozenset(
 """Operators whose output has no other elements than their first input."""
 
 _AXES = {"CumSum": 1, "Roll": 2, "Slice": 4}
-"""Where operators take axes that they do not check, if they are not constant."""
+"""The input of each operator that holds axes, which it does not check unless they are constant."""
 
 _FOURIER = frozenset({"DFT", "IDFT", "RDFT", "IRDFT"})
 
 _KNOWN_OPERATORS = re.compile(r"opset\d+")
-"""What the version of an operator that is documented reads."""
+"""The versions of operators that are documented."""
 
 _REFUSED = {"CTCLoss": "is for training, and reads memory by labels that are not checked"}
 
@@ -189,7 +189,7 @@ def _guard_offsets(node: Node, assertions: Assertions) -> None:
 
 
 def _stays_below(indices: Output, length: int, bounds: Mapping[str, int]) -> bool:
-    """Whether indices are parts of a constant within the range, or of an input that is bounded."""
+    """Says whether indices are parts of a constant within the range, or of a bounded input."""
     node = indices.get_node()
     while node.get_type_name() in _PASS_ON or is_integer_convert(node):
         node = node.input_value(0).get_node()

@@ -1,4 +1,4 @@
-"""What may be in the XML file of an IR that OpenVINO is given: decided by its bytes, whatever its name says."""
+"""Checks the content of the XML file of an IR before OpenVINO is given it, whatever its name says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inferox.core import LoadError
 _SECTIONS = frozenset(
     {"layers", "edges", "rt_info", "meta_data", "quantization_parameters", "statistics", "pre-process"}
 )
-"""What stands in a ``net``."""
+"""The elements of a ``net``."""
 
 _DEEPEST = 128
 _CHUNK_BYTES = 2**20

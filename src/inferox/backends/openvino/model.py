@@ -191,7 +191,7 @@ class _Lanes:
             self.idle.put(request)
 
     def have_failed(self) -> bool:
-        """Whether one of them has failed, also where the thread that waits for it has not heard of it yet."""
+        """True if one of them has failed, also where the thread that waits for it does not know yet."""
         return self.failed.is_set() or any(map(_has_failed, self._requests))
 
 

@@ -20,7 +20,7 @@ from nncf import AdvancedQuantizationParameters
 from nncf.quantization.advanced_parameters import AdvancedSmoothQuantParameters
 
 _SMOOTHING = 0.75
-"""How much of the outliers is moved from activations into weights (SmoothQuant's alpha, Xiao et al. 2023).
+"""The share of outliers that is moved from activations into weights (SmoothQuant's alpha, Xiao et al. 2023).
 
 Measured with MiniLM on 300 texts that it was not calibrated on, mean and minimum cosine to fp32: 0.990 and
 0.967 at 0.5, 0.996 and 0.990 at 0.7, 0.997 and 0.989 at 0.75, 0.997 and 0.987 at 0.8, 0.996 and 0.984 at 0.9, 0.995 and
@@ -66,7 +66,7 @@ def _fold_constants(model: openvino.Model) -> None:
 
 
 def _attends(model: openvino.Model) -> bool:
-    """Whether a model is a transformer: a softmax within it that is not its last step."""
+    """Says whether a model is a transformer: it has a softmax that is not its last step."""
     results = {result.input_value(0).get_node().get_friendly_name() for result in model.get_results()}
     names = [node.get_friendly_name() for node in model.get_ops() if node.get_type_name() == "Softmax"]
     return any(name not in results for name in names)

@@ -47,7 +47,7 @@ _HEADS = frozenset(
         "vocab_transform",
     }
 )
-"""What transformers' encoders call their pretraining heads, task heads and poolers."""
+"""The names of pretraining heads, task heads and poolers in transformers' encoders."""
 
 _TABLES = re.compile(r"(^|\.)(position_ids|token_type_ids|inv_freq)$")
 """Tables that old checkpoints saved and that an architecture computes for itself."""
@@ -61,7 +61,7 @@ One may name a kernel that is fetched from the hub and run; another takes the ou
 """
 
 _ENTRIES_PER_WEIGHT = 16
-"""What it takes to make the module of a weight, in entries of a config."""
+"""The cost of making the module of a weight, in entries of a config."""
 
 _alone = Lock()
 """Held while a module is made: transformers changes PyTorch for the whole process, and Inferox its logging."""
@@ -243,7 +243,7 @@ def _passed_by(names: Iterable[str], module: PreTrainedModel) -> list[str]:
 
 
 def _is_absent_head(name: str, module: PreTrainedModel) -> bool:
-    """Whether a weight belongs to a head that the module does not have at all, rather than to a part of one it has."""
+    """Says whether a weight belongs to a head that the module lacks entirely, and not to a part of one it has."""
     parts = name.split(".")
     base = getattr(module, module.base_model_prefix, None)
     if parts[0] == module.base_model_prefix and len(parts) > 1:

@@ -103,11 +103,11 @@ class TorchBackend(Backend):
             return (factors[0] @ factors[1]).cpu().numpy()
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Whether the artifact is one of this backend's, in a format that it reads."""
+        """Says whether the artifact is for this backend, in a format that it reads."""
         return artifact.backend == self.name and artifact.format in FORMATS
 
     def exporter(self) -> Exporter:
-        """What writes PyTorch artifacts at pack time.
+        """The exporter that writes PyTorch artifacts at pack time.
 
         Raises:
             BackendUnavailableError: If PyTorch cannot be imported.

@@ -34,7 +34,7 @@ class TorchTensorBuilder(ArrayTensorBuilder[TorchTensor]):
 
     @property
     def device(self) -> DeviceId:
-        """Where the tensors are made."""
+        """The device on which the tensors are made."""
         return self._device
 
     def with_device(self, device: DeviceId) -> TorchTensorBuilder:

@@ -1,4 +1,4 @@
-"""What a program of ``torch.export`` really takes: it may be one for the examples alone, and does not say so."""
+"""Checks what a program of ``torch.export`` really takes: it may fit the examples alone, without saying so."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Call = Callable[[Tensors], Any]
 """Computes named tensors, and returns a tensor, a tuple or list of them, or a mapping by name."""
 
 _ROWS = 2
-"""How many rows a program is captured with: ``torch.export`` takes 1 for a fixed extent."""
+"""The number of rows that a program is captured with: ``torch.export`` treats 1 as a fixed extent."""
 
 _OTHER_ROWS = (1, 3)
 
@@ -27,7 +27,7 @@ _UNLIMITED = 2**31
 """The extent from which on a limit counts as none: PyTorch gives larger ones to extents without a limit."""
 
 _ROUGHLY = 1e-3
-"""How far a program may be from its module before it counts as another one; parity is measured elsewhere."""
+"""The largest difference between a program and its module before it counts as another; parity is measured elsewhere."""
 
 _HINT = "its code must treat every row alike, whatever their number, and change neither its inputs nor itself"
 
@@ -146,7 +146,7 @@ def _range(program: ExportedProgram, extent: int | torch.SymInt) -> tuple[int, i
 
 
 def _takes(call: Call, examples: Tensors, signature: Signature, dim: str, extent: int) -> bool:
-    """Whether shapes work out with another extent. Nothing is computed, for which there may not be enough memory."""
+    """Says whether shapes work out with another extent. Nothing is computed, as memory may not suffice."""
     with FakeTensorMode(allow_non_fake_inputs=True) as shapes_alone:
         inputs = {name: shapes_alone.from_tensor(value) for name, value in examples.items()}
         try:

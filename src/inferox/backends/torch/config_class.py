@@ -63,7 +63,7 @@ def read_config(config: Mapping[str, Any]) -> PretrainedConfig:
 
 
 def _measure(kind: Any, config: dict[str, Any], entries: int, numbers: LargeNumbers) -> tuple[int, int]:
-    """How many steps it takes to read a config, and how many entries it has then."""
+    """The number of steps it takes to read a config, and of the entries it has then."""
     try:
         with steps_counted(entries, numbers) as steps:
             made = kind.from_dict(config)
@@ -91,7 +91,7 @@ class Steps:
         self._most_held = _FEWEST_STEPS + entries
 
     def trace(self, frame: FrameType, _event: str, _argument: Any) -> Trace:
-        """What ``sys.settrace`` is given."""
+        """The function for ``sys.settrace``."""
         self.taken += 1
         if self.taken > self._most:
             raise _OutOfBoundsError

@@ -21,7 +21,7 @@ _LARGEST_SUM = 1 << 18
 _SMALLEST_LIMIT = 1 << 6
 
 _SHOWN = 3
-"""How many numbers a message names."""
+"""The number of values that a message names."""
 
 
 class LargeNumbers:

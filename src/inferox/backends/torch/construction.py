@@ -20,7 +20,7 @@ _MODEL_FILES = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth", ".h5",
 """The suffixes of files with settings, weights and vocabularies."""
 
 _INSTALLED = tuple(os.path.realpath(folder) + os.sep for folder in {sys.prefix, sys.base_prefix})
-"""Where Python's own files and those of the installed libraries lie."""
+"""The folders of Python's own files and of installed libraries."""
 
 _MODULES_PER_WEIGHT = 16
 _FEWEST_MODULES = 2_000

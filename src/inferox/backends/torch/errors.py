@@ -27,7 +27,7 @@ _OUT_OF_MEMORY = re.compile(
     r"|Storage size calculation overflowed",
     re.IGNORECASE,
 )
-"""What PyTorch says, mostly in a bare ``RuntimeError``, when the CPU, the driver or a CUDA library lacks memory."""
+"""Messages of PyTorch, mostly in a bare ``RuntimeError``, when the CPU, driver or a CUDA library lacks memory."""
 
 _NAMED = 5
 

@@ -32,7 +32,7 @@ _CONTRADICTION = "the signature that the package states is not that of its progr
 
 @dataclass(frozen=True)
 class Program:
-    """What a loader makes of an artifact.
+    """The result of loading an artifact.
 
     Attributes:
         call: Computes named tensors, and returns a tensor, a tuple or list of them, or a mapping by name.
@@ -100,7 +100,7 @@ class TorchModel(Model):
 
 
 def _is_plain(array: npt.NDArray[Any]) -> bool:
-    """Whether PyTorch takes an array's memory as it is."""
+    """Says whether PyTorch can share an array's memory."""
     # An axis of one entry may have a negative stride, which PyTorch refuses, and still count as contiguous.
     return array.flags.carray and array.dtype.isbuiltin == 1 and min(array.strides, default=0) >= 0
 

@@ -14,7 +14,7 @@ _NOTICES = {
     "torchao.kernel.intmm": ("Warning: Detected no triton",),
     "torch.utils._pytree": ("%s is an Enum subclass",),
 }
-"""How the notices begin, by the logger that writes them."""
+"""The beginnings of the notices, by the logger that writes them."""
 
 
 def hide_notices() -> None:

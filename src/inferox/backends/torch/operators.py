@@ -13,13 +13,13 @@ import torch
 from inferox.core import LoadError, first_line
 
 ENTRY_POINT_GROUP = "inferox.torch_operators"
-"""Where a distribution registers operators: their namespace, and the module that registers them when it is imported."""
+"""The group of entry points that register operators: their namespace, and the module that registers them."""
 
 _CALLS = {
     ".py": re.compile(rb"(?<![\w.])ops\.(\w+)\.(\w+)"),
     ".json": re.compile(rb'"target": ?"torch\.ops\.(\w+)\.(\w+)'),
 }
-"""How TorchScript's code and the graphs of ``torch.export`` call an operator, by the suffix of their files."""
+"""The patterns by which TorchScript's code and graphs of ``torch.export`` call an operator, by file suffix."""
 
 _HIGHER_ORDER = "higher_order"
 """The namespace of PyTorch's own operators that take graphs, which it imports itself when it reads a program."""

@@ -26,7 +26,7 @@ _NAME = "inferox_packed"
 @dataclass(frozen=True)
 class _Batch:
     seen: torch.Tensor
-    """Whether other tokens see what stands at each place; shape ``[batch, seq]``, bool."""
+    """A mask of the places that other tokens attend to; shape ``[batch, seq]``, bool."""
 
     tokens: torch.Tensor
     """The index of the token at each place, and 0 where there is none; shape ``[batch, seq]``, int64."""

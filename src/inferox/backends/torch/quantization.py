@@ -53,7 +53,7 @@ def quantize(module: torch.nn.Module) -> None:
 
 
 def stored_tensors(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
-    """What a tensor keeps in memory: itself, or the parts of a quantised one.
+    """The tensors that a tensor keeps in memory: itself, or the parts of a quantised one.
 
     Args:
         tensor: A parameter or buffer.

@@ -57,7 +57,7 @@ class TorchTensor(Tensor):
 
     @property
     def device(self) -> DeviceId:
-        """Where the elements lie."""
+        """The device of the elements."""
         return devices.from_torch(self._tensor.device)
 
     def to_device(self, device: DeviceId) -> TorchTensor:
@@ -149,7 +149,7 @@ class TorchTensor(Tensor):
 
 
 def _fault(tensor: torch.Tensor) -> str | None:
-    """What keeps a tensor from being dense memory; ``None`` where it is that."""
+    """The reason why a tensor is not dense memory; ``None`` where it is."""
     if tensor.is_meta:
         return "on the meta device"
     if tensor.is_nested:

@@ -1,4 +1,4 @@
-"""How exported programs take their inputs: some by position, some by name."""
+"""The way exported programs take their inputs: some by position, some by name."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from inferox.backends.torch.model import Program
 from inferox.core import Artifact, LoadError, LoadOptions
 
 FACTORY = "create_model"
-"""What ``model.py`` must export: a function of the package's folder and the backend, which returns the module."""
+"""The name that ``model.py`` must export: a function of the package's folder and backend that returns the module."""
 
 _numbers = count()
 
@@ -124,7 +124,7 @@ def _load_strictly(module: torch.nn.Module, weights: Mapping[str, torch.Tensor],
 
 
 def _fits(weight: torch.Tensor, place: torch.Tensor) -> bool:
-    """Whether a weight goes into its place as it is, or in a wider floating-point type that holds it exactly."""
+    """Says whether a weight fits its place as it is, or in a wider floating-point type that holds it exactly."""
     widened = weight.is_floating_point() and torch.promote_types(weight.dtype, place.dtype) is place.dtype
     return weight.shape == place.shape and (weight.dtype is place.dtype or widened)
 
