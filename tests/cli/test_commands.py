@@ -22,6 +22,7 @@ from inferox.core import (
     NoUsableBackendError,
     RequestError,
 )
+from inferox.package import open_package
 from inferox.parity import TOLERANCES, ParityClass
 from tests.cli.conftest import Run
 from tests.packing.test_kinds import save_text_model
@@ -235,6 +236,16 @@ def test_weights_that_are_not_numbers(run: Run, tmp_path: Path, minilm_directory
     model.save_pretrained(tmp_path / "bert")
     done = run("pack", tmp_path / "bert", "-o", tmp_path / "p")
     assert (done.code, "NaN" in done.err) == (3, True)
+
+
+def test_inspect_names_every_artifact_in_full_on_a_narrow_terminal(
+    run: Run, packages: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    names = [artifact.name for artifact in open_package(packages["embed"]).artifacts]
+    table = run("inspect", packages["embed"], "--table").out.partition("Artifacts")[2].partition("Files")[0]
+    assert len(names) > 1
+    assert all(f"│ {name} " in table for name in names)
 
 
 def test_inspect_runs_no_code(run: Run, packages: dict[str, Path]) -> None:

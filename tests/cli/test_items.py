@@ -217,3 +217,10 @@ def test_python_opens_a_path_and_refuses_a_text(packages: Packages, tmp_path: Pa
             model.classify_images([str(tmp_path / "a.png")])
         with pytest.raises(RequestError, match="got a single one"):
             model.classify_images(str(tmp_path / "a.png"))
+
+
+def test_standard_input_is_not_one_item_of_several(run: Run, packages: Packages) -> None:
+    for arguments in (["a", "-"], ["-", "-"], ["-", "--input", "x.txt"]):
+        done = run("run", packages["embed"], *arguments, stdin=b"a line\n")
+        assert (done.code, done.out) == (4, "")
+        assert "- stands for standard input, and so for all items" in done.err

@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 import inferox
+from inferox.cli.tune import _answer
+from inferox.loading.cell import Cell
+from inferox.loading.profile import Profile
+from inferox.measuring.time_budget import Ending
+from inferox.measuring.tuning import Tuning
 from tests.cli.conftest import Run
 from tests.packing.modules import make_cnn
 
@@ -86,3 +91,17 @@ def test_nothing_that_can_run(run: Run, package: Path) -> None:
     assert run("tune", package, "--backend", "candle").code == 5
     assert run("tune", package, "--backend", "nope").code == 5
     assert run("explain", package, "--quality", "best").code == 2
+
+
+def test_the_answer_names_what_is_loaded_from_now_on() -> None:
+    # The first is faster for most shapes, the second over all of them.
+    times = {"openvino/onnx/bf16/packed": [1.0, 1.0, 9.0], "openvino/onnx/bf16/padded": [1.1, 1.1, 3.0]}
+    cells = {
+        name: tuple(Cell(1, length, seconds) for length, seconds in zip((8, 32, 128), listed, strict=True))
+        for name, listed in times.items()
+    }
+    profile = Profile("d", "m", 2, "default", {}, "2026", cells)
+    answer = _answer(Tuning("x", profile, Path("x"), {}, 1, 1, {}, Ending.COMPLETE, ()))
+    assert answer.startswith(
+        "openvino/onnx/bf16/padded is the fastest here over all 3 shapes of batch together, and for 1 of them alone;"
+    )

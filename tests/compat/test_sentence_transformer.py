@@ -193,12 +193,12 @@ def test_tokens(ours: SentenceTransformer, theirs: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"batch_size": 0}, ConfigError, "batch_size must be a whole number from 1, but is 0"),
+        ({"batch_size": 0}, ConfigError, "batch_size must be a positive integer, but is 0"),
         ({"precision": "int4"}, ConfigError, "precision must be one of float32, int8"),
         ({"output_value": "tokens"}, ConfigError, "output_value must be one of sentence_embedding"),
         ({"output_value": "token_embeddings", "precision": "int8"}, ConfigError, "tokens are float32"),
         ({"prompt_name": "nope"}, ConfigError, "there is no prompt 'nope'; there are query, document, code"),
-        ({"truncate_dim": 0}, ConfigError, "truncate_dim must be a whole number from 1, but is 0"),
+        ({"truncate_dim": 0}, ConfigError, "truncate_dim must be a positive integer, but is 0"),
         ({"device": "cuda"}, UnsupportedError, "the model is on cpu and stays there; cuda:0 was asked for"),
         ({"processing_kwargs": {}}, UnsupportedError, "does not support the option 'processing_kwargs'"),
         ({"pool": {}}, ConfigError, "pool must be what start_multi_process_pool gave"),

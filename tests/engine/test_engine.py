@@ -359,7 +359,7 @@ def test_names_and_versions(engine: Engine) -> None:
     assert engine.infer("doubling", [[1]], version="1").results == [2]
     with pytest.raises(ConfigError, match="'doubling' has the version '2' already"):
         engine.register(load_doubling(), version="2")
-    with pytest.raises(ModelNotFoundError, match=r"no model 'doubling 3' is loaded \(there are 1, 2\)"):
+    with pytest.raises(ModelNotFoundError, match=r"no version '3' of 'doubling' is loaded \(it has 1, 2\)"):
         engine.infer("doubling", [[1]], version="3")
     with pytest.raises(ModelNotFoundError, match=r"no model 'other' is loaded \(there are doubling\)"):
         engine.infer("other", [[1]])

@@ -41,7 +41,9 @@ def test_requests_may_say_a_label(engine: Engine) -> None:
     assert list(engine.stream("doubling", [[1]], version="stable")) == [4]
     assert engine.stats("doubling", "stable").rows == engine.stats("doubling", "2").rows
     engine.label("doubling", "stable", None)
-    with pytest.raises(ModelNotFoundError, match=r"'doubling stable'.*\(there are 1, 2, 3, canary\)"):
+    with pytest.raises(
+        ModelNotFoundError, match=r"no version 'stable' of 'doubling' is loaded \(it has 1, 2, 3, canary\)"
+    ):
         ask(engine, "stable")
     with pytest.raises(ModelNotFoundError):
         engine.label("doubling", "stable", None)

@@ -62,7 +62,7 @@ def test_progress_is_a_line_where_there_is_no_terminal(model: TaskModel, capfd: 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_tokens": 0}, "batch_tokens must be a whole number from 1, but is 0"),
+        ({"batch_tokens": 0}, "batch_tokens must be a positive integer, but is 0"),
         ({"dtype": "double"}, "dtype must be one of float32"),
     ],
 )

@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+import numpy as np
 import pytest
 
 from inferox.core import ConfigError
@@ -23,6 +24,17 @@ def test_a_container_limits_it(monkeypatch: pytest.MonkeyPatch, limit: float, ex
 
 def test_what_is_asked_for_holds() -> None:
     assert resolve_threads(3) == 3
+    assert type(resolve_threads(np.int64(3))) is int  # type: ignore[arg-type]
+
+
+def test_far_more_threads_than_cores_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    # ONNX Runtime starts 100,000 threads if it is told so, and PyTorch ends the process.
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert resolve_threads(64) == 64
+    with pytest.raises(ConfigError, match="the number of threads may be 64 on this machine, but is 65"):
+        resolve_threads(65)
+    monkeypatch.setattr(os, "cpu_count", lambda: 192)
+    assert resolve_threads(192) == 192
 
 
 RAYON = "RAYON_NUM_THREADS"

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -93,6 +94,23 @@ def test_what_is_no_package(tmp_path: Path, store: Store, kind: str) -> None:
 @pytest.mark.parametrize("path", ["x" * 5000, "x\0y", "\ud800", "/dev/null", "/", "no/such/folder/p"])
 def test_paths_that_lead_to_no_package(path: str) -> None:
     with pytest.raises(PackageError):
+        open_package(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (None, "by the path of a folder or of an .mlpkg file, but got a value of the type NoneType"),
+        (b"p.mlpkg", "but got a value of the type bytes"),
+        (
+            "hf://org/name",
+            r"hf://org/name is a model on a hub, not a package \(pack it first: inferox pack hf://org/name",
+        ),
+        ("org/name", r"there is no package at org/name \('inferox pack' makes one"),
+    ],
+)
+def test_what_does_not_name_a_package(path: Any, text: str) -> None:
+    with pytest.raises(PackageError, match=text):
         open_package(path)
 
 

@@ -83,6 +83,11 @@ def test_token_ids_are_refused(client: openai.OpenAI) -> None:
         assert caught.value.param == "input"
 
 
+def test_lists_of_lists_with_texts_are_not_taken_for_token_ids(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="input is a list of lists with texts"):
+        client.embeddings.create(model="minilm", input=[["a"], ["b"]])  # type: ignore[arg-type]
+
+
 def test_other_dimensions_are_refused(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="vectors of 384 numbers") as caught:
         client.embeddings.create(model="minilm", input="a text", dimensions=256)

@@ -61,8 +61,8 @@ def test_eight_bits_keep_directions_whatever_else_is_asked(vectors: Any) -> None
     ("options", "message"),
     [
         ({"dtype": "int4"}, "dtype must be one of float32, float16, int8, binary, ubinary, but is 'int4'"),
-        ({"truncate_dim": 0}, "truncate_dim must be a whole number from 1, but is 0"),
-        ({"truncate_dim": True}, "truncate_dim must be a whole number from 1, but is True"),
+        ({"truncate_dim": 0}, "truncate_dim must be a positive integer, but is 0"),
+        ({"truncate_dim": True}, "truncate_dim must be a positive integer, but is True"),
         ({"truncate_dim": 1.5}, "but is 1.5"),
     ],
 )

@@ -47,6 +47,11 @@ def read_items(
     """
     if list(arguments) == [STDIN] and source is None:
         arguments, source = (), STDIN
+    if STDIN in arguments:
+        raise RequestError(
+            "- stands for standard input, and so for all items, but there are others beside it",
+            hint="give - alone; a text that is a single - may come from standard input",
+        )
     if bool(arguments) == (source is not None):
         raise RequestError(
             "expected items either on the command line or from --input" + ("" if arguments else ", got none"),

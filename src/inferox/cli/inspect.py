@@ -94,7 +94,11 @@ def _print(package: Package, console: Console) -> None:
             signature.add_row(side, Text(spec.name), str(spec.dtype), Text(spec.shape_text))
     console.print(signature)
 
-    artifacts = Table("artifact", "trust", "space", "files", title="Artifacts", title_justify="left")
+    artifacts = Table(title="Artifacts", title_justify="left")
+    # Two names may differ in their last letters alone.
+    artifacts.add_column("artifact", no_wrap=True)
+    for heading in ("trust", "space", "files"):
+        artifacts.add_column(heading, overflow="fold")
     spaces = _spaces(package)
     for artifact in package.artifacts:
         paths = Text(", ".join(artifact.files.values()))

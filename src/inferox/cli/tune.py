@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -92,19 +91,23 @@ def _answer(found: Tuning) -> str:
     profile = found.profile
     shapes = sorted({(cell.rows, cell.length) for cells in profile.cells.values() for cell in cells})
     times = {name: [profile.seconds(name, *shape) for shape in shapes] for name in profile.cells}
-    wins = Counter(min(times, key=lambda name: times[name][index]) for index in range(len(shapes)))
-    fastest, won = wins.most_common(1)[0]
-    answer = f"{fastest} is the fastest here for {won} of {len(shapes)} shapes of batch"
+    # The one that is loaded from now on, which is not always the one that is first for most shapes.
+    ratios = profile.ratios(profile.cells)
+    fastest = min(ratios, key=lambda name: sum(ratios[name]))
+    won = sum(ratio == 1 for ratio in ratios[fastest])
+    answer = (
+        f"{fastest} is the fastest here over all {len(shapes)} shapes of batch together, and for {won} of them alone"
+    )
     reached = found.classes.get(fastest)
     exact = "how exact it is was not measured" if reached is None else f"its outputs are {reached.value}"
     torch = [name for name in times if name.startswith("torch/") and "/fp32/" in name]
     if not torch:
         return f"{answer}; {exact}. PyTorch in fp32 was not measured."
     best = [min(times[name][index] for name in torch) for index in range(len(shapes))]
-    ratios = [theirs / mine for theirs, mine in zip(best, times[fastest], strict=True) if math.isfinite(theirs / mine)]
-    if fastest in torch or not ratios:
+    gains = [theirs / mine for theirs, mine in zip(best, times[fastest], strict=True) if math.isfinite(theirs / mine)]
+    if fastest in torch or not gains:
         return f"{answer}; {exact}."
-    gain = three_digits(statistics.geometric_mean(ratios))
+    gain = three_digits(statistics.geometric_mean(gains))
     return f"{answer}: {gain} times as fast as PyTorch in fp32; {exact}."
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from inferox.batching import MAX_TOKENS
 from inferox.compat.local_package import ModelChoice
 from inferox.compat.unsupported import UnsupportedError, refuse_options, unsupported_member
-from inferox.core import Closing, ConfigError, DeviceId, RequestError
+from inferox.core import Closing, ConfigError, DeviceId, RequestError, positive_integer
 from inferox.loading import TaskModel, plan_load
 from inferox.sources.hub_access import HubAccess
 from inferox.tasks.text_task import TextTask
@@ -182,8 +182,8 @@ class TextModel(Closing, Generic[TaskType]):
     ) -> None:
         """Checks options of a call that change no numbers."""
         for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-                raise ConfigError(f"{name} must be a whole number from 1, but is {value!r}")
+            if value is not None:
+                positive_integer(name, value)
         if pool is not None and "processes" not in pool:
             raise ConfigError("pool must be what start_multi_process_pool gave")
         for each in device if isinstance(device, list | tuple) else [device]:

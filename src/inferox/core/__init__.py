@@ -43,6 +43,7 @@ from inferox.core.errors import (
 )
 from inferox.core.fields import Fields
 from inferox.core.graph_port import GraphPort, check_graph
+from inferox.core.integers import positive_integer
 from inferox.core.json_reader import MAX_INTEGER, MAX_JSON_BYTES, parse_json, read_json_file, read_json_object
 from inferox.core.json_writer import to_json_bytes
 from inferox.core.layout import check_batch, pad_batch, unpad
@@ -163,6 +164,7 @@ __all__ = [
     "pad_batch",
     "padded_signature",
     "parse_json",
+    "positive_integer",
     "postponing_warnings",
     "printable",
     "probe_module",

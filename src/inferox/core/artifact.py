@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,21 +23,21 @@ _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 Member = TypeVar("Member", bound=Enum)
 
 
-class TrustTier(Enum):
+class TrustTier(StrEnum):
     """The trust tier of an artifact: whether loading it runs code that came with it."""
 
     DATA = "data"
     CODE = "code"
 
 
-class Layout(Enum):
+class Layout(StrEnum):
     """The way in which an artifact takes rows of different lengths."""
 
     PADDED = "padded"
     PACKED = "packed"
 
 
-class Precision(Enum):
+class Precision(StrEnum):
     """The number format in which an artifact computes."""
 
     FP32 = "fp32"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
-from inferox.core import ConfigError
+from inferox.core import ConfigError, positive_integer
 from inferox.machine import resolve_threads
 
 HANG_LIMIT_S = 10.0
@@ -66,8 +66,9 @@ class EngineConfig:
         may_be_none = ("threads", "memory_limit_bytes")
         for name in (*may_be_none, "max_batch_tokens", "max_batch_rows", "max_waiting_tokens", "workers"):
             value = getattr(self, name)
-            if (value is not None or name not in may_be_none) and (type(value) is not int or value < 1):
-                raise ConfigError(f"{name} must be a positive integer, but is {value!r}")
+            if value is not None or name not in may_be_none:
+                number = resolve_threads(value) if name == "threads" else positive_integer(name, value)
+                object.__setattr__(self, name, number)
         if type(self.cache_bytes) is not int or self.cache_bytes < 0:
             raise ConfigError(f"cache_bytes must be an integer of 0 or more, but is {self.cache_bytes!r}")
         for name in ("refuse_non_finite", "profiling", "low_priority"):

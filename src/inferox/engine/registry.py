@@ -202,8 +202,11 @@ class ModelRegistry:
         versions = self._versions.get(name, {})
         found = [runner for runner in versions.values() if version in {None, runner.version}]
         if not found:
-            wanted = f"{name} {asked or version}" if versions else name
-            known = [*sorted(versions), *sorted(self._labels.get(name, ()))] if versions else sorted(self._versions)
-            there = f"there are {', '.join(known)}" if known else "nothing is loaded"
-            raise ModelNotFoundError(f"no model {wanted!r} is loaded", hint=there)
+            if versions:
+                known = ", ".join([*sorted(versions), *sorted(self._labels.get(name, ()))])
+                raise ModelNotFoundError(
+                    f"no version {asked or version!r} of {name!r} is loaded", hint=f"it has {known}"
+                )
+            there = f"there are {', '.join(sorted(self._versions))}" if self._versions else "nothing is loaded"
+            raise ModelNotFoundError(f"no model {name!r} is loaded", hint=there)
         return found

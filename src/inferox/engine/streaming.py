@@ -9,7 +9,7 @@ from itertools import islice
 from time import sleep
 from typing import Any
 
-from inferox.core import ConfigError, InferoxError, OverloadedError
+from inferox.core import InferoxError, OverloadedError, positive_integer
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
 from inferox.engine.waiting import warn_of_cuts
@@ -39,9 +39,7 @@ def stream_results(
         ConfigError: If ``chunk`` is not a positive integer.
         InferoxError: What a request fails with; ``item`` of the error counts from the first item of all.
     """
-    if chunk < 1:
-        raise ConfigError(f"chunk must be a positive integer, but is {chunk}")
-    return _stream(iter(items), admit, options, chunk)
+    return _stream(iter(items), admit, options, positive_integer("chunk", chunk))
 
 
 def _stream(

@@ -89,8 +89,7 @@ def make_plan(package: Package, requirements: Requirements, found: FoundProfile)
 def rank(artifacts: Sequence[Artifact], profile: Profile | None, *, weak: Collection[str] = ()) -> Plan:
     """Decides the order in which artifacts are tried.
 
-    Those that were measured come first, the one that is fastest over all shapes before the others. Every shape counts
-    alike: a total time would be that of the largest.
+    Those that were measured come first, the one that is fastest over all shapes before the others.
 
     Args:
         artifacts: The artifacts that may be loaded, in the order that holds where nothing was measured.
@@ -102,10 +101,7 @@ def rank(artifacts: Sequence[Artifact], profile: Profile | None, *, weak: Collec
     measured = [] if profile is None else [item for item in firm if profile.cells.get(item.name)]
     if profile is None or not measured:
         return Plan(tuple(artifacts), weak=frozenset(weak))
-    shapes = sorted({(cell.rows, cell.length) for item in measured for cell in profile.cells[item.name]})
-    times = {item.name: [profile.seconds(item.name, *shape) for shape in shapes] for item in measured}
-    best = [min(column) for column in zip(*times.values(), strict=True)]
-    ratios = {name: [mine / least for mine, least in zip(row, best, strict=True)] for name, row in times.items()}
+    ratios = profile.ratios(item.name for item in measured)
     measured.sort(key=lambda item: sum(ratios[item.name]))
     unmeasured = [item for item in artifacts if item.name not in ratios]
     order = (*measured, *unmeasured)

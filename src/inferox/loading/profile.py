@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -122,6 +122,24 @@ class Profile:
             column = sorted((cell.rows, cell.seconds) for cell in cells if cell.length == known)
             by_length.append(_interpolate(rows, [float(count) for count, _ in column], [time for _, time in column]))
         return _interpolate(length, [float(known) for known in lengths], by_length)
+
+    def ratios(self, artifacts: Iterable[str]) -> dict[str, list[float]]:
+        """How many times as long as the fastest of some artifacts each takes, for every shape of batch.
+
+        The smallest sum is that of the fastest over all shapes. Every shape counts alike there: a total time would be
+        that of the largest.
+
+        Args:
+            artifacts: Artifacts that were measured.
+
+        Returns:
+            For each artifact, a ratio of 1 or more for each shape.
+        """
+        names = list(artifacts)
+        shapes = sorted({(cell.rows, cell.length) for name in names for cell in self.cells[name]})
+        times = {name: [self.seconds(name, *shape) for shape in shapes] for name in names}
+        best = [min(column) for column in zip(*times.values(), strict=True)]
+        return {name: [mine / least for mine, least in zip(row, best, strict=True)] for name, row in times.items()}
 
     def differences(self, digest: str, machine: str, threads: int, device: str) -> list[str]:
         """The conditions that it was measured under and that do not hold here, as phrases; empty where all hold."""

@@ -12,7 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from inferox.batching import MAX_TOKENS
-from inferox.core import Closing, ConfigError, Model, ModelMetadata, RequestError, Signature, Tensor, to_torch
+from inferox.core import (
+    Closing,
+    ConfigError,
+    Model,
+    ModelMetadata,
+    RequestError,
+    Signature,
+    Tensor,
+    positive_integer,
+    to_torch,
+)
 from inferox.loading.progress import watch
 from inferox.tasks import (
     ClassifyTask,
@@ -311,10 +321,9 @@ class TaskModel(Closing):
         self, task: Task, items: Iterable[Any], truncate: str, batch_tokens: int, show_progress: bool
     ) -> tuple[Any, npt.NDArray[np.bool_]]:
         """The result of each item, and whether its text was cut."""
-        if isinstance(batch_tokens, bool) or not isinstance(batch_tokens, int) or batch_tokens < 1:
-            raise ConfigError(f"batch_tokens must be a whole number from 1, but is {batch_tokens!r}")
+        max_tokens = positive_integer("batch_tokens", batch_tokens)
         read, batch = task.read(items, truncate)
-        answers = task.compute_batches(self._model, read, batch, max_tokens=batch_tokens)
+        answers = task.compute_batches(self._model, read, batch, max_tokens=max_tokens)
         results = task.collect(len(read), watch(answers, len(read), "texts") if show_progress else answers)
         return results, find_truncated(batch)
 

@@ -6,11 +6,15 @@ import math
 import os
 from dataclasses import dataclass
 
-from inferox.core import counted
+from inferox.core import counted, positive_integer
 from inferox.core.errors import ConfigError
 from inferox.machine.cgroup import cpu_limit
 
 _RAYON = "RAYON_NUM_THREADS"
+
+_MOST_THREADS = 64
+"""How many threads may be asked for where there are fewer cores. Runtimes start whatever number they are told: on two
+cores ONNX Runtime computes nothing within minutes of 1,024, and PyTorch ends the process with 100,000."""
 
 
 @dataclass
@@ -45,13 +49,17 @@ def resolve_threads(threads: int | None) -> int:
         threads: How many threads were asked for; ``None`` for one for each core that this process may use.
 
     Raises:
-        ConfigError: If what is asked for is not a positive integer.
+        ConfigError: If what is asked for is not a positive integer, or is far more than this machine has cores for.
     """
     if threads is None:
         return available_cores()
-    if type(threads) is not int or threads < 1:
-        raise ConfigError(f"the number of threads must be a positive integer, but is {threads!r}")
-    return threads
+    budget, most = positive_integer("the number of threads", threads), max(_MOST_THREADS, os.cpu_count() or 1)
+    if budget > most:
+        raise ConfigError(
+            f"the number of threads may be {most:,} on this machine, but is {budget:,}",
+            hint=f"leave it out for one for each core, which is {threads_text(available_cores())} here",
+        )
+    return budget
 
 
 def threads_text(count: int) -> str:
@@ -73,7 +81,7 @@ def limit_rayon(threads: int | None) -> int:
         The budget that the variable states now.
 
     Raises:
-        ConfigError: If fewer than one are asked for.
+        ConfigError: If fewer than one are asked for, or too many.
     """
     found = os.environ.get(_RAYON)
     if found != _rayon.written:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -145,12 +146,27 @@ def open_package(
         UnsafePathError: If a path leaves the package, something in it is a link, or the archive misstates its members.
         ConfigError: If the store cannot be written.
     """
-    location = Path(path)
+    location = _read_path(path)
     try:
         required = None if require_signature is None else RequiredSignature.beside(location, require_signature)
         return _open(location, store or Store(), required)
     except OSError as error:
         raise PackageError(f"{location} cannot be read: {error.strerror or error}") from error
+
+
+def _read_path(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise PackageError(
+            "a package is given by the path of a folder or of an .mlpkg file, "
+            f"but got a value of the type {type(path).__name__}"
+        )
+    if str(path).startswith("hf://"):
+        raise PackageError(f"{path} is a model on a hub, not a package", hint=_pack_first(path))
+    return Path(path)
+
+
+def _pack_first(source: object) -> str:
+    return f"pack it first: inferox pack {source} -o model.mlpkg"
 
 
 def _open(location: Path, store: Store, required: RequiredSignature | None) -> Package:
@@ -188,7 +204,10 @@ def _let_go(_: FileLock) -> None:
 def _nothing_there(location: Path) -> PackageError:
     replaced = find_replaced(location)
     if replaced is None:
-        return PackageError(f"there is no package at {location}")
+        return PackageError(
+            f"there is no package at {location}",
+            hint="'inferox pack' makes one of a model's folder, or of its name on a hub",
+        )
     return PackageError(
         f"there is no package at {location}: replacing it did not finish, and the old one lies at {replaced}",
         hint="write it again, or move the old one back",
@@ -197,9 +216,7 @@ def _nothing_there(location: Path) -> PackageError:
 
 def _no_package(folder: Path) -> PackageError:
     if (folder / CONFIG_FILE).is_file():
-        return PackageError(
-            f"{folder} is a model directory, not a package", hint=f"pack it first: inferox pack {folder} -o model.mlpkg"
-        )
+        return PackageError(f"{folder} is a model directory, not a package", hint=_pack_first(folder))
     return PackageError(f"{folder} is not a package: it has no {METADATA_FILE}")
 
 

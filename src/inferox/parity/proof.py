@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ _TYPES = {"image": ("uint8",), "answer": ("float32",)}
 _TOKEN_TYPES = ("int32", "int64", "float32")
 
 
-class ProofStatus(Enum):
+class ProofStatus(StrEnum):
     """The extent to which a package is proven to answer an input as the library that defines its model does."""
 
     PROVEN = "proven"

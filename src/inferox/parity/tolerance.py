@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ COSINE_LIMIT = 1.001
 """The largest cosine that a file may state, with its rounding."""
 
 
-class ParityClass(Enum):
+class ParityClass(StrEnum):
     """The classes of agreement, from best to worst."""
 
     EXACT = "exact"

@@ -31,6 +31,8 @@ def read_texts(field: str, given: Given) -> Sequence[str]:
         return [given]
     check_count(field, given)
     texts = [text for text in given if isinstance(text, str)]
+    if not all(isinstance(text, str | int) or all(isinstance(item, int) for item in text) for text in given):
+        raise FieldError(field, f"{field} is a list of lists with texts, but a text or a list of texts is taken")
     if len(texts) < len(given):
         raise FieldError(
             field,

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from inferox.core import (
     BATCH,
     Batch,
-    ConfigError,
     DataType,
     ManifestError,
     Outputs,
     RequestError,
     Signature,
     TensorSpec,
+    positive_integer,
 )
 from inferox.parity import Arrays, ParityTarget
 from inferox.tasks.options import optional
@@ -101,7 +101,7 @@ class EmbedTask(TextTask):
         Raises:
             RequestError: If there is no such prompt.
         """
-        if name not in self._prompts:
+        if not isinstance(name, str) or name not in self._prompts:
             raise RequestError(f"there is no prompt {name!r}", hint=f"the model has {', '.join(self._prompts)}")
         return self.with_prompt_text(self._prompts[name])
 
@@ -131,10 +131,9 @@ class EmbedTask(TextTask):
         Raises:
             ConfigError: If it is less than 1.
         """
-        if truncate_dim is not None and (type(truncate_dim) is not int or truncate_dim < 1):
-            raise ConfigError(f"truncate_dim must be a whole number from 1, but is {truncate_dim!r}")
+        wanted = None if truncate_dim is None else positive_integer("truncate_dim", truncate_dim)
         other = copy(self)
-        other._use_truncate_dim(truncate_dim)  # noqa: SLF001 - a copy of this one
+        other._use_truncate_dim(wanted)  # noqa: SLF001 - a copy of this one
         return other
 
     def token_vectors(self, outputs: Outputs) -> npt.NDArray[Any]:

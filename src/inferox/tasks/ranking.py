@@ -43,7 +43,9 @@ def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = 
     if isinstance(documents, str | bytes):
         raise RequestError("expected a list of documents, got a single one", hint="put it in a list")
     if not isinstance(documents, Iterable):
-        raise RequestError(f"expected a list of documents, got a {type(documents).__name__}", hint="give a list")
+        raise RequestError(
+            f"expected a list of documents, got a value of the type {type(documents).__name__}", hint="give a list"
+        )
     if top_k is not None and (type(top_k) is not int or top_k < 0):
         raise RequestError(f"top_k must be 0 or more, but is {top_k!r}")
     return [(query, document) for document in documents]

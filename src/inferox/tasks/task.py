@@ -253,5 +253,7 @@ def as_list(items: Any) -> Sequence[Any]:
     # A generator or an open file can be read once, and items are read twice.
     is_array = hasattr(items, "__array__") and getattr(items, "ndim", 1) > 0
     if not isinstance(items, Sequence | Iterator) and not is_array:
-        raise RequestError(f"expected a list of items, got a {type(items).__name__}", hint="give a list")
+        raise RequestError(
+            f"expected a list of items, got a value of the type {type(items).__name__}", hint="give a list"
+        )
     return list(items) if isinstance(items, Iterator) else items

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from inferox.core import ConfigError, RequestError, counted
+from inferox.core import ConfigError, RequestError, counted, positive_integer
 from inferox.tasks.embed_modules import SHORTEST, Normalise
 
 VectorType = Literal["float32", "float16", "int8", "binary", "ubinary"]
@@ -47,9 +47,8 @@ class VectorForm:
             raise ConfigError(f"dtype must be one of {', '.join(VECTOR_TYPES)}, but is {self.dtype!r}")
         if not isinstance(self.normalize, bool):
             raise ConfigError(f"normalize must be True or False, but is {self.normalize!r}")
-        wanted = self.truncate_dim
-        if wanted is not None and (isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1):
-            raise ConfigError(f"truncate_dim must be a whole number from 1, but is {wanted!r}")
+        if self.truncate_dim is not None:
+            object.__setattr__(self, "truncate_dim", positive_integer("truncate_dim", self.truncate_dim))
 
     def apply(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
         """Brings vectors into this form.

@@ -171,7 +171,10 @@ def test_bf16_both_ways(client: TritonClient, task_models: Models) -> None:
     ("arguments", "what"),
     [
         ({"model_name": "other", "inputs": [of_texts("text", ["a"])]}, "there is no model 'other'"),
-        ({"model_name": "embed", "model_version": "7", "inputs": [of_texts("text", ["a"])]}, "no model 'embed 7'"),
+        (
+            {"model_name": "embed", "model_version": "7", "inputs": [of_texts("text", ["a"])]},
+            "no version '7' of 'embed'",
+        ),
         ({"model_name": "embed", "inputs": [of_texts("words", ["a"])]}, "missing text; unknown words"),
         (
             {"model_name": "embed", "inputs": [{"name": "text", "datatype": "BYTES", "data": ["\xff"]}]},

@@ -1,0 +1,31 @@
+"""Numbers that callers give as options."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+from inferox.core.errors import ConfigError
+
+
+def positive_integer(what: str, value: Any) -> int:
+    """Takes a positive integer, one of Python's or of NumPy's, as one of Python's.
+
+    Args:
+        what: What the number is called in an error.
+        value: What the caller gave. ``True`` and 8.0 are not integers.
+
+    Raises:
+        ConfigError: If it is not a positive integer.
+    """
+    if not isinstance(value, bool | np.bool_):
+        try:
+            number = operator.index(value)
+        except TypeError:
+            pass
+        else:
+            if number > 0:
+                return number
+    raise ConfigError(f"{what} must be a positive integer, but is {value!r}")
