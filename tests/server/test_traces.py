@@ -164,7 +164,9 @@ def test_calls_of_grpc_are_traced_and_each_request_of_a_stream() -> None:
                 "ModelInfer", infer_of("a"), metadata=(("traceparent", PARENTED["traceparent"]), *divided)
             )
             await call
-            told = dict(await call.trailing_metadata())
+            trailing = [*await call.trailing_metadata()]
+            told = dict(trailing)
+            assert len(told) == len(trailing)
             begin = server.channel.stream_stream(
                 "/inference.GRPCInferenceService/ModelStreamInfer",
                 request_serializer=lambda sent: sent.SerializeToString(),

@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from inferox import open_package
+from inferox import Engine, EngineConfig, open_package
+from inferox.engine import Shadow
+from inferox.server import ModelSource
+from inferox.server.service import Service
 from tests.server.browser import browsing
 from tests.server.running import RunningServer, running, wait_until
 from tests.server.test_page import with_browser
@@ -53,7 +56,8 @@ def server(shared_folders: SharedFolders, int8_package: Path) -> Iterator[Runnin
     package = shared_folders.get("spoilt", fill) / "bert"
     options = ("--backend", "onnxruntime", "--threads", "1", "--shadow", "openvino=1")
     with running(f"bert={package}", *options, "--canary", "openvino:int8=1.0", "--canary-any-space") as server:
-        server.wait_until_ready()
+        server.wait_until_ready()  # before what is tried is there
+        wait_until(lambda: {kind for _, kind in read_metrics(server)} == {"shadow", "canary"}, timeout_s=200)
         yield server
 
 
@@ -92,6 +96,24 @@ def test_a_canary_whose_weights_were_spoilt_is_rolled_back(server: RunningServer
     line = server.process.stderr.readline()
     assert "bert: the canary openvino/openvino-ir/int8/packed is rolled back: its last" in line
     assert "is allowed" in line
+
+
+def test_a_shadow_that_cannot_be_loaded_is_told_and_the_server_goes_on(
+    int8_package: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Engine(EngineConfig(threads=1)) as engine:
+        service = Service(engine, timeout_s=10)
+        options = {"backend": "onnxruntime", "shadow": Shadow(backend="onnxruntime", share=1.0)}
+        source = ModelSource(str(int8_package), "bert", options)
+        service.load([source])
+        assert not caplog.text
+        assert [info.name for info in service.models()] == ["bert"]
+        service.begin_trials()
+        assert caplog.text.count("onnxruntime/onnx/fp32/packed would be the shadow of 'bert', and serves") == 1
+        service.load_again("bert", source)
+        assert caplog.text.count("would be the shadow of 'bert', and serves it already") == 2
+        assert engine.stats("bert").trials == ()
+        assert engine.infer("bert", ["a"]).version == "2"
 
 
 def test_a_shadow_is_compared(server: RunningServer) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -19,7 +20,8 @@ from inferox.engine.served_model import ServedModel
 from inferox.engine.session import InferenceSession
 from inferox.engine.stats import ModelStats
 from inferox.engine.trials.options import Canary, Offer, Shadow
-from inferox.engine.trials.trial_loader import TrialLoader
+from inferox.engine.trials.trial_loader import TrialLoader, check_forms
+from inferox.engine.trials.trialed_model import TrialedModel
 from inferox.engine.worker_info import WorkerInfo
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class Engine(Inference, Closing):
         shadow: Shadow | None = None,
         canary: Canary | None = None,
         offers: Sequence[Offer] = (),
+        later: Callable[[Callable[[], None]], object] | None = None,
     ) -> ModelInfo:
         """Loads a package. Once it agrees on all its stored samples, it takes the requests that name no version.
 
@@ -87,6 +90,8 @@ class Engine(Inference, Closing):
             canary: Another artifact, which answers a share of the requests until it fails or drifts too far; see
                 ``Canary``.
             offers: Other artifacts, which a request may ask for by name; see ``infer``. Each takes memory.
+            later: Given a function that loads the shadow and the canary, for the caller to call when it is time. What
+                that raises changes nothing of what serves. ``None`` to load them before anything serves.
 
         Returns:
             What was loaded.
@@ -111,14 +116,27 @@ class Engine(Inference, Closing):
         }
         if shadow is None and canary is None and not offers:
             return self._describe(self._host.load(str(path), name, version, options, self._models))
+        check_forms(shadow, canary, offers)
+        load_trials = partial(self._trials.load, str(path), name, options, shadow=shadow, canary=canary)
         with ExitStack() as undo:
-            tried = self._trials.load(str(path), name, options, shadow=shadow, canary=canary, offers=offers)
-            undo.callback(tried.close)
+            tried = undo.enter_context(load_trials()) if later is None else None
+            offered = undo.enter_context(self._trials.load_offers(str(path), name, options, offers))
             serving = self._host.load(str(path), name, version, options, self._models)
             undo.callback(self._drop, serving)
-            model = tried.beside(serving)
+            offering = offered.beside(serving)
+            model = TrialedModel(offering)
+            if tried is not None:
+                tried.begin(offering, model)
             self._models.replace(serving, model)
             undo.pop_all()
+
+        def begin() -> None:
+            with ExitStack() as undo:
+                undo.enter_context(load_trials()).begin(offering, model)
+                undo.pop_all()
+
+        if later is not None and (shadow is not None or canary is not None):
+            later(begin)
         return self._describe(model)
 
     def register(self, model: TaskModel, *, name: str | None = None, version: str = "1") -> ModelInfo:

@@ -123,6 +123,7 @@ class _Front:
         self._config = config
         self._announce = announce
         self._stopping, self._hurrying = asyncio.Event(), asyncio.Event()
+        self._trying: asyncio.Future[None] | None = None
 
     async def run(self, sources: Sequence[ModelSource]) -> None:
         """Serves until a signal comes, or something fails.
@@ -163,6 +164,8 @@ class _Front:
         self._stop_grpc(self._config.timeout_s)
         await asyncio.gather(*serving, *self._ending)
         await loop.run_in_executor(None, self._engine.close)  # which ends what is still being loaded
+        if self._trying is not None:
+            await self._trying
         with nullcontext() if is_loaded else suppress(Exception):
             await loading
 
@@ -181,6 +184,7 @@ class _Front:
             self._stopping.set()
         else:
             self._announce(f"ready: {', '.join(info.name for info in self._service.models())}")
+            self._trying = asyncio.get_running_loop().run_in_executor(None, self._service.begin_trials)
 
     def _note_signal(self, number: int) -> None:
         """Ends the server; a second signal does not wait for those who are still to be answered."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from inferox import Engine, EngineConfig, pack
-from inferox.core import ConfigError
+from inferox.core import ConfigError, ShuttingDownError
 from inferox.engine import Canary, Shadow, TrialStats
 from tests.engine.workers.test_workers import wait_until
 from tests.packing.test_kinds import save_text_model
@@ -51,6 +52,27 @@ def test_a_shadow_and_a_canary_are_compared_with_what_serves(bert_package: Path,
             assert found.drift.count == requests
         assert [model.name for model in engine.models()] == ["model"]
         assert engine.models()[0].trials == tuple(trial.info for trial in engine.stats("model").trials)
+
+
+def test_what_is_tried_may_be_loaded_while_the_model_serves(bert_package: Path) -> None:
+    trials: list[Callable[[], None]] = []
+    canary = Canary(backend="onnxruntime", share=1.0)
+    with Engine(EngineConfig(threads=1)) as engine:
+        loaded = engine.load(bert_package, name="model", backend="openvino", canary=canary, later=trials.append)
+        assert loaded.trials == ()
+        assert engine.infer("model", TEXTS).artifact == loaded.artifact
+        (begin,) = trials
+        begin()
+        assert engine.infer("model", TEXTS).artifact == engine.models()[0].trials[0].artifact != loaded.artifact
+        same = Shadow(backend="openvino", share=1.0)
+        engine.load(bert_package, name="other", backend="openvino", shadow=same, later=trials.append)
+        with pytest.raises(ConfigError, match="would be the shadow of 'other', and serves it already"):
+            trials[1]()
+        assert engine.infer("other", TEXTS).artifact == loaded.artifact
+        engine.load(bert_package, name="gone", backend="openvino", canary=canary, later=trials.append)
+        engine.unload("gone")
+        with pytest.raises(ShuttingDownError, match="'gone' was unloaded before anything was tried beside it"):
+            trials[2]()
 
 
 def test_a_trial_of_another_form_is_refused_before_anything_is_loaded() -> None:

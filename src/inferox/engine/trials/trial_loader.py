@@ -39,39 +39,65 @@ class Tried(Closing):
     Attributes:
         shadow: What is to be the shadow, with what the operator says of it; ``None`` for none.
         canary: Likewise.
-        offered: What requests may ask for.
     """
 
     shadow: tuple[Shadow, ServedModel] | None
     canary: tuple[Canary, ServedModel] | None
-    offered: Sequence[tuple[Offer, ServedModel]] = ()
 
-    def beside(self, serving: ServedModel) -> ServedModel:
-        """Puts them beside an artifact that serves, and begins.
+    def begin(self, serving: ServedModel, trialed: TrialedModel) -> None:
+        """Begins to try them.
 
         Args:
-            serving: The artifact.
+            serving: What serves.
+            trialed: The model of that, which closes them from now on.
 
         Raises:
             ConfigError: If one of them is the artifact that serves, or a canary lies in another embedding space.
+            ShuttingDownError: If the model was closed meanwhile.
         """
-        shadow = canary = None
-        if self.shadow is not None:
-            _, model = self.shadow
-            shadow = ShadowTrial(serving.name, model, _describe("shadow", self.shadow, serving))
-        if self.canary is not None:
-            asked, model = self.canary
-            info = _describe("canary", self.canary, serving)
-            _refuse_other_space(asked, info, serving)
-            drift_limit = _find_limit(asked, model)
-            info = replace(info, drift_limit=drift_limit, error_limit=asked.error_limit)
-            canary = CanaryTrial(serving.name, model, serving, info, Verdict(drift_limit, asked.error_limit))
-        is_tried = shadow is not None or canary is not None
-        model = TrialedModel(serving, shadow, canary) if is_tried else serving
-        return OfferingModel(model, self._offer_beside(serving)) if self.offered else model
+        with ExitStack() as undo:
+            shadow = canary = None
+            if self.shadow is not None:
+                _, model = self.shadow
+                shadow = ShadowTrial(serving.name, model, _describe("shadow", self.shadow, serving))
+                undo.callback(shadow.close)
+            if self.canary is not None:
+                asked, model = self.canary
+                info = _describe("canary", self.canary, serving)
+                _refuse_other_space(asked, info, serving)
+                drift_limit = _find_limit(asked, model)
+                info = replace(info, drift_limit=drift_limit, error_limit=asked.error_limit)
+                canary = CanaryTrial(serving.name, model, serving, info, Verdict(drift_limit, asked.error_limit))
+                undo.callback(canary.close)
+            trialed.begin(shadow, canary)
+            undo.pop_all()
 
-    def _offer_beside(self, serving: ServedModel) -> list[OfferedArtifact]:
-        """The artifacts that are offered, and the one that serves; none is in memory twice."""
+    def close(self) -> None:
+        """Closes them."""
+        with ExitStack() as stack:
+            for loaded in (self.shadow, self.canary):
+                if loaded is not None:
+                    stack.callback(loaded[1].close)
+
+
+@dataclass(frozen=True)
+class Offered(Closing):
+    """Artifacts that are loaded, and that requests may ask for.
+
+    Attributes:
+        offered: What they are, with what the operator says of each.
+    """
+
+    offered: Sequence[tuple[Offer, ServedModel]]
+
+    def beside(self, serving: ServedModel) -> ServedModel:
+        """Puts them beside an artifact that serves; none is in memory twice.
+
+        Args:
+            serving: The artifact.
+        """
+        if not self.offered:
+            return serving
         by_artifact = {serving.info().artifact: serving}
         found = []
         for asked, model in self.offered:
@@ -83,14 +109,13 @@ class Tried(Closing):
         if not any(item.model is serving for item in found):
             artifact = serving.info().artifact
             found.append(OfferedArtifact(artifact, artifact, serving, is_shared=True))
-        return found
+        return OfferingModel(serving, found)
 
     def close(self) -> None:
         """Closes them."""
         with ExitStack() as stack:
-            for loaded in (self.shadow, self.canary, *self.offered):
-                if loaded is not None:
-                    stack.callback(loaded[1].close)
+            for _, model in self.offered:
+                stack.callback(model.close)
 
 
 class TrialLoader(Closing):
@@ -119,7 +144,6 @@ class TrialLoader(Closing):
         *,
         shadow: Shadow | None,
         canary: Canary | None,
-        offers: Sequence[Offer],
     ) -> Tried:
         """Loads what is to be tried.
 
@@ -129,16 +153,10 @@ class TrialLoader(Closing):
             options: How the artifact that serves is loaded: the other arguments of ``Engine.load``.
             shadow: What is to be the shadow; ``None`` for none.
             canary: What is to be the canary; ``None`` for none.
-            offers: What requests may ask for.
 
         Raises:
-            ConfigError: If one of them is said in another form.
             InferoxError: If one cannot be loaded.
         """
-        _check_form("shadow", shadow, Shadow)
-        _check_form("canary", canary, Canary)
-        if not all(type(offer) is Offer for offer in offers):
-            raise ConfigError(f"offers must be a list of Offer, but is {offers!r}", hint="Offer(backend='onnxruntime')")
         called = name or Path(source).stem
         with ExitStack() as undo:
             shadowing = None
@@ -148,14 +166,32 @@ class TrialLoader(Closing):
             answering = None
             if canary is not None:
                 answering = canary, self._load(self._host, source, f"{called}~canary", options, canary)
-                undo.callback(answering[1].close)
-            offered = []
+            undo.pop_all()
+        return Tried(shadowing, answering)
+
+    def load_offers(
+        self, source: str, name: str | None, options: Mapping[str, Any], offers: Sequence[Offer]
+    ) -> Offered:
+        """Loads what requests may ask for.
+
+        Args:
+            source: See ``load``, as for the arguments that follow.
+            name: What requests call the model.
+            options: How the artifact that serves is loaded.
+            offers: What they may ask for.
+
+        Raises:
+            InferoxError: If one cannot be loaded.
+        """
+        called = name or Path(source).stem
+        offered: list[tuple[Offer, ServedModel]] = []
+        with ExitStack() as undo:
             for offer in dict.fromkeys(offers):
                 model = self._load(self._host, source, f"{called}~{offer.target}", options, offer)
                 undo.callback(model.close)
                 offered.append((offer, model))
             undo.pop_all()
-        return Tried(shadowing, answering, offered)
+        return Offered(offered)
 
     def workers(self) -> list[WorkerInfo]:
         """The worker processes of shadows that are alive."""
@@ -192,6 +228,23 @@ class TrialLoader(Closing):
             if self._background is None:
                 self._background = open_host(_make_gentle(self._config))
             return self._background
+
+
+def check_forms(shadow: Shadow | None, canary: Canary | None, offers: Sequence[Offer]) -> None:
+    """Refuses what is said in another form, before anything is loaded.
+
+    Args:
+        shadow: What is to be the shadow.
+        canary: What is to be the canary.
+        offers: What requests may ask for.
+
+    Raises:
+        ConfigError: If one is no such object.
+    """
+    _check_form("shadow", shadow, Shadow)
+    _check_form("canary", canary, Canary)
+    if not all(type(offer) is Offer for offer in offers):
+        raise ConfigError(f"offers must be a list of Offer, but is {offers!r}", hint="Offer(backend='onnxruntime')")
 
 
 def _check_form(kind: TrialKind, asked: Trial | None, form: type[Trial]) -> None:

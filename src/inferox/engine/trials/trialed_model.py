@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
-from inferox.core import InferoxError
+from inferox.core import InferoxError, ShuttingDownError
 from inferox.engine.answer import Answer
 from inferox.engine.items import to_items
 from inferox.engine.model_info import ModelInfo
@@ -22,24 +23,45 @@ from inferox.tasks.token import Token
 
 
 class TrialedModel(ServedModel):
-    """A model beside whose artifact others are tried. It closes all of them.
+    """A model beside whose artifact others are tried, from when they are there. It closes all of them.
 
     Args:
-        serving: The artifact that serves.
-        shadow: The one that computes some requests again; ``None`` for none.
-        canary: The one that answers some requests; ``None`` for none.
+        serving: What serves, and computes all requests that ask for an artifact by name.
     """
 
-    def __init__(self, serving: ServedModel, shadow: ShadowTrial | None, canary: CanaryTrial | None) -> None:
+    def __init__(self, serving: ServedModel) -> None:
         self.name, self.version = serving.name, serving.version
         self._serving = serving
-        self._shadow = shadow
-        self._canary = canary
+        self._shadow: ShadowTrial | None = None
+        self._canary: CanaryTrial | None = None
+        self._lock = Lock()
+        self._is_closed = False
+
+    def begin(self, shadow: ShadowTrial | None, canary: CanaryTrial | None) -> None:
+        """Begins to try artifacts.
+
+        Args:
+            shadow: The one that computes some requests again; ``None`` for none.
+            canary: The one that answers some requests; ``None`` for none.
+
+        Raises:
+            ShuttingDownError: If the model was closed meanwhile.
+        """
+        with self._lock:
+            if self._is_closed:
+                raise ShuttingDownError(f"{self.name!r} was unloaded before anything was tried beside it")
+            self._shadow, self._canary = shadow, canary
+
+    def check_artifact(self, artifact: str) -> None:
+        """Refuses an artifact that is not offered; see ``ServedModel``."""
+        self._serving.check_artifact(artifact)
 
     def ask(
         self, items: Sequence[Any], options: RequestOptions, arrived_s: float, *, is_patient: bool = False
     ) -> Future[Answer]:
         """Takes a request in; see ``ServedModel``."""
+        if options.artifact is not None:
+            return self._serving.ask(items, options, arrived_s, is_patient=is_patient)
         given = to_items(items)
         if self._canary is None or not self._canary.takes(given, options):
             return self._follow(given, options, self._serving.ask(given, options, arrived_s, is_patient=is_patient))
@@ -52,6 +74,8 @@ class TrialedModel(ServedModel):
 
     async def aask(self, items: Sequence[Any], options: RequestOptions, arrived_s: float) -> Future[Answer]:
         """Takes a request of a coroutine in; see ``ServedModel``."""
+        if options.artifact is not None:
+            return await self._serving.aask(items, options, arrived_s)
         given = to_items(items)
         if self._canary is None or not self._canary.takes(given, options):
             return self._follow(given, options, await self._serving.aask(given, options, arrived_s))
@@ -82,6 +106,8 @@ class TrialedModel(ServedModel):
 
     def close(self) -> None:
         """Takes no more requests, waits until those that were taken are answered, and closes all artifacts."""
+        with self._lock:
+            self._is_closed = True
         with ExitStack() as stack:
             stack.callback(self._serving.close)
             for trial in self._trials:
