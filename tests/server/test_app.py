@@ -120,6 +120,10 @@ def test_what_this_process_has_no_room_for_is_refused_before_it_is_read(config: 
             shed = await held.http.post("/v1/embeddings", content=unread(), headers=headers)
             assert shed.status_code == 429
             assert what in shed.json()["error"]["message"]
+            scope = {"type": "http", "method": "POST", "path": "/v1/embeddings", "headers": []}
+            early = held.app.refuse_early(scope)
+            assert (early is not None) == (config.request_limit == 1)
+            assert early is None or json.loads(early.body) == shed.json()
             assert (await held.http.get("/health/live")).status_code == 200
             held.model.may_go.set()
             assert (await first).status_code == 200

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import replace
 
 from inferox.server.api_keys import ApiKeys
 from inferox.server.call_options import ARTIFACT_HEADER, current_artifact
@@ -96,7 +95,7 @@ class App:
         await self._finish(request, response).write(send)
 
     def refuse_early(self, scope: Scope) -> HttpResponse | None:
-        """Refuses a request by its head, before its body is read, where no model has room for it.
+        """Refuses a request by its head, before its body is read, where there is no room for it.
 
         Args:
             scope: What it is, as ASGI has it.
@@ -104,7 +103,7 @@ class App:
         Returns:
             The answer; ``None`` where the request is to be answered as any other.
         """
-        if not self._service.is_full or self._service.is_draining:
+        if not (self._service.is_full or self.intake.is_full) or self._service.is_draining:
             return None
         request = HttpRequest(scope, _receive_nothing, self.intake, self._config)
         try:
@@ -113,7 +112,8 @@ class App:
             owner = self.keys.find_owner(request.api_key)
         except HttpError:  # which it is told as anybody is
             return None
-        if (refusal := self._service.find_refusal(owner)) is None:
+        refusal = self.intake.find_refusal(request.expected_bytes) or self._service.find_refusal(owner)
+        if refusal is None:
             return None
         request.record.owner = owner
         self.observer.begin(request.record, computes=True)
@@ -176,7 +176,7 @@ class App:
         if request.record.trace is not None:
             headers |= request.record.trace.headers
         self.observer.end(request.record, response.status, len(response.body))
-        return replace(response, headers={**headers, **response.headers})
+        return HttpResponse(response.body, response.status, response.content_type, {**headers, **response.headers})
 
 
 async def _receive_nothing() -> Message:

@@ -53,6 +53,7 @@ class Connection(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._rest_timer: asyncio.TimerHandle | None = None
         self._flush_timer: asyncio.TimerHandle | None = None
+        self._is_in_head = False
         self._headers_left = 0
         self._bytes_left = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
@@ -81,6 +82,8 @@ class Connection(HttpToolsProtocol):
             data: What has come.
         """
         super().data_received(data)
+        if self._is_in_head and self._header_timer is None:  # most heads come as a whole, and need none
+            self._header_timer = self.loop.call_later(_HEADERS_S, self._give_up_headers)
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if not is_answering and self._header_timer is None and self.timeout_keep_alive_task is None:
             self._keep_idle()
@@ -89,8 +92,7 @@ class Connection(HttpToolsProtocol):
         """Begins to read headers."""
         super().on_message_begin()
         self._headers_left, self._bytes_left = _MOST_HEADERS, _MOST_HEAD_BYTES
-        if self._header_timer is None:
-            self._header_timer = self.loop.call_later(_HEADERS_S, self._give_up_headers)
+        self._is_in_head = True
 
     def on_url(self, url: bytes) -> None:
         """Takes a part of the address.
@@ -122,6 +124,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Has the request answered."""
+        self._is_in_head = False
         if self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None

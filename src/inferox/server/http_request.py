@@ -86,6 +86,12 @@ class HttpRequest:
         """The API key that came with it, as any of the protocols' clients send it; ``None`` where none did."""
         return read_presented_key(self._headers)
 
+    @property
+    def expected_bytes(self) -> int:
+        """What the headers say of the size of the body; 0 where they say nothing."""
+        given = self._headers.get(b"content-length", b"")
+        return int(given) if given.isdigit() else 0
+
     async def answer_json(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]]) -> Result:
         """Reads the body, which is to be JSON, and has it answered, unless the client goes away first.
 
@@ -123,7 +129,7 @@ class HttpRequest:
             raise HttpError(
                 415, "unsupported_media_type", f"bodies are taken {taken}, but this one is encoded as {coding[:100]!r}"
             )
-        expected_bytes = self._expected_bytes()
+        expected_bytes = self.expected_bytes
         with self._intake.admit(expected_bytes) as held:
             body = await self._read(held, expected_bytes)
             if coding != IDENTITY:
@@ -133,11 +139,6 @@ class HttpRequest:
 
     def _content_type(self) -> bytes:
         return self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-
-    def _expected_bytes(self) -> int:
-        """What the headers say of the size of the body; 0 where they say nothing."""
-        given = self._headers.get(b"content-length", b"")
-        return int(given) if given.isdigit() else 0
 
     async def _read(self, held: Held, expected_bytes: int) -> bytes:
         try:

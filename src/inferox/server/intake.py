@@ -46,12 +46,8 @@ class Intake:
         Raises:
             OverloadedError: If there is no room for it.
         """
-        if self._requests >= self._request_limit:
-            raise OverloadedError(
-                f"{counted(self._requests, 'request')} without an answer yet, and no more may wait",
-                retry_after_s=_RETRY_AFTER_S,
-            )
-        self._refuse_if_full(expected_bytes)
+        if (refusal := self.find_refusal(expected_bytes)) is not None:
+            raise refusal
         held = Held()
         self._requests += 1
         try:
@@ -70,14 +66,34 @@ class Intake:
         Raises:
             OverloadedError: If there is no room for it.
         """
-        self._refuse_if_full(size_bytes)
+        if (refusal := self._find_lack(size_bytes)) is not None:
+            raise refusal
         held.size_bytes += size_bytes
         self._held_bytes += size_bytes
 
-    def _refuse_if_full(self, size_bytes: int) -> None:
-        if self._held_bytes + size_bytes > self._held_limit_bytes:
-            raise OverloadedError(
-                f"the requests that are not answered yet take {counted(self._held_bytes, 'byte')}, and no more than "
-                f"{self._held_limit_bytes:,} may wait",
-                retry_after_s=_RETRY_AFTER_S,
-            )
+    @property
+    def is_full(self) -> bool:
+        """Whether there may be no more requests, however small their bodies are."""
+        return self._requests >= self._request_limit
+
+    def find_refusal(self, expected_bytes: int) -> OverloadedError | None:
+        """The reason why a request would be refused now; ``None`` where it would be taken in.
+
+        Args:
+            expected_bytes: How large its body says that it is.
+        """
+        if self._requests < self._request_limit:
+            return self._find_lack(expected_bytes)
+        return OverloadedError(
+            f"{counted(self._requests, 'request')} without an answer yet, and no more may wait",
+            retry_after_s=_RETRY_AFTER_S,
+        )
+
+    def _find_lack(self, size_bytes: int) -> OverloadedError | None:
+        if self._held_bytes + size_bytes <= self._held_limit_bytes:
+            return None
+        return OverloadedError(
+            f"the requests that are not answered yet take {counted(self._held_bytes, 'byte')}, and no more than "
+            f"{self._held_limit_bytes:,} may wait",
+            retry_after_s=_RETRY_AFTER_S,
+        )
