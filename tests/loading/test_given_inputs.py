@@ -71,6 +71,7 @@ def test_outputs_are_tensors_of_others(model: TaskModel, expected: Any) -> None:
         ([IDS], {"positions": IDS}, UnknownInputError, "unknown positions"),
         ([], {"attention_mask": IDS}, UnknownInputError, "missing input_ids"),
         ([], {}, UnknownInputError, "missing input_ids"),
+        ([np.ma.masked_equal(IDS, 101)], {}, RequestError, "'input_ids' is a masked array"),
     ],
 )
 def test_what_is_no_input_is_refused(

@@ -271,3 +271,9 @@ def test_strict_keeps_nothing_where_one_is_left_out(tmp_path: Path, small: Path)
     with pytest.raises(PackageError, match="could be made: candle/int8/padded: candle computes in"):
         inferox.pack(small, tmp_path / "p", backends=("candle",), precisions=("fp32", "int8"), strict=True)
     assert not (tmp_path / "p").exists()
+
+
+@pytest.mark.parametrize("option", ["backends", "precisions"])
+def test_a_single_text_in_place_of_names_is_refused(option: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"{option} must be a list of names, but is 'a,b' \(give \['a', 'b'\]\)"):
+        inferox.pack(make_mlp, tmp_path / "p", **{option: "a,b"})  # type: ignore[arg-type]

@@ -172,6 +172,8 @@ def test_example_inputs_that_do_not_fit() -> None:
         open_source(Add())
     with pytest.raises(ConfigError, match="example inputs are given with"):
         open_source("python:json:loads", example_inputs=torch.ones(2, 4))
+    with pytest.raises(ConfigError, match="Add is a class, and a module is packed"):
+        open_source(Add, example_inputs=(torch.ones(2, 4), torch.ones(2, 4)))
 
 
 def test_example_that_is_no_tensor() -> None:
@@ -224,3 +226,13 @@ def test_file_that_fails_leaves_nothing_behind(text: str, folder: Path) -> None:
     with pytest.raises(PackageError, match=r"deep/broken\.py (cannot be imported|failed while it was imported)"):
         open_source("python:deep/broken.py:make")
     assert (set(sys.modules), list(sys.path)) == before
+
+
+def test_function_or_file_that_ends_the_process(folder: Path) -> None:
+    # As scripts do. Without a word, and with exit code 0, it would look as if a package had been written.
+    (folder / "function.py").write_text("import sys\ndef make(): sys.exit(0)\n")
+    (folder / "script.py").write_text("import sys\ndef make(): pass\nsys.exit(make())\n")
+    with pytest.raises(PackageError, match=r"function\.py:make failed: SystemExit: 0"):
+        open_source("python:deep/function.py:make")
+    with pytest.raises(PackageError, match=r"script\.py failed while it was imported: SystemExit"):
+        open_source("python:deep/script.py:make")

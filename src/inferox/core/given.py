@@ -71,10 +71,15 @@ def _is_beside(spec: TensorSpec, left_out: TensorSpec, read: Mapping[str, Tensor
 
 
 def _read(name: str, value: Any, spec: TensorSpec | None, builder: TensorBuilder) -> TensorLike:
+    if isinstance(value, np.ma.MaskedArray):
+        raise RequestError(
+            f"input {name!r} is a masked array, and tensors have no masked elements",
+            hint="fill them: array.filled(...)",
+        )
     if spec is None or isinstance(value, Tensor | np.ndarray):
         return value  # type: ignore[no-any-return]  # what has no place in the signature is refused by its name
     if hasattr(value, "__dlpack__"):
-        return builder.from_dlpack(value)
+        return builder.from_dlpack(_detach(value))
     if not isinstance(value, bool | int | float | list | tuple | np.generic):
         raise RequestError(
             f"input {name!r} must be a tensor, an array, a number or a list of numbers, but is a value of the type "
@@ -88,7 +93,7 @@ def _to_array(value: Any) -> np.ndarray[Any, Any]:
     try:
         return np.array(value)
     except RuntimeError:
-        # PyTorch refuses to make arrays of tensors that record gradients; as single inputs they are taken, too.
+        # PyTorch refuses to make arrays of tensors that record gradients.
         return np.array(_detach(value))
 
 

@@ -127,6 +127,9 @@ def pack(
             ``calibration`` has no use, or if ``output`` exists and ``force`` is not set.
     """
     report = progress or (lambda _: None)
+    for what, names in (("backends", backends), ("precisions", precisions)):
+        if isinstance(names, str):
+            raise ConfigError(f"{what} must be a list of names, but is {names!r}", hint=f"give {names.split(',')}")
     wanted = [Precision.FP32] if precisions is None else _parse_precisions(precisions)
     if calibration is not None and Precision.INT8 not in wanted:
         raise ConfigError(

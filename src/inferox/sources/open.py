@@ -87,6 +87,8 @@ def open_source(
 
 def _check_given(source: Any, text: str, example_inputs: Any, dynamic_shapes: Any) -> None:
     """Refuses what only modules and the functions that make them are given with."""
+    if example_inputs is not None and isinstance(source, type):
+        raise ConfigError(f"{source.__name__} is a class, and a module is packed", hint="make one of it")
     if example_inputs is not None and not hasattr(source, "forward"):
         raise ConfigError(
             "example inputs are given with a torch.nn.Module alone", hint="name a file of them as samples instead"

@@ -100,8 +100,9 @@ def _open(
     if not examples:
         raise PackageError(
             f"{label} gives no example inputs, which show what the module takes",
-            hint="return (module, inputs), where they are {'name': array, ...}, a tuple in the order of forward's "
-            "parameters or a single one; or give a file of them with --samples",
+            hint="give example_inputs= to inferox.pack, or return (module, inputs) from a function, where they are "
+            "{'name': array, ...}, a tuple in the order of forward's parameters or a single one; or give a file of "
+            "them with --samples",
         )
     ordered = {name: examples[name] for name in _parameters(module, examples)}
     shapes = StatedShapes()
@@ -155,7 +156,7 @@ def _import(place: str) -> ModuleType:
         ) from error
     except PackageError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may end with sys.exit(main())
         raise PackageError(f"{place} failed while it was imported: {type(error).__name__}: {error}") from error
 
 
@@ -199,7 +200,7 @@ def _make(function: Callable[[], Any], label: str) -> tuple[torch.nn.Module, Any
     """The module that a function returns, its example inputs, and which of their extents vary."""
     try:
         made = function()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PackageError(f"{label} failed: {type(error).__name__}: {error}") from error
     parts = made if isinstance(made, tuple) and len(made) in {2, 3} else (made, {})
     module, inputs, shapes = parts if len(parts) == 3 else (*parts, None)  # noqa: PLR2004 - with the shapes
