@@ -222,6 +222,26 @@ class Backend(ABC):
         """
         return None
 
+    def list_loaded(self) -> tuple[str, ...]:
+        """What this process has loaded, and another could load before it is forked, so that its forks need not.
+
+        That is what computes on the thread that asks, and so survives a fork. By default nothing.
+
+        Returns:
+            A text for each, which only this backend reads.
+        """
+        return ()
+
+    def load_in_advance(self, listed: Sequence[str]) -> None:  # noqa: B027 - by default nothing is listed
+        """Loads what another process has listed. It starts no thread, and what is loaded by its forks uses it.
+
+        Args:
+            listed: What ``list_loaded`` gave there.
+
+        Raises:
+            Exception: Whatever loading it raises.
+        """
+
     def exporter(self) -> Exporter | None:
         """The exporter that writes artifacts of this backend at pack time; ``None`` where it only reads them."""
         return None

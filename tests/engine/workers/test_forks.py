@@ -14,10 +14,12 @@ from tokenizers.models import BPE
 
 from inferox import Engine, EngineConfig
 from inferox.core import ExecutionError, RequestError
+from inferox.engine.workers.fork_server import _leaves_room
 from inferox.engine.workers.forked_process import ForkedProcess, ForkServer
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.pool import WorkerPool
 from inferox.engine.workers.prerequisites import Prerequisites, list_prerequisites
+from inferox.machine.cgroup import MemoryLimit
 from tests.engine.workers.factories import CRASH, HERE, TOKENIZER_VARIABLE
 from tests.engine.workers.test_workers import is_alive, wait_until
 
@@ -208,7 +210,7 @@ def test_a_late_answer_is_never_taken_for_another() -> None:
     server.prepare(Prerequisites(("json",)))
     os.kill(server._process.pid, 19)
     with pytest.raises(ExecutionError, match="does not answer"):
-        server._ask({"import": [], "read": []}, timeout_s=0.1)
+        server._ask({"import": [], "read": [], "load": {}}, timeout_s=0.1)
     os.kill(server._process.pid, 18)
     assert server._process.wait(20) == -9
     with pytest.raises(ExecutionError, match="has been ended"):
@@ -247,3 +249,41 @@ def test_modules_of_the_user_are_not_imported_before_a_model_needs_them() -> Non
     modules = list_prerequisites().modules
     assert {"json.decoder", "numpy", "inferox.engine.workers.launcher"} <= set(modules)
     assert not [name for name in modules if name.startswith(("tests", "__main__"))]
+
+
+LOADS = {
+    "fit": "print('loaded')",
+    "starts a thread": "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+    "ends": "os._exit(0)",
+    "raises": "raise ValueError",
+}
+
+
+def test_what_backends_load_in_advance_is_loaded_only_where_a_fork_of_the_process_is_fit_then() -> None:
+    script = (
+        "import os, threading, time\nfrom inferox.engine.workers import fork_server\n"
+        "class Fake:\n"
+        "    def load_in_advance(self, listed):\n"
+        "        exec(listed[0])\n"
+        "        loaded.append(listed[0])\n"
+        "loaded = []\nfork_server.get_backend = lambda name: Fake()\n"
+        f"for code in {list(LOADS.values())}:\n    fork_server.load_fit({{'fake': [code]}})\n"
+        "assert loaded == [\"print('loaded')\"], loaded\nassert fork_server.find_obstacle() is None"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)  # noqa: S603
+
+
+def test_under_a_limit_of_memory_nothing_is_loaded_that_no_worker_counts() -> None:
+    found = Prerequisites(("json",), (), {"onnxruntime": ("a session",)})
+    for limit, loaded in ((None, found.loaded), (2**30, {})):
+        launcher = Launcher(EngineConfig(threads=1, memory_limit_bytes=limit))
+        launcher.learn(found)
+        assert launcher._known == Prerequisites(found.modules, (), loaded)
+        launcher.close()
+
+
+def test_a_container_has_room_for_what_is_loaded_once_more() -> None:
+    before = MemoryLimit(100, 20)
+    assert _leaves_room(None, before)
+    assert _leaves_room(before, MemoryLimit(100, 59))
+    assert not _leaves_room(before, MemoryLimit(100, 61))

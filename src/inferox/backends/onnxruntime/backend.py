@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +68,17 @@ class OnnxRuntimeBackend(HostBackend):
             return None
         return " and ".join(map(describe, find_plug_ins(artifact.path("graph")))) or None
 
+    def list_loaded(self) -> tuple[str, ...]:
+        """The sessions with one thread; see ``Backend``. More have threads of their own, which a fork does not have."""
+        module = "inferox.backends.onnxruntime.ready_sessions"
+        return sys.modules[module].list_in_use() if module in sys.modules else ()
+
+    def load_in_advance(self, listed: Sequence[str]) -> None:
+        """Opens sessions; see ``Backend``."""
+        from inferox.backends.onnxruntime.ready_sessions import open_in_advance
+
+        open_in_advance(listed)
+
     def exporter(self) -> Exporter:
         """The exporter that writes ONNX graphs at pack time.
 
@@ -85,7 +98,8 @@ class OnnxRuntimeBackend(HostBackend):
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
         from inferox.backends.onnxruntime.errors import translated
         from inferox.backends.onnxruntime.model import OnnxModel
-        from inferox.backends.onnxruntime.session import list_ports, open_session
+        from inferox.backends.onnxruntime.ready_sessions import SessionFiles, open_or_take
+        from inferox.backends.onnxruntime.session import list_ports
 
         self.tensor_builder(device)
         if options.compile:
@@ -94,7 +108,8 @@ class OnnxRuntimeBackend(HostBackend):
             graph = artifact.path("graph")
             # They come here only where the operator trusts them; see ``Backend.load``.
             libraries = list(map(locate_library, find_plug_ins(graph)))
-            session = open_session(graph, threads=resolve_threads(options.threads), libraries=libraries)
+            others = tuple(artifact.path(role) for role in sorted(artifact.files) if role != "graph")
+            session = open_or_take(SessionFiles(graph, others, resolve_threads(options.threads)), libraries)
             size = artifact.size_bytes
         check_graph(artifact, list_ports(session.get_inputs()), list_ports(session.get_outputs()))
         metadata = ModelMetadata.of(artifact, device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
@@ -13,6 +13,9 @@ from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import WorkerDiedError, WorkerLink
 from inferox.engine.workers.messages import ListPrerequisites, Load
 from inferox.engine.workers.prerequisites import Prerequisites
+
+_LEARN_S = 5.0
+"""The time a worker may take to say what computing its models takes."""
 
 _TRIES = 2
 """The number of times a model is loaded whose worker dies meanwhile: it may have died of something else."""
@@ -42,7 +45,19 @@ def load_first(
             if attempt + 1 == _TRIES:
                 raise LoadError(f"the worker process that was to load it died: {error.message}") from error
             continue
-        with suppress(InferoxError):  # where it died meanwhile, the next ones are started anew, as it was
-            launcher.learn(msgspec.convert(link.call(ListPrerequisites).result(), Prerequisites))
+        learn_from([link], launcher)
         return link, info
     raise AssertionError
+
+
+def learn_from(links: Iterable[WorkerLink], launcher: Launcher) -> None:
+    """Learns what computing the models takes, from the first worker that says it.
+
+    Args:
+        links: The workers.
+        launcher: What starts the workers that come later. Where none says it, they are started as before.
+    """
+    for link in links:
+        with suppress(InferoxError, TimeoutError):
+            launcher.learn(msgspec.convert(link.call(ListPrerequisites).result(_LEARN_S), Prerequisites))
+            return

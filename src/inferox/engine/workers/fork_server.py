@@ -1,8 +1,8 @@
 """The process that workers are forked from: ``python -P -m inferox.engine.workers.fork_server SOCKET PARENT``.
 
-It has imported what workers import and read their tokenizers, and computes nothing: no runtime is started in it, and it
-has one thread, so that a fork of it is as good as a process of its own. It does one thing after another, as it is asked
-over the socket, and ends with the process that started it.
+It has imported what workers import, read their tokenizers, and loaded what they compute with as far as that needs no
+other thread. It computes nothing and has one thread, so that a fork of it is as good as a process of its own. It does
+one thing after another, as it is asked over the socket, and ends with the process that started it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from inferox.backends.registry import get_backend
 from inferox.core import counted
 from inferox.engine.workers.worker import run
+from inferox.machine.cgroup import MemoryLimit, memory_limit
 from inferox.tasks.tokenizer_file import open_in_advance
 
 _OURS = "inferox."
@@ -70,6 +72,30 @@ def import_fit(names: Sequence[str]) -> None:
         left = [name for name in left[count + 1 :] if not f"{name}.".startswith(f"{unfit}.")]
 
 
+def load_fit(listed: Mapping[str, Sequence[str]]) -> None:
+    """Loads what backends can load before a fork: its forks share the memory of that.
+
+    A fork of this process tries. Where it does not survive that, or could not be forked then, or the container has no
+    room for as much again, nothing is loaded.
+
+    Args:
+        listed: What each backend has listed, by its name.
+    """
+    if not listed:
+        return
+    if (child := os.fork()) == 0:
+        os.nice(_TRYING_NICENESS)
+        code = 1
+        with suppress(Exception):
+            before = memory_limit()
+            _load(listed)
+            code = int(find_obstacle() is not None or not _leaves_room(before, memory_limit()))
+        os._exit(code)
+    if os.waitpid(child, 0)[1] == 0:
+        with suppress(Exception):  # its forks load what is not there
+            _load(listed)
+
+
 def find_obstacle() -> str | None:
     """Why this process must not be forked; ``None`` where it may be."""
     if _count_threads() > 1:
@@ -107,6 +133,18 @@ def _count_fit(names: Sequence[str]) -> int:
     return count
 
 
+def _load(listed: Mapping[str, Sequence[str]]) -> None:
+    for name, some in listed.items():
+        get_backend(name).load_in_advance(some)
+
+
+def _leaves_room(before: MemoryLimit | None, after: MemoryLimit | None) -> bool:
+    """Whether there is room for what was loaded meanwhile once more."""
+    if before is None or after is None:
+        return True
+    return after.limit_bytes - after.used_bytes > after.used_bytes - before.used_bytes
+
+
 def _import(name: str) -> None:
     with suppress(Exception):  # some are only made by others
         importlib.import_module(name)
@@ -123,6 +161,7 @@ def _serve(connection: socket.socket, parent: int) -> tuple[int, int, str, int] 
         if (names := request.get("import")) is not None:
             import_fit(names)
             open_in_advance(request["read"])
+            load_fit(request["load"])
             gc.collect()
             gc.freeze()  # or collecting in a fork would copy every page
             _answer(connection, find_obstacle())

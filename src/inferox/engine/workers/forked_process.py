@@ -63,7 +63,7 @@ class ForkServer:
             theirs.close()
 
     def prepare(self, needed: Prerequisites) -> None:
-        """Has it import modules, as far as they leave it fit to be forked, and read tokenizers.
+        """Has it import modules, as far as they leave it fit to be forked, and read and load the rest.
 
         Args:
             needed: What its forks will need.
@@ -71,7 +71,8 @@ class ForkServer:
         Raises:
             ExecutionError: If it must not be forked, or does not answer.
         """
-        obstacle = self._ask({"import": needed.modules, "read": needed.tokenizers}, timeout_s=_IMPORT_S)
+        wanted = {"import": needed.modules, "read": needed.tokenizers, "load": needed.loaded}
+        obstacle = self._ask(wanted, timeout_s=_IMPORT_S)
         if obstacle is not None:
             raise ExecutionError(f"workers cannot be forked: {obstacle}")
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from threading import Lock, Thread
 
+import msgspec
 from msgspec import json
 
 from inferox.core import ExecutionError, first_line
@@ -36,6 +37,7 @@ class Launcher:
     def __init__(self, config: EngineConfig) -> None:
         self._config = json.encode(config).decode()
         self._threads = str(config.threads)
+        self._is_limited = config.memory_limit_bytes is not None
         self._lock = Lock()
         self._known = Prerequisites()
         self._server: ForkServer | None = None
@@ -50,6 +52,8 @@ class Launcher:
         Args:
             found: What it was.
         """
+        if self._is_limited:
+            found = msgspec.structs.replace(found, loaded={})  # it would be there once more, which nothing counts
         with self._lock:
             known = self._known.updated(found)
             if known != self._known:

@@ -23,7 +23,7 @@ from inferox.engine.worker_info import WorkerInfo
 from inferox.engine.workers.absence import explain_absence
 from inferox.engine.workers.broadcast import unload_in
 from inferox.engine.workers.exposure import Exposure
-from inferox.engine.workers.first_load import load_first
+from inferox.engine.workers.first_load import learn_from, load_first
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.link import Reply, WorkerDiedError, WorkerLink
 from inferox.engine.workers.messages import Failed, Load
@@ -140,6 +140,7 @@ class WorkerPool(ModelHost):
             self._models.pop(model.key, None)
             calls = {link.begin_unload(model.key): link for link in self._alive()}
         unload_in(calls, model)
+        learn_from(calls.values(), self._launcher)  # what it took is needed no more
 
     def links_of(self, key: str) -> list[WorkerLink]:
         """The workers that have loaded the model of a key."""

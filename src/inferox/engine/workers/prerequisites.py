@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import sysconfig
+from contextlib import suppress
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from inferox.backends.registry import backend_names, get_backend
 from inferox.tasks.tokenizer_file import list_tokenizer_files
 
 _OURS = "inferox"
@@ -21,10 +23,12 @@ class Prerequisites(Struct, frozen=True):
     Attributes:
         modules: The installed modules, in the order in which they were imported.
         tokenizers: The files of tokenizers, as absolute paths, one for each use.
+        loaded: What each backend has loaded, as ``Backend.list_loaded`` gives it, by the backend's name.
     """
 
     modules: tuple[str, ...] = ()
     tokenizers: tuple[str, ...] = ()
+    loaded: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def updated(self, later: Prerequisites) -> Prerequisites:
         """These with what was found later: a module stays imported, and a tokenizer may not be needed any more.
@@ -32,7 +36,7 @@ class Prerequisites(Struct, frozen=True):
         Args:
             later: What was found.
         """
-        return Prerequisites(tuple(dict.fromkeys((*self.modules, *later.modules))), later.tokenizers)
+        return Prerequisites(tuple(dict.fromkeys((*self.modules, *later.modules))), later.tokenizers, later.loaded)
 
 
 def list_prerequisites() -> Prerequisites:
@@ -43,7 +47,16 @@ def list_prerequisites() -> Prerequisites:
     """
     folders = tuple({sysconfig.get_path(name) + "/" for name in _FOLDERS})
     modules = (name for name, module in list(sys.modules.items()) if _is_installed(name, module, folders))
-    return Prerequisites(tuple(modules), tuple(list_tokenizer_files()))
+    return Prerequisites(tuple(modules), tuple(list_tokenizer_files()), _list_loaded())
+
+
+def _list_loaded() -> dict[str, tuple[str, ...]]:
+    found = {}
+    for name in backend_names():
+        with suppress(Exception):  # a third party's backend may raise anything, and has loaded nothing then
+            if listed := get_backend(name).list_loaded():
+                found[name] = listed
+    return found
 
 
 def _is_installed(name: str, module: object, folders: tuple[str, ...]) -> bool:

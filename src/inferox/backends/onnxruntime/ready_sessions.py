@@ -1,0 +1,100 @@
+"""Sessions that are opened before they are needed: for processes that are forked later."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from onnxruntime import InferenceSession
+
+from inferox.backends.onnxruntime.session import open_session
+
+Fingerprints = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class SessionFiles:
+    """What a session was opened of.
+
+    Attributes:
+        graph: The ONNX file.
+        others: The files that the artifact has beside it, such as its weights.
+        threads: How many CPU threads it may use.
+    """
+
+    graph: Path
+    others: tuple[Path, ...]
+    threads: int
+
+    @classmethod
+    def parse(cls, text: str) -> SessionFiles:
+        """Reads what ``write`` wrote.
+
+        Args:
+            text: That.
+        """
+        graph, others, threads = json.loads(text)
+        return cls(Path(graph), tuple(map(Path, others)), threads)
+
+    def write(self) -> str:
+        """All of it as text."""
+        return json.dumps([str(self.graph), list(map(str, self.others)), self.threads])
+
+    def fingerprints(self) -> Fingerprints:
+        """What tells whether a file is another, or has changed.
+
+        Raises:
+            OSError: If one is missing.
+        """
+        found = (path.stat() for path in (self.graph, *self.others))
+        return tuple((each.st_size, each.st_mtime_ns, each.st_ctime_ns, each.st_dev, each.st_ino) for each in found)
+
+
+_in_use: WeakKeyDictionary[InferenceSession, SessionFiles] = WeakKeyDictionary()
+"""What was opened, as long as it is in use."""
+
+_ready: defaultdict[tuple[SessionFiles, Fingerprints], list[InferenceSession]] = defaultdict(list)
+"""Sessions that nobody has yet, by what they were opened of."""
+
+
+def open_or_take(files: SessionFiles, libraries: Sequence[Path] = ()) -> InferenceSession:
+    """Opens a graph, unless a session of the same files is there that nobody has yet.
+
+    Args:
+        files: What is opened.
+        libraries: Libraries of operators that it may call. With these it is opened in any case.
+
+    Raises:
+        LoadError: See ``open_session``.
+        OSError: If a file is missing.
+        Exception: Whatever ONNX Runtime raises, to be translated by the caller.
+    """
+    if libraries:
+        return open_session(files.graph, threads=files.threads, libraries=libraries)
+    ready = _ready.get((files, files.fingerprints())) if _ready else None
+    session = ready.pop() if ready else open_session(files.graph, threads=files.threads)
+    _in_use[session] = files
+    return session
+
+
+def list_in_use() -> tuple[str, ...]:
+    """The sessions that this process uses and another could open before it is forked: those without own threads."""
+    return tuple(sorted(files.write() for files in list(_in_use.values()) if files.threads == 1))
+
+
+def open_in_advance(listed: Iterable[str]) -> None:
+    """Opens sessions that ``open_or_take`` gives away, each once, where their files are the same.
+
+    Args:
+        listed: What ``list_in_use`` of another process gave.
+
+    Raises:
+        Exception: Whatever opening them raises.
+    """
+    for files in map(SessionFiles.parse, listed):
+        before = files.fingerprints()
+        _ready[files, before].append(open_session(files.graph, threads=files.threads))
