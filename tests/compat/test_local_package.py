@@ -14,7 +14,7 @@ import pytest
 import sentence_transformers
 
 from inferox.compat import CrossEncoder, SentenceTransformer
-from inferox.core import ConfigError, PackageError, RequestError
+from inferox.core import ConfigError, PackageError, Precision, RequestError
 from tests.compat.test_sentence_transformer import TEXTS
 from tests.sources.fake_hub import MAIN, FakeRepository, go_to, serve
 
@@ -66,6 +66,16 @@ def test_a_folder_is_packed_once_until_its_files_change(
     os.utime(source / "config.json", (1, 1))
     with SentenceTransformer(str(source), backend="torch") as model:
         assert model.package != packages[0]
+
+
+@pytest.mark.usefixtures("store")
+def test_a_folder_is_packed_in_the_precision_that_is_asked_for(encoder_directory: Path) -> None:
+    half: dict[str, Any] = {"model_kwargs": {"dtype": "bfloat16"}}
+    for options, expected in ((half, Precision.BF16), ({}, Precision.FP32), ({"precision": "bf16"}, Precision.BF16)):
+        with SentenceTransformer(str(encoder_directory), backend="torch", **options) as model:
+            assert model.loaded.metadata.precision == expected
+    with pytest.raises(ConfigError, match="there is no precision 'fp8'"):
+        SentenceTransformer(str(encoder_directory), backend="torch", precision="fp8")
 
 
 @pytest.mark.usefixtures("store")

@@ -87,6 +87,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
             "cross-encoder",
             None,
             backend,
+            read_precision(precision, model_kwargs),
             cache_folder=cache_folder,
             token=token,
             local_files_only=local_files_only,
@@ -95,7 +96,6 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         super().__init__(
             choice,
             device=device,
-            precision=read_precision(precision, model_kwargs),
             threads=threads,
             trust_code=trust_remote_code,
             prompts=prompts,

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from inferox import __version__
-from inferox.core import PackageError
+from inferox.core import PackageError, Precision
 from inferox.package import ARCHIVE_SUFFIX, FORMAT_VERSION, Store
 from inferox.package.file_lock import FileLock
 from inferox.package.manifest import METADATA_FILE
@@ -32,6 +32,7 @@ class ModelChoice:
         organization: Whose models are named without an owner.
         task: What the model is packed for; ``None`` where its own files say so.
         backend: The backend that is to compute it; ``None`` for any.
+        precision: The number format in which it is to be computed.
         hub: How the hub is asked.
     """
 
@@ -39,6 +40,7 @@ class ModelChoice:
     organization: str
     task: str | None
     backend: str | None
+    precision: Precision
     hub: HubAccess
 
     def find_package(self) -> Path:
@@ -100,9 +102,13 @@ class ModelChoice:
             task=self.task,
             name=label,
             backends=backends,
-            precisions=["fp32"],
+            precisions=self._precisions(),
             progress=_logger.info,
         )
+
+    def _precisions(self) -> list[str]:
+        # In fp32 as well: others are measured against it, and share its weights.
+        return list(dict.fromkeys((Precision.FP32.value, self.precision.value)))
 
     def _key(self, directory: Path) -> str:
         """What the package is of: the same where the model's files and what it is packed for have not changed."""
@@ -112,5 +118,6 @@ class ModelChoice:
                 path = Path(parent, name)
                 status = path.stat()
                 files.append((path.relative_to(directory).as_posix(), status.st_size, status.st_mtime_ns))
-        content = [str(directory.resolve()), sorted(files), self.task, self.backend, __version__, FORMAT_VERSION]
+        packed_for = [self.task, self.backend, self._precisions()]
+        content = [str(directory.resolve()), sorted(files), packed_for, __version__, FORMAT_VERSION]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()

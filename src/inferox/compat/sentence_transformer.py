@@ -84,6 +84,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
             "sentence-transformers",
             EmbedTask.name,
             backend,
+            read_precision(precision, model_kwargs),
             cache_folder=cache_folder,
             token=token,
             local_files_only=local_files_only,
@@ -92,7 +93,6 @@ class SentenceTransformer(TextModel[EmbedTask]):
         super().__init__(
             choice,
             device=device,
-            precision=read_precision(precision, model_kwargs),
             threads=threads,
             trust_code=trust_remote_code,
             prompts=prompts,

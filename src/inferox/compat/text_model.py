@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 from inferox.batching import MAX_TOKENS
 from inferox.compat.local_package import ModelChoice
 from inferox.compat.unsupported import UnsupportedError, refuse_options, unsupported_member
-from inferox.core import Closing, ConfigError, DeviceId, RequestError, positive_integer
+from inferox.core import Closing, ConfigError, DeviceId, Precision, RequestError, positive_integer
 from inferox.loading import TaskModel, plan_load
 from inferox.sources.hub_access import HubAccess
 from inferox.tasks.text_task import TextTask
@@ -61,7 +61,6 @@ class TextModel(Closing, Generic[TaskType]):
         choice: ModelChoice,
         *,
         device: Any,
-        precision: str,
         threads: int | None,
         trust_code: bool,
         prompts: Mapping[str, str] | None,
@@ -74,7 +73,7 @@ class TextModel(Closing, Generic[TaskType]):
             self.package,
             choice.backend or "auto",
             None if device is None else str(device),
-            precision,
+            choice.precision.value,
             threads=threads,
             trust_code=trust_code,
         )
@@ -227,6 +226,7 @@ def choose_model(
     organization: str,
     task: str | None,
     backend: str,
+    precision: str,
     *,
     cache_folder: str | Path | None,
     token: str | bool | None,
@@ -240,13 +240,14 @@ def choose_model(
         organization: Whose models are named without an owner.
         task: What the model is packed for; ``None`` where its own files say so.
         backend: ``auto``, ``torch``, ``onnx`` or ``openvino``.
+        precision: The number format in which it is to be computed.
         cache_folder: Where the hub's files are kept.
         token: The hub's token, or whether the stored one is sent.
         local_files_only: Whether only what was fetched before is looked at.
         revision: The branch, tag or commit on the hub.
 
     Raises:
-        ConfigError: If no model is named, or there is no such backend.
+        ConfigError: If no model is named, or there is no such backend or precision.
     """
     if not name:
         raise ConfigError("no model is named", hint="give a package, a model's folder, or a name on the hub")
@@ -258,6 +259,7 @@ def choose_model(
         organization,
         task,
         _BACKENDS[backend],
+        Precision.parse(precision),
         HubAccess(folder, token, local_files_only=local_files_only, revision=revision),
     )
 
