@@ -302,6 +302,7 @@ def test_what_is_to_be_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         ({"otlp_endpoint": "collector:4318"}, "must be the URL"),
         ({"otlp_endpoint": "http://"}, "must be the URL"),
         ({"otlp_endpoint": "http://collector:70000"}, "must be the URL"),
+        ({"otlp_endpoint": "http://collector:0"}, "must be the URL"),
         ({"otlp_endpoint": "http://collector/?token=a"}, "must be the URL"),
         (
             {"otlp_endpoint": "http://user:word@collector"},

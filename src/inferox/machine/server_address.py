@@ -54,7 +54,7 @@ def _split(url: str) -> SplitResult | None:
         path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
     except ValueError:  # ports that are no numbers, and what has no form in ASCII
         return None
-    if parts.scheme not in PORTS or _HOST.fullmatch(host) is None or parts.query or parts.fragment:
+    if parts.scheme not in PORTS or _HOST.fullmatch(host) is None or parts.port == 0 or parts.query or parts.fragment:
         return None
     user, at, _ = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{quote(user, safe=_USER_SAFE)}{at}{host}{port}", path=path)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import urlsplit
 
 from inferox.core import ConfigError
+from inferox.machine.server_address import parse_server_address
 from inferox.server.api_key import ApiKey
 from inferox.server.log_format import LOG_FORMATS, LogFormat
 
@@ -135,16 +135,12 @@ class ServerConfig:
                 hint="give it in OTEL_EXPORTER_OTLP_HEADERS, such as authorization=Basic%20…",
             )
         try:
-            parts = urlsplit(self.otlp_endpoint)
-            is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # of ports that are no numbers, too
-            is_url = False
-        # The path for traces is added at the end.
-        if not is_url or parts.query or parts.fragment:
+            parse_server_address(self.otlp_endpoint)  # the path for traces is added at its end
+        except ConfigError as error:
             raise ConfigError(
                 f"otlp_endpoint must be the URL of a receiver of OTLP over HTTP, but is {self.otlp_endpoint!r}",
                 hint="such as http://127.0.0.1:4318",
-            )
+            ) from error
 
     def _check_numbers(self) -> None:
         for port in (self.port, self.grpc_port, self.admin_port):
