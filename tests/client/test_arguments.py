@@ -48,7 +48,7 @@ def test_every_setting_is_among_those_that_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", [5, None, b"http://a", "http://a b", "http://[zz]", "http://a..b", f"http://{'ö' * 80}"]
+    "url", [5, None, b"http://a", "http://a:0", "http://a b", "http://[zz]", "http://a..b", f"http://{'ö' * 80}"]
 )
 def test_what_is_no_address_is_refused(url: Any) -> None:
     with pytest.raises(ConfigError, match="the address of a server must be"):

@@ -12,6 +12,7 @@ from inferox.core import Batch, Outputs
 from tests.engine.models import DoublingModel, SumTask, load_doubling
 
 HERE = f"python:{__name__}:make_held"
+SUMS = f"python:{__name__}:make_sums"
 PROMPTED = f"python:{__name__}:make_prompted"
 
 
@@ -54,6 +55,11 @@ def make_held() -> TaskModel:
     """Makes a model, and remembers it."""
     made.append(DoublingModel())
     return load_doubling(made[-1], VectorTask())
+
+
+def make_sums() -> TaskModel:
+    """Makes a model of a task that no protocol but the Open Inference Protocol knows."""
+    return load_doubling()
 
 
 def make_prompted() -> TaskModel:

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from inferox.server import ServerConfig
+from inferox.server import ModelSource, ServerConfig
 from inferox.server.http_response import HttpResponse
 from inferox.server.log_writer import LogWriter
 from inferox.server.request_log import RequestLog
 from inferox.server.request_observer import RequestObserver
+from tests.server.models import SUMS
 from tests.server.test_api_keys import KEYS, make
 from tests.server.test_app import Held, holding, run
 
@@ -44,7 +45,7 @@ async def crowded(config: ServerConfig | None = None, **headers: str) -> AsyncIt
         assert {answer.status_code for answer in late} == {504}
         under_way = [asyncio.create_task(held.ask(f"text {number}")) for number in range(4)]
         model = held.model
-        await held.until(lambda: held.service.is_full)
+        await held.until(lambda: held.service.has_full)
         yield held
         model.may_go.set()
         assert {(await task).status_code for task in under_way} == {200}
@@ -127,14 +128,17 @@ def test_keys_are_asked_for_first_and_every_owner_has_a_share() -> None:
     run(test)
 
 
-def test_a_model_with_room_is_asked_whatever_the_others_have() -> None:
+def test_a_model_with_room_is_asked_if_it_has_a_task_of_the_route() -> None:
     async def test() -> None:
         async with crowded() as held:
             held.service.load_again("other", held.service.sources["model"])
-            assert not held.service.is_full
             assert refuse(held, "/embed") is None
             held.service.unload("other")
-            assert refuse(held, "/embed") is not None
+            held.service.load_again("sums", ModelSource(SUMS, "sums", {"trust_code": True}))
+            for path in ("/embed", "/v1/embeddings", "/v2/embed", "/", "/score"):
+                assert refuse(held, path) is not None, path
+            for path in ("/predict", "/v1/rerank", "/v2/models/sums/infer"):  # which the full model does not answer
+                assert refuse(held, path) is None, path
 
     run(test)
 

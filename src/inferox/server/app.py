@@ -103,16 +103,19 @@ class App:
         Returns:
             The answer; ``None`` where the request is to be answered as any other.
         """
-        if not (self._service.is_full or self.intake.is_full) or self._service.is_draining:
+        if not (self._service.has_full or self.intake.is_full) or self._service.is_draining:
             return None
         request = HttpRequest(scope, _receive_nothing, self.intake, self._config)
         try:
-            if not self._find(request).is_refused_early:
+            operation = self._find(request)
+            if not operation.is_refused_early:
                 return None
             owner = self.keys.find_owner(request.api_key)
         except HttpError:  # which it is told as anybody is
             return None
-        refusal = self.intake.find_refusal(request.expected_bytes) or self._service.find_refusal(owner)
+        refusal = self.intake.find_refusal(request.expected_bytes) or self._service.find_refusal(
+            owner, operation.computes
+        )
         if refusal is None:
             return None
         request.record.owner = owner

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,8 @@ class Operation:
             or ``None`` where it is no JSON. Empty where there is never such an answer.
         also: What it answers with other statuses than errors have, likewise as types.
         other_errors: How it says that something is wrong where it does not do so as its protocol does.
-        computes: Whether all that it answers is computed by a model.
+        computes: The tasks of the models of which one computes whatever it answers; ``None`` for any task. Empty where
+            it answers something else.
     """
 
     answer: Handler
@@ -48,7 +49,7 @@ class Operation:
     gives: Mapping[str, Any] = field(default_factory=dict)
     also: Mapping[int, Any] = field(default_factory=dict)
     other_errors: tuple[ErrorForm, ...] = ()
-    computes: bool = False
+    computes: Sequence[str] | None = ()
 
     @property
     def is_refused_early(self) -> bool:
@@ -56,7 +57,7 @@ class Operation:
 
         It does not where the body alone says in which form its client reads errors.
         """
-        return self.computes and not self.other_errors
+        return self.computes != () and not self.other_errors
 
 
 Methods = Mapping[str, Operation]
@@ -102,7 +103,7 @@ def posting(
     *bodies: type,
     gives: Any,
     other_errors: tuple[ErrorForm, ...] = (),
-    computes: bool = False,
+    computes: Sequence[str] | None = (),
 ) -> Methods:
     """What answers a path to which bodies are sent.
 
@@ -123,7 +124,7 @@ def posting_json(
     about: str,
     *bodies: type,
     gives: Any,
-    computes: bool = False,
+    computes: Sequence[str] | None = (),
 ) -> Methods:
     """What answers a path to which bodies are sent that are JSON.
 

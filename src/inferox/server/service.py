@@ -70,17 +70,22 @@ class Service(ModelCatalog):
         return self._congestions[name].window
 
     @property
-    def is_full(self) -> bool:
-        """Whether no model has room for more; owners that use less than their share of one still get theirs."""
-        return bool(self._models) and all(self._congestions[name].is_full for name in self._models)
+    def has_full(self) -> bool:
+        """Whether a model has no room for more; owners that use less than their share of it still get theirs."""
+        return any(self._congestions[name].is_full for name in self._models)
 
-    def find_refusal(self, owner: str | None) -> OverloadedError | None:
-        """Why a request would be refused now whatever model it is for; ``None`` where one would take it in.
+    def find_refusal(self, owner: str | None, tasks: Sequence[str] | None) -> OverloadedError | None:
+        """The reason why a request would be refused now, whatever model of its tasks it is for.
 
         Args:
             owner: On whose behalf it is.
+            tasks: The tasks that its model may have; ``None`` for any.
+
+        Returns:
+            The reason; ``None`` where a model would take it in, or there is none.
         """
-        refusals = [self._congestions[name].find_refusal(owner) for name in self._models]
+        names = [name for name, info in self._models.items() if tasks is None or info.task in tasks]
+        refusals = [self._congestions[name].find_refusal(owner) for name in names]
         found = [refusal for refusal in refusals if refusal is not None]
         if not found or len(found) < len(refusals):
             return None

@@ -17,7 +17,7 @@ def make_cohere(service: Service) -> Protocol:
     first, second = (CohereEmbedRoute(service, gives_bare=is_first) for is_first in (True, False))
     about = "Makes vectors of texts, in one or several forms."
     routes = {
-        path: posting_json(route.answer, about, CohereEmbedRequest, gives=CohereEmbedAnswer, computes=True)
+        path: posting_json(route.answer, about, CohereEmbedRequest, gives=CohereEmbedAnswer, computes=("embed",))
         for path, route in (("/v1/embed", first), ("/v2/embed", second))
     }
     return Protocol(COHERE_ERRORS, routes, name="Cohere")

@@ -67,7 +67,7 @@ def make_oip(service: Service, inference: Inference) -> Protocol:
         "Computes a request.",
         InferBody,
         gives={JSON: InferAnswer, "application/octet-stream": None},
-        computes=True,
+        computes=None,
     )
     families = {
         START: {**reading(models.read, "Says what a model is.", ModelMetadata), **infer},

@@ -24,7 +24,7 @@ def make_openai(service: Service, config: ServerConfig) -> Protocol:
     accepts_token_ids = config.token_ids == "accept"  # noqa: S105 - no secret
     embeddings = EmbeddingsRoute(service, accepts_token_ids=accepts_token_ids)
     embedding = posting(
-        embeddings.answer, "Makes vectors of texts.", EmbeddingsRequest, gives=EmbeddingsAnswer, computes=True
+        embeddings.answer, "Makes vectors of texts.", EmbeddingsRequest, gives=EmbeddingsAnswer, computes=("embed",)
     )
     routes = {f"{prefix}/embeddings": embedding for prefix in _PREFIXES}
     routes |= {f"{prefix}/models": reading(models.list_all, "Lists the models.", ModelList) for prefix in _PREFIXES}

@@ -37,10 +37,10 @@ def make_rerank(service: Service) -> Protocol:
         "Scores how well pairs of texts fit.",
         ScoreRequest,
         gives=ScoreAnswer,
-        computes=True,
+        computes=("rerank", "embed"),
     )
     routes = {
-        path: posting_json(route.answer, about, RerankRequest, gives=RankingAnswer, computes=True)
+        path: posting_json(route.answer, about, RerankRequest, gives=RankingAnswer, computes=("rerank",))
         for paths, route in ((_WITH_DOCUMENTS, with_documents), (_WITHOUT_DOCUMENTS, without))
         for path in paths
     }
@@ -51,7 +51,7 @@ def make_rerank(service: Service) -> Protocol:
         *(RerankRequest, RerankTextsRequest),
         gives=RankingAnswer | list[RankedText],
         other_errors=(TEI_ERRORS,),
-        computes=True,
+        computes=("rerank",),
     )
     return Protocol(RANKING_ERRORS, routes, name="Rerank and score")
 

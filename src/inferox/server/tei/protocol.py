@@ -43,18 +43,18 @@ def make_tei(service: Service, config: ServerConfig) -> Protocol:
         "Does what the body and the task of the model say.",
         *(EmbedRequest, PredictRequest, RerankTextsRequest, SimilarityRequest),
         gives=list[Any],
-        computes=True,
+        computes=("embed", "classify", "rerank"),
     )
     routes = {
         "/embed": posting_json(
-            embedding.embed, "Makes vectors of texts.", EmbedRequest, gives=list[list[float]], computes=True
+            embedding.embed, "Makes vectors of texts.", EmbedRequest, gives=list[list[float]], computes=("embed",)
         ),
         "/embed_all": posting_json(
             embedding.embed_tokens,
             "Makes a vector of each token of texts.",
             EmbedAllRequest,
             gives=list[list[list[float]]],
-            computes=True,
+            computes=("embed",),
         ),
         "/embed_sparse": posting_json(
             refuse_sparse, "Refuses: no package makes sparse vectors.", EmbedAllRequest, gives={}
@@ -64,14 +64,14 @@ def make_tei(service: Service, config: ServerConfig) -> Protocol:
             "Compares sentences with another one.",
             SimilarityRequest,
             gives=list[float],
-            computes=True,
+            computes=("embed",),
         ),
         "/predict": posting_json(
             prediction.answer,
             "Scores the labels of texts.",
             PredictRequest,
             gives=list[LabelScore | list[LabelScore]],
-            computes=True,
+            computes=("classify", "rerank"),
         ),
         "/tokenize": posting_json(
             tokens.tokenize, "Divides texts into tokens.", TokenizeRequest, gives=list[list[Token]]
@@ -87,7 +87,7 @@ def make_tei(service: Service, config: ServerConfig) -> Protocol:
             "Answers several requests in one.",
             VertexRequest,
             gives=VertexAnswer,
-            computes=True,
+            computes=("embed", "classify", "rerank"),
         ),
     }
     return Protocol(TEI_ERRORS, routes, name="text-embeddings-inference")
