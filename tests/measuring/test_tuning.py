@@ -209,6 +209,16 @@ def test_what_cannot_be_loaded_in_its_share_of_the_time_is_left_out(
     assert "allow more seconds" in found.not_run["echo/2-onnx/fp32/padded"]
 
 
+def test_what_would_not_be_loaded_in_time_is_not_begun(
+    echo: EchoBackend, tune_texts: Callable[..., Tuning], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = count(0, 40)  # so that the first takes 40 s, and the second is expected to
+    monkeypatch.setattr("inferox.measuring.tuning_models.perf_counter", lambda: next(now))
+    found = tune_texts({}, {}, seconds=50)
+    assert len(echo.models) == 1
+    assert "loading it would take about 40 of the 50 s" in found.not_run["echo/1-onnx/fp32/padded"]
+
+
 @pytest.mark.usefixtures("tuned")
 def test_a_profile_of_another_machine_is_ignored_and_said_to_be(
     package: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,6 @@ from inferox.core import (
     LoadOptions,
     NoUsableBackendError,
     PackageError,
-    Precision,
     can_be_packed,
     counted,
     read_padded,
@@ -39,12 +38,12 @@ from inferox.loading.profile import (
     runtime_version,
     save_profile,
 )
-from inferox.loading.selection import AUTO, Requirements, select
+from inferox.loading.selection import AUTO, Requirements
 from inferox.loading.task_model import TaskModel
 from inferox.machine import resolve_threads
-from inferox.measuring.agreement import class_here
 from inferox.measuring.time_budget import Ending, TimeBudget
 from inferox.measuring.timing import Spread, take_turns, time_calls
+from inferox.measuring.tuning_models import Progress, open_models
 from inferox.measuring.tuning_shapes import Shape, make_batch, plan_shapes
 from inferox.package import Store, open_package
 from inferox.parity import ParityClass
@@ -54,12 +53,6 @@ _ROUNDS = 5
 
 _TURN_S = 0.02
 """How long one artifact computes untimed, and then timed. The threads of the one before spin for some milliseconds."""
-
-_LOADING_SHARE = 0.7
-"""How much of the time loading may take: what has been loaded by then is measured in the rest."""
-
-Progress = Callable[[str, int, int], None]
-"""Told what is measured, how many measurements are done, and how many there are."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +131,7 @@ def tune(
     not_run: dict[str, str] = {}
     try:
         # One by one: what is open is closed in any case.
-        models.update(_open_all(loader, requirements, classes, not_run, progress=progress, budget=time_budget))
+        models.update(open_models(loader, requirements, classes, not_run, progress=progress, budget=time_budget))
         grid = _Grid(models, not_run)
         ending = grid.measure(context, progress, time_budget) if models else Ending.COMPLETE
         cells = grid.cells()
@@ -192,49 +185,6 @@ def tune(
 def _placement(model: TaskModel) -> Placement:
     device = model.metadata.device
     return Placement(str(device), device == get_backend(model.metadata.backend).default_device())
-
-
-def _open_all(
-    loader: Loader,
-    requirements: Requirements,
-    classes: dict[str, ParityClass],
-    not_run: dict[str, str],
-    *,
-    progress: Progress,
-    budget: TimeBudget,
-) -> Iterator[tuple[str, TaskModel]]:
-    """Opens every artifact that can be loaded here and agrees, and notes why the others cannot or do not.
-
-    fp32 is the same everywhere, and one sample shows that it works. In lower precisions, processors round in different
-    places, so that the class that an artifact reaches here is measured and noted as well.
-    """
-    samples, opened = loader.context.samples, 0
-    for candidate in select(loader.context.package, requirements):
-        artifact = candidate.artifact
-        if candidate.rejected is not None:
-            not_run[artifact.name] = candidate.rejected
-            continue
-        if opened and budget.left_s < budget.total_s * (1 - _LOADING_SHARE):
-            not_run[artifact.name] = (
-                f"loading the others took {budget.used_s:.0f} of the {budget.total_s:g} s; allow more seconds"
-            )
-            continue
-        progress(f"loading {artifact.name}", 0, 1)
-        try:
-            model = loader.open_alone(artifact)
-        except InferoxError as error:
-            not_run[artifact.name] = str(error)
-            continue
-        try:
-            if samples is not None and artifact.precision is not Precision.FP32:
-                progress(f"comparing {artifact.name}", 0, 1)
-                classes[artifact.name] = class_here(loader.context, artifact, model.model, samples)
-        except InferoxError as error:
-            model.close()
-            not_run[artifact.name] = str(error)
-            continue
-        opened += 1
-        yield artifact.name, model
 
 
 @dataclass
