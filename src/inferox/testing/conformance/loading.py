@@ -32,6 +32,8 @@ from inferox.testing.conformance.subject import NOWHERE, OPTIONS, Subject, read
 _WARM_UP_ROUNDS = 5
 _ROUNDS = 40
 """Enough for a leak to outgrow what the allocator has set aside already, without growing the process."""
+_ATTEMPTS = 3
+"""How often it may grow: a leak does so each time, an allocator whose memory is in fragments does not."""
 _LEAST_WEIGHTS_BYTES = 2 << 20
 """The size of weights whose leak can be told from the noise of an allocator."""
 _SMALLER = {Precision.FP32: 1, Precision.FP16: 2, Precision.BF16: 2, Precision.INT8: 4}
@@ -193,8 +195,12 @@ class LoadingTests(Subject):
             return int(psutil.Process().memory_info().rss)
 
         before = use(_WARM_UP_ROUNDS)  # the first rounds fill the caches of runtime and allocator
-        grown = use(_ROUNDS) - before
-        assert grown < _ROUNDS * self.weights_bytes // 3, f"{_ROUNDS} models left {grown / 2**20:.0f} MiB behind"
+        for _ in range(_ATTEMPTS):
+            after = use(_ROUNDS)
+            grown, before = after - before, after
+            if grown < _ROUNDS * self.weights_bytes // 3:
+                return
+        pytest.fail(f"{_ROUNDS} models left {grown / 2**20:.0f} MiB behind")
 
 
 def _trim_allocator() -> None:
