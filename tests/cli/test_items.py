@@ -77,7 +77,11 @@ def test_ranked_pairs_are_the_same_in_every_form_of_input(run: Run, packages: Pa
 @pytest.mark.parametrize(
     ("task", "line", "named"),
     [
-        ("embed", PAIR, "unknown key text_pair\n  hint: this task takes text,"),
+        (
+            "embed",
+            PAIR,
+            'unknown key text_pair\n  hint: this task takes text, as in {"text": "…"}; a bulk run (--column',
+        ),
         (
             "token-classify",
             b'{"text": "x", "id": 3, "lang": "de"}',

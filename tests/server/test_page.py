@@ -210,6 +210,8 @@ def test_charts_follow_what_is_computed(site: RunningServer, browser: Browser) -
     throughput = "document.querySelector('#charts svg polyline')?.getAttribute('points') ?? ''"
     top = "new Set(" + throughput + ".split(' ').map((point) => point.split(',')[1])).size > 1"
     browser.wait_for(top)
+    # A single batch among nothing is a point of its own, not a line that nobody sees.
+    browser.wait_for("document.querySelector('#charts svg circle')?.getAttribute('r') === '2'")
     assert browser.run("document.querySelector('#charts svg').getAttribute('aria-label')").startswith(
         "Throughput: rows/s "
     )

@@ -95,8 +95,10 @@ function draw({ title, lines }, points, now, span) {
     // A line breaks where nothing was computed.
     let run = [];
     const end = () => {
-      if (run.length === 1) run.push(run[0]);
-      if (run.length) parts.push(drawn("polyline", { class: `c${index}`, points: run.join(" ") }));
+      if (run.length === 1) {
+        const [x, y] = run[0].split(",");
+        parts.push(drawn("circle", { class: `c${index}`, cx: x, cy: y, r: 2 }));
+      } else if (run.length) parts.push(drawn("polyline", { class: `c${index}`, points: run.join(" ") }));
       run = [];
     };
     for (const point of points) {

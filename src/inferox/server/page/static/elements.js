@@ -20,6 +20,11 @@ export function drawn(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
+/** A number of things, as it is written: 1 row, 2,048 rows. */
+export function counted(count, one, several = `${one}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : several}`;
+}
+
 /** The element of the page with an id. */
 export function find(id) {
   return document.getElementById(id);

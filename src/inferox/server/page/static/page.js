@@ -2,7 +2,7 @@
 
 import { showChoices } from "./artifacts.js";
 import { drawCharts, measure } from "./charts.js";
-import { ask, breakable, element, find, useKey } from "./elements.js";
+import { ask, breakable, counted, element, find, useKey } from "./elements.js";
 import { showTrials } from "./trials.js";
 import { runTask, showFields } from "./playground.js";
 
@@ -109,7 +109,7 @@ function showLive() {
   const model = chosen("shown");
   if (!model || !before) return;
   const answered = Object.entries(before.answers).map(([status, count]) => `${count.toLocaleString("en")} × ${status}`);
-  find("total").textContent = `${model.stats.rows.toLocaleString("en")} rows in ${model.stats.batches.toLocaleString("en")} batches so far; answers: ${answered.join(", ") || "none"}`;
+  find("total").textContent = `${counted(model.stats.rows, "row")} in ${counted(model.stats.batches, "batch", "batches")} so far; answers: ${answered.join(", ") || "none"}`;
   drawCharts(find("charts"), history.get(model.name) ?? [], before.time_s);
 }
 

@@ -103,7 +103,7 @@ function outputs(said) {
 // Each gives the headers of an answer, what is shown of it, and for each of the names a row that can be compared.
 const TASKS = {
   embed: {
-    fields: () => area("texts", "Texts, one a line", TEXTS),
+    fields: () => area("texts", "Texts, one per line", TEXTS),
     async run(model, artifact) {
       const texts = lines("texts");
       const { said, headers } = await post("/embed", { model, inputs: texts }, artifact);
@@ -111,7 +111,7 @@ const TASKS = {
     },
   },
   classify: {
-    fields: () => area("texts", "Texts, one a line", TEXTS.slice(0, 2)),
+    fields: () => area("texts", "Texts, one per line", TEXTS.slice(0, 2)),
     async run(model, artifact) {
       const texts = lines("texts");
       const { said, headers } = await post("/predict", { model, inputs: texts.map((text) => [text]) }, artifact);
@@ -119,7 +119,7 @@ const TASKS = {
     },
   },
   "token-classify": {
-    fields: () => area("texts", "Texts, one a line", ["Ada Lovelace wrote to Charles Babbage in London."]),
+    fields: () => area("texts", "Texts, one per line", ["Ada Lovelace wrote to Charles Babbage in London."]),
     async run(model, artifact) {
       const texts = lines("texts");
       const { said, headers } = await infer(model, "text", texts, artifact);
@@ -129,7 +129,7 @@ const TASKS = {
     },
   },
   rerank: {
-    fields: () => [...line("query", "Query", "Where does the cat sit?"), ...area("texts", "Documents, one a line", TEXTS)],
+    fields: () => [...line("query", "Query", "Where does the cat sit?"), ...area("texts", "Documents, one per line", TEXTS)],
     async run(model, artifact) {
       const texts = lines("texts");
       const { said, headers } = await post("/rerank", { model, query: find("query").value, texts }, artifact);
