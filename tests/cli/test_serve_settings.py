@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -168,3 +170,13 @@ def test_a_repository_is_every_package_in_a_folder(
 def test_wrong_usage(arguments: tuple[str, ...], what: str, served: Served, capsys: pytest.CaptureFixture[str]) -> None:
     assert served.run(*arguments) == 2
     assert what in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("absent", ["msgspec", "prometheus_client", "httptools", "uvloop"])
+def test_a_server_whose_libraries_are_not_installed_says_what_to_install(absent: str) -> None:
+    program = f"import sys; sys.modules[{absent!r}] = None; from inferox.cli.main import main; main(['serve', 'x'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"serving needs {absent}" in done.stderr
+    assert "pip install 'inferox[serve]'" in done.stderr

@@ -217,11 +217,15 @@ def serve(
     Every option may also come from a file, by --config, and from the environment: --body-limit from
     INFEROX_SERVE_BODY_LIMIT, and packages from INFEROX_SERVE_PACKAGES.
     """
+    from inferox.core import ConfigError
     from inferox.package import parse_size
-    from inferox.server import ModelRepository, ServerConfig
-    from inferox.server import serve as serve_models
-    from inferox.server.log_format import JsonFormatter, write_message
 
+    try:
+        from inferox.server import ModelRepository, ServerConfig
+        from inferox.server import serve as serve_models
+        from inferox.server.log_format import JsonFormatter, write_message
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"serving needs {error.name}", hint="pip install 'inferox[serve]'") from error
     config = ServerConfig(
         host=host,
         port=port,

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from inferox.core import ConfigError
@@ -45,7 +46,9 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
 
         from inferox.server.http_server import HttpServer, check_certificate
     except ImportError as error:
-        raise ConfigError(f"serving needs {error.name}", hint="pip install 'inferox[serve]'") from error
+        raise _lacking(error.name) from error
+    if find_spec("prometheus_client") is None:  # imported when /metrics is first asked for
+        raise _lacking("prometheus_client")
     check_certificate(config)
     with ExitStack() as closing:
         spans = None if config.otlp_endpoint is None else _open_spans(config.otlp_endpoint, config.trace_share, closing)
@@ -71,6 +74,10 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
             make_grpc = None if config.grpc_port is None else _grpc_maker(app, service, config, config.grpc_port)
             front = _Front(listening, engine, service, config, make_grpc=make_grpc, announce=announce)
             runner.run(front.run(sources))
+
+
+def _lacking(library: str | None) -> ConfigError:
+    return ConfigError(f"serving needs {library}", hint="pip install 'inferox[serve]'")
 
 
 def _open_spans(endpoint: str, share: float, closing: ExitStack) -> SpanQueue:
