@@ -22,6 +22,7 @@ from inferox.core import (
     ModelNotFoundError,
     OutOfMemoryError,
     OverloadedError,
+    PackageError,
     RequestError,
     ShapeMismatchError,
     ShuttingDownError,
@@ -361,6 +362,10 @@ def test_names_and_versions(engine: Engine) -> None:
         engine.register(load_doubling(), version="2")
     with pytest.raises(ModelNotFoundError, match=r"no version '3' of 'doubling' is loaded \(it has 1, 2\)"):
         engine.infer("doubling", [[1]], version="3")
+    with pytest.raises(RequestError, match="a version must be a string, but is 2"):
+        engine.infer("doubling", [[1]], version=2)  # type: ignore[arg-type]
+    with pytest.raises(PackageError, match="but got a value of the type NoneType"):
+        engine.load(None)  # type: ignore[arg-type]
     with pytest.raises(ModelNotFoundError, match=r"no model 'other' is loaded \(there are doubling\)"):
         engine.infer("other", [[1]])
     engine.unload("doubling", "2")
@@ -478,6 +483,7 @@ def test_models_take_turns_on_a_device() -> None:
         ({"refuse_non_finite": 1}, "refuse_non_finite must be True or False, but is 1"),
         ({"isolation": "fork"}, "isolation must be 'thread' or 'process', but is 'fork'"),
         ({"workers": 0, "isolation": "process"}, "workers must be a positive integer, but is 0"),
+        ({"workers": 8000, "isolation": "process"}, r"workers may be \d+ on this machine, but is 8,000"),
         ({"workers": 2}, "workers is 2, but isolation is 'thread'"),
         ({"hang_limit_s": 5.0}, "hang_limit_s is 5.0, but a computation within this process cannot be stopped"),
         ({"hang_limit_s": 0}, "hang_limit_s must be a positive number of seconds, but is 0"),

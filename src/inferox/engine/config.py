@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from inferox.batching import MAX_ROWS, MAX_TOKENS
 from inferox.core import ConfigError, positive_integer
-from inferox.machine import resolve_threads
+from inferox.machine import most_threads, resolve_threads
 
 HANG_LIMIT_S = 10.0
 """After how many seconds at the least a computation of a worker process is taken to hang, unless it is said."""
@@ -78,6 +78,8 @@ class EngineConfig:
         for name, value in (("retry_s", self.retry_s), ("hang_limit_s", hang_limit_s)):
             if type(value) not in {int, float} or not 0 < value < math.inf:
                 raise ConfigError(f"{name} must be a positive number of seconds, but is {value!r}")
+        if self.workers > most_threads():
+            raise ConfigError(f"workers may be {most_threads():,} on this machine, but is {self.workers:,}")
         self._check_isolation()
 
     def _check_isolation(self) -> None:

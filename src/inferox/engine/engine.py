@@ -114,14 +114,17 @@ class Engine(Inference, Closing):
             "require_signature": None if require_signature is None else str(require_signature),
             "start": start,
         }
+        from inferox.package import read_package_path
+
+        location = str(read_package_path(path))
         if shadow is None and canary is None and not offers:
-            return self._describe(self._host.load(str(path), name, version, options, self._models))
+            return self._describe(self._host.load(location, name, version, options, self._models))
         check_forms(shadow, canary, offers)
-        load_trials = partial(self._trials.load, str(path), name, options, shadow=shadow, canary=canary)
+        load_trials = partial(self._trials.load, location, name, options, shadow=shadow, canary=canary)
         with ExitStack() as undo:
             tried = undo.enter_context(load_trials()) if later is None else None
-            offered = undo.enter_context(self._trials.load_offers(str(path), name, options, offers))
-            serving = self._host.load(str(path), name, version, options, self._models)
+            offered = undo.enter_context(self._trials.load_offers(location, name, options, offers))
+            serving = self._host.load(location, name, version, options, self._models)
             undo.callback(self._drop, serving)
             offering = offered.beside(serving)
             model = TrialedModel(offering)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from inferox.core import ConfigError, ModelNotFoundError, ShuttingDownError
+from inferox.core import ConfigError, ModelNotFoundError, RequestError, ShuttingDownError
 from inferox.engine.served_model import ServedModel
 
 LATEST = "latest"
@@ -199,6 +199,8 @@ class ModelRegistry:
         return sorted(label for label, meant in self._labels.get(name, {}).items() if meant == version)
 
     def _find_all(self, name: str, version: str | None, *, asked: str | None = None) -> list[ServedModel]:
+        if version is not None and not isinstance(version, str):
+            raise RequestError(f"a version must be a string, but is {version!r}")
         versions = self._versions.get(name, {})
         found = [runner for runner in versions.values() if version in {None, runner.version}]
         if not found:

@@ -9,7 +9,7 @@ from itertools import islice
 from time import sleep
 from typing import Any
 
-from inferox.core import InferoxError, OverloadedError, positive_integer
+from inferox.core import InferoxError, OverloadedError, RequestError, positive_integer
 from inferox.engine.answer import Answer
 from inferox.engine.request import RequestOptions
 from inferox.engine.waiting import warn_of_cuts
@@ -37,8 +37,11 @@ def stream_results(
 
     Raises:
         ConfigError: If ``chunk`` is not a positive integer.
+        RequestError: If the items are a single text.
         InferoxError: What a request fails with; ``item`` of the error counts from the first item of all.
     """
+    if isinstance(items, str | bytes):  # whose items would be its characters
+        raise RequestError("expected items, and got a single one", hint="put it in a list")
     return _stream(iter(items), admit, options, positive_integer("chunk", chunk))
 
 

@@ -2,7 +2,7 @@
 
 from inferox.machine.cgroup import MemoryLimit, memory_limit
 from inferox.machine.processor import BF16_FLAGS, processor_flags, processor_name
-from inferox.machine.threads import available_cores, limit_rayon, resolve_threads, threads_text
+from inferox.machine.threads import available_cores, limit_rayon, most_threads, resolve_threads, threads_text
 
 __all__ = [
     "BF16_FLAGS",
@@ -10,6 +10,7 @@ __all__ = [
     "available_cores",
     "limit_rayon",
     "memory_limit",
+    "most_threads",
     "processor_flags",
     "processor_name",
     "resolve_threads",

@@ -42,6 +42,11 @@ def available_cores() -> int:
     return max(1, cores if limit is None else min(cores, math.ceil(limit)))
 
 
+def most_threads() -> int:
+    """How many threads, or processes that compute, may be asked for: as many as there are cores, and 64 in any case."""
+    return max(_MOST_THREADS, os.cpu_count() or 1)
+
+
 def resolve_threads(threads: int | None) -> int:
     """The thread budget: what was asked for, or the default.
 
@@ -53,10 +58,10 @@ def resolve_threads(threads: int | None) -> int:
     """
     if threads is None:
         return available_cores()
-    budget, most = positive_integer("the number of threads", threads), max(_MOST_THREADS, os.cpu_count() or 1)
-    if budget > most:
+    budget = positive_integer("the number of threads", threads)
+    if budget > most_threads():
         raise ConfigError(
-            f"the number of threads may be {most:,} on this machine, but is {budget:,}",
+            f"the number of threads may be {most_threads():,} on this machine, but is {budget:,}",
             hint=f"leave it out for one for each core, which is {threads_text(available_cores())} here",
         )
     return budget

@@ -3,7 +3,7 @@
 from inferox.package.archive import ARCHIVE_SUFFIX
 from inferox.package.embedding_space import embedding_space
 from inferox.package.manifest import FORMAT_VERSION, FileEntry, Metadata, ModelInfo, read_json
-from inferox.package.reader import Package, open_package
+from inferox.package.reader import Package, open_package, read_package_path
 from inferox.package.store import Store, write_json
 from inferox.package.store_limit import parse_size
 from inferox.package.stored_package import StoredPackage
@@ -25,5 +25,6 @@ __all__ = [
     "open_package",
     "parse_size",
     "read_json",
+    "read_package_path",
     "write_json",
 ]

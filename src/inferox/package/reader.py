@@ -146,7 +146,7 @@ def open_package(
         UnsafePathError: If a path leaves the package, something in it is a link, or the archive misstates its members.
         ConfigError: If the store cannot be written.
     """
-    location = _read_path(path)
+    location = read_package_path(path)
     try:
         required = None if require_signature is None else RequiredSignature.beside(location, require_signature)
         return _open(location, store or Store(), required)
@@ -154,7 +154,15 @@ def open_package(
         raise PackageError(f"{location} cannot be read: {error.strerror or error}") from error
 
 
-def _read_path(path: Any) -> Path:
+def read_package_path(path: Any) -> Path:
+    """Takes what a caller gives for a package, which need not be there.
+
+    Args:
+        path: A path, as a string or an ``os.PathLike``.
+
+    Raises:
+        PackageError: If it is neither, or a model's name on a hub.
+    """
     if not isinstance(path, str | os.PathLike):
         raise PackageError(
             "a package is given by the path of a folder or of an .mlpkg file, "
