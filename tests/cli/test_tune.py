@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import inferox
-from inferox.cli.tune import _answer
+from inferox.cli.tune import _answer, _warnings
 from inferox.loading.cell import Cell
 from inferox.loading.profile import Profile
 from inferox.measuring.time_budget import Ending
@@ -101,7 +102,11 @@ def test_the_answer_names_what_is_loaded_from_now_on() -> None:
         for name, listed in times.items()
     }
     profile = Profile("d", "m", 2, "default", {}, "2026", cells)
-    answer = _answer(Tuning("x", profile, Path("x"), {}, 1, 1, {}, Ending.COMPLETE, ()))
+    found = Tuning("x", profile, Path("x"), {}, 1, 1, {}, Ending.COMPLETE, ())
+    assert _warnings(replace(found, noise={"a": 0.1, "b": 0.14})) == []
+    (said,) = _warnings(replace(found, noise={"a": 0.1, "b": 0.62}))
+    assert said.startswith("The measurement is noisy: the middle half of the times spans 62% of the median (b).")
+    answer = _answer(found)
     assert answer.startswith(
         "openvino/onnx/bf16/padded is the fastest here over all 3 shapes of batch together, and for 1 of them alone;"
     )

@@ -450,7 +450,14 @@ def test_short_calls_are_repeated(
 
 def test_a_call_that_takes_much_longer_does_not_count(tune_texts: Callable[..., Tuning], take: Take) -> None:
     take(lambda model: 1.0 if len(model.calls) % 50 == 49 else 2**-10)
-    assert seconds_of(tune_texts({})) == {2**-10}
+    found = tune_texts({})
+    assert seconds_of(found) == {2**-10}
+    assert found.noise == {"echo/0-onnx/fp32/padded": 0.0}
+
+
+def test_times_that_vary_are_noise(tune_texts: Callable[..., Tuning], take: Take) -> None:
+    take(lambda model: 2**-8 if len(model.calls) % 2 else 2**-9)
+    assert tune_texts({}).noise["echo/0-onnx/fp32/padded"] > 0.5
 
 
 def test_what_the_one_before_left_running_is_waited_for(tune_texts: Callable[..., Tuning], take: Take) -> None:

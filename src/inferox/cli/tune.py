@@ -64,7 +64,12 @@ def tune(
         import json
 
         how_far = {"ending": found.ending, "rounds": found.rounds, "unreached": found.unreached}
-        result = {"name": found.name, "profile": found.profile.to_json(), "not_run": dict(found.not_run)}
+        result = {
+            "name": found.name,
+            "profile": found.profile.to_json(),
+            "not_run": dict(found.not_run),
+            "noise": dict(found.noise),
+        }
         click.echo(json.dumps({**result, **how_far}))
     else:
         _print(found)
@@ -76,6 +81,8 @@ def _print(found: Tuning) -> None:
     from inferox.cli.tables import profile_table
 
     say(_answer(found))
+    for warning in _warnings(found):
+        say(warning)
     make_console().print(profile_table(found.profile))
     for artifact, reason in found.not_run.items():
         say(f"not measured: {artifact}: {reason}")
@@ -109,6 +116,17 @@ def _answer(found: Tuning) -> str:
         return f"{answer}; {exact}."
     gain = three_digits(statistics.geometric_mean(gains))
     return f"{answer}: {gain} times as fast as PyTorch in fp32; {exact}."
+
+
+def _warnings(found: Tuning) -> list[str]:
+    """What keeps the times from being relied on; empty where nothing does."""
+    from inferox.report.summary import NOISE_HINT, NOISY
+
+    share, name = max(((share, name) for name, share in found.noise.items()), default=(0.0, ""))
+    if share <= NOISY:
+        return []
+    spans = f"the middle half of the times spans {100 * share:.0f}% of the median ({name})"
+    return [f"The measurement is noisy: {spans}. {NOISE_HINT}"]
 
 
 def _how_far(found: Tuning) -> str:

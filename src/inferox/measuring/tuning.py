@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -70,6 +71,8 @@ class Tuning:
             it was packed in fp32. Those whose package carries no evidence are missing.
         ending: Whether all was measured that was planned.
         unreached: The shapes, as rows and length in tokens, that were not reached.
+        noise: For each artifact that was measured, the middle half of its times as a share of their median: of its
+            shapes the one in the middle.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Tuning:
     classes: Mapping[str, ParityClass]
     ending: Ending
     unreached: tuple[Shape, ...]
+    noise: Mapping[str, float] = field(default_factory=dict)
 
 
 def tune(
@@ -179,6 +183,7 @@ def tune(
         {**packed, **{name: reached for name, reached in classes.items() if name in cells}},
         ending,
         unreached,
+        grid.noise(),
     )
 
 
@@ -238,6 +243,15 @@ class _Grid:
             for name in self.models
         }
         return {name: cells for name, cells in found.items() if cells}
+
+    def noise(self) -> dict[str, float]:
+        """The noise of each artifact's times; see ``Tuning``."""
+        shares: dict[str, list[float]] = defaultdict(list)
+        for times in self.seconds.values():
+            for name, seconds in times.items():
+                spread = Spread.of(seconds)
+                shares[name].append(spread.range / spread.median if spread.median else 0.0)
+        return {name: median(found) for name, found in shares.items()}
 
     def _measure_once(self, shape: Shape, batch: Mapping[str, npt.NDArray[Any]], number: int) -> None:
         began = perf_counter()

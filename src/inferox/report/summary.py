@@ -10,8 +10,10 @@ from inferox.measuring.comparison import ArtifactMeasurement, Comparison, Spread
 from inferox.parity import ParityClass
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 
-_NOISY = 0.15
+NOISY = 0.15
 """The middle half of the rounds, as a share of their median, from which on a measurement is called noisy."""
+
+NOISE_HINT = "Smaller differences say little: close other programs, or allow more --seconds."
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,10 @@ def warnings(comparison: Comparison) -> list[str]:
         for item in comparison.artifacts
         for spread, what in ((item.throughput.rows_per_s, "rows/s"), (item.one_row.seconds, "latency"))
     )
-    if share > _NOISY:
+    if share > NOISY:
         found.append(
             f"The measurement is noisy: the middle half of the rounds spans {100 * share:.0f}% of the median "
-            f"({what} of {name}). Smaller differences say little: close other programs, or allow more --seconds."
+            f"({what} of {name}). {NOISE_HINT}"
         )
     if comparison.no_peer is not None:
         found.append(f"sentence-transformers was not measured: {comparison.no_peer}.")
