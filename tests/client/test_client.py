@@ -194,9 +194,13 @@ def test_an_error_is_the_one_that_the_server_raised(client: Client) -> None:
     with pytest.raises(UnknownInputError) as unknown:
         client.infer("embed", {"texts": ["a"]})
     assert (unknown.value.missing, unknown.value.unexpected) == (("text",), ("texts",))
-    with pytest.raises(RequestError, match="there is no output 'embedding'; there are label, score") as field:
-        client.embed("a text", model="classify")
+    with pytest.raises(RequestError, match="there is no output 'vector'; there are embedding") as field:
+        client.infer("embed", {"text": ["a"]}, outputs=["vector"])
     assert vars(field.value)["field"] == "outputs"
+    with pytest.raises(RequestError, match="'classify' is a model for the task classify, not for embed"):
+        client.embed("a text", model="classify")
+    with pytest.raises(RequestError, match="'embed' is a model for the task embed, not for rerank"):
+        client.rerank("a query", ["a text"], model="embed")
     with pytest.raises(RequestError, match="prompt"):
         client.embed("a text", prompt="nothing")
 

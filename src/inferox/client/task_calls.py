@@ -13,6 +13,7 @@ from inferox.client.rows import Rows
 from inferox.client.spaces import EmbeddingSpaces
 from inferox.client.tasks import RemoteTask
 from inferox.client.truncation import find_truncated, warn_of_cuts
+from inferox.core import InferoxError, RequestError, UnknownInputError
 from inferox.tasks.truncation import check_truncation
 
 
@@ -80,7 +81,22 @@ class TaskCalls:
         if prompt is not None:
             parameters["prompt_name"] = prompt
         check = self._spaces.check if task is tasks.EMBED else None
-        answers = await self._inference.compute(task, model, rows, parameters=parameters, outer=outer, check=check)
+        try:
+            answers = await self._inference.compute(task, model, rows, parameters=parameters, outer=outer, check=check)
+        except RequestError as error:
+            # A model for another task lacks an input of this one, or an output.
+            is_about_tensors = isinstance(error, UnknownInputError) or vars(error).get("field") == "outputs"
+            if is_about_tensors and (other := await self._other_task(task, model, outer)):
+                raise RequestError(f"{model!r} is a model for the task {other}, not for {task.name}") from error
+            raise
         if truncate == "warn":
             warn_of_cuts(answers, sum(len(answer.outputs[task.output_names[0]]) for answer in answers))
         return answers
+
+    async def _other_task(self, task: RemoteTask, model: str, outer: Deadline | None) -> str | None:
+        """What a model is for, where that is another task; ``None`` where it is not known."""
+        try:
+            found = (await self._directory.describe(model, outer)).task
+        except InferoxError:
+            return None
+        return None if found == task.name else found
