@@ -13,6 +13,9 @@ from inferox.machine import most_threads, resolve_threads
 HANG_LIMIT_S = 10.0
 """After how many seconds at the least a computation of a worker process is taken to hang, unless it is said."""
 
+LOADING_TIMES = 10.0
+"""How many times longer a worker may hear nothing while it loads, or compute at first what nobody waits for."""
+
 Isolation = Literal["thread", "process"]
 """The place where models are computed: this process, or worker processes."""
 

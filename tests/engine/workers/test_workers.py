@@ -361,3 +361,18 @@ def test_closing_leaves_nothing_behind() -> None:
         engine.infer("model", [[1]])
     with pytest.raises(InferoxError, match="the engine is closed"):
         engine.load(DANGEROUS, trust_code=True)
+
+
+def test_a_first_computation_that_hangs_and_that_nobody_waits_for_holds_no_others_up() -> None:
+    config = EngineConfig(isolation="process", workers=2, threads=2, hang_limit_s=0.4)
+    with Engine(config) as engine:
+        engine.load(DANGEROUS, name="model", trust_code=True)
+        wait_for_both(engine)
+        before = pids(engine)
+        with pytest.raises(DeadlineExceededError):
+            engine.infer("model", [[HANG]], deadline_s=0.3)
+        assert engine.infer("model", [[1]], deadline_s=3).results == [2]  # of the other one
+        assert engine.infer("model", [[2]], deadline_s=3).results == [4]
+        wait_until(lambda: len(pids(engine) - before) == 1)
+        wait_for_both(engine)
+        assert engine.stats("model").quarantined_rows == 0

@@ -11,13 +11,14 @@ from contextlib import suppress
 from threading import Lock
 from typing import Any
 
-from inferox.core import ExecutionError
+from inferox.core import DeadlineExceededError, ExecutionError
 from inferox.engine.unexpected import to_failure
 from inferox.engine.worker_info import WorkerInfo
+from inferox.engine.workers.ask import to_ask
 from inferox.engine.workers.failures import to_error
 from inferox.engine.workers.flight_record import Flight
-from inferox.engine.workers.items import explain, to_sendable
-from inferox.engine.workers.messages import Answered, Ask, Cancel, Done, Failed, Message, Stop, Unload
+from inferox.engine.workers.items import explain
+from inferox.engine.workers.messages import Answered, Cancel, Done, Failed, Message, Stop, Unload
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.worker_process import WorkerProcess
 from inferox.machine.processes import describe_end
@@ -70,14 +71,14 @@ class WorkerLink:
         self._lock = Lock()
         self._numbers = itertools.count(1)
         self._calls: dict[int, Part | Future[Any]] = {}
-        self._cost = 0
+        self._cost = self._given_up = 0
         self._counts = Counter[str]()
         self._is_dead = False
 
     @property
     def cost(self) -> int:
-        """The total cost of the parts that it has."""
-        return self._cost
+        """The total cost of the parts that it has, and of what was given up since it last answered: it may be busy."""
+        return self._cost + self._given_up
 
     def info(self, *, is_sandbox: bool = False) -> WorkerInfo:
         """The parts that the worker has.
@@ -236,6 +237,27 @@ class WorkerLink:
             return f"it was ended because it heard nothing for more than {heart.limit_s:.3g} s"
         return None
 
+    def find_abandoned(self, patience_s: float) -> str | None:
+        """Why the worker must be replaced, which computes what nobody waits for; ``None`` where nothing says so.
+
+        It concerns what has no limit, as nothing of its kind has come to an end before.
+
+        Args:
+            patience_s: How long that may take.
+        """
+        with self._lock:
+            if self._is_dead:
+                return None
+            flights, waited_for = self.process.flights.read(), set(self._calls)
+        for flight in flights:
+            calls = {call for call, _ in flight.rows or ()}
+            is_given_up = bool(calls) and 0 not in calls and not calls & waited_for  # 0 is no request
+            if is_given_up and flight.limit_s is None and time.monotonic() - flight.since_s > patience_s:
+                return (
+                    f"it was ended because it computed for more than {patience_s:.3g} s what nobody waits for any more"
+                )
+        return None
+
     def bury(self) -> tuple[dict[int, Part], list[Flight], str]:
         """Takes note that the worker is dead, and fails the calls that are not parts of requests.
 
@@ -276,13 +298,23 @@ class WorkerLink:
             return call
 
     def _cancel(self, number: int) -> None:
-        if self._take(number) is not None:
+        if (call := self._take(number)) is not None:
+            self._note_given_up(call)
             self.process.channel.send(Cancel(number))
+
+    def _note_given_up(self, call: Part | Future[Any]) -> None:
+        if isinstance(call, Part):
+            with self._lock:
+                self._given_up += call.cost
 
     def _answer(self, message: Reply) -> None:
         call = self._take(message.call)
         self.has_answered = self.has_answered or not isinstance(message, Failed)
         if isinstance(call, Part):
+            if not isinstance(message, Failed):
+                self._given_up = 0
+            elif message.kind == DeadlineExceededError.__name__:
+                self._note_given_up(call)
             with call.answering("reading an answer"):
                 self._deliver(call, message)
         elif call is not None:
@@ -291,33 +323,3 @@ class WorkerLink:
                     call.set_exception(to_error(message))
                 else:
                     call.set_result(message.value if isinstance(message, Done) else message)
-
-
-def to_ask(number: int, part: Part) -> Ask:
-    """The call that asks a worker for a part of a request.
-
-    Args:
-        number: The number of the call.
-        part: The part.
-    """
-    request = part.request
-    options, model = request.options, request.model
-    left_s = None
-    if options.deadline_s is not None:
-        left_s = max(1e-3, request.arrived_s + options.deadline_s - time.monotonic())
-    truncate = "cut" if options.truncate == "warn" else options.truncate  # of what is cut, the answer tells
-    return Ask(
-        number,
-        model.name,
-        model.version,
-        to_sendable(part.items),
-        left_s,
-        options.priority,
-        options.owner,
-        options.prompt,
-        truncate,
-        options.truncation_side,
-        options.unscaled,
-        options.of_tokens,
-        options.token_ids,
-    )

@@ -89,7 +89,7 @@ class WorkerPool(ModelHost):
             )
             for index in range(config.workers)
         ]
-        self._watchdog = Watchdog(self._alive, self._give_out_waiting)
+        self._watchdog = Watchdog(self._alive, self._give_out_waiting, config.hang_limit_s)
         for seat in self._seats:
             seat.start()
         self._watchdog.start()

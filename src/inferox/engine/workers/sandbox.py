@@ -15,8 +15,9 @@ import msgspec
 
 from inferox.core import ExecutionError, InferoxError, RequestError
 from inferox.engine.model_info import ModelInfo
+from inferox.engine.workers.ask import to_ask
 from inferox.engine.workers.launcher import Launcher
-from inferox.engine.workers.link import WorkerDiedError, WorkerLink, to_ask
+from inferox.engine.workers.link import WorkerDiedError, WorkerLink
 from inferox.engine.workers.pooled_request import Part
 from inferox.engine.workers.quarantine import Quarantine, digest_item, refusal
 from inferox.engine.workers.remote_model import RemoteModel

@@ -23,7 +23,7 @@ from msgspec import json
 
 from inferox.core import ExecutionError, InferoxError, Trace
 from inferox.engine.answer import Answer
-from inferox.engine.config import HANG_LIMIT_S, EngineConfig
+from inferox.engine.config import HANG_LIMIT_S, LOADING_TIMES, EngineConfig
 from inferox.engine.local import LocalHost
 from inferox.engine.registry import ModelRegistry
 from inferox.engine.runner import ModelRunner
@@ -62,9 +62,6 @@ _BEAT_EVERY_S = 0.5
 
 _SILENT_TIMES = 3.0
 """The time it may go without reading, as a multiple of the least time limit of a computation."""
-
-_LOADING_TIMES = 10.0
-"""The factor on that while it loads, as a runtime may hold everything else up."""
 
 _NOBODY_IS_THERE = 0
 """With what a worker ends whose supervisor is gone."""
@@ -125,7 +122,7 @@ class Worker:
         asyncio.get_running_loop().call_later(_BEAT_EVERY_S, self._beat)
 
     def _note_beat(self) -> None:
-        times = _SILENT_TIMES * (_LOADING_TIMES if self._loading else 1)
+        times = _SILENT_TIMES * (LOADING_TIMES if self._loading else 1)
         self._flights.beat(times * self._least_hang_s)
 
     def _read(self) -> None:
