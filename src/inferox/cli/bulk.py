@@ -171,7 +171,7 @@ def run_in_bulk(
         raise ConfigError("rows come from files", hint="give files, folders or patterns with --input")
     if output is None:
         raise ConfigError(
-            "rows go to a folder, or a file such as vectors.parquet, but --output is nothing",
+            "rows go to a folder, or a file such as vectors.parquet, but there is no --output",
             hint="give a folder, or a name that ends in .parquet, .arrow, .jsonl, .csv or .npy",
         )
     format_of(Path(output))  # refused before the package is loaded
