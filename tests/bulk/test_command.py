@@ -58,7 +58,7 @@ def test_a_pattern_and_files_that_the_shell_has_found(run: Run, tiny_package: Pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--column", "text"], "--output is nothing"),
+        (["--column", "text"], "there is no --output"),
         (["--column", "text", "--output", "x.npz"], "rows go to a folder, or a file such as"),
         (["--column", "text", "--output", "x.xlsx"], "rows go to a folder, or a file such as"),
         (["--column", "text", "--output", "x.csv.gz"], "but the output is 'x.csv.gz'"),
