@@ -166,7 +166,7 @@ def test_what_was_cut_is_said_to_be_the_least(minilm_directory: Path) -> None:
     tokens = read_cut_tokens(rows)
     assert (tokens[0].is_least, 1000 < tokens[0].count < 10_000) == (True, True)
     assert tokens[1] == CutTokens(10)
-    with pytest.warns(InferoxWarning, match=rf"2 of 2 texts .* by {tokens[0].count} tokens or more"):
+    with pytest.warns(InferoxWarning, match=rf"2 of 2 texts .* by {tokens[0].count:,} tokens or more"):
         report_truncation(rows, "warn")
     with pytest.raises(InputTooLongError, match=rf"text 0 has {tokens[0].count + 32} tokens or more, but the model"):
         report_truncation(rows, "error")

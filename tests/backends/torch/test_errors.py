@@ -29,7 +29,7 @@ def test_a_cpu_that_lacks_memory_says_how_much_was_asked_and_how_much_is_free() 
     assert caught.value.requested_bytes == 2**55
     assert caught.value.free_bytes is not None
     assert 0 < caught.value.free_bytes < 2**55
-    expected = f"torch does not have enough memory for computing minilm: {2**55} bytes requested, "
+    expected = f"torch does not have enough memory for computing minilm: {2**55:,} bytes requested, "
     assert str(caught.value).startswith(expected)
 
 
