@@ -18,7 +18,8 @@ from inferox.engine.workers.fork_server import _leaves_room
 from inferox.engine.workers.forked_process import ForkedProcess, ForkServer
 from inferox.engine.workers.launcher import Launcher
 from inferox.engine.workers.pool import WorkerPool
-from inferox.engine.workers.prerequisites import Prerequisites, list_prerequisites
+from inferox.engine.workers.prerequisite_list import list_prerequisites
+from inferox.engine.workers.prerequisites import Prerequisites
 from inferox.machine.cgroup import MemoryLimit
 from tests.engine.workers.factories import CRASH, HERE, TOKENIZER_VARIABLE
 from tests.engine.workers.test_workers import is_alive, wait_until

@@ -46,7 +46,7 @@ from inferox.engine.workers.messages import (
     Tokenize,
     Unload,
 )
-from inferox.engine.workers.prerequisites import list_prerequisites
+from inferox.engine.workers.prerequisite_list import list_prerequisites
 from inferox.engine.workers.results import to_answered
 from inferox.engine.workload import Workload
 from inferox.machine.processes import end_with_parent, leave_no_core_file, offer_to_die_first, yield_processors
