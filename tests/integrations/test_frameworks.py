@@ -15,9 +15,9 @@ import pytest
 
 import inferox
 from inferox.core import ConfigError, PackageError, RequestError
+from inferox.core.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 from inferox.integrations.embedder import Embedder
 from inferox.loading import TaskModel
-from inferox.tasks.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 from tests.docs.pages import DOCS, read_blocks, run_python
 from tests.integrations.frameworks import let_import
 from tests.packing.test_kinds import save_text_model

@@ -8,11 +8,11 @@ from typing import Any
 
 from inferox.client import Client
 from inferox.core import Closing, ConfigError, InferoxError, RequestError, shown
+from inferox.core.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 from inferox.integrations.options import check_options
 from inferox.loading import TaskModel, load
 from inferox.machine.server_address import is_server_address
 from inferox.tasks import EmbedTask
-from inferox.tasks.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 
 
 class Embedder(Closing):

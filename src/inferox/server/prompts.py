@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from inferox.core.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 from inferox.engine import ModelInfo
 from inferox.server.field_error import FieldError
-from inferox.tasks.prompt_names import DOCUMENT_PROMPTS, QUERY_PROMPTS, find_prompt
 
 _PURPOSES: dict[str, tuple[str, ...]] = {
     "query": QUERY_PROMPTS,

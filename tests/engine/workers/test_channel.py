@@ -140,7 +140,7 @@ def test_a_message_without_its_file_is_refused() -> None:
     with ours:
         channel = Channel(theirs)
         ours.sendall(b"\x01" + bytes(15) + b"\x01" + bytes(15))
-        with pytest.raises(ValueError, match="is in a file, and none came"):
+        with pytest.raises(ValueError, match="refers to a file, but none came"):
             channel.receive()
         channel.close()
 
