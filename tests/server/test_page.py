@@ -141,6 +141,8 @@ def test_it_fits(site: RunningServer, browser: Browser, width: int, dark: bool) 
     assert struct.unpack(">I", picture[16:20]) == (width,)
     browser.show(f"{site.url}/docs", width=width, dark=dark)
     browser.wait_for("document.querySelectorAll('details').length > 20")
+    groups = browser.run("[...document.querySelectorAll('h2')].map((heading) => heading.textContent)")
+    assert (groups[:2], groups[-1]) == (["Server", "OpenAI"], "Page")
     browser.run("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     assert browser.run("document.documentElement.scrollWidth") <= width
 

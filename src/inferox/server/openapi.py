@@ -66,11 +66,12 @@ class OpenApiRoute:
         return HttpResponse(self._written)
 
 
-def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
+def describe_routes(protocols: Sequence[Protocol]) -> dict[str, Any]:
     """Describes routes.
 
     Args:
-        protocols: What the server speaks; of two that have the same path, the last has it.
+        protocols: What the server speaks, in the order in which a person wants to see it; of two that have the same
+            path, the last has it.
 
     Returns:
         A document of OpenAPI 3.1. It leaves HEAD out, which is there wherever GET is, and what is only refused.
@@ -86,6 +87,7 @@ def describe_routes(protocols: Iterable[Protocol]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Inferox", "version": version("inferox")},
         "security": [{}, {"key": []}],
+        "tags": [{"name": name} for name in dict.fromkeys(protocol.name for protocol in protocols)],
         "paths": {
             path: {
                 **_describe_parameters(path),

@@ -50,12 +50,12 @@ function describe(path, method, operation, { schemas, responses }) {
 
 async function show() {
   const { said } = await ask("/openapi.json");
-  const groups = new Map();
+  const groups = new Map(said.tags.map(({ name }) => [name, []]));
   for (const [path, methods] of Object.entries(said.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       if (method === "parameters") continue;
       const [group] = operation.tags;
-      groups.set(group, [...(groups.get(group) ?? []), describe(path, method, operation, said.components)]);
+      groups.get(group).push(describe(path, method, operation, said.components));
     }
   }
   find("routes").replaceChildren(
