@@ -38,7 +38,7 @@ def test_few_are_kept_where_openvino_can_be_told(
 
     monkeypatch.setattr(openvino.Core, "compile_model", compile_and_tell)
     compiled = compile_model(graph, "CPU", Precision.FP32, threads=1)
-    assert [settings.get(SETTING) for settings in told] == [64] + [None] * (not knows_setting)
+    assert [settings.get(SETTING) for settings in told] == [256] + [None] * (not knows_setting)
     assert compiled(np.array([[-1, 0, 1, 2]], np.float32))[0].tolist() == [[0, 0, 1, 2]]
 
 
