@@ -91,11 +91,10 @@ class PooledVectors:
             The vectors; ``None`` where the token vectors are missing or of another shape.
         """
         mask, ids = inputs.get(MASK), inputs["input_ids"]
-        lengths = np.full(len(ids), ids.shape[1]) if mask is None else mask.sum(axis=1)
+        lengths = np.full(len(ids), ids.shape[1]) if mask is None else mask.sum(axis=1, dtype=np.int64)
         whole = outputs.get(self._output.name)
-        if whole is None or whole.ndim != _AXES or len(whole) != len(ids) or whole.shape[1] < max(lengths, default=0):
+        if whole is None or whole.ndim != _AXES or len(whole) != len(ids) or whole.shape[1] < lengths.max(initial=0):
             return None
-        lengths = lengths.astype(np.int64)
         return self._compute(unpad(whole, lengths), to_cu_seqlens(lengths), skip)
 
     def _compute(

@@ -36,7 +36,7 @@ def require_memory(size_bytes: int, action: str) -> None:
     free_bytes = free_memory_bytes()
     if size_bytes > free_bytes:
         raise OutOfMemoryError(
-            f"candle does not have enough memory for {action}: {size_bytes:,} bytes requested, {free_bytes} free",
+            f"candle does not have enough memory for {action}: {size_bytes:,} bytes requested, {free_bytes:,} free",
             requested_bytes=size_bytes,
             free_bytes=free_bytes,
         )
