@@ -1,4 +1,4 @@
-"""Which rows join a batch, and the loop that computes them."""
+"""The policy that decides which rows join a batch, and the loop that computes them."""
 
 from inferox.batching.execution import MAX_ROWS, MAX_TOKENS, group_alike, read_budget, run_batches
 from inferox.batching.policy import (

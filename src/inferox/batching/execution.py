@@ -18,7 +18,7 @@ MAX_ROWS = 256
 """The most rows of a batch, where the caller sets no limit."""
 
 _MANY = 32
-"""How many batches it takes to compute them side by side: fewer are done before a model's lanes are set up."""
+"""The fewest batches to compute concurrently: fewer are done before a model's lanes are set up."""
 
 Computed = tuple[list[int], Batch, Outputs]
 
@@ -76,7 +76,7 @@ def _finish(indices: list[int], batch: Batch, future: Future[Outputs]) -> Comput
 
 
 def read_budget(model: Model, *, max_tokens: int, max_rows: int) -> BatchBudget:
-    """What a batch of a model may hold, and what it costs.
+    """Derives the batch budget of a model: what one batch may hold, and what it costs.
 
     Args:
         model: The model.

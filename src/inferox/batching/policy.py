@@ -1,4 +1,4 @@
-"""Which rows share a batch: arithmetic on their lengths, and on who waits for them."""
+"""The choice of rows that share a batch: arithmetic on their lengths, and on who waits for them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _AGING_S = 1.0
 none waits forever."""
 
 _CREDIT_PER_S = 1000.0
-"""How many tokens fewer a request, or an owner, counts as having had for each second without progress. Otherwise an
-endless stream of newcomers could push aside whoever was served before."""
+"""The tokens credited to a request, or to an owner, for each second without progress. Without it, an endless stream
+of newcomers could starve those who were served before."""
 
 _CONSIDERED = 4
-"""How many rows are considered, as a multiple of the most that a batch may have."""
+"""The number of rows considered, as a multiple of the most that a batch may have."""
 
 _MOST_CONSIDERED = 1024
 """The most rows that are considered, unless one batch may have more. In a simulation with 2,000 rows of all lengths in
@@ -31,7 +31,7 @@ the queue, half as many made batches 1 to 3% less useful."""
 
 @dataclass(frozen=True, slots=True)
 class BatchCost:
-    """What a batch costs, in the time that a token takes in linear layers.
+    """The cost of a batch, in units of the time that one token takes in linear layers.
 
     That is ``per_batch + per_row * rows + per_token * tokens + (per_place + per_pair * longest) * rows * longest``:
     linear layers compute tokens, or the places of a padded batch, and attention computes pairs of places, padding
@@ -40,11 +40,11 @@ class BatchCost:
     OpenVINO, and 69, 0.03 and 1/1177 on PyTorch, all packed.
 
     Attributes:
-        per_batch: What every batch costs.
-        per_row: What each row costs.
-        per_token: What each token costs.
-        per_place: What each place of the padded batch costs.
-        per_pair: What each pair of places of a row costs.
+        per_batch: The fixed cost of a batch.
+        per_row: The cost of each row.
+        per_token: The cost of each token.
+        per_place: The cost of each place of the padded batch.
+        per_pair: The cost of each pair of places in a row.
     """
 
     per_batch: float
@@ -75,25 +75,25 @@ class BatchCost:
 
 
 PACKED_COST = BatchCost(per_batch=50, per_row=0, per_token=1, per_place=0.1, per_pair=1 / 700)
-"""What a batch costs in the packed layout."""
+"""The cost of a batch in the packed layout."""
 
 PADDED_COST = BatchCost(per_batch=50, per_row=0, per_token=0, per_place=1, per_pair=1 / 700)
-"""What a batch costs in the padded layout."""
+"""The cost of a batch in the padded layout."""
 
 FIXED_COST = BatchCost(per_batch=1000, per_row=1, per_token=0, per_place=0, per_pair=0)
-"""What a batch costs where a model computes a fixed number of rows, however few are filled."""
+"""The cost of a batch of a model that computes a fixed number of rows, however few are filled."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchBudget:
-    """How much one batch may hold.
+    """The limits of one batch.
 
     Attributes:
-        tokens: The most tokens, or places where the batch is padded. Only a row that is longer by itself exceeds them,
-            and is then alone.
+        tokens: The most tokens, or places if the batch is padded. Only a single row that is longer may exceed this,
+            in a batch of its own.
         rows: The most rows.
-        is_padded: Whether a row takes up as many tokens as the longest of its batch.
-        cost: What a batch costs.
+        is_padded: Whether each row takes up as many tokens as the longest row of its batch.
+        cost: The cost of a batch.
     """
 
     tokens: int
@@ -108,7 +108,7 @@ class BatchBudget:
             )
 
     def is_best_whole(self, rows: int, tokens: int, longest: int) -> bool:
-        """Whether some rows fit into one batch, and cannot cost less in several.
+        """Returns whether rows fit into one batch and cannot cost less in several.
 
         Args:
             rows: Their number.
@@ -123,7 +123,7 @@ class BatchBudget:
         return rows * padding <= cost.per_batch
 
     def holds(self, rows: int, tokens: int, longest: int) -> bool:
-        """Whether some rows fit into one batch.
+        """Returns whether rows fit into one batch.
 
         Args:
             rows: Their number.

@@ -18,11 +18,11 @@ _FIRST_CAPACITY = 64
 
 @dataclass(eq=False, slots=True)
 class Owner:
-    """What the requests of an owner had.
+    """The service that an owner's requests have received.
 
     Attributes:
-        tokens: How much has been computed for it, by the scheduler's clock of tokens.
-        since_s: When something of its was last computed, or when the first of it came.
+        tokens: How much has been computed for them, by the scheduler's clock of tokens.
+        since_s: The time when some of their rows were last computed, or when the first request arrived.
     """
 
     tokens: float = 0.0
@@ -31,17 +31,17 @@ class Owner:
 
 @dataclass(eq=False, slots=True)
 class Waiting:
-    """A request with rows that wait to be computed.
+    """A request with rows waiting to be computed.
 
     Attributes:
-        lengths: The tokens of each row that waits, rising.
-        group: Rows of different groups cannot share a batch, as images of different extents.
+        lengths: The tokens of each waiting row, in ascending order.
+        group: A key that rows must have in common to share a batch, such as the extents of images.
         priority: Lower numbers go first; each second without progress counts as one.
-        owner: What its owner had.
+        owner: The service that its owner has received.
         own_tokens: How much has been computed for the request, by the same clock.
-        arrived_s: When it came.
-        since_s: When some of it was last computed, or when it came.
-        deadline_s: When its answer is needed; infinity where it has no deadline.
+        arrived_s: The time when it arrived.
+        since_s: The time when some of it was last computed, or when it arrived.
+        deadline_s: The time by which its answer is needed; infinity if it has no deadline.
         place: Its place in the table that it is in.
     """
 
@@ -109,7 +109,7 @@ class WaitingTable(Generic[Entry]):
             self.add(entry)
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of waiting requests."""
         return len(self._entries)
 
     def __getitem__(self, place: int) -> Entry:

@@ -27,7 +27,7 @@ from inferox.core.tensor import TensorBuilder
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can run on this machine.
+    """The result of probing whether a backend can run on this machine.
 
     Attributes:
         version: The runtime's version; ``None`` where it is not available.
@@ -66,20 +66,20 @@ def probe_module(name: str, *, extra: str) -> Availability:
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How to load an artifact.
+    """Options for loading an artifact.
 
     Attributes:
-        package: The name of the package, which the model takes over.
-        threads: How many CPU threads the runtime may use; ``None`` for one per core that this
-            process may use.
+        package: The name of the package, which becomes the model's name.
+        threads: The number of CPU threads that the runtime may use; ``None`` for one per core available to this
+            process.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether the operator allows code that comes with the package to run.
         batch_invariant: Whether the artifact was measured to be batch invariant; see ``ModelMetadata``.
-        streams: How many calls may share the threads when they are made at once, where the runtime can divide them;
-            ``None`` for one per thread. A call that is made alone has all threads.
+        streams: The number of concurrent calls among which the threads are divided, where the runtime can do so;
+            ``None`` for one per thread. A call that runs alone gets all threads.
 
     Raises:
-        ConfigError: If there is less than one stream.
+        ConfigError: If ``streams`` is less than 1.
     """
 
     package: str
@@ -191,7 +191,7 @@ class Backend(ABC):
 
     @abstractmethod
     def can_load(self, artifact: Artifact) -> bool:
-        """Whether the artifact is one of this backend's, in a format that it reads. Opens no file."""
+        """Returns whether the artifact is one of this backend's, in a format that it reads. Opens no file."""
 
     def lacks(self, artifact: Artifact, device: DeviceId | None) -> str | None:  # noqa: ARG002 - for backends to answer
         """Says what this machine lacks to compute an artifact in its precision, as a sentence. Imports no runtime.
@@ -223,23 +223,23 @@ class Backend(ABC):
         return None
 
     def list_loaded(self) -> tuple[str, ...]:
-        """What this process has loaded, and another could load before it is forked, so that its forks need not.
+        """Lists what this process has loaded that another could load before it forks, so that its forks need not.
 
-        That is what computes on the thread that asks, and so survives a fork. By default nothing.
+        Only what computes on the calling thread qualifies, since only that survives a fork. By default nothing.
 
         Returns:
-            A text for each, which only this backend reads.
+            One opaque text per item, for ``load_in_advance`` of the same backend.
         """
         return ()
 
     def load_in_advance(self, listed: Sequence[str]) -> None:  # noqa: B027 - by default nothing is listed
-        """Loads what another process has listed. It starts no thread, and what is loaded by its forks uses it.
+        """Loads what another process has listed, for the forks of this process to use. It must not start a thread.
 
         Args:
-            listed: What ``list_loaded`` gave there.
+            listed: The result of ``list_loaded`` in the other process.
 
         Raises:
-            Exception: Whatever loading it raises.
+            Exception: Whatever loading raises.
         """
 
     def exporter(self) -> Exporter | None:

@@ -169,13 +169,13 @@ class Batch:
 
 
 def to_cu_seqlens(lengths: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
-    """Where rows that lie end to end begin, and where the last one ends.
+    """Computes the offsets of rows that lie end to end, from their lengths.
 
     Args:
         lengths: The length of each row; shape ``[rows]``.
 
     Returns:
-        Shape ``[rows + 1]``, int64.
+        The start of each row, then the end of the last one; shape ``[rows + 1]``, int64.
     """
     ends = np.zeros(len(lengths) + 1, dtype=np.int64)
     lengths.cumsum(out=ends[1:])

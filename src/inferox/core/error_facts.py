@@ -11,7 +11,7 @@ from inferox.core.error_root import InferoxError
 from inferox.core.errors import ExecutionError
 
 _DTYPE = "dtype"
-"""What a data type is marked with among the facts."""
+"""The key that marks a data type among the facts."""
 
 
 def kind_of(error: BaseException) -> type[InferoxError] | None:

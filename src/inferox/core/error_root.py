@@ -7,7 +7,7 @@ from typing import Self
 from inferox.core.shown_text import counted, printable
 
 _MAX_CHARACTERS = 4_000
-"""How long a message may be: what a foreign file holds must not fill a terminal."""
+"""The most characters of a message, so that the contents of a foreign file cannot fill a terminal."""
 
 
 class InferoxError(Exception):
@@ -94,7 +94,7 @@ class TruncationWarning(InferoxWarning):
 
 
 def first_line(error: BaseException) -> str:
-    """What a foreign exception says, on one line; its type where it says nothing.
+    """Returns the first line of a foreign exception's message, or its type name if the message is empty.
 
     Args:
         error: The exception.

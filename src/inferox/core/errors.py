@@ -200,7 +200,7 @@ class UnsupportedDTypeError(BackendError):
 
 
 class RequestError(InferoxError):
-    """What the caller sent cannot be computed."""
+    """The caller's request cannot be computed."""
 
 
 class ModelNotFoundError(RequestError):
@@ -307,7 +307,7 @@ class UnreachableError(CapacityError):
 
 
 class ResponseError(InferoxError):
-    """What a server answered cannot be used: it is not what the protocol says."""
+    """A server's response cannot be used, because it does not follow the protocol."""
 
 
 class EmbeddingSpaceError(ResponseError):

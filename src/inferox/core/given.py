@@ -1,4 +1,4 @@
-"""What callers give a model, brought into tensors: numbers, lists, and tensors of any library that speaks DLPack."""
+"""Conversion of a caller's inputs to tensors: numbers, lists, and tensors of any library that supports DLPack."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inferox.core.spec import MASK, Signature, TensorSpec
 from inferox.core.tensor import Tensor, TensorBuilder, TensorLike
 
 _DEFAULTS = {MASK: 1, "token_type_ids": 0}
-"""What an input is filled with where a caller leaves it out: every token counts, and is of the first text."""
+"""The fill values of inputs that a caller may omit: every token is attended and belongs to the first text."""
 
 
 def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Signature) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class GraphPort:
     ndim: int | None
 
     def fits(self, spec: TensorSpec) -> bool:
-        """Whether it is what a signature states."""
+        """Returns whether the port matches a tensor of a signature."""
         return spec.name in self.names and self.dtype is spec.dtype and self.ndim in {None, len(spec.dims)}
 
     def __str__(self) -> str:

@@ -24,10 +24,10 @@ much memory as its text, so that a hostile file of this size costs at most about
 """
 
 MAX_JSON_DEPTH = 64
-"""How deeply lists and objects may be nested: NumPy's largest number of axes, and far more than any manifest needs."""
+"""The deepest nesting of lists and objects: the most axes of a NumPy array, and far more than any manifest needs."""
 
 MAX_INTEGER_DIGITS = 100
-"""How many digits an integer may have. Honest files have up to 31: transformers writes ``int(1e30)`` for "no limit"."""
+"""The most digits of an integer. Real files have up to 31: transformers writes ``int(1e30)`` for "no limit"."""
 
 MAX_INTEGER = 2**63 - 1
 """The largest integer that a field may hold; its negative is the smallest: 64 bits, as in other formats."""
@@ -37,7 +37,7 @@ _PATH_CHARACTERS = 120
 
 @dataclass(frozen=True)
 class _Fault:
-    """What is wrong with a value, in place of that value until its path in the file is known."""
+    """A placeholder for an invalid value, with the reason, until the value's path in the file is known."""
 
     text: str
 
@@ -222,7 +222,7 @@ def _check(
 
 
 def _find_fault(key: str | int, value: Any, depth: int, *, allow_non_finite: bool) -> str | None:
-    """What is wrong with a value or with the name that it has; ``None`` where nothing is."""
+    """Describes what is wrong with a value or with its key; ``None`` if both are valid."""
     if isinstance(key, str) and _has_lone_surrogate(key):
         return f"the name {shown(key)} holds a lone surrogate"
     if isinstance(value, _Fault):
@@ -252,7 +252,7 @@ def _too_deep() -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a value stands: its name or index in a container, and where that one stands."""
+    """The position of a value: its key or index in a container, and the position of that container."""
 
     key: str | int
     above: _Place | None

@@ -126,14 +126,14 @@ def pad_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
 
 
 def token_places(lengths: npt.NDArray[np.int64], longest: int) -> npt.NDArray[np.bool_]:
-    """Which places of a padded batch hold tokens.
+    """Computes the mask of a padded batch: the places that hold tokens.
 
     Args:
         lengths: The length of each row; shape ``[rows]``.
         longest: The length to which rows are padded.
 
     Returns:
-        Shape ``[rows, longest]``.
+        Shape ``[rows, longest]``, bool.
     """
     places: npt.NDArray[np.bool_] = np.arange(longest) < lengths[:, None]
     return places

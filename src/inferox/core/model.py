@@ -62,7 +62,7 @@ class ModelMetadata:
 
     @classmethod
     def of(cls, artifact: Artifact, device: DeviceId) -> ModelMetadata:
-        """What an artifact is, once it is loaded on a device."""
+        """Returns the metadata of an artifact that is loaded on a device."""
         return cls(artifact.backend, artifact.format, artifact.precision, artifact.layout, device)
 
 
@@ -305,7 +305,7 @@ class Model(Closing):
         """
 
     def _closed(self) -> ExecutionError:
-        """What ``_compute`` raises once the model is closed."""
+        """Returns the error that ``_compute`` raises once the model is closed."""
         return ExecutionError(f"the model {self.name!r} is closed", hint="load it again")
 
     def _by_name(self, inputs: Mapping[str, Any] | Any) -> Mapping[str, Any]:

@@ -138,6 +138,6 @@ class Outputs:
 
 
 def _is_finite(array: Array) -> bool:
-    """Whether all numbers are. Their least and largest tell, and are found without another array of that size."""
+    """Returns whether all numbers are finite. The minimum and maximum tell, without another array of that size."""
     with np.errstate(invalid="ignore"):
         return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))

@@ -35,7 +35,7 @@ _TABLES = frozenset({PAD_INDICES, UNPAD_INDICES})
 
 
 def can_be_packed(signature: Signature) -> bool:
-    """Whether a padded signature has a packed form: all inputs are ``[batch, seq]``, one of them the mask."""
+    """Returns whether a padded signature has a packed form: all inputs are ``[batch, seq]``, one of them the mask."""
     return MASK in signature.input_names and all(spec.dims == _PADDED_DIMS for spec in signature.inputs)
 
 

@@ -1,4 +1,4 @@
-"""What models call the prompts of queries and of documents."""
+"""The names that models use for the prompts of queries and of documents."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 SHOWN_CHARACTERS = 120
-"""How much of a foreign value an error shows."""
+"""The most characters of a foreign value that an error shows."""
 
 
 def printable(text: str) -> str:

@@ -168,7 +168,7 @@ class Exporter(ABC):
 
 
 WEIGHTS_FILE = "weights/model.safetensors"
-"""Where a package keeps its weights, relative to its root."""
+"""The path of a package's weights, relative to its root."""
 
 CONFIG_FILE = "config.json"
-"""Where a package keeps the model's configuration, relative to its root."""
+"""The path of the model's configuration in a package, relative to its root."""

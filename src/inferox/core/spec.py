@@ -48,19 +48,19 @@ UNPAD_INDICES = "unpad_indices"
 """The input of the packed layout with each token's place in the padded batch, ``row * seq + position``: [tokens]."""
 
 EMPTY_PLACE = -1
-"""What stands in the pad indices where there is no token."""
+"""The value in the pad indices at places that hold no token."""
 
 _NAME_CHARACTERS = 1024
-"""How long the name of a tensor or dim may be: exporters put whole paths of modules there."""
+"""The most characters of a tensor's or dim's name: exporters put whole module paths there."""
 
 _MAX_AXES = 64
 """The most axes that NumPy's arrays have."""
 
 _MAX_EXTENT = 2**31 - 1
-"""The largest fixed extent of an axis: what runtimes index with 32 bits."""
+"""The largest fixed extent of an axis: some runtimes index with 32 bits."""
 
 _UNITS = {BATCH: "rows", SEQUENCE: "tokens"}
-"""What the usual dims count."""
+"""The units that the usual dims count."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class TensorSpec:
         return f"[{', '.join(str(dim) for dim in self.dims)}]"
 
     def allows(self, shape: Sequence[int], extents: Mapping[Dim, int]) -> bool:
-        """Whether a tensor may have a shape.
+        """Returns whether a shape is allowed for this tensor.
 
         Args:
             shape: The shape.
@@ -176,7 +176,7 @@ class TensorSpec:
 
 
 def _are_below(indices: npt.NDArray[Any], upper_bound: int) -> bool:
-    """Whether all of some indices are from 0 up to a bound; shape of any kind but empty."""
+    """Returns whether all indices are at least 0 and below a bound. The array must not be empty."""
     if indices.dtype.kind != "i":
         return bool(indices.min() >= 0 and indices.max() < upper_bound)
     # Read as unsigned, negative numbers are greater than all others: one pass over the array instead of two.

@@ -40,7 +40,7 @@ class Tensor(ABC):
     @property
     @abstractmethod
     def device(self) -> DeviceId:
-        """Where the elements lie."""
+        """The device that holds the elements."""
 
     @property
     def numel(self) -> int:
@@ -94,15 +94,15 @@ class Tensor(ABC):
         return to_torch(self)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, *, copy: bool | None = None) -> npt.NDArray[Any]:
-        """What ``numpy.asarray(tensor)`` gives: ``numpy()``, converted only where another data type is asked for.
+        """Implements ``numpy.asarray(tensor)``: ``numpy()``, converted only if another data type is requested.
 
         Args:
             dtype: The data type; ``None`` for the tensor's own.
-            copy: As NumPy has it: ``False`` refuses what needs a copy.
+            copy: As in NumPy: ``False`` raises if a copy is needed.
 
         Raises:
             UnsupportedDTypeError: As for ``numpy``.
-            ValueError: If a copy is needed and refused.
+            ValueError: If a copy is needed and ``copy`` is ``False``.
         """
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
@@ -131,7 +131,7 @@ class TensorBuilder(ABC):
     @property
     @abstractmethod
     def device(self) -> DeviceId:
-        """Where the tensors are made."""
+        """The device on which the tensors are made."""
 
     @abstractmethod
     def with_device(self, device: DeviceId) -> TensorBuilder:
@@ -220,7 +220,7 @@ def resolve_shape(tensor: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
 
 
 TensorLike = Tensor | npt.NDArray[Any]
-"""What ``Model.forward`` takes: a backend's tensor, or a NumPy array of the same shape and data type."""
+"""An input of ``Model.forward``: a backend's tensor, or a NumPy array of the same shape and data type."""
 
 
 def dtype_of(value: TensorLike) -> DataType:

@@ -1,4 +1,4 @@
-"""What takes how long, written in the format that Chrome and Perfetto read."""
+"""A trace of what takes how long, written in the format that Chrome and Perfetto read."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from weakref import WeakSet
 from inferox.core.errors import ConfigError
 
 _MOST_EVENTS = 100_000
-"""How many events are kept, some 20 MB: of what takes longer, the last are."""
+"""The most events that are kept, about 20 MB. The oldest are dropped first."""
 
 _NOTHING = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
 class Stopwatch:
-    """When something was done, and by which thread.
+    """The time span of one piece of work, and the thread that did it.
 
     Attributes:
         began_s: When it began, on the clock of ``time.monotonic``.
         ended_s: When it ended.
-        thread: The number of the thread.
+        thread: The native id of the thread.
     """
 
     began_s: float
@@ -40,10 +40,10 @@ class Stopwatch:
 
 
 class Trace:
-    """Events, of which the last are kept. Several threads may use it.
+    """A bounded log of events that keeps the most recent ones. Thread-safe.
 
     Args:
-        most_events: How many are kept.
+        most_events: The number of events to keep.
     """
 
     def __init__(self, most_events: int = _MOST_EVENTS) -> None:

@@ -14,7 +14,7 @@ HANG_LIMIT_S = 10.0
 """After how many seconds at the least a computation of a worker process is taken to hang, unless it is said."""
 
 LOADING_TIMES = 10.0
-"""How many times longer a worker may hear nothing while it loads, or compute at first what nobody waits for."""
+"""The factor by which a worker may be silent for longer while it loads, or compute for longer at first for nobody."""
 
 Isolation = Literal["thread", "process"]
 """The place where models are computed: this process, or worker processes."""

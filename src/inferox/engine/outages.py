@@ -14,12 +14,12 @@ _LONGEST = 64
 
 @dataclass(frozen=True)
 class _Outage:
-    """Why an artifact was not to be had.
+    """A period during which an artifact is not tried, because it failed.
 
     Attributes:
-        reason: How it failed last.
-        wait_s: For how many seconds it is left alone.
-        until_s: When it is tried again.
+        reason: The last failure.
+        wait_s: The length of the period in seconds.
+        until_s: The time at which it is tried again.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""Which artifact of a package runs here, and loading it."""
+"""The choice of the artifact of a package that runs here, and loading it."""
 
 from inferox.loading.explanation import Explanation, Verdict, explain
 from inferox.loading.planned_load import PlannedLoad, load, plan_load

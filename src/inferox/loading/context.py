@@ -34,13 +34,13 @@ class PackageContext:
 
     @cached_property
     def evidence(self) -> Mapping[str, ArtifactEvidence]:
-        """What was measured when it was packed, by the artifact's name."""
+        """The evidence from pack time, by the artifact's name."""
         parity = self.package.parity
         return {item.artifact: item for item in parity.artifacts} if parity else {}
 
     @property
     def unmeasured(self) -> Mapping[str, str]:
-        """Why some artifacts could not be measured when it was packed, by the artifact's name."""
+        """The reasons why artifacts could not be measured at pack time, by the artifact's name."""
         return self.package.parity.unmeasured if self.package.parity else {}
 
     def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:

@@ -1,4 +1,4 @@
-"""Why a package runs on what it runs on, as facts."""
+"""The explanation of a package's choice of runtime, as facts."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a package runs on what it runs on.
+    """The reasons for the choice of a package's artifact.
 
     Attributes:
         name: The package's name.
         verdicts: Every artifact, in the order in which they were considered.
-        found: What was measured on this machine.
+        found: The profile measured on this machine.
     """
 
     name: str
@@ -91,7 +91,7 @@ def explain(
 
 
 def _why_unavailable(backend: str, device: DeviceId | None) -> str | None:
-    """Why a backend cannot run here, or not on a device; ``None`` where it can."""
+    """Explains why a backend cannot run here, or not on a device; ``None`` if it can."""
     availability = probe_backend(backend)
     if not availability.available:
         return f"the backend {backend} cannot run here: {availability.reason}"

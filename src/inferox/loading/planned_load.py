@@ -23,7 +23,7 @@ from inferox.parity import Samples
 _logger = logging.getLogger(__name__)
 
 BEST, FAST = "best", "fast"
-"""What is loaded first: the best artifact, or the one that loads fastest."""
+"""The artifact to load first: the best one, or the one that loads fastest."""
 
 START_S = {"onnxruntime": 0.4, "candle": 0.4, "openvino": 1.0, "torch": 7.0}
 """The seconds that backends take to load MiniLM, importing the runtime included."""
@@ -182,10 +182,10 @@ class PlannedLoad:
         return started or self.loader.load(self.plan, verified=self.verified)
 
     def is_makeshift(self, loaded: TaskModel) -> bool:
-        """Whether a model was not compiled just in time, though that was asked for, so that it is there sooner.
+        """Returns whether a model was loaded without just-in-time compilation, though requested, to be ready sooner.
 
         Args:
-            loaded: The model, which was loaded by this.
+            loaded: A model that was loaded by this object.
         """
         return loaded in self._makeshifts
 

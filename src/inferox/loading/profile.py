@@ -32,18 +32,18 @@ everything that is installed, which takes time."""
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an artifact was measured.
+    """The device on which an artifact was measured.
 
     Attributes:
         device: The device.
-        is_default: Whether its backend chooses that device where none is named.
+        is_default: Whether its backend chooses that device if none is named.
     """
 
     device: str
     is_default: bool
 
     def suits(self, wanted: str) -> bool:
-        """Whether the artifact would run there again.
+        """Returns whether the artifact would run there again.
 
         Args:
             wanted: The device that is asked for, as ``device_text`` gives it.
@@ -124,16 +124,16 @@ class Profile:
         return _interpolate(length, [float(known) for known in lengths], by_length)
 
     def ratios(self, artifacts: Iterable[str]) -> dict[str, list[float]]:
-        """How many times as long as the fastest of some artifacts each takes, for every shape of batch.
+        """Computes the time of each artifact relative to the fastest one, for every batch shape.
 
-        The smallest sum is that of the fastest over all shapes. Every shape counts alike there: a total time would be
-        that of the largest.
+        The artifact with the smallest sum is the fastest over all shapes. Every shape counts the same in it, whereas a
+        total time would be dominated by the largest.
 
         Args:
-            artifacts: Artifacts that were measured.
+            artifacts: Names of artifacts that were measured.
 
         Returns:
-            For each artifact, a ratio of 1 or more for each shape.
+            For each artifact, a ratio of at least 1 for each shape.
         """
         names = list(artifacts)
         shapes = sorted({(cell.rows, cell.length) for name in names for cell in self.cells[name]})
@@ -153,10 +153,10 @@ class Profile:
         return [phrase for phrase, differs in phrases.items() if differs]
 
     def distance(self, digest: str, machine: str, threads: int, device: str) -> tuple[int, bool, bool, int, float, str]:
-        """How far its conditions are from others, as a key that sorts the nearest first.
+        """Returns a sort key for how far the profile's conditions are from others; the nearest sorts first.
 
-        In this order: the fewest conditions that differ; the same machine; the same device; the nearest number of
-        threads. Of two that are equally near, the one that was measured last comes first.
+        The criteria, in order: the fewest conditions that differ, the same machine, the same device, the nearest number
+        of threads, and the most recent measurement.
         """
         return (
             len(self.differences(digest, machine, threads, device)),
@@ -301,7 +301,7 @@ def runtime_version(backend: str) -> str:
 
 
 def machine_name() -> str:
-    """What decides how fast an artifact is here: the processor, the cores that may be used, and the system."""
+    """Returns the facts that decide how fast an artifact is here: the system, the processor, and the usable cores."""
     return f"{platform.system()} {platform.machine()}, {_processor()}, {counted(available_cores(), 'core')}"
 
 

@@ -1,4 +1,4 @@
-"""How far a call with many items has come, on standard error."""
+"""The progress of a call with many items, shown on standard error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which artifacts of a package may be loaded, and the order in which they are tried."""
+"""The artifacts of a package that may be loaded, and the order in which they are tried."""
 
 from __future__ import annotations
 
@@ -63,16 +63,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Requirements:
-    """What an operator asks for.
+    """An operator's requirements for the artifact to load.
 
     Attributes:
         backend: A registered backend, or ``auto``.
-        precision: The only precision that will do; ``None`` for any.
-        quality: The worst quality that will do, of artifacts whose parity is known; ``None`` for ``close``, or for any
-            where a precision is asked for, known or not.
+        precision: The only acceptable precision; ``None`` for any.
+        quality: The worst acceptable parity class. ``None`` accepts ``close`` or better; if a precision is requested,
+            it accepts any class, known or not.
         trust_code: Whether code that comes with the package may run.
-        to_measure: Whether artifacts are to be measured: any quality will do then, known or not.
-        device: Where to load; ``None`` for each backend's default device.
+        to_measure: Whether the artifacts are to be measured: then any quality is acceptable, known or not.
+        device: The device to load on; ``None`` for each backend's default device.
     """
 
     backend: str = AUTO
@@ -116,7 +116,7 @@ class Requirements:
 
     @property
     def takes_unmeasured(self) -> bool:
-        """Whether an artifact will do that could not be measured when it was packed."""
+        """Whether an artifact that could not be measured at pack time is acceptable."""
         return self.to_measure or (self.quality is None and self.precision is not None)
 
     @property
@@ -127,12 +127,12 @@ class Requirements:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of how well an artifact agrees with the original.
+    """The known parity of an artifact.
 
     Attributes:
-        evidence: What was measured when it was packed; ``None`` where nothing was.
-        unmeasured: Why it could not be measured then; ``None`` where it could, or that was not recorded.
-        here: Its class when it was measured on this machine; ``None`` where it was not.
+        evidence: The evidence from pack time; ``None`` if there is none.
+        unmeasured: Why it could not be measured then; ``None`` if it could, or the reason was not recorded.
+        here: Its class as measured on this machine; ``None`` if it was not.
     """
 
     evidence: ArtifactEvidence | None
@@ -141,7 +141,7 @@ class _Known:
 
     @property
     def parity_class(self) -> ParityClass | None:
-        """The worst class that was measured. One that was not measured when it was packed is ``close`` at best."""
+        """The worst class that was measured. An artifact that was not measured at pack time is ``close`` at best."""
         packed = None if self.evidence is None else self.evidence.parity_class
         if packed is None and self.unmeasured is not None:
             packed = self.here and ParityClass.CLOSE
@@ -217,13 +217,13 @@ def _why_untrusted(artifact: Artifact, requirements: Requirements) -> str | None
 
 
 def find_extra_code(artifact: Artifact) -> str | None:
-    """What loading an artifact that is data runs beside its runtime; see ``Backend.extra_code``.
+    """Returns the code that loading a data artifact runs beside its runtime; see ``Backend.extra_code``.
 
     Args:
         artifact: The artifact, whose backend is registered.
 
     Returns:
-        What it is; ``None`` where there is none, or its backend fails to say, as it will then when it loads.
+        A phrase that names it; ``None`` if there is none, or if its backend fails, as it then will when loading.
     """
     try:
         return get_backend(artifact.backend).extra_code(artifact)

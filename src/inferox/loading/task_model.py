@@ -85,7 +85,7 @@ class TaskModel(Closing):
 
     @property
     def metadata(self) -> ModelMetadata:
-        """What the model is and how it came to be chosen."""
+        """The model's metadata, with how it was chosen."""
         return self._metadata
 
     @property
@@ -100,7 +100,7 @@ class TaskModel(Closing):
 
     @property
     def task(self) -> Task:
-        """What the numbers mean."""
+        """The task, which gives the numbers their meaning."""
         return self._task
 
     def __call__(self, *inputs: Any, **named: Any) -> dict[str, Tensor]:

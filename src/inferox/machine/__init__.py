@@ -1,4 +1,4 @@
-"""What this machine is and allows: cores, memory, the processor, and the thread budget."""
+"""Facts and limits of this machine: cores, memory, the processor, and the thread budget."""
 
 from inferox.machine.cgroup import MemoryLimit, memory_limit
 from inferox.machine.processor import BF16_FLAGS, processor_flags, processor_name

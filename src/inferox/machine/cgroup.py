@@ -33,28 +33,28 @@ class MemoryLimit:
 
 
 def cpu_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> float | None:
-    """How many cores' worth of time the process may use, the smallest limit of its group and those above it.
+    """Returns the CPU limit of the process: the smallest one of its control group and the groups above it.
 
     Args:
-        mount: Where the control groups are mounted.
-        membership: The file that says which groups the process is in.
+        mount: The folder where the control groups are mounted.
+        membership: The file that lists the groups of the process.
 
     Returns:
-        The number of cores, which need not be whole; ``None`` where there is no limit.
+        The number of cores, possibly fractional; ``None`` if there is no limit.
     """
     limits = [_quota(folder) for folder in _folders(mount, membership, "cpu")]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
 def memory_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> MemoryLimit | None:
-    """How much memory the process' group may use: the limit that leaves the least, of its group's and those above it.
+    """Returns the memory limit that leaves the process least, among those of its control group and the groups above it.
 
     Args:
-        mount: Where the control groups are mounted.
-        membership: The file that says which groups the process is in.
+        mount: The folder where the control groups are mounted.
+        membership: The file that lists the groups of the process.
 
     Returns:
-        The limit; ``None`` where there is none.
+        The limit; ``None`` if there is none.
     """
     limits = [_memory(folder) for folder in _folders(mount, membership, "memory")]
     found = [limit for limit in limits if limit is not None]
@@ -62,11 +62,11 @@ def memory_limit(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> Memory
 
 
 def dies_as_a_group(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> bool:
-    """Whether the system ends all processes of the group where one of them would be ended for lack of memory.
+    """Returns whether running out of memory kills all processes of the control group together rather than one of them.
 
     Args:
-        mount: Where the control groups are mounted.
-        membership: The file that says which groups the process is in.
+        mount: The folder where the control groups are mounted.
+        membership: The file that lists the groups of the process.
     """
     return any(_read(folder / "memory.oom.group").strip() == "1" for folder in _folders(mount, membership, "memory"))
 

@@ -14,13 +14,13 @@ from inferox.machine.threads import available_cores
 
 @dataclass(frozen=True)
 class Machine:
-    """Where something was measured.
+    """A machine on which something was measured.
 
     Attributes:
         system: The operating system and the architecture.
         processor: The processor's name.
-        cores: How many cores the process may use.
-        memory_bytes: All of the machine's memory.
+        cores: The number of cores that the process may use.
+        memory_bytes: The machine's total memory.
         python: The version of Python.
         inferox: The version of Inferox.
     """

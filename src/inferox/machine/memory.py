@@ -1,4 +1,4 @@
-"""How much memory this process has at most."""
+"""The peak memory of this process."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def peak_memory_bytes() -> int:
 
 
 class PeakGauge:
-    """Tells how much more memory this process has had for a while than at the beginning of it.
+    """Measures how far this process's memory grows during a span of time.
 
-    It resets the kernel's peak (``/proc/self/clear_refs``), and with it ``peak_memory_bytes``. What other threads
-    allocate meanwhile counts as well.
+    It resets the kernel's peak (``/proc/self/clear_refs``), and with it ``peak_memory_bytes``. Allocations of other
+    threads during the span count as well.
     """
 
     def __init__(self) -> None:
@@ -46,10 +46,10 @@ class PeakGauge:
             self._begun_bytes = _read_status()["VmRSS"]
 
     def read(self) -> tuple[int, int] | None:
-        """How many bytes more the process had at most since ``begin``, and has now.
+        """Returns the growth of the process's memory since ``begin``.
 
         Returns:
-            Both; ``None`` where the system does not tell.
+            The growth at the peak and the growth now, in bytes; ``None`` if the system does not report it.
         """
         if self._begun_bytes is None:
             return None
@@ -58,6 +58,6 @@ class PeakGauge:
 
 
 def _read_status() -> dict[str, int]:
-    """The sizes of this process in bytes, by the kernel's names of them."""
+    """Reads the memory sizes of this process in bytes, by the kernel's names for them."""
     lines = (line.split() for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines())
     return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[2:] == ["kB"]}

@@ -13,7 +13,7 @@ _NO_NEW_PRIVILEGES = 38
 """The option of ``prctl`` without which only root may filter system calls."""
 
 _SET_FILTER, _FOR_ALL_THREADS = 1, 1
-"""What ``seccomp`` is to do, and for whom."""
+"""The operation and the flag of ``seccomp``: install a filter, for all threads."""
 
 _IO_URING_SETUP = 425
 """Its rings make sockets without the system call for that."""
@@ -29,7 +29,7 @@ _ALLOW, _REFUSE = 0x7FFF0000, 0x00050000 | errno.EPERM
 
 @dataclass(frozen=True)
 class _Calls:
-    """What an architecture calls the system calls that matter."""
+    """The numbers of an architecture and of its system calls that matter here."""
 
     architecture: int
     socket: int
@@ -44,9 +44,9 @@ class _Program(ctypes.Structure):
 
 
 def deny_sockets() -> bool:
-    """Refuses this process, its threads and what it starts every new socket, for good. Sockets that are open stay.
+    """Permanently denies new sockets to this process, its threads and its children. Open sockets stay open.
 
-    Linux does it with a filter of system calls (seccomp), which needs no rights.
+    It installs a Linux system call filter (seccomp), which needs no privileges.
 
     Returns:
         Whether it was done; ``False`` where the system or the processor is another, or does not allow filters.

@@ -1,4 +1,4 @@
-"""How processes live and die beside others."""
+"""The lifetime and priority of processes relative to others."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def signal_name(code: int) -> str:
 
 
 def describe_end(code: int) -> str:
-    """How a process ended, for people.
+    """Describes how a process ended, in words.
 
     Args:
-        code: Its exit code as ``subprocess`` gives it; for a signal the signal's number, negative.
+        code: Its exit code as ``subprocess`` reports it: for a signal, the negated signal number.
     """
     if code >= 0:
         return f"its process ended with exit code {code}"

@@ -1,4 +1,4 @@
-"""What the operating system says of the processor."""
+"""Facts that the operating system states about the processor."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import platform
 from pathlib import Path
 
 _CPU_INFO = Path("/proc/cpuinfo")
-"""Where Linux describes the processor. Python itself gives no name of it there."""
+"""The file in which Linux describes the processor, since Python itself does not name it there."""
 
 BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16", "bf16"})
-"""What Linux lists for a processor that multiplies in bf16: Intel's AMX, AVX-512, and Arm's extension."""
+"""Linux's flags for processors that multiply in bf16: Intel's AMX, AVX-512, and Arm's extension."""
 
 
 def processor_facts() -> dict[str, str]:
-    """What Linux states of the last core that it lists, such as ``model name`` and ``flags``; empty elsewhere."""
+    """Reads what Linux states about the last core listed, such as ``model name`` and ``flags``; empty elsewhere."""
     try:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -35,9 +35,9 @@ def parse_server_address(url: str) -> SplitResult:
 
 
 def is_server_address(text: str) -> bool:
-    """Whether a text is meant as the address of a server, right or wrong, rather than as the path of a file.
+    """Returns whether a text is meant as a server address, valid or not, rather than as a file path.
 
-    So is one of a scheme that servers do not have here, which ``parse_server_address`` refuses by what they have.
+    One with an unsupported scheme counts as well: ``parse_server_address`` refuses it and names the supported ones.
 
     Args:
         text: The text.

@@ -13,8 +13,8 @@ from inferox.machine.cgroup import cpu_limit
 _RAYON = "RAYON_NUM_THREADS"
 
 _MOST_THREADS = 64
-"""How many threads may be asked for where there are fewer cores. Runtimes start whatever number they are told: on two
-cores ONNX Runtime computes nothing within minutes of 1,024, and PyTorch ends the process with 100,000."""
+"""The most threads that may be requested on a machine with fewer cores. Runtimes start as many as they are told: on two
+cores, ONNX Runtime with 1,024 computes nothing for minutes, and PyTorch with 100,000 kills the process."""
 
 
 @dataclass
@@ -22,10 +22,10 @@ class _Setting:
     """The value of an environment variable that both the operator and this process may set."""
 
     written: str | None = None
-    """What this process wrote last; whatever else is found there is the operator's."""
+    """The value that this process wrote last; any other value is the operator's."""
 
     operators: str | None = None
-    """What the operator has set; ``None`` if it is not set."""
+    """The operator's value; ``None`` if it is not set."""
 
 
 _rayon = _Setting()
@@ -43,7 +43,7 @@ def available_cores() -> int:
 
 
 def most_threads() -> int:
-    """How many threads, or processes that compute, may be asked for: as many as there are cores, and 64 in any case."""
+    """Returns the most threads, or compute processes, that may be requested: the number of cores, and at least 64."""
     return max(_MOST_THREADS, os.cpu_count() or 1)
 
 
@@ -51,7 +51,7 @@ def resolve_threads(threads: int | None) -> int:
     """The thread budget: what was asked for, or the default.
 
     Args:
-        threads: How many threads were asked for; ``None`` for one for each core that this process may use.
+        threads: The number of threads requested; ``None`` for one per core that this process may use.
 
     Raises:
         ConfigError: If what is asked for is not a positive integer, or is far more than this machine has cores for.

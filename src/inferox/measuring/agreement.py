@@ -50,11 +50,11 @@ def measure_again(
 
 
 def why_batches_fail(found: ArtifactEvidence, known: ArtifactEvidence | None) -> str | None:
-    """Why an artifact fails that was batch invariant when it was packed; ``None`` where it does not.
+    """Says how an artifact that was batch invariant when packed no longer is; ``None`` if it does not fail so.
 
     Args:
-        found: What was measured now.
-        known: What was measured when it was packed; ``None`` where nothing was.
+        found: The evidence measured now.
+        known: The evidence from pack time; ``None`` if there is none.
     """
     if found.batch is None or found.batch.holds or known is None or known.batch is None or not known.batch.holds:
         return None

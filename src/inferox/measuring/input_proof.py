@@ -11,7 +11,7 @@ from inferox.parity import TOLERANCES, ParityClass, ProofCase, Tolerance
 from inferox.tasks import Task, agree, answer_cases, compare_row, encode_input, thin_tokens
 
 _WINDOW = 16
-"""How many inputs are answered by one call, so that rows stand in batches as they do for a user."""
+"""The number of inputs per call, so that rows are batched as they are for a user."""
 
 
 @dataclass(frozen=True)

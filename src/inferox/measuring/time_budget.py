@@ -1,4 +1,4 @@
-"""How long a measurement may take, and how it ended."""
+"""The time budget of a measurement, and the way it ended."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from inferox.core import ConfigError
 
 
 class Ending(StrEnum):
-    """How a measurement ended."""
+    """The way a measurement ended."""
 
     COMPLETE = "complete"
     """Everything that was planned was measured."""
     OUT_OF_TIME = "out of time"
-    """Its time was over before everything that was planned was measured."""
+    """The time ran out before everything that was planned was measured."""
     INTERRUPTED = "interrupted"
     """The user stopped it."""
 
@@ -55,14 +55,14 @@ class TimeBudget:
 
     @property
     def used_s(self) -> float:
-        """How much of it is over, in seconds."""
+        """The time used so far, in seconds."""
         return monotonic() - self._began_s
 
     @property
     def left_s(self) -> float:
-        """How much is left to measure in, in seconds: negative where it is over, infinity where there is no limit."""
+        """The time left to measure in, in seconds: negative once it is over, infinity if there is no limit."""
         return self.total_s - self._reserve_s - self.used_s
 
     def fits(self, expected_s: float) -> bool:
-        """Whether something that is expected to take this many seconds may begin."""
+        """Returns whether a step that is expected to take this many seconds may begin."""
         return expected_s <= self.left_s

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the middle half of some numbers lies.
+    """The median and the quartiles of some numbers.
 
     Attributes:
         median: The number in the middle.
@@ -30,7 +30,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Summarises at least one number. Between two numbers, quartiles are interpolated linearly."""
+        """Summarises at least one number. Quartiles are interpolated linearly."""
         low, median, high = (float(value) for value in np.quantile(np.asarray(values), (0.25, 0.5, 0.75)))
         return cls(median, low, high)
 

@@ -53,7 +53,7 @@ from inferox.tasks import RawTask
 _ROUNDS = 5
 
 _TURN_S = 0.02
-"""How long one artifact computes untimed, and then timed. The threads of the one before spin for some milliseconds."""
+"""The time that one artifact computes untimed, and again timed: the previous one's threads spin for a while."""
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ class _Grid:
         self._round_s[shape] = perf_counter() - began
 
     def _expected_s(self, shape: Shape) -> float:
-        """How long a round at a shape will take: as before, or by calls in proportion to the tokens of the largest."""
+        """Estimates the time of a round at a shape: as measured, or scaled by tokens from the largest known shape."""
         if shape in self._round_s:
             return self._round_s[shape]
         rows, length = largest = max(self._round_s, key=lambda known: known[0] * known[1])
@@ -296,7 +296,7 @@ def _turn(call: Callable[[], object]) -> Callable[[], list[float]]:
 
 
 def _call(model: TaskModel, batch: Mapping[str, npt.NDArray[Any]]) -> Callable[[], object]:
-    """What a model's task does with a batch once items are encoded: lay its rows out, compute, and cut them apart."""
+    """Returns a call that computes an encoded batch as the model's task does: lays out rows, computes, and splits."""
     task = model.task
     if isinstance(task, RawTask):
         return lambda: task.run(model.model, [batch])

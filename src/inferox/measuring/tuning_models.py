@@ -131,7 +131,7 @@ class LoadEstimates:
 
 
 def _why_too_late(budget: TimeBudget, expected_s: float) -> str | None:
-    """Why another artifact cannot be loaded within loading's share of the time; ``None`` where it can."""
+    """Explains why another artifact cannot be loaded within loading's share of the time; ``None`` if it can."""
     if math.isinf(budget.total_s):
         return None
     left_s = budget.left_s - budget.total_s * (1 - _LOADING_SHARE)

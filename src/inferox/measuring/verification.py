@@ -66,7 +66,7 @@ class Verification:
 
     @property
     def passed(self) -> bool:
-        """Whether every artifact that is for this machine computes, keeps its tolerance, and repeats the proof."""
+        """Whether every artifact for this machine computes, keeps its tolerance, and repeats the proof."""
         repeats = all(item.difference is None for item in self.repeated.values())
         if self.unreached:
             return False
@@ -159,7 +159,7 @@ class _Repetition:
 
     @property
     def has_measured(self) -> bool:
-        """Whether anything is known of any artifact that is for this machine."""
+        """Whether anything was measured of any artifact for this machine."""
         return bool(self.evidence or self.failed)
 
     def run_all(

@@ -45,7 +45,7 @@ _ENCRYPTED = 0x1
 _UTF8 = 0x800
 _MAX_DIRECTORY_BYTES = 16 << 20
 _DAMAGES = (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, ValueError)
-"""What zipfile raises for an archive that is not one, or is cut or damaged."""
+"""The errors that zipfile raises for a file that is not an archive, or is truncated or damaged."""
 
 
 def write_archive(folder: Path, archive: Path) -> None:
@@ -151,7 +151,7 @@ def _data_offset(stream: BinaryIO, member: zipfile.ZipInfo) -> int:
 
 
 def holds_same(archive: Path, folder: Path, names: Collection[str] | None = None) -> bool:
-    """Whether files of an archive lie in a folder just as they are in the archive.
+    """Returns whether files of an archive lie in a folder with the same contents.
 
     Args:
         archive: The file.
@@ -199,7 +199,7 @@ def _damaged(archive: Path, error: Exception) -> IntegrityError:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file begins as every archive that Inferox writes.
+    """Returns whether a file begins like the archives that Inferox writes.
 
     Args:
         path: The file.
@@ -271,7 +271,7 @@ def _check_places(stream: BinaryIO, members: list[zipfile.ZipInfo], directory: i
 
 
 def _has_honest_header(stream: BinaryIO, member: zipfile.ZipInfo) -> bool:
-    """Whether a member's own header says what the directory says of it. Leaves the stream at the member's data."""
+    """Returns whether a member's own header agrees with the directory. Leaves the stream at the member's data."""
     fields = _read(stream, _LOCAL_HEADER, member.header_offset)
     signature, _, flags, method, _, _, checksum, stored_bytes, size, name_bytes, extra_bytes = fields
     name = stream.read(name_bytes).decode("utf-8" if flags & _UTF8 else "cp437")

@@ -47,7 +47,7 @@ _BARE_ARCHITECTURES = {
 
 
 def is_format1(manifest: Any) -> bool:
-    """Whether a ``metadata.json`` is of format 1, which states its version under another name.
+    """Returns whether a ``metadata.json`` is in format 1, which states its version under another name.
 
     Args:
         manifest: The JSON value.

@@ -60,10 +60,10 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Metadata:
-    """Where a package comes from and which files it has.
+    """The origin of a package and the list of its files.
 
     Attributes:
-        format_version: The format that it is written in.
+        format_version: The version of the package format.
         name: Its name.
         version: Its version, as its maker numbers it.
         repo_id: The repository on the hub that the model came from.
@@ -83,7 +83,7 @@ class Metadata:
     files: tuple[FileEntry, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The metadata as ``metadata.json`` has them."""
+        """Returns the metadata as ``metadata.json`` stores it."""
         return {
             "format_version": self.format_version,
             "name": self.name,

@@ -260,7 +260,7 @@ def _open_folder(root: Path, store: Store, required: RequiredSignature | None) -
 
 
 def _files_root(root: Path, info: ModelInfo) -> Path:
-    """Where the files that describe the model's use lie; in format 1 the tokenizer may lie above the config."""
+    """Finds the folder of the model's config and tokenizer; in format 1, the tokenizer may lie above the config."""
     if (root / CONFIG_FILE).is_file() or (root / _TOKENIZER_FILE).is_file():
         return root
     return next((config.parent for config in _configs(info)), root)

@@ -124,7 +124,7 @@ def _read_resource(item: Any) -> tuple[str, str]:
 
 
 def _to_signed_bytes(payload: bytes) -> bytes:
-    """What DSSE signs in place of a payload: its type and both lengths with it."""
+    """Encodes a payload as DSSE signs it: with its type, and the lengths of both."""
     return b"DSSEv1 %d %s %d %s" % (len(_PAYLOAD_TYPE), _PAYLOAD_TYPE.encode(), len(payload), payload)
 
 

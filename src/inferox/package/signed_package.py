@@ -12,13 +12,13 @@ from inferox.package.signature import read_signature
 from inferox.package.signing_keys import PublicKey
 
 SIGNATURE_SUFFIX = ".sig"
-"""What follows the name of a package in that of its signature."""
+"""The suffix that a signature's file name adds to the package's name."""
 
 _MOST_BYTES = 16 << 20
 
 
 def signature_of(package: Path) -> Path:
-    """Where the signature of a package lies: beside it, so that the package stays as it is.
+    """Returns the path of a package's signature: beside the package, which stays unchanged.
 
     Args:
         package: The package.
@@ -45,10 +45,10 @@ def check_outside(signature: Path, package: Path) -> None:
 
 
 def signed_digests(metadata: Metadata, manifest_sha256: str) -> dict[str, str]:
-    """What a signature of a package signs: every file, by its path, with its SHA-256 digest.
+    """Returns what a package's signature covers: the SHA-256 digest of every file, by path.
 
     Args:
-        metadata: Which files it has.
+        metadata: The package's metadata, which lists its files.
         manifest_sha256: The digest of ``metadata.json``, which does not list itself.
     """
     return {METADATA_FILE: manifest_sha256, **{entry.path: entry.sha256 for entry in metadata.files}}

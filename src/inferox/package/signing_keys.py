@@ -60,11 +60,11 @@ class PublicKey:
         return hashlib.sha256(self._key.public_bytes(serialization.Encoding.PEM, form)).hexdigest()
 
     def is_of(self, signature: bytes, data: bytes) -> bool:
-        """Whether a signature was made of data with the private part of the key.
+        """Returns whether a signature of data was made with the private part of this key.
 
         Args:
             signature: The signature.
-            data: What was signed.
+            data: The signed data.
         """
         from cryptography.exceptions import InvalidSignature
 

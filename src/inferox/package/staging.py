@@ -132,7 +132,7 @@ def _abandoned(target: Path) -> Iterator[Path]:
 
 
 def _is_running(process: int, *, since: float) -> bool:
-    """Whether the process that made something still runs, and not a later one that was given its number."""
+    """Returns whether the process that made something still runs, rather than a later one with the same id."""
     try:
         started: float = psutil.Process(process).create_time()
     except psutil.NoSuchProcess:

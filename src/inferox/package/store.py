@@ -198,14 +198,14 @@ class Store:
         return done
 
     def verify(self, path: Path, entry: FileEntry) -> bool:
-        """Whether a file has the digest that the manifest says.
+        """Returns whether a file has the digest that the manifest states.
 
-        It is read only where that is not known from before, or where its size, its times of change or its identity are
-        not what they were. What is found is recorded; where that cannot be written, it is forgotten.
+        The file is read only if it was not verified before, or if its size, times or identity have changed since. The
+        result is recorded if the store can be written to.
 
         Args:
             path: The file.
-            entry: What the manifest says of it.
+            entry: The file's entry in the manifest.
 
         Raises:
             OSError: If it cannot be read.
@@ -215,12 +215,12 @@ class Store:
             return True
         if hash_file(path) != entry.sha256:
             return False
-        # Taken before it was read: a file that changes meanwhile is not what is recorded, and is read again.
+        # The fingerprint was taken before reading: a file that changes meanwhile does not match it, and is read again.
         self._write(path, {entry.sha256: before})
         return True
 
     def _is_unpacked(self, archive: Path, folder: Path) -> bool:
-        """Whether a folder holds what an archive does, as far as that is not checked when it is opened."""
+        """Returns whether a folder holds what an archive does, except for what is checked when the folder is opened."""
         try:
             if folder.is_symlink():
                 return False

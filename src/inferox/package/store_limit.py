@@ -11,7 +11,7 @@ STORE_LIMIT_VARIABLE = "INFEROX_STORE_LIMIT"
 """The environment variable that limits the store."""
 
 DEFAULT_LIMIT_BYTES = 50 * 1000**3
-"""How much the store may hold where nothing else is stated."""
+"""The size limit of the store where no other is set."""
 
 _NO_LIMIT = "none"
 _SIZE = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?) ?(?P<unit>[KMGT]?i?B)?", re.ASCII | re.IGNORECASE)

@@ -24,7 +24,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Pruning:
-    """What was removed from the store, and what is left.
+    """The packages removed from the store, and those left.
 
     Attributes:
         removed: The packages that were removed, or would be, the least recently used first.
@@ -218,7 +218,7 @@ class UnpackedPackages:
 
 
 def _is_old(staging: Path) -> bool:
-    """Whether a folder is a day old, where there are no locks to tell that nobody works there."""
+    """Returns whether a folder is a day old, for systems without locks that would tell that it is not in use."""
     return time.time() - staging.stat().st_mtime > _LEFTOVER_AGE_S
 
 

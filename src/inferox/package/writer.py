@@ -217,7 +217,7 @@ def _check_place(output: Path) -> None:
 
 
 def _is_package_folder(output: Path) -> bool:
-    """Whether a folder is a package, whole or damaged, and holds nothing else that would be lost with it."""
+    """Returns whether a folder is a package, intact or damaged, without other files that would be lost with it."""
     try:
         metadata = Metadata.from_json(read_json(output / METADATA_FILE))
         present = list_files(output)

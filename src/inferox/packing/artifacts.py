@@ -72,14 +72,14 @@ class Exported:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What artifacts are measured with.
+    """The samples and rules by which artifacts are measured.
 
     Attributes:
         samples: Inputs and the reference's outputs.
-        parity_target: What of the outputs is compared.
-        tolerance: What every artifact must reach; what is not stated is what its precision asks for.
-        complete: Whether an artifact must take every sample: those of a task show what its items look like, and one
-            that cannot take them all is of no use to it.
+        parity_target: The part of the outputs to compare.
+        tolerance: The tolerance that every artifact must meet; limits that are not stated follow from its precision.
+        complete: Whether an artifact must accept every sample: a task's samples show what its items look like, so an
+            artifact that cannot take them all is of no use to the task.
     """
 
     samples: Samples
@@ -158,14 +158,14 @@ def export_artifacts(
 
 
 def _for_free(measurement: Measurement) -> Measurement:
-    """What an artifact is measured with that nobody asked for: it is held to ``close``, here and wherever it runs."""
+    """Returns the measurement of an artifact that nobody asked for: it must be ``close``, here and wherever it runs."""
     return replace(measurement, tolerance=TOLERANCES[ParityClass.CLOSE].with_limits(measurement.tolerance))
 
 
 def finds_last_token(source: SourceModel) -> bool:
-    """Whether a model is of a class of transformers that looks for the last token of each row by its padding.
+    """Returns whether a transformers class finds the last token of each row by its padding, as classifying decoders do.
 
-    Decoders that classify do so, in a row of their inputs, so that several rows end to end have one last token.
+    Such a model would find one last token in several rows that lie end to end.
 
     Args:
         source: The model.
@@ -175,13 +175,13 @@ def finds_last_token(source: SourceModel) -> bool:
 
 
 def _is_reference(artifact: Artifact, source: SourceModel) -> bool:
-    """Whether an artifact is what computed the reference: in the same runtime, number format and layout."""
+    """Returns whether an artifact is the one that computed the reference: same runtime, precision and layout."""
     same = artifact.backend == source.backend and artifact.precision is source.precision
     return same and artifact.layout is Layout.PADDED
 
 
 def _why(error: InferoxError) -> str:
-    """What an error says, except for advice to do what is being done: to pack the model."""
+    """Returns an error's text without the advice to pack the model, which is what is being done."""
     return error.message if error.hint is not None and _PACK_AGAIN in error.hint else str(error)
 
 
@@ -282,7 +282,7 @@ def _judge_batches(
 
 
 def _has_weights_of_its_own(artifacts: Sequence[Artifact], backend: str) -> bool:
-    """Whether there is a packed artifact of a backend with weights that were quantised when it was made."""
+    """Returns whether a backend has a packed int8 artifact with weights of its own, quantised when it was made."""
     wanted = (backend, Precision.INT8, Layout.PACKED)
     return any(
         (artifact.backend, artifact.precision, artifact.layout) == wanted

@@ -21,8 +21,8 @@ _ROWS = 16
 
 _VARIATIONS = 8
 _NOISE = 0.1
-"""How far numbers of an example are varied: the standard deviation, as a share of their own. Little, as a quantiser
-learns ranges, and what a model makes of noise tells nothing of its use."""
+"""The standard deviation of the noise added to an example, as a share of its own. It is small because a quantiser
+learns ranges, and a model's response to noise says nothing about its use."""
 
 
 def make_calibration(source: SourceModel, task: Task, file: str | Path | None) -> list[dict[str, npt.NDArray[Any]]]:

@@ -17,7 +17,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 _IDS = "input_ids"
 
 _VICTIMS = 3
-"""How many rows of a probe are compared."""
+"""The number of rows of a probe that are compared."""
 
 _LONGEST = 64
 """The length of the long mates in tokens, where the model takes so many: each probe is computed by every artifact."""
@@ -26,7 +26,7 @@ _LOUDEST = 64
 """From how many tokens with the longest vectors a mate is drawn."""
 
 _LOUD = 16.0
-"""How many times as large as a sample's the numbers of a mate are."""
+"""The factor by which a mate's numbers exceed those of a sample."""
 
 
 def make_probes(source: SourceModel, task: Task, samples: Samples) -> tuple[Arrays, ...]:

@@ -48,10 +48,10 @@ _LEAST_SHARE = 0.5
 """The share of the inputs of each kind that the library must answer for a package to be proven."""
 
 _ADAPTERS = "inferox.packing.defining."
-"""Where the modules lie that ask the libraries."""
+"""The prefix of the modules that call the libraries."""
 
 _SHOWN = 120
-"""How many characters an error shows of an answer."""
+"""The most characters of an answer that an error shows."""
 
 _HINTS = {
     "input": "the library takes what the package refuses: the package's limits or settings are not the model's",
@@ -231,11 +231,11 @@ def _require_answer(
 
 
 def _is_own(error: Exception) -> bool:
-    """Whether an error comes of how Inferox asks, rather than out of a library that was asked."""
+    """Returns whether an error was caused by how Inferox calls a library, rather than by the library itself."""
     if not isinstance(error, AttributeError | KeyError | NameError | TypeError):
         return False
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    # What has no attribute or key of a name says so itself; who asked for it is at fault.
+    # Objects report a missing attribute or key from their own frames; the caller that asked for it is at fault.
     asking = [frame for frame in frames if frame.f_code.co_name not in {"__getattr__", "__getitem__"}]
     return bool(asking) and str(asking[-1].f_globals.get("__name__")).startswith(_ADAPTERS)
 

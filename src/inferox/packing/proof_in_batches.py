@@ -16,7 +16,7 @@ _CLOSE = TOLERANCES[ParityClass.CLOSE]
 """The difference that another order of summation may make, as for batch invariance in the evidence."""
 
 _ROUNDING = 1e-4
-"""How far an output may move in a batch, as a share of the largest, for a model that does not depend on the batch."""
+"""The most that a batch may change an output, as a share of its largest value, if a model is batch independent."""
 
 
 def find_difference_in_batches(
@@ -48,7 +48,7 @@ def find_difference_in_batches(
 
 
 def _depends_on_batch(source: SourceModel, task: Task, row: Batch, rows: Sequence[Batch]) -> bool:
-    """Whether the model itself gives a row other outputs beside the longest of all."""
+    """Returns whether the model itself gives a row different outputs in a batch with the longest row."""
     mate = max(rows, key=lambda other: other.token_count) if task.pad_values else row
 
     def compute(batch: Batch) -> Any:

@@ -34,7 +34,7 @@ _NEXT_TO_NOTHING = 1e-3
 
 _LEAST_BUDGET_BYTES = 2**17
 _BUDGET_SHARE = 0.1
-"""How large samples may be: this share of the model, or 128 KiB where that is less."""
+"""The size limit of samples, as a share of the model's size, but at least 128 KiB."""
 
 
 def compute_samples(source: SourceModel, task: Task) -> Samples:
@@ -69,7 +69,7 @@ def compute_samples(source: SourceModel, task: Task) -> Samples:
 
 
 def uses_task_samples(source: SourceModel, task: Task) -> bool:
-    """Whether a task makes the samples of a model: where nothing is known of what the numbers mean, the source does.
+    """Returns whether the task makes a model's samples. The source does where the meaning of the numbers is unknown.
 
     Args:
         source: The model.

@@ -34,7 +34,7 @@ _PRETRAINING = ("ForMaskedLM", "ForPreTraining", "ForCausalLM", "LMHeadModel", "
 """Heads that a model is trained with before it is put to use; sentence-transformers leaves them out as well."""
 
 _BARE = re.compile(r"(?!.*(For[A-Z]|With[A-Z]|LMHead|Heads)).*(Model|Encoder|Backbone)")
-"""How transformers names the classes that give what an encoder computes, without a head."""
+"""The pattern of transformers' names for encoder classes without a head."""
 
 _FROM_PYTHON = "write a function that returns the module, and pack that: python:module:factory"
 
@@ -103,7 +103,7 @@ def architecture_family(config: Mapping[str, Any], architecture: str) -> str:
 
 
 def takes_images(architecture: str) -> bool:
-    """Whether a class reads images rather than texts.
+    """Returns whether a class reads images rather than texts.
 
     Raises:
         PackageError: If it reads neither, or both at once.
@@ -156,9 +156,9 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def lacks_padding(config: Mapping[str, Any], architecture: str) -> bool:
-    """Whether a class finds the last token of a row by its padding, and the config states no padding token.
+    """Returns whether a class finds the last token of a row by its padding, while the config states no padding token.
 
-    transformers computes one row at a time then, and takes its last token.
+    transformers then computes one row at a time and takes its last token.
 
     Raises:
         ManifestError: If the config is not valid.

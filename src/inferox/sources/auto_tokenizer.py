@@ -20,7 +20,7 @@ from inferox.sources.tokenizer_names import LIMIT_IS_RESOLVED, TOKENIZER_CONFIG_
 _RAW_HINT = "pack it with the task raw, and tokenize with transformers yourself"
 
 _LIMIT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
-"""What classes of configs call the longest row; most give the first name to whatever their file calls it."""
+"""The names that config classes give to the longest row; most map the name in their file to the first one."""
 
 _TEXTS = (
     "",
@@ -72,10 +72,10 @@ def save_tokenizer(directory: Path, target: Path, config: Mapping[str, Any]) -> 
 
 
 def gives_token_types(directory: Path) -> bool:
-    """Whether a tokenizer that ``save_tokenizer`` wrote makes token types.
+    """Returns whether a tokenizer that ``save_tokenizer`` wrote makes token types.
 
     Args:
-        directory: The folder to which it was written.
+        directory: The folder where it was written.
     """
     settings = read_json_object(directory / TOKENIZER_CONFIG_FILE, allow_non_finite=True)
     return "token_type_ids" in settings["model_input_names"]
@@ -114,7 +114,7 @@ def _backend(tokenizer: Any) -> Tokenizer:
 
 
 def _settings(tokenizer: Any, directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """What transformers made of all files, under the names of ``tokenizer_config.json``."""
+    """Returns the settings that transformers derived from all files, under the names of ``tokenizer_config.json``."""
     limits = [tokenizer.model_max_length, _longest(directory, config)]
     tokens = {
         name: str(token)

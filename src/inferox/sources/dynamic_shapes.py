@@ -1,4 +1,4 @@
-"""Which extents vary, in the form that ``torch.export.export(dynamic_shapes=…)`` takes."""
+"""The extents that vary, in the form that ``torch.export.export(dynamic_shapes=…)`` takes."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _FORM = "write {'input': {0: torch.export.Dim('batch')}}, as torch.export.export
 
 @dataclass
 class StatedShapes:
-    """Which extents vary.
+    """The extents that a caller declares as variable.
 
     Attributes:
         dims: The dims of each input by name.
         limits: The largest extent of a named dim, where one is stated.
-        hinted: Dims that have no name: they may turn out to be the same as another, or to have one extent alone.
-        dynamic: The inputs and axes that must not turn out to have one extent alone (``Dim.DYNAMIC``).
+        hinted: Dims without a name: they may turn out to equal another dim, or to be fixed.
+        dynamic: The inputs and axes that must not turn out to be fixed (``Dim.DYNAMIC``).
     """
 
     dims: dict[str, tuple[Dim, ...]] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class StatedShapes:
     dynamic: list[tuple[str, int]] = field(default_factory=list)
 
     def check(self, inputs: Sequence[TensorSpec]) -> None:
-        """Refuses a module that takes one extent alone where another was to be possible.
+        """Refuses a module that fixes an extent that was declared as variable.
 
         Args:
             inputs: What the module turned out to take.
@@ -106,7 +106,7 @@ def _by_input(shapes: Any, names: Sequence[str], order: Sequence[str]) -> dict[s
 
 
 def _by_axis(shape: Any, name: str, rank: int) -> dict[int, Any]:
-    """What is said of each axis of an input."""
+    """Returns what is declared for each axis of an input."""
     if shape is None:
         return {}
     if isinstance(shape, Mapping):

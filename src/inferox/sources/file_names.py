@@ -9,7 +9,7 @@ PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 """Weights in PyTorch's own format: in one file, or the list of several."""
 
 WEIGHTS = (*SAFE_WEIGHTS, *PICKLED_WEIGHTS)
-"""Where the weights can lie, in the order in which they are looked for."""
+"""The possible names of the weights file, in the order in which they are looked for."""
 
 SAFE_SHARDS, PICKLED_SHARDS = "model-*-of-*.safetensors", "pytorch_model-*-of-*.bin"
 """The files among which weights can be divided, as patterns."""
@@ -24,7 +24,7 @@ VOCABULARIES = (
     "source.spm",
     "tokenizer.model",
 )
-"""Where older checkpoints keep the vocabulary of their tokenizer."""
+"""The files in which older checkpoints keep their tokenizer's vocabulary."""
 
 DESCRIPTIONS = (
     "README.md",
@@ -43,4 +43,4 @@ DESCRIPTIONS = (
     "[0-9]*_*/model.safetensors",
     "[0-9]*_*/pytorch_model.bin",
 )
-"""What a model directory can hold besides weights, as patterns: its config, its use, the layers after pooling."""
+"""Patterns of the files beside the weights in a model directory: config, intended use, and layers after pooling."""

@@ -10,7 +10,7 @@ from inferox.core import BATCH, SEQUENCE, ConfigError, Dim, PackageError, counte
 _TOKEN_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 _UNNAMED = frozenset({"", "?", "-1", "None", "none", "unk"})
-"""What exporters write where a dim has no name. Each such dim is one of its own, not the same one everywhere."""
+"""The placeholders that exporters write for unnamed dims. Each occurrence is a dim of its own."""
 
 _ROWS = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 """The names that exporters give to the number of rows."""
@@ -21,7 +21,7 @@ _MADE_UP = re.compile(r"unk__\d+|(p2o\.)?DynamicDimension\.\d+|s\d+|dim_?\d+|.*_
 
 
 def is_made_up(name: str) -> bool:
-    """Whether a dim's name is one that an exporter made up, such as ``unk__214``.
+    """Returns whether a dim's name is one that an exporter made up, such as ``unk__214``.
 
     Args:
         name: The name.

@@ -146,7 +146,7 @@ def _shapes(inputs: Sequence[TensorSpec]) -> Iterator[list[tuple[int, ...]]]:
 
 @dataclass(frozen=True)
 class _Guess:
-    """What free dims are taken to be: rows, channels and sides of images, and everything else."""
+    """The extents assumed for free dims: rows, channels and sides of images, and everything else."""
 
     rows: int
     channels: int
@@ -165,7 +165,7 @@ class _Guess:
 
 
 def is_side(spec: TensorSpec, axis: int) -> bool:
-    """Whether a free axis of an input is a side of an image: of ``[rows, channels, height, width]``, or channels last.
+    """Returns whether a free axis is a side of an image: of ``[rows, channels, height, width]``, or with channels last.
 
     Args:
         spec: The input.
@@ -177,7 +177,7 @@ def is_side(spec: TensorSpec, axis: int) -> bool:
 
 
 def _is_state_row(spec: TensorSpec, axis: int) -> bool:
-    """Whether an axis counts the rows of a recurrent state, as in ``[layers, rows, 128]``."""
+    """Returns whether an axis counts the rows of a recurrent state, as in ``[layers, rows, 128]``."""
     return axis == 1 and len(spec.dims) == 3 and isinstance(spec.dims[0], int) and isinstance(spec.dims[2], int)  # noqa: PLR2004
 
 
@@ -186,7 +186,7 @@ def _has_free_channels(spec: TensorSpec) -> bool:
 
 
 def _is_wide(spec: TensorSpec) -> bool:
-    """Whether the second axis is larger than channels of images are, as heads and features are."""
+    """Returns whether the second axis is larger than an image's channels, and so counts heads or features."""
     return isinstance(spec.dims[1], int) and spec.dims[1] > _MOST_CHANNELS
 
 

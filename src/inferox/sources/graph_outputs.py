@@ -85,12 +85,12 @@ def check_repeatable(run: Run, inputs: Arrays, name: str) -> None:
 
 
 def is_row_wise(run: Run, signature: Signature, inputs: Arrays, dim: str) -> bool:
-    """Whether each row of every output depends only on the same row of every input.
+    """Returns whether each row of every output depends only on the same row of every input.
 
     Args:
         run: Computes the graph.
-        signature: What it takes and gives; the first dim of every tensor is ``dim``.
-        inputs: A call of several rows with different values.
+        signature: The graph's signature; the first dim of every tensor is ``dim``.
+        inputs: Inputs of several rows with different values.
         dim: The dim that may count rows.
     """
     rows = len(next(iter(inputs.values())))
@@ -124,7 +124,7 @@ def rename_dim(signature: Signature, dim: str, name: str) -> Signature:
 
 
 def is_alike(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> bool:
-    """Whether two arrays are the same except for rounding; NaN and infinities in the same places are the same.
+    """Returns whether two arrays are equal except for rounding; NaN and infinities must be in the same places.
 
     Args:
         first: An array.

@@ -113,7 +113,7 @@ class GraphSource(SourceModel):
 
     @property
     def size_bytes(self) -> int:
-        """How large its file is, or the weights beside it."""
+        """The size of the graph's file, or of the weights beside it if that is larger, in bytes."""
         program = self._facts.program
         beside = sum(array.nbytes for array in self._weights.values())
         return max(beside, program.stat().st_size if program is not None else 0, super().size_bytes)
@@ -274,7 +274,7 @@ def _find_inputs(run: Run, inputs: Sequence[TensorSpec], name: str) -> dict[str,
 
 
 def _is_no_number(array: npt.NDArray[Any]) -> bool:
-    """Whether an output has NaN, or nothing but infinities."""
+    """Returns whether an output has NaN, or nothing but infinities."""
     return array.dtype.kind == "f" and bool(array.size) and bool(np.isnan(array).any() or np.isinf(array).all())
 
 
@@ -314,7 +314,7 @@ def _other_extents(inputs: Sequence[TensorSpec], dim: str, extent: int) -> list[
 
 
 def _fixed_notes(inputs: Sequence[TensorSpec], measured: Signature) -> Iterator[str]:
-    """Which dims the graph leaves free, and takes one extent of only."""
+    """Yields a note for each dim that the graph declares as free but accepts with one extent only."""
     pairs = [
         pair
         for spec, found in zip(inputs, measured.inputs, strict=True)

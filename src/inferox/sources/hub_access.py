@@ -1,4 +1,4 @@
-"""How a hub is asked, where a caller says so."""
+"""A caller's settings for access to a hub."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class HubAccess:
-    """How a hub is asked; what is ``None`` is huggingface_hub's own setting.
+    """Settings for access to a hub; ``None`` leaves huggingface_hub's own setting.
 
     Attributes:
-        cache_folder: Where fetched files are kept.
-        token: The token, or whether the stored one is sent.
-        local_files_only: Whether only what was fetched before is looked at.
-        revision: The branch, tag or commit, where the name of the model does not state one.
+        cache_folder: The folder where fetched files are kept.
+        token: The token, or whether to send the stored one.
+        local_files_only: Whether to use only files that were fetched before.
+        revision: The branch, tag or commit, if the model's name does not state one.
     """
 
     cache_folder: Path | None = None

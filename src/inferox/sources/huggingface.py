@@ -135,7 +135,7 @@ def _table_size(module: Any, name: str) -> int | None:
 
 
 def _limits(module: torch.nn.Module, examples: Mapping[str, torch.Tensor], config: Mapping[str, Any]) -> dict[str, int]:
-    """How long rows may be: as many tokens as the model's own tables have positions for."""
+    """Returns the limit on the length of rows: the number of positions in the model's own tables."""
     special = {value for name, value in config.items() if name.endswith("_token_id")}
     limit = measure_position_limit(module, examples, next(token for token in range(3, 100) if token not in special))
     return {} if limit is None else {SEQUENCE: limit}

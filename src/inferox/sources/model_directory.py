@@ -8,7 +8,7 @@ from typing import Any
 from inferox.core import ManifestError, read_json_object
 
 _GRAPH_FOLDERS = frozenset({"onnx", "openvino"})
-"""Where sentence-transformers and optimum put the graphs of a model, below the folder of everything else."""
+"""The subfolders in which sentence-transformers and optimum keep a model's graphs."""
 
 
 def find_directory(graph: Path) -> Path | None:

@@ -111,7 +111,7 @@ def open_onnx(
 
 
 def _runtime_failure(error: LoadError | PackageError) -> str | None:
-    """Why ONNX Runtime does not run a graph; ``None`` where something else is wrong with it or its examples."""
+    """Returns why ONNX Runtime does not run a graph; ``None`` if something else is wrong with it or its examples."""
     if isinstance(error, LoadError):
         return error.message
     cause = error.__cause__

@@ -21,11 +21,11 @@ _EMBED_TABLES = {0: 2, 1: 4}
 
 @dataclass
 class _Scope:
-    """What is known of the values of a graph.
+    """The facts known about the values of a graph.
 
     Attributes:
         constants: The shape of each constant.
-        sources: For a value that holds the elements of an input: that input, and how much was added to them.
+        sources: For a value that holds the elements of an input: that input, and the amount added to them.
         values: Small constants.
     """
 

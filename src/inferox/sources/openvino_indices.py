@@ -45,7 +45,7 @@ def _first_of(node: openvino.Node, between: frozenset[str]) -> openvino.Node:
 
 
 def _is_narrowing(node: openvino.Node) -> bool:
-    """Whether a node makes indices of a type in which some of them are others: narrower ones, or booleans."""
+    """Returns whether a node converts indices to a type too narrow for all of them: a short integer, or boolean."""
     target = node.get_output_element_type(0)
     narrow = target.is_integral() and target.get_size() < 4  # noqa: PLR2004 - bytes
     return bool(node.get_type_name() == "Convert" and narrow)

@@ -50,7 +50,7 @@ _PURPOSES = {
     "CAUSAL_LM": "generates text",
     "PRETRAINING": "computes what it was pretrained on",
 }
-"""What the classes of each table do; the more exact tables come first, since a class may be in several."""
+"""The purpose of each table's classes; the more specific tables come first, since a class may be in several."""
 
 
 _INPUTS = {
@@ -60,7 +60,7 @@ _INPUTS = {
     "pixel_values_videos": "videos",
     "past_values": "time series",
 }
-"""What the inputs hold that transformers' classes read, where their names do not say it."""
+"""The contents of inputs of transformers' classes, where their names do not tell."""
 
 
 def _names(table: str) -> set[str]:
@@ -69,7 +69,7 @@ def _names(table: str) -> set[str]:
 
 
 def describe_purpose(architecture: str) -> str | None:
-    """What a class does, such as "finds objects in images"; ``None`` where no table of transformers has it."""
+    """Describes what a class does, such as "finds objects in images"; ``None`` if no table of transformers lists it."""
     return next((purpose for table, purpose in _PURPOSES.items() if architecture in _names(table)), None)
 
 
@@ -79,5 +79,5 @@ def describe_input(name: str) -> str:
 
 
 def is_two_tower(architecture: str) -> bool:
-    """Whether a class needs texts and images at once, as CLIP does."""
+    """Returns whether a class needs texts and images at once, as CLIP does."""
     return architecture in _names("ZERO_SHOT_IMAGE_CLASSIFICATION")

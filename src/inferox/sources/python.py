@@ -262,7 +262,7 @@ def _parameters(module: torch.nn.Module, examples: Mapping[str, torch.Tensor]) -
 
 
 def _describe(made: Any) -> str:
-    """What a function returned, with the types of the parts of a tuple."""
+    """Describes the type of a function's return value, with the types of a tuple's parts."""
     if isinstance(made, tuple):
         return f"a tuple of {', '.join(type(part).__name__ for part in made) or 'nothing'}"
     return f"a {type(made).__name__}"

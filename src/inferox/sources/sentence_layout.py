@@ -24,7 +24,7 @@ from inferox.sources.sentence_modules import (
 from inferox.sources.temporary import make_folder
 
 _MODEL_FILES = (SETTINGS_FILE, "README.md")
-"""What belongs to the model as a whole, wherever its transformer lies."""
+"""The files that belong to the model as a whole, wherever its transformer lies."""
 
 _NUMPY_LACKS = ("BF16", "F8")
 """The data types, by how their names begin, that NumPy cannot read from a safetensors file."""

@@ -17,7 +17,7 @@ SETTINGS_FILE = "config_sentence_transformers.json"
 """The settings of the model as a whole: its kind, its prompts."""
 
 RAW_HINT = "pack it with --task raw, and compute the rest yourself"
-"""What can be done with a model whose modules Inferox does not compute."""
+"""The advice for a model with modules that Inferox does not compute."""
 
 _CLASS = re.compile(
     r"sentence_transformers\."
@@ -44,7 +44,7 @@ _UNSUPPORTED = {
     "WordEmbeddings": "which is a table of word vectors without a transformer",
     "WordWeights": "which weights words by a table",
 }
-"""What the modules do that Inferox does not compute."""
+"""Descriptions of the modules that Inferox does not compute."""
 
 _ROUTES = (
     "pack each encoder by itself, from a folder with its own modules.json: SentenceTransformer(modules=[...]).save"
@@ -56,7 +56,7 @@ _INSTEAD = {
     "StaticEmbedding": "it needs no runtime, since a text's vector is the mean of rows of its table: use "
     "sentence-transformers or model2vec, or pack a function that returns it as a module (python:module:factory)",
 }
-"""What can be done instead, where that is not the same for all."""
+"""The advice for modules that need another than ``RAW_HINT``."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def read_modules(directory: Path) -> list[SentenceModule]:
 
 
 def pools_tokens(directory: Path) -> bool:
-    """Whether a folder states that the token vectors of its transformer are read, whatever the head of that.
+    """Returns whether a folder states that its transformer's token vectors are used, whatever head the transformer has.
 
-    All of sentence-transformers' models read them but a cross-encoder that has no pooling.
+    All sentence-transformers models use them, except cross-encoders without pooling.
 
     Raises:
         PackageError: If a file is not JSON.

@@ -20,7 +20,7 @@ MAX_STEPS = 32
 """The most steps of each kind: normalizers, pre-tokenizers, decoders, post-processors; the most known is 9."""
 
 MAX_GROWTH = 16
-"""How many times as long a text may become through what the steps replace and add; known tokenizers reach 2."""
+"""The most that normalisation may lengthen a text, as a factor; known tokenizers reach 2."""
 
 MAX_ADDED_CHARACTERS = 256
 """The longest text that a step puts before or into a text."""
@@ -35,13 +35,13 @@ MAX_PIECE_CHARACTERS = 128
 """The longest piece of a Unigram vocabulary, which looks for all of them from each character on; known: 16 to 48."""
 
 MAX_PIECE_PREFIXES = 32
-"""How many pieces of a Unigram vocabulary may begin one another."""
+"""The most pieces of a Unigram vocabulary that may be prefixes of one piece."""
 
 MAX_TOKEN_CHARACTERS = 1024
 """The longest added token, and the longest text that is looked for."""
 
 MAX_ADDED_TOKENS_CHARACTERS = 4_000_000
-"""How long all added tokens may be together."""
+"""The most characters of all added tokens together."""
 
 _SECTIONS = {
     "normalizer": "normalizers",
@@ -62,7 +62,7 @@ _FORMS = {"NFC": "form", "NFD": "form", "NFKC": "form", "NFKD": "form", "BertNor
 """Steps of which the first that comes is free, whichever it is."""
 
 _PRECOMPILED_GROWTH = 18
-"""What the maps that SentencePiece compiles make of one character at most, as Unicode's NFKC does."""
+"""The most characters that SentencePiece's own maps make of one, as Unicode's NFKC does."""
 
 _STEADY = frozenset(
     # Normalizers, pre-tokenizers, post-processors and decoders that make nothing longer than once per character.
@@ -221,7 +221,7 @@ class _Steps:
         return max(1, added if form == "Regex" else -(-added // len(text)))
 
     def _measure_precompiled(self, step: Mapping[str, Any], subject: str) -> int:
-        """How much longer than SentencePiece's own maps this one makes a character."""
+        """Returns the most characters a map makes of one; 1 for the first map if it is within SentencePiece's own."""
         try:
             table = base64.b64decode(step["precompiled_charsmap"], validate=True)
         except (KeyError, TypeError, ValueError, binascii.Error) as error:

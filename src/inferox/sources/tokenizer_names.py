@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 TOKENIZER_FILE = "tokenizer.json"
-"""Where a model and a package keep the tokenizer."""
+"""The tokenizer's file in a model directory and in a package."""
 
 TOKENIZER_CONFIG_FILE = "tokenizer_config.json"
-"""Where they keep what the tokenizer's own format has no place for."""
+"""The file with the settings that the tokenizer's own format cannot hold."""
 
 LIMIT_IS_RESOLVED = "limit_is_resolved"
 """The key of ``tokenizer_config.json`` that says that ``model_max_length`` takes the model's config into account."""

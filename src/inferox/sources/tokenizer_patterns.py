@@ -16,7 +16,7 @@ MAX_PATTERN_CHARACTERS = 4096
 """The longest pattern that is accepted: several times that of the longest known."""
 
 MAX_STEPS_PER_CHARACTER = 250
-"""How many characters the engine may look at for each place where it begins to search; known patterns need 130."""
+"""The most characters that the engine may examine per starting position of a search; known patterns need 130."""
 
 _SPACES = frozenset({r"\s++$", r"\s+$", r"\s*[\r\n]+", r"\s*[\r\n]", r"\s*[\r\n]++", r"\s+(?!\S)", r"\s++"})
 """Alternatives on white space that may fail after reading all of it; linear if one of ``_SPACES_TAKEN`` comes after."""
@@ -30,7 +30,7 @@ _ESCAPE = re.compile(
 )
 _LITERAL = re.compile(r"[^\\()\[\]{*+?|^$]", re.DOTALL)
 _LOOK = re.compile(r"\(\?<?[=!]")
-"""What opens a group that looks ahead or back. With a single character in it, it looks at one place."""
+"""The opening of a lookahead or lookbehind group. With a single character in it, it examines one position."""
 
 _GROUP = re.compile(r"\((?:\?:|\?i:)?(?!\?)")
 _QUANTIFIER = re.compile(r"[?*+][?+]?|\{(\d{0,4})(,?)(\d{0,4})\}(\+?)", re.ASCII)
@@ -102,7 +102,7 @@ def _may_be_empty(element: _Element) -> bool:
 
 
 def _is_spaces(sources: list[str], index: int) -> bool:
-    """Whether an alternative reads white space that itself or a later one, with only such between them, then takes."""
+    """Returns whether white space that an alternative reads is taken, by it or by a later one of the same kind."""
     for written in sources[index:]:
         # Some files have the characters themselves where others have the escapes.
         source = written.replace("\r", r"\r").replace("\n", r"\n")
@@ -147,7 +147,7 @@ def _count(alternative: _Alternative, following: _Alternative | None) -> int:
 
 
 def _count_in_vain(element: _Element) -> int:
-    """How many characters are looked at where one more repetition of an element fails."""
+    """Counts the characters examined when one more repetition of an element fails."""
     if element.inner is None:
         return 1
     choices, longest = _bound(replace(element, low=0, high=1))
@@ -155,12 +155,12 @@ def _count_in_vain(element: _Element) -> int:
 
 
 def _cannot_fail(rest: _Alternative) -> bool:
-    """Whether everything that follows may also be missing, so that nothing makes the engine go back."""
+    """Returns whether everything that follows is optional, so that nothing makes the engine backtrack."""
     return all(element.low == 0 for element in rest)
 
 
 def _is_cased_word(alternative: _Alternative, index: int, following: _Alternative | None) -> bool:
-    """Whether ``A*B+`` is followed by the alternative ``A+B*``, which takes what the first read in vain.
+    """Returns whether ``A*B+`` is followed by the alternative ``A+B*``, which matches what the first read in vain.
 
     Several tokenizers split words where lower case turns into upper case like this.
     """
@@ -298,7 +298,7 @@ def _parse_group(symbol: str) -> tuple[_Alternative, ...]:
 
 
 def _read_quantifier(source: str, place: int) -> tuple[int, int | None, int]:
-    """How often what ends at a place comes, at least and at most, and where the quantifier ends."""
+    """Parses the quantifier at a position: the fewest and the most repetitions, and the position where it ends."""
     found = _QUANTIFIER.match(source, place)
     if found is None:
         return 1, 1, place

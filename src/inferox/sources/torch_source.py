@@ -226,7 +226,7 @@ def _describe(value: Any) -> str:
 
 
 def _memory(value: torch.Tensor) -> tuple[Any, ...]:
-    """What two tensors have in common exactly when they are the same elements. Empty ones are never the same."""
+    """Returns a key that two tensors share exactly if they are the same elements in memory. Empty tensors never do."""
     if value.numel() == 0:
         return (id(value),)
     return value.data_ptr(), value.dtype, tuple(value.shape), value.stride()

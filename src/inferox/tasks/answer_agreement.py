@@ -1,4 +1,4 @@
-"""How well the answers of many inputs agree with those that were expected, as one whole."""
+"""The agreement of the answers to many inputs with the expected ones, taken together."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from inferox.tasks.answers import AnswerDifference, compare_answers, find_answer
 
 @dataclass(frozen=True)
 class AnswerAgreement:
-    """How well answers agree with the expected ones, and whether that is enough.
+    """The agreement of answers with the expected ones, and whether it is sufficient.
 
     Attributes:
         max_rel: The largest finite difference of a number, as a share of the largest number of all answers.
-        cosine_min: The smallest cosine of two answers that are vectors; ``None`` where they are not.
-        order: The share of decisions that are the same: the best label or the labelled parts of each text; of answers
-            that are numbers, which of two is larger. ``None`` where nothing is decided.
-        miss: The index of the first answer that misses the tolerance, with why; ``None`` where none does.
+        cosine_min: The smallest cosine between vectors; ``None`` if the answers are not vectors.
+        order: The share of decisions that agree: the best label or the labelled spans of each text; for answers that
+            are numbers, which of two is larger. ``None`` if nothing is decided.
+        miss: The index of the first answer that misses the tolerance, and the reason; ``None`` if none does.
     """
 
     max_rel: float
@@ -63,7 +63,7 @@ def agree(pairs: Sequence[tuple[Any, Any]], tolerance: Tolerance) -> AnswerAgree
 
 
 def _is_near(found: AnswerDifference, tolerance: Tolerance) -> bool:
-    """Whether one answer is near enough. Other parts of a text have no distance: they are counted by their order."""
+    """Returns whether one answer is near enough. Different spans have no distance: they count as decisions instead."""
     apart = np.isinf(found.max_rel) and not found.decisions
     # Not "greater": NaN is neither.
     near = tolerance.max_rel is None or found.max_rel <= tolerance.max_rel or apart

@@ -20,7 +20,7 @@ _SHORT = 1e-5
 
 @dataclass(frozen=True)
 class AnswerDifference:
-    """How far an answer is from the one that was expected.
+    """The difference between an answer and the expected one.
 
     Attributes:
         max_rel: The largest difference of a number, as a share of the scale; infinity where they cannot be compared.
@@ -54,7 +54,7 @@ def find_answer_scale(answers: Sequence[Any]) -> float:
 
 
 def is_finite_answer(answer: Any) -> bool:
-    """Whether an answer is of a form that can be compared, and all its numbers are finite.
+    """Returns whether an answer has a form that can be compared, and all its numbers are finite.
 
     Args:
         answer: The answer: a vector, a number, or labels with scores, as JSON values.
@@ -134,7 +134,7 @@ def _difference(expected: Any, actual: Any, max_rel: float, *, decisions: bool) 
 
 
 def _form(answer: Any) -> str | None:
-    """What an answer is; ``None`` where it is nothing that any task answers."""
+    """Returns the form of an answer; ``None`` if no task gives such answers."""
     if isinstance(answer, np.ndarray):
         return "vector" if answer.ndim == 1 else None
     if isinstance(answer, int | float) and not isinstance(answer, bool):

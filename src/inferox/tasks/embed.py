@@ -74,7 +74,7 @@ class EmbedTask(TextTask):
 
     @property
     def truncate_dim(self) -> int | None:
-        """How many numbers of the front of each vector are kept; ``None`` for all."""
+        """The number of leading components kept of each vector; ``None`` for all."""
         return self._truncate_dim
 
     @property
@@ -84,12 +84,12 @@ class EmbedTask(TextTask):
 
     @property
     def pooling(self) -> str:
-        """How the vectors of tokens become one: the modes, joined by ``+``."""
+        """The pooling of token vectors into one: its modes, joined by ``+``."""
         return self._vectors.pooling
 
     @property
     def prompts(self) -> Mapping[str, str]:
-        """What can be put before texts, by name: for instance one for queries and one for documents."""
+        """The prompts that can be put before texts, by name: for instance one for queries and one for documents."""
         return self._prompts
 
     def with_prompt(self, name: str) -> EmbedTask:

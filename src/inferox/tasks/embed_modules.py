@@ -1,4 +1,4 @@
-"""What comes after pooling: the layers that a sentence-transformers model adds, computed with NumPy."""
+"""The layers that a sentence-transformers model adds after pooling, computed with NumPy."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from inferox.tasks.options import member_path, required
 Matrix = npt.NDArray[np.float32]
 
 SHORTEST = np.float32(1e-12)
-"""What a vector of length zero is divided by."""
+"""The divisor of a vector of length zero."""
 
 _VARIANCE_FLOOR = np.float32(1e-5)
-"""What layer normalisation adds to the variance: PyTorch's default, which the files do not state."""
+"""The epsilon that layer normalisation adds to the variance: PyTorch's default, since the files do not state it."""
 
 
 class EmbedModule(ABC):

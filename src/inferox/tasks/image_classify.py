@@ -27,7 +27,7 @@ _SAMPLE_SHAPES = (((64, 64),), ((300, 200),), ((37, 211), (480, 640), (224, 224)
 """Heights and widths of sample images, in batches."""
 
 _MAX_PREPARED_BYTES = 2**26
-"""How many bytes of tensors are prepared before they are computed."""
+"""The most bytes of tensors that are prepared before they are computed."""
 
 _CALIBRATION_SHAPE = (240, 320)
 _CALIBRATION_IMAGES = 16

@@ -76,7 +76,7 @@ class ImagePreprocessor:
 
     @property
     def composite_on_white(self) -> bool:
-        """Whether images are to be read with their transparent colours on white; see ``read_image``."""
+        """Whether images are read with transparent colours composited on white; see ``read_image``."""
         return self._composite_on_white
 
     @property
@@ -173,7 +173,7 @@ def resized_shape(height: int, width: int, size: Mapping[str, int]) -> tuple[int
 
 
 def _scaled_values(options: Mapping[str, Any]) -> npt.NDArray[np.float32]:
-    """What each of the 256 values of a channel becomes; shape ``[3, 256]``."""
+    """Computes the table of what each of the 256 values of a channel becomes; shape ``[3, 256]``, float32."""
     factor = optional(options, "rescale_factor", float)
     offset = optional(options, "rescale_offset", float)
     mean, std, std_again = (_channel_numbers(options, name) for name in ("mean", "std", "std_again"))

@@ -18,7 +18,7 @@ _ORIENTATION = 0x0112
 
 
 _LARGER = 2.5
-"""How many times the edge that images are resized to the large samples have: most photographs are larger by as much."""
+"""The edge of the large samples, as a multiple of the edge to which they are resized; most photographs exceed it."""
 
 _LONGEST_EDGE = 4096
 """The longest edge of a large sample: beyond it, few images are larger than what the model takes."""

@@ -25,7 +25,7 @@ MAX_PIXELS = 2**26
 once: 512 MiB at most, of which nothing is left when the image is prepared."""
 
 _SHARES = {"WEBP": 2}
-"""What the most pixels are divided by for formats whose readers hold more copies of an image than Pillow does."""
+"""The divisor of the pixel limit for formats whose readers hold more copies of an image than Pillow does."""
 
 MAX_EDGE = 65_535
 """The longest edge of an image, which is also JPEG's. Resizing takes memory for every pixel of an edge."""
@@ -80,12 +80,12 @@ def read_image(image: Any, subject: str, *, composite_on_white: bool = False) ->
 
 
 def has_several_frames(content: bytes) -> bool:
-    """Whether a file is an animation, or has several pages, of which ``read_image`` reads the first alone.
+    """Returns whether a file is an animation or has several pages, of which ``read_image`` reads only the first.
 
-    The previews that phones put into their photos are not counted.
+    The previews that phones embed in their photos do not count.
 
     Args:
-        content: The bytes of a file; of one that cannot be read nothing is said.
+        content: The bytes of a file; ``False`` is returned if it cannot be read.
     """
     try:
         opened = _open(content, "the image")

@@ -1,4 +1,4 @@
-"""Where the scores of pairs come from, before the activation: a classifier's logit, or layers after pooling."""
+"""The sources of pair scores before the activation: a classifier's logit, or layers after pooling."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from inferox.tasks.signature import find_output, last_extent
 
 
 class PairScores(ABC):
-    """Where the scores of pairs come from, before the activation."""
+    """The source of pair scores before the activation."""
 
     @abstractmethod
     def compute(self, outputs: Outputs) -> npt.NDArray[np.float32]:
-        """The scores of rows.
+        """Computes the scores of rows.
 
         Args:
             outputs: The model's outputs of a batch.
@@ -29,7 +29,7 @@ class PairScores(ABC):
 
     @abstractmethod
     def skipping(self, prompt_tokens: int) -> PairScores:
-        """The same for pairs that have a prompt before them.
+        """Returns the same source for pairs with a prompt before them.
 
         Args:
             prompt_tokens: How many tokens at the front of each row are the prompt's.
@@ -37,7 +37,7 @@ class PairScores(ABC):
 
     @abstractmethod
     def parity_target(self) -> ParityTarget:
-        """What of the model's outputs is compared between runtimes."""
+        """Returns the part of the model's outputs that is compared between runtimes."""
 
 
 class LogitScores(PairScores):

@@ -42,7 +42,7 @@ class _Rows:
 
     @cached_property
     def lengths(self) -> npt.NDArray[np.int64]:
-        """How many tokens of each text are pooled; shape ``[texts]``."""
+        """The number of tokens of each text that are pooled; shape ``[texts]``."""
         lengths: npt.NDArray[np.int64] = np.maximum(self.ends - self.starts - self.skip, 0)
         return lengths
 

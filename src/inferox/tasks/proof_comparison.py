@@ -27,16 +27,16 @@ _STAGES = {
 """The names of the stages of a proof, by the array in which they differ."""
 
 _ON_BOTH_SIDES = frozenset({"input_ids", "offsets", "pixel_shape", "pixel_values"})
-"""What the library gives wherever the task has it, and the other way round. A model may do without the others."""
+"""The inputs that the library and the task must have in common. A model may do without the others."""
 
 _PIXEL_TOLERANCE = 1e-5
 """The largest difference of two pixels, as a share of the largest: what another order of summation does to fp32."""
 
 _KEPT_PIXELS = 2048
-"""How many pixels of an image a package keeps: enough to see another size, resampling, orientation or scale."""
+"""The number of pixels of an image kept in a package: enough to detect another size, resampling or orientation."""
 
 _AROUND = 5
-"""How many values on either side of a difference are shown."""
+"""The number of values shown on either side of a difference."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def compare_row(expected: Arrays, row: Arrays) -> StageDifference | None:
 
 
 def _default(name: str, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """What a model takes for an input of tokens that it is not given."""
+    """Returns the default of a token input that a model is not given."""
     return np.ones_like(ids) if name == "attention_mask" else np.zeros_like(ids)
 
 

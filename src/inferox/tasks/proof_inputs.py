@@ -60,7 +60,7 @@ _TOKENIZED_LIMIT = 40_000
 """Beyond this many tokens, no input reaches the limit."""
 
 _MOST_SPECIAL = 12
-"""How many special tokens are tried: some vocabularies have thousands."""
+"""The most special tokens that are tried: some vocabularies have thousands."""
 
 
 def make_proof_inputs(

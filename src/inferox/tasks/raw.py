@@ -38,7 +38,7 @@ _SAMPLE_EXTENTS = (1, 2, 5, 16)
 """The extents that the named dims of sample inputs take."""
 
 _CALIBRATION_ROUNDS = 4
-"""How often each of these extents is drawn for a quantiser."""
+"""The number of times that each of these extents is drawn for a quantiser."""
 
 
 class RawTask(Task):

@@ -142,7 +142,7 @@ class Task(ABC):
         return []
 
     def parity_target(self, signature: Signature) -> ParityTarget:
-        """What of the model's outputs is compared between runtimes: the outputs, unless a task makes vectors of them.
+        """Returns what runtimes are compared by: the model's outputs, or the vectors that the task derives from them.
 
         Args:
             signature: The padded signature of the package.

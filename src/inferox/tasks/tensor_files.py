@@ -25,7 +25,7 @@ _DAMAGES = (
     zipfile.BadZipFile,
     SafetensorError,
 )
-"""What readers raise for files that are damaged, encrypted, nested without end, or compressed in unknown ways."""
+"""The errors that readers raise for damaged, encrypted or endlessly nested files, and for unknown compression."""
 
 SUFFIXES = (".npz", ".safetensors", ".json")
 

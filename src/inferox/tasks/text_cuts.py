@@ -16,16 +16,16 @@ MIN_WINDOW_CHARACTERS = 8192
 """The least of a text that is tokenised. Texts of up to twice that are never cut, so that their tokens are counted."""
 
 _WINDOW_PER_TOKEN = 16
-"""How many characters are tokenised at first for each token that may stay."""
+"""The number of characters tokenised at first for each token that may stay."""
 
 _MARGIN_TOKENS = 16
-"""How many more tokens there must be than may stay: what is next to a cut, such as its white space, is not used."""
+"""The surplus of tokens that a cut must leave: those next to the cut, such as its white space, are not used."""
 
 _GROWTH = 4
-"""How many times as much is tokenised where too few tokens came of it."""
+"""The factor by which the window grows if it gave too few tokens."""
 
 _SEARCHED_BACK = 4096
-"""How far back from a position a boundary is first searched for."""
+"""The distance, in characters, over which a boundary is first searched for backwards."""
 
 _BOUNDARY = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z0-9])", re.ASCII)
 """One space between two words. The steps that are listed below treat what is on either side of it by itself."""
@@ -89,7 +89,7 @@ class CutEncoding:
 
 
 def may_be_cut(texts: Sequence[Text]) -> bool:
-    """Whether one of several texts is so long that it may be cut before it is tokenised; see ``encode_cut``.
+    """Returns whether any text is long enough to be cut before it is tokenised; see ``encode_cut``.
 
     Args:
         texts: The texts or pairs.
@@ -149,7 +149,7 @@ def _cut(text: Text, window: int, side: str) -> _Cut:
 
 
 def _find_boundary(text: str, window: int, side: str) -> int | None:
-    """Where a text can be cut so that at least a window of it is left; ``None`` for nowhere."""
+    """Finds where a text can be cut so that at least a window of it is left; ``None`` if there is no such position."""
     if side == "right":
         match = _BOUNDARY.search(text, window)
         return None if match is None else match.start()
@@ -164,14 +164,14 @@ def _find_boundary(text: str, window: int, side: str) -> int | None:
 
 
 def _is_enough(encoding: Encoding, sequence: int, max_length: int) -> bool:
-    """Whether the text that was cut has more tokens than stay, and more than the other one."""
+    """Returns whether the cut text has enough more tokens than may stay, and than the other text of the pair."""
     owners = encoding.sequence_ids
     count, other = owners.count(sequence), owners.count(1 - sequence)
     return count >= max(max_length, other + 1) + _MARGIN_TOKENS
 
 
 def is_cuttable(tokenizer: Tokenizer, side: str) -> bool:
-    """Whether a text may be cut at a space between two words without changing tokens away from the cut.
+    """Returns whether a text may be cut at a space between two words without changing tokens away from the cut.
 
     Args:
         tokenizer: The tokenizer.
@@ -187,7 +187,7 @@ def is_cuttable(tokenizer: Tokenizer, side: str) -> bool:
 
 
 def _state(component: Any) -> Mapping[str, Any] | None:
-    """What a normalizer or pre-tokenizer is, as ``tokenizer.json`` writes it."""
+    """Returns the state of a normalizer or pre-tokenizer, as ``tokenizer.json`` writes it."""
     if component is None:
         return None
     state: Mapping[str, Any] = json.loads(component.__getstate__())
@@ -218,7 +218,7 @@ def _is_local_normalizer(step: Mapping[str, Any], side: str) -> bool:
 
 
 def _keeps_words(normalizer: Any) -> bool:
-    """Whether a space between two words is still one after normalising, whatever the words begin and end with."""
+    """Returns whether normalising keeps a space between two words, whatever the words begin and end with."""
     if normalizer is None:
         return True
     made = [normalizer.normalize_str(f"x{character} {character}x") for character in _ALPHANUMERIC]
@@ -226,7 +226,7 @@ def _keeps_words(normalizer: Any) -> bool:
 
 
 def _splits_at_spaces(steps: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether one step divides a text at each boundary, and the others look at each part by itself."""
+    """Returns whether one step divides a text at each boundary, and the others look at each part by itself."""
     for place, step in enumerate(steps):
         if _splits(step):
             return all(later["type"] in _LOCAL or _is_word_split(later) for later in steps[place + 1 :])
@@ -250,7 +250,7 @@ def _is_word_split(step: Mapping[str, Any]) -> bool:
 
 
 def _has_space(content: str, tokenizer: Tokenizer) -> bool:
-    """Whether an added token may reach across a space."""
+    """Returns whether an added token may reach across a space."""
     normalizer: Any = tokenizer.normalizer
     normalized = content if normalizer is None else normalizer.normalize_str(content)
     return any(character.isspace() for character in content + normalized)

@@ -36,7 +36,7 @@ _LONGEST = 512
 
 
 _MOST_SPECIAL = 8
-"""How many special tokens are sampled: each costs a place in the outputs that a package stores."""
+"""The most special tokens that are sampled: each costs a place in the outputs that a package stores."""
 
 
 def sample_texts(max_length: int | None, special_tokens: Sequence[str] = ()) -> list[list[str]]:

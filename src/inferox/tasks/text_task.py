@@ -1,4 +1,4 @@
-"""What all tasks that read texts have in common: the tokenizer, and the texts on which they are tried."""
+"""The common base of tasks that read texts: the tokenizer, and the texts on which they are tried."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class TextTask(Task):
 
     @property
     def prompts(self) -> Mapping[str, str]:
-        """What can be put before texts, by name."""
+        """The prompts that can be put before texts, by name."""
         return {}
 
     def tokenize(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[Token]]:

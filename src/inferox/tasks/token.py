@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from inferox.core import RequestError
 
 _MOST_TOKENS = 2**32
-"""How many tokens a vocabulary may have, as tokenizers count them."""
+"""The most tokens of a vocabulary: tokenizers count them in 32 bits."""
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def _find_spans(
 
 
 def _continues(before: str, label: str) -> bool:
-    """Whether a token continues the span of the token before it."""
+    """Returns whether a token continues the span of the token before it."""
     return _name(before) == _name(label) and not label.startswith("B-")
 
 

@@ -1,4 +1,4 @@
-"""What the inputs of a model that reads tokens say of its tokenizer: how long rows may be, and what pads them."""
+"""The facts about a tokenizer that follow from a model's inputs: the longest row, and the padding values."""
 
 from __future__ import annotations
 
@@ -49,11 +49,11 @@ def shorter(*limits: int | None) -> int | None:
 
 
 def is_token(number: int, signature: Signature) -> bool:
-    """Whether a model has a vector for a token, as far as its signature says.
+    """Returns whether a model has an embedding for a token, as far as its signature states.
 
     Args:
-        number: The token.
-        signature: What the model takes.
+        number: The token's id.
+        signature: The model's signature.
     """
     bounds = [spec.upper_bound for spec in signature.inputs if spec.name == "input_ids"]
     return all(bound is None or number < bound for bound in bounds)

@@ -1,4 +1,4 @@
-"""Which tokens of a text or pair stay where it has more than the model takes."""
+"""The selection of the tokens that stay when a text or pair has more than the model takes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def select_tokens(sequences: Sequence[int | None], max_length: int, side: str) -
 
 
 def _share(room: int, first: int, second: int) -> tuple[int, int]:
-    """How many tokens of each text stay: the longer text gives way first, and of an odd rest gets one more."""
+    """Divides the room between two texts: the longer one is cut first, and gets the odd token."""
     short, long = min(first, second), max(first, second)
     if short + long > room:
         long = max(short, room - short)

@@ -35,7 +35,7 @@ from inferox.tasks.tokenizer_file import TokenizerFile, open_tokenizer
 from inferox.tasks.truncation import CUT_TOKENS, MORE_CUT
 
 TOKENIZER_FILE = "tokenizer.json"
-"""Where a package keeps its tokenizer, relative to its root."""
+"""The path of the tokenizer in a package, relative to its root."""
 
 OFFSETS = "offsets"
 """The ragged array of a batch with the characters that each token stands for: [tokens, 2], int64, start and end."""
@@ -314,7 +314,7 @@ class TextTokenizer:
         return _join(encodings, lambda item: item.type_ids, dtype) if self._token_types else np.zeros(count, dtype)
 
     def _select(self, item: CutEncoding, most: int) -> npt.NDArray[np.bool_]:
-        """Which tokens of a text stay; shape ``[tokens]``."""
+        """Returns the mask of the tokens of a text that stay; shape ``[tokens]``, bool."""
         if len(item.encoding) <= most:
             return np.ones(len(item.encoding), dtype=np.bool_)
         return select_tokens(item.encoding.sequence_ids, most, self._truncation_side)
@@ -337,6 +337,6 @@ def _join(
 
 
 def _lowercases(normalizer: Any) -> bool:
-    """Whether texts are put into lower case anyway, which sentence-transformers asks as shallowly."""
+    """Returns whether texts are lower-cased anyway. Like sentence-transformers, looks at the outermost steps only."""
     steps: Any = normalizer if isinstance(normalizer, normalizers.Sequence) else [normalizer]
     return any(isinstance(step, normalizers.Lowercase) for step in steps)

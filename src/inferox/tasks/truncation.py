@@ -19,18 +19,18 @@ MORE_CUT = "more_cut"
 was tokenised; shape ``[rows]``, bool."""
 
 Truncation = Literal["error", "warn", "cut"]
-"""What is done about texts that are too long: refuse them, cut them and say so, or cut them."""
+"""The treatment of texts that are too long: refuse them, cut them with a warning, or cut them silently."""
 
 TRUNCATIONS: tuple[str, ...] = get_args(Truncation)
 
 
 @dataclass(frozen=True)
 class CutTokens:
-    """What was cut off a text.
+    """The tokens that were cut off a text.
 
     Attributes:
-        count: The number of tokens; 0 for a text that is whole.
-        is_least: Whether there were more, which were not counted.
+        count: The number of tokens; 0 for a text that was not cut.
+        is_least: Whether ``count`` is a lower bound, because further tokens were not counted.
     """
 
     count: int = 0

@@ -21,18 +21,18 @@ _INT8 = 127
 
 @dataclass(frozen=True)
 class VectorForm:
-    """What is done with vectors before they are handed out, in the order of the attributes.
+    """The transformations of vectors before they are returned, applied in the order of the attributes.
 
-    Each vector is treated by itself, so that it does not depend on what else was asked.
+    Each vector is transformed by itself, so that it does not depend on the rest of the request.
 
     Attributes:
-        truncate_dim: How many numbers of the front are kept, which makes sense for models that were trained for it
-            (Matryoshka); ``None`` for all.
-        normalize: Whether vectors are scaled to length 1, after they were shortened.
+        truncate_dim: The number of leading components to keep, for models that were trained for it (Matryoshka);
+            ``None`` for all.
+        normalize: Whether vectors are scaled to unit length, after truncation.
         dtype: ``float32``; ``float16``, rounded; ``int8``, scaled so that the number farthest from 0 is 127 or -127,
-            which keeps directions, and so cosines, but not lengths; or one bit for each number, 1 where it is greater
-            than 0, eight to a byte, the first the highest: ``ubinary`` as uint8, and ``binary`` as int8, which is that
-            less 128, as sentence-transformers has both.
+            which keeps directions, and so cosines, but not lengths; or one bit per number, 1 where it is greater than
+            0, packed eight to a byte, the first in the highest bit: ``ubinary`` as uint8, and ``binary`` as int8, which
+            is the former less 128, both as in sentence-transformers.
 
     Raises:
         ConfigError: If a value is not one of these.

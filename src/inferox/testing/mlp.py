@@ -22,7 +22,7 @@ WIDTHS = (8, 1024, 1024, 3)
 """The number of inputs, the widths of the two hidden layers, and the number of outputs."""
 
 LAYERS = ("0", "2", "4")
-"""What the weights of the layers are named after: ``0.weight``, ``0.bias``; a ReLU stands after all but the last."""
+"""The prefixes of the layers' weights: ``0.weight``, ``0.bias``; a ReLU follows all layers but the last."""
 
 SIGNATURE = Signature(
     (TensorSpec("x", DataType.F32, (BATCH, WIDTHS[0])),), (TensorSpec("y", DataType.F32, (BATCH, WIDTHS[-1])),)

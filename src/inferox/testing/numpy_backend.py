@@ -38,7 +38,7 @@ CONFIG = "backends/numpy/mlp.json"
 """``{"layers": [...]}``: the layers' names in their order. A ReLU stands after all but the last."""
 
 _MAX_CONCURRENCY = 16
-"""How many calls compute at once. NumPy multiplies matrices this small on the thread of the caller."""
+"""The most concurrent calls. NumPy multiplies matrices this small on the caller's thread."""
 
 Layer = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """The transposed weight ``[in, out]`` and the bias ``[out]``."""
@@ -108,7 +108,7 @@ class NumpyBackend(HostBackend):
         return left @ right
 
     def can_load(self, artifact: Artifact) -> bool:
-        """Whether the artifact is one of this backend's, in the format that it reads."""
+        """Returns whether the artifact is one of this backend's, in the format that it reads."""
         return artifact.backend == self.name and artifact.format == "safetensors"
 
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:

@@ -18,12 +18,12 @@ Fingerprints = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class SessionFiles:
-    """What a session was opened of.
+    """The files and settings from which a session was opened.
 
     Attributes:
         graph: The ONNX file.
-        others: The files that the artifact has beside it, such as its weights.
-        threads: How many CPU threads it may use.
+        others: The artifact's other files, such as its weights.
+        threads: The number of CPU threads that it may use.
     """
 
     graph: Path
@@ -32,10 +32,10 @@ class SessionFiles:
 
     @classmethod
     def parse(cls, text: str) -> SessionFiles:
-        """Reads what ``write`` wrote.
+        """Parses the output of ``write``.
 
         Args:
-            text: That.
+            text: The text that ``write`` returned.
         """
         graph, others, threads = json.loads(text)
         return cls(Path(graph), tuple(map(Path, others)), threads)
@@ -45,7 +45,7 @@ class SessionFiles:
         return json.dumps([str(self.graph), list(map(str, self.others)), self.threads])
 
     def fingerprints(self) -> Fingerprints:
-        """What tells whether a file is another, or has changed.
+        """Returns values that differ if a file was replaced or changed.
 
         Raises:
             OSError: If one is missing.
@@ -55,7 +55,7 @@ class SessionFiles:
 
 
 _in_use: WeakKeyDictionary[InferenceSession, SessionFiles] = WeakKeyDictionary()
-"""What was opened, as long as it is in use."""
+"""The files of each open session, as long as it is in use."""
 
 _ready: defaultdict[tuple[SessionFiles, Fingerprints], list[InferenceSession]] = defaultdict(list)
 """Sessions that nobody has yet, by what they were opened of."""

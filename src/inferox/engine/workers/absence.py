@@ -1,4 +1,4 @@
-"""Why no worker can compute a model, nor will."""
+"""The reason why no worker can compute a model, now or later."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from inferox.engine.workers.link import WorkerLink
 
 
 def explain_absence(key: str, links: Sequence[WorkerLink], broken: Sequence[str], seats: int) -> InferoxError | None:
-    """Why no worker will be able to compute a model.
+    """Explains why no worker will be able to compute a model.
 
     Args:
         key: The key of the model.
         links: The workers that are alive.
-        broken: Why no worker can be started, for each place that is empty for good.
-        seats: How many places there are.
+        broken: The reasons why no worker can be started, one per seat that stays empty for good.
+        seats: The number of seats for workers.
 
     Returns:
-        The error; ``None`` where one will be able to.
+        The error; ``None`` if some worker will be able to.
     """
     if any(link.has(key) for link in links):
         return None

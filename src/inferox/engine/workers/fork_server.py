@@ -97,7 +97,7 @@ def load_fit(listed: Mapping[str, Sequence[str]]) -> None:
 
 
 def find_obstacle() -> str | None:
-    """Why this process must not be forked; ``None`` where it may be."""
+    """Finds out why this process must not be forked; ``None`` if it may be."""
     if _count_threads() > 1:
         if (child := os.fork()) == 0:  # some libraries end their threads before a fork, and are fine
             os._exit(0)
@@ -139,7 +139,7 @@ def _load(listed: Mapping[str, Sequence[str]]) -> None:
 
 
 def _leaves_room(before: MemoryLimit | None, after: MemoryLimit | None) -> bool:
-    """Whether there is room for what was loaded meanwhile once more."""
+    """Returns whether memory has room for a second copy of what was loaded in between."""
     if before is None or after is None:
         return True
     return after.limit_bytes - after.used_bytes > after.used_bytes - before.used_bytes

@@ -225,7 +225,7 @@ class WorkerLink:
         self.process.channel.send(Stop())
 
     def find_hang(self) -> str | None:
-        """Why the worker must be taken to hang; ``None`` where nothing says so."""
+        """Explains why the worker must be considered hung; ``None`` if nothing indicates it."""
         with self._lock:
             if self._is_dead:
                 return None
@@ -238,12 +238,12 @@ class WorkerLink:
         return None
 
     def find_abandoned(self, patience_s: float) -> str | None:
-        """Why the worker must be replaced, which computes what nobody waits for; ``None`` where nothing says so.
+        """Explains why the worker must be replaced for computing what nobody waits for; ``None`` if it need not be.
 
-        It concerns what has no limit, as nothing of its kind has come to an end before.
+        Only computations without a time limit count, which have none because none of their kind has finished yet.
 
         Args:
-            patience_s: How long that may take.
+            patience_s: The time in seconds that such a computation may take.
         """
         with self._lock:
             if self._is_dead:

@@ -1,4 +1,4 @@
-"""What a worker has imported and read to compute its models: those that replace it need the same."""
+"""The imports and files that a worker needed for its models: those that replace it need the same."""
 
 from __future__ import annotations
 

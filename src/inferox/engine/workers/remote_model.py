@@ -177,10 +177,10 @@ class RemoteModel(ServedModel):
         return LoadError(f"a worker loaded {other.artifact}, where the first had loaded {first.artifact}")
 
     def find_fault(self, loaded: Future[Any]) -> InferoxError | None:
-        """Why another worker cannot compute it; ``None`` where it can.
+        """Explains why another worker cannot compute the model; ``None`` if it can.
 
         Args:
-            loaded: What the other has said when it was told to load it.
+            loaded: The other worker's answer to the request to load it.
         """
         try:
             return self.compare(msgspec.convert(loaded.result(), ModelInfo))

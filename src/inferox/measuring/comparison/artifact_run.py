@@ -56,7 +56,7 @@ class ArtifactRun:
 
     @property
     def has_answer(self) -> bool:
-        """Whether enough is known to stand beside others: mixed throughput, and the latency of a typical row."""
+        """Whether enough was measured for a comparison: mixed throughput, and the latency of a typical row."""
         return bool(self.calibration) and self.facts["typical"] in self.latency
 
     def start(self, load: dict[str, Any]) -> None:
@@ -132,11 +132,11 @@ class ArtifactRun:
             self.worker = None
 
     def measurement(self, shared: Counter[Path], *, calibrated: bool) -> ArtifactMeasurement:
-        """What was measured, of one that has an answer.
+        """Returns what was measured. The run must have an answer.
 
         Args:
-            shared: How many artifacts read each file.
-            calibrated: Whether throughput is the first answer alone, as no round reached all artifacts.
+            shared: The number of artifacts that read each file.
+            calibrated: Whether to take throughput from the first answer alone, because no round reached all artifacts.
         """
         artifact = self.artifact
         files = set() if artifact is None else {artifact.path(role) for role in artifact.files}
@@ -157,7 +157,7 @@ class ArtifactRun:
         )
 
     def lacks(self) -> list[str]:
-        """What was not reached of one that has an answer, as phrases; empty where nothing is missing."""
+        """Lists what was not reached of a run that has an answer, as phrases; empty if nothing is missing."""
         rows = [
             f"a row of {counted(length, 'token')}"
             for index, length in enumerate(self.facts["lengths"])

@@ -17,7 +17,7 @@ from inferox.measuring.timing import time_call, time_calls
 from inferox.package import Package, open_package
 
 _FEWEST_CALLS, _MOST_CALLS = 3, 200
-"""How often a call is repeated, whatever its time."""
+"""The fewest and the most repetitions of a call, however long it takes."""
 
 
 class Bench:
@@ -51,12 +51,12 @@ class Bench:
         self._answer([self._workload.first()])
 
     def started(self) -> dict[str, Any]:
-        """How long loading took, in seconds, on which device the model is, and the version of its runtime."""
+        """Returns the loading time in seconds, the model's device, and the version of its runtime."""
         version = probe_backend(self._artifact.backend).version
         return {"load_s": self._load_s, "device": str(self._model.metadata.device), "version": version}
 
     def describe(self) -> dict[str, Any]:
-        """What there is to measure: the length of each single row, and which of them is typical."""
+        """Prepares the single rows to measure; returns the length of each, and the index of the typical one."""
         self._singles = self._workload.singles()
         lengths = [self._workload.length(item) for item in self._singles]
         return {"lengths": lengths, "typical": self._workload.typical(self._singles)}

@@ -117,5 +117,5 @@ def compare(
 
 
 def _shared_files(package: Package) -> Counter[Path]:
-    """How many artifacts read each file."""
+    """Counts the artifacts that read each file."""
     return Counter(path for artifact in package.artifacts for path in {artifact.path(role) for role in artifact.files})

@@ -1,4 +1,4 @@
-"""What a comparison measured: the raw numbers, and their medians and spreads."""
+"""The measurements of a comparison: the raw numbers, and their medians and spreads."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Start:
 
 @dataclass(frozen=True)
 class Latency:
-    """How long one row takes.
+    """The time that one row takes.
 
     Attributes:
-        length: The row's length in tokens; ``None`` where rows have none.
+        length: The row's length in tokens; ``None`` if rows have no length.
         rounds: The time of each call in seconds, round by round.
     """
 
@@ -46,12 +46,12 @@ class Latency:
 
 @dataclass(frozen=True)
 class Throughput:
-    """How fast many rows of mixed lengths are computed.
+    """The speed at which many rows of mixed lengths are computed.
 
     Attributes:
-        rows: How many rows a round computes.
-        tokens: How many tokens they have; ``None`` where rows have no length.
-        rounds: How long each round took, in seconds.
+        rows: The number of rows per round.
+        tokens: The number of tokens per round; ``None`` if rows have no length.
+        rounds: The time of each round in seconds.
     """
 
     rows: int
@@ -182,19 +182,19 @@ class Comparison:
 
     @property
     def rounds(self) -> int:
-        """How many times the typical row and mixed lengths of every artifact were measured, at least."""
+        """The fewest rounds in which the typical row and the mixed lengths of any artifact were measured."""
         return min(min(len(item.one_row.rounds), len(item.throughput.rounds)) for item in self.artifacts)
 
     @property
     def starts(self) -> int:
-        """How many times every artifact was started, at least."""
+        """The fewest starts of any artifact."""
         return min(len(item.starts) for item in self.artifacts)
 
     def million_rows_price(self, item: ArtifactMeasurement) -> float | None:
-        """What a million rows of mixed lengths cost; ``None`` where the price of an hour is not known.
+        """Returns the price of a million rows of mixed lengths; ``None`` if the price per hour is not known.
 
         Args:
-            item: What computes them.
+            item: The measurement of the artifact that computes them.
         """
         if self.price_per_hour is None:
             return None

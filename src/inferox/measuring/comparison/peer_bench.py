@@ -20,7 +20,7 @@ PEER = "sentence-transformers"
 
 
 def has_peer(task: str) -> bool:
-    """Whether the library can be measured beside a package here.
+    """Returns whether sentence-transformers can be measured beside a package here.
 
     Args:
         task: The task of the package.
@@ -55,7 +55,7 @@ class PeerBench(Bench):
         self._answer([self._workload.first()])
 
     def started(self) -> dict[str, Any]:
-        """How long loading took, in seconds, that it computes on the CPU, and the version of the library."""
+        """Returns the loading time in seconds, the device, which is the CPU, and the version of the library."""
         return {"load_s": self._load_s, "device": "cpu", "version": find_version(PEER)}
 
     def parity(self) -> dict[str, Any]:

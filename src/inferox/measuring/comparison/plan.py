@@ -1,4 +1,4 @@
-"""How much is measured, and for how long."""
+"""The amount of work to measure, and for how long."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _LEAST_THROUGHPUT_S = 0.1
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured, and for how long.
+    """The amount of work to measure, and for how long.
 
     Attributes:
-        starts: How often each artifact is started in a fresh process, where the time allows more than one start.
-        rounds: How often everything is measured, all artifacts in turn.
-        latency_s: For how long the calls of one length are repeated in a round, in seconds.
-        throughput_s: How long the slowest artifact computes rows of mixed lengths in a round, in seconds; all artifacts
-            compute as many rows.
-        timeout_s: The most that one step of an artifact may take, in seconds: its start, or one measurement.
+        starts: The number of starts of each artifact in a fresh process, if the time allows more than one.
+        rounds: The number of rounds; each round measures every artifact in turn.
+        latency_s: The time spent repeating the calls of one length per round, in seconds.
+        throughput_s: The time that the slowest artifact computes rows of mixed lengths per round, in seconds; all
+            artifacts compute the same number of rows.
+        timeout_s: The time limit of one step of an artifact, its start or one measurement, in seconds.
     """
 
     starts: int

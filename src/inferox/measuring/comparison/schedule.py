@@ -18,20 +18,20 @@ Progress = Callable[[str, float, float], None]
 
 _CALIBRATION_ITEMS = 16
 _FEWEST_ITEMS, _MOST_ITEMS = 8, 1024
-"""How many items of mixed lengths a round computes, whatever their time."""
+"""The fewest and the most items of mixed lengths that a round computes, however long they take."""
 
 _STARTING_SHARE = 0.75
-"""How much of the time first answers may take: where it is short, repetitions are given up before artifacts are."""
+"""The share of the time for first answers: when time is short, repetitions are given up before artifacts are."""
 
 _START_LIMIT_SHARE = 0.3
-"""How much of the time one start may take, so that the others have some left; more where there are few others."""
+"""The share of the time that one start may take, which leaves some for the others; larger if there are few others."""
 
 _ROUNDS_SHARE = 0.7
-"""How much of the time that is left after the starts the rounds are planned to take: parity needs some as well."""
+"""The share of the time left after the starts that is planned for the rounds: parity needs some as well."""
 
 
 class _TimeOverError(Exception):
-    """What would come next does not fit the time that is left."""
+    """The next step does not fit into the time that is left."""
 
 
 class Schedule:

@@ -60,7 +60,7 @@ class WorkerProcess:
 
     @property
     def age_s(self) -> float:
-        """How long ago the process was started, in seconds."""
+        """The time since the process was started, in seconds."""
         return time.perf_counter() - self._started
 
     def ask(self, command: str, *, timeout_s: float, **arguments: Any) -> dict[str, Any]:
@@ -148,7 +148,7 @@ _DOING = {
     "memory": "say how much memory it has",
     "parity": "compute the samples",
 }
-"""What a worker does, in words."""
+"""The steps of a worker, in words."""
 
 
 def _close(stream: Any) -> None:

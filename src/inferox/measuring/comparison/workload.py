@@ -77,7 +77,7 @@ class Workload:
         return items[: len(list(rising))]
 
     def typical(self, singles: Sequence[Any]) -> int:
-        """Which of the items of one row is of ordinary length."""
+        """Returns the index of the single-row item of ordinary length."""
         return min(len(singles) - 1, _LENGTHS_WORDS.index(TYPICAL_WORDS))
 
     def mixed(self, count: int) -> list[Any]:

@@ -21,13 +21,12 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Definition:
-    """What a library makes of one input, stage by stage.
+    """The results of a library for one input, stage by stage.
 
     Attributes:
-        tokens: What the model is given, by name, without the batch dim and without padding. Of an image, its pixels.
-        outputs: What the model gives, by name, without the batch dim; empty where it was not computed.
-        answer: The answer: a vector, a number, or labels with scores as JSON values; ``None`` where it was not
-            computed.
+        tokens: The model's inputs by name, without the batch dim and without padding; for an image, its pixels.
+        outputs: The model's outputs by name, without the batch dim; empty if it was not computed.
+        answer: A vector, a number, or labels with scores as JSON values; ``None`` if it was not computed.
     """
 
     tokens: Arrays
@@ -54,7 +53,7 @@ class DefiningLibrary(ABC):
         return False
 
     def settings(self) -> dict[str, str]:
-        """What was chosen where the library offers more than one way to prepare an input, by name; mostly empty."""
+        """Returns the choices made where the library can prepare an input in several ways, by name; usually empty."""
         return {}
 
     @abstractmethod

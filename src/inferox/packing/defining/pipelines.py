@@ -18,10 +18,10 @@ from inferox.tasks.files.texts import UNKNOWN_LIMIT
 
 _OPTIONS: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 _PILLOW = "pil"
-"""What transformers calls the image processors that use Pillow."""
+"""The name by which transformers selects image processors that use Pillow."""
 
 _RETIRED_SUFFIX = "FeatureExtractor"
-"""How the classes of image processors ended in versions of transformers before 5."""
+"""The suffix of image processor classes before transformers 5."""
 
 
 class TokenizedLibrary(DefiningLibrary):

@@ -1,1 +1,1 @@
-"""What the files of a model say of its task: read when a model is packed."""
+"""Readers of what a model's own files say about its task, used when the model is packed."""

@@ -1,4 +1,4 @@
-"""Which task a model is for, found in its own files."""
+"""Detection of a model's task from its own files."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from inferox.tasks.tokenizer import TOKENIZER_FILE
 _TASK_BY_ENDING = {"ForTokenClassification": "token-classify", "ForImageClassification": "image-classify"}
 
 _VECTORS = frozenset({"last_hidden_state", "token_embeddings"})
-"""What transformers and sentence-transformers call the vectors of tokens."""
+"""The names that transformers and sentence-transformers give to token vectors."""
 
 _OLD_MARK = "sbert_ce_default_activation_function"
-"""What sentence-transformers before version 4 wrote into the config of its cross-encoders."""
+"""The key that sentence-transformers before version 4 wrote into the configs of its cross-encoders."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,12 @@ def _sentence_transformers_kind(directory: Path) -> str | None:
 
 
 def _has_layers(directory: Path) -> bool:
-    """Whether a cross-encoder's scores come from modules after its transformer, rather than from a head of that."""
+    """Returns whether a cross-encoder's scores come from modules after its transformer, rather than from its head."""
     return any(module.kind not in {"Transformer", "Dropout"} for module in read_modules(directory))
 
 
 def _is_reranker(kind: str | None, config: Mapping[str, Any]) -> bool:
-    """Whether a sequence classifier scores pairs.
+    """Returns whether a sequence classifier scores pairs.
 
     sentence-transformers marks its cross-encoders. Other rerankers are classifiers with one label and no problem type:
     a model that predicts a quantity states ``regression``, as training it with transformers writes.

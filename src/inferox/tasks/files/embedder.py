@@ -1,4 +1,4 @@
-"""How token vectors become the vector of a text, as sentence-transformers' files say it: pooling, layers, prompts."""
+"""The steps from token vectors to a text's vector that sentence-transformers' files state: pooling, layers, prompts."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _USUAL_PROMPTS = frozenset({"query", "document"})
 
 @dataclass
 class ModuleFiles:
-    """What a model's files say of the layers after its transformer.
+    """The layers after a model's transformer, as its files state them.
 
     Attributes:
-        options: The options of the task but for those of its texts, as JSON values.
+        options: The options of the task, except those about its texts, as JSON values.
         files: The files with the weights of the layers after pooling, relative to the model's folder.
     """
 

@@ -19,7 +19,7 @@ _PADDED = {"do_pad": None, "pad_size": None}
 """The settings of kinds that can pad."""
 
 _COMPOSITED = {"do_convert_rgb": True}
-"""What kinds do that set transparent colours on white."""
+"""The settings of kinds that composite transparent colours on white."""
 
 _BASE: dict[str, Any] = {"default_to_square": True, "image_mean": _HALF, "image_std": _HALF}
 _VIT = {**_BASE, "size": _square(224), "resample": _BILINEAR}
@@ -76,7 +76,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "PoolFormer": {**_CROPPED, **_PADDED, **_IMAGENET, "crop_pct": 0.9},
     "Segformer": {**_VIT, **_IMAGENET, "size": _square(512)},
 }
-"""What a kind of image processor does where the file is silent. Its keys are also the settings that it has beside
+"""The defaults of each kind of image processor. Their keys are also the settings that the kind has beside
 ``COMMON_KEYS``."""
 
 COMMON_KEYS = frozenset(

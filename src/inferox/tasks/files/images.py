@@ -1,4 +1,4 @@
-"""What a model's files say about its images: how they are resized, cropped and scaled."""
+"""The image preprocessing that a model's files state: how images are resized, cropped and scaled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inferox.tasks.options import read_json
 PREPROCESSOR_FILE = "preprocessor_config.json"
 
 PROCESSOR_FILE = "processor_config.json"
-"""Where newer versions of transformers keep the same settings, under the key ``image_processor``."""
+"""The file where newer versions of transformers keep the same settings, under the key ``image_processor``."""
 
 _WARPED_FROM = 384
 """The edge from which ConvNeXt's recipe warps an image instead of cropping it."""
@@ -149,7 +149,7 @@ def _check_stated(settings: Mapping[str, Any], needed: Mapping[str, tuple[str, .
 
 
 def _size_steps(kind: str, settings: Mapping[str, Any]) -> tuple[dict[str, int] | None, dict[str, int] | None]:
-    """What an image is resized to, and what is cut out of it right then."""
+    """Returns the size to which an image is resized, and the size that is cropped from it right after."""
     if not _flag(settings, "do_resize"):
         return None, None
     square = _flag(settings, "default_to_square")

@@ -14,7 +14,7 @@ from inferox.tasks.activation import activation_of_class
 from inferox.tasks.options import member_path, optional, read_json
 
 SENTENCE_EMBEDDING = "sentence_embedding"
-"""What sentence-transformers calls the vector of a text."""
+"""The name that sentence-transformers gives to a text's vector."""
 
 _POOLING_NAMES = {
     "cls": "cls",

@@ -1,4 +1,4 @@
-"""How the scores of pairs are made, as sentence-transformers' files say it: by a classifier or by layers of its own."""
+"""The source of pair scores that sentence-transformers' files state: a classifier, or layers of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inferox.tasks.labels import read_labels
 from inferox.tasks.options import member_path, read_json
 
 SCORES = "scores"
-"""What sentence-transformers calls the scores of a pair."""
+"""The name that sentence-transformers gives to a pair's scores."""
 
 
 def read_rerank_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles:

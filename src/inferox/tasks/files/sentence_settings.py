@@ -46,7 +46,7 @@ def _only(*keys: str) -> Check:
 
 
 def _processing(value: Any) -> bool:
-    """What the processor is called with: for texts, what it is called with anyway. There are no other inputs."""
+    """Returns whether the processor's arguments are, for texts, those it gets anyway. There are no other inputs."""
     if value is None:
         return True
     known = {"common", "text", "audio", "image", "video", "chat_template"}

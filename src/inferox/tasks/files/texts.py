@@ -1,4 +1,4 @@
-"""What a model's files say about its texts: the limit, and how they are cut and padded."""
+"""The text settings that a model's files state: the length limit, truncation and padding."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ __all__ = ["ArtifactConformance", "BackendConformance", "Subject"]
 
 
 class ArtifactConformance(LoadingTests, ModelTests):
-    """What Inferox relies on in each format and precision that a backend reads, as tests: loading and computing."""
+    """Tests of loading and computing, which Inferox relies on in each format and precision that a backend reads."""
 
 
 class BackendConformance(BackendTests, BuilderTests, TensorTests, DLPackTests, ArtifactConformance):

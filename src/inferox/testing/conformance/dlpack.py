@@ -37,7 +37,7 @@ class DLPackTests(Subject):
 
     @pytest.fixture
     def host_builder(self, backend: Backend) -> TensorBuilder:
-        """What makes tensors on the CPU, whose memory every library can take over."""
+        """Returns the builder of tensors on the CPU, whose memory every library can share."""
         if backend.default_device() != DeviceId.cpu():
             pytest.skip("the default device is not the CPU, whose memory every library reads")
         return backend.tensor_builder()

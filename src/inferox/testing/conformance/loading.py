@@ -33,11 +33,11 @@ _WARM_UP_ROUNDS = 5
 _ROUNDS = 40
 """Enough for a leak to outgrow what the allocator has set aside already, without growing the process."""
 _ATTEMPTS = 3
-"""How often it may grow: a leak does so each time, an allocator whose memory is in fragments does not."""
+"""The number of attempts in which memory may grow: it grows in each with a leak, but not with fragmentation."""
 _LEAST_WEIGHTS_BYTES = 2 << 20
 """The size of weights whose leak can be told from the noise of an allocator."""
 _SMALLER = {Precision.FP32: 1, Precision.FP16: 2, Precision.BF16: 2, Precision.INT8: 4}
-"""How much smaller than in fp32 the weights may be."""
+"""The factor by which the weights may be smaller than in fp32."""
 
 
 def _remove(path: Path) -> None:
@@ -69,7 +69,7 @@ DAMAGES: dict[Callable[[Path], None], bool] = {
     _empty: False,
     _cut: False,
 }
-"""What can happen to a file, and whether something other than the backend itself must be the first to notice."""
+"""The damages that a file can have, and whether something other than the backend must be the first to notice."""
 
 
 class LoadingTests(Subject):

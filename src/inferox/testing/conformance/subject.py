@@ -1,4 +1,4 @@
-"""What the author of a backend states of it, and what the tests are given in turn."""
+"""The facts that a backend's author states, and the fixtures that the tests get from them."""
 # ruff: noqa: S101 - tests assert
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from inferox.testing.mlp import WEIGHTS_BYTES, mlp_inputs, mlp_outputs
 Arrays = dict[str, npt.NDArray[Any]]
 
 OPTIONS = LoadOptions("conformance", trust_code=True)
-"""How the tests load the artifact, unless loading is what they test."""
+"""The options with which tests load the artifact, unless they test loading itself."""
 
 NOWHERE = DeviceId("nowhere", 7)
 """A device that no machine has."""
@@ -125,7 +125,7 @@ class Subject:
 
     @pytest.fixture
     def builder(self, backend: Backend) -> TensorBuilder:
-        """What makes tensors on the backend's default device."""
+        """Returns the builder of tensors on the backend's default device."""
         return backend.tensor_builder()
 
     @pytest.fixture(scope="class")
