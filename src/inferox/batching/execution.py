@@ -1,4 +1,4 @@
-"""Rows through a model: planned into batches, and computed within the model's concurrency."""
+"""The loop that plans rows into batches and computes them within the model's concurrency."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Computed = tuple[list[int], Batch, Outputs]
 def run_batches(
     model: Model, rows: Batch, *, max_tokens: int = MAX_TOKENS, max_rows: int = MAX_ROWS
 ) -> Iterator[Computed]:
-    """Computes rows of any lengths, batch by batch, so that only few batches' outputs need to be held at a time.
+    """Computes rows of any lengths, batch by batch, so that only a few batches' outputs are held at a time.
 
-    Rows of a model that was measured to depend on the batch are computed one by one: an answer never depends on what
-    else was asked.
+    If the model was measured to depend on the batch, its rows are computed one by one, so that an answer never depends
+    on other rows.
 
     Args:
         model: The model.
@@ -97,7 +97,7 @@ def read_budget(model: Model, *, max_tokens: int, max_rows: int) -> BatchBudget:
 
 
 def _plan(rows: Batch, signature: Signature, budget: BatchBudget) -> list[list[int]]:
-    """Plans the rows that may share a batch: those that are alike in every input that is not padded."""
+    """Plans batches within each group of rows that are alike in every input that is not padded."""
     groups = list(group_alike(rows, signature).values())
     count = rows.row_count
     if len(groups) == 1 and count and budget.is_best_whole(count, rows.token_count, rows.longest):
@@ -111,15 +111,15 @@ def _plan(rows: Batch, signature: Signature, budget: BatchBudget) -> list[list[i
 
 
 def group_alike(rows: Batch, signature: Signature) -> dict[Hashable, list[int]]:
-    """The rows that may share a batch: those that are alike in every input that is not padded.
+    """Groups the rows that may share a batch: those that are alike in every input that is not padded.
 
     Args:
         rows: The rows.
         signature: The padded signature of the model.
 
     Returns:
-        The indices of the rows of each group, in their order, by what is alike in them: groups of several batches that
-        have the same key may share one as well.
+        The indices of each group's rows, in ascending order, by a key of what they have in common: groups of different
+        calls with the same key may share a batch as well.
     """
     specs = signature.inputs
     given = [spec for spec in specs if spec.name in rows.dense]

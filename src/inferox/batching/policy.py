@@ -14,8 +14,8 @@ from inferox.batching.waiting import Entry, Integers, Numbers, WaitingColumns, W
 from inferox.core import ConfigError
 
 _AGING_S = 1.0
-"""After each second without progress, a request counts as of the next higher priority, up to the highest that waits:
-none waits forever."""
+"""After each second without progress, a request is raised to the next higher priority, up to the highest that waits, so
+that none waits forever."""
 
 _CREDIT_PER_S = 1000.0
 """The tokens credited to a request, or to an owner, for each second without progress. Without it, an endless stream
@@ -54,22 +54,22 @@ class BatchCost:
     per_pair: float
 
     def of_batch(self, rows: int, tokens: int, longest: int) -> float:
-        """The cost of a batch.
+        """Computes the cost of a batch.
 
         Args:
-            rows: Its rows.
-            tokens: The tokens of all of them.
-            longest: The tokens of the longest.
+            rows: The number of rows.
+            tokens: The number of tokens of all rows.
+            longest: The number of tokens of the longest row.
         """
         places = rows * longest
         inner = self.per_token * tokens + (self.per_place + self.per_pair * longest) * places
         return self.per_batch + self.per_row * rows + inner
 
     def of_row(self, length: int) -> float:
-        """The share of a row in the cost of a batch of many rows of its own length.
+        """Computes a row's share of the cost of a batch of many rows of the same length.
 
         Args:
-            length: Its tokens.
+            length: The number of its tokens.
         """
         return self.per_row + (self.per_token + self.per_place + self.per_pair * length) * length
 
@@ -111,13 +111,13 @@ class BatchBudget:
         """Returns whether rows fit into one batch and cannot cost less in several.
 
         Args:
-            rows: Their number.
-            tokens: The tokens of all of them.
-            longest: The tokens of the longest.
+            rows: The number of rows.
+            tokens: The number of tokens of all rows.
+            longest: The number of tokens of the longest row.
         """
         if not self.holds(rows, tokens, longest):
             return False
-        # In batches of its own, each row costs what it would without padding: at least as much as rows of one length.
+        # In a batch of its own, each row costs what it would without padding: at least as much as rows of equal length.
         mean, cost = tokens / max(rows, 1), self.cost
         padding = cost.per_place * (longest - mean) + cost.per_pair * (longest**2 - mean**2)
         return rows * padding <= cost.per_batch
@@ -126,9 +126,9 @@ class BatchBudget:
         """Returns whether rows fit into one batch.
 
         Args:
-            rows: Their number.
-            tokens: The tokens of all of them.
-            longest: The tokens of the longest.
+            rows: The number of rows.
+            tokens: The number of tokens of all rows.
+            longest: The number of tokens of the longest row.
         """
         return rows <= 1 or (rows <= self.rows and (rows * longest if self.is_padded else tokens) <= self.tokens)
 
@@ -136,16 +136,16 @@ class BatchBudget:
 def choose_batch(waiting: WaitingTable[Entry], budget: BatchBudget, *, now_s: float) -> list[tuple[Entry, range]]:
     """Chooses the rows of the next batch.
 
-    The request that comes first gives the row that must be computed: the longest that it has left. Rows of the most
-    urgent requests join it, those of the nearest length first. Of the batches that they would make within the budget,
-    the one is chosen that wastes least of its time on padding and on what every batch costs. Within the highest
-    priority, the owner for whom the least was computed comes first, then the request for which the least was, then the
-    earliest deadline, then the one that arrived first. So a request of many rows adds one batch at most to the wait of
-    a single row, and owners share the machine equally however many requests each makes.
+    The most urgent request provides the lead row: its longest one left. Rows of the next most urgent requests may join
+    it, those of the nearest length first. Of the possible batches within the budget, the one is chosen that wastes the
+    smallest share of its time on padding and on the fixed cost of a batch. Urgency is decided by the highest priority,
+    then the owner who has received the least computation, then the request that has, then the earliest deadline, then
+    the earliest arrival. So a request of many rows adds at most one batch to the wait of a single row, and owners share
+    the machine equally however many requests each makes.
 
     Args:
-        waiting: The requests, each with at least one row that waits.
-        budget: What the batch may hold.
+        waiting: The requests, each with at least one waiting row.
+        budget: The limits of the batch.
         now_s: The time, on the clock of ``arrived_s`` and ``deadline_s``.
 
     Returns:
@@ -158,7 +158,7 @@ def choose_batch(waiting: WaitingTable[Entry], budget: BatchBudget, *, now_s: fl
     places = order_by_urgency(columns, most, now_s=now_s)
     lengths, ends, offsets = _find_candidates(waiting, columns, places, budget.rows)
     order = lengths.argsort(kind="stable")
-    # The longest row of the first request leads; its rows come first, rising in length.
+    # The longest row of the first request leads; its rows come first, in ascending length.
     lead = int((order == ends[0] - 1).argmax())
     chosen = np.sort(order[_grow(lengths[order].tolist(), lead, budget)])
     owners = ends.searchsorted(chosen, side="right")
@@ -173,21 +173,21 @@ def choose_batch(waiting: WaitingTable[Entry], budget: BatchBudget, *, now_s: fl
 def _find_candidates(
     waiting: WaitingTable[Entry], columns: WaitingColumns, places: Integers, batch_rows: int
 ) -> tuple[Integers, Integers, Integers]:
-    """The rows that may join a batch: those of one request after the other.
+    """Collects the rows that may join a batch, one request after the other.
 
     Args:
         waiting: The requests.
-        columns: Their numbers.
-        places: The places of the most urgent ones, in order.
+        columns: Their columns.
+        places: The places of the most urgent requests, in order.
         batch_rows: The most rows of a batch.
 
     Returns:
-        The tokens of each row; for each request, where its rows end among all, and what is added to the number of a
-        row among all for its place in ``lengths``.
+        The length of each row; for each request, the end of its rows among all; and for each request, the offset that
+        turns a row's index among all into its place in the request's ``lengths``.
     """
     longest, counts, firsts = columns.longest[places], columns.rows[places], np.zeros(len(places), dtype=np.int64)
     for index in (counts > batch_rows).nonzero()[0].tolist():
-        # No batch has rows beyond those that are nearest in length.
+        # No batch reaches beyond the rows that are nearest in length.
         of_request = waiting[int(places[index])].lengths
         middle = bisect_right(of_request, longest[0])
         firsts[index] = max(0, middle - batch_rows)
@@ -201,15 +201,15 @@ def _find_candidates(
 
 
 def order_by_urgency(columns: WaitingColumns, rows: int, *, now_s: float) -> Integers:
-    """Puts the most urgent requests in order: the first, and others whose rows may share a batch with it.
+    """Orders the most urgent requests: the first, and others whose rows may share a batch with it.
 
     Args:
-        columns: All requests that wait, at least one.
-        rows: No more requests are wanted than have this many rows together.
-        now_s: The time.
+        columns: All waiting requests, at least one.
+        rows: The number of rows after which no further requests are needed.
+        now_s: The current time.
 
     Returns:
-        Their places.
+        The places of the requests.
     """
     waited_s = now_s - columns.since_s
     keys = (
@@ -229,7 +229,7 @@ def order_by_urgency(columns: WaitingColumns, rows: int, *, now_s: float) -> Int
 
 
 def _least(keys: Sequence[Numbers], places: Integers, count: int) -> Integers:
-    """The places with the least keys, in order. The first key counts most, and the last one differs everywhere."""
+    """Returns the places with the smallest keys, in order. The first key counts most, and the last one is unique."""
     least, tied = [], places
     for key in keys:
         if len(tied) <= count:
@@ -245,7 +245,7 @@ def _least(keys: Sequence[Numbers], places: Integers, count: int) -> Integers:
 
 
 def _grow(lengths: Sequence[int], lead: int, budget: BatchBudget) -> slice:
-    """The rows around the one that leads, in the order of their lengths, that make the best batch."""
+    """Finds the rows around the lead row, in the order of their lengths, that make the best batch."""
     length = lengths[lead]
     first, after, tokens, useful = lead, lead + 1, length, budget.cost.of_row(length)
     best, best_share = slice(first, after), 0.0
@@ -268,11 +268,11 @@ def _grow(lengths: Sequence[int], lead: int, budget: BatchBudget) -> slice:
 
 
 def plan_batches(lengths: Sequence[int], budget: BatchBudget) -> list[list[int]]:
-    """Divides rows into the batches that cost least together: few, and each of rows that are alike in length.
+    """Divides rows into the batches with the lowest total cost: few, and each of rows of similar length.
 
     Args:
         lengths: The length of each row, in tokens.
-        budget: What a batch may hold, and what it costs.
+        budget: The limits and the cost of a batch.
 
     Returns:
         The indices of each batch's rows, shortest first. Every row is in exactly one batch.
@@ -281,9 +281,9 @@ def plan_batches(lengths: Sequence[int], budget: BatchBudget) -> list[list[int]]
     rising = np.asarray(lengths, dtype=np.int64)[order]
     count, cost = len(rising), budget.cost
     firsts = _find_firsts(rising, budget)
-    # What a row costs in a batch whose longest it is, as far as that depends on the batch.
+    # The cost of a row in a batch whose longest row has this length, as far as it depends on the batch.
     prices = (cost.per_place + cost.per_pair * rising) * rising
-    # ``least[i]`` is the least cost of the first ``i`` rows, and ``begins[i]`` where the last of their batches begins.
+    # ``least[i]`` is the lowest cost of the first ``i`` rows, and ``begins[i]`` the start of the last of their batches.
     least, begins, numbers = np.zeros(count + 1), [0] * (count + 1), np.arange(count)
     for last, (first, price) in enumerate(zip(firsts.tolist(), prices.tolist(), strict=True)):
         costs = least[first : last + 1] - price * numbers[first : last + 1]
@@ -298,7 +298,7 @@ def plan_batches(lengths: Sequence[int], budget: BatchBudget) -> list[list[int]]
 
 
 def _find_firsts(rising: Integers, budget: BatchBudget) -> Integers:
-    """For each row, the first that a batch can have of which it is the last; lengths rise."""
+    """Finds, for each row, the first row that a batch ending with it can have; lengths must be ascending."""
     numbers = np.arange(len(rising))
     if budget.is_padded:
         # Rows without a token fit at any number.

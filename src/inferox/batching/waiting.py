@@ -1,4 +1,4 @@
-"""The requests that wait, as columns of numbers: thousands of them are put in order in a fraction of a millisecond."""
+"""The waiting requests, as columns of numbers: thousands are ordered in a fraction of a millisecond."""
 
 from __future__ import annotations
 
@@ -62,20 +62,20 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class WaitingColumns:
-    """The numbers of all requests that wait, each column with one per request, in any order.
+    """The columns of all waiting requests, with one entry per request, in any order.
 
     Attributes:
-        priority: Their priorities.
-        since_s: When some of each was last computed, or when it came.
-        own_tokens: How much has been computed for each.
-        deadline_s: When the answers are needed.
-        arrived_s: When they came.
-        sequence: Numbers that rise in the order in which they were added.
-        owner_tokens: How much has been computed for the owner of each.
-        owner_since_s: When something of that owner's was last computed.
-        group: A number that is equal for those whose rows may share a batch.
-        rows: How many rows of each wait.
-        longest: The tokens of the longest of them.
+        priority: The priority of each request.
+        since_s: The time when some of it was last computed, or when it arrived.
+        own_tokens: How much has been computed for it.
+        deadline_s: The time by which its answer is needed.
+        arrived_s: The time when it arrived.
+        sequence: A number that rises in the order in which requests were added.
+        owner_tokens: How much has been computed for its owner.
+        owner_since_s: The time when something of that owner's was last computed.
+        group: A number that is equal for requests whose rows may share a batch.
+        rows: The number of its waiting rows.
+        longest: The number of tokens of the longest of them.
     """
 
     priority: Numbers
@@ -92,10 +92,10 @@ class WaitingColumns:
 
 
 class WaitingTable(Generic[Entry]):
-    """Requests that wait. Adding, changing and removing one takes constant time, however many there are.
+    """A table of waiting requests. Adding, changing and removing one takes constant time.
 
     Args:
-        entries: Those that wait already.
+        entries: The requests to begin with.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
@@ -117,7 +117,7 @@ class WaitingTable(Generic[Entry]):
         return self._entries[place]
 
     def add(self, entry: Entry) -> None:
-        """Takes a request in.
+        """Adds a request.
 
         Args:
             entry: The request, with at least one row.
@@ -141,7 +141,7 @@ class WaitingTable(Generic[Entry]):
         self._owner_numbers[:, owner] = entry.owner.tokens, entry.owner.since_s
 
     def remove(self, entry: Entry) -> None:
-        """Takes a request out.
+        """Removes a request.
 
         Args:
             entry: The request, which is in the table.
@@ -157,7 +157,7 @@ class WaitingTable(Generic[Entry]):
         self._groups.release(entry.group)
 
     def note_served(self, entry: Entry) -> None:
-        """Takes over what a request has had by now, and what is left of it.
+        """Updates the columns of a request after some of it was computed.
 
         Args:
             entry: The request, whose ``own_tokens``, ``since_s`` and ``lengths`` have changed.
@@ -166,17 +166,17 @@ class WaitingTable(Generic[Entry]):
         self._keys[2:, entry.place] = len(entry.lengths), entry.lengths[-1]
 
     def note_owner_served(self, owner: Owner) -> None:
-        """Takes over what an owner has had by now.
+        """Updates the columns of an owner's requests after some of them were computed.
 
         Args:
-            owner: The owner; nothing happens where nothing of it waits.
+            owner: The owner; nothing happens if none of its requests waits.
         """
         key = self._owners.find(owner)
         if key is not None:
             self._owner_numbers[:, key] = owner.tokens, owner.since_s
 
     def expired(self, now_s: float) -> list[Entry]:
-        """The requests whose deadline has passed.
+        """Returns the requests whose deadline has passed.
 
         Args:
             now_s: The time.
@@ -185,14 +185,14 @@ class WaitingTable(Generic[Entry]):
         return [self._entries[place] for place in passed.nonzero()[0].tolist()] if passed.any() else []
 
     def columns(self) -> WaitingColumns:
-        """The numbers of all of them, at their places; valid until the table changes."""
+        """Returns the columns of all requests, indexed by their places; valid until the table changes."""
         count = len(self)
         owners, *others = self._keys[:, :count]
         return WaitingColumns(*self._numbers[:, :count], *self._owner_numbers[:, owners], *others)
 
 
 class _Ids(Generic[Key]):
-    """Small numbers for keys, given again once nobody uses a key any more."""
+    """Small numbers for keys, reused once nothing uses a key any more."""
 
     def __init__(self) -> None:
         self._known: dict[Key, tuple[int, int]] = {}
@@ -219,5 +219,5 @@ class _Ids(Generic[Key]):
 
 
 def _with_room(array: npt.NDArray[Any], place: int) -> npt.NDArray[Any]:
-    """The array, with twice the columns where it has none at a place."""
+    """Returns the array, with its columns doubled if it has none at a place."""
     return array if place < array.shape[1] else np.concatenate([array, np.empty_like(array)], axis=1)

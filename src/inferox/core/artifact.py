@@ -63,7 +63,7 @@ class Precision(StrEnum):
 
 
 def name_artifact(backend: str, format_: str, precision: Precision, layout: Layout) -> str:
-    """The name of an artifact, which says what it is: such as ``torch/safetensors/fp32/padded``."""
+    """Builds the name of an artifact, such as ``torch/safetensors/fp32/padded``."""
     return f"{backend}/{format_}/{precision.value}/{layout.value}"
 
 
@@ -73,12 +73,12 @@ class Artifact:
 
     Attributes:
         backend: The backend that reads it.
-        format: What the files are, such as ``safetensors`` or ``torchscript``.
+        format: The format of the files, such as ``safetensors`` or ``torchscript``.
         precision: The number format in which it computes.
         layout: How it takes rows of different lengths.
         files: Paths relative to ``root`` by role; the roles are the format's own, such as ``weights`` and ``config``.
-        signature: The named tensors that this artifact takes and gives.
-        root: The folder of the package, once it lies on this machine's disk.
+        signature: The named tensors that this artifact takes and returns.
+        root: The folder of the package on this machine's disk.
         options: Further facts that the format needs, as JSON values.
     """
 
@@ -98,7 +98,7 @@ class Artifact:
 
     @property
     def padded_signature(self) -> Signature:
-        """The named tensors that callers see, whatever its layout."""
+        """The padded signature, which callers see whatever the artifact's layout."""
         return padded_signature(self.signature) if self.layout is Layout.PACKED else self.signature
 
     @property
@@ -107,7 +107,7 @@ class Artifact:
         return TrustTier.DATA if self.format in DATA_FORMATS else TrustTier.CODE
 
     def path(self, role: str) -> Path:
-        """The file that plays a role.
+        """Returns the file with a given role.
 
         Raises:
             ManifestError: If the artifact lists no such file.
@@ -127,7 +127,7 @@ class Artifact:
         return sum((self.root / file).stat().st_size for role, file in self.files.items() if role != "config")
 
     def to_json(self) -> dict[str, Any]:
-        """The artifact as the manifest writes it."""
+        """Returns the artifact as the manifest stores it."""
         return {
             "backend": self.backend,
             "format": self.format,

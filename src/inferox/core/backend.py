@@ -95,7 +95,7 @@ class LoadOptions:
 
 
 class Backend(ABC):
-    """A runtime. Importing and constructing one never imports the runtime itself, so that ``probe`` can answer."""
+    """A runtime behind the contract. Importing or constructing a backend never imports the runtime itself."""
 
     @property
     @abstractmethod
@@ -104,15 +104,15 @@ class Backend(ABC):
 
     @property
     def distributions(self) -> tuple[str, ...]:
-        """The distributions that may install the runtime, whose versions are recorded in the evidence.
+        """The names of the distributions that may install the runtime. Their versions are recorded in the evidence.
 
-        By default the one that has the backend's name.
+        By default, the backend's own name.
         """
         return (self.name,)
 
     @abstractmethod
     def probe(self) -> Availability:
-        """Asks whether the backend can run here. Never raises."""
+        """Probes whether the backend can run here. Never raises."""
 
     def require(self) -> None:
         """Raises an error unless the backend can run here.
@@ -128,7 +128,7 @@ class Backend(ABC):
 
     @abstractmethod
     def devices(self) -> Sequence[Device]:
-        """The devices that can be used now.
+        """Lists the devices that can be used now.
 
         Raises:
             BackendUnavailableError: If the backend cannot run here.
@@ -136,7 +136,7 @@ class Backend(ABC):
 
     @abstractmethod
     def default_device(self) -> DeviceId:
-        """The device that is used where none is named.
+        """Returns the device that is used if none is named.
 
         Raises:
             BackendUnavailableError: If the backend cannot run here.
@@ -144,17 +144,17 @@ class Backend(ABC):
 
     @abstractmethod
     def tensor_builder(self, device: DeviceId | None = None) -> TensorBuilder:
-        """Makes tensors on a device, or on the default one.
+        """Returns a builder of tensors on a device, or on the default one.
 
         Raises:
             BackendUnavailableError: If the backend cannot run here, or there is no such device.
         """
 
     def self_test(self, device: DeviceId) -> None:
-        """Multiplies two small matrices of whole numbers on a device and compares the product with the exact one.
+        """Multiplies two small integer-valued matrices on a device and compares the product with the exact one.
 
         Args:
-            device: Where to compute.
+            device: The device to compute on.
 
         Raises:
             BackendUnavailableError: If the backend cannot run here, or there is no such device.
@@ -178,12 +178,12 @@ class Backend(ABC):
 
     @abstractmethod
     def _multiply(self, left: Array, right: Array, device: DeviceId) -> Array:
-        """Multiplies two matrices with the runtime, on a device that is there.
+        """Multiplies two matrices with the runtime, on a device that exists.
 
         Args:
-            left: The first; float32.
-            right: The second; float32.
-            device: Where to compute.
+            left: The first matrix; float32.
+            right: The second matrix; float32.
+            device: The device to compute on.
 
         Returns:
             The product, copied to the CPU.
@@ -194,9 +194,9 @@ class Backend(ABC):
         """Returns whether the artifact is one of this backend's, in a format that it reads. Opens no file."""
 
     def lacks(self, artifact: Artifact, device: DeviceId | None) -> str | None:  # noqa: ARG002 - for backends to answer
-        """Says what this machine lacks to compute an artifact in its precision, as a sentence. Imports no runtime.
+        """Describes what this machine lacks to compute an artifact in its precision. Imports no runtime.
 
-        Where something is lacking, the artifact is only loaded if its precision is asked for by name, and the runtime
+        If something is lacking, the artifact is loaded only if its precision is requested by name, and the runtime
         decides.
 
         Args:
@@ -204,21 +204,21 @@ class Backend(ABC):
             device: Where it is to be loaded; ``None`` for the default device.
 
         Returns:
-            What is lacking; ``None`` where nothing is, or only the runtime could tell.
+            What is lacking, as a sentence; ``None`` if nothing is, or if only the runtime could tell.
         """
         return None
 
     def extra_code(self, artifact: Artifact) -> str | None:  # noqa: ARG002 - for backends to answer
-        """Says what code loading an artifact that is data runs beside the runtime: a plug-in of this machine.
+        """Describes the code that loading a data artifact runs beside the runtime: a plug-in of this machine.
 
-        It runs only where the operator trusts the package, which says what the plug-in is to compute. Imports no
-        runtime and no plug-in.
+        It runs only if the operator trusts the package, since the package decides what the plug-in computes. Imports
+        no runtime and no plug-in.
 
         Args:
             artifact: An artifact that this backend reads.
 
         Returns:
-            What it is, as a phrase; ``None`` where there is none.
+            The code, as a phrase; ``None`` if there is none.
         """
         return None
 
@@ -261,7 +261,8 @@ class Backend(ABC):
             LoadError: If the runtime refuses the artifact, or it is not one of this backend's.
             OutOfMemoryError: If it does not fit.
 
-        What else ``_open`` raises becomes a ``LoadError`` that names the exception: callers go on to the next artifact.
+        Anything else that ``_open`` raises becomes a ``LoadError`` that names the exception, so that callers go on to
+        the next artifact.
         """
         if not self.can_load(artifact):
             raise LoadError(f"the backend {self.name} does not read {artifact.name}")
@@ -287,4 +288,4 @@ class Backend(ABC):
 
     @abstractmethod
     def _open(self, artifact: Artifact, device: DeviceId, options: LoadOptions) -> Model:
-        """Loads an artifact that this backend reads, that is trusted, on a machine where the backend can run."""
+        """Loads an artifact that this backend reads and that is trusted, on a machine where the backend can run."""

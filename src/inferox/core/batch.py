@@ -1,4 +1,4 @@
-"""A batch: rows of different lengths end to end, which is what travels from a task to a runtime."""
+"""A batch: rows of different lengths laid end to end, the form in which data travels from a task to a runtime."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Rows of named inputs: ragged ones, with an entry for each token, and dense ones, with an entry for each row.
+    """Rows of named inputs: ragged ones, with one entry per token, and dense ones, with one entry per row.
 
-    Row ``i`` has the tokens from ``cu_seqlens[i]`` to ``cu_seqlens[i + 1]``, as flash attention counts them. All of
-    them are attended to: the attention mask of a padded layout follows from the lengths. Besides the inputs of a model,
-    a batch carries what a task needs to read the outputs, such as offsets.
+    Row ``i`` has the tokens from ``cu_seqlens[i]`` up to ``cu_seqlens[i + 1]``, as in flash attention. All of them are
+    attended: the attention mask of a padded layout follows from the lengths. Besides a model's inputs, a batch carries
+    what a task needs to read the outputs, such as offsets.
 
     Attributes:
-        ragged: Inputs with an entry for each token; shape ``[tokens, ...]``, all rows end to end.
-        dense: Inputs with an entry for each row; shape ``[rows, ...]``. Where rows differ in shape, as images may, an
-            array ``[rows]`` of the type object, which holds an array for each row.
-        cu_seqlens: Where each row begins, and where the last one ends; shape ``[rows + 1]``, int64, rising from 0. Of a
-            batch without ragged inputs, each row counts as one token.
-        pad_values: The number that each ragged input is padded with in a padded layout. Where an input of the model
-            is not listed, rows of different lengths cannot share a padded batch.
+        ragged: Inputs with one entry per token; shape ``[tokens, ...]``, all rows end to end.
+        dense: Inputs with one entry per row; shape ``[rows, ...]``. If rows differ in shape, as images may, an object
+            array of shape ``[rows]`` that holds one array per row.
+        cu_seqlens: The start of each row and the end of the last one; shape ``[rows + 1]``, int64, ascending from 0. In
+            a batch without ragged inputs, each row counts as one token.
+        pad_values: The number that pads each ragged input in a padded layout. If an input of the model is not listed,
+            rows of different lengths cannot share a padded batch.
         checked_for: The signature that the batch is known to fit; see ``check_batch``.
 
     Raises:
-        ShapeMismatchError: If an input has not as many entries as there are tokens, or rows.
+        ShapeMismatchError: If an input does not have one entry per token, or per row.
     """
 
     ragged: Mapping[str, Array]
@@ -59,7 +59,7 @@ class Batch:
 
     @classmethod
     def of_rows(cls, dense: Mapping[str, Array]) -> Batch:
-        """A batch of rows that have no tokens.
+        """Makes a batch of rows without tokens.
 
         Args:
             dense: At least one input by name; shape ``[rows, ...]``.
@@ -69,10 +69,10 @@ class Batch:
 
     @classmethod
     def concatenate(cls, batches: Sequence[Batch]) -> Batch:
-        """The rows of several batches in one.
+        """Concatenates the rows of several batches.
 
         Args:
-            batches: At least one; all have the same inputs and pad values.
+            batches: At least one; all must have the same inputs and pad values.
         """
         first = batches[0]
         if len(batches) == 1:
@@ -94,7 +94,7 @@ class Batch:
 
     @cached_property
     def row_count(self) -> int:
-        """The number of rows, for those who ask often."""
+        """The number of rows, cached for frequent use."""
         return len(self.cu_seqlens) - 1
 
     @cached_property
@@ -132,10 +132,10 @@ class Batch:
         return (self[index] for index in range(len(self)))
 
     def select(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Batch:
-        """The batch of some rows.
+        """Selects rows into a new batch.
 
         Args:
-            indices: The rows in the order in which they are wanted, from 0 up; one may come several times.
+            indices: The rows in the desired order, from 0 up; a row may be repeated.
 
         Raises:
             IndexError: If there is no such row.
@@ -160,10 +160,10 @@ class Batch:
         return selected
 
     def note_check(self, signature: Signature | None) -> None:
-        """Notes that the batch fits a signature, so that it need not be checked again.
+        """Records that the batch fits a signature, so that it need not be checked again.
 
         Args:
-            signature: The signature; ``None`` where it is not known to fit one.
+            signature: The signature; ``None`` if it is not known to fit one.
         """
         object.__setattr__(self, "checked_for", signature)
 
@@ -183,13 +183,13 @@ def to_cu_seqlens(lengths: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64
 
 
 def join_rows(arrays: Sequence[Array]) -> Array:
-    """Puts the rows of several arrays into one dense input of a batch.
+    """Joins the rows of several arrays into one dense input of a batch.
 
     Args:
-        arrays: At least one; shape ``[rows, ...]``, alike in data type.
+        arrays: At least one array; shape ``[rows, ...]``, all of one data type.
 
     Returns:
-        Shape ``[all rows, ...]``; where they differ in shape ``[all rows]``, of the type object.
+        Shape ``[all rows, ...]``; if rows differ in shape, an object array of shape ``[all rows]``.
     """
     if len({(array.dtype, array.shape[1:]) for array in arrays}) == 1:
         return np.concatenate(arrays)
@@ -197,13 +197,13 @@ def join_rows(arrays: Sequence[Array]) -> Array:
 
 
 def stack_rows(rows: Sequence[Array]) -> Array:
-    """Puts an array of each row into a dense input of a batch.
+    """Stacks one array per row into a dense input of a batch.
 
     Args:
-        rows: At least one array; alike in data type.
+        rows: At least one array; all of one data type.
 
     Returns:
-        Shape ``[rows, ...]``; where they differ in shape ``[rows]``, of the type object.
+        Shape ``[rows, ...]``; if rows differ in shape, an object array of shape ``[rows]``.
     """
     if len({row.shape for row in rows}) == 1:
         return np.stack(rows)

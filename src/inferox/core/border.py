@@ -14,14 +14,14 @@ from inferox.core.shown_text import counted
 
 @dataclass(frozen=True)
 class Fault:
-    """A runtime's exception, as its backend reads it.
+    """A runtime's exception, as interpreted by its backend.
 
     Attributes:
         reason: What went wrong, in one line.
         hint: What the reader can do about it.
         is_out_of_memory: Whether the device did not have enough memory.
-        requested_bytes: The bytes that were asked for, where the runtime says so.
-        free_bytes: The bytes that are free on the device, where that is known.
+        requested_bytes: The bytes that were requested, if the runtime says so.
+        free_bytes: The bytes that are free on the device, if known.
     """
 
     reason: str
@@ -32,7 +32,7 @@ class Fault:
 
 
 def read_unknown_fault(error: BaseException) -> Fault:
-    """Reads an exception of a runtime of which nothing is known.
+    """Interprets an exception of a runtime whose exceptions are not known.
 
     Args:
         error: The exception.
@@ -45,13 +45,13 @@ def read_unknown_fault(error: BaseException) -> Fault:
 
 
 class ErrorBorder:
-    """Translates whatever a runtime raises, and lets errors of Inferox and requests to stop pass.
+    """Translates whatever a runtime raises; errors of Inferox and requests to stop pass through.
 
     Args:
         runtime: The runtime's name.
-        read_fault: Reads what an exception of the runtime says.
-        panics: The names of the types, below ``BaseException``, that failures of its native code have. Requests to
-            stop, such as ``KeyboardInterrupt``, are of that kind too, and pass.
+        read_fault: Interprets an exception of the runtime.
+        panics: The names of the direct ``BaseException`` types that its native code's failures have. Other such
+            types, such as ``KeyboardInterrupt``, are requests to stop and pass through.
     """
 
     def __init__(
@@ -67,24 +67,24 @@ class ErrorBorder:
 
     @contextmanager
     def __call__(self, action: str, *, default: type[ExecutionError | LoadError]) -> Iterator[None]:
-        """Translates what is raised inside the block; see ``translate``."""
+        """Translates exceptions raised inside the block; see ``translate``."""
         try:
             yield
         except BaseException as error:  # noqa: BLE001 - always raises
             self.translate(error, action, default=default)
 
     def translate(self, error: BaseException, action: str, *, default: type[ExecutionError | LoadError]) -> NoReturn:
-        """Raises the error of Inferox for an exception, or the exception itself where it is not the runtime's.
+        """Raises the error of Inferox for an exception, or the exception itself if it is not the runtime's.
 
         Args:
-            error: The exception, as it was caught.
+            error: The caught exception.
             action: What was being done, as in ``loading minilm`` or ``computing minilm``.
-            default: The error for everything but a lack of memory.
+            default: The error for everything except a lack of memory.
 
         Raises:
             OutOfMemoryError: If the device does not have enough memory.
-            LoadError: Where that is the default, for every other exception.
-            ExecutionError: Where that is the default, for every other exception.
+            LoadError: For every other exception, if it is the default.
+            ExecutionError: For every other exception, if it is the default.
         """
         is_failure = isinstance(error, Exception) or type(error).__name__ in self._panics
         if isinstance(error, InferoxError) or not is_failure:

@@ -1,4 +1,4 @@
-"""Objects that hold something until they are closed."""
+"""Objects that hold resources until they are closed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Self
 
 
 class Closing(ABC):
-    """Closes itself at the end of a ``with`` block."""
+    """A context manager that closes itself at the end of the ``with`` block."""
 
     @abstractmethod
     def close(self) -> None:
-        """Frees what it holds. Closing twice does nothing."""
+        """Frees its resources. Closing twice does nothing."""
 
     def __enter__(self) -> Self:
         return self

@@ -15,12 +15,12 @@ _PATTERN = re.compile(r"(?P<kind>[a-z][a-z0-9_-]*)(?::(?P<index>\d+))?")
 class DeviceId:
     """The name of a device: a kind, and an index for kinds of which a machine can have several.
 
-    ``cpu`` has no index; ``cuda`` and ``metal`` always have one. Every other kind is a custom one, which only the
-    backend that reports it understands, such as OpenVINO's ``npu``.
+    ``cpu`` has no index; ``cuda`` and ``metal`` always have one. Every other kind is custom, and only the backend that
+    reports it understands it, such as OpenVINO's ``npu``.
 
     Attributes:
         kind: ``cpu``, ``cuda``, ``metal`` or a custom kind.
-        index: Which device of that kind, from 0; ``None`` for ``cpu``.
+        index: The index of the device among its kind, from 0; ``None`` for ``cpu``.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class DeviceId:
         """Reads a device that a caller may have named; a ``DeviceId`` or ``None`` is returned as it is.
 
         Args:
-            device: A device, its name, or ``None`` where the choice is left to a backend.
+            device: A device, its name, or ``None`` to leave the choice to the backend.
 
         Raises:
             ConfigError: If a text is not a device name.
@@ -84,8 +84,8 @@ class MemoryInfo:
     """The memory of a device at one moment, in bytes.
 
     Attributes:
-        total_bytes: All of it.
-        free_bytes: How much a new allocation could get.
+        total_bytes: The total memory.
+        free_bytes: The memory available to a new allocation.
     """
 
     total_bytes: int
@@ -107,8 +107,8 @@ class Device(ABC):
 
     @abstractmethod
     def is_available(self) -> bool:
-        """Asks the runtime whether the device can be used now."""
+        """Returns whether the runtime can use the device now."""
 
     @abstractmethod
     def memory_info(self) -> MemoryInfo | None:
-        """Asks for the device's memory; ``None`` where the runtime cannot say."""
+        """Returns the device's memory; ``None`` if the runtime cannot tell."""

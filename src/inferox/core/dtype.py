@@ -41,12 +41,12 @@ class DataType(Enum):
 
     @property
     def is_floating(self) -> bool:
-        """Whether the type holds fractions, and so also NaN and infinities."""
+        """Whether this is a floating-point type, and so has NaN and infinities."""
         return self in _FLOATING
 
     @cached_property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """The NumPy type with the same bits.
+        """The NumPy type with the same representation.
 
         Raises:
             UnsupportedDTypeError: For ``bf16``, which NumPy itself does not have.
@@ -77,7 +77,7 @@ class DataType(Enum):
 
     @classmethod
     def from_numpy(cls, dtype: np.dtype[Any]) -> DataType:
-        """Finds the data type with the same bits as a NumPy type.
+        """Finds the data type with the same representation as a NumPy type.
 
         The ``bfloat16`` that the package ml_dtypes adds to NumPy is recognised by its name.
 
@@ -85,8 +85,7 @@ class DataType(Enum):
             dtype: A NumPy type in the machine's own byte order.
 
         Raises:
-            UnsupportedDTypeError: If there is none: complex, text, objects, or a foreign byte
-                order.
+            UnsupportedDTypeError: If there is none: complex, text, objects, or a foreign byte order.
         """
         found = _BY_NUMPY_NAME.get(dtype.name)
         if found is None or not dtype.isnative:

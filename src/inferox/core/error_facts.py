@@ -15,16 +15,16 @@ _DTYPE = "dtype"
 
 
 def kind_of(error: BaseException) -> type[InferoxError] | None:
-    """The class of the tree of errors that an error is of; ``None`` where it is none of Inferox.
+    """Returns the class of the error tree to which an error belongs; ``None`` if it is not an error of Inferox.
 
     Args:
-        error: The error. A class of its own that derives from one of the tree counts as that one.
+        error: The error. A foreign subclass counts as the class of the tree from which it derives.
     """
     return next((base for base in type(error).__mro__ if _is_known(base)), None)
 
 
 def describe_error(error: InferoxError) -> dict[str, Any]:
-    """Everything that an error says, as values that JSON has.
+    """Describes an error's attributes as JSON values.
 
     Args:
         error: The error.
@@ -33,12 +33,12 @@ def describe_error(error: InferoxError) -> dict[str, Any]:
 
 
 def restore_error(kind: str, message: str, facts: Mapping[str, Any]) -> InferoxError:
-    """The error that another process described.
+    """Restores an error that another process described.
 
     Args:
         kind: The name of its class; one that is not in the tree becomes an ``ExecutionError``.
         message: Its message.
-        facts: What ``describe_error`` gave.
+        facts: The result of ``describe_error``.
     """
     known = getattr(errors, kind, None)
     cls = known if isinstance(known, type) and issubclass(known, InferoxError) else ExecutionError

@@ -1,4 +1,4 @@
-"""The root of all errors of Inferox, and what their messages have in common."""
+"""The root of all errors of Inferox, and the rules that their messages share."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _MAX_CHARACTERS = 4_000
 class InferoxError(Exception):
     """The root of every error that Inferox raises on purpose.
 
-    A message is one line of printable characters: others are written out (``printable``), and what is too long is cut.
-    It may hold names and values out of foreign files.
+    A message is one line of printable characters: others are escaped (``printable``), and a long message is cut. It may
+    contain names and values from foreign files.
 
     Args:
         message: One sentence: what was expected and what was given.
-        hint: What the reader can do about it; ``None`` where the message already says so.
+        hint: What the reader can do about it; ``None`` if the message already says so.
 
     Attributes:
-        item: The item of a request because of which it failed, from 0; ``None`` where that is not known.
+        item: The index of the item that made the request fail, from 0; ``None`` if that is not known.
     """
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
@@ -32,11 +32,11 @@ class InferoxError(Exception):
         super().__init__(self.message)
 
     def naming_item(self, item: int, label: str) -> Self:
-        """Notes the item of a request because of which the error is raised, which its message names already.
+        """Records the item of a request that caused the error, and which the message already names.
 
         Args:
-            item: The item, from 0.
-            label: How the message calls it first, such as ``text {}``.
+            item: The index of the item, from 0.
+            label: The format of its name at the start of the message, such as ``text {}``.
 
         Returns:
             The error itself.
@@ -45,10 +45,10 @@ class InferoxError(Exception):
         return self
 
     def at_item(self, item: int | None) -> Self:
-        """A copy of the error that names an item of a request.
+        """Returns a copy of the error that names an item of a request.
 
         Args:
-            item: The item, from 0; ``None`` for no item.
+            item: The index of the item, from 0; ``None`` for no item.
         """
         copied = type(self).__new__(type(self), *self.args)
         copied.__dict__.update(self.__dict__)
@@ -75,16 +75,16 @@ def _bounded(text: str) -> str:
 
 
 class InferoxWarning(UserWarning):
-    """The category of every warning that Inferox gives on purpose: an answer is right, but not all that it seems."""
+    """The category of every warning that Inferox issues on purpose: a result is valid, but with a limitation."""
 
 
 class TruncationWarning(InferoxWarning):
-    """Texts were longer than the model takes, and were cut. A call gives it once.
+    """Texts were longer than the model takes, and were cut. Issued once per call.
 
     Args:
         message: One sentence.
-        cut: How many texts were cut.
-        total: How many texts the call had.
+        cut: The number of texts that were cut.
+        total: The number of texts in the call.
     """
 
     def __init__(self, message: str, *, cut: int, total: int) -> None:

@@ -16,7 +16,7 @@
     │   ├── NoUsableBackendError      no artifact of the package can be loaded here
     │   ├── LoadError                 the runtime refused the artifact
     │   ├── ExecutionError            the runtime failed while computing
-    │   │   └── NonFiniteOutputError  it computed NaN or infinities of finite inputs
+    │   │   └── NonFiniteOutputError  it computed NaN or infinities from finite inputs
     │   ├── OutOfMemoryError          the device does not have enough memory
     │   └── UnsupportedDTypeError     the runtime lacks the data type
     ├── RequestError              what the caller sent cannot be computed
@@ -74,11 +74,11 @@ class UntrustedCodeError(PackageError):
 
 
 class SignatureError(PackageError):
-    """A package is not signed, or not with the key that the operator requires, or is not what was signed."""
+    """A package is not signed, not signed with the key that the operator requires, or differs from what was signed."""
 
 
 class DisagreementError(PackageError):
-    """A package would not answer as the library that defines its model does.
+    """A package does not give the answers of the library that defines its model.
 
     Args:
         message: The first input that differs, the stage, and both values.
@@ -161,7 +161,7 @@ class ExecutionError(BackendError):
 
 
 class NonFiniteOutputError(ExecutionError):
-    """A runtime computed NaN or infinities of finite inputs."""
+    """A runtime computed NaN or infinities from finite inputs."""
 
 
 class OutOfMemoryError(BackendError):
@@ -169,8 +169,8 @@ class OutOfMemoryError(BackendError):
 
     Args:
         message: What was being done.
-        requested_bytes: The bytes asked for, or ``None`` where the runtime does not say.
-        free_bytes: The bytes that were free on the device, or ``None`` where the runtime does not say.
+        requested_bytes: The bytes requested; ``None`` if the runtime does not say.
+        free_bytes: The bytes that were free on the device; ``None`` if the runtime does not say.
     """
 
     def __init__(self, message: str, *, requested_bytes: int | None, free_bytes: int | None) -> None:
@@ -180,7 +180,7 @@ class OutOfMemoryError(BackendError):
 
 
 class UnsupportedDTypeError(BackendError):
-    """A runtime, device or library lacks a data type. Nothing is ever converted silently in its place.
+    """A runtime, device or library lacks a data type. Inferox never converts to another one silently.
 
     Args:
         dtype: The data type asked for.
@@ -226,7 +226,7 @@ class UnknownInputError(RequestError):
 
 
 class ShapeMismatchError(RequestError):
-    """A tensor has another shape than the signature or the operation allows.
+    """A tensor's shape is not allowed by the signature or the operation.
 
     Args:
         subject: What has the wrong shape, such as ``input 'pixel_values'``.
@@ -243,7 +243,7 @@ class ShapeMismatchError(RequestError):
 
 
 class DTypeMismatchError(RequestError):
-    """A tensor has another data type than the signature says.
+    """A tensor's data type differs from the one in the signature.
 
     Args:
         subject: What has the wrong data type, such as ``input 'input_ids'``.
@@ -281,11 +281,11 @@ class CapacityError(InferoxError):
 
 
 class OverloadedError(CapacityError):
-    """Too much is waiting already.
+    """Too many requests are waiting already.
 
     Args:
-        message: What waits, and the limit.
-        retry_after_s: After how many seconds it is worth trying again; ``None`` where that is not known.
+        message: What is waiting, and the limit.
+        retry_after_s: The seconds after which a retry is worthwhile; ``None`` if that is not known.
     """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
@@ -311,12 +311,12 @@ class ResponseError(InferoxError):
 
 
 class EmbeddingSpaceError(ResponseError):
-    """A server answered with vectors of another embedding space, which do not belong beside the others.
+    """A server answered with vectors of another embedding space, which must not be mixed with the others.
 
     Args:
         model: The name of the model.
-        expected: The id of the space that was asked for, or in which the vectors before lie.
-        actual: The id of the space of the answer; ``None`` where the server states none.
+        expected: The id of the space that was requested, or that the previous vectors belong to.
+        actual: The id of the answer's space; ``None`` if the server states none.
     """
 
     def __init__(self, model: str, expected: str, actual: str | None) -> None:

@@ -16,11 +16,11 @@ Value = TypeVar("Value")
 class Fields:
     """The fields of a JSON object, read strictly.
 
-    Whole numbers fit 64 bits, other numbers are finite, and true is not a number.
+    Integers must fit 64 bits, other numbers must be finite, and ``true`` is not a number.
 
     Args:
         data: The JSON value.
-        subject: What it is, for errors.
+        subject: The name of the value in errors.
 
     Raises:
         ManifestError: If it is not an object.
@@ -33,7 +33,7 @@ class Fields:
         self._subject = subject
 
     def required(self, name: str, kind: type[Value]) -> Value:
-        """The value of a field that must be there.
+        """Returns the value of a required field.
 
         Raises:
             ManifestError: If it is missing, or of another type.

@@ -18,15 +18,15 @@ _DEFAULTS = {MASK: 1, "token_type_ids": 0}
 
 
 def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
-    """Gives the inputs of a call their names, as Python does with arguments.
+    """Assigns names to the inputs of a call, as Python does for arguments.
 
     Args:
-        given: Those without a name, in the order of the signature.
-        named: The others.
+        given: The positional inputs, in the order of the signature.
+        named: The inputs given by name.
         signature: The inputs.
 
     Raises:
-        UnknownInputError: If there are more than the signature has.
+        UnknownInputError: If there are more positional inputs than the signature has.
         RequestError: If an input is given twice.
     """
     names = signature.input_names
@@ -41,19 +41,19 @@ def name_inputs(given: tuple[Any, ...], named: Mapping[str, Any], signature: Sig
 
 
 def read_inputs(given: Mapping[str, Any], signature: Signature, builder: TensorBuilder) -> dict[str, TensorLike]:
-    """Brings what a caller gives into tensors of the signature's data types. Arrays and tensors keep their own.
+    """Converts a caller's inputs to tensors of the signature's data types. Arrays and tensors keep their own types.
 
-    An ``attention_mask`` and ``token_type_ids`` may be left out beside an input of the same dims: every token counts
-    then, and is of the first text.
+    ``attention_mask`` and ``token_type_ids`` may be omitted beside an input of the same dims: every token is then
+    attended and belongs to the first text.
 
     Args:
-        given: By name, Inferox's tensors, NumPy arrays, whatever speaks DLPack, and numbers or lists of them.
-        signature: The inputs.
+        given: The inputs by name: Inferox's tensors, NumPy arrays, objects that support DLPack, or numbers and lists.
+        signature: The signature.
         builder: Makes tensors.
 
     Raises:
         RequestError: If a value is none of these, or a list is of lists that differ in length.
-        DTypeMismatchError: If the data type of the input has no such number.
+        DTypeMismatchError: If a number cannot be represented in the input's data type.
         UnsupportedDTypeError: If a tensor has a data type that the runtime lacks.
     """
     specs = {spec.name: spec for spec in signature.inputs}

@@ -1,4 +1,4 @@
-"""Checking that a graph is the one that its artifact describes."""
+"""The check that a graph is the one that its artifact describes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from inferox.core.spec import TensorSpec
 
 @dataclass(frozen=True)
 class GraphPort:
-    """An input or output of a graph, as its runtime sees it.
+    """An input or output of a graph, as its runtime reports it.
 
     Attributes:
-        names: Its names: a tensor that a graph passes on unchanged may have several.
+        names: Its names: a tensor that the graph passes through unchanged may have several.
         dtype: The type of its elements; ``None`` for one that Inferox lacks.
-        ndim: The number of its axes; ``None`` where that is not known before it is computed.
+        ndim: The number of its axes; ``None`` if that is not known before it is computed.
     """
 
     names: frozenset[str]
@@ -36,15 +36,15 @@ class GraphPort:
 
 
 def check_graph(artifact: Artifact, inputs: Sequence[GraphPort], outputs: Sequence[GraphPort]) -> None:
-    """Refuses a graph that differs from what its artifact says.
+    """Refuses a graph that differs from its artifact's description.
 
     Args:
         artifact: The artifact.
-        inputs: What the graph takes.
-        outputs: What it gives.
+        inputs: The inputs of the graph.
+        outputs: The outputs of the graph.
 
     Raises:
-        LoadError: If it takes something else than the artifact's signature says, or lacks one of its outputs.
+        LoadError: If its inputs differ from the artifact's signature, or an output is missing.
     """
     wanted, given = artifact.signature.inputs, artifact.signature.outputs
     found = [

@@ -11,11 +11,11 @@ from inferox.core.errors import ConfigError
 
 
 def positive_integer(what: str, value: Any) -> int:
-    """Takes a positive integer, one of Python's or of NumPy's, as one of Python's.
+    """Converts a positive integer of Python or NumPy to a Python ``int``.
 
     Args:
-        what: What the number is called in an error.
-        value: What the caller gave. ``True`` and 8.0 are not integers.
+        what: The name of the number in an error.
+        value: The caller's value. ``True`` and 8.0 are not integers.
 
     Raises:
         ConfigError: If it is not a positive integer.

@@ -1,4 +1,4 @@
-"""The only reader of JSON that strangers may have written."""
+"""The only reader of untrusted JSON."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from inferox.core.shown_text import counted, shown
 MAX_JSON_BYTES = 16 << 20
 """The largest JSON file that is read, unless a caller states another limit.
 
-The largest honest manifest lists 10,000 files with paths of 1,024 bytes: 12 MB. A parsed value takes up to 25 times as
-much memory as its text, so that a hostile file of this size costs at most about 400 MB.
+The largest honest manifest lists 10,000 files with paths of 1,024 bytes: 12 MB. A parsed value takes up to 25 times the
+memory of its text, so a hostile file of this size costs at most about 400 MB.
 """
 
 MAX_JSON_DEPTH = 64
@@ -58,7 +58,7 @@ def read_json_file(
     allow_non_finite: bool = False,
     digest: hashlib._Hash | None = None,
 ) -> Any:
-    """Reads a JSON file strictly: what another program could read otherwise, or not at all, is refused.
+    """Reads a JSON file strictly: anything that another program could read differently, or not at all, is refused.
 
     Args:
         path: The file. Named pipes and devices are not opened.
@@ -67,7 +67,7 @@ def read_json_file(
         max_bytes: The largest size of the file.
         allow_non_finite: Whether ``NaN``, ``Infinity`` and ``-Infinity`` are read as numbers, as transformers reads and
             writes them in configs. Numbers that are too large, such as ``1e999``, are refused all the same.
-        digest: A hash that is given the bytes that were read, so that it is of what was read and of nothing later.
+        digest: A hash to update with the bytes that were read, so that it covers exactly what was parsed.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -95,7 +95,7 @@ def read_json_file(
 
 
 def read_json_object(path: Path, *, error_type: type[InferoxError] = ManifestError, **options: Any) -> dict[str, Any]:
-    """Reads a JSON file whose outermost value must be an object.
+    """Reads a JSON file whose top-level value must be an object.
 
     Args:
         path: The file.
@@ -195,13 +195,13 @@ def _to_float(digits: str) -> float | _Fault:
 def _check(
     outermost: list[Any], name: str, error_type: type[InferoxError], hint: str | None, *, allow_non_finite: bool
 ) -> None:
-    """Refuses what is at fault anywhere in a value, and puts numbers in place of literals that are allowed.
+    """Refuses faults anywhere in a value, and replaces literals that are allowed with numbers.
 
-    Without recursion: how deeply values are nested is one of the things that are checked.
+    It does not recurse, since the depth of nesting is one of the things it checks.
 
     Args:
-        outermost: A list with the value alone.
-        name: What the value is, for errors.
+        outermost: A list that holds only the value.
+        name: The name of the value in errors.
         error_type: The type of the error.
         hint: What the reader of the error can do about it.
         allow_non_finite: Whether literals that are not finite are allowed.

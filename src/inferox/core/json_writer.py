@@ -7,5 +7,5 @@ from typing import Any
 
 
 def to_json_bytes(data: Any) -> bytes:
-    """JSON as the files of a package have it: indented, and ending in a line break."""
+    """Encodes JSON as the files of a package store it: indented, and ending in a newline."""
     return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,4 +1,4 @@
-"""Batches as padded tensors, and the places of tokens among them."""
+"""Conversion between ragged batches and padded tensors."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from inferox.core.tensor import dtype_of
 
 
 def check_batch(batch: Batch, signature: Signature) -> None:
-    """Checks that a batch brings every input of a model, with the right types, axes, lengths and indices.
+    """Checks that a batch has every input of a model, with the right types, axes, lengths and indices.
 
-    What was checked for a signature is not checked for it again, and neither are rows that are selected from it.
+    A batch that was checked for a signature is not checked for it again, nor are rows selected from it.
 
     Args:
         batch: The batch.
@@ -31,8 +31,8 @@ def check_batch(batch: Batch, signature: Signature) -> None:
 
     Raises:
         UnknownInputError: If an input is missing.
-        DTypeMismatchError: If an input has another data type than the signature says.
-        ShapeMismatchError: If an input has another number of axes than the signature says, or a row has no tokens.
+        DTypeMismatchError: If an input's data type differs from the signature.
+        ShapeMismatchError: If an input's number of axes differs from the signature, or a row has no tokens.
         InputTooLongError: If a row is longer than the model takes.
         RequestError: If an index is out of range, or the model's mask has other dims than ``[batch, seq]``.
     """
@@ -93,12 +93,12 @@ def _check_extents(array: Array, spec: TensorSpec, signature: Signature) -> None
 
 
 def pad_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
-    """Lays a batch out as padded tensors: each row to the length of the longest, or to a fixed one of the signature.
+    """Pads a batch: each row to the length of the longest, or to the signature's fixed length.
 
     Args:
         batch: At least one row. Inputs that the signature does not list are left out.
         signature: The padded signature. The first dim of each input is ``batch``, or a number that the number of rows
-            must equal. ``attention_mask`` is made of the rows' lengths.
+            must equal. ``attention_mask`` is derived from the rows' lengths.
 
     Returns:
         Each input of the signature by name, in the signature's data type; shape ``[rows, ...]``.
@@ -194,7 +194,7 @@ def unpad(array: Array, lengths: npt.NDArray[np.int64]) -> Array:
         lengths: The length of each row; shape ``[rows]``.
 
     Returns:
-        Shape ``[tokens, ...]``; the same memory where there is not padding.
+        Shape ``[tokens, ...]``; a view of the same memory if there is no padding.
 
     Raises:
         ShapeMismatchError: If the tensor is shorter than a row.

@@ -35,14 +35,13 @@ class ModelMetadata:
         format: The format of the artifact.
         precision: The number format in which it computes.
         layout: How it takes rows of different lengths.
-        device: Where it runs.
-        rejected: For each artifact that was tried or considered first, why it was not taken.
-        batch_invariant: Whether a row has the same outputs in any batch as alone, except for rounding; ``None`` where
-            that was not measured. Rows of a model that is not are computed one by one, and must not be put into one
-            batch.
-        embedding_space: The id of the space in which its answers lie: vectors of the same space may share an index.
+        device: The device that it runs on.
+        rejected: The reason for each artifact that was tried or considered first and not taken.
+        batch_invariant: Whether a row has the same outputs in any batch as alone, except for rounding; ``None`` if that
+            was not measured. If ``False``, rows are computed one by one, and must not share a batch.
+        embedding_space: The id of the embedding space of its answers: vectors of the same space may share an index.
             ``None`` for an artifact that is loaded outside a package.
-        parity_class: How well it agreed with the original when it was packed; ``None`` where that is not known.
+        parity_class: Its agreement with the original when it was packed; ``None`` if that is not known.
     """
 
     backend: str
@@ -71,7 +70,7 @@ class MemoryRequirements:
     """The memory that a model needs on its device.
 
     Attributes:
-        weights_bytes: The weights, in the precision in which they are held.
+        weights_bytes: The size of the weights, in the precision in which they are held.
     """
 
     weights_bytes: int
@@ -82,10 +81,9 @@ class BatchLimits:
     """The limits of the batches that a model takes.
 
     Attributes:
-        rows: The most rows of a batch; ``None`` where there is no limit.
-        is_fixed: Whether a batch costs the same however few rows it has, because the model computes ``rows`` of them
-            in any case.
-        tokens_per_row: The most tokens of a row; ``None`` where there is no limit, or rows have no tokens.
+        rows: The most rows of a batch; ``None`` if there is no limit.
+        is_fixed: Whether a batch costs the same however few rows it has, because the model always computes ``rows``.
+        tokens_per_row: The most tokens of a row; ``None`` if there is no limit, or rows have no tokens.
     """
 
     rows: int | None = None
@@ -96,24 +94,24 @@ class BatchLimits:
 class Model(Closing):
     """An artifact loaded on a device. Several threads may call ``compute`` and ``forward`` at once.
 
-    At most ``max_concurrency`` calls compute at the same time, so that together they keep the thread budget; others
-    wait for their turn. A model is a context manager that closes itself.
+    At most ``max_concurrency`` calls compute at the same time, so that together they stay within the thread budget;
+    others wait their turn. A model is a context manager that closes itself.
 
     Args:
         name: The name of the package that it comes from.
         metadata: The facts about it, and why it was chosen.
-        signature: The named tensors that the artifact takes and gives, in its own layout.
+        signature: The named tensors that the artifact takes and returns, in its own layout.
         memory: The memory that it needs.
-        builder: Makes tensors of outputs that are computed as arrays, on the device on which the artifact runs.
-        border: Translates what the runtime raises; ``None`` where nothing is known of its exceptions.
-        max_concurrency: How many calls may compute at once.
+        builder: Makes tensors from outputs that are computed as arrays, on the artifact's device.
+        border: Translates what the runtime raises; ``None`` if nothing is known about its exceptions.
+        max_concurrency: The most calls that may compute at once.
 
     Attributes:
         name: The name of the package that it comes from.
         metadata: The facts about it, and why it was chosen.
-        signature: The named tensors that ``forward`` takes and gives: padded, whatever the layout of the artifact.
+        signature: The named tensors that ``forward`` takes and returns: padded, whatever the layout of the artifact.
         layout_signature: The named tensors of the artifact's own layout.
-        max_concurrency: How many calls compute at once within the thread budget; further callers wait.
+        max_concurrency: The most calls that compute at once within the thread budget; further callers wait.
 
     Raises:
         LoadError: If the signature of a packed artifact is not that of a packed layout.
@@ -154,7 +152,7 @@ class Model(Closing):
         self._turns = Lock() if max_concurrency == 1 else BoundedSemaphore(max_concurrency)
 
     def note_invariance(self, batch_invariant: bool | None) -> None:
-        """Notes in the metadata what was measured of the artifact's batches.
+        """Records in the metadata whether the artifact was measured to be batch invariant.
 
         Args:
             batch_invariant: As in ``ModelMetadata``.
@@ -164,7 +162,7 @@ class Model(Closing):
 
     @cached_property
     def limits(self) -> BatchLimits:
-        """The batches that it takes.
+        """The limits of the batches that it takes.
 
         Raises:
             ConfigError: If its rows are not computed independently: an input or output has no batch dim.
@@ -190,11 +188,11 @@ class Model(Closing):
             batch: At least one row, and at most ``limits.rows``. Inputs that the signature does not list are left out.
 
         Returns:
-            The outputs of each row or token, on the model's device until they are read.
+            The outputs of each row or token, which stay on the model's device until they are read.
 
         Raises:
             UnknownInputError: If an input is missing.
-            ShapeMismatchError: If a shape is not what the signature says, or there are no rows, or one has no tokens.
+            ShapeMismatchError: If a shape is not what the signature says, there are no rows, or a row has no tokens.
             DTypeMismatchError: If a data type is not what the signature says.
             InputTooLongError: If a row is longer than the model takes.
             RequestError: If an index, such as a token's, is out of range.
@@ -214,7 +212,7 @@ class Model(Closing):
         return arrays
 
     def __call__(self, *inputs: Any, **named: Any) -> dict[str, Tensor]:
-        """Computes padded tensors, as ``forward`` does, given as a PyTorch module takes them.
+        """Computes padded tensors like ``forward``, with the calling convention of a PyTorch module.
 
         Args:
             inputs: Tensors, in the order of the signature.
@@ -227,22 +225,22 @@ class Model(Closing):
 
         Args:
             inputs: The tensors by name, as the signature lists them: Inferox's own, NumPy arrays, those of any library
-                that speaks DLPack, such as PyTorch, or lists of numbers, which become the signature's data type. A
-                model with a single input also takes that tensor alone. Arrays and tensors are taken without a copy
-                where the backend allows it. An ``attention_mask`` that is left out is full, and ``token_type_ids`` are
-                0. A packed artifact takes only an ``attention_mask`` of ones followed by zeros.
+                that supports DLPack, such as PyTorch, or lists of numbers, which are converted to the signature's data
+                type. A model with a single input also takes that tensor alone. Arrays and tensors are not copied where
+                the backend allows it. ``attention_mask`` defaults to ones, and ``token_type_ids`` to zeros. A packed
+                artifact requires an ``attention_mask`` of ones followed by zeros.
 
         Returns:
-            The outputs by name, on the model's device. What stands where ``attention_mask`` says padding has no
-            meaning, and differs from one artifact to another: the packed ones give zeros there.
+            The outputs by name, on the model's device. Values at padded positions have no meaning and differ between
+            artifacts: packed ones give zeros there.
 
         Raises:
             UnknownInputError: If an input is missing or unknown.
             ShapeMismatchError: If a shape is not what the signature says.
             DTypeMismatchError: If a data type is not what the signature says.
             InputTooLongError: If a row is longer than the model takes.
-            RequestError: If a value is no tensor and no list of numbers, an index, such as a token's, is out of range,
-                or a packed artifact cannot take the mask.
+            RequestError: If a value is neither a tensor nor a list of numbers, an index, such as a token's, is out of
+                range, or a packed artifact cannot take the mask.
             OutOfMemoryError: If the device does not have enough memory.
             ExecutionError: If the runtime fails, or the model is closed.
         """
@@ -275,7 +273,7 @@ class Model(Closing):
         }
 
     def _run(self, inputs: Mapping[str, Any]) -> Mapping[str, TensorLike]:
-        """Computes the outputs of inputs in the artifact's own layout, which are known to fit its signature."""
+        """Computes outputs from inputs in the artifact's own layout that are known to fit its signature."""
         with self._turns, span("compute"):
             try:
                 return self._compute(inputs)
@@ -283,7 +281,7 @@ class Model(Closing):
                 self._border.translate(error, f"computing {self.name!r}", default=ExecutionError)
 
     def _filled(self, batch: Batch) -> Batch:
-        """The batch with its last row repeated: a model that was traced with a number of rows takes no other."""
+        """Repeats the batch's last row to the number of rows with which the model was traced."""
         fixed = self.layout_signature.inputs[0].dims[:1]
         rows = batch.row_count
         if not rows or not fixed or not isinstance(fixed[0], int) or rows >= fixed[0]:
@@ -292,7 +290,7 @@ class Model(Closing):
 
     @abstractmethod
     def _compute(self, inputs: Mapping[str, Any]) -> Mapping[str, TensorLike]:
-        """Computes the outputs of inputs in the artifact's own layout, which are known to fit its signature.
+        """Computes outputs from inputs in the artifact's own layout that are known to fit its signature.
 
         Whatever it raises is translated by the ``border``.
 
@@ -318,7 +316,7 @@ class Model(Closing):
 
 
 def _fixed_rows(signature: Signature) -> int | None:
-    """The number of rows that a model was traced with; ``None`` where every call may choose it."""
+    """Returns the number of rows with which a model was traced; ``None`` if every call may choose it."""
     firsts = {spec.dims[0] if spec.dims else None for spec in (*signature.inputs, *signature.outputs)}
     first = firsts.pop() if len(firsts) == 1 else None
     if first is None or (first != BATCH and (isinstance(first, str) or first < 1)):

@@ -1,4 +1,4 @@
-"""The outputs of a batch, in whichever layout the model gave them."""
+"""The outputs of a batch, in whichever layout the model returned them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from inferox.core.tensor import Tensor
 
 
 class Outputs:
-    """The outputs of a batch: for each row, or for each token of all rows end to end.
+    """The outputs of a batch: one entry per row, or per token of all rows end to end.
 
     They stay on the model's device until they are read.
 
     Args:
-        tensors: The outputs by name, as the model gave them: padded, ``[rows, seq, ...]``, or packed,
-            ``[tokens, ...]``. Rows beyond those of the batch, with which it was padded, are left out.
+        tensors: The outputs by name, as the model returned them: padded, ``[rows, seq, ...]``, or packed,
+            ``[tokens, ...]``. Rows that were added to pad the batch are dropped.
         signature: The signature of the model in its own layout.
         batch: The rows that were computed.
 
     Attributes:
-        cu_seqlens: Where each row begins among the tokens; shape ``[rows + 1]``.
+        cu_seqlens: The offsets of the rows among the tokens; shape ``[rows + 1]``.
 
     Raises:
-        ShapeMismatchError: If an output has not one entry for each row or token, or is shorter than a row.
+        ShapeMismatchError: If an output does not have one entry per row or token, or is shorter than a row.
     """
 
     def __init__(self, tensors: Mapping[str, Tensor | Array], signature: Signature, batch: Batch) -> None:
@@ -48,7 +48,7 @@ class Outputs:
         return self._rows
 
     def of_tokens(self, name: str) -> Array:
-        """An output with an entry for each token, without those of padding.
+        """Returns an output with one entry per token, without padding.
 
         Args:
             name: The output. Its padded shape is ``[batch, seq, ...]``.
@@ -60,7 +60,7 @@ class Outputs:
         return array if self._is_packed(name) else unpad(array, self._batch.lengths)
 
     def of_rows(self, name: str) -> Array:
-        """An output with an entry for each row.
+        """Returns an output with one entry per row.
 
         Args:
             name: The output.
@@ -71,9 +71,9 @@ class Outputs:
         return self._array(name)
 
     def find_non_finite(self) -> dict[int, bool]:
-        """The rows that have NaN or an infinity in an output that has been read, and whether NaN is among them.
+        """Finds the rows with NaN or an infinity in an output that has been read, and whether NaN is among them.
 
-        Outputs that still lie on an accelerator are not fetched for this.
+        Outputs that are still on an accelerator are not fetched for this.
         """
         found: dict[int, bool] = {}
         for name, array in self._tensors.items():
@@ -86,7 +86,7 @@ class Outputs:
         return found
 
     def __getitem__(self, index: int) -> dict[str, Array]:
-        """The outputs of row ``index`` by name, without the batch dim: views, as long as the row along its dims.
+        """Returns the outputs of row ``index`` by name: views without the batch dim, trimmed to the row's length.
 
         Negative indices count from the end.
 

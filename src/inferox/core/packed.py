@@ -1,8 +1,8 @@
 """The packed layout: rows of different lengths end to end, without padding.
 
-Every layer but attention treats each token alone, so that tokens of all rows can go through it as one long row. Only
-attention must know which tokens belong together. It is told by two tables of indices: ``pad_indices`` says which token
-stands at each place of the padded batch, and ``unpad_indices`` at which place of the padded batch each token stands.
+Every layer except attention treats each token alone, so the tokens of all rows can pass through it as one long row.
+Only attention must know which tokens belong together. Two index tables tell it: ``pad_indices`` gives the token at
+each place of the padded batch, and ``unpad_indices`` gives the place of each token in the padded batch.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def padded_signature(signature: Signature) -> Signature:
 
 
 def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
-    """Gives a batch the two tables of the packed layout.
+    """Adds the two index tables of the packed layout to a batch.
 
     Args:
         batch: At least one row.
@@ -112,7 +112,7 @@ def pack_batch(batch: Batch, signature: Signature) -> dict[str, Array]:
 
 
 def read_padded(inputs: Mapping[str, Array], signature: Signature) -> tuple[Batch, npt.NDArray[np.int64]]:
-    """Takes the padding out of a padded batch, as its mask says.
+    """Removes the padding of a padded batch according to its mask.
 
     Args:
         inputs: The inputs by name, as the padded signature lists them.
@@ -144,7 +144,7 @@ def read_padded(inputs: Mapping[str, Array], signature: Signature) -> tuple[Batc
 
 
 def repad(tokens: Array, lengths: npt.NDArray[np.int64], longest: int) -> Array:
-    """Lays the tokens of rows out as a padded tensor, with zeros for padding.
+    """Lays tokens out as a padded tensor, with zeros for padding.
 
     Args:
         tokens: All rows end to end; shape ``[tokens, ...]``.

@@ -12,14 +12,14 @@ DOCUMENT_PROMPTS = ("document", "passage", "corpus", "search_document")
 
 
 def find_prompt(names: Sequence[str], prompts: Mapping[str, str]) -> str | None:
-    """The prompt of a model that is meant by one of several names.
+    """Finds which of several names a model uses for a prompt.
 
     Args:
         names: The names, the preferred one first.
-        prompts: What the model has, by name.
+        prompts: The model's prompts by name.
 
     Returns:
-        The first name that the model has a text for, or else the first that it has; ``None`` if it has none of them.
+        The first name whose prompt is not empty, or else the first that the model has; ``None`` if it has none of them.
     """
     there = [name for name in names if name in prompts]
     return next((name for name in there if prompts[name]), there[0] if there else None)

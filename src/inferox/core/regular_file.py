@@ -1,4 +1,4 @@
-"""Reading files that strangers may have put there."""
+"""Reading of untrusted files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes | None:
-    """Reads a file of bounded size. A pipe would be waited for, and a device never ends: they are not opened.
+    """Reads a regular file of bounded size. Pipes, which may block, and devices, which never end, are not opened.
 
     Args:
         path: The file.
-        max_bytes: The largest size that is wanted; one byte more is read where there is more.
+        max_bytes: The size limit; of a larger file, one byte more is read.
 
     Returns:
-        What it holds; ``None`` if it is no regular file.
+        The content; ``None`` if it is not a regular file.
 
     Raises:
         OSError: If it cannot be read.

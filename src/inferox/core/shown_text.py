@@ -1,4 +1,4 @@
-"""Foreign text as it is shown: in errors, tables and logs, where it must neither control a terminal nor fill it."""
+"""Display of foreign text in errors, tables and logs, where it must neither control nor fill a terminal."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ SHOWN_CHARACTERS = 120
 
 
 def printable(text: str) -> str:
-    r"""Writes out every character that is not printable, as Python does: ``\x1b``, ``\n``, ``\u202e``, ``\ud800``.
+    r"""Escapes every character that is not printable, as Python does: ``\x1b``, ``\n``, ``\u202e``, ``\ud800``.
 
-    What comes from a package could otherwise move a terminal's cursor, colour it, forge further lines, or turn the
-    direction of what is beside it. Ordinary text of any script is left as it is.
+    Text from a package could otherwise move a terminal's cursor, colour it, forge further lines, or reverse the
+    direction of text beside it. Ordinary text of any script is left unchanged.
 
     Args:
         text: The text.
@@ -23,22 +23,22 @@ def printable(text: str) -> str:
 
 
 def counted(count: int, one: str, several: str | None = None) -> str:
-    """A number of things, as it is written: ``1 row``, ``0 rows``, ``2,048 rows``.
+    """Formats a count with its noun: ``1 row``, ``0 rows``, ``2,048 rows``.
 
     Args:
-        count: How many there are.
-        one: What a single one is called.
-        several: What several are called; ``None`` for the same with an ``s``.
+        count: The number.
+        one: The singular noun.
+        several: The plural noun; ``None`` for the singular with an ``s``.
     """
     return f"{count:,} {one if count == 1 else several or f'{one}s'}"
 
 
 def shown(value: Any, at_most: int = SHOWN_CHARACTERS) -> str:
-    """The representation of a foreign value, printable and cut to a length that fits an error.
+    """Formats a foreign value for an error: its representation, printable and cut to a length.
 
     Args:
         value: A JSON value.
-        at_most: The number of characters from which on it is cut.
+        at_most: The most characters to show.
     """
     if isinstance(value, str) and len(value) > at_most:
         return f"{printable(repr(value[:at_most]))[:-1]}…' ({counted(len(value), 'character')})"

@@ -19,23 +19,23 @@ class SourceFacts:
     """The facts about a model before it is packed.
 
     Attributes:
-        kind: Where it came from: ``huggingface``, ``torchscript``, ``torch-export``, ``python``, ``onnx`` or
+        kind: The kind of source: ``huggingface``, ``torchscript``, ``torch-export``, ``python``, ``onnx`` or
             ``openvino-ir``.
         name: A name for its package.
         model_type: The model's type as its config states it, such as ``bert``; otherwise the kind.
-        architecture: The class that holds the model, such as ``BertModel``; ``None`` where there is none.
+        architecture: The model's class, such as ``BertModel``; ``None`` if there is none.
         architecture_family: ``EncoderOnly``, ``DecoderOnly``, ``EncoderDecoder``, ``Vision`` or ``Multimodal``;
-            ``None`` where that is unknown.
+            ``None`` if that is unknown.
         repo_id: The repository on the hub that it came from.
         revision: The commit of that repository.
         license: The license as an SPDX identifier or as its author states it.
-        config: The model's ``config.json``; empty where there is none.
+        config: The model's ``config.json``; empty if there is none.
         directory: The folder with the files that describe its use, such as ``tokenizer.json``.
-        program: The file that holds the whole model, where the source is one file.
+        program: The file that holds the whole model, if the source is one file.
         origin: The model directory as its author published it, which the libraries that define the model can load;
-            ``None`` where the source is not one.
-        left_out: Weights of the checkpoint that the architecture has no use for, such as a pretraining head.
-        notes: What else the maker of its package should know, in sentences.
+            ``None`` if the source is not one.
+        left_out: Weights of the checkpoint that the architecture does not use, such as a pretraining head.
+        notes: Further facts that whoever packs the model should know, as sentences.
     """
 
     kind: str
@@ -60,47 +60,47 @@ class SourceModel(ABC):
     @property
     @abstractmethod
     def facts(self) -> SourceFacts:
-        """The facts about it."""
+        """The facts about the model."""
 
     @property
     @abstractmethod
     def signature(self) -> Signature:
-        """The named tensors that it takes and gives."""
+        """The named tensors that it takes and returns."""
 
     @property
     @abstractmethod
     def module(self) -> Any:
-        """The ``torch.nn.Module`` that exporters trace; a loaded program's own module where the source is a program."""
+        """The ``torch.nn.Module`` that exporters trace; a loaded program's own module if the source is a program."""
 
     @property
     @abstractmethod
     def example_inputs(self) -> Mapping[str, npt.NDArray[Any]] | None:
-        """Inputs that came with the model, by name; ``None`` where they are made from its task."""
+        """Inputs that came with the model, by name; ``None`` if they are made from its task."""
 
     @property
     def backend(self) -> str:
-        """The backend whose runtime computes it, and so is the reference."""
+        """The backend whose runtime computes the reference."""
         return "torch"
 
     @property
     def precision(self) -> Precision:
-        """The number format that it is in: not ``fp32`` for a graph that is already quantised or in half precision."""
+        """The precision of the model: not ``fp32`` for a graph that is already quantised or in half precision."""
         return Precision.FP32
 
     @property
     def size_bytes(self) -> int:
-        """About how large the model is on disk."""
+        """The approximate size of the model on disk."""
         return 4 * self.num_parameters
 
     @property
     def probe_inputs(self) -> Sequence[Mapping[str, npt.NDArray[Any]]]:
-        """Calls that exercise a model of whose task nothing is known, where the source knows how to make them."""
+        """Inputs that exercise a model whose task is not known, if the source can make them."""
         return ()
 
     @property
     @abstractmethod
     def num_parameters(self) -> int:
-        """The number of parameters, each shared one counted once."""
+        """The number of parameters; shared ones are counted once."""
 
     @abstractmethod
     def compute(self, inputs: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -112,25 +112,25 @@ class SourceModel(ABC):
 
     @abstractmethod
     def save_weights(self, path: Path) -> bool:
-        """Writes the weights, each shared one once, as a safetensors file.
+        """Writes the weights as a safetensors file; shared ones are written once.
 
         Args:
             path: The file to write. Its folder exists.
 
         Returns:
-            Whether there was anything to write: ``False`` for a program that keeps its weights to itself.
+            Whether there was anything to write: ``False`` for a program that does not expose its weights.
         """
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """The artifact of a model that is wanted.
+    """A request for one artifact of a model.
 
     Attributes:
         precision: The number format in which it is to compute.
-        layout: How it is to take rows of different lengths.
-        signature: The named tensors that it is to take and give: those of the model, laid out so.
-        calibration: Calls on which a quantiser may watch the model: inputs by name, as ``signature`` lists them.
+        layout: The layout in which it is to take rows of different lengths.
+        signature: The named tensors that it is to take and return: those of the model, in that layout.
+        calibration: Inputs with which a quantiser may observe the model, by name, as ``signature`` lists them.
     """
 
     precision: Precision
@@ -146,24 +146,24 @@ class Exporter(ABC):
     """The layouts in which the backend's artifacts may take rows."""
 
     free_precisions: ClassVar[tuple[Precision, ...]] = ()
-    """The precisions in which the backend computes the files of an fp32 artifact as they are.
+    """The precisions in which the backend can compute the files of an fp32 artifact unchanged.
 
-    An artifact in one of them costs no bytes, and is made without being asked for."""
+    An artifact in one of them takes no space, and is made without being requested."""
 
     @abstractmethod
     def export(self, source: SourceModel, root: Path, request: ExportRequest) -> Artifact:
         """Writes an artifact.
 
-        ``weights/model.safetensors`` and ``config.json`` lie below the root already, where the source has them; an
+        ``weights/model.safetensors`` and ``config.json`` already exist below the root if the source has them; an
         artifact that needs them lists them and writes no copy. New files go below ``backends/<name>/``.
 
         Args:
             source: The model.
             root: The folder of the package that is being made.
-            request: Which artifact is wanted.
+            request: The requested artifact.
 
         Raises:
-            LoadError: If this backend cannot represent the model so; the message names what is missing.
+            LoadError: If this backend cannot represent the model in this way; the message names what is missing.
         """
 
 

@@ -1,4 +1,4 @@
-"""Signatures: the named tensors that a model takes and gives, whose dims are fixed or named."""
+"""Signatures: the named tensors that a model takes and returns, whose dims are fixed or named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from inferox.core.shown_text import shown
 from inferox.core.tensor import TensorLike, dtype_of
 
 Dim = int | str
-"""One extent: a number where it is fixed, a name such as ``batch`` or ``seq`` where every call may choose it."""
+"""One dim: a number if its extent is fixed, a name such as ``batch`` or ``seq`` if every call may choose it."""
 
 BATCH = "batch"
 """The dim that counts rows: independent items that may be computed together."""
@@ -71,7 +71,7 @@ class TensorSpec:
         name: The tensor's name.
         dtype: The type of its elements.
         dims: The extent of each axis. Equal names have equal extents within one call.
-        upper_bound: For indices, the number that each is below; none is negative. ``None`` where nothing is known of
+        upper_bound: For indices, the exclusive upper bound; none may be negative. ``None`` if nothing is known about
             the elements.
     """
 
@@ -85,7 +85,7 @@ class TensorSpec:
 
     @property
     def shape_text(self) -> str:
-        """The dims as people read them, such as ``[batch, seq, 384]``."""
+        """The dims as text, such as ``[batch, seq, 384]``."""
         return f"[{', '.join(str(dim) for dim in self.dims)}]"
 
     def allows(self, shape: Sequence[int], extents: Mapping[Dim, int]) -> bool:
@@ -93,7 +93,7 @@ class TensorSpec:
 
         Args:
             shape: The shape.
-            extents: The extents of named dims in this call; one that is not listed may have any.
+            extents: The extents of named dims in this call; a dim that is not listed may have any.
         """
         if len(shape) != len(self.dims):
             return False
@@ -126,10 +126,10 @@ class TensorSpec:
                 raise ShapeMismatchError(f"input {self.name!r}", self.shape_text, value.shape, hint=bound)
 
     def check_indices(self, value: TensorLike) -> None:
-        """Checks that each index is below the upper bound: some runtimes would read whatever lies behind a table.
+        """Checks that each index is below the upper bound: some runtimes would read beyond the end of a table.
 
         Args:
-            value: The tensor. One that lies on an accelerator is not looked at.
+            value: The tensor. One on an accelerator is not checked.
 
         Raises:
             RequestError: If an index is out of range.
@@ -143,7 +143,7 @@ class TensorSpec:
             raise RequestError(f"input {self.name!r} must hold numbers from 0 to {upper_bound - 1}, but holds {wrong}")
 
     def to_json(self) -> dict[str, Any]:
-        """The specification as the manifest writes it."""
+        """Returns the specification as the manifest stores it."""
         upper_bound = {} if self.upper_bound is None else {"upper_bound": self.upper_bound}
         return {"name": self.name, "dtype": self.dtype.value, "dims": list(self.dims), **upper_bound}
 
@@ -179,7 +179,7 @@ def _are_below(indices: npt.NDArray[Any], upper_bound: int) -> bool:
     """Returns whether all indices are at least 0 and below a bound. The array must not be empty."""
     if indices.dtype.kind != "i":
         return bool(indices.min() >= 0 and indices.max() < upper_bound)
-    # Read as unsigned, negative numbers are greater than all others: one pass over the array instead of two.
+    # Read as unsigned, negative numbers exceed all others: one pass over the array instead of two.
     greatest = 2 ** (8 * indices.itemsize - 1)
     return bool(indices.view(f"u{indices.itemsize}").max() < min(upper_bound, greatest))
 
@@ -191,7 +191,7 @@ class Signature:
     Attributes:
         inputs: Every input; all are required.
         outputs: Every output.
-        limits: The largest extent that the model takes of a named dim, where it has such a limit.
+        limits: The largest extent of each named dim that has a limit.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -205,7 +205,7 @@ class Signature:
 
     @cached_property
     def output_names(self) -> tuple[str, ...]:
-        """The names of the outputs, in the order in which the model gives them."""
+        """The names of the outputs, in the order in which the model returns them."""
         return tuple(spec.name for spec in self.outputs)
 
     def check_inputs(self, inputs: Mapping[str, TensorLike]) -> dict[str, int]:
@@ -236,7 +236,7 @@ class Signature:
         return bindings
 
     def check_shapes(self, inputs: Mapping[str, TensorLike]) -> dict[str, int]:
-        """Checks the names, data types and shapes of tensors alone; see ``check_inputs``.
+        """Checks only the names, data types and shapes of tensors; see ``check_inputs``.
 
         Args:
             inputs: The tensors by name.
@@ -260,7 +260,7 @@ class Signature:
         return bindings
 
     def fixed(self, extents: Mapping[str, int]) -> Signature:
-        """The signature with a number in place of each named dim that turned out to take one extent only.
+        """Returns the signature with numbers in place of named dims that turned out to be fixed.
 
         Args:
             extents: The extent by the dim's name.
@@ -273,7 +273,7 @@ class Signature:
         return Signature(tuple(map(fix, self.inputs)), tuple(map(fix, self.outputs)), self.limits)
 
     def to_json(self) -> dict[str, Any]:
-        """The signature as the manifest writes it."""
+        """Returns the signature as the manifest stores it."""
         return {
             "inputs": [spec.to_json() for spec in self.inputs],
             "outputs": [spec.to_json() for spec in self.outputs],

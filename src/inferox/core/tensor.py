@@ -22,9 +22,9 @@ _DLPACK_CPU = (1, 0)
 class Tensor(ABC):
     """An n-dimensional array on a device of one backend.
 
-    A tensor keeps its data type: no method converts it. It speaks DLPack, so that any library that does can take it
-    over without a copy: ``torch.from_dlpack(tensor)``, ``numpy.from_dlpack(tensor)``; and it is an array for those that
-    ask for one: ``numpy.asarray(tensor)``.
+    A tensor keeps its data type: no method converts it. It supports DLPack, so other libraries can share its memory
+    without a copy, as ``torch.from_dlpack(tensor)`` and ``numpy.from_dlpack(tensor)`` do, and ``numpy.asarray(tensor)``
+    gives an array.
     """
 
     @property
@@ -54,7 +54,7 @@ class Tensor(ABC):
 
     @abstractmethod
     def to_device(self, device: DeviceId) -> Tensor:
-        """Moves the tensor; returns itself where it already lies on that device.
+        """Moves the tensor to a device; returns itself if it is already there.
 
         Raises:
             BackendUnavailableError: If this machine has no such device.
@@ -64,10 +64,10 @@ class Tensor(ABC):
 
     @abstractmethod
     def reshape(self, shape: Sequence[int]) -> Tensor:
-        """Gives the same elements, in the same order, another shape; shares memory where the layout allows it.
+        """Returns the same elements in the same order with another shape; shares memory where the layout allows it.
 
         Args:
-            shape: The new extents; one of them may be -1 and is then worked out.
+            shape: The new extents; one of them may be -1 and is then inferred.
 
         Raises:
             ShapeMismatchError: If the number of elements differs.
@@ -75,18 +75,18 @@ class Tensor(ABC):
 
     @abstractmethod
     def contiguous(self) -> Tensor:
-        """Returns the elements in row-major order without gaps: itself if it is so already, otherwise a copy."""
+        """Returns the tensor in row-major order without gaps: itself if it is contiguous already, otherwise a copy."""
 
     @abstractmethod
     def numpy(self) -> npt.NDArray[Any]:
-        """Views the tensor as a NumPy array, sharing memory where it lies on the CPU and copying from elsewhere.
+        """Returns the tensor as a NumPy array, sharing memory on the CPU and copying from other devices.
 
         Raises:
             UnsupportedDTypeError: For ``bf16``, which NumPy lacks.
         """
 
     def torch(self) -> Any:
-        """Views the tensor as one of PyTorch, sharing memory where both are on the same device.
+        """Returns the tensor as a PyTorch tensor, sharing memory where possible.
 
         Raises:
             BackendUnavailableError: If PyTorch is not installed.
@@ -118,7 +118,7 @@ class Tensor(ABC):
         return self.numpy().__dlpack__(stream=stream, max_version=max_version, dl_device=dl_device, copy=copy)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        """The device as DLPack numbers it, type and index; by default the CPU, where the memory of ``numpy()`` is."""
+        """Returns the device's DLPack type and index; by default the CPU's, which holds the memory of ``numpy()``."""
         return _DLPACK_CPU
 
     def __repr__(self) -> str:
@@ -126,7 +126,7 @@ class Tensor(ABC):
 
 
 class TensorBuilder(ABC):
-    """Makes tensors of one backend on one device, in exactly the data type that is asked for."""
+    """A builder of one backend's tensors on one device, in exactly the requested data type."""
 
     @property
     @abstractmethod
@@ -146,7 +146,7 @@ class TensorBuilder(ABC):
         """Copies Python numbers, in row-major order, into a new tensor.
 
         Args:
-            values: As many numbers as the shape has elements.
+            values: The numbers, one per element of the shape.
             shape: The extent of each axis.
             dtype: The type of the elements.
 
@@ -167,7 +167,7 @@ class TensorBuilder(ABC):
 
     @abstractmethod
     def from_dlpack(self, source: Any) -> Tensor:
-        """Takes over a tensor of another library through DLPack, sharing memory where both are on the same device.
+        """Imports a tensor of another library through DLPack, sharing memory if both are on the same device.
 
         Args:
             source: An object with ``__dlpack__`` and ``__dlpack_device__``.
@@ -186,7 +186,7 @@ class TensorBuilder(ABC):
 
     @abstractmethod
     def randn(self, shape: Sequence[int], dtype: DataType, *, seed: int) -> Tensor:
-        """Makes a tensor of draws from the standard normal distribution, the same for the same seed.
+        """Makes a tensor of samples from the standard normal distribution, the same for the same seed.
 
         Raises:
             UnsupportedDTypeError: If the data type is not a floating-point one.
@@ -195,10 +195,10 @@ class TensorBuilder(ABC):
 
 
 def resolve_shape(tensor: Tensor, shape: Sequence[int]) -> tuple[int, ...]:
-    """Works out the extent of a reshape that is -1.
+    """Resolves the extent of a reshape that is -1.
 
     Args:
-        tensor: The tensor that is to have another shape.
+        tensor: The tensor to reshape.
         shape: The new extents; one of them may be -1.
 
     Raises:
@@ -224,7 +224,7 @@ TensorLike = Tensor | npt.NDArray[Any]
 
 
 def dtype_of(value: TensorLike) -> DataType:
-    """The data type of a tensor or a NumPy array.
+    """Returns the data type of a tensor or a NumPy array.
 
     Raises:
         UnsupportedDTypeError: If it is an array of a type that Inferox lacks.
@@ -241,7 +241,7 @@ def dtype_of(value: TensorLike) -> DataType:
 
 
 def to_array(value: TensorLike) -> npt.NDArray[Any]:
-    """The elements as a NumPy array: the array itself, or a tensor's ``numpy()``.
+    """Returns the elements as a NumPy array: the array itself, or a tensor's ``numpy()``.
 
     Args:
         value: A tensor or an array.

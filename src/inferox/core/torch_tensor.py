@@ -1,4 +1,4 @@
-"""Handing numbers out as tensors of PyTorch, which is imported for nobody who has not asked for that."""
+"""Conversion to PyTorch tensors. PyTorch is imported only for callers who request this."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from inferox.core.errors import BackendUnavailableError
 
 
 def to_torch(value: Any) -> Any:
-    """Makes a tensor of PyTorch, which shares the memory where it can.
+    """Converts a value to a PyTorch tensor, sharing memory where possible.
 
     Args:
-        value: A NumPy array, or what speaks DLPack.
+        value: A NumPy array, or an object that supports DLPack.
 
     Raises:
         BackendUnavailableError: If PyTorch is not installed.
@@ -25,11 +25,11 @@ def to_torch(value: Any) -> Any:
             "a tensor of PyTorch was asked for, and PyTorch is not installed",
             hint="install 'torch', or ask for arrays, which need none",
         )
-    # DLPack takes neither memory that is read only nor numbers that are not arrays, and PyTorch ends the process where
-    # an axis goes backwards.
+    # DLPack takes neither read-only memory nor numbers that are not arrays, and PyTorch aborts the process if an axis
+    # has a negative stride.
     if isinstance(value, np.generic) or (
         isinstance(value, np.ndarray) and not (value.flags.writeable and value.flags.c_contiguous)
     ):
         value = np.array(value, order="C")
-    # By its name: the core does without PyTorch, and this is its users' own.
+    # Imported by name: the core does not depend on PyTorch, and this is for users who have it.
     return importlib.import_module("torch").from_dlpack(value)

@@ -53,37 +53,37 @@ class Trace:
         self._waits = count((os.getpid() << 20) + 1)  # traces of several processes may be put together
 
     def note(self, name: str, done: Stopwatch, **facts: Any) -> None:
-        """Notes what a thread did.
+        """Records an event of a thread.
 
         Args:
-            name: What it was.
-            done: When it was done.
-            facts: What else there is to say.
+            name: The name of the event.
+            done: The time span and the thread.
+            facts: Further facts to show with it.
         """
         duration_s = done.ended_s - done.began_s
         self._events.append((_event(name, "X", done.began_s, tid=done.thread, dur=duration_s * 1e6, args=facts),))
 
     def note_once(self, subject: object, name: str, done: Stopwatch, **facts: Any) -> None:
-        """Notes what a thread did, unless that is noted of the subject already.
+        """Records an event of a thread, unless one was recorded for the subject already.
 
         Args:
-            subject: What it was done with.
-            name: What it was.
-            done: When it was done.
-            facts: What else there is to say.
+            subject: The object that the event is about.
+            name: The name of the event.
+            done: The time span and the thread.
+            facts: Further facts to show with it.
         """
         if subject not in self._noted:
             self._noted.add(subject)
             self.note(name, done, **facts)
 
     def note_wait(self, name: str, began_s: float, ended_s: float, **facts: Any) -> None:
-        """Notes that something waited, beside others that did so at the same time.
+        """Records a wait, which may overlap with others.
 
         Args:
-            name: What it was.
+            name: The name of what waited.
             began_s: When it began, on the clock of ``time.monotonic``.
             ended_s: When it ended.
-            facts: What else there is to say.
+            facts: Further facts to show with it.
         """
         number = next(self._waits)
         begins = _event(name, "b", began_s, id=number, tid=0, args=facts)
@@ -91,11 +91,11 @@ class Trace:
 
     @contextmanager
     def noting(self, name: str, **facts: Any) -> Iterator[None]:
-        """Notes what this thread does in the block.
+        """Records the block as an event of this thread.
 
         Args:
-            name: What it is.
-            facts: What else there is to say.
+            name: The name of the event.
+            facts: Further facts to show with it.
         """
         began_s = monotonic()
         try:
@@ -107,7 +107,7 @@ class Trace:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Lets ``span`` note in this trace what is done in the block."""
+        """Makes this the trace in which ``span`` records events of the block."""
         token = _current.set(self)
         try:
             yield
@@ -115,7 +115,7 @@ class Trace:
             _current.reset(token)
 
     def to_json(self) -> dict[str, Any]:
-        """The events as Chrome's trace format has them, from the first on."""
+        """Returns the events in Chrome's trace format, the earliest first."""
         names = [
             {"name": "thread_name", "ph": "M", "pid": os.getpid(), "tid": thread, "args": {"name": name}}
             for thread, name in sorted(self._threads.copy().items())
@@ -139,10 +139,10 @@ class Trace:
 
 
 def span(name: str) -> AbstractContextManager[None]:
-    """Notes what this thread does in the block, where a trace is ``active``.
+    """Records the block as an event of this thread, if a trace is ``active``.
 
     Args:
-        name: What it is.
+        name: The name of the event.
     """
     trace = _current.get()
     return _NOTHING if trace is None else trace.noting(name)

@@ -1,4 +1,4 @@
-"""Warnings about the caller's own line, however deep within Inferox they are given."""
+"""Warnings that point at the caller's own line, however deep within Inferox they are issued."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _postponed: ContextVar[list[InferoxWarning] | None] = ContextVar("inferox_postpo
 
 
 def warn_user(warning: InferoxWarning) -> None:
-    """Gives a warning about the line outside Inferox that led to it.
+    """Issues a warning for the line outside Inferox that led to it.
 
-    Python counts callers from where a warning is given, and that number differs with the way a call took.
+    Python's ``stacklevel`` counts frames from where a warning is issued, which differ with the path a call took.
 
     Args:
         warning: The warning.
 
     Raises:
-        InferoxWarning: The warning, where the caller's filters make errors of warnings.
+        InferoxWarning: The warning, if the caller's filters turn warnings into errors.
     """
     postponed = _postponed.get()
     if postponed is not None:
@@ -38,12 +38,12 @@ def warn_user(warning: InferoxWarning) -> None:
 
 @contextmanager
 def postponing_warnings() -> Iterator[list[InferoxWarning]]:
-    """Collects the warnings of what a block starts in another thread, so that they can be given in the caller's own.
+    """Collects the warnings of work that a block starts in another thread, so that the caller's thread can issue them.
 
-    The other thread must run in a copy of the context of this one, as coroutines do that are handed to an event loop.
+    The other thread must run in a copy of this one's context, as coroutines handed to an event loop do.
 
     Yields:
-        What gets the warnings.
+        The list that receives the warnings.
     """
     postponed: list[InferoxWarning] = []
     token = _postponed.set(postponed)

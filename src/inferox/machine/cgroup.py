@@ -14,7 +14,7 @@ from pathlib import Path
 _MOUNT = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 _UNLIMITED_BYTES = 1 << 60
-"""Version 1 states a number near 2**63 where there is no limit."""
+"""Version 1 states a number near 2**63 if there is no limit."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class MemoryLimit:
     """The memory that the process' control group may use.
 
     Attributes:
-        limit_bytes: All of it.
-        used_bytes: What the group uses now and cannot do without: the kernel counts every file that was read as used,
-            and gives up those that were not read lately as soon as their memory is wanted. Kubernetes counts in the
-            same way, and calls it the working set.
+        limit_bytes: The limit.
+        used_bytes: The memory in use that cannot be reclaimed: the kernel also counts cached files as used, but drops
+            those that were not read recently as soon as memory is needed. Kubernetes counts in the same way, and
+            calls it the working set.
     """
 
     limit_bytes: int
@@ -72,7 +72,7 @@ def dies_as_a_group(mount: Path = _MOUNT, membership: Path = _MEMBERSHIP) -> boo
 
 
 def _folders(mount: Path, membership: Path, controller: str) -> Iterator[Path]:
-    """The folders of the process' group and of all above it. In a container the group is often mounted as the root."""
+    """Yields the folders of the process' group and of all above it. A container often mounts its group as the root."""
     for line in _read(membership).splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers and controller not in controllers.split(","):
@@ -108,13 +108,13 @@ def _memory(folder: Path) -> MemoryLimit | None:
 
 
 def _statistic(folder: Path, name: str) -> int:
-    """A number of bytes from a group's statistics of its memory; 0 where it is not stated."""
+    """Reads a number of bytes from a group's memory statistics; 0 if it is not stated."""
     lines = (line.split() for line in _read(folder / "memory.stat").splitlines())
     return next((_number(words[1]) or 0 for words in lines if len(words) > 1 and words[0] == name), 0)
 
 
 def _number(text: str) -> int | None:
-    """A non-negative number; ``None`` for ``max``, -1 and whatever else stands for no limit."""
+    """Parses a non-negative number; ``None`` for ``max``, -1 and anything else that stands for no limit."""
     return int(text) if text.isdecimal() else None
 
 

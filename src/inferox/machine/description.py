@@ -1,4 +1,4 @@
-"""The machine on which something was measured, in words that tell it from others."""
+"""The description of a machine on which something was measured, to tell it from others."""
 
 from __future__ import annotations
 

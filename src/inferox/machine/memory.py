@@ -13,8 +13,8 @@ _CLEAR_REFS = Path("/proc/self/clear_refs")
 def peak_memory_bytes() -> int:
     """The most resident memory that this process has had since it began, shared pages included.
 
-    On Linux it is the kernel's ``VmHWM``. ``getrusage`` would not do there: a program that was started by a large
-    process inherits that one's peak.
+    On Linux it is the kernel's ``VmHWM``. ``getrusage`` does not work there: a program started by a large process
+    inherits that process's peak.
     """
     if _STATUS.exists():
         return _read_status()["VmHWM"]
@@ -39,7 +39,7 @@ class PeakGauge:
         self._begun_bytes: int | None = None
 
     def begin(self) -> None:
-        """Begins to measure."""
+        """Begins the measurement."""
         self._begun_bytes = None
         with suppress(OSError):
             _CLEAR_REFS.write_text("5", encoding="ascii")  # resets the peak alone

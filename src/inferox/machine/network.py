@@ -1,4 +1,4 @@
-"""Keeping a process, and whatever it starts, from the network."""
+"""Denial of network access to a process and its children."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SET_FILTER, _FOR_ALL_THREADS = 1, 1
 """The operation and the flag of ``seccomp``: install a filter, for all threads."""
 
 _IO_URING_SETUP = 425
-"""Its rings make sockets without the system call for that."""
+"""The system call of io_uring, whose rings can make sockets without the ``socket`` call."""
 
 _OTHER_NUMBERS = 0x40000000
-"""From here on x86-64 has the same calls once more, under other numbers (x32)."""
+"""The number from which x86-64 repeats the same calls under other numbers (x32)."""
 
 _INSTRUCTION = struct.Struct("=HBBI")
 _LOAD, _IS_EQUAL, _IS_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
@@ -49,7 +49,7 @@ def deny_sockets() -> bool:
     It installs a Linux system call filter (seccomp), which needs no privileges.
 
     Returns:
-        Whether it was done; ``False`` where the system or the processor is another, or does not allow filters.
+        Whether it was done; ``False`` on other systems or processors, or where filters are not allowed.
     """
     calls = _CALLS.get(platform.machine())
     if sys.platform != "linux" or calls is None:
@@ -63,7 +63,7 @@ def deny_sockets() -> bool:
 
 
 def _write_filter(calls: _Calls) -> bytes:
-    """The filter; the two numbers in the middle say how many instructions are skipped where a test is met, and not."""
+    """Encodes the filter. The two middle numbers are the instructions to skip if a test succeeds, and if it fails."""
     instructions = (
         (_LOAD, 0, 0, _ARCHITECTURE_OFFSET),
         (_IS_EQUAL, 0, 5, calls.architecture),  # programs of 32 bits have other numbers

@@ -21,11 +21,11 @@ _NICEST = 19
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """Has Linux end this process as soon as its parent ends; more exactly, the thread that started it.
+    """Has Linux kill this process as soon as its parent ends; more exactly, the thread that started it.
 
     Args:
-        parent: The process that is expected to be the parent; ``None`` for the one that is. Where it is gone already,
-            this process ends at once.
+        parent: The process that is expected to be the parent; ``None`` for the actual one. If it is already gone, this
+            process ends at once.
     """
     if sys.platform != "linux":
         return
@@ -38,20 +38,20 @@ def end_with_parent(parent: int | None = None) -> None:
 
 
 def offer_to_die_first() -> None:
-    """Has Linux end this process before others where memory runs out."""
+    """Has Linux kill this process before others if memory runs out."""
     with suppress(OSError):  # it is there on Linux alone
         _OOM_SCORE.write_text(_FIRST_TO_GO, encoding="ascii")
 
 
 def yield_processors() -> None:
-    """Has the system give this process only the time of the processors that others leave, or hardly more."""
+    """Lowers this process to the lowest CPU priority, so that it hardly takes time from others."""
     os.nice(_NICEST)
-    with suppress(OSError):  # where Linux shares the time between sessions, what counts is the session's
+    with suppress(OSError):  # if Linux shares CPU time between sessions, the session's priority is what counts
         _AUTOGROUP.write_text(str(_NICEST), encoding="ascii")
 
 
 def leave_no_core_file() -> None:
-    """Has the system write no file of this process' memory where it crashes."""
+    """Disables core dumps of this process."""
     with suppress(ImportError):  # Windows writes none
         import resource
 
@@ -59,14 +59,14 @@ def leave_no_core_file() -> None:
 
 
 def signal_name(code: int) -> str:
-    """The name of the signal that ended a process, such as ``SIGKILL``.
+    """Returns the name of the signal that ended a process, such as ``SIGKILL``.
 
     Args:
-        code: The exit code of the process as ``subprocess`` gives it: the signal's number, negative.
+        code: The exit code as ``subprocess`` reports it: the negated signal number.
     """
     try:
         return signal.Signals(-code).name
-    except ValueError:  # signals for real time have numbers alone
+    except ValueError:  # real-time signals have only numbers
         return f"signal {-code}"
 
 

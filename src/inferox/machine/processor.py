@@ -22,7 +22,7 @@ def processor_facts() -> dict[str, str]:
 
 
 def processor_flags() -> frozenset[str] | None:
-    """The instructions that this process may use, by Linux's names for them; ``None`` where they are not stated."""
+    """Returns the processor's instruction sets, by Linux's names for them; ``None`` if they are not stated."""
     facts = processor_facts()
     stated = facts.get("flags", facts.get("Features"))
     return None if stated is None else frozenset(stated.split())

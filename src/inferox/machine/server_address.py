@@ -9,7 +9,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from inferox.core import ConfigError
 
 PORTS = {"http": 80, "https": 443}
-"""The port of an address that names none, by its scheme."""
+"""The default port of each scheme."""
 
 _HOST = re.compile(r"\[[0-9A-Za-z.:%_-]+\]|[0-9A-Za-z_-]+(\.[0-9A-Za-z_-]+)*\.?")
 _SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+://")  # of one letter it would be a drive of Windows
@@ -17,16 +17,16 @@ _USER_SAFE = "%:!$&'()*+,;=~"
 
 
 def parse_server_address(url: str) -> SplitResult:
-    """Reads the address of a server.
+    """Parses the address of a server.
 
     Args:
-        url: ``http://HOST:PORT`` or ``https://…``, perhaps with a path before the server's own.
+        url: ``http://HOST:PORT`` or ``https://…``, optionally with a path prefix.
 
     Returns:
-        Its parts, all of ASCII: letters of other scripts are written as browsers send them (``%C3%A9``, ``xn--…``).
+        Its parts in ASCII: other letters are encoded as browsers send them (``%C3%A9``, ``xn--…``).
 
     Raises:
-        ConfigError: If it is none.
+        ConfigError: If it is not the address of a server.
     """
     found = _split(url) if isinstance(url, str) else None
     if found is None:
@@ -46,13 +46,13 @@ def is_server_address(text: str) -> bool:
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of an address; ``None`` where it is none."""
+    """Splits an address into its parts; ``None`` if it is not one."""
     try:
         parts = urlsplit(url)
         host = _to_ascii(parts.hostname or "")
         port = "" if parts.port is None else f":{parts.port}"
         path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
-    except ValueError:  # ports that are no numbers, and what has no form in ASCII
+    except ValueError:  # ports that are not numbers, and hosts without an ASCII form
         return None
     if parts.scheme not in PORTS or _HOST.fullmatch(host) is None or parts.port == 0 or parts.query or parts.fragment:
         return None

@@ -32,10 +32,9 @@ _rayon = _Setting()
 
 
 def available_cores() -> int:
-    """The cores that this process may use: those it may be scheduled on, and no more than its container allows.
+    """Counts the cores that this process may use: those it may be scheduled on, and no more than its container allows.
 
-    A part of a core counts as a whole one, as a thread that waits for its share of time costs less than a core that
-    stands idle.
+    A fraction of a core counts as a whole one: a thread that waits for its time slice costs less than an idle core.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = cpu_limit()
@@ -48,13 +47,13 @@ def most_threads() -> int:
 
 
 def resolve_threads(threads: int | None) -> int:
-    """The thread budget: what was asked for, or the default.
+    """Returns the thread budget: the requested number, or the default.
 
     Args:
         threads: The number of threads requested; ``None`` for one per core that this process may use.
 
     Raises:
-        ConfigError: If what is asked for is not a positive integer, or is far more than this machine has cores for.
+        ConfigError: If the number is not a positive integer, or far exceeds this machine's cores.
     """
     if threads is None:
         return available_cores()
@@ -68,25 +67,25 @@ def resolve_threads(threads: int | None) -> int:
 
 
 def threads_text(count: int) -> str:
-    """A thread budget in words: ``1 thread``, ``2 threads``."""
+    """Formats a thread budget: ``1 thread``, ``2 threads``."""
     return counted(count, "thread")
 
 
 def limit_rayon(threads: int | None) -> int:
-    """Gives the thread budget to libraries written in Rust (tokenizers, Candle), which share one pool in a process.
+    """Sets the thread budget of libraries written in Rust (tokenizers, Candle), which share one pool per process.
 
-    They read it from ``RAYON_NUM_THREADS``: the size of the pool when they first use it, so that no later budget can
-    raise it. A value that the operator has set there holds, except for models whose caller asks for another number.
+    They read it from ``RAYON_NUM_THREADS`` when they first use the pool, so that no later budget can enlarge it. A
+    value that the operator has set there holds, except for models whose caller requests another number.
 
     Args:
-        threads: How many threads were asked for; ``None`` for what the operator has set, or else for one for each core
-            that this process may use.
+        threads: The number of threads requested; ``None`` for the operator's setting, or else one per core that this
+            process may use.
 
     Returns:
-        The budget that the variable states now.
+        The budget that the variable now states.
 
     Raises:
-        ConfigError: If fewer than one are asked for, or too many.
+        ConfigError: If fewer than one are requested, or too many.
     """
     found = os.environ.get(_RAYON)
     if found != _rayon.written:
@@ -94,5 +93,5 @@ def limit_rayon(threads: int | None) -> int:
     operators = None if threads is not None else _rayon.operators
     value = str(resolve_threads(threads)) if operators is None else operators
     os.environ[_RAYON] = _rayon.written = value
-    # Rayon itself takes one thread for each core where it cannot use the value.
+    # Rayon itself falls back to one thread per core if it cannot use the value.
     return int(value) if value.isdecimal() and int(value) else available_cores()
