@@ -143,7 +143,7 @@ def test_who_never_answers_is_not_waited_for(api: str, monkeypatch: pytest.Monke
     monkeypatch.setattr("inferox.bench.serving._FIRST_ANSWER_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(UnreachableError, match=r"has not answered one within 0\.2 s"):
+        with pytest.raises(UnreachableError, match=r"did not answer within 0\.2 s"):
             bench_server(url, api=api, callers=[1], seconds=0.1)
 
 

@@ -48,9 +48,9 @@ def test_rates_alone_as_a_table(run: Run, packages: Packages) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--callers", "0"), "--callers must be positive integers with commas in between, but is '0'"),
+        (("--callers", "0"), "--callers must be positive integers separated by commas, but is '0'"),
         (("--callers", "1.5"), "--callers must be positive integers"),
-        (("--rates", "1,x"), "--rates must be positive numbers with commas in between, but is '1,x'"),
+        (("--rates", "1,x"), "--rates must be positive numbers separated by commas, but is '1,x'"),
         (("--callers", "none", "--seconds", "0"), "seconds"),
         (("--plot", "load.txt"), "must end in .html"),
     ],
@@ -82,9 +82,9 @@ def test_a_server_is_measured_from_outside(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "options", "message"),
     [
-        ("http://127.0.0.1:9", ("--threads", "2"), "--threads says nothing of a server"),
-        ("http://127.0.0.1:9", ("--trust-code",), "--trust-code says nothing of a server"),
-        ("a.mlpkg", ("--api", "tei"), "--api says nothing of a package"),
+        ("http://127.0.0.1:9", ("--threads", "2"), "--threads does not apply to a server"),
+        ("http://127.0.0.1:9", ("--trust-code",), "--trust-code does not apply to a server"),
+        ("a.mlpkg", ("--api", "tei"), "--api does not apply to a package"),
     ],
 )
 def test_options_that_say_nothing_are_refused(run: Run, target: str, options: tuple[str, ...], message: str) -> None:

@@ -66,7 +66,7 @@ CALLS: list[tuple[str, Callable[[AsyncClient], Awaitable[Any]]]] = [
     ("inputs must be values by name", lambda client: client.infer("m", {5: [1]})),  # type: ignore[dict-item]
     ("outputs must be a list of names", lambda client: client.infer("m", {"x": [1]}, outputs="y")),
     ("parameters must be values by name", lambda client: client.infer("m", {"x": [1]}, parameters=[])),  # type: ignore[arg-type]
-    ("must be values that JSON has", lambda client: client.infer("m", {"x": [1]}, parameters={"a": NAN})),
+    ("must be JSON values", lambda client: client.infer("m", {"x": [1]}, parameters={"a": NAN})),
     ("input 'x' must be an array", lambda client: client.infer("m", {"x": [[1], [1, 2]]})),
     ("input 'x' must hold texts or bytes", lambda client: client.infer("m", {"x": {1: 2}})),  # type: ignore[dict-item]
     ("expected a list of items, got a value of the type int", lambda client: client.embed(5)),  # type: ignore[arg-type]

@@ -97,7 +97,7 @@ def test_what_is_not_supported_says_so(ours: CrossEncoder, judge: CrossEncoder, 
         judge.predict(PAIRS, prompt="rank: ")
     with pytest.raises(UnsupportedError, match="CrossEncoder does not support 'fit'"):
         _ = ours.fit
-    with pytest.raises(ConfigError, match="pairs of texts are scored, not a str"):
+    with pytest.raises(ConfigError, match="inputs must be pairs of texts, but are of type str"):
         ours.predict("a text")
     with pytest.raises(RequestError, match="item 1 must be a pair of texts"):
         ours.predict([("a", "b"), ("a", "b", "c")])

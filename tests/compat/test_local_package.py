@@ -61,7 +61,7 @@ def test_a_folder_is_packed_once_until_its_files_change(
             packages.append(model.package)
     assert packages[0] == packages[1]
     assert packages[0].is_relative_to(store)
-    assert [record.message for record in caplog.records] == ["my-model is packed for torch, which is done once"]
+    assert [record.message for record in caplog.records] == ["packing my-model for torch; this is done only once"]
 
     os.utime(source / "config.json", (1, 1))
     with SentenceTransformer(str(source), backend="torch") as model:

@@ -86,11 +86,11 @@ def test_queries_and_documents_have_their_prompts(model: TaskModel, package: Pat
 def test_what_cannot_be_used_is_refused(model: TaskModel) -> None:
     with pytest.raises(RequestError, match="there is no prompt 'code'"):
         Embedder(model, query_prompt="code")
-    with pytest.raises(ConfigError, match="load_options are given with a model that is loaded"):
+    with pytest.raises(ConfigError, match="load_options are given for a model that is already loaded"):
         Embedder(model, load_options={"threads": 1})
     with pytest.raises(ConfigError, match="prompt is given for queries and documents alike"):
         Embedder(model, embed_options={"prompt": "query"})
-    with pytest.raises(ConfigError, match="no room for that beside the vectors"):
+    with pytest.raises(ConfigError, match="but only vectors are returned"):
         Embedder(model, embed_options={"return_truncated": True})
     with pytest.raises(ConfigError, match=r"model must be a package's path, a server's address, .* but is None"):
         Embedder(None)  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def test_a_model_is_loaded_anew_while_it_answers() -> None:
             assert (await following).headers["x-inferox-model-version"] == "2"
             assert (await loading).status_code == 200
             assert first.is_closed
-            assert told == ["loaded model, version 2, as an admin has asked"]
+            assert told == ["loaded model, version 2, at an admin's request"]
 
     run(test)
 
@@ -175,7 +175,7 @@ def test_only_the_operators_keys_count() -> None:
 
 
 def test_others_reach_the_listener_by_keys_alone() -> None:
-    with pytest.raises(ConfigError, match=r"whoever reaches 0\.0\.0\.0 could load"):
+    with pytest.raises(ConfigError, match=r"anyone who can reach 0\.0\.0\.0 could load"):
         ServerConfig(admin_port=0, admin_host="0.0.0.0")  # noqa: S104 - it is refused
     ServerConfig(admin_port=0, admin_host="0.0.0.0", admin_keys=(make(),))  # noqa: S104 - nothing listens
     ServerConfig(admin_port=0, admin_host="::1")

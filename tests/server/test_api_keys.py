@@ -69,7 +69,7 @@ def test_unanswered_requests_are_limited() -> None:
     with ExitStack() as stack:
         for _ in range(2):
             stack.enter_context(keys.admit(KEYS["alice"]))
-        with pytest.raises(OverloadedError, match="2 requests of the API key 'alice'"):
+        with pytest.raises(OverloadedError, match="the API key 'alice' has 2 requests"):
             stack.enter_context(keys.admit(KEYS["alice"]))
     with keys.admit(KEYS["alice"]):
         pass
@@ -90,13 +90,13 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
     [
         ("", "keys"),
         ("[keys.a]\nsha256 = 'abc'", "64 hexadecimal digits"),
-        ("[keys.a]\nkey = 'abc'", "is no file of API keys"),
+        ("[keys.a]\nkey = 'abc'", "is not a file of API keys"),
         (f"[keys.a]\nsha256 = '{DIGESTS['bob']}'\nrate = 3", "rate"),
         (f"[keys.a]\nsha256 = '{DIGESTS['bob']}'\nrequests-per-second = -1", "must be positive"),
         (f"[keys.a]\nsha256 = '{DIGESTS['bob']}'\nrequests-at-once = 0", "requests-at-once of API key 'a'"),
         (f"[keys.a]\nsha256 = '{DIGESTS['bob']}'\nburst = 3", "has a burst"),
         (f"[keys.'a b']\nsha256 = '{DIGESTS['bob']}'", "cannot be called 'a b'"),
-        ("[keys.a", "is no file of API keys"),
+        ("[keys.a", "is not a file of API keys"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused(text: str, what: str, tmp_path: Path) -> None:

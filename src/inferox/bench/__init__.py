@@ -1,4 +1,4 @@
-"""How much an engine or a server computes under load, and how long its callers wait."""
+"""Load benchmarks of an engine or a server: throughput and latency."""
 
 from inferox.bench.benching import bench
 from inferox.bench.results import LoadReport, LoadStep

@@ -1,4 +1,4 @@
-"""An engine under load: a sweep of callers, and of rates."""
+"""Load benchmarks of an engine: closed loops of callers, then open loops at rates."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def bench(
     seconds: float = 60.0,
     progress: Progress = lambda *_: None,
 ) -> LoadReport:
-    """Measures a package in an engine of this process, with requests of one item each, of mixed lengths.
+    """Measures a package under load, in an engine of this process, with requests of one item each, of mixed lengths.
 
     Args:
         package: A package: a folder, or an ``.mlpkg`` file.
-        backend: See ``inferox.load``, as for the arguments that follow.
-        device: Where to load it.
-        precision: The number format in which it computes.
-        quality: How well it must agree with the original.
-        threads: How many CPU threads it may use.
+        backend: See ``inferox.load``; so for the following arguments.
+        device: The device to load it on.
+        precision: The precision of the artifact.
+        quality: The required agreement with the reference.
+        threads: The number of CPU threads.
         trust_code: Whether code that comes with the package may run.
-        callers: How many callers ask at a time, each as soon as it has its answer.
-        rates_per_s: At how many requests a second requests come, whether those before are answered or not; ``None`` for
-            shares of the highest rate of the callers.
-        seconds: How long all of it takes, loading apart.
-        progress: Is told how far it is.
+        callers: The numbers of concurrent callers, each of which sends its next request once it has its answer.
+        rates_per_s: The rates at which requests are sent, per second, whether those before are answered or not;
+            ``None`` for shares of the highest throughput of the callers.
+        seconds: The duration of the whole benchmark, without loading.
+        progress: Called before each step.
 
     Raises:
         ConfigError: If a number is out of range.
@@ -66,12 +66,12 @@ def bench(
 
 @dataclass(frozen=True)
 class _Bench:
-    """An engine that is measured.
+    """An engine under measurement.
 
     Attributes:
         engine: The engine.
         name: The name of the model.
-        items: What is asked.
+        items: The items of the requests.
     """
 
     engine: Engine

@@ -1,4 +1,4 @@
-"""What servers of embeddings are asked, and what their answers look like."""
+"""The request and response formats of embedding servers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EmbeddingApi:
-    """A way to ask for embeddings.
+    """A protocol for embeddings.
 
     Attributes:
         name: Its name.
         path: The path of requests.
-        write: Makes the content of a request of some texts, for a model.
-        read: The vectors of an answer's content.
+        write: Makes the content of a request from texts and a model.
+        read: Extracts the vectors from the content of a response.
     """
 
     name: str
@@ -26,11 +26,11 @@ class EmbeddingApi:
     read: Callable[[Any], Sequence[Any]]
 
     def is_answer(self, body: bytes, count: int) -> bool:
-        """Whether a body has a vector for each text: finite numbers, or the text that base64 makes of them.
+        """Returns True if a body has a vector for each text: a list of finite numbers, or a non-empty string (base64).
 
         Args:
-            body: The body of an answer.
-            count: How many texts there were.
+            body: The body of a response.
+            count: The number of texts.
         """
         try:
             vectors = self.read(json.loads(body))
@@ -41,7 +41,7 @@ class EmbeddingApi:
 
 def _is_vector(value: Any) -> bool:
     if isinstance(value, list):
-        # NaN is a number for Python's JSON; the sum of a vector tells whether one of its numbers is not finite.
+        # NaN is a number for Python's JSON; the sum of a vector reveals a number that is not finite.
         return bool(value) and math.isfinite(math.fsum(value))
     return isinstance(value, str) and value != ""
 
@@ -58,4 +58,4 @@ APIS = {
         EmbeddingApi("tei", "/embed", lambda texts, _model: {"inputs": list(texts)}, lambda content: content),
     )
 }
-"""Those that there are, by name."""
+"""The supported protocols, by name."""

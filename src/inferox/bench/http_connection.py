@@ -1,4 +1,4 @@
-"""Connections of HTTP/1.1 that cost as little as Python can: whoever measures a server shares the machine with it."""
+"""HTTP/1.1 connections with as little overhead as possible in Python: client and server share the machine."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import cast
 import httptools
 
 MOST_CONNECTIONS = 512
-"""How many connections there are at a time. Requests at a rate wait for one where all are in use, and that counts."""
+"""The most connections at a time. When all are in use, requests at a rate wait for one, and the wait counts."""
 
 
 @dataclass
 class HttpAnswer:
-    """An answer.
+    """An HTTP response.
 
     Attributes:
-        status: Its status.
-        headers: Its headers, by names in lower case.
-        body: Its body.
+        status: The status.
+        headers: The headers, by lower-case name.
+        body: The body.
     """
 
     status: int = 0
@@ -39,7 +39,7 @@ class _Connection(asyncio.Protocol):
         self.is_open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are not of asyncio's class
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports do not derive from asyncio's
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -66,7 +66,7 @@ class _Connection(asyncio.Protocol):
             self._answering.set_result(self._answer)
 
     async def ask(self, request: bytes) -> HttpAnswer:
-        """Sends a request and waits for its answer."""
+        """Sends a request and waits for the response."""
         assert self._transport is not None  # noqa: S101 - it was made before
         self._answer = HttpAnswer()
         self._answering = asyncio.get_running_loop().create_future()
@@ -74,7 +74,7 @@ class _Connection(asyncio.Protocol):
         return await self._answering
 
     def close(self) -> None:
-        """Closes it at once."""
+        """Closes the connection at once."""
         self.is_open = False
         if self._transport is not None:
             self._transport.abort()
@@ -85,12 +85,12 @@ class _Connection(asyncio.Protocol):
 
 
 class Connections:
-    """Connections to one server, each of which is used again. One event loop uses them.
+    """A pool of connections to one server. To be used from one event loop.
 
     Args:
-        host: The server.
-        port: Its port.
-        tls: How certificates are checked; ``None`` for HTTP without TLS.
+        host: The host of the server.
+        port: The port.
+        tls: The TLS settings; ``None`` for HTTP without TLS.
     """
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
@@ -99,27 +99,27 @@ class Connections:
         self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def ask(self, request: bytes) -> HttpAnswer:
-        """Sends a request by a connection that is free, or a new one.
+        """Sends a request over an idle connection, or a new one.
 
         Args:
-            request: The bytes of it, its head included.
+            request: The bytes of the request, including its head.
 
         Raises:
-            OSError: If no connection can be made, or it breaks.
+            OSError: If the connection cannot be made, or breaks.
         """
         async with self._slots:
             connection = await self._take()
             try:
                 answer = await connection.ask(request)
             except BaseException:
-                connection.close()  # an answer that comes later must not be taken for another's
+                connection.close()  # a late response must not be taken for that of another request
                 raise
             if connection.is_open:
                 self._idle.append(connection)
             return answer
 
     def close(self) -> None:
-        """Closes those that are free."""
+        """Closes the idle connections."""
         for connection in self._idle:
             connection.close()
 

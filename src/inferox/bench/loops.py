@@ -1,4 +1,4 @@
-"""Callers that ask as soon as they have an answer, and requests that come at a rate."""
+"""Load generators: closed loops of callers, and open loops of requests at a rate."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from time import perf_counter
 from inferox.core import InferoxError
 
 Ask = Callable[[int], Awaitable[object]]
-"""Asks for the answer to the request of a number."""
+"""Sends the request with a given number, and waits for the answer."""
 
 UNANSWERED = "unanswered"
 
 _DRAIN_SHARE = 0.2
-"""The share of the time in which no more requests come, and those that came may still be answered."""
+"""The share of the duration, at its end, in which no more requests are sent, but answers are still awaited."""
 
 
 class FailedAskError(InferoxError):
-    """A request that was not answered, counted under a name of its own.
+    """A failed request, counted under a name.
 
     Args:
         name: The name.
@@ -35,13 +35,13 @@ class FailedAskError(InferoxError):
 
 @dataclass
 class Observed:
-    """What became of the requests of a loop.
+    """The outcome of the requests of a load generator.
 
     Attributes:
-        began_s: When it began, on the clock of ``perf_counter``.
-        ended_s: When its last answer came.
-        latencies_s: How long each answer took.
-        failed: How many requests were not answered, by the name of the error.
+        began_s: The start time, on the clock of ``perf_counter``.
+        ended_s: The time of the last answer.
+        latencies_s: The latency of each answer.
+        failed: The number of failed requests, by the name of the error.
     """
 
     began_s: float = field(default_factory=perf_counter)
@@ -50,12 +50,12 @@ class Observed:
     failed: Counter[str] = field(default_factory=Counter)
 
     async def ask(self, ask: Ask, number: int, due_s: float) -> None:
-        """Asks, and notes what becomes of it.
+        """Sends a request, and records its outcome.
 
         Args:
-            ask: Asks.
+            ask: Sends the request.
             number: The number of the request.
-            due_s: From when its time counts.
+            due_s: The time from which its latency counts.
         """
         try:
             await ask(number)
@@ -72,12 +72,12 @@ class Observed:
 
 
 async def run_closed(ask: Ask, callers: int, seconds: float) -> Observed:
-    """Lets callers ask again and again, each as soon as it has its answer.
+    """Runs a closed loop: callers that each send the next request once they have their answer.
 
     Args:
-        ask: Asks.
-        callers: How many there are.
-        seconds: How long it takes. Those that are not answered then are given up.
+        ask: Sends a request.
+        callers: The number of callers.
+        seconds: The duration. Requests that are unanswered at its end are given up.
     """
     observed, numbers = Observed(), count()
     ends_s = observed.began_s + seconds * (1 - _DRAIN_SHARE)
@@ -87,28 +87,28 @@ async def run_closed(ask: Ask, callers: int, seconds: float) -> Observed:
             failures = observed.failed.total()
             await observed.ask(ask, next(numbers), now_s)
             if observed.failed.total() > failures:
-                await asyncio.sleep(0.001)  # or whoever is refused at once would ask without end
+                await asyncio.sleep(0.001)  # or a caller that is refused at once would spin
 
     await _finish([asyncio.create_task(call()) for _ in range(callers)], observed.began_s + seconds)
     return observed
 
 
 async def run_open(ask: Ask, rate_per_s: float, seconds: float) -> Observed:
-    """Lets requests come at random times, whether those before are answered or not.
+    """Runs an open loop: requests sent at random times, whether those before are answered or not.
 
     Args:
-        ask: Asks.
-        rate_per_s: How many come in a second on average.
-        seconds: How long it takes. Those that are not answered then are given up.
+        ask: Sends a request.
+        rate_per_s: The average number of requests per second.
+        seconds: The duration. Requests that are unanswered at its end are given up.
     """
     observed, draw = Observed(), random.Random(0)  # noqa: S311 - varied, not secret
     comes_s = seconds * (1 - _DRAIN_SHARE)
-    # Arrivals of a Poisson process of which the number is known: exactly as many as the rate says.
+    # Arrivals of a Poisson process, conditioned on their number: exactly as many as the rate implies.
     times_s = sorted(draw.uniform(0, comes_s) for _ in range(max(1, round(rate_per_s * comes_s))))
     asked: set[asyncio.Task[None]] = set()
     for number, after_s in enumerate(times_s):
         due_s = observed.began_s + after_s
-        # Some sleep is needed even where requests are late: answers come between them.
+        # Some sleep is needed even if requests are late, for answers to be received.
         await asyncio.sleep(max(0.0, due_s - perf_counter()))
         task = asyncio.create_task(observed.ask(ask, number, due_s))
         asked.add(task)
@@ -118,13 +118,13 @@ async def run_open(ask: Ask, rate_per_s: float, seconds: float) -> Observed:
 
 
 async def run_load(ask: Ask, callers: int | None, rate_per_s: float | None, seconds: float) -> Observed:
-    """Runs one of the two loops.
+    """Runs a closed loop if callers are given, or else an open loop.
 
     Args:
-        ask: Asks.
-        callers: How many callers there are; ``None`` where requests come at a rate.
-        rate_per_s: That rate.
-        seconds: How long it takes.
+        ask: Sends a request.
+        callers: The number of callers; ``None`` for requests at a rate.
+        rate_per_s: The rate, in requests per second.
+        seconds: The duration.
     """
     if callers is not None:
         return await run_closed(ask, callers, seconds)
@@ -132,7 +132,7 @@ async def run_load(ask: Ask, callers: int | None, rate_per_s: float | None, seco
 
 
 async def _finish(tasks: list[asyncio.Task[None]], ends_s: float) -> None:
-    """Waits for tasks up to a time, and gives up those that are not done then."""
+    """Waits for tasks up to a time, and cancels those that are not done then."""
     if tasks:
         _, left = await asyncio.wait(tasks, timeout=max(0.0, ends_s - perf_counter()))
         for task in left:

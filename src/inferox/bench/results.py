@@ -1,4 +1,4 @@
-"""What was measured of an engine under load."""
+"""The results of a load benchmark."""
 
 from __future__ import annotations
 
@@ -11,26 +11,25 @@ import numpy as np
 from inferox.machine.description import Machine
 
 PERCENTILES = (50, 90, 99)
-"""The percentiles of latency that are told."""
+"""The reported percentiles of latency."""
 
 
 @dataclass(frozen=True)
 class LoadStep:
-    """What was measured at one load.
+    """The measurements at one load.
 
     Attributes:
-        callers: How many callers asked at a time, each as soon as it had its answer (a closed loop); ``None`` where
-            requests came at a rate.
-        offered_per_s: How many requests came in a second on average, whether those before were answered or not (an open
-            loop); ``None`` where callers waited.
-        duration_s: How long it took, up to the last answer.
-        answered: How many requests were answered.
-        failed: How many were not, by the name of the error; ``unanswered`` are those that were given up at the end.
-        latency_s: The percentiles of the time to an answer, by their number, and ``max``. In an open loop it counts
-            from when the request was due; empty where nothing was answered.
-        batch_rows: The rows of a batch, on average; ``None`` of a server, which does not say.
-        padding: The share of padding in a batch, on average; ``None`` of a server.
-        client_cpu_s: The CPU time that asking took for each request; ``None`` where the engine is in this process.
+        callers: The number of concurrent callers (a closed loop); ``None`` for requests at a rate.
+        offered_per_s: The average number of requests sent per second, whether those before were answered or not (an
+            open loop); ``None`` for callers.
+        duration_s: The time up to the last answer.
+        answered: The number of requests that were answered.
+        failed: The number of failed requests, by the name of the error; ``unanswered`` for those given up at the end.
+        latency_s: The percentiles of latency, by their number, and ``max``. In an open loop, latency counts from when
+            the request was due. Empty if nothing was answered.
+        batch_rows: The average number of rows of a batch; ``None`` for a server, which does not report it.
+        padding: The average share of padding in a batch; ``None`` for a server.
+        client_cpu_s: The CPU time of the client per request; ``None`` if the engine is in this process.
     """
 
     callers: int | None
@@ -45,25 +44,25 @@ class LoadStep:
 
     @property
     def answered_per_s(self) -> float:
-        """How many requests were answered in a second."""
+        """The number of requests answered per second."""
         return self.answered / self.duration_s
 
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What was measured of a package under load.
+    """The report of a load benchmark.
 
     Attributes:
         name: The name of the package.
         task: Its task.
-        artifact: The artifact that computed; ``None`` where a server does not say.
-        threads: How many CPU threads it could use; ``None`` of a server.
-        machine: Where it was measured, which is where the client ran.
-        steps: What was measured at each load.
+        artifact: The artifact that computed; ``None`` if a server does not report it.
+        threads: The number of CPU threads; ``None`` for a server.
+        machine: The machine of the benchmark: for a server, that of the client.
+        steps: The measurements at each load.
         url: The address of the server; ``None`` for an engine in this process.
-        api: How it was asked; ``None`` for an engine in this process.
+        api: The protocol of the requests; ``None`` for an engine in this process.
         rows: The items of each request.
-        fault: Why less was measured than asked for, or nothing was answered; ``None`` where all is well.
+        fault: The reason why less was measured than asked for, or nothing was answered; ``None`` if all is well.
     """
 
     name: str
@@ -78,16 +77,16 @@ class LoadReport:
     fault: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """Returns the report as JSON values."""
         steps = [{**asdict(step), "answered_per_s": step.answered_per_s} for step in self.steps]
         return {**asdict(self), "steps": steps}
 
 
 def summarise_latencies(latencies_s: Sequence[float]) -> dict[str, float]:
-    """The percentiles of some times, by their number, and the longest; empty where there are none.
+    """Returns the percentiles of latencies, by their number, and ``max``; empty if there are no latencies.
 
     Args:
-        latencies_s: The times.
+        latencies_s: The latencies.
     """
     if not latencies_s:
         return {}

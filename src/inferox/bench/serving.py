@@ -1,4 +1,4 @@
-"""A server of embeddings under load: a sweep of callers, and of rates."""
+"""Load benchmarks of an embedding server: closed loops of callers, then open loops at rates."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from inferox.machine.server_address import PORTS, parse_server_address
 from inferox.measuring.comparison.workload import mixed_texts
 
 _FIRST_ANSWER_S = 30.0
-"""How long a first answer may take: a server may load its model for it."""
+"""The time that a first answer may take: a server may load its model for it."""
 
 _TEXTS, _LONGEST_WORDS = 4096, 150
-"""Few models take less than that in words, and OpenAI's protocol refuses what is longer than a model takes."""
+"""The texts and their most words: few models take fewer, and OpenAI's protocol refuses texts that are too long."""
 
 _TRIES, _BETWEEN_TRIES_S = 3, 0.2
-"""How often a server is asked whether it is still there, as any may close one connection."""
+"""The number of tries to reach a server, as any may close one connection; and the wait between them."""
 
 _OK = 200
 _SHOWN_CHARACTERS = 200
@@ -48,28 +48,29 @@ def bench_server(
     seconds: float = 60.0,
     progress: Progress = lambda *_: None,
 ) -> LoadReport:
-    """Measures a server of embeddings, with requests of mixed lengths; any server that speaks one of the protocols.
+    """Measures an embedding server under load, with requests of mixed lengths.
 
-    Bodies of answers are read, and only the first is looked into, so that the client costs little of the machine.
+    Responses are read in full, but only the first is parsed, so that the client uses little CPU.
 
     Args:
-        url: Its address, such as ``http://127.0.0.1:8000``; a path before the protocol's own may follow.
+        url: The address, such as ``http://127.0.0.1:8000``; it may end in a path that precedes the protocol's own.
         api: ``openai`` (``/v1/embeddings``) or ``tei`` (``/embed``).
-        model: What requests call the model; ``None`` for the only one that OpenAI's ``/v1/models`` lists.
-        api_key: Sent as ``authorization: Bearer``; ``None`` for none.
-        rows: The texts of each request.
-        callers: How many callers ask at a time, each by a connection of its own, as soon as it has its answer.
-        rates_per_s: At how many requests a second requests come, whether those before are answered or not; ``None`` for
-            shares of the highest rate of the callers. Their times count from when they were due.
-        seconds: How long all of it takes.
-        progress: Is told how far it is.
+        model: The name of the model in requests; ``None`` for the only one that OpenAI's ``/v1/models`` lists.
+        api_key: The key to send as ``authorization: Bearer``; ``None`` for none.
+        rows: The number of texts of each request.
+        callers: The numbers of concurrent callers, each with a connection of its own, which send their next request
+            once they have their answer.
+        rates_per_s: The rates at which requests are sent, per second, whether those before are answered or not;
+            ``None`` for shares of the highest throughput of the callers. Latency counts from when a request is due.
+        seconds: The duration of the whole benchmark.
+        progress: Called before each step.
 
     Returns:
-        What was measured, and what went wrong meanwhile: a server that is gone ends it.
+        The measurements, and the fault if any: the benchmark ends early if the server is gone.
 
     Raises:
-        ConfigError: If a setting is out of range, or the address is none.
-        UnreachableError: If nobody answers there.
+        ConfigError: If a setting is out of range, or the address is invalid.
+        UnreachableError: If the server cannot be reached.
         RequestError: If the server does not answer with vectors.
     """
     check_loads(callers, rates_per_s, seconds)
@@ -126,12 +127,12 @@ def bench_server(
 
 @dataclass(frozen=True)
 class _Server:
-    """A server that is measured.
+    """A server under measurement.
 
     Attributes:
         parts: Its address.
-        api: How it is asked.
-        tls: How certificates are checked; ``None`` without TLS.
+        api: The protocol of the requests.
+        tls: The TLS settings; ``None`` without TLS.
         head: The headers of every request.
     """
 
@@ -153,7 +154,7 @@ class _Server:
         return cls(parts, api, ssl.create_default_context() if parts.scheme == "https" else None, head)
 
     def write_requests(self, texts: Sequence[str], rows: int, model: str | None) -> list[bytes]:
-        """The requests that are sent in turn, ready to be sent."""
+        """Returns the requests to be sent in turn, fully encoded."""
         groups = [texts[start : start + rows] for start in range(0, len(texts) - rows + 1, rows)] or [
             [texts[index % len(texts)] for index in range(rows)]
         ]
@@ -166,7 +167,7 @@ class _Server:
         return requests
 
     def find_model(self) -> str:
-        """What the server calls its only model."""
+        """Returns the name of the server's only model."""
         path = self.parts.path.rstrip("/") + "/v1/models"
         request = f"GET {path} HTTP/1.1\r\n{self.head}\r\n".encode("ascii")
         answer = self.ask_once(request)
@@ -180,7 +181,7 @@ class _Server:
         return names[0]
 
     def ask_once(self, request: bytes) -> HttpAnswer:
-        """Sends a request before anything is measured.
+        """Sends a request before the measurement.
 
         Raises:
             UnreachableError: If there is no answer in time.
@@ -192,16 +193,16 @@ class _Server:
                     return await connections.ask(request)
             except TimeoutError as error:
                 raise UnreachableError(
-                    f"{self.parts.geturl()} takes requests, and has not answered one within {_FIRST_ANSWER_S:g} s"
+                    f"{self.parts.geturl()} accepts connections, but did not answer within {_FIRST_ANSWER_S:g} s"
                 ) from error
 
         return self.run(ask)
 
     def check_there(self, request: bytes) -> None:
-        """Checks that the server still answers, be it by a refusal, if not at once.
+        """Checks that the server still answers, even with an error, within a few tries.
 
         Args:
-            request: What it is asked.
+            request: The request to send.
 
         Raises:
             UnreachableError: If it does not.
@@ -218,7 +219,7 @@ class _Server:
     def load(
         self, requests: Sequence[bytes], callers: int | None, rate_per_s: float | None, seconds: float
     ) -> Observed:
-        """Sends requests for a while, by callers or at a rate."""
+        """Sends requests for a while, from callers or at a rate."""
 
         def send(connections: Connections) -> Coroutine[Any, Any, Observed]:
             async def ask(number: int) -> None:
@@ -234,7 +235,7 @@ class _Server:
         return self.run(send)
 
     def run(self, work: Callable[[Connections], Awaitable[Result]]) -> Result:
-        """Runs what uses connections, in an event loop of its own."""
+        """Runs work that uses connections, in an event loop of its own."""
         assert self.parts.hostname is not None  # noqa: S101 - checked before
         port = self.parts.port or PORTS[self.parts.scheme]
         host, tls = self.parts.hostname, self.tls
@@ -254,7 +255,7 @@ class _Server:
 
 
 def _fast_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What makes event loops that cost less; ``None`` for Python's own."""
+    """Returns the factory of uvloop's event loops, which use less CPU; ``None`` for Python's own."""
     try:
         import uvloop
     except ImportError:

@@ -1,4 +1,4 @@
-"""Loads one after another: callers that wait for their answers, and then requests that come at a rate."""
+"""The sweep of a load benchmark: numbers of callers, and then rates of requests."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from inferox.bench.results import LoadStep, summarise_latencies
 from inferox.core import ConfigError
 
 CALLERS = (1, 4, 16, 64, 256)
-"""How many callers ask at a time where nothing else is said."""
+"""The default numbers of concurrent callers."""
 
 SHARES = (0.5, 0.8, 0.95)
-"""At which rates requests come where nothing else is said, as shares of the highest rate of the callers."""
+"""The default rates, as shares of the highest throughput of the callers."""
 
 _WARM_UP_SHARE = 0.5
-"""How long the warm-up takes, in terms of one step."""
+"""The duration of the warm-up, in steps."""
 
 Progress = Callable[[str, int, int], object]
-"""Is told what is measured, the number of steps that are done, and how many there are."""
+"""Called with the description of a step, the number of steps done, and the total number of steps."""
 
 Measure = Callable[[int | None, float | None, float], LoadStep]
-"""Measures a number of callers, or else a rate, for so many seconds."""
+"""Measures a number of callers, or else a rate, for a number of seconds."""
 
 
 def check_loads(callers: Sequence[int], rates_per_s: Sequence[float] | None, seconds: float) -> None:
-    """Refuses what cannot be measured.
+    """Checks the loads and the duration of a benchmark.
 
     Args:
         callers: The numbers of callers.
-        rates_per_s: The rates; ``None`` for shares of what the callers reach.
-        seconds: How long all of it takes.
+        rates_per_s: The rates; ``None`` for shares of the callers' throughput.
+        seconds: The duration of the whole benchmark.
 
     Raises:
         ConfigError: If a number is out of range, or there is nothing to measure.
@@ -47,11 +47,11 @@ def check_loads(callers: Sequence[int], rates_per_s: Sequence[float] | None, sec
 
 
 def count_loads(callers: Sequence[int], rates_per_s: Sequence[float] | None) -> int:
-    """How many loads are measured.
+    """Returns the number of loads to measure.
 
     Args:
         callers: The numbers of callers.
-        rates_per_s: The rates; ``None`` for ``SHARES`` of what the callers reach.
+        rates_per_s: The rates; ``None`` for ``SHARES`` of the callers' throughput.
     """
     return len(callers) + len(SHARES if rates_per_s is None else rates_per_s)
 
@@ -63,17 +63,17 @@ def sweep(
     seconds: float,
     progress: Progress,
 ) -> Iterator[LoadStep]:
-    """Measures one load after the other, after a warm-up whose figures are thrown away.
+    """Measures one load after the other, after a warm-up whose figures are discarded.
 
     Args:
-        measure: Measures one.
+        measure: Measures one load.
         callers: The numbers of callers.
-        rates_per_s: The rates; ``None`` for ``SHARES`` of the highest that the callers reached.
-        seconds: How long all of it takes.
-        progress: Is told how far it is.
+        rates_per_s: The rates; ``None`` for ``SHARES`` of the callers' highest throughput.
+        seconds: The duration of the whole benchmark.
+        progress: Called before each step.
 
     Yields:
-        What was measured of each load, before the next is.
+        The measurements at each load, before the next is measured.
     """
     step_count = count_loads(callers, rates_per_s)
     step_s = seconds / (step_count + _WARM_UP_SHARE)
@@ -92,12 +92,12 @@ def sweep(
 
 
 def describe_step(callers: int | None, rate_per_s: float | None, observed: Observed) -> LoadStep:
-    """What was observed at one load.
+    """Makes the measurements of one load from the outcome of its requests.
 
     Args:
-        callers: How many callers asked; ``None`` where requests came at a rate.
-        rate_per_s: The rate; ``None`` where callers waited.
-        observed: What became of the requests.
+        callers: The number of callers; ``None`` for requests at a rate.
+        rate_per_s: The rate; ``None`` for callers.
+        observed: The outcome of the requests.
     """
     return LoadStep(
         callers=callers,

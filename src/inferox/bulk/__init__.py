@@ -1,4 +1,4 @@
-"""Bulk work: any number of rows of files, into files, in parts that can be gone on with."""
+"""Bulk runs: any number of rows from files, into files, in parts so that a run can be resumed."""
 
 from inferox.bulk.job import BulkResult, run_bulk
 from inferox.bulk.options import BulkOptions

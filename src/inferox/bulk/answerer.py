@@ -1,4 +1,4 @@
-"""Answers for blocks of rows: what a bulk run, and an actor of a cluster, do with each of them."""
+"""Answers for blocks of rows, as a bulk run or an actor of a cluster computes them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from inferox.tasks import EmbedTask, Task, VectorForm
 
 @dataclass(frozen=True)
 class Answerer:
-    """A model with what is asked of it.
+    """A model with the options of a bulk run.
 
     Attributes:
         model: The model.
-        task: What its numbers mean, with the prompt that was chosen.
-        questions: How an item is made of a row.
-        options: What is done with the rows.
+        task: Its task, with the chosen prompt.
+        questions: Makes items from rows.
+        options: The options of the bulk run.
     """
 
     model: TaskModel
@@ -34,11 +34,11 @@ class Answerer:
 
     @classmethod
     def of(cls, model: TaskModel, options: BulkOptions) -> Answerer:
-        """Puts a model and options together.
+        """Combines a model and the options of a bulk run.
 
         Args:
             model: The model.
-            options: What is done with the rows.
+            options: The options.
 
         Raises:
             ConfigError: If an option does not fit the model's task.
@@ -53,13 +53,13 @@ class Answerer:
         )
 
     def check_kept(self, keep: Sequence[str]) -> None:
-        """Refuses kept columns that are called as those of the answers are.
+        """Refuses kept columns that have the names of answer columns.
 
         Args:
-            keep: The columns that are written again.
+            keep: The columns that are copied to the output.
 
         Raises:
-            ConfigError: If one is.
+            ConfigError: If there is one.
         """
         taken = [*answer_names(self.task), *([ERROR] if self.options.on_error == "keep" else [])]
         for name in keep:
@@ -70,7 +70,7 @@ class Answerer:
                 )
 
     def make_schema(self, samples: Mapping[str, Column]) -> Schema:
-        """What says of which types the columns of an output are.
+        """Makes the schema of the output.
 
         Args:
             samples: Some values of each kept column, or an array of its type.
@@ -85,13 +85,13 @@ class Answerer:
     def encode(
         self, rows: Rows, *, part: int = 0, is_last: bool = True, share: tuple[float, float] = (0.0, 1.0)
     ) -> Window:
-        """Tokenises rows that are computed together; see ``encode_window``.
+        """Tokenizes rows that are computed together; see ``encode_window``.
 
         Args:
             rows: The rows.
             part: The number of their part.
             is_last: Whether the part ends with them.
-            share: The share of the bytes of the input that lies before them, and up to their end.
+            share: The shares of the input's bytes before them, and up to their end.
         """
         return encode_window(
             self.task, self.questions, rows, part=part, is_last=is_last, truncate=self.options.truncate, share=share
@@ -104,8 +104,8 @@ class Answerer:
 
         Args:
             window: The rows.
-            keep: The columns that are written again.
-            advance: Told how many more rows are done, batch by batch.
+            keep: The columns that are copied to the output.
+            advance: Called with the number of rows done since the last call, batch by batch.
 
         Raises:
             RequestError: If a row fails and ``on_error`` is ``fail``.

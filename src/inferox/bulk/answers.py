@@ -1,4 +1,4 @@
-"""Answers as columns: which a task has, and how a window's are computed."""
+"""Answers as columns: their names for each task, and their computation for a window."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ NOT_FINITE = "the model computed NaN or infinity"
 
 @dataclass(frozen=True)
 class Answered:
-    """The rows of a window as they are written.
+    """The rows of a window, ready to be written.
 
     Attributes:
         part: The number of their part.
         is_last: Whether the part ends with them.
-        columns: What was kept, and the answers: lists, arrays of pyarrow, or vectors of shape ``[rows, numbers]``,
-            which are zeros where a row has an error.
-        errors: For each row why it has no answer; ``None`` where it has one.
-        cut: How many of the texts were cut.
+        columns: The kept columns, and the answers: lists, pyarrow arrays, or vectors of shape ``[rows, numbers]``,
+            which are zeros for rows with an error.
+        errors: For each row the reason why it has no answer; ``None`` if it has one.
+        cut: The number of texts that were cut.
     """
 
     part: int
@@ -39,7 +39,7 @@ class Answered:
 
 
 def answer_names(task: Task) -> tuple[str, ...]:
-    """The names of the columns that a task's answers have.
+    """Returns the names of the answer columns of a task.
 
     Args:
         task: The task.
@@ -65,16 +65,16 @@ def compute_window(
 ) -> Answered:
     """Computes the answers of a window.
 
-    Which rows share a batch depends on nothing but the window.
+    The batches depend on nothing but the window.
 
     Args:
         model: The model.
-        task: What its numbers mean.
+        task: The task.
         form: The form of vectors.
         window: The rows.
-        keep: The columns that are written again.
+        keep: The columns that are copied to the output.
         batch_tokens: The most tokens of a batch.
-        advance: Told how many more rows are done, batch by batch.
+        advance: Called with the number of rows done since the last call, batch by batch.
 
     Raises:
         BackendError: If the runtime fails.

@@ -1,4 +1,4 @@
-"""Whether pyarrow is there, which Parquet and Arrow need."""
+"""The check that pyarrow is installed, which Parquet and Arrow need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of an input, which are read as one, and what tells whether they are the same as before."""
+"""The input files, read as one, and their fingerprints."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from inferox.bulk.rows import Rows, join_rows
 from inferox.core import Closing, ConfigError, RequestError
 
 _SAMPLED = 16
-"""From how many places of a file its fingerprint is taken."""
+"""The number of places of a file that are sampled for its fingerprint."""
 
 _SAMPLE_BYTES = 2**20
 
 
 def find_files(patterns: Sequence[str]) -> list[Path]:
-    """The files of an input.
+    """Finds the files of an input.
 
     Args:
-        patterns: Files, folders, or patterns such as ``data/*.parquet``. Of a folder all files are taken that can be
-            read, in the order of their names.
+        patterns: Files, folders, or patterns such as ``data/*.parquet``. Of a folder, all readable files are taken, in
+            the order of their names.
 
     Raises:
-        RequestError: If there is nothing where one points to.
+        RequestError: If one of them matches no file.
     """
     found: list[Path] = []
     for pattern in patterns:
@@ -47,20 +47,20 @@ def find_files(patterns: Sequence[str]) -> list[Path]:
 
 
 def _match(pattern: str) -> Iterator[Path]:
-    # Path.glob takes no pattern that begins at the root.
+    # Path.glob does not accept absolute patterns.
     return map(Path, glob.iglob(pattern, recursive=True))  # noqa: PTH207
 
 
 def _is_readable(file: Path) -> bool:
-    # Spark and others put their own files beside the data, under such names.
+    # Spark and others write files of their own beside the data, under such names.
     return not file.name.startswith((".", "_")) and kind_of(file) is not None
 
 
 def fingerprint(file: Path) -> dict[str, Any]:
-    """What tells a file from another one: its name, its size, and a digest of up to 16 pieces of it of 1 MiB.
+    """Returns the fingerprint of a file: its name, its size, and a digest of up to 16 pieces of 1 MiB.
 
     Args:
-        file: The file. One of up to 16 MiB is read wholly; of a larger one pieces from its front to its end are.
+        file: The file. Up to 16 MiB it is read in full; of a larger one, pieces spread evenly over it are read.
 
     Raises:
         RequestError: If it cannot be read.
@@ -84,10 +84,10 @@ class Input(Closing):
     """The rows of several files, one file after the other.
 
     Args:
-        files: The files, at least one.
+        files: The files; at least one.
 
     Raises:
-        ConfigError: If the name of one does not say what it is.
+        ConfigError: If a file has an unknown suffix.
         RequestError: If one cannot be opened.
     """
 
@@ -100,17 +100,18 @@ class Input(Closing):
         self._is_all = False
 
     def select(self, columns: Sequence[str], keep: Sequence[str] | None) -> tuple[str, ...]:
-        """Says which columns are read.
+        """Selects the columns to read.
 
         Args:
-            columns: Those that items are made of.
-            keep: Those that are written again; ``None`` for all that the first file has.
+            columns: The columns that items are made of.
+            keep: The columns that are copied to the output; ``None`` for all of the first file.
 
         Returns:
-            Those that are written again.
+            The columns that are copied to the output.
 
         Raises:
-            RequestError: If the first file lacks one of them.
+            ConfigError: If the first file lacks one of them.
+            RequestError: If the first file has one of them more than once.
         """
         names = self._reader.names()
         kept = names if keep is None else tuple(dict.fromkeys(keep))
@@ -122,7 +123,7 @@ class Input(Closing):
         return kept
 
     def count_rows(self) -> int | None:
-        """The number of all rows, where every file states it; ``None`` where one does not."""
+        """Returns the number of all rows; ``None`` if a file does not state its own."""
         counts = []
         for file in self._files:
             with open_reader(file) as reader:
@@ -135,7 +136,7 @@ class Input(Closing):
         """Reads the next rows.
 
         Args:
-            count: How many; fewer come at the end of the last file.
+            count: The number of rows; fewer are returned at the end of the last file.
 
         Raises:
             RequestError: If a file cannot be read.
@@ -146,13 +147,13 @@ class Input(Closing):
         return join_rows([block for block in blocks if len(block)] or blocks[:1])
 
     def skip(self, count: int) -> int:
-        """Goes past the next rows.
+        """Skips the next rows.
 
         Args:
-            count: How many.
+            count: The number of rows.
 
         Returns:
-            How many there were: fewer at the end of the last file.
+            The number of rows skipped: fewer at the end of the last file.
         """
         skipped = self._reader.skip(count)
         while skipped < count and self._open_next():
@@ -161,12 +162,12 @@ class Input(Closing):
 
     @property
     def position(self) -> float:
-        """The share of all bytes that is read, from 0 to 1."""
+        """The share of all bytes that has been read, from 0 to 1."""
         done = sum(self._sizes[: self._place]) + self._reader.position * self._sizes[self._place]
         return done / max(sum(self._sizes), 1)
 
     def close(self) -> None:
-        """Closes the file that is open."""
+        """Closes the open file."""
         self._reader.close()
 
     def _open_next(self) -> bool:

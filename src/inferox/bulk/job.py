@@ -1,4 +1,4 @@
-"""A bulk run: any number of rows of files, through a model, into parts of an output."""
+"""A bulk run: computes any number of rows of files with a model, into the parts of an output."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from inferox.loading import TaskModel
 
 @dataclass(frozen=True)
 class BulkResult:
-    """What a bulk run has written.
+    """The result of a bulk run.
 
     Attributes:
-        rows: The rows of its output.
-        failed: How many of them have an error.
-        cut: How many of the texts were cut to what the model takes.
-        computed: How many of the rows were computed by this run; the others were there already.
+        rows: The number of rows of the output.
+        failed: The number of rows with an error.
+        cut: The number of texts that were cut to the model's limit.
+        computed: The number of rows computed by this run; the others were there already.
         parts: The number of parts.
     """
 
@@ -56,24 +56,27 @@ def run_bulk(
 ) -> BulkResult:
     """Answers the rows of files, and writes them with their answers into parts of a folder.
 
-    Reading and tokenising, computing, and writing go on at the same time, and few rows are held at a time. A part
-    appears once it is complete, and the manifest then lists it: a run that was killed goes on behind its last part
-    with ``resume``. The parts have the same bytes whatever was interrupted, on the same artifact and machine type.
+    Reading and tokenizing, computing, and writing run concurrently, with few rows in memory. A part appears once it is
+    complete, and is then listed in the manifest: with ``resume``, a run that was killed continues after its last part.
+    The bytes of the parts do not depend on interruptions, on the same artifact and machine type.
 
     Args:
         model: The model.
         digest: The digest of its package.
         inputs: Files, folders and patterns.
-        output: The folder of the output, or a file whose name says its format, such as ``vectors.parquet``.
-        options: What is done with the rows.
-        form: The format: ``parquet``, ``arrow``, ``jsonl``, ``csv`` or ``npy``; ``None`` for the file's, or Parquet.
-            An array has no column beside the answers: nothing is kept then, and no row may fail.
-        resume: Whether an output that is there is gone on with.
-        force: Whether an output that is there is replaced.
-        watcher: Told how far it is.
+        output: The folder of the output, or a file whose suffix states its format, such as ``vectors.parquet``.
+        options: The options of the bulk run.
+        form: The format: ``parquet``, ``arrow``, ``jsonl``, ``csv`` or ``npy``; ``None`` for that of the file, or
+            Parquet. An array has no other columns than the answers: nothing is kept then, and no row may fail.
+        resume: Whether to continue an existing output.
+        force: Whether to replace an existing output.
+        watcher: Records progress.
+
+    Returns:
+        The result, including rows of earlier runs.
 
     Raises:
-        ConfigError: If an option does not fit, the output exists already, or it was begun with something else.
+        ConfigError: If an option does not fit, the output exists already, or it was begun with other options or inputs.
         RequestError: If an input cannot be read, or a row fails and ``on_error`` is ``fail``.
         BackendError: If the runtime fails.
     """
@@ -99,7 +102,7 @@ def run_bulk(
 
 
 def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, watcher: Watcher) -> None:
-    """Reads, computes and writes, all at the same time."""
+    """Reads, computes and writes concurrently."""
     with Pipeline() as pipeline:
 
         def advance(rows: int) -> None:
@@ -117,7 +120,7 @@ def _run(answerer: Answerer, keep: Sequence[str], source: Input, out: Output, wa
 
 
 def _read(answerer: Answerer, source: Input, finished: Mapping[int, int]) -> Iterator[Window]:
-    """Reads and tokenises the parts of this shard that are not finished."""
+    """Reads and tokenizes the parts of this shard that are not finished."""
     (index, shards), part_rows = answerer.options.shard, answerer.options.part_rows
     for part in count():
         if part % shards != index or part in finished:
@@ -134,7 +137,7 @@ def _read(answerer: Answerer, source: Input, finished: Mapping[int, int]) -> Ite
 
 
 def _describe(answerer: Answerer, files: Sequence[Path]) -> dict[str, Any]:
-    """What decides about the bytes of the output, beside the package and the format."""
+    """Returns everything that determines the bytes of the output, besides the package and the format."""
     return {
         "embedding_space": answerer.model.metadata.embedding_space,
         "artifact": answerer.model.metadata.artifact,
@@ -145,7 +148,7 @@ def _describe(answerer: Answerer, files: Sequence[Path]) -> dict[str, Any]:
 
 
 def _read_samples(files: Sequence[Path], answerer: Answerer, keep: Sequence[str]) -> dict[str, Column]:
-    """The kept columns of the first rows of the whole input, so that all shards have the same types."""
+    """Reads the kept columns of the first rows of the whole input, so that all shards have the same types."""
     with Input(files[:1]) as head:
         head.select(answerer.questions.columns, keep)
         samples = head.take(HEAD_ROWS).columns
@@ -153,7 +156,7 @@ def _read_samples(files: Sequence[Path], answerer: Answerer, keep: Sequence[str]
 
 
 def _check_apart(inputs: Sequence[str], files: Sequence[Path], output: Path) -> None:
-    """Refuses an output that a later run would take for a part of its input."""
+    """Refuses an output that a later run would read as part of its input."""
     folder = output.resolve()
     around = any(Path(name).is_dir() and folder.is_relative_to(Path(name).resolve()) for name in inputs)
     if around or any(file.resolve().is_relative_to(folder) for file in files):
@@ -161,7 +164,7 @@ def _check_apart(inputs: Sequence[str], files: Sequence[Path], output: Path) -> 
 
 
 def _count_rows(source: Input, options: BulkOptions) -> int | None:
-    """The rows of this shard, where the files state how many they have."""
+    """Counts the rows of this shard; ``None`` if the files do not state their numbers of rows."""
     rows = source.count_rows()
     if rows is None:
         return None

@@ -1,4 +1,4 @@
-"""The manifest of a bulk run: what it is made from, and which parts of the output are finished."""
+"""The manifest of a bulk run: what the output is made from, and which parts are finished."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Part:
     Attributes:
         number: Its number, from 0.
         file: The name of its file.
-        rows: How many rows it has.
-        failed: How many of them have an error.
-        cut: How many of their texts were cut to what the model takes.
+        rows: The number of its rows.
+        failed: The number of its rows with an error.
+        cut: The number of its texts that were cut to the model's limit.
         size_bytes: The size of its file.
         sha256: The digest of its file.
     """
@@ -40,12 +40,12 @@ class Part:
 
 @dataclass
 class BulkManifest:
-    """What an output is made from, and which of its parts are finished. It is written anew after each.
+    """The manifest of an output, rewritten after each finished part.
 
     Attributes:
-        job: What decides about the bytes of the output: package, embedding space, artifact, options and inputs.
-        parts: The finished parts, in their order.
-        is_complete: Whether those are all.
+        job: Everything that determines the bytes of the output: package, embedding space, artifact, options and inputs.
+        parts: The finished parts, in order.
+        is_complete: Whether those are all parts.
     """
 
     job: Mapping[str, Any]
@@ -60,10 +60,10 @@ class BulkManifest:
             path: The file.
 
         Returns:
-            The manifest; ``None`` where there is no file.
+            The manifest; ``None`` if there is no file.
 
         Raises:
-            ConfigError: If it is not a manifest.
+            ConfigError: If it is not a manifest, or cannot be read.
         """
         hint = "choose another folder for the output"
         try:
@@ -83,7 +83,7 @@ class BulkManifest:
             raise ConfigError(f"{path} is not the manifest of a bulk run: {error!r}", hint=hint) from error
 
     def write(self, path: Path) -> None:
-        """Writes the manifest in one step.
+        """Writes the manifest atomically.
 
         Args:
             path: The file.
@@ -94,18 +94,18 @@ class BulkManifest:
             temporary.write_bytes(to_json_bytes(data))
 
     def totals(self) -> dict[str, int]:
-        """The numbers of rows of all finished parts: all, those with an error, and those that were cut."""
+        """Returns the totals over all finished parts: rows, failed rows, and cut texts."""
         return {name: sum(getattr(part, name) for part in self.parts) for name in ("rows", "failed", "cut")}
 
     def check_same(self, job: Mapping[str, Any], target: Path) -> None:
-        """Checks that an output would be gone on with as it was begun.
+        """Checks that an output is continued with the job that it was begun with.
 
         Args:
-            job: What the output is to be made from.
+            job: The job that is to continue it.
             target: The output, for the error.
 
         Raises:
-            ConfigError: If anything differs; it says what.
+            ConfigError: If anything differs; the error says what.
         """
         differences = list(_differences(self.job, job, ""))
         if differences:
@@ -130,13 +130,16 @@ def _differences(before: Any, now: Any, name: str) -> Iterator[tuple[str, Any, A
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Makes a place for a file to be written, which takes its name in one step once it is on the disk.
+    """Yields a temporary file that replaces the target atomically, once it is on disk.
 
     Args:
         target: The file.
 
     Yields:
-        A temporary file beside it. Where the process is killed, it stays, and the next run writes over it.
+        The path of the temporary file, in the same folder. If the process is killed, the next run overwrites it.
+
+    Raises:
+        ConfigError: If the file cannot be written.
     """
     temporary = target.with_name(f".{target.name}.tmp")
     try:
@@ -147,11 +150,11 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, target: Path) -> None:
-    """Gives a file that is written its name in one step, once it is on the disk.
+    """Renames a written file atomically, once it is on disk.
 
     Args:
         temporary: The file.
-        target: Its name.
+        target: Its new name.
     """
     with temporary.open("rb+") as stream:
         os.fsync(stream.fileno())

@@ -11,25 +11,27 @@ from inferox.tasks import VectorForm
 from inferox.tasks.truncation import check_truncation
 
 PART_ROWS = 32_768
-"""How many rows a part of the output has, where the caller does not say. What is not finished is computed again."""
+"""The default number of rows of a part. Parts that are not finished are computed again after an interruption."""
 
 
 @dataclass(frozen=True)
 class BulkOptions:
-    """What is done with the rows of the input.
+    """The options of a bulk run.
 
     Attributes:
-        column: The column of the text, or of the document that is scored.
+        column: The column of the text, or of the document to be scored.
         pair_column: The column of the second text of each pair (classify), or of the query (rerank).
-        query: The query of all rows (rerank).
-        keep: The columns that are written again; ``None`` for all.
+        query: The query for all rows (rerank).
+        keep: The columns that are copied to the output; ``None`` for all.
         form: The form of vectors (embed).
         prompt: The name of the model's prompt to put before each text (embed).
-        truncate: ``error`` gives texts that are too long an error, ``warn`` and ``cut`` cut them; ``warn`` says so.
-        on_error: ``keep`` writes rows that fail with the reason in the column ``error``; ``fail`` ends at the first.
+        truncate: The handling of texts that are too long: with ``error`` their rows fail; with ``warn`` and ``cut``
+            they are cut, and ``warn`` reports it.
+        on_error: The handling of rows that fail: ``keep`` writes them with the reason in the column ``error``; ``fail``
+            ends the run at the first.
         batch_tokens: The most tokens of a batch.
-        part_rows: How many rows a part of the output has.
-        shard: Which shard of how many is computed, from 0: each part belongs to one.
+        part_rows: The number of rows of a part of the output.
+        shard: The index of the shard to compute, from 0, and the number of shards: each part belongs to one.
 
     Raises:
         ConfigError: If a value is not one of these.
@@ -60,6 +62,6 @@ class BulkOptions:
             raise ConfigError(f"shard must be (i, n) with 0 <= i < n, but is ({index}, {count_})")
 
     def to_json(self) -> dict[str, Any]:
-        """What of it decides about the bytes of the output."""
+        """Returns the options as JSON values, which determine the bytes of the output."""
         values = vars(self) | {"form": vars(self.form), "shard": list(self.shard)}
         return values | {"keep": None if self.keep is None else list(self.keep)}

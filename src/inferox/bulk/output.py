@@ -1,4 +1,4 @@
-"""An output: its parts, its manifest, and its lock."""
+"""The output of a bulk run: its parts, its manifest, and its lock."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from inferox.package.writer import hash_file
 
 
 def format_of(target: Path) -> str | None:
-    """The format of an output that is a single file, by its name; ``None`` for a folder.
+    """Returns the format of an output that is a single file, by its suffix; ``None`` for a folder.
 
     Args:
         target: The output.
 
     Raises:
-        ConfigError: If its name ends as that of a file of no such format, and it is no folder that is there.
+        ConfigError: If it is not an existing folder, and its suffix is that of no format.
     """
     suffix = target.suffix.removeprefix(".")
     if not suffix or target.is_dir():
@@ -38,19 +38,19 @@ def format_of(target: Path) -> str | None:
 
 
 class Output(Closing):
-    """A folder of parts, each of which appears once it is complete, or a file that is made of them at the end.
+    """A folder of parts, each of which appears once it is complete, or a file into which they are merged at the end.
 
     Args:
-        target: The folder, which is made where it does not exist; or the file, whose parts lie in a folder beside it
-            until then.
+        target: The folder, which is created if it does not exist; or the file, whose parts are kept in a folder beside
+            it until then.
         form: The format of the parts.
-        shard: Which shard of how many it gets, from 0.
-        resume: Whether it goes on with what is there.
-        force: Whether what is there is replaced.
+        shard: The index of the shard to write, from 0, and the number of shards.
+        resume: Whether to continue an existing output.
+        force: Whether to replace an existing output.
 
     Raises:
-        ConfigError: If there is something already and neither is said, another run writes there, or the name ends as
-            that of a file of another format.
+        ConfigError: If the output exists and neither is set, another run writes to it, or its suffix is that of no
+            format.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Output(Closing):
             self._folder = target.with_name(f"{target.name}.parts")
             self._manifest_path = target.with_name(f"{target.name}.manifest.json")
         else:
-            # What begins with _ is passed over by whatever reads the folder as a table.
+            # Programs that read the folder as a table skip names that begin with _.
             self._folder = target
             self._manifest_path = target / ("_manifest.json" if count == 1 else f"_manifest-{index}-of-{count}.json")
         self._made: list[Path] = []
@@ -82,27 +82,27 @@ class Output(Closing):
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it was finished before."""
+        """Whether the output was completed by an earlier run, or this one has finished it."""
         return self._manifest.is_complete
 
     @property
     def finished(self) -> dict[int, int]:
-        """The rows of each finished part, by its number."""
+        """The number of rows of each finished part, by its number."""
         return {part.number: part.rows for part in self._manifest.parts}
 
     def totals(self) -> dict[str, int]:
-        """The numbers of rows of all finished parts: ``rows``, ``failed`` and ``cut``."""
+        """Returns the totals over all finished parts: ``rows``, ``failed`` and ``cut``."""
         return self._manifest.totals()
 
     def begin(self, job: Mapping[str, Any], schema: Schema) -> None:
-        """Notes what the output is made from, or checks that it is the same as before.
+        """Records the job of the output, or checks that it is the same as before.
 
         Args:
-            job: What decides about the bytes of the output.
-            schema: What all parts have in common.
+            job: Everything that determines the bytes of the output.
+            schema: The schema of all parts.
 
         Raises:
-            ConfigError: If the output was begun with something else, or a finished part is missing.
+            ConfigError: If the output was begun with another job, or a finished part is missing.
         """
         self._schema = schema
         if self._before is not None:
@@ -110,7 +110,7 @@ class Output(Closing):
             self._check_parts()
             self._has_begun = True
             return
-        # Only now, as what is refused before this must leave what was there.
+        # Only now, as an error before this point must leave the old output in place.
         self._has_begun = True
         for file in self._replaced:
             file.unlink()
@@ -118,7 +118,7 @@ class Output(Closing):
         self._manifest.write(self._manifest_path)
 
     def write(self, answered: Answered) -> None:
-        """Writes the rows of a window; at the end of a part the part is finished.
+        """Writes the rows of a window, and finishes the part if it ends with them.
 
         Args:
             answered: The rows.
@@ -147,7 +147,7 @@ class Output(Closing):
             raise ConfigError(f"{target} cannot be written: {error.strerror or error}") from error
 
     def finish(self) -> None:
-        """Notes that all parts are finished, after it has made the file of them where one is wanted.
+        """Marks the output as complete, after merging the parts if it is a single file.
 
         Raises:
             ConfigError: If the file cannot be written.
@@ -166,7 +166,7 @@ class Output(Closing):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Leaves what is finished, and lets others write. Where nothing was begun, nothing stays that this has made."""
+        """Keeps finished parts, removes unfinished ones, and releases the lock; undoes all if nothing was begun."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -191,7 +191,7 @@ class Output(Closing):
         return lock
 
     def _release(self) -> None:
-        """Lets others write. What was made is removed where nothing was begun."""
+        """Releases the lock. Removes the folders that were created, if nothing was begun."""
         if self._has_begun:
             self._lock.close()
             return
@@ -203,14 +203,14 @@ class Output(Closing):
                 folder.rmdir()
 
     def _check_before(self, *, resume: bool, force: bool) -> list[Path]:
-        """Refuses what is there already, unless it is gone on with or replaced; gives the files to replace."""
+        """Refuses an existing output, unless it is to be continued or replaced; returns the files to replace."""
         before, hint = self._before, "go on with --resume, or begin anew with --force"
         if before is not None:
             if not resume:
                 done = "a complete output" if before.is_complete else counted(len(before.parts), "finished part")
                 raise ConfigError(f"{self._target} has {done} already", hint=hint)
             return []
-        # Without a manifest nobody knows what a file or a part is.
+        # Without a manifest there is no telling what a file or a part is.
         found = [file for file in self._folder.glob("part-*") if self._owns(file.name)]
         found += [self._target] if self._is_file and self._target.exists() else []
         if found and not force:
@@ -227,7 +227,7 @@ class Output(Closing):
         self._manifest.write(self._manifest_path)
 
     def _owns(self, name: str) -> bool:
-        """Whether a part belongs to this shard."""
+        """Returns True if a part belongs to this shard."""
         index, count = self._shard
         number = name.removeprefix("part-").partition(".")[0]
         return number.isdigit() and int(number) % count == index

@@ -1,4 +1,4 @@
-"""Steps that work at the same time, each in a thread of its own."""
+"""A pipeline of concurrent steps, each in a thread of its own."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ _POLL_S = 0.05
 
 
 class StoppedError(Exception):
-    """Whoever wanted the results is gone."""
+    """The pipeline has ended: nobody wants the results."""
 
 
 class Pipeline:
-    """Steps that work at the same time. At the end of the ``with`` block all of them have ended."""
+    """Concurrent steps. When the ``with`` block ends, all of them have ended."""
 
     def __init__(self) -> None:
         self._stopped = Event()
         self._threads: list[Thread] = []
 
     def check(self) -> None:
-        """Ends a step whose results nobody wants any more.
+        """Ends the calling step if the pipeline has ended.
 
         Raises:
-            StoppedError: If that is so.
+            StoppedError: If it has.
         """
         if self._stopped.is_set():
             raise StoppedError
 
     def ahead(self, items: Iterable[T], *, name: str = "step", depth: int = 1) -> Iterator[T]:
-        """Makes items in a thread of its own, while the caller works on those before.
+        """Makes items in a thread of its own, while the caller works on earlier ones.
 
         Args:
             items: The items.
-            name: What its thread is called.
-            depth: How many are made in advance.
+            name: The name of the thread.
+            depth: The number of items made in advance.
 
         Yields:
-            The items, in their order. What making them raises is raised here.
+            The items, in order. Exceptions of making them are raised here.
         """
         made: Queue[tuple[T | None, BaseException | None]] = Queue(depth)
         run = copy_context().run

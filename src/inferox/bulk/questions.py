@@ -1,4 +1,4 @@
-"""Items for a task, made of the columns of a row."""
+"""Items for a task, made from the columns of a row."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from inferox.core import ConfigError
 
 @dataclass(frozen=True)
 class Questions:
-    """How an item is made of a row.
+    """The columns from which an item is made.
 
     Attributes:
-        column: The column of the text, or of the document that is scored.
-        pair_column: The column of the second text of each pair (classify), or of the query (rerank); ``None`` where
-            there is none.
-        query: The query of all rows (rerank); ``None`` where a column has it, or there is none.
-        is_query_first: Whether the item is the query and the document, and not the text and the second text.
+        column: The column of the text, or of the document to be scored.
+        pair_column: The column of the second text of each pair (classify), or of the query (rerank); ``None`` if there
+            is none.
+        query: The query for all rows (rerank); ``None`` if a column holds it, or there is none.
+        is_query_first: Whether the item is the query and the document, rather than the text and the second text.
     """
 
     column: str
@@ -28,16 +28,16 @@ class Questions:
 
     @classmethod
     def of_task(cls, task: str, column: str, pair_column: str | None, query: str | None) -> Questions:
-        """How items are made for a task.
+        """Chooses the columns for a task.
 
         Args:
             task: The task's name.
             column: The column of the text.
-            pair_column: The column of what is paired with it; ``None`` for nothing.
-            query: The query of all rows; ``None`` for none.
+            pair_column: The column of the text paired with it; ``None`` for none.
+            query: The query for all rows; ``None`` for none.
 
         Raises:
-            ConfigError: If the task takes something else.
+            ConfigError: If these do not fit the task.
         """
         if task not in {"embed", "classify", "token-classify", "rerank"}:
             raise ConfigError(
@@ -58,13 +58,13 @@ class Questions:
         return (self.column,) if self.pair_column is None else (self.column, self.pair_column)
 
     def make(self, rows: Rows) -> tuple[list[Any], list[str | None]]:
-        """Makes an item of each row.
+        """Makes an item from each row.
 
         Args:
             rows: The rows.
 
         Returns:
-            The items, and for each row why it has none that is a text, or a pair of texts.
+            The items, and for each row the reason why it has no valid item; ``None`` if it has one.
         """
         errors = list(rows.errors)
         named = {name: rows.values(name) for name in self.columns}

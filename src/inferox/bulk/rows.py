@@ -1,4 +1,4 @@
-"""Rows of an input as they are read: columns of values, and why a row could not be read."""
+"""Rows of an input: columns of values, and the errors of rows that could not be read."""
 
 from __future__ import annotations
 
@@ -7,45 +7,45 @@ from dataclasses import dataclass
 from typing import Any
 
 Column = Any
-"""The values of a column: a list, or an array of pyarrow, which keeps the type that the file states."""
+"""The values of a column: a list, or a pyarrow array, which keeps the type that the file states."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of an input, one after the other.
+    """Consecutive rows of an input.
 
     Attributes:
         columns: The values of each column that is read, one per row.
-        errors: For each row why it cannot be read; ``None`` where it can.
+        errors: For each row the reason why it cannot be read; ``None`` if it can.
     """
 
     columns: dict[str, Column]
     errors: list[str | None]
 
     def __len__(self) -> int:
-        """The number of rows."""
+        """Returns the number of rows."""
         return len(self.errors)
 
     def values(self, name: str) -> list[Any]:
-        """The values of a column as Python has them."""
+        """Returns the values of a column as Python objects."""
         return to_list(self.columns[name])
 
 
 def to_list(column: Column) -> list[Any]:
-    """The values of a column as Python has them.
+    """Returns the values of a column as Python objects.
 
     Args:
-        column: A list, or an array of pyarrow.
+        column: A list, or a pyarrow array.
     """
     values: list[Any] = column if isinstance(column, list) else column.to_pylist()
     return values
 
 
 def join_rows(blocks: Sequence[Rows]) -> Rows:
-    """Puts blocks of rows end to end.
+    """Concatenates blocks of rows.
 
     Args:
-        blocks: The blocks, at least one, all of the same columns.
+        blocks: The blocks; at least one, all with the same columns.
     """
     if len(blocks) == 1:
         return blocks[0]

@@ -1,4 +1,4 @@
-"""How far a bulk run is: rows, the rate, and the time that is left."""
+"""The progress of a bulk run: rows, rate, and remaining time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ _MINUTE_S, _HOUR_S = 60, 3600
 
 
 class Watcher:
-    """Counts what a bulk run has done. Several threads may tell it, and ask it, at once.
+    """Records the progress of a bulk run. May be used from several threads at once.
 
     Attributes:
-        total: The rows that the run has to compute, with those that earlier runs have; ``None`` where only reading
-            would tell.
-        computed: How many rows this run has computed.
+        total: The number of rows to compute, including those of earlier runs; ``None`` if only reading would tell.
+        computed: The number of rows computed by this run.
         is_running: Whether the run has begun to compute.
     """
 
@@ -28,30 +27,30 @@ class Watcher:
         self._position = self._first_position = 0.0
 
     def begin(self, total: int | None, before: int) -> None:
-        """Notes what there is to do.
+        """Records the work to do.
 
         Args:
-            total: The rows of the run; ``None`` where that is not known.
-            before: How many of them an earlier run has done.
+            total: The number of rows of the run; ``None`` if unknown.
+            before: The number of them that an earlier run has computed.
         """
         self.total, self._before, self._began_s = total, before, monotonic()
         self.is_running = True
 
     def advance(self, rows: int) -> None:
-        """Counts rows that are computed.
+        """Counts computed rows.
 
         Args:
-            rows: How many more.
+            rows: The number of rows since the last call.
         """
         with self._lock:
             self.computed += rows
 
     def note_window(self, begins: float, ends: float) -> None:
-        """Notes which share of the input is done with a window that is computed.
+        """Records the share of the input that is done with a computed window.
 
         Args:
-            begins: The share of the bytes before it, from 0 to 1.
-            ends: The share of the bytes up to its end.
+            begins: The share of the input's bytes before it, from 0 to 1.
+            ends: The share of the input's bytes up to its end.
         """
         if not self._position:
             self._first_position = begins
@@ -59,19 +58,19 @@ class Watcher:
 
     @property
     def rate(self) -> float:
-        """Rows a second, of this run."""
+        """The rows per second of this run."""
         return self.computed / max(monotonic() - self._began_s, 1e-9)
 
     @property
     def share(self) -> float | None:
-        """The share that is done, from 0 to 1; ``None`` while that cannot be told."""
+        """The share that is done, from 0 to 1; ``None`` while it is unknown."""
         if self.total is not None:
             return (self._before + self.computed) / max(self.total, 1)
         return self._position or None
 
     @property
     def left_s(self) -> float | None:
-        """The seconds that are left at this rate; ``None`` while that cannot be told."""
+        """The remaining time at this rate, in seconds; ``None`` while it is unknown."""
         if not self.computed:
             return None
         if self.total is not None:
@@ -80,7 +79,7 @@ class Watcher:
         return (monotonic() - self._began_s) * (1 - self._position) / done if done > 0 else None
 
     def describe(self) -> str:
-        """One line: rows done, of how many, the rate, and the time that is left."""
+        """Describes the progress in one line: rows done, their total, the rate, and the remaining time."""
         share, left_s = self.share, self.left_s
         of = f" of {self.total:,}" if self.total is not None else ""
         percent = "" if share is None else f", {share:.0%}"

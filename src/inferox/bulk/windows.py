@@ -1,4 +1,4 @@
-"""Windows: as many rows as are sorted by length together, tokenised."""
+"""Windows of rows, which are sorted by length together and tokenized."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from inferox.tasks import Task
 from inferox.tasks.truncation import find_truncated, read_cut_tokens
 
 WINDOW_ROWS = 8192
-"""How many rows are sorted by length together, so that those of a batch are alike. They are held in memory."""
+"""The most rows of a window, so that the rows of a batch are similar in length. They are held in memory."""
 
 WINDOW_CHARACTERS = 16_000_000
-"""A window of longer texts ends sooner."""
+"""The most characters of a window: with longer texts it has fewer rows."""
 
 _BLOCK_ROWS = 1024
 
@@ -30,12 +30,12 @@ class Window:
         part: The number of the part of the output that they belong to.
         is_last: Whether the part ends with them.
         rows: The rows as they were read.
-        errors: For each row why it has no answer; ``None`` where it has one.
-        places: Which of the rows are computed.
+        errors: For each row the reason why it has no answer; ``None`` if it has one.
+        places: The indices of the rows that are computed.
         items: Their items.
-        batch: Their tokens; ``None`` where no row is computed.
+        batch: Their tokens; ``None`` if no row is computed.
         truncated: Whether the text of each item was cut.
-        share: The share of the bytes of the input that lies before them, and up to their end.
+        share: The shares of the input's bytes before them, and up to their end.
     """
 
     part: int
@@ -52,12 +52,12 @@ class Window:
 def read_part(source: Input, rows: int, *, is_first: bool) -> Iterator[tuple[Rows, bool]]:
     """Reads the rows of a part, window by window.
 
-    Where a window ends depends on nothing but the rows from the front of the part on.
+    The end of a window depends only on the rows from the start of the part on.
 
     Args:
         source: The input, at the first row of the part.
-        rows: How many rows a part has, if the input has as many.
-        is_first: Whether it is the first part, which there is even if the input has no rows.
+        rows: The number of rows of a part, if the input has as many.
+        is_first: Whether it is the first part, which exists even if the input has no rows.
 
     Yields:
         The rows of a window, and whether the part ends with them.
@@ -101,16 +101,16 @@ def _count_characters(column: Any) -> int:
 def encode_window(
     task: Task, questions: Questions, rows: Rows, *, part: int, is_last: bool, truncate: str, share: tuple[float, float]
 ) -> Window:
-    """Tokenises the rows of a window. A row that cannot be gets an error, and the others are as if it were not there.
+    """Tokenizes the rows of a window. A row that fails gets an error, and does not affect the others.
 
     Args:
-        task: What the answers mean.
-        questions: How an item is made of a row.
+        task: The task.
+        questions: Makes items from rows.
         rows: The rows.
         part: The number of their part.
         is_last: Whether the part ends with them.
-        truncate: What becomes of texts that are too long: ``error`` gives them one, otherwise they are cut.
-        share: The share of the bytes of the input that lies before them, and up to their end.
+        truncate: The handling of texts that are too long: with ``error`` their rows fail, otherwise they are cut.
+        share: The shares of the input's bytes before them, and up to their end.
     """
     with span("tokenise"):
         items, errors = questions.make(rows)
@@ -131,7 +131,7 @@ def encode_window(
 
 
 def _encode(task: Task, items: list[Any], places: list[int], errors: list[str | None]) -> Batch | None:
-    """Encodes the items of some places, and takes out of these those that cannot be, with their errors."""
+    """Encodes the items of some places; removes the places whose items cannot be encoded, and records their errors."""
     if not places:
         return None
     try:

@@ -1,4 +1,4 @@
-"""``inferox bench``: a package in an engine, or a server, under load."""
+"""``inferox bench``: measures a package in an engine, or a server, under load."""
 
 from __future__ import annotations
 
@@ -41,43 +41,43 @@ Examples:
     metavar="NUMBER,…",
     default=_CALLERS,
     show_default=True,
-    help="How many callers ask at a time, each as soon as it has its answer; none for no such measurement.",
+    help="The numbers of concurrent callers, each asking again once it has its answer; none to leave this out.",
 )
 @click.option(
     "--rates",
     metavar="NUMBER,…",
-    help="How many requests come in a second, answered or not. By default 50, 80 and 95% of what the callers reached.",
+    help="The rates of requests per second, answered or not. By default 50, 80 and 95% of what the callers reached.",
 )
 @click.option(
     "--seconds",
     type=POSITIVE,
     default=60.0,
     show_default=True,
-    help="How long to measure, in equal parts for all loads.",
+    help="How long to measure, in seconds, divided equally among all loads.",
 )
 @click.option(
     "--plot",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write plots: one .html file that needs nothing else.",
+    help="Write plots: one self-contained .html file.",
 )
-@click.option("--force", is_flag=True, help="Replace the file of the plots if it exists.")
+@click.option("--force", is_flag=True, help="Replace the file with the plots if it exists.")
 @click.option(
     "--api",
     type=click.Choice(["openai", "tei"]),
     default="openai",
     show_default=True,
-    help="How a server is asked: OpenAI's /v1/embeddings, or /embed as text-embeddings-inference has it.",
+    help="The protocol of a server: OpenAI's /v1/embeddings, or text-embeddings-inference's /embed.",
 )
-@click.option("--model", help="What a server calls the model. By default the only one that it lists.")
+@click.option("--model", help="The name of the model on a server. By default the only one that it lists.")
 @click.option(
     "--api-key",
     envvar="INFEROX_API_KEY",
     show_envvar=True,
-    help="The API key that a server asks for, best not typed here.",
+    help="The API key for the server, best not typed here.",
 )
 @click.option(
-    "--rows", type=click.IntRange(min=1), default=1, show_default=True, help="The texts of each request to a server."
+    "--rows", type=click.IntRange(min=1), default=1, show_default=True, help="The texts per request to a server."
 )
 @trust_code_option
 @json_option
@@ -102,12 +102,12 @@ def bench(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Measure a package or a server under load: how much it answers, and how long that takes.
+    """Measure a package or a server under load: its throughput and its latency.
 
     Requests of mixed lengths come from callers that wait for their answers (a closed loop), and then at random times at
-    given rates, whether those before are answered or not (an open loop); there, times count from when a request was
+    given rates, whether those before are answered or not (an open loop); there, latency counts from when a request was
     due. A package runs in an engine of this process, without a network. A server may be any that speaks one of the
-    protocols; the CPU time of asking is told apart.
+    protocols; the CPU time of the client is reported separately.
     """
     from inferox.bench import bench as measure
     from inferox.cli.output_file import open_output, writing
@@ -155,11 +155,11 @@ def bench(
 
 
 def _refuse_options(what: str, names: Sequence[str]) -> None:
-    """Refuses options that say nothing of what is measured."""
+    """Refuses options that do not apply to the target."""
     context = click.get_current_context()
     given = [name for name in names if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if given:
-        raise click.UsageError(f"--{given[0].replace('_', '-')} says nothing of {what}")
+        raise click.UsageError(f"--{given[0].replace('_', '-')} does not apply to {what}")
 
 
 def _import_bench_server() -> Callable[..., LoadReport]:
@@ -173,7 +173,7 @@ def _import_bench_server() -> Callable[..., LoadReport]:
 
 
 def _read_numbers(text: str, option: str, *, whole: bool = False) -> list[float]:
-    """The positive numbers of a list with commas."""
+    """Parses a comma-separated list of positive numbers."""
     from inferox.core import ConfigError
 
     try:
@@ -182,7 +182,7 @@ def _read_numbers(text: str, option: str, *, whole: bool = False) -> list[float]
         numbers = []
     if not numbers or not all(0 < number < float("inf") for number in numbers):
         raise ConfigError(
-            f"{option} must be positive {'integers' if whole else 'numbers'} with commas in between, but is {text!r}"
+            f"{option} must be positive {'integers' if whole else 'numbers'} separated by commas, but is {text!r}"
         )
     return numbers
 
@@ -200,7 +200,7 @@ def _print(found: LoadReport) -> None:
     console, machine = make_console(), found.machine
     facts = [found.artifact, None if found.threads is None else threads_text(found.threads)]
     if found.url is not None:
-        facts += [f"{found.url} by {found.api}", f"{counted(found.rows, 'text')} a request" if found.rows > 1 else None]
+        facts += [f"{found.url} by {found.api}", f"{counted(found.rows, 'text')} per request" if found.rows > 1 else None]
     console.print(Text(printable(", ".join([f"{found.name} ({found.task})", *filter(None, facts)]))), style="bold")
     console.print(
         Text(f"{machine.processor}, {counted(machine.cores, 'core')}, {machine.system}, Python {machine.python}")
@@ -224,7 +224,7 @@ def _print(found: LoadReport) -> None:
         )
     console.print(table)
     note = (
-        "own CPU: what asking took of a core, for each request"
+        "own CPU: CPU time of the client per request"
         if is_server
         else "rows, padding: of a batch, on average"
     )

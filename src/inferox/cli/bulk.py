@@ -1,4 +1,4 @@
-"""``inferox run`` on files of many rows: its options, and how it says how far it is."""
+"""``inferox run`` on files of many rows: its options, and the report of its progress."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _ROW_FILES = (".parquet", ".arrow", ".feather", ".csv", ".tsv", ".npy", ".gz")
-"""How files end that are rows with columns."""
+"""The suffixes of files that have rows with columns."""
 
 _COLUMNS_OF_LINES = (".csv", ".tsv")
 """Those of them that ``--pairs`` reads as lines of two columns."""
 
 
 def bulk_options(command: Command) -> Command:
-    """Adds the options of runs over files of many rows."""
+    """Adds the options of bulk runs."""
     options = (
         click.option("--column", help="Bulk: the column of the text, or of the document (rerank). By default text."),
         click.option("--pair-column", help="Bulk: the column of the second text (classify), or of the query (rerank)."),
-        click.option("--keep", metavar="NAME,…", help="Bulk: the columns to write again. By default all."),
+        click.option("--keep", metavar="NAME,…", help="Bulk: the columns to copy to the output. By default all."),
         click.option(
             "--format",
             "form",
@@ -43,44 +43,44 @@ def bulk_options(command: Command) -> Command:
         click.option(
             "--dtype",
             type=click.Choice(["float32", "float16", "int8", "binary", "ubinary"]),
-            help="Bulk: the numbers of vectors (embed). By default float32.",
+            help="Bulk: the number format of vectors (embed). By default float32.",
         ),
-        click.option("--truncate-dim", type=click.IntRange(min=1), help="Bulk: how long vectors are (embed)."),
+        click.option("--truncate-dim", type=click.IntRange(min=1), help="Bulk: the length to cut vectors to (embed)."),
         click.option("--normalize", is_flag=True, default=None, help="Bulk: scale vectors to length 1 (embed)."),
         click.option(
             "--on-error",
             type=click.Choice(["keep", "fail"]),
-            help="Bulk: write rows that fail with the reason in the column error (the default), or end.",
+            help="Bulk: keep rows that fail, with the reason in the column error (the default), or fail the run.",
         ),
-        click.option("--resume", is_flag=True, default=None, help="Bulk: go on with what an earlier run has finished."),
+        click.option("--resume", is_flag=True, default=None, help="Bulk: continue an earlier run."),
         click.option(
-            "--shard", metavar="I/N", callback=_parse_shard, help="Bulk: every N-th part, from the I-th (0…)."
+            "--shard", metavar="I/N", callback=_parse_shard, help="Bulk: only every N-th part, from the I-th (0…)."
         ),
         click.option(
-            "--part-rows", type=click.IntRange(min=1), help="Bulk: how many rows a part has. By default 32768."
+            "--part-rows", type=click.IntRange(min=1), help="Bulk: the number of rows of a part. By default 32768."
         ),
     )
-    for option in reversed(options):  # as decorators are applied
+    for option in reversed(options):  # the order in which decorators apply
         command = option(command)
     return command
 
 
 @dataclass(frozen=True)
 class BulkArguments:
-    """What the command line says about a bulk run; ``None`` for what it does not say.
+    """The options of a bulk run as given on the command line; ``None`` for those not given.
 
     Attributes:
         column: The column of the text.
-        pair_column: The column of what is paired with it.
-        keep: The columns that are written again, separated by commas.
+        pair_column: The column of the text paired with it.
+        keep: The columns to copy to the output, separated by commas.
         form: The format of the parts.
-        dtype: The numbers of vectors.
-        truncate_dim: How long vectors are.
-        normalize: Whether they are scaled to length 1.
-        on_error: What becomes of rows that fail.
-        resume: Whether an output is gone on with.
-        shard: Which shard of how many.
-        part_rows: How many rows a part has.
+        dtype: The number format of vectors.
+        truncate_dim: The length to cut vectors to.
+        normalize: Whether to scale them to length 1.
+        on_error: The handling of rows that fail.
+        resume: Whether to continue an earlier run.
+        shard: The index of the shard and the number of shards.
+        part_rows: The number of rows of a part.
     """
 
     column: str | None = None
@@ -96,11 +96,11 @@ class BulkArguments:
     part_rows: int | None = None
 
     def is_meant(self, inputs: tuple[str, ...], output: str | None, *, are_pairs: bool) -> bool:
-        """Whether the command line asks for a bulk run.
+        """Returns True if the command line asks for a bulk run.
 
         Args:
-            inputs: What ``--input`` says.
-            output: What ``--output`` says.
+            inputs: The values of ``--input``.
+            output: The value of ``--output``.
             are_pairs: Whether the two columns of a line are a pair.
         """
         if any(value is not None for value in vars(self).values()) or len(inputs) > 1:
@@ -113,13 +113,13 @@ class BulkArguments:
         return of_rows or is_pattern or ((is_folder or into_rows) and bool(inputs))
 
     def to_options(self, output: str | None, *, query: str | None, prompt: str | None, truncate: str) -> BulkOptions:
-        """What is done with the rows.
+        """Makes the options of the bulk run.
 
         Args:
-            output: What ``--output`` says.
-            query: The query of all rows (rerank).
+            output: The value of ``--output``.
+            query: The query for all rows (rerank).
             prompt: The name of the model's prompt (embed).
-            truncate: What becomes of texts that are too long.
+            truncate: The handling of texts that are too long.
         """
         from inferox.bulk import BulkOptions
         from inferox.tasks import VectorForm
@@ -127,7 +127,7 @@ class BulkArguments:
         given = {name: getattr(self, name) for name in ("column", "on_error", "shard", "part_rows")}
         keep = None if self.keep is None else tuple(name.strip() for name in self.keep.split(",") if name.strip())
         if self.form == "npy" or (output is not None and Path(output).suffix == ".npy"):
-            # An array has no columns beside the answers.
+            # An array has no columns besides the answers.
             keep, given["on_error"] = keep or (), self.on_error or "fail"
         return BulkOptions(
             pair_column=self.pair_column,
@@ -157,11 +157,11 @@ def run_in_bulk(
         planned: Opens the package.
         inputs: Files, folders and patterns.
         output: The folder of the output.
-        arguments: What the command line says.
-        options: What is done with the rows.
-        force: Whether an output that is there is replaced.
-        as_json: Whether standard output gets a JSON object.
-        noting: Notes what takes how long.
+        arguments: The options as given on the command line.
+        options: The options of the bulk run.
+        force: Whether to replace an existing output.
+        as_json: Whether to write a JSON object to standard output.
+        noting: Records a profile.
     """
     from inferox.bulk import run_bulk
     from inferox.bulk.output import format_of
@@ -192,7 +192,7 @@ def run_in_bulk(
             )
         except KeyboardInterrupt:
             say(
-                f"inferox: stopped after {counted(watcher.computed, 'row')}; --resume goes on behind the last part",
+                f"inferox: stopped after {counted(watcher.computed, 'row')}; --resume continues after the last part",
                 err=True,
             )
             raise

@@ -1,4 +1,4 @@
-"""``inferox compare``: every artifact of a package, side by side on this machine."""
+"""``inferox compare``: measures every artifact of a package, side by side on this machine."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ if TYPE_CHECKING:
 @click.argument("package")
 @click.option("--backend", default="auto", show_default=True, help="The only backend to measure; auto for all.")
 @click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
-@click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
+@click.option("--threads", type=click.IntRange(min=1), help="The number of CPU threads of each runtime.")
 @seconds_option
 @click.option(
     "--timeout",
     "timeout_s",
     type=POSITIVE,
     metavar="SECONDS",
-    help="How many seconds one step of an artifact may take. By default 300.",
+    help="The most seconds that one step of an artifact may take. By default 300.",
 )
 @click.option(
     "--price-per-hour",
     type=POSITIVE,
     metavar="PRICE",
-    help="What an hour of this machine costs, in any currency, to tell what a million rows cost.",
+    help="The price of an hour of this machine, in any currency, to report the cost of a million rows.",
 )
 @click.option(
     "--html",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write a report with plots: one .html file that needs nothing else.",
+    help="Write a report with plots: one self-contained .html file.",
 )
 @click.option("--force", is_flag=True, help="Replace the report if it exists.")
 @trust_code_option
@@ -72,10 +72,10 @@ def compare(
     """Measure every artifact of a package: loading, latency, throughput, memory, size and parity.
 
     Each artifact runs in a process of its own, with the same number of threads. They take turns, round by round, so
-    that whatever else the machine does affects all of them alike. The first round gives every artifact an answer, and
-    as many more follow as the time allows. Where sentence-transformers is installed, it takes its turns with the same
-    model and texts, unless --backend names a runtime. Where the time is over, or Ctrl-C stops it, what was measured
-    until then is shown. Ends with exit code 5 where no artifact can be run.
+    that other load on the machine affects all of them alike. The first round measures every artifact once, and more
+    rounds follow as time allows. If sentence-transformers is installed, it takes its turns with the same model and
+    texts, unless --backend names a runtime. When the time is over, or Ctrl-C stops it, the measurements so far are
+    shown. Ends with exit code 5 if no artifact can be run.
     """
     from contextlib import nullcontext
 
@@ -157,12 +157,12 @@ def _footnote(found: Comparison) -> str:
 
 
 def _listed(found: Comparison) -> list[ArtifactMeasurement]:
-    """The artifacts, the fastest first, and after them the library that they are compared with."""
+    """Returns the measured artifacts, the fastest first, followed by the library they are compared with."""
     return [*found.artifacts, *([] if found.peer is None else [found.peer])]
 
 
 def _facts_table(found: Comparison, best: str) -> Table:
-    """What each artifact is, with the number that stands for it in the other table."""
+    """Makes the table of each artifact's facts, with its number in the other table."""
     from rich.text import Text
 
     from inferox.cli.tables import plain_table

@@ -1,4 +1,4 @@
-"""``inferox doctor``: what each backend can do on this machine."""
+"""``inferox doctor``: checks every backend on this machine."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ EXIT_NO_BACKEND = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One device of one backend, or a backend that has none.
+    """The result of checking one device of a backend, or a backend without devices.
 
     Attributes:
         backend: The backend's name.
-        version: The runtime's version; ``None`` where it is not available.
-        device: The device's name; ``None`` where the backend is not available.
-        memory_total_bytes: The device's memory; ``None`` where it is unknown.
-        memory_free_bytes: How much of it is free; ``None`` where it is unknown.
+        version: The runtime's version; ``None`` if the backend is not available.
+        device: The device's name; ``None`` if there is none.
+        memory_total_bytes: The device's memory; ``None`` if unknown.
+        memory_free_bytes: The free part of it; ``None`` if unknown.
         passed: Whether a small computation gave the right numbers.
-        reason: Why it did not; ``None`` where it did.
-        hint: What to install or change; ``None`` where nothing is wrong, or where that is unknown.
+        reason: The reason why it failed; ``None`` if it passed.
+        hint: What to install or change; ``None`` if nothing is wrong, or unknown.
     """
 
     backend: str
@@ -46,9 +46,9 @@ class Finding:
 @json_option
 @debug_option
 def doctor(*, as_json: bool) -> None:
-    """Check every backend: version, devices, memory, and a real computation on each.
+    """Check every backend: version, devices, memory, and a real computation on each device.
 
-    Ends with exit code 5 where no backend works.
+    Ends with exit code 5 if no backend works.
     """
     from inferox.backends.registry import backend_names
 
@@ -71,7 +71,7 @@ def _examine(name: str) -> list[Finding]:
         return [Finding(name, None, None, None, None, passed=False, reason=availability.reason, hint=availability.hint)]
     try:
         found = [_examine_device(name, availability.version, device) for device in get_backend(name).devices()]
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with one backend, the others are examined
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one backend, the others are checked
         reason = f"{type(error).__name__}: {error}"
         return [Finding(name, availability.version, None, None, None, passed=False, reason=reason, hint=None)]
     nothing = Finding(name, availability.version, None, None, None, passed=False, reason="it has no devices", hint=None)

@@ -23,16 +23,16 @@ EXIT_CODES: tuple[tuple[type[Exception], int], ...] = (
     (NoUsableBackendError, 5),
     (UnsupportedDTypeError, 5),
 )
-"""The first row that the error is an instance of decides; 1 if there is none."""
+"""The first row whose class an error is an instance of applies; without one, the exit code is 1."""
 
 
 def exit_code_of(error: Exception) -> int:
-    """The exit code of an error.
+    """Returns the exit code of an error.
 
     Args:
-        error: What ended the command.
+        error: The error that ended the command.
 
     Returns:
-        2 for wrong usage, 3 for a bad package or model, 4 for bad input, 5 where no backend is usable, otherwise 1.
+        2 for wrong usage, 3 for a bad package or model, 4 for bad input, 5 if no backend is usable, otherwise 1.
     """
     return next((code for kind, code in EXIT_CODES if isinstance(error, kind)), 1)

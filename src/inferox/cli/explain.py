@@ -1,4 +1,4 @@
-"""``inferox explain``: why a package runs on what it runs on."""
+"""``inferox explain``: explains the choice of an artifact for a package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXIT_NOTHING_USABLE = 5
 
 
 @click.command(
-    short_help="Say why a package runs on what it runs on.",
+    short_help="Explain which artifact of a package runs here, and why.",
     epilog="Example: inferox explain minilm.mlpkg --quality quantized",
 )
 @click.argument("package")
@@ -25,7 +25,7 @@ EXIT_NOTHING_USABLE = 5
 @click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
 @click.option("--precision", help="The only precision to consider. By default the best that the package has.")
 @quality_option
-@click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads the runtime may use.")
+@click.option("--threads", type=click.IntRange(min=1), help="The number of CPU threads of the runtime.")
 @trust_code_option
 @json_option
 @debug_option
@@ -40,9 +40,9 @@ def explain(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Say for every artifact why run would take or reject it, and what was measured. No artifact is loaded.
+    """Explain for every artifact why run would take or reject it, with earlier measurements. No artifact is loaded.
 
-    Ends with exit code 5 where nothing can run it here.
+    Ends with exit code 5 if no artifact can run here.
     """
     from inferox.loading import explain as find_reasons
 

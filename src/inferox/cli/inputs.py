@@ -16,10 +16,10 @@ from inferox.tasks import ImageFile, read_tensors
 from inferox.tasks.image_file import MAX_FILE_BYTES
 
 STDIN = "-"
-"""The name that stands for standard input."""
+"""The name of standard input on the command line."""
 
 JSON_LINES_SUFFIXES = frozenset({".jsonl", ".ndjson"})
-"""Files whose lines are JSON. The lines of other files are texts, whatever they look like."""
+"""Suffixes of files whose lines are JSON. The lines of other files are texts, even if they look like JSON."""
 
 _IMAGE_BEGINNINGS = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
 
@@ -29,13 +29,13 @@ _logger = logging.getLogger(__name__)
 def read_items(
     task: str, arguments: Sequence[str], source: str | None, *, pairs: PairOptions, json_lines: bool
 ) -> Iterator[Any]:
-    """Reads the items one by one, so that an input of any length needs little memory.
+    """Reads items one by one, so that an input of any length needs little memory.
 
     Args:
-        task: The task's name, which decides what an item is.
-        arguments: The words on the command line: texts, or paths of images or tensors; ``-`` for standard input.
+        task: The task's name, which determines the kind of items.
+        arguments: The arguments on the command line: texts, or paths of images or tensors; ``-`` for standard input.
         source: The file to read instead, or ``-``.
-        pairs: How pairs of texts are given, where they are.
+        pairs: The form of pairs of texts, if items are pairs.
         json_lines: Whether the lines of the input are JSON, whatever the file is called.
 
     Yields:
@@ -43,7 +43,8 @@ def read_items(
 
     Raises:
         ConfigError: If an option does not fit the form of the input.
-        RequestError: If there is nothing to read, a file cannot be read, or a line is malformed; it names the line.
+        RequestError: If there is nothing to read, a file cannot be read, or a line is malformed; the error names the
+            line.
     """
     if list(arguments) == [STDIN] and source is None:
         arguments, source = (), STDIN
@@ -69,7 +70,7 @@ def read_items(
         records = _read_records(source, is_json=is_json, task=task)
     for number, record in enumerate(records, start=1):
         where = f"item {number}" if source is None else f"line {number}"
-        # What is an image file already is the whole of standard input.
+        # An image file is the whole of standard input.
         yield from [record] if isinstance(record, ImageFile) else items_of(task, record, pairs, where)
 
 
@@ -94,7 +95,7 @@ def _read_records(source: str, *, is_json: bool, task: str) -> Iterator[Any]:
     if source == STDIN and task == "image-classify" and _begins_image(first):
         yield ImageFile(name, _read_rest(first))
         return
-    # Some editors on Windows begin a file with this mark, which is not part of the text.
+    # Some editors on Windows begin a file with a byte order mark, which is not part of the text.
     lines = chain([first.removeprefix(codecs.BOM_UTF8)], lines)
     for number, line in enumerate(lines, start=1):
         where = f"line {number} of {name}"
@@ -111,7 +112,7 @@ def _read_records(source: str, *, is_json: bool, task: str) -> Iterator[Any]:
 
 
 def _parse(text: str, where: str) -> Any:
-    # NaN and infinities are numbers that tensors may hold. Lines have no limit of their own: the caller wrote them.
+    # Tensors may hold NaN and infinities. Lines have no size limit: the caller wrote them.
     return parse_json(text, where, error_type=RequestError, max_bytes=sys.maxsize, allow_non_finite=True)
 
 

@@ -1,4 +1,4 @@
-"""``inferox inspect``: what a package is."""
+"""``inferox inspect``: shows the contents of a package."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    cls=IsolatableCommand, short_help="Show what a package is.", epilog="Example: inferox inspect minilm.mlpkg"
+    cls=IsolatableCommand, short_help="Show the contents of a package.", epilog="Example: inferox inspect minilm.mlpkg"
 )
 @click.argument("package")
 @json_option
 @debug_option
 def inspect(package: str, *, as_json: bool) -> None:
-    """Show what a package is: its signature, artifacts, sizes, evidence and trust tier.
+    """Show the contents of a package: its signature, artifacts, sizes, evidence and trust tier.
 
-    Every file is checked against the manifest. Nothing that came with the package is run.
+    Every file is checked against the manifest. No code that came with the package is run.
     """
     from inferox.package import open_package
 
@@ -51,7 +51,7 @@ def _to_json(package: Package) -> dict[str, Any]:
 
 
 def _spaces(package: Package) -> dict[str, str]:
-    """The id of the embedding space of each artifact; empty where the package does not state its task."""
+    """Returns the id of the embedding space of each artifact; empty if the package does not state its task."""
     from inferox.package import embedding_space
 
     info = package.info
@@ -95,7 +95,7 @@ def _print(package: Package, console: Console) -> None:
     console.print(signature)
 
     artifacts = Table(title="Artifacts", title_justify="left")
-    # Two names may differ in their last letters alone.
+    # Two names may differ only in their last letters.
     artifacts.add_column("artifact", no_wrap=True)
     for heading in ("trust", "space", "files"):
         artifacts.add_column(heading, overflow="fold")

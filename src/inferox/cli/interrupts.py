@@ -16,13 +16,13 @@ _pending = threading.Event()
 
 @contextmanager
 def remembered_interrupts() -> Iterator[None]:
-    """Remembers inside the block that the user interrupted the process, besides raising ``KeyboardInterrupt``.
+    """Remembers interrupts of the process within a block, besides raising ``KeyboardInterrupt``.
 
-    An exception that is raised while Python runs a finaliser, or in a library that catches everything, is lost, and
-    with it the user's wish. ``interruptible`` looks for what was remembered.
+    An exception raised while Python runs a finalizer, or in a library that catches everything, is lost, and the
+    interrupt with it. ``interruptible`` checks for remembered ones.
     """
     previous = signal.getsignal(signal.SIGINT)
-    # A shell has its background jobs ignore interrupts, which stays so; and only the main thread may set handlers.
+    # A shell makes its background jobs ignore interrupts, which is kept; and only the main thread may set handlers.
     if previous is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -36,13 +36,13 @@ def remembered_interrupts() -> Iterator[None]:
 
 
 def interruptible(report: Callable[Params, None]) -> Callable[Params, None]:
-    """Makes each report of progress a place at which an interrupt that was lost is raised again.
+    """Makes each progress report a point at which a lost interrupt is raised again.
 
     Args:
-        report: Told what is being done.
+        report: Reports progress.
 
     Returns:
-        The same, which raises ``KeyboardInterrupt`` if the user interrupted the process before.
+        The same function, except that it raises ``KeyboardInterrupt`` if the process was interrupted before.
     """
 
     def checked(*args: Params.args, **kwargs: Params.kwargs) -> None:

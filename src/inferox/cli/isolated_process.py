@@ -11,16 +11,16 @@ from inferox.machine.processes import end_with_parent
 
 
 def limit_process(memory_bytes: int) -> None:
-    """Limits this process where the system can: its memory, and that a crash leaves no core file.
+    """Limits the memory of this process, and disables core dumps, if the system supports that.
 
     Args:
-        memory_bytes: The most private memory that it may have. Files that it maps for reading are not counted.
+        memory_bytes: The most private memory. Files mapped for reading do not count.
     """
     try:
         import resource
-    except ImportError:  # Windows has other means, which Python does not bring
+    except ImportError:  # Windows has other means, for which Python has no module
         return
-    # The address space is not a measure: runtimes reserve much more of it than they use.
+    # The address space is no useful measure: runtimes reserve far more of it than they use.
     for limit, value in ((resource.RLIMIT_DATA, memory_bytes), (resource.RLIMIT_CORE, 0)):
         _, hard = resource.getrlimit(limit)
         lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
@@ -31,5 +31,5 @@ if __name__ == "__main__":
     end_with_parent()
     limit_process(int(sys.argv[1]))
     if sys.argv[2] == NO_NETWORK:
-        deny_sockets()  # where the system can
+        deny_sockets()  # if the system supports it
     main(sys.argv[3:])

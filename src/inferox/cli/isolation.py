@@ -1,4 +1,4 @@
-"""Commands that can run in a process of their own, so that what a stranger sent cannot end this one."""
+"""Commands that can run in a process of their own, so that untrusted input cannot crash this one."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from inferox.cli.number_types import POSITIVE
 
 _GIB = 2**30
 _SHARE = 0.8
-"""How much of the free memory the process may have where nothing is said: the machine is not to swap."""
+"""The default share of the free memory that the process may use, so that the machine does not swap."""
 
 _LIMIT_S = 600.0
 
 NETWORK, NO_NETWORK = "network", "no-network"
-"""What the child is told of whether it may make sockets."""
+"""The argument that tells the child whether it may open sockets."""
 
 
 class IsolatableCommand(click.Command):
-    """A command that ``--isolated`` runs in a child process with limits of memory and time.
+    """A command that ``--isolated`` runs in a child process with memory and time limits.
 
-    A runtime that crashes on a hostile or damaged model ends the child alone, and what is left is one error. On Linux
-    the child cannot make sockets, unless the command needs the network.
+    A runtime that crashes on a hostile or damaged model ends only the child, and is reported as an error. On Linux the
+    child cannot open sockets, unless the command needs the network.
     """
 
     needs_network = False
-    """Whether the child may make sockets."""
+    """Whether the child may open sockets."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,13 +46,13 @@ class IsolatableCommand(click.Command):
                 ["--memory-limit"],
                 type=POSITIVE,
                 metavar="GIB",
-                help="With --isolated: how much memory it may take. By default 80% of what is free.",
+                help="With --isolated: the most memory it may use. By default 80% of what is free.",
             ),
             click.Option(
                 ["--time-limit"],
                 type=POSITIVE,
                 metavar="SECONDS",
-                help=f"With --isolated: how long it may take. By default {_LIMIT_S:g} seconds.",
+                help=f"With --isolated: the longest time it may take. By default {_LIMIT_S:g} seconds.",
             ),
         ]
 
@@ -65,7 +65,7 @@ class IsolatableCommand(click.Command):
         """Runs the command, here or in a child process.
 
         Raises:
-            click.UsageError: If there are limits and nothing that they are for.
+            click.UsageError: If limits are given without ``--isolated``.
             LoadError: If the child process crashes or takes too long.
         """
         isolated, memory_gib, time_s = (ctx.params.pop(name) for name in ("isolated", "memory_limit", "time_limit"))
@@ -83,13 +83,13 @@ class IsolatableCommand(click.Command):
 
 
 class IsolatableNetworkCommand(IsolatableCommand):
-    """The same for a command that may have to fetch something."""
+    """An isolatable command that may need the network."""
 
     needs_network = True
 
 
 def _without_isolation(words: list[str]) -> list[str]:
-    """The words without the options that are for the parent."""
+    """Returns the words without the options that are for the parent."""
     kept: list[str] = []
     waiting = iter(words)
     for word in waiting:
@@ -114,7 +114,7 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_netw
 
     network = NETWORK if needs_network else NO_NETWORK
     child = subprocess.Popen(  # noqa: S603 - our own module, by this interpreter
-        # -P keeps the current folder, which may hold anything, out of what is imported.
+        # -P keeps the current folder, which may contain anything, off the import path.
         [sys.executable, "-P", "-m", "inferox.cli.isolated_process", str(memory_bytes), network, *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -151,7 +151,7 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_netw
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ends the child with whatever it started."""
+    """Kills the child and all processes that it started."""
     if child.poll() is not None:
         return
     if hasattr(os, "killpg"):

@@ -1,4 +1,4 @@
-"""Records of the input as a task's items: a text, a pair of texts, an image or named tensors."""
+"""Records of the input as items of a task: a text, a pair of texts, an image or named tensors."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from inferox.tasks import ImageFile, read_tensors
 
 @dataclass(frozen=True)
 class PairOptions:
-    """How pairs of texts are given where a record does not state both.
+    """The form of pairs of texts, for records that do not contain both texts.
 
     Attributes:
-        query: The first text of every pair (rerank); ``None`` where records state it.
-        second: The second text of every pair (classify); ``None`` where records state it, or are single texts.
-        in_columns: Whether a record of plain text is a pair: its two columns, separated by a tab.
+        query: The first text of every pair (rerank); ``None`` if records contain it.
+        second: The second text of every pair (classify); ``None`` if records contain it, or are single texts.
+        in_columns: Whether a record of plain text is a pair: two columns separated by a tab.
     """
 
     query: str | None = None
@@ -30,19 +30,19 @@ class PairOptions:
 
 
 def items_of(task: str, record: Any, pairs: PairOptions, where: str) -> Iterator[Any]:
-    """The items of a record.
+    """Yields the items of a record.
 
     Args:
         task: The task's name.
         record: A line or an argument as text, or a JSON value.
-        pairs: How pairs are given.
-        where: What messages call the record, such as ``line 3``.
+        pairs: The form of pairs.
+        where: The name of the record in errors, such as ``line 3``.
 
     Yields:
         Texts, pairs of texts, image files, or the named tensors of a call.
 
     Raises:
-        RequestError: If the record has keys that the task does not take, or is of the wrong form.
+        RequestError: If the record has keys that the task does not take, or has the wrong form.
     """
     if pairs.in_columns and isinstance(record, str):
         record = _columns(record, where)

@@ -1,4 +1,4 @@
-"""The ``inferox`` command: its sub-commands, and what becomes of an error."""
+"""The ``inferox`` command: its subcommands, and the handling of errors."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from inferox.cli.verify import verify
 EXIT_INTERRUPTED = 130
 EXIT_FAILED = 1
 EXIT_UNREAD = 141
-"""What a shell reports for a program that the system ended because nobody reads its output any more."""
+"""The exit code that a shell reports for a program ended by SIGPIPE."""
 
 _OUTPUT_FAULTS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
-"""What the system says where standard output leads to a disk that is full or broken."""
+"""The errors of standard output when its disk is full or broken."""
 
 
 _EPILOG = """\b
@@ -50,7 +50,7 @@ Exit codes:
 
 
 class _UnreadError(Exception):
-    """The reader of the output, such as head, has seen enough."""
+    """The reader of the output, such as head, has closed it."""
 
 
 _SECTIONS = {
@@ -72,7 +72,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(context)
         except BrokenPipeError as error:
-            # Click would end the process with an exit code that says that the computation failed.
+            # Click would exit with the code for a failed computation.
             raise _UnreadError from error
 
 
@@ -90,15 +90,15 @@ for _section in _SECTIONS.values():
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the command line and ends the process with the exit code that fits.
+    """Runs the command line, and ends the process with the exit code.
 
     Args:
-        arguments: The words after the program's name; ``None`` for the process' own.
+        arguments: The words after the program's name; ``None`` for those of the process.
     """
     called_at = None if arguments is None else time.time()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if sys.stderr is None:
-        # It was closed by whoever started this. What is said goes nowhere, and its descriptor to no other file.
+        # The parent process closed it. Messages go nowhere, and its descriptor must not be reused for another file.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the end
     sys.exit(_run(words, called_at))
 
@@ -127,13 +127,13 @@ def _run(words: list[str], called_at: float | None) -> int:
         say(f"inferox: standard output cannot be written: {error.strerror}", err=True)
         _silence_output()
         return EXIT_FAILED
-    except Exception as error:  # noqa: BLE001 - whatever it is, a user sees one line and no traceback
+    except Exception as error:  # noqa: BLE001 - whatever it is, users see one line and no traceback
         return _fail(error, debug=debug)
     return 0
 
 
 def _silence_output() -> None:
-    """Keeps Python from complaining once more, at exit, that its output cannot be written."""
+    """Keeps Python from reporting at exit, once more, that its output cannot be written."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Types of numbers that options take."""
+"""Click parameter types for numbers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ import click
 
 
 class FiniteRange(click.FloatRange):
-    """A range of finite numbers: of ``click.FloatRange``, ``nan`` passes any bound, and ``inf`` where there is none."""
+    """A range of finite numbers: ``click.FloatRange`` accepts ``nan``, and ``inf`` without an upper bound."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Reads a number; see ``click.ParamType.convert``.
+        """Parses a number; see ``click.ParamType.convert``.
 
         Args:
             value: The text, or a number.
             param: The option.
             ctx: The context of the command.
 
+        Returns:
+            The number.
+
         Raises:
-            click.BadParameter: If it is not a finite number, or out of the range.
+            click.BadParameter: If it is not a finite number, or out of range.
         """
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
@@ -29,10 +32,10 @@ class FiniteRange(click.FloatRange):
 
 
 POSITIVE = FiniteRange(min=0, min_open=True)
-"""More than 0."""
+"""Numbers above 0."""
 
 NOT_NEGATIVE = FiniteRange(min=0)
-"""0 or more."""
+"""Numbers from 0 up."""
 
 SHARE = FiniteRange(0, 1)
-"""From 0 to 1."""
+"""Numbers from 0 to 1."""

@@ -23,13 +23,13 @@ def _set_up_logging(_context: click.Context, _parameter: click.Parameter, debug:
     handler = LogHandler()
     handler.setFormatter(LineFormatter("inferox: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if debug else logging.WARNING, force=True)
-    # Libraries warn their developers; whoever runs a command can do nothing about it.
+    # Libraries' warnings are for developers; the user of a command can do nothing about them.
     logging.captureWarnings(capture=True)
     logging.getLogger("py.warnings").setLevel(logging.DEBUG if debug else logging.ERROR)
 
 
 def debug_option(command: Command) -> Command:
-    """Adds ``--debug``: a traceback instead of one line, and a log of what is done."""
+    """Adds ``--debug``: tracebacks of errors, and a log of the steps."""
     return click.option(
         "--debug",
         is_flag=True,
@@ -41,7 +41,7 @@ def debug_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """Adds ``--json/--table``: JSON for programs, a table for people; by default whichever reads standard output."""
+    """Adds ``--json/--table``: by default a table on a terminal, and JSON elsewhere."""
     return click.option(
         "--json/--table",
         "as_json",
@@ -52,24 +52,24 @@ def json_option(command: Command) -> Command:
 
 
 def seconds_option(command: Command) -> Command:
-    """Adds ``--seconds``: how long measuring may take, a minute by default."""
+    """Adds ``--seconds``: the time for measuring, a minute by default."""
     return click.option(
         "--seconds",
         type=POSITIVE,
         default=60.0,
         show_default=True,
-        help="How long it may take, from start to end. The longer, the more often everything is measured.",
+        help="How long it may take, from start to end. With more time, everything is measured more often.",
     )(command)
 
 
 def tolerance_option(command: Command) -> Command:
-    """Adds ``--tolerance``: limits on how well an artifact must agree, in place of its own."""
+    """Adds ``--tolerance``: limits on the agreement of artifacts, in place of their own."""
     return click.option(
         "--tolerance",
         metavar="NAME=NUMBER,…",
         callback=_parse_tolerance,
-        help="What every artifact must reach, such as cosine_min=0.97,max_rel=0.2; also cosine_mean, order_min, tie. "
-        "What is not named stays as it is without this option: what its precision asks for, or what was stated when it "
+        help="The limits for every artifact, such as cosine_min=0.97,max_rel=0.2; also cosine_mean, order_min, tie. "
+        "Limits that are not named stay the defaults of the artifact's precision, or those that were stated when it "
         "was packed.",
     )(command)
 
@@ -79,20 +79,20 @@ def quality_option(command: Command) -> Command:
     return click.option(
         "--quality",
         type=click.Choice(["exact", "close", "quantized"]),
-        help="How well an artifact must agree with the original. By default close, or any where a precision is given.",
+        help="The required agreement with the original. By default close, or any if a precision is given.",
     )(command)
 
 
 def runtime_options(command: Command) -> Command:
-    """Adds what says on what a package is to run: its backend, device, precision, quality and threads."""
+    """Adds the options that choose the backend, device, precision, quality and threads."""
     options = (
         click.option("--backend", default="auto", show_default=True, help="The runtime to use."),
         click.option("--device", help="Where to run, such as cuda:0. By default the backend's own choice."),
         click.option("--precision", help="fp32, bf16, fp16 or int8. By default the best that the package has."),
         quality_option,
-        click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads to use."),
+        click.option("--threads", type=click.IntRange(min=1), help="The number of CPU threads."),
     )
-    for option in reversed(options):  # as decorators are applied
+    for option in reversed(options):  # the order in which decorators apply
         command = option(command)
     return command
 
@@ -123,7 +123,7 @@ _LIMITS = {
     "order_min": (0.0, 1.0),
     "tie": (0.0, 1.0),
 }
-"""The smallest and the largest number of each limit."""
+"""The smallest and the largest value of each limit."""
 
 
 def _parse_tolerance(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Limits | None:

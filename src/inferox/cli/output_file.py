@@ -1,4 +1,4 @@
-"""A file that appears under its name once it is complete."""
+"""Output files that appear under their name only once they are complete."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from inferox.core import ConfigError
 
 @contextmanager
 def open_output(target: Path, *, suffixes: Collection[str], force: bool) -> Iterator[Path]:
-    """Makes a place for a file to be written; what fails or is interrupted leaves none.
+    """Opens a temporary file that replaces the target at the end; a block that fails or is interrupted leaves none.
 
     Args:
         target: The file.
-        suffixes: How its name may end.
-        force: Whether a file that exists may be replaced.
+        suffixes: The allowed suffixes of its name.
+        force: Whether an existing file may be replaced.
 
     Yields:
-        A temporary file beside it, which takes its place at the end.
+        The path of the temporary file, in the same folder.
 
     Raises:
-        ConfigError: If the file exists, its name ends in something else, or it cannot be written.
+        ConfigError: If the file exists, its name has another suffix, or it cannot be written.
     """
     if target.suffix not in suffixes:
         raise ConfigError(f"the name of the output file must end in {', '.join(suffixes)}, but is {target.name!r}")
@@ -47,13 +47,13 @@ def open_output(target: Path, *, suffixes: Collection[str], force: bool) -> Iter
 
 @contextmanager
 def writing(target: Path) -> Iterator[None]:
-    """Says of which file it is that the system cannot write it.
+    """Names the file in errors of the system while it is written.
 
     Args:
         target: The file.
 
     Raises:
-        ConfigError: In the place of an ``OSError``.
+        ConfigError: In place of an ``OSError``.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""``inferox pack``: from a model to a package."""
+"""``inferox pack``: makes a package from a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inferox.parity import Limits
 
 _LISTED = 4
-"""How many of the weights that were left out are named."""
+"""The most left-out weights that are listed by name."""
 
 
 def _parse_dims(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[Dim]]:
@@ -47,8 +47,8 @@ def _split(text: str) -> list[str]:
 )
 @click.argument("source")
 @click.option("-o", "--output", required=True, help="The package to write: a .mlpkg file, or a folder.")
-@click.option("--task", help="What the numbers mean: embed, classify, token-classify, rerank, image-classify or raw.")
-@click.option("--name", help="The package's name, where the source's own does not fit.")
+@click.option("--task", help="The task: embed, classify, token-classify, rerank, image-classify or raw.")
+@click.option("--name", help="The name of the package. By default that of the source.")
 @click.option(
     "--backends",
     metavar="NAME,…",
@@ -62,25 +62,25 @@ def _split(text: str) -> list[str]:
     metavar="NAME,…",
     multiple=True,
     callback=lambda _context, _parameter, texts: [name for text in texts for name in _split(text)] if texts else None,
-    help="The number formats to write artifacts in, such as fp32,int8: fp32, bf16, fp16 or int8. By default fp32, and "
-    "bf16 with openvino where it is close to the original, as that takes no extra space.",
+    help="The precisions to write artifacts in, such as fp32,int8: fp32, bf16, fp16 or int8. By default fp32, and "
+    "bf16 with openvino if it is close to the original, as that takes no extra space.",
 )
 @click.option(
     "--calibration",
     metavar="FILE",
-    help="Texts, one per line, that int8 is calibrated on, ideally like those that the model will see. By default "
+    help="Texts, one per line, for the calibration of int8, ideally like those that the model will see. By default "
     "varied built-in ones.",
 )
 @tolerance_option
 @click.option(
     "--strict",
     is_flag=True,
-    help="Fail where an artifact cannot be made, misses its tolerance, or the answers are not proven from text.",
+    help="Fail if an artifact cannot be made, misses its tolerance, or the answers are not proven from text.",
 )
 @click.option(
     "--samples",
     type=click.Path(path_type=Path),
-    help="Example inputs by name (.npz or .safetensors), for sources that have none of their own.",
+    help="Example inputs by name (.npz or .safetensors), for sources without any of their own.",
 )
 @click.option(
     "--dims",
@@ -90,7 +90,7 @@ def _split(text: str) -> list[str]:
     help="The dims of an input, such as x=batch,3,224,224. By default the first is batch and the others are fixed.",
 )
 @click.option("--force", is_flag=True, help="Replace the package at the output path.")
-@click.option("--rows", is_flag=True, help="Add how far every row is from the original to the JSON.")
+@click.option("--rows", is_flag=True, help="Include the difference of every row from the original in the JSON.")
 @trust_code_option
 @json_option
 @debug_option

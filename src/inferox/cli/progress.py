@@ -1,4 +1,4 @@
-"""How far commands are, on standard error."""
+"""The progress of commands, on standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inferox.bulk import Watcher
 
 ShowSteps = Callable[[str, float, float], None]
-"""Told what is being done, how many steps are done, and how many there are: infinity where that is not known."""
+"""Called with the current step, the number of steps done, and their total: infinity if unknown."""
 
 _ROWS_EVERY_S = 5.0
 _LOOK_EVERY_S = 0.1
@@ -21,11 +21,14 @@ _LOOK_EVERY_S = 0.1
 
 @contextmanager
 def showing_progress(first: str, *, plan: str | None = None) -> Iterator[ShowSteps]:
-    """Shows how far work is while the block runs.
+    """Shows the progress of work while the block runs.
 
     Args:
-        first: What is done first.
-        plan: What is going to be done, and how long it may take, which is said at once; ``None`` to say nothing.
+        first: The first step.
+        plan: The plan, with its duration, which is printed at once; ``None`` to print nothing.
+
+    Yields:
+        The function that reports steps.
     """
     from inferox.loading.progress_display import showing
 
@@ -37,10 +40,13 @@ def showing_progress(first: str, *, plan: str | None = None) -> Iterator[ShowSte
 
 @contextmanager
 def showing_steps(work: str) -> Iterator[Callable[[str], None]]:
-    """Shows which step is being done while the block runs, of work whose length is not known.
+    """Shows the current step while the block runs, for work of unknown length.
 
     Args:
-        work: What is being done.
+        work: The name of the work.
+
+    Yields:
+        The function that reports steps.
     """
     from inferox.loading.progress_display import showing
 
@@ -50,10 +56,10 @@ def showing_steps(work: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def showing_items() -> Iterator[Callable[[int], None]]:
-    """Shows how many items are done while the block runs, of which nobody knows how many there are.
+    """Shows the number of finished items while the block runs, when their total is unknown.
 
     Yields:
-        What is told how many are done.
+        The function that reports the number of finished items.
     """
     from inferox.core import counted
     from inferox.loading.progress_display import showing
@@ -64,7 +70,7 @@ def showing_items() -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def watching() -> Iterator[Watcher]:
-    """Shows how far a bulk run is while the block runs, from the moment at which the run begins."""
+    """Shows the progress of a bulk run while the block runs, from the start of the run."""
     from inferox.bulk import Watcher
     from inferox.loading.progress_display import showing
 

@@ -12,19 +12,19 @@ _KEYS = {
     "token-classify": ("text", "spans"),
     "image-classify": ("image", "labels"),
 }
-"""The names of an item and its result, for tasks whose items are single things or pairs of texts."""
+"""The keys of an item and its result, for tasks whose items are single values or pairs of texts."""
 
 
 def to_record(task: str, item: Any, result: Any) -> dict[str, Any]:
-    """Describes an item and its result.
+    """Converts an item and its result to a JSON object.
 
     Args:
         task: The task's name.
-        item: What was asked.
-        result: What came of it.
+        item: The item.
+        result: Its result.
 
     Returns:
-        A JSON object.
+        The JSON object.
     """
     if task == "raw":
         return {"outputs": to_json(result)}

@@ -25,7 +25,7 @@ _ARRAYS = (".npz", ".safetensors")
 
 
 class Sink(ABC):
-    """Takes results as they come."""
+    """An output that takes results as they are computed."""
 
     @abstractmethod
     def write(
@@ -34,10 +34,10 @@ class Sink(ABC):
         """Takes the results of some items.
 
         Args:
-            task: The task that they are of.
+            task: The task of the results.
             items: The items.
             results: One result per item.
-            cut_tokens: What each item's text lost; ``None`` for a task without texts.
+            cut_tokens: The tokens cut from each item's text; ``None`` for a task without texts.
 
         Raises:
             ConfigError: If results of this task cannot be written here.
@@ -45,14 +45,14 @@ class Sink(ABC):
 
     @abstractmethod
     def finish(self) -> None:
-        """Writes what can only be written once everything has come."""
+        """Writes what can only be written once all results have been taken."""
 
 
 class JsonLines(Sink):
-    """One JSON object per result, written as it comes.
+    """Writes one JSON object per result, as results are computed.
 
     Args:
-        stream: Where to write.
+        stream: The stream to write to.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -71,20 +71,20 @@ class JsonLines(Sink):
         self._stream.flush()
 
     def finish(self) -> None:
-        """Does nothing: every line is written."""
+        """Does nothing: every line is already written."""
 
 
 def _to_fields(tokens: CutTokens) -> dict[str, Any]:
-    """What a record says about the tokens that its text lost."""
+    """Returns the fields of a record for the tokens cut from its text."""
     more = {"more_cut": True} if tokens.is_least else {}
     return {"cut_tokens": tokens.count, **more}
 
 
 class Arrays(Sink):
-    """One ``.npz`` or ``.safetensors`` file: embeddings as one matrix, raw outputs by name, numbered by call.
+    """Writes one ``.npz`` or ``.safetensors`` file: embeddings as one matrix, raw outputs by name, numbered by call.
 
     Args:
-        path: Where to write.
+        path: The file to write to.
         suffix: ``.npz`` or ``.safetensors``.
     """
 
@@ -97,7 +97,7 @@ class Arrays(Sink):
     def write(
         self,
         task: Task,
-        items: Sequence[Any],  # noqa: ARG002 - arrays alone
+        items: Sequence[Any],  # noqa: ARG002 - only arrays are written
         results: Sequence[Any],
         cut_tokens: Sequence[CutTokens] | None = None,  # noqa: ARG002
     ) -> None:
@@ -127,7 +127,7 @@ class Arrays(Sink):
 
 
 class Tables(Sink):
-    """A table for people, once everything has come."""
+    """Prints a table for people, once all results have been taken."""
 
     def __init__(self) -> None:
         self._task: Task | None = None
@@ -139,7 +139,7 @@ class Tables(Sink):
         task: Task,
         items: Sequence[Any],
         results: Sequence[Any],
-        cut_tokens: Sequence[CutTokens] | None = None,  # noqa: ARG002 - standard error says what was cut
+        cut_tokens: Sequence[CutTokens] | None = None,  # noqa: ARG002 - cuts are reported on standard error
     ) -> None:
         """Keeps the results; see ``Sink``."""
         self._task = task
@@ -161,12 +161,15 @@ def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sin
     A file appears under its name once it is complete: a run that fails or is interrupted leaves none.
 
     Args:
-        output: A file, whose name says what to write; ``None`` for standard output.
+        output: A file, whose suffix determines the format; ``None`` for standard output.
         as_json: Whether standard output gets JSON lines rather than a table.
-        force: Whether a file that exists may be replaced.
+        force: Whether an existing file may be replaced.
+
+    Yields:
+        The output.
 
     Raises:
-        ConfigError: If the file exists, cannot be written, or its name says nothing.
+        ConfigError: If the file exists, cannot be written, or has an unknown suffix.
     """
     if output is None:
         if sys.stdout is None:
@@ -187,7 +190,7 @@ def open_sink(output: str | None, *, as_json: bool, force: bool) -> Iterator[Sin
 
 
 class _FileSink(Sink):
-    """Names the file where it cannot be written, which would pass for standard output otherwise."""
+    """Names the file in errors of writing it, which would otherwise be taken for errors of standard output."""
 
     def __init__(self, sink: Sink, target: Path) -> None:
         self._sink, self._target = sink, target

@@ -1,4 +1,4 @@
-"""``inferox run``: a package on texts, images or tensors."""
+"""``inferox run``: runs a package on texts, images or tensors."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ Examples:
     help="Read items from a file: text lines, .jsonl, .npz, .safetensors. Bulk: files, folders and patterns.",
 )
 @click.option("--jsonl", "json_lines", is_flag=True, help="The lines of the input are JSON, whatever its name.")
-@click.option("--query", help="What the texts are ranked for (rerank).")
+@click.option("--query", help="The query to rank the texts for (rerank).")
 @click.option("--text-pair", metavar="TEXT", help="The second text of every pair (classify).")
 @click.option(
     "--pairs",
@@ -59,20 +59,20 @@ Examples:
     type=click.Choice(["error", "warn", "cut"]),
     default="warn",
     show_default=True,
-    help="What to do about texts that are longer than the model takes.",
+    help="What to do with texts that are too long for the model.",
 )
 @click.option("--allow-nan", is_flag=True, help="Pass NaN and infinities on to the model (raw).")
-@click.option("--task", help="What the numbers mean, overriding what the package states.")
+@click.option("--task", help="The task, overriding the one that the package states.")
 @runtime_options
-@click.option("--compile", "compile_model", is_flag=True, help="Compile the model just in time, where the backend can.")
+@click.option("--compile", "compile_model", is_flag=True, help="Compile the model just in time, if the backend can.")
 @click.option(
     "--output",
     metavar="FILE|DIR",
     help="Write to a file: .jsonl, .npz or .safetensors. Bulk: a folder for parts, or one file.",
 )
 @bulk_options
-@click.option("--profile", metavar="FILE", help="Write what takes how long to a .json file, for Chrome or Perfetto.")
-@click.option("--force", is_flag=True, help="Replace the output file, or that of the profile, if it exists.")
+@click.option("--profile", metavar="FILE", help="Write a profile of the run to a .json file, for Chrome or Perfetto.")
+@click.option("--force", is_flag=True, help="Replace the output file, or the profile, if it exists.")
 @trust_code_option
 @signature_option
 @json_option
@@ -185,7 +185,7 @@ def _refuse_in_bulk(**options: object) -> None:
 
 @contextmanager
 def _profiling(profile: str | None, *, force: bool) -> Iterator[AbstractContextManager[None]]:
-    """Notes what takes how long within what it yields, and writes that at the end, where it is wanted."""
+    """Yields a context that records a profile, if one is wanted, and writes the file at the end."""
     from inferox.cli.output_file import open_output
     from inferox.core import Trace
 
@@ -228,7 +228,7 @@ def _check_pairs(pairs: PairOptions, task: str) -> None:
 
 
 def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncate: str) -> None:
-    # Enough items at once to form batches of rows alike in length, and few enough to hold. A raw call is a batch.
+    # Enough items at once to batch rows of similar length, and few enough to hold. A raw call is one batch.
     window_size = 1 if task.name == "raw" else 4 * task.max_rows
     done = 0
     cut_tokens: list[CutTokens] = []
@@ -247,7 +247,7 @@ def _run(model: TaskModel, task: Task, items: Iterator[Any], sink: Sink, truncat
 def _run_window(
     model: TaskModel, task: Task, window: list[Any], done: int, truncate: str
 ) -> tuple[Any, list[CutTokens] | None]:
-    """Computes the results, and what was cut off each text; ``None`` where items are not texts."""
+    """Computes the results, and the tokens cut from each text; ``None`` if items are not texts."""
     from inferox.core import RequestError, span
     from inferox.tasks.truncation import read_cut_tokens, report_truncation
 

@@ -1,4 +1,4 @@
-"""``inferox serve``: packages over HTTP."""
+"""``inferox serve``: serves packages over HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -34,129 +34,129 @@ Examples:
 )
 @click.argument("packages", nargs=-1, metavar="[NAME=]PACKAGE…")
 @config_option
-@click.option("--repository", type=_FILE, metavar="FOLDER", help="Serve every package in a folder, too.")
+@click.option("--repository", type=_FILE, metavar="FOLDER", help="Also serve every package in a folder.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
     default=8000,
     show_default=True,
-    help="The port to listen on; 0 for any that is free.",
+    help="The port to listen on; 0 for any free one.",
 )
 @click.option(
     "--grpc-port",
     type=click.IntRange(0, 65_535),
-    help="The port to listen on for gRPC; 0 for any that is free. Without it there is no gRPC.",
+    help="The port to listen on for gRPC; 0 for any free one. Without it, gRPC is off.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="How many worker processes share the threads and the requests.",
+    help="The number of worker processes that share the threads and the requests.",
 )
 @runtime_options
 @click.option("--compile", "compile_model", is_flag=True, help="Compile the models just in time, where possible.")
 @click.option(
     "--api-key-file",
     type=_FILE,
-    help="A TOML file with the API keys that may ask: a table [keys.NAME] with sha256 for each.",
+    help="A TOML file with the accepted API keys: a table [keys.NAME] with sha256 for each.",
 )
 @click.option(
     "--api-key",
     "api_key",
     multiple=True,
     metavar="NAME=SHA256",
-    help="An API key that may ask, by the digest that sha256sum makes of it. May be repeated.",
+    help="An accepted API key, by its digest from sha256sum. May be repeated.",
 )
-@click.option("--tls-cert", type=_FILE, help="Speak HTTPS with the certificate in this PEM file.")
-@click.option("--tls-key", type=_FILE, help="The PEM file with the key of the certificate.")
+@click.option("--tls-cert", type=_FILE, help="Serve HTTPS with the certificate in this PEM file.")
+@click.option("--tls-key", type=_FILE, help="The PEM file with the private key of the certificate.")
 @click.option("--body-limit", default="16MiB", show_default=True, metavar="SIZE", help="The largest body of a request.")
 @click.option(
     "--held-limit",
     default="256MiB",
     show_default=True,
     metavar="SIZE",
-    help="How much the bodies of all requests together may take that are not answered yet.",
+    help="The largest total size of the bodies of unanswered requests.",
 )
 @click.option(
     "--request-limit",
     type=click.IntRange(min=1),
     default=1024,
     show_default=True,
-    help="How many requests may be unanswered at a time.",
+    help="The most requests that may be unanswered at a time.",
 )
 @click.option(
     "--body-timeout",
     type=POSITIVE,
     default=30.0,
     show_default=True,
-    help="How many seconds the body of a request may take to arrive.",
+    help="The time for the body of a request to arrive, in seconds.",
 )
 @click.option(
     "--keep-alive",
     type=POSITIVE,
     default=75.0,
     show_default=True,
-    help="For how many seconds a connection is kept without a request: longer than a proxy in front keeps it.",
+    help="The time to keep an idle connection, in seconds: longer than a proxy in front keeps it.",
 )
 @click.option(
     "--timeout",
     type=POSITIVE,
     default=60.0,
     show_default=True,
-    help="How many seconds a request may take before it is given up.",
+    help="The time after which a request is given up, in seconds.",
 )
 @click.option(
     "--drain-delay",
     type=NOT_NEGATIVE,
     default=5.0,
     show_default=True,
-    help="For how many seconds new connections are still taken after SIGTERM, while /health/ready says no.",
+    help="The time for which new connections are still accepted after SIGTERM, while /health/ready answers 503.",
 )
 @click.option(
     "--admin-host",
     default="127.0.0.1",
     show_default=True,
-    help="The address on which requests to load and unload models are taken.",
+    help="The address to listen on for requests to load and unload models.",
 )
 @click.option(
     "--admin-port",
     type=click.IntRange(0, 65_535),
-    help="The port for them; 0 for any that is free. Without it models are neither loaded nor unloaded by requests.",
+    help="The port for them; 0 for any free one. Without it, requests can neither load nor unload models.",
 )
 @click.option(
     "--admin-key",
     multiple=True,
     metavar="NAME=SHA256",
-    help="A key that such requests must have, as --api-key has it. May be repeated.",
+    help="A key that such requests must have, in the form of --api-key. May be repeated.",
 )
 @click.option(
     "--token-ids",
     type=click.Choice(["refuse", "accept"]),
     default="refuse",
     show_default=True,
-    help="What to do about token ids in place of texts for /v1/embeddings: clients often send another tokenizer's.",
+    help="What to do with token ids in place of texts for /v1/embeddings: they often come from another tokenizer.",
 )
 @click.option(
     "--log-format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How the log on standard error is written: lines for people, or a JSON object in each line.",
+    help="The format of the log on standard error: lines for people, or one JSON object per line.",
 )
-@click.option("--access-log", is_flag=True, help="Log a line for each request, without what it says.")
+@click.option("--access-log", is_flag=True, help="Log a line for each request, without its content.")
 @click.option(
     "--otlp-endpoint",
     metavar="URL",
-    help="Send traces of requests to this receiver of OTLP over HTTP, such as http://127.0.0.1:4318.",
+    help="Send traces of requests to this OTLP receiver over HTTP, such as http://127.0.0.1:4318.",
 )
 @click.option(
     "--trace-share",
     type=SHARE,
     default=1.0,
     show_default=True,
-    help="The share of requests to trace of those whose clients do not say whether they are to be.",
+    help="The share of requests to trace, among those whose clients leave it open.",
 )
 @trial_options
 @trust_code_option
@@ -205,16 +205,16 @@ def serve(
     trust_code: bool,
     require_signature: Path | None,
 ) -> None:
-    """Serve packages over HTTP and gRPC, for the clients that there are already.
+    """Serve packages over HTTP and gRPC, for existing clients.
 
-    It answers as OpenAI's, Cohere's and text-embeddings-inference's APIs do, reranks and scores as Jina's, vLLM's and
-    infinity's, and speaks the Open Inference Protocol, Triton's and KServe's, over REST and gRPC. /docs has every
-    route, / is a page to look at, and /metrics is for Prometheus.
+    It answers the APIs of OpenAI, Cohere and text-embeddings-inference, reranks and scores like Jina, vLLM and
+    infinity, and speaks the Open Inference Protocol of Triton and KServe, over REST and gRPC. /docs lists every route,
+    / is a page for people, and /metrics is for Prometheus.
 
-    Models are computed by worker processes; one that ends is replaced. GET /health/live says whether the server lives,
-    and /health/ready whether it can compute every model. SIGTERM and Ctrl+C end it once what it has taken is answered.
+    Worker processes compute the models; one that ends is replaced. GET /health/live says whether the server is live,
+    and /health/ready whether it can compute every model. SIGTERM and Ctrl+C end it once accepted requests are answered.
 
-    Every option may also come from a file, by --config, and from the environment: --body-limit from
+    Every option may also come from a file, with --config, and from the environment: --body-limit from
     INFEROX_SERVE_BODY_LIMIT, and packages from INFEROX_SERVE_PACKAGES.
     """
     from inferox.core import ConfigError
@@ -277,7 +277,7 @@ def _read_sources(packages: Sequence[str], named: Mapping[str, str], options: Ma
     sources = [ModelSource(path, name, options) for name, path in named.items()]
     for given in packages:
         name, is_named, path = given.partition("=")
-        # A path may have the sign too: what stands before it there, as in ./a=b, is no name.
+        # A path may contain the sign too: what precedes it then, as in ./a=b, is not a name.
         if is_named and MODEL_NAME.fullmatch(name) and path:
             sources.append(ModelSource(path, name, options))
         else:

@@ -1,4 +1,4 @@
-"""Where the options of ``inferox serve`` come from besides its command line: a file, and the environment."""
+"""Settings of ``inferox serve`` besides its command line: a configuration file, and the environment."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 import click
 
 PREFIX = "INFEROX_SERVE"
-"""What the variables begin with. Kubernetes itself sets INFEROX_PORT, where a service is called inferox."""
+"""The prefix of the variables. Kubernetes itself sets INFEROX_PORT for a service called inferox."""
 
 _MODELS = "models"
 _NOT_IN_A_FILE = {"config", "help", "debug"}
 
 
 def config_option(command: Any) -> Any:
-    """Adds ``--config``: a file with what the command line does not say."""
+    """Adds ``--config``: a file with options that the command line does not give."""
     return click.option(
         "--config",
         "models",
         type=click.Path(path_type=Path),
         is_eager=True,
         callback=_read_config,
-        help="A TOML file with options, by their names without dashes in front, and a table [models] of names and "
-        "packages. What the command line or the environment says goes first.",
+        help="A TOML file with options, by their names without leading dashes, and a table [models] of names and "
+        "packages. The command line and the environment take precedence.",
     )(command)
 
 
 def _read_config(context: click.Context, _parameter: click.Parameter, path: Path | None) -> dict[str, Any]:
-    """Makes what a file says the defaults, and gives the models that it names."""
+    """Makes the options in a file the defaults, and returns the models that it names."""
     _check_variables(context)
     if path is None:
         return {}
@@ -55,7 +55,7 @@ def _read_config(context: click.Context, _parameter: click.Parameter, path: Path
 
 
 def _options_of(context: click.Context) -> dict[str, click.Option]:
-    """The options by what a file calls them."""
+    """Returns the options, by their names in a file."""
     found = {}
     for parameter in context.command.params:
         if isinstance(parameter, click.Option):
@@ -66,7 +66,7 @@ def _options_of(context: click.Context) -> dict[str, click.Option]:
 
 
 def _check(path: Path, option: click.Option, name: str, value: Any) -> None:
-    """Refuses a value of another type: "8000" and true are no port."""
+    """Checks the type of a value: "8000" and true are not ports."""
     kinds, expected = _kinds_of(option)
     values = value if option.multiple else [value]
     is_right = isinstance(values, list) and all(type(item) in kinds for item in values)
@@ -85,12 +85,12 @@ def _kinds_of(option: click.Option) -> tuple[set[type], str]:
 
 
 def _resolve(folder: Path, option: click.Option, value: Any) -> Any:
-    """Takes paths in a file to be meant from where it lies."""
+    """Resolves a path in a file relative to the file's folder."""
     return str(folder / value) if isinstance(option.type, click.Path) else value
 
 
 def _read_models(path: Path, models: Any) -> dict[str, Any]:
-    """Reads the models that a file names: a package for each."""
+    """Reads the models in a file: a package for each name."""
     if not isinstance(models, dict):
         raise click.UsageError(f"{path}: models must be a table of names and packages, but is {models!r}")
     for name, package in models.items():
@@ -100,7 +100,7 @@ def _read_models(path: Path, models: Any) -> dict[str, Any]:
 
 
 def name_variables(command: click.Command) -> click.Command:
-    """Lets each option come from the environment, too: ``--body-limit`` from ``INFEROX_SERVE_BODY_LIMIT``.
+    """Lets each option also come from the environment: ``--body-limit`` from ``INFEROX_SERVE_BODY_LIMIT``.
 
     Args:
         command: The command.
@@ -112,7 +112,7 @@ def name_variables(command: click.Command) -> click.Command:
 
 
 def _check_variables(context: click.Context) -> None:
-    """Refuses variables that no option has: one that is misspelt would do nothing, and nobody would know."""
+    """Refuses unknown variables with the prefix: a misspelt one would silently have no effect."""
     known = {parameter.envvar for parameter in context.command.params}
     for variable in sorted(os.environ):
         if variable.startswith(f"{PREFIX}_") and variable not in known:

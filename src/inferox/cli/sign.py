@@ -1,4 +1,4 @@
-"""``inferox sign``: a package, with the key of its maker."""
+"""``inferox sign``: signs a package with the key of its maker."""
 
 from __future__ import annotations
 
@@ -31,18 +31,16 @@ Example:
     "--key-password",
     envvar="INFEROX_KEY_PASSWORD",
     show_envvar=True,
-    help="What the key is encrypted with, best not typed here.",
+    help="The password of the key, best not typed here.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="The signature. By default PACKAGE.sig, beside the package."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The signature file. By default PACKAGE.sig.")
 @click.option("--force", is_flag=True, help="Replace the signature if it exists.")
 @debug_option
 def sign(package: str, *, key: Path, key_password: str | None, output: Path | None, force: bool) -> None:
-    """Sign a package, after all of its files are verified: every file with its digest, by a file beside the package.
+    """Sign a package, after verifying its files: a file beside it holds the signed digests of all of them.
 
-    The package itself is not changed. --require-signature of run, verify and serve takes only packages that are signed
-    with a key. The signature is in the format of OpenSSF Model Signing, whose own tools take it for folders.
+    The package itself is not changed. With --require-signature, run, verify and serve take only packages signed with a
+    given key. The signature is in the format of OpenSSF Model Signing, whose own tools accept it for folders.
     """
     from inferox.cli.output_file import open_output
     from inferox.package.signed_package import SIGNATURE_SUFFIX, check_outside, signature_of

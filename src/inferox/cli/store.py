@@ -1,4 +1,4 @@
-"""``inferox store``: what the local store holds, and removing what is not needed."""
+"""``inferox store``: lists and prunes the local store."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 def store() -> None:
     """Show and prune the local store of unpacked packages.
 
-    An .mlpkg file is unpacked into the store when it is first opened. Once the packages there hold more than the limit
-    (INFEROX_STORE_LIMIT, such as 20GB or none; by default 50 GB), those that were not used for the longest time are
-    removed, except those in use. They are unpacked again when they are next opened. What 'inferox tune' measured is
-    small, and is kept.
+    An .mlpkg file is unpacked into the store when it is first opened. When the packages there exceed the limit
+    (INFEROX_STORE_LIMIT, such as 20GB or none; by default 50 GB), the least recently used ones are removed, except
+    those in use. They are unpacked again when they are next opened. Results of 'inferox tune' are small, and are kept.
     """
 
 
@@ -52,16 +51,16 @@ def list_packages(*, as_json: bool) -> None:
 
 
 @store.command(
-    short_help="Remove the packages that were not used for the longest time.",
+    short_help="Remove the least recently used packages.",
     epilog="Example: inferox store prune --limit 5GB --dry-run",
 )
-@click.option("--limit", metavar="SIZE", help="What may remain, such as 5GB or 500MiB. By default the store's limit.")
+@click.option("--limit", metavar="SIZE", help="The size that may remain, such as 5GB or 500MiB. By default the limit.")
 @click.option("--all", "everything", is_flag=True, help="Remove every package that is not in use.")
-@click.option("--dry-run", is_flag=True, help="Remove nothing, and say what would be removed.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @json_option
 @debug_option
 def prune(*, limit: str | None, everything: bool, dry_run: bool, as_json: bool) -> None:
-    """Remove the packages that were not used for the longest time, until the others are within a limit.
+    """Remove the least recently used packages, until the rest is within a limit.
 
     A package that a process has open is never removed.
     """

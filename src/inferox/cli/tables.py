@@ -22,16 +22,16 @@ from inferox.tasks import LabelScore, Span
 
 
 def shorten(text: str, width: int) -> Text:
-    """A text on one line of at most ``width`` characters, with line breaks and control characters made visible."""
+    """Shortens a text to one line of at most ``width`` characters, with control characters made visible."""
     line = printable(text)
     return Text(line if len(line) <= width else line[: width - 1] + "…")
 
 
 def plain_table(title: str | Text = "") -> Table:
-    """An empty table without a frame, whose columns stand close together, so that more of them fit 80 columns.
+    """Makes an empty table without a frame and with narrow gaps, so that more columns fit into 80 characters.
 
     Args:
-        title: What it shows.
+        title: The title.
     """
     return Table(
         title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False
@@ -39,7 +39,7 @@ def plain_table(title: str | Text = "") -> Table:
 
 
 def evidence_table(evidence: Sequence[ArtifactEvidence]) -> RenderableType:
-    """How well each artifact agrees with the reference, in the figures that decide."""
+    """Makes a table of each artifact's agreement with the reference, in the figures that decide its class."""
     ranks = any(item.agreement.ranking_agreement is not None for item in evidence)
     decides = ranks or any(item.agreement.argmax_agreement is not None for item in evidence)
     order = f" (order: {'ranking' if ranks else 'arg-max'})" if decides else ""
@@ -66,7 +66,7 @@ def evidence_table(evidence: Sequence[ArtifactEvidence]) -> RenderableType:
 
 
 def _batch_lines(evidence: Sequence[ArtifactEvidence]) -> list[Text]:
-    """Which artifacts give a row the same outputs in any batch, and by how much the others do not."""
+    """Returns lines that say which artifacts are batch invariant, and how far the outputs of the others differ."""
     measured = [(item.artifact, item.batch) for item in evidence if item.batch is not None]
     lines = [Text(printable(f"{artifact} {batch}"), style="bold") for artifact, batch in measured if not batch.holds]
     holds = [artifact for artifact, batch in measured if batch.holds]
@@ -83,12 +83,12 @@ def _batch_lines(evidence: Sequence[ArtifactEvidence]) -> list[Text]:
 
 
 def _share_text(share: float | None) -> str:
-    """A share in per cent, rounded down: 100 % means all of them."""
+    """Formats a share as a percentage, rounded down, so that 100% means all."""
     return "–" if share is None else "100%" if share == 1 else f"{math.floor(1000 * share) / 10:.1f}%"
 
 
 def profile_table(profile: Profile) -> RenderableType:
-    """For each shape of batch that was measured, the two fastest artifacts and their times."""
+    """Makes a table of the two fastest artifacts and their times, for each measured shape of batch."""
     numbers = {name: str(number) for number, name in enumerate(sorted(profile.cells), 1)}
     title = Text(
         f"Fastest for each shape of batch, with {threads_text(profile.threads)}, in milliseconds", style="italic"
@@ -110,20 +110,20 @@ def profile_table(profile: Profile) -> RenderableType:
 
 
 def legend(numbers: Mapping[str, str]) -> Text:
-    """The artifact that each number stands for.
+    """Returns the artifact that each number stands for.
 
     Args:
-        numbers: The number by the artifact's name.
+        numbers: The number of each artifact, by its name.
     """
     return Text("\n".join(f"({number}) {name}" for name, number in numbers.items()))
 
 
 def result_table(task: str, items: Sequence[Any], results: Sequence[Any]) -> RenderableType:
-    """The results of a task, as people would want to see them.
+    """Makes a table of the results of a task.
 
     Args:
         task: The task's name.
-        items: What was asked.
+        items: The items.
         results: One result per item.
     """
     if task == "embed":
@@ -142,7 +142,7 @@ _MOST_COMPARED = 12
 """The most texts whose similarities fit a terminal."""
 
 _MOST_LABELS = 3
-"""How many of an item's labels a table shows."""
+"""The most labels shown for an item."""
 
 
 def _similarity_table(texts: Sequence[str], vectors: npt.NDArray[np.float32]) -> Table:

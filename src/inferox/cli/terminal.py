@@ -1,4 +1,4 @@
-"""The only way from the commands to a terminal: foreign text is shown, and never controls it."""
+"""The only way from the commands to a terminal: foreign text is shown, but never controls it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import click
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Prints one line, with control characters and line breaks written out.
+    """Prints one line, with control characters and line breaks escaped.
 
     Args:
-        text: The line, which may hold names and values out of foreign files.
-        err: Whether it goes to standard error.
+        text: The line, which may contain names and values from untrusted files.
+        err: Whether to print to standard error.
     """
     from inferox.core import printable
 
@@ -22,7 +22,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def make_console(*, stderr: bool = False) -> Any:
-    """Makes rich's console, which prints tables with control characters written out.
+    """Makes a rich console that prints tables with control characters escaped.
 
     Args:
         stderr: Whether it prints to standard error.
@@ -38,7 +38,7 @@ def make_console(*, stderr: bool = False) -> Any:
                 if segment.control or segment.text.isprintable():
                     yield segment
                 else:
-                    # rich itself ends lines with segments of their own, or at the end of their text.
+                    # rich itself ends lines with separate segments, or at the end of a segment's text.
                     lines = "\n".join(printable(line) for line in segment.text.split("\n"))
                     yield Segment(lines, segment.style)
 
@@ -46,21 +46,21 @@ def make_console(*, stderr: bool = False) -> Any:
 
 
 class LogHandler(logging.Handler):
-    """Writes log records to what is standard error by then: threads may log after a command has ended."""
+    """Writes log records to the current standard error: threads may log after a command has ended."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes a record."""
         try:
             click.echo(self.format(record), err=True)
-        except Exception:  # noqa: BLE001 - as every handler: what cannot be logged ends nothing
+        except Exception:  # noqa: BLE001 - as in every handler: a failure to log ends nothing
             self.handleError(record)
 
 
 class LineFormatter(logging.Formatter):
-    """Formats a log record as one line, with control characters written out; a traceback follows as it is."""
+    """Formats a log record as one line, with control characters escaped; a traceback follows unchanged."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """The line of a record."""
+        """Formats the line of a record."""
         from inferox.core import printable
 
         return printable(super().formatMessage(record))

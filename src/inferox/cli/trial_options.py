@@ -1,4 +1,4 @@
-"""The options of ``inferox serve`` for artifacts that are tried beside the one that serves."""
+"""The options of ``inferox serve`` for shadows, canaries and offered artifacts."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ def trial_options(command: Command) -> Command:
         click.option(
             "--shadow",
             metavar="BACKEND[:PRECISION]=SHARE",
-            help="Compute a share of the requests again on another artifact, after they are answered, and measure how "
-            "far its answers are away: onnxruntime=0.1 takes a tenth.",
+            help="Recompute a share of the requests on another artifact, after they are answered, and measure the "
+            "difference of its answers: onnxruntime=0.1 takes a tenth.",
         ),
         click.option(
             "--canary",
             metavar="BACKEND[:PRECISION]=SHARE",
-            help="Answer a share of the requests by another artifact, until it fails or drifts too far.",
+            help="Answer a share of the requests with another artifact, until it fails or drifts too far.",
         ),
         click.option(
             "--canary-drift",
             type=NOT_NEGATIVE,
-            help="How far the canary's answers may be away in the mean: 1 - cosine of vectors, or the difference of "
-            "scores. By default what its parity class allows.",
+            help="The largest mean difference of the canary's answers: 1 - cosine for vectors, or the difference of "
+            "scores. By default that of its parity class.",
         ),
         click.option(
             "--canary-errors",
             type=SHARE,
-            help="The share of the canary's requests that may fail; by default 0.05. Their answers come from the "
-            "artifact that serves.",
+            help="The share of the canary's requests that may fail; by default 0.05. Failed ones are answered by the "
+            "serving artifact.",
         ),
         click.option(
             "--canary-any-space",
             is_flag=True,
-            help="Let the canary answer with vectors of another embedding space, as int8 has it.",
+            help="Let the canary answer with vectors of another embedding space, such as those of int8.",
         ),
         click.option(
             "--offer-artifacts",
             metavar="BACKEND[:PRECISION],…",
-            help="Other artifacts that a request may ask for, by the header Inferox-Artifact. Each takes memory.",
+            help="Other artifacts that a request may ask for, with the header Inferox-Artifact. Each takes memory.",
         ),
     )
-    for option in reversed(options):  # as decorators are applied
+    for option in reversed(options):  # the order in which decorators apply
         command = option(command)
     return command
 
@@ -60,21 +60,21 @@ def trial_options(command: Command) -> Command:
 def read_trials(
     shadow: str | None, canary: str | None, drift: float | None, errors: float | None, *, any_space: bool
 ) -> dict[str, Shadow | Canary]:
-    """Reads the options.
+    """Reads the options of shadows and canaries.
 
     Args:
-        shadow: What ``--shadow`` says.
-        canary: What ``--canary`` says.
-        drift: What ``--canary-drift`` says.
-        errors: What ``--canary-errors`` says.
+        shadow: The value of ``--shadow``.
+        canary: The value of ``--canary``.
+        drift: The value of ``--canary-drift``.
+        errors: The value of ``--canary-errors``.
         any_space: Whether ``--canary-any-space`` is given.
 
     Returns:
-        Those arguments of ``Engine.load`` that are asked for.
+        The arguments of ``Engine.load`` for those that are given.
 
     Raises:
-        ConfigError: If one is of another form.
-        UsageError: If something is said of a canary that there is not.
+        ConfigError: If a value has the wrong form.
+        UsageError: If an option of a canary is given without ``--canary``.
     """
     from inferox.engine import Canary, Shadow
     from inferox.engine.trials.options import ERROR_LIMIT, parse_trial
@@ -104,10 +104,10 @@ def read_offers(text: str | None) -> tuple[Offer, ...]:
     """Reads ``--offer-artifacts``.
 
     Args:
-        text: What it says; ``None`` where it is not given.
+        text: Its value; ``None`` if it is not given.
 
     Raises:
-        ConfigError: If it is of another form.
+        ConfigError: If the value has the wrong form.
     """
     from inferox.engine.trials.options import parse_offers
 

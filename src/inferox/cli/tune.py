@@ -1,4 +1,4 @@
-"""``inferox tune``: every artifact of a package measured on this machine."""
+"""``inferox tune``: measures every artifact of a package on this machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Measure what is fastest on this machine.",
+    short_help="Measure which artifact is fastest on this machine.",
     epilog="Example: inferox tune minilm.mlpkg --threads 2",
 )
 @click.argument("package")
@@ -42,9 +42,9 @@ def tune(
 ) -> None:
     """Measure every artifact of a package over batches of different shapes, and keep what is fastest for each.
 
-    The result is kept in the local store, and is used whenever the package is loaded on this machine with as many
-    threads. Every batch is measured once before any is measured again. Where the time is over, or Ctrl-C stops it, what
-    was measured until then is kept.
+    The result is kept in the local store, and is used whenever the package is loaded on this machine with the same
+    number of threads. Every batch is measured once before any is measured again. When the time is over, or Ctrl-C
+    stops it, the measurements so far are kept.
     """
     from inferox.measuring import Ending
     from inferox.measuring import tune as measure
@@ -92,13 +92,13 @@ def _print(found: Tuning) -> None:
 
 
 def _answer(found: Tuning) -> str:
-    """Which artifact is the fastest over all shapes, how much faster than PyTorch in fp32, and how exact."""
+    """Says which artifact is fastest over all shapes, how much faster than PyTorch in fp32, and how exact."""
     from inferox.report.quantities import three_digits
 
     profile = found.profile
     shapes = sorted({(cell.rows, cell.length) for cells in profile.cells.values() for cell in cells})
     times = {name: [profile.seconds(name, *shape) for shape in shapes] for name in profile.cells}
-    # The one that is loaded from now on, which is not always the one that is first for most shapes.
+    # The one to be loaded from now on, which is not always the fastest for most shapes.
     ratios = profile.ratios(profile.cells)
     fastest = min(ratios, key=lambda name: sum(ratios[name]))
     won = sum(ratio == 1 for ratio in ratios[fastest])
@@ -119,7 +119,7 @@ def _answer(found: Tuning) -> str:
 
 
 def _warnings(found: Tuning) -> list[str]:
-    """What keeps the times from being relied on; empty where nothing does."""
+    """Returns warnings about the reliability of the times; empty if there are none."""
     from inferox.report.summary import NOISE_HINT, NOISY
 
     share, name = max(((share, name) for name, share in found.noise.items()), default=(0.0, ""))
@@ -130,7 +130,7 @@ def _warnings(found: Tuning) -> list[str]:
 
 
 def _how_far(found: Tuning) -> str:
-    """What is missing of what was planned; nothing where it was all measured."""
+    """Says what is missing of the plan, and why; empty if everything was measured."""
     if found.ending == "complete":
         return ""
     why = "stopped" if found.ending == "interrupted" else "the time was over"

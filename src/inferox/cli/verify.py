@@ -1,4 +1,4 @@
-"""``inferox verify``: the evidence of a package, measured again here."""
+"""``inferox verify``: measures the parity evidence of a package again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXIT_MISSED = 3
 
 @click.command(
     cls=IsolatableCommand,
-    short_help="Measure a package again on this machine.",
+    short_help="Measure the evidence of a package again on this machine.",
     epilog="Example: inferox verify minilm.mlpkg --backend onnxruntime",
 )
 @click.argument("package")
@@ -33,11 +33,11 @@ EXIT_MISSED = 3
 @click.option("--device", help="Where to run, such as cuda:0. By default each backend's own choice.")
 @click.option("--precision", help="The only precision to measure. By default all.")
 @tolerance_option
-@click.option("--threads", type=click.IntRange(min=1), help="How many CPU threads each runtime may use.")
+@click.option("--threads", type=click.IntRange(min=1), help="The number of CPU threads of each runtime.")
 @click.option(
     "--seconds",
     type=POSITIVE,
-    help="How long it may take, from start to end. What is not reached is named, and does not pass. By default "
+    help="How long it may take, from start to end. Artifacts not reached are listed, and do not pass. By default "
     "there is no limit.",
 )
 @trust_code_option
@@ -59,8 +59,8 @@ def verify(
 ) -> None:
     """Run every artifact of a package on its samples, and compare with what the model itself computed when packed.
 
-    Ends with exit code 3 where an artifact misses its tolerance, fails on a runtime that is here, or is not reached
-    within the time. Where Ctrl-C stops it, what was measured until then is shown.
+    Ends with exit code 3 if an artifact misses its tolerance, fails on an installed runtime, or is not reached within
+    the time. If Ctrl-C stops it, the measurements so far are shown.
     """
     from inferox.measuring import Ending
     from inferox.measuring import verify as measure_again

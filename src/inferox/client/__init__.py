@@ -1,6 +1,6 @@
-"""A client of ``inferox serve``: the same calls and results as a loaded package has, over HTTP.
+"""A client of ``inferox serve``: the calls and results of a loaded package, over HTTP.
 
-It speaks the Open Inference Protocol with binary tensors, divides large inputs, tries again what may succeed, and
+It speaks the Open Inference Protocol with binary tensors, splits large inputs, retries requests that may succeed, and
 raises the errors that the server raised.
 """
 

@@ -1,4 +1,4 @@
-"""The one border at which what a server answers wrongly becomes an error of Inferox."""
+"""The one border at which invalid responses of a server become errors of Inferox."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from inferox.core import ManifestError, ResponseError, first_line
 
 @contextmanager
 def reading(subject: str) -> Iterator[None]:
-    """Makes a ``ResponseError`` of what goes wrong while an answer is read.
+    """Turns errors while a response is read into a ``ResponseError``.
 
     Args:
-        subject: What is read, for the error.
+        subject: The name of the response, for the error.
 
     Raises:
-        ResponseError: If it is not what the protocol says.
+        ResponseError: If the response does not follow the protocol.
     """
     try:
         yield
     except (ManifestError, ValueError, OverflowError, struct.error) as error:
         raise ResponseError(
-            f"{subject} is not one of the Open Inference Protocol: {first_line(error)}",
+            f"{subject} does not follow the Open Inference Protocol: {first_line(error)}",
             hint="is this the address of inferox serve, without a path?",
         ) from error

@@ -1,4 +1,4 @@
-"""What a server answers."""
+"""The answers of a server."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class InferAnswer:
-    """What was computed of named tensors, and how.
+    """The outputs of an inference request, and how they were computed.
 
     Attributes:
-        outputs: The tensors by name; those of BYTES as arrays of ``bytes``.
+        outputs: The tensors, by name; BYTES tensors are arrays of ``bytes`` objects.
         model: The model.
         version: Its version.
-        artifact: The artifact that computed; ``None`` where the server does not say, as also below.
-        parity_class: How well it agreed with the original when it was packed.
-        embedding_space: The space in which vectors lie.
-        cut_inputs: How many texts were cut.
-        cut_items: Which texts were cut, from 0 and in order, where the server says so.
-        request_id: What the server's log calls the request.
+        artifact: The artifact that computed them. It is ``None`` if the server does not report it, as are the
+            following ones.
+        parity_class: The measured agreement of the artifact with the reference.
+        embedding_space: The id of the embedding space of vectors.
+        cut_inputs: The number of texts that were cut.
+        cut_items: The indices of the cut texts, in order; empty if the server does not report them.
+        request_id: The id of the request in the server's log.
     """
 
     outputs: Mapping[str, npt.NDArray[Any]]
@@ -38,13 +39,13 @@ class InferAnswer:
 
 @dataclass(frozen=True)
 class ModelState:
-    """A model that a server has.
+    """A model of a server, and its state.
 
     Attributes:
         name: Its name.
         version: Its version.
         is_ready: Whether it can be computed now.
-        reason: Why not; empty where it can.
+        reason: The reason why it cannot; empty if it can.
     """
 
     name: str
@@ -55,12 +56,12 @@ class ModelState:
 
 @dataclass(frozen=True)
 class TensorMetadata:
-    """A tensor that a model takes or gives.
+    """An input or output tensor of a model.
 
     Attributes:
         name: Its name.
-        datatype: The data type as the protocol calls it, such as ``FP32`` or ``BYTES``.
-        shape: The extent of each axis; -1 where it may be any.
+        datatype: Its datatype in the protocol, such as ``FP32`` or ``BYTES``.
+        shape: The extent of each axis; -1 for one that varies.
     """
 
     name: str
@@ -70,16 +71,16 @@ class TensorMetadata:
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a model is.
+    """The metadata of a model.
 
     Attributes:
         name: Its name.
         versions: Its versions.
         platform: The runtime and the format, such as ``onnxruntime_onnx``.
-        task: What its numbers mean, such as ``embed``; ``None`` where the server does not say.
-        prompts: What can be put before texts, by name; ``None`` where the server does not say.
-        inputs: The tensors that it takes.
-        outputs: The tensors that it gives.
+        task: Its task, such as ``embed``; ``None`` if the server does not report it.
+        prompts: The prompts that can be put before texts, by name; ``None`` if the server does not report them.
+        inputs: The input tensors.
+        outputs: The output tensors.
     """
 
     name: str

@@ -31,17 +31,17 @@ _READY_PATH = "/v2/health/ready"
 
 
 class AsyncClient:
-    """Asks an ``inferox serve`` as a loaded package is asked.
+    """An asynchronous client of ``inferox serve``, with the calls of a loaded package.
 
-    Inputs of any size are divided into requests. A request that is refused for now, or whose connection breaks, is sent
-    again, as long as its time allows. One event loop uses it.
+    Inputs of any size are split into requests. A request that is temporarily refused, or whose connection breaks, is
+    retried as long as its time allows. To be used from one event loop.
 
     Args:
         url: The address of the server, such as ``http://127.0.0.1:8000``.
         options: The fields of ``ClientConfig``.
 
     Raises:
-        ConfigError: If the address or an option cannot be used, or httpx2 is not installed.
+        ConfigError: If the address or an option is invalid, or httpx2 is not installed.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -77,18 +77,19 @@ class AsyncClient:
         deadline_s: float | None = None,
         return_truncated: bool = False,
     ) -> Any:
-        """Makes a vector of each text.
+        """Embeds texts.
 
         Args:
             texts: The texts, or a single one.
-            model: The model; ``None`` for that of the client, or the only one of the server that has the task.
+            model: The model; ``None`` for the client's default, or else the only model of the server with the task.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            truncate: What is done about texts that are longer than the model takes; see ``TaskModel.embed``.
-            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
-            normalize: Whether vectors are scaled to length 1, also where the model does not do so itself.
+            truncate: The handling of texts that are too long for the model; see ``TaskModel.embed``.
+            truncate_dim: The number of leading components of each vector to keep; ``None`` for all.
+            normalize: Whether to scale vectors to length 1, even if the model does not do so itself.
             dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
-            deadline_s: After how many seconds the whole call is given up; ``None`` for no limit but each request's own.
-            return_truncated: Whether the result also says which texts were cut.
+            deadline_s: The time after which the whole call is given up, in seconds; ``None`` for only the time limit of
+                each request.
+            return_truncated: Whether to also return which texts were cut.
 
         Returns:
             The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text. With ``return_truncated`` also
@@ -96,7 +97,7 @@ class AsyncClient:
 
         Raises:
             EmbeddingSpaceError: If the server's vectors lie in another space than those before.
-            InferoxError: What the server says is wrong, or why it cannot be asked.
+            InferoxError: If the server reports an error or cannot be reached.
         """
         form, outer = VectorForm(truncate_dim, normalize, dtype), read_deadline(deadline_s)
         name = await self._directory.choose(model, tasks.EMBED.name, outer)
@@ -121,7 +122,7 @@ class AsyncClient:
         truncate: str = "warn",
         deadline_s: float | None = None,
     ) -> Any:
-        """Labels texts, or pairs of texts, all of the same kind.
+        """Classifies texts, or pairs of texts; all items must be of the same kind.
 
         Args:
             texts: The texts or pairs, or a single text.
@@ -149,7 +150,7 @@ class AsyncClient:
         truncate: str = "warn",
         deadline_s: float | None = None,
     ) -> Any:
-        """Labels the parts of texts.
+        """Labels spans of texts.
 
         Args:
             texts: The texts, or a single one.
@@ -175,7 +176,7 @@ class AsyncClient:
         truncate: str = "warn",
         deadline_s: float | None = None,
     ) -> npt.NDArray[np.float32]:
-        """Scores how well the second text of each pair answers the first, by a model for rerank.
+        """Scores how well the second text of each pair answers the first, with a rerank model.
 
         Args:
             pairs: The pairs: a query and a document.
@@ -202,18 +203,18 @@ class AsyncClient:
         truncate: str = "warn",
         deadline_s: float | None = None,
     ) -> list[RankedDocument]:
-        """Orders documents by how well they answer a query.
+        """Ranks documents by relevance to a query.
 
         Args:
             query: The query.
             documents: The documents.
             model: See ``embed``.
-            top_k: How many to return; ``None`` for all.
+            top_k: The number of documents to return; ``None`` for all.
             truncate: See ``embed``.
             deadline_s: See ``embed``.
 
         Returns:
-            The documents' places in the list, their scores and whether they were cut, the best first.
+            The documents' indices in the list, their scores and whether they were cut, the best first.
 
         Raises:
             InferoxError: See ``embed``.
@@ -225,10 +226,10 @@ class AsyncClient:
     async def classify_images(
         self, images: Sequence[bytes | Path], *, model: str | None = None, deadline_s: float | None = None
     ) -> list[tuple[LabelScore, ...]]:
-        """Labels images.
+        """Classifies images.
 
         Args:
-            images: The bytes of files, or regular files by ``pathlib.Path``.
+            images: The encoded images as bytes, or paths of regular files.
             model: See ``embed``.
             deadline_s: See ``embed``.
 
@@ -251,23 +252,23 @@ class AsyncClient:
         version: str | None = None,
         deadline_s: float | None = None,
     ) -> InferAnswer:
-        """Computes named tensors, in one request, with any model.
+        """Computes named tensors with any model, in one request.
 
         Args:
             model: The model.
-            inputs: The tensors by name: numbers of any type that the protocol has, texts or bytes. For tasks other than
-                ``raw`` their names are those that ``describe`` tells. ``bfloat16`` of ml_dtypes is sent as BF16.
-            outputs: The outputs that are wanted; all where there are none.
+            inputs: The tensors, by name: numbers of any dtype that the protocol has, or texts or bytes. For tasks other
+                than ``raw``, ``describe`` lists the names. ``bfloat16`` of ml_dtypes is sent as BF16.
+            outputs: The names of the requested outputs; empty for all.
             parameters: Parameters of the request, such as ``priority``, ``prompt_name``, ``truncate`` and ``artifact``.
-            version: The version, or a label; ``None`` for the one that was loaded last.
-            deadline_s: After how many seconds it is given up; ``None`` for the client's ``timeout_s``.
+            version: The version, or a label; ``None`` for the version loaded last.
+            deadline_s: The time after which the call is given up, in seconds; ``None`` for the client's ``timeout_s``.
 
         Returns:
-            The outputs and how they were computed. Arrays are read-only, but for those of BYTES. With the parameter
-            ``output_datatype`` of ``BF16`` outputs that are FP32 come in half the bytes: float32 that were rounded.
+            The outputs, and how they were computed. Arrays are read-only, except those of BYTES. With the parameter
+            ``output_datatype`` of ``BF16``, FP32 outputs are sent in half the bytes: as float32, rounded to BF16.
 
         Raises:
-            InferoxError: What the server says is wrong, or why it cannot be asked.
+            InferoxError: If the server reports an error or cannot be reached.
         """
         outer = read_deadline(deadline_s)
         check_model_name(model)
@@ -281,28 +282,28 @@ class AsyncClient:
         )
 
     async def models(self) -> list[ModelState]:
-        """The models that the server has, by name.
+        """Lists the models of the server, sorted by name.
 
         Raises:
-            InferoxError: Why it cannot be asked.
+            InferoxError: If the server reports an error or cannot be reached.
         """
         return await self._directory.list()
 
     async def describe(self, model: str) -> ModelMetadata:
-        """What a model is: its task, and the tensors that it takes and gives.
+        """Returns the metadata of a model: its task, and its input and output tensors.
 
         Args:
             model: The model.
 
         Raises:
             ModelNotFoundError: If the server has none of that name.
-            InferoxError: Why it cannot be asked.
+            InferoxError: If the server reports an error or cannot be reached.
         """
         check_model_name(model)
         return await self._directory.describe(model)
 
     async def prompts(self, model: str | None = None) -> Mapping[str, str] | None:
-        """The prompts of a model for ``embed``, by name; ``None`` where the server does not say.
+        """Returns the prompts of a model for ``embed``, by name; ``None`` if the server does not report them.
 
         Args:
             model: See ``embed``.
@@ -314,33 +315,33 @@ class AsyncClient:
         return (await self._directory.describe(name)).prompts
 
     def embedding_space(self, model: str) -> str | None:
-        """The id of the space in which the vectors of a model lie; ``None`` where no answer has stated one so far.
+        """Returns the id of a model's embedding space; ``None`` if no answer has stated one so far.
 
         Args:
             model: The model.
 
         Raises:
-            RequestError: If it is not the name of a model.
+            RequestError: If ``model`` is not a valid name.
         """
         check_model_name(model)
         return self._spaces.get(model)
 
     async def is_live(self) -> bool:
-        """Whether the server answers at all; asked once."""
+        """Returns True if the server answers at all; does not retry."""
         return await self._transport.says_yes("/v2/health/live")
 
     async def is_ready(self) -> bool:
-        """Whether the server can compute every model now; asked once."""
+        """Returns True if the server can compute every model now; does not retry."""
         return await self._transport.says_yes(_READY_PATH)
 
     async def wait_until_ready(self, timeout_s: float = 60.0) -> None:
         """Waits until the server can compute every model.
 
         Args:
-            timeout_s: How long.
+            timeout_s: The longest wait, in seconds.
 
         Raises:
-            DeadlineExceededError: If it still cannot then.
+            DeadlineExceededError: If the server is still not ready then.
             ConfigError: If ``timeout_s`` is not a positive number.
         """
         check_seconds("timeout_s", timeout_s)

@@ -18,10 +18,10 @@ from inferox.tasks.ranking import RankedDocument
 
 
 class Client(Closing):
-    """Asks an ``inferox serve`` as a loaded package is asked.
+    """A client of ``inferox serve``, with the calls of a loaded package.
 
-    Inputs of any size are divided into requests, of which several are under way at a time. Any number of threads may
-    use it, and so may code that runs in an event loop of its own (a notebook).
+    Inputs of any size are split into requests, of which several are sent at a time. May be used from any number of
+    threads, also in code that runs in an event loop (a notebook).
 
         with inferox.Client("http://127.0.0.1:8000") as client:
             vectors = client.embed(["a text", "another"])
@@ -31,7 +31,7 @@ class Client(Closing):
         options: The fields of ``ClientConfig``.
 
     Raises:
-        ConfigError: If the address or an option cannot be used, or httpx2 is not installed.
+        ConfigError: If the address or an option is invalid, or httpx2 is not installed.
     """
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -59,7 +59,7 @@ class Client(Closing):
         deadline_s: float | None = None,
         return_truncated: bool = False,
     ) -> Any:
-        """Makes a vector of each text; shape ``[n, dimension]``, or ``[dimension]``. See ``AsyncClient.embed``."""
+        """Embeds texts; shape ``[n, dimension]``, or ``[dimension]`` for a single text. See ``AsyncClient.embed``."""
         asked = self._client.embed(
             texts,
             model=model,
@@ -81,7 +81,7 @@ class Client(Closing):
         truncate: str = "warn",
         deadline_s: float | None = None,
     ) -> Any:
-        """Labels texts, or pairs of texts. See ``AsyncClient.classify``."""
+        """Classifies texts, or pairs of texts. See ``AsyncClient.classify``."""
         return self._thread.run(self._client.classify(texts, model=model, truncate=truncate, deadline_s=deadline_s))
 
     def token_classify(
@@ -92,7 +92,7 @@ class Client(Closing):
         truncate: str = "warn",
         deadline_s: float | None = None,
     ) -> Any:
-        """Labels the parts of texts. See ``AsyncClient.token_classify``."""
+        """Labels spans of texts. See ``AsyncClient.token_classify``."""
         return self._thread.run(
             self._client.token_classify(texts, model=model, truncate=truncate, deadline_s=deadline_s)
         )
@@ -118,7 +118,7 @@ class Client(Closing):
         truncate: str = "warn",
         deadline_s: float | None = None,
     ) -> list[RankedDocument]:
-        """Orders documents by how well they answer a query, the best first. See ``AsyncClient.rerank``."""
+        """Ranks documents by relevance to a query, the best first. See ``AsyncClient.rerank``."""
         asked = self._client.rerank(
             query, documents, model=model, top_k=top_k, truncate=truncate, deadline_s=deadline_s
         )
@@ -127,7 +127,7 @@ class Client(Closing):
     def classify_images(
         self, images: Sequence[bytes | Path], *, model: str | None = None, deadline_s: float | None = None
     ) -> list[tuple[LabelScore, ...]]:
-        """Labels images. See ``AsyncClient.classify_images``."""
+        """Classifies images. See ``AsyncClient.classify_images``."""
         return self._thread.run(self._client.classify_images(images, model=model, deadline_s=deadline_s))
 
     def infer(
@@ -140,34 +140,34 @@ class Client(Closing):
         version: str | None = None,
         deadline_s: float | None = None,
     ) -> InferAnswer:
-        """Computes named tensors, in one request, with any model. See ``AsyncClient.infer``."""
+        """Computes named tensors with any model, in one request. See ``AsyncClient.infer``."""
         asked = self._client.infer(
             model, inputs, outputs=outputs, parameters=parameters, version=version, deadline_s=deadline_s
         )
         return self._thread.run(asked)
 
     def models(self) -> list[ModelState]:
-        """The models that the server has, by name. See ``AsyncClient.models``."""
+        """Lists the models of the server, sorted by name. See ``AsyncClient.models``."""
         return self._thread.run(self._client.models())
 
     def describe(self, model: str) -> ModelMetadata:
-        """What a model is: its task, and the tensors that it takes and gives. See ``AsyncClient.describe``."""
+        """Returns the metadata of a model: its task, and its tensors. See ``AsyncClient.describe``."""
         return self._thread.run(self._client.describe(model))
 
     def prompts(self, model: str | None = None) -> Mapping[str, str] | None:
-        """The prompts of a model for ``embed``, by name. See ``AsyncClient.prompts``."""
+        """Returns the prompts of a model for ``embed``, by name. See ``AsyncClient.prompts``."""
         return self._thread.run(self._client.prompts(model))
 
     def embedding_space(self, model: str) -> str | None:
-        """The id of the space in which the vectors of a model lie. See ``AsyncClient.embedding_space``."""
+        """Returns the id of a model's embedding space. See ``AsyncClient.embedding_space``."""
         return self._client.embedding_space(model)
 
     def is_live(self) -> bool:
-        """Whether the server answers at all; asked once."""
+        """Returns True if the server answers at all; does not retry."""
         return self._thread.run(self._client.is_live())
 
     def is_ready(self) -> bool:
-        """Whether the server can compute every model now; asked once."""
+        """Returns True if the server can compute every model now; does not retry."""
         return self._thread.run(self._client.is_ready())
 
     def wait_until_ready(self, timeout_s: float = 60.0) -> None:

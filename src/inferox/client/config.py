@@ -12,7 +12,7 @@ from inferox.client.deadline import check_seconds
 from inferox.core import ConfigError, InferoxError, RequestError
 
 _MOST_ROWS = 2048
-"""What the server takes in one request."""
+"""The most rows that the server takes in one request."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -22,23 +22,23 @@ class ClientConfig:
     """The settings of a client.
 
     Attributes:
-        model: The model of calls that name none; ``None`` for the one model of the server that fits the call.
-        api_key: Sent as ``authorization: Bearer``; ``None`` for none.
-        timeout_s: How long a request may take with all its tries, from when it is sent first.
-        retries: How many times a request is sent again that was refused for now (429, 503, 502), or whose connection
-            could not be made or broke. Every request only computes, so that it may be sent twice.
-        concurrency: How many requests may be unanswered at a time, and so how many connections there are.
-        request_rows: The most rows of a request, up to the server's 2,048; more are divided.
+        model: The model of calls that do not name one; ``None`` for the only model of the server that fits the call.
+        api_key: The key to send as ``authorization: Bearer``; ``None`` for none.
+        timeout_s: The time limit of a request including retries, in seconds.
+        retries: The number of times that a request is retried if it is temporarily refused (429, 502, 503) or its
+            connection fails. Requests only compute, so that they are safe to repeat.
+        concurrency: The number of requests, and thus of connections, at a time.
+        request_rows: The most rows of a request, up to the server's 2,048; more are split.
         request_bytes: The most bytes of texts or images of a request, unless a single one is larger.
-        ca_file: A PEM file with the authorities that certificates of servers are checked by; ``None`` for the system's.
-        cert_file: A PEM file with the certificate that the client shows; ``None`` for none.
-        key_file: The PEM file with its key; ``None`` where that is in ``cert_file``.
-        embedding_spaces: The embedding space in which the vectors of a model must lie, by the model's name. Where none
-            is stated, it is that of the first answer.
+        ca_file: A PEM file with the certificate authorities to trust; ``None`` for the system's.
+        cert_file: A PEM file with the client's certificate; ``None`` for none.
+        key_file: The PEM file with its private key; ``None`` if ``cert_file`` holds it.
+        embedding_spaces: The id of the embedding space in which a model's vectors must lie, by the name of the model.
+            For other models, the first answer decides.
         headers: Further headers of every request.
 
     Raises:
-        ConfigError: If a value is of another type or out of range.
+        ConfigError: If a value has the wrong type or is out of range.
     """
 
     model: str | None = None
@@ -64,7 +64,7 @@ class ClientConfig:
             if file is not None and not (isinstance(file, str | Path) and str(file)):
                 raise ConfigError(f"{name} must be the path of a file, but is {file!r}")
         if self.key_file is not None and self.cert_file is None:
-            raise ConfigError("key_file is the key of a certificate, and there is none", hint="give cert_file, too")
+            raise ConfigError("key_file needs a certificate, and there is none", hint="give cert_file, too")
         if self.api_key is not None and not _is_header_value(self.api_key):
             raise ConfigError("api_key must be printable ASCII characters", hint="look for a line break at its end")
         self._check_texts()
@@ -98,7 +98,7 @@ class ClientConfig:
 
 
 def read_options(options: Mapping[str, Any]) -> ClientConfig:
-    """The settings that a caller gives by their names.
+    """Makes the settings from keyword options.
 
     Args:
         options: The fields of ``ClientConfig``.
@@ -113,14 +113,14 @@ def read_options(options: Mapping[str, Any]) -> ClientConfig:
 
 
 def check_model_name(name: object, error_type: type[InferoxError] = RequestError) -> None:
-    """Refuses what cannot be the name of a model.
+    """Checks that a name can be the name of a model.
 
     Args:
-        name: What a caller gives.
+        name: The name.
         error_type: The type of the error.
 
     Raises:
-        InferoxError: Of the type asked for, if it is not a text that can be part of an address.
+        InferoxError: Of the given type, if the name is not a non-empty printable string.
     """
     if not isinstance(name, str) or not name or not name.isprintable():
         raise error_type(f"model must be the name of a model, but is {name!r}", hint="None is for the only model")

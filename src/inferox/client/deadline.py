@@ -1,4 +1,4 @@
-"""Until when an answer is wanted."""
+"""Deadlines of requests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from inferox.core import ConfigError
 
 
 class Deadline:
-    """A time on the monotonic clock.
+    """A point in time on the monotonic clock.
 
     Args:
-        timeout_s: How far away it is, in seconds.
-        outer: Another that may be earlier, which then counts; ``None`` for none.
+        timeout_s: The time until the deadline, in seconds.
+        outer: Another deadline, which applies if it is earlier; ``None`` for none.
     """
 
     def __init__(self, timeout_s: float, outer: Deadline | None = None) -> None:
@@ -22,16 +22,16 @@ class Deadline:
 
     @property
     def left_s(self) -> float:
-        """The seconds that are left; 0 or less once it has passed."""
+        """The time left, in seconds; 0 or less once the deadline has passed."""
         return self._at_s - time.monotonic()
 
 
 def check_seconds(name: str, value: object) -> None:
-    """Refuses what is not a time that can be waited for.
+    """Checks that a value is a valid timeout.
 
     Args:
-        name: What a caller calls it, for the error.
-        value: What the caller gives.
+        name: The name of the parameter, for the error.
+        value: The value.
 
     Raises:
         ConfigError: If it is not a positive, finite number.
@@ -41,10 +41,10 @@ def check_seconds(name: str, value: object) -> None:
 
 
 def read_deadline(deadline_s: float | None) -> Deadline | None:
-    """The deadline that a caller gives.
+    """Makes the deadline of a call.
 
     Args:
-        deadline_s: After how many seconds an answer is of no use; ``None`` for no deadline.
+        deadline_s: The time until the deadline, in seconds; ``None`` for no deadline.
 
     Raises:
         ConfigError: If it is not a positive, finite number.

@@ -1,4 +1,4 @@
-"""The models that a server has, and which of them a call means."""
+"""The models of a server, and the choice among them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from inferox.core import Fields, RequestError, parse_json, shown
 
 
 class Directory:
-    """Asks a server for its models.
+    """Lists, describes and chooses models of a server.
 
     Args:
-        transport: What sends requests.
-        model: The model of calls that name none; ``None`` for the only one that fits.
+        transport: Sends the requests.
+        model: The model of calls that do not name one; ``None`` for the only one that fits.
     """
 
     def __init__(self, transport: Transport, model: str | None) -> None:
@@ -28,16 +28,16 @@ class Directory:
         self._chosen: dict[str, str] = {}
 
     async def choose(self, model: str | None, task: str, outer: Deadline | None) -> str:
-        """The model that a call means.
+        """Chooses the model of a call.
 
         Args:
-            model: What the call names; ``None`` where it names none.
-            task: The task that the call needs.
+            model: The model that the call names; ``None`` if it names none.
+            task: The task of the call.
             outer: The deadline of the call.
 
         Raises:
-            RequestError: If what it names is not a name, or it names none, and not exactly one of the server's models
-                has the task.
+            RequestError: If the given name is invalid; or if none is given, and not exactly one model of the server has
+                the task.
             InferoxError: See ``Transport.send``.
         """
         if model is not None:
@@ -58,7 +58,7 @@ class Directory:
         return found[0]
 
     async def list(self, outer: Deadline | None = None) -> list[ModelState]:
-        """The models, by name.
+        """Lists the models, sorted by name.
 
         Args:
             outer: The deadline of the call; ``None`` for none.
@@ -78,7 +78,7 @@ class Directory:
         return sorted(states, key=lambda state: state.name)
 
     async def describe(self, name: str, outer: Deadline | None = None) -> ModelMetadata:
-        """What a model is.
+        """Returns the metadata of a model.
 
         Args:
             name: Its name.
@@ -107,14 +107,14 @@ class Directory:
             )
 
     async def find_dimension(self, name: str, outer: Deadline | None = None) -> int:
-        """The length of a model's vectors; 0 where the server does not say.
+        """Returns the length of a model's vectors; 0 if the server does not report it.
 
         Args:
             name: The name of the model.
             outer: The deadline of the call; ``None`` for none.
 
         Raises:
-            RequestError: If it makes none.
+            RequestError: If the model does not make vectors.
             InferoxError: See ``describe``.
         """
         found = await self.describe(name, outer)
@@ -125,7 +125,7 @@ class Directory:
 
 
 def model_path(name: str) -> str:
-    """The path of a model.
+    """Returns the path of a model.
 
     Args:
         name: Its name, which may have an owner, and so a slash.

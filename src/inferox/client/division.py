@@ -1,4 +1,4 @@
-"""Inputs of any size as parts that a request may have."""
+"""Splitting inputs of any size into requests."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ Row = TypeVar("Row", bound=tuple[bytes, ...])
 
 
 def divide(rows: Iterable[Row], *, most_rows: int, most_bytes: int) -> Iterator[list[Row]]:
-    """Divides rows into parts, in their order, without holding more than one part.
+    """Splits rows into parts, in order, holding only one part in memory.
 
     Args:
-        rows: The rows, each with the bytes that it sends.
+        rows: The rows, each with the bytes to be sent.
         most_rows: The most rows of a part.
         most_bytes: The most bytes of a part, unless a single row has more.
 
     Yields:
-        The parts, none of them empty.
+        The parts; none is empty.
     """
     part: list[Row] = []
     part_bytes = 0

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that have none."""
+"""An event loop in a thread of its own, for callers that do not have one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class LoopThread:
-    """Runs coroutines for threads that wait for them. Any number of threads may use it."""
+    """Runs coroutines for threads that wait for their results. May be used from any number of threads."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -26,13 +26,13 @@ class LoopThread:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        """Runs a coroutine and waits for its result; where the wait is interrupted, it is cancelled.
+        """Runs a coroutine and waits for its result. If the wait is interrupted, the coroutine is cancelled.
 
         Args:
             coroutine: The coroutine.
 
         Raises:
-            ConfigError: If it is closed, also while this waits, or belongs to a process from which this one was forked.
+            ConfigError: If the client is closed, before or during the call, or belongs to the parent of this process.
         """
         with postponing_warnings() as postponed:
             result = self._wait(self._start(coroutine))
@@ -45,7 +45,7 @@ class LoopThread:
             if self._is_closed or self._process != os.getpid():
                 coroutine.close()
                 why = "is closed" if self._is_closed else "belongs to another process"
-                raise ConfigError(f"this client {why}", hint="make a new one, in each process its own")
+                raise ConfigError(f"this client {why}", hint="make a new one in each process")
             return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     @staticmethod
@@ -61,7 +61,7 @@ class LoopThread:
             raise
 
     def close(self) -> None:
-        """Ends the thread; whoever waits for a result gets a ``ConfigError``. Closing twice does nothing."""
+        """Ends the thread; calls in progress raise ``ConfigError``. Closing twice does nothing."""
         with self._lock:
             if self._is_closed or self._process != os.getpid():
                 return

@@ -1,4 +1,4 @@
-"""Errors of a server as errors of Inferox."""
+"""Errors of a server, as errors of Inferox."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inferox.core import (
 from inferox.core.error_facts import restore_error
 
 _ITEM_LABEL = re.compile(r"[a-z ]{1,40}\{\}")
-"""What the name of an item looks like in errors of Inferox; another server's may be anything."""
+"""The form of an item's name in errors of Inferox; another server might send anything."""
 
 _FACT_TYPES: dict[str, tuple[type, ...]] = {
     "subject": (str,),
@@ -30,24 +30,24 @@ _FACT_TYPES: dict[str, tuple[type, ...]] = {
     "limit": (int,),
     "retry_after_s": (int, float, NoneType),
 }
-"""The types of facts that are computed with."""
+"""The types of the facts that code computes with."""
 
 _SHOWN_CHARACTERS = 300
 
 
 def read_failure(status: int, body: bytes, retry_after_s: float | None) -> InferoxError:
-    """The error that an answer tells of.
+    """Returns the error that a response reports.
 
     Args:
         status: Its status, which is not 2xx.
-        body: Its body. What ``inferox serve`` says is restored with all its fields; of what others say (a proxy,
+        body: Its body. An error of ``inferox serve`` is restored with all its fields; for those of others (a proxy,
             another server) the status decides.
-        retry_after_s: How long the server asks to wait; ``None`` where it does not say.
+        retry_after_s: The wait that the server asks for, in seconds; ``None`` if it does not say.
     """
     content = _read_json(body)
     told = content.get("inferox")
     if isinstance(told, Mapping) and isinstance(told.get("kind"), str) and isinstance(told.get("facts"), Mapping):
-        with suppress(ValueError, TypeError, RecursionError):  # facts that no Inferox tells: the status decides
+        with suppress(ValueError, TypeError, RecursionError):  # facts that Inferox never sends: the status decides
             return _restore(told["kind"], told["facts"])
     return _judge(status, _find_message(content, body), retry_after_s)
 
@@ -61,7 +61,7 @@ def _read_json(body: bytes) -> dict[str, Any]:
 
 
 def _restore(kind: str, facts: Mapping[str, Any]) -> InferoxError:
-    """Restores an error; what every error has must be of the right form, as no server is to be trusted."""
+    """Restores an error; the fields that all errors have are checked, as no server is to be trusted."""
     message, hint, item, label = (facts.get(name) for name in ("message", "hint", "item", "_item_label"))
     proper = InferoxError(message if isinstance(message, str) else "", hint=hint if isinstance(hint, str) else None)
     error = restore_error(kind, proper.message, {name: facts[name] for name in facts if _may_be_set(name)})
@@ -77,12 +77,12 @@ def _restore(kind: str, facts: Mapping[str, Any]) -> InferoxError:
 
 
 def _may_be_set(name: str) -> bool:
-    """Whether a fact may become an attribute: one that would hide a method would break the error."""
+    """Returns True if a fact may become an attribute: one that hides a method would break the error."""
     return name.isidentifier() and not hasattr(InferoxError, name)
 
 
 def _find_message(content: Mapping[str, Any], body: bytes) -> str:
-    """What the body says is wrong, in any of the forms that servers have for it."""
+    """Returns the error message in a body, in any of the forms that servers use."""
     found = content.get("error", content.get("message", content.get("detail")))
     if isinstance(found, Mapping):
         found = found.get("message")

@@ -1,4 +1,4 @@
-"""Computing on a server: one request, or as many as the rows of a call need."""
+"""Inference on a server: a single request, or as many as the rows of a call need."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Inference:
     """Computes requests on a server.
 
     Args:
-        transport: What sends them.
-        config: The settings: how large requests may be, and how many there are at a time.
+        transport: Sends the requests.
+        config: The settings: the size of requests, and their number at a time.
     """
 
     def __init__(self, transport: Transport, config: ClientConfig) -> None:
@@ -50,18 +50,18 @@ class Inference:
 
         Args:
             model: The model.
-            inputs: The tensors by name.
-            outputs: The outputs that are wanted; all where there are none.
+            inputs: The tensors, by name.
+            outputs: The names of the requested outputs; empty for all.
             parameters: Parameters of the request.
-            version: The version, or a label; ``None`` for the one that was loaded last.
+            version: The version, or a label; ``None`` for the version loaded last.
             outer: The deadline of the call; ``None`` for none.
 
         Raises:
-            InferoxError: What the server says is wrong, or why it cannot be asked.
+            InferoxError: If the server reports an error or cannot be reached.
         """
 
         def write(left_s: float) -> Content:
-            # What the server cannot answer in time it need not compute. 0 would mean no limit.
+            # The server need not compute an answer that would come too late. 0 would mean no limit.
             timeout = max(1, int(left_s * _MICROSECONDS))
             body, json_bytes = write_request(inputs, outputs, {"timeout": timeout, **parameters})
             return body, {"content-type": "application/octet-stream", HEADER_LENGTH: str(json_bytes)}
@@ -99,21 +99,21 @@ class Inference:
         outer: Deadline | None,
         check: Callable[[str, str | None], None] | None = None,
     ) -> list[InferAnswer]:
-        """Computes any number of rows, divided into requests of which several are under way at a time.
+        """Computes any number of rows, split into requests of which several are sent at a time.
 
         Args:
-            task: What the rows are.
+            task: The task of the rows.
             model: The model.
             rows: The rows.
             parameters: Parameters of every request.
-            outer: The deadline of them all; ``None`` for none.
-            check: Told of the model and the embedding space of each answer, and raises where that will not do.
+            outer: The deadline of the call; ``None`` for none.
+            check: Called with the model and the embedding space of each answer; raises to reject it.
 
         Returns:
             The answers, in the order of the rows.
 
         Raises:
-            InferoxError: Why the first request failed that did; an item is counted within all rows.
+            InferoxError: The first failure of a request; the index of an item counts over all rows.
         """
         parts = _number(divide(rows, most_rows=self._config.request_rows, most_bytes=self._config.request_bytes))
         answers: dict[int, InferAnswer] = {}
@@ -153,12 +153,12 @@ class Inference:
 
 
 def _read_items(text: str | None) -> tuple[int, ...]:
-    """The items that a server names, with commas between them."""
+    """Parses the comma-separated item indices of a server."""
     return tuple(int(item) for item in text.split(",")) if text else ()
 
 
 def _check_form(inputs: Any, outputs: Any, parameters: Any) -> None:
-    """Checks the forms of what callers give, which may be anything."""
+    """Checks the types of the caller's arguments, which may be anything."""
     for name, given in (("inputs", inputs), ("parameters", parameters)):
         if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
             raise RequestError(f"{name} must be values by name, but is {shown(given)}")
@@ -167,7 +167,7 @@ def _check_form(inputs: Any, outputs: Any, parameters: Any) -> None:
 
 
 def _number(parts: Iterator[list[tuple[bytes, ...]]]) -> Iterator[tuple[int, list[tuple[bytes, ...]]]]:
-    """Parts with the number of their first row."""
+    """Yields parts with the index of their first row."""
     start = 0
     for part in parts:
         yield start, part
@@ -175,7 +175,7 @@ def _number(parts: Iterator[list[tuple[bytes, ...]]]) -> Iterator[tuple[int, lis
 
 
 async def _run_all(running: Sequence[asyncio.Future[None]]) -> None:
-    """Waits for all of them; the first that fails ends the others."""
+    """Waits for all futures; the first failure cancels the others."""
     try:
         await asyncio.gather(*running)
     finally:

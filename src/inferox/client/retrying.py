@@ -1,4 +1,4 @@
-"""When a request is sent again, and how long that waits."""
+"""The policy of retries: whether a request is repeated, and after which wait."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 RETRIED_STATUSES = frozenset({429, 502, 503})
-"""What says "not now": too much load, a proxy whose server is away, a server that is starting or ending."""
+"""Statuses that mean "not now": overload, a proxy without its server, a server that is starting or shutting down."""
 
 _FIRST_S, _LONGEST_S = 0.1, 5.0
-"""The wait before the second try where the server asks for none, which doubles with each try, up to a limit."""
+"""The wait before the first retry if the server does not ask for one, doubled with each retry; and its limit."""
 
 _SPREAD = 0.25
-"""By which share a wait that the server asked for is lengthened at random: clients must not all come back at once."""
+"""The share by which a wait that the server asked for is extended at random: clients must not all return at once."""
 
 
 def may_retry(status: int, headers: Mapping[str, str]) -> bool:
-    """Whether a request may succeed when it is sent again.
+    """Returns True if a retry of the request may succeed.
 
     Args:
-        status: The status of its answer.
-        headers: The headers of its answer.
+        status: The status of the response.
+        headers: The headers of the response.
     """
     return status in RETRIED_STATUSES and headers.get("x-should-retry", "").lower() != "false"
 
 
 def choose_wait_s(tries: int, asked_s: float | None, draw: float) -> float:
-    """How long to wait before a request is sent again.
+    """Returns the wait before a retry, in seconds.
 
     Args:
-        tries: How often it was sent so far.
-        asked_s: How long the server asks to wait at least; ``None`` where it does not say.
+        tries: The number of times that the request was sent so far.
+        asked_s: The wait that the server asks for, in seconds; ``None`` if it does not say.
         draw: A random number from 0 to 1.
     """
     if asked_s is not None:
@@ -42,12 +42,12 @@ def choose_wait_s(tries: int, asked_s: float | None, draw: float) -> float:
 
 
 def read_retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How many seconds a server asks to wait; ``None`` where it does not say.
+    """Returns the wait that a server asks for, in seconds; ``None`` if it does not say.
 
     Args:
-        headers: The headers of its answer: ``retry-after-ms``, which goes first, or ``retry-after``, as seconds or a
-            date.
-        now: The time, with its zone.
+        headers: The headers of the response: ``retry-after-ms``, which takes precedence, or ``retry-after``, in seconds
+            or as a date.
+        now: The current time, with its time zone.
     """
     milliseconds = _read_number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:

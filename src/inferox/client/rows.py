@@ -14,13 +14,13 @@ Rows = Iterator[tuple[bytes, ...]]
 
 
 def text_rows(texts: Iterable[str]) -> Rows:
-    """Texts as rows, encoded as they are needed.
+    """Returns texts as rows, encoded lazily.
 
     Args:
         texts: The texts.
 
     Raises:
-        RequestError: If one is not a text that can be encoded; it is named.
+        RequestError: If an item is not a string that can be encoded; the error names it.
     """
     items = as_list(texts)
     check_texts(items)
@@ -28,13 +28,13 @@ def text_rows(texts: Iterable[str]) -> Rows:
 
 
 def pair_rows(pairs: Iterable[tuple[str, str]]) -> Rows:
-    """Pairs of texts as rows, encoded as they are needed.
+    """Returns pairs of texts as rows, encoded lazily.
 
     Args:
         pairs: The pairs.
 
     Raises:
-        RequestError: If one is not a pair of texts that can be encoded; it is named.
+        RequestError: If an item is not a pair of strings that can be encoded; the error names it.
     """
     items = as_list(pairs)
     check_pairs(items)
@@ -42,13 +42,13 @@ def pair_rows(pairs: Iterable[tuple[str, str]]) -> Rows:
 
 
 def image_rows(images: Sequence[bytes | Path]) -> Rows:
-    """Images as rows, read as they are needed.
+    """Returns images as rows, read lazily.
 
     Args:
-        images: The bytes of files, or regular files.
+        images: The encoded images as bytes, or paths of regular files.
 
     Raises:
-        RequestError: If one is neither, or a file cannot be read; it is named.
+        RequestError: If an item is neither, or a file cannot be read; the error names it.
     """
     items = as_list(images)
     for index, item in enumerate(items):

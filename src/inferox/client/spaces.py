@@ -1,4 +1,4 @@
-"""The embedding spaces of a server's answers, which must not change while its vectors are gathered."""
+"""The embedding spaces of a server's answers, which must not change between calls."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from inferox.core import EmbeddingSpaceError
 
 
 class EmbeddingSpaces:
-    """Remembers the embedding space of each model, and refuses vectors of another.
+    """Remembers the embedding space of each model, and rejects vectors of another.
 
     Args:
-        pinned: The spaces that are known beforehand, by the name of the model.
+        pinned: The spaces known beforehand, by the name of the model.
     """
 
     def __init__(self, pinned: Mapping[str, str]) -> None:
         self._spaces = dict(pinned)
 
     def get(self, model: str) -> str | None:
-        """The space of a model; ``None`` where no answer has stated one so far.
+        """Returns the embedding space of a model; ``None`` if no answer has stated one so far.
 
         Args:
             model: The name of the model.
@@ -26,14 +26,14 @@ class EmbeddingSpaces:
         return self._spaces.get(model)
 
     def check(self, model: str, actual: str | None) -> None:
-        """Checks the space of an answer, which is remembered if it is the first.
+        """Checks the embedding space of an answer; the first one is remembered.
 
         Args:
             model: The name of the model.
-            actual: The space that the answer states; ``None`` where it states none.
+            actual: The space that the answer states; ``None`` if it states none.
 
         Raises:
-            EmbeddingSpaceError: If it is another than that which is known.
+            EmbeddingSpaceError: If it differs from the known one.
         """
         expected = self._spaces.get(model)
         if expected is None:

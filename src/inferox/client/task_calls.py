@@ -1,4 +1,4 @@
-"""Calls of a package's task on a server: which model, in how many requests, and what was cut."""
+"""Calls of a package's task on a server: choosing the model, computing the rows, and reporting cut texts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from inferox.tasks.truncation import check_truncation
 
 
 class TaskCalls:
-    """Computes the rows of a call by a model of the right task.
+    """Computes the rows of a call with a model of the right task.
 
     Args:
         directory: The models of the server.
-        inference: What computes rows on it.
+        inference: Computes rows on the server.
         spaces: The embedding spaces of the vectors so far.
     """
 
@@ -34,17 +34,18 @@ class TaskCalls:
     async def answer(
         self, task: RemoteTask, model: str | None, rows: Rows, truncate: str, deadline_s: float | None
     ) -> tuple[list[Any], list[bool | None]]:
-        """The result of each row, and whether its text was cut; ``None`` where the server does not say.
+        """Returns the result of each row, and whether its text was cut; ``None`` if the server does not report that.
 
         Args:
             task: The task.
-            model: The model; ``None`` for that of the client, or the only one of the server that has the task.
+            model: The model; ``None`` for the client's default, or else the only model of the server with the task.
             rows: The rows.
             truncate: ``error``, ``warn`` or ``cut``.
-            deadline_s: After how many seconds the whole call is given up; ``None`` for no limit but each request's own.
+            deadline_s: The time after which the whole call is given up, in seconds; ``None`` for only the time limit of
+                each request.
 
         Raises:
-            InferoxError: What is wrong with the call, what the server says, or why it cannot be asked.
+            InferoxError: If the call is invalid, the server reports an error, or it cannot be reached.
         """
         check_truncation(truncate)
         outer = read_deadline(deadline_s)
@@ -63,18 +64,18 @@ class TaskCalls:
         outer: Deadline | None,
         prompt: str | None = None,
     ) -> list[InferAnswer]:
-        """The answers of the requests into which the rows are divided, in their order.
+        """Returns the answers of the requests into which the rows are split, in order.
 
         Args:
             task: The task.
             model: The model.
             rows: The rows.
             truncate: ``error``, ``warn`` or ``cut``.
-            outer: The deadline of them all; ``None`` for none.
+            outer: The deadline of the call; ``None`` for none.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
 
         Raises:
-            InferoxError: As for ``answer``.
+            InferoxError: See ``answer``.
         """
         check_truncation(truncate)
         parameters: dict[str, Any] = {"truncate": truncate != "error"}
@@ -94,7 +95,7 @@ class TaskCalls:
         return answers
 
     async def _other_task(self, task: RemoteTask, model: str, outer: Deadline | None) -> str | None:
-        """What a model is for, where that is another task; ``None`` where it is not known."""
+        """Returns the task of a model, if it is another one; ``None`` if it is not, or is unknown."""
         try:
             found = (await self._directory.describe(model, outer)).task
         except InferoxError:

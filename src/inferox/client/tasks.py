@@ -1,4 +1,4 @@
-"""How the tasks of packages look to the protocol: their items as inputs, and their outputs as results."""
+"""Tasks of packages in the protocol: items as inputs, and outputs as results."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Outputs = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class RemoteOutput:
-    """An output as a server must send it, with an entry for each row.
+    """An output that a server must send, with an entry for each row.
 
     Attributes:
         name: Its name.
-        dtype: The type of its elements: float32, or object for those of BYTES.
-        axes: How many axes it has.
+        dtype: The dtype of its array: float32, or object for BYTES.
+        axes: The number of axes.
     """
 
     name: str
@@ -31,15 +31,15 @@ class RemoteOutput:
     axes: int
 
     def check(self, array: npt.NDArray[Any], start: int, rows: int) -> None:
-        """Refuses an array that a server sent in another form.
+        """Checks the array that a server sent.
 
         Args:
-            array: What it sent.
-            start: The number of its first row in the call.
-            rows: How many rows were asked for.
+            array: The array.
+            start: The index of its first row in the call.
+            rows: The number of rows in the request.
 
         Raises:
-            ResponseError: If there are other rows or axes, another type, or numbers that are not finite.
+            ResponseError: If the number of rows or axes or the dtype is wrong, or a number is not finite.
         """
         if array.dtype != self.dtype:
             raise ResponseError(f"the server's {self.name} must be of {self.dtype}, but is of {array.dtype}")
@@ -56,13 +56,13 @@ class RemoteOutput:
 
 @dataclass(frozen=True)
 class RemoteTask:
-    """A task as a client sees it.
+    """A task, from the client's point of view.
 
     Attributes:
         name: Its name.
-        inputs: The inputs, each of which takes a part of an item.
-        outputs: The outputs that are asked for.
-        read: Makes a result for each row of the outputs.
+        inputs: The inputs, one for each part of an item.
+        outputs: The outputs to request.
+        read: Converts outputs to a result for each row.
     """
 
     name: str
@@ -76,15 +76,15 @@ class RemoteTask:
         return tuple(output.name for output in self.outputs)
 
     def check(self, arrays: Outputs, start: int, rows: int) -> None:
-        """Refuses arrays that a server sent in another form; see ``RemoteOutput.check``.
+        """Checks the arrays that a server sent; see ``RemoteOutput.check``.
 
         Args:
-            arrays: The outputs by name.
-            start: The number of their first row in the call.
-            rows: How many rows were asked for.
+            arrays: The outputs, by name.
+            start: The index of their first row in the call.
+            rows: The number of rows in the request.
 
         Raises:
-            ResponseError: If one is of another form, or they differ where they must not.
+            ResponseError: If one is invalid, or their shapes differ.
         """
         for output in self.outputs:
             output.check(arrays[output.name], start, rows)
@@ -95,16 +95,16 @@ class RemoteTask:
 
 
 def join_vectors(answers: Sequence[Outputs]) -> npt.NDArray[np.float32]:
-    """The vectors of several answers as one array.
+    """Joins the vectors of several answers to one array.
 
     Args:
-        answers: The outputs of each answer, of which there is at least one.
+        answers: The outputs of each answer; at least one.
 
     Returns:
-        Shape ``[n, dimension]``.
+        The vectors; shape ``[n, dimension]``, float32.
 
     Raises:
-        ResponseError: If the vectors of one are longer than those of another.
+        ResponseError: If the vectors of the answers differ in length.
     """
     arrays = [answer[VECTORS] for answer in answers]
     widths = sorted({array.shape[1] for array in arrays})
@@ -149,7 +149,7 @@ def _read_span(value: Any) -> Span:
 
 
 VECTORS = "embedding"
-"""The output that has vectors."""
+"""The output with the vectors."""
 
 _NUMBERS, _BYTES = np.dtype(np.float32), np.dtype(np.object_)
 _LABELS = (RemoteOutput("label", _BYTES, 2), RemoteOutput("score", _NUMBERS, 2))

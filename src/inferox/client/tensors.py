@@ -1,4 +1,4 @@
-"""Tensors as the Open Inference Protocol sends them: JSON that names them, and after it their elements."""
+"""Tensors of the Open Inference Protocol: JSON that describes them, followed by their elements."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from inferox.client.answer_border import reading
 from inferox.core import Fields, RequestError, counted, first_line, parse_json, shown
 
 HEADER_LENGTH = "inference-header-content-length"
-"""The header that says how long the JSON is."""
+"""The header with the length of the JSON."""
 
 _LENGTH = struct.Struct("<I")
-"""What stands before each element of BYTES: its length."""
+"""The length that precedes each BYTES element."""
 
 _BYTES = "BYTES"
 
 _BF16 = "BF16"
 _BF16_BITS = 16
-"""By how many bits a float32 is longer than a BF16, whose bits are its first ones."""
+"""The number of low-order bits of a float32 that BF16 drops."""
 
 _DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
@@ -32,7 +32,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     **{f"INT{8 * size}": np.dtype(f"<i{size}") for size in (1, 2, 4, 8)},
     **{f"FP{8 * size}": np.dtype(f"<f{size}") for size in (2, 4, 8)},
 }
-"""The data types of fixed size, but for BF16, which NumPy has only with ml_dtypes."""
+"""The datatypes of fixed size, except BF16, which NumPy has only with ml_dtypes."""
 
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
@@ -43,15 +43,15 @@ def write_request(
     """Writes a request.
 
     Args:
-        inputs: The tensors by name: arrays of numbers, those of ml_dtypes' bfloat16 among them, or of texts or bytes.
-        outputs: The outputs that are wanted; all where there are none.
-        parameters: What the request says beside them.
+        inputs: The tensors, by name: arrays of numbers, including ml_dtypes' bfloat16, or of texts or bytes.
+        outputs: The names of the requested outputs; empty for all.
+        parameters: The parameters of the request.
 
     Returns:
-        The body, and how long the JSON at its beginning is.
+        The body, and the length of the JSON at its beginning.
 
     Raises:
-        RequestError: If an input has a type that the protocol lacks.
+        RequestError: If an input has a dtype that the protocol lacks, or a parameter is not a JSON value.
     """
     described, binary = [], []
     for name, given in inputs.items():
@@ -65,22 +65,23 @@ def write_request(
     try:
         text = json.dumps(head, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise RequestError(f"the parameters must be values that JSON has: {error}") from error
+        raise RequestError(f"the parameters must be JSON values: {error}") from error
     return b"".join([text, *binary]), len(text)
 
 
 def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.NDArray[Any]], Mapping[str, Any]]:
-    """Reads an answer.
+    """Reads a response.
 
     Args:
-        body: Its body.
-        header_length: What its header says of how long the JSON is; ``None`` where all of it is JSON.
+        body: The body.
+        header_length: The length of the JSON according to the header; ``None`` if the whole body is JSON.
 
     Returns:
-        The outputs by name, each read-only, and the JSON. What was sent as BF16 is float32, of the same numbers.
+        The outputs by name, read-only except for BYTES, and the JSON. BF16 tensors are converted to float32, which is
+        exact.
 
     Raises:
-        ResponseError: If it is not an answer of the protocol.
+        ResponseError: If it is not a response of the protocol.
     """
     with reading("the server's answer"):
         size = len(body) if header_length is None else int(header_length)
@@ -97,12 +98,12 @@ def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.N
             tensors[name] = _read_tensor(item, memoryview(body)[place:after])
             place = after
         if place != len(body):
-            raise ValueError(f"{counted(len(body) - place, 'byte')} of no output")
+            raise ValueError(f"{counted(len(body) - place, 'byte')} after the last output")
     return tensors, head
 
 
 def to_bytes_array(rows: Sequence[bytes]) -> npt.NDArray[np.object_]:
-    """Bytes as a tensor of BYTES.
+    """Returns rows of bytes as the array of a BYTES tensor.
 
     Args:
         rows: The element of each row.
@@ -113,7 +114,7 @@ def to_bytes_array(rows: Sequence[bytes]) -> npt.NDArray[np.object_]:
 
 
 def _write_tensor(name: str, given: npt.ArrayLike) -> tuple[str, list[int], bytes]:
-    # NumPy's own arrays of texts would lose zeros at the end of an element.
+    # NumPy's own string arrays would lose trailing zeros of an element.
     try:
         array = np.array(given, np.object_) if _holds_texts(given) else np.asarray(given)
     except (
@@ -121,10 +122,10 @@ def _write_tensor(name: str, given: npt.ArrayLike) -> tuple[str, list[int], byte
         TypeError,
         RuntimeError,
         OverflowError,
-    ) as error:  # what objects say that make arrays of themselves
+    ) as error:  # raised by objects that convert themselves to arrays
         raise RequestError(
             f"input {name!r} must be an array, or a list of numbers, texts or bytes: {first_line(error)}",
-            hint="the lists in a list are of one length",
+            hint="nested lists must have equal lengths",
         ) from error
     if array.dtype.kind in "OSU":
         elements = [_encode(name, element) for element in array.flat]
@@ -139,7 +140,7 @@ def _write_tensor(name: str, given: npt.ArrayLike) -> tuple[str, list[int], byte
 
 
 def _holds_texts(given: Any) -> bool:
-    """Whether a list, perhaps of lists, begins with a text or bytes; a single one counts, too."""
+    """Returns True for a text or bytes, or a (nested) list that begins with one."""
     while isinstance(given, list | tuple) and given:
         given = given[0]
     return isinstance(given, str | bytes)

@@ -1,4 +1,4 @@
-"""Requests of HTTP that are sent until they are answered, as far as that may help."""
+"""HTTP requests with retries."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     import httpx2
 
 Content = tuple[bytes, Mapping[str, str]]
-"""The body of a request, and headers that belong to it."""
+"""The body of a request, and its own headers."""
 
 
 _POLL_S = 0.2
-"""How often a probe is asked that one waits for."""
+"""The interval between probes while waiting, in seconds."""
 
 
 @dataclass(frozen=True)
 class _Refused:
-    """Why a try failed.
+    """The failure of a try.
 
     Attributes:
-        error: What is to be raised if it was the last.
-        is_final: Whether another would fail as well.
-        asked_s: How long the server asks to wait before it; ``None`` where it does not say.
+        error: The error to raise after the last try.
+        is_final: Whether a further try would fail as well.
+        asked_s: The wait that the server asks for, in seconds; ``None`` if it does not say.
     """
 
     error: InferoxError
@@ -51,7 +51,7 @@ class Transport:
         config: The settings.
 
     Raises:
-        ConfigError: If httpx2 is missing, the address is none, or a certificate cannot be used.
+        ConfigError: If httpx2 is missing, the address is invalid, or a certificate cannot be used.
     """
 
     def __init__(self, url: str, config: ClientConfig) -> None:
@@ -77,9 +77,9 @@ class Transport:
         """Sends a request without a body; see ``send``.
 
         Args:
-            method: Its method.
-            path: Its path.
-            outer: The deadline of what it is a part of; ``None`` for none.
+            method: The method.
+            path: The path.
+            outer: The deadline of the call; ``None`` for none.
 
         Raises:
             InferoxError: See ``send``.
@@ -89,21 +89,21 @@ class Transport:
     async def send(
         self, method: str, path: str, write: Callable[[float], Content], *, outer: Deadline | None = None
     ) -> httpx2.Response:
-        """Sends a request, again where it is refused for now or its connection breaks.
+        """Sends a request, and retries it if it is temporarily refused or its connection breaks.
 
         Args:
-            method: Its method.
-            path: Its path.
-            write: Makes its body and headers, given how many seconds are left for the answer.
-            outer: The deadline of what it is a part of; ``None`` for none.
+            method: The method.
+            path: The path.
+            write: Makes the body and its headers, given the seconds left for the answer.
+            outer: The deadline of the call; ``None`` for none.
 
         Returns:
-            The answer, whose status is 2xx.
+            The response, whose status is 2xx.
 
         Raises:
-            DeadlineExceededError: If there is no answer in time.
-            UnreachableError: If no server answers.
-            InferoxError: What the server says is wrong.
+            DeadlineExceededError: If there is no response in time.
+            UnreachableError: If the server cannot be reached.
+            InferoxError: If the server reports an error.
         """
         async with self._slots:
             deadline = Deadline(self._config.timeout_s, outer)
@@ -121,7 +121,7 @@ class Transport:
                 await asyncio.sleep(wait_s)
 
     async def says_yes(self, path: str) -> bool:
-        """Whether a path answers with 2xx in time; asked once.
+        """Returns True if a path answers with 2xx in time; does not retry.
 
         Args:
             path: The path of a probe.
@@ -137,7 +137,7 @@ class Transport:
 
         Args:
             path: The path of a probe.
-            timeout_s: How long.
+            timeout_s: The longest wait, in seconds.
 
         Raises:
             DeadlineExceededError: If it still does not then.
@@ -162,7 +162,7 @@ class Transport:
         deadline: Deadline,
         earlier: InferoxError | None,
     ) -> httpx2.Response | _Refused:
-        """Sends a request once; ``earlier`` is why the try before failed."""
+        """Sends a request once; ``earlier`` is the error of the try before."""
         if self._http.is_closed:
             raise ConfigError("this client is closed", hint="make a new one")
         left_s = max(deadline.left_s, 0.0)
@@ -199,7 +199,7 @@ def _make_tls(config: ClientConfig) -> ssl.SSLContext | bool:
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
         if config.cert_file is not None:
-            # A key with a password would be asked for on the terminal.
+            # OpenSSL would ask for the password of a key on the terminal.
             context.load_cert_chain(config.cert_file, config.key_file, password=_refuse_password)
     except (OSError, ValueError) as error:
         files = ", ".join(str(file) for file in (config.ca_file, config.cert_file, config.key_file) if file)

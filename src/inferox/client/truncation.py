@@ -1,4 +1,4 @@
-"""What a server says of texts that it has cut."""
+"""The texts that a server reports as cut."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from inferox.core import ResponseError, TruncationWarning, counted, warn_user
 
 
 def find_truncated(answers: Sequence[InferAnswer], output: str) -> list[bool | None]:
-    """Says for each row of a call whether its text was cut; ``None`` where a server says how many were, but not which.
+    """Returns for each row of a call whether its text was cut; ``None`` if the server reports only how many were.
 
     Args:
         answers: The answers, in the order of the rows.
-        output: The name of an output, which has an entry for each row.
+        output: The name of an output with an entry for each row.
 
     Raises:
-        ResponseError: If the texts that a server names are not as many as it says, or not those of the request.
+        ResponseError: If the reported indices contradict the reported number, or are out of range.
     """
     return [flag for answer in answers for flag in _read_flags(answer, len(answer.outputs[output]))]
 
 
 def require_truncated(answers: Sequence[InferAnswer], output: str) -> npt.NDArray[np.bool_]:
-    """Says for each row of a call whether its text was cut; shape ``[rows]``, bool.
+    """Returns for each row of a call whether its text was cut; shape ``[rows]``, bool.
 
     Args:
         answers: The answers, in the order of the rows.
-        output: The name of an output, which has an entry for each row.
+        output: The name of an output with an entry for each row.
 
     Raises:
-        ResponseError: If a server says how many texts it has cut, but not which.
+        ResponseError: If a server reports how many texts it cut, but not which.
     """
     flags = find_truncated(answers, output)
     if None in flags:
@@ -58,7 +58,7 @@ def _read_flags(answer: InferAnswer, rows: int) -> list[bool | None]:
 
 
 def warn_of_cuts(answers: Sequence[InferAnswer], total: int) -> None:
-    """Warns of texts that were cut, once for all answers of a call.
+    """Warns of cut texts, once for all answers of a call.
 
     Args:
         answers: The answers.

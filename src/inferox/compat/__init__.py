@@ -1,8 +1,8 @@
-"""The classes of other libraries, answered by packages: scripts change the line of the import, and nothing else.
+"""Drop-in replacements for classes of other libraries, backed by packages: a script only changes its import.
 
     from inferox.compat import CrossEncoder, SentenceTransformer  # instead of: from sentence_transformers import …
 
-``docs/migration.md`` says what is the same, and what is not supported.
+``docs/migration.md`` lists what is the same, and what is not supported.
 """
 
 from inferox.compat.cross_encoder import CrossEncoder

@@ -1,4 +1,4 @@
-"""sentence-transformers' ``CrossEncoder``, answered by a package."""
+"""A replacement for sentence-transformers' ``CrossEncoder``, backed by a package."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
 
     Args:
         model_name_or_path: A package, a model's folder, or a name on the hub such as ``ms-marco-MiniLM-L6-v2``. A model
-            is packed once, into the store, which needs PyTorch; what is packed is loaded without it.
-        device: Where it is loaded, such as ``cuda:0``; ``None`` for the backend's default.
+            is packed once, into the store, which needs PyTorch; the package is then loaded without it.
+        device: The device to load it on, such as ``cuda:0``; ``None`` for the backend's default.
         prompts: Texts to put before the first text of each pair, by name.
-        default_prompt_name: The one that is put there where a call says nothing; ``None`` for the model's.
-        cache_folder: Where the hub's files are kept; ``None`` for huggingface_hub's own cache.
-        trust_remote_code: Whether code that comes with a package may run. A model that has code of its own cannot be
+        default_prompt_name: The prompt to use if a call names none; ``None`` for the model's default.
+        cache_folder: The folder of the hub's files; ``None`` for huggingface_hub's own cache.
+        trust_remote_code: Whether code that comes with a package may run. A model with code of its own cannot be
             packed.
         revision: The branch, tag or commit on the hub.
-        local_files_only: Whether only what was fetched before is looked at.
-        token: The hub's token, or whether the stored one is sent.
-        model_kwargs: ``dtype``, and arguments that change no numbers.
-        num_labels: How many scores a pair has, which must be the model's own number.
-        max_length: The most tokens of a pair; ``None`` for the model's.
-        activation_fn: What scores go through, a function of a tensor; ``None`` for the model's.
-        backend: ``auto`` for the fastest here, ``torch``, ``onnx`` or ``openvino``.
-        precision: The number format in which the model computes.
-        threads: How many CPU threads it may use; ``None`` for one per core.
+        local_files_only: Whether to use only files that were downloaded before.
+        token: The hub's token, or whether to send the stored one.
+        model_kwargs: ``dtype``, and arguments that do not change the numbers.
+        num_labels: The number of scores of a pair, which must be the model's own.
+        max_length: The most tokens of a pair; ``None`` for the model's limit.
+        activation_fn: The activation of the scores, a function of a tensor; ``None`` for the model's.
+        backend: ``auto`` for the fastest one here, ``torch``, ``onnx`` or ``openvino``.
+        precision: The precision in which the model computes.
+        threads: The number of CPU threads; ``None`` for one per core.
         refused: Further options of sentence-transformers' class, which are not supported.
 
     Attributes:
-        activation_fn: What scores go through; ``None`` for what the model's files say.
+        activation_fn: The activation of the scores; ``None`` for that in the model's files.
 
     Raises:
-        UnsupportedError: If an option is not supported; it names it.
-        ConfigError: If an option is wrong.
+        UnsupportedError: If an option is not supported; the error names it.
+        ConfigError: If an option is invalid.
         PackageError: If there is no such model, or it cannot be packed.
         RequestError: If it is a package of another task.
         BackendError: If it cannot be loaded here.
@@ -114,7 +114,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
 
     @property
     def num_labels(self) -> int:
-        """How many scores a pair has."""
+        """The number of scores of a pair."""
         return len(self._task.labels) if isinstance(self._task, ClassifyTask) else 1
 
     @property
@@ -126,7 +126,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
     def max_length(self, value: int) -> None:
         self.max_seq_length = value
 
-    def predict(  # noqa: PLR0917 - in the order of the class in whose place this stands
+    def predict(  # noqa: PLR0917 - in the order of the class that this replaces
         self,
         inputs: Any = None,
         prompt_name: str | None = None,
@@ -147,32 +147,32 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         """Scores pairs of texts.
 
         Args:
-            inputs: The pairs, or a single one. Those that are longer than the model takes are cut.
-            prompt_name: The prompt of ``prompts`` to put before the first text of each pair.
-            prompt: The text to put there, in its place.
+            inputs: The pairs, or a single one. Pairs that are too long for the model are cut.
+            prompt_name: The prompt in ``prompts`` to put before the first text of each pair.
+            prompt: The text to put there instead.
             batch_size: The most pairs of the greatest length in a batch; batches are formed by tokens.
-            show_progress_bar: Whether standard error shows how far it is; ``None`` for where this module's logger
-                shows ``INFO``.
-            activation_fn: What scores go through, a function of a tensor, such as ``torch.nn.Identity()``; ``None`` for
-                the attribute of that name.
-            apply_softmax: Whether the scores of a pair that has several go through softmax after that.
-            convert_to_numpy: Whether the scores are one array.
-            convert_to_tensor: Whether they are one tensor of PyTorch instead; with neither, a list of tensors.
-            device: The model's own device, or several times that.
-            pool: What ``start_multi_process_pool`` gave. Calls use all threads with and without.
+            show_progress_bar: Whether to show progress on standard error; ``None`` to show it if this module's logger
+                is enabled for ``INFO``.
+            activation_fn: The activation of the scores, a function of a tensor, such as ``torch.nn.Identity()``;
+                ``None`` for the attribute of that name.
+            apply_softmax: Whether to apply softmax to the scores of each pair after that, if there are several.
+            convert_to_numpy: Whether to return one array.
+            convert_to_tensor: Whether to return one PyTorch tensor instead; with neither, a list of tensors.
+            device: The model's own device, or a list that repeats it.
+            pool: The result of ``start_multi_process_pool``. It makes no difference: calls always use all threads.
             chunk_size: Has no effect.
             sentences: The older name of ``inputs``.
             further: ``task``, which has no effect.
 
         Returns:
-            The scores; shape ``[n]`` for a model with one label and ``[n, labels]`` for others, float32; of a single
+            The scores; shape ``[n]`` for a model with one label and ``[n, labels]`` for others, float32; for a single
             pair a scalar, or shape ``[labels]``.
 
         Raises:
-            UnsupportedError: If an option is not supported; it names it.
-            ConfigError: If an option is wrong.
+            UnsupportedError: If an option is not supported; the error names it.
+            ConfigError: If an option is invalid.
             RequestError: If a pair cannot be computed.
-            BackendUnavailableError: If tensors are asked for, and PyTorch is not installed.
+            BackendUnavailableError: If tensors are requested, and PyTorch is not installed.
         """
         self._check_call(batch_size, device, pool, chunk_size, further)
         pairs, single = _read_pairs(sentences if inputs is None else inputs)
@@ -187,7 +187,7 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
             return tensor[0] if single else tensor if convert_to_tensor else list(tensor)
         return scores[0] if single else scores if len(pairs) else np.array([])
 
-    def rank(  # noqa: PLR0917 - in the order of the class in whose place this stands
+    def rank(  # noqa: PLR0917 - in the order of the class that this replaces
         self,
         query: str,
         documents: Iterable[str],
@@ -200,25 +200,25 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
         activation_fn: Callable[[Any], Any] | None = None,
         **options: Any,
     ) -> list[dict[str, Any]]:
-        """Orders documents by how well they answer a query.
+        """Ranks documents by relevance to a query.
 
         Args:
             query: The query.
             documents: The documents.
-            top_k: How many to return; ``None`` for all.
-            return_documents: Whether each answer holds its document, as ``text``.
-            prompt_name: See ``predict``, as for the arguments that follow.
+            top_k: The number of documents to return; ``None`` for all.
+            return_documents: Whether each result includes its document, as ``text``.
+            prompt_name: See ``predict``; so for the following arguments.
             prompt: The text to put before the query.
             batch_size: The most pairs of the greatest length in a batch.
-            show_progress_bar: Whether standard error shows how far it is.
-            activation_fn: What scores go through.
-            options: Others of ``predict``.
+            show_progress_bar: Whether to show progress on standard error.
+            activation_fn: The activation of the scores.
+            options: Other arguments of ``predict``.
 
         Returns:
-            ``corpus_id``, the document's index, and ``score`` of each, the best first.
+            For each document its index as ``corpus_id`` and its ``score``, the best first.
 
         Raises:
-            ConfigError: If the model has several scores for a pair, or an option is wrong.
+            ConfigError: If the model has several scores for a pair, or an option is invalid.
             RequestError: If a text cannot be computed.
         """
         if self.num_labels != 1:
@@ -261,13 +261,13 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
     def _activate(self, logits: Floats, function: Callable[[Any], Any] | None) -> Floats:
         if function is None:
             return ACTIVATIONS[self._own_activation()](logits)
-        # sentence-transformers gives the function one column for each label, also where there is one label.
+        # sentence-transformers passes one column per label, also if there is only one label.
         columns = logits.reshape(len(logits), self.num_labels)
         scores: Floats = function(to_torch(columns)).detach().cpu().float().numpy()
         return scores.reshape(logits.shape)
 
     def _own_activation(self) -> str:
-        """What the model's files say that scores go through, as sentence-transformers reads them."""
+        """Returns the activation that the model's files state, as sentence-transformers reads them."""
         if isinstance(self._task, RerankTask):
             return self._task.activation
         inner = self._config.get("sentence_transformers")
@@ -282,11 +282,11 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
 
 
 def _read_pairs(inputs: Any) -> tuple[list[Any], bool]:
-    """The pairs of a call, and whether it is a single one: texts that are not in lists of their own."""
+    """Returns the pairs of a call, and whether it is a single one: texts that are not in lists of their own."""
     if isinstance(inputs, np.ndarray):
         inputs = inputs.tolist()
     if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
-        raise ConfigError(f"pairs of texts are scored, not a {type(inputs).__name__}", hint="give a list of pairs")
+        raise ConfigError(f"inputs must be pairs of texts, but are of type {type(inputs).__name__}", hint="give a list of pairs")
     given = list(inputs)
     if given and not isinstance(given[0], list | tuple):
         return [tuple(given)], True

@@ -1,4 +1,4 @@
-"""From what sentence-transformers takes for a model to a package of it, which is made once and kept in the store."""
+"""Packages for the models that sentence-transformers takes: packed once, and kept in the store."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from inferox.package.manifest import METADATA_FILE
 from inferox.sources.hub_access import HubAccess
 
 _RUNTIMES = {"openvino": ("openvino", "onnx", "onnxscript"), "onnxruntime": ("onnxruntime", "onnx", "onnxscript")}
-"""What must be installed to write artifacts for a backend, the faster first."""
+"""The libraries needed to write artifacts for each backend; the faster backend comes first."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ModelChoice:
-    """A model as scripts name it.
+    """A model, as scripts name it, with the options for packing it.
 
     Attributes:
         name: A package, a model's folder, or a name on the hub.
-        organization: Whose models are named without an owner.
-        task: What the model is packed for; ``None`` where its own files say so.
-        backend: The backend that is to compute it; ``None`` for any.
-        precision: The number format in which it is to be computed.
-        hub: How the hub is asked.
+        organization: The owner of models that are named without one.
+        task: The task to pack the model for; ``None`` for the one that its own files state.
+        backend: The backend to compute it with; ``None`` for any.
+        precision: The precision to compute it in.
+        hub: The settings for access to the hub.
     """
 
     name: str
@@ -44,11 +44,11 @@ class ModelChoice:
     hub: HubAccess
 
     def find_package(self) -> Path:
-        """The package of the model, which is packed where that has not been done before.
+        """Returns the package of the model, packing it first if that has not been done before.
 
         Raises:
             PackageError: If there is no such model, or it cannot be packed.
-            InferoxError: As ``inferox.pack`` raises it.
+            InferoxError: See ``inferox.pack``.
         """
         path = Path(self.name)
         if path.suffix == ARCHIVE_SUFFIX or (path / METADATA_FILE).is_file():
@@ -92,10 +92,10 @@ class ModelChoice:
     def _pack(self, directory: Path, package: Path, label: str) -> None:
         from inferox.packing import pack
 
-        # The fastest that is installed, and PyTorch, which computes whatever cannot be exported, and takes no space.
+        # The fastest installed one; and PyTorch, which takes no space, and computes whatever cannot be exported.
         fast = [name for name, needs in _RUNTIMES.items() if all(map(find_spec, needs))]
         backends = [self.backend] if self.backend else [*fast[:1], "torch"]
-        _logger.warning("%s is packed for %s, which is done once", label, ", ".join(backends))
+        _logger.warning("packing %s for %s; this is done only once", label, ", ".join(backends))
         pack(
             directory,
             package,
@@ -107,11 +107,11 @@ class ModelChoice:
         )
 
     def _precisions(self) -> list[str]:
-        # In fp32 as well: others are measured against it, and share its weights.
+        # Always in fp32 too: the other precision is measured against it, and shares its weights.
         return list(dict.fromkeys((Precision.FP32.value, self.precision.value)))
 
     def _key(self, directory: Path) -> str:
-        """What the package is of: the same where the model's files and what it is packed for have not changed."""
+        """Returns the key of the package: it changes with the model's files, and with the options of packing."""
         files = []
         for parent, _, names in os.walk(directory):
             for name in names:

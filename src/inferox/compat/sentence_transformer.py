@@ -1,4 +1,4 @@
-"""sentence-transformers' ``SentenceTransformer``, answered by a package."""
+"""A replacement for sentence-transformers' ``SentenceTransformer``, backed by a package."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
 class SentenceTransformer(TextModel[EmbedTask]):
-    """Makes vectors of texts, with the methods of sentence-transformers' class and the same numbers.
+    """Embeds texts, with the methods of sentence-transformers' class and the same numbers.
 
     Args:
         model_name_or_path: A package, a model's folder, or a name on the hub such as ``all-MiniLM-L6-v2``. A model is
-            packed once, into the store, which needs PyTorch; what is packed is loaded without it.
-        device: Where it is loaded, such as ``cuda:0``; ``None`` for the backend's default.
-        prompts: Texts to put before others, by name, besides those of the model or in their place.
-        default_prompt_name: The one that is put before texts where a call says nothing; ``None`` for the model's.
-        cache_folder: Where the hub's files are kept; ``None`` for huggingface_hub's own cache.
-        trust_remote_code: Whether code that comes with a package may run. A model that has code of its own cannot be
+            packed once, into the store, which needs PyTorch; the package is then loaded without it.
+        device: The device to load it on, such as ``cuda:0``; ``None`` for the backend's default.
+        prompts: Texts to put before others, by name; they extend or replace those of the model.
+        default_prompt_name: The prompt to use if a call names none; ``None`` for the model's default.
+        cache_folder: The folder of the hub's files; ``None`` for huggingface_hub's own cache.
+        trust_remote_code: Whether code that comes with a package may run. A model with code of its own cannot be
             packed.
         revision: The branch, tag or commit on the hub.
-        local_files_only: Whether only what was fetched before is looked at.
-        token: The hub's token, or whether the stored one is sent.
-        model_kwargs: ``dtype``, and arguments that change no numbers.
+        local_files_only: Whether to use only files that were downloaded before.
+        token: The hub's token, or whether to send the stored one.
+        model_kwargs: ``dtype``, and arguments that do not change the numbers.
         similarity_fn_name: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``; ``None`` for the model's.
-        truncate_dim: How many numbers of the front of each vector are kept; ``None`` for the model's own number.
-        backend: ``auto`` for the fastest here, ``torch``, ``onnx`` or ``openvino``.
-        precision: The number format in which the model computes.
-        threads: How many CPU threads it may use; ``None`` for one per core.
+        truncate_dim: The number of leading components of each vector to keep; ``None`` for the model's own setting.
+        backend: ``auto`` for the fastest one here, ``torch``, ``onnx`` or ``openvino``.
+        precision: The precision in which the model computes.
+        threads: The number of CPU threads; ``None`` for one per core.
         refused: Further options of sentence-transformers' class, which are not supported.
 
     Raises:
-        UnsupportedError: If an option is not supported; it names it.
-        ConfigError: If an option is wrong.
+        UnsupportedError: If an option is not supported; the error names it.
+        ConfigError: If an option is invalid.
         PackageError: If there is no such model, or it cannot be packed.
         RequestError: If it is a package of another task.
         BackendError: If it cannot be loaded here.
@@ -112,7 +112,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
     def similarity_fn_name(self, value: Any) -> None:
         self._similarity_fn_name = parse_similarity(value)
 
-    def encode(  # noqa: PLR0917 - in the order of the class in whose place this stands
+    def encode(  # noqa: PLR0917 - in the order of the class that this replaces
         self,
         inputs: Any = None,
         prompt_name: str | None = None,
@@ -132,38 +132,38 @@ class SentenceTransformer(TextModel[EmbedTask]):
         sentences: Any = None,
         **further: Any,
     ) -> Any:
-        """Makes a vector of each text.
+        """Embeds texts.
 
         Args:
-            inputs: The texts, or a single one. Those that are longer than the model takes are cut.
-            prompt_name: The prompt of ``prompts`` to put before each text.
-            prompt: The text to put before each, in its place.
+            inputs: The texts, or a single one. Texts that are too long for the model are cut.
+            prompt_name: The prompt in ``prompts`` to put before each text.
+            prompt: The text to put before each text instead.
             batch_size: The most texts of the greatest length in a batch; batches are formed by tokens.
-            show_progress_bar: Whether standard error shows how far it is; ``None`` for where this module's logger
-                shows ``INFO``.
-            output_value: ``sentence_embedding``; ``token_embeddings`` for the vectors of all tokens; ``None`` for all
-                that there is of each text, by name.
+            show_progress_bar: Whether to show progress on standard error; ``None`` to show it if this module's logger
+                is enabled for ``INFO``.
+            output_value: ``sentence_embedding``; ``token_embeddings`` for the vectors of all tokens; ``None`` for
+                everything computed of each text, by name.
             precision: ``float32``, ``int8``, ``uint8``, ``binary`` or ``ubinary``.
-            convert_to_numpy: Whether the vectors are one array.
-            convert_to_tensor: Whether they are one tensor of PyTorch instead; with neither, a list of tensors.
-            device: The model's own device, or several times that.
-            normalize_embeddings: Whether vectors are scaled to length 1.
-            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for the model's own number.
-            pool: What ``start_multi_process_pool`` gave. Calls use all threads with and without.
+            convert_to_numpy: Whether to return one array.
+            convert_to_tensor: Whether to return one PyTorch tensor instead; with neither, a list of tensors.
+            device: The model's own device, or a list that repeats it.
+            normalize_embeddings: Whether to scale vectors to length 1.
+            truncate_dim: The number of leading components of each vector to keep; ``None`` for the model's own setting.
+            pool: The result of ``start_multi_process_pool``. It makes no difference: calls always use all threads.
             chunk_size: Has no effect.
             sentences: The older name of ``inputs``.
             further: ``task``, which has no effect.
 
         Returns:
             The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text. For ``token_embeddings`` a list
-            of tensors of shape ``[tokens, hidden]``, and for ``None`` a list of dicts of tensors (arrays where PyTorch
-            is not installed), none of them padded.
+            of tensors of shape ``[tokens, hidden]``, and for ``None`` a list of dicts of tensors (arrays if PyTorch is
+            not installed), without padding.
 
         Raises:
-            UnsupportedError: If an option is not supported; it names it.
-            ConfigError: If an option is wrong.
+            UnsupportedError: If an option is not supported; the error names it.
+            ConfigError: If an option is invalid.
             RequestError: If a text cannot be computed.
-            BackendUnavailableError: If tensors are asked for, and PyTorch is not installed.
+            BackendUnavailableError: If tensors are requested, and PyTorch is not installed.
         """
         self._check_call(batch_size, device, pool, chunk_size, further)
         precision = check_precision(precision)
@@ -188,7 +188,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
     def encode_query(
         self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *args: Any, **options: Any
     ) -> Any:
-        """Makes vectors of queries: with the prompt ``query`` where none is named; see ``encode``."""
+        """Embeds queries, with the prompt ``query`` unless another is given; see ``encode``."""
         if prompt is None and prompt_name is None and "query" in self.prompts:
             prompt_name = "query"
         return self.encode(inputs, prompt_name, prompt, *args, **options)
@@ -196,7 +196,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
     def encode_document(
         self, inputs: Any = None, prompt_name: str | None = None, prompt: str | None = None, *args: Any, **options: Any
     ) -> Any:
-        """Makes vectors of documents: with the prompt ``document``, ``passage`` or ``corpus`` where none is named.
+        """Embeds documents, with the prompt ``document``, ``passage`` or ``corpus`` unless another is given.
 
         See ``encode``.
         """
@@ -213,64 +213,64 @@ class SentenceTransformer(TextModel[EmbedTask]):
         batch_size: int = 32,
         **options: Any,
     ) -> Any:
-        """Makes a vector of each text; see ``encode``.
+        """Embeds texts; see ``encode``.
 
         Args:
             sentences: The texts.
-            pool: What ``start_multi_process_pool`` gave.
-            prompt_name: The prompt of ``prompts`` to put before each text.
-            prompt: The text to put before each, in its place.
+            pool: The result of ``start_multi_process_pool``.
+            prompt_name: The prompt in ``prompts`` to put before each text.
+            prompt: The text to put before each text instead.
             batch_size: The most texts of the greatest length in a batch.
-            options: Others of ``encode``.
+            options: Other arguments of ``encode``.
         """
         return self.encode(sentences, prompt_name, prompt, batch_size, pool=pool, **options)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Compares each vector with each by ``similarity_fn_name``; higher is more alike.
+        """Compares each vector of the first with each of the second, by ``similarity_fn_name``; higher is more similar.
 
         Args:
             embeddings1: Arrays or tensors; shape ``[n, dimension]`` or ``[dimension]``.
             embeddings2: Shape ``[m, dimension]`` or ``[dimension]``.
 
         Returns:
-            A tensor of shape ``[n, m]``; an array where PyTorch is not installed.
+            A tensor of shape ``[n, m]``; an array if PyTorch is not installed.
 
         Raises:
-            RequestError: If they are not floating-point numbers, or of different dimensions.
+            RequestError: If they are not floating-point numbers, or differ in dimension.
         """
         first, second = to_floats(embeddings1), to_floats(embeddings2)
         return to_torch_if_installed(compare_all(self._similarity_fn_name, first, second))
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Compares the first with the first, the second with the second, and so on, by ``similarity_fn_name``.
+        """Compares vectors pairwise, by ``similarity_fn_name``; higher is more similar.
 
         Args:
             embeddings1: Arrays or tensors; shape ``[n, dimension]`` or ``[dimension]``.
             embeddings2: The same shape.
 
         Returns:
-            A tensor of shape ``[n]``; an array where PyTorch is not installed.
+            A tensor of shape ``[n]``; an array if PyTorch is not installed.
 
         Raises:
-            RequestError: If they are not floating-point numbers, or of different shapes.
+            RequestError: If they are not floating-point numbers, or differ in shape.
         """
         first, second = to_floats(embeddings1), to_floats(embeddings2)
         return to_torch_if_installed(compare_pairs(self._similarity_fn_name, first, second))
 
     def get_embedding_dimension(self) -> int:
-        """The number of numbers of a vector."""
+        """Returns the dimension of the vectors."""
         return self._task.with_truncate_dim(self.truncate_dim).dimension
 
     def get_sentence_embedding_dimension(self) -> int:
-        """The number of numbers of a vector; the older name of ``get_embedding_dimension``."""
+        """Returns the dimension of the vectors; the older name of ``get_embedding_dimension``."""
         return self.get_embedding_dimension()
 
     @contextmanager
     def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
-        """Shortens vectors within a ``with`` block.
+        """Truncates vectors within a ``with`` block.
 
         Args:
-            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
+            truncate_dim: The number of leading components of each vector to keep; ``None`` for all.
         """
         before, self.truncate_dim = self.truncate_dim, truncate_dim
         try:
@@ -281,15 +281,15 @@ class SentenceTransformer(TextModel[EmbedTask]):
     truncate_sentence_embeddings = truncate_embeddings
 
     def tokenize(self, texts: Iterable[str], **further: Any) -> dict[str, Any]:
-        """The tokens of texts, padded to the longest.
+        """Tokenizes texts, padded to the longest.
 
         Args:
             texts: The texts.
             further: ``task``, which has no effect.
 
         Returns:
-            ``input_ids``, ``attention_mask`` and what else the model takes: tensors of shape ``[n, longest]``, int64;
-            arrays where PyTorch is not installed.
+            ``input_ids``, ``attention_mask`` and the model's other inputs: tensors of shape ``[n, longest]``, int64;
+            arrays if PyTorch is not installed.
         """
         self._check_call(1, None, None, None, further)
         padded = pad_tokens(self._task.with_prompt_text(""), texts)
@@ -311,7 +311,7 @@ def _shows_progress(asked: bool | None) -> bool:
 
 
 def _read_texts(inputs: Any) -> tuple[list[Any], bool]:
-    """The texts of a call, and whether it is a single one."""
+    """Returns the texts of a call, and whether it is a single one."""
     if isinstance(inputs, np.ndarray):
         inputs = inputs.tolist()
     if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):

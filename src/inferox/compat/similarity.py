@@ -1,4 +1,4 @@
-"""How alike vectors are, by the four measures of sentence-transformers, computed with NumPy."""
+"""The four similarity measures of sentence-transformers, computed with NumPy."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Measure = Callable[[Floats, Floats], Floats]
 
 
 def compare_all(name: str, first: Floats, second: Floats) -> Floats:
-    """Compares each vector with each.
+    """Compares each vector of the first with each of the second.
 
     Args:
-        name: A measure of ``SIMILARITIES``; higher is more alike.
+        name: A measure of ``SIMILARITIES``; higher is more similar.
         first: Shape ``[n, dimension]``, or ``[dimension]`` for a single one.
         second: Shape ``[m, dimension]`` or ``[dimension]``.
 
     Returns:
-        Shape ``[n, m]``.
+        The similarities; shape ``[n, m]``.
 
     Raises:
-        RequestError: If the vectors have different dimensions.
+        RequestError: If the vectors differ in dimension.
     """
     first, second = np.atleast_2d(first), np.atleast_2d(second)
     _check_dimensions(first, second)
@@ -35,18 +35,18 @@ def compare_all(name: str, first: Floats, second: Floats) -> Floats:
 
 
 def compare_pairs(name: str, first: Floats, second: Floats) -> Floats:
-    """Compares the first with the first, the second with the second, and so on.
+    """Compares vectors pairwise.
 
     Args:
-        name: A measure of ``SIMILARITIES``; higher is more alike.
+        name: A measure of ``SIMILARITIES``; higher is more similar.
         first: Shape ``[n, dimension]`` or ``[dimension]``.
         second: The same shape.
 
     Returns:
-        Shape ``[n]``, or a scalar for single vectors.
+        The similarities; shape ``[n]``, or a scalar for single vectors.
 
     Raises:
-        RequestError: If the vectors have different dimensions, or there are more of one than of the other.
+        RequestError: If the vectors differ in dimension or in number.
     """
     _check_dimensions(first, second)
     if first.shape != second.shape and 1 not in (first[..., 0].size, second[..., 0].size):
@@ -55,7 +55,7 @@ def compare_pairs(name: str, first: Floats, second: Floats) -> Floats:
 
 
 def parse_similarity(value: Any) -> str:
-    """The name of a measure.
+    """Returns the name of a measure.
 
     Args:
         value: The name, or a member of sentence-transformers' ``SimilarityFunction``.
@@ -81,7 +81,7 @@ def _normalise(vectors: Floats) -> Floats:
 
 
 def _euclidean(first: Floats, second: Floats) -> Floats:
-    # In float64, where the difference of two large squares keeps its digits.
+    # In float64, in which the difference of two large squares keeps its digits.
     wide, other = first.astype(np.float64), second.astype(np.float64)
     squares = np.square(wide).sum(axis=1)[:, None] + np.square(other).sum(axis=1) - 2 * (wide @ other.T)
     distances: Floats = np.sqrt(np.maximum(squares, 0)).astype(np.result_type(first, second))
@@ -89,7 +89,7 @@ def _euclidean(first: Floats, second: Floats) -> Floats:
 
 
 def _manhattan(first: Floats, second: Floats) -> Floats:
-    # Row by row: all differences at once would be as many numbers as there are pairs times dimensions.
+    # Row by row: all differences at once would take pairs times dimensions numbers.
     sums = [np.abs(row - second).sum(axis=1) for row in first]
     return -np.stack(sums) if sums else np.empty((0, len(second)), np.result_type(first, second))
 
@@ -109,4 +109,4 @@ _PAIRS: dict[str, Measure] = {
 }
 
 SIMILARITIES = tuple(_ALL)
-"""The names of the measures; the first is what a model has that states none."""
+"""The names of the measures; the first is the default."""

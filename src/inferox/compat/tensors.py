@@ -1,4 +1,4 @@
-"""Between NumPy and PyTorch, which is imported only where a caller asks for tensors or gives some."""
+"""Conversions between NumPy and PyTorch, which is imported only for callers that request or pass tensors."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from inferox.core import RequestError, to_torch
 
 
 def to_torch_if_installed(array: npt.NDArray[Any]) -> Any:
-    """What sentence-transformers answers with a tensor, whatever it is asked for: an array where PyTorch is missing.
+    """Converts a result that sentence-transformers always returns as a tensor; an array stays if PyTorch is missing.
 
     Args:
-        array: The answer.
+        array: The result.
     """
     return to_torch(array) if has_torch() else array
 
 
 def has_torch() -> bool:
-    """Whether PyTorch is installed. It is not imported for that."""
+    """Returns True if PyTorch is installed, without importing it."""
     return find_spec("torch") is not None
 
 
 def to_floats(values: Any) -> npt.NDArray[np.floating[Any]]:
-    """Reads vectors that a caller holds.
+    """Converts the caller's vectors to an array.
 
     Args:
-        values: An array, a tensor of PyTorch, or a list of those or of numbers.
+        values: An array, a PyTorch tensor, or a list of those or of numbers.
 
     Returns:
-        The numbers, of at least 32 bits each.
+        The numbers, as float32 or a wider type.
 
     Raises:
-        RequestError: If they are whole numbers, have gradients, or are not numbers.
+        RequestError: If they are not floating-point numbers, or require gradients.
     """
     array = np.stack([_to_array(value) for value in values]) if _is_list(values) else _to_array(values)
     if array.dtype.kind != "f":
         raise RequestError(
-            f"vectors of floating-point numbers are compared, not of {array.dtype}",
-            hint="encode with precision='float32' to compare, and quantise what is stored",
+            f"only floating-point vectors can be compared, not {array.dtype}",
+            hint="encode with precision='float32' to compare, and quantize what is stored",
         )
     return array if array.dtype.itemsize >= 4 else array.astype(np.float32)  # noqa: PLR2004 - bytes of a float32
 
@@ -53,7 +53,7 @@ def _is_list(values: Any) -> bool:
 def _to_array(value: Any) -> npt.NDArray[Any]:
     if hasattr(value, "detach"):
         if value.requires_grad:
-            raise RequestError("gradients do not go through the comparison of vectors", hint="call detach() on them")
+            raise RequestError("vectors that require gradients cannot be compared", hint="call detach() on them")
         value = value.cpu()
         value = value.float().numpy() if value.is_floating_point() and value.element_size() < 4 else value.numpy()  # noqa: PLR2004
     array = np.asarray(value)

@@ -1,4 +1,4 @@
-"""What both classes have in common: how a model is loaded, its prompts, its limit, and what takes no effect."""
+"""The common base of both classes: loading, prompts, the token limit, and options without effect."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from inferox.tasks.text_task import TextTask
 TaskType = TypeVar("TaskType", bound=TextTask)
 
 _BACKENDS = {"auto": None, "torch": "torch", "onnx": "onnxruntime", "openvino": "openvino"}
-"""What sentence-transformers calls backends."""
+"""Backends by their names in sentence-transformers."""
 
 _HARMLESS = frozenset({"attn_implementation", "low_cpu_mem_usage", "use_safetensors"})
-"""Arguments of models that change no numbers."""
+"""Arguments of models that do not change the numbers."""
 
 _HINTS = {
     "modules": "save the model with sentence-transformers, and give its folder",
@@ -39,18 +39,22 @@ class TextModel(Closing, Generic[TaskType]):
 
     Args:
         choice: The model.
-        device: Where it is loaded, such as ``cuda:0``; ``None`` for the backend's default.
-        precision: The number format in which it computes.
-        threads: How many CPU threads it may use; ``None`` for one per core.
+        device: The device to load it on, such as ``cuda:0``; ``None`` for the backend's default.
+        threads: The number of CPU threads; ``None`` for one per core.
         trust_code: Whether code that comes with the package may run.
-        prompts: Texts to put before others, by name, besides those of the model or in their place.
-        default_prompt_name: The one that is put before texts where a call says nothing; ``None`` for the model's.
+        prompts: Texts to put before others, by name; they extend or replace those of the model.
+        default_prompt_name: The prompt to use if a call names none; ``None`` for the model's default.
         refused: Options that are not supported.
 
     Attributes:
-        package: The package that was loaded.
-        prompts: What can be put before texts, by name.
-        default_prompt_name: The prompt that is put before texts where a call says nothing; ``None`` for none.
+        package: The path of the loaded package.
+        prompts: The prompts that can be put before texts, by name.
+        default_prompt_name: The prompt to use if a call names none; ``None`` for none.
+
+    Raises:
+        UnsupportedError: If there is an option that is not supported.
+        RequestError: If the package is for another task.
+        InferoxError: If the package cannot be made or loaded.
     """
 
     _KIND: ClassVar[type[TextTask] | tuple[type[TextTask], ...]]
@@ -94,7 +98,7 @@ class TextModel(Closing, Generic[TaskType]):
 
     @property
     def loaded(self) -> TaskModel:
-        """The loaded package, with all that Inferox itself offers."""
+        """The loaded package, with everything that Inferox itself offers."""
         return self._loaded
 
     @property
@@ -104,7 +108,7 @@ class TextModel(Closing, Generic[TaskType]):
 
     @property
     def max_seq_length(self) -> int | None:
-        """The most tokens of a text, special tokens included; longer ones are cut. It can be set."""
+        """The most tokens of a text, including special tokens; longer ones are cut. It can be set."""
         return self._task.max_length
 
     @max_seq_length.setter
@@ -112,21 +116,21 @@ class TextModel(Closing, Generic[TaskType]):
         self._task = self._task.with_max_length(value)
 
     def get_max_seq_length(self) -> int | None:
-        """The most tokens of a text; see ``max_seq_length``."""
+        """Returns the most tokens of a text; see ``max_seq_length``."""
         return self.max_seq_length
 
     def get_backend(self) -> str:
-        """The runtime that computes the model, such as ``openvino``."""
+        """Returns the name of the backend that computes the model, such as ``openvino``."""
         return self._loaded.metadata.backend
 
     def start_multi_process_pool(self, target_devices: Sequence[str] | None = None) -> dict[str, Any]:
-        """Something to pass as ``pool``. No process is started: the model uses all threads that it may use anyway.
+        """Returns a value to pass as ``pool``. It starts no processes: the model uses all its threads anyway.
 
         Args:
-            target_devices: Devices, of which there must be no other than the model's own.
+            target_devices: Devices; only the model's own is allowed.
 
         Raises:
-            UnsupportedError: If there is another.
+            UnsupportedError: If there is another device.
         """
         for device in target_devices or ():
             self._check_device(device)
@@ -134,38 +138,38 @@ class TextModel(Closing, Generic[TaskType]):
 
     @staticmethod
     def stop_multi_process_pool(pool: Mapping[str, Any]) -> None:
-        """Ends what ``start_multi_process_pool`` gave, of which nothing runs.
+        """Does nothing, as ``start_multi_process_pool`` starts no processes.
 
         Args:
-            pool: What that gave.
+            pool: The result of ``start_multi_process_pool``.
         """
 
     def to(self, device: Any) -> Self:
-        """Returns the model itself where that is its device already.
+        """Returns the model itself, if it is on the device already.
 
         Args:
             device: The device.
 
         Raises:
-            UnsupportedError: If it is another.
+            UnsupportedError: If it is another device.
         """
         self._check_device(device)
         return self
 
     def cpu(self) -> Self:
-        """Returns the model itself where it is on the CPU; see ``to``."""
+        """Returns the model itself, if it is on the CPU; see ``to``."""
         return self.to("cpu")
 
     def cuda(self, device: int | None = None) -> Self:
-        """Returns the model itself where it is on that GPU; see ``to``."""
+        """Returns the model itself, if it is on that GPU; see ``to``."""
         return self.to("cuda" if device is None else f"cuda:{device}")
 
     def eval(self) -> Self:
-        """Returns the model itself, which is only ever evaluated."""
+        """Returns the model itself, which is always in evaluation mode."""
         return self
 
     def close(self) -> None:
-        """Frees what the model holds. Closing twice does nothing."""
+        """Frees the model. Closing twice does nothing."""
         self._loaded.close()
 
     def __getattr__(self, name: str) -> Any:
@@ -179,12 +183,12 @@ class TextModel(Closing, Generic[TaskType]):
         chunk_size: int | None,
         further: Iterable[str],
     ) -> None:
-        """Checks options of a call that change no numbers."""
+        """Checks options of a call that do not change the numbers."""
         for name, value in (("batch_size", batch_size), ("chunk_size", chunk_size)):
             if value is not None:
                 positive_integer(name, value)
         if pool is not None and "processes" not in pool:
-            raise ConfigError("pool must be what start_multi_process_pool gave")
+            raise ConfigError("pool must be the result of start_multi_process_pool")
         for each in device if isinstance(device, list | tuple) else [device]:
             if each is not None:
                 self._check_device(each)
@@ -195,11 +199,11 @@ class TextModel(Closing, Generic[TaskType]):
             )
 
     def _max_tokens(self, batch_size: int) -> int:
-        """How many tokens a batch may have, so that it is no larger than the caller allowed."""
+        """Returns the most tokens of a batch, so that it is no larger than the caller allowed."""
         return min(MAX_TOKENS, batch_size * (self._task.max_length or MAX_TOKENS))
 
     def _prompt_text(self, prompt: str | None, prompt_name: str | None) -> str | None:
-        """The text to put before others; ``None`` for what the package says itself."""
+        """Returns the text to put before others; ``None`` for the package's own default."""
         if prompt is not None:
             return prompt
         if prompt_name is not None:
@@ -233,17 +237,17 @@ def choose_model(
     local_files_only: bool,
     revision: str | None,
 ) -> ModelChoice:
-    """Reads the options that say which model is meant.
+    """Makes a model choice from the options that identify the model.
 
     Args:
         name: A package, a model's folder, or a name on the hub.
-        organization: Whose models are named without an owner.
-        task: What the model is packed for; ``None`` where its own files say so.
+        organization: The owner of models that are named without one.
+        task: The task to pack the model for; ``None`` for the one that its own files state.
         backend: ``auto``, ``torch``, ``onnx`` or ``openvino``.
-        precision: The number format in which it is to be computed.
-        cache_folder: Where the hub's files are kept.
-        token: The hub's token, or whether the stored one is sent.
-        local_files_only: Whether only what was fetched before is looked at.
+        precision: The precision to compute it in.
+        cache_folder: The folder of the hub's files.
+        token: The hub's token, or whether to send the stored one.
+        local_files_only: Whether to use only files that were downloaded before.
         revision: The branch, tag or commit on the hub.
 
     Raises:
@@ -265,14 +269,14 @@ def choose_model(
 
 
 def read_precision(precision: str, model_kwargs: Mapping[str, Any] | None) -> str:
-    """The number format that ``model_kwargs`` asks for, as far as it asks for anything else.
+    """Returns the precision that ``model_kwargs`` asks for, and otherwise the given one.
 
     Args:
-        precision: What is taken otherwise.
-        model_kwargs: Arguments of the model; ``dtype`` and those that change no numbers are supported.
+        precision: The precision to return if ``model_kwargs`` does not ask for one.
+        model_kwargs: Arguments of the model; ``dtype`` and those that do not change the numbers are supported.
 
     Raises:
-        UnsupportedError: If there is another.
+        UnsupportedError: If there is another argument, or another dtype.
     """
     given = dict(model_kwargs or {})
     dtypes = [str(given.pop(name)).removeprefix("torch.") for name in ("dtype", "torch_dtype") if given.get(name)]

@@ -1,4 +1,4 @@
-"""What there is of a text before its vector: its tokens, and their vectors."""
+"""Outputs of texts at the level of tokens: the tokens, and their vectors."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from inferox.tasks.text_task import TextTask
 
 
 def encode_tokens(model: Model, task: EmbedTask, texts: list[Any], max_tokens: int, *, only_tokens: bool) -> list[Any]:
-    """Computes what there is of each text before its vector.
+    """Computes the token vectors of each text, and optionally its tokens and its vector.
 
     Args:
         model: The model.
-        task: What its numbers mean.
+        task: The task of the model.
         texts: The texts.
         max_tokens: The most tokens of a batch.
-        only_tokens: Whether only the vectors of tokens are wanted.
+        only_tokens: Whether only the token vectors are wanted.
 
     Returns:
-        For each text the vectors of its tokens, shape ``[tokens, hidden]``; or those, its tokens, its vector by name.
-        Tensors where PyTorch is installed, and arrays where not.
+        For each text its token vectors, shape ``[tokens, hidden]``; or a dict of those, its tokens and its vector, by
+        name. Tensors if PyTorch is installed, otherwise arrays.
 
     Raises:
         RequestError: If a text cannot be computed.
@@ -52,14 +52,14 @@ def encode_tokens(model: Model, task: EmbedTask, texts: list[Any], max_tokens: i
 
 
 def pad_tokens(task: TextTask, texts: Iterable[str]) -> dict[str, npt.NDArray[np.int64]]:
-    """The tokens of texts, padded to the longest.
+    """Tokenizes texts, padded to the longest.
 
     Args:
-        task: The task whose tokenizer it is.
         texts: The texts.
+        task: The task whose tokenizer to use.
 
     Returns:
-        The inputs of the model by name, with a mask; shape ``[n, longest]``.
+        The inputs of the model by name, with ``attention_mask``; shape ``[n, longest]``, int64.
     """
     rows = task.encode(list(texts))
     lengths, longest = rows.lengths, rows.longest

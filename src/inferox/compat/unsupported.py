@@ -1,4 +1,4 @@
-"""What scripts may ask of sentence-transformers' classes, and packages do not do: refused by name."""
+"""Members and options of sentence-transformers' classes that packages do not support: refused by name."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from inferox.core import ConfigError
 
 
 class UnsupportedError(ConfigError, AttributeError):
-    """A method, property or option of the library in whose place this stands, which is not supported.
+    """A member or option of the replaced library that is not supported.
 
-    It is an ``AttributeError`` too, so that ``hasattr`` is false.
+    It is an ``AttributeError`` too, so that ``hasattr`` returns False.
     """
 
 
 _TRAINING = "train with sentence-transformers, and pack what it saves"
 _MODULE = "a package is not a PyTorch module; load the model with sentence-transformers to change or look into it"
-_SAVING = "the model's own folder is what it was; the package that was made of it is at model.package"
+_SAVING = "the model's own folder is unchanged; the package made of it is at model.package"
 
 _REASONS: Mapping[str, str] = {
     **dict.fromkeys(("fit", "old_fit", "evaluate", "train", "smart_batching_collate", "zero_grad"), _TRAINING),
@@ -36,7 +36,7 @@ _REASONS: Mapping[str, str] = {
 
 
 def unsupported_member(owner: str, name: str) -> Exception:
-    """The error for a member that is not there.
+    """Returns the error for a member that does not exist.
 
     Args:
         owner: The class.
@@ -48,15 +48,15 @@ def unsupported_member(owner: str, name: str) -> Exception:
 
 
 def refuse_options(owner: str, hints: Mapping[str, str], given: Mapping[str, Any]) -> None:
-    """Refuses options that have been given and are not supported.
+    """Refuses options that are given, but not supported.
 
     Args:
         owner: The class or method.
-        hints: What to do instead, by option.
-        given: The options' values; ``None`` and what is empty asks for nothing.
+        hints: The advice for each option.
+        given: The values of the options; ``None``, ``False`` and an empty mapping count as not given.
 
     Raises:
-        UnsupportedError: If there is one; it names it.
+        UnsupportedError: If there is one; the error names it.
     """
     for name, value in given.items():
         if value is not None and value is not False and not (isinstance(value, Mapping) and not value):

@@ -1,4 +1,4 @@
-"""Vectors in fewer bits, as sentence-transformers' ``precision`` has them."""
+"""Quantized vectors, for sentence-transformers' ``precision``."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _FEW = 100
 
 
 def quantise(vectors: npt.NDArray[np.float32], precision: str) -> npt.NDArray[Any]:
-    """Brings vectors into a precision.
+    """Converts vectors to a precision.
 
-    For ``int8`` and ``uint8`` each dimension's range among these vectors is divided into 256 steps: what a vector
-    becomes depends on the others of the call. ``TaskModel.embed(dtype="int8")`` has no such dependence.
+    For ``int8`` and ``uint8`` each dimension's range over these vectors is divided into 256 steps, so that the result
+    for a vector depends on the others of the call. ``TaskModel.embed(dtype="int8")`` has no such dependence.
 
     Args:
         vectors: Shape ``[n, dimension]``, float32.
         precision: One of ``PRECISIONS``.
 
     Returns:
-        The same number of vectors; an eighth as long for ``binary`` and ``ubinary``.
+        The vectors; shape ``[n, dimension]``, or ``[n, dimension / 8]`` for ``binary`` and ``ubinary``.
 
     Raises:
-        RequestError: If the range of a single vector is asked for.
+        RequestError: If ``int8`` or ``uint8`` is requested for a single vector.
     """
     if not precision.endswith("int8"):
         return VectorForm(dtype=precision).apply(vectors)
     if len(vectors) == 1:
         raise RequestError(
-            f"a single vector has no range of which {precision} could be made",
+            f"{precision} needs the range of several vectors, but there is only one",
             hint="encode several texts in one call, or use inferox.load(…).embed(dtype='int8'), which needs no range",
         )
     if len(vectors) < _FEW:
         number = counted(len(vectors), "vector")
-        warn_user(InferoxWarning(f"the ranges of {precision} are those of these {number}, and differ in the next call"))
+        warn_user(InferoxWarning(f"{precision} uses the ranges of these {number}, which differ in the next call"))
     lowest = vectors.min(axis=0)
     steps = (vectors.max(axis=0) - lowest) / np.float32(_LEVELS)
     steps[steps == 0] = 1
@@ -51,10 +51,10 @@ def quantise(vectors: npt.NDArray[np.float32], precision: str) -> npt.NDArray[An
 
 
 def check_precision(precision: Any) -> str:
-    """The precision that a caller named; ``float32`` for ``None``.
+    """Checks the precision that a caller requests; ``None`` stands for ``float32``.
 
     Args:
-        precision: What the caller gave.
+        precision: The precision.
 
     Raises:
         ConfigError: If there is no such precision.

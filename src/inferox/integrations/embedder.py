@@ -1,4 +1,4 @@
-"""Vectors for other libraries, which tell queries from documents and take lists of numbers."""
+"""The embedder behind the integrations: it distinguishes queries from documents, and returns lists of numbers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from inferox.tasks import EmbedTask
 
 
 class Embedder(Closing):
-    """Makes vectors of queries and of documents. Several threads may use it at once.
+    """Embeds queries and documents. May be used from several threads at once.
 
     Args:
         model: A package to load, the address of an ``inferox serve``, or a loaded package or client, which stays open
             when this is closed.
         query_prompt: The name of the prompt to put before queries; ``None`` for the first of ``query`` and
-            ``search_query`` that the model has a text for.
+            ``search_query`` for which the model has a text.
         document_prompt: The name of the prompt to put before documents; ``None`` for the first of ``document``,
-            ``passage``, ``corpus`` and ``search_document`` that the model has a text for. A server is asked for them
-            when they are needed first.
-        load_options: What ``inferox.load`` or ``inferox.Client`` takes.
-        embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
+            ``passage``, ``corpus`` and ``search_document`` for which the model has a text. A server is asked for its
+            prompts when they are first needed.
+        load_options: Arguments of ``inferox.load`` or ``inferox.Client``.
+        embed_options: Arguments of ``embed``, such as ``normalize``, ``truncate`` or ``truncate_dim``.
 
     Raises:
-        ConfigError: If options to load are given with what is loaded, or an option or the model is wrong.
+        ConfigError: If load options are given for a loaded model, or an option or the model is invalid.
         RequestError: If the package's task is not ``embed``, or it has no such prompt.
         InferoxError: If the package cannot be loaded.
     """
@@ -46,14 +46,14 @@ class Embedder(Closing):
     ) -> None:
         self._is_own = isinstance(model, str | Path)
         if load_options and not self._is_own:
-            raise ConfigError("load_options are given with a model that is loaded", hint="give the package's path")
+            raise ConfigError("load_options are given for a model that is already loaded", hint="give the package's path")
         if "prompt" in (embed_options or {}):
             raise ConfigError(
                 "prompt is given for queries and documents alike", hint="give query_prompt and document_prompt"
             )
         if "return_truncated" in (embed_options or {}):
             raise ConfigError(
-                "return_truncated is given, but there is no room for that beside the vectors",
+                "return_truncated is given, but only vectors are returned",
                 hint="truncate='error' refuses texts that are too long",
             )
         if not isinstance(model, str | Path | TaskModel | Client):
@@ -77,7 +77,7 @@ class Embedder(Closing):
         return self._model.name if isinstance(self._model, TaskModel) else None
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a query.
+        """Embeds a query.
 
         Raises:
             RequestError: If it cannot be computed.
@@ -85,10 +85,10 @@ class Embedder(Closing):
         return self._embed([text], self._choose_prompts()[0])[0]
 
     def embed_documents(self, texts: Iterable[str]) -> list[list[float]]:
-        """The vector of each document.
+        """Embeds documents.
 
         Raises:
-            RequestError: If one cannot be computed; it is named. Also if there is a text in place of several.
+            RequestError: If one cannot be computed (the error names it), or ``texts`` is a single string.
         """
         if isinstance(texts, str):
             raise RequestError(
@@ -98,7 +98,7 @@ class Embedder(Closing):
         return self._embed(list(texts), self._choose_prompts()[1])
 
     def close(self) -> None:
-        """Frees what this has loaded. Closing twice does nothing."""
+        """Frees the model, if this has loaded it. Closing twice does nothing."""
         if self._is_own:
             self._model.close()
 
@@ -117,7 +117,7 @@ class Embedder(Closing):
             task.with_prompt(prompt)
 
     def _choose_prompts(self) -> tuple[str, str]:
-        """The names of the prompts of queries and of documents; what was not stated is asked for once."""
+        """Returns the names of the prompts for queries and documents; those not given are looked up once."""
         query, document = self._query_prompt, self._document_prompt
         if query is None or document is None:
             found = self._find_prompts()

@@ -1,4 +1,4 @@
-"""Haystack: components that embed queries and documents by a package or a server."""
+"""Haystack: components that embed queries and documents with a package or a server."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from inferox.core import RequestError
 from inferox.integrations.embedder import Embedder
 
 _opening = Lock()
-"""Held while a component opens its model. It is not an attribute, as components can be copied, and locks cannot."""
+"""Held while a component opens its model. Not an attribute, as components can be copied, and locks cannot."""
 
 
 class _Embedding:
     """A component that opens its model when its pipeline is warmed up, or when it is first run.
 
-    The arguments of a component are its attributes too: with these Haystack writes pipelines into files.
+    The arguments of a component are also its attributes: Haystack writes them when it serializes a pipeline.
     """
 
     model: str
@@ -35,7 +35,7 @@ class _Embedding:
         self._open()
 
     def close(self) -> None:
-        """Frees the model, which is opened again where it is needed."""
+        """Frees the model, which is opened again when it is needed."""
         with _opening:
             embedder, self._embedder = self._embedder, None
         if embedder is not None:
@@ -51,13 +51,13 @@ class _Embedding:
 
 @component
 class InferoxTextEmbedder(_Embedding):
-    """Makes the vector of a query.
+    """Embeds a query.
 
     Args:
         model: A package, or the address of an ``inferox serve``.
-        prompt: The name of the prompt to put before queries; ``None`` as for ``Embedder``.
-        load_options: What ``inferox.load`` or ``inferox.Client`` takes.
-        embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
+        prompt: The name of the prompt to put before queries; for ``None`` see ``Embedder``.
+        load_options: Arguments of ``inferox.load`` or ``inferox.Client``.
+        embed_options: Arguments of ``embed``, such as ``normalize``, ``truncate`` or ``truncate_dim``.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class InferoxTextEmbedder(_Embedding):
 
     @component.output_types(embedding=list[float])
     def run(self, text: str) -> dict[str, Any]:
-        """Makes the vector of a query.
+        """Embeds a query.
 
         Args:
             text: The query.
@@ -90,15 +90,15 @@ class InferoxTextEmbedder(_Embedding):
 
 @component
 class InferoxDocumentEmbedder(_Embedding):
-    """Makes the vectors of documents.
+    """Embeds documents.
 
     Args:
         model: A package, or the address of an ``inferox serve``.
-        prompt: The name of the prompt to put before documents; ``None`` as for ``Embedder``.
-        meta_fields_to_embed: The fields of a document's ``meta`` that stand before its content.
-        embedding_separator: What stands between those and the content.
-        load_options: What ``inferox.load`` or ``inferox.Client`` takes.
-        embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
+        prompt: The name of the prompt to put before documents; for ``None`` see ``Embedder``.
+        meta_fields_to_embed: The fields of a document's ``meta`` to put before its content.
+        embedding_separator: The separator between those and the content.
+        load_options: Arguments of ``inferox.load`` or ``inferox.Client``.
+        embed_options: Arguments of ``embed``, such as ``normalize``, ``truncate`` or ``truncate_dim``.
     """
 
     def __init__(
@@ -118,16 +118,16 @@ class InferoxDocumentEmbedder(_Embedding):
 
     @component.output_types(documents=list[Document])
     def run(self, documents: list[Document]) -> dict[str, Any]:
-        """Makes the vectors of documents.
+        """Embeds documents.
 
         Args:
             documents: The documents, each with a text.
 
         Returns:
-            The same with their vectors, as ``documents``.
+            The documents with their vectors, as ``documents``.
 
         Raises:
-            RequestError: If a document has no text, or it cannot be computed.
+            RequestError: If a document has no text, or cannot be computed.
             InferoxError: If the model cannot be opened.
         """
         vectors = self._open().embed_documents([self._text(document) for document in documents])
@@ -136,6 +136,6 @@ class InferoxDocumentEmbedder(_Embedding):
 
     def _text(self, document: Document) -> str:
         if document.content is None:
-            raise RequestError(f"the document {document.id} has no text, and texts are embedded")
+            raise RequestError(f"the document {document.id} has no text to embed")
         fields = [document.meta[name] for name in self.meta_fields_to_embed if document.meta.get(name) is not None]
         return self.embedding_separator.join([*map(str, fields), document.content])

@@ -15,14 +15,14 @@ from inferox.loading import TaskModel
 
 
 class InferoxEmbeddings(Embeddings, Closing):
-    """Makes the vectors of LangChain's stores and retrievers.
+    """Embeds texts for LangChain's vector stores and retrievers.
 
     Args:
         model: A package to load, the address of an ``inferox serve``, or a loaded package or client.
-        query_prompt: See ``Embedder``, as for the arguments that follow.
+        query_prompt: See ``Embedder``; so for the following arguments.
         document_prompt: The name of the prompt to put before documents.
-        load_options: What ``inferox.load`` or ``inferox.Client`` takes.
-        embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
+        load_options: Arguments of ``inferox.load`` or ``inferox.Client``.
+        embed_options: Arguments of ``embed``, such as ``normalize``, ``truncate`` or ``truncate_dim``.
 
     Raises:
         InferoxError: See ``Embedder``.
@@ -46,18 +46,18 @@ class InferoxEmbeddings(Embeddings, Closing):
         )
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """The vector of each document.
+        """Embeds documents.
 
         Args:
             texts: The documents.
 
         Raises:
-            RequestError: If one cannot be computed; it is named.
+            RequestError: If one cannot be computed; the error names it.
         """
         return self._embedder.embed_documents(texts)
 
     def embed_query(self, text: str) -> list[float]:
-        """The vector of a query.
+        """Embeds a query.
 
         Args:
             text: The query.
@@ -68,5 +68,5 @@ class InferoxEmbeddings(Embeddings, Closing):
         return self._embedder.embed_query(text)
 
     def close(self) -> None:
-        """Frees the package, where this has loaded it."""
+        """Frees the model, if this has loaded it."""
         self._embedder.close()

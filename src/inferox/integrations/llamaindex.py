@@ -15,19 +15,19 @@ from inferox.integrations.embedder import Embedder
 from inferox.loading import TaskModel
 
 _BATCH_TEXTS = 1024
-"""How many texts LlamaIndex hands over at a time: Inferox divides them by tokens itself."""
+"""The number of texts that LlamaIndex passes at a time: Inferox batches them by tokens itself."""
 
 
 class InferoxEmbedding(BaseEmbedding):
-    """Makes the vectors of LlamaIndex's nodes and queries.
+    """Embeds LlamaIndex's nodes and queries.
 
     Args:
         model: A package to load, the address of an ``inferox serve``, or a loaded package or client.
-        query_prompt: See ``Embedder``, as for the arguments that follow.
+        query_prompt: See ``Embedder``; so for the following arguments.
         document_prompt: The name of the prompt to put before documents.
-        load_options: What ``inferox.load`` or ``inferox.Client`` takes.
-        embed_options: What ``embed`` takes, such as ``normalize``, ``truncate`` or ``truncate_dim``.
-        fields: The fields of ``BaseEmbedding``, such as ``embed_batch_size``, which is 1024 here, and ``num_workers``.
+        load_options: Arguments of ``inferox.load`` or ``inferox.Client``.
+        embed_options: Arguments of ``embed``, such as ``normalize``, ``truncate`` or ``truncate_dim``.
+        fields: The fields of ``BaseEmbedding``, such as ``embed_batch_size``, by default 1024, and ``num_workers``.
 
     Raises:
         InferoxError: See ``Embedder``.
@@ -45,7 +45,7 @@ class InferoxEmbedding(BaseEmbedding):
         embed_options: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
-        # The fields are checked first: what is wrong with them would leave a package open that nobody has.
+        # The fields are validated first: an error after loading would leave the package open with nobody to close it.
         super().__init__(**{"embed_batch_size": _BATCH_TEXTS, **fields})
         self._embedder = Embedder(
             model,
@@ -59,11 +59,11 @@ class InferoxEmbedding(BaseEmbedding):
 
     @classmethod
     def class_name(cls) -> str:
-        """What LlamaIndex calls it."""
+        """Returns the name of the class for LlamaIndex's serialization."""
         return "InferoxEmbedding"
 
     def close(self) -> None:
-        """Frees the package, where this has loaded it."""
+        """Frees the model, if this has loaded it."""
         self._embedder.close()
 
     def _get_query_embedding(self, query: str) -> list[float]:

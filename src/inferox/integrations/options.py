@@ -1,4 +1,4 @@
-"""Options that other libraries pass on to Inferox, checked before anything is loaded."""
+"""Checks of options that other libraries pass on to Inferox, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def check_options(name: str, function: Callable[..., Any], given: Mapping[str, A
     """Refuses options that a function does not take.
 
     Args:
-        name: What the options are called.
-        function: The function, whose first parameter is none of them.
+        name: The name of the options in errors.
+        function: The function; its first parameter does not count as an option.
         given: The options.
 
     Raises:
-        ConfigError: If there is another; it lists those that there are.
+        ConfigError: If there is an unknown one; the error lists the known ones.
     """
     known = list(signature(function).parameters)[1:]
     unknown = next((option for option in given if option not in known), None)

@@ -1,4 +1,4 @@
-"""Ray Data: the rows of a dataset with their answers, computed by actors on any number of machines."""
+"""Ray Data: computes answers for the rows of a dataset, with actors on any number of machines."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def answer_rows(
 ) -> Dataset:
     """Answers the rows of a dataset, as ``inferox run`` answers those of files.
 
-    Each actor loads the package once, and answers blocks of many rows, of which those that are alike in length share a
-    batch. A row that fails has the reason in the column ``error``, and the others have their answers.
+    Each actor loads the package once, and answers blocks of many rows, batching rows of similar length together. A row
+    that fails has the reason in the column ``error``; the others have their answers.
 
     Args:
         dataset: The rows.
-        package: The package: a path that every machine has.
-        threads: How many CPU threads each actor may use, which is what Ray sets aside for it: a runtime on its own
-            would take all cores of the machine.
-        actors: How many actors there are, or the least and the most.
-        options: What is done with the rows; ``None`` for vectors of the column ``text``. ``shard`` and ``part_rows``
-            are for files: Ray divides a dataset by itself.
-        batch_rows: How many rows an actor answers at a time.
-        num_gpus: How many GPUs Ray sets aside for each actor.
-        load_options: What else ``inferox.load`` takes, such as ``backend``, ``device`` or ``precision``.
+        package: The package: a path that exists on every machine.
+        threads: The number of CPU threads of each actor, and of CPUs that Ray reserves for it: left to itself, a
+            runtime would take all cores of the machine.
+        actors: The number of actors, or their least and greatest number.
+        options: The options of the bulk run; ``None`` to embed the column ``text``. ``shard`` and ``part_rows`` are
+            for files only: Ray divides a dataset itself.
+        batch_rows: The number of rows that an actor answers at a time.
+        num_gpus: The number of GPUs that Ray reserves for each actor.
+        load_options: Other arguments of ``inferox.load``, such as ``backend``, ``device`` or ``precision``.
 
     Returns:
         The kept columns with the answers; see docs/bulk.md for their names and types.
 
     Raises:
-        ConfigError: If a number is less than 1, an option is unknown, or options are for files alone.
+        ConfigError: If a number is less than 1, an option is unknown, or an option is for files only.
     """
     chosen = options or BulkOptions()
     least, most = (actors, actors) if isinstance(actors, int) else actors
@@ -74,12 +74,12 @@ def answer_rows(
 
 
 class RowActor:
-    """What each actor is: a model that answers tables of rows.
+    """A Ray actor: a model that answers tables of rows.
 
     Args:
         package: The package.
-        options: What is done with the rows.
-        load_options: What ``inferox.load`` takes.
+        options: The options of the bulk run.
+        load_options: Arguments of ``inferox.load``.
 
     Raises:
         InferoxError: If the package cannot be loaded there, or an option does not fit its task.
@@ -98,7 +98,7 @@ class RowActor:
             The kept columns with the answers.
 
         Raises:
-            ConfigError: If the table lacks a column, or a kept one is called as one of the answers.
+            ConfigError: If the table lacks a column, or a kept column has the name of an answer's.
             RequestError: If a row fails and ``on_error`` is ``fail``.
             BackendError: If the runtime fails.
         """

@@ -1,4 +1,4 @@
-"""What was measured, as a page: pure functions from data to text."""
+"""HTML pages of measurements: pure functions from data to text."""
 
 from inferox.report.load_page import render_load_report
 from inferox.report.page import render_report

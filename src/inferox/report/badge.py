@@ -1,4 +1,4 @@
-"""How well an artifact agrees: a word, and the figures behind it."""
+"""The badge of an artifact's parity class, with the figures behind it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from inferox.report.elements import Markup, element
 
 
 def parity_badge(item: ArtifactMeasurement) -> Markup:
-    """The parity class, which opens to show the figures where there are any.
+    """Makes the badge of a parity class, which opens to show the figures, if there are any.
 
     Args:
         item: The artifact.

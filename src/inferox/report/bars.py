@@ -9,14 +9,14 @@ from inferox.report.quantities import three_digits
 from inferox.report.summary import agreeing, find_pytorch, ratio
 
 _WIDTH = 100
-"""The units across the widest bar."""
+"""The width of the widest bar, in units of its view box."""
 
 
 def throughput_bars(comparison: Comparison) -> Markup:
-    """One bar for each artifact, the fastest first, with how many times as fast as PyTorch in fp32 it is.
+    """Draws a bar for each artifact, the fastest first, with its speed relative to PyTorch in fp32.
 
     Args:
-        comparison: What was measured.
+        comparison: The measurements.
     """
     best, pytorch = agreeing(comparison)[0], find_pytorch(comparison.artifacts)
     beside = [] if comparison.peer is None else [comparison.peer]

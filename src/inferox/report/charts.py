@@ -12,7 +12,7 @@ from inferox.report.scales import Scale
 
 _WIDTH, _HEIGHT = 420, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 14, 46
-"""The space around the plot, in which the axes are labelled; all in units of the view box."""
+"""The margins around the plot, which hold the labels of the axes; all in units of the view box."""
 
 _RADIUS = 3.6
 _LINE = 13
@@ -24,12 +24,12 @@ _MOST_LABELS = 16
 
 @dataclass(frozen=True)
 class Caption:
-    """What a chart is called.
+    """The caption of a chart.
 
     Attributes:
-        key: A word that tells it from others of the page.
-        title: What it shows.
-        description: How it is to be read, also for those who cannot see it.
+        key: A key that is unique on the page.
+        title: The title.
+        description: A guide to reading the chart, also for screen readers.
     """
 
     key: str
@@ -42,9 +42,9 @@ class Axis:
     """One of the two axes.
 
     Attributes:
-        label: What it shows, with the unit.
-        scale: Where numbers stand.
-        ticks: The numbers that are labelled, with their labels.
+        label: The quantity, with its unit.
+        scale: Maps numbers to positions.
+        ticks: The labelled numbers, with their labels.
     """
 
     label: str
@@ -53,20 +53,20 @@ class Axis:
 
     @classmethod
     def of(cls, label: str, scale: Scale, ticks: Sequence[float]) -> Axis:
-        """An axis whose ticks are labelled with their numbers."""
+        """Makes an axis whose ticks are labelled with their numbers."""
         return cls(label, scale, [(tick, axis_text(tick)) for tick in ticks])
 
 
 @dataclass(frozen=True)
 class Point:
-    """One point.
+    """A point of a series.
 
     Attributes:
-        x: Where it stands.
-        y: Where it stands.
-        title: What it is, shown under the pointer.
-        low: Where its spread begins.
-        high: Where its spread ends.
+        x: Its value on the x axis.
+        y: Its value on the y axis.
+        title: Its tooltip.
+        low: The lower end of its spread.
+        high: The upper end of its spread.
     """
 
     x: float
@@ -82,9 +82,9 @@ class Series:
 
     Attributes:
         name: Its name.
-        number: What it is called at its marks where there is no room for a name; the same in every chart.
-        label: A short name that stands beside the end of its line.
-        colour: Which of the page's colours and marks it has, the same in every chart.
+        number: Its label in the chart if there is no room for a name; the same in every chart.
+        label: A short name, shown beside the end of its line.
+        colour: The index of its colour and mark among the page's, the same in every chart.
         points: Its points.
     """
 
@@ -96,14 +96,14 @@ class Series:
 
 
 def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> Markup:
-    """Draws each series as a line with a mark and the spread at each point, and says at its last point what it is.
+    """Draws each series as a line with a mark and the spread at each point, labelled at its last point.
 
-    A page has room for a name there or only for a number, which its style decides.
+    The label is the name or only the number, depending on the room, which the style of the page decides.
 
     Args:
-        caption: What it is called.
-        x: The axis across.
-        y: The axis up.
+        caption: The caption.
+        x: The x axis.
+        y: The y axis.
         series: The lines.
     """
     drawn = [_line(item, x.scale, y.scale) for item in series]
@@ -111,13 +111,13 @@ def line_chart(caption: Caption, x: Axis, y: Axis, series: Sequence[Series]) -> 
 
 
 def mark(colour: int, x: float, y: float, *children: str) -> Markup:
-    """Draws the mark of a series, whose shape tells it from others as its colour does.
+    """Draws the mark of a series, which is told apart by its shape as well as by its colour.
 
     Args:
-        colour: Which of the page's colours it has.
-        x: Its middle.
-        y: Its middle.
-        children: What it holds, such as a title.
+        colour: The index of its colour among the page's.
+        x: The x coordinate of its centre.
+        y: The y coordinate of its centre.
+        children: Child elements, such as a title.
     """
     radius = _RADIUS
     if colour % 4 == 0:
@@ -133,12 +133,12 @@ def mark(colour: int, x: float, y: float, *children: str) -> Markup:
 
 
 def colour_class(colour: int) -> str:
-    """The class that gives an element the colour of a series."""
+    """Returns the CSS class for the colour of a series."""
     return f"c{colour % _COLOURS}"
 
 
 def legend(series: Sequence[Series]) -> Markup:
-    """The names of series beside their marks."""
+    """Lists the names of series beside their marks."""
     items = [
         element(
             "li",
@@ -228,16 +228,16 @@ def _labels(series: Sequence[Series], x: Scale, y: Scale) -> Markup:
 
 
 def spread_out(places: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Moves labels apart as little as that is simple, in their order, so that they do not lie on each other.
+    """Moves labels apart so that they do not overlap, keeping their order and close to their positions.
 
     Args:
-        places: Where they should stand.
-        gap: How far they must be apart.
-        low: The least place.
-        high: The greatest place, unless there is no room for all of them.
+        places: The wanted positions.
+        gap: The least distance between two labels.
+        low: The least position.
+        high: The greatest position, unless there is no room for all of them.
 
     Returns:
-        Where they stand, in the order of ``places``.
+        The positions, in the order of ``places``.
     """
     found = list(places)
     order = sorted(range(len(places)), key=lambda index: places[index])

@@ -1,4 +1,4 @@
-"""Elements of HTML and SVG as text, with whatever is put into them escaped."""
+"""HTML and SVG elements as text, with all content escaped."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _VOID = frozenset({"meta", "br"})
 
 
 class Markup(str):
-    """Text that is markup already, and so is not escaped."""
+    """Text that is already markup, and so is not escaped."""
 
     __slots__ = ()
 
@@ -21,8 +21,8 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
 
     Args:
         tag: Its name, such as ``td``.
-        children: What it holds: markup as it is, and other text escaped. Control characters become visible.
-        attributes: Its attributes; ``_`` stands for ``-``, and an ``_`` at the end is dropped. ``None`` leaves one out.
+        children: Its content: markup unchanged, and other text escaped. Control characters become visible.
+        attributes: Its attributes; ``_`` stands for ``-``, and a trailing ``_`` is dropped. ``None`` leaves one out.
     """
     written = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{_attribute(value)}"'
@@ -35,7 +35,7 @@ def element(tag: str, *children: str, **attributes: str | float | None) -> Marku
 
 
 def join(children: Iterable[str]) -> Markup:
-    """Puts markup and text one after the other; text is escaped."""
+    """Concatenates markup and text; text is escaped."""
     return Markup("".join(child if isinstance(child, Markup) else escape(_visible(child)) for child in children))
 
 
@@ -44,5 +44,5 @@ def _attribute(value: str | float) -> str:
 
 
 def _visible(text: str) -> str:
-    """Text that a page can hold: control characters and lone surrogates are written out."""
+    """Returns the text as a page can hold it: with control characters and lone surrogates escaped visibly."""
     return "\n".join(printable(line) for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""An engine under load as one page of HTML that needs nothing else."""
+"""The report of a load benchmark, as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _MOST_TICKS = 6
 
 
 def render_load_report(report: LoadReport) -> str:
-    """Renders what was measured of an engine under load.
+    """Renders the report of a load benchmark.
 
     Args:
-        report: What was measured.
+        report: The report.
 
     Returns:
-        The page: HTML with its style and its plots in it. Whatever came with the package is escaped.
+        The page: HTML with its style and plots embedded. All content from the package is escaped.
     """
     head = element(
         "head",
@@ -84,7 +84,7 @@ def _cells(step: LoadStep) -> list[str]:
 
 
 def load_text(step: LoadStep) -> str:
-    """What a step's load was, such as ``4 callers`` or ``120 requests/s``.
+    """Describes the load of a step, such as ``4 callers`` or ``120 requests/s``.
 
     Args:
         step: The step.

@@ -1,4 +1,4 @@
-"""A comparison as one page of HTML that needs nothing else: no network, no fonts, no scripts."""
+"""A comparison as one self-contained HTML page: no network, no fonts, no scripts."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def render_report(comparison: Comparison) -> str:
     """Renders a comparison.
 
     Args:
-        comparison: What was measured.
+        comparison: The measurements.
 
     Returns:
-        The page: HTML with its style and its plots in it. Whatever came with the package is escaped.
+        The page: HTML with its style and plots embedded. All content from the package is escaped.
     """
     title = f"{comparison.name}: runtimes compared"
     looks = _looks(comparison)
@@ -179,7 +179,7 @@ def _row(item: ArtifactMeasurement, columns: list[str], look: Look) -> Markup:
 
 
 def _breakable(name: str) -> list[str]:
-    """A name that may be broken after each slash."""
+    """Splits a name so that it can break after each slash."""
     parts = name.split("/")
     return [*(join((f"{part}/", Markup("<wbr>"))) for part in parts[:-1]), parts[-1]]
 

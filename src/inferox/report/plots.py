@@ -17,12 +17,12 @@ _MOST_TICKS = 6
 
 @dataclass(frozen=True)
 class Look:
-    """What tells an artifact from the others in every plot.
+    """The appearance of an artifact, the same in every plot.
 
     Attributes:
-        number: Its place in the comparison, from 1.
+        number: Its rank in the comparison, from 1.
         label: Its short name.
-        colour: Which of the page's colours it has.
+        colour: The index of its colour among the page's.
     """
 
     number: int
@@ -30,21 +30,21 @@ class Look:
     colour: int
 
     def series(self, name: str, points: Sequence[Point]) -> Series:
-        """The points of the artifact.
+        """Makes the series of the artifact.
 
         Args:
-            name: Its whole name.
+            name: Its full name.
             points: The points.
         """
         return Series(name, self.number, self.label, self.colour, points)
 
 
 def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | None:
-    """Latency by length: one line per artifact. ``None`` where rows have no length, or only one was measured.
+    """Plots latency by length: one line per artifact. ``None`` if rows have no length, or only one was measured.
 
     Args:
-        comparison: What was measured.
-        looks: What tells each artifact from the others.
+        comparison: The measurements.
+        looks: The appearance of each artifact, by its name.
     """
     series = []
     for item in comparison.artifacts:
@@ -78,9 +78,9 @@ def latency_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | 
 
 
 def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | None:
-    """Throughput against memory: one mark per artifact. ``None`` where the memory of fewer than two was measured.
+    """Plots throughput against memory: one mark per artifact. ``None`` if the memory of fewer than two was measured.
 
-    Takes the same as ``latency_plot``.
+    Takes the same arguments as ``latency_plot``.
     """
     series = []
     for item in comparison.artifacts:

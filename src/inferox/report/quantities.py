@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers formatted for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _HUNDRED = 100
 
 
 def bytes_text(size_bytes: int) -> str:
-    """A size such as ``90.9 MB``; decimal units, as disks and downloads are measured in."""
+    """Formats a size, such as ``90.9 MB``; in decimal units, as is usual for disks and downloads."""
     size = float(size_bytes)
     for unit in _BYTE_UNITS[:-1]:
         if size < 1000:  # noqa: PLR2004 - what decimal units step by
@@ -18,13 +18,13 @@ def bytes_text(size_bytes: int) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """A time such as ``3.21 ms`` or ``14.2 s``, with three digits."""
+    """Formats a time with three significant digits, such as ``3.21 ms`` or ``14.2 s``."""
     factor, unit = next((item for item in _SECOND_UNITS if abs(seconds) >= item[0]), _SECOND_UNITS[-1])
     return f"{three_digits(seconds / factor)} {unit}"
 
 
 def three_digits(value: float) -> str:
-    """A number with three significant digits, and thousands set apart: ``0.0123``, ``4.56``, ``78.9``, ``12,300``."""
+    """Formats a number with three significant digits and a thousands separator: ``0.0123``, ``4.56``, ``12,300``."""
     size = abs(value)
     if size >= _HUNDRED:
         return f"{float(f'{value:.3g}'):,.0f}"
@@ -32,7 +32,7 @@ def three_digits(value: float) -> str:
 
 
 def axis_text(value: float) -> str:
-    """A tick's number as short as it can be: ``0.5``, ``20``, ``1,000``, ``1e-7``."""
+    """Formats the number of a tick as short as possible: ``0.5``, ``20``, ``1,000``, ``1e-7``."""
     if value and abs(value) < 1e-3:  # noqa: PLR2004 - fewer zeros than digits
         return f"{value:.0e}".replace("e-0", "e-")
     return f"{value:,.10g}"

@@ -1,4 +1,4 @@
-"""From numbers to places on a plot, and the round numbers that axes are labelled with."""
+"""Scales that map numbers to positions on a plot, and the round numbers that label axes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Protocol
 
 _ROUND_STEPS = (1.0, 2.0, 5.0, 10.0)
 _LOG_STEPS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0))
-"""Which numbers of a decade are labelled, from few to many."""
+"""The factors of a decade that are labelled, from few to many."""
 
 
 class Scale(Protocol):
-    """Places numbers on a line."""
+    """Maps numbers to positions on a line."""
 
     def place(self, value: float) -> float:
-        """The share of the line at which a number stands: 0 for its beginning, 1 for its end."""
+        """Returns the position of a number: 0 for the start of the line, 1 for its end."""
 
 
 @dataclass(frozen=True)
 class LinearScale:
-    """Equal differences are equally far apart.
+    """A linear scale.
 
     Attributes:
-        low: The number at the beginning.
+        low: The number at the start.
         high: The number at the end; above ``low``.
     """
 
@@ -38,10 +38,10 @@ class LinearScale:
 
 @dataclass(frozen=True)
 class LogScale:
-    """Equal ratios are equally far apart.
+    """A logarithmic scale.
 
     Attributes:
-        low: The number at the beginning; above 0.
+        low: The number at the start; above 0.
         high: The number at the end; above ``low``.
     """
 
@@ -54,22 +54,22 @@ class LogScale:
 
 
 def _round_step(rough: float) -> float:
-    """The least round number that is not below another."""
+    """Returns the smallest round step that is not below a number."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(factor * power for factor in _ROUND_STEPS if factor * power >= rough * (1 - 1e-9))
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers between two others for a logarithmic axis: 1, 2 and 5, or 1 and 3, or powers of ten alone.
+    """Returns round numbers in a range, for a logarithmic axis: 1, 2 and 5, or 1 and 3, or only powers of ten.
 
     Args:
-        low: The least; above 0.
-        high: The greatest; above ``low``.
-        most: How many there may be at most; at least 2.
+        low: The start of the range; above 0.
+        high: The end of the range; above ``low``.
+        most: The most numbers; at least 2.
 
     Returns:
-        The numbers in rising order. Where even powers of ten are too many, some are left out evenly; there may be none
-        where the two numbers are close.
+        The numbers in ascending order. If even powers of ten are too many, some are left out evenly; the list may be
+        empty if the range is narrow.
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     ticks: list[float] = []
@@ -87,11 +87,11 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def linear_scale_from_zero(values: Sequence[float], most_ticks: int) -> tuple[LinearScale, list[float]]:
-    """A scale from 0 to a round number that is not below any of some numbers, and its ticks.
+    """Makes a scale from 0 to a round number that is not below any value, and its ticks.
 
     Args:
-        values: The numbers, none of them negative.
-        most_ticks: How many ticks there may be at most; at least 2.
+        values: The values; none is negative.
+        most_ticks: The most ticks; at least 2.
     """
     high = max(values, default=0.0) or 1.0
     step = _round_step(high / (most_ticks - 1))
@@ -100,11 +100,11 @@ def linear_scale_from_zero(values: Sequence[float], most_ticks: int) -> tuple[Li
 
 
 def log_scale(values: Sequence[float], most_ticks: int) -> tuple[LogScale, list[float]]:
-    """A scale that spans some numbers with a little room on both sides, and its ticks.
+    """Makes a scale that spans all values with some room at both ends, and its ticks.
 
     Args:
-        values: The numbers, all above 0.
-        most_ticks: How many ticks there may be at most; at least 2.
+        values: The values; all above 0.
+        most_ticks: The most ticks; at least 2.
     """
     low, high = min(values, default=1.0) / 1.25, max(values, default=10.0) * 1.25
     return LogScale(low, high), log_ticks(low, high, most_ticks)

@@ -11,7 +11,7 @@ from inferox.parity import ParityClass
 from inferox.report.quantities import bytes_text, seconds_text, three_digits
 
 NOISY = 0.15
-"""The middle half of the rounds, as a share of their median, from which on a measurement is called noisy."""
+"""The middle half of the rounds, as a share of their median, above which a measurement is called noisy."""
 
 NOISE_HINT = "Smaller differences say little: close other programs, or allow more --seconds."
 
@@ -21,8 +21,8 @@ class Recommendation:
     """The best artifact for a purpose.
 
     Attributes:
-        purpose: What it is the best for, such as ``latency``.
-        artifact: Its name.
+        purpose: The purpose, such as ``latency``.
+        artifact: The name of the artifact.
         figure: The figure that decides.
     """
 
@@ -32,23 +32,23 @@ class Recommendation:
 
 
 def agreeing(comparison: Comparison) -> list[ArtifactMeasurement]:
-    """The artifacts that neither miss their tolerance here nor failed, in order of speed; all where each one does."""
+    """Returns the artifacts that neither miss their tolerance nor failed, by speed; all of them if none is left."""
     kept = [item for item in comparison.artifacts if not _fails(item) and item.artifact not in comparison.failures]
     return kept or list(comparison.artifacts)
 
 
 def find_pytorch(artifacts: Sequence[ArtifactMeasurement]) -> ArtifactMeasurement | None:
-    """The fastest of PyTorch's artifacts in fp32, which others are compared with; ``None`` where none was measured."""
+    """Returns the fastest fp32 artifact of PyTorch, the baseline of the others; ``None`` if none was measured."""
     return next((item for item in artifacts if _is_pytorch(item)), None)
 
 
 def ratio(item: ArtifactMeasurement, other: ArtifactMeasurement) -> float:
-    """How many times as fast as another an artifact answers rows of mixed lengths."""
+    """Returns the throughput of an artifact on rows of mixed lengths, relative to another."""
     return item.throughput.rows_per_s.median / other.throughput.rows_per_s.median
 
 
 def answer(comparison: Comparison) -> str:
-    """The answer: the fastest artifact, how much faster it is than PyTorch and sentence-transformers, and how exact."""
+    """Names the fastest artifact, its gain over PyTorch and sentence-transformers, and its exactness."""
     best, *others = agreeing(comparison)
     pytorch, peer = find_pytorch(comparison.artifacts), comparison.peer
     against = [(pytorch, "PyTorch in fp32")] if pytorch is not None and pytorch is not best else []
@@ -66,7 +66,7 @@ def answer(comparison: Comparison) -> str:
 
 
 def exactness(item: ArtifactMeasurement) -> str:
-    """How exact an artifact is, as a clause."""
+    """Describes how exact an artifact is, as a clause."""
     if item.evidence is None:
         known = "" if item.packed_class is None else f"; when it was packed, its outputs were {item.packed_class.value}"
         return f"how exact it is here was not measured{known}"
@@ -78,7 +78,7 @@ def exactness(item: ArtifactMeasurement) -> str:
 
 
 def recommend(comparison: Comparison) -> list[Recommendation]:
-    """The artifact to use where latency counts, throughput, cost where an hour has a price, and memory."""
+    """Recommends an artifact each for latency, throughput, cost if an hour has a price, and memory."""
     items = agreeing(comparison)
     quick = min(items, key=lambda item: item.one_row.seconds.median)
     most = max(items, key=lambda item: item.throughput.rows_per_s.median)
@@ -99,7 +99,7 @@ def recommend(comparison: Comparison) -> list[Recommendation]:
 
 
 def warnings(comparison: Comparison) -> list[str]:
-    """What keeps the figures from being relied on, with what to do about it; empty where nothing does."""
+    """Returns warnings about the reliability of the figures, with advice; empty if there are none."""
     found = [f"{name} {why}. It is not recommended." for name, why in comparison.failures.items()]
     if comparison.rounds == 1:
         found.append("Every figure is of one round alone, so that its noise is not known: allow more --seconds.")
@@ -119,7 +119,7 @@ def warnings(comparison: Comparison) -> list[str]:
 
 
 def how_far(comparison: Comparison) -> list[str]:
-    """What is missing of what was planned, and why; empty where everything was measured."""
+    """Says what is missing of the plan, and why; empty if everything was measured."""
     if comparison.ending == "complete":
         return []
     is_stopped = comparison.ending == "interrupted"
@@ -137,10 +137,10 @@ def how_far(comparison: Comparison) -> list[str]:
 
 
 def short_names(comparison: Comparison) -> dict[str, str]:
-    """The shortest name that tells each artifact from the others: its runtime, and whatever else differs within that.
+    """Returns the shortest distinct name of each artifact: its backend, and the parts in which artifacts of it differ.
 
     Args:
-        comparison: What was measured.
+        comparison: The measurements.
     """
     parts = {item.artifact: item.artifact.split("/") for item in comparison.artifacts}
     found = {}
@@ -152,16 +152,16 @@ def short_names(comparison: Comparison) -> dict[str, str]:
 
 
 def spread_text(found: Spread, write: Callable[[float], str]) -> str:
-    """The middle half of the rounds, such as ``3.1 – 3.4 ms``; empty where all are the same.
+    """Formats the middle half of the rounds, such as ``3.1 – 3.4 ms``; empty if all are the same.
 
     Args:
         found: The spread.
-        write: Writes a number with its unit.
+        write: Formats a number with its unit.
     """
     if not found.range:
         return ""
     low, high = write(found.low), write(found.high)
-    # A unit that both have is written once.
+    # A common unit is written once.
     number, _, unit = low.partition(" ")
     return f"{number if unit == high.partition(' ')[2] else low} – {high}"
 

@@ -1,4 +1,4 @@
-"""Models over HTTP: standard protocols in front of an engine of worker processes."""
+"""Serves models over HTTP: standard protocols in front of an engine of worker processes."""
 
 from inferox.server.config import ModelSource, ServerConfig
 from inferox.server.front import serve

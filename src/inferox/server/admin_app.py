@@ -1,4 +1,4 @@
-"""The listener of the operator: it loads and unloads models."""
+"""The admin listener: loads and unloads models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _START = "/v2/repository/models/"
 
 
 class _ControlParameters(Struct, forbid_unknown_fields=True):
-    """What Triton's clients send along; files and configurations out of requests are refused by their names."""
+    """Parameters that Triton's clients send; files and configurations in requests are refused by name."""
 
     unload_dependents: bool = False
 
@@ -42,13 +42,13 @@ _CONTROL, _INDEX = JsonBody(_ControlBody), JsonBody(_IndexBody)
 
 
 class AdminApp(App):
-    """Answers the operator's requests of HTTP, as Triton's clients send them.
+    """Answers the admin requests over HTTP, as Triton's clients send them.
 
     Args:
-        service: What has the models.
+        service: The service that holds the models.
         control: Loads and unloads them.
-        config: The settings; ``admin_keys`` are who may ask.
-        observer: Told of each request.
+        config: The settings; ``admin_keys`` are the API keys that are accepted.
+        observer: Notified of each request.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class AdminApp(App):
         return [Protocol(OIP_ERRORS, routes, {_START: changing}, name="Administration")]
 
     def _find(self, request: HttpRequest) -> Operation:
-        """Refuses what a page in the operator's browser sends: it could reach this machine's own addresses."""
+        """Refuses requests of web pages: one in the operator's browser could reach addresses of this machine."""
         if request.header("origin") is not None or request.header("sec-fetch-site") not in {None, "none"}:
-            raise HttpError(403, "not_allowed", "requests of web pages are not taken here")
+            raise HttpError(403, "not_allowed", "requests from web pages are not accepted here")
         return super()._find(request)
 
     async def _list_all(self, request: HttpRequest) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""How an answer was computed, as headers."""
+"""Response headers that say how an answer was computed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from inferox.engine import Answer
 
 
 def describe(answer: Answer) -> dict[str, str]:
-    """How an answer was computed, as headers.
+    """Returns the headers that say how an answer was computed.
 
     Args:
         answer: The answer.

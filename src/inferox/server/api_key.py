@@ -1,4 +1,4 @@
-"""An API key, and where keys are written down."""
+"""An API key, and the file that lists keys."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class _File(Struct, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, kw_only=True)
 class ApiKey:
-    """A key that may ask.
+    """An API key that the server accepts.
 
     Attributes:
-        name: What it is called in logs, metrics and the queue; no secret.
-        sha256: The SHA-256 of the key, as hexadecimal digits. The key itself is kept nowhere.
-        requests_per_second: How many requests it may send a second, on average; ``None`` for any number.
-        burst: How many it may send at once after a pause; ``None`` for those of one second, and 1 at least.
-        requests_at_once: How many of its requests may be unanswered at a time; ``None`` for any number.
+        name: The name of the key in logs, metrics and the queue; not a secret.
+        sha256: The SHA-256 of the key in hexadecimal. The key itself is never stored.
+        requests_per_second: The number of requests it may send per second, on average; ``None`` for no limit.
+        burst: The number of requests it may send at once after a pause; ``None`` for one second's worth, at least 1.
+        requests_at_once: The number of its requests that may be unanswered at a time; ``None`` for no limit.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -53,11 +53,11 @@ class ApiKey:
     def __post_init__(self) -> None:
         if _NAME.fullmatch(self.name) is None:
             raise ConfigError(
-                f"an API key cannot be called {self.name!r}", hint="use letters, digits, '.', '_' and '-'"
+                f"{self.name!r} is not a valid name for an API key", hint="use letters, digits, '.', '_' and '-'"
             )
         if _DIGEST.fullmatch(self.sha256) is None:
             raise ConfigError(
-                f"the sha256 of API key {self.name!r} must be 64 hexadecimal digits", hint=f"it is that of: {_HOW}"
+                f"the sha256 of API key {self.name!r} must be 64 hexadecimal digits", hint=f"compute it with: {_HOW}"
             )
         rate = self.requests_per_second
         if rate is not None and not 0 < rate < math.inf:
@@ -70,17 +70,17 @@ class ApiKey:
 
 
 def read_key(text: str) -> ApiKey:
-    """Reads a key as ``--api-key`` has it.
+    """Parses a key in the form that ``--api-key`` takes.
 
     Args:
         text: ``NAME=SHA256``.
 
     Raises:
-        ConfigError: If it is not that.
+        ConfigError: If the text is not of that form.
     """
     name, _, digest = text.partition("=")
     if not digest:
-        raise ConfigError(f"{name[:64]!r} is not of the form NAME=SHA256", hint=f"the digest is that of: {_HOW}")
+        raise ConfigError(f"{name[:64]!r} is not of the form NAME=SHA256", hint=f"compute the digest with: {_HOW}")
     return ApiKey(name=name, sha256=digest.lower())
 
 
@@ -91,7 +91,7 @@ def read_key_file(path: Path) -> list[ApiKey]:
         path: The file.
 
     Raises:
-        ConfigError: If it cannot be read, or has something else.
+        ConfigError: If the file cannot be read, or contains anything else.
     """
     try:
         size_bytes = path.stat().st_size
@@ -102,7 +102,7 @@ def read_key_file(path: Path) -> list[ApiKey]:
         raise ConfigError(f"the API keys in {path} cannot be read: {error.strerror or error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"{path} is no file of API keys: {error}", hint="it has a table [keys.NAME] with sha256 for each"
+            f"{path} is not a file of API keys: {error}", hint="it has a table [keys.NAME] with sha256 for each key"
         ) from error
     return [
         ApiKey(

@@ -1,4 +1,4 @@
-"""API keys: who may ask, how often, and how much at once."""
+"""API keys: who may send requests, how often, and how many at once."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from inferox.server.http_error import HttpError
 from inferox.server.request_record import current_record
 
 current_owner: ContextVar[str | None] = ContextVar("current_owner", default=None)
-"""On whose behalf the request is made that is being answered: the name of its API key; ``None`` without keys."""
+"""The name of the API key of the request being answered; ``None`` without keys."""
 
 _AT_ONCE_RETRY_S = 1.0
 
 
 def read_presented_key(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """The API key that came with a request, as any of the protocols' clients send it; ``None`` where none did.
+    """Returns the API key of a request, in whichever header the client sent it; ``None`` if it sent none.
 
     Args:
-        headers: The headers of HTTP, or the metadata of gRPC, by names in lower case.
+        headers: The HTTP headers or the gRPC metadata, by lower-case name.
     """
     scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() == b"bearer" and token.strip():
@@ -34,7 +34,7 @@ def read_presented_key(headers: Mapping[bytes, bytes]) -> bytes | None:
 
 
 class _Account:
-    """What a key has used."""
+    """The usage of a key."""
 
     def __init__(self, key: ApiKey, clock: Callable[[], float]) -> None:
         self.key = key
@@ -46,12 +46,12 @@ class _Account:
 
     @contextmanager
     def spending(self) -> Iterator[None]:
-        """Counts a request for the length of a block; see ``ApiKeys.admit``."""
+        """Counts a request for the duration of a block; see ``ApiKeys.admit``."""
         most = self.key.requests_at_once
         if most is not None and self._open >= most:
             raise OverloadedError(
-                f"{counted(self._open, 'request')} of the API key {self.key.name!r} without an answer yet, "
-                "and there may be no more",
+                f"the API key {self.key.name!r} has {counted(self._open, 'request')} without an answer yet, "
+                "and may have no more",
                 retry_after_s=_AT_ONCE_RETRY_S,
             )
         self._spend_one()
@@ -70,21 +70,21 @@ class _Account:
         self._since_s = now_s
         if self._left < 1:
             raise OverloadedError(
-                f"the API key {self.key.name!r} may send {rate:g} requests a second, and has sent more",
+                f"the API key {self.key.name!r} may send {rate:g} requests per second, and has sent more",
                 retry_after_s=(1 - self._left) / rate,
             )
         self._left -= 1
 
 
 class ApiKeys:
-    """The keys that may ask. One event loop uses it.
+    """The API keys that the server accepts. To be used from one event loop.
 
     Args:
-        keys: The keys; without any, whoever reaches the server may ask.
-        clock: The time, in seconds.
+        keys: The keys; if there are none, everyone who reaches the server may send requests.
+        clock: Returns the time, in seconds.
 
     Raises:
-        ConfigError: If two have one name, or are the same key.
+        ConfigError: If two keys have the same name or the same digest.
     """
 
     def __init__(self, keys: Sequence[ApiKey], *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -96,14 +96,14 @@ class ApiKeys:
 
     @contextmanager
     def admit(self, presented: bytes | None) -> Iterator[None]:
-        """Lets a request be answered for the length of a block, on behalf of its key.
+        """Admits a request for the duration of a block, on behalf of its key.
 
         Args:
-            presented: The key that came with it; ``None`` where none did.
+            presented: The key that came with the request; ``None`` if none did.
 
         Raises:
-            HttpError: If there are keys, and this is none of them.
-            OverloadedError: If the key may not send more now.
+            HttpError: If the server has keys, and the presented one is missing or not among them.
+            OverloadedError: If the key may not send more requests now.
         """
         if not self._accounts:
             yield
@@ -119,13 +119,13 @@ class ApiKeys:
                 current_owner.reset(token)
 
     def find_owner(self, presented: bytes | None) -> str | None:
-        """Whose key came with a request; ``None`` where there are no keys.
+        """Returns the name of the key that came with a request; ``None`` if the server has no keys.
 
         Args:
-            presented: The key that came with it; ``None`` where none did.
+            presented: The key that came with the request; ``None`` if none did.
 
         Raises:
-            HttpError: If there are keys, and this is none of them.
+            HttpError: If the server has keys, and the presented one is missing or not among them.
         """
         return self._find(presented).key.name if self._accounts else None
 
@@ -138,7 +138,7 @@ class ApiKeys:
                 {"www-authenticate": "Bearer"},
             )
         digest = hashlib.sha256(presented).digest()
-        # Every key is compared, each in constant time: how long it takes says nothing of which one is nearly right.
+        # Every key is compared, each in constant time, so that the time reveals nothing about nearly right keys.
         found = [account for account in self._accounts if hmac.compare_digest(account.digest, digest)]
         if not found:
             raise HttpError(401, "invalid_api_key", "this API key is not known", {"www-authenticate": "Bearer"})

@@ -1,4 +1,4 @@
-"""The server as ASGI has it: finds the route of a request, and turns what is raised into an answer."""
+"""The ASGI application: finds the route of a request, and turns exceptions into responses."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ from inferox.server.tei.protocol import make_tei
 _logger = logging.getLogger(__name__)
 
 CLIENT_GONE = 499
-"""What logs have in place of a status where the client was gone before there was an answer."""
+"""The status in logs of a request whose client disconnected before there was a response."""
 
 _OPEN = {"/health/live", "/health/ready", "/health", "/ping", "/v2/health/live", "/v2/health/ready", *OPEN_PATHS}
-"""What needs no API key: asking whether the server lives, and files that are the same for everybody."""
+"""Paths that need no API key: health checks, and files that are the same for everybody."""
 
 
 _NOBODY = RequestObserver()
 
 
 class App:
-    """Answers requests of HTTP.
+    """Answers HTTP requests.
 
     Args:
-        service: What answers them, whatever the protocol.
+        service: Computes the answers, whatever the protocol.
         config: The settings.
-        observer: Told of each request.
+        observer: Notified of each request.
 
     Attributes:
-        intake: Counts what is held of requests.
-        keys: Who may ask.
+        intake: Limits the requests and bytes in progress.
+        keys: The API keys.
         observer: See above.
-        inference: Computes requests of the Open Inference Protocol, which also come by other ways.
+        inference: Computes requests of the Open Inference Protocol, which also arrive over gRPC.
     """
 
     def __init__(self, service: Service, config: ServerConfig, observer: RequestObserver = _NOBODY) -> None:
@@ -75,9 +75,9 @@ class App:
         """Answers a request; see ASGI.
 
         Args:
-            scope: What it is.
-            receive: Gives what its client sends.
-            send: Takes what its client gets.
+            scope: The connection scope.
+            receive: Awaits messages from the client.
+            send: Sends messages to the client.
         """
         request = HttpRequest(scope, receive, self.intake, self._config)
         current_record.set(request.record)
@@ -90,18 +90,18 @@ class App:
         except ClientGoneError:
             self.observer.end(request.record, CLIENT_GONE, 0)
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets a response
             response = self._write_error(error, request)
         await self._finish(request, response).write(send)
 
     def refuse_early(self, scope: Scope) -> HttpResponse | None:
-        """Refuses a request by its head, before its body is read, where there is no room for it.
+        """Refuses a request by its headers, before its body is read, if there is no room for it.
 
         Args:
-            scope: What it is, as ASGI has it.
+            scope: The ASGI connection scope.
 
         Returns:
-            The answer; ``None`` where the request is to be answered as any other.
+            The refusal; ``None`` if the request is to be answered as usual.
         """
         if not (self._service.has_full or self.intake.is_full) or self._service.is_draining:
             return None
@@ -111,7 +111,7 @@ class App:
             if not operation.is_refused_early:
                 return None
             owner = self.keys.find_owner(request.api_key)
-        except HttpError:  # which it is told as anybody is
+        except HttpError:  # reported on the usual path
             return None
         refusal = self.intake.find_refusal(request.expected_bytes) or self._service.find_refusal(
             owner, operation.computes
@@ -123,12 +123,12 @@ class App:
         return self._finish(request, self._write_error(refusal, request))
 
     def _make_protocols(self) -> list[Protocol]:
-        """All that this server speaks; of two that have the same path, the last has it."""
+        """Makes all protocols that this server speaks; where two have the same path, the later one wins."""
         watching = {
             **Health(self._service).routes,
             "/metrics": reading(
                 Metrics(self._service, self._answers, self.observer.spans).answer,
-                "Says what the server does, as Prometheus reads it.",
+                "Returns the metrics of the server, in Prometheus' format.",
                 {TEXT: None},
             ),
         }
@@ -171,7 +171,7 @@ class App:
         return (request.write_error or OPENAI_ERRORS.write)(failure)
 
     def _finish(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Counts an answer, and gives it the headers of every answer."""
+        """Counts a response, and adds the headers that all responses have."""
         self._answers[response.status] += 1
         headers = {"x-request-id": request.id}
         if self._service.is_draining:
@@ -183,10 +183,10 @@ class App:
 
 
 async def _receive_nothing() -> Message:
-    """The body of a request that is refused before it is read."""
+    """Stands for the body of a request that is refused before it is read."""
     return {"type": "http.disconnect"}
 
 
 def _is_open(request: HttpRequest) -> bool:
-    """Whether a request needs no API key; TEI's probes read ``/``, where its other clients post."""
+    """Returns True if a request needs no API key; TEI's probes read ``/``, to which its other clients post."""
     return request.path in _OPEN or (request.path == "/" and request.method in {"GET", "HEAD"})

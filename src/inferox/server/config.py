@@ -16,27 +16,27 @@ from inferox.server.api_key import ApiKey
 from inferox.server.log_format import LOG_FORMATS, LogFormat
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9][A-Za-z0-9._-]{0,127})?", re.ASCII)
-"""What a model may be called in requests: a name, or an owner and a name as on the Hugging Face hub."""
+"""The form of a model's name in requests: a name, or an owner and a name as on the Hugging Face hub."""
 
 _LAST_PORT = 65_535
 
 TokenIds = Literal["refuse", "accept"]
-"""What is done about token ids in place of texts."""
+"""The policy for token ids in place of texts."""
 
 TOKEN_IDS: tuple[TokenIds, ...] = get_args(TokenIds)
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """A package that is to be served.
+    """A package to be served.
 
     Attributes:
         path: The package.
-        name: What requests call it; ``None`` for its own name.
+        name: The name by which requests address it; ``None`` for its own name.
         options: The other arguments of ``Engine.load``, by name.
 
     Raises:
-        ConfigError: If it cannot be called that.
+        ConfigError: If ``name`` is not a valid name.
     """
 
     path: str
@@ -53,31 +53,31 @@ class ServerConfig:
     """The settings of a server.
 
     Attributes:
-        host: The address on which it listens.
-        port: The port; 0 for one that is free.
-        grpc_port: The port for gRPC; 0 for one that is free, ``None`` for none.
-        workers: How many worker processes share the threads and the requests.
-        threads: How many CPU threads all of them together may use; ``None`` for one per core.
-        timeout_s: How long a request may take before it is given up.
-        drain_delay_s: How long it still takes new connections after it was told to end by ``SIGTERM``.
+        host: The address to listen on.
+        port: The port; 0 for a free one.
+        grpc_port: The port for gRPC; 0 for a free one, ``None`` for no gRPC.
+        workers: The number of worker processes that share the threads and the requests.
+        threads: The number of CPU threads of all of them together; ``None`` for one per core.
+        timeout_s: The time after which a request is given up.
+        drain_delay_s: The time for which new connections are still accepted after ``SIGTERM``.
         body_limit_bytes: The largest body of a request.
-        held_limit_bytes: How much the bodies of all requests together may take that are not answered yet.
-        request_limit: How many requests may be unanswered at a time.
-        body_timeout_s: How long a body may take to arrive.
-        keep_alive_s: How long a connection is kept without a request: longer than proxies keep theirs, or they would
-            send into one that is closed.
-        api_keys: Who may ask; whoever reaches it where there are none.
-        tls_cert: A file with the certificate, and those that lead to its authority; ``None`` to speak HTTP without TLS.
-        tls_key: A file with the key of the certificate.
-        admin_host: The address on which the operator's requests are taken.
-        admin_port: The port for them; 0 for one that is free, ``None`` to take none.
-        admin_keys: Who may send them; whoever reaches it where there are none, which must be on this machine.
-        token_ids: What is done about token ids in place of texts: ``refuse``, as they are often those of another
-            tokenizer, or ``accept``.
-        log_format: How the log is written: ``text`` for people, ``json`` for programs.
+        held_limit_bytes: The total size of the bodies of all unanswered requests.
+        request_limit: The number of requests that may be unanswered at a time.
+        body_timeout_s: The time a body may take to arrive.
+        keep_alive_s: The time for which an idle connection is kept: longer than proxies keep theirs, or they would send
+            requests into a closed one.
+        api_keys: The keys that requests may carry; if there are none, everyone may send requests.
+        tls_cert: A PEM file with the certificate and its chain; ``None`` for HTTP without TLS.
+        tls_key: A PEM file with the private key of the certificate.
+        admin_host: The address to listen on for admin requests.
+        admin_port: The port for them; 0 for a free one, ``None`` for no admin listener.
+        admin_keys: The keys for admin requests; required unless ``admin_host`` is a loopback address.
+        token_ids: The policy for token ids in place of texts: ``refuse``, as they often come from another tokenizer, or
+            ``accept``.
+        log_format: The format of the log: ``text`` for people, ``json`` for programs.
         access_log: Whether the log has a line for each request.
-        otlp_endpoint: The URL of a receiver of OpenTelemetry's traces, by OTLP over HTTP; ``None`` to send none.
-        trace_share: The share of requests that are traced of those whose clients do not say whether they are to be.
+        otlp_endpoint: The URL of an OpenTelemetry trace receiver (OTLP over HTTP); ``None`` to send no traces.
+        trace_share: The share of requests to trace, from 0 to 1, among those whose clients leave it open.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -118,16 +118,16 @@ class ServerConfig:
         self._check_traces()
         if self.admin_port is not None and not (self.admin_keys or is_loopback(self.admin_host)):
             raise ConfigError(
-                f"whoever reaches {self.admin_host} could load and unload models",
-                hint="give the admin listener a key with --admin-key, or an address of this machine alone",
+                f"anyone who can reach {self.admin_host} could load and unload models",
+                hint="give the admin listener a key with --admin-key, or a loopback address",
             )
 
     def _check_traces(self) -> None:
         if not 0 <= self.trace_share <= 1:
-            raise ConfigError(f"trace_share must be a share from 0 to 1, but is {self.trace_share!r}")
+            raise ConfigError(f"trace_share must be from 0 to 1, but is {self.trace_share!r}")
         if self.otlp_endpoint is None:
             if self.trace_share != 1:
-                raise ConfigError("trace_share needs a receiver of traces", hint="see --otlp-endpoint")
+                raise ConfigError("trace_share needs a trace receiver", hint="see --otlp-endpoint")
             return
         if "@" in self.otlp_endpoint.partition("://")[2].partition("/")[0]:
             raise ConfigError(
@@ -135,29 +135,29 @@ class ServerConfig:
                 hint="give it in OTEL_EXPORTER_OTLP_HEADERS, such as authorization=Basic%20…",
             )
         try:
-            parse_server_address(self.otlp_endpoint)  # the path for traces is added at its end
+            parse_server_address(self.otlp_endpoint)  # the path for traces is appended to it
         except ConfigError as error:
             raise ConfigError(
-                f"otlp_endpoint must be the URL of a receiver of OTLP over HTTP, but is {self.otlp_endpoint!r}",
+                f"otlp_endpoint must be the URL of an OTLP receiver over HTTP, but is {self.otlp_endpoint!r}",
                 hint="such as http://127.0.0.1:4318",
             ) from error
 
     def _check_numbers(self) -> None:
         for port in (self.port, self.grpc_port, self.admin_port):
             if port is not None and not 0 <= port <= _LAST_PORT:
-                raise ConfigError(f"a port is a number from 0 to {_LAST_PORT}, but is {port!r}")
+                raise ConfigError(f"a port must be an integer from 0 to {_LAST_PORT}, but is {port!r}")
         for name in ("timeout_s", "body_timeout_s", "keep_alive_s"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be a positive number of seconds, but is {getattr(self, name)!r}")
         if not 0 <= self.drain_delay_s < math.inf:
-            raise ConfigError(f"drain_delay_s must be a number of seconds of 0 or more, but is {self.drain_delay_s!r}")
+            raise ConfigError(f"drain_delay_s must be 0 seconds or more, but is {self.drain_delay_s!r}")
         for name in ("body_limit_bytes", "held_limit_bytes", "request_limit"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be a positive integer, but is {getattr(self, name)!r}")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone.
+    """Returns True if an address can be reached only from this machine.
 
     Args:
         host: The address; names other than ``localhost`` count as reachable from elsewhere.
@@ -169,16 +169,16 @@ def is_loopback(host: str) -> bool:
 
 
 def check_name(name: str) -> None:
-    """Refuses what cannot be the name of a model in a request.
+    """Checks that a name is valid for a model in requests.
 
     Args:
         name: The name.
 
     Raises:
-        ConfigError: If it cannot.
+        ConfigError: If it is not.
     """
     if MODEL_NAME.fullmatch(name) is None:
         raise ConfigError(
-            f"a model cannot be called {name!r} in requests",
+            f"{name!r} is not a valid name for a model in requests",
             hint="use letters, digits, '.', '_' and '-', and at most one '/': NAME=PACKAGE gives a package a name",
         )

@@ -1,4 +1,4 @@
-"""How much of one model may be under way, so that what is taken in is answered in time."""
+"""Congestion control: limits the items of one model in progress, so that admitted requests finish in time."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from inferox.core import DeadlineExceededError, OverloadedError
 
 _LEAST_ITEMS = 4.0
-"""The window never closes further, or a few requests that came late would shut everybody out."""
+"""The smallest window; otherwise a few late requests would shut everybody out."""
 
 _CLOSES_BY, _OPENS_BY, _RETURNS_BY = 0.9, 0.01, 0.2
-"""What is left of the window after a request that came too late, how much wider each item in time makes it, and how
-much while it is far from as wide as when it was last too wide: narrower, or wider, as that is no longer so."""
+"""The factor by which a late request shrinks the window; the growth of the window per item in time; and that growth
+while the window is far narrower or wider than the last one that proved too wide."""
 
 _SMOOTHING = 0.1
 
 _LATE = 0.99
-"""What part of the time that a request may take has passed where it was given up for that; clocks are read in turn."""
+"""The share of its time after which a request that was given up counts as late; two clock readings differ a little."""
 
 
 @dataclass(frozen=True)
 class _Before:
-    """What there was when a request came: the time, the items that were under way, and those that were answered."""
+    """The state when a request arrived: the time, the items in progress, and the items answered so far."""
 
     began_s: float
     under_way: int
@@ -34,28 +34,27 @@ class _Before:
 
 
 class Congestion:
-    """A window of items that one model may have under way. One event loop uses it.
+    """A window on the items of one model in progress. To be used from one event loop.
 
-    The engine estimates what waits for it, but not what a request waits for before and after: where the processor has
-    more to do than it can, requests are taken in that expire when they are half computed, and most of the work is lost.
-    So what counts here is what became of the requests before. One that came too late closes the window to a little less
-    than what came before it, once for all requests that were under way together; each that is in time opens it again,
-    where it is used: slowly near where it was too wide, and quickly elsewhere. It is TCP's control of congestion
-    (Jacobson, 1988), slow start included, with Scalable TCP's increase (Kelly, 2003), which is in proportion to the
-    window, and as in CUBIC (Ha, 2008) with a quick one beyond what was too wide. Until a request is late there is no
-    limit.
+    The engine estimates the wait in its queue, but not what a request waits for before and after it: when the CPU is
+    overloaded, requests are admitted that expire half computed, and most of the work is lost. So the window follows the
+    outcome of earlier requests. A late one shrinks the window to a little less than what came before it, once for all
+    requests in progress together; each one in time widens it again, if the window is in use: slowly near the last width
+    that was too wide, and quickly elsewhere. This is TCP's congestion control (Jacobson, 1988) including slow start,
+    with the proportional increase of Scalable TCP (Kelly, 2003) and, as in CUBIC (Ha, 2008), a fast increase beyond the
+    width that was too wide. Until a request is late there is no limit.
 
-    The window is that of requests that may take the whole timeout. One whose client allows a part of that has the same
-    part of the window, as less may go before it, and what it says by being late or in time is scaled alike.
+    The window is for requests that may take the whole timeout. A request whose client allows only a part of it gets the
+    same part of the window, and its outcome is scaled accordingly.
 
-    Each owner may use an equal share, also where others fill the window. A request that is wider than the window is
-    taken in when nothing else of its owner is under way. What the engine refuses by itself does not count: that a
-    worker is being replaced says nothing of how much the next can do.
+    Each owner may use an equal share, even if others fill the window. A request wider than the window is admitted if
+    its owner has nothing else in progress. Refusals by the engine itself do not count: that a worker is being replaced
+    says nothing about the capacity of the next one.
 
     Args:
-        timeout_s: How long a request may take. Those that were late by themselves say nothing, as nothing went before
-            them (the model may have hung), and so do those that are wider than half the window.
-        clock: The time, in seconds.
+        timeout_s: The time a request may take. Requests that were late with nothing ahead of them (the model may have
+            hung) do not count, nor do those wider than half the window.
+        clock: Returns the time, in seconds.
     """
 
     def __init__(self, timeout_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -69,25 +68,25 @@ class Congestion:
 
     @property
     def window(self) -> float:
-        """How many items may be under way; infinite until a request came too late."""
+        """The number of items that may be in progress; infinite until a request is late."""
         return self._window
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no room for one item more; owners that use less than their share still get theirs."""
+        """Whether there is no room for one more item; owners that use less than their share still get theirs."""
         return self._total + 1 > self._window
 
     @contextmanager
     def admit(self, items: int, owner: str | None, allowed_s: float) -> Iterator[None]:
-        """Takes a request in for the length of a block, which computes it.
+        """Admits a request for the duration of a block, which computes it.
 
         Args:
-            items: How many items it has.
-            owner: On whose behalf it is.
-            allowed_s: How long it may take, which is at most the timeout.
+            items: The number of its items.
+            owner: The owner on whose behalf it is made.
+            allowed_s: The time it may take, at most the timeout.
 
         Raises:
-            OverloadedError: If it would come too late.
+            OverloadedError: If it would finish too late.
         """
         scale = self._timeout_s / allowed_s
         if (refusal := self.find_refusal(owner, items, scale)) is not None:
@@ -109,13 +108,12 @@ class Congestion:
                 del self._under_way[owner]
 
     def find_refusal(self, owner: str | None, items: int = 1, scale: float = 1.0) -> OverloadedError | None:
-        """Why a request would be refused now; ``None`` where it would be taken in.
+        """Returns the error with which a request would be refused now; ``None`` if it would be admitted.
 
         Args:
-            owner: On whose behalf it is.
-            items: How many items it has, where that is known: of more, and of one that may take less time, more are
-                refused.
-            scale: How many times as long as it may take the timeout is.
+            owner: The owner on whose behalf it is made.
+            items: The number of its items, if known. With the default of 1, the request might still be refused later.
+            scale: The timeout divided by the time the request may take.
         """
         mine, window = self._under_way[owner], max(_LEAST_ITEMS, self._window / scale)
         if not mine or self._total + items <= window:
@@ -123,11 +121,11 @@ class Congestion:
         if mine + items <= window / len(self._under_way):
             return None
         return OverloadedError(
-            f"{self._total} items are under way, and more would come too late", retry_after_s=self._answer_s
+            f"{self._total} items are in progress, and more would finish too late", retry_after_s=self._answer_s
         )
 
     def _note_answer(self, items: int, before: _Before, scale: float) -> None:
-        """Opens the window where it is used."""
+        """Widens the window, if it is in use."""
         self._answered += items
         self._answer_s += _SMOOTHING * (self._clock() - before.began_s - self._answer_s)
         if 2 * self._total * scale >= self._window:
@@ -135,10 +133,10 @@ class Congestion:
             self._window += (_OPENS_BY if is_near else _RETURNS_BY) * items * scale
 
     def _note_late(self, items: int, before: _Before, allowed_s: float, scale: float) -> None:
-        """Closes the window, if a request that is given up was late because of others.
+        """Shrinks the window, if a request that was given up was late because of others.
 
-        These are what was under way when it came, or what went before it all the same, such as requests of a higher
-        priority. The window is not closed further than to what such requests may always have.
+        Those are the items in progress when it arrived, or those answered before it all the same, such as requests of a
+        higher priority. The window is not shrunk below what such requests may always have.
         """
         now_s, answered = self._clock(), self._answered - before.answered
         is_late = now_s - before.began_s >= _LATE * allowed_s and before.began_s >= self._closed_at_s

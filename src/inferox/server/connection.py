@@ -1,4 +1,4 @@
-"""A connection of HTTP, and what it may cost: how long headers may be and take, and how long an answer may wait."""
+"""An HTTP connection and its limits: the size and duration of headers, and the time a response may wait."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from inferox.server.http_request import Scope
 from inferox.server.http_response import HttpResponse
 
 EarlyRefusal = Callable[[Scope], HttpResponse | None]
-"""Refuses a request by its head, before it costs a task; ``None`` where the application is to answer it."""
+"""Refuses a request by its headers, before it costs a task; ``None`` if the application is to answer it."""
 
 _HEADERS_S = 10.0
-"""How long the headers of a request may take, from their first byte."""
+"""The time the headers of a request may take, from their first byte."""
 
 _MOST_HEADERS = 100
 _MOST_HEAD_BYTES = 32 * 1024
-"""How many headers a request may have, and how much they may take together with its address."""
+"""The number of headers of a request, and their total size including the URL."""
 
 _REST_S = 10.0
-"""How long the rest of a body may take that nobody reads, because its request is answered already."""
+"""The time the rest of a body may take when it is no longer read, because its request is already answered."""
 
 _FLUSH_EVERY_S = 20.0
 _FLUSH_BYTES = 64 * 1024
-"""How often it is looked how much of an answer its client has taken, and how much that must be at the least."""
+"""The interval at which the client's progress in reading a response is checked, and the least progress per interval."""
 
 
 class _HeadError(Exception):
-    """The headers of a request that cannot be taken; the parser hands it on as an error of its own."""
+    """Headers that are refused; the parser reraises it as an error of its own."""
 
 
 class Connection(HttpToolsProtocol):
-    """A connection, as uvicorn has it, that costs nothing lasting whatever its client does or leaves undone.
+    """A uvicorn connection that leaks nothing, whatever its client does or leaves undone.
 
-    uvicorn waits for ever for headers, and for clients that do not read their answers, and leaves the timer of a
+    uvicorn waits forever for headers, and for clients that do not read their responses, and leaks the timer of a
     connection that was reset.
 
     Args:
-        *arguments: As uvicorn has them.
-        refuse_early: Refuses what there is no room for. The body of such a request is left out as it comes.
-        **options: As uvicorn has them.
+        *arguments: See uvicorn.
+        refuse_early: Refuses requests for which there is no room. Their bodies are discarded as they arrive.
+        **options: See uvicorn.
     """
 
     def __init__(self, *arguments: Any, refuse_early: EarlyRefusal, **options: Any) -> None:
@@ -59,15 +59,15 @@ class Connection(HttpToolsProtocol):
         self._refusal: tuple[HTTPStatus, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins: a connection without a request is kept as long as one between two requests."""
+        """Starts the connection: without a request, it is kept as long as one between two requests."""
         super().connection_made(transport)
         self._keep_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends, and leaves no timer behind.
+        """Ends the connection, and leaves no timer behind.
 
         Args:
-            exc: Why; ``None`` for an orderly end.
+            exc: The reason; ``None`` for an orderly end.
         """
         self._unset_keepalive_if_required()
         for timer in (self._header_timer, self._rest_timer, self._flush_timer):
@@ -76,32 +76,32 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Takes what has come; stray line breaks between requests do not keep a connection.
+        """Parses data; stray line breaks between requests do not keep the connection alive.
 
         Args:
-            data: What has come.
+            data: The bytes received.
         """
         super().data_received(data)
-        if self._is_in_head and self._header_timer is None:  # most heads come as a whole, and need none
+        if self._is_in_head and self._header_timer is None:  # most heads arrive whole, and need no timer
             self._header_timer = self.loop.call_later(_HEADERS_S, self._give_up_headers)
         is_answering = self.cycle is not None and not self.cycle.response_complete
         if not is_answering and self._header_timer is None and self.timeout_keep_alive_task is None:
             self._keep_idle()
 
     def on_message_begin(self) -> None:
-        """Begins to read headers."""
+        """Starts reading headers."""
         super().on_message_begin()
         self._headers_left, self._bytes_left = _MOST_HEADERS, _MOST_HEAD_BYTES
         self._is_in_head = True
 
     def on_url(self, url: bytes) -> None:
-        """Takes a part of the address.
+        """Takes a part of the URL.
 
         Args:
             url: The part.
 
         Raises:
-            _HeadError: If it is too long.
+            _HeadError: If the URL is too long.
         """
         self._count(len(url))
         super().on_url(url)
@@ -110,11 +110,11 @@ class Connection(HttpToolsProtocol):
         """Takes a header.
 
         Args:
-            name: Its name.
-            value: Its value.
+            name: The name.
+            value: The value.
 
         Raises:
-            _HeadError: If there are too many, or they are too long.
+            _HeadError: If there are too many headers, or they are too long.
         """
         self._headers_left -= 1
         if self._headers_left < 0:
@@ -123,7 +123,7 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Has the request answered."""
+        """Starts answering the request."""
         self._is_in_head = False
         if self._header_timer is not None:
             self._header_timer.cancel()
@@ -131,14 +131,14 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Has all of a request."""
+        """Ends the request: its body is complete."""
         super().on_message_complete()
         if self._rest_timer is not None:
             self._rest_timer.cancel()
             self._rest_timer = None
 
     def on_response_complete(self) -> None:
-        """Goes on to the next request, and sees to it that the client sends what is left of this one, and reads."""
+        """Goes on to the next request, and makes sure that the client sends the rest of this one, and reads."""
         super().on_response_complete()
         if self.cycle.response_complete and self.cycle.more_body and not self.transport.is_closing():
             self._rest_timer = self.loop.call_later(_REST_S, self.transport.close)
@@ -146,12 +146,12 @@ class Connection(HttpToolsProtocol):
             self._watch_flush()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        """Has a request answered by the application, unless there is no room for it."""
-        # A connection of which some is to be closed or waited for is the application's.
+        """Runs the application on a request, unless there is no room for it."""
+        # The application itself answers on a connection that has to be closed or waited for.
         is_plain = cycle.keep_alive and not (cycle.waiting_for_100_continue or self.pipeline or self.flow.write_paused)
         response = self._refuse_early(cycle.scope) if is_plain else None
         if response is None:
-            self._unset_keepalive_if_required()  # what was refused just before it has set it
+            self._unset_keepalive_if_required()  # set by the refusal just before this request
             super()._start_asgi_task(cycle, app)
             return
         headers = [*self.server_state.default_headers, *response.encode_headers()]
@@ -160,10 +160,10 @@ class Connection(HttpToolsProtocol):
         self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuses what is not HTTP, or has headers that are not taken, and closes the connection.
+        """Refuses a request that is not HTTP or has unacceptable headers, and closes the connection.
 
         Args:
-            msg: What is wrong, where nothing is known that says it better.
+            msg: The fault, if no better description is known.
         """
         self._send_refusal(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
 
@@ -181,7 +181,7 @@ class Connection(HttpToolsProtocol):
         self._send_refusal(HTTPStatus.REQUEST_TIMEOUT, f"the headers did not arrive within {_HEADERS_S:g} s")
 
     def _send_refusal(self, status: HTTPStatus, message: str) -> None:
-        """Says why the connection ends; nobody else answers what has no route yet."""
+        """Sends the reason and closes the connection; a request without a route has no protocol to answer it."""
         if self.transport.is_closing():
             return
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": "invalid_http"}

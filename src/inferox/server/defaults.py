@@ -1,4 +1,4 @@
-"""The one table of what protocols take for granted where a request says nothing."""
+"""The one table of protocol defaults."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a protocol takes for granted.
+    """The defaults of a protocol for what a request does not say.
 
     Attributes:
-        cut: Whether texts that are too long are cut; otherwise they are refused. Answers tell of each that was cut.
+        cut: Whether texts that are too long are cut; otherwise they are refused. Responses report each cut text.
     """
 
     cut: bool
@@ -20,13 +20,13 @@ OPENAI = Defaults(cut=False)
 """OpenAI refuses texts that are too long."""
 
 TEI = Defaults(cut=True)
-"""text-embeddings-inference cuts them since its version 1.9."""
+"""text-embeddings-inference cuts them since version 1.9."""
 
 COHERE = Defaults(cut=True)
-"""Cohere cuts them at their end, in ``embed`` as in ``rerank``; Jina does as well."""
+"""Cohere cuts them at the end, in ``embed`` and ``rerank`` alike; so does Jina."""
 
 SCORE = Defaults(cut=False)
 """vLLM's ``/score`` refuses them."""
 
 OIP = Defaults(cut=False)
-"""The Open Inference Protocol knows no texts; what a model cannot take is refused."""
+"""The Open Inference Protocol has no notion of text; inputs that a model cannot take are refused."""

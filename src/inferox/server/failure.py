@@ -1,4 +1,4 @@
-"""The one table from errors to statuses and to what is said of them."""
+"""The one table from errors to HTTP statuses and messages."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ GRPC_CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-"""What gRPC calls each status that an error can have there."""
+"""gRPC's name for each status that an error can have over gRPC."""
 
 _JITTER = 0.5
-"""By which share of the time to wait clients are spread, so that they do not all come back at once."""
+"""The share by which retry delays are spread, so that clients do not all come back at once."""
 
 
 @dataclass(frozen=True)
@@ -53,25 +53,25 @@ _TABLE: tuple[tuple[type[InferoxError], _Row], ...] = (
     (DeadlineExceededError, _Row(504, "timeout_error", "deadline_exceeded")),
     (ShuttingDownError, _Row(503, "server_error", "shutting_down")),
 )
-"""The first row that an error is an instance of decides; it is 500 where there is none."""
+"""The first row whose class an error is an instance of applies; without one, the status is 500."""
 
 _UNKNOWN = _Row(INTERNAL, "server_error", "internal_error")
 
 _NOT_AGAIN = {"x-should-retry": "false"}
-"""What keeps OpenAI's client from sending again what would fail again."""
+"""Headers that keep OpenAI's client from retrying what would fail again."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What is said of an error, whatever the protocol.
+    """A report of an error, whatever the protocol.
 
     Attributes:
-        status: The status.
+        status: The HTTP status.
         kind: The kind of error.
-        code: A word for it; ``None`` where the kind says all.
-        message: What a person is told.
-        param: The field of the request that is to blame; ``None`` where that is not known.
-        headers: Headers that belong to it.
+        code: A short code; ``None`` if the kind says it all.
+        message: The message for a person.
+        param: The field of the request that is to blame; ``None`` if unknown.
+        headers: Headers of the response.
         error: The error that Inferox's own client is to raise.
     """
 
@@ -85,11 +85,11 @@ class Failure:
 
 
 def read_failure(error: Exception, request_id: str) -> Failure:
-    """What is said of an error. What failed inside of the server is told to its operator alone.
+    """Returns the report of an error. The cause of an internal failure is told only to the operator, in the log.
 
     Args:
         error: The error.
-        request_id: What the operator finds it by.
+        request_id: The id under which the operator finds it in the log.
     """
     if isinstance(error, HttpError):
         return Failure(error.status, "invalid_request_error", error.code, error.message, error, None, error.headers)

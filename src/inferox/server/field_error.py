@@ -1,4 +1,4 @@
-"""A field of a request that cannot be taken."""
+"""An invalid field of a request."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from inferox.core import RequestError
 
 
 class FieldError(RequestError):
-    """A field of a request that cannot be taken.
+    """An invalid field of a request.
 
     Args:
-        field: Its name; ``None`` where that is not known.
+        field: The name of the field; ``None`` if unknown.
         message: What was expected and what was given.
         hint: What the caller can do about it.
-        code: A word for what is wrong; ``None`` where there is no special one.
+        code: A short code; ``None`` for the general one.
     """
 
     def __init__(self, field: str | None, message: str, *, hint: str | None = None, code: str | None = None) -> None:

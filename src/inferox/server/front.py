@@ -1,4 +1,4 @@
-"""The process in front of the workers: it listens before it loads, and answers what it took before it ends."""
+"""The front process: listens before it loads models, and answers what it accepted before it ends."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def serve(config: ServerConfig, repository: ModelRepository, announce: Callable[
     Args:
         config: The settings.
         repository: The packages.
-        announce: Told in one line what a person at the terminal should know.
+        announce: Called with one-line messages for the person at the terminal.
 
     Raises:
-        ConfigError: If it cannot listen there, or what it needs is not installed.
+        ConfigError: If it cannot listen there, or a required library is not installed.
         InferoxError: If a package cannot be loaded.
     """
     try:
@@ -91,7 +91,7 @@ def _open_spans(endpoint: str, share: float, closing: ExitStack) -> SpanQueue:
 
 
 def _grpc_maker(app: App, service: Service, config: ServerConfig, port: int) -> Callable[[], GrpcServer]:
-    """What makes a server of gRPC, once an event loop runs."""
+    """Returns a factory of the gRPC server, to be called in a running event loop."""
     try:
         from inferox.server.grpc_server import GrpcServer
     except ImportError as error:
@@ -103,12 +103,12 @@ class _Front:
     """Runs the server from the first connection to the last.
 
     Args:
-        listening: What speaks HTTP, and where; the operator's listener is second.
-        engine: What computes; it is closed at the end.
-        service: What answers.
+        listening: The HTTP servers with their sockets; the admin listener is second.
+        engine: The engine; it is closed at the end.
+        service: Answers the requests.
         config: The settings.
-        make_grpc: Makes what speaks gRPC; ``None`` where nothing does.
-        announce: Told what a person should know.
+        make_grpc: Makes the gRPC server; ``None`` for no gRPC.
+        announce: Called with messages for the person at the terminal.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class _Front:
         self._trying: asyncio.Future[None] | None = None
 
     async def run(self, sources: Sequence[ModelSource]) -> None:
-        """Serves until a signal comes, or something fails.
+        """Serves until a signal arrives, or something fails.
 
         Args:
             sources: The packages.
@@ -153,7 +153,7 @@ class _Front:
         places += [f"{scheme}://{host}:{port} for admins" for host, port in others]
         self._announce(f"listening on {', '.join(places)}, loading the models")
         if not (self._config.api_keys or is_loopback(shown.strip("[]"))):
-            self._announce("there are no API keys: whoever reaches this address may use it")
+            self._announce("there are no API keys: anyone who can reach this address may use it")
         serving = [loop.create_task(http.serve(sockets=[listener])) for http, listener in self._listening]
         if self._grpc is not None:
             await self._grpc.start()
@@ -170,14 +170,14 @@ class _Front:
             http.should_exit = True
         self._stop_grpc(self._config.timeout_s)
         await asyncio.gather(*serving, *self._ending)
-        await loop.run_in_executor(None, self._engine.close)  # which ends what is still being loaded
+        await loop.run_in_executor(None, self._engine.close)  # which also ends a load in progress
         if self._trying is not None:
             await self._trying
         with nullcontext() if is_loaded else suppress(Exception):
             await loading
 
     async def _drain(self) -> None:
-        """Takes new connections for a while: whoever sends them learns only slowly that they are not wanted."""
+        """Accepts new connections for a while: load balancers learn only slowly that the server is shutting down."""
         self._announce("shutting down")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._hurrying.wait(), self._config.drain_delay_s)
@@ -194,7 +194,7 @@ class _Front:
             self._trying = asyncio.get_running_loop().run_in_executor(None, self._service.begin_trials)
 
     def _note_signal(self, number: int) -> None:
-        """Ends the server; a second signal does not wait for those who are still to be answered."""
+        """Ends the server; a second signal does not wait for unanswered requests."""
         if self._stopping.is_set():
             for http, _ in self._listening:
                 http.should_exit = http.force_exit = True
@@ -205,6 +205,6 @@ class _Front:
 
 
 def _place_of(listener: socket.socket) -> tuple[str, int]:
-    """Where a socket listens: the address as URLs have it, and the port."""
+    """Returns the address, as written in URLs, and the port of a socket."""
     host, port = listener.getsockname()[:2]
     return f"[{host}]" if ":" in host else host, port

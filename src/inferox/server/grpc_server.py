@@ -1,4 +1,4 @@
-"""gRPC by grpcio, in the event loop of the front."""
+"""The gRPC server, on grpcio, in the event loop of the front process."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from inferox.server.oip.grpc_service import GrpcService
 from inferox.server.service import Service
 
 _AGE_MS = 600_000
-"""How old a connection may become before its client is asked for a new one, which may lead to another server."""
+"""The age at which a client is asked to reconnect, which may lead it to another server."""
 
 _LEAST_PING_MS = 10_000
-"""How often clients may ask whether the connection is alive, without it being closed."""
+"""The shortest interval at which clients may send keepalive pings without being disconnected."""
 
 _MORE_CALLS = 64
-"""How many calls there may be at a time beside the requests that may be unanswered: those that compute nothing."""
+"""The number of calls allowed on top of the request limit: calls that compute nothing."""
 
 
 _ON_THEIR_WAY_S, _TOLD_S = 0.1, 0.02
-"""How long calls that were sent already may take to come before no more are taken, and how long gRPC takes to tell
-those who are connected that no more are."""
+"""The time for which calls already sent may still arrive before the server stops accepting, and the time that gRPC
+takes to tell connected clients that it has stopped."""
 
 
 class GrpcServer:
-    """Speaks gRPC. It is made where an event loop runs, and listens from then on.
+    """A gRPC server. Made in a running event loop, it listens from then on.
 
     Args:
-        app: What answers over HTTP, with which it shares what is counted, and the API keys.
-        service: What answers, whatever the protocol.
+        app: The HTTP application, with which it shares limits, counters and API keys.
+        service: Answers the requests, whatever the protocol.
         config: The settings.
-        port: The port; 0 for one that is free.
+        port: The port; 0 for a free one.
 
     Attributes:
-        port: Where it listens.
+        port: The port it listens on.
 
     Raises:
         ConfigError: If it cannot listen there.
@@ -63,18 +63,18 @@ class GrpcServer:
         self.port = self._listen(config, port)
 
     async def start(self) -> None:
-        """Takes calls."""
+        """Starts to accept calls."""
         await self._server.start()
 
     async def stop(self, grace_s: float) -> None:
-        """Takes no more calls, and answers those that there are.
+        """Stops accepting calls, and answers those in progress.
 
-        gRPC cancels the calls that come after that, and its clients, which keep their connections, send the next call
-        as soon as they have an answer. So for a moment there are no answers: what was sent before comes in, and then
-        everybody hears that this connection takes no more before they hear their answer.
+        gRPC cancels the calls that arrive after that, and its clients, which keep their connections, send the next
+        call as soon as they have an answer. So for a moment no answers are sent: calls already sent arrive, and then
+        every client learns that this connection takes no more calls before it gets its answer.
 
         Args:
-            grace_s: How long they may take; 0 ends them at once.
+            grace_s: The time the calls may take, in seconds; 0 ends them at once.
         """
         if grace_s:
             self._calls.may_answer.clear()
@@ -86,7 +86,7 @@ class GrpcServer:
 
     def _listen(self, config: ServerConfig, port: int) -> int:
         host = config.host
-        # Says why it cannot, which gRPC does not.
+        # Raises an error that says why the port cannot be used, which gRPC's does not.
         listen(host, port, option="--grpc-port").close()
         shown = f"[{host}]" if ":" in host else host
         try:

@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it should be sent requests."""
+"""Health checks: whether the server is live, and whether it is ready for requests."""
 
 from __future__ import annotations
 
@@ -15,46 +15,46 @@ _NOT_READY = 503
 
 
 class Life(Struct, forbid_unknown_fields=True):
-    """The process answers."""
+    """The liveness of the server: the process answers."""
 
     live: bool
 
 
 class Readiness(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Whether every model can be computed, and why not."""
+    """The readiness of the server: whether every model can be computed, and if not, why."""
 
     ready: bool
     reason: str | UnsetType = UNSET
 
 
 class Health:
-    """Answers those who watch over the server.
+    """Answers health checks.
 
     Args:
-        service: What is watched.
+        service: The service to check.
 
     Attributes:
-        routes: What answers, by path.
+        routes: The handlers, by path.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self.routes: Mapping[str, Methods] = {
-            "/health/live": reading(self._answer_live, "Says that the process answers.", Life),
+            "/health/live": reading(self._answer_live, "Returns that the process is live.", Life),
             "/health/ready": reading(
                 self._answer_ready,
-                "Says whether every model can be computed now.",
+                "Returns whether every model can be computed now.",
                 Readiness,
                 also={_NOT_READY: Readiness},
             ),
         }
 
     async def _answer_live(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Says that the process answers, whatever its workers do."""
+        """Answers that the process is live, whatever its workers do."""
         return HttpResponse(json.encode(Life(live=True)))
 
     async def _answer_ready(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Says whether every model can be computed now."""
+        """Answers whether every model can be computed now."""
         reason = self._service.why_not_ready()
         if reason is None:
             return HttpResponse(json.encode(Readiness(ready=True)))

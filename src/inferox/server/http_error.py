@@ -1,4 +1,4 @@
-"""What is wrong with a request as HTTP has it, before any protocol reads it."""
+"""Errors of a request at the level of HTTP, before any protocol reads it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from inferox.core import RequestError
 
 
 class HttpError(RequestError):
-    """A request that HTTP itself has a status for.
+    """An error of a request for which HTTP itself has a status.
 
     Args:
-        status: The status.
-        code: A word for it.
+        status: The HTTP status.
+        code: A short code.
         message: What was expected and what was given.
         headers: Headers that belong to the status, such as ``allow``.
     """
@@ -25,4 +25,4 @@ class HttpError(RequestError):
 
 
 class ClientGoneError(Exception):
-    """The client has closed its connection: nobody waits for an answer."""
+    """The client has disconnected, and does not wait for the response."""

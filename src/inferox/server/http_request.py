@@ -1,4 +1,4 @@
-"""A request of HTTP, as ASGI has it."""
+"""An HTTP request, received through ASGI."""
 
 from __future__ import annotations
 
@@ -30,28 +30,29 @@ _SAFE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _ID_BYTES = 12
 
 _BINARY_TYPES = frozenset({b"", b"application/json", b"application/octet-stream"})
-"""What bodies that need not be JSON may say that they are. Browsers send none of them to another site unasked."""
+"""Content types of bodies that need not be JSON. Browsers send none of them to another site without a preflight."""
 
 _REST_S, _REST_TIMES = 5.0, 4
-"""How long, and up to how many times the limit, what is too large is still read, so that its client hears why."""
+"""The time for which a body that is too large is still read, and its size in multiples of the limit, so that the
+client gets to see the error."""
 
 
 class HttpRequest:
-    """A request of HTTP.
+    """An HTTP request.
 
     Args:
-        scope: What ASGI says of it.
-        receive: Gives its body, and says when its client has gone.
-        intake: Counts what is held of it.
-        config: The settings: how large a body may be, and how long it may take.
+        scope: The ASGI connection scope.
+        receive: Awaits the body, and reports that the client has disconnected.
+        intake: Limits the requests and bytes in progress.
+        config: The settings: the size and the duration of a body.
 
     Attributes:
-        method: Its method.
-        path: Its path, decoded.
-        id: What it is called in answers and logs: what its client calls it, if that is harmless.
-        record: What is noted of it.
-        write_error: Writes what is wrong with it; ``None`` for the protocol of those who speak none. Who answers it may
-            choose another, where the body alone says which of several protocols it is.
+        method: The method.
+        path: The decoded path.
+        id: The id of the request in responses and logs: the client's own, if that is harmless.
+        record: The record of the request.
+        write_error: Writes errors of the request; ``None`` for the default protocol. A handler may replace it, if only
+            the body says which of several protocols the request is of.
     """
 
     def __init__(self, scope: Scope, receive: Receive, intake: Intake, config: ServerConfig) -> None:
@@ -69,12 +70,12 @@ class HttpRequest:
         self.record = RequestRecord(self.id, "http", self.method, self.path, trace=trace)
 
     def header(self, name: str) -> str | None:
-        """A header; ``None`` where there is none of that name.
+        """Returns a header; ``None`` if there is none of that name.
 
-        Several of one name are one with commas between, as HTTP has it, so that the last does not hide the others.
+        Several headers of one name are joined with commas, as in HTTP, so that the last does not hide the others.
 
         Args:
-            name: Its name, in lower case.
+            name: The name, in lower case.
         """
         key = name.encode("ascii")
         if key not in self._headers:
@@ -83,25 +84,28 @@ class HttpRequest:
 
     @property
     def api_key(self) -> bytes | None:
-        """The API key that came with it, as any of the protocols' clients send it; ``None`` where none did."""
+        """The API key of the request, in whichever header the client sent it; ``None`` if it sent none."""
         return read_presented_key(self._headers)
 
     @property
     def expected_bytes(self) -> int:
-        """What the headers say of the size of the body; 0 where they say nothing."""
+        """The size of the body according to the headers; 0 if they do not say."""
         given = self._headers.get(b"content-length", b"")
         return int(given) if given.isdigit() else 0
 
     async def answer_json(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]]) -> Result:
-        """Reads the body, which is to be JSON, and has it answered, unless the client goes away first.
+        """Reads the body, which must be JSON, and answers it, unless the client disconnects first.
 
         Args:
-            answer: Answers it. It is cancelled where the client goes.
+            answer: Answers the body. It is cancelled if the client disconnects.
+
+        Returns:
+            The result of ``answer``.
 
         Raises:
-            HttpError: If the body is of another type, too large, or does not arrive.
+            HttpError: If the body is of another type, too large, or does not arrive in time.
             OverloadedError: If there is no room for it.
-            ClientGoneError: If the client has gone.
+            ClientGoneError: If the client has disconnected.
         """
         kind = self._content_type()
         if kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
@@ -109,10 +113,13 @@ class HttpRequest:
         return await self._answer(answer, frozenset())
 
     async def answer_binary(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]]) -> Result:
-        """Reads the body, which may be JSON or anything else, compressed or not; see ``answer_json``.
+        """Reads the body, which may be JSON or binary, compressed or not; see ``answer_json``.
 
         Args:
-            answer: Answers it, decompressed.
+            answer: Answers the decompressed body.
+
+        Returns:
+            The result of ``answer``.
 
         Raises:
             InferoxError: See ``answer_json``.
@@ -125,9 +132,9 @@ class HttpRequest:
     async def _answer(self, answer: Callable[[bytes], Coroutine[Any, Any, Result]], codings: frozenset[str]) -> Result:
         coding = (self.header("content-encoding") or IDENTITY).strip().lower()
         if coding not in {IDENTITY, *codings}:
-            taken = f"as they are, or as {' and '.join(sorted(codings))}" if codings else "as they are"
+            taken = f"uncompressed, or encoded as {' or '.join(sorted(codings))}" if codings else "uncompressed"
             raise HttpError(
-                415, "unsupported_media_type", f"bodies are taken {taken}, but this one is encoded as {coding[:100]!r}"
+                415, "unsupported_media_type", f"a body must be {taken}, but this one is encoded as {coding[:100]!r}"
             )
         expected_bytes = self.expected_bytes
         with self._intake.admit(expected_bytes) as held:
@@ -166,7 +173,7 @@ class HttpRequest:
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _refuse_large(self, size_bytes: int) -> None:
-        """Reads on for a while: a connection that is closed while its client still sends takes the answer along."""
+        """Reads on for a while: closing a connection while its client still sends would lose the response."""
         left = _REST_TIMES * self._limit_bytes
         try:
             async with asyncio.timeout(_REST_S):
@@ -209,8 +216,8 @@ class HttpRequest:
 def _read_trace(headers: Iterable[tuple[bytes, bytes]]) -> TraceContext | None:
     named = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
     if sum(name == HEADER for name, _ in named) > 1:
-        return None  # which of them it would be is anyone's guess
-    # Clients may divide a long state between several headers.
+        return None  # there is no telling which of them is meant
+    # Clients may split a long state over several headers.
     state = ",".join(value for name, value in named if name == STATE_HEADER)
     return read_trace_context({**dict(named), STATE_HEADER: state})
 

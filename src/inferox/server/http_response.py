@@ -1,4 +1,4 @@
-"""An answer of HTTP."""
+"""An HTTP response."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ JSON = "application/json"
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """An answer of HTTP.
+    """An HTTP response.
 
     Attributes:
-        body: What it holds.
+        body: The body.
         status: The status.
-        content_type: What that is.
+        content_type: The content type of the body.
         headers: Further headers.
     """
 
@@ -27,15 +27,15 @@ class HttpResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encode_headers(self) -> list[tuple[bytes, bytes]]:
-        """All of its headers, as ASGI has them."""
+        """Returns all headers, encoded for ASGI."""
         headers = {"content-type": self.content_type, "content-length": str(len(self.body)), **self.headers}
         return [(name.encode("ascii"), value.encode("latin-1", "replace")) for name, value in headers.items()]
 
     async def write(self, send: Send) -> None:
-        """Sends it.
+        """Sends the response.
 
         Args:
-            send: Takes messages of ASGI.
+            send: Sends ASGI messages.
         """
         await send({"type": "http.response.start", "status": self.status, "headers": self.encode_headers()})
         await send({"type": "http.response.body", "body": self.body})

@@ -1,4 +1,4 @@
-"""HTTP by uvicorn, without what this server does by itself."""
+"""The HTTP server: uvicorn, without the parts that this server replaces."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from inferox.server.connection import Connection, EarlyRefusal
 from inferox.server.http_request import Receive, Scope, Send
 
 _GRACE_S = 5.0
-"""How much longer than a request may take the last answers may take."""
+"""The time that the last responses may take beyond the timeout of a request."""
 
 _LAST_S = 0.2
-"""How long a connection that was just taken has to send its request, before those without one are closed."""
+"""The time a connection just accepted has to send its request, before connections without one are closed."""
 
 
 class HttpServer(Server):
-    """Speaks HTTP. It heeds no signals: who runs it does.
+    """An HTTP server. It ignores signals, which its caller handles.
 
     Args:
-        app: Answers requests, as ASGI has it.
+        app: The ASGI application.
         config: The settings.
         refuse_early: See ``Connection``.
     """
@@ -41,12 +41,12 @@ class HttpServer(Server):
         self._connect = partial(Connection, refuse_early=refuse_early)
         settings = Config(
             app,
-            http=self._connect,  # type: ignore[arg-type]  # it is called alone
+            http=self._connect,  # type: ignore[arg-type]  # it is only called
             ws="none",
             lifespan="off",
             interface="asgi3",
             log_config=None,
-            log_level="error",  # its warnings are about what strangers send, who could fill the log
+            log_level="error",  # its warnings are about invalid requests, with which anyone could fill the log
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -59,18 +59,18 @@ class HttpServer(Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Captures none; uvicorn would end the process with the signal in place of 0."""
+        """Captures no signals; uvicorn would end the process with the signal instead of exit code 0."""
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stops listening, and closes each connection once its request is answered.
 
         Args:
-            sockets: Where it listens.
+            sockets: The listening sockets.
         """
         taken: list[socket.socket] = []
         for server, listener in zip(self.servers, sockets or [], strict=True):
-            # The system resets what it has connected, and nobody has taken, when nobody listens any more.
+            # When a listener is closed, the system resets connections that were not accepted yet.
             taken += _take_all(listener)
             server.close()
         for connection in taken:
@@ -87,14 +87,14 @@ class HttpServer(Server):
 
 
 def _take_all(listener: socket.socket) -> Iterator[socket.socket]:
-    """The connections that wait to be taken."""
-    with suppress(OSError):  # there is none
+    """Accepts the pending connections."""
+    with suppress(OSError):  # none is left
         while True:
             yield listener.accept()[0]
 
 
 def check_certificate(config: ServerConfig) -> None:
-    """Refuses a certificate that cannot be used, before anything loads, and asks nobody for the password of its key.
+    """Checks the certificate before anything loads, and without a prompt for the password of its key.
 
     Args:
         config: The settings.
@@ -109,5 +109,5 @@ def check_certificate(config: ServerConfig) -> None:
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"the certificate {config.tls_cert} with the key {config.tls_key} cannot be used: {error}",
-            hint="both are PEM files, and the key has no password",
+            hint="both must be PEM files, and the key must not have a password",
         ) from error

@@ -1,4 +1,4 @@
-"""The texts of a request, in the forms in which protocols have them."""
+"""Input texts of a request, in the forms that protocols allow."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 from inferox.server.field_error import FieldError
 
 MOST_INPUTS = 2048
-"""How many texts a request may have: OpenAI's own limit."""
+"""The number of texts that a request may have: OpenAI's own limit."""
 
 EMPTY = "empty_input"
-"""The code of what has nothing to compute."""
+"""The error code of an input with nothing to compute."""
 
 Given = str | list[str | int | list[Any]]
-"""A text or a list of them; or what clients that tokenise by themselves send."""
+"""A text or a list of texts; or the token ids that clients with a tokenizer of their own send."""
 
 
 def read_texts(field: str, given: Given) -> Sequence[str]:
     """Reads texts.
 
     Args:
-        field: The field that has them.
-        given: What it holds.
+        field: The field that holds them.
+        given: The value of the field.
 
     Raises:
         FieldError: If there are none or too many, or there are token ids among them.
@@ -32,11 +32,11 @@ def read_texts(field: str, given: Given) -> Sequence[str]:
     check_count(field, given)
     texts = [text for text in given if isinstance(text, str)]
     if not all(isinstance(text, str | int) or all(isinstance(item, int) for item in text) for text in given):
-        raise FieldError(field, f"{field} is a list of lists with texts, but a text or a list of texts is taken")
+        raise FieldError(field, f"{field} must be a text or a list of texts, but is a list of lists")
     if len(texts) < len(given):
         raise FieldError(
             field,
-            f"{field} has token ids, which may be another tokenizer's, so that the vectors would be wrong",
+            f"{field} has token ids, which may come from another tokenizer, so that the vectors would be wrong",
             hint="send texts: with LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False; the model's own "
             "ids are for /v1/embeddings, where the operator allows them (--token-ids accept)",
         )
@@ -47,14 +47,14 @@ def read_token_ids(field: str, given: Given) -> Sequence[Sequence[int]] | None:
     """Reads token ids: those of one text, or a list of them for each of several.
 
     Args:
-        field: The field that has them.
-        given: What it holds.
+        field: The field that holds them.
+        given: The value of the field.
 
     Returns:
-        The token ids of each text; ``None`` where it holds texts.
+        The token ids of each text; ``None`` if the field holds texts.
 
     Raises:
-        FieldError: If there are none or too many, or texts beside them.
+        FieldError: If there are none or too many, or texts among them.
     """
     if isinstance(given, str):
         return None
@@ -70,14 +70,14 @@ def read_token_ids(field: str, given: Given) -> Sequence[Sequence[int]] | None:
 
 
 def check_count(field: str, given: Sequence[Any]) -> None:
-    """Refuses a list that is empty or too long.
+    """Checks that a list is neither empty nor too long.
 
     Args:
-        field: The field that has it.
+        field: The field that holds the list.
         given: The list.
 
     Raises:
-        FieldError: If it is.
+        FieldError: If it is either.
     """
     if not given:
         raise FieldError(field, f"{field} is an empty list", hint="send at least one text", code=EMPTY)

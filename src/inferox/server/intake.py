@@ -1,4 +1,4 @@
-"""What requests may take of this process before they are refused."""
+"""Limits on the requests that the front process holds before it refuses more."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _RETRY_AFTER_S = 1.0
 
 @dataclass
 class Held:
-    """What one request holds.
+    """The memory held by one request.
 
     Attributes:
-        size_bytes: How much of its body has come.
+        size_bytes: The size of its body as received so far.
     """
 
     size_bytes: int = 0
 
 
 class Intake:
-    """Counts the requests that are not answered yet, and the bytes of their bodies. One event loop uses it.
+    """Counts the unanswered requests and the bytes of their bodies. To be used from one event loop.
 
     Args:
-        request_limit: How many requests there may be at a time.
-        held_limit_bytes: How much their bodies together may take.
+        request_limit: The number of requests that may be unanswered at a time.
+        held_limit_bytes: The total size of their bodies.
     """
 
     def __init__(self, request_limit: int, held_limit_bytes: int) -> None:
@@ -38,10 +38,10 @@ class Intake:
 
     @contextmanager
     def admit(self, expected_bytes: int) -> Iterator[Held]:
-        """Takes a request in for the length of a block, before its body is read.
+        """Admits a request for the duration of a block, before its body is read.
 
         Args:
-            expected_bytes: How large its body says that it is.
+            expected_bytes: The announced size of its body.
 
         Raises:
             OverloadedError: If there is no room for it.
@@ -57,14 +57,14 @@ class Intake:
             self._held_bytes -= held.size_bytes
 
     def hold(self, held: Held, size_bytes: int) -> None:
-        """Counts what has come of a body. What only was announced takes no room from others.
+        """Counts bytes received of a body. Bytes that were only announced take no room from others.
 
         Args:
-            held: What its request holds.
-            size_bytes: How much more has come.
+            held: The memory held by the request.
+            size_bytes: The number of bytes received.
 
         Raises:
-            OverloadedError: If there is no room for it.
+            OverloadedError: If there is no room for them.
         """
         if (refusal := self._find_lack(size_bytes)) is not None:
             raise refusal
@@ -73,14 +73,14 @@ class Intake:
 
     @property
     def is_full(self) -> bool:
-        """Whether there may be no more requests, however small their bodies are."""
+        """Whether no more requests are admitted, however small their bodies are."""
         return self._requests >= self._request_limit
 
     def find_refusal(self, expected_bytes: int) -> OverloadedError | None:
-        """The reason why a request would be refused now; ``None`` where it would be taken in.
+        """Returns the error with which a request would be refused now; ``None`` if it would be admitted.
 
         Args:
-            expected_bytes: How large its body says that it is.
+            expected_bytes: The announced size of its body.
         """
         if self._requests < self._request_limit:
             return self._find_lack(expected_bytes)

@@ -1,4 +1,4 @@
-"""Bodies of requests that are JSON."""
+"""Request bodies in JSON."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ T = TypeVar("T")
 
 
 class JsonBody(Generic[T]):
-    """Reads bodies of one kind.
+    """Decodes request bodies of one type.
 
     Args:
-        kind: What they hold: a ``msgspec.Struct``.
+        kind: The type of the body: a ``msgspec.Struct``.
     """
 
     def __init__(self, kind: type[T]) -> None:
         self._decoder = json.Decoder(kind)
 
     def read(self, body: bytes) -> T:
-        """Reads a body.
+        """Decodes a body.
 
         Args:
             body: The body.
 
         Raises:
-            FieldError: If a field is missing, or of another type.
-            HttpError: If it is not JSON, or nested too deeply.
+            FieldError: If a field is missing, or has the wrong type.
+            HttpError: If the body is not JSON, or nested too deeply.
         """
         check_depth(body)
         try:
@@ -44,5 +44,5 @@ class JsonBody(Generic[T]):
 
 
 def _name_missing(message: str) -> str | None:
-    """The field that a message says is missing."""
+    """Returns the field that a message reports as missing."""
     return message.partition("field `")[2].partition("`")[0] or None

@@ -1,4 +1,4 @@
-"""How deep JSON is nested."""
+"""The nesting depth of JSON."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ _QUOTE = 0x22
 _STEPS = np.zeros(256, np.int8)
 _STEPS[list(b"[{")] = 1
 _STEPS[list(b"]}")] = -1
-"""What each byte outside of a string adds to the depth."""
+"""The change of depth at each byte outside of a string."""
 
 
 def is_deeper(body: bytes, limit: int) -> bool:
-    """Whether JSON is nested more deeply than a limit. What is not JSON may be taken for deeper or not.
+    """Returns True if JSON is nested more deeply than a limit. For bytes that are not JSON, the result is arbitrary.
 
-    It takes a pass over the brackets where those are few, and otherwise a few passes over all bytes.
+    Takes a pass over the bytes if brackets are few, and otherwise a few passes.
 
     Args:
         body: The JSON.
-        limit: How deep it may be nested: ``[]`` is nested 1 deep.
+        limit: The depth that is allowed: ``[]`` is nested 1 deep.
     """
     if body.count(b"[") + body.count(b"{") <= limit:
         return False

@@ -1,4 +1,4 @@
-"""What is wrong with a body that should be JSON."""
+"""Faults of a body that should be JSON."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from inferox.server.http_error import HttpError
 from inferox.server.json_depth import is_deeper
 
 _MOST_DEPTH = 64
-"""How deep a body may be nested: no protocol needs a quarter of it."""
+"""The greatest nesting depth of a body: no protocol needs a quarter of it."""
 
 _ESCAPES = re.compile(rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
-"""A backslash, a whole pair of surrogates, or what is left: half of one."""
+"""An escaped backslash, a whole surrogate pair, or, as group 1, a lone surrogate."""
 
 
 def check_depth(body: bytes) -> None:
-    """Refuses a body that is nested too deeply.
+    """Checks that a body is not nested too deeply.
 
     Args:
         body: The body.
@@ -28,12 +28,12 @@ def check_depth(body: bytes) -> None:
 
 
 def explain_json(body: bytes, error: Exception) -> HttpError:
-    """What is wrong with a body that cannot be read.
+    """Returns the error for a body that cannot be decoded.
 
     Args:
         body: The body.
-        error: What the library says of it, which takes half of a surrogate pair for the end, and counts bytes that are
-            not UTF-8 from the start of the string.
+        error: The decoder's error, which mistakes half of a surrogate pair for the end, and counts bytes that are not
+            UTF-8 from the start of the string.
     """
     if not body.strip():
         return HttpError(400, "invalid_json", "the body is empty, but JSON is expected")
@@ -49,6 +49,6 @@ def explain_json(body: bytes, error: Exception) -> HttpError:
             400,
             "invalid_json",
             f"the body is not JSON: {lone[1].decode()} at byte {lone.start()} is half of a surrogate pair, "
-            "and no character",
+            "not a character",
         )
     return HttpError(400, "invalid_json", f"the body is not JSON: {error}")

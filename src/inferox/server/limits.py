@@ -1,4 +1,4 @@
-"""Limits that a request sets to its own texts."""
+"""Limits that a request sets for its own texts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def refuse_shorter(info: ModelInfo, field: str, tokens: int | None) -> None:
 
     Args:
         info: The model.
-        field: The field that has the limit.
-        tokens: The limit; ``None`` where there is none.
+        field: The field that holds the limit.
+        tokens: The limit; ``None`` if there is none.
 
     Raises:
-        FieldError: If it is below the model's, or the model has none.
+        FieldError: If the limit is below the model's, or the model has none.
     """
     if tokens is not None and (info.max_length is None or tokens < info.max_length):
         own = "no limit" if info.max_length is None else f"a limit of {counted(info.max_length, 'token')}"

@@ -1,4 +1,4 @@
-"""Ports on which a server listens."""
+"""Listening sockets of a server."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _BACKLOG = 2048
 
 
 def listen(host: str, port: int, *, option: str = "--port") -> socket.socket:
-    """Listens on a port, so that nobody else can.
+    """Opens a listening socket, so that no other process can use the port.
 
     Args:
         host: The address.
-        port: The port; 0 for one that is free.
-        option: What a user chooses the port by.
+        port: The port; 0 for a free one.
+        option: The command-line option that chooses the port, for errors.
 
     Raises:
-        ConfigError: If that cannot be had.
+        ConfigError: If the server cannot listen there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

@@ -1,4 +1,4 @@
-"""How the server writes its log: lines for people, or JSON for programs."""
+"""Formats of the server's log: lines for people, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LogFormat = Literal["text", "json"]
 LOG_FORMATS: tuple[LogFormat, ...] = ("text", "json")
 
 _SHOWN_PATH = 200
-"""How much of a path is written."""
+"""The number of characters of a path that are logged."""
 
 
 def write_message(kind: LogFormat, level: str, message: str) -> str:
-    """The line of a message.
+    """Formats a message as a line.
 
     Args:
         kind: The format.
-        level: How serious it is, such as ``info``.
+        level: The log level, such as ``info``.
         message: The message.
     """
     if kind == "text":
@@ -34,13 +34,13 @@ def write_message(kind: LogFormat, level: str, message: str) -> str:
 
 
 def write_request(kind: LogFormat, record: RequestRecord, status: int | str, sent_bytes: int | None) -> str:
-    """The line of a request that is over.
+    """Formats the access log line of a finished request.
 
     Args:
         kind: The format.
-        record: What was noted of it.
-        status: The status of the answer; 499 where its client had gone.
-        sent_bytes: The length of the body of the answer; ``None`` where it is not known.
+        record: The record of the request.
+        status: The status of the response; 499 if the client had disconnected.
+        sent_bytes: The length of the response body; ``None`` if unknown.
     """
     trace = record.trace
     facts = {
@@ -62,16 +62,16 @@ def write_request(kind: LogFormat, record: RequestRecord, status: int | str, sen
     known = {name: value for name, value in facts.items() if value is not None}
     if kind == "json":
         return _to_line({"time": _now(), "level": "info", "message": "request", **known})
-    # Spaces of a path are written out, so that the words of a line can be told apart.
+    # Spaces in a path are escaped, so that the fields of a line can be told apart.
     shown = (f"{name}={str(value).replace(' ', '%20')}" for name, value in known.items())
     return printable(f"{_now()} request {' '.join(shown)}")
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a log record as a line of JSON, its traceback included."""
+    """Formats a log record as a line of JSON, including its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """Formats a record as a line."""
         line: dict[str, Any] = {
             "time": _now(),
             "level": record.levelname.lower(),
@@ -85,7 +85,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def _name_request() -> dict[str, str]:
-    """Which request is being answered where a line is written."""
+    """Returns the ids of the request during which a line is logged."""
     if (record := current_record.get()) is None:
         return {}
     if record.trace is None:
@@ -94,7 +94,7 @@ def _name_request() -> dict[str, str]:
 
 
 def _to_line(value: dict[str, Any]) -> str:
-    # JSON has no form for lone surrogates, which names of files may hold.
+    # JSON cannot represent lone surrogates, which file names may contain.
     clean = {
         name: some.encode(errors="backslashreplace").decode() if isinstance(some, str) else some
         for name, some in value.items()

@@ -1,4 +1,4 @@
-"""Lines written by a thread: whoever reads them slowly, or not at all, must not hold up answers."""
+"""Log lines written by a thread of their own, so that a slow or absent reader does not hold up responses."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from threading import Condition, Thread
 from typing import BinaryIO
 
 _MOST_LINES = 10_000
-"""How many lines may wait to be written; those that come meanwhile are left out and counted."""
+"""The number of lines that may wait to be written; further ones are dropped and counted."""
 
 _CLOSE_S = 2.0
-"""How long the last lines may take at the end."""
+"""The time the last lines may take when the writer is closed."""
 
 
 class LogWriter:
-    """Writes lines in their order. Several threads may use it.
+    """Writes lines in order. May be used from several threads.
 
     Args:
-        stream: Where they go.
-        describe_loss: Makes the line that says how many lines were left out.
-        most_lines: How many may wait.
+        stream: The stream to write to.
+        describe_loss: Makes the line that reports the number of dropped lines.
+        most_lines: The number of lines that may wait.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class LogWriter:
         self._thread.start()
 
     def write(self, line: bytes) -> None:
-        """Has a line written, and waits for nothing.
+        """Queues a line for writing, without blocking.
 
         Args:
-            line: The line, without its end.
+            line: The line, without a line break.
         """
         with self._condition:
             if len(self._lines) >= self._most_lines:
@@ -53,7 +53,7 @@ class LogWriter:
             self._condition.notify()
 
     def close(self) -> None:
-        """Writes what is left, as long as somebody reads it."""
+        """Writes the remaining lines, as long as somebody reads them."""
         with self._condition:
             self._is_closed = True
             self._condition.notify()
@@ -64,11 +64,11 @@ class LogWriter:
             try:
                 self._stream.write(b"".join(line + b"\n" for line in lines))
                 self._stream.flush()
-            except (OSError, ValueError):  # nobody reads it any more
+            except (OSError, ValueError):  # the reader is gone
                 continue
 
     def _take(self) -> list[bytes] | None:
-        """What waits, as soon as something does; ``None`` at the end."""
+        """Waits for lines, and returns them; ``None`` at the end."""
         with self._condition:
             self._condition.wait_for(lambda: self._lines or self._lost or self._is_closed)
             lines = list(self._lines)

@@ -1,4 +1,4 @@
-"""What the server does, as Prometheus reads it."""
+"""Metrics of the server, in Prometheus' format."""
 
 from __future__ import annotations
 
@@ -19,46 +19,46 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 _GAUGES = {
-    "waiting_rows": "Rows that wait for a batch.",
-    "waiting_tokens": "Tokens that wait for a batch.",
-    "missing_workers": "Worker processes that did not say in time what they have counted.",
+    "waiting_rows": "Rows waiting for a batch.",
+    "waiting_tokens": "Tokens waiting for a batch.",
+    "missing_workers": "Worker processes that did not report their statistics in time.",
 }
 
 _COUNTERS = {
-    "batches": "Batches that were computed.",
-    "rows": "Rows that were computed.",
-    "tokens": "Tokens that were computed, padding not counted.",
-    "equal_rows": "Rows that got the answer of an equal one.",
-    "cached_rows": "Rows whose answers were kept.",
+    "batches": "Batches computed.",
+    "rows": "Rows computed.",
+    "tokens": "Tokens computed, without padding.",
+    "equal_rows": "Rows answered with the result of an equal row.",
+    "cached_rows": "Rows answered from the cache.",
     "failed_batches": "Batches that failed as a whole.",
-    "split_batches": "Batches that failed, and whose rows were then computed in smaller ones.",
-    "quarantined_rows": "Rows that are refused for a while because worker processes died of them.",
+    "split_batches": "Failed batches whose rows were then computed in smaller ones.",
+    "quarantined_rows": "Rows refused for a while because they crashed worker processes.",
     "non_finite_rows": "Rows whose outputs were NaN or infinite.",
-    "evictions": "Times that the model was closed because others needed its memory.",
-    "failovers": "Times that another artifact took over.",
+    "evictions": "Times the model was closed because others needed its memory.",
+    "failovers": "Times another artifact took over.",
 }
 
 _HISTOGRAMS = {
     "batch_rows": ("batch_rows", "Rows of a batch."),
     "batch_tokens": ("batch_tokens", "Tokens of a batch."),
-    "padding": ("batch_padding_ratio", "Share of a batch's places that no token stood in."),
-    "queue_s": ("queue_seconds", "Seconds from the coming of a request to the batch of its row."),
-    "compute_s": ("compute_seconds", "Seconds that a batch took."),
+    "padding": ("batch_padding_ratio", "Share of a batch that is padding."),
+    "queue_s": ("queue_seconds", "Seconds from the arrival of a request to the batch of its row."),
+    "compute_s": ("compute_seconds", "Seconds to compute a batch."),
 }
-"""Their names among the statistics, and in the metrics."""
+"""The names of histograms: in the statistics and in the metrics, with their help texts."""
 
 
 TEXT = "text/plain"
-"""What the metrics are, whatever version of the format they have."""
+"""The content type of the metrics, without the version of the format."""
 
 
 class Metrics:
-    """Says what the server does.
+    """Serves the metrics.
 
     Args:
-        service: What answers requests.
-        answers: How many were answered with each status.
-        spans: Sends traces; ``None`` where nobody does.
+        service: Answers the requests.
+        answers: The number of responses, by status.
+        spans: Sends traces; ``None`` if traces are not sent.
     """
 
     def __init__(self, service: Service, answers: Counter[int], spans: SpanQueue | None = None) -> None:
@@ -67,11 +67,11 @@ class Metrics:
         self._spans = spans
 
     async def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Answers with all metrics, in Prometheus' text format."""
+        """Responds with all metrics, in Prometheus' text format."""
         names = [info.name for info in self._service.models()]
         stats = dict(zip(names, await asyncio.gather(*map(self._service.stats, names)), strict=True))
         is_ready = self._service.why_not_ready() is None
-        # The library takes a tenth of a second to import, and is needed by those who scrape alone.
+        # The library takes a tenth of a second to import, and only servers that are scraped need it.
         processes = self._service.workers(), self._service.restarts()
         windows = {name: self._service.window(name) for name in names}
         written, kind = await asyncio.to_thread(
@@ -110,7 +110,7 @@ def _collect_processes(workers: Sequence[WorkerInfo], restarts: Mapping[str, int
     alive = sum(not (worker.is_sandbox or worker.is_shadow) for worker in workers)
     yield GaugeMetricFamily("inferox_workers", "Worker processes that are alive.", float(alive))
     restarted = CounterMetricFamily(
-        "inferox_worker_restarts", "Worker processes that took the place of one that had ended.", labels=["process"]
+        "inferox_worker_restarts", "Worker processes that replaced one that had ended.", labels=["process"]
     )
     for kind, count in restarts.items():
         restarted.add_metric([kind], count)
@@ -135,7 +135,7 @@ def _collect_windows(windows: Mapping[str, float]) -> Metric:
     from prometheus_client.metrics_core import GaugeMetricFamily
 
     family = GaugeMetricFamily(
-        "inferox_window_items", "Items that may be under way; infinite until one came too late.", labels=["model"]
+        "inferox_window_items", "Items that may be in progress; infinite until a request is late.", labels=["model"]
     )
     for model, items in windows.items():
         family.add_metric([model], items)
@@ -146,7 +146,7 @@ def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     yield GaugeMetricFamily("inferox_ready", "Whether every model can be computed now.", float(is_ready))
-    requests = CounterMetricFamily("inferox_http_requests", "Requests of HTTP that were answered.", labels=["status"])
+    requests = CounterMetricFamily("inferox_http_requests", "HTTP requests that were answered.", labels=["status"])
     for status, count in sorted(answers.items()):
         requests.add_metric([str(status)], count)
     yield requests
@@ -161,7 +161,7 @@ def _collect(stats: Mapping[str, ModelStats], answers: Mapping[int, int], *, is_
                 family.add_metric([model], getattr(some, name))
             yield family
     predicted = GaugeMetricFamily(
-        "inferox_predicted_queue_seconds", "Seconds until what waits will be computed.", labels=["model"]
+        "inferox_predicted_queue_seconds", "Seconds until the waiting rows will be computed.", labels=["model"]
     )
     for model, some in stats.items():
         if some.predicted_queue_s is not None:

@@ -1,4 +1,4 @@
-"""The models of a server: loaded, and found by what requests say."""
+"""The models of a server: loading them, and finding them for requests."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from inferox.server.field_error import FieldError
 from inferox.server.request_record import note_model
 
 _LOADING_S = 1.0
-"""After how long it is worth asking again for a model that is being loaded."""
+"""The time after which it is worth asking again for a model that is being loaded."""
 
 _logger = logging.getLogger(__name__)
 
 
 class ModelCatalog:
-    """The models of a server. One event loop uses it, and threads load and unload.
+    """The models of a server. Used from one event loop, while threads load and unload.
 
     Args:
-        engine: What computes.
-        timeout_s: How long a request may take before it is given up.
+        engine: Computes the models.
+        timeout_s: The time after which a request is given up.
 
     Attributes:
-        sources: The packages of the models that were loaded, by name, those among them that are unloaded.
+        sources: The packages of all models loaded so far, by name, including those unloaded since.
     """
 
     def __init__(self, engine: Engine, *, timeout_s: float) -> None:
@@ -40,14 +40,14 @@ class ModelCatalog:
         self._trials: list[Callable[[], None]] = []
 
     def load(self, sources: Sequence[ModelSource]) -> None:
-        """Loads the models, one after another. A thread of its own calls it; each answers as soon as it is there.
+        """Loads the models, one after another; each serves as soon as it is loaded. Runs in a thread of its own.
 
         Args:
             sources: The packages.
 
         Raises:
             InferoxError: If one of them cannot be loaded.
-            ConfigError: If two have one name, or one has a name that requests cannot say.
+            ConfigError: If two have the same name, or a name is not valid in requests.
         """
         for source in sources:
             info = self._engine.load(source.path, name=source.name, later=self._trials.append, **source.options)
@@ -60,20 +60,20 @@ class ModelCatalog:
         self._is_loaded = True
 
     def load_again(self, name: str, source: ModelSource) -> ModelInfo:
-        """Loads a model anew, or one that is not loaded; what is loaded of it answers until then.
+        """Loads or reloads a model; the loaded version serves until the new one is ready.
 
-        A thread of its own calls it, one at a time.
+        Runs in a thread of its own, one call at a time.
 
         Args:
-            name: What requests call it.
+            name: The name by which requests address it.
             source: Its package.
 
         Returns:
-            What was loaded: a version that the model never had before.
+            The loaded model, with a version that was not used before.
 
         Raises:
-            InferoxError: If it cannot be loaded; what was loaded goes on.
-            OverloadedError: If not all models are loaded yet that the server is to have from its start.
+            InferoxError: If it cannot be loaded; the loaded version continues to serve.
+            OverloadedError: If the models of the server's start are not all loaded yet.
         """
         self._refuse_while_loading()
         known = self._models.get(name)
@@ -87,14 +87,14 @@ class ModelCatalog:
         return info
 
     def begin_trials(self) -> None:
-        """Loads the shadows and canaries of what ``load`` has loaded, which answers meanwhile.
+        """Loads the shadows and canaries of the models that ``load`` has loaded, which serve meanwhile.
 
-        A thread of its own calls it. Of one that cannot be loaded, the log says why.
+        Runs in a thread of its own. Failures to load are logged.
         """
         _begin(self._trials)
 
     def unload(self, name: str) -> None:
-        """Unloads a model, once the requests that it was given are answered; a thread of its own calls it.
+        """Unloads a model, once its requests are answered. Runs in a thread of its own.
 
         Args:
             name: The model.
@@ -110,20 +110,20 @@ class ModelCatalog:
     def _add(self, info: ModelInfo, source: ModelSource) -> None:
         self.sources[info.name] = source
         self._versions[info.name] = self._versions.get(info.name, 0) + 1
-        # What the one before it could take says nothing of what this one can.
+        # The capacity of the version before says nothing about that of this one.
         self._congestions = {**self._congestions, info.name: Congestion(self._timeout_s)}
         self._models = {**self._models, info.name: info}
 
     def models(self) -> list[ModelInfo]:
-        """The models that were loaded, by name."""
+        """Returns the loaded models, sorted by name."""
         return [self._models[name] for name in sorted(self._models)]
 
     def find(self, name: str, task: str | None = None) -> ModelInfo:
-        """A model.
+        """Returns a model.
 
         Args:
-            name: What a request calls it.
-            task: The task that it is to have; ``None`` for any.
+            name: The name in the request.
+            task: The required task; ``None`` for any.
 
         Raises:
             ModelNotFoundError: If there is none of that name.
@@ -137,18 +137,18 @@ class ModelCatalog:
             raise ModelNotFoundError(f"there is no model {name[:200]!r}", hint=f"this server has {known}")
         note_model(name)
         if task is not None and info.task != task:
-            raise FieldError("model", f"{name!r} is a model for the task {info.task}, and a model for {task} is needed")
+            raise FieldError("model", f"{name!r} is a model for the task {info.task}, but the request needs one for {task}")
         return info
 
     def choose(self, tasks: Sequence[str], name: str | None = None) -> ModelInfo:
-        """The model for a request that need not name one.
+        """Returns the model for a request that may leave out its name.
 
         Args:
-            tasks: The tasks of which it is to have one. Of several models, one of the first task goes first.
-            name: What the request calls it; ``None`` where it does not say.
+            tasks: The tasks that fit, the preferred ones first.
+            name: The name in the request; ``None`` if it has none.
 
         Raises:
-            FieldError: If there is no such model or are several, so that the request must say which.
+            FieldError: If no model fits, or several do, so that the request must name one.
             InferoxError: See ``find``.
         """
         if name is not None:
@@ -166,10 +166,10 @@ class ModelCatalog:
         raise FieldError("model", f"the request names no model, and of models for {' or '.join(tasks)} {there}")
 
     def only_model(self) -> ModelInfo:
-        """The model of a server that has a single one.
+        """Returns the only model of the server.
 
         Raises:
-            FieldError: If there are several, so that the request must say which.
+            FieldError: If there are several, so that the request must name one.
             OverloadedError: If not all models are loaded yet.
         """
         self._refuse_while_loading()
@@ -187,4 +187,4 @@ def _begin(trials: Sequence[Callable[[], None]]) -> None:
         try:
             begin()
         except InferoxError as error:
-            _logger.error("nothing is tried beside the artifact that serves: %s", error)  # noqa: TRY400 - no traceback
+            _logger.error("a shadow or canary cannot be started: %s", error)  # noqa: TRY400 - no traceback

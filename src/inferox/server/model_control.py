@@ -19,12 +19,12 @@ _Value = TypeVar("_Value")
 
 
 class ModelControl:
-    """Loads and unloads models, one after another. One event loop uses it.
+    """Loads and unloads models, one after another. To be used from one event loop.
 
     Args:
-        service: What has the models.
-        repository: The packages that it may have. Requests name them, and give no paths.
-        announce: Told in one line what a person at the terminal should know.
+        service: The service that holds the models.
+        repository: The packages that may be loaded. Requests give their names, never paths.
+        announce: Called with one-line messages for the person at the terminal.
     """
 
     def __init__(self, service: Service, repository: ModelRepository, announce: Callable[[str], None]) -> None:
@@ -35,23 +35,23 @@ class ModelControl:
         self._doing: set[asyncio.Task[None]] = set()
 
     async def load(self, name: str) -> None:
-        """Loads a model; one that is loaded already is loaded anew, and answers until the next version takes over.
+        """Loads a model; one that is loaded already is reloaded, and serves until the next version takes over.
 
         Args:
-            name: What requests call it.
+            name: The name by which requests address it.
 
         Raises:
             ModelNotFoundError: If there is no package of that name.
-            HttpError: If it cannot be loaded; what was loaded before it goes on.
-            OverloadedError: If the server is still loading what it was started with.
+            HttpError: If it cannot be loaded; the loaded version continues to serve.
+            OverloadedError: If the server is still loading the models of its start.
         """
         await self._to_its_end(self._load(name))
 
     async def unload(self, name: str) -> None:
-        """Unloads a model, once the requests that it was given are answered.
+        """Unloads a model, once its requests are answered.
 
         Args:
-            name: What requests call it.
+            name: The name by which requests address it.
 
         Raises:
             ModelNotFoundError: If it is not loaded.
@@ -60,7 +60,7 @@ class ModelControl:
         await self._to_its_end(self._unload(name))
 
     async def list_unloaded(self) -> list[str]:
-        """The names of packages that could be loaded, and are not.
+        """Returns the names of the packages that could be loaded, but are not.
 
         Raises:
             HttpError: If the folder of packages cannot be read.
@@ -73,16 +73,16 @@ class ModelControl:
         async with self._turn:
             source = self._find(name)
             info = await self._do(f"{name} cannot be loaded", lambda: self._service.load_again(name, source))
-        self._announce(f"loaded {name}, version {info.version}, as an admin has asked")
+        self._announce(f"loaded {name}, version {info.version}, at an admin's request")
 
     async def _unload(self, name: str) -> None:
         async with self._turn:
             self._service.find(name)
             await self._do(f"{name} cannot be unloaded", lambda: self._service.unload(name))
-        self._announce(f"unloaded {name}, as an admin has asked")
+        self._announce(f"unloaded {name}, at an admin's request")
 
     async def _to_its_end(self, work: Coroutine[Any, Any, None]) -> None:
-        """Has work done to its end, even where whoever asked for it goes away: the next must not begin before."""
+        """Runs work to its end, even if the client that asked for it disconnects: the next must not begin before."""
         task = asyncio.create_task(work)
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
@@ -98,7 +98,7 @@ class ModelControl:
         return source
 
     async def _do(self, failing: str, work: Callable[[], _Value]) -> _Value:
-        """Does what takes a while. Whoever asks is the operator, who is told why it fails."""
+        """Runs slow work in a thread. Failures are explained in full, as the client is the operator."""
         try:
             return await asyncio.to_thread(work)
         except (OverloadedError, ModelNotFoundError):

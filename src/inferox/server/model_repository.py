@@ -1,4 +1,4 @@
-"""The packages that a server may load, by the names that requests call them."""
+"""The packages that a server may load, by the names of their models in requests."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class ModelRepository:
     """The packages that a server may load.
 
     Attributes:
-        named: The packages that were named when the server was started.
+        named: The packages named when the server was started.
         folder: A folder whose packages are served, too; ``None`` for none.
-        options: How packages of the folder are loaded; see ``ModelSource``.
+        options: The options with which packages of the folder are loaded; see ``ModelSource``.
     """
 
     named: Sequence[ModelSource]
@@ -28,10 +28,10 @@ class ModelRepository:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def list_folder(self) -> list[ModelSource]:
-        """The packages that lie in the folder now: files that end in ``.mlpkg``, and folders with metadata.
+        """Returns the packages in the folder now: files that end in ``.mlpkg``, and folders with metadata.
 
         Raises:
-            ConfigError: If it cannot be read, or has a package that cannot be called what it is called.
+            ConfigError: If the folder cannot be read, or the name of a package is not valid in requests.
         """
         if self.folder is None:
             return []
@@ -46,10 +46,10 @@ class ModelRepository:
         ]
 
     def find_new(self, name: str) -> ModelSource | None:
-        """A package that has come into the folder; ``None`` where there is none of that name.
+        """Returns a package that has been added to the folder; ``None`` if there is none of that name.
 
         Args:
-            name: What a request calls it. It is never taken for a path.
+            name: The name in the request. It is never taken for a path.
         """
         if self.folder is None or MODEL_NAME.fullmatch(name) is None or "/" in name:
             return None
@@ -60,7 +60,7 @@ class ModelRepository:
 
 
 def _is_package(path: Path) -> bool:
-    # A server without a folder starts without what reads packages, which is its workers' matter.
+    # A server without a folder does not import the reading of packages: that is up to its workers.
     from inferox.package.manifest import METADATA_FILE
 
     return (path / METADATA_FILE).is_file() if path.is_dir() else path.suffix == _SUFFIX and path.is_file()

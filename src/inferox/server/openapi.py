@@ -1,4 +1,4 @@
-"""What the server answers, as OpenAPI describes it: made of the routes themselves."""
+"""The server's OpenAPI description, generated from the routes themselves."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def _example(status: int, code: str | None = None) -> Failure:
 
 
 _READING = tuple(map(_example, (400, 401, 404, 429, 500, 503, 504)))
-"""What may be wrong with any request."""
+"""Errors that any request may have."""
 
 _POSTING = (*_READING, *map(_example, (408, 413, 415)), _example(400, "invalid_json"), _example(400, EMPTY))
-"""What may be wrong with one that has a body."""
+"""Errors that a request with a body may have."""
 
 
 _ARTIFACT = {
@@ -41,17 +41,17 @@ _ARTIFACT = {
     "schema": {"type": "string"},
     "description": "The artifact that computes the request, of those that the operator offers.",
 }
-"""What every request that computes may say beside its body."""
+"""The header that every computing request may have."""
 
 
 class OpenApiRoute:
-    """Answers with the description of all routes.
+    """Serves the description of all routes.
 
     Args:
-        protocols: What the server speaks.
+        protocols: The protocols of the server.
 
     Attributes:
-        protocol: Where the description is.
+        protocol: The protocol with the route of the description.
     """
 
     def __init__(self, protocols: Sequence[Protocol]) -> None:
@@ -70,11 +70,11 @@ def describe_routes(protocols: Sequence[Protocol]) -> dict[str, Any]:
     """Describes routes.
 
     Args:
-        protocols: What the server speaks, in the order in which a person wants to see it; of two that have the same
-            path, the last has it.
+        protocols: The protocols of the server, in the order in which a reader wants to see them; where two have the
+            same path, the later one wins.
 
     Returns:
-        A document of OpenAPI 3.1. It leaves HEAD out, which is there wherever GET is, and what is only refused.
+        An OpenAPI 3.1 document. It leaves out HEAD, which exists wherever GET does, and routes that only refuse.
     """
     found = {
         path: (protocol, methods)
@@ -111,14 +111,14 @@ def describe_routes(protocols: Sequence[Protocol]) -> dict[str, Any]:
 
 
 class _Components:
-    """What routes have in common, so that the description says it once.
+    """Components that routes share, so that they are described once.
 
     Args:
-        kinds: The types of what they take and answer.
+        kinds: The types of request and response bodies.
 
     Attributes:
         schemas: The schemas that types share, by name.
-        responses: The answers that say what is wrong, by name, as far as routes have them.
+        responses: The error responses that routes refer to, by name.
     """
 
     def __init__(self, kinds: Iterable[Any]) -> None:
@@ -128,12 +128,12 @@ class _Components:
         self.responses: dict[str, Any] = {}
 
     def any_of(self, kinds: Sequence[Any]) -> dict[str, Any]:
-        """The schema of what is of one of several types."""
+        """Returns the schema of a value of one of several types."""
         found = {repr(kind): self._schemas[self._kinds.index(kind)] for kind in kinds}
         return next(iter(found.values())) if len(found) == 1 else {"anyOf": list(found.values())}
 
     def refer_to(self, status: int, kinds: Sequence[type], example: bytes | None) -> dict[str, Any]:
-        """A reference to the answer with a status that is no success."""
+        """Returns a reference to an error response with a status, adding it to the components."""
         name = f"{'-or-'.join(dict.fromkeys(kind.__name__ for kind in kinds))}-{status}"
         shown = {"schema": self.any_of(kinds)} | ({} if example is None else {"example": json.decode(example)})
         self.responses[name] = {"description": f"{HTTPStatus(status).phrase}.", "content": {JSON: shown}}
@@ -174,7 +174,7 @@ def _describe(protocol: Protocol, operation: Operation, components: _Components)
 
 
 def _find_errors(protocol: Protocol, operation: Operation) -> dict[int, tuple[list[Any], bytes | None]]:
-    """What bodies of errors hold, by status; and an example of the protocol's own for the first of them."""
+    """Returns the types of error bodies, by status, with an example of the first error that the protocol writes."""
     found: dict[int, tuple[list[Any], bytes | None]] = {
         status: ([kind], None) for status, kind in operation.also.items()
     }

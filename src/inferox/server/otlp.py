@@ -1,4 +1,4 @@
-"""Spans of requests as OpenTelemetry has them, sent by its protocol OTLP over HTTP."""
+"""OpenTelemetry spans of requests, sent as OTLP over HTTP."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from inferox.server.span_queue import FinishedRequest, SpanSender
 from inferox.server.trace_context import TraceContext
 
 _PATH = "/v1/traces"
-"""Where receivers take traces."""
+"""The path at which receivers take traces."""
 
 _NS = 1_000_000_000
 
@@ -38,21 +38,21 @@ _exporter_log = logging.getLogger(trace_exporter.__name__)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _OTHER_METHOD = "_OTHER"
-"""What OpenTelemetry's conventions call methods that there are not: clients may invent any number."""
+"""The name for unknown methods in OpenTelemetry's conventions: clients may invent any number of them."""
 
 _FIRST_SERVER_ERROR = 500
 _SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
-"""The words of gRPC that count as errors of the server by the same conventions."""
+"""The gRPC status codes that those conventions count as server errors."""
 
 
 class OtlpSender(SpanSender):
     """Sends the spans of requests to a receiver of OTLP over HTTP.
 
-    The variables of OpenTelemetry for the service (``OTEL_SERVICE_NAME``, ``OTEL_RESOURCE_ATTRIBUTES``) and for the
-    connection (``OTEL_EXPORTER_OTLP_HEADERS``, ``…_CERTIFICATE``, ``…_TIMEOUT``, ``…_COMPRESSION``) are heeded.
+    Honors OpenTelemetry's environment variables for the service (``OTEL_SERVICE_NAME``, ``OTEL_RESOURCE_ATTRIBUTES``)
+    and the exporter (``OTEL_EXPORTER_OTLP_HEADERS``, ``…_CERTIFICATE``, ``…_TIMEOUT``, ``…_COMPRESSION``).
 
     Args:
-        endpoint: The URL of the receiver, to which the path for traces is added unless it is there.
+        endpoint: The URL of the receiver; the path for traces is appended unless it is there.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -64,7 +64,7 @@ class OtlpSender(SpanSender):
         self._ids, self._ended = _GivenIds(), _EndedSpans()
         own = Resource({"service.name": "inferox", "service.version": __version__})
         provider = TracerProvider(
-            sampler=ALWAYS_ON,  # what is not sampled never comes here
+            sampler=ALWAYS_ON,  # requests that are not sampled never get here
             resource=Resource.create(dict(own.merge(OTELResourceDetector().detect()).attributes)),
             id_generator=self._ids,
             shutdown_on_exit=False,
@@ -73,7 +73,7 @@ class OtlpSender(SpanSender):
         self._tracer = provider.get_tracer("inferox", __version__)
 
     def send(self, requests: Sequence[FinishedRequest]) -> str | None:
-        """Sends the spans of some requests; see ``SpanSender``."""
+        """Sends the spans of requests; see ``SpanSender``."""
         for request in requests:
             self._make_spans(request)
         if self._exporter.export(self._ended.take()) is SpanExportResult.SUCCESS:
@@ -81,14 +81,14 @@ class OtlpSender(SpanSender):
         return f"{self._url}: {self._complaint.text}"
 
     def close(self) -> None:
-        """Gives up what is being sent."""
+        """Gives up the export in progress."""
         self._exporter.shutdown()  # type: ignore[no-untyped-call]
         _exporter_log.removeFilter(self._complaint)
 
     def _make_spans(self, request: FinishedRequest) -> None:
-        """Makes the span of a request, and within it one for each phase of what was computed."""
+        """Makes the span of a request, with a child for each phase of its computation."""
         record, trace = request.record, request.record.trace
-        assert trace is not None  # noqa: S101 - only those that are traced come here
+        assert trace is not None  # noqa: S101 - only traced requests get here
         self._ids.give(trace)
         span = self._tracer.start_span(
             _name(record),
@@ -123,51 +123,51 @@ class OtlpSender(SpanSender):
 
 
 class _GivenIds(RandomIdGenerator):
-    """Ids of spans: that of a request was made when it came, as its answer and the log say it; others are random."""
+    """An id generator for spans: a request's ids were made when it arrived, for its response and the log."""
 
     def __init__(self) -> None:
         self._trace_id, self._span_ids = 0, list[int]()
 
     def give(self, trace: TraceContext) -> None:
-        """Gives the ids of the next span.
+        """Sets the ids of the next span.
 
         Args:
-            trace: Has them.
+            trace: The trace with the ids.
         """
         self._trace_id, self._span_ids = int(trace.trace_id, 16), [int(trace.span_id, 16)]
 
     def generate_trace_id(self) -> int:
-        """The id of a trace that begins here."""
+        """Returns the id of a trace that begins here."""
         return self._trace_id
 
     def generate_span_id(self) -> int:
-        """The id of a span."""
+        """Returns the id of a span: the one set before, or else a random one."""
         return self._span_ids.pop() if self._span_ids else super().generate_span_id()
 
 
 class _EndedSpans(SpanProcessor):
-    """Keeps spans that have ended until they are taken."""
+    """Collects ended spans until they are taken."""
 
     def __init__(self) -> None:
         self._spans: list[ReadableSpan] = []
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Keeps a span."""
+        """Collects a span."""
         self._spans.append(span)
 
     def take(self) -> list[ReadableSpan]:
-        """Takes those that there are."""
+        """Returns the collected spans, and forgets them."""
         spans, self._spans = self._spans, []
         return spans
 
 
 class _LastComplaint(logging.Filter):
-    """Keeps what the exporter logs, rather than have a line for each attempt in the log while a receiver is away."""
+    """Keeps the exporter's last log message, rather than log every attempt while a receiver is away."""
 
     text = "no answer"
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keeps a line, and lets none pass."""
+        """Keeps the message, and drops the record."""
         self.text = record.getMessage()
         return False
 
@@ -184,7 +184,7 @@ def _method_of_grpc(record: RequestRecord) -> str:
 
 
 def _describe(record: RequestRecord, status: int | str) -> dict[str, str | int]:
-    """The attributes of a request, by the names of OpenTelemetry's conventions, or its own."""
+    """Returns the attributes of a request, named by OpenTelemetry's conventions where these have a name."""
     facts: dict[str, str | int | None] = {"inferox.request_id": record.id, "inferox.model": record.model}
     facts["inferox.api_key"] = record.owner
     if record.protocol == "grpc":
@@ -216,7 +216,7 @@ def _is_failure(status: int | str) -> bool:
 
 
 def _parent_of(trace: TraceContext) -> Context:
-    """What the span of a request lies within: the step of its client, or nothing."""
+    """Returns the parent of a request's span: its client's span, or none."""
     if trace.parent_id is None:
         return Context()
     state = TraceState.from_header([] if trace.state is None else [trace.state])

@@ -1,4 +1,4 @@
-"""How much memory the processes of a server take."""
+"""The memory use of a server's processes."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from inferox.engine import WorkerInfo
 
 
 def measure_memory(workers: Iterable[WorkerInfo]) -> dict[str, int]:
-    """What the processes have in memory (resident), those of a kind together, in bytes.
+    """Measures the resident memory of processes, summed by kind, in bytes.
 
     Args:
         workers: The worker processes.
 
     Returns:
-        The bytes of ``front``, ``worker``, ``sandbox`` and ``shadow``; what cannot be read, as on macOS, is left out.
+        The bytes of ``front``, ``worker``, ``sandbox`` and ``shadow``; unreadable ones, as on macOS, are left out.
     """
     processes = [("front", os.getpid())]
     processes += [(_kind_of(worker), worker.pid) for worker in workers]

@@ -1,4 +1,4 @@
-"""Prompts, as requests ask for them by a name or by what texts are for."""
+"""Prompts, which requests choose by name or by purpose."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _PURPOSES: dict[str, tuple[str, ...]] = {
     "separation": ("separation", "clustering"),
     "text-matching": ("text-matching", "sts", "similarity"),
 }
-"""What texts are for, as Cohere, Jina, Voyage and NVIDIA say it, and what models call the prompts for that."""
+"""The names of prompts for each purpose in the requests of Cohere, Jina, Voyage and NVIDIA, the best first."""
 
 
 def check_prompt(info: ModelInfo, field: str, name: str | None) -> str | None:
-    """Refuses a prompt that a model does not have.
+    """Checks that a model has a prompt.
 
     Args:
         info: The model.
@@ -42,19 +42,19 @@ def check_prompt(info: ModelInfo, field: str, name: str | None) -> str | None:
 
 
 def choose_prompt(info: ModelInfo, field: str, purpose: str | None) -> str | None:
-    """The prompt for what texts are for.
+    """Chooses the prompt for a purpose.
 
     Args:
         info: The model.
-        field: The field that says what they are for.
-        purpose: What they are for, or the name of a prompt; ``None`` where it says nothing.
+        field: The field that gives the purpose.
+        purpose: The purpose of the texts, or the name of a prompt; ``None`` if the request gives none.
 
     Returns:
-        The name of the prompt; ``None`` for the model's default, and where the model puts nothing before texts,
-        whatever they are for.
+        The name of the prompt; ``None`` for the model's default, and for a known purpose if the model has no prompt
+        that is not empty.
 
     Raises:
-        FieldError: If nobody knows that purpose, or the model has prompts, and none for it.
+        FieldError: If the purpose is unknown, or the model has prompts, but none for it.
     """
     if purpose is None:
         return None

@@ -1,4 +1,4 @@
-"""A protocol as the application knows it: where its routes are, and how it says that something is wrong."""
+"""A protocol, as the application sees it: its routes and its error format."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ErrorWriter = Callable[[Failure], HttpResponse]
 
 @dataclass(frozen=True)
 class ErrorForm:
-    """How a protocol says that something is wrong.
+    """The error format of a protocol.
 
     Attributes:
-        write: Writes errors as its clients read them.
-        body: What those hold: a ``msgspec.Struct``.
+        write: Writes errors as the protocol's clients read them.
+        body: The type of their bodies: a ``msgspec.Struct``.
     """
 
     write: ErrorWriter
@@ -29,18 +29,17 @@ class ErrorForm:
 
 @dataclass(frozen=True)
 class Operation:
-    """What answers one method of a path.
+    """The handler of one method of a path, with its description.
 
     Attributes:
         answer: Answers a request.
-        about: What it does, in a sentence for those who write clients.
-        bodies: The kinds of bodies that it takes, each a ``msgspec.Struct``; empty where it takes none.
-        gives: What it answers with status 200: for each content type what JSON holds, as a type that ``msgspec`` knows,
-            or ``None`` where it is no JSON. Empty where there is never such an answer.
-        also: What it answers with other statuses than errors have, likewise as types.
-        other_errors: How it says that something is wrong where it does not do so as its protocol does.
-        computes: The tasks of the models of which one computes whatever it answers; ``None`` for any task. Empty where
-            it answers something else.
+        about: A one-sentence summary for authors of clients.
+        bodies: The types of request bodies, each a ``msgspec.Struct``; empty if it takes no body.
+        gives: The bodies of responses with status 200, by content type: the type of the JSON, as ``msgspec`` knows it,
+            or ``None`` for other content. Empty if there is never such a response.
+        also: The types of response bodies with further statuses, besides those of errors.
+        other_errors: Error formats that it uses besides its protocol's.
+        computes: The tasks of the models that may compute the response; ``None`` for any task, empty if no model does.
     """
 
     answer: Handler
@@ -53,28 +52,28 @@ class Operation:
 
     @property
     def is_refused_early(self) -> bool:
-        """Whether it refuses by the head of a request where no model takes in more.
+        """Whether requests may be refused by their headers when all models are at their limit.
 
-        It does not where the body alone says in which form its client reads errors.
+        Not if only the body tells in which format the client reads errors.
         """
         return self.computes != () and not self.other_errors
 
 
 Methods = Mapping[str, Operation]
-"""What answers a path, by the method of the request."""
+"""The operations of a path, by HTTP method."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """A protocol as the application knows it.
+    """A protocol, as the application sees it.
 
     Attributes:
-        errors: How it says that something is wrong.
-        routes: What answers, by path.
-        families: What answers paths that begin alike, by their beginning.
-        templates: The paths of the families as OpenAPI writes them, such as ``/v1/models/{id}``. A family that has none
-            here answers nothing but that it is not offered.
-        name: What people call it.
+        errors: Its error format.
+        routes: The operations, by path.
+        families: The operations of all paths with a prefix, by that prefix.
+        templates: The paths of the families as OpenAPI writes them, such as ``/v1/models/{id}``. A family without any
+            only refuses requests.
+        name: Its name for people.
     """
 
     errors: ErrorForm
@@ -85,12 +84,12 @@ class Protocol:
 
 
 def reading(handler: Handler, about: str, gives: Any, *, also: Mapping[int, Any] | None = None) -> Methods:
-    """What answers a path that is only read.
+    """Makes the operations of a path that is read with GET.
 
     Args:
-        handler: Answers it.
+        handler: Answers a request.
         about: See ``Operation``.
-        gives: What the JSON of its answers holds; or what they hold by content type, as ``Operation`` has it.
+        gives: The type of the JSON in responses; or types by content type, see ``Operation``.
         also: See ``Operation``.
     """
     operation = Operation(handler, about, gives=_by_content_type(gives), also=also or {})
@@ -105,10 +104,10 @@ def posting(
     other_errors: tuple[ErrorForm, ...] = (),
     computes: Sequence[str] | None = (),
 ) -> Methods:
-    """What answers a path to which bodies are sent.
+    """Makes the operations of a path that takes POST.
 
     Args:
-        handler: Answers it.
+        handler: Answers a request.
         about: See ``Operation``.
         *bodies: See ``Operation``.
         gives: See ``reading``.
@@ -126,7 +125,7 @@ def posting_json(
     gives: Any,
     computes: Sequence[str] | None = (),
 ) -> Methods:
-    """What answers a path to which bodies are sent that are JSON.
+    """Makes the operations of a path that takes POST with a JSON body.
 
     Args:
         answer: Answers a body.

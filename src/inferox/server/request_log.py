@@ -1,4 +1,4 @@
-"""The log of requests: a line for each, when it is over."""
+"""The access log: a line for each finished request."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ class RequestLog:
         self._writer = writer
 
     def note(self, record: RequestRecord, status: int | str, sent_bytes: int | None = None) -> None:
-        """Writes the line of a request that is over.
+        """Writes the line of a finished request.
 
         Args:
-            record: What was noted of it.
-            status: The status of its answer: a number, or a word of gRPC.
-            sent_bytes: The length of the body of the answer; ``None`` where it is not known.
+            record: The record of the request.
+            status: The status of the response: an HTTP status, or the name of a gRPC status code.
+            sent_bytes: The length of the response body; ``None`` if unknown.
         """
         self._writer.write(write_request(self._kind, record, status, sent_bytes).encode(errors="backslashreplace"))
 
 
 def open_log(config: ServerConfig, closing: ExitStack) -> RequestLog | None:
-    """The log of requests, on standard error; ``None`` where there is to be none.
+    """Opens the access log on standard error; ``None`` if it is off.
 
     Args:
         config: The settings.
-        closing: Closes it.
+        closing: Closes the log when it exits.
     """
     if not config.access_log:
         return None
 
     def describe_loss(lines: int) -> bytes:
-        message = f"left out {counted(lines, 'line')} of requests, because nobody read the log in time"
+        message = f"dropped {counted(lines, 'line')} of the access log, because it was not read in time"
         return write_message(config.log_format, "warning", message).encode()
 
     writer = LogWriter(sys.stderr.buffer, describe_loss)

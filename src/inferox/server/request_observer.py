@@ -1,4 +1,4 @@
-"""Who is told of requests: the log, and the traces."""
+"""The observer of requests: feeds the access log and the traces."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from inferox.server.trace_context import TraceContext
 
 @dataclass(frozen=True)
 class RequestObserver:
-    """Told of each request when it comes, and when it is over.
+    """Notified when each request arrives, and when it is finished.
 
     Attributes:
-        log: Gets a line for each; ``None`` for no log of requests.
-        spans: Get those that are traced; ``None`` where none is.
+        log: Gets a line for each request; ``None`` for no access log.
+        spans: Gets the requests that are traced; ``None`` for no traces.
     """
 
     log: RequestLog | None = None
     spans: SpanQueue | None = None
 
     def begin(self, record: RequestRecord, *, computes: bool) -> None:
-        """Notes that a request has come, and decides whether it is traced.
+        """Records the arrival of a request, and decides whether it is traced.
 
         Args:
-            record: What is noted of it.
-            computes: Whether it is to compute something. Of requests whose clients name no trace, others have none: a
+            record: The record of the request.
+            computes: Whether it is to compute something. Other requests are traced only if their clients ask for it: a
                 probe comes every few seconds.
         """
         if self.spans is None:
@@ -38,12 +38,12 @@ class RequestObserver:
         record.is_traced = record.trace is not None and record.trace.is_sampled
 
     def end(self, record: RequestRecord, status: int | str, sent_bytes: int | None = None) -> None:
-        """Notes that a request is over.
+        """Records the end of a request.
 
         Args:
-            record: What was noted of it.
-            status: The status of its answer: a number, or a word of gRPC.
-            sent_bytes: The length of the body of the answer; ``None`` where it is not known.
+            record: The record of the request.
+            status: The status of the response: an HTTP status, or the name of a gRPC status code.
+            sent_bytes: The length of the response body; ``None`` if unknown.
         """
         if self.log is not None:
             self.log.note(record, status, sent_bytes)

@@ -1,4 +1,4 @@
-"""What is noted of a request while it is answered."""
+"""The record of a request while it is answered."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from inferox.server.trace_context import TraceContext
 
 @dataclass(frozen=True)
 class Computed:
-    """What an engine computed for a request.
+    """A computation of the engine for a request.
 
     Attributes:
         model: The name of the model.
         version: Its version.
         artifact: The artifact.
-        rows: The rows, one for each item.
-        tokens: Their tokens.
-        phases: When it was done; ``None`` where that is not known.
+        rows: The number of rows, one per item.
+        tokens: The number of their tokens.
+        phases: The times of its phases; ``None`` if unknown.
     """
 
     model: str
@@ -33,21 +33,21 @@ class Computed:
 
 @dataclass
 class RequestRecord:
-    """What is noted of a request while it is answered. It has nothing of what the request says.
+    """The record of a request while it is answered. It holds none of the request's content.
 
     Attributes:
-        id: What it is called in answers and logs.
+        id: The id in responses and logs.
         protocol: ``http`` or ``grpc``.
-        method: Its method; that of a call of gRPC.
-        path: Where it was sent, without the query.
-        route: The path of the route that answers it, the same for all of its requests; ``None`` where there is none.
-        trace: Its place in a trace; ``None`` where it has none.
+        method: The HTTP or gRPC method.
+        path: The path, without the query.
+        route: The path of the route that answers it, the same for all of its requests; ``None`` if there is none.
+        trace: Its place in a trace; ``None`` if it has none.
         is_traced: Whether spans are made of it.
         model: The model that it asks for; ``None`` for none.
         owner: The name of its API key; ``None`` for none.
-        received_bytes: How much of its body has come.
-        started_s: When it came, on the clock of ``time.perf_counter``.
-        computed: What was computed for it, where it is traced.
+        received_bytes: The number of bytes of its body received so far.
+        started_s: The time it arrived, on the clock of ``time.perf_counter``.
+        computed: The computations for it, if it is traced.
     """
 
     id: str
@@ -65,25 +65,25 @@ class RequestRecord:
 
 
 current_record: ContextVar[RequestRecord | None] = ContextVar("current_record", default=None)
-"""What is noted of the request that is being answered."""
+"""The record of the request being answered."""
 
 
 def note_model(name: str) -> None:
-    """Notes which model the request asks for that is being answered.
+    """Records the model that the request being answered asks for.
 
     Args:
-        name: The model, which there is.
+        name: The model, which exists.
     """
     if (record := current_record.get()) is not None:
         record.model = name
 
 
 def note_answer(answer: Answer, rows: int) -> None:
-    """Notes what was computed for the request that is being answered, where it is traced.
+    """Records a computation for the request being answered, if it is traced.
 
     Args:
-        answer: What the engine answered.
-        rows: How many items it was asked.
+        answer: The answer of the engine.
+        rows: The number of items it was asked for.
     """
     if (record := current_record.get()) is not None and record.is_traced:
         # Not the answer itself: it may hold many vectors, and spans wait to be sent.

@@ -1,4 +1,4 @@
-"""What the server does, whatever protocol asks for it."""
+"""The service behind all protocols."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TEXT_TASKS = ("embed", "rerank", "classify", "token-classify")
 
 
 class Service(ModelCatalog):
-    """Answers requests by an engine. One event loop uses it, but for what loads and unloads.
+    """Answers requests with an engine. To be used from one event loop, except for loading and unloading.
 
     Args:
-        engine: What computes.
-        timeout_s: How long a request may take before it is given up.
+        engine: Computes the models.
+        timeout_s: The time after which a request is given up.
 
     Attributes:
-        is_draining: Whether the server is about to end.
+        is_draining: Whether the server is shutting down.
     """
 
     def __init__(self, engine: Engine, *, timeout_s: float) -> None:
@@ -39,10 +39,10 @@ class Service(ModelCatalog):
         self.is_draining = False
 
     def why_not_ready(self, name: str | None = None) -> str | None:
-        """Why the server should be sent no requests; ``None`` where it should.
+        """Returns why the server is not ready for requests; ``None`` if it is.
 
         Args:
-            name: A model that is loaded, for which alone requests are meant; ``None`` for every model.
+            name: A loaded model, to check for it alone; ``None`` for every model.
         """
         if self.is_draining:
             return "the server is shutting down"
@@ -54,15 +54,15 @@ class Service(ModelCatalog):
         return f"no worker process can compute {', '.join(missing)}" if missing else None
 
     def workers(self) -> list[WorkerInfo]:
-        """The worker processes that are alive."""
+        """Returns the worker processes that are alive."""
         return self._engine.workers()
 
     def restarts(self) -> Mapping[str, int]:
-        """How many worker processes took the place of another one, by their kind."""
+        """Returns the number of worker processes that replaced another one, by kind."""
         return self._engine.restarts()
 
     def window(self, name: str) -> float:
-        """How many items of a model may be under way; infinite until one came too late.
+        """Returns the number of items of a model that may be in progress; infinite until a request is late.
 
         Args:
             name: The model.
@@ -71,18 +71,18 @@ class Service(ModelCatalog):
 
     @property
     def has_full(self) -> bool:
-        """Whether a model has no room for more; owners that use less than their share of it still get theirs."""
+        """Whether some model has no room for more; owners that use less than their share of it still get theirs."""
         return any(self._congestions[name].is_full for name in self._models)
 
     def find_refusal(self, owner: str | None, tasks: Sequence[str] | None) -> OverloadedError | None:
-        """The reason why a request would be refused now, whatever model of its tasks it is for.
+        """Returns the error with which a request would be refused now, whichever model of its tasks it is for.
 
         Args:
-            owner: On whose behalf it is.
+            owner: The owner on whose behalf it is made.
             tasks: The tasks that its model may have; ``None`` for any.
 
         Returns:
-            The reason; ``None`` where a model would take it in, or there is none.
+            The error; ``None`` if one of the models would admit it, or there is no such model.
         """
         names = [name for name, info in self._models.items() if tasks is None or info.task in tasks]
         refusals = [self._congestions[name].find_refusal(owner) for name in names]
@@ -92,7 +92,7 @@ class Service(ModelCatalog):
         return min(found, key=lambda refusal: refusal.retry_after_s or 0)
 
     async def stats(self, name: str) -> ModelStats:
-        """What a model is doing, and has done so far; workers are given a while to say it.
+        """Returns the statistics of a model; workers are given a moment to report theirs.
 
         Args:
             name: The model.
@@ -111,38 +111,38 @@ class Service(ModelCatalog):
         dimensions: int | None = None,
         dimensions_field: str = "dimensions",
     ) -> Answer:
-        """Makes a vector of each text; see ``compute``.
+        """Embeds texts; see ``compute``.
 
         Args:
             name: The model.
-            texts: The texts; or the token ids of each, where the options say so.
-            options: What the request says beside them.
-            dimensions: The length that the vectors are to have; ``None`` for their own.
-            dimensions_field: The field of the request that says so.
+            texts: The texts; or the token ids of each, if the options say so.
+            options: The options of the request.
+            dimensions: The required length of the vectors; ``None`` for the model's own.
+            dimensions_field: The field of the request with that length, for errors.
 
         Returns:
-            The answer, whose results are an array with a row for each text; float32.
+            The answer, whose results are a float32 array of shape ``[texts, dimension]``.
 
         Raises:
-            RequestError: If the model makes no vectors of that length.
+            RequestError: If the model does not make vectors of that length.
             InferoxError: See ``compute``.
         """
         info = self.find(name, "embed")
         if dimensions is not None and dimensions != info.dimension:
             raise FieldError(
                 dimensions_field,
-                f"{name!r} makes vectors of {info.dimension:,} numbers, and its package allows no other length "
-                f"than that, but {dimensions_field} is {dimensions}",
+                f"{name!r} makes vectors of {info.dimension:,} numbers, and its package allows no other "
+                f"length, but {dimensions_field} is {dimensions}",
                 hint=f"leave {dimensions_field} out",
             )
         answer = await self.compute(name, texts, options)
         return replace(answer, results=np.asarray(answer.results, dtype=np.float32))
 
     async def embed_tokens(self, name: str, texts: Sequence[str], options: CallOptions) -> Answer:
-        """Makes a vector of each token of each text; see ``compute``.
+        """Embeds each token of each text; see ``compute``.
 
         Returns:
-            The answer, whose results are an array for each text; shape ``[tokens, hidden]``, float32.
+            The answer, whose results are a float32 array of shape ``[tokens, hidden]`` for each text.
         """
         self.find(name, "embed")
         return await self.compute(name, texts, replace(options, of_tokens=True))
@@ -151,7 +151,7 @@ class Service(ModelCatalog):
         """Scores the labels of texts, or of pairs of texts; see ``compute``.
 
         Returns:
-            The answer, whose results are the labels of each, the best first: ``LabelScore``.
+            The answer, whose results are the labels of each item, the best first: ``LabelScore``.
         """
         self.find(name, "classify")
         return await self.compute(name, items, options)
@@ -162,11 +162,11 @@ class Service(ModelCatalog):
         Args:
             name: The model.
             pairs: The pairs.
-            options: What the request says beside them.
-            raw: Whether scores are given as the model gives them (logits); otherwise they are from 0 to 1.
+            options: The options of the request.
+            raw: Whether to return the logits of the model instead of scores from 0 to 1.
 
         Returns:
-            The answer, whose results are a score for each pair, in their order: higher is better.
+            The answer, whose results are a score for each pair, in order: higher is better.
         """
         self.find(name, "rerank")
         answer = await self.compute(name, pairs, replace(options, unscaled=True))
@@ -175,7 +175,7 @@ class Service(ModelCatalog):
     async def tokenize(
         self, name: str, texts: Sequence[str], *, prompt: str | None, add_special_tokens: bool
     ) -> list[list[Token]]:
-        """Divides texts into tokens; see ``Engine.atokenize``.
+        """Splits texts into tokens; see ``Engine.atokenize``.
 
         Raises:
             InferoxError: See ``Engine.atokenize``.
@@ -186,7 +186,7 @@ class Service(ModelCatalog):
         )
 
     async def detokenize(self, name: str, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
-        """Makes texts of tokens; see ``Engine.adetokenize``.
+        """Decodes token ids to texts; see ``Engine.adetokenize``.
 
         Raises:
             InferoxError: See ``Engine.adetokenize``.
@@ -197,17 +197,17 @@ class Service(ModelCatalog):
         )
 
     async def compute(self, name: str, items: Sequence[Any], options: CallOptions) -> Answer:
-        """Computes items, as the task of the model takes them. Cancelling it drops what is not computed yet.
+        """Computes items of the model's task. Cancelling it drops what is not computed yet.
 
         Args:
             name: The model.
             items: The items.
-            options: What the request says beside them.
+            options: The options of the request.
 
         Raises:
-            RequestError: If it cannot be computed.
+            RequestError: If they cannot be computed.
             DeadlineExceededError: If it takes too long.
-            OverloadedError: If too much waits for it to be computed in time.
+            OverloadedError: If too much is waiting for it to be computed in time.
             InferoxError: See ``Engine.ainfer``.
         """
         self.find(name)

@@ -1,4 +1,4 @@
-"""Requests whose spans are to be sent: a thread does that, and whoever answers requests never waits for it."""
+"""A queue of requests whose spans a thread sends, so that answering requests never waits for it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from threading import Condition, Thread
 from inferox.server.request_record import RequestRecord
 
 _MOST_REQUESTS = 4096
-"""How many requests may wait to be sent; those that come meanwhile are left out and counted."""
+"""The number of requests that may wait to be sent; further ones are dropped and counted."""
 
 _AT_ONCE = 256
-"""How many are sent at once."""
+"""The number of requests sent at once."""
 
 _EVERY_S = 1.0
-"""How long requests wait for others to be sent with them."""
+"""The time for which requests wait for others to be sent with them."""
 
 _CLOSE_S = 2.0
-"""How long sending the last ones may take at the end."""
+"""The time that sending the last ones may take when the queue is closed."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FinishedRequest:
-    """A request that is over, and when that was by each clock: those of its phases differ.
+    """A finished request, with the time of its end on each clock: those of its phases differ.
 
     Attributes:
-        record: What was noted of it.
-        status: The status of its answer: a number, or a word of gRPC.
-        perf_s: When it ended, on the clock of ``time.perf_counter``.
+        record: The record of the request.
+        status: The status of the response: an HTTP status, or the name of a gRPC status code.
+        perf_s: The time it ended, on the clock of ``time.perf_counter``.
         monotonic_s: The same, on the clock of ``time.monotonic``.
         unix_ns: The same, in nanoseconds since 1970.
     """
@@ -46,37 +46,37 @@ class FinishedRequest:
 
 
 class SpanSender(ABC):
-    """Sends the spans of requests. One thread uses it, but for ``close``."""
+    """Sends the spans of requests. Used from one thread, except ``close``."""
 
     @abstractmethod
     def send(self, requests: Sequence[FinishedRequest]) -> str | None:
-        """Sends the spans of some requests, for however long that takes.
+        """Sends the spans of requests, however long that takes.
 
         Args:
             requests: The requests.
 
         Returns:
-            Why it failed; ``None`` where it did not.
+            The reason why it failed; ``None`` if it succeeded.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Gives up what is being sent."""
+        """Gives up the transfer in progress."""
 
 
 class SpanQueue:
-    """Requests whose spans are to be sent, in their order. Several threads may use it.
+    """A queue of requests whose spans are sent, in order. May be used from several threads.
 
     Args:
         sender: Sends them.
-        share: The share of the requests without a trace of their client that are traced.
-        most_requests: How many may wait.
-        every_s: How long requests wait for others to be sent with them.
+        share: The share of requests to trace, from 0 to 1, among those whose clients leave it open.
+        most_requests: The number of requests that may wait.
+        every_s: The time for which requests wait for others to be sent with them.
 
     Attributes:
         share: See above.
-        sent: How many requests were sent.
-        dropped: How many were not, by why: ``queue_full`` or ``not_delivered``.
+        sent: The number of requests sent.
+        dropped: The number of requests not sent, by reason: ``queue_full`` or ``not_delivered``.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class SpanQueue:
         self._thread.start()
 
     def add(self, request: FinishedRequest) -> None:
-        """Has the spans of a request sent, and waits for nothing.
+        """Queues a request for sending, without blocking.
 
         Args:
             request: The request.
@@ -114,7 +114,7 @@ class SpanQueue:
                 self._condition.notify()
 
     def close(self) -> None:
-        """Sends what is left, as far as that takes no long time."""
+        """Sends the remaining requests, within a time limit."""
         with self._condition:
             self._is_closed = True
             self._condition.notify()
@@ -131,7 +131,7 @@ class SpanQueue:
             self._note(len(requests), problem)
 
     def _take(self) -> list[FinishedRequest]:
-        """Those that wait, once they are many or have waited for a while; none at the end."""
+        """Waits for requests, until they are many or have waited for a while; returns none at the end."""
         with self._condition:
             self._condition.wait_for(lambda: self._requests or self._is_closed)
             self._condition.wait_for(lambda: len(self._requests) >= _AT_ONCE or self._is_closed, self._every_s)
@@ -143,7 +143,7 @@ class SpanQueue:
         else:
             self.dropped["not_delivered"] += requests
         if problem is not None and not self._is_failing:
-            _logger.warning("traces are lost, which /metrics counts, as they cannot be delivered: %s", problem)
+            _logger.warning("traces cannot be delivered, and are dropped (/metrics counts them): %s", problem)
         elif problem is None and self._is_failing:
             _logger.warning("traces are delivered again")
         self._is_failing = problem is not None

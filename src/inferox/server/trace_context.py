@@ -1,4 +1,4 @@
-"""W3C Trace Context: which trace of its clients a request belongs to."""
+"""W3C Trace Context: the place of a request in its client's trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-
 _NO_VERSION = "ff"
 _IS_SAMPLED = 1
 _KNOWN_FLAGS = _IS_SAMPLED | 2
-"""Sampled, and random; the recommendation has all others set to zero when a trace goes on."""
+"""Sampled and random; the recommendation requires that all other flags are set to zero when passed on."""
 
 _STATE_MEMBER = re.compile(
     r"([a-z0-9][a-z0-9_*/@-]{0,255})=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]", re.ASCII
@@ -34,12 +34,12 @@ class TraceContext:
     """The place of a request in a trace.
 
     Attributes:
-        trace_id: The trace; 32 hexadecimal digits.
-        parent_id: What the client calls the step that sent the request, 16 hexadecimal digits; ``None`` where the trace
+        trace_id: The id of the trace; 32 hexadecimal digits.
+        parent_id: The id of the client's span that sent the request, 16 hexadecimal digits; ``None`` if the trace
             begins here.
-        flags: The flags of the trace that are known, such as ``01`` where it is sampled.
-        state: What other systems say of the trace, as ``tracestate`` has it; ``None`` where there is none.
-        span_id: What this server calls the answering of the request.
+        flags: The known flags of the trace, such as ``01`` if it is sampled.
+        state: The ``tracestate`` of other systems; ``None`` if there is none.
+        span_id: The id of the server's span for the request.
     """
 
     trace_id: str
@@ -50,44 +50,44 @@ class TraceContext:
 
     @classmethod
     def beginning_here(cls, share: float) -> TraceContext:
-        """A trace of its own, for a request whose client names none.
+        """Returns a new trace, for a request whose client names none.
 
         Args:
-            share: The share of such traces that are sampled.
+            share: The share of such traces that are sampled, from 0 to 1.
         """
         trace_id = os.urandom(_TRACE_BYTES).hex()
-        # By its last digits, as OpenTelemetry chooses: servers that see the trace after this one choose alike.
+        # By its last digits, as OpenTelemetry does: servers that see the trace after this one decide alike.
         is_sampled = int(trace_id[_TRACE_BYTES:], 16) < share * _ID_RANGE
         return cls(trace_id, None, "01" if is_sampled else "00")
 
     @property
     def is_sampled(self) -> bool:
-        """Whether the trace is recorded."""
+        """Whether the trace is sampled."""
         return bool(int(self.flags, 16) & _IS_SAMPLED)
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that name this server's step: ``traceparent``, and ``tracestate`` where there is one."""
+        """The headers that name the server's span: ``traceparent``, and ``tracestate`` if there is one."""
         named = {HEADER: f"00-{self.trace_id}-{self.span_id}-{self.flags}"}
         return named if self.state is None else named | {STATE_HEADER: self.state}
 
 
 def read_trace_context(headers: Mapping[str, str]) -> TraceContext | None:
-    """Reads ``traceparent`` and ``tracestate``.
+    """Parses ``traceparent`` and ``tracestate``.
 
-    A ``tracestate`` that the recommendation calls invalid is left out.
+    A ``tracestate`` that is invalid by the recommendation is left out.
 
     Args:
-        headers: The headers, by their names in lower case.
+        headers: The headers, by lower-case name.
 
     Returns:
-        The place in the trace; ``None`` without a ``traceparent``, or with one that the recommendation calls invalid.
+        The place in the trace; ``None`` without a ``traceparent``, or with one that is invalid by the recommendation.
     """
     found = _FORM.fullmatch(headers.get(HEADER, "").strip())
     if found is None:
         return None
     version, trace_id, parent_id, flags, more = found.groups()
-    # Later versions may have more at the end, and version 00 has not.
+    # Later versions may append fields; version 00 must not.
     is_invalid = version == _NO_VERSION or (version == "00" and more is not None)
     if is_invalid or not trace_id.strip("0") or not parent_id.strip("0"):
         return None

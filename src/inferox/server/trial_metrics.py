@@ -1,4 +1,4 @@
-"""What shadows and canaries do, as Prometheus reads it."""
+"""Metrics of shadows and canaries, in Prometheus' format."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 _LABELS = ("model", "trial", "artifact")
 
 _COUNTERS = {
-    "requests": "Requests that a shadow computed again, or a canary answered.",
-    "errors": "Requests that it failed.",
+    "requests": "Requests that a shadow recomputed, or a canary answered.",
+    "errors": "Requests that it failed to compute.",
     "compared": "Requests whose two answers were compared.",
     "compared_rows": "Rows of those that were compared.",
     "decisions": "Decisions that were compared, such as the best label of a row.",
@@ -22,7 +22,7 @@ _COUNTERS = {
 }
 
 _DROPS = ("busy", "queue_full", "late")
-"""Why requests were not compared, by the names among the statistics."""
+"""The reasons why requests were not compared, by their names in the statistics."""
 
 _GAUGES = {
     "cosine_min": "Smallest cosine of two vectors that were compared.",
@@ -31,11 +31,11 @@ _GAUGES = {
 
 
 _Trials = Sequence[tuple[tuple[str, str, str], TrialStats]]
-"""What is tried, with the values of its labels."""
+"""The trials, with the values of their labels."""
 
 
 def collect_trials(stats: Mapping[str, ModelStats]) -> Iterator[Metric]:
-    """The metrics of all shadows and canaries; nothing where there are none.
+    """Yields the metrics of all shadows and canaries; none without any.
 
     Args:
         stats: The statistics of each model.
@@ -63,7 +63,7 @@ def _collect_counts(trials: _Trials) -> Iterator[Metric]:
         for reason in _DROPS:
             dropped.add_metric((*labels, reason), getattr(trial, reason))
     yield dropped
-    drift = HistogramMetricFamily("inferox_trial_drift", "How far an answer was from the other one.", labels=_LABELS)
+    drift = HistogramMetricFamily("inferox_trial_drift", "Distance of an answer from the other one.", labels=_LABELS)
     for labels, trial in trials:
         drift.add_metric(labels, accumulate(trial.drift), trial.drift.total)
     yield drift
@@ -89,7 +89,7 @@ def _collect_states(trials: _Trials) -> Iterator[Metric]:
 
 
 def accumulate(histogram: Histogram) -> list[tuple[str, float]]:
-    """The buckets of a histogram as Prometheus has them: each with all that is smaller.
+    """Returns the buckets of a histogram in Prometheus' form: each counts all values up to its bound.
 
     Args:
         histogram: The histogram.

@@ -11,29 +11,29 @@ import numpy.typing as npt
 from msgspec import json
 
 _ROWS_AT_ONCE = 64
-"""How many vectors are written as numbers before others get their turn."""
+"""The number of vectors written as numbers before the event loop may run other tasks."""
 
 
 def write_base64(vectors: npt.NDArray[np.float32]) -> list[bytes]:
-    """Writes vectors as texts: base64 of float32, little-endian.
+    """Writes vectors as strings: base64 of little-endian float32.
 
     Args:
         vectors: Shape ``[n, dimension]``, float32.
 
     Returns:
-        A JSON string for each.
+        A JSON string for each vector.
     """
     return [b'"%b"' % b64encode(vector) for vector in np.ascontiguousarray(vectors, dtype="<f4")]
 
 
 async def write_numbers(vectors: npt.NDArray[Any]) -> list[bytes]:
-    """Writes vectors as numbers. Many take a while: others get their turn in between.
+    """Writes vectors as numbers. With many of them, the event loop runs other tasks in between.
 
     Args:
-        vectors: Shape ``[n, dimension]``, of any type.
+        vectors: Shape ``[n, dimension]``, of any dtype.
 
     Returns:
-        A JSON list for each.
+        A JSON list for each vector.
     """
     rows: list[bytes] = []
     for start in range(0, len(vectors), _ROWS_AT_ONCE):

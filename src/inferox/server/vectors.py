@@ -1,4 +1,4 @@
-"""Vectors in the forms in which protocols want them."""
+"""Vectors in the forms that protocols ask for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ _SHORTEST = 1e-12
 
 
 def scale(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Scales vectors to length 1; one without any length stays as it is.
+    """Scales vectors to length 1; a zero vector stays as it is.
 
     Args:
         vectors: Shape ``[n, dimension]``, float32.
+
+    Returns:
+        The scaled vectors; same shape and dtype.
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: npt.NDArray[np.float32] = vectors / np.maximum(lengths, _SHORTEST)
@@ -20,7 +23,7 @@ def scale(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def are_scaled(vectors: npt.NDArray[np.float32]) -> bool:
-    """Whether all vectors have the length 1, as far as float32 can tell.
+    """Returns True if all vectors have length 1, to within 1e-4.
 
     Args:
         vectors: Shape ``[n, dimension]``, float32.
@@ -29,11 +32,11 @@ def are_scaled(vectors: npt.NDArray[np.float32]) -> bool:
 
 
 def to_bits(vectors: npt.NDArray[np.float32], *, signed: bool) -> npt.NDArray[np.uint8] | npt.NDArray[np.int8]:
-    """One bit for each number, as Cohere has it: 1 where it is 0 or more, eight to a byte, the first the highest.
+    """Converts vectors to bits, in Cohere's form: a bit is 1 for a number of 0 or more, eight to a byte, first highest.
 
     Args:
         vectors: Shape ``[n, dimension]``, float32; the dimension is a multiple of 8.
-        signed: Whether the bytes are int8: the same less 128.
+        signed: Whether the bytes are int8: the unsigned ones minus 128.
 
     Returns:
         Shape ``[n, dimension / 8]``, uint8 or int8.

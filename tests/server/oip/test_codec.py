@@ -173,11 +173,11 @@ def test_many_numbers_are_written_in_parts() -> None:
         (Datatype.BYTES, [2, 2], b'[["a","b"],["c"]]', "different lengths"),
         (Datatype.INT8, [2, 3], b"[[1,2],[3,4],[5,6]]", "its data has the shape \\[3, 2\\]"),
         (Datatype.BYTES, [2, 1], b'[["a","b"]]', "its data has the shape \\[1, 2\\]"),
-        (Datatype.INT8, [2, 2], b"[[[1,2],[3,4]]]", "nested as deeply or flat, but has 3"),
+        (Datatype.INT8, [2, 2], b"[[[1,2],[3,4]]]", "nested as deeply or flat, but is nested 3 deep"),
         (Datatype.INT8, [1], b"[" * 100_000, "but has 100000"),
         (Datatype.INT8, [1], b'{"a":1}', "but has 0"),
-        (Datatype.FP16, [1], b"[1]", "FP16, which JSON does not have"),
-        (Datatype.BF16, [1], b"[1]", "BF16, which JSON does not have"),
+        (Datatype.FP16, [1], b"[1]", "FP16, which JSON cannot represent"),
+        (Datatype.BF16, [1], b"[1]", "BF16, which JSON cannot represent"),
     ],
 )
 def test_what_is_wrong_in_json_is_named(datatype: Datatype, shape: list[int], data: bytes, what: str) -> None:
@@ -190,7 +190,7 @@ def test_what_is_wrong_in_json_is_named(datatype: Datatype, shape: list[int], da
     [
         (Datatype.FP32, np.float32("nan"), ExecutionError, "NaN or infinite"),
         (Datatype.FP64, np.float64("inf"), ExecutionError, "NaN or infinite"),
-        (Datatype.FP16, np.float16(1), FieldError, "FP16, which JSON does not have"),
+        (Datatype.FP16, np.float16(1), FieldError, "FP16, which JSON cannot represent"),
         (Datatype.BYTES, b"\xff", FieldError, "is not text"),
     ],
 )

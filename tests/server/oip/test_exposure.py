@@ -72,5 +72,5 @@ def test_what_cannot_be_computed_is_refused_by_name() -> None:
     bf16 = expose(raw_of(BATCH, dtype=DataType.BF16))
     with pytest.raises(RequestError, match="tensors of BF16, such as 'x'"):
         bf16.read({"x": WireTensor("x", Datatype.BF16, np.zeros(1, np.float32))})
-    with pytest.raises(RequestError, match="a model for the task sum, which this protocol has no form for"):
+    with pytest.raises(RequestError, match="a model for the task sum, which this protocol does not support"):
         expose(info_of("sum"))

@@ -110,7 +110,7 @@ def test_bodies_may_be_compressed(coding: str, compress: Callable[[bytes], bytes
     headers = {"content_encoding": coding, LENGTH: length}
     assert ask("/v2/models/model/infer", compress(body), **headers).status_code == 200
     large = ask("/v2/models/model/infer", compress(b" " * 10_001), content_encoding=coding)
-    assert (large.status_code, "once it is decompressed" in large.json()["error"]) == (413, True)
+    assert (large.status_code, "after decompression" in large.json()["error"]) == (413, True)
     for damaged in (compress(body)[:-1], compress(body) + b"a", body):
         answer = ask("/v2/models/model/infer", damaged, **headers)
         assert (answer.status_code, f"what {coding} writes" in answer.json()["error"]) == (400, True)
@@ -142,7 +142,7 @@ def test_the_size_of_a_body_tells_an_extent(shape: Any, max_batch: int, size_byt
     ("model", "size_bytes", "what"),
     [
         (model_of(ANY, 3), 13, "takes 12 bytes, but there are 13"),
-        (model_of(ANY, ANY, ANY), 12, "needs JSON that says its extents"),
+        (model_of(ANY, ANY, ANY), 12, "needs JSON with its extents"),
         (model_of(ANY, ANY, max_batch=0), 12, "needs JSON"),
         (model_of(ANY, 3, more=1), 12, "but the model takes x0, x1"),
         (model_of(ANY, 0, ANY), 12, "takes 0 bytes, but there are 12"),
@@ -168,8 +168,8 @@ GOOD = {"name": "x0", "datatype": "FP32", "shape": [1, 1], "data": [1]}
         ({"inputs": [binary(-1)]}, bytes(4), "-1 bytes"),
         ({"inputs": [binary("4")]}, bytes(4), "must be of the type int"),
         ({"inputs": [binary(True)]}, bytes(4), "must be of the type int"),
-        ({"inputs": [binary(4, data=[1])]}, bytes(4), "has data, and also"),
-        ({"inputs": [binary(None)]}, b"", "has no data"),
+        ({"inputs": [binary(4, data=[1])]}, bytes(4), "has both data and"),
+        ({"inputs": [binary(None)]}, b"", "has neither data nor"),
         ({"inputs": [GOOD | {"datatype": "FLOAT"}]}, b"", "one of the data types BOOL"),
         ({"inputs": [GOOD | {"parameters": {"shared_memory_region": "a"}}]}, b"", "shared memory"),
         ({"inputs": [GOOD], "outputs": [{"name": "x0", "parameters": {"classification": 2}}]}, b"", "classification"),
@@ -227,10 +227,10 @@ def test_parameters_mean_what_triton_says() -> None:
         ("/v2/models/model/versions/3", None, {}, (404, "'model' has no version '3'")),
         ("/v2/models/model/infer", "{", {}, (400, "not JSON")),
         ("/v2/models/model/infer", "{}", {"content_type": "text/plain"}, (415, "text/plain")),
-        ("/v2/models/model/infer", "{}", {"content_encoding": "br"}, (415, "deflate and gzip")),
+        ("/v2/models/model/infer", "{}", {"content_encoding": "br"}, (415, "deflate or gzip")),
         ("/v2/models/model/infer", " " * 10_001, {}, (413, "10,000 bytes")),
         ("/v2/repository/models/model/load", "{}", {}, (403, "when the server starts")),
-        ("/v2/logging", None, {}, (501, "not offered")),
+        ("/v2/logging", None, {}, (501, "not supported")),
     ],
 )
 def test_errors_are_those_of_the_protocol(path: str, body: str | None, headers: Mapping[str, str], told: Any) -> None:

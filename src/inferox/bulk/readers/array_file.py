@@ -14,14 +14,14 @@ from inferox.core import RequestError
 
 
 class ArrayReader(Reader):
-    """A ``.npy`` file with an array of texts, mapped into memory; they are in the column ``text``.
+    """A memory-mapped ``.npy`` file with an array of texts, which are in the column ``text``.
 
     Args:
         path: The file.
 
     Raises:
         OSError: If it cannot be opened.
-        RequestError: If it has something else.
+        RequestError: If it does not hold a one-dimensional array of texts.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class ArrayReader(Reader):
         return (TEXT,)
 
     def select(self, names: Sequence[str], *, is_all: bool) -> None:
-        """Says which columns are read; see ``Reader``."""
+        """Selects the columns to read; see ``Reader``."""
         self.check_names(self._path, names, is_all=is_all)
         self._names = tuple(names)
 
@@ -58,16 +58,16 @@ class ArrayReader(Reader):
         return Rows({name: list(texts) for name in self._names}, [None] * len(texts))
 
     def skip(self, count: int) -> int:
-        """Goes past the next texts; see ``Reader``."""
+        """Skips the next texts; see ``Reader``."""
         skipped = min(count, self.rows - self._done)
         self._done += skipped
         return skipped
 
     @property
     def position(self) -> float:
-        """The share of the texts that is read; see ``Reader``."""
+        """The share of the texts that has been read; see ``Reader``."""
         return self._done / max(self.rows, 1)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Releases the file."""
         del self._array

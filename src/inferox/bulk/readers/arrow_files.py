@@ -18,7 +18,7 @@ _BUFFER_BYTES = 2**20
 
 
 class BatchReader(Reader):
-    """Rows that come in batches of columns.
+    """A reader of files that are read in record batches.
 
     Args:
         path: The file.
@@ -42,14 +42,14 @@ class BatchReader(Reader):
 
     @abstractmethod
     def _read_batches(self, skip: int) -> tuple[Iterator[pa.RecordBatch], int]:
-        """The batches from a row on, as far as whole pieces of the file can be left out, and what is left to skip."""
+        """Returns batches from a row on, as far as whole pieces of the file can be skipped, and the rest to skip."""
 
     def names(self) -> tuple[str, ...]:
         """The names of the columns."""
         return tuple(self._schema.names)
 
     def select(self, names: Sequence[str], *, is_all: bool) -> None:
-        """Says which columns are read; see ``Reader``."""
+        """Selects the columns to read; see ``Reader``."""
         self.check_names(self._path, names, is_all=is_all)
         self._names = list(names)
 
@@ -66,13 +66,13 @@ class BatchReader(Reader):
             raise RequestError(f"{self._path} cannot be read after row {self._done}: {error}") from error
         self._done += count - left
         schema = pa.schema([self._schema.field(name) for name in self._names])
-        # A table of no columns has no rows either, so that these are counted beside it.
+        # A table without columns has no rows either, so the rows are counted separately.
         table = pa.Table.from_batches([part.select(self._names) for part in parts], schema).combine_chunks()
         columns = {name: _whole(table.column(name)) for name in self._names}
         return Rows(columns, [None] * (count - left))
 
     def skip(self, count: int) -> int:
-        """Goes past the next rows; of what lies in pieces that can be left out nothing is read. See ``Reader``."""
+        """Skips the next rows, without reading pieces of the file that can be skipped as a whole. See ``Reader``."""
         skipped = min(count, self.rows - self._done)
         self._done += skipped
         self._batches = self._left = None
@@ -80,7 +80,7 @@ class BatchReader(Reader):
 
     @property
     def position(self) -> float:
-        """The share of the rows that is read; see ``Reader``."""
+        """The share of the rows that has been read; see ``Reader``."""
         return self._done / max(self.rows, 1)
 
     def _next(self) -> pa.RecordBatch | None:
@@ -142,13 +142,13 @@ class ParquetReader(BatchReader):
 
 
 class ArrowReader(BatchReader):
-    """An Arrow file (Feather), mapped into memory.
+    """A memory-mapped Arrow file (Feather).
 
     Args:
         path: The file.
 
     Raises:
-        RequestError: If it is not an Arrow file; a stream, which states no number of rows, is none.
+        RequestError: If it is not an Arrow file. An Arrow stream, which has no row count, is not one.
     """
 
     def __init__(self, path: Path) -> None:

@@ -16,11 +16,11 @@ from inferox.tasks.texts import MAX_TEXT_CHARACTERS
 
 
 class DelimitedReader(TextFileReader):
-    """Rows of text with a header; a quoted value may hold line breaks. All values are texts.
+    """Delimited rows of text with a header; a quoted value may hold line breaks. All values are strings.
 
     Args:
         path: The file, which may be compressed by gzip.
-        delimiter: What stands between values.
+        delimiter: The delimiter between values.
 
     Raises:
         OSError: If it cannot be opened.
@@ -29,10 +29,10 @@ class DelimitedReader(TextFileReader):
 
     def __init__(self, path: Path, delimiter: str) -> None:
         super().__init__(path)
-        # What is not UTF-8 becomes a lone surrogate, for which its row is refused. Values may have line breaks of any
-        # kind, and the csv module sees them as they are.
+        # Invalid UTF-8 becomes lone surrogates, for which the row is refused. Values may contain line breaks of any
+        # kind, which the csv module must see unchanged.
         text = io.TextIOWrapper(self._stream, "utf-8-sig", errors="surrogateescape", newline="")
-        # A field may be as long as a text; the limit is one of the whole process.
+        # A field may be as long as a text; the limit applies to the whole process.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_TEXT_CHARACTERS))
         self._csv = csv.reader(text, delimiter=delimiter, strict=True)
         header = next(self._rows(1), None)
@@ -43,11 +43,11 @@ class DelimitedReader(TextFileReader):
         self._places: dict[str, int] = {}
 
     def names(self) -> tuple[str, ...]:
-        """The names of the header."""
+        """Returns the names in the header."""
         return tuple(self._header)
 
     def select(self, names: Sequence[str], *, is_all: bool) -> None:
-        """Says which columns are read; see ``Reader``."""
+        """Selects the columns to read; see ``Reader``."""
         self.check_names(self._path, names, is_all=is_all)
         self._places = {name: self._header.index(name) for name in names}
 
@@ -63,7 +63,7 @@ class DelimitedReader(TextFileReader):
         return Rows(columns, errors)
 
     def skip(self, count: int) -> int:
-        """Goes past the next rows; see ``Reader``."""
+        """Skips the next rows; see ``Reader``."""
         return sum(1 for _ in self._rows(count))
 
     def _find_error(self, row: list[str]) -> str | None:
@@ -76,7 +76,7 @@ class DelimitedReader(TextFileReader):
 
     def _rows(self, count: int) -> Iterator[list[str]]:
         try:
-            # The csv module gives an empty list for an empty line, which is not a row.
+            # The csv module returns an empty list for an empty line, which is not a row.
             yield from islice((row for row in self._csv if row), count)
         except (OSError, EOFError, csv.Error) as error:
             raise RequestError(

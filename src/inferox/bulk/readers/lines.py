@@ -15,16 +15,16 @@ from inferox.bulk.rows import Rows
 from inferox.core import RequestError
 
 TEXT = "text"
-"""The name of the only column of files that have no names."""
+"""The only column of files without column names."""
 
 HEAD_ROWS = 1024
-"""How many rows of a JSON file say which columns there are."""
+"""The number of rows of a JSON file whose keys determine the columns."""
 
 _EXCERPT = 60
 
 
 class LineReader(TextFileReader):
-    """The lines of a file, of which each is a row.
+    """The lines of a file, each of which is a row.
 
     Args:
         path: The file, which may be compressed by gzip.
@@ -40,7 +40,7 @@ class LineReader(TextFileReader):
         self._is_all = False
 
     def select(self, names: Sequence[str], *, is_all: bool) -> None:
-        """Says which columns are read; see ``Reader``."""
+        """Selects the columns to read; see ``Reader``."""
         self._names, self._is_all = tuple(names), is_all
 
     def take(self, count: int) -> Rows:
@@ -62,12 +62,12 @@ class LineReader(TextFileReader):
         return Rows(columns, errors)
 
     def skip(self, count: int) -> int:
-        """Goes past the next lines; see ``Reader``."""
+        """Skips the next lines; see ``Reader``."""
         return sum(1 for _ in self._lines(count))
 
     @abstractmethod
     def _read(self, line: str) -> dict[str, Any]:
-        """The values of a line by column."""
+        """Parses a line to its values by column."""
 
     def _where(self) -> str:
         return f"line {self._number} of {self._path.name}"
@@ -76,14 +76,14 @@ class LineReader(TextFileReader):
         try:
             for line in islice(self._stream, count):
                 self._number += 1
-                # Some editors on Windows begin a file with this mark, which is not part of the text.
+                # Some editors on Windows begin a file with a byte order mark, which is not part of the text.
                 yield line.removeprefix(codecs.BOM_UTF8) if self._number == 1 else line
         except (OSError, EOFError) as error:
             raise RequestError(f"{self._path} cannot be read: {error}") from error
 
 
 class RowError(ValueError):
-    """A row cannot be read; the message goes on after the name of the row."""
+    """A row that cannot be read; the message continues a sentence that begins with the row."""
 
 
 class TextReader(LineReader):
@@ -94,7 +94,7 @@ class TextReader(LineReader):
         return (TEXT,)
 
     def select(self, names: Sequence[str], *, is_all: bool) -> None:
-        """Says which columns are read; see ``Reader``."""
+        """Selects the columns to read; see ``Reader``."""
         self.check_names(self._path, names, is_all=is_all)
         super().select(names, is_all=is_all)
 
@@ -106,14 +106,14 @@ class JsonReader(LineReader):
     """Lines of JSON: objects whose keys are the columns, or strings, which are in the column ``text``."""
 
     def names(self) -> tuple[str, ...]:
-        """The keys of the first rows, in the order in which they come; see ``Reader``."""
+        """Returns the keys of the first rows, in order of appearance; see ``Reader``."""
         found: dict[str, None] = {}
         with JsonReader(self._path) as head:
             for line in head._lines(HEAD_ROWS):
                 try:
                     found |= dict.fromkeys(_parse(line.decode("utf-8", errors="replace")))
                 except RowError:
-                    continue  # whoever takes the row is told
+                    continue  # reported when the row is read
         return tuple(found) or (TEXT,)
 
     def _read(self, line: str) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _parse(line: str) -> dict[str, Any]:
         values = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise RowError(f"is not JSON: {error}") from error
-    # Only an escape can bring one into a line that is UTF-8.
+    # Only an escape can put a surrogate into a line that is UTF-8.
     if "\\ud" in line.lower() and (where := _find_surrogate(values)) is not None:
         raise RowError(f"has a lone surrogate: U+{where:04X}")
     if isinstance(values, str):

@@ -1,4 +1,4 @@
-"""Which reader a file needs, by its name."""
+"""Choosing the reader of a file by its suffix."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _READERS: dict[str, Callable[[Path], Reader]] = {
 }
 
 _COMPRESSED = frozenset({".jsonl", ".ndjson", ".csv", ".tsv", ".txt"})
-"""Files of lines, after whose names ``.gz`` may follow."""
+"""The suffixes of line-based files, which ``.gz`` may follow."""
 
 SUFFIXES = tuple(_READERS)
-"""How the names of files end that can be read; ``.gz`` may follow after those of lines."""
+"""The suffixes of readable files; ``.gz`` may follow those of line-based ones."""
 
 
 def kind_of(path: Path) -> str | None:
-    """The suffix that says what a file is; ``None`` where its name says nothing that can be read.
+    """Returns the suffix that determines the format of a file; ``None`` if it is not a readable one.
 
     Args:
         path: The file.
@@ -62,10 +62,10 @@ def open_reader(path: Path) -> Reader:
     """Opens a file of rows.
 
     Args:
-        path: The file, whose name says what it is.
+        path: The file, whose suffix determines its format.
 
     Raises:
-        ConfigError: If its name does not say so, or reading it needs a package that is not installed.
+        ConfigError: If the suffix is unknown, or reading it needs a library that is not installed.
         RequestError: If it cannot be opened.
     """
     kind = kind_of(path)

@@ -1,4 +1,4 @@
-"""The contract of a reader: the rows of one file, from its front."""
+"""The contract of a reader: the rows of one file, from start to end."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from inferox.core import Closing, RequestError
 
 
 class Reader(Closing):
-    """The rows of one file, from its front. It holds few of them at a time."""
+    """Reads the rows of one file, from start to end, with few of them in memory."""
 
     @property
     def rows(self) -> int | None:
-        """The number of all rows, where the file states it; ``None`` where only reading it would tell."""
+        """The number of all rows; ``None`` if only reading the whole file would tell."""
         return None
 
     @abstractmethod
     def names(self) -> tuple[str, ...]:
-        """The names of the columns; of a file that does not state them those of its first rows."""
+        """Returns the names of the columns; those of the first rows, if the file does not state them."""
 
     @abstractmethod
     def select(self, names: Sequence[str], *, is_all: bool) -> None:
-        """Says which columns are read. It comes before the first row is taken.
+        """Selects the columns to read. To be called before the first ``take``.
 
         Args:
             names: The columns.
-            is_all: Whether those are all that there should be, so that a row with another is an error.
+            is_all: Whether there should be no others, so that a row with another is an error.
 
         Raises:
             RequestError: If the file has no such column.
         """
 
     def check_names(self, path: Path, names: Sequence[str], *, is_all: bool) -> None:
-        """Checks that the file has the columns that are read, each once.
+        """Checks that the file has each of the columns exactly once.
 
         Args:
             path: The file, for errors.
             names: The columns.
-            is_all: Whether those are all that there should be.
+            is_all: Whether there should be no others.
 
         Raises:
             RequestError: If it does not.
@@ -62,24 +62,24 @@ class Reader(Closing):
         """Reads the next rows.
 
         Args:
-            count: How many; fewer come at the end of the file.
+            count: The number of rows; fewer are returned at the end of the file.
 
         Raises:
-            RequestError: If the file cannot be read on.
+            RequestError: If the file cannot be read further.
         """
 
     @abstractmethod
     def skip(self, count: int) -> int:
-        """Goes past the next rows without making anything of them.
+        """Skips the next rows, without converting them.
 
         Args:
-            count: How many.
+            count: The number of rows.
 
         Returns:
-            How many there were: fewer at the end of the file.
+            The number of rows skipped: fewer at the end of the file.
         """
 
     @property
     @abstractmethod
     def position(self) -> float:
-        """The share of the file that is read, from 0 to 1."""
+        """The share of the file that has been read, from 0 to 1."""

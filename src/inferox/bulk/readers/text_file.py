@@ -1,4 +1,4 @@
-"""Files of text, which may be compressed."""
+"""Text files, which may be compressed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from inferox.bulk.readers.reader import Reader
 
 
 class TextFileReader(Reader):
-    """The rows of a file of text, which is read from its front.
+    """A reader of a text file.
 
     Args:
         path: The file, which may be compressed by gzip.
@@ -22,13 +22,13 @@ class TextFileReader(Reader):
     def __init__(self, path: Path) -> None:
         self._path = path
         self._size_bytes = max(path.stat().st_size, 1)
-        # The file as it lies on the disk, whose place says how much is read, and what is in it.
+        # The file on disk, whose position tells how much has been read, and the decompressed stream.
         self._raw = path.open("rb")
         self._stream = cast("BinaryIO", gzip.GzipFile(fileobj=self._raw)) if path.suffix == ".gz" else self._raw
 
     @property
     def position(self) -> float:
-        """The share of the file that is read; see ``Reader``."""
+        """The share of the file that has been read; see ``Reader``."""
         return min(1.0, self._raw.tell() / self._size_bytes)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Files of answers: one writer per format."""
+"""Writers of answers, one per file format."""
 
 from inferox.bulk.writers.merging import merge_parts
 from inferox.bulk.writers.opening import ARRAY, FORMATS, check_format, open_writer

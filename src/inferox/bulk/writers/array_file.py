@@ -1,4 +1,4 @@
-"""NumPy files of the answers alone."""
+"""NumPy files, which hold only the answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ArrayWriter(Writer):
 
     Args:
         path: The file.
-        schema: What all parts have in common: nothing is kept, and no row has an error.
+        schema: The schema of all parts: without kept columns, and without errors.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:  # noqa: ARG002 - as all writers are opened
@@ -37,7 +37,7 @@ class ArrayWriter(Writer):
         self._stream.write(np.ascontiguousarray(array).tobytes())
 
     def close(self) -> None:
-        """Writes into the header how many rows there are."""
+        """Completes the header with the number of rows, and closes the file."""
         if self._like is not None and not self._stream.closed:
             self._stream.seek(0)
             _write_header(self._stream, self._like, self._rows)
@@ -45,11 +45,11 @@ class ArrayWriter(Writer):
 
 
 def merge_arrays(parts: Sequence[Path], target: Path) -> None:
-    """Puts arrays end to end.
+    """Concatenates arrays.
 
     Args:
-        parts: The files of the parts, at least one.
-        target: The file that is made of them.
+        parts: The files of the parts; at least one.
+        target: The file to write.
 
     Raises:
         OSError: If a file cannot be read or written.
@@ -64,7 +64,7 @@ def merge_arrays(parts: Sequence[Path], target: Path) -> None:
 
 
 def _write_header(stream: BinaryIO, like: npt.NDArray[Any], rows: int) -> None:
-    """Writes a header, which is as long for any number of rows: NumPy leaves room in it."""
+    """Writes a header whose length does not depend on the number of rows: NumPy leaves room for growth."""
     shape = (rows, *like.shape[1:])
     header = {"descr": np.lib.format.dtype_to_descr(like.dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(stream, header)

@@ -34,11 +34,11 @@ _ANSWER_TYPES: dict[str, pa.DataType] = {
 
 
 class TableWriter(Writer):
-    """Writes tables, whose types are decided with the first rows. Vectors are fixed-size lists.
+    """Writes tables whose types are determined by the first rows. Vectors are fixed-size lists.
 
     Args:
         path: The file.
-        schema: What all parts have in common.
+        schema: The schema of all parts.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
@@ -54,7 +54,7 @@ class TableWriter(Writer):
         self._write_table(make_table(self._types, columns, errors))
 
     def close(self) -> None:
-        """Writes the end of the file."""
+        """Finishes the file."""
         if self._writer is not None:
             self._writer.close()
 
@@ -68,7 +68,7 @@ class TableWriter(Writer):
 
 
 class ParquetWriter(TableWriter):
-    """Vectors lie in the file as they are: compressing them takes time and gains nothing."""
+    """A Parquet file. Vectors are not compressed, which would take time and gain nothing."""
 
     def _open(self, path: Path, types: pa.Schema) -> pq.ParquetWriter:
         return _open_parquet(path, types)
@@ -78,7 +78,7 @@ class ParquetWriter(TableWriter):
 
 
 class ArrowWriter(TableWriter):
-    """An Arrow file, which can be mapped into memory as it is."""
+    """An Arrow file, which can be memory-mapped."""
 
     def _open(self, path: Path, types: pa.Schema) -> pa.RecordBatchFileWriter:
         return pa.ipc.new_file(path, types)
@@ -88,11 +88,11 @@ class ArrowWriter(TableWriter):
 
 
 def merge_parquet(parts: Sequence[Path], target: Path) -> None:
-    """Puts Parquet files end to end, row group by row group.
+    """Concatenates Parquet files, row group by row group.
 
     Args:
-        parts: The files, all of one schema.
-        target: The file that is made of them.
+        parts: The files, all with the same schema.
+        target: The file to write.
     """
     with _open_parquet(target, pq.read_schema(parts[0])) as writer:
         for part in parts:
@@ -103,11 +103,11 @@ def merge_parquet(parts: Sequence[Path], target: Path) -> None:
 
 
 def merge_arrow(parts: Sequence[Path], target: Path) -> None:
-    """Puts Arrow files end to end.
+    """Concatenates Arrow files.
 
     Args:
-        parts: The files, all of one schema.
-        target: The file that is made of them.
+        parts: The files, all with the same schema.
+        target: The file to write.
     """
     with pa.memory_map(str(parts[0])) as first:
         types = pa.ipc.open_file(first).schema
@@ -132,14 +132,14 @@ def _open_parquet(path: Path, types: pa.Schema) -> pq.ParquetWriter:
 
 
 def make_types(schema: Schema, columns: Mapping[str, Any]) -> pa.Schema:
-    """The types of the columns of a file.
+    """Returns the Arrow schema of a file.
 
     Args:
-        schema: What all parts have in common.
+        schema: The schema of all parts.
         columns: The columns of the first rows.
 
     Raises:
-        ConfigError: If the values of a kept column are of several types.
+        ConfigError: If the values of a kept column have several types.
     """
     types: dict[str, pa.DataType] = {}
     for name, column in columns.items():
@@ -168,12 +168,12 @@ def _type_of(name: str, sample: Any) -> pa.DataType:
 
 
 def make_table(types: pa.Schema, columns: Mapping[str, Any], errors: list[str | None]) -> pa.Table:
-    """Makes a table of the rows.
+    """Makes a table of rows.
 
     Args:
-        types: The types of the columns.
+        types: The Arrow schema.
         columns: The columns.
-        errors: For each row why it has no answer; ``None`` where it has one.
+        errors: For each row the reason why it has no answer; ``None`` if it has one.
 
     Raises:
         ConfigError: If a value of a kept column does not have the type of the column.

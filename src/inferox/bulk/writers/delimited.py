@@ -16,11 +16,11 @@ from inferox.core import ConfigError
 
 
 class CsvWriter(Writer):
-    """A header and one row per row. What is neither a text nor a number is JSON, and what is null is empty.
+    """A CSV file with a header. Values that are neither strings nor numbers are written as JSON, nulls as empty fields.
 
     Args:
         path: The file.
-        schema: What all parts have in common.
+        schema: The schema of all parts.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:
@@ -30,7 +30,7 @@ class CsvWriter(Writer):
         self._has_header = False
 
     def write(self, columns: Mapping[str, Any], errors: list[str | None]) -> None:
-        """Writes one row per row; see ``Writer``."""
+        """Writes the rows; see ``Writer``."""
         lists = {name: _to_fields(column, errors) for name, column in columns.items()}
         if self._schema.has_errors:
             lists[ERROR] = ["" if error is None else error for error in errors]
@@ -48,10 +48,10 @@ class CsvWriter(Writer):
 
 
 def skip_header(stream: BinaryIO) -> None:
-    """Goes past the header of a part.
+    """Skips the header of a part.
 
     Args:
-        stream: The part, from its front.
+        stream: The part, at its start.
     """
     stream.readline()
 

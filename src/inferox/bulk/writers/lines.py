@@ -14,11 +14,11 @@ from inferox.bulk.writers.writer import ERROR, Schema, Writer
 
 
 class JsonWriter(Writer):
-    """One JSON object per row. A row with an error has ``null`` in the place of its answer.
+    """One JSON object per row. A row with an error has ``null`` in place of its answer.
 
     Args:
         path: The file.
-        schema: What all parts have in common.
+        schema: The schema of all parts.
     """
 
     def __init__(self, path: Path, schema: Schema) -> None:

@@ -1,4 +1,4 @@
-"""One file out of the parts of an output."""
+"""Merging the parts of an output into one file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from inferox.bulk.writers.delimited import skip_header
 
 
 def merge_parts(parts: Sequence[Path], target: Path, form: str) -> None:
-    """Puts parts end to end.
+    """Concatenates parts.
 
     Args:
-        parts: The files of the parts, at least one.
-        target: The file that is made of them.
+        parts: The files of the parts; at least one.
+        target: The file to write.
         form: Their format.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which writer a format needs."""
+"""Choosing the writer for a format."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inferox.bulk.writers.writer import Schema, Writer
 from inferox.core import ConfigError
 
 PARQUET, ARROW, JSON_LINES, _, ARRAY = FORMATS = ("parquet", "arrow", "jsonl", "csv", "npy")
-"""The formats of an output, which are also how the names of its files end."""
+"""The formats of an output, which are also the suffixes of its files."""
 
 
 def check_format(form: str) -> None:
@@ -22,7 +22,7 @@ def check_format(form: str) -> None:
         form: The format.
 
     Raises:
-        ConfigError: If there is no such format, or it needs a package that is not installed.
+        ConfigError: If there is no such format, or it needs a library that is not installed.
     """
     if form not in FORMATS:
         raise ConfigError(f"the format must be one of {', '.join(FORMATS)}, but is {form!r}")
@@ -34,9 +34,9 @@ def open_writer(path: Path, form: str, schema: Schema) -> Writer:
     """Opens a file for rows with their answers.
 
     Args:
-        path: The file, which is written anew.
+        path: The file, which is overwritten.
         form: One of ``FORMATS``.
-        schema: What all parts of the output have in common.
+        schema: The schema of all parts of the output.
     """
     if form in {PARQUET, ARROW}:
         from inferox.bulk.writers.arrow import ArrowWriter, ParquetWriter

@@ -11,19 +11,19 @@ from inferox.bulk.rows import Column
 from inferox.core import Closing
 
 ERROR = "error"
-"""The name of the column that says why a row has no answer."""
+"""The name of the column with the reason why a row has no answer."""
 
 TRUNCATED = "truncated"
-"""The name of the column that says whether the text of a row was cut; null where it has no answer."""
+"""The name of the column that tells whether the text of a row was cut; null if the row has no answer."""
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What all parts of an output have in common.
+    """The schema that all parts of an output share.
 
     Attributes:
-        samples: Some values of each kept column, or its type in pyarrow, by which the types of a file are decided.
-        metadata: What a file says about itself where its format has a place for that.
+        samples: Some values of each kept column, or a pyarrow array of its type, which determine the types of a file.
+        metadata: Metadata of a file, for formats that can store it.
         has_errors: Whether there is a column of errors.
     """
 
@@ -40,8 +40,8 @@ class Writer(Closing):
         """Writes some rows.
 
         Args:
-            columns: The columns as ``Answered`` has them.
-            errors: For each row why it has no answer; ``None`` where it has one.
+            columns: The columns; see ``Answered``.
+            errors: For each row the reason why it has no answer; ``None`` if it has one.
 
         Raises:
             ConfigError: If a column does not have the type that the file states for it.

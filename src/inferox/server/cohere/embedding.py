@@ -28,18 +28,18 @@ _KNOWN = ("float", "base64", "binary", "ubinary")
 _CALIBRATED = ("int8", "uint8")
 
 _SIDES = {"NONE": None, "START": "left", "END": "right"}
-"""What is cut off texts that are too long; ``None`` where they are refused."""
+"""The side on which texts that are too long are cut; ``None`` to refuse them."""
 
 
 class CohereContent(Struct):
-    """A part of an input, of which there may be several."""
+    """One of the parts of an input."""
 
     type: str
     text: str | None = None
 
 
 class CohereInput(Struct):
-    """An input that is made of parts."""
+    """An input made of parts."""
 
     content: list[CohereContent]
 
@@ -66,20 +66,20 @@ class ApiVersion(Struct, forbid_unknown_fields=True):
 
 
 class EmbedUnits(Struct, forbid_unknown_fields=True):
-    """What Cohere would count."""
+    """The units that Cohere would bill."""
 
     input_tokens: int
 
 
 class EmbedMeta(Struct, forbid_unknown_fields=True):
-    """What an answer says of itself."""
+    """Metadata of a response."""
 
     api_version: ApiVersion
     billed_units: EmbedUnits
 
 
 class CohereEmbedAnswer(Struct, forbid_unknown_fields=True):
-    """The body of an answer: vectors by the form in which they are, or a bare list of numbers."""
+    """The body of a response: vectors by embedding type, or a bare list of vectors."""
 
     id: str
     embeddings: list[list[float]] | dict[str, list[list[float] | str]]
@@ -89,11 +89,11 @@ class CohereEmbedAnswer(Struct, forbid_unknown_fields=True):
 
 
 class CohereEmbedRoute:
-    """Makes vectors of texts.
+    """Embeds texts.
 
     Args:
-        service: What computes them.
-        gives_bare: Whether vectors come as a bare list where no types are asked for, as in the first version.
+        service: Computes the vectors.
+        gives_bare: Whether vectors are returned as a bare list if no types are requested, as in v1.
     """
 
     def __init__(self, service: Service, *, gives_bare: bool) -> None:
@@ -105,10 +105,10 @@ class CohereEmbedRoute:
         """Answers a request.
 
         Args:
-            body: Its body.
+            body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         asked = self._body.read(body)
         texts = _read_texts(asked)
@@ -117,7 +117,7 @@ class CohereEmbedRoute:
         refuse_shorter(info, "max_tokens", asked.max_tokens)
         if (info.dimension or 0) % _PER_BYTE and {"binary", "ubinary"} & set(types):
             raise FieldError(
-                "embedding_types", f"{info.name!r} makes vectors of {info.dimension} numbers: no full bytes"
+                "embedding_types", f"{info.name!r} makes vectors of {info.dimension} numbers, which is not a multiple of 8"
             )
         side = _SIDES[asked.truncate]
         options = CallOptions(
@@ -149,11 +149,11 @@ class CohereEmbedRoute:
 
 def _read_texts(asked: CohereEmbedRequest) -> Sequence[str]:
     if asked.images is not None:
-        raise FieldError("images", f"{asked.model[:200]!r} is asked for vectors of images, and texts alone are taken")
+        raise FieldError("images", f"{asked.model[:200]!r} is asked for vectors of images, but only texts are supported")
     given = [name for name in ("texts", "inputs") if getattr(asked, name) is not None]
     if len(given) != 1:
         raise FieldError(
-            "texts", f"a request has either texts or inputs, but this one has {' and '.join(given) or 'none'}"
+            "texts", f"a request has either texts or inputs, but this one has {' and '.join(given) or 'neither'}"
         )
     if asked.texts is not None:
         check_count("texts", asked.texts)
@@ -166,7 +166,7 @@ def _read_texts(asked: CohereEmbedRequest) -> Sequence[str]:
 def _read_input(item: CohereInput, place: str) -> str:
     texts = [part.text for part in item.content if part.type == "text" and part.text is not None]
     if len(item.content) != 1 or len(texts) != 1:
-        raise FieldError(place, f"{place} must have one part of the type text, and texts alone are taken")
+        raise FieldError(place, f"{place} must have exactly one part, of the type text")
     return texts[0]
 
 
@@ -177,7 +177,7 @@ def _read_types(types: list[str] | None) -> Sequence[str]:
         if kind in _CALIBRATED:
             raise FieldError(
                 "embedding_types",
-                f"vectors in {kind} need the ranges of their numbers, and no package has any",
+                f"vectors in {kind} need calibrated ranges, which packages do not have",
                 hint="binary and ubinary need none",
             )
         if kind not in _KNOWN:

@@ -1,4 +1,4 @@
-"""Errors as Cohere's clients read them."""
+"""Errors in the format of Cohere's protocol."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class CohereErrorBody(Struct, forbid_unknown_fields=True):
 
 
 def write_error(failure: Failure) -> HttpResponse:
-    """An error as Cohere's clients read it.
+    """Writes an error in the format of Cohere's protocol.
 
     Args:
-        failure: What is said of it.
+        failure: The error to report.
     """
     return HttpResponse(json.encode({"message": failure.message}), failure.status, headers=failure.headers)
 
 
 COHERE_ERRORS = ErrorForm(write_error, CohereErrorBody)
-"""How Cohere's protocol says that something is wrong."""
+"""The error format of Cohere's protocol."""

@@ -1,4 +1,4 @@
-"""Where Cohere's routes are."""
+"""The routes of Cohere's protocol."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from inferox.server.service import Service
 
 
 def make_cohere(service: Service) -> Protocol:
-    """Cohere's protocol, but for its rerank, which it shares with others.
+    """Makes Cohere's protocol, except its rerank route, which it shares with others.
 
     Args:
-        service: What answers its requests.
+        service: Answers the requests.
     """
     first, second = (CohereEmbedRoute(service, gives_bare=is_first) for is_first in (True, False))
     about = "Makes vectors of texts, in one or several forms."

@@ -1,1 +1,1 @@
-"""The Open Inference Protocol, version 2, with the extensions of Triton."""
+"""The Open Inference Protocol, version 2, with Triton's extensions."""

@@ -1,4 +1,4 @@
-"""How an answer was computed, as the parameters of its response."""
+"""Response parameters that say how an answer was computed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from inferox.engine import Answer
 
 
 def describe_parameters(answer: Answer) -> dict[str, str | int]:
-    """How an answer was computed, beside its model and version.
+    """Returns the parameters that say how an answer was computed, apart from its model and version.
 
     Args:
         answer: The answer.
@@ -17,7 +17,7 @@ def describe_parameters(answer: Answer) -> dict[str, str | int]:
         "inferox_parity": answer.parity_class,
         "inferox_embedding_space": answer.embedding_space,
         "inferox_cut_inputs": len(cut),
-        # Which they are, from 0. Parameters have no lists.
+        # The indices of the cut items, from 0. Parameters cannot be lists.
         "inferox_cut_items": ",".join(cut) or None,
     }
     return {name: value for name, value in facts.items() if value is not None}

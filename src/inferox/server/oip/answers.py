@@ -1,4 +1,4 @@
-"""What the answers of the protocol hold over HTTP, as the description of its routes has it."""
+"""The bodies of the protocol's HTTP responses, for the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from msgspec import UNSET, Struct, UnsetType
 
 
 class ReadyAnswer(Struct, forbid_unknown_fields=True):
-    """Whether every model can be computed, and why not."""
+    """The readiness of the server: whether every model can be computed, and if not, why."""
 
     ready: bool
     error: str | UnsetType = UNSET
 
 
 class ModelReadyAnswer(ReadyAnswer, forbid_unknown_fields=True, kw_only=True):
-    """Whether a model can be computed, and why not."""
+    """The readiness of a model: whether it can be computed, and if not, why."""
 
     name: str
 
 
 class ServerMetadata(Struct, forbid_unknown_fields=True):
-    """What the server is."""
+    """The name, version and extensions of the server."""
 
     name: str
     version: str
@@ -29,7 +29,7 @@ class ServerMetadata(Struct, forbid_unknown_fields=True):
 
 
 class TensorMetadata(Struct, forbid_unknown_fields=True):
-    """A tensor that a model takes or gives."""
+    """An input or output tensor of a model."""
 
     name: str
     datatype: str
@@ -37,7 +37,7 @@ class TensorMetadata(Struct, forbid_unknown_fields=True):
 
 
 class ModelMetadata(Struct, forbid_unknown_fields=True):
-    """What a model is."""
+    """The metadata of a model."""
 
     name: str
     versions: list[str]
@@ -47,7 +47,7 @@ class ModelMetadata(Struct, forbid_unknown_fields=True):
 
 
 class TensorConfiguration(Struct, forbid_unknown_fields=True):
-    """A tensor as Triton configures it."""
+    """A tensor in Triton's model configuration."""
 
     name: str
     data_type: str
@@ -57,7 +57,7 @@ class TensorConfiguration(Struct, forbid_unknown_fields=True):
 
 
 class ModelConfiguration(Struct, forbid_unknown_fields=True):
-    """A model as Triton configures it."""
+    """A model in Triton's configuration."""
 
     name: str
     platform: str
@@ -70,14 +70,14 @@ class ModelConfiguration(Struct, forbid_unknown_fields=True):
 
 
 class Duration(Struct, forbid_unknown_fields=True):
-    """How often something took place, and how long that took together, in nanoseconds."""
+    """The number of times that something took place, and the total time in nanoseconds."""
 
     count: int
     ns: int
 
 
 class InferStatistics(Struct, forbid_unknown_fields=True):
-    """What took how long."""
+    """The durations of requests and of their stages."""
 
     success: Duration
     fail: Duration
@@ -90,7 +90,7 @@ class InferStatistics(Struct, forbid_unknown_fields=True):
 
 
 class ModelStatistics(Struct, forbid_unknown_fields=True):
-    """What was computed with a model; ``last_inference`` in milliseconds since 1970."""
+    """The statistics of a model; ``last_inference`` in milliseconds since 1970."""
 
     name: str
     version: str
@@ -101,13 +101,13 @@ class ModelStatistics(Struct, forbid_unknown_fields=True):
 
 
 class StatisticsAnswer(Struct, forbid_unknown_fields=True):
-    """What was computed with each model."""
+    """The statistics of the models."""
 
     model_stats: list[ModelStatistics]
 
 
 class IndexedModel(Struct, forbid_unknown_fields=True):
-    """A model of the repository."""
+    """A model in the repository index."""
 
     name: str
     version: str
@@ -116,7 +116,7 @@ class IndexedModel(Struct, forbid_unknown_fields=True):
 
 
 class OutputTensor(Struct, forbid_unknown_fields=True):
-    """An output, whose elements are here, or follow the JSON as binary data."""
+    """An output, with its elements in ``data``, or as binary data after the JSON."""
 
     name: str
     datatype: str
@@ -126,7 +126,7 @@ class OutputTensor(Struct, forbid_unknown_fields=True):
 
 
 class InferAnswer(Struct, forbid_unknown_fields=True):
-    """What was computed."""
+    """The results of an inference request."""
 
     model_name: str
     model_version: str
@@ -136,7 +136,7 @@ class InferAnswer(Struct, forbid_unknown_fields=True):
 
 
 class OipErrorFacts(Struct, forbid_unknown_fields=True):
-    """An error as Inferox's own client raises it."""
+    """The error that Inferox's own client raises."""
 
     kind: str
     facts: dict[str, Any]

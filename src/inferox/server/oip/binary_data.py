@@ -1,4 +1,4 @@
-"""The elements of tensors as bytes: row-major, without gaps, little-endian."""
+"""Elements of tensors as bytes: row-major, contiguous, little-endian."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.wire_tensor import count_elements
 
 _LENGTH = struct.Struct("<I")
-"""What stands before each element of BYTES: its length."""
+"""The length that precedes each BYTES element."""
 
 _BF16_BITS = 16
-"""By how many bits a float32 is longer than a BF16, whose bits are its first ones."""
+"""The number of low-order bits of a float32 that BF16 drops."""
 
 _BF16_HALF = 0x7FFF
 _QUIET_NAN = 0x0040
@@ -29,15 +29,15 @@ def read_binary(datatype: Datatype, shape: Sequence[int], data: memoryview, subj
 
     Args:
         datatype: Their type.
-        shape: The extent of each axis.
+        shape: The shape of the tensor.
         data: The bytes.
-        subject: What errors say is wrong, such as ``input 'x'``.
+        subject: The name of the tensor in errors, such as ``input 'x'``.
 
     Returns:
-        The array, a view of the bytes where that is possible.
+        An array of that shape and of the NumPy dtype of ``datatype``: a view of the bytes if possible.
 
     Raises:
-        FieldError: If they are not the elements of such a tensor.
+        FieldError: If the bytes are not the elements of such a tensor.
     """
     count = count_elements(shape, subject)
     if datatype is Datatype.BYTES:
@@ -55,7 +55,7 @@ def read_binary(datatype: Datatype, shape: Sequence[int], data: memoryview, subj
     if datatype is Datatype.BOOL:
         return _read_bools(data, subject).reshape(shape)
     array = np.frombuffer(data, datatype.numpy_dtype.newbyteorder("<")).astype(datatype.numpy_dtype, copy=False)
-    # What stands before it in a body may be of any length; runtimes want numbers where a processor does.
+    # The data may start at any offset in a body; runtimes want aligned numbers.
     return (array if array.flags.aligned else array.copy()).reshape(shape)
 
 
@@ -64,7 +64,7 @@ def write_binary(datatype: Datatype, array: npt.NDArray[Any]) -> bytes:
 
     Args:
         datatype: Their type.
-        array: The elements; of BF16 as float32, which are rounded to the nearest.
+        array: The elements; for BF16, float32 values, which are rounded to nearest.
     """
     if datatype is Datatype.BYTES:
         parts = [part for element in array.flat for part in (_LENGTH.pack(len(element)), element)]
@@ -111,7 +111,7 @@ def _read_bools(data: memoryview, subject: str) -> npt.NDArray[np.bool_]:
 def _to_bf16(array: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
     bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
     is_odd = (bits >> _BF16_BITS) & 1
-    with np.errstate(over="ignore"):  # only of NaN, which is rounded by itself
+    with np.errstate(over="ignore"):  # only for NaN, which is handled separately
         rounded = (bits + _BF16_HALF + is_odd) >> _BF16_BITS
     quiet = (bits >> _BF16_BITS) | _QUIET_NAN
     return np.where(np.isnan(array), quiet, rounded).astype("<u2")

@@ -1,4 +1,4 @@
-"""The parameters of a request, of which a few mean something to any model."""
+"""The parameters of a request that apply to any model."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from inferox.server.field_error import FieldError
 from inferox.server.oip.datatype import Datatype
 
 PRIORITY_LEVELS = 9
-"""The least priority that a request may have; 1 is the highest."""
+"""The number of priority levels: 1 is the highest, 9 the lowest."""
 
 DEFAULT_PRIORITY = 5
-"""The priority of requests that name none, or 0."""
+"""The priority of requests that give none, or 0."""
 
 _SECONDS = 1e-6
-"""The unit of ``timeout``: a microsecond."""
+"""The unit of ``timeout``, in seconds: a microsecond."""
 
 _NOT_OFFERED = {
-    "sequence_id": "sequences of requests",
-    "sequence_start": "sequences of requests",
-    "sequence_end": "sequences of requests",
+    "sequence_id": "a sequence of requests",
+    "sequence_start": "a sequence of requests",
+    "sequence_end": "a sequence of requests",
     "shared_memory_region": "shared memory",
     "classification": "classification of outputs",
 }
-"""What would change the answer, so that it cannot be ignored as other parameters are."""
+"""Parameters that would change the answer, so that they cannot be ignored as others are."""
 
 _OF_REQUESTS = ("artifact", "output_datatype", "priority", "prompt_name", "timeout", "truncate")
-"""What a request says of all its tensors, and a single tensor cannot."""
+"""Parameters of a whole request, which a single tensor cannot have."""
 
 T = TypeVar("T")
 
@@ -40,11 +40,11 @@ def read_call_options(parameters: Mapping[str, Any], version: str | None) -> Cal
 
     Args:
         parameters: ``priority`` (1 is the highest), ``timeout`` (microseconds), ``prompt_name``, ``artifact`` and
-            ``truncate``. What else there is, is ignored, as it may be meant for servers of another kind.
-        version: The version that it names.
+            ``truncate``. Others are ignored, as they may be meant for other servers.
+        version: The version that the request names.
 
     Raises:
-        FieldError: If one has a wrong value, or asks for what is not offered.
+        FieldError: If a value is invalid, or asks for an unsupported feature.
     """
     refuse_unknown_ways(parameters)
     priority = read_parameter(parameters, "priority", int) or DEFAULT_PRIORITY
@@ -64,13 +64,13 @@ def read_call_options(parameters: Mapping[str, Any], version: str | None) -> Cal
 
 
 def read_output_datatype(parameters: Mapping[str, Any]) -> Datatype:
-    """Reads the type in which outputs are wanted that are FP32: that, or BF16, which takes half the bytes.
+    """Reads the datatype in which FP32 outputs are wanted: FP32, or BF16, which takes half the bytes.
 
     Args:
-        parameters: The parameters of a request, of which it is ``output_datatype``.
+        parameters: The parameters of a request; ``output_datatype`` is read.
 
     Raises:
-        FieldError: If it is another one.
+        FieldError: If it is another datatype.
     """
     name = read_parameter(parameters, "output_datatype", str) or Datatype.FP32
     if name not in {Datatype.FP32, Datatype.BF16}:
@@ -79,28 +79,28 @@ def read_output_datatype(parameters: Mapping[str, Any]) -> Datatype:
 
 
 def refuse_unknown_ways(parameters: Mapping[str, Any]) -> None:
-    """Refuses parameters, of a request or a tensor, that ask for what is not offered.
+    """Refuses parameters, of a request or a tensor, that ask for unsupported features.
 
     Args:
         parameters: The parameters.
 
     Raises:
-        FieldError: If there is such a one.
+        FieldError: If there is one.
     """
     for name, what in _NOT_OFFERED.items():
         if parameters.get(name):
-            raise FieldError(name, f"{what} are not offered, and {name} is {shown(parameters[name])}")
+            raise FieldError(name, f"{name} is {shown(parameters[name])}, but {what} is not supported")
 
 
 def check_tensor_parameters(parameters: Mapping[str, Any], subject: str) -> None:
-    """Refuses parameters of a tensor that ask for what is not offered, or not for a single tensor.
+    """Refuses parameters of a tensor that ask for unsupported features, or that belong to the request.
 
     Args:
         parameters: The parameters.
-        subject: What the tensor is called in errors.
+        subject: The name of the tensor in errors.
 
     Raises:
-        FieldError: If there is such a one.
+        FieldError: If there is one.
     """
     refuse_unknown_ways(parameters)
     for name in _OF_REQUESTS:
@@ -109,7 +109,7 @@ def check_tensor_parameters(parameters: Mapping[str, Any], subject: str) -> None
 
 
 def read_parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
-    """Reads a parameter; ``None`` where it is missing.
+    """Reads a parameter; ``None`` if it is missing.
 
     Args:
         parameters: The parameters.
@@ -117,12 +117,12 @@ def read_parameter(parameters: Mapping[str, Any], name: str, kind: type[T]) -> T
         kind: Its type.
 
     Raises:
-        FieldError: If it is of another type.
+        FieldError: If it has another type.
     """
     value = parameters.get(name)
     if value is None:
         return None
-    # As floats are no integers here, neither are booleans.
+    # Booleans are not accepted as integers.
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise FieldError(name, f"{name} must be of the type {kind.__name__}, but is {shown(value)}")
     return value

@@ -30,16 +30,16 @@ class Datatype(StrEnum):
 
     @classmethod
     def of(cls, dtype: DataType) -> Datatype:
-        """The data type of a tensor of a model.
+        """Returns the datatype for a tensor of a model.
 
         Args:
-            dtype: What the model calls it.
+            dtype: The data type in the model's signature.
         """
         return cls(_OF_MODELS[dtype])
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """What arrays hold: the same bits, but for BF16, which NumPy lacks, float32, and for BYTES objects."""
+        """The NumPy dtype of its arrays: the same type, but float32 for BF16 (NumPy lacks it), and object for BYTES."""
         return _NUMPY_DTYPES[self]
 
     @property
@@ -47,13 +47,13 @@ class Datatype(StrEnum):
         """The size of one element on the wire.
 
         Raises:
-            KeyError: For BYTES, whose elements are of any size.
+            KeyError: For BYTES, whose elements vary in size.
         """
         return _SIZE_BYTES[self]
 
     @property
     def is_floating(self) -> bool:
-        """Whether it holds fractions."""
+        """Whether it is a floating-point type."""
         return self in _FLOATING
 
 

@@ -1,4 +1,4 @@
-"""Errors as the protocol's clients read them."""
+"""Errors in the format of the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from inferox.server.protocol import ErrorForm
 
 
 def write_error(failure: Failure) -> HttpResponse:
-    """An error as the protocol's clients read it: ``error`` is the protocol's, ``inferox`` our own client's.
+    """Writes an error: ``error`` for the protocol's clients, ``inferox`` for Inferox's own client.
 
     Args:
-        failure: What is said of it.
+        failure: The error to report.
     """
     kind = kind_of(failure.error) or RequestError
     told = {"kind": kind.__name__, "facts": describe_error(failure.error)}
@@ -25,4 +25,4 @@ def write_error(failure: Failure) -> HttpResponse:
 
 
 OIP_ERRORS = ErrorForm(write_error, OipErrorBody)
-"""How the protocol says that something is wrong."""
+"""The error format of the Open Inference Protocol."""

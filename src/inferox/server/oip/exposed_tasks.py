@@ -1,4 +1,4 @@
-"""How the tasks of packages look to the protocol."""
+"""Tasks of packages as models of the protocol."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class _ItemExposure(Exposure):
-    """A model of a task whose items are rows.
+    """A model whose task has one item per row.
 
     Args:
-        inputs: What it takes.
-        outputs: What it gives.
-        read: Makes items of the inputs.
-        write: Makes arrays of results, one for each output.
+        inputs: The input tensors.
+        outputs: The output tensors.
+        read: Converts inputs to items.
+        write: Converts results to arrays, one for each output.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class _ItemExposure(Exposure):
         self._to_arrays = write
 
     def write(self, answer: Answer) -> list[WireTensor]:
-        """Makes tensors of the results; see ``Exposure``."""
+        """Converts results to tensors; see ``Exposure``."""
         arrays = zip(self.outputs, self._to_arrays(answer.results), strict=True)
         return [WireTensor(tensor.name, tensor.datatype, array) for tensor, array in arrays]
 
@@ -58,10 +58,10 @@ class _ItemExposure(Exposure):
 
 
 class _RawExposure(Exposure):
-    """A model that takes tensors as they are; a request is one call.
+    """A model that takes raw tensors; a request is one call.
 
     Args:
-        signature: What it takes and gives.
+        signature: The signature of the model.
     """
 
     def __init__(self, signature: Signature) -> None:
@@ -74,24 +74,24 @@ class _RawExposure(Exposure):
         )
 
     def write(self, answer: Answer) -> list[WireTensor]:
-        """The outputs of the call; see ``Exposure``."""
+        """Converts the outputs of the call to tensors; see ``Exposure``."""
         (outputs,) = answer.results
         return [WireTensor(item.name, item.datatype, outputs[item.name]) for item in self.outputs]
 
     def _read(self, arrays: Arrays) -> Sequence[Any]:
         if lacking := [item.name for item in (*self.inputs, *self.outputs) if item.datatype is Datatype.BF16]:
-            raise FieldError("model", f"tensors of BF16, such as {lacking[0]!r}, cannot be computed with in requests")
+            raise FieldError("model", f"the model has tensors of BF16, such as {lacking[0]!r}, which requests cannot use")
         return [dict(arrays)]
 
 
 def expose(info: ModelInfo) -> Exposure:
-    """How a model looks to the protocol.
+    """Returns the exposure of a model: its tensors in the protocol, and the conversion to and from them.
 
     Args:
         info: The model.
 
     Raises:
-        FieldError: If it has a task of its own, which has no form in it.
+        FieldError: If it has a custom task, which the protocol cannot represent.
     """
     if info.signature is not None:
         return _RawExposure(info.signature)
@@ -106,7 +106,7 @@ def expose(info: ModelInfo) -> Exposure:
         return _ItemExposure([_QUERY, _TEXT], [_SCORE], _read_pairs, lambda scores: [np.asarray(scores, np.float32)])
     if info.task == "token-classify":
         return _ItemExposure([_TEXT], _SPANS, _read_texts, _write_spans)
-    raise FieldError("model", f"{info.name!r} is a model for the task {info.task}, which this protocol has no form for")
+    raise FieldError("model", f"{info.name!r} is a model for the task {info.task}, which this protocol does not support")
 
 
 def _expose(spec: TensorSpec) -> ExposedTensor:

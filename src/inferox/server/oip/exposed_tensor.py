@@ -1,4 +1,4 @@
-"""The tensors that a model takes and gives, as the protocol describes them."""
+"""Input and output tensors of a model, as the protocol describes them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from inferox.server.oip.datatype import Datatype
 
 ANY = -1
-"""An extent that every request may choose."""
+"""The extent of an axis that may differ between requests."""
 
 
 @dataclass(frozen=True)
 class ExposedTensor:
-    """A tensor that a model takes or gives.
+    """An input or output tensor of a model.
 
     Attributes:
         name: Its name.
         datatype: The type of its elements.
-        shape: The extent of each axis.
+        shape: The extent of each axis; ``ANY`` for one that varies.
         is_optional: Whether a request may leave it out.
     """
 
@@ -28,17 +28,17 @@ class ExposedTensor:
     is_optional: bool = False
 
     def describe(self) -> dict[str, Any]:
-        """The tensor as the metadata of a model have it."""
+        """Returns the tensor as in the metadata of a model."""
         return {"name": self.name, "datatype": self.datatype.value, "shape": list(self.shape)}
 
     def configure(self, *, has_batch: bool) -> dict[str, Any]:
-        """The tensor as Triton's configuration of a model has it.
+        """Returns the tensor as in Triton's model configuration.
 
         Args:
-            has_batch: Whether the first axis counts rows, which that leaves out.
+            has_batch: Whether the first axis is the batch axis, which the configuration leaves out.
         """
         dims = list(self.shape[1:] if has_batch else self.shape)
-        # It has no tensors without axes: a row of one element has the shape [1] for clients, and [] for the model.
+        # The configuration needs an axis: a row of one element has the shape [1] for clients, and [] for the model.
         reshape: dict[str, Any] = {} if dims else {"reshape": {"shape": []}}
         data_type = "TYPE_STRING" if self.datatype is Datatype.BYTES else f"TYPE_{self.datatype}"
         optional = {"optional": True} if self.is_optional else {}

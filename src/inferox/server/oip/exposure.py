@@ -1,4 +1,4 @@
-"""How a model looks to the protocol: its tensors, what they mean to its task, and what its answers are as tensors."""
+"""The exposure of a model in the protocol: its tensors, and how they relate to items and answers of its task."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ MAX_BATCH = 2048
 
 
 class Exposure(ABC):
-    """How a model looks to the protocol.
+    """The exposure of a model in the protocol.
 
     Args:
-        inputs: What it takes.
-        outputs: What it gives.
-        max_batch: The most rows of a request; 0 where the first axis of its tensors does not count rows.
+        inputs: The input tensors.
+        outputs: The output tensors.
+        max_batch: The most rows of a request; 0 if the first axis of the tensors is not a batch axis.
 
     Attributes:
-        inputs: What it takes.
-        outputs: What it gives.
-        max_batch: The most rows of a request.
+        inputs: The input tensors.
+        outputs: The output tensors.
+        max_batch: The most rows of a request; see above.
     """
 
     def __init__(
@@ -42,13 +42,16 @@ class Exposure(ABC):
         self.max_batch = max_batch
 
     def read(self, tensors: Mapping[str, WireTensor]) -> Sequence[Any]:
-        """Makes items of tensors.
+        """Converts tensors to items.
 
         Args:
-            tensors: The inputs of a request by name.
+            tensors: The inputs of a request, by name.
+
+        Returns:
+            The items, one per row; a single one for a model that takes raw tensors.
 
         Raises:
-            RequestError: If they are not what the model takes.
+            RequestError: If they are not the inputs of the model.
         """
         names = [tensor.name for tensor in self.inputs]
         missing = [item.name for item in self.inputs if not item.is_optional and item.name not in tensors]
@@ -62,23 +65,23 @@ class Exposure(ABC):
 
     @abstractmethod
     def write(self, answer: Answer) -> list[WireTensor]:
-        """Makes tensors of an answer, in the order of ``outputs``.
+        """Converts an answer to tensors, in the order of ``outputs``.
 
         Args:
-            answer: The answer to what ``read`` gave.
+            answer: The answer to the items from ``read``.
         """
 
     @abstractmethod
     def _read(self, arrays: Mapping[str, npt.NDArray[Any]]) -> Sequence[Any]:
-        """Makes items of arrays, of which each has as many rows as the others."""
+        """Converts arrays, which all have the same number of rows, to items."""
 
     def _check(self, expected: ExposedTensor, tensor: WireTensor) -> npt.NDArray[Any]:
         subject, array = f"input {expected.name!r}", tensor.array
-        # Every BF16 is an FP32, so that nothing is lost.
+        # BF16 converts to FP32 without loss.
         is_wider = (tensor.datatype, expected.datatype) == (Datatype.BF16, Datatype.FP32)
         if tensor.datatype is not expected.datatype and not is_wider:
             raise FieldError("inputs", f"{subject} must be {expected.datatype}, but is {tensor.datatype}")
-        # Rows of one element may be given with an axis for that, as Triton's clients learn from its configuration.
+        # Rows of one element may have an axis of extent 1, as Triton's configuration tells its clients.
         if len(expected.shape) == 1 and self.max_batch and array.ndim > 1 and array.shape[1:] == (1,):
             array = array.reshape(-1)
         fits = array.ndim == len(expected.shape) and all(
@@ -95,29 +98,29 @@ def _check_rows(arrays: Mapping[str, npt.NDArray[Any]], max_batch: int) -> None:
     rows = {name: len(array) for name, array in arrays.items()}
     if len(set(rows.values())) > 1:
         told = ", ".join(f"{name} has {count:,}" for name, count in rows.items())
-        raise FieldError("inputs", f"all inputs must have as many rows, but {told}")
+        raise FieldError("inputs", f"all inputs must have the same number of rows, but {told}")
     count = next(iter(rows.values()), 0)
     if not 0 < count <= max_batch:
         raise FieldError("inputs", f"a request must have from 1 to {counted(max_batch, 'row')}, but has {count:,}")
 
 
 def row_tensor(name: str, datatype: Datatype, *more: int, is_optional: bool = False) -> ExposedTensor:
-    """A tensor with an entry for each row.
+    """Returns a tensor with one entry per row.
 
     Args:
         name: Its name.
         datatype: The type of its elements.
-        more: The extents after that of the rows.
+        more: The extents of the axes after that of the rows.
         is_optional: Whether a request may leave it out.
     """
     return ExposedTensor(name, datatype, (ANY, *more), is_optional)
 
 
 def to_bytes_array(texts: Sequence[Sequence[str]] | Sequence[str]) -> npt.NDArray[np.object_]:
-    """Texts as the elements of a tensor of BYTES.
+    """Encodes texts as the elements of a BYTES tensor.
 
     Args:
-        texts: A text for each row, or as many for each.
+        texts: One text per row, or equally long lists of texts, one list per row.
     """
     given = np.array(texts, np.object_)
     encoded = np.array([str(text).encode() for text in given.flat], np.object_)

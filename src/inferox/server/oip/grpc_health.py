@@ -1,4 +1,4 @@
-"""gRPC's own health checks."""
+"""The standard gRPC health checks."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from inferox.server.oip.grpc_messages import HEALTH, INFERENCE, GrpcMessages
 from inferox.server.service import Service
 
 _OF_SERVER = frozenset({"", f"{INFERENCE}.GRPCInferenceService"})
-"""What stands for the whole server; other names are those of models."""
+"""Service names that mean the whole server; others are those of models."""
 
 _EVERY_S = 0.25
-"""How often those who watch are told of a change."""
+"""The interval at which watchers learn of changes."""
 
 
 class GrpcHealth:
     """Answers health checks: of the server, and of each model by its name.
 
     Args:
-        service: What is asked about.
+        service: The service to check.
     """
 
     def __init__(self, service: Service) -> None:
@@ -31,7 +31,7 @@ class GrpcHealth:
         self._messages = GrpcMessages(HEALTH)
 
     def handler(self) -> Any:
-        """What gRPC's server is given: a generic handler."""
+        """Returns the generic handler to register with the gRPC server."""
         write = self._messages.of("HealthCheckResponse").SerializeToString
         handlers = {
             "Check": grpc.unary_unary_rpc_method_handler(self._check, response_serializer=write),

@@ -1,4 +1,4 @@
-"""Requests and answers of ``ModelInfer``."""
+"""Requests and responses of ``ModelInfer``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FIELDS = {
     Datatype.FP64: "fp64_contents",
     Datatype.BYTES: "bytes_contents",
 }
-"""Where the elements of each type stand, where they are not raw; FP16 and BF16 are always that."""
+"""The typed field for each datatype; FP16 and BF16 have none, and are always raw."""
 
 
 def read_grpc_infer(message: Any) -> InferRequest:
@@ -43,10 +43,10 @@ def read_grpc_infer(message: Any) -> InferRequest:
         message: A ``ModelInferRequest``.
 
     Returns:
-        The request, which wants its outputs as binary data unless its inputs are typed contents.
+        The request; it wants its outputs as binary data unless its inputs are typed contents.
 
     Raises:
-        RequestError: If it is not one that can be computed.
+        RequestError: If it is invalid.
     """
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
@@ -74,14 +74,14 @@ def write_grpc_infer(
     answer: Answer,
     outputs: Sequence[tuple[WireTensor, bool]],
 ) -> Any:
-    """Writes an answer: raw where the request was, or where an output cannot be typed contents.
+    """Writes a response: raw if the request was, or if an output has no typed contents.
 
     Args:
         messages: The messages of the protocol.
         name: The model.
-        request: What was asked.
-        answer: What was computed.
-        outputs: What the answer has, and whether each is wanted as binary data.
+        request: The request.
+        answer: The answer.
+        outputs: The outputs, each with whether it is wanted as binary data.
 
     Returns:
         A ``ModelInferResponse``.
@@ -114,14 +114,14 @@ def _read_input(item: Any, raw: bytes | None) -> WireTensor:
     if raw is None:
         return WireTensor(item.name, datatype, _read_contents(datatype, shape, item.contents, subject))
     if item.HasField("contents"):
-        raise FieldError("contents", f"{subject} has contents, and raw_input_contents has some for it as well")
+        raise FieldError("contents", f"{subject} has both contents and an entry in raw_input_contents")
     return WireTensor(item.name, datatype, read_binary(datatype, shape, memoryview(raw), subject))
 
 
 def _read_contents(datatype: Datatype, shape: Sequence[int], contents: Any, subject: str) -> npt.NDArray[Any]:
     count = count_elements(shape, subject)
     if datatype not in _FIELDS:
-        raise FieldError("contents", f"{subject} is {datatype}, which is sent in raw_input_contents alone")
+        raise FieldError("contents", f"{subject} is {datatype}, which can only be sent in raw_input_contents")
     name = _FIELDS[datatype]
     if other := [field.name for field, _ in contents.ListFields() if field.name != name]:
         raise FieldError("contents", f"{subject} is {datatype}, whose elements are in {name}, but has {other[0]}")

@@ -1,4 +1,4 @@
-"""The messages of gRPC, in a pool of their own: other copies of them may be in the same process."""
+"""gRPC messages, in a descriptor pool of their own: the process may hold other copies of them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from google.protobuf.message_factory import GetMessageClass
 from inferox.core import RequestError
 
 _FILE = "protos.binpb"
-"""What ``make protos`` makes of the ``.proto`` files beside it."""
+"""The output of ``make protos``, compiled from the ``.proto`` files beside it."""
 
 INFERENCE = "inference"
 HEALTH = "grpc.health.v1"
 
 
 class GrpcMessages:
-    """The messages of one of the packages of ``protos``, by name.
+    """The messages of one protobuf package, by name.
 
     Args:
         package: The package, such as ``inference``.
@@ -36,7 +36,7 @@ class GrpcMessages:
         self._classes: dict[str, Any] = {}
 
     def of(self, name: str) -> Any:
-        """The class of a message.
+        """Returns the class of a message.
 
         Args:
             name: Its name in the package.
@@ -50,27 +50,27 @@ class GrpcMessages:
 
         Args:
             name: Its name in the package.
-            content: What it holds, as JSON has it.
+            content: Its content, in protobuf's JSON form.
         """
         return ParseDict(content, self.of(name)())
 
     def read(self, name: str, content: bytes) -> Any:
-        """Reads a message that somebody sent.
+        """Parses a message.
 
         Args:
             name: Its name in the package.
-            content: The message.
+            content: The serialized message.
 
         Raises:
-            RequestError: If it is not one.
+            RequestError: If it cannot be parsed.
         """
         try:
             return self.of(name).FromString(content)
         except DecodeError as error:
-            raise RequestError(f"what was sent is not a {name}: {error}") from error
+            raise RequestError(f"the message is not a {name}: {error}") from error
 
     def methods(self, service: str) -> list[tuple[str, str, str]]:
-        """The methods of a service: their names, and those of the messages that they take and give.
+        """Returns the methods of a service, each with the names of its request and response messages.
 
         Args:
             service: Its name in the package.

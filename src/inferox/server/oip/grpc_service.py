@@ -1,4 +1,4 @@
-"""The protocol over gRPC: what answers each of its calls."""
+"""The protocol over gRPC: the handlers of its calls."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ _NOT_OFFERED = (
 )
 
 _OPEN = frozenset({"ServerLive", "ServerReady"})
-"""What needs no API key, as probes have none."""
+"""Methods that need no API key, for probes."""
 
 _COMPUTING = frozenset({"ModelInfer", "ModelStreamInfer"})
 
 _STREAMED_AT_ONCE = 64
-"""How many requests of a stream are computed while the first of them is not answered."""
+"""The number of requests of a stream that are computed while the first of them is unanswered."""
 
 _ID_BYTES = 12
 
@@ -60,11 +60,11 @@ class GrpcService:
     """Answers the calls of the protocol.
 
     Args:
-        service: What has the models.
-        inference: What computes requests.
-        intake: Counts what is held of them.
-        keys: Who may ask.
-        observer: Told of each call.
+        service: The service that holds the models.
+        inference: Computes the requests.
+        intake: Limits the requests and bytes in progress.
+        keys: The API keys.
+        observer: Notified of each call.
 
     Attributes:
         may_answer: While it is not set, calls are computed, but their answers are held back.
@@ -94,10 +94,10 @@ class GrpcService:
         }
 
     def handler(self) -> Any:
-        """What gRPC's server is given: a generic handler."""
+        """Returns the generic handler to register with the gRPC server."""
         handlers: dict[str, Any] = {}
         for method, taken, given in self._messages.methods(_SERVICE):
-            # Messages are read here: gRPC would fill the log with those that cannot be read, and leave streams hanging.
+            # Messages are parsed here: gRPC would log each one that cannot be parsed, and leave its stream hanging.
             write = self._messages.of(given).SerializeToString
             if method in self._calls:
                 is_open = method in _OPEN
@@ -152,7 +152,7 @@ class GrpcService:
             return write_grpc_infer(self._messages, message.model_name, request, answer, outputs)
 
     async def _stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[Any]:
-        """Answers requests in their order, several of which are computed at a time."""
+        """Answers requests in order, computing several at a time."""
         waiting: asyncio.Queue[asyncio.Task[Any] | None] = asyncio.Queue(_STREAMED_AT_ONCE)
         begun: set[asyncio.Task[Any]] = set()
         key, metadata = _key_of(context), _metadata_of(context)
@@ -173,7 +173,7 @@ class GrpcService:
                 answer = await task
                 await self.may_answer.wait()
                 yield answer
-        except HttpError as error:  # of the API key, which concerns all of the stream
+        except HttpError as error:  # about the API key, which is that of the whole stream
             request_id = _make_id()
             await _abort(explain(error, request_id), request_id, context, {})
         finally:
@@ -181,7 +181,7 @@ class GrpcService:
                 task.cancel()
 
     async def _answer_streamed(self, content: bytes, key: bytes | None, metadata: Mapping[str, str]) -> Any:
-        """An answer within a stream, which errors do not end."""
+        """Answers a request within a stream; errors do not end the stream."""
         response, message_id = self._messages.of("ModelStreamInferResponse"), ""
         record = self._begin("ModelStreamInfer", content, metadata)
         status = _OK
@@ -200,7 +200,7 @@ class GrpcService:
             failure = explain(error, record.id)
             status = _word_for(failure)
             told = response(error_message=failure.message)
-            told.infer_response.id = message_id  # so that its client knows which request it is of
+            told.infer_response.id = message_id  # tells the client which request it answers
             return told
         finally:
             self._observer.end(record, status)
@@ -208,7 +208,7 @@ class GrpcService:
     def _answering(
         self, method: str, taken: str, call: Call, *, is_open: bool
     ) -> Callable[[bytes, Any], Awaitable[Any]]:
-        """Has a call answered, with a status where it fails."""
+        """Wraps a call: authenticates and records it, and turns exceptions into a status."""
 
         async def answer(content: bytes, context: Any) -> Any:
             record = self._begin(method, content, _metadata_of(context))
@@ -235,7 +235,7 @@ class GrpcService:
         return answer
 
     def _begin(self, method: str, content: bytes, metadata: Mapping[str, str]) -> RequestRecord:
-        """Begins the record of a call, or of a request within a stream."""
+        """Starts the record of a call, or of a request within a stream."""
         trace = read_trace_context(metadata)
         record = RequestRecord(_make_id(), "grpc", method, _PATH, trace=trace, received_bytes=len(content))
         current_record.set(record)
@@ -245,11 +245,11 @@ class GrpcService:
 
 
 def explain(error: Exception, request_id: str) -> Failure:
-    """What is said of an error, which the operator is told too where it is the server's.
+    """Returns the report of an error, and logs it if it is an internal one.
 
     Args:
         error: The error.
-        request_id: What the operator finds it by.
+        request_id: The id under which the operator finds it in the log.
     """
     failure = read_failure(error, request_id)
     if failure.status == INTERNAL:
@@ -270,7 +270,7 @@ def _metadata_of(context: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in context.invocation_metadata() or ():
         if isinstance(value, str):
-            # As headers of HTTP are: a long state may be divided, and of others none hides the one before.
+            # As with HTTP headers: a long state may be split, and a repeated name must not hide the earlier value.
             found[name] = f"{found[name]},{value}" if name in found else value
     return found
 
@@ -280,7 +280,7 @@ def _key_of(context: Any) -> bytes | None:
 
 
 def _refusing(code: Any, why: str) -> Callable[[bytes, Any], Awaitable[None]]:
-    async def refuse(message: bytes, context: Any) -> None:  # noqa: ARG001 - whatever it asks
+    async def refuse(message: bytes, context: Any) -> None:  # noqa: ARG001 - as every call
         await context.abort(code, why)
 
     return refuse

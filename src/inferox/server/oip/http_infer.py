@@ -1,4 +1,4 @@
-"""Requests and answers of ``POST …/infer``: JSON, and after it the tensors that are sent as binary data."""
+"""Requests and responses of ``POST …/infer``: JSON, followed by the tensors sent as binary data."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from inferox.server.oip.json_data import read_json, write_json
 from inferox.server.oip.wire_tensor import WireTensor, read_datatype
 
 HEADER_LENGTH = "inference-header-content-length"
-"""The header that says how long the JSON is before binary data; 0 where there is no JSON at all."""
+"""The header with the length of the JSON before binary data; 0 if there is no JSON at all."""
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class InferInput(Struct):
-    """A tensor that a request gives."""
+    """An input tensor of a request."""
 
     name: str
     datatype: str
@@ -70,13 +70,13 @@ def read_infer(body: bytes, header_length: str | None, exposure: Exposure, versi
     """Reads a request.
 
     Args:
-        body: Its body.
-        header_length: What the header says of how long its JSON is; ``None`` where all of it is JSON.
-        exposure: What the model takes.
-        version: The version that it names.
+        body: The body.
+        header_length: The value of ``HEADER_LENGTH``; ``None`` if the whole body is JSON.
+        exposure: The exposure of the model.
+        version: The version that the request names.
 
     Raises:
-        RequestError: If it is not one.
+        RequestError: If it is invalid.
     """
     if header_length is None:
         return _read(body, memoryview(b""), version)
@@ -95,16 +95,16 @@ def read_infer(body: bytes, header_length: str | None, exposure: Exposure, versi
 async def write_infer(
     name: str, request: InferRequest, answer: Answer, outputs: Sequence[tuple[WireTensor, bool]]
 ) -> HttpResponse:
-    """Writes an answer.
+    """Writes a response.
 
     Args:
         name: The model.
-        request: What was asked.
-        answer: What was computed.
-        outputs: What the answer has, and whether each is wanted as binary data.
+        request: The request.
+        answer: The answer.
+        outputs: The outputs, each with whether it is wanted as binary data.
 
     Raises:
-        InferoxError: If JSON cannot say what is not wanted as binary data.
+        InferoxError: If JSON cannot represent an output that is not wanted as binary data.
     """
     binary: list[bytes] = []
     written: list[bytes] = []
@@ -145,17 +145,17 @@ def _read(text: bytes, binary: memoryview, version: str | None) -> InferRequest:
 
 
 def _read_input(item: InferInput, binary: memoryview) -> tuple[WireTensor, memoryview]:
-    """Reads an input, and says what is left of the binary data."""
+    """Reads an input, and returns it with the rest of the binary data."""
     subject = f"input {shown(item.name)}"
     check_tensor_parameters(item.parameters, subject)
     datatype = read_datatype(item.datatype, subject)
     size = read_parameter(item.parameters, "binary_data_size", int)
     if size is None:
         if item.data is msgspec.UNSET:
-            raise FieldError("data", f"{subject} has no data, and no parameter binary_data_size either")
+            raise FieldError("data", f"{subject} has neither data nor the parameter binary_data_size")
         return WireTensor(item.name, datatype, read_json(datatype, item.shape, bytes(item.data), subject)), binary
     if item.data is not msgspec.UNSET:
-        raise FieldError("data", f"{subject} has data, and also the parameter binary_data_size")
+        raise FieldError("data", f"{subject} has both data and the parameter binary_data_size")
     if not 0 <= size <= len(binary):
         raise FieldError(
             "binary_data_size",
@@ -172,7 +172,7 @@ def _is_binary(output: InferOutput, *, default: bool) -> bool:
 
 
 def _read_raw(body: bytes, inputs: Sequence[ExposedTensor], version: str | None, *, has_batch: bool) -> InferRequest:
-    """Reads a body that is the one input of a model: a single row, whose size tells an extent that may be any."""
+    """Reads a body that is a model's only input: one row, whose variable extent follows from the size."""
     if len(inputs) != 1:
         names = ", ".join(item.name for item in inputs)
         raise FieldError(HEADER_LENGTH, f"a body without JSON can be one input, but the model takes {names}")
@@ -186,7 +186,7 @@ def _read_raw(body: bytes, inputs: Sequence[ExposedTensor], version: str | None,
         shape[shape.index(ANY)] = len(body) // row_bytes if row_bytes else 0
     subject = f"input {item.name!r}"
     if ANY in shape:
-        raise FieldError(HEADER_LENGTH, f"{subject} of the shape {list(item.shape)} needs JSON that says its extents")
+        raise FieldError(HEADER_LENGTH, f"{subject} of the shape {list(item.shape)} needs JSON with its extents")
     array = read_binary(item.datatype, shape, content, subject)
     tensor = WireTensor(item.name, item.datatype, array)
     return InferRequest("", {item.name: tensor}, None, read_call_options({}, version), binary_output=True)

@@ -1,4 +1,4 @@
-"""A request to compute, whichever way it came."""
+"""An inference request, over HTTP or gRPC."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from inferox.server.oip.wire_tensor import WireTensor
 
 @dataclass(frozen=True)
 class InferRequest:
-    """A request to compute.
+    """An inference request.
 
     Attributes:
-        id: What its client calls it, which the answer repeats; empty where it has no name.
-        inputs: The tensors by name.
-        outputs: The outputs that are asked for, each with whether it is wanted as binary data; ``None`` for all.
-        options: What else it says.
-        binary_output: Whether outputs are wanted as binary data, unless they themselves say something else.
-        bf16_output: Whether outputs that are FP32 are wanted as BF16, rounded to the nearest.
+        id: The client's id of the request, which the response repeats; empty if it has none.
+        inputs: The tensors, by name.
+        outputs: The requested outputs, each with whether it is wanted as binary data; ``None`` for all.
+        options: The other options.
+        binary_output: Whether outputs are wanted as binary data, unless an output says otherwise.
+        bf16_output: Whether FP32 outputs are wanted as BF16, rounded to nearest.
     """
 
     id: str
@@ -33,13 +33,13 @@ class InferRequest:
     bf16_output: bool = False
 
     def choose(self, outputs: Sequence[WireTensor]) -> list[tuple[WireTensor, bool]]:
-        """The outputs that are asked for, in that order, and whether each is wanted as binary data.
+        """Returns the requested outputs, in the requested order, each with whether it is wanted as binary data.
 
         Args:
-            outputs: What there is.
+            outputs: The outputs of the model.
 
         Raises:
-            FieldError: If one is asked for that there is not.
+            FieldError: If a requested one does not exist.
         """
         there = {tensor.name: self._convert(tensor) for tensor in outputs}
         if self.outputs is None:
@@ -48,7 +48,7 @@ class InferRequest:
         return [(there[name], is_binary) for name, is_binary in self.outputs.items()]
 
     def _convert(self, tensor: WireTensor) -> WireTensor:
-        # Arrays of BF16 are float32 as well: whatever writes it rounds it.
+        # Arrays of BF16 are float32 as well: they are rounded when they are written.
         is_rounded = self.bf16_output and tensor.datatype is Datatype.FP32
         return replace(tensor, datatype=Datatype.BF16) if is_rounded else tensor
 
@@ -57,26 +57,26 @@ def refuse_unknown_outputs(asked: Mapping[str, bool], there: Mapping[str, object
     """Refuses outputs that a model does not have.
 
     Args:
-        asked: What a request asks for.
-        there: What the model gives.
+        asked: The requested outputs.
+        there: The outputs of the model.
 
     Raises:
-        FieldError: If it asks for something else.
+        FieldError: If a requested one is not among them.
     """
     if unknown := [name for name in asked if name not in there]:
         raise FieldError("outputs", f"there is no output {shown(unknown[0])}; there are {', '.join(there)}")
 
 
 def add_input(inputs: dict[str, WireTensor], tensor: WireTensor) -> None:
-    """Adds an input to those that were read.
+    """Adds an input to those read so far.
 
     Args:
-        inputs: Those that were read.
+        inputs: The inputs read so far.
         tensor: The input.
 
     Raises:
         FieldError: If there is one of that name already.
     """
     if tensor.name in inputs:
-        raise FieldError("inputs", f"there are two inputs of the name {shown(tensor.name)}")
+        raise FieldError("inputs", f"there are two inputs named {shown(tensor.name)}")
     inputs[tensor.name] = tensor

@@ -1,4 +1,4 @@
-"""Computing requests of the protocol, whichever way they come."""
+"""Inference requests of the protocol, over HTTP or gRPC."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from inferox.server.service import Service
 
 
 class Inference:
-    """Computes requests.
+    """Computes inference requests.
 
     Args:
-        service: What answers them, whatever the protocol.
+        service: Computes the answers, whatever the protocol.
     """
 
     def __init__(self, service: Service) -> None:
@@ -30,14 +30,14 @@ class Inference:
         self._counts: dict[str, InferCounts] = defaultdict(InferCounts)
 
     def find(self, name: str) -> Exposure:
-        """How a model looks to the protocol.
+        """Returns the exposure of a model.
 
         Args:
-            name: What requests call it.
+            name: The name in the request.
 
         Raises:
-            RequestError: If there is none of that name, or the protocol has no form for its task.
-            OverloadedError: If it may still come.
+            RequestError: If there is none of that name, or the protocol cannot represent its task.
+            OverloadedError: If it may still be loading.
         """
         info = self._service.find(name)
         known = self._exposures.get(name)
@@ -46,15 +46,15 @@ class Inference:
         return known[1]
 
     def find_version(self, name: str, version: str | None) -> ModelInfo:
-        """A model, of which a request may name a version.
+        """Returns a model, checking the version that a request may name.
 
         Args:
-            name: What requests call it.
-            version: The version, or a label; ``None`` for the one that was loaded last.
+            name: The name in the request.
+            version: The version, or a label; ``None`` for the version loaded last.
 
         Raises:
             ModelNotFoundError: If there is no such model.
-            OverloadedError: If it may still come.
+            OverloadedError: If it may still be loading.
         """
         info = self._service.find(name)
         if version is not None and version not in {info.version, *info.labels}:
@@ -69,7 +69,7 @@ class Inference:
             request: The request.
 
         Returns:
-            The answer; and the outputs that are asked for, each with whether it is wanted as binary data.
+            The answer; and the requested outputs, each with whether it is wanted as binary data.
 
         Raises:
             InferoxError: See ``Service.compute``.
@@ -84,7 +84,7 @@ class Inference:
         return answered
 
     async def describe_statistics(self, name: str | None = None) -> dict[str, Any]:
-        """What was computed so far, of a model or of all.
+        """Returns the statistics of a model, or of all.
 
         Args:
             name: The model; ``None`` for all.
@@ -103,7 +103,7 @@ class Inference:
     ) -> tuple[Answer, Sequence[tuple[WireTensor, bool]]]:
         items = exposure.read(request.inputs)
         if request.outputs is not None:
-            # Before anything is computed for nothing.
+            # Refuse before anything is computed in vain.
             refuse_unknown_outputs(request.outputs, {item.name: item for item in exposure.outputs})
         answer = await self._service.compute(name, items, request.options)
         return answer, request.choose(exposure.write(answer))

@@ -1,4 +1,4 @@
-"""The elements of tensors as JSON."""
+"""Elements of tensors as JSON."""
 
 from __future__ import annotations
 
@@ -18,35 +18,38 @@ from inferox.server.oip.datatype import Datatype
 from inferox.server.oip.wire_tensor import WireTensor, count_elements
 
 _BINARY_ALONE = frozenset({Datatype.FP16, Datatype.BF16})
-"""The types that the protocol has in binary alone."""
+"""Datatypes that the protocol has only as binary data."""
 
 _WHITESPACE = b" \t\r\n"
 
 _AT_ONCE = 65_536
-"""How many elements are written before others get their turn."""
+"""The number of elements written before the event loop may run other tasks."""
 
 
 def read_json(datatype: Datatype, shape: Sequence[int], data: bytes, subject: str) -> npt.NDArray[Any]:
-    """Reads the elements of a tensor: nested lists of its shape, or one list of all elements.
+    """Reads the elements of a tensor: nested lists of its shape, or one flat list.
 
     Args:
         datatype: Their type.
-        shape: The extent of each axis.
+        shape: The shape of the tensor.
         data: The JSON.
-        subject: What errors say is wrong, such as ``input 'x'``.
+        subject: The name of the tensor in errors, such as ``input 'x'``.
+
+    Returns:
+        An array of that shape and of the NumPy dtype of ``datatype``.
 
     Raises:
-        FieldError: If they are not the elements of such a tensor.
+        FieldError: If the JSON does not hold the elements of such a tensor.
     """
     count = count_elements(shape, subject)
     if datatype in _BINARY_ALONE:
-        raise FieldError("data", f"{subject} is {datatype}, which JSON does not have", hint="send it as binary data")
+        raise FieldError("data", f"{subject} is {datatype}, which JSON cannot represent", hint="send it as binary data")
     depth = _depth_of(data)
     if depth not in {1, len(shape)}:
         raise FieldError(
             "data",
-            f"{subject} has {counted(len(shape), 'axis', 'axes')}, so that its data is nested as deeply or flat, "
-            f"but has {depth}",
+            f"{subject} has {counted(len(shape), 'axis', 'axes')}, so that its data must be nested as deeply or flat, "
+            f"but is nested {depth} deep",
         )
     array = _to_array(datatype, _decode(datatype, data, depth, subject), depth, subject)
     if (array.shape != tuple(shape)) if depth > 1 else (array.size != count):
@@ -55,19 +58,19 @@ def read_json(datatype: Datatype, shape: Sequence[int], data: bytes, subject: st
 
 
 async def write_json(tensor: WireTensor) -> bytes:
-    """Writes the elements of a tensor as one list.
+    """Writes the elements of a tensor as one flat list.
 
     Args:
         tensor: The tensor.
 
     Raises:
-        FieldError: If JSON does not have its type, or its bytes are not text.
-        ExecutionError: If it has NaN or infinite numbers, which JSON does not have.
+        FieldError: If JSON cannot represent its datatype, or its bytes are not text.
+        ExecutionError: If it has NaN or infinite numbers, which JSON cannot represent.
     """
     subject = f"output {tensor.name!r}"
     if tensor.datatype in _BINARY_ALONE:
         raise FieldError(
-            "outputs", f"{subject} is {tensor.datatype}, which JSON does not have", hint="ask for it as binary data"
+            "outputs", f"{subject} is {tensor.datatype}, which JSON cannot represent", hint="ask for it as binary data"
         )
     flat = tensor.array.reshape(-1)
     if tensor.datatype is Datatype.BYTES:
@@ -77,7 +80,7 @@ async def write_json(tensor: WireTensor) -> bytes:
             raise FieldError("outputs", f"{subject} is not text", hint="ask for it as binary data") from None
     if tensor.datatype.is_floating and not np.isfinite(flat).all():
         raise ExecutionError(
-            f"{subject} has NaN or infinite numbers, which JSON does not have", hint="ask for it as binary data"
+            f"{subject} has NaN or infinite numbers, which JSON cannot represent", hint="ask for it as binary data"
         )
     parts = []
     for start in range(0, flat.size, _AT_ONCE):
@@ -88,7 +91,7 @@ async def write_json(tensor: WireTensor) -> bytes:
 
 
 def _depth_of(data: bytes) -> int:
-    """How deeply lists are nested in the first place."""
+    """Returns the nesting depth of the lists around the first element."""
     return data[: len(data) - len(data.lstrip(b"[" + _WHITESPACE))].count(b"[")
 
 

@@ -1,4 +1,4 @@
-"""What a model is, in the words of the protocol and in those of Triton's configurations."""
+"""Descriptions of a model: the protocol's metadata and Triton's configuration."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from inferox.server.oip.exposure import Exposure
 
 
 def describe_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
-    """The metadata of a model.
+    """Returns the metadata of a model.
 
     Args:
         info: The model.
-        exposure: How it looks to the protocol.
+        exposure: Its exposure in the protocol.
     """
     return {
         "name": info.name,
@@ -27,11 +27,11 @@ def describe_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
 
 
 def configure_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
-    """A model as Triton's clients and load generators ask for it.
+    """Returns the configuration of a model, which Triton's clients and load generators ask for.
 
     Args:
         info: The model.
-        exposure: How it looks to the protocol.
+        exposure: Its exposure in the protocol.
     """
     has_batch = bool(exposure.max_batch)
     return {
@@ -47,10 +47,10 @@ def configure_model(info: ModelInfo, exposure: Exposure) -> dict[str, Any]:
 
 
 def _describe_prompts(info: ModelInfo) -> dict[str, dict[str, str]]:
-    # A parameter is a text: the prompts by their names are a JSON object in it.
+    # A parameter is a string: the prompts, by name, are a JSON object in it.
     return {"prompts": {"string_value": json.dumps(dict(info.prompts), ensure_ascii=False)}} if info.prompts else {}
 
 
 def _platform(info: ModelInfo) -> str:
-    """The runtime and the format, such as ``onnxruntime_onnx``."""
+    """Returns the runtime and the format, such as ``onnxruntime_onnx``."""
     return "_".join(info.artifact.split("/")[:2])

@@ -1,4 +1,4 @@
-"""Paths below ``/v2/models/``, which name a model, perhaps its version, and what is asked of it."""
+"""Paths below ``/v2/models/``: a model, perhaps a version of it, and what is requested of it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from inferox.server.http_error import HttpError
 
 START = "/v2/models/"
-"""How they begin."""
+"""The prefix of all of them."""
 
 _FORM = re.compile(r"(?P<name>.+?)(?:/versions/(?P<version>[^/]+))?(?:/(?P<action>infer|ready|config|stats))?")
 
 
 @dataclass(frozen=True)
 class ModelPath:
-    """What a path asks for.
+    """A parsed path below ``/v2/models/``.
 
     Attributes:
         name: The model. It may have an owner, and so a slash.
-        version: Its version; ``None`` for the one that was loaded last.
-        action: What is asked: ``infer``, ``ready``, ``config``, ``stats``, or nothing but what the model is.
+        version: Its version; ``None`` for the one loaded last.
+        action: ``infer``, ``ready``, ``config`` or ``stats``; empty for the metadata.
     """
 
     name: str
@@ -29,13 +29,13 @@ class ModelPath:
 
     @classmethod
     def of(cls, path: str) -> ModelPath:
-        """Reads a path.
+        """Parses a path.
 
         Args:
-            path: The path, decoded, with ``START``.
+            path: The decoded path, including ``START``.
 
         Raises:
-            HttpError: If it names no model.
+            HttpError: If it does not name a model.
         """
         found = _FORM.fullmatch(path.removeprefix(START))
         if found is None:

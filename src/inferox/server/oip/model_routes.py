@@ -1,4 +1,4 @@
-"""What is asked of one model."""
+"""The routes of a single model."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _NOT_READY = 503
 
 
 class ModelRoutes:
-    """Answers what is asked of one model, which the path names.
+    """Answers requests for the model that the path names.
 
     Args:
-        service: What has the models.
-        inference: What computes requests.
+        service: The service that holds the models.
+        inference: Computes the requests.
     """
 
     def __init__(self, service: Service, inference: Inference) -> None:
@@ -38,13 +38,13 @@ class ModelRoutes:
         }
 
     async def read(self, request: HttpRequest) -> HttpResponse:
-        """Says what a model is, or whether it is ready.
+        """Returns the metadata, readiness, configuration or statistics of a model.
 
         Args:
             request: The request.
 
         Raises:
-            RequestError: If there is no such model, or nothing of that kind to read.
+            RequestError: If there is no such model, or the path is not one to read.
         """
         path = ModelPath.of(request.path)
         if path.action not in self._readers:

@@ -1,4 +1,4 @@
-"""Where the protocol's routes are."""
+"""The HTTP routes of the Open Inference Protocol."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ from inferox.server.protocol import Methods, Protocol, posting, reading
 from inferox.server.service import Service
 
 _NOT_OFFERED = ("systemsharedmemory/", "cudasharedmemory/", "trace/", "logging")
-"""Where Triton has what this server has not."""
+"""Triton's routes that this server does not have."""
 
 _READABLE: Mapping[str, tuple[str, type]] = {
-    "": ("Says which tensors a model takes and gives.", ModelMetadata),
-    "/ready": ("Says whether a model can be computed now.", ModelReadyAnswer),
-    "/config": ("Says how Triton would configure a model.", ModelConfiguration),
-    "/stats": ("Says what was computed so far with a model.", StatisticsAnswer),
+    "": ("Returns the input and output tensors of a model.", ModelMetadata),
+    "/ready": ("Returns whether a model can be computed now.", ModelReadyAnswer),
+    "/config": ("Returns a model's configuration as in Triton.", ModelConfiguration),
+    "/stats": ("Returns the statistics of a model.", StatisticsAnswer),
 }
-"""What can be read of a model, by the end of the path."""
+"""What can be read about a model, by the end of the path: summaries and types of responses."""
 
 
 def make_oip(service: Service, inference: Inference) -> Protocol:
-    """The Open Inference Protocol over HTTP.
+    """Makes the Open Inference Protocol over HTTP.
 
     Args:
-        service: What has the models.
-        inference: What computes requests.
+        service: The service that holds the models.
+        inference: Computes the requests.
     """
     server, models = ServerRoutes(service, inference), ModelRoutes(service, inference)
     repository = RepositoryRoutes(service)
-    about_server = reading(server.describe, "Says what the server is.", ServerMetadata)
+    about_server = reading(server.describe, "Returns the metadata of the server.", ServerMetadata)
     routes = {
         "/v2": about_server,
         "/v2/": about_server,
-        "/v2/health/live": reading(server.say_live, "Says that the process answers.", Life),
+        "/v2/health/live": reading(server.say_live, "Returns that the process is live.", Life),
         "/v2/health/ready": reading(
-            server.say_ready, "Says whether every model can be computed now.", ReadyAnswer, also={503: ReadyAnswer}
+            server.say_ready, "Returns whether every model can be computed now.", ReadyAnswer, also={503: ReadyAnswer}
         ),
         "/v2/models/stats": reading(
-            server.describe_statistics, "Says what was computed so far with every model.", StatisticsAnswer
+            server.describe_statistics, "Returns the statistics of every model.", StatisticsAnswer
         ),
         "/v2/repository/index": posting(
             repository.list_all, "Lists the models.", IndexRequest, gives=list[IndexedModel]
@@ -64,16 +64,16 @@ def make_oip(service: Service, inference: Inference) -> Protocol:
     }
     infer = posting(
         models.infer,
-        "Computes a request.",
+        "Computes an inference request.",
         InferBody,
         gives={JSON: InferAnswer, "application/octet-stream": None},
         computes=None,
     )
     families = {
-        START: {**reading(models.read, "Says what a model is.", ModelMetadata), **infer},
+        START: {**reading(models.read, "Returns the metadata of a model.", ModelMetadata), **infer},
         "/v2/repository/models/": posting(repository.refuse_control, "Refuses to load or unload a model.", gives={}),
     }
-    refuse = "Refuses what this server does not offer."
+    refuse = "Refuses a request that this server does not support."
     families |= {
         f"/v2/{name}": {**reading(repository.refuse, refuse, {}), **posting(repository.refuse, refuse, gives={})}
         for name in _NOT_OFFERED

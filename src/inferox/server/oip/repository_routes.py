@@ -1,4 +1,4 @@
-"""What is asked of the models as a repository, and what a server of this kind does not do."""
+"""The routes of the model repository, and those that this server refuses."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from inferox.server.json_body import JsonBody
 from inferox.server.oip.server_routes import list_models
 from inferox.server.service import Service
 
-NO_CONTROL = "models are loaded when the server starts, and by requests to its admin listener alone: see --admin-port"
-"""Why models are neither loaded nor unloaded."""
+NO_CONTROL = "models are loaded only when the server starts, and by requests to its admin listener: see --admin-port"
+"""The reason why models are neither loaded nor unloaded here."""
 
-NOT_OFFERED = "shared memory, and settings of traces and logs, are not offered"
-"""Why other calls of Triton's clients are refused."""
+NOT_OFFERED = "shared memory, and trace and log settings, are not supported"
+"""The reason why other calls of Triton's clients are refused."""
 
 
 class IndexRequest(Struct):
-    """The body of a request, which may be empty."""
+    """The body of an index request, which may be empty."""
 
     ready: bool = False
 
@@ -28,23 +28,23 @@ _WANTED = JsonBody(IndexRequest)
 
 
 class RepositoryRoutes:
-    """Answers what is asked of all models.
+    """Answers requests about the model repository.
 
     Args:
-        service: What has them.
+        service: The service that holds the models.
     """
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def list_all(self, request: HttpRequest) -> HttpResponse:
-        """Says which models there are.
+        """Lists the models.
 
         Args:
             request: The request.
 
         Raises:
-            RequestError: If its body is wrong.
+            RequestError: If its body is invalid.
         """
 
         async def answer(body: bytes) -> HttpResponse:
@@ -54,7 +54,7 @@ class RepositoryRoutes:
         return await request.answer_binary(answer)
 
     async def refuse_control(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Loads and unloads nothing.
+        """Refuses to load or unload a model.
 
         Raises:
             HttpError: Always.
@@ -62,7 +62,7 @@ class RepositoryRoutes:
         raise HttpError(403, "not_allowed", NO_CONTROL)
 
     async def refuse(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Refuses what is not offered.
+        """Refuses a request that is not supported.
 
         Raises:
             HttpError: Always.

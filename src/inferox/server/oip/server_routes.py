@@ -1,4 +1,4 @@
-"""What is asked of the whole server."""
+"""The routes about the whole server."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from inferox.server.oip.inference import Inference
 from inferox.server.service import Service
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository", "statistics")
-"""The extensions of Triton that are offered."""
+"""The supported extensions of Triton."""
 
 _NOT_READY = 503
 
 
 def describe_server() -> dict[str, Any]:
-    """The metadata of the server."""
+    """Returns the metadata of the server."""
     return {"name": "inferox", "version": version("inferox"), "extensions": list(EXTENSIONS)}
 
 
 def list_models(service: Service, *, ready_only: bool) -> list[dict[str, Any]]:
-    """The models, as an index of the repository has them.
+    """Returns the models, as listed in the repository index.
 
     Args:
-        service: What has them.
-        ready_only: Whether to leave out those that cannot be computed now.
+        service: The service that holds the models.
+        ready_only: Whether to leave out models that cannot be computed now.
     """
     found = []
     for info in service.models():
@@ -40,11 +40,11 @@ def list_models(service: Service, *, ready_only: bool) -> list[dict[str, Any]]:
 
 
 class ServerRoutes:
-    """Answers what is asked of the whole server.
+    """Answers requests about the whole server.
 
     Args:
-        service: What is asked about.
-        inference: What computes requests.
+        service: The service that holds the models.
+        inference: Computes the requests.
     """
 
     def __init__(self, service: Service, inference: Inference) -> None:
@@ -52,19 +52,19 @@ class ServerRoutes:
         self._inference = inference
 
     async def describe(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Says what it is."""
+        """Returns the metadata of the server."""
         return HttpResponse(json.encode(describe_server()))
 
     async def describe_statistics(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Says what was computed so far with every model."""
+        """Returns the statistics of every model."""
         return HttpResponse(json.encode(await self._inference.describe_statistics()))
 
     async def say_live(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Says that the process answers."""
+        """Returns that the process is live."""
         return HttpResponse(json.encode({"live": True}))
 
     async def say_ready(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Says whether every model can be computed now."""
+        """Returns whether every model can be computed now."""
         reason = self._service.why_not_ready()
         if reason is None:
             return HttpResponse(json.encode({"ready": True}))

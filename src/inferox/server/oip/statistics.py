@@ -1,4 +1,4 @@
-"""What was computed so far, as Triton's clients and load generators ask for it."""
+"""Inference statistics, as Triton's clients and load generators ask for them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class InferCounts:
     """The requests of this protocol for a model, since the server started.
 
     Attributes:
-        succeeded: How many were answered.
-        succeeded_ns: How long that took, together.
-        failed: How many were not.
-        failed_ns: How long those took, together.
-        last_ms: When the last was answered, in milliseconds since 1970; 0 where none was.
+        succeeded: The number of requests that were answered.
+        succeeded_ns: Their total duration.
+        failed: The number of requests that failed.
+        failed_ns: Their total duration.
+        last_ms: The time of the last answer, in milliseconds since 1970; 0 if there was none.
     """
 
     succeeded: int = 0
@@ -30,10 +30,10 @@ class InferCounts:
     last_ms: int = 0
 
     def note(self, duration_ns: int, *, is_answered: bool) -> None:
-        """Counts a request. One whose client has gone is neither.
+        """Counts a request. One whose client has disconnected is not counted.
 
         Args:
-            duration_ns: How long it took.
+            duration_ns: Its duration.
             is_answered: Whether it was answered.
         """
         if is_answered:
@@ -46,12 +46,12 @@ class InferCounts:
 
 
 def describe_statistics(info: ModelInfo, counts: InferCounts, stats: ModelStats) -> dict[str, Any]:
-    """What was computed with a model.
+    """Returns the statistics of a model, in Triton's form.
 
     Args:
         info: The model.
         counts: The requests of this protocol for it.
-        stats: What its engine did, whatever asked for it.
+        stats: The statistics of its engine, over all protocols.
     """
     return {
         "name": info.name,

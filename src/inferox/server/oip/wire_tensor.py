@@ -1,4 +1,4 @@
-"""Tensors as they are on the wire."""
+"""Tensors of requests and responses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from inferox.server.field_error import FieldError
 from inferox.server.oip.datatype import Datatype
 
 _MAX_AXES = 64
-"""The most axes that NumPy's arrays have."""
+"""The most axes of a NumPy array."""
 
 _MAX_ELEMENTS = 2**40
-"""How many elements a shape may speak of: what no body holds, and still far from where sizes overflow."""
+"""The most elements of a shape: more than any body holds, and far below where sizes overflow."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class WireTensor:
     Attributes:
         name: Its name.
         datatype: The type of its elements on the wire.
-        array: The elements, of ``datatype.numpy_dtype``: of BYTES as objects of the type ``bytes``.
+        array: The elements, with dtype ``datatype.numpy_dtype``; for BYTES, ``bytes`` objects.
     """
 
     name: str
@@ -36,11 +36,11 @@ class WireTensor:
 
 
 def read_datatype(given: str, subject: str) -> Datatype:
-    """Reads the name of a data type.
+    """Parses the name of a datatype.
 
     Args:
         given: The name.
-        subject: What the error says is wrong, such as ``input 'x'``.
+        subject: The name of the tensor in errors, such as ``input 'x'``.
 
     Raises:
         FieldError: If there is none of that name.
@@ -54,18 +54,18 @@ def read_datatype(given: str, subject: str) -> Datatype:
 
 
 def count_elements(shape: Sequence[int], subject: str) -> int:
-    """The number of elements that a shape has.
+    """Returns the number of elements of a shape.
 
     Args:
         shape: The extent of each axis.
-        subject: What the error says is wrong.
+        subject: The name of the tensor in errors.
 
     Raises:
-        FieldError: If there cannot be such a tensor.
+        FieldError: If no tensor can have that shape.
     """
     if len(shape) > _MAX_AXES:
         raise FieldError("shape", f"{subject} may have {_MAX_AXES} axes, but has {len(shape)}")
-    # With a zero among them, the others could still be more than an array can have.
+    # With a zero among the extents, the others could still exceed the limits of an array.
     if any(extent < 0 for extent in shape) or prod(extent or 1 for extent in shape) > _MAX_ELEMENTS:
         raise FieldError(
             "shape",

@@ -21,11 +21,11 @@ from inferox.server.service import Service
 from inferox.server.vector_json import write_base64, write_numbers
 
 _TO_MODEL_LIMIT = -1
-"""What ``truncate_prompt_tokens`` says, as vLLM has it, to cut texts to what the model takes."""
+"""The value of ``truncate_prompt_tokens`` that cuts texts to the model's limit, as in vLLM."""
 
 
 class EmbeddingsRequest(Struct):
-    """The body of a request; what it has beside these fields is ignored, as OpenAI's clients may send anything."""
+    """The body of a request; unknown fields are ignored, as OpenAI's clients may send anything."""
 
     model: str
     input: Given
@@ -38,7 +38,7 @@ class EmbeddingsRequest(Struct):
 
 
 class EmbeddingItem(Struct, forbid_unknown_fields=True):
-    """The vector of a text: numbers, or base64 of float32, little-endian."""
+    """The vector of a text: a list of numbers, or base64 of little-endian float32."""
 
     object: Literal["embedding"]
     index: int
@@ -46,14 +46,14 @@ class EmbeddingItem(Struct, forbid_unknown_fields=True):
 
 
 class Usage(Struct, forbid_unknown_fields=True):
-    """How many tokens were computed."""
+    """The number of tokens computed."""
 
     prompt_tokens: int
     total_tokens: int
 
 
 class EmbeddingsAnswer(Struct, forbid_unknown_fields=True):
-    """The body of an answer."""
+    """The body of a response."""
 
     object: Literal["list"]
     data: list[EmbeddingItem]
@@ -62,11 +62,11 @@ class EmbeddingsAnswer(Struct, forbid_unknown_fields=True):
 
 
 class EmbeddingsRoute:
-    """Makes vectors of texts.
+    """Embeds texts.
 
     Args:
-        service: What computes them.
-        accepts_token_ids: Whether token ids are taken in place of texts.
+        service: Computes the vectors.
+        accepts_token_ids: Whether token ids are accepted in place of texts.
     """
 
     def __init__(self, service: Service, *, accepts_token_ids: bool) -> None:
@@ -81,7 +81,7 @@ class EmbeddingsRoute:
             request: The request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         return await request.answer_json(self._answer)
 
@@ -101,7 +101,7 @@ class EmbeddingsRoute:
         if asked.truncate_prompt_tokens not in {None, _TO_MODEL_LIMIT}:
             raise FieldError(
                 "truncate_prompt_tokens",
-                f"texts can be cut to what the model takes, which is -1, but not to {asked.truncate_prompt_tokens}",
+                f"truncate_prompt_tokens must be -1 (the model's limit), but is {asked.truncate_prompt_tokens}",
             )
         options = CallOptions(
             cut=OPENAI.cut or asked.truncate_prompt_tokens is not None,
@@ -115,7 +115,7 @@ class EmbeddingsRoute:
         if not said:
             return None
         if len(said) > 1:
-            raise FieldError(said[1], f"{' and '.join(said)} say the same, and only one may", hint="leave one out")
+            raise FieldError(said[1], f"{' and '.join(said)} mean the same, and only one may be given", hint="leave one out")
         info = self._service.find(asked.model, "embed")
         choose = check_prompt if said[0] == "prompt_name" else choose_prompt
         return choose(info, said[0], getattr(asked, said[0]))

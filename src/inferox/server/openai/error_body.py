@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients read them."""
+"""Errors in the format of OpenAI's protocol."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from inferox.server.protocol import ErrorForm
 
 
 class OpenAIError(Struct, forbid_unknown_fields=True):
-    """What is wrong.
+    """An error in OpenAI's format.
 
     Attributes:
-        message: What a person is told.
+        message: The message for a person.
         type: The kind of error.
         param: The field of the request that is to blame.
-        code: A word for it.
+        code: A short code.
     """
 
     message: str
@@ -32,14 +32,14 @@ class OpenAIErrorBody(Struct, forbid_unknown_fields=True):
 
 
 def write_error(failure: Failure) -> HttpResponse:
-    """An error as OpenAI's clients read it.
+    """Writes an error in the format of OpenAI's protocol.
 
     Args:
-        failure: What is said of it.
+        failure: The error to report.
     """
     error = {"message": failure.message, "type": failure.kind, "param": failure.param, "code": failure.code}
     return HttpResponse(json.encode({"error": error}), failure.status, headers=failure.headers)
 
 
 OPENAI_ERRORS = ErrorForm(write_error, OpenAIErrorBody)
-"""How OpenAI's protocol says that something is wrong."""
+"""The error format of OpenAI's protocol."""

@@ -30,10 +30,10 @@ class ModelList(Struct, forbid_unknown_fields=True):
 
 
 class ModelsRoute:
-    """Says which models there are.
+    """Lists the models.
 
     Args:
-        service: What has them.
+        service: The service that holds the models.
     """
 
     def __init__(self, service: Service) -> None:
@@ -41,12 +41,12 @@ class ModelsRoute:
         self._started_s = int(time.time())
 
     async def list_all(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """All models."""
+        """Returns all models."""
         models = [self._describe(info) for info in self._service.models()]
         return HttpResponse(json.encode(ModelList("list", models)))
 
     async def show(self, request: HttpRequest) -> HttpResponse:
-        """One model, which the end of the path names.
+        """Returns the model that the end of the path names.
 
         Raises:
             ModelNotFoundError: If there is none of that name.

@@ -1,1 +1,1 @@
-"""The page that the server shows to browsers."""
+"""The web page of the server."""

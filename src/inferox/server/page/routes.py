@@ -1,4 +1,4 @@
-"""Where the page is: its files, and what it asks for while it is open."""
+"""The routes of the page: its files, and the data that it loads."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
 }
-"""Of every file: nothing comes from elsewhere, nothing runs but the page's own scripts, and no page frames it."""
+"""Headers of every file: nothing is loaded from elsewhere, only the page's own scripts run, and it is never framed."""
 
 OPEN_PATHS = frozenset({"/docs", "/openapi.json", *(f"/page/{name}" for name in _FILES)})
-"""What needs no API key: files that are the same for everybody."""
+"""Paths that need no API key: files that are the same for everybody."""
 
 
 class PageRoutes:
-    """Answers browsers.
+    """Serves the page.
 
     Args:
-        service: What is shown.
-        answers: How many requests were answered with each status.
+        service: The service that it shows.
+        answers: The number of responses, by status.
 
     Attributes:
-        protocol: Where the page's files are, and what it asks for.
+        protocol: The routes of the page's files and data.
     """
 
     def __init__(self, service: Service, answers: Counter[int]) -> None:
         self._service = service
         self._answers = answers
         routes = {
-            "/docs": reading(partial(self._show, "docs.html"), "Shows all routes to a person.", {_TYPES["html"]: None}),
-            "/page/state": reading(self._answer_state, "Says what the page's charts show.", PageState),
+            "/docs": reading(partial(self._show, "docs.html"), "Shows all routes.", {_TYPES["html"]: None}),
+            "/page/state": reading(self._answer_state, "Returns the data of the page's charts.", PageState),
             "/page/evidence": reading(
                 self._answer_evidence,
-                "Says how far the artifacts of each model agree.",
+                "Returns the measured agreement of each model's artifacts.",
                 dict[str, list[dict[str, Any]]],
             ),
         }
         routes |= {
             f"/page/{name}": reading(
-                partial(self._show, name), "A file of the page.", {_TYPES[name.rpartition(".")[2]]: None}
+                partial(self._show, name), "Returns a file of the page.", {_TYPES[name.rpartition(".")[2]]: None}
             )
             for name in _FILES
         }
         self.protocol = Protocol(OPENAI_ERRORS, routes, name="Page")
 
     def at_home(self, protocol: Protocol) -> Protocol:
-        """A protocol that answers ``/`` with the page where HTML is asked for, as browsers do, and otherwise as before.
+        """Returns a protocol that answers ``/`` with the page if HTML is accepted, as by browsers, and else as before.
 
         Args:
-            protocol: The protocol; where it has no such route, it stays as it is.
+            protocol: The protocol; without a route ``/``, it is returned unchanged.
         """
         methods = protocol.routes.get("/")
         if methods is None:
@@ -83,7 +83,7 @@ class PageRoutes:
                 return await self._show("index.html", request)
             return await probe.answer(request)
 
-        about = "Shows the page where the accept header has text/html. Otherwise says whether models can be computed."
+        about = "Shows the page if the accept header has text/html; otherwise returns whether models can be computed."
         return replace(
             protocol,
             routes={
@@ -108,8 +108,8 @@ class PageRoutes:
         return HttpResponse(json.encode(dict(zip(names, found, strict=True))))
 
     def _read_evidence(self, name: str) -> list[dict[str, object]]:
-        """What the package of a model says of its artifacts; nothing where the model comes without a package."""
-        # It is needed by those who look alone, and the server starts without it.
+        """Returns the parity evidence in a model's package; an empty list if it has no readable package."""
+        # Imported here: only those who open the page need it, and the server starts without it.
         from inferox.package import open_package
 
         try:

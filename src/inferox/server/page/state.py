@@ -1,4 +1,4 @@
-"""What the page shows, as JSON."""
+"""The data of the page, as JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TRIAL_FACTS = ("requests", "errors", "compared", "decisions", "same_decisions",
 
 
 class PageState(Struct, forbid_unknown_fields=True):
-    """What the server does now, and has done."""
+    """The state of the server, with its statistics so far."""
 
     time_s: float
     not_ready: str | None
@@ -30,16 +30,16 @@ class PageState(Struct, forbid_unknown_fields=True):
 def describe_state(
     infos: Sequence[ModelInfo], stats: Sequence[ModelStats], answers: Mapping[int, int], reason: str | None
 ) -> PageState:
-    """What the server does now, and has done.
+    """Returns the state of the server, with its statistics so far.
 
     Args:
         infos: The models.
         stats: The statistics of each.
-        answers: How many requests were answered with each status.
-        reason: Why the server is not ready; ``None`` where it is.
+        answers: The number of responses, by status.
+        reason: The reason why the server is not ready; ``None`` if it is.
 
     Returns:
-        The state; its ``time_s`` is on a clock of its own, and counts rise from when the models were loaded.
+        The state; its ``time_s`` is on a monotonic clock, and counts start when the models are loaded.
     """
     return PageState(
         time.monotonic(),
@@ -50,13 +50,13 @@ def describe_state(
 
 
 def describe_evidence(package: Package) -> list[dict[str, Any]]:
-    """What a package says of how far its artifacts agree with the original.
+    """Returns the measured agreement of a package's artifacts with the reference.
 
     Args:
         package: The package.
 
     Returns:
-        For each artifact that was measured its name, class and figures, of which those that it has not are ``None``.
+        For each measured artifact its name, parity class and figures; figures that it lacks are ``None``.
     """
     measured = () if package.parity is None else package.parity.artifacts
     return [

@@ -1,1 +1,1 @@
-"""Ranking and scoring, as Cohere, Jina, vLLM, infinity, OpenVINO Model Server and KServe have them."""
+"""Ranking and scoring, in the protocols of Cohere, Jina, vLLM, infinity, OpenVINO Model Server and KServe."""

@@ -1,4 +1,4 @@
-"""Errors as clients that rank read them."""
+"""Errors in the format of ranking clients."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class RankingErrorBody(Struct, forbid_unknown_fields=True):
 
 
 def write_error(failure: Failure) -> HttpResponse:
-    """An error as clients that rank read it: ``message`` is Cohere's, ``error`` vLLM's.
+    """Writes an error for ranking clients: ``message`` for Cohere's, ``error`` for vLLM's.
 
     Args:
-        failure: What is said of it.
+        failure: The error to report.
     """
     error = {"message": failure.message, "type": failure.kind, "param": failure.param, "code": failure.code}
     body = json.encode({"message": failure.message, "error": error})
@@ -29,4 +29,4 @@ def write_error(failure: Failure) -> HttpResponse:
 
 
 RANKING_ERRORS = ErrorForm(write_error, RankingErrorBody)
-"""How routes that rank say that something is wrong."""
+"""The error format of the ranking routes."""

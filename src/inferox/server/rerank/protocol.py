@@ -1,4 +1,4 @@
-"""Where routes that rank and score are."""
+"""The routes that rank and score."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from inferox.server.tei.error_body import TEI_ERRORS
 from inferox.server.tei.ranking import RankedText, RerankTextsRequest, TeiRankingRoute
 
 _WITH_DOCUMENTS = ("/v1/rerank", "/openai/v1/rerank", "/v3/rerank")
-"""Where the documents come back unless the request says otherwise, as at Jina and vLLM."""
+"""Routes that return the documents unless the request says otherwise, as at Jina and vLLM."""
 
 _WITHOUT_DOCUMENTS = ("/v2/rerank",)
-"""Cohere's second version never has them."""
+"""Routes that do not return the documents by default: Cohere's v2 never does."""
 
 
 def make_rerank(service: Service) -> Protocol:
-    """The routes that rank and score.
+    """Makes the routes that rank and score.
 
     Args:
-        service: What answers their requests.
+        service: Answers the requests.
     """
     with_documents = RankingRoute(service, returns_documents=True)
     without = RankingRoute(service, returns_documents=False)
     shared = _SharedRoute(with_documents, TeiRankingRoute(service))
-    about = "Puts documents in the order in which they answer a query."
+    about = "Ranks documents by relevance to a query."
     scoring = posting_json(
         ScoreRoute(service).answer,
-        "Scores how well pairs of texts fit.",
+        "Scores pairs of texts.",
         ScoreRequest,
         gives=ScoreAnswer,
         computes=("rerank", "embed"),
@@ -61,11 +61,11 @@ class _Body(Struct):
 
 
 class _SharedRoute:
-    """``/rerank``, which two protocols have: TEI sends ``texts``, and vLLM and infinity ``documents``.
+    """``/rerank``, which two protocols share: TEI sends ``texts``, vLLM and infinity send ``documents``.
 
     Args:
-        documents: Answers the latter.
-        texts: Answers TEI's.
+        documents: Answers requests with ``documents``.
+        texts: Answers requests with ``texts``.
     """
 
     def __init__(self, documents: RankingRoute, texts: TeiRankingRoute) -> None:

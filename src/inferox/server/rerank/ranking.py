@@ -1,4 +1,4 @@
-"""``/v1/rerank``, ``/v2/rerank`` and their like: documents in the order in which they answer a query."""
+"""``/v1/rerank``, ``/v2/rerank`` and the like: documents ranked by relevance to a query."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inferox.tasks.ranking import rank_documents
 
 
 class Document(Struct):
-    """A document, as Jina has it."""
+    """A document in Jina's form."""
 
     text: str
 
@@ -44,7 +44,7 @@ class RerankRequest(Struct):
 
 
 class RankedDocument(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A document, by its place in the request, and how well it answers the query."""
+    """A document, by its index in the request, and its relevance score."""
 
     index: int
     relevance_score: float
@@ -52,26 +52,26 @@ class RankedDocument(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class BilledUnits(Struct, forbid_unknown_fields=True):
-    """What Cohere would count."""
+    """The units that Cohere would bill."""
 
     search_units: int
 
 
 class TokenCounts(Struct, forbid_unknown_fields=True):
-    """How many tokens were computed."""
+    """The number of tokens computed."""
 
     input_tokens: int
 
 
 class RankingMeta(Struct, forbid_unknown_fields=True):
-    """What an answer says of itself."""
+    """Metadata of a response."""
 
     billed_units: BilledUnits
     tokens: TokenCounts
 
 
 class RankingAnswer(Struct, forbid_unknown_fields=True):
-    """The body of an answer."""
+    """The body of a response."""
 
     id: str
     model: str
@@ -81,15 +81,15 @@ class RankingAnswer(Struct, forbid_unknown_fields=True):
 
 
 _REFUSED = ("max_chunks_per_doc", "rank_fields", "instruction")
-"""What would change the answer, and is not done here."""
+"""Fields that would change the scores, and are not supported."""
 
 
 class RankingRoute:
     """Ranks documents.
 
     Args:
-        service: What scores them.
-        returns_documents: Whether the answer has the documents, where the request says nothing.
+        service: Computes the scores.
+        returns_documents: Whether responses include the documents, if the request does not say.
     """
 
     def __init__(self, service: Service, *, returns_documents: bool) -> None:
@@ -101,10 +101,10 @@ class RankingRoute:
         """Answers a request.
 
         Args:
-            body: Its body.
+            body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         asked = self._body.read(body)
         info = self._service.choose(("rerank",), asked.model)
@@ -133,4 +133,4 @@ def _check(asked: RerankRequest) -> None:
         )
     for field in _REFUSED:
         if getattr(asked, field) is not None:
-            raise FieldError(field, f"{field} would change the scores, and is not offered", hint="leave it out")
+            raise FieldError(field, f"{field} would change the scores, and is not supported", hint="leave it out")

@@ -1,4 +1,4 @@
-"""vLLM's ``/score``: how well pairs of texts fit."""
+"""vLLM's ``/score``: scores for pairs of texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TO_MODEL_LIMIT = -1
 
 
 class ScoreRequest(Struct):
-    """The body of a request. Which of its fields it has depends on whose client sends it."""
+    """The body of a request. Its fields depend on the client that sends it."""
 
     model: str | None = None
     text_1: str | list[str] | None = None
@@ -40,7 +40,7 @@ class ScoreRequest(Struct):
 
 
 class PairScore(Struct, forbid_unknown_fields=True):
-    """How well a pair fits."""
+    """The score of a pair."""
 
     index: int
     object: Literal["score"]
@@ -48,7 +48,7 @@ class PairScore(Struct, forbid_unknown_fields=True):
 
 
 class ScoreAnswer(Struct, forbid_unknown_fields=True):
-    """The body of an answer."""
+    """The body of a response."""
 
     id: str
     object: Literal["list"]
@@ -59,10 +59,10 @@ class ScoreAnswer(Struct, forbid_unknown_fields=True):
 
 
 class ScoreRoute:
-    """Scores pairs of texts: by a model that reads both together, or by the cosine of their vectors.
+    """Scores pairs of texts: with a model that reads both together, or by the cosine of their vectors.
 
     Args:
-        service: What scores them.
+        service: Computes the scores.
     """
 
     def __init__(self, service: Service) -> None:
@@ -73,16 +73,16 @@ class ScoreRoute:
         """Answers a request.
 
         Args:
-            body: Its body.
+            body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         asked = self._body.read(body)
         if asked.truncate_prompt_tokens not in {None, _TO_MODEL_LIMIT}:
             raise FieldError(
                 "truncate_prompt_tokens",
-                f"texts can be cut to what the model takes, which is -1, but not to {asked.truncate_prompt_tokens}",
+                f"truncate_prompt_tokens must be -1 (the model's limit), but is {asked.truncate_prompt_tokens}",
             )
         pairs = _read_pairs(asked)
         options = CallOptions(cut=SCORE.cut or asked.truncate_prompt_tokens is not None, priority=asked.priority)
@@ -100,7 +100,7 @@ class ScoreRoute:
     async def _score(self, name: str | None, pairs: Sequence[tuple[str, str]], options: CallOptions) -> Answer:
         if name is None or self._service.find(name).task != "embed":
             return await self._service.score(self._service.choose(("rerank",), name).name, pairs, options, raw=False)
-        # Each text once, however many pairs it is in.
+        # Each text is computed once, however many pairs it is in.
         places: dict[str, int] = {}
         for pair in pairs:
             for text in pair:
@@ -126,5 +126,5 @@ def _read_pairs(asked: ScoreRequest) -> list[tuple[str, str]]:
     if isinstance(first, str) or len(lefts) == 1:
         lefts = lefts * len(rights)
     if len(lefts) != len(rights):
-        raise FieldError(None, f"{name} must be equally many, or the first a single one: {len(lefts)}, {len(rights)}")
+        raise FieldError(None, f"{name} must have one length, or the first only one text, but have {len(lefts)} and {len(rights)}")
     return list(zip(lefts, rights, strict=True))

@@ -1,4 +1,4 @@
-"""TEI's ``POST /`` and ``/invocations``, whose answer depends on model and body; and ``/vertex``, several in one."""
+"""TEI's ``POST /`` and ``/invocations``, which depend on model and body; and ``/vertex``, several requests in one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Body(Struct):
 
 
 class VertexRequest(Struct):
-    """The body of a request that holds several."""
+    """The body of several requests in one."""
 
     instances: list[Raw]
 
@@ -35,13 +35,13 @@ class VertexAnswer(Struct, forbid_unknown_fields=True):
 
 
 class DefaultTaskRoute:
-    """Answers what names no task.
+    """Answers requests that do not name a task.
 
     Args:
-        service: What has the models.
-        embedding: Answers what asks for vectors.
-        prediction: Answers what asks for labels.
-        ranking: Answers what asks for an order.
+        service: The service that holds the models.
+        embedding: Answers requests for vectors.
+        prediction: Answers requests for labels.
+        ranking: Answers requests for a ranking.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class DefaultTaskRoute:
         self._body, self._vertex_body = JsonBody(_Body), JsonBody(VertexRequest)
 
     async def answer(self, body: bytes) -> HttpResponse:
-        """Answers a request by what it holds, or else by the task of the model.
+        """Answers a request according to its fields, or else to the task of the model.
 
         Args:
-            body: Its body.
+            body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken, or there are several models and it names none.
+            RequestError: If the request is invalid, or does not name a model and there are several.
         """
         asked = self._body.read(body)
         if asked.texts is not UNSET:
@@ -76,10 +76,10 @@ class DefaultTaskRoute:
         """Answers several requests in one, one after another.
 
         Args:
-            body: The body, whose ``instances`` are bodies.
+            body: The body, whose ``instances`` are bodies of requests.
 
         Raises:
-            RequestError: If one of them cannot be taken.
+            RequestError: If one of them is invalid.
         """
         instances = self._vertex_body.read(body).instances
         check_count("instances", instances)

@@ -21,7 +21,7 @@ from inferox.server.vectors import are_scaled, scale
 
 
 class EmbedAllRequest(Struct):
-    """The body of a request for vectors of tokens."""
+    """The body of a request for token vectors."""
 
     inputs: Given
     model: str | None = None
@@ -31,21 +31,21 @@ class EmbedAllRequest(Struct):
 
 
 class EmbedRequest(EmbedAllRequest):
-    """The body of a request for vectors of texts."""
+    """The body of a request for text vectors."""
 
     normalize: bool | None = None
     dimensions: int | None = None
 
 
 class Sentences(Struct):
-    """Sentences, and the one that they are compared with."""
+    """Sentences, and the one to compare them with."""
 
     source_sentence: str
     sentences: list[str]
 
 
 class SimilarityParameters(Struct):
-    """What a comparison may say beside its sentences."""
+    """Optional parameters of a comparison."""
 
     truncate: bool | None = None
     truncation_direction: TruncationDirection | None = None
@@ -61,10 +61,10 @@ class SimilarityRequest(Struct):
 
 
 class EmbeddingRoutes:
-    """Makes and compares vectors of texts.
+    """Embeds and compares texts.
 
     Args:
-        service: What computes them.
+        service: Computes the vectors.
     """
 
     def __init__(self, service: Service) -> None:
@@ -73,13 +73,13 @@ class EmbeddingRoutes:
         self._similarity_body = JsonBody(SimilarityRequest)
 
     async def embed(self, body: bytes) -> HttpResponse:
-        """Makes vectors of texts, of length 1 unless ``normalize`` is false.
+        """Embeds texts, in vectors of length 1 unless ``normalize`` is false.
 
         Args:
             body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         watch = Stopwatch()
         asked = self._embed_body.read(body)
@@ -88,18 +88,18 @@ class EmbeddingRoutes:
         info, options = self._choose(asked.model, asked, unscaled=is_raw)
         answer = await self._service.embed(info.name, texts, options, dimensions=asked.dimensions)
         if not is_raw and not are_scaled(answer.results):
-            # They are no longer the package's own vectors.
+            # These are no longer the package's own vectors.
             answer = replace(answer, results=scale(answer.results), embedding_space=None)
         return watch.respond(b"[%b]" % b",".join(await write_numbers(answer.results)), answer, texts)
 
     async def embed_tokens(self, body: bytes) -> HttpResponse:
-        """Makes a vector of each token of texts, as the model gives them.
+        """Embeds each token of texts, in vectors as the model computes them.
 
         Args:
             body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         watch = Stopwatch()
         asked = self._tokens_body.read(body)
@@ -116,7 +116,7 @@ class EmbeddingRoutes:
             body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         watch = Stopwatch()
         asked = self._similarity_body.read(body)
@@ -130,7 +130,7 @@ class EmbeddingRoutes:
     def _choose(
         self, name: str | None, asked: EmbedAllRequest | SimilarityParameters, *, unscaled: bool = False
     ) -> tuple[ModelInfo, CallOptions]:
-        """The model, and what is said beside the texts."""
+        """Returns the model and the options of a request."""
         info = self._service.choose(("embed",), name)
         prompt = check_prompt(info, "prompt_name", asked.prompt_name)
         return info, call_options(asked, prompt=prompt, unscaled=unscaled)

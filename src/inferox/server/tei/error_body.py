@@ -1,4 +1,4 @@
-"""Errors as clients of text-embeddings-inference read them."""
+"""Errors in the format of text-embeddings-inference."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inferox.server.protocol import ErrorForm
 _INVALID_JSON = "invalid_json"
 
 _STATUSES = {400: 422, 500: 424}
-"""Where it has another status: what cannot be taken is 422, and a model that fails 424."""
+"""Statuses that differ in TEI: invalid requests get 422, and failures of a model 424."""
 
 _TYPES = {424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Backend"}
 
@@ -25,10 +25,10 @@ class TeiErrorBody(Struct, forbid_unknown_fields=True):
 
 
 def write_error(failure: Failure) -> HttpResponse:
-    """An error as clients of text-embeddings-inference read it.
+    """Writes an error in the format of text-embeddings-inference.
 
     Args:
-        failure: What is said of it.
+        failure: The error to report.
     """
     is_plain = failure.code in {_INVALID_JSON, EMPTY}
     status = failure.status if is_plain else _STATUSES.get(failure.status, failure.status)
@@ -37,4 +37,4 @@ def write_error(failure: Failure) -> HttpResponse:
 
 
 TEI_ERRORS = ErrorForm(write_error, TeiErrorBody)
-"""How the protocol of text-embeddings-inference says that something is wrong."""
+"""The error format of text-embeddings-inference."""

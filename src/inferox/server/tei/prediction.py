@@ -1,4 +1,4 @@
-"""TEI's ``/predict``: how well labels fit texts."""
+"""TEI's ``/predict``: scores for the labels of texts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from inferox.tasks.labels import LabelScore
 _PAIR = 2
 
 _ONLY_LABEL = "LABEL_0"
-"""What transformers calls the label of a model that has a single one."""
+"""transformers' name for the label of a model that has a single one."""
 
 
 class PredictParameters(Struct):
-    """What Hugging Face's client says beside texts."""
+    """Parameters that Hugging Face's client sends besides texts."""
 
     top_k: int | None = None
     function_to_apply: Literal["none"] | None = None
@@ -44,10 +44,10 @@ class PredictRequest(Struct):
 
 
 class PredictionRoute:
-    """Labels texts and pairs of texts.
+    """Classifies texts and pairs of texts.
 
     Args:
-        service: What computes the scores.
+        service: Computes the scores.
     """
 
     def __init__(self, service: Service) -> None:
@@ -58,10 +58,10 @@ class PredictionRoute:
         """Answers a request.
 
         Args:
-            body: Its body.
+            body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         watch = Stopwatch()
         asked = self._body.read(body)
@@ -90,7 +90,7 @@ class PredictionRoute:
 
 
 def _read_items(inputs: str | list[str | list[str]]) -> list[str | tuple[str, str]]:
-    """A text is itself, a list of two texts one pair, and a list of lists each of them."""
+    """Reads items: a text is one item, a list of one or two texts one item, and a list of lists an item each."""
     if isinstance(inputs, str):
         return [inputs]
     check_count("inputs", inputs)
@@ -98,7 +98,7 @@ def _read_items(inputs: str | list[str | list[str]]) -> list[str | tuple[str, st
     if not lists:
         return [_read_item([text for text in inputs if isinstance(text, str)], "inputs")]
     if len(lists) < len(inputs):
-        raise FieldError("inputs", "inputs has texts beside lists", hint="send [[text], [text, other]]")
+        raise FieldError("inputs", "inputs mixes texts and lists", hint="send [[text], [text, other]]")
     return [_read_item(item, f"inputs[{index}]") for index, item in enumerate(lists)]
 
 

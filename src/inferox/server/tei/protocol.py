@@ -1,4 +1,4 @@
-"""Where the routes of text-embeddings-inference are."""
+"""The routes of text-embeddings-inference."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ from inferox.tasks.token import Token
 
 
 def make_tei(service: Service, config: ServerConfig) -> Protocol:
-    """The protocol of text-embeddings-inference, but for ``/rerank``, which it shares with others.
+    """Makes the protocol of text-embeddings-inference, except ``/rerank``, which it shares with others.
 
     Args:
-        service: What answers its requests.
+        service: Answers the requests.
         config: The settings.
     """
     embedding, prediction = EmbeddingRoutes(service), PredictionRoute(service)
     tokens, status = TokenRoutes(service), StatusRoutes(service, config)
     default = DefaultTaskRoute(service, embedding, prediction, TeiRankingRoute(service))
     health = reading(
-        status.health, "Says whether every model can be computed now.", {JSON: None}, also={503: TeiErrorBody}
+        status.health, "Returns whether every model can be computed now.", {JSON: None}, also={503: TeiErrorBody}
     )
     by_task = posting_json(
         default.answer,
-        "Does what the body and the task of the model say.",
+        "Runs the task that the body and the model imply.",
         *(EmbedRequest, PredictRequest, RerankTextsRequest, SimilarityRequest),
         gives=list[Any],
         computes=("embed", "classify", "rerank"),
     )
     routes = {
         "/embed": posting_json(
-            embedding.embed, "Makes vectors of texts.", EmbedRequest, gives=list[list[float]], computes=("embed",)
+            embedding.embed, "Embeds texts.", EmbedRequest, gives=list[list[float]], computes=("embed",)
         ),
         "/embed_all": posting_json(
             embedding.embed_tokens,
-            "Makes a vector of each token of texts.",
+            "Embeds each token of texts.",
             EmbedAllRequest,
             gives=list[list[list[float]]],
             computes=("embed",),
         ),
         "/embed_sparse": posting_json(
-            refuse_sparse, "Refuses: no package makes sparse vectors.", EmbedAllRequest, gives={}
+            refuse_sparse, "Refuses the request: no package makes sparse vectors.", EmbedAllRequest, gives={}
         ),
         "/similarity": posting_json(
             embedding.compare,
@@ -74,10 +74,10 @@ def make_tei(service: Service, config: ServerConfig) -> Protocol:
             computes=("classify", "rerank"),
         ),
         "/tokenize": posting_json(
-            tokens.tokenize, "Divides texts into tokens.", TokenizeRequest, gives=list[list[Token]]
+            tokens.tokenize, "Splits texts into tokens.", TokenizeRequest, gives=list[list[Token]]
         ),
-        "/decode": posting_json(tokens.decode, "Makes texts of tokens.", DecodeRequest, gives=list[str]),
-        "/info": reading(status.info, "Says what the only model is.", TeiInfo),
+        "/decode": posting_json(tokens.decode, "Decodes token ids to texts.", DecodeRequest, gives=list[str]),
+        "/info": reading(status.info, "Describes the only model.", TeiInfo),
         "/health": health,
         "/ping": health,
         "/": {**health, **by_task},

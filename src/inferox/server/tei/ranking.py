@@ -26,7 +26,7 @@ class RerankTextsRequest(Struct):
 
 
 class RankedText(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A text, by its place in the request, and how well it answers the query."""
+    """A text, by its index in the request, and its relevance score."""
 
     index: int
     score: float
@@ -37,7 +37,7 @@ class TeiRankingRoute:
     """Ranks texts.
 
     Args:
-        service: What scores them.
+        service: Computes the scores.
     """
 
     def __init__(self, service: Service) -> None:
@@ -48,10 +48,10 @@ class TeiRankingRoute:
         """Answers a request.
 
         Args:
-            body: Its body.
+            body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         watch = Stopwatch()
         asked = self._body.read(body)

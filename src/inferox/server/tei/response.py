@@ -1,4 +1,4 @@
-"""Answers of text-embeddings-inference, with the headers that it has."""
+"""Responses of text-embeddings-inference, with its headers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from inferox.server.http_response import HttpResponse
 
 
 class Stopwatch:
-    """Says how long an answer took, and what was computed for it."""
+    """Measures the duration of a request, for the headers of its response."""
 
     def __init__(self) -> None:
         self._began_s = time.monotonic()
 
     def respond(self, body: bytes, answer: Answer, texts: Iterable[str]) -> HttpResponse:
-        """An answer with its headers.
+        """Returns a response with TEI's headers.
 
         Args:
-            body: What it holds.
-            answer: What computed it.
-            texts: What was sent.
+            body: The body.
+            answer: The answer of the engine.
+            texts: The texts of the request, whose characters are counted.
         """
         total_ms = str(round(1000 * (time.monotonic() - self._began_s)))
         headers = {

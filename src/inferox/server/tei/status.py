@@ -22,7 +22,7 @@ _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
 
 class TeiInfo(Struct, forbid_unknown_fields=True):
-    """What the model is."""
+    """The description of the only model."""
 
     model_id: str
     model_sha: str | None
@@ -42,10 +42,10 @@ class TeiInfo(Struct, forbid_unknown_fields=True):
 
 
 class StatusRoutes:
-    """Says what is served, and whether it is there.
+    """Describes the model, and answers health checks.
 
     Args:
-        service: What is asked.
+        service: The service that holds the model.
         config: The settings.
     """
 
@@ -54,7 +54,7 @@ class StatusRoutes:
         self._config = config
 
     async def info(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Says what the model is, where there is only one.
+        """Describes the only model.
 
         Raises:
             FieldError: If there are several.
@@ -81,7 +81,7 @@ class StatusRoutes:
         return HttpResponse(json.encode(described))
 
     async def health(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002 - as every handler
-        """Says whether every model can be computed now: with an empty answer where it can."""
+        """Answers whether every model can be computed now: with an empty body if so."""
         reason = self._service.why_not_ready()
         if reason is None:
             return HttpResponse()

@@ -12,7 +12,7 @@ from inferox.server.service import TEXT_TASKS, Service
 
 
 class TokenizeRequest(Struct):
-    """The body of a request to divide texts."""
+    """The body of a request to tokenize texts."""
 
     inputs: Given
     model: str | None = None
@@ -21,7 +21,7 @@ class TokenizeRequest(Struct):
 
 
 class DecodeRequest(Struct):
-    """The body of a request to join tokens."""
+    """The body of a request to decode token ids."""
 
     ids: list[int | list[int]]
     model: str | None = None
@@ -29,10 +29,10 @@ class DecodeRequest(Struct):
 
 
 class TokenRoutes:
-    """Divides texts into tokens and joins them.
+    """Tokenizes texts, and decodes token ids.
 
     Args:
-        service: What does it.
+        service: The service that holds the tokenizers.
     """
 
     def __init__(self, service: Service) -> None:
@@ -40,13 +40,13 @@ class TokenRoutes:
         self._tokenize_body, self._decode_body = JsonBody(TokenizeRequest), JsonBody(DecodeRequest)
 
     async def tokenize(self, body: bytes) -> HttpResponse:
-        """Divides texts into tokens.
+        """Splits texts into tokens.
 
         Args:
             body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         asked = self._tokenize_body.read(body)
         texts = read_texts("inputs", asked.inputs)
@@ -58,13 +58,13 @@ class TokenRoutes:
         return HttpResponse(json.encode(tokens))
 
     async def decode(self, body: bytes) -> HttpResponse:
-        """Makes texts of tokens.
+        """Decodes token ids to texts.
 
         Args:
             body: The body of the request.
 
         Raises:
-            RequestError: If it cannot be taken.
+            RequestError: If the request is invalid.
         """
         asked = self._decode_body.read(body)
         check_count("ids", asked.ids)
