@@ -54,7 +54,7 @@ def list_packages(*, as_json: bool) -> None:
     short_help="Remove the least recently used packages.",
     epilog="Example: inferox store prune --limit 5GB --dry-run",
 )
-@click.option("--limit", metavar="SIZE", help="The size that may remain, such as 5GB or 500MiB. By default the limit.")
+@click.option("--limit", metavar="SIZE", help="The most to keep, such as 5GB or 500MiB. By default the store's limit.")
 @click.option("--all", "everything", is_flag=True, help="Remove every package that is not in use.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @json_option
