@@ -200,7 +200,10 @@ def _print(found: LoadReport) -> None:
     console, machine = make_console(), found.machine
     facts = [found.artifact, None if found.threads is None else threads_text(found.threads)]
     if found.url is not None:
-        facts += [f"{found.url} by {found.api}", f"{counted(found.rows, 'text')} per request" if found.rows > 1 else None]
+        facts += [
+            f"{found.url} by {found.api}",
+            f"{counted(found.rows, 'text')} per request" if found.rows > 1 else None,
+        ]
     console.print(Text(printable(", ".join([f"{found.name} ({found.task})", *filter(None, facts)]))), style="bold")
     console.print(
         Text(f"{machine.processor}, {counted(machine.cores, 'core')}, {machine.system}, Python {machine.python}")
@@ -223,11 +226,7 @@ def _print(found: LoadReport) -> None:
             str(sum(step.failed.values()) or ""),
         )
     console.print(table)
-    note = (
-        "own CPU: CPU time of the client per request"
-        if is_server
-        else "rows, padding: of a batch, on average"
-    )
+    note = "own CPU: CPU time of the client per request" if is_server else "rows, padding: of a batch, on average"
     console.print(Text(note, style="dim"))
     for step in found.steps:
         for name, count in step.failed.items():

@@ -286,7 +286,9 @@ def _read_pairs(inputs: Any) -> tuple[list[Any], bool]:
     if isinstance(inputs, np.ndarray):
         inputs = inputs.tolist()
     if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
-        raise ConfigError(f"inputs must be pairs of texts, but are of type {type(inputs).__name__}", hint="give a list of pairs")
+        raise ConfigError(
+            f"inputs must be pairs of texts, but are of type {type(inputs).__name__}", hint="give a list of pairs"
+        )
     given = list(inputs)
     if given and not isinstance(given[0], list | tuple):
         return [tuple(given)], True

@@ -46,7 +46,9 @@ class Embedder(Closing):
     ) -> None:
         self._is_own = isinstance(model, str | Path)
         if load_options and not self._is_own:
-            raise ConfigError("load_options are given for a model that is already loaded", hint="give the package's path")
+            raise ConfigError(
+                "load_options are given for a model that is already loaded", hint="give the package's path"
+            )
         if "prompt" in (embed_options or {}):
             raise ConfigError(
                 "prompt is given for queries and documents alike", hint="give query_prompt and document_prompt"

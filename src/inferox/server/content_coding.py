@@ -39,5 +39,7 @@ def decompress(body: bytes, coding: str, limit_bytes: int) -> bytes:
             f"a body may have {limit_bytes:,} bytes, but this one has more after decompression",
         )
     if not reader.eof or reader.unused_data:
-        raise HttpError(400, "invalid_body", f"the body is not valid {coding}: it ends too early, or continues after its end")
+        raise HttpError(
+            400, "invalid_body", f"the body is not valid {coding}: it ends too early, or continues after its end"
+        )
     return content

@@ -137,7 +137,9 @@ class ModelCatalog:
             raise ModelNotFoundError(f"there is no model {name[:200]!r}", hint=f"this server has {known}")
         note_model(name)
         if task is not None and info.task != task:
-            raise FieldError("model", f"{name!r} is a model for the task {info.task}, but the request needs one for {task}")
+            raise FieldError(
+                "model", f"{name!r} is a model for the task {info.task}, but the request needs one for {task}"
+            )
         return info
 
     def choose(self, tasks: Sequence[str], name: str | None = None) -> ModelInfo:

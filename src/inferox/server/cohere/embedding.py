@@ -117,7 +117,8 @@ class CohereEmbedRoute:
         refuse_shorter(info, "max_tokens", asked.max_tokens)
         if (info.dimension or 0) % _PER_BYTE and {"binary", "ubinary"} & set(types):
             raise FieldError(
-                "embedding_types", f"{info.name!r} makes vectors of {info.dimension} numbers, which is not a multiple of 8"
+                "embedding_types",
+                f"{info.name!r} makes vectors of {info.dimension} numbers, which is not a multiple of 8",
             )
         side = _SIDES[asked.truncate]
         options = CallOptions(
@@ -149,7 +150,9 @@ class CohereEmbedRoute:
 
 def _read_texts(asked: CohereEmbedRequest) -> Sequence[str]:
     if asked.images is not None:
-        raise FieldError("images", f"{asked.model[:200]!r} is asked for vectors of images, but only texts are supported")
+        raise FieldError(
+            "images", f"{asked.model[:200]!r} is asked for vectors of images, but only texts are supported"
+        )
     given = [name for name in ("texts", "inputs") if getattr(asked, name) is not None]
     if len(given) != 1:
         raise FieldError(

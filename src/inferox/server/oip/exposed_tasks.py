@@ -80,7 +80,9 @@ class _RawExposure(Exposure):
 
     def _read(self, arrays: Arrays) -> Sequence[Any]:
         if lacking := [item.name for item in (*self.inputs, *self.outputs) if item.datatype is Datatype.BF16]:
-            raise FieldError("model", f"the model has tensors of BF16, such as {lacking[0]!r}, which requests cannot use")
+            raise FieldError(
+                "model", f"the model has tensors of BF16, such as {lacking[0]!r}, which requests cannot use"
+            )
         return [dict(arrays)]
 
 
@@ -106,7 +108,9 @@ def expose(info: ModelInfo) -> Exposure:
         return _ItemExposure([_QUERY, _TEXT], [_SCORE], _read_pairs, lambda scores: [np.asarray(scores, np.float32)])
     if info.task == "token-classify":
         return _ItemExposure([_TEXT], _SPANS, _read_texts, _write_spans)
-    raise FieldError("model", f"{info.name!r} is a model for the task {info.task}, which this protocol does not support")
+    raise FieldError(
+        "model", f"{info.name!r} is a model for the task {info.task}, which this protocol does not support"
+    )
 
 
 def _expose(spec: TensorSpec) -> ExposedTensor:

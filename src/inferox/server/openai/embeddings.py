@@ -115,7 +115,9 @@ class EmbeddingsRoute:
         if not said:
             return None
         if len(said) > 1:
-            raise FieldError(said[1], f"{' and '.join(said)} mean the same, and only one may be given", hint="leave one out")
+            raise FieldError(
+                said[1], f"{' and '.join(said)} mean the same, and only one may be given", hint="leave one out"
+            )
         info = self._service.find(asked.model, "embed")
         choose = check_prompt if said[0] == "prompt_name" else choose_prompt
         return choose(info, said[0], getattr(asked, said[0]))

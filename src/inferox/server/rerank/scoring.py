@@ -126,5 +126,7 @@ def _read_pairs(asked: ScoreRequest) -> list[tuple[str, str]]:
     if isinstance(first, str) or len(lefts) == 1:
         lefts = lefts * len(rights)
     if len(lefts) != len(rights):
-        raise FieldError(None, f"{name} must have one length, or the first only one text, but have {len(lefts)} and {len(rights)}")
+        raise FieldError(
+            None, f"{name} must have one length, or the first only one text, but have {len(lefts)} and {len(rights)}"
+        )
     return list(zip(lefts, rights, strict=True))
