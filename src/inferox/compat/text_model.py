@@ -53,6 +53,7 @@ class TextModel(Closing, Generic[TaskType]):
 
     Raises:
         UnsupportedError: If there is an option that is not supported.
+        ConfigError: If there is no prompt of the name ``default_prompt_name``.
         RequestError: If the package is for another task.
         InferoxError: If the package cannot be made or loaded.
     """

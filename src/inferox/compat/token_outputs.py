@@ -55,8 +55,8 @@ def pad_tokens(task: TextTask, texts: Iterable[str]) -> dict[str, npt.NDArray[np
     """Tokenizes texts, padded to the longest.
 
     Args:
-        texts: The texts.
         task: The task whose tokenizer to use.
+        texts: The texts.
 
     Returns:
         The inputs of the model by name, with ``attention_mask``; shape ``[n, longest]``, int64.

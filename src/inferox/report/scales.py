@@ -32,7 +32,7 @@ class LinearScale:
     high: float
 
     def place(self, value: float) -> float:
-        """See ``Scale``."""
+        """Returns the position of a number; see ``Scale``."""
         return (value - self.low) / (self.high - self.low)
 
 
@@ -49,7 +49,7 @@ class LogScale:
     high: float
 
     def place(self, value: float) -> float:
-        """See ``Scale``; a number must be above 0."""
+        """Returns the position of a number, which must be above 0; see ``Scale``."""
         return math.log(value / self.low) / math.log(self.high / self.low)
 
 

@@ -43,7 +43,7 @@ class ArrayReader(Reader):
         return len(self._array)
 
     def names(self) -> tuple[str, ...]:
-        """The only column."""
+        """Returns the only column."""
         return (TEXT,)
 
     def select(self, names: Sequence[str], *, is_all: bool) -> None:

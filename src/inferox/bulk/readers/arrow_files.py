@@ -45,7 +45,7 @@ class BatchReader(Reader):
         """Returns batches from a row on, as far as whole pieces of the file can be skipped, and the rest to skip."""
 
     def names(self) -> tuple[str, ...]:
-        """The names of the columns."""
+        """Returns the names of the columns."""
         return tuple(self._schema.names)
 
     def select(self, names: Sequence[str], *, is_all: bool) -> None:

@@ -90,7 +90,7 @@ class TextReader(LineReader):
     """Lines of text, in the column ``text``."""
 
     def names(self) -> tuple[str, ...]:
-        """The only column."""
+        """Returns the only column."""
         return (TEXT,)
 
     def select(self, names: Sequence[str], *, is_all: bool) -> None:
