@@ -166,7 +166,7 @@ class Output(Closing):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Keeps finished parts, removes unfinished ones, and releases the lock; removes all that it created if nothing was begun."""
+        """Keeps finished parts, removes unfinished ones and, if nothing was begun, new folders, and releases the lock."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
