@@ -115,8 +115,8 @@ def test_time_counts_from_when_a_request_was_due() -> None:
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (refusal(404), "answered 404 with no vector for each text"),
-        ((200, {}, b"hello"), "answered 200 with no vector for each text: hello"),
+        (refusal(404), "answered 404 without a vector for each text"),
+        ((200, {}, b"hello"), "answered 200 without a vector for each text: hello"),
         ((200, {}, b'{"data": []}'), "answered 200 with no vector"),
         ((200, {}, b'{"data": [{"embedding": []}]}'), "answered 200 with no vector"),
         ((200, {}, b'{"data": [{"embedding": [1.0, NaN]}]}'), "answered 200 with no vector"),
@@ -218,7 +218,7 @@ def test_an_address_may_be_written_in_any_script() -> None:
         ({"callers": [1.5]}, "callers must be positive integers"),
         ({"rates_per_s": [float("inf")]}, "rates must be positive numbers"),
         ({"seconds": float("inf")}, "seconds must be a positive number"),
-        ({"url": "http://me:secret@127.0.0.1:9"}, "user's name, which is not sent"),
+        ({"url": "http://me:secret@127.0.0.1:9"}, "user name, which would not be sent"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(options: dict[str, Any], message: str) -> None:

@@ -62,7 +62,7 @@ def test_a_pattern_and_files_that_the_shell_has_found(run: Run, tiny_package: Pa
         (["--column", "text", "--output", "x.npz"], "rows go to a folder, or a file such as"),
         (["--column", "text", "--output", "x.xlsx"], "rows go to a folder, or a file such as"),
         (["--column", "text", "--output", "x.csv.gz"], "but the output is 'x.csv.gz'"),
-        (["--output", "x", "--jsonl"], "--jsonl is not for files of many rows"),
+        (["--output", "x", "--jsonl"], "--jsonl does not apply to bulk runs"),
         (["--output", "x", "--shard", "2/2"], "not of the form I/N"),
         (["--output", "x", "--pair-column", "b"], "--pair-column is for the tasks classify and rerank"),
         (["--output", "x", "--query", "b"], "--query is for the task rerank"),

@@ -134,11 +134,11 @@ def test_what_differs_is_refused(bulk: Bulk, tmp_path: Path) -> None:
     before = read_bytes(tmp_path / "out")
     with pytest.raises(ConfigError, match="1 finished part already"):
         bulk(source, tmp_path / "out")
-    with pytest.raises(ConfigError, match=r"options\.part_rows 50, and now it is 40"):
+    with pytest.raises(ConfigError, match=r"options\.part_rows 50, but now it is 40"):
         bulk(source, tmp_path / "out", resume=True, part_rows=40)
-    with pytest.raises(ConfigError, match="package 'd', and now it is 'e'"):
+    with pytest.raises(ConfigError, match="package 'd', but now it is 'e'"):
         bulk(source, tmp_path / "out", resume=True, digest="e")
-    with pytest.raises(ConfigError, match="format 'parquet', and now it is 'jsonl'"):
+    with pytest.raises(ConfigError, match="format 'parquet', but now it is 'jsonl'"):
         bulk(source, tmp_path / "out", resume=True, form="jsonl")
     stamp = source.stat().st_mtime_ns
     source.write_text(source.read_text().replace("fox", "cow"), encoding="utf-8")
@@ -189,7 +189,7 @@ def test_columns_keep_their_types(bulk: Bulk, tmp_path: Path) -> None:
 
 def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
     source = write_json(tmp_path / "in.jsonl", [{"text": "a", "error": 1}])
-    with pytest.raises(ConfigError, match="'error', which is what a column of the answers is called"):
+    with pytest.raises(ConfigError, match="'error', which is also the name of an answer column"):
         bulk(source, tmp_path / "out")
     with pytest.raises(ConfigError, match=r"no column 'body'.*it has text, error"):
         bulk(source, tmp_path / "out", column="body")

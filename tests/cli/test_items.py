@@ -227,4 +227,4 @@ def test_standard_input_is_not_one_item_of_several(run: Run, packages: Packages)
     for arguments in (["a", "-"], ["-", "-"], ["-", "--input", "x.txt"]):
         done = run("run", packages["embed"], *arguments, stdin=b"a line\n")
         assert (done.code, done.out) == (4, "")
-        assert "- stands for standard input, and so for all items" in done.err
+        assert "- stands for standard input, which must be the only source of items" in done.err

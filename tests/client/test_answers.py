@@ -95,7 +95,7 @@ def spans(value: Any) -> Reply:
         ("embed", tensors(("embedding", "FP32", [2, 1], floats(1, 2, 3))), "cannot reshape"),
         ("embed", tensors(("embedding", "FP5", [2, 1], floats(1, 2))), "data type 'FP5'"),
         ("embed", tensors(("other", "FP32", [2, 1], floats(1, 2))), "lacks the output 'embedding'"),
-        ("embed", tensors(*[("embedding", "FP32", [2, 1], floats(1, 2))] * 2), "is there twice"),
+        ("embed", tensors(*[("embedding", "FP32", [2, 1], floats(1, 2))] * 2), "occurs twice"),
         ("embed", tensors(("embedding", "FP32", [2, 1], floats(1, 2)), model_name=None), "lacks 'model_name'"),
         ("embed", tensors(("embedding", "FP32", [2, 1], floats(1, 2)), parameters=[]), "'parameters' of"),
         (

@@ -62,10 +62,10 @@ CALLS: list[tuple[str, Callable[[AsyncClient], Awaitable[Any]]]] = [
     ("model must be", lambda client: client.describe("")),
     ("version must be", lambda client: client.infer("m", {"x": [1]}, version="")),
     ("version must be", lambda client: client.infer("m", {"x": [1]}, version=2)),  # type: ignore[arg-type]
-    ("inputs must be values by name", lambda client: client.infer("m", [1, 2])),  # type: ignore[arg-type]
-    ("inputs must be values by name", lambda client: client.infer("m", {5: [1]})),  # type: ignore[dict-item]
+    ("inputs must map names to values", lambda client: client.infer("m", [1, 2])),  # type: ignore[arg-type]
+    ("inputs must map names to values", lambda client: client.infer("m", {5: [1]})),  # type: ignore[dict-item]
     ("outputs must be a list of names", lambda client: client.infer("m", {"x": [1]}, outputs="y")),
-    ("parameters must be values by name", lambda client: client.infer("m", {"x": [1]}, parameters=[])),  # type: ignore[arg-type]
+    ("parameters must map names to values", lambda client: client.infer("m", {"x": [1]}, parameters=[])),  # type: ignore[arg-type]
     ("must be JSON values", lambda client: client.infer("m", {"x": [1]}, parameters={"a": NAN})),
     ("input 'x' must be an array", lambda client: client.infer("m", {"x": [[1], [1, 2]]})),
     ("input 'x' must hold texts or bytes", lambda client: client.infer("m", {"x": {1: 2}})),  # type: ignore[dict-item]

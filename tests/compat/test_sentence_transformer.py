@@ -133,7 +133,7 @@ def test_what_cannot_be_compared_is_refused(ours: SentenceTransformer) -> None:
         ours.similarity(vectors, vectors[:, :3])
     with pytest.raises(RequestError, match="gradients"):
         ours.similarity(torch.ones(2, 16, requires_grad=True), vectors)
-    with pytest.raises(RequestError, match="as many vectors on both sides"):
+    with pytest.raises(RequestError, match="equally many vectors on both sides"):
         ours.similarity_pairwise(vectors[:3], vectors[:2])
 
 
@@ -196,7 +196,7 @@ def test_tokens(ours: SentenceTransformer, theirs: Any) -> None:
         ({"batch_size": 0}, ConfigError, "batch_size must be a positive integer, but is 0"),
         ({"precision": "int4"}, ConfigError, "precision must be one of float32, int8"),
         ({"output_value": "tokens"}, ConfigError, "output_value must be one of sentence_embedding"),
-        ({"output_value": "token_embeddings", "precision": "int8"}, ConfigError, "tokens are float32"),
+        ({"output_value": "token_embeddings", "precision": "int8"}, ConfigError, "token vectors are float32"),
         ({"prompt_name": "nope"}, ConfigError, "there is no prompt 'nope'; there are query, document, code"),
         ({"truncate_dim": 0}, ConfigError, "truncate_dim must be a positive integer, but is 0"),
         ({"device": "cuda"}, UnsupportedError, "the model is on cpu and stays there; cuda:0 was asked for"),

@@ -98,7 +98,7 @@ def test_what_cannot_be_used_is_refused(model: TaskModel) -> None:
         Embedder(model, embed_options={"normalise": True})
     with pytest.raises(ConfigError, match="load_options has 'thread', but takes backend, device"):
         Embedder("not-there.mlpkg", load_options={"thread": 1})
-    with pytest.raises(RequestError, match="documents must be a list of texts, but are one text, 'abc'"):
+    with pytest.raises(RequestError, match="documents must be a list of texts, but are a single text, 'abc'"):
         Embedder(model).embed_documents("abc")
     for address in ("ftp://127.0.0.1", " http://127.0.0.1:99999", "HTTP://"):
         with pytest.raises(ConfigError, match="the address of a server must be"):

@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_refused() -> None:
             answer_rows(dataset, "p", **options)
     with pytest.raises(ConfigError, match="load_options has 'thread', but takes"):
         answer_rows(dataset, "p", threads=1, actors=1, load_options={"thread": 1})
-    with pytest.raises(ConfigError, match="Ray divides a dataset by itself"):
+    with pytest.raises(ConfigError, match="Ray divides a dataset itself"):
         answer_rows(dataset, "p", threads=1, actors=1, options=BulkOptions(shard=(0, 2)))
 
 

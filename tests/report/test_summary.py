@@ -33,10 +33,10 @@ def test_the_winner_how_much_it_gains_and_how_exact_it_is() -> None:
 def test_what_is_known_from_packing_is_said_where_parity_was_not_reached() -> None:
     found = make_comparison()
     unknown = replace(found.artifacts[0], evidence=None)
-    assert answer(replace(found, artifacts=(unknown,))).endswith("; how exact it is here was not measured.")
+    assert answer(replace(found, artifacts=(unknown,))).endswith("; its exactness was not measured here.")
     packed = replace(unknown, packed_class=ParityClass.CLOSE)
     assert answer(replace(found, artifacts=(packed,))).endswith(
-        "not measured; when it was packed, its outputs were close."
+        "not measured here; when it was packed, its outputs were close."
     )
 
 
@@ -98,7 +98,7 @@ def test_noise_is_named_with_what_to_do() -> None:
         "onnxruntime/onnx/fp32/padded). Smaller differences say little: close other programs, or allow more --seconds."
     )
     (once,) = warnings(replace(calm, artifacts=tuple(steady(item, 0.1, 1) for item in calm.artifacts)))
-    assert "one round alone" in once
+    assert "a single round" in once
 
 
 def test_what_was_not_reached_is_named() -> None:
@@ -108,7 +108,7 @@ def test_what_was_not_reached_is_named() -> None:
     assert how_far(replace(found, ending=Ending.INTERRUPTED)) == ["Stopped after 3 of 5 rounds."]
     cut = replace(found, ending=Ending.OUT_OF_TIME, unreached={name: ("parity", "a row of 256 tokens")})
     assert how_far(cut) == [
-        "The time was over in the first of 5 rounds: --seconds allows more time.",
+        "Time ran out in the first of 5 rounds: --seconds allows more time.",
         f"Not reached of {name}: parity, a row of 256 tokens.",
     ]
 

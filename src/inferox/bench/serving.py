@@ -79,7 +79,7 @@ def bench_server(
     if type(rows) is not int or rows < 1:
         raise ConfigError(f"rows must be a positive integer, but is {rows!r}")
     if model == "":
-        raise ConfigError("the name of the model must not be empty", hint="None is for the only one")
+        raise ConfigError("the name of the model must not be empty", hint="None means the only one")
     server = _Server.at(url, APIS[api], api_key)
     if model is None and api == "openai":
         model = server.find_model()
@@ -88,7 +88,7 @@ def bench_server(
     first = server.ask_once(asked[0])
     if first.status != _OK or not server.api.is_answer(bytes(first.body), rows):
         raise RequestError(
-            f"{url} answered {first.status} with no vector for each text: {_shown(first)}",
+            f"{url} answered {first.status} without a vector for each text: {_shown(first)}",
             hint="see --api, --model and --api-key",
         )
 
@@ -145,9 +145,9 @@ class _Server:
     def at(cls, url: str, api: EmbeddingApi, api_key: str | None) -> _Server:
         parts = parse_server_address(url)
         if api_key is not None and not (api_key.isascii() and api_key.isprintable() and api_key):
-            raise ConfigError("the API key must be printable ASCII characters", hint="leave it out where there is none")
+            raise ConfigError("the API key must be printable ASCII characters", hint="leave it out if there is none")
         if parts.username is not None:
-            raise ConfigError("the address has a user's name, which is not sent", hint="give an API key")
+            raise ConfigError("the address has a user name, which would not be sent", hint="give an API key")
         head = f"host: {parts.netloc.rpartition('@')[2]}\r\nuser-agent: inferox-bench\r\n"
         if api_key is not None:
             head += f"authorization: Bearer {api_key}\r\n"

@@ -46,7 +46,7 @@ class Answerer:
         """
         task = model.task
         if options.form != VectorForm() and not isinstance(task, EmbedTask):
-            raise ConfigError(f"vectors come from the task embed, and the package's is {task.name}")
+            raise ConfigError(f"vectors come from the task embed, but the package's is {task.name}")
         chosen = task if options.prompt is None else task.with_prompt(options.prompt)
         return cls(
             model, chosen, Questions.of_task(task.name, options.column, options.pair_column, options.query), options
@@ -65,8 +65,8 @@ class Answerer:
         for name in keep:
             if name in taken:
                 raise ConfigError(
-                    f"the input has a column {name!r}, which is what a column of the answers is called",
-                    hint="choose the columns that are written again with --keep",
+                    f"the input has a column {name!r}, which is also the name of an answer column",
+                    hint="choose the columns to copy with --keep",
                 )
 
     def make_schema(self, samples: Mapping[str, Column]) -> Schema:
@@ -128,4 +128,4 @@ class Answerer:
     def _check(self, errors: Sequence[str | None]) -> None:
         first = next((error for error in errors if error is not None), None)
         if first is not None and self.options.on_error == "fail":
-            raise RequestError(first, hint="--on-error keep goes on, and writes why a row has no answer beside it")
+            raise RequestError(first, hint="--on-error keep continues, and writes the reason beside each such row")

@@ -176,11 +176,13 @@ def _count_rows(source: Input, options: BulkOptions) -> int | None:
 def _choose_format(output: Path, form: str | None, options: BulkOptions) -> str:
     of_file = format_of(output)
     if form is not None and of_file not in {None, form}:
-        raise ConfigError(f"the format is {form}, and the name of {output} says {of_file}")
+        raise ConfigError(f"the format is {form}, but the name of {output} implies {of_file}")
     chosen = form or of_file or "parquet"
     check_format(chosen)
     if of_file is not None and options.shard != (0, 1):
         raise ConfigError(f"a shard writes parts into a folder, and {output} is a file")
     if chosen == ARRAY and (options.keep != () or options.on_error != "fail"):
-        raise ConfigError("an array has no columns of its own", hint="keep nothing, and end at rows that fail")
+        raise ConfigError(
+            "an array has no columns of its own", hint="keep no columns, and fail at the first row without an answer"
+        )
     return chosen

@@ -75,7 +75,7 @@ class BulkManifest:
         try:
             data = parse_json(content, str(path), error_type=ConfigError, hint=hint)
             if data["format"] != FORMAT:
-                raise ConfigError(f"{path} is of the format {data['format']!r}, and {FORMAT} is read", hint=hint)
+                raise ConfigError(f"{path} has the format {data['format']!r}, but only {FORMAT} can be read", hint=hint)
             return cls(data["job"], [Part(**part) for part in data["parts"]], data["complete"])
         except InferoxError:
             raise
@@ -112,8 +112,8 @@ class BulkManifest:
             name, before, now = differences[0]
             more = f", and {len(differences) - 1} more" if len(differences) > 1 else ""
             raise ConfigError(
-                f"{target} was begun with {name} {before!r}, and now it is {now!r}{more}",
-                hint="give the same as before, or begin anew with --force or another output",
+                f"{target} was begun with {name} {before!r}, but now it is {now!r}{more}",
+                hint="use the same as before, or start again with --force or another output",
             )
 
 

@@ -31,8 +31,8 @@ def format_of(target: Path) -> str | None:
     if suffix not in FORMATS:
         raise ConfigError(
             f"rows go to a folder, or a file such as vectors.parquet, but the output is {target.name!r}",
-            hint=f"give a name that ends in {', '.join(f'.{form}' for form in FORMATS)}; a folder that is to have "
-            "such a name must be there before",
+            hint=f"give a name that ends in {', '.join(f'.{form}' for form in FORMATS)}; a folder with such "
+            "a name must exist already",
         )
     return suffix
 
@@ -166,7 +166,7 @@ class Output(Closing):
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Keeps finished parts, removes unfinished ones and, if nothing was begun, new folders, and releases the lock."""
+        """Removes unfinished parts (and, if nothing was begun, new folders), and releases the lock."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -204,7 +204,7 @@ class Output(Closing):
 
     def _check_before(self, *, resume: bool, force: bool) -> list[Path]:
         """Refuses an existing output, unless it is to be continued or replaced; returns the files to replace."""
-        before, hint = self._before, "go on with --resume, or begin anew with --force"
+        before, hint = self._before, "continue with --resume, or start again with --force"
         if before is not None:
             if not resume:
                 done = "a complete output" if before.is_complete else counted(len(before.parts), "finished part")
@@ -233,10 +233,12 @@ class Output(Closing):
         return number.isdigit() and int(number) % count == index
 
     def _check_parts(self) -> None:
-        hint = "put it back, or begin anew with --force"
+        hint = "restore it, or start again with --force"
         if self._is_file and self.is_complete:
             if not self._target.is_file():
-                raise ConfigError(f"{self._target} is complete, as its manifest says, and is not there", hint=hint)
+                raise ConfigError(
+                    f"{self._target} is missing, although its manifest says that it is complete", hint=hint
+                )
             return
         for part in self._manifest.parts:
             file = self._folder / part.file

@@ -41,13 +41,13 @@ class Questions:
         """
         if task not in {"embed", "classify", "token-classify", "rerank"}:
             raise ConfigError(
-                f"columns of a file hold texts, and the task {task} takes something else",
+                f"columns of a file hold texts, which the task {task} does not take",
                 hint="give its items as they are, without --column, and an output file in .jsonl, .npz or .safetensors",
             )
         if task == "rerank" and (pair_column is None) == (query is None):
             raise ConfigError("rerank needs a query for each document: give either --query or --pair-column")
         if pair_column is not None and task not in {"classify", "rerank"}:
-            raise ConfigError(f"--pair-column is for the tasks classify and rerank, and the package's is {task}")
+            raise ConfigError(f"--pair-column is for the tasks classify and rerank, but the package's is {task}")
         if query is not None and task != "rerank":
             raise ConfigError(f"--query is for the task rerank, but the package's is {task}")
         return cls(column, pair_column, query, is_query_first=task == "rerank")

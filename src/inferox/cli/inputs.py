@@ -50,7 +50,7 @@ def read_items(
         arguments, source = (), STDIN
     if STDIN in arguments:
         raise RequestError(
-            "- stands for standard input, and so for all items, but there are others beside it",
+            "- stands for standard input, which must be the only source of items, but there are others",
             hint="give - alone; a text that is a single - may come from standard input",
         )
     if bool(arguments) == (source is not None):

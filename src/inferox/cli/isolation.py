@@ -125,14 +125,14 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_netw
         output, errors = child.communicate(timeout=time_s)
     except subprocess.TimeoutExpired as error:
         raise LoadError(
-            f"the isolated process took longer than {time_s:g} s", hint="give it more with --time-limit"
+            f"the isolated process took longer than {time_s:g} s", hint="allow more with --time-limit"
         ) from error
     finally:
         _end(child)
     if child.returncode < 0:
         raise LoadError(
-            f"the isolated process was ended by {signal_name(child.returncode)}: a runtime crashed on what it "
-            f"was given, or needed more than the {memory_bytes / _GIB:.1f} GiB of memory that it may have",
+            f"the isolated process was ended by {signal_name(child.returncode)}: a runtime crashed on its "
+            f"input, or needed more than its {memory_bytes / _GIB:.1f} GiB of memory",
             hint="do not load this model elsewhere; try --backend or --backends to find out which runtime it is",
         )
     said = errors.decode(errors="replace").strip().splitlines() or ["it said nothing"]
@@ -142,8 +142,8 @@ def _run_child(words: list[str], memory_bytes: int, time_s: float, *, needs_netw
         last = [*said, *unexpected][-1].removeprefix("inferox: ")
         raise LoadError(
             f"the isolated process ended with exit code {child.returncode} and no answer: {last}",
-            hint=f"it may have needed more than the {memory_bytes / _GIB:.2f} GiB of memory that it may have: "
-            "--memory-limit gives it more",
+            hint=f"it may have needed more than its {memory_bytes / _GIB:.2f} GiB of memory: "
+            "allow more with --memory-limit",
         )
     click.echo(output.decode(errors="replace"), nl=False)
     click.echo(errors.decode(errors="replace"), err=True, nl=False)

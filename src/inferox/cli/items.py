@@ -146,7 +146,7 @@ def _decode_uri(uri: str, where: str) -> ImageFile:
 def _check_keys(record: Mapping[str, Any], known: tuple[str, ...], where: str, example: str) -> None:
     unknown = [key for key in record if key not in known]
     if unknown:
-        bulk = "" if "image" in known else "; a bulk run (--column, --output) reads files with others beside"
+        bulk = "" if "image" in known else "; a bulk run (--column, --output) reads files that have others, too"
         raise RequestError(
             f"{where} has the unknown key{'s' * (len(unknown) > 1)} {', '.join(unknown)}",
             hint=f"this task takes {', '.join(known)}, as in {example}{bulk}",

@@ -145,8 +145,8 @@ def _fail(error: Exception, *, debug: bool) -> int:
         traceback.print_exception(error)
     if isinstance(error, MemoryError):
         error = LoadError(
-            "more memory is needed than this process may have",
-            hint="use a smaller model or smaller batches, or give it more: with --isolated by --memory-limit",
+            "this process ran out of memory",
+            hint="use a smaller model or smaller batches, or allow more: --memory-limit with --isolated",
         )
     if debug:
         return exit_code_of(error)

@@ -178,7 +178,7 @@ def _refuse_in_bulk(**options: object) -> None:
     for name, value in options.items():
         if value:
             raise ConfigError(
-                f"{names[name]} is not for files of many rows",
+                f"{names[name]} does not apply to bulk runs",
                 hint="name columns with --column and --pair-column",
             )
 
@@ -204,11 +204,11 @@ def _adjust(task: Task, prompt: str | None, *, allow_nan: bool) -> Task:
 
     if prompt is not None:
         if not isinstance(task, EmbedTask):
-            raise ConfigError(f"--prompt is for the task embed, and the package's is {task.name}")
+            raise ConfigError(f"--prompt is for the task embed, but the package's is {task.name}")
         return task.with_prompt(prompt)
     if allow_nan:
         if not isinstance(task, RawTask):
-            raise ConfigError(f"--allow-nan is for the task raw, and the package's is {task.name}")
+            raise ConfigError(f"--allow-nan is for the task raw, but the package's is {task.name}")
         return task.allowing_non_finite()
     return task
 

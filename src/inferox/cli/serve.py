@@ -298,7 +298,9 @@ def _check_sources(repository: ModelRepository) -> None:
         )
     names = [source.name for source in (*repository.named, *found) if source.name is not None]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"two packages are to be called {twice[0]!r}", hint="give each another name: NAME=PACKAGE")
+        raise ConfigError(
+            f"two packages have the name {twice[0]!r}", hint="give one of them another name: NAME=PACKAGE"
+        )
 
 
 def _read_keys(file: Path | None, digests: Sequence[str]) -> tuple[ApiKey, ...]:

@@ -116,4 +116,6 @@ def _check_variables(context: click.Context) -> None:
     known = {parameter.envvar for parameter in context.command.params}
     for variable in sorted(os.environ):
         if variable.startswith(f"{PREFIX}_") and variable not in known:
-            raise click.UsageError(f"no option comes from the variable {variable}; see 'inferox serve --help'", context)
+            raise click.UsageError(
+                f"no option corresponds to the variable {variable}; see 'inferox serve --help'", context
+            )

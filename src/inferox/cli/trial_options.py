@@ -94,9 +94,7 @@ def read_trials(
             any_space=any_space,
         )
     elif drift is not None or errors is not None or any_space:
-        raise click.UsageError(
-            "--canary-drift, --canary-errors and --canary-any-space are said of a canary: add --canary"
-        )
+        raise click.UsageError("--canary-drift, --canary-errors and --canary-any-space need --canary")
     return trials
 
 

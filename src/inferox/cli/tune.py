@@ -102,11 +102,9 @@ def _answer(found: Tuning) -> str:
     ratios = profile.ratios(profile.cells)
     fastest = min(ratios, key=lambda name: sum(ratios[name]))
     won = sum(ratio == 1 for ratio in ratios[fastest])
-    answer = (
-        f"{fastest} is the fastest here over all {len(shapes)} shapes of batch together, and for {won} of them alone"
-    )
+    answer = f"{fastest} is the fastest here over all {len(shapes)} shapes of batch, and for {won} of them individually"
     reached = found.classes.get(fastest)
-    exact = "how exact it is was not measured" if reached is None else f"its outputs are {reached.value}"
+    exact = "its exactness was not measured" if reached is None else f"its outputs are {reached.value}"
     torch = [name for name in times if name.startswith("torch/") and "/fp32/" in name]
     if not torch:
         return f"{answer}; {exact}. PyTorch in fp32 was not measured."
@@ -133,7 +131,7 @@ def _how_far(found: Tuning) -> str:
     """Says what is missing of the plan, and why; empty if everything was measured."""
     if found.ending == "complete":
         return ""
-    why = "stopped" if found.ending == "interrupted" else "the time was over"
+    why = "stopped" if found.ending == "interrupted" else "time ran out"
     if found.unreached:
         shapes = ", ".join(f"{rows} x {length}" for rows, length in found.unreached)
         return f"{why} before these shapes were measured: {shapes}; --seconds allows more time"

@@ -85,14 +85,14 @@ class ClientConfig:
         for name in ("embedding_spaces", "headers"):
             value = getattr(self, name)
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{name} must be texts by name, but is {value!r}")
+                raise ConfigError(f"{name} must map names to strings, but is {value!r}")
             for key, text in value.items():
                 if not (isinstance(key, str) and isinstance(text, str) and key and text):
-                    raise ConfigError(f"{name} must be texts by name, but has {key!r}: {text!r}")
+                    raise ConfigError(f"{name} must map names to strings, but has {key!r}: {text!r}")
         for key, text in self.headers.items():
             if _HEADER_NAME.fullmatch(key) is None or not _is_header_value(text):
                 raise ConfigError(
-                    f"headers has {key!r}, whose name or value HTTP cannot send",
+                    f"headers has {key!r}, whose name or value is not valid in HTTP",
                     hint="names are letters, digits and dashes, values printable ASCII characters",
                 )
 
@@ -123,7 +123,7 @@ def check_model_name(name: object, error_type: type[InferoxError] = RequestError
         InferoxError: Of the given type, if the name is not a non-empty printable string.
     """
     if not isinstance(name, str) or not name or not name.isprintable():
-        raise error_type(f"model must be the name of a model, but is {name!r}", hint="None is for the only model")
+        raise error_type(f"model must be the name of a model, but is {name!r}", hint="None means the only model")
 
 
 def _is_header_value(value: object) -> bool:

@@ -51,7 +51,7 @@ class Directory:
         if len(found) != 1:
             there = ", ".join(found or names) or "no models"
             raise RequestError(
-                f"the call names no model, and of the task {task} the server has {len(found)}: {there}",
+                f"the call names no model, and the server has {len(found)} for the task {task}: {there}",
                 hint="name one with model=",
             )
         self._chosen[task] = found[0]
@@ -120,7 +120,7 @@ class Directory:
         found = await self.describe(name, outer)
         shapes = [tensor.shape for tensor in found.outputs if tensor.name == VECTORS]
         if not shapes:
-            raise RequestError(f"{name!r} is a model for the task {found.task}, which makes no vectors")
+            raise RequestError(f"{name!r} is a model for the task {found.task}, which does not make vectors")
         return max(0, *shapes[0][-1:], 0)
 
 

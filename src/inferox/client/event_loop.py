@@ -54,7 +54,7 @@ class LoopThread:
             return future.result()
         except CancelledError as error:
             raise ConfigError(
-                "this client was closed before the answer came", hint="close it once nobody waits for it"
+                "this client was closed before the answer came", hint="close it only when no call is in progress"
             ) from error
         except BaseException:
             future.cancel()

@@ -161,7 +161,7 @@ def _check_form(inputs: Any, outputs: Any, parameters: Any) -> None:
     """Checks the types of the caller's arguments, which may be anything."""
     for name, given in (("inputs", inputs), ("parameters", parameters)):
         if not isinstance(given, Mapping) or not all(isinstance(key, str) for key in given):
-            raise RequestError(f"{name} must be values by name, but is {shown(given)}")
+            raise RequestError(f"{name} must map names to values, but is {shown(given)}")
     if not isinstance(outputs, list | tuple) or not all(isinstance(name, str) for name in outputs):
         raise RequestError(f"outputs must be a list of names, but is {shown(outputs)}")
 

@@ -94,7 +94,7 @@ def read_answer(body: bytes, header_length: str | None) -> tuple[dict[str, npt.N
             name = item.required("name", str)
             after = place + Fields(item.required("parameters", dict), "parameters").count("binary_data_size")
             if name in tensors or after > len(body):
-                raise ValueError(f"the output {shown(name)} is there twice, or longer than the answer")
+                raise ValueError(f"the output {shown(name)} occurs twice, or is longer than the answer")
             tensors[name] = _read_tensor(item, memoryview(body)[place:after])
             place = after
         if place != len(body):

@@ -49,7 +49,7 @@ def _read_flags(answer: InferAnswer, rows: int) -> list[bool | None]:
     if items and (len(items) != cut or any(not 0 <= item < rows for item in items)):
         raise ResponseError(
             f"the server has cut {cut} of {counted(rows, 'text')}, but names {', '.join(map(str, items[:10]))}",
-            hint="a proxy between must not change answers; otherwise it is an error of the server",
+            hint="a proxy in between must not change answers; without one, it is an error of the server",
         )
     if not items and 0 < cut < rows:
         return [None] * rows

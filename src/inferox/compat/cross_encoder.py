@@ -277,7 +277,9 @@ class CrossEncoder(TextModel[RerankTask | ClassifyTask]):
             return "sigmoid" if self.num_labels == 1 else "identity"
         activation = activation_of_class(stated)
         if activation is None:
-            raise UnsupportedError(f"the model's scores go through {stated}", hint="give another activation_fn")
+            raise UnsupportedError(
+                f"the model's activation {stated} is not supported", hint="give another activation_fn"
+            )
         return activation
 
 

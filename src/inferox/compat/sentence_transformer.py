@@ -175,7 +175,7 @@ class SentenceTransformer(TextModel[EmbedTask]):
         if output_value != "sentence_embedding":
             if precision != "float32" or convert_to_tensor:
                 raise ConfigError(
-                    "the vectors of tokens are float32, and a list: texts have different numbers of them",
+                    "token vectors are float32, and in a list, as texts differ in their number of tokens",
                     hint="leave out precision and convert_to_tensor",
                 )
             parts = encode_tokens(self._loaded.model, task, texts, max_tokens, only_tokens=output_value is not None)

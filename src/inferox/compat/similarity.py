@@ -50,7 +50,7 @@ def compare_pairs(name: str, first: Floats, second: Floats) -> Floats:
     """
     _check_dimensions(first, second)
     if first.shape != second.shape and 1 not in (first[..., 0].size, second[..., 0].size):
-        raise RequestError(f"pairs need as many vectors on both sides, not {len(first)} and {len(second)}")
+        raise RequestError(f"pairs need equally many vectors on both sides, not {len(first)} and {len(second)}")
     return _PAIRS[name](first, second)
 
 

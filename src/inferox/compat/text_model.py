@@ -221,7 +221,7 @@ class TextModel(Closing, Generic[TaskType]):
         named = DeviceId.parse(str(device))
         if named != own:
             raise UnsupportedError(
-                f"the model is on {own} and stays there; {named} was asked for",
+                f"the model is on {own}, and cannot be moved to {named}",
                 hint=f"load it with {type(self).__name__}(…, device={str(device)!r})",
             )
 

@@ -60,7 +60,7 @@ class Embedder(Closing):
             )
         if not isinstance(model, str | Path | TaskModel | Client):
             raise ConfigError(
-                f"model must be a package's path, a server's address, or what is loaded, but is {shown(model)}"
+                f"model must be a package, a server's address, a loaded package or a client, but is {shown(model)}"
             )
         self._options = dict(embed_options or {})
         self._model = _open(model, load_options or {}) if isinstance(model, str | Path) else model
@@ -94,7 +94,7 @@ class Embedder(Closing):
         """
         if isinstance(texts, str):
             raise RequestError(
-                f"documents must be a list of texts, but are one text, {shown(texts)}",
+                f"documents must be a list of texts, but are a single text, {shown(texts)}",
                 hint="put it into a list; otherwise each of its characters would be a document",
             )
         return self._embed(list(texts), self._choose_prompts()[1])

@@ -59,7 +59,7 @@ def answer_rows(
             f"threads, batch_rows and actors must be 1 or more, but are {threads}, {batch_rows} and {actors}"
         )
     if (chosen.shard, chosen.part_rows) != (BulkOptions().shard, BulkOptions().part_rows):
-        raise ConfigError("shard and part_rows are for files, and Ray divides a dataset by itself")
+        raise ConfigError("shard and part_rows are only for files: Ray divides a dataset itself")
     further = {**(load_options or {}), "threads": threads}
     check_options("load_options", load, further)
     return dataset.map_batches(

@@ -95,7 +95,7 @@ def memory_plot(comparison: Comparison, looks: Mapping[str, Look]) -> Markup | N
     x, x_ticks = linear_scale_from_zero([point.x for item in series for point in item.points], _MOST_TICKS)
     y, y_ticks = linear_scale_from_zero([point.high for item in series for point in item.points], _MOST_TICKS)
     return line_chart(
-        Caption("memory", "Speed against memory", "The best stand at the top left. Bars span the middle half."),
+        Caption("memory", "Speed against memory", "The best are at the top left. Bars span the middle half."),
         Axis.of("peak memory, MB", x, x_ticks),
         Axis.of("throughput, rows/s", y, y_ticks),
         series,

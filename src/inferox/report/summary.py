@@ -69,7 +69,7 @@ def exactness(item: ArtifactMeasurement) -> str:
     """Describes how exact an artifact is, as a clause."""
     if item.evidence is None:
         known = "" if item.packed_class is None else f"; when it was packed, its outputs were {item.packed_class.value}"
-        return f"how exact it is here was not measured{known}"
+        return f"its exactness was not measured here{known}"
     agreement, name = item.evidence.agreement, item.evidence.parity_class
     figures = f"min cosine {agreement.cosine_min:.6f}, largest difference {agreement.max_rel:.1e} of the largest number"
     if name is ParityClass.FAIL:
@@ -102,7 +102,7 @@ def warnings(comparison: Comparison) -> list[str]:
     """Returns warnings about the reliability of the figures, with advice; empty if there are none."""
     found = [f"{name} {why}. It is not recommended." for name, why in comparison.failures.items()]
     if comparison.rounds == 1:
-        found.append("Every figure is of one round alone, so that its noise is not known: allow more --seconds.")
+        found.append("Every figure comes from a single round, so that its noise is unknown: allow more --seconds.")
     share, name, what = max(
         (spread.range / spread.median, item.artifact, what)
         for item in comparison.artifacts
@@ -123,7 +123,7 @@ def how_far(comparison: Comparison) -> list[str]:
     if comparison.ending == "complete":
         return []
     is_stopped = comparison.ending == "interrupted"
-    why, hint = ("Stopped", "") if is_stopped else ("The time was over", ": --seconds allows more time")
+    why, hint = ("Stopped", "") if is_stopped else ("Time ran out", ": --seconds allows more time")
     # Only the first round reaches what is measured once, and rows of every length.
     place = "in the first" if comparison.unreached else f"after {comparison.rounds}"
     said = [f"{why} {place} of {counted(comparison.plan.rounds, 'round')}{hint}."]

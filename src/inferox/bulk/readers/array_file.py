@@ -32,7 +32,7 @@ class ArrayReader(Reader):
             raise RequestError(f"{path} is not a NumPy file of texts: {error}") from error
         if self._array.ndim != 1 or self._array.dtype.kind != "U":
             raise RequestError(
-                f"{path} must be an array of texts of one dimension, but is {self._array.dtype} of {self._array.ndim}",
+                f"{path} must be a one-dimensional array of texts, but is {self._array.dtype}, {self._array.ndim}-d",
                 hint="np.array(texts) of a list of strings is one",
             )
         self._done = 0

@@ -122,7 +122,7 @@ class JsonReader(LineReader):
             other = next(name for name in values if name not in self._names)
             raise RequestError(
                 f"{self._where()} has the key {other!r}, which the first {HEAD_ROWS:,} rows do not have",
-                hint="say which columns are kept with --keep",
+                hint="choose the columns to keep with --keep",
             )
         return values
 

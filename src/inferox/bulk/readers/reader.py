@@ -54,7 +54,7 @@ class Reader(Closing):
         if is_all and other is not None:
             raise RequestError(
                 f"{path} has the column {other!r}, which the first file does not have",
-                hint="say which columns are kept with --keep",
+                hint="choose the columns to keep with --keep",
             )
 
     @abstractmethod

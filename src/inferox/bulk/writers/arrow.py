@@ -196,6 +196,6 @@ def _to_array(field: pa.Field, column: Any) -> pa.Array:
         return pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
         raise ConfigError(
-            f"{field.name!r} is of the type {field.type} in the first rows, and has another value later: {error}",
+            f"{field.name!r} has the type {field.type} in the first rows, but another value later: {error}",
             hint="leave the column out with --keep, or write .jsonl",
         ) from error

@@ -66,7 +66,7 @@ const CHARTS = [
     lines: [["queueHalf", "queue p50"], ["queueMost", "queue p99"], ["computeHalf", "compute p50"], ["computeMost", "compute p99"]],
   },
   { title: "Rows per batch", lines: [["batchRows", "rows, mean"]] },
-  { title: "Padding, % of a batch's places", lines: [["padding", "mean"]] },
+  { title: "Padding, % of a batch", lines: [["padding", "mean"]] },
   { title: "Queue", lines: [["waitingRows", "rows waiting"]] },
 ];
 
