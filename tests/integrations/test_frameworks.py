@@ -92,7 +92,7 @@ def test_what_cannot_be_used_is_refused(model: TaskModel) -> None:
         Embedder(model, embed_options={"prompt": "query"})
     with pytest.raises(ConfigError, match="but only vectors are returned"):
         Embedder(model, embed_options={"return_truncated": True})
-    with pytest.raises(ConfigError, match=r"model must be a package's path, a server's address, .* but is None"):
+    with pytest.raises(ConfigError, match=r"model must be a package, a server's address, .* but is None"):
         Embedder(None)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="embed_options has 'normalise', but takes prompt, truncate"):
         Embedder(model, embed_options={"normalise": True})
