@@ -117,11 +117,11 @@ def test_time_counts_from_when_a_request_was_due() -> None:
     [
         (refusal(404), "answered 404 without a vector for each text"),
         ((200, {}, b"hello"), "answered 200 without a vector for each text: hello"),
-        ((200, {}, b'{"data": []}'), "answered 200 with no vector"),
-        ((200, {}, b'{"data": [{"embedding": []}]}'), "answered 200 with no vector"),
-        ((200, {}, b'{"data": [{"embedding": [1.0, NaN]}]}'), "answered 200 with no vector"),
-        ((200, {}, b'{"data": [{"embedding": [null]}]}'), "answered 200 with no vector"),
-        ((200, {}, b'{"data": [{"embedding": {"a": 1}}]}'), "answered 200 with no vector"),
+        ((200, {}, b'{"data": []}'), "answered 200 without a vector"),
+        ((200, {}, b'{"data": [{"embedding": []}]}'), "answered 200 without a vector"),
+        ((200, {}, b'{"data": [{"embedding": [1.0, NaN]}]}'), "answered 200 without a vector"),
+        ((200, {}, b'{"data": [{"embedding": [null]}]}'), "answered 200 without a vector"),
+        ((200, {}, b'{"data": [{"embedding": {"a": 1}}]}'), "answered 200 without a vector"),
     ],
 )
 def test_what_is_no_server_of_embeddings_is_refused(reply: Reply, message: str) -> None:

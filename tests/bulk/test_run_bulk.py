@@ -197,7 +197,7 @@ def test_columns_that_cannot_be_are_refused(bulk: Bulk, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'n' are of several types"):
         bulk(mixed, tmp_path / "mixed")
     late = [{"text": "a", "n": 1}] * 1100
-    with pytest.raises(ConfigError, match="'n' is of the type int64 in the first rows"):
+    with pytest.raises(ConfigError, match="'n' has the type int64 in the first rows"):
         bulk(write_json(tmp_path / "late.jsonl", [*late, {"text": "b", "n": "two"}]), tmp_path / "late")
     with pytest.raises(RequestError, match=r"line 1101 of more\.jsonl has the key 'm'"):
         bulk(write_json(tmp_path / "more.jsonl", [*late, {"text": "b", "m": 1}]), tmp_path / "more")
