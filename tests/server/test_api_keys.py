@@ -53,7 +53,7 @@ def test_a_rate_is_kept_on_average_and_bursts_are_limited() -> None:
 
     assert count() == 3
     now_s = 0.4
-    with pytest.raises(OverloadedError, match="may send 2 requests a second") as raised, keys.admit(KEYS["alice"]):
+    with pytest.raises(OverloadedError, match="may send 2 requests per second") as raised, keys.admit(KEYS["alice"]):
         pytest.fail("it was let in")
     assert raised.value.retry_after_s == pytest.approx(0.1)
     now_s = 0.5
@@ -95,7 +95,7 @@ def test_keys_are_read_from_a_file(tmp_path: Path) -> None:
         (f"[keys.a]\nsha256 = '{DIGESTS['bob']}'\nrequests-per-second = -1", "must be positive"),
         (f"[keys.a]\nsha256 = '{DIGESTS['bob']}'\nrequests-at-once = 0", "requests-at-once of API key 'a'"),
         (f"[keys.a]\nsha256 = '{DIGESTS['bob']}'\nburst = 3", "has a burst"),
-        (f"[keys.'a b']\nsha256 = '{DIGESTS['bob']}'", "cannot be called 'a b'"),
+        (f"[keys.'a b']\nsha256 = '{DIGESTS['bob']}'", "'a b' is not a valid name"),
         ("[keys.a", "is not a file of API keys"),
     ],
 )
