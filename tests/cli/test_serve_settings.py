@@ -121,7 +121,7 @@ def test_the_environment_says_what_the_command_line_does_not(
         ("quality = 'best'", "best"),
         ("models = ['a']", "models must be a table"),
         ("[models]\na = 3", "models.a must be the path of a package"),
-        ("[models]\n'a b' = 'x'", "cannot be called 'a b'"),
+        ("[models]\n'a b' = 'x'", "'a b' is not a valid name"),
         ("port = ", "is not TOML"),
     ],
 )

@@ -199,7 +199,7 @@ def test_tokens(ours: SentenceTransformer, theirs: Any) -> None:
         ({"output_value": "token_embeddings", "precision": "int8"}, ConfigError, "token vectors are float32"),
         ({"prompt_name": "nope"}, ConfigError, "there is no prompt 'nope'; there are query, document, code"),
         ({"truncate_dim": 0}, ConfigError, "truncate_dim must be a positive integer, but is 0"),
-        ({"device": "cuda"}, UnsupportedError, "the model is on cpu and stays there; cuda:0 was asked for"),
+        ({"device": "cuda"}, UnsupportedError, "the model is on cpu, and cannot be moved to cuda:0"),
         ({"processing_kwargs": {}}, UnsupportedError, "does not support the option 'processing_kwargs'"),
         ({"pool": {}}, ConfigError, "pool must be the result of start_multi_process_pool"),
     ],
@@ -228,7 +228,7 @@ def test_members_that_are_not_supported_say_so(ours: SentenceTransformer) -> Non
     with pytest.raises(AttributeError, match="'SentenceTransformer' object has no attribute 'nope'"):
         _ = ours.nope
     assert ours.eval() is ours.to("cpu") is ours.cpu() is ours
-    with pytest.raises(UnsupportedError, match="the model is on cpu and stays there"):
+    with pytest.raises(UnsupportedError, match="the model is on cpu, and cannot be moved"):
         ours.cuda()
 
 
