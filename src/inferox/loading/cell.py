@@ -1,4 +1,4 @@
-"""One measurement: how long a batch of one shape takes."""
+"""One measurement: the time that a batch of one shape takes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from inferox.core import Fields, ManifestError, shown
 
 @dataclass(frozen=True)
 class Cell:
-    """One shape of batch, with its time.
+    """A batch shape with its measured time.
 
     Attributes:
         rows: The number of rows.
-        length: The length of each, in tokens; 1 where rows have no length.
+        length: The length of each row in tokens; 1 if rows have no length.
         seconds: The median time of a call.
     """
 
@@ -23,7 +23,7 @@ class Cell:
     seconds: float
 
     def to_json(self) -> list[float]:
-        """The measurement as a profile keeps it."""
+        """Returns the measurement as a profile stores it."""
         return [self.rows, self.length, self.seconds]
 
     @classmethod

@@ -1,4 +1,4 @@
-"""A package with what it takes to run and to measure its artifacts."""
+"""A package with everything needed to run and measure its artifacts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from inferox.tasks import Task, choose_task, open_task
 
 @dataclass(frozen=True)
 class PackageContext:
-    """A package with what it takes to run and to measure its artifacts.
+    """A package with everything needed to run and measure its artifacts.
 
     Attributes:
         package: The package.
-        wanted_task: What the numbers mean, where the package's own statement is overridden.
+        wanted_task: The task that overrides the package's own; ``None`` for that.
     """
 
     package: Package
@@ -29,7 +29,7 @@ class PackageContext:
 
     @cached_property
     def samples(self) -> Samples | None:
-        """The sample calls; ``None`` where it has none."""
+        """The sample calls; ``None`` if the package has none."""
         return self.package.samples()
 
     @cached_property
@@ -44,19 +44,19 @@ class PackageContext:
         return self.package.parity.unmeasured if self.package.parity else {}
 
     def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:
-        """Loads an artifact, which then knows whether it was measured to depend on the batch.
+        """Loads an artifact, with the measured batch invariance in its metadata.
 
         Args:
             artifact: The artifact.
-            device: Where to load it; ``None`` for the backend's default device.
-            options: How to load it.
+            device: The device to load on; ``None`` for the backend's default device.
+            options: The options for loading.
         """
         known = self.evidence.get(artifact.name)
         invariant = None if known is None or known.batch is None else known.batch.holds
         return get_backend(artifact.backend).load(artifact, device, replace(options, batch_invariant=invariant))
 
     def task(self, signature: Signature) -> Task:
-        """Opens the task; once for each signature, as opening its tokenizer takes time.
+        """Opens the task; it is cached per signature, as opening its tokenizer takes time.
 
         Args:
             signature: The padded signature.
@@ -66,7 +66,7 @@ class PackageContext:
         return self._tasks[signature]
 
     def embedding_space(self, artifact: Artifact) -> str:
-        """The id of the space in which an artifact's answers to the task lie.
+        """Returns the id of the embedding space of an artifact's answers.
 
         Args:
             artifact: The artifact.
@@ -78,7 +78,7 @@ class PackageContext:
         return open_task(name, options, self.package.files_root, signature)
 
     def _settings(self, signature: Signature) -> tuple[str, Mapping[str, Any]]:
-        """The name of the task and its options."""
+        """Returns the name of the task and its options."""
         package, wanted = self.package, self.wanted_task
         if package.info.task and wanted in {None, package.info.task}:
             return package.info.task, package.info.task_options

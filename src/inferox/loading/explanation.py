@@ -22,9 +22,9 @@ class Verdict:
 
     Attributes:
         artifact: Its name.
-        parity_class: How well it agreed when it was packed; ``None`` where that was not recorded.
-        taken: Whether ``load`` tries it first, of those whose backends can run here.
-        reason: Why it is, or is not.
+        parity_class: Its parity class from pack time; ``None`` if that was not recorded.
+        taken: Whether ``load`` tries it first, among those whose backends can run here.
+        reason: Why it is taken, or why not.
     """
 
     artifact: str
@@ -58,13 +58,13 @@ def explain(
     threads: int | None = None,
     trust_code: bool = False,
 ) -> Explanation:
-    """Says for every artifact why ``load`` would take or reject it.
+    """Explains for every artifact why ``load`` would take or reject it.
 
-    No artifact is loaded: the plan says what is tried first, and each runtime whether it can run here. What fails
-    while it is loaded is rejected, and the next is tried, which only ``load`` can tell.
+    No artifact is loaded: the plan tells what is tried first, and each runtime whether it can run here. Whether an
+    artifact fails while it is loaded, so that the next is tried, only ``load`` can tell.
 
-    Takes and raises the same as ``load``, but for ``NoUsableBackendError`` and ``UntrustedCodeError``: where nothing
-    can be loaded, no verdict says that it is taken.
+    Takes and raises the same as ``load``, except for ``NoUsableBackendError`` and ``UntrustedCodeError``: if nothing
+    can be loaded, no verdict is ``taken``.
     """
     requirements = Requirements.parse(backend, precision, quality, trust_code=trust_code, device=device)
     wanted = DeviceId.of(device)

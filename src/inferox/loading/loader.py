@@ -1,4 +1,4 @@
-"""Loading artifacts: load, try, and fall back to the next where one fails."""
+"""The loader of artifacts: it loads one, tries it, and falls back to the next if it fails."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Loader:
 
     Attributes:
         context: The package.
-        device: Where to load; ``None`` for each backend's default device.
-        options: How to load.
-        all_samples: Whether an artifact must agree on all stored samples before it is taken, and not on one alone.
-        checking: Told of the samples that are computed, for the time of a block.
+        device: The device to load on; ``None`` for each backend's default device.
+        options: The options for loading.
+        all_samples: Whether an artifact must agree on all stored samples before it is taken, rather than on one.
+        checking: A context manager that is entered while samples are computed.
     """
 
     context: PackageContext
@@ -50,8 +50,8 @@ class Loader:
         """Loads the first artifact of a plan that works; see ``inferox.load``.
 
         Args:
-            plan: What is tried.
-            verified: The name of an artifact that has agreed on all samples on this machine, for which one will do.
+            plan: The artifacts to try.
+            verified: The name of an artifact that has agreed on all samples on this machine, so that one suffices.
         """
         if plan.ignored:
             _logger.warning("measurements of %s are ignored: %s", self.options.package, plan.ignored)
@@ -73,7 +73,7 @@ class Loader:
         raise self._nothing_usable(plan, reasons, failures)
 
     def _open(self, artifact: Artifact, *, all_samples: bool) -> Model:
-        """Loads an artifact and tries it on a stored sample, or on all of them."""
+        """Loads an artifact and checks it on one stored sample, or on all of them."""
         limit_rayon(self.options.threads)
         model = self.context.load(artifact, self.device, self.options)
         self.context.package.keep_for(model)
@@ -85,7 +85,7 @@ class Loader:
         return model
 
     def open_alone(self, artifact: Artifact) -> TaskModel:
-        """Loads one artifact, with its task, and tries it; see ``load``.
+        """Loads one artifact with its task and checks it; see ``load``.
 
         Args:
             artifact: The artifact.
@@ -110,11 +110,11 @@ class Loader:
             raise
 
     def check_package(self) -> None:
-        """Opens what every artifact needs, so that what fails afterwards is the fault of a single artifact.
+        """Opens what every artifact needs, so that any later failure is the fault of a single artifact.
 
         Raises:
             PackageError: If the samples or the task's files are damaged.
-            ConfigError: If the task that was asked for does not suit the model.
+            ConfigError: If the requested task does not suit the model.
         """
         limit_rayon(self.options.threads)  # before a tokenizer makes the pool
         _ = self.context.samples
@@ -122,18 +122,18 @@ class Loader:
 
     def _log_reasons(self, reasons: Mapping[str, str], failures: Mapping[str, InferoxError]) -> None:
         for name, reason in reasons.items():
-            # A runtime that is not installed is nothing to worry about where another one does the work.
+            # A runtime that is not installed is no cause for concern if another one does the work.
             failed = not isinstance(failures.get(name), BackendUnavailableError | None)
             level = logging.WARNING if failed else logging.INFO
             _logger.log(level, "%s does not run on %s: %s", self.options.package, name, reason)
 
     def check(self, model: Model, artifact: Artifact, *, all_samples: bool) -> None:
-        """Opens its task, computes stored samples, and refuses a model that misses the tolerance that it kept.
+        """Opens the task, computes stored samples, and refuses a model that misses the tolerance met at pack time.
 
         Args:
             model: The model.
             artifact: The artifact that it was loaded from.
-            all_samples: Whether all samples are computed, or the smallest alone.
+            all_samples: Whether to compute all samples, or only the smallest.
 
         Raises:
             InferoxError: If it fails, or computes something else than it should.
@@ -147,8 +147,8 @@ class Loader:
         chosen, tolerance, scales = samples, kept, parity_target.scales(samples)
         if not all_samples:
             chosen = Samples((min(samples.batches, key=_count_numbers),))
-            # A single row has no mean, and no share of its order counts: it is held to the limits for the worst of
-            # all rows.
+            # A single row has no mean and no meaningful share of agreements: it is held to the limits for the worst
+            # of all rows.
             tolerance = replace(kept, cosine_mean=kept.cosine_min, order_min=0.0)
         with self.checking(chosen):
             found = measure_model(model, artifact, chosen, parity_target, tolerance, scales=scales)
@@ -165,7 +165,7 @@ class Loader:
         artifacts = self.context.package.artifacts
         data = [item for item in artifacts if item.trust_tier is TrustTier.DATA and item.name not in plan.untrusted]
         if plan.untrusted and not data:
-            # Said so where trust is all that is missing, rather than as one reason among several.
+            # If trust is all that is missing, the error says so, rather than listing it as one reason among several.
             return UntrustedCodeError(
                 f"{self.options.package!r} can only be run by code that comes with it",
                 hint="if you trust where it comes from, pass trust_code=True, or --trust-code on the command line",

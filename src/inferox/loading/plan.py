@@ -1,4 +1,4 @@
-"""The plan of what runs here: the order in which artifacts are tried, and the reasons."""
+"""The load plan: the order in which artifacts are tried, and the reasons."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from inferox.package import Package
 
 @dataclass(frozen=True)
 class Plan:
-    """The artifacts of a package in the order in which they are tried, and why the others are not.
+    """The artifacts of a package in the order in which they are tried, and the reasons why others are not.
 
     Attributes:
         order: The artifacts that may be tried, the best first.
-        rejected: For each of the others, by name, why it is not tried.
-        untrusted: The names of those that lack nothing but the operator's trust.
-        profile: The measurements that decide; ``None`` where nothing was measured.
-        ignored: Why other measurements do not count; ``None`` where there are none.
-        ratios: For each artifact that was measured, by name, its time as a multiple of the fastest's, shape by shape.
-        weak: The names of those whose agreement is shown by weak evidence.
+        rejected: The reason why each of the others is not tried, by name.
+        untrusted: The names of those that lack only the operator's trust.
+        profile: The measurements that decide; ``None`` if nothing was measured.
+        ignored: Why other measurements do not count; ``None`` if there are none.
+        ratios: For each measured artifact, by name, its time as a multiple of the fastest one's, shape by shape.
+        weak: The names of those whose agreement rests on weak evidence.
     """
 
     order: tuple[Artifact, ...]
@@ -34,7 +34,7 @@ class Plan:
     weak: frozenset[str] = frozenset()
 
     def why_taken(self, artifact: Artifact) -> str:
-        """The reason why an artifact was taken, as a phrase.
+        """Returns the reason why an artifact was taken, as a phrase.
 
         Args:
             artifact: The artifact.
@@ -48,11 +48,11 @@ class Plan:
         return f"measured fastest here over all shapes of batches{agrees}"
 
     def why_not(self, artifact: Artifact, taken: Artifact) -> str:
-        """The reason why an artifact that could have been loaded was not.
+        """Returns the reason why an artifact that could have been loaded was not.
 
         Args:
             artifact: The artifact.
-            taken: The one that was.
+            taken: The artifact that was loaded.
         """
         if artifact.name in self.weak:
             return f"the evidence that it agrees with the reference, which {taken.backend} computed, is weak"
@@ -67,12 +67,12 @@ class Plan:
 
 
 def make_plan(package: Package, requirements: Requirements, found: FoundProfile) -> Plan:
-    """Plans what is tried of a package. Loads nothing, and imports no runtime.
+    """Plans which artifacts of a package are tried. Loads nothing, and imports no runtime.
 
     Args:
         package: The package.
-        requirements: What is asked for.
-        found: What was measured on this machine.
+        requirements: The operator's requirements.
+        found: The profile measured on this machine.
     """
     here = {} if found.profile is None else found.profile.classes
     candidates = select(package, requirements, here)
@@ -89,12 +89,12 @@ def make_plan(package: Package, requirements: Requirements, found: FoundProfile)
 def rank(artifacts: Sequence[Artifact], profile: Profile | None, *, weak: Collection[str] = ()) -> Plan:
     """Decides the order in which artifacts are tried.
 
-    Those that were measured come first, the one that is fastest over all shapes before the others.
+    Measured artifacts come first, ordered by their speed over all shapes.
 
     Args:
-        artifacts: The artifacts that may be loaded, in the order that holds where nothing was measured.
-        profile: The measurements that hold here; ``None`` where there are none.
-        weak: The names of those whose agreement is shown by weak evidence. They come last, however fast they are, as
+        artifacts: The artifacts that may be loaded, in the order that applies without measurements.
+        profile: The measurements that apply here; ``None`` if there are none.
+        weak: The names of those whose agreement rests on weak evidence. They come last, however fast they are, as
             long as there are others.
     """
     firm = [item for item in artifacts if item.name not in weak] or artifacts

@@ -1,4 +1,4 @@
-"""Loading a package: open, plan, and try artifacts in that order."""
+"""Loading of a package: open it, plan, and try artifacts in that order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ START_S = {"onnxruntime": 0.4, "candle": 0.4, "openvino": 1.0, "torch": 7.0}
 """The seconds that backends take to load MiniLM, importing the runtime included."""
 
 START_ORDER = tuple(START_S)
-"""The order in which backends load. Candle is as quick as ONNX Runtime, and computes more slowly."""
+"""The order of backends by loading time. Candle loads as fast as ONNX Runtime, but computes more slowly."""
 
 
 def load(
@@ -47,31 +47,32 @@ def load(
 ) -> TaskModel:
     """Loads a package on the runtime that is fastest here.
 
-    Where ``inferox tune`` has measured the package on this machine, that decides; otherwise the order of
-    ``inferox.loading.select``. An artifact that cannot be loaded, or that computes something else for a stored sample
-    than it should, is rejected, and the next is tried.
+    If ``inferox tune`` has measured the package on this machine, its measurements decide; otherwise the order of
+    ``inferox.loading.select`` applies. An artifact that cannot be loaded, or whose result for a stored sample is wrong,
+    is rejected, and the next is tried.
 
     Args:
         path: A package: a folder, or an ``.mlpkg`` file.
         backend: A registered backend, or ``auto``.
-        device: Where to load it, such as ``cuda:0``; ``None`` for the backend's default device.
-        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for the best there is.
-        quality: How well it must agree with the original: ``exact``, ``close`` or ``quantized``; ``None`` for
-            ``close``, or for any where a precision is asked for.
-        task: What the numbers mean, where the package's own statement is to be overridden.
-        threads: How many CPU threads the runtime may use; ``None`` for one per core that this process may use.
+        device: The device to load on, such as ``cuda:0``; ``None`` for the backend's default device.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; ``None`` for the best available.
+        quality: The worst acceptable agreement with the original: ``exact``, ``close`` or ``quantized``; ``None`` for
+            ``close``, or for any if a precision is requested.
+        task: The task that overrides the package's own; ``None`` for that.
+        threads: The number of CPU threads that the runtime may use; ``None`` for one per core that this process may
+            use.
         compile: Whether to compile the model just in time, where the backend can.
-        trust_code: Whether code that comes with the package may run. Only say so for a package whose origin you trust.
-        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to take any.
+        trust_code: Whether code that comes with the package may run. Set it only for packages whose origin you trust.
+        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to accept any.
 
     Returns:
         The model, to be used as a context manager or closed.
 
     Raises:
         PackageError: If there is no package at the path, or it is damaged, unsafe or too new.
-        SignatureError: If it is not signed with the key that is required.
+        SignatureError: If it is not signed with the required key.
         UntrustedCodeError: If it can only be run by code that comes with it, and that is not allowed.
-        BackendNotFoundError: If the backend that is asked for is not registered.
+        BackendNotFoundError: If the requested backend is not registered.
         NoUsableBackendError: If no artifact can be loaded here; it lists the reason for each.
         ConfigError: If the device, the precision, the quality or the task is not valid.
     """
@@ -108,24 +109,24 @@ def plan_load(
 ) -> PlannedLoad:
     """Opens a package and decides the order in which its artifacts are tried. Loads nothing, and imports no runtime.
 
-    Takes the same as ``load``, and raises the same except what loading an artifact raises.
+    Takes the same arguments as ``load``, and raises the same errors except those of loading an artifact.
 
     Args:
         path: The package.
-        backend: See ``load``, as for the arguments that follow.
-        device: Where to load it.
+        backend: A registered backend, or ``auto``.
+        device: The device to load on.
         precision: The number format in which it computes.
-        quality: How well it must agree with the original.
-        task: What the numbers mean, where the package's own statement is to be overridden.
-        threads: How many CPU threads the runtime may use.
+        quality: The worst acceptable agreement with the original.
+        task: The task that overrides the package's own.
+        threads: The number of CPU threads that the runtime may use.
         compile: Whether to compile the model just in time, where the backend can.
         trust_code: Whether code that comes with the package may run.
         require_signature: The public key that the package must be signed with.
-        all_samples: Whether an artifact must agree on all stored samples before it is taken, and not on one alone.
+        all_samples: Whether an artifact must agree on all stored samples before it is taken, rather than on one.
         start: ``best``, or ``fast`` to load first what loads fastest; see ``PlannedLoad.load``.
-        verified: The name of an artifact that has agreed on all samples on this machine: when it is loaded first, one
-            of them will do. Whatever takes over later is tried on all of them.
-        checking: Told of stored samples that are computed, for the time of a block.
+        verified: The name of an artifact that has agreed on all samples on this machine: if it is loaded first, one
+            sample suffices. Whatever takes over later is checked on all of them.
+        checking: A context manager that is entered while stored samples are computed.
     """
     if start not in {BEST, FAST}:
         raise ConfigError(f"start must be {BEST!r} or {FAST!r}, but is {start!r}")
@@ -141,13 +142,13 @@ def plan_load(
 
 @dataclass(frozen=True)
 class PlannedLoad:
-    """A package that is open, and the order in which its artifacts are tried.
+    """An open package, and the order in which its artifacts are tried.
 
     Attributes:
         loader: Loads its artifacts.
         plan: The order, and the reasons.
-        starts_fast: Whether what loads fastest is loaded first.
-        verified: The artifact for which one sample will do when it is loaded first; ``None`` where there is none.
+        starts_fast: Whether the artifact that loads fastest is loaded first.
+        verified: The artifact for which one sample suffices if it is loaded first; ``None`` if there is none.
     """
 
     loader: Loader
@@ -168,15 +169,15 @@ class PlannedLoad:
 
     @property
     def size_bytes(self) -> int:
-        """The size of the files that the first artifact reads: about the memory that it will take."""
+        """The size of the files that the first artifact reads, which approximates the memory that it will take."""
         files = {artifact.path(name) for artifact in self.plan.order[:1] for name in artifact.files}
         return sum(path.stat().st_size for path in files)
 
     def load(self) -> TaskModel:
         """Loads the first artifact that works; see ``load`` of this module.
 
-        Where it is to start fast, that is the one that loads fastest of those that can take the place of the best; it
-        is tried on the smallest sample alone, and not compiled just in time.
+        With ``starts_fast``, that is the one that loads fastest among those that can replace the best; it is checked
+        only on the smallest sample, and not compiled just in time.
         """
         started = self._start_fast() if self.starts_fast else None
         return started or self.loader.load(self.plan, verified=self.verified)
@@ -198,12 +199,12 @@ class PlannedLoad:
         return self.loader.open_alone(artifact)
 
     def find_alike(self, name: str) -> tuple[Artifact, ...]:
-        """The artifacts that can take each other's place, in the order of the plan.
+        """Finds the artifacts that can replace a given one, in the order of the plan.
 
-        They lie in the same embedding space, and take and give the same tensors.
+        They have the same embedding space, and take and return the same tensors.
 
         Args:
-            name: The name of the artifact that they are to be like, which is among them.
+            name: The name of the given artifact, which is among the result.
         """
         context = self.loader.context
         like = next(artifact for artifact in self.plan.order if artifact.name == name)
@@ -230,7 +231,7 @@ class PlannedLoad:
         return None
 
     def _quickest(self) -> list[Artifact]:
-        """The artifacts that can take the place of the best, the quickest to load first."""
+        """Returns the artifacts that can replace the best one, the fastest to load first."""
         backends = {artifact.backend: len(START_ORDER) for artifact in self.plan.order}
         backends |= {backend: place for place, backend in enumerate(START_ORDER)}
         alike = [other for best in self.plan.order[:1] for other in self.find_alike(best.name)]
@@ -240,7 +241,7 @@ class PlannedLoad:
         """Computes all stored samples with an artifact.
 
         Args:
-            loaded: The artifact, which was loaded by this.
+            loaded: A model that was loaded by this object.
 
         Raises:
             InferoxError: If it fails, or computes something else than it should.

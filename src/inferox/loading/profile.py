@@ -1,4 +1,4 @@
-"""Profiles: how long each artifact of a package takes on this machine, for batches of different shapes."""
+"""Profiles: the time that each artifact of a package takes on this machine, for batches of different shapes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _VERSION = 4
 _DEFAULT = "default"
 
 _DISTRIBUTIONS = {"candle": "candle-nn"}
-"""Runtimes whose distribution has another name. It would be found without this too, but only by reading the names of
-everything that is installed, which takes time."""
+"""The distributions of runtimes whose names differ. They could be found without this table, but only by reading the
+names of everything that is installed, which takes time."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Placement:
         """Returns whether the artifact would run there again.
 
         Args:
-            wanted: The device that is asked for, as ``device_text`` gives it.
+            wanted: The requested device, as ``device_text`` formats it.
         """
         return self.is_default if wanted == _DEFAULT else self.device == wanted
 
@@ -57,15 +57,15 @@ class Profile:
 
     Attributes:
         digest: The package's digest.
-        machine: The machine, as ``machine_name`` gives it.
+        machine: The machine, as ``machine_name`` describes it.
         threads: The thread budget that every artifact had.
-        device: The device that was asked for, as ``device_text`` gives it.
+        device: The requested device, as ``device_text`` formats it.
         versions: The version of each backend's runtime, by the backend's name.
         created_at: When it was last measured, in ISO 8601.
-        cells: For each artifact that could be measured, its times.
-        placements: For each of them, where it was measured. "The default device" and "the CPU" may be the same.
-        classes: For those that compute in another precision than fp32, the class of parity that they reached there:
-            how processors round, and which arithmetic they have, differs.
+        cells: The times of each artifact that could be measured.
+        placements: The device on which each was measured. "The default device" and "the CPU" may be the same.
+        classes: The parity class that artifacts with another precision than fp32 reached there, as processors differ in
+            rounding and arithmetic.
     """
 
     digest: str
@@ -79,10 +79,10 @@ class Profile:
     classes: Mapping[str, ParityClass] = field(default_factory=dict)
 
     def on(self, device: str) -> Profile:
-        """The part of it that holds for a device: all, or the artifacts that were measured on that device.
+        """Returns the part of the profile that applies to a device: all of it, or the artifacts measured there.
 
         Args:
-            device: The device, as ``device_text`` gives it.
+            device: The device, as ``device_text`` formats it.
         """
         if device == self.device:
             return self
@@ -97,15 +97,15 @@ class Profile:
         )
 
     def seconds(self, artifact: str, rows: int, length: int) -> float:
-        """The time that an artifact is expected to take for a batch: interpolated between the nearest shapes measured.
+        """Estimates the time that an artifact takes for a batch, by interpolation between the nearest measured shapes.
 
-        Times are interpolated in logarithms of rows, length and time, as a time that grows in proportion is a straight
-        line there. Beyond the grid they grow as the number of tokens does.
+        Times are interpolated in logarithms of rows, length and time, where proportional growth is a straight line.
+        Beyond the grid they grow in proportion to the number of tokens.
 
         Args:
             artifact: The artifact.
             rows: The number of rows.
-            length: The length of the longest, in tokens.
+            length: The length of the longest row, in tokens.
 
         Returns:
             Seconds; infinity for an artifact that was not measured, or that failed at lengths that others can compute.
@@ -142,7 +142,7 @@ class Profile:
         return {name: [mine / least for mine, least in zip(row, best, strict=True)] for name, row in times.items()}
 
     def differences(self, digest: str, machine: str, threads: int, device: str) -> list[str]:
-        """The conditions that it was measured under and that do not hold here, as phrases; empty where all hold."""
+        """Lists the conditions of the measurement that do not hold here, as phrases; empty if all hold."""
         where = "each runtime's default device" if self.device == _DEFAULT else f"the device {self.device}"
         phrases = {
             "of another package": self.digest != digest,
@@ -168,7 +168,7 @@ class Profile:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The profile as the store keeps it."""
+        """Returns the profile as the store keeps it."""
         return {
             "version": _VERSION,
             "digest": self.digest,
@@ -224,8 +224,8 @@ class FoundProfile:
     """The measurements that the store has for a package.
 
     Attributes:
-        profile: The measurements that hold here; ``None`` where there are none.
-        ignored: Why other measurements are not used; ``None`` where there are none.
+        profile: The measurements that apply here; ``None`` if there are none.
+        ignored: Why other measurements are not used; ``None`` if there are none.
     """
 
     profile: Profile | None
@@ -233,11 +233,11 @@ class FoundProfile:
 
 
 def save_profile(profile: Profile, store: Store) -> Path:
-    """Writes a profile, in place of an older one of the same package, machine, thread budget and device.
+    """Writes a profile, replacing an older one of the same package, machine, thread budget and device.
 
     Args:
         profile: The profile.
-        store: Where profiles are kept.
+        store: The store that keeps profiles.
 
     Returns:
         The file.
@@ -257,16 +257,16 @@ def save_profile(profile: Profile, store: Store) -> Path:
 def find_profile(digest: str, store: Store, threads: int, device: DeviceId | None = None) -> FoundProfile:
     """Looks for the measurements of a package on this machine.
 
-    A profile that cannot be read, or was measured under other conditions, is ignored: it could only choose less well.
-    So are the times of a runtime that was upgraded since. Where only measurements under other conditions are there, the
-    answer says how those of the nearest differ (``Profile.distance``). What was measured on a backend's default device
-    holds where that device is asked for by name, and the other way round.
+    A profile that cannot be read, or was measured under other conditions, is ignored, as it could mislead the choice.
+    So are the times of a runtime that was upgraded since. If there are only measurements under other conditions, the
+    result says how those of the nearest differ (``Profile.distance``). A measurement on a backend's default device also
+    applies if that device is requested by name, and vice versa.
 
     Args:
         digest: The package's digest.
-        store: Where profiles are kept.
+        store: The store that keeps profiles.
         threads: The thread budget.
-        device: The device that is asked for; ``None`` for each backend's default device.
+        device: The requested device; ``None`` for each backend's default device.
     """
     machine, wanted = machine_name(), device_text(device)
     own = _path(store, digest, machine, threads, wanted)
@@ -287,13 +287,13 @@ def find_profile(digest: str, store: Store, threads: int, device: DeviceId | Non
 
 
 def device_text(device: DeviceId | None) -> str:
-    """A device as a profile names it: ``default`` for each backend's default device."""
+    """Formats a device as a profile names it: ``default`` for each backend's default device."""
     return _DEFAULT if device is None else str(device)
 
 
 @cache
 def runtime_version(backend: str) -> str:
-    """The version of a backend's runtime, which is not imported for that; ``none`` where none is installed."""
+    """Returns the version of a backend's runtime without importing it; ``none`` if it is not installed."""
     try:
         return version(_DISTRIBUTIONS.get(backend, backend))
     except PackageNotFoundError:
@@ -306,12 +306,12 @@ def machine_name() -> str:
 
 
 def _processor() -> str:
-    """The processor's name."""
+    """Returns the processor's name."""
     stated = processor_facts()
     if not stated:
         return platform.processor() or "unknown processor"
     model = stated.get("model name", platform.processor() or "unknown processor")
-    # Virtual machines hide the name, and not what the processor can do.
+    # Virtual machines hide the name, but not the processor's features.
     abilities = sha256(stated.get("flags", stated.get("Features", "")).encode()).hexdigest()[:8]
     return f"{model} ({abilities})"
 
@@ -335,7 +335,7 @@ def _is_of(backend: str, artifact: str) -> bool:
 
 
 def _timestamp(created_at: str) -> float:
-    """Seconds since 1970; 0 for what is not a date, so that it comes last."""
+    """Converts a date to seconds since 1970; an invalid date gives 0, so that it comes last."""
     try:
         moment = datetime.fromisoformat(created_at)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
@@ -349,7 +349,7 @@ def _path(store: Store, digest: str, machine: str, threads: int, device: str) ->
 
 
 def _interpolate(at: float, places: list[float], seconds: list[float]) -> float:
-    """A value between measured ones, straight in logarithms; beyond them in proportion to the place."""
+    """Interpolates between measured values, linearly in logarithms; beyond them in proportion to the place."""
     if at >= places[-1]:
         return seconds[-1] * at / places[-1]
     return float(np.exp(np.interp(np.log(max(at, places[0])), np.log(places), np.log(seconds))))

@@ -12,12 +12,12 @@ _LINE_EVERY_S = 5.0
 
 
 def watch(answers: Iterator[tuple[Sequence[int], Any]], total: int, unit: str) -> Iterator[tuple[Sequence[int], Any]]:
-    """Passes answers on, and shows how many items have one: a bar on a terminal, elsewhere a line every five seconds.
+    """Passes answers on while showing progress: a bar on a terminal, elsewhere a line every five seconds.
 
     Args:
-        answers: The indices of some items, and their results.
+        answers: The indices of items with their results.
         total: The number of items.
-        unit: What they are, such as ``texts``.
+        unit: The name of the items, such as ``texts``.
     """
     began_s, done = monotonic(), 0
     with showing(f"{total:,} {unit}", every_s=_LINE_EVERY_S, is_patient=True) as show:

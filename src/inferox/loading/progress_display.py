@@ -1,4 +1,4 @@
-"""The one place where it is shown how far long work is: a bar on a terminal, elsewhere a line every few seconds."""
+"""The progress display of long work: a bar on a terminal, elsewhere a line every few seconds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from time import monotonic
 from inferox.core import printable
 
 Show = Callable[[str, float | None], None]
-"""Told what is done now, and which share of all is done, from 0 to 1: ``None`` where that is not known."""
+"""A callback that takes the current step, and the share of the work done from 0 to 1; ``None`` if that is not known."""
 
 
 @contextmanager
 def showing(first: str, *, every_s: float = 3.0, is_patient: bool = False) -> Iterator[Show]:
-    """Shows on standard error how far work is, while the block runs.
+    """Shows the progress of the block on standard error.
 
     Args:
-        first: What is done first, which a bar shows until it is told more.
-        every_s: How far lines are apart at least, in seconds, where there is no terminal. The end is told in any case.
-        is_patient: Whether the first line waits as long, too, so that what is done soon says nothing.
+        first: The first step, which a bar shows until it is updated.
+        every_s: The least time between lines, in seconds, if there is no terminal. The end is always shown.
+        is_patient: Whether the first line waits for that time as well, so that quick work shows nothing.
     """
     if sys.stderr is not None and sys.stderr.isatty():
         with _bar(first) as show:
@@ -31,7 +31,7 @@ def showing(first: str, *, every_s: float = 3.0, is_patient: bool = False) -> It
 
 @contextmanager
 def _bar(first: str) -> Iterator[Show]:
-    # Rich takes a fifth of the time of "import inferox", and little shows a bar.
+    # Importing Rich takes a fifth of the time of "import inferox", and few programs show a bar.
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn

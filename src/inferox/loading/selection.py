@@ -24,26 +24,26 @@ from inferox.parity import ArtifactEvidence, ParityClass, ParityReport
 _PACKAGED_CODE = "code that comes with the package"
 
 AUTO = "auto"
-"""The choice that is left to Inferox."""
+"""The name that leaves the choice to Inferox."""
 
 QUALITIES = {
     "exact": (ParityClass.EXACT,),
     "close": (ParityClass.EXACT, ParityClass.CLOSE),
     "quantized": (ParityClass.EXACT, ParityClass.CLOSE, ParityClass.QUANTIZED),
 }
-"""The classes of parity that each quality allows."""
+"""The parity classes that each quality allows."""
 
 DEFAULT_QUALITY = "close"
-"""The quality where neither a quality nor a precision is asked for."""
+"""The quality if neither a quality nor a precision is requested."""
 
 BACKEND_ORDER = ("openvino", "onnxruntime", "torch", "candle")
-"""The order of backends on a CPU where nothing was measured: the quickest to start and to compute come first."""
+"""The order of backends on a CPU without measurements: the fastest to start and to compute come first."""
 
 _GPU_ORDER = ("torch", "openvino", "onnxruntime", "candle")
-"""The order where there is an NVIDIA GPU, which only PyTorch uses among these."""
+"""The order on a machine with an NVIDIA GPU, which only PyTorch uses among these."""
 
 _NVIDIA_DRIVER = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/proc/driver/nvidia/version"))
-"""Files that NVIDIA's driver brings; looking for them takes no time, and asking PyTorch takes seconds to import it."""
+"""Files of NVIDIA's driver. Looking for them takes no time, whereas importing PyTorch to ask takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Candidate:
 
     Attributes:
         artifact: The artifact.
-        rejected: Why it is not tried; ``None`` where it is.
-        needs_trust: Whether the operator's trust is all that is missing.
+        rejected: Why it is not tried; ``None`` if it is.
+        needs_trust: Whether only the operator's trust is missing.
     """
 
     artifact: Artifact
@@ -93,7 +93,7 @@ class Requirements:
         to_measure: bool = False,
         device: str | DeviceId | None = None,
     ) -> Requirements:
-        """Reads requirements from the words in which they are stated.
+        """Parses requirements from their names.
 
         Raises:
             BackendNotFoundError: If the backend is not registered.
@@ -108,7 +108,7 @@ class Requirements:
 
     @property
     def classes(self) -> tuple[ParityClass, ...]:
-        """The classes of parity that will do."""
+        """The acceptable parity classes."""
         if self.to_measure:
             return QUALITIES["quantized"]
         default = DEFAULT_QUALITY if self.precision is None else "quantized"
@@ -152,17 +152,17 @@ class _Known:
 def select(
     package: Package, requirements: Requirements, here: Mapping[str, ParityClass] | None = None
 ) -> tuple[Candidate, ...]:
-    """Puts the artifacts of a package in the order in which they are tried where nothing was measured.
+    """Orders the artifacts of a package as they are tried without measurements.
 
-    Data comes before code, then fp32 before lower precisions, then what computed the reference before what was shown to
-    agree with it by weak evidence, then the backends in ``BACKEND_ORDER`` (PyTorch first
-    where there is an NVIDIA GPU, others last), then packed before padded, then the order of the manifest. Whether a
-    backend can run here is not asked, as that imports it: it is tried when its turn comes.
+    Data comes before code, then fp32 before lower precisions, then what computed the reference before what agrees with
+    it by weak evidence, then the backends in ``BACKEND_ORDER`` (PyTorch first if there is an NVIDIA GPU, unknown ones
+    last), then packed before padded, then the order of the manifest. Whether a backend can run here is not checked, as
+    that imports it: it is tried when its turn comes.
 
     Args:
         package: The package.
-        requirements: What is asked for.
-        here: The class of parity of each artifact that was measured on this machine, by its name.
+        requirements: The operator's requirements.
+        here: The parity class of each artifact that was measured on this machine, by its name.
     """
     parity = package.parity or ParityReport(())
     measured, weak = {item.artifact: item for item in parity.artifacts}, weak_artifacts(parity.artifacts)
@@ -182,10 +182,10 @@ def _judge(artifact: Artifact, requirements: Requirements, known: _Known) -> Can
 
 
 def weak_artifacts(evidence: Iterable[ArtifactEvidence]) -> frozenset[str]:
-    """The names of those that agree with the reference on samples that show little, and did not compute it themselves.
+    """Returns the names of artifacts whose samples prove little and that did not compute the reference themselves.
 
     Args:
-        evidence: What was measured of each artifact of a package.
+        evidence: The evidence of each artifact of a package.
     """
     return frozenset(item.artifact for item in evidence if item.weak is not None and not item.is_reference)
 
@@ -236,7 +236,7 @@ def _why_not_read(artifact: Artifact, requirements: Requirements) -> str | None:
         backend = get_backend(artifact.backend)
         if not backend.can_load(artifact):
             return f"the backend {artifact.backend} does not read this format"
-        # What is asked for by name is tried: a runtime may convert to fp32 and back where the arithmetic is missing.
+        # A precision requested by name is tried: a runtime may convert to fp32 and back if it lacks the arithmetic.
         return backend.lacks(artifact, requirements.device) if requirements.precision is None else None
     except BackendUnavailableError as error:
         return str(error)

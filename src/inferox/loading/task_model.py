@@ -1,4 +1,4 @@
-"""A loaded package: a model that also knows what its numbers mean."""
+"""A loaded package: a model with its task."""
 
 from __future__ import annotations
 
@@ -44,23 +44,23 @@ from inferox.tasks.truncation import find_truncated
 TaskType = TypeVar("TaskType", bound=Task)
 
 VectorOutput = Literal["numpy", "torch"]
-"""As what vectors are handed out."""
+"""The kinds of arrays in which vectors are returned."""
 
 _OUTPUTS: tuple[str, ...] = get_args(VectorOutput)
 
 
 class TaskModel(Closing):
-    """A loaded package: its model, and the task that says what the model's numbers mean.
+    """A loaded package: its model, and the task that gives the model's numbers their meaning.
 
-    It has a method for each task; calling that of another task is a ``RequestError``. Batches are formed of rows alike
-    in length, so that callers need not sort or split what they send. It is a context manager that closes itself.
+    It has a method for each task; calling that of another task is a ``RequestError``. Batches are formed of rows of
+    similar length, so callers need not sort or split their inputs. It is a context manager that closes itself.
 
     Args:
-        model: The loaded model; it is closed with this.
-        task: What the numbers mean.
-        rejected: For each artifact that was considered first, why it was not taken.
-        embedding_space: The id of the space in which its answers lie.
-        parity_class: How well it agreed with the original when it was packed.
+        model: The loaded model; it is closed with this object.
+        task: The task.
+        rejected: The reason for each artifact that was considered first and not taken.
+        embedding_space: The id of the embedding space of its answers.
+        parity_class: Its parity class from pack time.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class TaskModel(Closing):
 
     @property
     def signature(self) -> Signature:
-        """The named tensors that ``forward`` takes and gives."""
+        """The named tensors that ``forward`` takes and returns."""
         return self._model.signature
 
     @property
@@ -104,7 +104,7 @@ class TaskModel(Closing):
         return self._task
 
     def __call__(self, *inputs: Any, **named: Any) -> dict[str, Tensor]:
-        """Computes padded tensors, given as a PyTorch module takes them; see ``Model.__call__``."""
+        """Computes padded tensors with the calling convention of a PyTorch module; see ``Model.__call__``."""
         return self._model(*inputs, **named)
 
     def forward(self, inputs: Mapping[str, Any] | Any) -> dict[str, Tensor]:
@@ -112,7 +112,7 @@ class TaskModel(Closing):
         return self._model.forward(inputs)
 
     def close(self) -> None:
-        """Frees what the model holds. Closing twice does nothing."""
+        """Frees the model's resources. Closing twice does nothing."""
         self._model.close()
 
     def embed(
@@ -129,29 +129,29 @@ class TaskModel(Closing):
         show_progress: bool = False,
         return_truncated: bool = False,
     ) -> Any:
-        """Makes a vector of each text.
+        """Embeds texts as vectors.
 
         Args:
             texts: The texts, or a single one.
             prompt: The name of the prompt to put before each text; ``None`` for the model's default.
-            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
-            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all.
-            normalize: Whether vectors are scaled to length 1, also where the model does not do so itself.
+            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
+                them with a ``TruncationWarning``, ``cut`` cuts them silently.
+            truncate_dim: The number of leading components of each vector to keep; ``None`` for all.
+            normalize: Whether to scale vectors to unit length, even if the model does not.
             dtype: ``float32``, ``float16``, ``int8``, ``binary`` or ``ubinary``; see ``VectorForm``.
-            output: ``numpy`` for an array, or ``torch`` for a tensor of PyTorch.
+            output: ``numpy`` for an array, or ``torch`` for a PyTorch tensor.
             batch_tokens: The most tokens of a batch.
-            show_progress: Whether standard error shows how far it is.
-            return_truncated: Whether the result also says which texts were cut.
+            show_progress: Whether to show progress on standard error.
+            return_truncated: Whether the result also tells which texts were cut.
 
         Returns:
             The vectors; shape ``[n, dimension]``, or ``[dimension]`` for a single text. The dimension is the model's
-            or ``truncate_dim``, and an eighth of it for ``binary`` and ``ubinary``. With ``return_truncated`` a pair of
-            them and whether each text was cut: shape ``[n]``, bool, or a single bool.
+            or ``truncate_dim``, and an eighth of it for ``binary`` and ``ubinary``. With ``return_truncated``, a pair
+            of the vectors and whether each text was cut: shape ``[n]``, bool, or a single bool.
 
         Raises:
-            RequestError: If the model's task is another, there is no such prompt, or a text cannot be computed.
-            ConfigError: If an option is none of those.
+            RequestError: If the model has another task, there is no such prompt, or a text cannot be computed.
+            ConfigError: If an option is not one of those.
             BackendUnavailableError: If ``output`` is ``torch``, and PyTorch is not installed.
         """
         if output not in _OUTPUTS:
@@ -168,16 +168,15 @@ class TaskModel(Closing):
         return found, bool(truncated[0]) if is_single else truncated
 
     def embed_iter(self, texts: Iterable[str], *, window: int = 1024, **options: Any) -> Iterator[Any]:
-        """Makes a vector of each of any number of texts, of which few are held at a time.
+        """Embeds any number of texts lazily, holding only a few at a time.
 
         Args:
-            texts: The texts, which are read as they are needed.
-            window: How many are embedded at a time.
+            texts: The texts, which are read as needed.
+            window: The number of texts embedded at a time.
             options: Those of ``embed``.
 
         Yields:
-            The vector of each text, in their order; with ``return_truncated`` a pair of it and whether the text was
-            cut.
+            The vector of each text, in order; with ``return_truncated``, a pair of it and whether the text was cut.
 
         Raises:
             RequestError: As for ``embed``; the text is counted within its window.
@@ -204,17 +203,17 @@ class TaskModel(Closing):
 
         Args:
             texts: The texts or pairs, or a single text.
-            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
+            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
+                them with a ``TruncationWarning``, ``cut`` cuts them silently.
             batch_tokens: The most tokens of a batch.
-            show_progress: Whether standard error shows how far it is.
+            show_progress: Whether to show progress on standard error.
 
         Returns:
             For each text a ``TextResult``: every label with its ``LabelScore``, the best first, and whether the text
-            was cut; for a single text, its own.
+            was cut; for a single text, its own result.
 
         Raises:
-            RequestError: If the model's task is another, or a text cannot be computed.
+            RequestError: If the model has another task, or a text cannot be computed.
         """
         items = [texts] if isinstance(texts, str) else texts
         task = self._task_of(ClassifyTask)
@@ -229,21 +228,21 @@ class TaskModel(Closing):
         batch_tokens: int = MAX_TOKENS,
         show_progress: bool = False,
     ) -> Any:
-        """Labels the parts of texts.
+        """Labels spans of texts.
 
         Args:
             texts: The texts, or a single one.
-            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
+            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
+                them with a ``TruncationWarning``, ``cut`` cuts them silently.
             batch_tokens: The most tokens of a batch.
-            show_progress: Whether standard error shows how far it is.
+            show_progress: Whether to show progress on standard error.
 
         Returns:
-            For each text a ``TextResult``: its labelled parts, each a ``Span`` with its characters' offsets, and
-            whether the text was cut; for a single text, its own.
+            For each text a ``TextResult``: its labelled spans, each a ``Span`` with character offsets, and whether the
+            text was cut; for a single text, its own result.
 
         Raises:
-            RequestError: If the model's task is another, or a text cannot be computed.
+            RequestError: If the model has another task, or a text cannot be computed.
         """
         items = [texts] if isinstance(texts, str) else texts
         task = self._task_of(TokenClassifyTask)
@@ -265,17 +264,17 @@ class TaskModel(Closing):
         Args:
             query: The query.
             documents: The documents.
-            top_k: How many to return; ``None`` for all.
-            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
+            top_k: The number of documents to return; ``None`` for all.
+            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
+                them with a ``TruncationWarning``, ``cut`` cuts them silently.
             batch_tokens: The most tokens of a batch.
-            show_progress: Whether standard error shows how far it is.
+            show_progress: Whether to show progress on standard error.
 
         Returns:
-            The documents' places in the list, their scores and whether they were cut, the best first.
+            The documents' indices in the list, their scores and whether they were cut, the best first.
 
         Raises:
-            RequestError: If the model's task is another, or a text cannot be computed.
+            RequestError: If the model has another task, or a text cannot be computed.
         """
         task = self._task_of(RerankTask)
         pairs = pair_documents(query, documents, top_k=top_k)
@@ -287,13 +286,13 @@ class TaskModel(Closing):
 
         Args:
             images: The bytes of files, Pillow images, arrays of shape ``[height, width, 3]``, uint8, or regular files
-                by ``pathlib.Path``. A string is refused: a text that came over a network must not open a file.
+                given as ``pathlib.Path``. Strings are refused, so that a text from a network cannot open a file.
 
         Returns:
             For each image, every label with its score, the best first.
 
         Raises:
-            RequestError: If the model's task is another, or an image cannot be read.
+            RequestError: If the model has another task, or an image cannot be read.
         """
         task = self._task_of(ImageClassifyTask)
         items = as_list(images)
@@ -302,12 +301,12 @@ class TaskModel(Closing):
         return task.run(self._model, items)
 
     def run(self, items: Sequence[Any], *, truncate: str = "warn") -> Any:
-        """Answers items of whichever kind the task takes.
+        """Runs the task on items of whichever kind it takes.
 
         Args:
             items: Texts, pairs, images, or named tensors.
-            truncate: What is done about texts that are longer than the model takes: ``error`` refuses them, ``warn``
-                cuts them and gives a ``TruncationWarning``, ``cut`` cuts them.
+            truncate: The treatment of texts that are longer than the model takes: ``error`` refuses them, ``warn`` cuts
+                them with a ``TruncationWarning``, ``cut`` cuts them silently.
 
         Returns:
             One result per item, in their order: a list, or for ``embed`` an array of vectors.
@@ -320,7 +319,7 @@ class TaskModel(Closing):
     def _answer(
         self, task: Task, items: Iterable[Any], truncate: str, batch_tokens: int, show_progress: bool
     ) -> tuple[Any, npt.NDArray[np.bool_]]:
-        """The result of each item, and whether its text was cut."""
+        """Computes the result of each item, and whether its text was cut."""
         max_tokens = positive_integer("batch_tokens", batch_tokens)
         read, batch = task.read(items, truncate)
         answers = task.compute_batches(self._model, read, batch, max_tokens=max_tokens)

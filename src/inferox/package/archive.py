@@ -1,4 +1,4 @@
-"""One file for a package: a zip whose members are stored as they are, end to end; large ones begin at a block."""
+"""The one-file form of a package: a zip of uncompressed members, end to end; large ones are aligned to blocks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ARCHIVE_SUFFIX = ".mlpkg"
 _logger = logging.getLogger(__name__)
 
 _LARGE_BYTES = 1 << 20
-"""The size from which on a member begins at a block of the disk, so that its unpacked copy can share its blocks."""
+"""The size from which a member is aligned to a disk block, so that its unpacked copy can share its blocks."""
 
 _LOCAL_HEADER = struct.Struct("<4sHHHHHIIIHH")
 _LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -49,7 +49,7 @@ _DAMAGES = (zipfile.BadZipFile, EOFError, struct.error, NotImplementedError, Val
 
 
 def write_archive(folder: Path, archive: Path) -> None:
-    """Writes all files of a folder into one file. The same files give the same bytes.
+    """Writes all files of a folder into one archive. The same files give the same bytes.
 
     Args:
         folder: The folder.
@@ -71,7 +71,7 @@ def write_archive(folder: Path, archive: Path) -> None:
 
 
 def _padding(offset: int, info: zipfile.ZipInfo) -> bytes:
-    """An extra field that makes the data behind a large member's header begin at a block."""
+    """Makes the extra field that aligns the data behind a large member's header to a block."""
     if info.file_size < _LARGE_BYTES:
         return b""
     zip64 = 20 if info.file_size * 1.05 > zipfile.ZIP64_LIMIT else 0
@@ -81,26 +81,26 @@ def _padding(offset: int, info: zipfile.ZipInfo) -> bytes:
 
 
 def extract_archive(archive: Path, folder: Path, make_room: Callable[[int], object] | None = None) -> None:
-    """Unpacks an archive, which is taken to be hostile, into an empty folder.
+    """Unpacks an untrusted archive into an empty folder.
 
-    Nothing is written before every member has been checked. Only archives as ``write_archive`` makes them are unpacked:
-    members stored end to end, and nothing in front of them, between them or behind them. Large members share their
-    blocks on the disk with the archive where the file system can do that; otherwise they are copied.
+    Nothing is written before every member has been checked. Only archives of the form that ``write_archive`` makes are
+    unpacked: members stored end to end, with nothing in front of, between or behind them. Large members share their
+    disk blocks with the archive if the file system supports it; otherwise they are copied.
 
     Args:
         archive: The file.
         folder: An empty folder.
-        make_room: What is called with the number of bytes that the disk lacks, before that is an error.
+        make_room: Called with the number of bytes that the disk lacks, before that becomes an error.
 
     Raises:
         UnsafePathError: If a member would lie outside the folder, is a link or a special file, appears twice, or
             misstates its size, its name or its place.
         IntegrityError: If the file is not a zip file, is truncated, or has a member with a wrong checksum.
-        PackageError: If it does not fit the disk.
+        PackageError: If it does not fit on the disk.
         OSError: If the archive cannot be read, or the folder cannot be written.
     """
     try:
-        # The stream that is checked is the one that is read: a file that is replaced in between changes nothing.
+        # The same stream is checked and then read, so replacing the file in between changes nothing.
         with archive.open("rb") as stream:
             bundle, members = _open_checked(stream)
             shared = {member.filename: _share(stream, member, folder / member.filename) for member in members}
@@ -112,7 +112,7 @@ def extract_archive(archive: Path, folder: Path, make_room: Callable[[int], obje
 
 
 def _share(stream: BinaryIO, member: zipfile.ZipInfo, target: Path) -> int:
-    """Makes a large member's file of the archive's own blocks, except its last few bytes; 0 where that fails."""
+    """Makes a large member's file share the archive's blocks, except its last bytes; returns the bytes shared, or 0."""
     if member.file_size < _LARGE_BYTES:
         return 0
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def _share(stream: BinaryIO, member: zipfile.ZipInfo, target: Path) -> int:
 def _complete(
     stream: BinaryIO, bundle: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, shared_bytes: int
 ) -> None:
-    """Writes what a member's file does not share with the archive, and checks the whole."""
+    """Writes the part of a member's file that is not shared with the archive, and checks the whole."""
     if not shared_bytes:
         target.parent.mkdir(parents=True, exist_ok=True)
         with bundle.open(member) as source, target.open("xb") as copy:
@@ -215,7 +215,7 @@ def _check_end(stream: BinaryIO) -> int:
     """Checks that the file ends with a zip's directory and nothing more, before that directory is read into memory.
 
     Returns:
-        Where the directory begins.
+        The offset of the directory.
     """
     end = stream.seek(0, os.SEEK_END) - _END.size
     signature, *_, count, size, offset, comment_bytes = _read(stream, _END, end)
@@ -260,7 +260,7 @@ def _check_names(members: list[zipfile.ZipInfo]) -> None:
 
 
 def _check_places(stream: BinaryIO, members: list[zipfile.ZipInfo], directory: int) -> None:
-    """Checks that the members lie end to end in front of the directory, each behind a header that says the same."""
+    """Checks that the members lie end to end in front of the directory, each behind a header that agrees with it."""
     end = 0
     for member in sorted(members, key=lambda item: item.header_offset):
         if member.header_offset != end or not _has_honest_header(stream, member):
@@ -286,7 +286,7 @@ def _has_honest_header(stream: BinaryIO, member: zipfile.ZipInfo) -> bool:
 
 
 def _sizes_of_64_bits(extra: bytes) -> tuple[int, ...]:
-    """The size and the stored size in a header's extra fields; nothing where they are not among them."""
+    """Reads the size and the stored size from a header's extra fields; empty if they are not among them."""
     while len(extra) >= _FIELD_HEADER_BYTES:
         kind, length = struct.unpack_from("<HH", extra)
         if kind == _SIZES64_FIELD:

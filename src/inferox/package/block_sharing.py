@@ -1,4 +1,4 @@
-"""Files that share blocks on the disk: such a copy takes no space or time, and either file may change afterwards."""
+"""Copies of files that share disk blocks: they take no space or time, and either file may change afterwards."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import sys
 from typing import BinaryIO
 
 BLOCK_BYTES = 4096
-"""The smallest unit that file systems share: a part of a file must begin at a multiple of it."""
+"""The unit in which file systems share blocks: a part of a file must begin at a multiple of it."""
 
 _CLONE_RANGE = 0x4020940D
-"""``FICLONERANGE`` of Linux, which XFS, Btrfs, bcachefs and others know."""
+"""Linux's ``FICLONERANGE``, which XFS, Btrfs, bcachefs and others support."""
 
 _RANGE = struct.Struct("=qQQQ")
 
 
 def share_blocks(source: BinaryIO, offset: int, size_bytes: int, target: BinaryIO) -> int:
-    """Makes an empty file begin with a part of another file, of which it shares the blocks, where the system can.
+    """Fills an empty file with a part of another file by sharing its blocks, if the system can.
 
     Args:
         source: The other file.
-        offset: Where its part begins.
-        size_bytes: How long its part is.
+        offset: The start of the part.
+        size_bytes: The size of the part.
         target: The empty file.
 
     Returns:
-        How many bytes of the part the file now has; 0 where the part does not begin at a block, the file system
-        does not share blocks, or the files lie on two.
+        The number of bytes shared; 0 if the part is not aligned to a block, the file system does not share blocks, or
+        the files lie on different file systems.
     """
     whole_bytes = size_bytes - size_bytes % BLOCK_BYTES
     if offset % BLOCK_BYTES or not whole_bytes:

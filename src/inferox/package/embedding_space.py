@@ -1,4 +1,4 @@
-"""Embedding spaces: vectors of the same one may share an index."""
+"""Embedding spaces: vectors of the same space may share an index."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from inferox.parity.tolerance import ParityClass
 _COMPARABLE = frozenset({ParityClass.EXACT, ParityClass.CLOSE})
 
 _FILES_OF_PACKAGES = frozenset({METADATA_FILE, MODEL_INFO_FILE, PARITY_FILE, SAMPLES_FILE, PROOF_FILE, PROOF_TENSORS})
-"""Files that every packing writes anew: the settings and classes in them are looked at one by one."""
+"""The files that every packing writes anew: their relevant settings and classes are hashed one by one."""
 
 _ID_DIGITS = 16
 
 
 def embedding_space(package: Package, artifact: Artifact, task: str, options: Mapping[str, Any]) -> str:
-    """The id of the space in which an artifact's answers lie.
+    """Computes the id of the embedding space of an artifact's answers.
 
     It is the same for all artifacts whose evidence is ``exact`` or ``close``, and for every package of the
     same weights, model files and task settings. Any other artifact, such as a quantised one, has a space of its own.
@@ -32,7 +32,7 @@ def embedding_space(package: Package, artifact: Artifact, task: str, options: Ma
     Args:
         package: The package.
         artifact: One of its artifacts.
-        task: What the numbers mean.
+        task: The name of the task.
         options: The settings of the task.
 
     Returns:

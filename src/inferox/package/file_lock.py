@@ -1,4 +1,4 @@
-"""Locks between processes, which end with the process that holds them, however it ends."""
+"""Locks between processes, which are released when the process that holds them ends, however it ends."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from pathlib import Path
 from inferox.core import Closing
 
 READ_ONLY = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-"""The system's errors where a file may be read, but neither written nor made."""
+"""The system's errors for a file that may be read, but neither written nor created."""
 
 _OWNER_ONLY = 0o600
 _POLL_S = 0.01
 
 
 class FileLock(Closing):
-    """A lock on a file: many may share it, or one holds it exclusively. Held until it is closed or collected.
+    """A lock on a file, shared or exclusive. It is held until it is closed or garbage collected.
 
-    On Linux and macOS it is ``flock``: it belongs to this object, not to the process, and a child that is forked holds
-    it too. On Windows it is a range of bytes of the file, as its C runtime locks them: one of many bytes to share it,
-    all of them to hold it exclusively. On a file system without locks, everybody can share it, and nobody hold it so.
+    On Linux and macOS it is ``flock``: it belongs to this object, not to the process, and forked children hold it too.
+    On Windows it is a range of bytes locked by the C runtime: one of many bytes for a shared lock, all of them for an
+    exclusive one. On a file system without locks, everyone gets a shared lock, and nobody an exclusive one.
     """
 
     def __init__(self, path: Path, descriptor: int) -> None:
@@ -34,10 +34,10 @@ class FileLock(Closing):
 
     @classmethod
     def share(cls, path: Path) -> FileLock:
-        """Waits for a lock that many may hold. The file is made where it does not exist.
+        """Waits for a shared lock. The file is created if it does not exist.
 
         Args:
-            path: The file, in a folder that exists. Where it can only be read, it must exist.
+            path: The file, in a folder that exists. If the folder is read-only, the file must exist.
 
         Raises:
             OSError: If it cannot be opened.
@@ -53,18 +53,18 @@ class FileLock(Closing):
                 raise
             if os.fstat(descriptor).st_nlink:
                 return cls(path, descriptor)
-            os.close(descriptor)  # whoever had it alone has removed it: others would lock another file
+            os.close(descriptor)  # an exclusive holder has removed it: others would lock another file
 
     @classmethod
     def exclude(cls, path: Path, *, wait: bool = False) -> FileLock | None:
-        """Takes a lock that nobody else may hold. The file is made where it does not exist.
+        """Takes an exclusive lock. The file is created if it does not exist.
 
         Args:
             path: The file, in a folder that exists.
             wait: Whether to wait until nobody else holds it.
 
         Returns:
-            The lock; ``None`` where somebody holds it, the file was removed in the meantime, or there are no locks.
+            The lock; ``None`` if it is held, the file was removed in the meantime, or the file system has no locks.
 
         Raises:
             OSError: If it cannot be opened.
@@ -88,9 +88,9 @@ class FileLock(Closing):
         self._close()
 
     def remove(self) -> None:
-        """Removes the file, and gives the lock back. Processes that wait for it make the file anew. Never raises."""
+        """Removes the file and releases the lock. Processes that wait for it create the file anew. Never raises."""
         if sys.platform == "win32":
-            self.close()  # removes nothing that is open, neither here nor elsewhere
+            self.close()  # Windows removes nothing that is open, here or elsewhere
         with suppress(OSError):
             self._path.unlink()
         self.close()
@@ -117,7 +117,7 @@ if sys.platform == "win32":
             os.lseek(descriptor, start, os.SEEK_SET)
             try:
                 return msvcrt.locking(descriptor, msvcrt.LK_NBLCK, count)
-            except PermissionError:  # as it says that somebody else has a part of it
+            except PermissionError:  # Windows' way to say that another process has locked a part of it
                 if not wait:
                     raise
                 time.sleep(_POLL_S)

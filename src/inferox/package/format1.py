@@ -1,4 +1,4 @@
-"""Format 1, as the first Inferox (in Rust) writes it: a folder of weights per backend, and no list of digests."""
+"""Format 1, written by the first Inferox (in Rust): a folder of weights per backend, and no list of digests."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from inferox.package.paths import check_member_path
 FORMAT1_VERSION = "1.0"
 
 _FOLDERS = ("candle", "tch", "torch")
-"""The folders of backends whose weights are PyTorch's, by name and shape."""
+"""The folders of backends whose weights match PyTorch's in name and shape."""
 
 _BARE_ARCHITECTURES = {
     "albert": "AlbertModel",
@@ -58,7 +58,7 @@ def is_format1(manifest: Any) -> bool:
 
 
 def read_format1(root: Path, manifest: Any) -> tuple[Metadata, ModelInfo]:
-    """Reads what a package in format 1 is.
+    """Reads the description of a package in format 1.
 
     Compiled libraries in it are native code: they are never loaded, and the architecture comes from ``config.json``.
 
@@ -108,7 +108,7 @@ def _refuse_special_files(root: Path) -> None:
 
 
 def _listed_files(root: Path, listed: list[Any]) -> Iterator[FileEntry]:
-    """The listed files whose digest is stated. Names alone say only that the files must be there."""
+    """Yields the listed files whose digest is stated. Files listed by name alone need only exist."""
     for item in listed:
         entry = FileEntry.from_json(item) if isinstance(item, dict) and "sha256" in item else None
         path = item if isinstance(item, str) else Fields(item, f"a file of {METADATA_FILE}").required("path", str)
@@ -120,7 +120,7 @@ def _listed_files(root: Path, listed: list[Any]) -> Iterator[FileEntry]:
 
 
 def _artifacts(root: Path) -> Iterator[Artifact]:
-    """The first folder that PyTorch can run: the folders hold the same model, each for a runtime of its own."""
+    """Yields an artifact of the first folder that PyTorch can run: each folder holds the same model for one runtime."""
     for name in _FOLDERS:
         folder = root / "backends" / name
         files = _files_of(folder)
@@ -130,7 +130,7 @@ def _artifacts(root: Path) -> Iterator[Artifact]:
             read_object(folder / "config.json", allow_non_finite=True) if (folder / "config.json").is_file() else {}
         )
         architecture = _architecture(config)
-        # Of other models, such as those of images, format 1 does not say what they take and give.
+        # For other models, such as those of images, format 1 does not state a signature.
         if "factory" not in files and (architecture is None or config.get("model_type") not in _BARE_ARCHITECTURES):
             continue
         yield Artifact(
@@ -147,7 +147,7 @@ def _artifacts(root: Path) -> Iterator[Artifact]:
 
 
 def _files_of(folder: Path) -> dict[str, str] | None:
-    """The files that make an artifact, by role; ``None`` where the folder holds none that can be run."""
+    """Finds the files of an artifact, by role; ``None`` if the folder holds none that can be run."""
     if (folder / "model.safetensors").is_file() and (folder / "config.json").is_file():
         return {"config": "config.json", "weights": "model.safetensors"}
     if (folder / "model.pt").is_file() and (folder / "model.py").is_file():

@@ -1,4 +1,4 @@
-"""The two files that say what a package is: ``metadata.json`` and ``model_info.json``."""
+"""The two files that describe a package: ``metadata.json`` and ``model_info.json``."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class FileEntry:
     """A file of a package, as the manifest lists it.
 
     Attributes:
-        path: Where it lies, relative to the package, with forward slashes.
-        size_bytes: Its size.
+        path: The path relative to the package, with forward slashes.
+        size_bytes: The size of the file.
         sha256: The SHA-256 digest of its bytes, in lower-case hexadecimal digits.
     """
 
@@ -40,7 +40,7 @@ class FileEntry:
     sha256: str
 
     def to_json(self) -> dict[str, Any]:
-        """The entry as the manifest writes it."""
+        """Returns the entry as the manifest stores it."""
         return {"path": self.path, "size": self.size_bytes, "sha256": self.sha256}
 
     @classmethod
@@ -97,7 +97,7 @@ class Metadata:
 
     @classmethod
     def from_json(cls, data: Any) -> Metadata:
-        """Reads the metadata of format 2. Fields that are not known are left alone.
+        """Reads the metadata of format 2. Unknown fields are ignored.
 
         Raises:
             FormatVersionError: If the format is a newer one.
@@ -132,10 +132,10 @@ class ModelInfo:
         model_type: The model's type, such as ``bert``.
         repo_id: The repository on the hub that it came from.
         architecture_family: ``EncoderOnly``, ``DecoderOnly``, ``EncoderDecoder``, ``Vision`` or ``Multimodal``.
-        supported_backends: The backends that an artifact is there for.
-        task: What its numbers mean; empty where the model's files say it.
-        task_options: What the task needs to know.
-        signature: The named tensors that the reference takes and gives.
+        supported_backends: The backends that have an artifact.
+        task: The name of the task; empty if the model's files tell it.
+        task_options: The settings of the task.
+        signature: The named tensors that the reference takes and returns.
         hidden_size: The width of its hidden states.
         num_layers: The number of its layers.
         vocab_size: The number of its tokens.
@@ -157,7 +157,7 @@ class ModelInfo:
     artifacts: tuple[Artifact, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """The description as ``model_info.json`` has it."""
+        """Returns the description as ``model_info.json`` stores it."""
         return {
             "model_type": self.model_type,
             "repo_id": self.repo_id,
@@ -175,14 +175,14 @@ class ModelInfo:
 
     @classmethod
     def from_json(cls, data: Any, root: Path) -> ModelInfo:
-        """Reads the description of format 2. Fields that are not known are left alone.
+        """Reads the description of format 2. Unknown fields are ignored.
 
         Args:
             data: The JSON value.
             root: The folder of the package.
 
         Raises:
-            ManifestError: If a field is missing or malformed, or two artifacts have one name.
+            ManifestError: If a field is missing or malformed, or two artifacts have the same name.
         """
         fields = Fields(data, MODEL_INFO_FILE)
         artifacts = fields.map("artifacts", lambda item: Artifact.from_json(item, root))
@@ -211,10 +211,10 @@ def read_json(path: Path, *, allow_non_finite: bool = False, digest: hashlib._Ha
     Args:
         path: The file.
         allow_non_finite: Whether ``NaN`` and ``Infinity`` are numbers, as in the configs of transformers.
-        digest: A hash that is given the bytes that were read.
+        digest: A hash to update with the bytes that were read.
 
     Raises:
-        ManifestError: If it is missing, or what ``read_json_file`` refuses.
+        ManifestError: If it is missing, or ``read_json_file`` refuses it.
     """
     try:
         return read_json_file(path, hint=_HINT, allow_non_finite=allow_non_finite, digest=digest)
@@ -223,7 +223,7 @@ def read_json(path: Path, *, allow_non_finite: bool = False, digest: hashlib._Ha
 
 
 def read_object(path: Path, *, allow_non_finite: bool = False) -> dict[str, Any]:
-    """Reads a JSON file of a package whose outermost value must be an object.
+    """Reads a JSON file of a package whose top-level value must be an object.
 
     Args:
         path: The file.

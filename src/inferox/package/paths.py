@@ -1,4 +1,4 @@
-"""The paths of a package's files: plain, below its root, and different on every system."""
+"""The paths of a package's files: plain, below its root, and distinct on every system."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WINDOWS_DEVICES = frozenset(
 
 
 def check_member_path(path: str) -> None:
-    """Refuses a path that could mean anything but one file below the package, on any system.
+    """Refuses a path that could mean anything but a single file below the package on any system.
 
     Args:
         path: A path of an archive or a manifest.
@@ -43,7 +43,7 @@ def check_member_path(path: str) -> None:
 
 
 def check_distinct(paths: Iterable[str]) -> None:
-    """Refuses paths that collide on a system which ignores case or Unicode's normal forms.
+    """Refuses paths that collide on a system that ignores case or Unicode normal forms.
 
     Args:
         paths: Paths that are each plain.

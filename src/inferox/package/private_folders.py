@@ -1,4 +1,4 @@
-"""Folders that nobody else can write to, as ssh asks of those that hold keys (``StrictModes``)."""
+"""The check for folders that nobody else can write to, as ssh requires of those that hold keys (``StrictModes``)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from inferox.core import ConfigError
 
 
 def check_private(folder: Path, *, hint: str) -> None:
-    """Refuses a folder that others could fill or replace: what lies in it is taken to be what this user put there.
+    """Refuses a folder that others could fill or replace, since its contents are trusted as this user's own.
 
-    The folder and each one above it must belong to this user or to root, and neither their group nor others may write
-    to them. Folders above it may be like ``/tmp``, where others can write and only owners can rename (the sticky
-    bit). Folders that do not exist yet are skipped. Windows has other means, and is not checked.
+    The folder and each one above it must belong to this user or to root, and must not be writable for their group or
+    others. Folders above it may be like ``/tmp``, where others can write but only owners can rename (the sticky bit).
+    Folders that do not exist yet are skipped. Windows has other permissions, and is not checked.
 
     Args:
         folder: The folder.
-        hint: What to do where it is refused.
+        hint: What to do if it is refused.
 
     Raises:
         ConfigError: If it is refused; it names the folder at fault.
@@ -34,7 +34,7 @@ def check_private(folder: Path, *, hint: str) -> None:
 
 def _check(place: Path, hint: str) -> None:
     for link in (place, *place.parents):
-        # Who owns a link can lead it elsewhere at any time.
+        # The owner of a link can point it elsewhere at any time.
         if link.is_symlink() and not _is_owned(link.lstat()):
             raise _refusal(link, hint)
     resolved = place.resolve()

@@ -1,4 +1,4 @@
-"""Opening a package: every file is checked against the manifest before anything is read from it."""
+"""Opening of packages: every file is checked against the manifest before anything is read from it."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ _TOKENIZER_FILE = "tokenizer.json"
 
 @dataclass(frozen=True)
 class Package:
-    """A package that lies on this machine's disk and has been verified.
+    """A verified package on this machine's disk.
 
     Attributes:
         root: The folder with its files.
         files_root: The folder with the files that describe the model's use, such as ``tokenizer.json``: the root, or in
             format 1 the folder of a backend.
-        metadata: Where it comes from and which files it has.
+        metadata: Its origin and the list of its files.
         info: The description of its model.
-        parity: How well its artifacts agree with the reference; ``None`` where that was not recorded.
-        config: The model's ``config.json``; empty where there is none.
-        digest: The SHA-256 digest of the manifest, and so of everything that it lists.
-        lock: Keeps the package in the store as long as this object lives; ``None`` where it does not lie there.
+        parity: The agreement of its artifacts with the reference; ``None`` if that was not recorded.
+        config: The model's ``config.json``; empty if there is none.
+        digest: The SHA-256 digest of the manifest, which covers everything that it lists.
+        lock: Keeps the package in the store as long as this object lives; ``None`` if it is not in the store.
     """
 
     root: Path
@@ -81,12 +81,12 @@ class Package:
 
     @property
     def trust_tier(self) -> TrustTier:
-        """Code if any artifact is code."""
+        """The trust tier: code if any artifact is code."""
         tiers = {artifact.trust_tier for artifact in self.artifacts}
         return TrustTier.CODE if TrustTier.CODE in tiers else TrustTier.DATA
 
     def keep_for(self, reader: object) -> None:
-        """Keeps the package in the store also as long as another object lives that reads its files.
+        """Keeps the package in the store at least as long as another object lives that reads its files.
 
         Args:
             reader: The object, such as a loaded model.
@@ -95,7 +95,7 @@ class Package:
             weakref.finalize(reader, _let_go, self.lock)
 
     def samples(self) -> Samples | None:
-        """Reads the sample calls; ``None`` where it has none.
+        """Reads the sample calls; ``None`` if the package has none.
 
         Raises:
             IntegrityError: If they cannot be read.
@@ -104,7 +104,7 @@ class Package:
         return Samples.load(path) if path.is_file() else None
 
     def proof_cases(self) -> tuple[ProofCase, ...] | None:
-        """Reads the inputs of its proof with the answers of the defining library; ``None`` where it has none.
+        """Reads the inputs of its proof with the answers of the defining library; ``None`` if the package has none.
 
         Raises:
             ManifestError: If a field is missing or malformed.
@@ -134,12 +134,12 @@ def open_package(
 
     Args:
         path: The package.
-        store: What has been unpacked and verified before; ``None`` for the user's own.
-        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to take any.
+        store: The store of unpacked packages and of what was verified before; ``None`` for the user's own.
+        require_signature: A PEM file with the public key that the package must be signed with; ``None`` to accept any.
 
     Raises:
         SignatureError: If it is not signed with that key.
-        PackageError: If there is nothing, or something other than a package.
+        PackageError: If there is nothing at the path, or something other than a package.
         ManifestError: If a metadata file is missing or malformed.
         FormatVersionError: If the package is in a newer format.
         IntegrityError: If a file is missing, was added or differs, or the archive is damaged.
@@ -155,7 +155,7 @@ def open_package(
 
 
 def read_package_path(path: Any) -> Path:
-    """Takes what a caller gives for a package, which need not be there.
+    """Converts a caller's value to the path of a package, which need not exist.
 
     Args:
         path: A path, as a string or an ``os.PathLike``.
@@ -195,7 +195,7 @@ def _open_archive(archive: Path, store: Store, required: RequiredSignature | Non
     try:
         return _open_unpacked(store.unpack(archive), store, required)
     except (IntegrityError, ManifestError, UnsafePathError):
-        # What it was unpacked to may have been changed since.
+        # The unpacked folder may have been changed since.
         if not store.discard(archive):
             raise
         return _open_unpacked(store.unpack(archive), store, required)
@@ -206,7 +206,7 @@ def _open_unpacked(unpacked: Unpacked, store: Store, required: RequiredSignature
 
 
 def _let_go(_: FileLock) -> None:
-    """Called when a reader has gone; until then, it holds a reference to the lock."""
+    """Does nothing: as the finalizer of a reader, it holds a reference to the lock until the reader is gone."""
 
 
 def _nothing_there(location: Path) -> PackageError:
@@ -229,7 +229,7 @@ def _no_package(folder: Path) -> PackageError:
 
 
 def _open_folder(root: Path, store: Store, required: RequiredSignature | None) -> Package:
-    # Of the very bytes that are read: a manifest that is replaced in between must not pass as the one that was signed.
+    # The digest is of the very bytes that are parsed: a manifest replaced in between must not pass for the signed one.
     found = hashlib.sha256()
     manifest = read_json(root / METADATA_FILE, digest=found)
     digest = found.hexdigest()

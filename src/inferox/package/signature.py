@@ -1,7 +1,7 @@
 """Signatures of packages in the format of the OpenSSF Model Signing specification, made with a key.
 
-A signature is a Sigstore bundle: an in-toto statement that lists every file by its SHA-256 digest, in a DSSE envelope
-that is signed. The manifest has the digests already, so that no file is read again.
+A signature is a Sigstore bundle: an in-toto statement that lists every file by its SHA-256 digest, in a signed DSSE
+envelope. The manifest already has the digests, so no file is read again.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def write_signature(name: str, digests: Digests, key: PrivateKey) -> bytes:
     """Signs files.
 
     Args:
-        name: What the package is called.
-        digests: Its files.
-        key: Signs.
+        name: The name of the package.
+        digests: The digests of its files.
+        key: The key to sign with.
 
     Returns:
         The content of the signature's file.
@@ -65,18 +65,18 @@ def write_signature(name: str, digests: Digests, key: PrivateKey) -> bytes:
 
 
 def read_signature(content: bytes, name: str, key: PublicKey) -> dict[str, str]:
-    """Reads a signature. Nothing that it says is used before it is known to come from the key.
+    """Reads a signature. Nothing in it is used before it is verified with the key.
 
     Args:
         content: The content of its file.
-        name: What errors call the file.
-        key: What it must be signed with.
+        name: The name of the file in errors.
+        key: The key that must have made it.
 
     Returns:
-        The files that are signed.
+        The digests of the signed files.
 
     Raises:
-        SignatureError: If it is none, or another key made it.
+        SignatureError: If it is not a signature, or was made with another key.
     """
     try:
         return _read(content, name, key)

@@ -1,4 +1,4 @@
-"""The signature that lies beside a package, and what it must say."""
+"""The signature beside a package, and its check."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def signature_of(package: Path) -> Path:
 
 
 def check_outside(signature: Path, package: Path) -> None:
-    """Refuses a place for a signature within what it signs, which would be another package then.
+    """Refuses to place a signature inside the package that it signs, which would change the package.
 
     Args:
-        signature: Where the signature is to lie.
+        signature: The intended path of the signature.
         package: The package.
 
     Raises:
@@ -59,9 +59,9 @@ class RequiredSignature:
     """A signature that a package must have.
 
     Attributes:
-        file: Where it lies.
+        file: The path of the signature.
         key: The key that must have made it.
-        package: What errors call the package.
+        package: The name of the package in errors.
     """
 
     file: Path
@@ -70,7 +70,7 @@ class RequiredSignature:
 
     @classmethod
     def beside(cls, package: Path, key: str | Path) -> RequiredSignature:
-        """The signature beside a package.
+        """Returns the required signature beside a package.
 
         Args:
             package: The package.
@@ -81,21 +81,21 @@ class RequiredSignature:
         """
         if not isinstance(key, str | Path):
             raise ConfigError(f"require_signature must be the path of a key, but is {key!r}")
-        # A link to a package may have no signature beside it: that of the package counts then.
+        # A link to a package may have no signature beside it: then the one beside the package itself counts.
         places = [signature_of(package), signature_of(package.resolve())]
         file = next((place for place in places if os.path.lexists(place)), places[0])
         return cls(file, PublicKey.load(Path(key)), str(package))
 
     def check(self, metadata: Metadata | None, manifest_sha256: str) -> None:
-        """Checks that the package is what was signed, before anything but its manifest is read.
+        """Checks that the package is the signed one, before anything but its manifest is read.
 
         Args:
-            metadata: Which files it has; whether they are so is checked elsewhere. ``None`` where the package lists no
-                digests.
+            metadata: The metadata with the list of files, whose contents are checked elsewhere. ``None`` if the package
+                lists no digests.
             manifest_sha256: The digest of ``metadata.json``.
 
         Raises:
-            SignatureError: If there is no signature, it is of another key, or of another package.
+            SignatureError: If there is no signature, or it is of another key or another package.
         """
         if metadata is None:
             raise SignatureError(

@@ -14,11 +14,11 @@ from inferox.package.signing_keys import PrivateKey
 
 
 def sign_package(path: str | Path, key: PrivateKey) -> bytes:
-    """Signs a package as it is, once all of its files are verified against its manifest.
+    """Signs a package, after verifying all of its files against its manifest.
 
     Args:
         path: The package: a folder, or an ``.mlpkg`` file.
-        key: Signs.
+        key: The key to sign with.
 
     Returns:
         The content of the signature's file.

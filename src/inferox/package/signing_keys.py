@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
 _HASHES = {"secp256r1": "SHA256", "secp384r1": "SHA384", "secp521r1": "SHA512"}
-"""The hash that goes with each curve, as Sigstore has it."""
+"""The hash for each curve, as in Sigstore."""
 
 _MAKE_HINT = "make one: openssl ecparam -name prime256v1 -genkey -noout -out key.pem"
 _WHERE_TO_GIVE_IT = "--key-password or INFEROX_KEY_PASSWORD"
@@ -24,14 +24,14 @@ _PUBLIC_HINT = "openssl ec -in key.pem -pubout -out key.pub makes it from the pr
 
 
 class PublicKey:
-    """A key that signatures are checked with.
+    """A key that verifies signatures.
 
     Args:
         key: The key.
-        name: What errors call it.
+        name: The name of the key in errors.
 
     Attributes:
-        name: What errors call it.
+        name: The name of the key in errors.
     """
 
     def __init__(self, key: ec.EllipticCurvePublicKey, name: str) -> None:
@@ -46,7 +46,7 @@ class PublicKey:
             path: A PEM file with the public key.
 
         Raises:
-            ConfigError: If it cannot be read, or is none of the keys that can sign packages.
+            ConfigError: If it cannot be read, or is not a key that can sign packages.
         """
         from_pem = _import_serialization().load_pem_public_key
         key = _load(path, from_pem, "EllipticCurvePublicKey", _PUBLIC_HINT)
@@ -80,7 +80,7 @@ class PrivateKey:
 
     Args:
         key: The key.
-        name: What errors call it.
+        name: The name of the key in errors.
     """
 
     def __init__(self, key: ec.EllipticCurvePrivateKey, name: str) -> None:
@@ -93,10 +93,10 @@ class PrivateKey:
 
         Args:
             path: A PEM file with the private key.
-            password: What it is encrypted with; ``None`` where it is not.
+            password: The password of the key; ``None`` if it is not encrypted.
 
         Raises:
-            ConfigError: If it cannot be read, the password is wrong, or it is none of the keys that can sign packages.
+            ConfigError: If it cannot be read, the password is wrong, or it is not a key that can sign packages.
         """
         secret, from_pem = _to_secret(password), _import_serialization().load_pem_private_key
 
@@ -120,7 +120,7 @@ class PrivateKey:
         return cls(key, str(path))
 
     def public(self) -> PublicKey:
-        """The part that others may have."""
+        """The public key."""
         return PublicKey(self._key.public_key(), self._name)
 
     def sign(self, data: bytes) -> bytes:
@@ -140,7 +140,8 @@ def _to_secret(password: str | None) -> bytes | None:
             "the password of a key must be a text that is not empty", hint="leave it out where it has none"
         )
     try:
-        # What is no UTF-8 in an environment variable is in the text as surrogates: the bytes are those of the variable.
+        # Bytes of an environment variable that are not UTF-8 are surrogates in the text: this restores the variable's
+        # bytes.
         return password.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise ConfigError(f"the password of the key cannot be encoded: {error.reason}") from error

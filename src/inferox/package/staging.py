@@ -1,4 +1,4 @@
-"""Staging folders: something is made beside its target, so that it can be put there whole."""
+"""Staging folders: something is made beside its target, so that it can be moved there as a whole."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _POLL_S = 0.01
 _ATTEMPTS = 5
 
 _CLOCK_STEP_S = 1.0
-"""The precision with which the system says when a process started."""
+"""The precision of the system's start times of processes."""
 
 
 def make_staging(target: Path) -> Path:
     """Makes a staging folder beside a target, named after the target and this process.
 
     Args:
-        target: What is to be made.
+        target: The folder or file that is to be made.
 
     Raises:
         OSError: If it cannot be made.
@@ -40,15 +40,15 @@ def make_staging(target: Path) -> Path:
 
 
 def replace_folder(new: Path, target: Path, staging: Path) -> None:
-    """Replaces a folder by another.
+    """Replaces a folder with another one.
 
-    Few systems exchange two folders in one step. Here the old one is first moved into the staging folder; where this
-    ends before the new one is in its place, ``remove_staging``, or ``recover`` in the next writer, moves the old one
-    back. Readers move nothing: on a shared disk a writer that still runs may be another machine's.
+    Few systems exchange two folders in one step. Here the old one is first moved into the staging folder; if the
+    process ends before the new one is in place, ``remove_staging``, or ``recover`` in the next writer, moves the old
+    one back. Readers move nothing: on a shared disk, the writer may still be running on another machine.
 
     Args:
-        new: The folder, complete.
-        target: Where it goes.
+        new: The complete new folder.
+        target: The folder to replace.
         staging: The staging folder of the target.
 
     Raises:
@@ -60,10 +60,10 @@ def replace_folder(new: Path, target: Path, staging: Path) -> None:
 
 
 def wait_for_target(target: Path) -> None:
-    """Waits while a writer is between moving the old target away and putting the new one in its place.
+    """Waits while a writer has moved the old target away and not yet put the new one in its place.
 
     Args:
-        target: What may be missing for that instant, or for good.
+        target: The target, which may be missing for that instant, or for good.
 
     Raises:
         OSError: If the folder of the target cannot be read.
@@ -77,10 +77,10 @@ def find_replaced(target: Path) -> Path | None:
     """Finds the old target that a writer has moved away and not yet replaced.
 
     Args:
-        target: What is being replaced.
+        target: The target that is being replaced.
 
     Returns:
-        Where it lies; ``None`` where there is none.
+        The path of the old target; ``None`` if there is none.
 
     Raises:
         OSError: If the folder of the target cannot be read.
@@ -89,11 +89,11 @@ def find_replaced(target: Path) -> Path | None:
 
 
 def remove_staging(staging: Path, target: Path) -> None:
-    """Removes a staging folder, and first moves back what it keeps of a target that is missing. Never raises.
+    """Removes a staging folder, after moving the old target back if the target is missing. Never raises.
 
     Args:
         staging: The staging folder.
-        target: What was to be made.
+        target: The target.
     """
     kept = staging / _REPLACED
     for _ in range(_ATTEMPTS):
@@ -101,7 +101,7 @@ def remove_staging(staging: Path, target: Path) -> None:
             break
         # Another writer may put its own in the target's place in between, or take it away.
         with suppress(OSError):
-            # What is about to be deleted gets a name under which it is never moved back, half deleted.
+            # Rename before deleting, so that a half-deleted folder is never moved back.
             kept.rename(staging / _DISCARDED if target.exists() else target)
     else:
         return
@@ -109,10 +109,10 @@ def remove_staging(staging: Path, target: Path) -> None:
 
 
 def recover(target: Path) -> None:
-    """Undoes what writers whose processes are gone left half done, and removes their staging folders.
+    """Rolls back the unfinished work of writers whose processes are gone, and removes their staging folders.
 
     Args:
-        target: What they were to make.
+        target: The target of the writers.
 
     Raises:
         OSError: If the folder of the target cannot be read.
@@ -125,7 +125,7 @@ def _abandoned(target: Path) -> Iterator[Path]:
     pattern = re.compile(re.escape(f".{target.name}{_MARK}") + r"(?P<process>\d+)-\w+")
     for path in target.parent.iterdir():
         match = pattern.fullmatch(path.name)
-        # Another process that recovers may remove it first.
+        # Another recovering process may remove it first.
         with suppress(FileNotFoundError):
             if match and not _is_running(int(match["process"]), since=path.stat().st_mtime):
                 yield path

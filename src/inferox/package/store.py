@@ -1,4 +1,4 @@
-"""The local store: unpacked packages, and which files have been verified already."""
+"""The local store of unpacked packages and of the record of verified files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from inferox.package.unpacked_packages import Pruning, UnpackedPackages
 from inferox.package.writer import hash_file
 
 STORE_VARIABLE = "INFEROX_STORE"
-"""The environment variable that moves the store."""
+"""The environment variable that sets the store's folder."""
 
 _PACKAGES = "packages"
 _VERIFIED = "verified"
@@ -39,11 +39,11 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Unpacked:
-    """An archive that lies unpacked in the store.
+    """An unpacked archive in the store.
 
     Attributes:
         root: The folder.
-        lock: Keeps it there as long as this is held; ``None`` where the store can only be read, and so not be pruned.
+        lock: Keeps the folder in the store while it is held; ``None`` if the store is read-only, and so never pruned.
     """
 
     root: Path
@@ -51,21 +51,21 @@ class Unpacked:
 
 
 class Store:
-    """A private folder that can be deleted while nobody uses it. It is made when something is first written to it.
+    """A private cache folder, which can be deleted while nobody uses it. It is created on the first write.
 
-    Where it cannot be written, archives cannot be unpacked; folders open all the same, and are verified every time.
-    Of unpacked packages it keeps as many as are within ``limit_bytes``, and those in use. Profiles are small and took
-    minutes to measure: they are kept.
+    If it cannot be written, archives cannot be unpacked; folders open all the same, and are verified every time.
+    Unpacked packages are kept up to ``limit_bytes``, besides those in use. Profiles are small and took minutes to
+    measure, so they are always kept.
 
     Args:
         root: The folder; ``None`` for ``$INFEROX_STORE``, or the user's cache folder.
 
     Attributes:
         root: The folder.
-        limit_bytes: How much unpacked packages may hold, as ``$INFEROX_STORE_LIMIT`` states it; ``None`` for no limit.
+        limit_bytes: The size limit of unpacked packages, from ``$INFEROX_STORE_LIMIT``; ``None`` for no limit.
 
     Raises:
-        ConfigError: If others could write to it, or to a folder above it, or the limit is not a size.
+        ConfigError: If others could write to it or to a folder above it, or if the limit is not a size.
     """
 
     def __init__(self, root: Path | None = None) -> None:
@@ -78,14 +78,14 @@ class Store:
 
     @property
     def profiles(self) -> Path:
-        """The folder for what was measured on this machine. It may not exist yet."""
+        """The folder of the profiles measured on this machine. It may not exist yet."""
         return self.root / _PROFILES
 
     def make_profiles(self, digest: str) -> Path:
-        """Makes the folder for what was measured of a package.
+        """Makes the folder for the profiles of a package.
 
         Args:
-            digest: The name of the folder, out of the package's digest.
+            digest: The name of the folder, derived from the package's digest.
 
         Raises:
             ConfigError: If others could write to it.
@@ -97,9 +97,9 @@ class Store:
         return folder
 
     def make_packed(self) -> Path:
-        """Makes the folder for packages that were packed on this machine because something else was loaded by its name.
+        """Makes the folder for packages that were packed on this machine when a model was loaded by its name.
 
-        They are not limited, and can be deleted while nobody uses them.
+        They are exempt from the limit, and can be deleted while nobody uses them.
 
         Raises:
             ConfigError: If it cannot be made, or others could write to it.
@@ -112,10 +112,10 @@ class Store:
         return folder
 
     def unpack(self, archive: Path) -> Unpacked:
-        """Unpacks an archive once; the second time, and in other processes, it is there already.
+        """Unpacks an archive, unless it is in the store already.
 
-        What is there already is used only where its manifest is the one in the archive, which lists the digest of every
-        other file; otherwise it is replaced. Where it was not there, others may be removed for it: see ``prune``.
+        An existing folder is used only if its manifest, which lists the digest of every other file, is the one in the
+        archive; otherwise it is replaced. Unpacking may remove other packages: see ``prune``.
 
         Args:
             archive: An ``.mlpkg`` file.
@@ -126,7 +126,7 @@ class Store:
         Raises:
             UnsafePathError: If the archive is hostile.
             IntegrityError: If it is damaged, or changes while it is read.
-            PackageError: If it cannot be read, or does not fit the disk.
+            PackageError: If it cannot be read, or does not fit on the disk.
             ConfigError: If the store cannot be written.
         """
         try:
@@ -140,7 +140,7 @@ class Store:
             return unpacked
         try:
             self._make_private(self._packages.folder)
-            if there:  # and not put there by another process in the meantime
+            if there:  # rather than put there by another process in the meantime
                 self._packages.discard(digest)
             with self._packages.staging() as staging:
                 self._extract(archive, before, staging, unpacked.root)
@@ -150,13 +150,13 @@ class Store:
         return unpacked
 
     def discard(self, archive: Path) -> bool:
-        """Removes what an archive was unpacked to, so that it is unpacked again.
+        """Removes the unpacked folder of an archive, so that it is unpacked again.
 
         Args:
             archive: An ``.mlpkg`` file.
 
         Returns:
-            Whether there was anything, and it is gone.
+            Whether a folder existed and was removed.
 
         Raises:
             OSError: If the archive cannot be read.
@@ -175,14 +175,14 @@ class Store:
             raise self._unusable(error, "read") from error
 
     def prune(self, limit_bytes: int, *, dry_run: bool = False) -> Pruning:
-        """Removes the packages that were not used for the longest time, until the others are within a limit.
+        """Removes the least recently used packages until the others are within a limit.
 
-        A package that some process has open is never removed. One that is removed is unpacked again from its archive
-        when it is next opened.
+        A package that a process has open is never removed. A removed one is unpacked again from its archive when it is
+        next opened.
 
         Args:
             limit_bytes: The limit; 0 removes all that are not in use.
-            dry_run: Whether to remove nothing, and say what would be removed.
+            dry_run: Whether to only report what would be removed.
 
         Raises:
             ConfigError: If the store cannot be read.
@@ -238,12 +238,12 @@ class Store:
                 raise IntegrityError(f"{archive} changed while it was unpacked", hint="try again once it is written")
             staging.rename(folder)
         except OSError as error:
-            # Another process was faster, and what it put there is the same.
+            # Another process was faster, and its result is the same.
             if not self._is_unpacked(archive, folder):
                 raise PackageError(f"{archive} cannot be unpacked to {folder}: {error.strerror or error}") from error
 
     def _use(self, digest: str) -> FileLock | None:
-        """The lock that keeps a package in the store; ``None`` where the store can only be read."""
+        """Takes the lock that keeps a package in the store; ``None`` if the store is read-only."""
         try:
             self._make_private(self.root / _USES)
             return self._packages.use(digest)
@@ -255,7 +255,7 @@ class Store:
             raise self._unusable(error) from error
 
     def _make_room(self, missing_bytes: int) -> None:
-        """Removes packages that are not in use where the disk is full, if that helps, and unless there is no limit."""
+        """Removes packages not in use when the disk is full, if that helps and unless there is no limit."""
         if self.limit_bytes is None:
             return
         limit_bytes = max(0, sum(package.size_bytes for package in self.packages()) - missing_bytes)
@@ -263,7 +263,7 @@ class Store:
             self._prune_and_say(limit_bytes, "the disk is full")
 
     def _keep_limit(self) -> None:
-        """Removes what is beyond the limit, and says what was removed, and what could not be."""
+        """Removes packages beyond the limit, and logs what was removed and what could not be."""
         if self.limit_bytes is None:
             return
         done = self._prune_and_say(self.limit_bytes, "the store is full")
@@ -283,7 +283,7 @@ class Store:
         return done
 
     def _digest(self, archive: Path) -> str:
-        """The SHA-256 digest of an archive, computed again only where it has changed."""
+        """Returns the SHA-256 digest of an archive, which is computed again only if it has changed."""
         known = self._read(archive)
         fingerprint = _fingerprint(archive)
         digest = next((digest for digest, seen in known.items() if seen == fingerprint), None)
@@ -324,14 +324,14 @@ class Store:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes a JSON file in one step: whoever reads it meanwhile, or after a failure, finds what was there before.
+    """Writes a JSON file atomically: readers, and a failure, see either the old content or the new.
 
     Args:
         path: The file, in a folder that exists.
-        data: What it is to hold.
+        data: The JSON value.
 
     Raises:
-        OSError: If it cannot be written; nothing is left of it then.
+        OSError: If it cannot be written; then nothing of it is left behind.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     try:

@@ -1,4 +1,4 @@
-"""The limit of the store."""
+"""The size limit of the store."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _UNITS = {"b": 1} | {
 
 
 def stated_limit() -> int | None:
-    """The limit of the store in bytes, as the environment states it; ``None`` for no limit.
+    """Returns the limit of the store in bytes, from the environment; ``None`` for no limit.
 
     Raises:
-        ConfigError: If it states something else.
+        ConfigError: If the variable is not a size.
     """
     text = os.environ.get(STORE_LIMIT_VARIABLE, "").strip()
     if not text:
@@ -35,11 +35,11 @@ def stated_limit() -> int | None:
 
 
 def parse_size(text: str, where: str) -> int:
-    """Reads a size such as ``20 GB``, ``1.5GiB`` or ``1000``, which is in bytes.
+    """Parses a size such as ``20 GB``, ``1.5GiB``, or ``1000`` in bytes.
 
     Args:
         text: The size.
-        where: What states it, for the message.
+        where: The place that states it, for the error.
 
     Raises:
         ConfigError: If it is not a size.

@@ -1,4 +1,4 @@
-"""A package that the store holds unpacked."""
+"""An unpacked package in the store."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class StoredPackage:
     """An unpacked package in the store.
 
     Attributes:
-        root: Its folder, named after the digest of the archive that it came in.
-        name: The package's name; ``None`` where its manifest cannot be read.
+        root: Its folder, named after the digest of its archive.
+        name: The package's name; ``None`` if its manifest cannot be read.
         version: Its version, or ``None`` likewise.
         size_bytes: The size of its files.
-        used_at: When it was last opened.
+        used_at: The time when it was last opened.
         in_use: Whether a process has it open.
         files: Its files.
     """
@@ -38,16 +38,16 @@ class StoredPackage:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 digest of the archive that it came in."""
+        """The SHA-256 digest of its archive."""
         return self.root.name
 
     @classmethod
     def at(cls, root: Path, *, used_at_s: float | None, in_use: bool) -> StoredPackage:
-        """Looks at an unpacked package, which may be damaged.
+        """Reads the facts about an unpacked package, which may be damaged.
 
         Args:
             root: Its folder.
-            used_at_s: When it was last opened, in seconds since 1970; ``None`` where only the folder itself can tell.
+            used_at_s: When it was last opened, in seconds since 1970; ``None`` to take it from the folder itself.
             in_use: Whether a process has it open.
 
         Raises:
@@ -65,7 +65,7 @@ class StoredPackage:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The package as ``inferox store --json`` shows it."""
+        """Returns the package as ``inferox store --json`` shows it."""
         return {
             "digest": self.digest,
             "name": self.name,

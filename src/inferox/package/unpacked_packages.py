@@ -1,4 +1,4 @@
-"""The packages that the store holds unpacked: which of them are in use, and which are removed first."""
+"""The unpacked packages of the store: those in use, and the order in which others are removed."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class Pruning:
 
 
 class UnpackedPackages:
-    """Unpacked packages, each in a folder named after its archive's digest, with a lock that its users share.
+    """The unpacked packages, each in a folder named after its archive's digest, with a lock that its users share.
 
-    The lock is a file of the same name in a folder beside them; the time of its last change is when the package was
-    last opened. Only the exclusive holder of its lock removes a package, in one step: it gets another name, and is
-    deleted under that.
+    The lock is a file of the same name in a folder beside them; its modification time is when the package was last
+    opened. Only the exclusive holder of a package's lock removes the package, atomically: it is renamed, and deleted
+    under the new name.
 
     Args:
         folder: The folder of the packages.
@@ -62,24 +62,24 @@ class UnpackedPackages:
         self._uses = uses
 
     def use(self, digest: str) -> FileLock:
-        """Keeps a package, or the place of one, from being removed as long as the lock is held; records the time.
+        """Protects a package, or its future place, from removal while the lock is held; records the time of use.
 
         Args:
             digest: The archive's digest.
 
         Raises:
-            OSError: If there is no lock, and it cannot be made.
+            OSError: If the lock file does not exist and cannot be created.
         """
         path = self._uses / digest
         lock = FileLock.share(path)
-        with suppress(OSError):  # where it can only be read, nobody removes packages by their last use
-            now = time.time_ns()  # finer than what the system itself would take
+        with suppress(OSError):  # in a read-only store, nobody removes packages by their last use
+            now = time.time_ns()  # finer than the system's own timestamp
             os.utime(path, ns=(now, now))
         return lock
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """A folder that nobody takes for a package, and that is removed at the end; also what killed processes left.
+        """Makes a staging folder that is removed at the end, along with those that killed processes left behind.
 
         Raises:
             OSError: If it cannot be made.
@@ -95,7 +95,7 @@ class UnpackedPackages:
             lock.remove()
 
     def discard(self, digest: str) -> bool:
-        """Removes what lies where a package should, even if it is in use; ``False`` where it cannot be removed."""
+        """Removes a package's folder, even if it is in use; returns ``False`` if it cannot be removed."""
         moved = self._move_away(self.folder / digest)
         if moved is not None:
             _delete(moved)
@@ -107,13 +107,13 @@ class UnpackedPackages:
             return self._list()
 
     def prune(self, limit_bytes: int, *, dry_run: bool = False) -> Pruning:
-        """Removes the packages that were not used for the longest time, until the others are within a limit.
+        """Removes the least recently used packages until the others are within a limit.
 
-        Packages in use are left, even where they are beyond the limit.
+        Packages in use are kept, even if they exceed the limit.
 
         Args:
             limit_bytes: The limit; 0 removes all that are not in use.
-            dry_run: Whether to remove nothing, and say what would be removed.
+            dry_run: Whether to only report what would be removed.
         """
         removed, kept = [], []
         with self._alone():
@@ -132,7 +132,7 @@ class UnpackedPackages:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keeps others from listing and pruning: who looks at a lock holds it exclusively for that instant."""
+        """Keeps others from listing and pruning: to inspect a lock is to hold it exclusively for an instant."""
         try:
             lock = FileLock.exclude(self._uses / _PRUNING, wait=True)
         except OSError:
@@ -171,7 +171,7 @@ class UnpackedPackages:
         return False
 
     def _evict(self, package: StoredPackage) -> bool:
-        """Moves a package away; ``False`` where somebody uses it, or it cannot be moved."""
+        """Moves a package away; returns ``False`` if it is in use or cannot be moved."""
         try:
             self._uses.mkdir(mode=0o700, exist_ok=True)
             lock = FileLock.exclude(self._uses / package.digest)
@@ -186,7 +186,7 @@ class UnpackedPackages:
         return True
 
     def _move_away(self, folder: Path) -> Path | None:
-        """Gives a folder a name that says that it is to be deleted: under its own it could be found half deleted."""
+        """Renames a folder that is to be deleted, since under its own name it could be found half deleted."""
         moved = self.folder / f"{_REMOVED}{secrets.token_hex(8)}"
         try:
             folder.rename(moved)
@@ -195,7 +195,7 @@ class UnpackedPackages:
         return moved
 
     def _remove_leftovers(self) -> None:
-        """Removes what killed processes had half removed or half unpacked, and locks of what is not there."""
+        """Removes what killed processes left half removed or half unpacked, and the locks of missing packages."""
         for path in self.folder.glob(f"{_REMOVED}*"):
             _delete(path)
         for path in self.folder.glob(f"{_STAGING}*"):
@@ -209,7 +209,7 @@ class UnpackedPackages:
 
     @staticmethod
     def _remove_lock(path: Path) -> bool:
-        """Removes a lock; ``False`` where somebody holds it."""
+        """Removes a lock; returns ``False`` if it is held."""
         lock = FileLock.exclude(path)
         if lock is None:
             return False
@@ -223,7 +223,7 @@ def _is_old(staging: Path) -> bool:
 
 
 def _delete(path: Path) -> None:
-    """Deletes a folder, or what was put in its place. Never raises."""
+    """Deletes a folder, or whatever was put in its place. Never raises."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
         return

@@ -1,4 +1,4 @@
-"""Writing a package: there is either the old one or the new one, and never half of one."""
+"""The writer of packages: the output is either the old package or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _DISK_FAULTS = _DISK_FULL | {errno.EIO, errno.EROFS, errno.EFBIG}
 
 
 class PackageWriter:
-    """Writes a package: a folder, or one file where the output's name ends in ``.mlpkg``.
+    """A context manager that writes a package: a folder, or one file if the output's name ends in ``.mlpkg``.
 
-    A context manager. Files are written below ``root``, in a staging folder beside the output, and ``commit`` puts the
-    package in its place. Where the block ends otherwise, or the process is killed, the output is what it was; what a
-    killed writer left beside it is removed by the next one.
+    Files are written below ``root``, in a staging folder beside the output, and ``commit`` moves the package into
+    place. If the block ends without it, or the process is killed, the output is unchanged; the next writer removes what
+    a killed one left beside it.
 
-    A file is replaced in one step. A folder cannot be: for an instant there is none, and where a writer is killed in
-    that instant, the next writer puts the old one back. Until then readers are told where it lies.
+    A file is replaced atomically. A folder cannot be: for an instant there is none, and if a writer is killed in that
+    instant, the next writer moves the old one back. Until then, readers are told where it lies.
 
     Args:
-        output: Where the package is to lie.
-        force: Whether a package that lies there may be replaced.
+        output: The path of the package to write.
+        force: Whether an existing package may be replaced.
 
     Raises:
-        ConfigError: If something lies there already and ``force`` is not set, if is not a package, or if there is no
+        ConfigError: If something exists there and ``force`` is not set, if it is not a package, or if there is no
             folder to write it in.
         PackageError: If nothing can be written there.
     """
@@ -78,7 +78,7 @@ class PackageWriter:
 
         Args:
             source: The file.
-            relative: Where it goes, relative to the package.
+            relative: The destination, relative to the package.
 
         Raises:
             UnsafePathError: If that is not a plain path below the package.
@@ -91,13 +91,13 @@ class PackageWriter:
             shutil.copyfile(source, target)
 
     def commit(self, metadata: Metadata, info: ModelInfo, parity: ParityReport | None, samples: Samples | None) -> Path:
-        """Completes the package and puts it in its place. A package that could not be opened again is refused.
+        """Completes the package and moves it into place. A package that could not be opened again is refused.
 
         Args:
-            metadata: Where it comes from; its list of files is made here.
+            metadata: The origin of the package; its list of files is filled in here.
             info: The description of its model.
-            parity: The evidence; ``None`` where there is none.
-            samples: The sample calls; ``None`` where there are none.
+            parity: The evidence; ``None`` if there is none.
+            samples: The sample calls; ``None`` if there are none.
 
         Returns:
             The output.
@@ -106,7 +106,7 @@ class PackageWriter:
             UnsafePathError: If a file is a link, its name is not plain, or two names collide on some systems.
             IntegrityError: If an artifact needs a file that is not there.
             ManifestError: If the metadata are malformed.
-            ConfigError: If something has appeared at the output that must not be replaced.
+            ConfigError: If something that must not be replaced has appeared at the output.
             PackageError: If it cannot be written.
         """
         with _translated(self._output):
@@ -143,7 +143,7 @@ class PackageWriter:
         (self.root / name).write_bytes(content)
 
     def _check_output(self) -> None:
-        """Refuses to replace anything without permission, and anything but a package even with it."""
+        """Refuses to replace anything without permission, and to replace anything but a package at all."""
         output = self._output
         if not (output.exists() or output.is_symlink()):
             return
@@ -181,7 +181,7 @@ class PackageWriter:
 
 
 def hash_file(path: Path) -> str:
-    """The SHA-256 digest of a file, in lower-case hexadecimal digits.
+    """Computes the SHA-256 digest of a file, in lower-case hexadecimal digits.
 
     Args:
         path: The file.
@@ -191,7 +191,7 @@ def hash_file(path: Path) -> str:
 
 
 def check_artifacts(metadata: Metadata, info: ModelInfo) -> None:
-    """Checks that every file of every artifact is one of the package.
+    """Checks that the package lists every file of every artifact.
 
     Args:
         metadata: The metadata, with the files.
@@ -227,7 +227,7 @@ def _is_package_folder(output: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """Asks the system to put a file or folder on the disk, so that it outlasts a loss of power."""
+    """Flushes a file or folder to the disk, so that it survives a power loss."""
     if path.is_dir() and os.name == "nt":
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)

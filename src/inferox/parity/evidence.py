@@ -1,4 +1,4 @@
-"""Evidence: what was measured of each artifact, with what and where, as ``parity.json`` keeps it."""
+"""Evidence: the measured agreement of each artifact, with versions and machine, as ``parity.json`` stores it."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class RowAgreement:
     """The agreement of one row of the samples.
 
     Attributes:
-        call: The sample call, from 0.
-        row: The row of that call, from 0.
+        call: The index of the sample call, from 0.
+        row: The index of the row in that call, from 0.
         max_abs: The largest absolute difference.
         cosine_min: The smallest cosine of its vectors.
         max_rel: The largest absolute difference, as a share of the largest number of that output in all calls; ``None``
-            where that was not recorded.
-        argmax_agreement: The share of its arg-maxes that are the same; ``None`` where it has none that count.
+            if that was not recorded.
+        argmax_agreement: The share of its arg-maxes that are the same; ``None`` if it has none that count.
     """
 
     call: int
@@ -70,14 +70,14 @@ class ArtifactEvidence:
 
     Attributes:
         artifact: Its name.
-        agreement: How well it agrees with the reference.
-        tolerance: What it had to reach.
-        parity_class: The best class that it reaches, or ``fail`` where it misses its tolerance.
+        agreement: Its agreement with the reference.
+        tolerance: The tolerance that it had to meet.
+        parity_class: The best class that it reaches, or ``fail`` if it misses its tolerance.
         versions: The versions of the libraries that took part.
         machine: The machine on which it was measured.
-        rows: How well each row agrees; empty where that was not recorded.
-        batch: How far rows in a batch are from the same rows alone; ``None`` where that was not measured.
-        weak: Why agreement proves little: the samples do not exercise the model. ``None`` where they do.
+        rows: The agreement of each row; empty if that was not recorded.
+        batch: The difference between rows in a batch and the same rows alone; ``None`` if that was not measured.
+        weak: Why agreement proves little, because the samples do not exercise the model; ``None`` if they do.
         is_reference: Whether its runtime is the one that computed the reference, so that it needs no proof.
     """
 
@@ -93,13 +93,13 @@ class ArtifactEvidence:
     is_reference: bool = False
 
     def missed_rows(self, at_most: int = 5) -> tuple[RowAgreement, ...]:
-        """The rows to look at where the tolerance is missed: those that miss it themselves, worst first.
+        """Returns the rows to look at if the tolerance is missed: those that miss it themselves, worst first.
 
-        Where only the mean cosine misses it, that is the row with the smallest cosine. Where only the order of rows
-        does, there is none.
+        If only the mean cosine misses it, that is the row with the smallest cosine. If only the order of rows does,
+        there is none.
 
         Args:
-            at_most: How many rows to name.
+            at_most: The most rows to return.
         """
         if self.parity_class is not ParityClass.FAIL:
             return ()
@@ -120,7 +120,7 @@ class ArtifactEvidence:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The evidence as ``parity.json`` has it."""
+        """Returns the evidence as ``parity.json`` stores it."""
         return {
             "artifact": self.artifact,
             "class": self.parity_class.value,
@@ -167,18 +167,19 @@ def measure_model(
     beside_others: bool = False,
     distributions: Sequence[str] = (),
 ) -> ArtifactEvidence:
-    """Runs a model on the samples and measures what comes.
+    """Runs a model on the samples and measures its outputs.
 
     Args:
         model: The artifact, loaded, with the padded signature of its package.
         artifact: The artifact.
         samples: The sample calls, with the reference's outputs.
-        parity_target: What of the outputs is compared.
-        tolerance: What it must reach; what is not stated is what its precision asks for.
-        scales: The number of which differences are a share, by output, where the samples are some of many:
-            ``parity_target.scales`` of them all. ``None`` for those of these samples.
+        parity_target: The part of the outputs to compare.
+        tolerance: The tolerance that it must meet; limits that are not stated follow from its precision.
+        scales: The number relative to which differences are stated, by output. If these samples are part of a larger
+            set, ``parity_target.scales`` of that set; ``None`` for those of these samples.
         beside_others: Whether rows are also computed alone, and compared with the same rows in a batch.
-        distributions: What may install the runtime, to record its version; the backend's name where there is none.
+        distributions: The distributions that may install the runtime, to record its version; by default the backend's
+            name.
 
     Raises:
         BackendError: If the runtime fails, or the artifact does not take a sample.
@@ -219,11 +220,13 @@ def collect_evidence(
     Args:
         artifact: The artifact.
         samples: The sample calls, with the reference's outputs.
-        outputs: The artifact's outputs for each call, by name, as they are in padded batches.
-        parity_target: What of the outputs is compared.
-        tolerance: What it must reach; what is not stated is what its precision asks for.
-        scales: The number of which differences are a share, by output; ``None`` for the largest of these samples.
-        distributions: What may install the runtime, to record its version; the backend's name where there is none.
+        outputs: The artifact's outputs for each call, by name, in padded form.
+        parity_target: The part of the outputs to compare.
+        tolerance: The tolerance that it must meet; limits that are not stated follow from its precision.
+        scales: The number relative to which differences are stated, by output; ``None`` for the largest of these
+            samples.
+        distributions: The distributions that may install the runtime, to record its version; by default the backend's
+            name.
 
     Raises:
         ConfigError: If the tolerance names an unknown limit.
@@ -252,13 +255,13 @@ def collect_evidence(
 
 
 def _finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Figures as JSON can hold them: it has no infinity."""
+    """Converts figures to what JSON can hold: infinities become ``None``."""
     return {name: None if value is None or not np.isfinite(value) else value for name, value in figures.items()}
 
 
 def _read_agreement(data: dict[str, Any]) -> Agreement:
     fields = Fields(data, f"an agreement of {PARITY_FILE}")
-    # JSON has no infinity: what could not be compared was written as null.
+    # JSON has no infinity: figures that could not be compared were written as null.
     if "max_abs" in data and data["max_abs"] is None:
         return DISAGREEMENT
     return Agreement(
@@ -284,7 +287,7 @@ def _read_row(data: Any) -> RowAgreement:
 
 
 def _or_infinity(number: float | None) -> float:
-    """Reads a number that was written as null where it could not be compared."""
+    """Reads a number that was written as null if it could not be compared."""
     return float("inf") if number is None else number
 
 
@@ -294,7 +297,7 @@ def _read_tolerance(data: dict[str, Any]) -> Tolerance:
         max_rel=fields.optional_number("max_rel"),
         cosine_mean=fields.number("cosine_mean"),
         cosine_min=fields.number("cosine_min"),
-        # Packages from before decisions were limited do not have these.
+        # Packages made before decisions had limits do not have these.
         order_min=fields.optional_number("order_min") or 0.0,
         tie=fields.optional_number("tie") or 0.0,
     )

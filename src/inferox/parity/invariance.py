@@ -17,7 +17,7 @@ from inferox.parity.samples import SampleBatch, Samples
 from inferox.parity.tolerance import COSINE_LIMIT, TOLERANCES, Agreement, ParityClass, Tolerance
 
 _MOST_ROWS = 10
-"""The number of rows that are computed alone: enough for each kind of sample, at less cost than the samples."""
+"""The most rows that are computed alone: enough for each kind of sample, at less cost than the samples."""
 
 _CLOSE = TOLERANCES[ParityClass.CLOSE]
 
@@ -27,27 +27,27 @@ LIMITS = {
     Precision.BF16: replace(_CLOSE, max_rel=0.05, cosine_min=0.999),
     Precision.INT8: _CLOSE,
 }
-"""The limit on the difference between a row in a batch and alone: the effect of another order of summation.
+"""The limits on the difference between a row in a batch and alone, which allow for another order of summation.
 
-Runtimes choose other kernels for other shapes. In bf16, which has 8 bits of mantissa, that alone changed the logits of
-a small tagger by up to 0.011, at a cosine of 0.9998; one scale for a whole batch changes more than the limits allow.
-In int8 both orders give the same integers.
+Runtimes choose different kernels for different shapes. In bf16, which has 8 bits of mantissa, that alone changed the
+logits of a small tagger by up to 0.011, at a cosine of 0.9998; one scale for a whole batch changes more than the limits
+allow. In int8, both orders give the same integers.
 """
 
 Compute = Callable[[Arrays], Arrays]
-"""Computes a call: outputs by name from inputs by name, both as padded batches."""
+"""A function that computes a call: outputs by name from inputs by name, both as padded batches."""
 
 
 @dataclass(frozen=True)
 class BatchInvariance:
-    """The difference between rows in a batch and the same rows alone, in one and the same artifact.
+    """The difference between rows in a batch and the same rows alone, both computed by one artifact.
 
     Attributes:
         max_rel: The largest absolute difference, as a share of the largest number of that output.
         cosine_min: The smallest cosine between a vector in a batch and the same vector alone.
-        rows: How many rows of batches were compared.
+        rows: The number of rows compared.
         inherent: Whether the model itself, as the reference computes it, depends on the batch as well.
-        limit: What the difference and the cosine had to keep.
+        limit: The limits on the difference and the cosine.
     """
 
     max_rel: float
@@ -58,14 +58,14 @@ class BatchInvariance:
 
     @property
     def holds(self) -> bool:
-        """True if a row's outputs are the same alone and in any batch, except for rounding."""
+        """Whether a row's outputs are the same alone and in any batch, except for rounding."""
         return self.max_rel <= (self.limit.max_rel or 0.0) and self.cosine_min >= self.limit.cosine_min
 
     def limit_class(self, reached: ParityClass) -> ParityClass:
-        """The class of an artifact, given what it reached by itself: never ``exact`` where batches change more.
+        """Limits an artifact's parity class: not ``exact`` if batches change its outputs more than that allows.
 
         Args:
-            reached: How well it agrees with the reference.
+            reached: The class of its agreement with the reference.
         """
         exact = TOLERANCES[ParityClass.EXACT]
         same = self.max_rel <= (exact.max_rel or 0.0) and self.cosine_min >= exact.cosine_min
@@ -78,7 +78,7 @@ class BatchInvariance:
         return f"depends on the batch: {figures}{', as the model itself does' if self.inherent else ''}"
 
     def to_json(self) -> dict[str, Any]:
-        """The figures as ``parity.json`` has them; ``null`` for what could not be compared."""
+        """Returns the figures as ``parity.json`` stores them; ``null`` for what could not be compared."""
         comparable = bool(np.isfinite(self.max_rel))
         return {
             "invariant": self.holds,
@@ -111,7 +111,7 @@ class BatchInvariance:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of a call, and what the call gave for it."""
+    """A row of a call, and the outputs of the call for it."""
 
     alone: Arrays
     outputs: Arrays
@@ -133,19 +133,19 @@ def measure_invariance(
 ) -> BatchInvariance | None:
     """Compares rows of batches with the same rows alone.
 
-    Rows of the sample calls are compared, and in the probes those rows that are also in a sample call: the others are
+    Rows of the sample calls are compared, and those rows of the probes that are also in a sample call: the others are
     there to disturb them.
 
     Args:
         compute: Computes a call.
         samples: The sample calls and the probes.
-        outputs: What ``compute`` gives for each sample call.
-        signature: The padded signature of what computes.
-        parity_target: What of the outputs is compared.
+        outputs: The result of ``compute`` for each sample call.
+        signature: The padded signature of ``compute``.
+        parity_target: The part of the outputs to compare.
         precision: The number format in which ``compute`` computes.
 
     Returns:
-        The figures; ``None`` where there is nothing to compare: no rows, or no two of them in one call.
+        The figures; ``None`` if there is nothing to compare: no rows, or no two of them in one call.
 
     Raises:
         InferoxError: If a probe cannot be computed.
@@ -186,8 +186,8 @@ class _RowShape:
 
     Attributes:
         signature: The signature.
-        specs: Those tensors that are compared which have rows.
-        count: The number of rows of a call that is as short as can be: 1, unless the model was traced with a number.
+        specs: The compared tensors that have rows.
+        count: The number of rows of the smallest call: 1, unless the model was traced with a fixed number.
     """
 
     signature: Signature
@@ -213,7 +213,7 @@ class _RowShape:
         return True
 
     def rows(self, inputs: Arrays, outputs: Arrays) -> Iterator[_Row]:
-        """The rows of a call without what pads them; those that are nothing but padding are left out."""
+        """Yields the rows of a call without padding; rows that consist only of padding are left out."""
         sizes = [len(inputs[spec.name]) for spec in self.signature.inputs if self._is_rowwise(spec)]
         mask = inputs.get(MASK)
         for index in range(min(sizes)):
@@ -231,7 +231,7 @@ class _RowShape:
             )
 
     def repeat(self, inputs: Arrays) -> Arrays:
-        """A call of one row as often as the model must have it."""
+        """Repeats a row to the smallest call that the model takes."""
         if self.count == 1:
             return inputs
         return {
@@ -250,13 +250,13 @@ class _RowShape:
 
 
 def _attended(mask: npt.NDArray[Any]) -> int:
-    """The number of places up to the last one that is attended."""
+    """Counts the places up to the last attended one."""
     (places,) = np.nonzero(mask)
     return int(places[-1]) + 1 if len(places) else 0
 
 
 def _try(compute: Compute, inputs: Arrays) -> Arrays | None:
-    """The outputs; ``None`` where the model does not take a single row."""
+    """Computes the outputs; ``None`` if the model does not take a single row."""
     try:
         return compute(inputs)
     except InferoxError:
@@ -276,7 +276,7 @@ def _compare(
 
 
 def _same_infinities(expected: Arrays, actual: Arrays) -> tuple[dict[str, npt.NDArray[Any]], ...]:
-    """Both, with zeros where both have the same infinity or NaN, such as masked logits: nothing differs there."""
+    """Returns both, with zeros where both have the same infinity or NaN, as in masked logits: they agree there."""
     left, right = dict(expected), dict(actual)
     for name in left.keys() & right.keys():
         if left[name].dtype.kind != "f" or left[name].shape != right[name].shape:
@@ -288,5 +288,5 @@ def _same_infinities(expected: Arrays, actual: Arrays) -> tuple[dict[str, npt.ND
 
 
 def as_inherent(found: BatchInvariance) -> BatchInvariance:
-    """The same figures, of a model that depends on the batch itself."""
+    """Marks figures as those of a model that itself depends on the batch."""
     return replace(found, inherent=True)

@@ -1,4 +1,4 @@
-"""Measuring how well outputs agree with the reference's."""
+"""The measurement of outputs' agreement with the reference."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _LOGITS = "logits"
 _TINY = float(np.finfo(np.float32).tiny)
 
 _NO_DIRECTION = 1e-5
-"""The length, as a share of the largest number of the output, up to which a vector is nothing but rounding:
-the largest difference of the class ``exact``."""
+"""The length, as a share of the output's largest number, up to which a vector is nothing but rounding: the largest
+difference of the class ``exact``."""
 
 
 def measure(
@@ -30,20 +30,20 @@ def measure(
     tie: float = 0.0,
     scales: Mapping[str, float] | None = None,
 ) -> Agreement:
-    """Measures how well outputs agree with the reference's.
+    """Measures the agreement of outputs with the reference's.
 
     Args:
-        specs: The outputs that are compared.
+        specs: The outputs to compare.
         batches: The sample calls, with the reference's outputs.
-        outputs: The outputs that are measured, by name, for each call.
+        outputs: The outputs to measure, by name, for each call.
         ranks: Whether the rows of a call are ranked by their first number.
         tie: The margin up to which the reference decides nothing by order; see ``Tolerance``.
-        scales: The number of which differences are a share, by output; ``None`` for the largest of these calls.
+        scales: The number relative to which differences are stated, by output; ``None`` for the largest of these calls.
 
     Returns:
-        The worst of all calls and outputs; for the mean cosine, the mean over all vectors. Infinities, as of masked
-        logits, agree with the same ones in the same places; NaN agrees with nothing. Outputs without elements agree
-        with those of the same shape; where none has any, nothing is known to agree.
+        The worst figures of all calls and outputs; for the mean cosine, the mean over all vectors. Infinities, as in
+        masked logits, agree with equal ones in the same places; NaN agrees with nothing. Outputs without elements agree
+        with those of the same shape; if none has elements, nothing is known to agree.
     """
     scales = find_scales(specs, batches) if scales is None else scales
     pairs = [
@@ -91,14 +91,14 @@ def measure_rows(
     tie: float = 0.0,
     scales: Mapping[str, float] | None = None,
 ) -> list[Agreement]:
-    """Measures each row of a call by itself; a single row stands for a call whose outputs are not of rows.
+    """Measures each row of a call by itself; a call whose outputs have no rows counts as a single row.
 
     Args:
-        specs: The outputs that are compared.
+        specs: The outputs to compare.
         batch: The call, with the reference's outputs.
-        actual: The outputs that are measured, by name.
+        actual: The outputs to measure, by name.
         tie: The margin up to which the reference decides nothing by order; see ``Tolerance``.
-        scales: The number of which differences are a share, by output; ``None`` for the largest of the call.
+        scales: The number relative to which differences are stated, by output; ``None`` for the largest of the call.
     """
     scales = find_scales(specs, [batch]) if scales is None else scales
     arrays = [*batch.inputs.values(), *batch.outputs.values(), *actual.values()]
@@ -124,12 +124,12 @@ def measure_rows(
 def is_nothing_alike(
     specs: Sequence[TensorSpec], expected: Sequence[SampleBatch], actual: Sequence[Mapping[str, npt.NDArray[Any]]]
 ) -> bool:
-    """Says whether all that is compared has no elements, in the reference and in the same shape in what is measured.
+    """Returns whether nothing compared has any elements, and all shapes equal the reference's.
 
     Args:
-        specs: The outputs that are compared.
+        specs: The outputs to compare.
         expected: The sample calls, with the reference's outputs.
-        actual: The outputs that are measured, by name, for each call.
+        actual: The outputs to measure, by name, for each call.
     """
     pairs = [
         (batch.outputs.get(spec.name), found.get(spec.name))
@@ -143,12 +143,12 @@ def is_nothing_alike(
 
 
 def find_scales(specs: Sequence[TensorSpec], batches: Sequence[SampleBatch]) -> dict[str, float]:
-    """Finds the largest absolute number of each output over all calls, of which differences are a share; never zero.
+    """Finds the scale of each output's differences: the largest absolute number over all calls; never 0.
 
-    One number for all calls: a row near zero is no worse for that, whichever rows it was computed with.
+    All calls share one number, so that a row near zero is not judged worse, whichever rows it was computed with.
 
     Args:
-        specs: The outputs that are compared.
+        specs: The outputs to compare.
         batches: The sample calls, with the reference's outputs.
     """
     scales = {}
@@ -160,7 +160,7 @@ def find_scales(specs: Sequence[TensorSpec], batches: Sequence[SampleBatch]) -> 
 
 
 def _not_finite(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The infinities and NaN of an array, and zeros elsewhere. NaN differs from everything, and so from itself."""
+    """Returns the infinities and NaN of an array, with zeros elsewhere. NaN differs from everything, even itself."""
     return np.where(np.isfinite(vectors), 0.0, vectors)
 
 
@@ -175,7 +175,7 @@ def _join(decisions: Sequence[Decisions]) -> Decisions:
 
 
 def _ranked_pairs(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], scale: float) -> Decisions:
-    """For each pair of rows, whether they stand in the same order."""
+    """Returns, for each pair of rows, whether they are in the same order."""
     first, second = np.triu_indices(len(expected), k=1)
     with np.errstate(invalid="ignore"):  # equal infinities, which are not a decision
         gaps, found = expected[first] - expected[second], actual[first] - actual[second]
@@ -183,7 +183,7 @@ def _ranked_pairs(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.floa
 
 
 def _largest_numbers(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], scale: float) -> Decisions:
-    """For each row, whether its largest number stands in the same place."""
+    """Returns, for each row, whether its largest number is in the same place."""
     rows, right, taken = np.arange(len(expected)), expected.argmax(axis=1), actual.argmax(axis=1)
     same = right == taken
     rival = np.where(same, np.partition(expected, -2, axis=1)[:, -2], expected[rows, taken])
@@ -192,7 +192,7 @@ def _largest_numbers(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.f
 
 
 def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatch) -> npt.NDArray[np.float64] | None:
-    """The vectors of an output, padding left out; shape ``[vectors, width]``. ``None`` where the shape is wrong."""
+    """Returns the vectors of an output without padding; shape ``[vectors, width]``. ``None`` if the shape is wrong."""
     if array is None or array.ndim != len(spec.dims):
         return None
     wide: npt.NDArray[np.float64] = array.astype(np.float64)
@@ -207,7 +207,7 @@ def _vectors(spec: TensorSpec, array: npt.NDArray[Any] | None, batch: SampleBatc
 
 
 def _kept(mask: npt.NDArray[np.bool_], axes: int) -> npt.NDArray[np.bool_]:
-    """A mask of the places whose positions are all attended; shape ``[batch, seq, seq, …]``."""
+    """Makes the mask of the places whose positions are all attended; shape ``[batch, seq, seq, …]``."""
     kept = mask
     for _ in range(axes - 1):
         kept = kept[..., None] & mask.reshape(len(mask), *[1] * (kept.ndim - 1), mask.shape[1])
@@ -217,10 +217,10 @@ def _kept(mask: npt.NDArray[np.bool_], axes: int) -> npt.NDArray[np.bool_]:
 def _cosines(
     expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64], scale: float
 ) -> npt.NDArray[np.float64]:
-    """The cosine of each two vectors; 0 where one alone is zero.
+    """Computes the cosine of each pair of vectors; 0 if only one of them is zero.
 
-    Single numbers have no direction, and vectors that are nothing but rounding have none that means anything. For them
-    it is the cosine that two vectors as long as the largest number have whose difference is as large as theirs.
+    Single numbers have no direction, and vectors that are nothing but rounding have no meaningful one. For them, it is
+    the cosine of two vectors as long as the output's largest number whose difference is as large as theirs.
     """
     lengths = np.linalg.norm(expected, axis=1)
     products = lengths * np.linalg.norm(actual, axis=1)

@@ -1,4 +1,4 @@
-"""The values that are compared between runtimes, in place of a model's outputs as they are."""
+"""The values that are compared between runtimes, in place of a model's raw outputs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class ParityTarget:
-    """The tensors that are compared between runtimes: what the model's task makes of its outputs.
+    """The tensors that are compared between runtimes, which the model's task derives from its outputs.
 
     Attributes:
-        specs: The tensors that are compared, as they are in padded batches.
-        read: Makes them from a padded batch's inputs and outputs.
+        specs: The compared tensors, in padded form.
+        read: Derives them from a padded batch's inputs and outputs.
         ranks: Whether the rows of a call are ranked by their first number.
     """
 
@@ -32,13 +32,13 @@ class ParityTarget:
 
     @classmethod
     def of_outputs(cls, specs: Sequence[TensorSpec], *, ranks: bool = False) -> ParityTarget:
-        """The outputs as they are."""
+        """Makes a target that compares the outputs as they are."""
         return cls(specs, lambda _, outputs: outputs, ranks)
 
     def reference(self, samples: Samples) -> list[SampleBatch]:
-        """The sample calls, with what is compared in place of the reference's outputs."""
+        """Returns the sample calls, with the compared tensors in place of the reference's outputs."""
         return [SampleBatch(batch.inputs, self.read(batch.inputs, batch.outputs)) for batch in samples.batches]
 
     def scales(self, samples: Samples) -> dict[str, float]:
-        """The largest number of each tensor over all sample calls, of which differences are a share."""
+        """Returns the largest number of each tensor over all sample calls, relative to which differences are stated."""
         return find_scales(self.specs, self.reference(samples))

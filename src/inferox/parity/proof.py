@@ -1,4 +1,4 @@
-"""The proof from input: texts or images, what the library that defines the model makes of them, and how far it went."""
+"""The proof from input: texts or images, the defining library's results for them, and the extent of the proof."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from inferox.parity.tolerance import COSINE_LIMIT
 _HINT = "pack the model again, or fetch it again"
 
 PROOF_FILE = "proof.json"
-"""The place of the inputs of a package's proof and of the answers that are not arrays, relative to its root."""
+"""The path in a package of the proof's inputs and of the answers that are not arrays, relative to its root."""
 
 PROOF_TENSORS = "proof.safetensors"
-"""The place of the tokens, images and vectors of a package's proof, relative to its root."""
+"""The path in a package of the proof's tokens, images and vectors, relative to its root."""
 
 _KEY = re.compile(r"(?P<index>\d{1,6})\.(?P<part>image|answer|tokens\.(?P<name>[A-Za-z_]{1,64}))")
 
 
 OWN_LIMIT = "package"
-"""The limit that an ``InputProof`` names where the library was given the package's own."""
+"""The limit that an ``InputProof`` states if the library was given the package's own."""
 
 _LISTED = 4
 """The number of refused inputs that are named."""
@@ -53,21 +53,21 @@ class InputProof:
 
     Attributes:
         status: Whether it is proven.
-        source: What the proof begins with: ``text`` or ``image``; ``tensors`` where the task takes nothing else.
-        library: The library that defines the model, such as ``sentence-transformers``; ``None`` where none was asked.
-        versions: The versions of the libraries that answered, by distribution.
-        settings: What was chosen where the library offers more than one way to prepare an input, such as
-            ``image_processor``: the class that prepared the images.
-        inputs: How many inputs were compared.
-        answered: Of how many of them the answers were compared too, and not the tokens alone.
-        refused: How many inputs the library itself does not take, and so does not define.
-        refused_inputs: Those inputs, shortened for people.
-        refusal: What the library says of the first of them; ``None`` where it takes all.
-        limit: ``package`` where the model's files state no limit on the tokens of a row, so that the library was given
-            the package's own, and the cut of longer texts is not proven; ``None`` otherwise.
+        source: The start of the proof: ``text`` or ``image``; ``tensors`` if the task takes nothing else.
+        library: The library that defines the model, such as ``sentence-transformers``; ``None`` if none was run.
+        versions: The versions of the libraries that were run, by distribution.
+        settings: The choices made where the library can prepare an input in several ways, such as ``image_processor``:
+            the class that prepared the images.
+        inputs: The number of inputs compared.
+        answered: The number of those whose answers were compared, and not only the tokens.
+        refused: The number of inputs that the library itself does not take, and so does not define.
+        refused_inputs: Those inputs, shortened for display.
+        refusal: The library's error for the first of them; ``None`` if it takes all.
+        limit: ``package`` if the model's files state no limit on the tokens of a row, so that the library was given the
+            package's own, and the cut of longer texts is not proven; ``None`` otherwise.
         max_rel: The largest difference of an answer, as a share of the largest number of all answers.
-        cosine_min: The smallest cosine of two answers that are vectors; ``None`` where they are not.
-        reason: Why it is not proven; ``None`` where it is.
+        cosine_min: The smallest cosine between vectors; ``None`` if the answers are not vectors.
+        reason: Why it is not proven; ``None`` if it is.
     """
 
     status: ProofStatus
@@ -100,7 +100,7 @@ class InputProof:
         return "takes tensors: proven from tensors alone"
 
     def notes(self) -> tuple[str, ...]:
-        """Sentences that tell the maker of a package what is not proven; empty where everything is."""
+        """Sentences that tell whoever makes a package what is not proven; empty if everything is."""
         notes = [str(self)] if self.status is ProofStatus.NOT_PROVEN else []
         if self.refused_inputs:
             listed = ", ".join(self.refused_inputs[:_LISTED]) + (", …" if self.refused > _LISTED else "")
@@ -116,7 +116,7 @@ class InputProof:
         return tuple(notes)
 
     def to_json(self) -> dict[str, Any]:
-        """The proof as ``parity.json`` has it."""
+        """Returns the proof as ``parity.json`` stores it."""
         return {
             "status": self.status.value,
             "source": self.source,
@@ -173,9 +173,9 @@ class ProofInput:
 
     Attributes:
         item: A text, a pair of texts, or the bytes of an encoded image.
-        prompt: The name of the prompt that is put before the text; ``None`` for the model's default.
-        answered: Whether the model computes it; otherwise only its tokens are compared, because it is too long for an
-            answer to be worth its time.
+        prompt: The name of the prompt put before the text; ``None`` for the model's default.
+        answered: Whether the model computes it; otherwise only its tokens are compared, because computing such a long
+            input is not worth the time.
     """
 
     item: str | tuple[str, str] | bytes
@@ -198,13 +198,13 @@ _SHOWN = 120
 
 @dataclass(frozen=True)
 class ProofCase:
-    """An input and what the defining library makes of it.
+    """An input and the defining library's results for it.
 
     Attributes:
         input: The input.
-        tokens: What the model is given, by name: the token ids and types, shape ``[seq]``, and the characters of each
-            token, shape ``[seq, 2]``, int32; of an image, some of its pixels, float32, and their whole shape, int32.
-        answer: The answer: a vector, float32, or JSON values; ``None`` where it was not computed.
+        tokens: The model's inputs, by name: the token ids and types, shape ``[seq]``, and the characters of each token,
+            shape ``[seq, 2]``, int32; for an image, some of its pixels, float32, and their full shape, int32.
+        answer: A vector, float32, or JSON values; ``None`` if it was not computed.
     """
 
     input: ProofInput
@@ -245,7 +245,7 @@ def save_proof(cases: Sequence[ProofCase], root: Path) -> None:
 
 
 def load_proof(root: Path) -> tuple[ProofCase, ...] | None:
-    """Reads the cases of a package's proof; ``None`` where it has none.
+    """Reads the cases of a package's proof; ``None`` if it has none.
 
     Args:
         root: The folder of the package.
@@ -284,7 +284,7 @@ def load_proof(root: Path) -> tuple[ProofCase, ...] | None:
 
 
 def _check_array(key: str, match: re.Match[str], array: npt.NDArray[Any]) -> None:
-    """Checks that an array is of the kind that its name says.
+    """Checks that an array has the type and axes that its name implies.
 
     Raises:
         IntegrityError: If it is not.
@@ -318,7 +318,7 @@ def _read_record(data: Any) -> _Record:
 
 
 def _read_answer(data: Any) -> float | list[dict[str, Any]]:
-    """An answer that is not a vector: a score, or labels with scores and for parts of a text with their places."""
+    """Reads an answer that is not a vector: a score, or labels with scores and, for spans, their offsets."""
     if isinstance(data, list):
         return [_read_part(part) for part in data]
     return Fields({"answer": data}, f"a case of {PROOF_FILE}").number("answer")

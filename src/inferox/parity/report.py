@@ -1,4 +1,4 @@
-"""The evidence of a whole package, as ``parity.json`` keeps it."""
+"""The evidence of a whole package, as ``parity.json`` stores it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class ParityReport:
     """The evidence of a package.
 
     Attributes:
-        artifacts: What was measured of each artifact.
-        from_input: How far answers are proven from the text or image on; ``None`` where that was not recorded.
-        unmeasured: For each artifact that could not be measured where the package was made, by name, why.
+        artifacts: The evidence of each artifact.
+        from_input: The extent to which answers are proven from text or image; ``None`` if that was not recorded.
+        unmeasured: The reason for each artifact that could not be measured at pack time, by name.
     """
 
     artifacts: tuple[ArtifactEvidence, ...]
@@ -26,7 +26,7 @@ class ParityReport:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """The report as ``parity.json`` has it."""
+        """Returns the report as ``parity.json`` stores it."""
         proof = {} if self.from_input is None else {"from_input": self.from_input.to_json()}
         unmeasured = {"unmeasured": dict(self.unmeasured)} if self.unmeasured else {}
         return {"artifacts": [item.to_json() for item in self.artifacts], **unmeasured, **proof}

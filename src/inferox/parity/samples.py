@@ -1,4 +1,4 @@
-"""Sample inputs with the reference's outputs, on which an artifact is measured anywhere, at any time."""
+"""Sample inputs with the reference's outputs, on which artifacts can be measured anywhere, at any time."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Samples:
 
     Attributes:
         batches: The calls, in order.
-        probes: Inputs of further calls, in which rows of ``batches`` stand beside rows that are made to disturb them.
-            What the reference makes of them is not stored: rows of a call are compared with the same rows alone.
+        probes: Inputs of further calls, in which rows of ``batches`` are combined with rows made to disturb them. The
+            reference's outputs for them are not stored: rows of a call are compared with the same rows alone.
     """
 
     batches: tuple[SampleBatch, ...]
     probes: tuple[Mapping[str, npt.NDArray[Any]], ...] = ()
 
     def with_batches(self, batches: Iterable[SampleBatch]) -> Samples:
-        """The same probes with other calls."""
+        """Returns the same probes with other calls."""
         return replace(self, batches=tuple(batches))
 
     def save(self, path: Path) -> None:
