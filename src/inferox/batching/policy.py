@@ -149,7 +149,7 @@ def choose_batch(waiting: WaitingTable[Entry], budget: BatchBudget, *, now_s: fl
         now_s: The time, on the clock of ``arrived_s`` and ``deadline_s``.
 
     Returns:
-        The requests that have rows in the batch, and the places of those rows in ``lengths``; empty where nothing
+        The requests that have rows in the batch, and the places of those rows in ``lengths``; empty if nothing
         waits.
     """
     if not len(waiting):

@@ -30,9 +30,9 @@ class Availability:
     """The result of probing whether a backend can run on this machine.
 
     Attributes:
-        version: The runtime's version; ``None`` where it is not available.
-        reason: Why it is not available; ``None`` where it is.
-        hint: What to install or change; ``None`` where it is available.
+        version: The runtime's version; ``None`` if it is not available.
+        reason: Why it is not available; ``None`` if it is.
+        hint: What to install or change; ``None`` if it is available.
     """
 
     version: str | None = None
@@ -243,7 +243,7 @@ class Backend(ABC):
         """
 
     def exporter(self) -> Exporter | None:
-        """The exporter that writes artifacts of this backend at pack time; ``None`` where it only reads them."""
+        """The exporter that writes artifacts of this backend at pack time; ``None`` if it only reads them."""
         return None
 
     def load(self, artifact: Artifact, device: DeviceId | None, options: LoadOptions) -> Model:

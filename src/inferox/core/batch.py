@@ -110,7 +110,7 @@ class Batch:
 
     @cached_property
     def longest(self) -> int:
-        """The most tokens of a row; 0 where there are no rows."""
+        """The most tokens of a row; 0 if there are no rows."""
         return int(self.lengths.max(initial=0))
 
     def __getitem__(self, index: int) -> dict[str, Array]:

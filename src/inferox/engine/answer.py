@@ -22,13 +22,13 @@ class Answer:
         model: The name of the model.
         version: Its version.
         artifact: The artifact that computed all of it.
-        embedding_space: The id of the space in which vectors lie; ``None`` where that is not known.
-        cut_tokens: What was cut off each text; empty where the items are not texts.
+        embedding_space: The id of the space in which vectors lie; ``None`` if that is not known.
+        cut_tokens: What was cut off each text; empty if the items are not texts.
         tokens: The tokens that were computed; of items without tokens as many as they count.
-        parity_class: How well the artifact agreed when it was packed; ``None`` where that is not known.
+        parity_class: How well the artifact agreed when it was packed; ``None`` if that is not known.
         queue_s: The seconds from its coming until the first of its rows was computed, the making of rows among them.
-        compute_s: The seconds from then until the last was; 0 where nothing had to be computed.
-        phases: When it was done; ``None`` where that is not known.
+        compute_s: The seconds from then until the last was; 0 if nothing had to be computed.
+        phases: When it was done; ``None`` if that is not known.
     """
 
     results: Any

@@ -50,7 +50,7 @@ class AnswerCache:
             shift: The shift in which it must have been computed.
 
         Returns:
-            The answer, in a tuple; ``None`` where there is none.
+            The answer, in a tuple; ``None`` if there is none.
         """
         with self._lock:
             known = self._kept.get(key)

@@ -28,8 +28,8 @@ class ArtifactCost:
         artifact: The name of the artifact.
         seconds: The time that they take.
         memory_shape: What they take in bytes beside the weights, where nothing was measured.
-        memory_scale: By how much that is to be multiplied, as was learned; ``None`` where it was not.
-        store: Keeps it; ``None`` where nothing does.
+        memory_scale: By how much that is to be multiplied, as was learned; ``None`` if it was not.
+        store: Keeps it; ``None`` if nothing does.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ArtifactCost:
             self.keep()
 
     def estimate_s(self, work: Workload, budget: BatchBudget) -> tuple[float, int] | None:
-        """The seconds that rows take together, and in how many batches; ``None`` where that is not known.
+        """The seconds that rows take together, and in how many batches; ``None`` if that is not known.
 
         Args:
             work: The rows.
@@ -116,7 +116,7 @@ class CostBook:
     What was learned in earlier processes is known from the start; where nothing was, what ``inferox tune`` measured.
 
     Args:
-        planned: The package; ``None`` where there is none, and so nothing that is kept.
+        planned: The package; ``None`` if there is none, and so nothing that is kept.
         task: The name of the model's task.
     """
 

@@ -19,7 +19,7 @@ class Candidates:
     Args:
         name: The name of the model in the engine.
         artifact: The artifact that serves first.
-        planned: The package; ``None`` where there is none, and so no artifact that can be opened.
+        planned: The package; ``None`` if there is none, and so no artifact that can be opened.
         retry_s: After how many seconds one that failed is tried again; twice as many after each failure.
 
     Attributes:

@@ -35,9 +35,9 @@ class KeptCost:
     """The learned cost of an artifact's batches.
 
     Attributes:
-        seconds: The time that they take; ``None`` where that is not known.
+        seconds: The time that they take; ``None`` if that is not known.
         memory_scale: The memory that they take beside the weights, as a multiple of what is estimated where nothing is
-            known; ``None`` where nothing is.
+            known; ``None`` if nothing is.
     """
 
     seconds: CostParts | None = None

@@ -131,7 +131,7 @@ class Encoding:
             inputs: The names of the model's inputs.
 
         Returns:
-            The digests; ``None`` where the answer may depend on something else.
+            The digests; ``None`` if the answer may depend on something else.
         """
         if isinstance(self.task, RawTask):
             return None

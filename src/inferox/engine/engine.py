@@ -230,7 +230,7 @@ class Engine(Inference, Closing):
         return self._models.find(name, version).stats()
 
     def workers(self) -> list[WorkerInfo]:
-        """The worker processes that are alive; empty where models are computed in this process."""
+        """The worker processes that are alive; empty if models are computed in this process."""
         return [*self._host.workers(), *self._trials.workers()]
 
     def restarts(self) -> Mapping[str, int]:

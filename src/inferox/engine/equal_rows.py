@@ -67,7 +67,7 @@ class EqualRows:
             row: The row, which waits no longer.
 
         Returns:
-            The rows that wait for its answer from now on, and for no batch; ``None`` where it does so itself.
+            The rows that wait for its answer from now on, and for no batch; ``None`` if it does so itself.
         """
         if request.keys is None:
             return ()

@@ -49,8 +49,8 @@ class BatchExecutor:
         recorder: Counts what is computed.
         costs: What batches cost, which is learned.
         memory: The memory of the engine.
-        trace: Notes what takes how long; ``None`` where nobody wants to know.
-        watch: Told of what is computed and checked; ``None`` where nobody wants to know.
+        trace: Notes what takes how long; ``None`` if nobody wants to know.
+        watch: Told of what is computed and checked; ``None`` if nobody wants to know.
         check: Computes the stored samples with the artifact, and raises something where that fails; ``None`` where
             there are none.
 
@@ -134,7 +134,7 @@ class BatchExecutor:
                 yield batch
 
     def estimate_s(self, work: Workload) -> float | None:
-        """The seconds that some rows take, in all lanes together; ``None`` where that is not known.
+        """The seconds that some rows take, in all lanes together; ``None`` if that is not known.
 
         Args:
             work: The rows.
@@ -212,7 +212,7 @@ class BatchExecutor:
         return answers
 
     def _try_in_memory(self, rows: Sequence[Row]) -> Sequence[Any] | None:
-        """Computes rows; ``None`` where the memory was short, and batches are smaller from now on."""
+        """Computes rows; ``None`` if the memory was short, and batches are smaller from now on."""
         try:
             return self._answer_rows(rows)
         except OutOfMemoryError as error:

@@ -48,7 +48,7 @@ class Histogram:
 
     @property
     def mean(self) -> float:
-        """Their mean; 0 where there are none."""
+        """Their mean; 0 if there are none."""
         return self.total / self.count if self.count else 0.0
 
     def __add__(self, other: Histogram) -> Histogram:

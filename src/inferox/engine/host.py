@@ -21,7 +21,7 @@ class ModelHost(Closing):
     """Makes models that answer requests. It is closed after them.
 
     Attributes:
-        trace: Notes what takes how long; ``None`` where nobody wants to know.
+        trace: Notes what takes how long; ``None`` if nobody wants to know.
     """
 
     trace: Trace | None = None
@@ -58,7 +58,7 @@ class ModelHost(Closing):
         """
 
     def workers(self) -> list[WorkerInfo]:
-        """The worker processes that are alive; empty where there are none."""
+        """The worker processes that are alive; empty if there are none."""
         return []
 
     def restarts(self) -> Counter[str]:

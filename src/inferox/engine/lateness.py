@@ -18,7 +18,7 @@ class Lateness:
 
     Args:
         queue: What waits.
-        estimate_s: How many seconds some rows take, in all lanes together; ``None`` where that is not known.
+        estimate_s: How many seconds some rows take, in all lanes together; ``None`` if that is not known.
         lanes: How many batches may be computed at once.
     """
 
@@ -84,7 +84,7 @@ class Lateness:
                 )
 
     def _count_busy_s(self) -> float:
-        """The seconds until the first batch ends of those that are computed; 0 where another may begin.
+        """The seconds until the first batch ends of those that are computed; 0 if another may begin.
 
         One that takes longer than it should may end at any moment.
         """

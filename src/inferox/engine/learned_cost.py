@@ -67,7 +67,7 @@ class LearnedCost:
 
     Args:
         shape: The shape, in any unit: how the parts are to one another where nothing else is known.
-        known: What was learned before; ``None`` where nothing was.
+        known: What was learned before; ``None`` if nothing was.
     """
 
     def __init__(self, shape: CostParts, known: CostParts | None = None) -> None:
@@ -103,7 +103,7 @@ class LearnedCost:
                 self._parts = CostParts(*(self._shape * self._fit()).tolist())
 
     def estimate(self, work: Workload, batches: int = 1) -> float | None:
-        """The expected cost of rows; ``None`` where nothing is known.
+        """The expected cost of rows; ``None`` if nothing is known.
 
         Args:
             work: How much they ask.

@@ -35,7 +35,7 @@ class Lineup(Closing, Evictable):
     Args:
         name: The name of the model in the engine.
         loaded: The artifact that serves first.
-        planned: The package; ``None`` where there is none, and so no other artifact. Where it starts fast, those that
+        planned: The package; ``None`` if there is none, and so no other artifact. Where it starts fast, those that
             the plan prefers are prepared at once, and the best takes over: where it is to be compiled, after itself.
         make_executor: Makes what computes rows with an artifact, in a shift of a number.
         retry_s: After how many seconds an artifact that was taken out is tried again; twice as many after each failure.
@@ -116,7 +116,7 @@ class Lineup(Closing, Evictable):
         return self._executor.budget()
 
     def estimate_s(self, work: Workload) -> float | None:
-        """The seconds that some rows take; ``None`` where that is not known.
+        """The seconds that some rows take; ``None`` if that is not known.
 
         Args:
             work: The rows.

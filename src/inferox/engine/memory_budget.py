@@ -63,7 +63,7 @@ class MemoryBudget:
 
     Args:
         limit_bytes: How much all of them may hold, and their batches take; ``None`` for no limit.
-        read_container: Reads the limit of the container; ``None`` where there is none.
+        read_container: Reads the limit of the container; ``None`` if there is none.
 
     Attributes:
         running_batches: How many batches are being computed.
@@ -125,7 +125,7 @@ class MemoryBudget:
             kept_bytes: How much of that its runtime has kept of batches before.
 
         Yields:
-            How much it may take; ``None`` where nothing limits it.
+            How much it may take; ``None`` if nothing limits it.
         """
         with self._condition:
             room = self._wait_for_room(least_bytes, kept_bytes) if most_bytes else None
@@ -150,7 +150,7 @@ class MemoryBudget:
         return room
 
     def _room_for_batch(self, kept_bytes: int) -> int | None:
-        """The memory that a batch may take; ``None`` where nothing limits it."""
+        """The memory that a batch may take; ``None`` if nothing limits it."""
         rooms, container = [], self._read_container()
         if container is not None:
             rooms.append(container.limit_bytes - container.used_bytes + kept_bytes)
@@ -196,7 +196,7 @@ class MemoryBudget:
             )
 
     def _evict(self, *, wanted_too: bool) -> int | None:
-        """Evicts one model, an idle one if possible, and says how much it held; ``None`` where none can be."""
+        """Evicts one model, an idle one if possible, and says how much it held; ``None`` if none can be."""
         for model in self._candidates():
             if (wanted_too or not model.is_wanted) and model.evict():
                 return self._held.pop(model)

@@ -19,19 +19,19 @@ class ModelInfo:
         task: What its numbers mean, such as ``embed``.
         artifact: The artifact that computes it.
         device: Where it computes.
-        embedding_space: The id of the space in which its vectors lie; ``None`` where that is not known.
+        embedding_space: The id of the space in which its vectors lie; ``None`` if that is not known.
         standby: The artifacts of the same embedding space that take over where it fails, the best first.
         is_loaded: Whether it is in memory; where it is not, it is loaded again for the next request.
         labels: The labels that stand for it, ``latest`` among them.
-        dimension: The length of its vectors; ``None`` where its answers are none.
-        max_length: The most tokens of a row, special tokens included; ``None`` where there is no limit, or no tokens.
-        prompts: What can be put before texts, by name; empty where there is nothing.
-        class_labels: The labels that it tells apart, in the order of its logits; empty where there are none.
+        dimension: The length of its vectors; ``None`` if its answers are none.
+        max_length: The most tokens of a row, special tokens included; ``None`` if there is no limit, or no tokens.
+        prompts: What can be put before texts, by name; empty if there is nothing.
+        class_labels: The labels that it tells apart, in the order of its logits; empty if there are none.
         signature: The tensors that requests give and get, where the task is ``raw``; otherwise ``None``.
-        parity_class: How well the artifact agreed when it was packed; ``None`` where that is not known.
+        parity_class: How well the artifact agreed when it was packed; ``None`` if that is not known.
         trials: What is tried beside it; see ``Engine.load``.
-        offered: The artifacts that requests may ask for, by what they call them; empty where there are none.
-        pooling: How the vectors of tokens become one, such as ``mean``; ``None`` where its answers are no vectors.
+        offered: The artifacts that requests may ask for, by what they call them; empty if there are none.
+        pooling: How the vectors of tokens become one, such as ``mean``; ``None`` if its answers are no vectors.
     """
 
     name: str

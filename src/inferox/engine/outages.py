@@ -89,7 +89,7 @@ class Outages:
             return max(0.0, self._last[name].until_s - self._clock()) if name in self._is_out else 0.0
 
     def next_due(self, names: Iterable[str]) -> tuple[str, float] | None:
-        """The one of some artifacts that is to be tried next, and in how many seconds; ``None`` where none is.
+        """The one of some artifacts that is to be tried next, and in how many seconds; ``None`` if none is.
 
         Args:
             names: Their names.

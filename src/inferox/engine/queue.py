@@ -72,7 +72,7 @@ class RequestQueue:
 
         Args:
             request: The request.
-            estimate_s: How many seconds some rows take; ``None`` where that is not known.
+            estimate_s: How many seconds some rows take; ``None`` if that is not known.
 
         Raises:
             ShuttingDownError: If the queue is closed.
@@ -173,7 +173,7 @@ class RequestQueue:
             budget: What a batch may hold.
 
         Returns:
-            Its rows, for which ``end_batch`` is to be called; ``None`` where it has to wait.
+            Its rows, for which ``end_batch`` is to be called; ``None`` if it has to wait.
 
         Raises:
             ShuttingDownError: If the queue is closed.

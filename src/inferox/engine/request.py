@@ -97,13 +97,13 @@ class Request:
         arrived_s: When it came, on the clock of ``time.monotonic``.
 
     Attributes:
-        deadline_s: When the answer is needed, on the same clock; infinity where there is no deadline.
+        deadline_s: When the answer is needed, on the same clock; infinity if there is no deadline.
         future: Gets the answer.
         waiting: The rows that are in no batch yet, by group, in rising length.
         waiting_work: How much they ask of the model.
         served_tokens: How much was computed for it, on its owner's clock of tokens, as far as ``serve`` counts it.
         since_s: When ``serve`` last counted something, or when it came.
-        keys: A digest of each row, equal for those that have the same answer; ``None`` where each is computed.
+        keys: A digest of each row, equal for those that have the same answer; ``None`` if each is computed.
         begun_s: When the first of its rows was computed; ``None`` before that.
         shift: The shift in which the rows were computed that have their answers; ``None`` before there are any.
     """

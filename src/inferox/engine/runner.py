@@ -57,10 +57,10 @@ class ModelRunner(ServedModel):
         config: The settings of the engine.
         turns: Gives the turns on a device.
         memory: The memory of the engine.
-        trace: Notes what takes how long; ``None`` where nobody wants to know.
+        trace: Notes what takes how long; ``None`` if nobody wants to know.
         planned: The package that it comes from, whose other artifacts take over where this one fails; ``None`` for a
             model that comes from none.
-        watch: Told of what is done; ``None`` where nobody wants to know.
+        watch: Told of what is done; ``None`` if nobody wants to know.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class ModelRunner(ServedModel):
         return _done(_as_text_task(self._task).detokenize(ids, skip_special_tokens=skip_special_tokens))
 
     def estimate_s(self, work: Workload) -> float | None:
-        """The seconds that some rows take, in all lanes together; ``None`` where that is not known.
+        """The seconds that some rows take, in all lanes together; ``None`` if that is not known.
 
         Args:
             work: The rows.

@@ -26,7 +26,7 @@ class Suspicion:
 
     Attributes:
         is_confirmed: Whether the artifact is to blame.
-        cause: How it failed its samples; empty where it did not. An error would hold on to all that raised it.
+        cause: How it failed its samples; empty if it did not. An error would hold on to all that raised it.
     """
 
     def __init__(

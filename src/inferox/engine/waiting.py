@@ -40,7 +40,7 @@ def expire(options: RequestOptions, future: Future[Answer] | None) -> DeadlineEx
 
     Args:
         options: What its caller says of it.
-        future: What would have got its answer; ``None`` where its rows are not even made.
+        future: What would have got its answer; ``None`` if its rows are not even made.
 
     Returns:
         The error for its caller.

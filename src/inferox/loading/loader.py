@@ -37,7 +37,7 @@ class Loader:
         device: The device to load on; ``None`` for each backend's default device.
         options: The options for loading.
         all_samples: Whether an artifact must agree on all stored samples before it is taken, rather than on one.
-        checking: A context manager that is entered while samples are computed.
+        checking: Makes the context in which the given samples are computed.
     """
 
     context: PackageContext

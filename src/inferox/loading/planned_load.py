@@ -126,7 +126,7 @@ def plan_load(
         start: ``best``, or ``fast`` to load first what loads fastest; see ``PlannedLoad.load``.
         verified: The name of an artifact that has agreed on all samples on this machine: if it is loaded first, one
             sample suffices. Whatever takes over later is checked on all of them.
-        checking: A context manager that is entered while stored samples are computed.
+        checking: Makes the context in which the given stored samples are computed.
     """
     if start not in {BEST, FAST}:
         raise ConfigError(f"start must be {BEST!r} or {FAST!r}, but is {start!r}")

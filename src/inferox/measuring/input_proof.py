@@ -21,11 +21,11 @@ class RepeatedProof:
     Attributes:
         inputs: How many inputs were compared.
         max_rel: The largest finite difference of an answer, as a share of the largest number of all answers.
-        cosine_min: The smallest cosine of two answers that are vectors; ``None`` where they are not.
+        cosine_min: The smallest cosine of two answers that are vectors; ``None`` if they are not.
         order: The share of decisions that are the same: labels, parts of a text, or which of two scores is larger;
-            ``None`` where nothing is decided.
+            ``None`` if nothing is decided.
         parity_class: The best class whose limits the answers keep; ``fail`` where they keep those of none.
-        difference: The first input whose tokens differ or whose answer misses the tolerance; ``None`` where none does.
+        difference: The first input whose tokens differ or whose answer misses the tolerance; ``None`` if none does.
     """
 
     inputs: int

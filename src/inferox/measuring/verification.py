@@ -48,9 +48,9 @@ class Verification:
         evidence: How well each artifact that could be run agrees with the stored outputs of the reference.
         not_run: For each artifact that is not for this machine or was not allowed or asked for, why.
         failed: For each artifact whose runtime is here and could not load or compute it, why.
-        proof: How far the package was proven from the text or image on when it was packed; ``None`` where that was not
+        proof: How far the package was proven from the text or image on when it was packed; ``None`` if that was not
             recorded.
-        repeated: What came of repeating that proof, by the artifact's name; empty where it was not proven.
+        repeated: What came of repeating that proof, by the artifact's name; empty if it was not proven.
         ending: Whether everything was measured that was to be.
         unreached: The artifacts that were not measured to the end, because the time was over or the user stopped it.
     """

@@ -38,7 +38,7 @@ def make_probes(source: SourceModel, task: Task, samples: Samples) -> tuple[Arra
         samples: The sample calls.
 
     Returns:
-        The inputs of each probe; empty where rows have no batch to share.
+        The inputs of each probe; empty if rows have no batch to share.
     """
     if source.example_inputs is None and _IDS in task.pad_values and _IDS in source.signature.input_names:
         probe: Arrays | None = _probe_texts(source, task)
@@ -73,7 +73,7 @@ def _replace_inner(row: Batch, ids: npt.NDArray[Any]) -> Batch:
 
 
 def _loud_ids(source: SourceModel) -> npt.NDArray[np.int64] | None:
-    """The tokens that a model gives the longest vectors, the longest first; ``None`` where its table is not found."""
+    """The tokens that a model gives the longest vectors, the longest first; ``None`` if its table is not found."""
     upper_bound = next((spec.upper_bound for spec in source.signature.inputs if spec.name == _IDS), None)
     try:
         module = source.module

@@ -70,7 +70,7 @@ class Proven:
 
     Attributes:
         proof: How far it is proven.
-        cases: The inputs with the library's answers, which the package keeps; empty where there are none.
+        cases: The inputs with the library's answers, which the package keeps; empty if there are none.
     """
 
     proof: InputProof

@@ -30,7 +30,7 @@ def find_difference_in_batches(
         cases: The inputs with the library's answers, each of which the task is known to answer alone.
 
     Returns:
-        The first input that has another answer beside others, with the difference; ``None`` where there is none, or
+        The first input that has another answer beside others, with the difference; ``None`` if there is none, or
         where the model itself depends on the batch, as the evidence says then.
     """
     answered = [case for case in cases if case.input.answered]

@@ -62,7 +62,7 @@ class BatchInvariance:
         return self.max_rel <= (self.limit.max_rel or 0.0) and self.cosine_min >= self.limit.cosine_min
 
     def limit_class(self, reached: ParityClass) -> ParityClass:
-        """Limits an artifact's parity class: not ``exact`` if batches change its outputs more than that allows.
+        """Limits an artifact's parity class to ``close`` if batches change its outputs more than ``exact`` allows.
 
         Args:
             reached: The class of its agreement with the reference.

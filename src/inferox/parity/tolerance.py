@@ -1,4 +1,4 @@
-"""Parity: how well outputs agree with the reference's, as numbers and as a class."""
+"""Parity: the agreement of outputs with the reference's, as numbers and as a class."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy.typing as npt
 from inferox.core import ConfigError, ManifestError, Precision, shown
 
 Limits = Mapping[str, float]
-"""Some of the fields of a ``Tolerance`` by name, where the others are to stay as they are."""
+"""Some of the fields of a ``Tolerance`` by name; the others stay as they are."""
 
 
 COSINE_LIMIT = 1.001
-"""The largest cosine that a file may state, with its rounding."""
+"""The largest cosine that a file may state, which allows for rounding."""
 
 
 class ParityClass(StrEnum):
@@ -33,7 +33,7 @@ class ParityClass(StrEnum):
 
         Args:
             name: Its name.
-            place: What of the file it is, for the message.
+            place: Its place in the file, for the error.
 
         Raises:
             ManifestError: If there is no such class.
@@ -50,11 +50,11 @@ class Tolerance:
     """The limits of a class.
 
     Attributes:
-        max_rel: The largest difference, as a share of the reference's largest number; ``None`` where it is not limited.
-        cosine_mean: The least mean cosine of corresponding vectors.
-        cosine_min: The smallest cosine of any two corresponding vectors.
-        order_min: The least share of decisions, arg-maxes or ranked pairs, that are the same; see ``Decisions``.
-        tie: The margin, as a share of its largest number, up to which the reference decides nothing by order.
+        max_rel: The largest difference, as a share of the reference's largest number; ``None`` for no limit.
+        cosine_mean: The lowest mean cosine of corresponding vectors.
+        cosine_min: The lowest cosine of any two corresponding vectors.
+        order_min: The lowest share of decisions, arg-maxes or ranked pairs, that agree; see ``Decisions``.
+        tie: The margin, as a share of its largest number, up to which the reference's order counts as undecided.
     """
 
     max_rel: float | None
@@ -64,7 +64,7 @@ class Tolerance:
     tie: float = 0.0
 
     def accepts(self, agreement: Agreement) -> bool:
-        """Says whether an agreement is good enough. One with NaN never is."""
+        """Returns whether an agreement is good enough. One with NaN never is."""
         order = agreement.order(self.tie)
         return (
             (self.max_rel is None or agreement.max_rel <= self.max_rel)
@@ -74,7 +74,7 @@ class Tolerance:
         )
 
     def with_limits(self, limits: Tolerance | Limits | None) -> Tolerance:
-        """This tolerance, with the limits that are stated in place of its own.
+        """Returns this tolerance with some limits replaced.
 
         Args:
             limits: Some limits by name, or a whole tolerance; ``None`` for no change.
@@ -96,17 +96,17 @@ TOLERANCES = {
     ParityClass.CLOSE: Tolerance(max_rel=0.02, cosine_mean=0.9999, cosine_min=0.9999, order_min=0.98, tie=2**-10),
     ParityClass.QUANTIZED: Tolerance(max_rel=0.5, cosine_mean=0.995, cosine_min=0.98, order_min=0.9, tie=0.05),
 }
-"""The tolerance of each class. ``exact`` is what different orders of summation do to fp32; ``close`` holds for
-half precision; ``quantized`` for int8. A cosine sees directions alone: the largest difference is limited as well,
-so that outputs which are merely scaled do not pass.
+"""The tolerance of each class. ``exact`` allows for different orders of summation in fp32, ``close`` for half
+precision, and ``quantized`` for int8. The cosine measures only direction, so the largest difference is limited as
+well, and outputs that are merely scaled do not pass.
 
-Both see little of what is read off numbers by their order, such as the best label: large numbers that lie close
-together may change places. So what the reference decides by more than a class' numbers can resolve has to stay the
-same. What they cannot: 1e-5 is the largest difference of ``exact``; 2**-10 is the spacing of half precision at the
-largest number, nearer than which two numbers may be one; 0.05 is a dozen spacings of int8 (2**-8), as roundings
-add up over the layers. They add up in half precision as well, to 0.001 to 0.002 with encoders of two layers, of whose
-closest pairs up to 1.8 % were exchanged: ``close`` allows one decision in fifty, and so none where there are fewer.
-``quantized`` allows one in ten, as there single numbers may be off by far more than a tie.
+Both say little about decisions by order, such as the best label: large numbers that are close together may change
+places. So every decision that the reference makes by more than a class can resolve must stay the same. The ties are
+what a class cannot resolve: 1e-5 is the largest difference of ``exact``; 2**-10 is the spacing of half precision at the
+largest number, so that closer numbers may become equal; 0.05 is a dozen spacings of int8 (2**-8), as rounding errors
+add up over the layers. They add up in half precision as well, to 0.001 to 0.002 in encoders of two layers, where up to
+1.8% of the closest pairs were exchanged: ``close`` allows one decision in fifty to differ, and so none if there are
+fewer. ``quantized`` allows one in ten, as single numbers may be off by far more than a tie there.
 """
 
 LEAST_CLASS = {
@@ -115,27 +115,27 @@ LEAST_CLASS = {
     Precision.BF16: ParityClass.QUANTIZED,
     Precision.INT8: ParityClass.QUANTIZED,
 }
-"""The class that an artifact must reach to be let into a package. ``bf16`` has 8 bits of mantissa, like ``int8``."""
+"""The class that an artifact must reach to enter a package. ``bf16`` has 8 bits of mantissa, like ``int8``."""
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions by the order of outputs: which logit of a row is the largest, or which of two rows stands first.
+    """Decisions by the order of outputs: which logit of a row is the largest, or which of two rows ranks first.
 
     Attributes:
-        margins: By how much the reference tells the two apart, as a share of the largest number of the output: its
-            largest number and the one that was taken for it, or the next; shape ``[decisions]``.
-        same: Whether the same was decided; shape ``[decisions]``.
+        margins: The difference in the reference between the two numbers compared, as a share of the output's largest
+            number: between its largest number and the one taken for it, or the next; shape ``[decisions]``.
+        same: Whether the decision is the same; shape ``[decisions]``.
     """
 
     margins: npt.NDArray[np.float64]
     same: npt.NDArray[np.bool_]
 
     def agreement(self, tie: float) -> float | None:
-        """The share of decisions that are the same; ``None`` where there are none.
+        """Computes the share of decisions that are the same; ``None`` if there are none.
 
         Args:
-            tie: The margin up to which nothing is decided.
+            tie: The margin up to which a decision does not count.
         """
         counted = self.same[self.margins > tie]
         return float(counted.mean()) if counted.size else None
@@ -143,18 +143,18 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Measured agreement over all samples and outputs. Positions that are padding do not count.
+    """Measured agreement over all samples and outputs. Padding does not count.
 
     Attributes:
         max_abs: The largest absolute difference.
         max_rel: The largest absolute difference, as a share of the largest absolute number of that output.
         cosine_mean: The mean cosine of corresponding vectors: of each token, or of each row.
         cosine_min: The smallest cosine.
-        argmax_agreement: Of all logits that the reference tells apart by more than the tie of the tolerance that they
-            are held to, the share whose largest number stands in the same place; ``None`` without such.
-        ranking_agreement: Of all pairs of rows of a call that the reference tells apart likewise, the share that stand
-            in the same order (Kendall's tau from 0 to 1); ``None`` where nothing is ranked.
-        decisions: What the two shares are of, for other ties; ``None`` where the agreement was read from a file.
+        argmax_agreement: The share of rows of logits whose largest number is in the same place, among those that the
+            reference decides by more than the tolerance's tie; ``None`` if there are none.
+        ranking_agreement: The share of pairs of rows of a call that are in the same order, among those that the
+            reference decides likewise (Kendall's tau from 0 to 1); ``None`` if nothing is ranked.
+        decisions: The decisions behind the two shares, for other ties; ``None`` if the agreement was read from a file.
     """
 
     max_abs: float
@@ -166,10 +166,10 @@ class Agreement:
     decisions: Decisions | None = field(default=None, compare=False, repr=False)
 
     def order(self, tie: float) -> float | None:
-        """The share of decisions that are the same; where only one such share was recorded, that one.
+        """Computes the share of decisions that are the same; if only the share itself was recorded, returns that.
 
         Args:
-            tie: The margin up to which nothing is decided.
+            tie: The margin up to which a decision does not count.
         """
         if self.decisions is not None:
             return self.decisions.agreement(tie)
@@ -186,21 +186,21 @@ class Agreement:
 DISAGREEMENT = Agreement(
     max_abs=float("inf"), max_rel=float("inf"), cosine_mean=-1.0, cosine_min=-1.0, argmax_agreement=None
 )
-"""The agreement where outputs cannot be compared: one is missing, of another shape, or holds NaN."""
+"""The agreement of outputs that cannot be compared: one is missing, has another shape, or holds NaN."""
 
 NOTHING_ALIKE = Agreement(max_abs=0.0, max_rel=0.0, cosine_mean=1.0, cosine_min=1.0, argmax_agreement=None)
-"""The agreement where no output has elements, and each has the right shape: the evidence is weak then."""
+"""The agreement of outputs of the right shapes without elements: such evidence is weak."""
 
 
 def classify(agreement: Agreement, tolerance: Tolerance) -> ParityClass:
     """Finds the best class that an agreement reaches.
 
     Args:
-        agreement: What was measured.
-        tolerance: What it must reach.
+        agreement: The measured agreement.
+        tolerance: The tolerance that it must meet.
 
     Returns:
-        The class; ``fail`` where it misses the tolerance, and ``quantized`` where that allows more than any class.
+        The class; ``fail`` if it misses the tolerance, and ``quantized`` if the tolerance allows more than any class.
     """
     if not tolerance.accepts(agreement):
         return ParityClass.FAIL

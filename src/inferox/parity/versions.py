@@ -1,4 +1,4 @@
-"""The versions of the libraries that computed."""
+"""The versions of the libraries that took part in a computation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _ALWAYS = ("inferox", "numpy", "torch", "transformers")
 
 
 def installed_versions(distributions: Sequence[str]) -> dict[str, str]:
-    """The versions of the distributions that are installed, and of those that every measurement depends on.
+    """Returns the versions of installed distributions: those given, and those that every measurement depends on.
 
     Args:
-        distributions: What may install a runtime, such as ``candle-nn``.
+        distributions: The distributions that may install a runtime, such as ``candle-nn``.
 
     Returns:
         The version of each distribution that is installed, by name.

@@ -12,19 +12,19 @@ from inferox.parity.parity_target import ParityTarget
 from inferox.parity.samples import SampleBatch, Samples
 
 _SETTINGS = ("mask", "type", "segment", "len")
-"""Parts of the names of inputs that hold the same number throughout in many honest calls."""
+"""Parts of the names of inputs that legitimately hold the same number throughout in many calls."""
 
 
 def find_weakness(samples: Samples, parity_target: ParityTarget) -> str | None:
-    """Finds why samples show little of a model, if they do.
+    """Finds why samples exercise a model too little, if they do.
 
     Args:
         samples: The sample calls, with the reference's outputs.
-        parity_target: What of the outputs is compared.
+        parity_target: The part of the outputs to compare.
 
     Returns:
-        Why agreement on them proves little: an input is the same number throughout, or an output has no elements, or is
-        the same for every input. ``None`` where the samples exercise the model.
+        Why agreement on them proves little: an input is the same number throughout, or an output has no elements or is
+        the same for every input. ``None`` if the samples exercise the model.
     """
     return next(_reasons(samples.batches, parity_target.reference(samples)), None)
 
@@ -49,7 +49,7 @@ def _reasons(calls: Sequence[SampleBatch], compared: Sequence[SampleBatch]) -> I
 
 
 def _distinct(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Two different numbers of them, where there are two."""
+    """Returns two different numbers of the arrays, if there are two."""
     joined = np.concatenate(arrays) if arrays else np.empty(0)
     different = joined[joined != joined[0]] if joined.size else joined
     return np.concatenate([joined[:1], different[:1]])

@@ -70,7 +70,7 @@ def choose_architecture(config: Mapping[str, Any], task: str | None, *, pools: b
 
     Args:
         config: The model's ``config.json``.
-        task: What the numbers are to mean; ``None`` where the checkpoint decides.
+        task: What the numbers are to mean; ``None`` if the checkpoint decides.
         pools: Whether the checkpoint says in ``modules.json`` that its token vectors are pooled, whatever its head.
 
     Raises:

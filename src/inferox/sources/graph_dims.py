@@ -35,7 +35,7 @@ def name_dims(
     """Names the free dims of a graph's inputs.
 
     Args:
-        shapes: For each input its dims: numbers, the graph's own names, or ``None`` where it gives none.
+        shapes: For each input its dims: numbers, the graph's own names, or ``None`` if it gives none.
         stated: The dims of inputs as the user states them.
 
     Returns:

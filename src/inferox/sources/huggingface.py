@@ -46,7 +46,7 @@ def open_huggingface(
 
     Args:
         directory: A folder with ``config.json`` and the weights. It is not changed.
-        task: What the numbers are to mean; ``None`` where the checkpoint decides.
+        task: What the numbers are to mean; ``None`` if the checkpoint decides.
         name: A name for the package; ``None`` for the folder's.
         repo_id: The repository on the hub that it came from.
         revision: The commit of that repository.
@@ -124,7 +124,7 @@ def _text_inputs(config: Mapping[str, Any], architecture: str, *, gives_types: b
 
 
 def _table_size(module: Any, name: str) -> int | None:
-    """The number of entries of the table in which a model looks an input up; ``None`` where it has no such table."""
+    """The number of entries of the table in which a model looks an input up; ``None`` if it has no such table."""
     if name == "input_ids":
         try:
             return int(module.get_input_embeddings().num_embeddings)

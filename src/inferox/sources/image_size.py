@@ -59,7 +59,7 @@ def _read_preprocessor(path: Path) -> dict[str, Any]:
 
 
 def _edges(size: Any) -> tuple[int, int] | None:
-    """A size as files state it: a number, a pair, or edges by name; ``None`` where it is none of these."""
+    """A size as files state it: a number, a pair, or edges by name; ``None`` if it is none of these."""
     if isinstance(size, dict):
         edge = size.get("shortest_edge")
         size = [size.get("height", edge), size.get("width", edge)]

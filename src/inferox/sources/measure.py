@@ -90,7 +90,7 @@ def _join_dims(
     """Finds dims that are another name of one that the model does not take another extent of by itself.
 
     Returns:
-        The inputs with that one name for all, the other extent, and what the model gives then; ``None`` where there are
+        The inputs with that one name for all, the other extent, and what the model gives then; ``None`` if there are
         no such dims.
     """
     for group in (*({name} for name in sorted(others)), *([others] if len(others) > 1 else ())):

@@ -16,7 +16,7 @@ def read_license(directory: Path) -> str | None:
         directory: The folder of the model.
 
     Returns:
-        The license as the card has it, several joined by a comma; ``None`` where there is no card, or it states none.
+        The license as the card has it, several joined by a comma; ``None`` if there is no card, or it states none.
     """
     try:
         text = (directory / "README.md").read_text(encoding="utf-8", errors="replace")

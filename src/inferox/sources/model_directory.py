@@ -19,7 +19,7 @@ def find_directory(graph: Path) -> Path | None:
 
     Returns:
         The graph's folder, or the one above a folder for graphs, whichever has a ``config.json`` and a
-        ``tokenizer.json``; ``None`` where neither has.
+        ``tokenizer.json``; ``None`` if neither has.
     """
     folder = graph.absolute().parent
     folders = (folder, folder.parent) if folder.name in _GRAPH_FOLDERS else (folder,)
@@ -34,7 +34,7 @@ def read_config(directory: Path | None) -> dict[str, Any]:
         directory: The folder of the model; ``None`` for a graph without one.
 
     Returns:
-        The config; empty where there is none.
+        The config; empty if there is none.
 
     Raises:
         ManifestError: If it is no JSON object.

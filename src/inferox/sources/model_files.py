@@ -25,7 +25,7 @@ def complete_files(directory: Path, config: Mapping[str, Any]) -> TemporaryDirec
         config: The model's ``config.json``.
 
     Returns:
-        A folder with what describes the model's use, which is removed with the object; ``None`` where the model has no
+        A folder with what describes the model's use, which is removed with the object; ``None`` if the model has no
         tokenizer.
 
     Raises:

@@ -31,7 +31,7 @@ def open_source(
             ``python:module:factory`` or ``python:path/to/file.py:factory``; a function like that factory; or a
             ``torch.nn.Module``. A factory returns a ``torch.nn.Module``, or a pair of one and example inputs, or those
             and ``dynamic_shapes``.
-        task: What the numbers are to mean, which chooses the head of a Hugging Face model; ``None`` where the model
+        task: What the numbers are to mean, which chooses the head of a Hugging Face model; ``None`` if the model
             decides.
         samples: Example inputs by name (``.npz`` or ``.safetensors``), for sources that have none of their own.
         example_inputs: Those of a ``torch.nn.Module``: by name, a tuple in the order of its parameters, or one alone.

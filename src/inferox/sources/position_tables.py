@@ -27,7 +27,7 @@ def measure_position_limit(module: torch.nn.Module, inputs: Mapping[str, torch.T
         token: A token for every place of the rows: not the one for padding, which has no position in some models.
 
     Returns:
-        The number of tokens, or ``None`` where no such table was found, as in models with relative or rotary positions.
+        The number of tokens, or ``None`` if no such table was found, as in models with relative or rotary positions.
     """
     short, longer = _look_up(module, inputs, token, _SHORT), _look_up(module, inputs, token, _LONGER)
     limits = [
@@ -49,7 +49,7 @@ def measure_position_limit(module: torch.nn.Module, inputs: Mapping[str, torch.T
 def _look_up(
     module: torch.nn.Module, inputs: Mapping[str, torch.Tensor], token: int, length: int
 ) -> dict[Place, tuple[int, int]]:
-    """For each lookup, the highest index and the number of entries; empty where the model fails at this length."""
+    """For each lookup, the highest index and the number of entries; empty if the model fails at this length."""
     rows = {name: _row(name, token, length) for name in inputs}
     watch = _Watch(module)
     try:

@@ -67,7 +67,7 @@ def open_module(
     Args:
         module: The module, which is put into evaluation mode.
         inputs: Its example inputs: by name, a tuple of them in the order of ``forward``'s parameters, or a single one;
-            ``None`` where there are samples.
+            ``None`` if there are samples.
         samples: Example inputs by name, which replace those.
         dims: The dims of inputs by name.
         dynamic_shapes: The same as ``torch.export.export`` takes it.

@@ -41,7 +41,7 @@ def lay_out(directory: Path, *, task: str | None) -> TemporaryDirectory[str] | N
         task: What the model is packed for. For ``raw``, the modules after the transformer mean nothing.
 
     Returns:
-        The folder, which is removed with the object; ``None`` where the model's own will do, or it is not one of
+        The folder, which is removed with the object; ``None`` if the model's own will do, or it is not one of
         sentence-transformers'.
 
     Raises:

@@ -77,7 +77,7 @@ class SentenceModule:
 
 
 def read_modules(directory: Path) -> list[SentenceModule]:
-    """Reads ``modules.json``; empty where there is none.
+    """Reads ``modules.json``; empty if there is none.
 
     Args:
         directory: The folder of the model.

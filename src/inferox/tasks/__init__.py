@@ -1,6 +1,6 @@
-"""Tasks, or what a model's numbers mean: from texts and images to tensors, and back to answers.
+"""Tasks, which give a model's numbers their meaning: from texts and images to tensors, and back to answers.
 
-The names below are imported when they are first used: who passes answers on needs no tokenizer.
+The names below are imported on first use: code that only passes answers on needs no tokenizer.
 """
 
 from importlib import import_module

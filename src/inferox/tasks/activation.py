@@ -13,15 +13,15 @@ Floats = npt.NDArray[np.float32]
 
 
 def softmax(logits: npt.NDArray[Any]) -> Floats:
-    """Probabilities over the last axis; float32."""
+    """Computes the softmax over the last axis; float32."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities: Floats = (shifted / shifted.sum(axis=-1, keepdims=True)).astype(np.float32)
     return probabilities
 
 
 def sigmoid(logits: npt.NDArray[Any]) -> Floats:
-    """The logistic function of each element; float32."""
-    # exp of a large negative number underflows to 0, which is right; of a large positive one it would overflow.
+    """Computes the logistic function of each element; float32."""
+    # exp of a large negative number correctly underflows to 0; of a large positive one, it would overflow.
     small = np.exp(-np.abs(logits))
     values: Floats = np.where(logits >= 0, 1 / (1 + small), small / (1 + small)).astype(np.float32)
     return values
@@ -57,7 +57,7 @@ _TORCH_CLASSES = {
 
 
 def activation_of_class(path: str) -> str | None:
-    """The name of the activation function that a PyTorch class computes; ``None`` where it is another.
+    """Returns the name of the activation function that a PyTorch class computes; ``None`` if it is unknown.
 
     Args:
         path: The class with its module, such as ``torch.nn.modules.activation.Tanh``.

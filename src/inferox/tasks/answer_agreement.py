@@ -34,9 +34,9 @@ def agree(pairs: Sequence[tuple[Any, Any]], tolerance: Tolerance) -> AnswerAgree
     """Compares answers with the expected ones.
 
     Args:
-        pairs: Each expected answer and the answer: vectors, shape ``[dimension]``; numbers; or labels with scores, as
-            JSON values.
-        tolerance: What they must reach, all of them together.
+        pairs: Pairs of the expected and the actual answer: vectors, shape ``[dimension]``; numbers; or labels with
+            scores, as JSON values.
+        tolerance: The tolerance that they must meet together.
     """
     scale = find_answer_scale([expected for expected, _ in pairs])
     compared = [compare_answers(expected, actual, scale=scale, tie=tolerance.tie) for expected, actual in pairs]
@@ -71,14 +71,14 @@ def _is_near(found: AnswerDifference, tolerance: Tolerance) -> bool:
 
 
 def _decide(compared: Sequence[AnswerDifference]) -> tuple[float | None, int]:
-    """The share of answers that decide the same, and the first that does not."""
+    """Returns the share of answers with the same decision, and the index of the first with another."""
     same = [item.decisions for item in compared]
     first = next((index for index, decision in enumerate(same) if not decision), 0)
     return (sum(same) / len(same) if same and compared[0].cosine is None else None), first
 
 
 def _rank(numbers: Sequence[tuple[float, float]], scale: float, tie: float) -> tuple[float | None, int]:
-    """The share of pairs of numbers that stand in the same order, and the number that is in most of the others."""
+    """Returns the share of pairs of numbers in the same order, and the index of the number in most of the others."""
     expected, actual = np.array(numbers, dtype=np.float64).T
     margins = expected[:, None] - expected[None, :]
     counted = margins > tie * scale

@@ -1,4 +1,4 @@
-"""Comparing two answers of one task."""
+"""The comparison of two answers of one task."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 _UNIT = 1.0
-"""The largest score that there can be where scores are probabilities; the least scale of differences."""
+"""The largest possible score if scores are probabilities, and the smallest scale of differences."""
 
 
 _SHORT = 1e-5
-"""The length of a vector, as a share of the scale, up to which its direction means nothing."""
+"""The length of a vector, as a share of the scale, up to which its direction is meaningless."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class AnswerDifference:
     """The difference between an answer and the expected one.
 
     Attributes:
-        max_rel: The largest difference of a number, as a share of the scale; infinity where they cannot be compared.
-        cosine: The cosine of two vectors; ``None`` where the answers are not vectors.
-        decisions: Whether the same was decided: the best label, or the labelled parts of a text. What the expected
-            answer tells apart by no more than the tolerated tie is not a decision.
-        expected: The expected answer, shortened for people.
-        actual: The answer, shortened for people.
+        max_rel: The largest difference of a number, as a share of the scale; infinity if they cannot be compared.
+        cosine: The cosine of the two vectors; ``None`` if the answers are not vectors.
+        decisions: Whether the decision is the same: the best label, or the labelled spans of a text. Differences within
+            the tolerated tie in the expected answer do not count as decisions.
+        expected: The expected answer, shortened for display.
+        actual: The actual answer, shortened for display.
     """
 
     max_rel: float
@@ -39,12 +39,12 @@ class AnswerDifference:
 
 
 def find_answer_scale(answers: Sequence[Any]) -> float:
-    """The largest absolute number of all answers, of which differences are a share; at least 1 for scores.
+    """Finds the scale of differences: the largest absolute number of all answers, and at least 1 for scores.
 
     Args:
         answers: Answers of one task: vectors, numbers, or lists of labels with scores, as JSON values.
     """
-    # Beside infinity every difference would be nothing, and beside NaN none could be told.
+    # Relative to infinity every difference would vanish, and relative to NaN it would be undefined.
     vectors = [answer[np.isfinite(answer)] for answer in answers if isinstance(answer, np.ndarray)]
     if vectors:
         tiny = float(np.finfo(np.float32).tiny)
@@ -69,9 +69,9 @@ def compare_answers(expected: Any, actual: Any, *, scale: float, tie: float) -> 
 
     Args:
         expected: A vector, shape ``[dimension]``; a number; or a list of labels with scores, each an object with
-            ``label`` and ``score``, and for parts of a text with ``start`` and ``end``.
-        actual: The answer in the same form.
-        scale: The number of which differences are a share; see ``find_answer_scale``.
+            ``label`` and ``score``, and for spans with ``start`` and ``end``.
+        actual: The actual answer in the same form.
+        scale: The number relative to which differences are stated; see ``find_answer_scale``.
         tie: The margin, as a share of the scale, up to which the expected answer decides nothing.
     """
     form = _form(expected)
@@ -96,7 +96,7 @@ def _compare_vectors(expected: npt.NDArray[Any], actual: npt.NDArray[Any], scale
     if not (np.isfinite(wide).all() and np.isfinite(other).all()):
         return AnswerDifference(float("inf"), None, True, _numbers(wide), _numbers(other))
     long, longer = sorted(float(np.linalg.norm(vector)) for vector in (wide, other))
-    # Two vectors that are nothing beside the others have no direction that means anything: their difference counts.
+    # Vectors that are negligible beside the others have no meaningful direction: their difference counts.
     nothing = longer <= _SHORT * scale
     cosine = 1.0 if nothing else float(wide @ other) / (long * longer) if long else 0.0
     return AnswerDifference(
@@ -144,7 +144,7 @@ def _form(answer: Any) -> str | None:
     ):
         return None
     placed = [{"start", "end"} <= part.keys() for part in answer]
-    # A text without any labelled part has an empty list of them; of labels there is always one.
+    # A text without any labelled span has an empty list; there is always at least one label.
     return "spans" if all(placed) else None if any(placed) else "labels"
 
 

@@ -1,4 +1,4 @@
-"""Texts on which a quantiser may watch a model: natural sentences of many subjects, alone and as paragraphs."""
+"""Texts for calibrating a quantiser: natural sentences on many subjects, alone and as paragraphs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _PARAGRAPHS = 150
 
 
 def calibration_texts() -> list[str]:
-    """Makes texts of the lengths that are met in use: most of a sentence or two, some of a page.
+    """Makes texts of typical lengths: most of a sentence or two, some of a page.
 
     Returns:
         The texts; the same at every call.

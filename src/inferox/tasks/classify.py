@@ -1,4 +1,4 @@
-"""Texts to labels."""
+"""The task ``classify``: texts to labels."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from inferox.tasks.texts import Text
 
 
 class ClassifyTask(TextTask):
-    """Says how well each label fits a text.
+    """Scores each label for a text.
 
     Items are strings, or pairs of strings for models that compare two texts. Results are all labels with their scores,
     the best first.
 
     Args:
         root: The folder of the package.
-        options: ``labels`` and ``activation``, as ``read_label_options`` gives them, and the options of the tokenizer.
-        signature: What the model takes and gives.
+        options: ``labels`` and ``activation``, as ``read_label_options`` returns them, and the options of the
+            tokenizer.
+        signature: The model's signature.
 
     Raises:
-        ManifestError: If an option is missing or wrong, or the model gives no logits for the labels.
+        ManifestError: If an option is missing or wrong, or the model has no logits for the labels.
         PackageError: If a file is missing or cannot be read.
     """
 
@@ -46,13 +47,13 @@ class ClassifyTask(TextTask):
         return self._labels.names
 
     def unscaled(self) -> ClassifyTask:
-        """The same task, whose scores are logits; see ``Task``."""
+        """Returns the same task with logits as scores; see ``Task``."""
         other = copy(self)
         other._labels = self._labels.without_activation()  # noqa: SLF001 - a copy of this one
         return other
 
     def encode(self, items: Sequence[Text]) -> Batch:
-        """Makes a row of each text or pair; see ``Task``. An empty text is legal."""
+        """Encodes each text or pair as a row; see ``Task``. An empty text is allowed."""
         return self._tokenizer.encode(items)
 
     def decode(
@@ -65,9 +66,9 @@ class ClassifyTask(TextTask):
         return self._labels.rank(self.logits(outputs))
 
     def logits(self, outputs: Outputs) -> npt.NDArray[Any]:
-        """The numbers of the labels before the activation; shape ``[rows, labels]``.
+        """Returns the labels' logits, before the activation; shape ``[rows, labels]``.
 
         Args:
-            outputs: What the model computed for a batch.
+            outputs: The model's outputs for a batch.
         """
         return outputs.of_rows(self._logits.name)

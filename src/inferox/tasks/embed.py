@@ -1,4 +1,4 @@
-"""Texts to vectors."""
+"""The task ``embed``: texts to vectors."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ from inferox.tasks.text_task import TextTask
 from inferox.tasks.texts import check_texts
 
 _USUAL_PROMPTS = {"query": "", "document": ""}
-"""The prompts that every model has, so that callers need not know whether it makes a difference."""
+"""The prompts that every model has, so that callers need not know whether they make a difference."""
 
 
 class EmbedTask(TextTask):
-    """Makes a vector of each text: tokens to vectors, pooling, and the layers after it.
+    """Embeds each text as a vector: token vectors, pooling, and the layers after it.
 
     Items are strings. Results are vectors: shape ``[dimension]``, float32.
 
     Args:
         root: The folder of the package.
         options: ``pooling``, ``modules``, ``include_prompt``, ``prompts``, ``default_prompt``, ``similarity`` and
-            ``truncate_dim``, as ``read_embed_files`` gives them, and the options of the tokenizer.
-        signature: What the model takes and gives.
+            ``truncate_dim``, as ``read_embed_files`` returns them, and the options of the tokenizer.
+        signature: The model's signature.
 
     Attributes:
-        default_prompt: The name of the prompt that is put before texts where none is named; ``None`` for none.
-        similarity: How vectors are meant to be compared: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``; ``None``
-            where the model does not say.
+        default_prompt: The name of the prompt put before texts if none is named; ``None`` for none.
+        similarity: The intended similarity of vectors: ``cosine``, ``dot``, ``euclidean`` or ``manhattan``; ``None`` if
+            the model does not state it.
 
     Raises:
-        ManifestError: If an option is of the wrong type or value, or the model gives no token vectors.
+        ManifestError: If an option is of the wrong type or value, or the model has no token vectors.
         PackageError: If a file is missing or cannot be read.
     """
 
@@ -93,7 +93,7 @@ class EmbedTask(TextTask):
         return self._prompts
 
     def with_prompt(self, name: str) -> EmbedTask:
-        """The same task, with another prompt before each text.
+        """Returns the same task with another prompt before each text.
 
         Args:
             name: One of ``prompts``.
@@ -106,7 +106,7 @@ class EmbedTask(TextTask):
         return self.with_prompt_text(self._prompts[name])
 
     def with_prompt_text(self, prompt: str) -> EmbedTask:
-        """The same task, with a text of the caller's before each text.
+        """Returns the same task with a caller's prompt before each text.
 
         Args:
             prompt: The text; empty for nothing.
@@ -116,16 +116,16 @@ class EmbedTask(TextTask):
         return other
 
     def unscaled(self) -> EmbedTask:
-        """The same task, whose vectors are not scaled to length 1 at the end; see ``Task``."""
+        """Returns the same task without the final scaling of vectors to unit length; see ``Task``."""
         other = copy(self)
         other._vectors = self._vectors.unscaled()  # noqa: SLF001 - a copy of this one
         return other
 
     def with_truncate_dim(self, truncate_dim: int | None) -> EmbedTask:
-        """The same task, with vectors of another length.
+        """Returns the same task with vectors of another length.
 
         Args:
-            truncate_dim: How many numbers of the front of each vector are kept; ``None`` for all. More than there are
+            truncate_dim: The number of leading components of each vector to keep; ``None``, or more than there are,
                 keeps all.
 
         Raises:
@@ -137,10 +137,10 @@ class EmbedTask(TextTask):
         return other
 
     def token_vectors(self, outputs: Outputs) -> npt.NDArray[Any]:
-        """The vectors of all tokens before they are pooled.
+        """Returns the vectors of all tokens, before pooling.
 
         Args:
-            outputs: What the model computed for a batch.
+            outputs: The model's outputs for a batch.
 
         Returns:
             Shape ``[tokens, hidden]``, all rows end to end, as ``outputs.cu_seqlens`` divides them.
@@ -148,24 +148,23 @@ class EmbedTask(TextTask):
         return self._vectors.of_tokens(outputs)
 
     def of_tokens(self) -> EmbedTask:
-        """The same task, whose answers are the vectors of each text's tokens, a prompt's and special ones among them.
+        """Returns the same task with each text's token vectors as answers, including the prompt and special tokens.
 
-        They are as the model gives them: neither pooled nor what the layers after that make of them. Shape
-        ``[tokens, hidden]``, float32.
+        They are the model's own, without pooling or the layers after it. Shape ``[tokens, hidden]``, float32.
         """
         other = copy(self)
         other._gives_tokens = True  # noqa: SLF001 - a copy of this one
         return other
 
     def reading_token_ids(self) -> EmbedTask:
-        """The same task, whose items are token ids; see ``Task``. No prompt is put before them."""
+        """Returns the same task for items that are token ids; see ``Task``. No prompt is put before them."""
         other = copy(self)
         other._reads_token_ids = True  # noqa: SLF001 - a copy of this one, as below
         other._use_prompt("")  # noqa: SLF001
         return other
 
     def encode(self, items: Sequence[Any]) -> Batch:
-        """Makes a row of each text, or of each list of token ids; see ``Task``. An empty text is legal."""
+        """Encodes each text, or each list of token ids, as a row; see ``Task``. An empty text is allowed."""
         if self._reads_token_ids:
             return self._tokenizer.encode_token_ids(items)
         return self._tokenizer.encode(items, check=check_texts, prompt=self._prompt)
@@ -176,15 +175,15 @@ class EmbedTask(TextTask):
         batch: Batch,  # noqa: ARG002
         outputs: Outputs,
     ) -> npt.NDArray[np.float32] | list[npt.NDArray[np.float32]]:
-        """Makes a vector of each row's token vectors; shape ``[rows, dimension]``, float32. See ``Task``."""
+        """Pools each row's token vectors into a vector; shape ``[rows, dimension]``, float32. See ``Task``."""
         if self._gives_tokens:
             return np.split(self.token_vectors(outputs).astype(np.float32), outputs.cu_seqlens[1:-1])
         return self._vectors.compute(outputs, skip=self._skip)[:, : self._truncate_dim]
 
     def collect(self, count: int, answers: Iterable[tuple[Sequence[int], Any]]) -> Any:
-        """Puts the vectors of several batches into one array; shape ``[count, dimension]``, float32. See ``Task``.
+        """Collects the vectors of several batches into one array; shape ``[count, dimension]``, float32. See ``Task``.
 
-        Those of tokens are a list with an array for each text.
+        Token vectors are collected into a list with one array per text.
         """
         if self._gives_tokens:
             return super().collect(count, answers)
@@ -194,7 +193,7 @@ class EmbedTask(TextTask):
         return vectors
 
     def parity_target(self, signature: Signature) -> ParityTarget:  # noqa: ARG002 - the vectors have a form of their own
-        """The vectors of the texts; see ``Task``."""
+        """Returns the vectors of the texts as the target; see ``Task``."""
 
         def read(inputs: Arrays, outputs: Arrays) -> Arrays:
             vectors = self._vectors.compute_batch(inputs, outputs, skip=self._skip)

@@ -40,12 +40,12 @@ class EmbedModule(ABC):
         """
 
     def width(self, before: int) -> int:
-        """The length of the vectors that come out, for vectors of length ``before``."""
+        """Returns the length of the output vectors, for input vectors of length ``before``."""
         return before
 
 
 class Normalise(EmbedModule):
-    """Scales each vector to length 1."""
+    """Scales each vector to unit length."""
 
     def __call__(self, vectors: Matrix) -> Matrix:
         """See ``EmbedModule``."""
@@ -63,7 +63,7 @@ class Dense(EmbedModule):
         bias: Shape ``[out]``, float32; ``None`` for no bias.
         activation: A name from ``ACTIVATIONS``.
         residual: Whether the input is added to the result.
-        residual_weight: What the input goes through before it is added; shape ``[out, in]``, float32.
+        residual_weight: The linear map applied to the input before it is added; shape ``[out, in]``, float32.
     """
 
     weight: Matrix
@@ -83,7 +83,7 @@ class Dense(EmbedModule):
         return computed
 
     def width(self, before: int) -> int:
-        """The number of rows of the weight.
+        """Returns the number of rows of the weight.
 
         Raises:
             ManifestError: If a weight does not fit vectors of that length.
@@ -117,7 +117,7 @@ class LayerNorm(EmbedModule):
         return normal
 
     def width(self, before: int) -> int:
-        """The length that comes in.
+        """Returns the input length.
 
         Raises:
             ManifestError: If a weight does not fit vectors of that length.

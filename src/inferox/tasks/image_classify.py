@@ -1,4 +1,4 @@
-"""Images to labels."""
+"""The task ``image-classify``: images to labels."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _CALIBRATION_IMAGES = 16
 
 
 class ImageClassifyTask(Task):
-    """Says how well each label fits an image.
+    """Scores each label for an image.
 
     Items are the bytes of files, Pillow images, arrays of shape ``[height, width, 3]``, uint8 (see ``read_image``), or
-    files that the command line or a program named (see ``ImageFile``). Results are all labels with their scores, the
-    best first.
+    files named by the command line or a program (see ``ImageFile``). Results are all labels with their scores, the best
+    first.
 
     Args:
         options: ``labels``, ``activation``, and under ``image`` the options of ``ImagePreprocessor``.
-        signature: What the model takes and gives.
+        signature: The model's signature.
 
     Raises:
-        ManifestError: If an option is missing or wrong, the model takes anything but one tensor of images, or it gives
-            no logits for the labels.
+        ManifestError: If an option is missing or wrong, the model takes anything but one tensor of images, or it has no
+            logits for the labels.
     """
 
     name: ClassVar[str] = "image-classify"
@@ -100,10 +100,10 @@ class ImageClassifyTask(Task):
         *,
         truncate: str = "cut",
     ) -> list[tuple[LabelScore, ...]]:
-        """Labels images; see ``Task``. Nothing of them is ever cut.
+        """Labels images; see ``Task``. Images are never truncated.
 
-        Images are prepared and computed a few at a time, so that many take no more memory than a few. One that cannot
-        be read is therefore found when its turn comes.
+        They are prepared and computed a few at a time to bound memory. An unreadable one is therefore found only when
+        its turn comes.
         """
         check_truncation(truncate)
         items = _check_items(as_list(items))

@@ -10,17 +10,17 @@ from pathlib import Path
 from inferox.core import RequestError
 
 MAX_FILE_BYTES = 2**28
-"""The largest image file: as much as the most pixels take in four uncompressed channels."""
+"""The largest image file: the size of the most pixels in four uncompressed channels."""
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image file, read when its turn comes, so that many take no more memory than one.
+    """An image file that is read lazily, so that many take no more memory than one.
 
-    Never make one of a path that came over a network.
+    Never make one from a path that came over a network.
 
     Attributes:
-        name: What messages and results call it.
+        name: The name in messages and results.
         origin: The path of a regular file, or the content of one.
     """
 
@@ -29,7 +29,7 @@ class ImageFile:
 
     @classmethod
     def at(cls, path: Path) -> ImageFile:
-        """The file at a path, named after it."""
+        """Makes the file at a path, named after it."""
         return cls(str(path), path)
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class ImageFile:
         """Reads the file without decoding it.
 
         Args:
-            subject: What messages call it.
+            subject: The name of the image in messages.
 
         Raises:
             RequestError: If it is not a regular file, cannot be read or is too large. A device or a pipe is refused

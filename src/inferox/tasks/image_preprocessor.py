@@ -1,4 +1,4 @@
-"""Images to tensors, as the model's own files say."""
+"""The preprocessing of images to tensors, as the model's own files state it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 _LONGEST_EDGE = 8192
-"""The longest edge that a package may ask for."""
+"""The longest edge that a package may request."""
 
 _LARGEST_AREA = 2**24
-"""The most pixels that a package may ask for: 64 MiB for each channel of a tensor of fp32."""
+"""The most pixels that a package may request: 64 MiB per channel of an fp32 tensor."""
 
 _EDGES = frozenset({"height", "width"})
 _SIZE_KEYS = (
@@ -36,20 +36,19 @@ _CHANNEL_ORDERS = ("RGB", "BGR")
 class ImagePreprocessor:
     """The steps from an image to a tensor: resize, crop, rescale, normalise, pad.
 
-    They are computed in the order and the precision of the image processors of transformers that use Pillow. An image
-    has 8 bits per channel until its values are scaled, so that scaling them is looking them up in 256 results.
+    They are computed in the order and the precision of transformers' Pillow-based image processors. An image has 8 bits
+    per channel until its values are scaled, so scaling is a lookup in a table of 256 results.
 
     Args:
-        options: As ``read_image_options`` gives them; a step whose option is null or missing is left out.
+        options: As ``read_image_options`` returns them; a step whose option is null or missing is skipped.
 
-            - ``size``: what the image is resized to, as ``resized_shape`` takes it, and ``resample``, Pillow's number
-              for the way to resample.
-            - ``first_crop_size`` and ``crop_size``: ``height`` and ``width`` of the middle that is cut out, one after
-              the other.
+            - ``size``: the size to resize to, as ``resized_shape`` takes it, and ``resample``, Pillow's number of the
+              resampling method.
+            - ``first_crop_size`` and ``crop_size``: ``height`` and ``width`` of two center crops, one after the other.
             - ``rescale_factor``, and ``rescale_offset``, which is added.
-            - ``mean`` and ``std``: three numbers each. ``std_again`` are three that the result is divided by.
+            - ``mean`` and ``std``: three numbers each. ``std_again`` are three by which the result is divided.
             - ``channels``: ``RGB`` or ``BGR``.
-            - ``composite_on_white``: what ``read_image`` is to be told.
+            - ``composite_on_white``: the argument of ``read_image``.
             - ``pad_size``: ``height`` and ``width``, reached by zeros at the bottom and on the right.
 
     Raises:
@@ -86,7 +85,7 @@ class ImagePreprocessor:
 
     @property
     def output_size(self) -> tuple[int, int] | None:
-        """Height and width of every tensor; ``None`` where they depend on the image."""
+        """The height and width of every tensor; ``None`` if they depend on the image."""
         for size in (self._pad, *reversed(self._crops), self._size):
             if size is not None:
                 return (size["height"], size["width"]) if set(size) == _EDGES else None
@@ -94,23 +93,23 @@ class ImagePreprocessor:
 
     @property
     def resized_edge(self) -> int | None:
-        """The longer edge that a square image is resized to, before any crop; ``None`` where none is resized."""
+        """The longer edge to which a square image is resized, before any crop; ``None`` if images are not resized."""
         return None if self._size is None else self._size.get("shortest_edge", max(self._size.values()))
 
     def __call__(self, image: Pixels | PillowImage, subject: str) -> npt.NDArray[np.float32]:
         """Prepares an image.
 
         Args:
-            image: The image, as ``read_image`` gives it: an array of shape ``[height, width, 3]``, or a Pillow image
+            image: The image, as ``read_image`` returns it: an array of shape ``[height, width, 3]``, or a Pillow image
                 of the mode ``RGB``.
-            subject: What messages call it.
+            subject: The name of the image in messages.
 
         Returns:
             The tensor; shape ``[3, height, width]``, float32.
 
         Raises:
-            RequestError: If the image is so long and narrow that it has too many pixels on the way or none at the end,
-                or is larger than what it is padded to.
+            RequestError: If the image is so long and narrow that it has too many pixels in between or none at the end,
+                or is larger than the size to which it is padded.
         """
         pixels: Pixels = np.asarray(image if self._size is None else self._resize(image, self._size, subject))
         for crop in self._crops:
@@ -136,7 +135,7 @@ class ImagePreprocessor:
         new_height, new_width = resized_shape(height, width, size)
         if not new_height or not new_width:
             raise RequestError(f"{subject} is too long and narrow: {height} by {width} leaves no pixel")
-        # Pillow resizes the rows first, then the columns of what they became.
+        # Pillow resizes the rows first, then the columns of the result.
         half_way = height * new_width
         if half_way > MAX_PIXELS or new_height * new_width > _LARGEST_AREA:
             found = f"{height} by {width} is resized to {new_height} by {new_width}"
@@ -145,7 +144,7 @@ class ImagePreprocessor:
 
 
 def resized_shape(height: int, width: int, size: Mapping[str, int]) -> tuple[int, int]:
-    """The height and width of an image once resized, in the arithmetic of transformers.
+    """Computes the height and width of a resized image, with the arithmetic of transformers.
 
     Args:
         height: Its height.
@@ -154,7 +153,7 @@ def resized_shape(height: int, width: int, size: Mapping[str, int]) -> tuple[int
             ``longest_edge`` as a limit, or ``max_height`` and ``max_width``.
 
     Returns:
-        Height and width, 0 where the proportions leave no pixel.
+        Height and width; 0 if the proportions leave no pixel.
     """
     if "height" in size:
         return size["height"], size["width"]
@@ -198,7 +197,7 @@ def _scaled_values(options: Mapping[str, Any]) -> npt.NDArray[np.float32]:
 
 
 def _crop_centre(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Cuts out the middle; an image that is smaller is set on black first."""
+    """Crops the center; a smaller image is padded with black first."""
     before = [
         max(0, ceil((wanted - extent) / 2)) for wanted, extent in zip((height, width), pixels.shape, strict=False)
     ]
@@ -206,7 +205,7 @@ def _crop_centre(pixels: Pixels, height: int, width: int) -> Pixels:
         max(0, wanted - extent - front)
         for wanted, extent, front in zip((height, width), pixels.shape, before, strict=False)
     ]
-    # What is cut off is cut off first, so that setting a long and narrow image on black takes no memory.
+    # Cropping comes first, so that padding a long and narrow image takes no memory.
     top, left = (max(0, (extent - wanted) // 2) for extent, wanted in zip(pixels.shape, (height, width), strict=False))
     kept = pixels[top : top + height, left : left + width]
     return np.pad(kept, [*zip(before, after, strict=True), (0, 0)]) if any(before + after) else kept

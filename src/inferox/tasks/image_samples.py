@@ -1,4 +1,4 @@
-"""Images on which reading and preparing are proven: encoded files of many kinds."""
+"""Sample images that prove reading and preprocessing: encoded files of many kinds."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
 _ORIENTATION = 0x0112
-"""The EXIF tag that says how a viewer turns and mirrors an image."""
+"""The EXIF tag that states how a viewer rotates and mirrors an image."""
 
 
 _LARGER = 2.5
 """The edge of the large samples, as a multiple of the edge to which they are resized; most photographs exceed it."""
 
 _LONGEST_EDGE = 4096
-"""The longest edge of a large sample: beyond it, few images are larger than what the model takes."""
+"""The longest edge of a large sample: few images exceed a model's size by more."""
 
 
 def sample_images(resized_edge: int | None = None) -> list[bytes]:
-    """Makes encoded images that differ in everything that reading and preparing an image depends on.
+    """Makes encoded images that vary in everything that reading and preprocessing depend on.
 
-    Among them are each mode that common formats have (one bit, grey, grey with alpha, palette, RGB, RGBA, CMYK, YCbCr,
-    16 and 32 bits), transparency in each of its forms, all eight EXIF orientations, sizes from one pixel to more
-    than a model takes, and long and narrow ones. Two are so large, one of them high and one wide, that resizing
-    takes several of their pixels for each that it gives.
+    They include every mode of common formats (one bit, grey, grey with alpha, palette, RGB, RGBA, CMYK, YCbCr, 16 and
+    32 bits), every form of transparency, all eight EXIF orientations, sizes from one pixel to more than a model takes,
+    and long and narrow images. Two, one high and one wide, are so large that resizing combines several of their pixels
+    into one.
 
     Args:
-        resized_edge: About what edge the model's images are resized to; ``None`` where they are not resized.
+        resized_edge: The approximate edge to which the model's images are resized; ``None`` if they are not.
 
     Returns:
-        The contents of files, the same at every call with the same version of Pillow; about 100 KB altogether for
-        a model that takes 224 by 224 pixels.
+        The contents of files, the same at every call with the same version of Pillow; about 100 KB in total for a model
+        that takes 224 by 224 pixels.
 
     Raises:
         ConfigError: If Pillow is missing.
@@ -58,7 +58,7 @@ def sample_images(resized_edge: int | None = None) -> list[bytes]:
 
 
 def _plain(pillow: Any, random: np.random.Generator) -> list[bytes]:
-    """Red, green and blue in several sizes and formats."""
+    """Makes RGB images in several sizes and formats."""
     animation = [pillow.fromarray(_draw(random, 30, 44)) for _ in range(2)]
     return [
         _encode(pillow.fromarray(_draw(random, 300, 400)), "JPEG", quality=80),
@@ -72,7 +72,7 @@ def _plain(pillow: Any, random: np.random.Generator) -> list[bytes]:
 
 
 def _grey(pillow: Any, random: np.random.Generator) -> list[bytes]:
-    """A single channel of 1, 8, 16 and 32 bits; what more than 8 bits hold reaches beyond 255."""
+    """Makes images with a single channel of 1, 8, 16 and 32 bits; those of more than 8 bits have values beyond 255."""
     deep = _draw(random, 40, 31)[..., 0].astype(np.int32) * 2
     return [
         _encode(pillow.fromarray(_draw(random, 33, 65)).convert("1"), "PNG"),
@@ -84,7 +84,7 @@ def _grey(pillow: Any, random: np.random.Generator) -> list[bytes]:
 
 
 def _transparent(pillow: Any, random: np.random.Generator) -> list[bytes]:
-    """Transparency as a channel, as one colour, and as an entry of a palette."""
+    """Makes images with transparency as a channel, as one colour, and as a palette entry."""
     colours = pillow.fromarray(_draw(random, 40, 56))
     alpha = pillow.fromarray(_draw(random, 40, 56)[..., 1])
     coloured, grey = colours.copy(), colours.convert("L")
@@ -103,7 +103,7 @@ def _transparent(pillow: Any, random: np.random.Generator) -> list[bytes]:
 
 
 def _printed(pillow: Any, random: np.random.Generator) -> list[bytes]:
-    """Colours as printers and televisions have them."""
+    """Makes images in the colour spaces of print and television."""
     colours = pillow.fromarray(_draw(random, 36, 52))
     return [
         _encode(colours.convert("CMYK"), "JPEG", quality=90),
@@ -113,7 +113,7 @@ def _printed(pillow: Any, random: np.random.Generator) -> list[bytes]:
 
 
 def _turned(pillow: Any, random: np.random.Generator, orientation: int) -> bytes:
-    """An image that is not square and that a viewer turns or mirrors."""
+    """Makes a non-square image that a viewer rotates or mirrors."""
     exif = pillow.Exif()
     exif[_ORIENTATION] = orientation
     kind, options = ("JPEG", {"quality": 90}) if orientation % 2 else ("PNG", {})
@@ -121,7 +121,7 @@ def _turned(pillow: Any, random: np.random.Generator, orientation: int) -> bytes
 
 
 def _large(pillow: Any, resized_edge: int) -> list[bytes]:
-    """Images that are larger than what the model takes: a wide one of fine checks, and a high one of few edges."""
+    """Makes images larger than the model takes: a wide one of fine checks, and a high one with few edges."""
     short = min(int(_LARGER * resized_edge), _LONGEST_EDGE * 3 // 4) + 1
     long = short * 4 // 3
     wide, high = _draw_checks(short, long, 1), _draw_checks(long, short, max(1, resized_edge // 4))
@@ -129,7 +129,7 @@ def _large(pillow: Any, resized_edge: int) -> list[bytes]:
 
 
 def _draw_checks(height: int, width: int, finest: int) -> npt.NDArray[np.uint8]:
-    """Coloured slopes under checks of nine sizes, on which every way to resample shows and which encode to little."""
+    """Draws gradients under checks of nine sizes, which reveal the resampling method and compress well."""
     rows, columns = np.arange(height, dtype=np.int32)[:, None], np.arange(width, dtype=np.int32)[None, :]
     high, wide = (finest + places * 3 // extent for places, extent in ((rows, height), (columns, width)))
     checks = (rows // high + columns // wide) % 2 * 60
@@ -139,7 +139,7 @@ def _draw_checks(height: int, width: int, finest: int) -> npt.NDArray[np.uint8]:
 
 
 def _draw(random: np.random.Generator, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Coloured slopes, a bright corner that gives away every turn and mirroring, and some noise."""
+    """Draws gradients, a bright corner that reveals any rotation or mirroring, and some noise."""
     rows, columns = np.linspace(0, 1, height)[:, None, None], np.linspace(0, 1, width)[None, :, None]
     from_colour, to_colour = random.uniform(0, 120, (2, 1, 1, 3))
     values = from_colour * rows + to_colour * columns + 8 * random.integers(0, 2, (height, width, 1))

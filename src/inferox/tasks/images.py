@@ -1,4 +1,4 @@
-"""Reading images: from a file's bytes, a Pillow image or an array to red, green and blue."""
+"""Reading of images: from a file's bytes, a Pillow image or an array to RGB."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Pixels = npt.NDArray[np.uint8]
 """An image: shape ``[height, width, 3]``, red, green and blue."""
 
 IMAGE_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""The formats that are read. Pillow knows more, some of which start other programs."""
+"""The supported formats. Pillow supports more, some of which start other programs."""
 
 MAX_PIXELS = 2**26
-"""The most pixels of an image. Pillow stores one in four bytes, and turning, converting and resizing hold two images at
-once: 512 MiB at most, of which nothing is left when the image is prepared."""
+"""The most pixels of an image. Pillow stores one in four bytes, and rotating, converting and resizing hold two images
+at once: 512 MiB at most, all of which is freed once the image is prepared."""
 
 _SHARES = {"WEBP": 2}
 """The divisor of the pixel limit for formats whose readers hold more copies of an image than Pillow does."""
@@ -51,17 +51,16 @@ def import_pillow() -> Any:
 def read_image(image: Any, subject: str, *, composite_on_white: bool = False) -> Pixels | PillowImage:
     """Reads an image as transformers' image pipelines do.
 
-    It is turned upright as its EXIF orientation says, and converted with Pillow's ``convert("RGB")``: transparency is
-    dropped, so that the colours stored under transparent parts show; values of more than 8 bits are cut off at
-    255. Of a file with several frames, the first is read.
+    It is rotated upright according to its EXIF orientation, and converted with Pillow's ``convert("RGB")``:
+    transparency is dropped, so that the colours stored under transparent parts show; values of more than 8 bits are
+    clipped at 255. Of a file with several frames, the first is read.
 
     Args:
         image: The bytes of a file, a Pillow image, or an array of shape ``[height, width, 3]``, uint8. An array is
-            taken as it is. Paths are not taken: what came over a network must not open a file.
-        subject: What messages call it, such as ``image 3``.
-        composite_on_white: Whether parts that are transparent because of their colour, or their entry of a palette,
-            become white. Some image processors of transformers do that (``do_convert_rgb``), and it reaches them, while
-            an alpha channel does not.
+            returned unchanged. Paths are not accepted, so that data from a network cannot open a file.
+        subject: The name of the image in messages, such as ``image 3``.
+        composite_on_white: Whether parts that are transparent by their colour or palette entry become white. Some image
+            processors of transformers do that (``do_convert_rgb``); it does not apply to alpha channels.
 
     Returns:
         A decoded Pillow image of the mode ``RGB``, or the array.
@@ -99,7 +98,7 @@ def check_kind(image: Any, subject: str) -> None:
 
     Args:
         image: The item.
-        subject: What messages call it.
+        subject: The name of the item in messages.
 
     Raises:
         RequestError: If it is of another kind.
@@ -115,11 +114,11 @@ def check_kind(image: Any, subject: str) -> None:
 
 
 def too_large(subject: str, found: str, most: int = MAX_PIXELS) -> RequestError:
-    """The error for an image with too many pixels.
+    """Makes the error for an image with too many pixels.
 
     Args:
-        subject: What the message calls it.
-        found: How large it is, such as ``10000 by 9000``.
+        subject: The name of the image in the message.
+        found: Its size, such as ``10000 by 9000``.
         most: The most pixels that it may have.
     """
     return RequestError(
@@ -129,7 +128,7 @@ def too_large(subject: str, found: str, most: int = MAX_PIXELS) -> RequestError:
 
 
 def _is_pillow(image: Any) -> bool:
-    # Whoever has a Pillow image has imported Pillow, and arrays do without it.
+    # A caller with a Pillow image has imported Pillow already, and arrays do not need it.
     pillow = sys.modules.get("PIL.Image")
     return pillow is not None and isinstance(image, pillow.Image)
 
@@ -162,12 +161,12 @@ def _check_size(width: int, height: int, subject: str, share: int = 1) -> None:
 
 
 def _to_rgb(image: PillowImage, subject: str, *, own: bool, composite_on_white: bool) -> PillowImage:
-    """Turns and converts an image; one that belongs to the caller is not changed."""
+    """Rotates and converts an image; the caller's own image is not changed."""
     from PIL import ImageOps
 
     try:
         image.load()
-        # exif_transpose() and convert() copy even where nothing is to be done, and memory counts here.
+        # exif_transpose() and convert() copy even if there is nothing to do, and memory matters here.
         if image.getexif().get(_ORIENTATION, 1) != 1:
             if own:
                 ImageOps.exif_transpose(image, in_place=True)
@@ -179,13 +178,13 @@ def _to_rgb(image: PillowImage, subject: str, *, own: bool, composite_on_white: 
             image = _on_white(image)
     except MemoryError as error:
         raise RequestError(f"{subject} takes more memory than there is", hint="scale it down first") from error
-    except Exception as error:  # decoding happens here, so the same holds as for opening
+    except Exception as error:  # decoding happens here, so the same applies as for opening
         raise RequestError(f"{subject} is a damaged image: {error}") from error
     return image
 
 
 def _without_alphas(image: PillowImage, *, own: bool) -> PillowImage:
-    # convert() drops several alphas of a palette in any case, and warns of it.
+    # convert() drops several alphas of a palette in any case, with a warning.
     if isinstance(image.info.get("transparency"), bytes):
         if not own:
             image = image.copy()

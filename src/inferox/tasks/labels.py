@@ -1,4 +1,4 @@
-"""Scores by label, of whole items and of their parts."""
+"""Scores by label, of whole items and of spans."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SCORE_ACTIVATIONS = ("softmax", "sigmoid", "identity")
 
 @dataclass(frozen=True)
 class LabelScore:
-    """A label and how well it fits.
+    """A label with its score.
 
     Attributes:
         label: The label.
-        score: A probability, or the model's own number where it predicts a quantity.
+        score: A probability, or the model's own number if it predicts a quantity.
     """
 
     label: str
@@ -33,11 +33,11 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a text and its label.
+    """A labelled part of a text.
 
     Attributes:
-        label: The label, without what stands before its first dash, such as ``B-`` and ``I-``; as in transformers'
-            pipeline, a label that has a dash of its own loses what stands before it too.
+        label: The label, without the part up to its first dash, such as ``B-`` or ``I-``; as in transformers' pipeline,
+            a label with a dash of its own loses the part before that.
         score: The mean probability of the span's tokens.
         start: The index of its first character.
         end: The index after its last character.
@@ -55,11 +55,11 @@ class Labels:
     """The labels of a model, in the order of its logits.
 
     Args:
-        options: ``labels`` and ``activation``, as ``read_label_options`` gives them.
+        options: ``labels`` and ``activation``, as ``read_label_options`` returns them.
         logits: The output that is read.
 
     Raises:
-        ManifestError: If an option is missing or wrong, or there is not one label for each logit.
+        ManifestError: If an option is missing or wrong, or there is not one label per logit.
     """
 
     def __init__(self, options: Mapping[str, Any], logits: TensorSpec) -> None:
@@ -77,17 +77,17 @@ class Labels:
         return self._names
 
     def without_activation(self) -> Labels:
-        """The same labels, whose scores are the logits."""
+        """Returns the same labels with logits as scores."""
         other = copy(self)
         other._activate = ACTIVATIONS["identity"]  # noqa: SLF001 - a copy of this one
         return other
 
     def score(self, logits: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The scores; the shape of the logits, float32."""
+        """Computes the scores; the shape of the logits, float32."""
         return self._activate(logits.astype(np.float32))
 
     def rank(self, logits: npt.NDArray[Any]) -> list[tuple[LabelScore, ...]]:
-        """The labels of each row, the best first.
+        """Ranks the labels of each row, the best first.
 
         Args:
             logits: Shape ``[rows, labels]``.
@@ -101,14 +101,14 @@ class Labels:
 
 
 def read_label_options(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads labels and the way to score them from a model's ``config.json``.
+    """Reads the labels and their activation from a model's ``config.json``.
 
     Args:
         config: ``id2label``, ``num_labels`` and ``problem_type``; without any of them there are two labels.
 
     Returns:
-        ``labels``, in the order of the logits, and ``activation``: as the config's problem type says; without one,
-        ``sigmoid`` for a single label and ``softmax`` for several.
+        ``labels``, in the order of the logits, and ``activation``, which follows from the config's problem type;
+        without one, it is ``sigmoid`` for a single label and ``softmax`` for several.
 
     Raises:
         ManifestError: If ``id2label`` does not number the labels from 0.

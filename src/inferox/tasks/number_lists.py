@@ -1,4 +1,4 @@
-"""Numbers as JSON has them, as arrays of a given data type."""
+"""Conversion of JSON numbers to arrays of a given data type."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from inferox.core import DataType, DTypeMismatchError, RequestError
 
 
 def to_array(value: Any, dtype: DataType, subject: str) -> npt.NDArray[Any]:
-    """Takes an array as it is, and makes one of nested lists.
+    """Returns an array unchanged, and converts nested lists to one.
 
     Args:
-        value: An array, which must have the data type; or a number, or nested lists of numbers, which take it.
+        value: An array, which must have the data type; or a number or nested lists of numbers, which are converted.
         dtype: The data type.
-        subject: What messages call the value, such as ``input 'x' of call 0``.
+        subject: The name of the value in messages, such as ``input 'x' of call 0``.
 
     Raises:
         DTypeMismatchError: If an array has another data type.
-        RequestError: If lists differ in length, or hold anything that the data type cannot hold: text, a fraction or a
-            number out of range where it holds whole numbers, anything but true and false where it holds those.
+        RequestError: If lists differ in length, or hold anything that the data type cannot: text, a fraction or a
+            number out of range for an integer type, or anything but true and false for the boolean type.
     """
     if isinstance(value, np.ndarray):
         if value.dtype != dtype.numpy_dtype:
@@ -49,7 +49,7 @@ def _is_held(number: int, dtype: DataType) -> bool:
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """Every item of nested lists that is not itself a list, without recursion: JSON may be nested deeply."""
+    """Yields every item of nested lists that is not itself a list, without recursion: JSON may be nested deeply."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
@@ -65,7 +65,7 @@ def _fits(number: Any, dtype: DataType) -> bool:
     if not isinstance(number, int | float):
         return False
     if dtype.is_floating:
-        # NaN and infinities are what they are; a finite number must not become infinite, nor a whole one another.
+        # NaN and infinities are kept; a finite number must not become infinite, nor an integer another one.
         if isinstance(number, int):
             return abs(number) <= 2 ** (np.finfo(dtype.numpy_dtype).nmant + 1) or _is_held(number, dtype)
         infinite = isinstance(number, float) and not math.isfinite(number)

@@ -1,4 +1,4 @@
-"""Reading a task's options and the JSON files of a model, with errors that name the field."""
+"""Readers of a task's options and a model's JSON files, with errors that name the field."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def optional(values: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
     Args:
         values: The JSON object.
         name: The field.
-        kind: Its Python type. ``float`` takes whole numbers too; ``int`` does not take true and false.
+        kind: Its Python type. ``float`` accepts integers too; ``int`` does not accept true and false.
 
     Raises:
         ManifestError: If the field is of another type, or a number that is infinite, NaN or too large.
@@ -38,7 +38,7 @@ def optional(values: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
 
 
 def optional_count(values: Mapping[str, Any], name: str, *, least: int = 0) -> int | None:
-    """Reads a whole number that counts something, and may be missing or null.
+    """Reads a count, an integer that may be missing or null.
 
     Args:
         values: The JSON object.
@@ -55,7 +55,7 @@ def optional_count(values: Mapping[str, Any], name: str, *, least: int = 0) -> i
 
 
 def required(values: Mapping[str, Any], name: str, kind: type[T]) -> T:
-    """Reads a field that must be there.
+    """Reads a required field.
 
     Raises:
         ManifestError: If the field is missing, null or of another type.
@@ -79,14 +79,14 @@ def required_list(values: Mapping[str, Any], name: str, kind: type[T]) -> list[T
 
 
 def read_json(path: Path, *, allow_non_finite: bool = False) -> dict[str, Any] | None:
-    """Reads a JSON object; ``None`` where there is no such file.
+    """Reads a JSON object; ``None`` if there is no such file.
 
     Args:
         path: The file.
-        allow_non_finite: Whether ``NaN`` and ``Infinity`` are numbers, as in files that transformers alone reads.
+        allow_non_finite: Whether ``NaN`` and ``Infinity`` are numbers, as in files that only transformers reads.
 
     Raises:
-        PackageError: If the file is not a JSON object, or what ``read_json_file`` refuses.
+        PackageError: If the file is not a JSON object, or ``read_json_file`` refuses it.
     """
     try:
         return read_json_object(
@@ -97,7 +97,7 @@ def read_json(path: Path, *, allow_non_finite: bool = False) -> dict[str, Any] |
 
 
 def member_path(root: Path, relative: str) -> Path:
-    """The path of a file below a folder, by its name alone: the files of a hub's cache are links to elsewhere.
+    """Returns the path of a file below a folder, without resolving links: files of a hub's cache link elsewhere.
 
     Raises:
         UnsafePathError: If the path is absolute or climbs.

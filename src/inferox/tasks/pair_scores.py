@@ -32,7 +32,7 @@ class PairScores(ABC):
         """Returns the same source for pairs with a prompt before them.
 
         Args:
-            prompt_tokens: How many tokens at the front of each row are the prompt's.
+            prompt_tokens: The number of prompt tokens at the front of each row.
         """
 
     @abstractmethod
@@ -41,14 +41,14 @@ class PairScores(ABC):
 
 
 class LogitScores(PairScores):
-    """The only logit of a classifier.
+    """The single logit of a classifier.
 
     Args:
-        signature: What the model takes and gives.
+        signature: The model's signature.
         task: The task that reads the scores, for messages.
 
     Raises:
-        ManifestError: If the model does not give one logit per pair.
+        ManifestError: If the model does not have one logit per pair.
     """
 
     def __init__(self, signature: Signature, task: str) -> None:
@@ -70,11 +70,11 @@ class LogitScores(PairScores):
 
 
 class PooledScores(PairScores):
-    """The only number that pooling and the layers after it make of a pair's token vectors.
+    """The single number that pooling and the layers after it compute from a pair's token vectors.
 
     Args:
         vectors: Pooling and the layers after it.
-        prompt_tokens: How many tokens at the front of each row are a prompt's. They are pooled where the layers say so.
+        prompt_tokens: The number of prompt tokens at the front of each row. They are pooled if the layers say so.
 
     Raises:
         ManifestError: If they give more than one number per pair.

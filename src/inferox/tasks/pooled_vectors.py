@@ -1,4 +1,4 @@
-"""From the vectors of a model's tokens to one vector per text: pooling, and the layers after it."""
+"""The steps from a model's token vectors to one vector per text: pooling, and the layers after it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from inferox.tasks.pooling import POOLING_MODES, pool
 from inferox.tasks.signature import find_output, last_extent
 
 _AXES = 3
-"""Token vectors have the shape [batch, seq, hidden]."""
+"""The number of axes of token vectors: [batch, seq, hidden]."""
 
 
 class PooledVectors:
-    """Makes one vector per row of its tokens' vectors.
+    """Computes one vector per row from its tokens' vectors.
 
     Args:
         root: The folder of the package.
-        options: ``pooling``, ``modules`` and ``include_prompt``, as ``read_chain`` gives them.
-        signature: What the model takes and gives.
+        options: ``pooling``, ``modules`` and ``include_prompt``, as ``read_chain`` returns them.
+        signature: The model's signature.
         task: The task that reads the vectors, for messages.
 
     Raises:
-        ManifestError: If an option is of the wrong type or value, or the model gives no token vectors.
+        ManifestError: If an option is of the wrong type or value, or the model has no token vectors.
         PackageError: If a file is missing or cannot be read.
     """
 
@@ -49,18 +49,18 @@ class PooledVectors:
 
     @property
     def pooling(self) -> str:
-        """The modes of pooling, joined by ``+``."""
+        """The pooling modes, joined by ``+``."""
         return "+".join(self._pooling)
 
     def unscaled(self) -> PooledVectors:
-        """The same, without scaling to length 1 where that is the last layer."""
+        """Returns the same without scaling to unit length, if that is the last layer."""
         other = copy(self)
         if self._modules and isinstance(self._modules[-1], Normalise):
             other._modules = self._modules[:-1]  # noqa: SLF001 - a copy of this one
         return other
 
     def of_tokens(self, outputs: Outputs) -> npt.NDArray[Any]:
-        """The vectors of all tokens, as the model gave them; shape ``[tokens, hidden]``, all rows end to end.
+        """Returns the model's vectors of all tokens; shape ``[tokens, hidden]``, all rows end to end.
 
         Args:
             outputs: The model's outputs of a batch.
@@ -72,7 +72,7 @@ class PooledVectors:
 
         Args:
             outputs: The model's outputs of a batch.
-            skip: How many tokens at the front of each row, a prompt's, are not pooled.
+            skip: The number of tokens at the front of each row, a prompt's, that are not pooled.
 
         Returns:
             The vectors; shape ``[rows, dimension]``, float32.
@@ -80,7 +80,7 @@ class PooledVectors:
         return self._compute(self.of_tokens(outputs), outputs.cu_seqlens, skip)
 
     def compute_batch(self, inputs: Arrays, outputs: Arrays, *, skip: int = 0) -> npt.NDArray[np.float32] | None:
-        """Does the same with a padded batch.
+        """Does the same for a padded batch.
 
         Args:
             inputs: The model's inputs by name, each of shape ``[batch, seq]``.
@@ -88,7 +88,7 @@ class PooledVectors:
             skip: As for ``compute``.
 
         Returns:
-            The vectors; ``None`` where the token vectors are missing or of another shape.
+            The vectors; ``None`` if the token vectors are missing or have another shape.
         """
         mask, ids = inputs.get(MASK), inputs["input_ids"]
         lengths = np.full(len(ids), ids.shape[1]) if mask is None else mask.sum(axis=1, dtype=np.int64)

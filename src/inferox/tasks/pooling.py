@@ -1,4 +1,4 @@
-"""From the vectors of texts' tokens to the vectors of the texts."""
+"""Pooling of token vectors into text vectors."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Vectors = npt.NDArray[np.float32]
 def pool(
     tokens: npt.NDArray[Any], cu_seqlens: npt.NDArray[np.int64], modes: Sequence[str], *, skip: int = 0
 ) -> Vectors:
-    """Makes one vector of each text's token vectors.
+    """Pools each text's token vectors into one vector.
 
     Args:
         tokens: The vectors of the tokens of all texts end to end; shape ``[tokens, hidden]``.
-        cu_seqlens: Where each text begins, and where the last one ends; shape ``[texts + 1]``. Each has a token.
-        modes: Names from ``POOLING_MODES``; the vectors of several are joined end to end.
-        skip: How many tokens at the front of each text, a prompt's, are left out.
+        cu_seqlens: The start of each text, and the end of the last one; shape ``[texts + 1]``. Each text has a token.
+        modes: Names from ``POOLING_MODES``; the vectors of several are concatenated.
+        skip: The number of tokens at the front of each text, a prompt's, that are left out.
 
     Returns:
-        The vectors; shape ``[texts, len(modes) * hidden]``, float32. Where ``skip`` leaves a text no token, ``cls``
-        takes its first token after all, and the other modes give zeros.
+        The vectors; shape ``[texts, len(modes) * hidden]``, float32. If ``skip`` leaves a text no token, ``cls`` takes
+        its first token after all, and the other modes give zeros.
     """
     rows = _Rows(tokens.astype(np.float32, copy=False), cu_seqlens[:-1], cu_seqlens[1:], skip)
     pooled = [POOLING_MODES[mode](rows) for mode in modes]
@@ -48,26 +48,26 @@ class _Rows:
 
     @property
     def firsts(self) -> npt.NDArray[np.int64]:
-        """The first token of each text that is pooled; its very first where none is."""
+        """The index of each text's first pooled token, or of its very first if none is pooled."""
         firsts: npt.NDArray[np.int64] = np.where(self.lengths > 0, self.starts + self.skip, self.starts)
         return firsts
 
     def counts(self) -> Vectors:
-        """The number of tokens that are pooled, or 1 where there is none; shape ``[texts, 1]``, float32."""
+        """The number of pooled tokens, or 1 if there are none; shape ``[texts, 1]``, float32."""
         counts: Vectors = np.maximum(self.lengths, 1).astype(np.float32)[:, None]
         return counts
 
     def reduce(self, ufunc: np.ufunc, values: Vectors) -> Vectors:
-        """Reduces the entries of each text's tokens that are pooled; zeros where there is none."""
+        """Reduces the values of each text's pooled tokens; zeros if there are none."""
         reduced = np.zeros((len(self.starts), *values.shape[1:]), dtype=np.float32)
-        # ufunc.reduceat computes all rows in one call, and takes 2 to 10 times as long.
+        # ufunc.reduceat would compute all rows in one call, but takes 2 to 10 times as long.
         for row, (start, end) in enumerate(zip((self.starts + self.skip).tolist(), self.ends.tolist(), strict=True)):
             if start < end:
                 ufunc.reduce(values[start:end], axis=0, out=reduced[row])
         return reduced
 
     def zero_where_empty(self, vectors: Vectors) -> Vectors:
-        """The vectors, with zeros for each text of which no token is pooled."""
+        """Returns the vectors, with zeros for each text without pooled tokens."""
         return np.where((self.lengths > 0)[:, None], vectors, np.float32(0))
 
 
@@ -81,7 +81,7 @@ def _mean_sqrt_len(rows: _Rows) -> Vectors:
 
 
 def _weighted_mean(rows: _Rows) -> Vectors:
-    """Later tokens count for more; a token that follows a prompt keeps the weight of its place in the whole text."""
+    """Computes a mean in which later tokens weigh more; tokens after a prompt keep the weight of their place."""
     lengths = rows.ends - rows.starts
     weights = (np.arange(len(rows.tokens)) - np.repeat(rows.starts, lengths) + 1).astype(np.float32)[:, None]
     total = rows.reduce(np.add, weights)
@@ -96,4 +96,4 @@ POOLING_MODES: dict[str, Callable[[_Rows], Vectors]] = {
     "weighted_mean": _weighted_mean,
     "last": lambda rows: rows.zero_where_empty(rows.tokens[rows.ends - 1]),
 }
-"""The ways to pool, by name."""
+"""The pooling modes, by name."""

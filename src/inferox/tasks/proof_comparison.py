@@ -1,4 +1,4 @@
-"""Comparing what a task makes of an input of a proof with what the defining library makes of it."""
+"""The comparison of a task's results for a proof's inputs with those of the defining library."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ON_BOTH_SIDES = frozenset({"input_ids", "offsets", "pixel_shape", "pixel_values
 """The inputs that the library and the task must have in common. A model may do without the others."""
 
 _PIXEL_TOLERANCE = 1e-5
-"""The largest difference of two pixels, as a share of the largest: what another order of summation does to fp32."""
+"""The largest difference of two pixels, as a share of the largest: the effect of summation order in fp32."""
 
 _KEPT_PIXELS = 2048
 """The number of pixels of an image kept in a package: enough to detect another size, resampling or orientation."""
@@ -45,8 +45,8 @@ class StageDifference:
 
     Attributes:
         stage: The stage, such as ``token ids``, ``pixels``, ``outputs`` or ``answer``.
-        expected: What the library has there, shortened for people.
-        actual: What the task has there.
+        expected: The library's value, shortened for display.
+        actual: The task's value, shortened for display.
     """
 
     stage: str
@@ -58,7 +58,7 @@ class StageDifference:
 
 
 def encode_input(task: Task, proof_input: ProofInput) -> Batch:
-    """Makes the model's row of an input of a proof: a batch of one.
+    """Encodes an input of a proof as a batch of one row.
 
     Args:
         task: The task.
@@ -73,16 +73,16 @@ def encode_input(task: Task, proof_input: ProofInput) -> Batch:
 def answer_cases(
     task: Task, model: Model, cases: Sequence[ProofCase], *, at_once: int | None = None
 ) -> Iterator[tuple[ProofCase, Any]]:
-    """Answers inputs of a proof several at a time: those with the same prompt by one call.
+    """Answers the inputs of a proof, those with the same prompt together.
 
     Args:
         task: The task.
         model: The model, of the signature that the task was opened for.
         cases: The inputs.
-        at_once: How many inputs a call answers at most; ``None`` for all with the same prompt.
+        at_once: The most inputs per call; ``None`` for all with the same prompt.
 
     Yields:
-        Each input with its answer as a proof has it, in the order of their prompts.
+        Each input with its answer in the form of a proof, in the order of their prompts.
 
     Raises:
         RequestError: If the task does not take an input.
@@ -99,7 +99,7 @@ def answer_cases(
 
 
 def to_proof_answer(answer: Any) -> Any:
-    """The answer of a task as a proof has it: a vector, or a JSON value.
+    """Converts the answer of a task to the form of a proof: a vector, or a JSON value.
 
     Args:
         answer: The answer.
@@ -108,7 +108,7 @@ def to_proof_answer(answer: Any) -> Any:
 
 
 def with_prompt(task: Task, proof_input: ProofInput) -> Task:
-    """The task with the prompt of an input; as it is where the input names none.
+    """Returns the task with the prompt of an input; unchanged if the input names none.
 
     Raises:
         RequestError: If the task has no such prompt.
@@ -120,22 +120,22 @@ def compare_row(expected: Arrays, row: Arrays) -> StageDifference | None:
     """Compares the row of a task with the tokens or pixels of the defining library.
 
     Args:
-        expected: What the library gives the model, by name. Token types that it leaves out are 0 for the model, and the
-            attention mask is 1.
-        row: What the task gives the model.
+        expected: The inputs that the library gives to the model, by name. Token types that it omits are 0 for the
+            model, and the attention mask is 1.
+        row: The inputs that the task gives to the model.
 
     Returns:
-        The first stage that differs; ``None`` where all are the same.
+        The first stage that differs; ``None`` if all are the same.
     """
     for name, stage in _STAGES.items():
         if name in _ON_BOTH_SIDES and (name in expected) != (name in row):
             there, absent = f"an array {name!r}", f"no {name!r}"
             return StageDifference(stage, *((there, absent) if name in expected else (absent, there)))
         if name not in row and (name != MASK or name not in expected):
-            # A model that does not take an input cannot be given it wrongly.
+            # An input that the model does not take cannot be wrong.
             continue
         wanted = expected[name] if name in expected else _default(name, expected["input_ids"])
-        # All tokens of a row are attended to: the mask is made when rows are padded.
+        # All tokens of a row are attended: the mask is made when rows are padded.
         difference = _compare_arrays(stage, wanted, row[name] if name in row else np.ones_like(row["input_ids"]))
         if difference is not None:
             return difference
@@ -148,19 +148,19 @@ def _default(name: str, ids: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def thin_tokens(tokens: Arrays) -> dict[str, npt.NDArray[Any]]:
-    """The tokens of an input as a package keeps them: integers as int32, and of an image some of its pixels.
+    """Reduces an input's tokens to what a package keeps: integers as int32, and some of an image's pixels.
 
     Args:
-        tokens: What the model is given, by name.
+        tokens: The model's inputs, by name.
 
     Returns:
-        The tokens, by name. Of an image, ``pixel_values`` are pixels at even distances, shape ``[kept]``, float32, and
-        ``pixel_shape`` is the shape of the whole, ``[channels, height, width]``, int32.
+        The tokens, by name. For an image, ``pixel_values`` are evenly spaced pixels, shape ``[kept]``, float32, and
+        ``pixel_shape`` is the shape of the whole image, ``[channels, height, width]``, int32.
     """
     kept: dict[str, npt.NDArray[Any]] = {}
     for name, array in tokens.items():
         if name == "pixel_values":
-            # Apart from the pixels: numbers that large would set the scale of their differences.
+            # Kept apart from the pixels: numbers that large would set the scale of their differences.
             kept |= {"pixel_shape": np.array(array.shape, np.int32), name: _thin_pixels(array)}
         elif name in _STAGES:
             kept[name] = array.astype(np.int32)
@@ -168,7 +168,7 @@ def thin_tokens(tokens: Arrays) -> dict[str, npt.NDArray[Any]]:
 
 
 def _thin_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Pixels at even distances; shape ``[kept]``, float32.
+    """Returns evenly spaced pixels; shape ``[kept]``, float32.
 
     Args:
         pixels: A prepared image; shape ``[channels, height, width]``.
@@ -179,7 +179,7 @@ def _thin_pixels(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def _compare_arrays(stage: str, expected: npt.NDArray[Any], actual: npt.NDArray[Any]) -> StageDifference | None:
-    # Rows of tokens may differ in length, and the first token that differs says more than the lengths.
+    # Rows of tokens may differ in length, but the first token that differs says more than the lengths.
     free = 0 if stage == "pixels" else 1
     if not expected.ndim == actual.ndim > 0 or expected.shape[free:] != actual.shape[free:]:
         return StageDifference(stage, f"shape {list(expected.shape)}", f"shape {list(actual.shape)}")

@@ -53,11 +53,11 @@ _WORDS = (
 )  # fmt: skip
 
 _COMPUTED_LIMIT = 512
-"""The most tokens that an answer is computed for where a model takes more: attention over thousands would take longer
-than all the other inputs together. Of longer inputs the tokens alone are compared."""
+"""The most tokens for which an answer is computed if a model takes more: attention over thousands would take longer
+than all other inputs together. For longer inputs, only the tokens are compared."""
 
 _TOKENIZED_LIMIT = 40_000
-"""Beyond this many tokens, no input reaches the limit."""
+"""The limit of tokens beyond which no input reaches a model's limit."""
 
 _MOST_SPECIAL = 12
 """The most special tokens that are tried: some vocabularies have thousands."""
@@ -66,12 +66,12 @@ _MOST_SPECIAL = 12
 def make_proof_inputs(
     task: str, *, max_length: int | None, special_tokens: Sequence[str], prompts: Sequence[str] = ()
 ) -> list[ProofInput]:
-    """Makes varied inputs for a task with texts: many scripts, white space, special tokens, the empty and the too long.
+    """Makes varied inputs for a text task: many scripts, white space, special tokens, empty and too long texts.
 
     Args:
         task: The task's name.
-        max_length: The most tokens of a row; ``None`` where there is no limit.
-        special_tokens: What the tokenizer takes for one token each, such as ``[MASK]``.
+        max_length: The most tokens of a row; ``None`` if there is no limit.
+        special_tokens: The texts that the tokenizer maps to one token each, such as ``[MASK]``.
         prompts: The names of the model's prompts.
 
     Returns:
@@ -103,7 +103,7 @@ def _special_texts(tokens: Sequence[str]) -> list[str]:
 
 
 def _long_texts(max_length: int | None) -> list[tuple[str, bool]]:
-    """Texts about and beyond the limit, and whether an answer is computed for each."""
+    """Makes texts near and beyond the limit, each with whether its answer is computed."""
     if max_length is None or max_length > _TOKENIZED_LIMIT:
         return [(" ".join(_WORDS * 12), True)]
     answered = max_length <= _COMPUTED_LIMIT
@@ -113,7 +113,7 @@ def _long_texts(max_length: int | None) -> list[tuple[str, bool]]:
 
 
 def _pairs(texts: Sequence[str], long: Sequence[tuple[str, bool]]) -> list[tuple[tuple[str, str], bool]]:
-    """Each text with another, and long texts on either side and on both."""
+    """Makes pairs: each text with another, and long texts on either side and on both."""
     pairs = [((text, texts[(index + 7) % len(texts)]), True) for index, text in enumerate(texts)]
     text, answered = long[-1]
     return [*pairs, ((texts[3], text), answered), ((text, texts[3]), answered), ((text, text), answered)]

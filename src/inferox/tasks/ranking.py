@@ -1,4 +1,4 @@
-"""Documents in the order in which they answer a query, whoever has scored them."""
+"""Rankings of documents by their scores for a query, whoever computed the scores."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class RankedDocument:
     """A document's place in a ranking.
 
     Attributes:
-        index: The document's index in the list that was given.
-        score: How well it answers the query; higher is better.
-        truncated: Whether the query and the document together were longer than the model takes, and were cut;
-            ``None`` where a server does not say.
+        index: The document's index in the given list.
+        score: Its relevance to the query; higher is better.
+        truncated: Whether the query and the document together were longer than the model takes, and were cut; ``None``
+            if a server does not say.
     """
 
     index: int
@@ -32,13 +32,13 @@ def pair_documents(query: str, documents: Iterable[str], *, top_k: int | None = 
     Args:
         query: The query.
         documents: The documents.
-        top_k: How many are wanted; ``None`` for all.
+        top_k: The number of documents requested; ``None`` for all.
 
     Returns:
         The query with each document.
 
     Raises:
-        RequestError: If the documents are a single one or no list, or ``top_k`` is not an integer of 0 or more.
+        RequestError: If the documents are a single text or not a list, or ``top_k`` is not an integer of 0 or more.
     """
     if isinstance(documents, str | bytes):
         raise RequestError("expected a list of documents, got a single one", hint="put it in a list")
@@ -58,11 +58,11 @@ def rank_documents(
 
     Args:
         scores: The score of each document.
-        top_k: How many to return; ``None`` for all.
-        truncated: Whether each was cut, with ``None`` where that is not known; ``None`` where it does not matter.
+        top_k: The number of documents to return; ``None`` for all.
+        truncated: Whether each was cut, with ``None`` if that is not known; ``None`` if it does not matter.
 
     Returns:
-        The documents, the best first; documents with equal scores stay in the order in which they came.
+        The documents, the best first; documents with equal scores keep their order.
     """
     cuts = repeat(False) if truncated is None else (None if cut is None else bool(cut) for cut in truncated)
     documents = [

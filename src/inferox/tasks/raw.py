@@ -1,4 +1,4 @@
-"""Named tensors in, named tensors out."""
+"""The task ``raw``: named tensors in, named tensors out."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from inferox.tasks.task import Task
 from inferox.tasks.truncation import check_truncation
 
 Tensors = Mapping[str, Any]
-"""A whole call: each input of the model by name, with all its dims: an array, or nested lists of numbers."""
+"""A whole call: each input of the model by name, with all its dims, as an array or nested lists of numbers."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -42,15 +42,15 @@ _CALIBRATION_ROUNDS = 4
 
 
 class RawTask(Task):
-    """Passes tensors on as they are.
+    """Passes tensors through unchanged.
 
-    Items are whole calls: each input by name, its batch dim included. An array must have the model's data type; nested
-    lists, as JSON has them, take it. Results are the outputs by name, likewise. ``run`` computes each call by itself.
-    ``encode`` gives the rows of all calls, and ``decode`` takes them apart again by call.
+    Items are whole calls: each input by name, including its batch dim. An array must have the model's data type; nested
+    lists, as in JSON, are converted to it. Results are the outputs by name, likewise. ``run`` computes each call by
+    itself. ``encode`` gives the rows of all calls, and ``decode`` regroups them by call.
 
     Args:
-        options: ``vocab_size``, the number of tokens that sample inputs are drawn from.
-        signature: What the model takes and gives.
+        options: ``vocab_size``, the number of tokens from which sample inputs are drawn.
+        signature: The model's signature.
 
     Raises:
         ManifestError: If an option is of the wrong type.
@@ -65,17 +65,17 @@ class RawTask(Task):
 
     @property
     def pad_values(self) -> Mapping[str, int]:
-        """Empty: what a tensor means is unknown, and so is whether padding would change it."""
+        """Empty, since it is unknown whether padding would change a tensor's meaning."""
         return {}
 
     def allowing_non_finite(self) -> RawTask:
-        """The same task, for a model that takes NaN and infinities."""
+        """Returns the same task for a model that takes NaN and infinities."""
         other = copy(self)
         other._allow_non_finite = True  # noqa: SLF001 - a copy of this one
         return other
 
     def run(self, model: Model, items: Sequence[Tensors], *, truncate: str = "cut") -> list[Arrays]:
-        """Computes each call by itself; see ``Task``. Nothing is ever cut."""
+        """Computes each call by itself; see ``Task``. Nothing is ever truncated."""
         check_truncation(truncate)
         return [self.compute_call(model, call) for call in self.read_calls(items)]
 
@@ -84,7 +84,7 @@ class RawTask(Task):
 
         Args:
             model: The model, of the signature that the task was opened for.
-            call: What ``read_calls`` made of it.
+            call: The call, as ``read_calls`` returned it.
 
         Returns:
             The outputs by name.
@@ -95,13 +95,13 @@ class RawTask(Task):
         return {name: tensor.numpy() for name, tensor in model.forward(call).items()}
 
     def encode(self, items: Sequence[Tensors]) -> Batch:
-        """Takes calls apart into rows.
+        """Splits calls into rows.
 
         Args:
             items: The calls.
 
         Returns:
-            The rows of every call, in their order: as many of each as ``count_rows`` says.
+            The rows of every call in order, ``count_rows`` of each.
 
         Raises:
             RequestError: If a call does not fit the signature, or has NaN or infinite numbers.
@@ -121,7 +121,7 @@ class RawTask(Task):
         batch: Batch,  # noqa: ARG002 - the items say how many rows each has
         outputs: Outputs,
     ) -> list[dict[str, npt.NDArray[Any]]]:
-        """Puts the outputs of each call's rows together; see ``Task``."""
+        """Joins the outputs of each call's rows; see ``Task``."""
         bounds = np.cumsum([0, *map(self.count_rows, items)]).tolist()
         return [
             {name: outputs.of_rows(name)[first:after] for name in self._signature.output_names}
@@ -133,16 +133,16 @@ class RawTask(Task):
         return len(next(iter(item.values())))
 
     def calibration_items(self) -> list[dict[str, npt.NDArray[Any]]]:
-        """Random tensors of the kind that samples are, and others; see ``Task``."""
+        """Makes random tensors like the samples, and others; see ``Task``."""
         random = np.random.default_rng(1)
         return [self._draw(extent, random) for _ in range(_CALIBRATION_ROUNDS) for extent in _SAMPLE_EXTENTS]
 
     def samples(self) -> list[list[dict[str, npt.NDArray[Any]]]]:
-        """Random tensors of several extents; see ``Task``.
+        """Makes random tensors of several extents; see ``Task``.
 
         Floating-point inputs are drawn from the standard normal distribution, ``input_ids`` from the vocabulary, and
-        other indices from all that they may be. Masks are ones. Integers of which nothing is known are zeros, which are
-        in the range of every table.
+        other indices from their whole range. Masks are ones. Integers of unknown meaning are zeros, which are valid
+        indices of every table.
         """
         random = np.random.default_rng(0)
         return [[self._draw(extent, random)] for extent in _SAMPLE_EXTENTS]
@@ -151,7 +151,7 @@ class RawTask(Task):
         return {spec.name: self._draw_input(spec, extent, random) for spec in self._signature.inputs}
 
     def _draw_input(self, spec: TensorSpec, extent: int, random: np.random.Generator) -> npt.NDArray[Any]:
-        # Rows of a batch are compared with rows by themselves: the batch has one row and three in turn.
+        # Rows in a batch are compared with single rows, so calls have one row and three in turn.
         rows = 1 + extent % 2 * 2
         shape = tuple(dim if isinstance(dim, int) else rows if dim == BATCH else extent for dim in spec.dims)
         dtype = spec.dtype.numpy_dtype
@@ -169,7 +169,7 @@ class RawTask(Task):
             raise ConfigError("the model has no batch dim that all its inputs and outputs share, so calls have no rows")
 
     def read_calls(self, items: Sequence[Tensors]) -> list[Arrays]:
-        """Checks calls against the signature, and makes arrays of what they give as lists.
+        """Checks calls against the signature, and converts their lists to arrays.
 
         Args:
             items: The calls.

@@ -33,9 +33,9 @@ def open_task(name: str, options: Mapping[str, Any], root: Path, signature: Sign
 
     Args:
         name: One of ``TASK_NAMES``.
-        options: What the package states for the task, as ``choose_task`` found it.
-        root: The folder of the package, in which the task's files lie.
-        signature: What the model takes and gives.
+        options: The options that the package states for the task, as ``choose_task`` found them.
+        root: The folder of the package, which has the task's files.
+        signature: The model's signature.
 
     Raises:
         ConfigError: If there is no such task.
@@ -48,5 +48,5 @@ def open_task(name: str, options: Mapping[str, Any], root: Path, signature: Sign
 
 
 def unknown_task(name: str) -> ConfigError:
-    """The error for a name that is not a task."""
+    """Makes the error for a name that is not a task."""
     return ConfigError(f"there is no task {name!r}", hint=f"use one of {', '.join(TASK_NAMES)}")

@@ -1,4 +1,4 @@
-"""Documents in the order in which they answer a query."""
+"""The task ``rerank``: pairs of a query and a document to scores."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from inferox.tasks.texts import check_pairs
 
 
 class RerankTask(TextTask):
-    """Scores how well a document answers a query, reading both together.
+    """Scores the relevance of a document to a query, reading both together.
 
-    Items are pairs of a query and a document. Results are scores: higher is better. A score is what a classifier's head
-    gives, or what pooling and the layers after it make of the token vectors of an encoder.
+    Items are pairs of a query and a document. Results are scores: higher is better. A score comes from a classifier's
+    head, or from pooling an encoder's token vectors and the layers after it.
 
     Args:
         root: The folder of the package.
         options: ``activation`` and ``prompt``, for an encoder also ``pooling``, ``modules`` and ``include_prompt``, as
-            ``read_rerank_files`` gives them; and those of the tokenizer.
-        signature: What the model takes and gives.
+            ``read_rerank_files`` returns them; and those of the tokenizer.
+        signature: The model's signature.
 
     Attributes:
-        activation: What scores go through: a name of ``ACTIVATIONS``.
+        activation: The activation function of the scores: a name from ``ACTIVATIONS``.
 
     Raises:
         ManifestError: If an option is missing or wrong, or the model does not give one score per pair.
@@ -57,7 +57,7 @@ class RerankTask(TextTask):
         )
 
     def encode(self, items: Sequence[tuple[str, str]]) -> Batch:
-        """Makes a row of each pair; see ``Task``. An empty text is legal."""
+        """Encodes each pair as a row; see ``Task``. An empty text is allowed."""
         return self._tokenizer.encode(items, check=check_pairs, prompt=self._prompt)
 
     def decode(
@@ -71,21 +71,21 @@ class RerankTask(TextTask):
         return scores
 
     def unscaled(self) -> RerankTask:
-        """The same task, whose scores are those before the activation; see ``Task``."""
+        """Returns the same task with the scores before the activation; see ``Task``."""
         other = copy(self)
         other.activation = "identity"
         return other
 
     def logits(self, outputs: Outputs) -> npt.NDArray[np.float32]:
-        """The score of each pair before the activation; shape ``[rows]``, float32.
+        """Returns the score of each pair before the activation; shape ``[rows]``, float32.
 
         Args:
-            outputs: What the model computed for a batch.
+            outputs: The model's outputs for a batch.
         """
         return self._scores.compute(outputs)
 
     def with_prompt_text(self, prompt: str) -> RerankTask:
-        """The same task, with a text of the caller's before each query.
+        """Returns the same task with a caller's prompt before each query.
 
         Args:
             prompt: The text; empty for nothing.
@@ -96,7 +96,7 @@ class RerankTask(TextTask):
         return other
 
     def parity_target(self, signature: Signature) -> ParityTarget:  # noqa: ARG002 - a score is all that is read
-        """The scores before the activation, and their order; see ``Task``."""
+        """Returns the scores before the activation, and their order, as the target; see ``Task``."""
         return self._scores.parity_target()
 
     def calibration_items(self) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Results as JSON."""
+"""Conversion of results to JSON."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 
 def to_json(result: Any) -> Any:
-    """Turns a task's result into JSON values.
+    """Converts a task's result to JSON values.
 
     Args:
-        result: What a task gave: an array, a number, a dataclass such as ``LabelScore``, or tuples, lists and mappings
+        result: A task's result: an array, a number, a dataclass such as ``LabelScore``, or tuples, lists and mappings
             of them.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Finding the output that a task reads."""
+"""The search for the output that a task reads."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from inferox.core import ManifestError, Signature, TensorSpec
 
 
 def find_output(signature: Signature, name: str, *, ndim: int, task: str, shape: str) -> TensorSpec:
-    """Finds the output that a task reads: that of the usual name, or else the only one with as many dims.
+    """Finds the output that a task reads: the one with the usual name, or else the only one with that many dims.
 
     Args:
-        signature: What the model gives.
+        signature: The model's signature.
         name: The usual name.
         ndim: The number of dims that the output must have, the batch included.
         task: The task, for the message.
-        shape: What the output must be, for the message.
+        shape: The required shape of the output, for the message.
 
     Returns:
         The output. Its last dim is a number.
@@ -34,7 +34,7 @@ def find_output(signature: Signature, name: str, *, ndim: int, task: str, shape:
 
 
 def last_extent(spec: TensorSpec) -> int:
-    """The extent of a tensor's last dim, which must be a number."""
+    """Returns the extent of a tensor's last dim, which must be a number."""
     extent = spec.dims[-1]
     if not isinstance(extent, int):
         raise ManifestError(f"the last dim of {spec} must be a number")

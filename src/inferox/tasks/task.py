@@ -1,4 +1,4 @@
-"""A task: from items to rows of tensors, and from the model's outputs to answers."""
+"""The contract of a task: from items to rows of tensors, and from the model's outputs to answers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from inferox.tasks.truncation import report_truncation
 
 
 class Task(ABC):
-    """A task: what a model's numbers mean.
+    """A task, which gives a model's numbers their meaning.
 
-    Rows of several callers may share a batch between ``encode`` and ``decode``. A task holds no state that a call
-    changes: several threads may use it at once.
+    Rows of several callers may share a batch between ``encode`` and ``decode``. Calls do not change a task's state, so
+    several threads may use it at once.
     """
 
     name: ClassVar[str]
     """The task's name, such as ``embed``."""
 
     max_rows: ClassVar[int] = MAX_ROWS
-    """The most rows that ``run`` puts in a batch."""
+    """The most rows that ``run`` puts into a batch."""
 
     reads_items: ClassVar[bool] = True
-    """Whether an answer depends on its item beyond the rows of the model's inputs that ``encode`` makes of it."""
+    """Whether an answer depends on its item beyond the rows that ``encode`` makes of it."""
 
     @property
     @abstractmethod
@@ -35,13 +35,13 @@ class Task(ABC):
 
     @abstractmethod
     def encode(self, items: Sequence[Any]) -> Batch:
-        """Makes rows of the model's inputs from items.
+        """Encodes items as rows of the model's inputs.
 
         Args:
             items: The items, of whichever kind the task takes.
 
         Returns:
-            ``count_rows(item)`` rows for each item, in their order.
+            ``count_rows(item)`` rows for each item, in order.
 
         Raises:
             RequestError: If an item cannot be computed; the message names it.
@@ -53,15 +53,15 @@ class Task(ABC):
 
         Args:
             items: The items.
-            batch: Their rows, as ``encode`` makes them.
-            outputs: What the model computed for those.
+            batch: Their rows, as ``encode`` returned them.
+            outputs: The model's outputs for those rows.
 
         Returns:
             One result per item, in their order: a list, or an array of vectors.
         """
 
     def count_rows(self, item: Any) -> int:  # noqa: ARG002 - for items that are several rows
-        """The number of rows that ``encode`` makes of an item: one, unless items are whole calls.
+        """Counts the rows that ``encode`` makes of an item: one, unless items are whole calls.
 
         Args:
             item: The item.
@@ -70,37 +70,37 @@ class Task(ABC):
 
     @abstractmethod
     def samples(self) -> list[list[Any]]:
-        """Varied items, in batches, on which runtimes are compared. The same at every call."""
+        """Returns varied items, in batches, on which runtimes are compared. The same at every call."""
 
     @abstractmethod
     def calibration_items(self) -> list[Any]:
-        """Typical items to calibrate a quantiser on, none of them a sample. The same at every call."""
+        """Returns typical items to calibrate a quantiser on, none of them a sample. The same at every call."""
 
     @property
     def max_length(self) -> int | None:
-        """The most tokens of a row; ``None`` where there is no limit, or a row has no tokens."""
+        """The most tokens of a row; ``None`` if there is no limit, or rows have no tokens."""
         return None
 
     @property
     def special_tokens(self) -> Sequence[str]:
-        """The texts that its tokenizer takes for one token each, such as ``[MASK]``; empty where it has none."""
+        """The texts that its tokenizer maps to one token each, such as ``[MASK]``; empty if it has none."""
         return ()
 
     def with_prompt(self, name: str) -> Task:
-        """The same task, with a prompt of the model before each text.
+        """Returns the same task with one of the model's prompts before each text.
 
         Args:
             name: The name of the prompt.
 
         Raises:
-            RequestError: If there is no such prompt, as in a task that has none.
+            RequestError: If there is no such prompt, as for a task without prompts.
         """
         raise RequestError(f"the task {self.name} has no prompts, and {name!r} was asked for")
 
     def unscaled(self) -> Task:
-        """The same task, whose numbers are given as they are before its last step.
+        """Returns the same task without its last step.
 
-        Scores are logits, before the activation; vectors are not scaled to length 1.
+        Scores are logits, before the activation; vectors are not scaled to unit length.
 
         Raises:
             RequestError: If its answers have no such form.
@@ -108,7 +108,7 @@ class Task(ABC):
         raise RequestError(f"the task {self.name} gives its answers in one form alone")
 
     def of_tokens(self) -> Task:
-        """The same task, whose answers are the vectors of the single tokens as the model gives them.
+        """Returns the same task with the model's vectors of single tokens as answers.
 
         Raises:
             RequestError: If the task reads no such vectors.
@@ -116,15 +116,15 @@ class Task(ABC):
         raise RequestError(f"the task {self.name} reads no vectors of tokens")
 
     def reading_token_ids(self) -> Task:
-        """The same task, whose items are lists of token ids in place of texts, special tokens included.
+        """Returns the same task for items that are lists of token ids in place of texts, including special tokens.
 
         Raises:
-            RequestError: If it takes none.
+            RequestError: If it takes no token ids.
         """
         raise RequestError(f"the task {self.name} takes no token ids")
 
     def cutting(self, side: str) -> Task:
-        """The same task, which cuts texts that are too long on one side, whatever the model's own is.
+        """Returns the same task with another side on which texts that are too long are cut.
 
         Args:
             side: ``left`` or ``right``.
@@ -135,7 +135,7 @@ class Task(ABC):
         raise RequestError(f"the task {self.name} takes no texts, so that none can be cut on the {side}")
 
     def proof_inputs(self) -> list[ProofInput]:
-        """Inputs on which the task is proven against the library that defines the model; empty where it takes tensors.
+        """Returns inputs that prove the task against the library that defines the model; empty if it takes tensors.
 
         The same at every call.
         """
@@ -150,30 +150,30 @@ class Task(ABC):
         return ParityTarget.of_outputs(signature.outputs)
 
     def run(self, model: Model, items: Sequence[Any], *, truncate: str = "cut") -> Any:
-        """Answers items: encodes them, computes them in batches of rows alike in length, and decodes.
+        """Runs the task: encodes items, computes them in batches of rows of similar length, and decodes the outputs.
 
         Args:
             model: The model, of the signature that the task was opened for.
             items: The items.
-            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            truncate: The treatment of texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
 
         Returns:
             One result per item, in their order: a list, or an array of vectors.
 
         Raises:
             InputTooLongError: If a text is too long and ``truncate`` is ``error``.
-            RequestError: If an item cannot be computed; nothing has been computed then.
+            RequestError: If an item cannot be computed; then nothing is computed.
             BackendError: If the runtime fails.
         """
         read, batch = self.read(items, truncate)
         return self.compute(model, read, batch)
 
     def read(self, items: Iterable[Any], truncate: str) -> tuple[Sequence[Any], Batch]:
-        """Encodes the items of a call to a model's method, and says or refuses what was cut.
+        """Encodes the items of a call, and warns about or refuses texts that were cut.
 
         Args:
             items: The items.
-            truncate: What is done about texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
+            truncate: The treatment of texts that are longer than the model takes: ``error``, ``warn`` or ``cut``.
 
         Returns:
             The items, and their rows.
@@ -189,28 +189,28 @@ class Task(ABC):
         return read, batch
 
     def compute(self, model: Model, items: Sequence[Any], batch: Batch) -> Any:
-        """Answers items that are encoded already: computes them in batches of rows alike in length, and decodes.
+        """Computes encoded items in batches of rows of similar length, and decodes the outputs.
 
         Args:
             model: The model, of the signature that the task was opened for.
             items: The items, each of one row.
-            batch: What ``encode`` made of them.
+            batch: Their rows, as ``encode`` returned them.
 
         Returns:
             One result per item, in their order: a list, or an array of vectors.
 
         Raises:
-            RequestError: If a row does not fit the model's signature; nothing has been computed then.
+            RequestError: If a row does not fit the model's signature; then nothing is computed.
             BackendError: If the runtime fails.
         """
         return self.collect(len(items), self.compute_batches(model, items, batch))
 
     def collect(self, count: int, answers: Iterable[tuple[Sequence[int], Any]]) -> Any:
-        """Puts the answers of several batches into the order of the items.
+        """Collects the answers of several batches in the order of the items.
 
         Args:
             count: The number of items.
-            answers: The indices of some items, and what ``decode`` read for them. Together they are all items.
+            answers: The indices of items with their results from ``decode``. Together they cover all items.
 
         Returns:
             One result per item, in their order: a list, or an array of vectors.
@@ -224,7 +224,7 @@ class Task(ABC):
     def compute_batches(
         self, model: Model, items: Sequence[Any], batch: Batch, *, max_tokens: int = MAX_TOKENS
     ) -> Iterator[tuple[list[int], Any]]:
-        """Answers items batch by batch; see ``compute``.
+        """Computes items batch by batch; see ``compute``.
 
         Args:
             model: As for ``compute``.
@@ -233,7 +233,7 @@ class Task(ABC):
             max_tokens: The most tokens of a batch, padding included.
 
         Yields:
-            The indices of some items, and their results.
+            The indices of a batch's items, and their results.
         """
         for indices, rows, outputs in run_batches(model, batch, max_tokens=max_tokens, max_rows=self.max_rows):
             with span("decode"):
@@ -242,15 +242,15 @@ class Task(ABC):
 
 
 def as_list(items: Any) -> Sequence[Any]:
-    """Takes a sequence as it is, and reads what can be read only once into a list.
+    """Returns a sequence unchanged, and reads an iterator into a list.
 
     Args:
-        items: The items that a caller gave.
+        items: The caller's items.
 
     Raises:
         RequestError: If it is neither a sequence nor an iterator.
     """
-    # A generator or an open file can be read once, and items are read twice.
+    # A generator or an open file can be read only once, but items are read twice.
     is_array = hasattr(items, "__array__") and getattr(items, "ndim", 1) > 0
     if not isinstance(items, Sequence | Iterator) and not is_array:
         raise RequestError(

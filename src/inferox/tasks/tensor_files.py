@@ -1,4 +1,4 @@
-"""Named tensors in files."""
+"""Files of named tensors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
         path: An ``.npz`` or ``.safetensors`` file, or a ``.json`` file with an object of nested lists.
 
     Returns:
-        The tensors by name: arrays, or nested lists that ``RawTask`` gives the model's data types.
+        The tensors by name: arrays, or nested lists, which ``RawTask`` converts to the model's data types.
 
     Raises:
         RequestError: If the file cannot be read, or is none of these.
@@ -55,7 +55,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
             return _read_npz(path)
         if path.suffix == ".safetensors":
             return load(content)
-        # Numbers may be NaN or infinite, as those of arrays may. The caller wrote the file, of whatever size.
+        # Numbers may be NaN or infinite, as in arrays. The size is not limited, as the file is the caller's own.
         tensors = parse_json(content, path.name, error_type=RequestError, max_bytes=sys.maxsize, allow_non_finite=True)
     except _DAMAGES as error:
         raise RequestError(f"{path.name} is not a readable {path.suffix} file: {error}") from error
@@ -67,7 +67,7 @@ def read_tensors(path: Path) -> dict[str, Any]:
 
 
 def _read_npz(path: Path) -> dict[str, Any]:
-    # Pickled arrays would run code as they are read.
+    # Pickled arrays would run code when they are read.
     archive = np.load(path, allow_pickle=False)
     if isinstance(archive, np.ndarray):
         raise zipfile.BadZipFile("it holds a single array without a name")

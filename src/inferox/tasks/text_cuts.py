@@ -1,4 +1,4 @@
-"""Cutting long texts before they are tokenised, where that is known to change no token that stays."""
+"""The early cut of long texts before tokenisation, where that is known not to change any token that stays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tokenizers import Encoding, Tokenizer
 from inferox.tasks.texts import Text
 
 MIN_WINDOW_CHARACTERS = 8192
-"""The least of a text that is tokenised. Texts of up to twice that are never cut, so that their tokens are counted."""
+"""The least characters of a text that are tokenised. Texts of up to twice that are never cut early, so that all their
+tokens are counted."""
 
 _WINDOW_PER_TOKEN = 16
 """The number of characters tokenised at first for each token that may stay."""
@@ -28,19 +29,19 @@ _SEARCHED_BACK = 4096
 """The distance, in characters, over which a boundary is first searched for backwards."""
 
 _BOUNDARY = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z0-9])", re.ASCII)
-"""One space between two words. The steps that are listed below treat what is on either side of it by itself."""
+"""One space between two words. The steps listed below process both sides of it independently."""
 
 _ALPHANUMERIC = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 _LOCAL_NORMALIZERS = frozenset(
-    # They look at one character, or at one with its combining marks.
+    # They process one character at a time, or one with its combining marks.
     ("BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "StripAccents")
 )
 _LOCAL_PATTERNS = frozenset({" {2,}", r"\s+", r"[\n\r\t]", r"\n", r"\s"})
-"""Patterns of replacements that match white space alone, of which a boundary has no more than one."""
+"""Patterns of replacements that match only white space, of which a boundary has a single character."""
 
 _SPLITTING = frozenset({"BertPreTokenizer", "Whitespace", "WhitespaceSplit"})
-"""Pre-tokenizers that divide a text at white space and take it away."""
+"""Pre-tokenizers that split a text at white space and drop it."""
 
 _LOCAL = _SPLITTING | {"Digits", "Punctuation", "ByteLevel", "Metaspace"}
 
@@ -73,13 +74,13 @@ Encode = Callable[[Sequence[Text]], list[Encoding]]
 
 @dataclass(frozen=True)
 class CutEncoding:
-    """The tokens of a text or pair, of which a long text may have been cut.
+    """The tokens of a text or pair, of which one may have been cut early.
 
     Attributes:
         encoding: The tokens: all of them, or those at one end of a text that was cut.
-        is_whole: Whether they are all.
-        cut_sequence: Which text of a pair was cut at its front: 0 or 1.
-        shift: How many characters were cut off its front.
+        is_whole: Whether it has all tokens.
+        cut_sequence: The index in a pair, 0 or 1, of the text that was cut at its front.
+        shift: The number of characters that were cut off its front.
     """
 
     encoding: Encoding
@@ -99,15 +100,15 @@ def may_be_cut(texts: Sequence[Text]) -> bool:
 
 
 def encode_cut(encode: Encode, texts: Sequence[Text], max_length: int, side: str) -> list[CutEncoding]:
-    """Tokenises as much of each text as is needed to know the tokens that stay.
+    """Tokenises only as much of each text as determines the tokens that stay.
 
-    Of a pair, one text is cut at most: where both are long, it takes all tokens to know which text has more.
+    At most one text of a pair is cut: if both are long, all tokens are needed to tell which text has more.
 
     Args:
         encode: Tokenises texts.
         texts: The texts or pairs.
         max_length: The most tokens that stay of each.
-        side: Where more tokens are dropped: ``right`` or ``left``.
+        side: The side on which surplus tokens are dropped: ``right`` or ``left``.
 
     Returns:
         The tokens of each text or pair.
@@ -175,7 +176,7 @@ def is_cuttable(tokenizer: Tokenizer, side: str) -> bool:
 
     Args:
         tokenizer: The tokenizer.
-        side: Where a text is cut: ``right`` or ``left``.
+        side: The side on which a text is cut: ``right`` or ``left``.
     """
     normalizer, splitter = _state(tokenizer.normalizer), _state(tokenizer.pre_tokenizer)
     return (
@@ -206,7 +207,7 @@ def _is_local_normalizer(step: Mapping[str, Any], side: str) -> bool:
     if step["type"] in _LOCAL_NORMALIZERS:
         return True
     if step["type"] == "Strip":
-        # At the left it would take the space with which a text that was cut there begins.
+        # On the left, it would strip the space with which a text that was cut there begins.
         return side == "right" or step["strip_left"] is False
     if step["type"] != "Replace":
         return False
@@ -226,7 +227,7 @@ def _keeps_words(normalizer: Any) -> bool:
 
 
 def _splits_at_spaces(steps: Sequence[Mapping[str, Any]]) -> bool:
-    """Returns whether one step divides a text at each boundary, and the others look at each part by itself."""
+    """Returns whether one step splits a text at each boundary, and the others process each part by itself."""
     for place, step in enumerate(steps):
         if _splits(step):
             return all(later["type"] in _LOCAL or _is_word_split(later) for later in steps[place + 1 :])

@@ -1,4 +1,4 @@
-"""The result of one text, with whether the text was cut."""
+"""The result for one text, with whether the text was cut."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ PartType = TypeVar("PartType")
 
 
 class TextResult(tuple[PartType, ...]):
-    """The labels or the spans of one text: a tuple that also says whether the text was cut.
+    """The labels or the spans of one text: a tuple that also tells whether the text was cut.
 
     It is equal to a plain tuple of the same parts.
 
     Args:
         parts: The labels or spans.
-        truncated: Whether the text was longer than the model takes, so that its end (or its front) was not read;
-            ``None`` where a server does not say.
+        truncated: Whether the text was longer than the model takes, so that its end (or its start) was not read;
+            ``None`` if a server does not say.
 
     Attributes:
         truncated: The same.
@@ -34,11 +34,11 @@ class TextResult(tuple[PartType, ...]):
 
 
 def with_truncation(results: Iterable[Iterable[PartType]], truncated: Iterable[Any]) -> list[TextResult[PartType]]:
-    """The results of texts, each with whether its text was cut.
+    """Combines the results of texts with whether each text was cut.
 
     Args:
         results: The parts of each result.
-        truncated: Whether each text was cut; ``None`` where that is not known.
+        truncated: Whether each text was cut; ``None`` if that is not known.
     """
     flags = (None if cut is None else bool(cut) for cut in truncated)
     return [TextResult(parts, flag) for parts, flag in zip(results, flags, strict=True)]

@@ -29,10 +29,10 @@ _SENTENCES = (
     "return [item for item in items if item.price < limit]",
     "Copper conducts electricity better than iron does.",
 )
-"""Natural sentences, none of which a quantiser is calibrated on."""
+"""Natural sentences that are not used to calibrate quantisers."""
 
 _LONGEST = 512
-"""The longest sample in tokens, also where a model takes more: attention over thousands would dwarf the packing."""
+"""The longest sample in tokens, even if a model takes more: attention over thousands would dominate packing time."""
 
 
 _MOST_SPECIAL = 8
@@ -40,11 +40,11 @@ _MOST_SPECIAL = 8
 
 
 def sample_texts(max_length: int | None, special_tokens: Sequence[str] = ()) -> list[list[str]]:
-    """Makes texts of every length that a model takes, from one word to its limit, and the empty text.
+    """Makes texts of all lengths that a model takes, from one word to its limit, and the empty text.
 
     Args:
-        max_length: The most tokens of a row; ``None`` where there is no limit.
-        special_tokens: The texts that the tokenizer takes for one token each, such as ``[MASK]``.
+        max_length: The most tokens of a row; ``None`` if there is no limit.
+        special_tokens: The texts that the tokenizer maps to one token each, such as ``[MASK]``.
 
     Returns:
         Batches of texts: a short one alone, a long one alone, texts of mixed lengths together, natural sentences, and
@@ -55,7 +55,7 @@ def sample_texts(max_length: int | None, special_tokens: Sequence[str] = ()) -> 
     draw = random.Random(0)  # noqa: S311 - varied, not secret
     lengths = [0, 1, 3, 8, 21, 34]
     texts = [" ".join(draw.choices(_WORDS, k=min(length, limit))) for length in lengths]
-    # A word is at least one token, so that this one reaches the limit.
+    # A word is at least one token, so this text reaches the limit.
     longest = " ".join(draw.choices(_WORDS, k=limit))
     special = _special_texts(special_tokens)
     return [[texts[1]], [longest], texts, list(_SENTENCES), *([special] if special else [])]
@@ -68,14 +68,14 @@ def sample_pairs(max_length: int | None, special_tokens: Sequence[str] = ()) -> 
 
 
 def _special_texts(tokens: Sequence[str]) -> list[str]:
-    """Texts that contain special tokens: one that is mostly masks, one with each token once, and one without any.
+    """Makes texts with special tokens: one that is mostly masks, one with each token once, and one without any.
 
-    Some models count special tokens of a row, such as its masks, and compute all of its vectors from that number.
+    Some models count a row's special tokens, such as its masks, and all of its vectors depend on that number.
     """
     if not tokens:
         return []
     masks = [token for token in tokens if "mask" in token.lower()]
-    # Later tokens are often one family, such as 100 placeholders, of which some stand for all.
+    # Later tokens are often one family, such as 100 placeholders, of which a few represent all.
     count = _MOST_SPECIAL // 2
     spread = [tokens[index * len(tokens) // count] for index in range(count)]
     chosen = list(dict.fromkeys([*masks[:1], *tokens[:count], *spread]))[:_MOST_SPECIAL]

@@ -24,7 +24,7 @@ class TextTask(Task):
     Args:
         root: The folder of the package.
         options: The options of the tokenizer, among those of the task.
-        signature: What the model takes and gives.
+        signature: The model's signature.
 
     Raises:
         ManifestError: If an option is missing or wrong.
@@ -42,22 +42,22 @@ class TextTask(Task):
 
     @property
     def max_length(self) -> int | None:
-        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
+        """The most tokens of a row, including special tokens; ``None`` if there is no limit."""
         return self._tokenizer.max_length
 
     @property
     def special_tokens(self) -> Sequence[str]:
-        """The texts that its tokenizer takes for one token each; see ``Task``."""
+        """The texts that its tokenizer maps to one token each; see ``Task``."""
         return self._tokenizer.special_tokens
 
     def with_max_length(self, max_length: int) -> Self:
-        """The same task with another limit of tokens.
+        """Returns the same task with another token limit.
 
         Args:
-            max_length: The most tokens of a row, special tokens included.
+            max_length: The most tokens of a row, including special tokens.
 
         Raises:
-            ConfigError: If that leaves no room for a text, or the model cannot take as many.
+            ConfigError: If that leaves no room for a text, or the model cannot take that many.
         """
         other = copy(self)
         other._tokenizer = self._tokenizer.with_max_length(max_length)  # noqa: SLF001 - a copy of this one
@@ -69,15 +69,15 @@ class TextTask(Task):
         return {}
 
     def tokenize(self, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[Token]]:
-        """Divides texts into tokens, the task's prompt before each; see ``divide_texts``."""
+        """Splits texts into tokens, with the task's prompt before each; see ``divide_texts``."""
         return divide_texts(self._tokenizer.library, texts, prompt=self._prompt, add_special_tokens=add_special_tokens)
 
     def detokenize(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
-        """Makes texts of tokens; see ``join_tokens``."""
+        """Decodes tokens to texts; see ``join_tokens``."""
         return join_tokens(self._tokenizer.library, ids, skip_special_tokens=skip_special_tokens)
 
     def cutting(self, side: str) -> Self:
-        """The same task, which cuts texts on another side; see ``Task``."""
+        """Returns the same task with another side on which texts are cut; see ``Task``."""
         other = copy(self)
         other._tokenizer = self._tokenizer.cutting(side)  # noqa: SLF001 - a copy of this one
         return other

@@ -1,4 +1,4 @@
-"""Texts and pairs of texts as callers give them, checked before a tokenizer sees them."""
+"""Checks of callers' texts and pairs of texts, before a tokenizer sees them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Text = str | tuple[str, str]
 """A text, or a pair of texts that the model reads together."""
 
 MAX_TEXT_CHARACTERS = 10_000_000
-"""The longest text that is taken, before any is cut to the model's limit."""
+"""The most characters of a text that is accepted, before truncation to the model's limit."""
 
 
 def check_texts(items: Sequence[str]) -> None:

@@ -16,11 +16,11 @@ class Token:
     """A token of a text.
 
     Attributes:
-        id: Its number in the vocabulary.
-        text: The characters that it stands for; of a token that the tokenizer added, its name.
+        id: Its id in the vocabulary.
+        text: The characters that it stands for, or the name of a token that the tokenizer added.
         special: Whether the tokenizer added it, such as ``[CLS]``.
-        start: The index of its first character; ``None`` where it was added.
-        stop: The index after its last character; ``None`` where it was added.
+        start: The index of its first character; ``None`` if it was added.
+        stop: The index after its last character; ``None`` if it was added.
     """
 
     id: int
@@ -31,13 +31,13 @@ class Token:
 
 
 def refuse_impossible_ids(ids: Sequence[Sequence[int]]) -> None:
-    """Refuses numbers that are no tokens of any vocabulary.
+    """Refuses ids that no vocabulary can have.
 
     Args:
         ids: The tokens of each text.
 
     Raises:
-        RequestError: If there is one.
+        RequestError: If there is such an id.
     """
     for index, some in enumerate(ids):
         for number in some:
@@ -46,11 +46,11 @@ def refuse_impossible_ids(ids: Sequence[Sequence[int]]) -> None:
 
 
 def unknown_token(index: int, number: int) -> RequestError:
-    """The error for a number that is no token of the vocabulary.
+    """Makes the error for an id that the vocabulary does not have.
 
     Args:
-        index: The text that has it.
-        number: The number.
+        index: The index of the text that has it.
+        number: The id.
     """
     message = f"text {index} has the token {number}, which the vocabulary does not have"
     return RequestError(message).naming_item(index, "text {}")

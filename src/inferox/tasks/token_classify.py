@@ -1,4 +1,4 @@
-"""Texts to labelled spans."""
+"""The task ``token-classify``: texts to labelled spans."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ _OUTSIDE = "O"
 
 
 class TokenClassifyTask(TextTask):
-    """Finds the spans of a text that have a label.
+    """Finds the labelled spans of a text.
 
-    Each token takes its most probable label. Tokens that follow one another with the same label form a span; ``B-``
-    begins a new one. Items are strings. Results are the spans from left to right; characters beyond the model's limit
-    have none.
+    Each token gets its most probable label. Consecutive tokens with the same label form a span; ``B-`` begins a new
+    one. Items are strings. Results are the spans from left to right; characters beyond the model's limit have none.
 
     Args:
         root: The folder of the package.
-        options: ``labels``, as ``read_labels`` gives them, and the options of the tokenizer.
-        signature: What the model takes and gives.
+        options: ``labels``, as ``read_labels`` returns them, and the options of the tokenizer.
+        signature: The model's signature.
 
     Raises:
-        ManifestError: If an option is missing or wrong, or the model gives no logits for the labels of each token.
+        ManifestError: If an option is missing or wrong, or the model has no logits for the labels of each token.
         PackageError: If a file is missing or cannot be read.
     """
 
@@ -51,7 +50,7 @@ class TokenClassifyTask(TextTask):
         return self._labels.names
 
     def encode(self, items: Sequence[str]) -> Batch:
-        """Makes a row of each text, with the characters of its tokens; see ``Task``. An empty text is legal."""
+        """Encodes each text as a row with its tokens' offsets; see ``Task``. An empty text is allowed."""
         return self._tokenizer.encode(items, check=check_texts, offsets=True)
 
     def decode(self, items: Sequence[str], batch: Batch, outputs: Outputs) -> list[tuple[Span, ...]]:

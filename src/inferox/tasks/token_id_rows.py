@@ -1,4 +1,4 @@
-"""Rows of token ids that a caller's own tokenizer made."""
+"""Rows of token ids from a caller's own tokenizer."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def make_token_id_rows(
     side: str,
     pad_values: Mapping[str, int],
 ) -> Batch:
-    """Makes rows of token ids as they are: nothing is added to them.
+    """Makes rows of token ids without adding anything to them.
 
     Args:
-        tokenizer: What has the vocabulary.
+        tokenizer: The tokenizer with the vocabulary.
         inputs: The inputs of the model.
-        rows: The token ids of each row, special tokens included. All are of the first text of a row.
+        rows: The token ids of each row, including special tokens. All belong to the first text of a row.
         max_length: The most tokens of a row; ``None`` for no limit.
-        side: Where longer ones are cut, whatever is there: ``right`` or ``left``.
-        pad_values: The number that each input is padded with.
+        side: The side on which longer rows are cut, whatever tokens are there: ``right`` or ``left``.
+        pad_values: The number that pads each input.
 
     Returns:
-        A row for each list, as ``TextTokenizer.encode`` makes them.
+        One row per list, as ``TextTokenizer.encode`` makes them.
 
     Raises:
-        RequestError: If an item is no list of tokens that the vocabulary and the model have, or is empty.
+        RequestError: If an item is not a list of ids that the vocabulary and the model have, or is empty.
     """
     _check(tokenizer, rows, next((spec.upper_bound for spec in inputs if spec.name == "input_ids"), None))
     kept = [_cut(row, max_length, side) for row in rows]
@@ -53,14 +53,14 @@ def make_token_id_rows(
 
 
 def refuse_unknown_ids(tokenizer: Tokenizer, ids: Sequence[Sequence[int]]) -> None:
-    """Refuses numbers that are no tokens of a vocabulary.
+    """Refuses ids that a vocabulary does not have.
 
     Args:
-        tokenizer: What has it.
+        tokenizer: The tokenizer with the vocabulary.
         ids: The tokens of each text.
 
     Raises:
-        RequestError: If there is one.
+        RequestError: If there is such an id.
     """
     refuse_impossible_ids(ids)
     for index, some in enumerate(ids):

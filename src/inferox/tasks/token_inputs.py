@@ -10,12 +10,12 @@ from inferox.core import Signature, TensorSpec
 
 
 def choose_pad_values(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id: int | None) -> dict[str, int]:
-    """The numbers to pad with; empty for a model without a mask, unless its fixed length makes padding necessary.
+    """Chooses the padding values; none for a model without a mask, unless its fixed length makes padding necessary.
 
     Args:
-        tokenizer: The tokenizer, whose file may say what to pad with.
+        tokenizer: The tokenizer, whose file may state the padding.
         inputs: The inputs of the model.
-        pad_id: The token to pad with; ``None`` for what the tokenizer says, or 0.
+        pad_id: The token to pad with; ``None`` for the tokenizer's, or 0.
     """
     masked = any(spec.name == "attention_mask" for spec in inputs)
     if not masked and shortest(None, inputs) is None:
@@ -29,7 +29,7 @@ def choose_pad_values(tokenizer: Tokenizer, inputs: Sequence[TensorSpec], pad_id
 
 
 def shortest(max_length: int | None, inputs: Sequence[TensorSpec]) -> int | None:
-    """The limit of the model's files, or of an input whose length is fixed, whichever is less.
+    """Returns the limit of the model's files, or of an input of fixed length, whichever is less.
 
     Args:
         max_length: The limit of the files; ``None`` for none.
@@ -40,7 +40,7 @@ def shortest(max_length: int | None, inputs: Sequence[TensorSpec]) -> int | None
 
 
 def shorter(*limits: int | None) -> int | None:
-    """The least of some limits, of which ``None`` are none.
+    """Returns the lowest of some limits; ``None`` means no limit.
 
     Args:
         limits: The limits.

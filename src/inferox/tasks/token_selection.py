@@ -11,16 +11,16 @@ import numpy.typing as npt
 def select_tokens(sequences: Sequence[int | None], max_length: int, side: str) -> npt.NDArray[np.bool_]:
     """Chooses the tokens that stay when a text or pair is cut.
 
-    The tokenizers library can cut too, but it also makes every combination of the pieces that it cut off a pair, which
-    for two long texts fills the memory.
+    The tokenizers library can cut too, but it also builds every combination of the pieces that it cuts off a pair,
+    which exhausts the memory for two long texts.
 
     Args:
         sequences: For each token, the text that it belongs to: 0 or 1; ``None`` for special tokens, which all stay.
-        max_length: How many tokens may stay.
-        side: Where a text is cut: ``right`` or ``left``.
+        max_length: The most tokens that may stay.
+        side: The side on which a text is cut: ``right`` or ``left``.
 
     Returns:
-        For each token whether it stays; shape ``[tokens]``.
+        Whether each token stays; shape ``[tokens]``, bool.
     """
     owners = np.array([-1 if sequence is None else sequence for sequence in sequences])
     places = [np.nonzero(owners == sequence)[0] for sequence in (0, 1)]

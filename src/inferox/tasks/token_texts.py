@@ -1,4 +1,4 @@
-"""Texts divided into tokens, and tokens joined to texts, for people who look at a tokenizer."""
+"""Splitting of texts into tokens and joining of tokens to texts, for inspecting a tokenizer."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; 
 def divide_texts(
     tokenizer: Tokenizer, texts: Sequence[str], *, prompt: str, add_special_tokens: bool
 ) -> list[list[Token]]:
-    """Divides texts into tokens; nothing is cut.
+    """Splits texts into tokens, without truncation.
 
     Args:
         tokenizer: The tokenizer.
         texts: The texts.
-        prompt: What is put before each text.
-        add_special_tokens: Whether the tokens that the tokenizer adds are among them.
+        prompt: The prompt put before each text.
+        add_special_tokens: Whether to include the tokens that the tokenizer adds.
 
     Returns:
-        The tokens of each text, whose characters are counted from where the prompt begins.
+        The tokens of each text, with offsets counted from the start of the prompt.
 
     Raises:
         RequestError: If an item is not a text that can be tokenised.
@@ -40,15 +40,15 @@ def divide_texts(
 
 
 def join_tokens(tokenizer: Tokenizer, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool) -> list[str]:
-    """Makes texts of tokens.
+    """Decodes tokens to texts.
 
     Args:
         tokenizer: The tokenizer.
         ids: The tokens of each text.
-        skip_special_tokens: Whether the tokens that the tokenizer adds are left out.
+        skip_special_tokens: Whether to leave out the tokens that the tokenizer adds.
 
     Raises:
-        RequestError: If there is no such token.
+        RequestError: If the vocabulary lacks a token.
         PackageError: If the tokenizer fails.
     """
     refuse_unknown_ids(tokenizer, ids)

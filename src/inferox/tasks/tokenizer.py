@@ -1,4 +1,4 @@
-"""Text to tokens, exactly as the model's own files say."""
+"""Tokenisation of texts, exactly as the model's own files state it."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ TOKENIZER_FILE = "tokenizer.json"
 """The path of the tokenizer in a package, relative to its root."""
 
 OFFSETS = "offsets"
-"""The ragged array of a batch with the characters that each token stands for: [tokens, 2], int64, start and end."""
+"""The ragged array of a batch with each token's character offsets: [tokens, 2], int64, start and end."""
 
 SPECIAL_TOKENS = "special_tokens_mask"
-"""The ragged array of a batch that says which tokens the tokenizer added, such as ``[CLS]``: [tokens], bool."""
+"""The ragged array of a batch that marks the tokens added by the tokenizer, such as ``[CLS]``: [tokens], bool."""
 
 _MEND = "the vocabulary may lack its unknown token, or the file may be damaged; fix it and pack the model again"
 
 _FEW_CHARACTERS = 256
-"""Texts of no more characters in all are tokenised one by one: waking other threads takes longer than some 0.1 ms."""
+"""The most characters in total up to which texts are tokenised one by one: waking other threads takes longer."""
 
 T = TypeVar("T", bound=Text)
 
@@ -56,19 +56,19 @@ _GIVEN = ("input_ids", "attention_mask", "token_type_ids")
 class TextTokenizer:
     """A model's tokenizer.
 
-    The padding and truncation that ``tokenizer.json`` may ask for are ignored: rows are padded when a batch is laid
-    out, and the limit comes from the model's own files. Longer texts are cut as transformers cuts them: of a pair the
-    longer text first, special tokens kept.
+    Padding and truncation in ``tokenizer.json`` are ignored: rows are padded when a batch is laid out, and the limit
+    comes from the model's own files. Longer texts are cut as in transformers: in a pair, the longer text first, and
+    special tokens are kept.
 
     Args:
-        tokenizer: The tokenizer. It is changed and must not be used by others.
+        tokenizer: The tokenizer. It is modified and must not be used by others.
         inputs: The inputs of the model.
-        max_length: The most tokens of a row, special tokens included; ``None`` for no limit.
-        truncation_side: Where a longer text is cut: ``right`` or ``left``.
-        pad_id: The token that rows are padded with; ``None`` for what ``tokenizer.json`` says, or 0.
-        token_types: Whether the tokenizer tells the texts of a pair apart. Without, every type is 0, as transformers
-            has it for a model whose tokenizer gives no types.
-        model_limit: The most tokens that the model itself can take; ``None`` where that is not known.
+        max_length: The most tokens of a row, including special tokens; ``None`` for no limit.
+        truncation_side: The side on which a longer text is cut: ``right`` or ``left``.
+        pad_id: The token that pads rows; ``None`` for the one in ``tokenizer.json``, or 0.
+        token_types: Whether the tokenizer tells the texts of a pair apart. If not, every type is 0, as in transformers
+            for a model whose tokenizer gives no types.
+        model_limit: The most tokens that the model itself can take; ``None`` if that is not known.
 
     Raises:
         ManifestError: If the model needs an input that no tokenizer gives, or its limit leaves no room for a text.
@@ -117,8 +117,8 @@ class TextTokenizer:
         Args:
             root: The folder of the package.
             options: ``max_length``, ``truncation_side``, ``lowercase``, ``pad_token``, ``pad_token_id``,
-                ``token_types`` and ``split_special_tokens``, as ``read_text_options`` gives them.
-            signature: The inputs that the model takes, and how long rows may be.
+                ``token_types`` and ``split_special_tokens``, as ``read_text_options`` returns them.
+            signature: The model's inputs, and the limit on the length of rows.
 
         Raises:
             PackageError: If there is no tokenizer, or it cannot be read.
@@ -131,8 +131,8 @@ class TextTokenizer:
             tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
         pad_token = optional(options, "pad_token", str)
         pad_id = None if pad_token is None else tokenizer.token_to_id(pad_token)
-        # Classes that look for the last token of a row by its padding mean the model's own number, whatever the
-        # tokenizer calls it.
+        # Classes that find the last token of a row by its padding use the model's own id, whatever the tokenizer
+        # calls it.
         model_pad_id = optional_count(options, "pad_token_id")
         if model_pad_id is not None and is_token(model_pad_id, signature):
             pad_id = model_pad_id
@@ -152,13 +152,13 @@ class TextTokenizer:
         return made
 
     def with_max_length(self, max_length: int) -> TextTokenizer:
-        """The same tokenizer with another limit.
+        """Returns the same tokenizer with another limit.
 
         Args:
-            max_length: The most tokens of a row, special tokens included.
+            max_length: The most tokens of a row, including special tokens.
 
         Raises:
-            ConfigError: If that leaves no room for a text, or the model cannot take as many.
+            ConfigError: If that leaves no room for a text, or the model cannot take that many.
         """
         special = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         most = self._model_limit
@@ -173,24 +173,24 @@ class TextTokenizer:
 
     @property
     def library(self) -> Tokenizer:
-        """The library's own object, which neither pads nor cuts."""
+        """The library's own object, without padding and truncation."""
         return self._tokenizer
 
     @property
     def pad_values(self) -> Mapping[str, int]:
-        """The number that each input is padded with; empty for a model without a mask, which is never given padding."""
+        """The number that pads each input; empty for a model without a mask, which never gets padding."""
         return self._pad_values
 
     @property
     def max_length(self) -> int | None:
-        """The most tokens of a row, special tokens included; ``None`` where there is no limit."""
+        """The most tokens of a row, including special tokens; ``None`` if there is no limit."""
         return self._max_length
 
     @property
     def special_tokens(self) -> tuple[str, ...]:
-        """The texts that are one token each wherever they stand, such as ``[MASK]``, which the model has a vector for.
+        """The texts that are one token each wherever they occur, such as ``[MASK]``, and that have an embedding.
 
-        Those that the model marks the parts of a row with come first.
+        Those with which the model marks the parts of a row come first.
         """
         upper_bound = next((spec.upper_bound for spec in self._inputs if spec.name == "input_ids"), None)
         added = sorted(self._tokenizer.get_added_tokens_decoder().items())
@@ -205,22 +205,22 @@ class TextTokenizer:
         prompt: str = "",
         offsets: bool = False,
     ) -> Batch:
-        """Makes a row of each text or pair.
+        """Encodes each text or pair as a row.
 
         Args:
-            texts: The texts. An empty one is legal where the tokenizer adds special tokens, which it becomes.
+            texts: The texts. An empty one is allowed if the tokenizer adds special tokens, which then make up its row.
             check: Refuses items that are not of the kind that the task takes.
-            prompt: What is put before each text, or before the first text of each pair.
+            prompt: The prompt put before each text, or before the first text of each pair.
             offsets: Whether the batch also carries ``offsets`` and ``special_tokens_mask``.
 
         Returns:
-            A row for each text, with the inputs of the model but its mask; and for each row ``cut_tokens``, the number
-            of tokens that it lost, and ``more_cut``, whether it lost more than those because not all of a long text was
-            tokenised.
+            One row per text, with the inputs of the model except its mask; and for each row ``cut_tokens``, the number
+            of tokens that it lost, and ``more_cut``, whether it lost more than those because a long text was not
+            tokenised completely.
 
         Raises:
-            RequestError: If an item is not of the kind that is taken, is longer than ``MAX_TEXT_CHARACTERS`` with its
-                prompt, holds a lone surrogate, or has no tokens.
+            RequestError: If an item is of another kind, is longer than ``MAX_TEXT_CHARACTERS`` with its prompt, holds a
+                lone surrogate, or has no tokens.
             PackageError: If the tokenizer fails.
         """
         check(texts)
@@ -237,7 +237,7 @@ class TextTokenizer:
         return self._to_batch(encodings, offsets=offsets)
 
     def encode_token_ids(self, rows: Sequence[Sequence[int]]) -> Batch:
-        """Makes rows of token ids as they are; see ``make_token_id_rows``."""
+        """Makes rows of token ids; see ``make_token_id_rows``."""
         return make_token_id_rows(
             self._tokenizer,
             self._inputs,
@@ -248,7 +248,7 @@ class TextTokenizer:
         )
 
     def cutting(self, side: str) -> TextTokenizer:
-        """The same tokenizer, which cuts longer texts on another side.
+        """Returns the same tokenizer with another side on which longer texts are cut.
 
         Args:
             side: ``right`` or ``left``.
@@ -259,7 +259,7 @@ class TextTokenizer:
         return other
 
     def readable(self, batches: Sequence[Sequence[T]]) -> list[list[T]]:
-        """The texts or pairs of each batch that have a token: the empty text has none where a tokenizer adds none."""
+        """Keeps the texts or pairs that have tokens: the empty text has none unless the tokenizer adds some."""
         kept = []
         for batch in batches:
             given = [text if isinstance(text, str) else tuple(text) for text in batch]
@@ -269,7 +269,7 @@ class TextTokenizer:
         return [batch for batch in kept if batch]
 
     def count_prompt(self, prompt: str) -> int:
-        """The number of tokens that a prompt takes up at the front of a row, special tokens before it included."""
+        """Counts the tokens that a prompt takes up at the front of a row, including special tokens before it."""
         with translated_tokenizer("tokenizing the prompt with the package's tokenizer.json", hint=_MEND):
             encoding = self._tokenizer.encode(prompt)
         trailing = bool(encoding.special_tokens_mask) and encoding.special_tokens_mask[-1] == 1
@@ -278,7 +278,7 @@ class TextTokenizer:
     def _encode(self, texts: Sequence[Text]) -> list[Encoding]:
         characters = sum(len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
         if characters > _FEW_CHARACTERS:
-            # The fast way works out no offsets.
+            # The fast way computes no offsets.
             return self._tokenizer.encode_batch_fast(texts)
         encode = self._tokenizer.encode
         return [encode(text) if isinstance(text, str) else encode(*text) for text in texts]
@@ -321,7 +321,7 @@ class TextTokenizer:
 
 
 def _shift_offsets(offsets: npt.NDArray[Any], items: Sequence[CutEncoding], lengths: npt.NDArray[np.int64]) -> None:
-    """Counts the characters of a text that was cut at its front from where the whole text begins."""
+    """Shifts the offsets of texts that were cut at their front, so that they count from the start of the whole text."""
     ends = np.cumsum(lengths)
     for index, item in enumerate(items):
         if item.shift:
@@ -332,7 +332,7 @@ def _shift_offsets(offsets: npt.NDArray[Any], items: Sequence[CutEncoding], leng
 def _join(
     encodings: Sequence[Encoding], read: Callable[[Encoding], Iterable[int]], dtype: npt.DTypeLike
 ) -> npt.NDArray[Any]:
-    """The numbers of all tokens end to end."""
+    """Concatenates the numbers of all tokens."""
     return np.fromiter(chain.from_iterable(map(read, encodings)), dtype)
 
 

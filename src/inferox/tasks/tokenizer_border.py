@@ -1,4 +1,4 @@
-"""The border around the tokenizers library: its failures, panics among them, become errors of Inferox."""
+"""The border around the tokenizers library: its failures, including panics, become errors of Inferox."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def translated_tokenizer(action: str, *, hint: str) -> Iterator[None]:
 
 @contextmanager
 def translated_panics(action: str, *, hint: str) -> Iterator[None]:
-    """Translates panics of native code, and lets every ``Exception`` pass to a caller that knows what it means.
+    """Translates panics of native code, and lets every ``Exception`` pass to a caller that can interpret it.
 
     Args:
         action: What is being done, such as ``asking transformers``.

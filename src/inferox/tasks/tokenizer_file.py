@@ -1,4 +1,4 @@
-"""Reading ``tokenizer.json``, where need be before it is needed: for processes that are forked later."""
+"""Reading of ``tokenizer.json``, possibly in advance for processes that are forked later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from inferox.tasks.tokenizer_border import translated_tokenizer
 
 @dataclass(frozen=True, eq=False)
 class TokenizerFile:
-    """The file of a tokenizer that is in use as long as this lives.
+    """The file of a tokenizer, which is in use as long as this object lives.
 
     Attributes:
         path: The file, as an absolute path.
@@ -29,26 +29,26 @@ class TokenizerFile:
 
 
 _in_use: WeakSet[TokenizerFile] = WeakSet()
-"""The files of which somebody has a tokenizer."""
+"""The files whose tokenizers are in use."""
 
 _ready: defaultdict[bytes, list[Tokenizer]] = defaultdict(list)
-"""Tokenizers that nobody has yet, by the digest of what they were made of."""
+"""Tokenizers ready to be handed out, by the digest of their content."""
 
 
 def open_tokenizer(path: Path) -> tuple[Tokenizer, TokenizerFile]:
-    """Reads and checks a file, unless a tokenizer of the same content is there that nobody has yet.
+    """Reads and checks a file, unless a tokenizer with the same content is ready to be handed out.
 
     Args:
         path: The file.
 
     Returns:
-        The tokenizer, which the caller may change; and its file, to be kept as long as the tokenizer is in use.
+        The tokenizer, which the caller may modify; and its file, to be kept as long as the tokenizer is in use.
 
     Raises:
-        PackageError: If there is no file, or it cannot be read, or is refused; see ``read_tokenizer``.
+        PackageError: If the file is missing, unreadable or refused; see ``read_tokenizer``.
     """
     content = _read(path)
-    # Nothing is ready but in a fork, which need not know what its content is otherwise.
+    # Tokenizers are only ready in a fork; other processes need not compute the digest.
     ready = _ready.get(_digest(content)) if _ready else None
     tokenizer, file = ready.pop() if ready else _make(content, path), TokenizerFile(path.absolute())
     _in_use.add(file)
@@ -56,15 +56,15 @@ def open_tokenizer(path: Path) -> tuple[Tokenizer, TokenizerFile]:
 
 
 def list_tokenizer_files() -> list[str]:
-    """The files of the tokenizers that are in use in this process, as absolute paths, one for each use."""
+    """Lists the files of the tokenizers in use in this process, as absolute paths, one per use."""
     return sorted(str(file.path) for file in _in_use)
 
 
 def open_in_advance(paths: Iterable[str]) -> None:
-    """Makes tokenizers that ``open_tokenizer`` gives away, each once, where its file has the same content.
+    """Makes tokenizers that ``open_tokenizer`` hands out, each once, for a file with the same content.
 
-    Reading and checking MiniLM's takes some 0.04 s, which forks of this process need not spend again. A file that
-    cannot be read is left out: whoever needs it is told why.
+    Reading and checking MiniLM's takes about 0.04 s, which forks of this process are spared. A file that cannot be read
+    is skipped: opening it later raises the error.
 
     Args:
         paths: The files.

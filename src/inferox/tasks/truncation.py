@@ -1,4 +1,4 @@
-"""Texts that are longer than a model takes: how many tokens were cut off, and what is done about it."""
+"""Truncation of texts that are longer than a model takes: the tokens that were cut off, and how that is reported."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numpy.typing as npt
 from inferox.core import Batch, ConfigError, InputTooLongError, TruncationWarning, counted, warn_user
 
 CUT_TOKENS = "cut_tokens"
-"""The array of a batch with the number of tokens that were cut off the text of each row; shape ``[rows]``, int64."""
+"""The array of a batch with the number of tokens cut off each row's text; shape ``[rows]``, int64."""
 
 MORE_CUT = "more_cut"
-"""The array of a batch that says whose text lost more tokens than ``cut_tokens`` counts, because not all of a long text
-was tokenised; shape ``[rows]``, bool."""
+"""The array of a batch that marks rows that lost more tokens than ``cut_tokens`` counts, because a long text was not
+tokenised completely; shape ``[rows]``, bool."""
 
 Truncation = Literal["error", "warn", "cut"]
 """The treatment of texts that are too long: refuse them, cut them with a warning, or cut them silently."""
@@ -38,11 +38,11 @@ class CutTokens:
 
 
 def read_cut_tokens(batch: Batch, rows: range | None = None) -> list[CutTokens]:
-    """The number of tokens that were cut off the text of each row.
+    """Reads the number of tokens that were cut off each row's text.
 
     Args:
-        batch: What a task's ``encode`` made.
-        rows: The rows that are looked at; ``None`` for all.
+        batch: The result of a task's ``encode``.
+        rows: The rows to read; ``None`` for all.
     """
     some = range(batch.row_count) if rows is None else rows
     if CUT_TOKENS not in batch.dense:
@@ -52,10 +52,10 @@ def read_cut_tokens(batch: Batch, rows: range | None = None) -> list[CutTokens]:
 
 
 def find_truncated(batch: Batch) -> npt.NDArray[np.bool_]:
-    """Says for each row whether its text was cut; shape ``[rows]``, bool.
+    """Returns whether the text of each row was cut; shape ``[rows]``, bool.
 
     Args:
-        batch: What a task's ``encode`` made.
+        batch: The result of a task's ``encode``.
     """
     if CUT_TOKENS not in batch.dense:
         return np.zeros(batch.row_count, np.bool_)
@@ -64,12 +64,12 @@ def find_truncated(batch: Batch) -> npt.NDArray[np.bool_]:
 
 
 def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None) -> None:
-    """Says or refuses what was cut.
+    """Warns about texts that were cut, or refuses them.
 
     Args:
-        batch: What a task's ``encode`` made.
+        batch: The result of a task's ``encode``.
         truncate: ``error``, ``warn`` or ``cut``.
-        rows: The rows that are looked at; ``None`` for all.
+        rows: The rows to report; ``None`` for all.
 
     Raises:
         ConfigError: If ``truncate`` is something else.
@@ -93,10 +93,10 @@ def report_truncation(batch: Batch, truncate: str, *, rows: range | None = None)
 
 
 def check_truncation(truncate: object) -> None:
-    """Refuses what says nothing about texts that are too long.
+    """Checks that a value is a valid ``truncate`` option.
 
     Args:
-        truncate: What a caller gives.
+        truncate: The caller's value.
 
     Raises:
         ConfigError: If it is not one of ``TRUNCATIONS``.
@@ -106,20 +106,20 @@ def check_truncation(truncate: object) -> None:
 
 
 def make_warning(tokens: Sequence[CutTokens]) -> TruncationWarning:
-    """The warning of a call of which texts were cut.
+    """Makes the warning of a call in which texts were cut.
 
     Args:
-        tokens: What was cut off each text, those that are whole included.
+        tokens: The tokens cut off each text, including texts that were not cut.
     """
     cut = sum(item.count > 0 for item in tokens)
     return TruncationWarning(describe_truncation(tokens), cut=cut, total=len(tokens))
 
 
 def describe_truncation(tokens: Sequence[CutTokens]) -> str:
-    """One sentence that says what was cut.
+    """Describes what was cut in one sentence.
 
     Args:
-        tokens: What was cut off each text, those that are whole included.
+        tokens: The tokens cut off each text, including texts that were not cut.
     """
     total, cut = len(tokens), sum(item.count > 0 for item in tokens)
     most = max((item.count for item in tokens), default=0)

@@ -1,4 +1,4 @@
-"""The forms in which vectors are handed out: shortened, scaled to length 1, and in smaller numbers."""
+"""The forms in which vectors are returned: truncated, scaled to unit length, and in smaller data types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inferox.core import ConfigError, RequestError, counted, positive_integer
 from inferox.tasks.embed_modules import SHORTEST, Normalise
 
 VectorType = Literal["float32", "float16", "int8", "binary", "ubinary"]
-"""The kinds of numbers of which vectors are handed out."""
+"""The data types in which vectors are returned."""
 
 VECTOR_TYPES: tuple[str, ...] = get_args(VectorType)
 
@@ -51,14 +51,14 @@ class VectorForm:
             object.__setattr__(self, "truncate_dim", positive_integer("truncate_dim", self.truncate_dim))
 
     def apply(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
-        """Brings vectors into this form.
+        """Converts vectors to this form.
 
         Args:
             vectors: Shape ``[n, dimension]``, float32.
 
         Returns:
             Shape ``[n, truncate_dim]`` or ``[n, dimension]``; for ``binary`` and ``ubinary`` an eighth of that, rounded
-            up, the last bits 0. The same memory where nothing is to be done.
+            up, with the last bits 0. The same memory if there is nothing to do.
 
         Raises:
             RequestError: If ``truncate_dim`` is greater than the dimension.

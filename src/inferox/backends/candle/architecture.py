@@ -140,7 +140,7 @@ class Architecture:
         activation: Its activation, as this backend calls it.
         norm_eps: What layer normalisation adds to the variance.
         pad_token_id: The padding's id.
-        vocab_size: The tokens that are known; ``None`` where the config does not say.
+        vocab_size: The tokens that are known; ``None`` if the config does not say.
     """
 
     family: Family

@@ -50,7 +50,7 @@ class _EncoderLayer:
         Args:
             states: ``f32[tokens, hidden]``, row after row.
             shape: The rows and the tokens of each.
-            bias: What is added to the scores, ``f32[rows, heads, tokens, tokens]``; ``None`` where nothing is masked.
+            bias: What is added to the scores, ``f32[rows, heads, tokens, tokens]``; ``None`` if nothing is masked.
         """
         attended = self.attention_norm(states + self.attention_output(self._attend(states, shape, bias)))
         return self.output_norm(attended + self.narrow(self.activation(self.widen(attended))))

@@ -98,7 +98,7 @@ class Weights:
         """Refuses weights that nobody took.
 
         Args:
-            ignore: What the names of those have in common that may be left over; ``None`` where none may.
+            ignore: What the names of those have in common that may be left over; ``None`` if none may.
 
         Raises:
             LoadError: If there are any others.

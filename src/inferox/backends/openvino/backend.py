@@ -41,7 +41,7 @@ class OpenVinoBackend(HostBackend):
     """Runs ONNX graphs and OpenVINO's own IR with OpenVINO.
 
     Attributes:
-        flags: Asked for the processor's instructions, ``None`` where they are not known. OpenVINO itself also states
+        flags: Asked for the processor's instructions, ``None`` if they are not known. OpenVINO itself also states
             bf16 for processors on which it converts to fp32 and back.
     """
 

@@ -37,7 +37,7 @@ class Program:
     Attributes:
         call: Computes named tensors, and returns a tensor, a tuple or list of them, or a mapping by name.
         weights_bytes: The memory that the weights take on the device.
-        compute_dtype: The type that floating-point inputs are given; ``None`` where they stay as they are.
+        compute_dtype: The type that floating-point inputs are given; ``None`` if they stay as they are.
         storages: The addresses of the memory that it computes with in every call; see ``storages_of``.
     """
 

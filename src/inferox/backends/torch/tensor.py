@@ -128,7 +128,7 @@ class TorchTensor(Tensor):
             stream: The consumer's stream on a CUDA device, as the array API standard numbers it.
             max_version: The newest DLPack version that the consumer reads.
             dl_device: The device that the consumer wants, in DLPack's numbers.
-            copy: Whether to copy: ``None`` where needed, ``False`` never.
+            copy: Whether to copy: ``None`` if needed, ``False`` never.
 
         Raises:
             BufferError: If the tensor cannot be exported as asked; the standard demands this type.
@@ -149,7 +149,7 @@ class TorchTensor(Tensor):
 
 
 def _fault(tensor: torch.Tensor) -> str | None:
-    """The reason why a tensor is not dense memory; ``None`` where it is."""
+    """The reason why a tensor is not dense memory; ``None`` if it is."""
     if tensor.is_meta:
         return "on the meta device"
     if tensor.is_nested:

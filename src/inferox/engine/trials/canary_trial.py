@@ -64,7 +64,7 @@ class CanaryTrial(Closing):
         """Takes note of an answer that it gave, and has the serving artifact compute it again.
 
         Args:
-            items: The items; ``None`` where it cannot be computed again.
+            items: The items; ``None`` if it cannot be computed again.
             options: What the caller said of it.
             answer: The answer.
         """

@@ -185,7 +185,7 @@ def keep_first(items: Sequence[Any]) -> Sequence[Any] | None:
         items: The items.
 
     Returns:
-        The items; ``None`` where one of them cannot be copied, such as a read-only view of a dict.
+        The items; ``None`` if one of them cannot be copied, such as a read-only view of a dict.
     """
     try:
         return deepcopy(items[:MOST_ROWS])

@@ -27,7 +27,7 @@ class Drift:
             of the largest number (of 1 at the least, where they are scores). From 0 to 2, which also stands for what
             cannot be compared.
         max_abs: The largest difference of two numbers.
-        cosine_min: The smallest cosine of two vectors; ``None`` where answers are none.
+        cosine_min: The smallest cosine of two vectors; ``None`` if answers are none.
         decisions: How much was decided: the best label of each item, its labelled parts, or which of several scores is
             the highest. What lies within the tie of the tolerance is not decided.
         same_decisions: How many decisions are the same.
@@ -46,7 +46,7 @@ def find_tolerance(parity_class: str | None) -> Tolerance:
     """The parity class that answers are held to: ``exact`` and ``close`` share a space, and are held to ``close``.
 
     Args:
-        parity_class: How well it agreed with the original; ``None`` where that is not known.
+        parity_class: How well it agreed with the original; ``None`` if that is not known.
     """
     is_quantized = parity_class == ParityClass.QUANTIZED.value
     return TOLERANCES[ParityClass.QUANTIZED if is_quantized else ParityClass.CLOSE]

@@ -31,7 +31,7 @@ class RequestShare:
         """Says whether a request is among them.
 
         Args:
-            request_id: The id of the request; ``None`` where it has none.
+            request_id: The id of the request; ``None`` if it has none.
         """
         if request_id is not None:
             digest = blake2b(f"{self._kind} {request_id}".encode(errors="surrogatepass"), digest_size=_DIGEST_BYTES)

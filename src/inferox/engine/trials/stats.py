@@ -26,7 +26,7 @@ class TrialInfo:
         kind: ``shadow`` or ``canary``.
         artifact: The artifact.
         share: The share of the requests that it gets.
-        embedding_space: The id of the space in which its vectors lie; ``None`` where that is not known.
+        embedding_space: The id of the space in which its vectors lie; ``None`` if that is not known.
         drift_limit: How far a canary's answers may be from those of the artifact that serves; ``None`` for a shadow.
         error_limit: The share of its requests that may fail; ``None`` for a shadow.
         rolled_back: Why a canary gets no more requests; ``None`` as long as it does.
@@ -57,8 +57,8 @@ class TrialStats:
         compared_rows: Their items; of a large request only the first are.
         decisions: What was decided in them; see ``Drift``.
         same_decisions: How much of it was decided alike.
-        cosine_min: The smallest cosine of two vectors; ``None`` where there were none.
-        max_abs: The largest difference of two numbers; ``None`` where nothing was compared.
+        cosine_min: The smallest cosine of two vectors; ``None`` if there were none.
+        max_abs: The largest difference of two numbers; ``None`` if nothing was compared.
         drift: How far each request that was compared was away.
     """
 

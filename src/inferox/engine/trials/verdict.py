@@ -35,7 +35,7 @@ class Verdict:
             failed: Whether the canary failed it.
 
         Returns:
-            Why the canary may not go on; ``None`` where it may.
+            Why the canary may not go on; ``None`` if it may.
         """
         with self._lock:
             self._failed.append(failed)
@@ -51,7 +51,7 @@ class Verdict:
             distance: How far the canary's answer was away; see ``Drift``.
 
         Returns:
-            Why the canary may not go on; ``None`` where it may.
+            Why the canary may not go on; ``None`` if it may.
         """
         with self._lock:
             self._drifts.append(distance)

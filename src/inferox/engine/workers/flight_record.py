@@ -31,9 +31,9 @@ class Flight:
     """Rows that are in flight together.
 
     Attributes:
-        rows: The rows, as pairs of a call and the index of an item; ``None`` where they are too many to be listed.
+        rows: The rows, as pairs of a call and the index of an item; ``None`` if they are too many to be listed.
         since_s: Since when, on the clock of ``time.monotonic``, which all processes share.
-        limit_s: After how many seconds something must be wrong; ``None`` where that is not known.
+        limit_s: After how many seconds something must be wrong; ``None`` if that is not known.
     """
 
     rows: frozenset[tuple[int, int]] | None
@@ -62,7 +62,7 @@ class FlightSlot:
 
         Args:
             rows: The rows, as pairs of a call and the index of an item; those of before are gone.
-            limit_s: After how many seconds something must be wrong; ``None`` where that is not known.
+            limit_s: After how many seconds something must be wrong; ``None`` if that is not known.
         """
         start, count = self._start, len(rows) if len(rows) <= _MOST_ROWS else _EVERYTHING
         # While the number is 0, the slot is empty, whatever else it contains.
@@ -76,7 +76,7 @@ class FlightSlot:
         self._memory[start : start + 8] = struct.pack("<Q", count)
 
     def read(self) -> Flight | None:
-        """The rows in flight, now or when the worker died; ``None`` where nothing is."""
+        """The rows in flight, now or when the worker died; ``None`` if nothing is."""
         count, since_s, limit_s = _HEAD.unpack_from(self._memory, self._start)
         if not count:
             return None

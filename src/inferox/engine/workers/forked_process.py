@@ -95,7 +95,7 @@ class ForkServer:
         return ForkedProcess(self, pid)
 
     def find_end(self, pid: int) -> int | None:
-        """The exit code of a fork, as ``subprocess`` gives it; ``None`` where it has not ended.
+        """The exit code of a fork, as ``subprocess`` gives it; ``None`` if it has not ended.
 
         Args:
             pid: The number of its process.

@@ -176,7 +176,7 @@ class WorkerLink:
             part: The part.
 
         Returns:
-            The number of the call; ``None`` where it is dead.
+            The number of the call; ``None`` if it is dead.
         """
         return self._note(part, part.cost)
 

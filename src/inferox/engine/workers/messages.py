@@ -21,7 +21,7 @@ class Load(Struct, tag="load", array_like=True, frozen=True):
         version: Its version.
         options: What else ``Engine.load`` was given, by name.
         module_paths: Where modules of Python are looked for; ``None`` for where the worker looks in any case.
-        probe: An item that was answered before, by which the worker learns how long an item takes; ``None`` where there
+        probe: An item that was answered before, by which the worker learns how long an item takes; ``None`` if there
             is none.
     """
 
@@ -152,13 +152,13 @@ class Answered(Struct, tag="answered", array_like=True, frozen=True):
         results: Numbers, texts, arrays, and lists and dicts of them.
         artifact: The artifact that computed them.
         embedding_space: The space in which they lie.
-        texts: How many texts there were; 0 where items are not texts.
+        texts: How many texts there were; 0 if items are not texts.
         cut: For each text that was cut, how many tokens it lost, and whether there were more.
         tokens: The tokens that were computed.
         parity_class: How well the artifact agreed with the original.
         queue_s: How long it waited.
         compute_s: How long it took from then on.
-        phases: When it was done, on the clock of ``time.monotonic``; ``None`` where that is not known.
+        phases: When it was done, on the clock of ``time.monotonic``; ``None`` if that is not known.
     """
 
     call: int

@@ -169,7 +169,7 @@ class RemoteModel(ServedModel):
             other: What the other has loaded.
 
         Returns:
-            The error; ``None`` where they answer alike.
+            The error; ``None`` if they answer alike.
         """
         first = self._info
         if (first.embedding_space or first.artifact) == (other.embedding_space or other.artifact):

@@ -60,7 +60,7 @@ class WaitingParts:
         return parts
 
     def take_first(self, can_go: Callable[[str], bool]) -> Part | None:
-        """Takes out the part whose turn it is; ``None`` where there is none.
+        """Takes out the part whose turn it is; ``None`` if there is none.
 
         Args:
             can_go: Whether a worker can take a part of a model now, by what identifies the model.

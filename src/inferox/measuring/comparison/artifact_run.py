@@ -23,19 +23,19 @@ class ArtifactRun:
     Attributes:
         name: The name of the artifact or of the library.
         artifact: The artifact; ``None`` for a library.
-        reason: Why it takes no part, or no longer; ``None`` where it does.
-        failure: Why a later start failed, after all was measured; ``None`` where none did.
+        reason: Why it takes no part, or no longer; ``None`` if it does.
+        failure: Why a later start failed, after all was measured; ``None`` if none did.
         limit_s: The most that its worker's next answers may take together, in seconds.
         worker: The process in which it is loaded.
         device: Where it runs.
-        runtime_version: The version of its runtime; ``None`` where that is unknown.
+        runtime_version: The version of its runtime; ``None`` if that is unknown.
         calibration: The worker's first answer about items of mixed lengths, of few items; empty before.
         facts: What its worker says that there is to measure.
         starts: Each start.
         latency: For each single row by its index, the seconds of each call, round by round.
         throughput: The worker's answers about items of mixed lengths, round by round.
-        parity: The worker's answer about parity; ``None`` where it has not been asked.
-        peak_memory_bytes: The most memory that its process had; ``None`` where it has not been asked.
+        parity: The worker's answer about parity; ``None`` if it has not been asked.
+        peak_memory_bytes: The most memory that its process had; ``None`` if it has not been asked.
     """
 
     name: str

@@ -65,7 +65,7 @@ class Throughput:
 
     @property
     def tokens_per_s(self) -> Spread | None:
-        """The spread over the rounds; ``None`` where rows have no length."""
+        """The spread over the rounds; ``None`` if rows have no length."""
         return None if self.tokens is None else Spread.of([self.tokens / seconds for seconds in self.rounds])
 
 
@@ -76,18 +76,18 @@ class ArtifactMeasurement:
     Attributes:
         artifact: Its name.
         device: Where it ran.
-        runtime_version: The version of its runtime; ``None`` where that is unknown.
+        runtime_version: The version of its runtime; ``None`` if that is unknown.
         starts: Each start, in a process of its own.
         latency: One row at a time, by rising length: of each length that was reached.
         typical: Which of ``latency`` stands in the table: a row of ordinary length.
         throughput: Whole requests, from the items to the answers, in the batches that the task chooses.
         peak_memory_bytes: The most resident memory that its process had while speed was measured, shared pages and the
-            Python interpreter included; ``None`` where that was not reached.
+            Python interpreter included; ``None`` if that was not reached.
         size_bytes: The size of its files.
         shared_bytes: What of it other artifacts of the package read as well.
-        evidence: How well it agrees with the reference here; ``None`` where the package carries no samples, or that
+        evidence: How well it agrees with the reference here; ``None`` if the package carries no samples, or that
             was not reached.
-        packed_class: How well it agreed when it was packed; ``None`` where that is not known.
+        packed_class: How well it agreed when it was packed; ``None`` if that is not known.
     """
 
     artifact: str
@@ -153,9 +153,9 @@ class Comparison:
         not_run: For each artifact that could not be run here, why.
         peer: What was measured of sentence-transformers with the same model, whose ``artifact`` is its name; ``None``
             where it is not installed, was not asked for, or ``no_peer`` says why not.
-        no_peer: Why sentence-transformers, which is installed, was not measured; ``None`` where nothing hindered it.
-        price_per_hour: What an hour of this machine costs, in any currency; ``None`` where that is not known.
-        proof: How far the package is proven from a text or image on; ``None`` where that was not recorded.
+        no_peer: Why sentence-transformers, which is installed, was not measured; ``None`` if nothing hindered it.
+        price_per_hour: What an hour of this machine costs, in any currency; ``None`` if that is not known.
+        proof: How far the package is proven from a text or image on; ``None`` if that was not recorded.
         ending: Whether all was measured that was to be.
         failures: For each artifact that was measured and failed when it was started again, how.
         unreached: For each artifact that was measured in part, what was not reached, as phrases.

@@ -35,7 +35,7 @@ class Plan:
         """The plan scaled to the time that is left: shorter repetitions or, where there is more time, more rounds.
 
         Args:
-            left_s: The time that is left for all rounds, in seconds; infinity where there is no limit.
+            left_s: The time that is left for all rounds, in seconds; infinity if there is no limit.
             artifacts: How many artifacts take turns.
             lengths: How many lengths are measured by themselves.
         """

@@ -193,7 +193,7 @@ def order_starts(runs: Sequence[ArtifactRun], peer: ArtifactRun | None) -> list[
 
     Args:
         runs: The artifacts, the best first.
-        peer: The library beside them; ``None`` where there is none.
+        peer: The library beside them; ``None`` if there is none.
     """
     firsts: dict[tuple[str, str], str] = {}
     for run in runs:

@@ -54,7 +54,7 @@ class Workload:
     Args:
         task: The task.
         signature: What the model takes, as the package states it.
-        samples: The package's sample calls, which a model of unknown meaning is given; ``None`` where it has none.
+        samples: The package's sample calls, which a model of unknown meaning is given; ``None`` if it has none.
     """
 
     def __init__(self, task: Task, signature: Signature, samples: Samples | None) -> None:
@@ -94,7 +94,7 @@ class Workload:
         return [_pair(text) for text in texts] if isinstance(self._task, RerankTask) else texts
 
     def rows(self, items: Sequence[Any]) -> Batch | None:
-        """The rows of items; ``None`` where a model's calls have no rows."""
+        """The rows of items; ``None`` if a model's calls have no rows."""
         try:
             return self._task.encode(items)
         except ConfigError:
@@ -103,11 +103,11 @@ class Workload:
             return None
 
     def length(self, item: Any) -> int | None:
-        """The tokens of an item of one row; ``None`` where rows have none."""
+        """The tokens of an item of one row; ``None`` if rows have none."""
         return self.tokens(self.rows([item]))
 
     def tokens(self, rows: Batch | None) -> int | None:
-        """The tokens of rows; ``None`` where rows have none."""
+        """The tokens of rows; ``None`` if rows have none."""
         return rows.token_count if rows is not None and rows.ragged else None
 
     def _one(self, words: int) -> Any:

@@ -31,12 +31,12 @@ _OLD_MARK = "sbert_ce_default_activation_function"
 
 @dataclass(frozen=True)
 class TaskChoice:
-    """A task and what it needs to know.
+    """A task with its settings.
 
     Attributes:
         name: One of ``TASK_NAMES``.
-        options: What ``open_task`` needs besides, as JSON values.
-        files: The files that a package must carry for it, relative to the model's folder.
+        options: The options for ``open_task``, as JSON values.
+        files: The files that a package must include for it, relative to the model's folder.
     """
 
     name: str
@@ -47,13 +47,13 @@ class TaskChoice:
 def choose_task(
     directory: Path | None, config: Mapping[str, Any], signature: Signature | None, *, task: str | None = None
 ) -> TaskChoice:
-    """Chooses a task and reads what it needs to know from the model's files.
+    """Chooses a task and reads its settings from the model's files.
 
     Args:
-        directory: The folder of the model; ``None`` where it is a single file.
-        config: Its ``config.json``; empty where there is none.
-        signature: What it takes and gives; ``None`` where that is not known yet.
-        task: The task, where it is not to be found from the files.
+        directory: The folder of the model; ``None`` if it is a single file.
+        config: Its ``config.json``; empty if there is none.
+        signature: Its signature; ``None`` if that is not known yet.
+        task: The task; ``None`` to detect it from the files.
 
     Raises:
         ConfigError: If there is no such task, or the model's files do not fit it.
@@ -73,15 +73,15 @@ def choose_task(
 
 
 def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Signature | None) -> str:
-    """Finds which task a model is for.
+    """Detects the task of a model.
 
-    sentence-transformers' files come first, then the architecture that the config names. A text encoder without a head
-    is for ``embed``; whatever is not recognised is ``raw``.
+    sentence-transformers' files take precedence, then the architecture that the config names. A text encoder without a
+    head is for ``embed``; anything unrecognised is ``raw``.
 
     Args:
-        directory: The folder of the model; ``None`` where it is a single file.
-        config: Its ``config.json``; empty where there is none.
-        signature: What it takes and gives; ``None`` where that is not known yet.
+        directory: The folder of the model; ``None`` if it is a single file.
+        config: Its ``config.json``; empty if there is none.
+        signature: Its signature; ``None`` if that is not known yet.
 
     Returns:
         One of ``TASK_NAMES``.
@@ -110,7 +110,7 @@ def detect_task(directory: Path | None, config: Mapping[str, Any], signature: Si
 
 
 def _sentence_transformers_kind(directory: Path) -> str | None:
-    """The kind of model that sentence-transformers stored, such as ``CrossEncoder``; ``None`` where it did not."""
+    """Returns the kind of model that sentence-transformers stored, such as ``CrossEncoder``; ``None`` if it did not."""
     kind = read_model_settings(directory).get("model_type")
     if kind == "CrossEncoder":
         return "CrossEncoder"
@@ -126,7 +126,7 @@ def _is_reranker(kind: str | None, config: Mapping[str, Any]) -> bool:
     """Returns whether a sequence classifier scores pairs.
 
     sentence-transformers marks its cross-encoders. Other rerankers are classifiers with one label and no problem type:
-    a model that predicts a quantity states ``regression``, as training it with transformers writes.
+    a model that predicts a quantity states ``regression``, which transformers writes when it trains one.
     """
     if len(read_labels(config)) != 1:
         return False

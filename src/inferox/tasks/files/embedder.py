@@ -24,7 +24,7 @@ from inferox.tasks.files.sentence_settings import (
 )
 
 _USUAL_PROMPTS = frozenset({"query", "document"})
-"""The prompts that sentence-transformers gives every model."""
+"""The prompts that sentence-transformers gives to every model."""
 
 
 @dataclass
@@ -41,15 +41,15 @@ class ModuleFiles:
 
 
 def read_embed_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles:
-    """Reads how a model's token vectors become the vector of a text.
+    """Reads how a model's token vectors are turned into a text's vector.
 
     Args:
-        directory: The folder of the model. Without ``modules.json`` it is pooled as sentence-transformers pools such
-            models: the last token of a ``...ForCausalLM``, the mean of all tokens of any other.
+        directory: The folder of the model. Without ``modules.json``, pooling follows sentence-transformers' default:
+            the last token for a ``...ForCausalLM``, the mean of all tokens for any other.
         config: Its ``config.json``.
 
     Raises:
-        ConfigError: If the model has a layer or a setting that this task does not compute.
+        ConfigError: If the model has a layer or a setting that this task does not support.
         PackageError: If a file is missing, cannot be read, or a field is of the wrong type.
         UnsafePathError: If a layer lies outside the model's folder.
     """
@@ -77,13 +77,13 @@ def read_chain(directory: Path, modules: Sequence[SentenceModule], *, output: st
     Args:
         directory: The folder of the model.
         modules: Its modules.
-        output: What sentence-transformers calls the output of the last layer: ``sentence_embedding`` or ``scores``.
+        output: sentence-transformers' name for the output of the last layer: ``sentence_embedding`` or ``scores``.
 
     Returns:
-        ``pooling``, ``include_prompt`` and ``modules``, and the files of those.
+        The options ``pooling``, ``include_prompt`` and ``modules``, and the files of the modules.
 
     Raises:
-        ConfigError: If a module is of another kind, or in another order.
+        ConfigError: If a module is of an unsupported kind or out of order.
         PackageError: If a file is missing, cannot be read, or a field is of the wrong type.
     """
     computed = [(index, module) for index, module in enumerate(modules) if module.kind != "Dropout"]
@@ -122,7 +122,7 @@ def _options(pooling: list[str], settings: Mapping[str, Any]) -> dict[str, Any]:
         "prompts": prompts,
         "default_prompt": default,
         "truncate_dim": settings.get("truncate_dim"),
-        # Where nothing else is stated it is the cosine, and the options are those of packages from before.
+        # The cosine is the default and is not stored, so that the options equal those of earlier packages.
         **({} if similarity in {None, "cosine"} else {"similarity": similarity}),
     }
 
@@ -134,9 +134,9 @@ def _default_pooling(config: Mapping[str, Any]) -> str:
 
 
 def _check_without_modules(directory: Path) -> None:
-    """Refuses a model of which a part seems to be missing, and one whose texts would go through a template.
+    """Refuses a model that seems incomplete, and one whose texts would go through a chat template.
 
-    sentence-transformers would leave the files aside that only ``modules.json`` gives a meaning.
+    sentence-transformers would ignore the files that only ``modules.json`` refers to.
     """
     pooling = [path.relative_to(directory).as_posix() for path in directory.glob("[0-9]*_*/config.json")]
     present = [name for name in (SETTINGS_FILE, *TRANSFORMER_FILES, *pooling) if (directory / name).is_file()]

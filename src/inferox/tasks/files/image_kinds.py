@@ -1,4 +1,4 @@
-"""The kinds of image processor that transformers has for classifiers, and what each does where a file is silent."""
+"""The kinds of image processor that transformers has for classifiers, and the defaults of each."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _HALF = [0.5, 0.5, 0.5]
 _IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 _CLIP = {"image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}
 _BILINEAR, _BICUBIC = 2, 3
-"""Pillow's numbers for the ways to resample."""
+"""Pillow's numbers for the resampling methods."""
 
 
 def _square(edge: int) -> dict[str, int]:
@@ -97,7 +97,7 @@ COMMON_KEYS = frozenset(
         "default_to_square",
     }
 )
-"""The settings that every kind has, though some disregard some of them."""
+"""The settings that every kind has, though some kinds ignore some of them."""
 
 WITHOUT_EFFECT = frozenset(
     {
@@ -119,15 +119,15 @@ WITHOUT_EFFECT = frozenset(
         "transformers_version",
     }
 )
-"""Settings that say nothing about the numbers of an image that is red, green and blue."""
+"""Settings without effect on the numbers of an RGB image."""
 
 RETIRED = {
     "MobileViT": frozenset({"do_flip_channels"}),
     "PoolFormer": frozenset({"do_resize_and_center_crop"}),
 }
-"""Settings by which the first published models of a kind ask for what the kind does anyway where the file is silent.
+"""Settings by which the first published models of a kind request what is its default anyway.
 
-Later versions of transformers gave them other names, and disregard the old ones."""
+Later versions of transformers renamed them, and ignore the old names."""
 
 KIND_BY_MODEL = {
     "beit": "Beit",
@@ -163,4 +163,4 @@ KIND_BY_MODEL = {
     "vit": "ViT",
     "vit_msn": "ViT",
 }
-"""The kind of image processor of a type of model, where the file does not name it."""
+"""The kind of image processor by model type, for files that do not name it."""

@@ -24,7 +24,7 @@ _RAW_HINT = "use the task raw, and prepare the images yourself"
 
 
 def image_settings_file(directory: Path) -> str:
-    """The file with the settings of a model's image processor, by its name: the one that transformers prefers.
+    """Returns the name of the file with a model's image processor settings: the one that transformers prefers.
 
     Args:
         directory: The folder of the model.
@@ -39,19 +39,19 @@ def image_settings_file(directory: Path) -> str:
 def read_image_options(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """Reads how a model's images are prepared.
 
-    Every setting means what it means to the image processors of transformers 5.23 that use Pillow, also where they
-    disregard it; one that they do not have is refused.
+    Every setting is interpreted as by the Pillow-based image processors of transformers 5.23, which includes ignoring
+    it where they do; a setting that they do not have is refused.
 
     Args:
         directory: The folder of the model.
         config: Its ``config.json``.
 
     Returns:
-        The options that ``ImagePreprocessor`` takes, as JSON values: steps that the model leaves out are null.
+        The options of ``ImagePreprocessor``, as JSON values: steps that the model omits are null.
 
     Raises:
         PackageError: If there is no ``preprocessor_config.json``, or it cannot be read.
-        ConfigError: If it asks for steps that this task does not compute, or a setting is of the wrong type or value.
+        ConfigError: If it requests steps that this task does not support, or a setting has the wrong type or value.
     """
     file, stated = _read_settings(directory)
     kind = _kind(file, stated, config)
@@ -61,7 +61,7 @@ def read_image_options(directory: Path, config: Mapping[str, Any]) -> dict[str, 
         "rescale_factor": 1 / 255,
         "do_normalize": True,
         **DEFAULTS[kind],
-        # Null does not mean the default: transformers takes it for a step that is switched off, or for a missing value.
+        # Null does not mean the default: transformers treats it as a step that is off, or as a missing value.
         **stated,
     }
     try:
@@ -101,7 +101,7 @@ def _kind(file: str, stated: Mapping[str, Any], config: Mapping[str, Any]) -> st
             hint=_RAW_HINT,
         )
     known = COMMON_KEYS | DEFAULTS[kind].keys() | RETIRED.get(kind, frozenset()) | WITHOUT_EFFECT
-    # What is switched off is not asked for.
+    # A step that is off is not requested.
     asked = {name: value for name, value in stated.items() if name not in known and value not in (None, False)}
     if asked:
         listed = ", ".join(f"{name} ({value!r})" for name, value in asked.items())
@@ -129,7 +129,7 @@ def _options(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         "mean": _channels(settings["image_mean"]) if normalizes else None,
         "std": _channels(settings["image_std"]) if normalizes else None,
     }
-    # Most models have no use for these.
+    # Most models do not use these.
     rare = {
         "rescale_offset": -1.0 if rescales and _flag(settings, "rescale_offset") else None,
         "std_again": _channels(settings["image_std"]) if _flag(settings, "include_top") else None,
@@ -141,7 +141,7 @@ def _options(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_stated(settings: Mapping[str, Any], needed: Mapping[str, tuple[str, ...]]) -> None:
-    """Checks what transformers checks, also for kinds that disregard the step."""
+    """Checks what transformers checks, even for kinds that ignore the step."""
     for flag, names in needed.items():
         missing = [name for name in names if settings.get(name) is None] if _flag(settings, flag) else []
         if missing:
@@ -191,13 +191,13 @@ def _flag(settings: Mapping[str, Any], name: str) -> bool:
 
 
 def _channels(numbers: Any) -> Any:
-    """Transformers takes one number for all channels too."""
+    """Expands a single number to all channels, which transformers accepts as well."""
     is_number = isinstance(numbers, int | float) and not isinstance(numbers, bool)
     return [numbers] * 3 if is_number else numbers
 
 
 def _edges(settings: Mapping[str, Any], name: str, *, square: bool) -> dict[str, int]:
-    """A size by the names of its edges. Old files give a single number, which means what the kind's default means."""
+    """Reads a size by the names of its edges. A single number, as in old files, means what the kind's default means."""
     size = settings.get(name)
     if isinstance(size, int) and not isinstance(size, bool):
         return {"height": size, "width": size} if square else {"shortest_edge": size}

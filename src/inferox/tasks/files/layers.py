@@ -24,7 +24,7 @@ _POOLING_NAMES = {
     "weightedmean": "weighted_mean",
     "lasttoken": "last",
 }
-"""Inferox's names by sentence-transformers' own, in the order in which it joins several."""
+"""Inferox's names of pooling modes by sentence-transformers', in the order in which it concatenates several."""
 
 _POOLING_FLAGS = {
     "pooling_mode_cls_token": "cls",
@@ -50,7 +50,7 @@ def describe_pooling(directory: Path, module: SentenceModule) -> dict[str, Any]:
         ``pooling`` and ``include_prompt``.
 
     Raises:
-        ConfigError: If it asks for what is not computed.
+        ConfigError: If it requests something that is not supported.
         PackageError: If its config is missing or malformed.
     """
     config = _read_config(directory, module)
@@ -70,14 +70,14 @@ def describe_layer(directory: Path, module: SentenceModule, *, output: str) -> t
     Args:
         directory: The folder of the model.
         module: The module: ``Dense``, ``LayerNorm`` or ``Normalize``.
-        output: What sentence-transformers must call its output.
+        output: The name that sentence-transformers must give to its output.
 
     Returns:
         The layer as ``open_module`` takes it, and the files with its weights.
 
     Raises:
-        ConfigError: If it asks for what is not computed.
-        PackageError: If a file is missing or malformed, or the weights are not those that the config states.
+        ConfigError: If it requests something that is not supported.
+        PackageError: If a file is missing or malformed, or the weights do not match the config.
     """
     return _DESCRIBE[module.kind](directory, module, output)
 
@@ -97,7 +97,7 @@ def _pooling(module: SentenceModule, config: Mapping[str, Any]) -> list[str]:
 
 
 def _describe_normalize(directory: Path, module: SentenceModule, output: str) -> tuple[dict[str, Any], list[str]]:
-    # It has had a config only since version 6.
+    # It has a config only since version 6.
     config = read_json(member_path(directory, module.file("config.json"))) or {}
     _check_keys(module, config, {"module_input_name", "module_output_name"})
     _check_names(module, config, output)
@@ -170,7 +170,7 @@ def _check_keys(module: SentenceModule, config: Mapping[str, Any], known: set[st
 
 
 def _check_names(module: SentenceModule, config: Mapping[str, Any], output: str) -> None:
-    """Checks that a layer reads the vector of the text, and writes what the next one reads."""
+    """Checks that a layer reads the text's vector, and writes what the next layer reads."""
     reads = config.get("module_input_name") or SENTENCE_EMBEDDING
     writes = config.get("module_output_name") or reads
     for key, found, wanted in (

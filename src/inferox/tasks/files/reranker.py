@@ -33,21 +33,21 @@ def read_rerank_files(directory: Path, config: Mapping[str, Any]) -> ModuleFiles
         config: Its ``config.json``.
 
     Returns:
-        ``activation``: what sentence-transformers' files or the config name, otherwise ``sigmoid``; ``prompt``, what is
-        put before each query; and for a model whose scores come from layers after pooling, ``pooling``,
+        ``activation``, as sentence-transformers' files or the config name it, otherwise ``sigmoid``; ``prompt``, which
+        is put before each query; and for a model whose scores come from layers after pooling, ``pooling``,
         ``include_prompt`` and ``modules``, with the files of those layers.
 
     Raises:
         ConfigError: If the model gives vectors or several scores, or has a layer, a setting or an activation that this
-            task does not compute.
+            task does not support.
         PackageError: If a file is missing or cannot be read.
     """
     modules = read_modules(directory)
     if not modules:
         refuse_chat_template(directory)
-    # Without modules.json, sentence-transformers leaves its other settings aside.
+    # Without modules.json, sentence-transformers ignores its other settings.
     settings = read_model_settings(directory) if modules else {}
-    # What the modules are comes before labels, which the config of an encoder does not have.
+    # The modules are checked before the labels, which an encoder's config does not have.
     found = _read_layers(directory, modules, settings)
     if "pooling" not in found.options:
         _check_labels(config)
@@ -128,7 +128,7 @@ def _activation(settings: Mapping[str, Any], config: Mapping[str, Any]) -> str:
         or (inner.get("activation_fn") if isinstance(inner, dict) else None)
         or config.get("sbert_ce_default_activation_function")
     )
-    # sentence-transformers does not import classes of other libraries either, and goes on with its default.
+    # sentence-transformers does not import classes of other libraries either, and falls back to its default.
     if not isinstance(stated, str) or not stated.startswith("torch."):
         return "sigmoid"
     activation = activation_of_class(stated)

@@ -1,4 +1,4 @@
-"""The settings of sentence-transformers: each is honoured, is without effect on the numbers, or is refused."""
+"""The settings of sentence-transformers: each is honoured, has no effect on the numbers, or is refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _anything(value: Any) -> bool:  # noqa: ARG001 - what it takes every value f
 
 
 def _only(*keys: str) -> Check:
-    """Takes an object that has no other keys than these, which change no numbers."""
+    """Makes a check that accepts objects with no keys but these, which have no effect on the numbers."""
     return lambda value: value is None or (isinstance(value, dict) and value.keys() <= set(keys))
 
 
@@ -62,12 +62,12 @@ def check_transformer_settings(directory: Path, *, task: str, method_output: str
 
     Args:
         directory: The folder of the model.
-        task: What sentence-transformers calls the task of the transformer, such as ``feature-extraction``.
+        task: sentence-transformers' name for the transformer's task, such as ``feature-extraction``.
         method_output: The output of transformers' class that is read, such as ``last_hidden_state``.
-        module_output: What sentence-transformers calls it, such as ``token_embeddings``.
+        module_output: sentence-transformers' name for it, such as ``token_embeddings``.
 
     Raises:
-        ConfigError: If a setting is unknown, or asks for what Inferox does not compute.
+        ConfigError: If a setting is unknown, or requests something that Inferox does not support.
         PackageError: If a file cannot be read.
     """
 
@@ -108,7 +108,7 @@ def check_transformer_settings(directory: Path, *, task: str, method_output: str
 
 
 def read_model_settings(directory: Path) -> dict[str, Any]:
-    """Reads and checks the settings of the model as a whole; empty where there are none.
+    """Reads and checks the settings of the model as a whole; empty if there are none.
 
     Args:
         directory: The folder of the model.
@@ -117,7 +117,7 @@ def read_model_settings(directory: Path) -> dict[str, Any]:
         The settings by name; ``prompts`` is an object of texts.
 
     Raises:
-        ConfigError: If a setting is unknown, or asks for what Inferox does not do.
+        ConfigError: If a setting is unknown, or requests something that Inferox does not support.
         PackageError: If the file cannot be read.
     """
     settings = read_json(directory / SETTINGS_FILE) or {}
@@ -140,7 +140,7 @@ def read_model_settings(directory: Path) -> dict[str, Any]:
         "requirements": _nothing,
     }
     _check(SETTINGS_FILE, settings, known)
-    # sentence-transformers takes a prompt that is null for the empty text.
+    # sentence-transformers treats a null prompt as the empty text.
     texts = {name: text or "" for name, text in (settings.get("prompts") or {}).items()}
     return {**settings, "prompts": texts}
 

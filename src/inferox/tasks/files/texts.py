@@ -33,24 +33,24 @@ _POSITIONS_AFTER_PADDING = frozenset(
         "xmod",
     }
 )
-"""Types of model that count positions from ``pad_token_id + 1``, so that the table has so many more than a row may."""
+"""Model types that count positions from ``pad_token_id + 1``, so that their tables have that many more than a row."""
 
 UNKNOWN_LIMIT = 1_000_000
-"""Beyond this, ``model_max_length`` is the number that transformers writes for "unknown"."""
+"""The number beyond which ``model_max_length`` means "unknown" in transformers' files."""
 
 
 def read_text_options(directory: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads how a model's texts are cut and padded.
+    """Reads a model's settings for truncation and padding of texts.
 
     Args:
         directory: The folder of the model.
         config: Its ``config.json``.
 
     Returns:
-        The options that ``TextTokenizer.open`` takes, as JSON values.
+        The options of ``TextTokenizer.open``, as JSON values.
 
     Raises:
-        PackageError: If a file is no JSON object.
+        PackageError: If a file is not a JSON object.
     """
     sentence = next(filter(None, (read_json(directory / name) for name in _SENTENCE_FILES)), {})
     tokenizer = read_json(directory / TOKENIZER_CONFIG_FILE, allow_non_finite=True) or {}
@@ -67,15 +67,15 @@ def read_text_options(directory: Path, config: Mapping[str, Any]) -> dict[str, A
 
 
 def text_files(directory: Path) -> tuple[str, ...]:
-    """The files of a model that a package needs to read texts, relative to the model's folder."""
+    """Returns the files of a model that a package needs to read texts, relative to the model's folder."""
     present = [TOKENIZER_CONFIG_FILE] if (directory / TOKENIZER_CONFIG_FILE).is_file() else []
     return (TOKENIZER_FILE, *present)
 
 
 def _max_length(sentence: Mapping[str, Any], tokenizer: Mapping[str, Any], config: Mapping[str, Any]) -> int | None:
     stated = _number(sentence.get("max_seq_length"))
-    # Where transformers resolved the files, its limit is the shorter of the tokenizer's and the config's, above which
-    # sentence-transformers' own stands; the signature of such a source has the limit of the model's own tables.
+    # If transformers resolved the files, its limit is the shorter of the tokenizer's and the config's, and
+    # sentence-transformers' own overrides it; such a source's signature has the limit of the model's own tables.
     positions = None if tokenizer.get(LIMIT_IS_RESOLVED) is True else _positions(config)
     stated = stated or _number(tokenizer.get("model_max_length"))
     limits = [limit for limit in (stated, positions) if limit is not None and 0 < limit <= UNKNOWN_LIMIT]
@@ -86,7 +86,7 @@ def _positions(config: Mapping[str, Any]) -> int | None:
     positions = _number(config.get("max_position_embeddings"))
     if positions is None or config.get("model_type") not in _POSITIONS_AFTER_PADDING:
         return positions
-    # MPNet's own code takes 1 for the padding, whatever its config says.
+    # MPNet's code uses 1 for padding, whatever its config states.
     padding = 1 if config["model_type"] == "mpnet" else _number(config.get("pad_token_id", 1)) or 0
     return positions - padding - 1
 
@@ -97,12 +97,12 @@ def _number(value: Any) -> int | None:
 
 
 def _token_id(value: Any) -> int | None:
-    """A token's number; ``None`` for the negative ones with which configs say that there is no such token."""
+    """Reads a token id; ``None`` for negative ones, with which configs state that there is no such token."""
     number = _number(value)
     return None if number is None or number < 0 else number
 
 
 def _content(token: Any) -> str | None:
-    """The text of a special token, which the files state as such or as an object."""
+    """Returns the text of a special token, which files state as a string or as an object."""
     text = token.get("content") if isinstance(token, dict) else token
     return text if isinstance(text, str) else None

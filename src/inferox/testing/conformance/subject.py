@@ -33,7 +33,7 @@ class Subject:
         dtypes: The data types that tensors can have on the backend's default device. Every other must be refused.
         zero_copy: Whether ``from_numpy``, ``numpy`` and DLPack share memory on the CPU.
         runtime: The module of the runtime, such as ``onnxruntime``, which nothing imports before it is needed;
-            ``None`` where the runtime cannot be missing.
+            ``None`` if the runtime cannot be missing.
         code_formats: The formats that the backend reads and that run code which comes with the package.
         weights_bytes: The bytes of the weights in fp32.
         tolerance: How far a number may be from the expected one, as a share of it and absolutely.
